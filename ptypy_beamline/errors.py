@@ -1,0 +1,58 @@
+"""What can go wrong, each with the file, what is needed and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class BeamlineError(Exception):
+    """A problem the user can mend.
+
+    The message is one line: ``file: what is wrong; remedy``.
+
+    Parameters
+    ----------
+    problem
+        What was expected and what was found instead.
+    remedy
+        What to set or do.
+    file
+        The file concerned.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", file: str | Path | None = None) -> None:
+        self.problem, self.remedy, self.file = problem, remedy, file
+        head = f"{file}: " if file is not None else ""
+        tail = f"; {remedy}" if remedy else ""
+        super().__init__(f"{head}{problem}{tail}")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str | Path | None]]:
+        return type(self), (self.problem, self.remedy, self.file)
+
+
+class FileError(BeamlineError):
+    """A file is missing, truncated, of the wrong kind, or unreadable."""
+
+
+class UnknownFormatError(BeamlineError):
+    """No format, or more than one, understands a file."""
+
+
+class MissingDataError(BeamlineError):
+    """A dataset or a physical quantity is neither in the file nor in the settings."""
+
+
+class ScanError(BeamlineError):
+    """Frames, positions and other arrays of a scan do not belong together."""
+
+
+class SettingsError(BeamlineError, ValueError):
+    """A parameter is unknown, has a wrong value, or contradicts another."""
+
+
+class GeometryError(BeamlineError):
+    """Energy, distance, pixel size or centre are impossible."""
+
+
+class BeamlineWarning(UserWarning):
+    """Something was assumed or left out; the message says what and how to settle it."""

@@ -1,0 +1,175 @@
+"""Units, wavelengths and pixel sizes: each formula once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .errors import GeometryError, SettingsError
+
+HC_EV_M = 1.239841984e-6
+"""h·c in eV·m (CODATA 2018, exact to the digits given)."""
+
+EV_J = 1.602176634e-19
+"""One electronvolt in joule (exact, SI 2019)."""
+
+LENGTH_M = {
+    "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0,
+    "cm": 1e-2, "mm": 1e-3, "millimeter": 1e-3, "millimeters": 1e-3, "millimetre": 1e-3,
+    "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6, "microns": 1e-6, "micrometer": 1e-6,
+    "micrometers": 1e-6, "micrometre": 1e-6, "nm": 1e-9, "nanometer": 1e-9, "nanometers": 1e-9,
+    "nanometre": 1e-9, "pm": 1e-12, "a": 1e-10, "å": 1e-10, "angstrom": 1e-10,
+}  # fmt: skip
+"""Metres in a unit of length, by its lower-case name."""
+
+ENERGY_EV = {
+    "ev": 1.0, "electronvolt": 1.0, "kev": 1e3, "mev": 1e6, "j": 1 / EV_J, "joule": 1 / EV_J,
+    "joules": 1 / EV_J,
+}  # fmt: skip
+"""Electronvolts in a unit of energy, by its lower-case name."""
+
+TIME_S = {
+    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
+    "ns": 1e-9,
+}  # fmt: skip
+"""Seconds in a unit of time, by its lower-case name."""
+
+UNITS = {
+    "positions": LENGTH_M, "distance": LENGTH_M, "pixel": LENGTH_M,
+    "energy": ENERGY_EV, "exposure": TIME_S,
+}  # fmt: skip
+"""Quantity → its units."""
+
+ENERGY_RANGE_EV = (20.0, 120e3)
+DISTANCE_RANGE_M = (1e-4, 1e3)
+PIXEL_RANGE_M = (5e-8, 5e-3)
+
+
+def unit_factor(quantity: str, unit: str) -> float:
+    """Factor from ``unit`` to metres, electronvolts or seconds.
+
+    Raises
+    ------
+    SettingsError
+        The unit is not one of this quantity's.
+    """
+    table = UNITS[quantity]
+    factor = table.get(unit.strip().lower())
+    if factor is None:
+        known = "m, cm, mm, um, nm" if table is LENGTH_M else ", ".join(table)
+        raise SettingsError(f"Expected a unit of {quantity} ({known}). Got {unit!r}",
+                            f"set units.{quantity} (--unit {quantity}=UNIT)")  # fmt: skip
+    return factor
+
+
+def unit_of_name(quantity: str, name: str) -> str | None:
+    """The unit a dataset's name ends in, as ``um`` in ``sample_x_um``; None if it has none."""
+    found = re.search(r"_([A-Za-zµμ]+)$", name)
+    return found[1] if found and found[1].lower() in UNITS[quantity] else None
+
+
+def wavelength_m(energy_eV: float) -> float:
+    """λ = hc/E in metres."""
+    return HC_EV_M / energy_eV
+
+
+def resolution_m(
+    energy_eV: float, distance_m: float, pixel_m: tuple[float, float], shape: tuple[int, int]
+) -> tuple[float, float]:
+    """Pixel (y, x) of a far-field reconstruction, λz/(N·p), in metres.
+
+    Source: P. Thibault et al., Ultramicroscopy 109, 338 (2009), section 2.
+    """
+    span = wavelength_m(energy_eV) * distance_m
+    return span / (shape[0] * pixel_m[0]), span / (shape[1] * pixel_m[1])
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The geometry of the frames that are handed over, after binning and turning.
+
+    Attributes
+    ----------
+    energy_eV, distance_m
+        Photon energy and (effective) sample-detector distance.
+    pixel_m
+        (Effective) detector pixel (y, x), binning included.
+    shape
+        Frame (ny, nx).
+    center_px
+        Where the beam falls on the frame (row, column), possibly fractional.
+    """
+
+    energy_eV: float
+    distance_m: float
+    pixel_m: tuple[float, float]
+    shape: tuple[int, int]
+    center_px: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        check_range("energy", self.energy_eV, ENERGY_RANGE_EV, "eV")
+        check_range("distance", self.distance_m, DISTANCE_RANGE_M, "m")
+        for pixel in self.pixel_m:
+            check_range("pixel", pixel, PIXEL_RANGE_M, "m")
+        if not all(0 <= c <= n - 1 for c, n in zip(self.center_px, self.shape, strict=True)):
+            y, x = self.center_px
+            raise GeometryError(
+                f"centre ({y:.1f}, {x:.1f}) lies outside the {self.shape[0]}x{self.shape[1]} window",
+                "set center (--roi-center) to the beam's raw detector pixel",
+            )
+
+    @property
+    def wavelength_m(self) -> float:
+        """Photon wavelength."""
+        return wavelength_m(self.energy_eV)
+
+    @property
+    def resolution_m(self) -> tuple[float, float]:
+        """Pixel (y, x) of the reconstruction."""
+        return resolution_m(self.energy_eV, self.distance_m, self.pixel_m, self.shape)
+
+
+def check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
+    """Stop on a value no experiment has, naming the likely unit mistake.
+
+    Raises
+    ------
+    GeometryError
+        ``value`` lies outside ``limits``.
+    """
+    low, high = limits
+    if low <= value <= high:
+        return
+    guess = ""
+    for factor, mistake in _MISTAKES[name]:
+        if low <= value * factor <= high:
+            guess = f" ({mistake})"
+            break
+    parameter = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
+                 "pixel": "psize in m (--pixel-m)"}[name]  # fmt: skip
+    raise GeometryError(
+        f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
+        f"set {parameter}, or units.{name} (--unit {name}=UNIT) for the file's value",
+    )
+
+
+_MISTAKES = {
+    "energy": ((1e-3, "given in eV where keV is expected?"), (1e3, "stored in keV?"),
+               (1 / EV_J, "stored in joule?"), (EV_J, "read as joule twice?")),
+    "distance": ((1e-3, "stored in mm?"), (1e3, "divided by 1000 twice?")),
+    "pixel": ((1e-6, "stored in µm?"), (1e-3, "stored in mm?")),
+}  # fmt: skip
+
+
+def cone_beam(
+    distance_m: float, pixel_m: tuple[float, float], focus_to_sample_m: float
+) -> tuple[float, tuple[float, float]]:
+    """Effective distance and pixel of a cone beam (Fresnel scaling theorem).
+
+    With focus-sample distance s and sample-detector distance z the magnification is
+    M = (z + s)/s; the parallel-beam equivalent has distance z/M and pixel p/M.
+    Source: D. Paganin, Coherent X-Ray Optics (2006), eq. 4.87.
+    """
+    magnification = (distance_m + focus_to_sample_m) / focus_to_sample_m
+    y, x = pixel_m
+    return distance_m / magnification, (y / magnification, x / magnification)

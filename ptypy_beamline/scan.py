@@ -1,0 +1,179 @@
+"""What a file says: a scan in SI units, read lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ScanError
+
+if TYPE_CHECKING:
+    from .planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of detector pixels; it may reach past the detector's edge."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @classmethod
+    def full(cls, shape: tuple[int, int]) -> Window:
+        """The whole frame of ``shape`` (ny, nx)."""
+        return cls(0, 0, int(shape[0]), int(shape[1]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices, for a window that lies inside the frame."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def inside(self, shape: tuple[int, int]) -> Window:
+        """The part of this window that lies on a frame of ``shape``; it may be empty."""
+        top, left = max(self.top, 0), max(self.left, 0)
+        bottom = min(self.top + self.height, shape[0])
+        right = min(self.left + self.width, shape[1])
+        return Window(top, left, max(bottom - top, 0), max(right - left, 0))
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How many frames can be read now, and whether more will come."""
+
+    frames: int
+    complete: bool = True
+
+
+@runtime_checkable
+class Frames(Protocol):
+    """A lazily read stack of raw exposures."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Native dtype of a pixel."""
+
+    def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame) as (len(indices), height, width)."""
+
+    def ready(self) -> Readiness:
+        """Frames readable now, and whether that is all."""
+
+
+@dataclass(frozen=True)
+class ArrayFrames:
+    """Frames that are already in memory, as an array (n, ny, nx) or one frame (ny, nx)."""
+
+    array: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        if self.array.ndim == 2:
+            object.__setattr__(self, "array", self.array[None])
+        if self.array.ndim != 3:
+            raise ScanError(f"Expected an image or a stack of images. Got shape {self.array.shape}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        n, ny, nx = self.array.shape
+        return n, ny, nx
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:
+        rows, columns = window.slices
+        return self.array[:, rows, columns][np.asarray(indices, dtype=np.intp)]
+
+    def ready(self) -> Readiness:
+        return Readiness(len(self.array))
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A ptychography scan as its file describes it, in SI units.
+
+    No frame is read when a scan is opened.
+
+    Attributes
+    ----------
+    frames
+        Raw exposures, shape (n, ny, nx).
+    positions_m
+        (m, 2) float64: where the beam hit the sample, (y, x) in metres, on the axes of the
+        frames' rows and columns. ``m`` is the number of frames or of positions.
+    energy_eV, distance_m, pixel_m
+        Photon energy, sample-detector distance, detector pixel (y, x); ``None`` if not recorded.
+    bad
+        (ny, nx) bool, True = ignore this pixel.
+    dark, flat
+        Stacks (k, ny, nx) of dark and flat images, to be averaged.
+    monitor
+        (n,) incident intensity of each exposure, in any unit.
+    exposure_s
+        Exposure time: () or one value per exposure, or per exposure of a position.
+    center_px
+        Beam centre (row, column) on the detector, pixel centres at whole numbers.
+    saturation
+        The detector's own count limit.
+    grid
+        (rows, columns) where the positions form a raster.
+    focus_to_sample_m
+        Focus-sample distance of a cone beam, where recorded.
+    probe
+        Initial probe (ny, nx), complex, where the file has one.
+    format, source
+        Format name and the file it came from.
+    notes
+        What was assumed while reading, one sentence each.
+    """
+
+    frames: Frames
+    positions_m: NDArray[np.float64]
+    energy_eV: float | None = None
+    distance_m: float | None = None
+    pixel_m: tuple[float, float] | None = None
+    bad: NDArray[np.bool_] | None = None
+    dark: Frames | None = None
+    flat: Frames | None = None
+    monitor: NDArray[np.float64] | None = None
+    exposure_s: NDArray[np.float64] | None = None
+    center_px: tuple[float, float] | None = None
+    saturation: float | None = None
+    grid: tuple[int, int] | None = None
+    focus_to_sample_m: float | None = None
+    probe: NDArray[np.complexfloating[Any, Any]] | None = None
+    format: str = ""
+    source: Path = field(default_factory=Path)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of raw exposures."""
+        return self.frames.shape[0]
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(ny, nx) of a raw frame."""
+        return self.frames.shape[1:]
+
+    def plan(self, **settings: Any) -> Plan:
+        """Compile what is wanted of this scan; the parameters are those of :class:`Settings`."""
+        from .planning.plan import make_plan
+        from .settings import Settings
+
+        return make_plan(self, Settings.of(settings))
