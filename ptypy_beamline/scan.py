@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -133,8 +133,6 @@ class Scan:
         The detector's own count limit.
     grid
         (rows, columns) where the positions form a raster.
-    focus_to_sample_m
-        Focus-sample distance of a cone beam, where recorded.
     probe
         Initial probe (ny, nx), complex, where the file has one.
     format, source
@@ -156,10 +154,9 @@ class Scan:
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
     grid: tuple[int, int] | None = None
-    focus_to_sample_m: float | None = None
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
     format: str = ""
-    source: Path = field(default_factory=Path)
+    source: Path | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -1,0 +1,80 @@
+"""The ``ptypy-beamline`` command line; one file a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import typer
+
+from ..errors import BeamlineError, BeamlineWarning
+from . import check, demo, formats, info, preview, ptyd, run, standardize
+
+app = typer.Typer(
+    name="ptypy-beamline",
+    help="Raw ptychography files straight into PtyPy. Errors are one line; --debug shows more.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for module in (demo, formats, info, check, preview, ptyd, standardize, run):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Returns
+    -------
+    int
+        0 done, 1 ``error: …`` in one line on standard error, 2 usage.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", BeamlineWarning)
+            warnings.showwarning = _show_warning
+            result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        known = isinstance(error, BeamlineError)
+        text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+        return _fail(" ".join(text.split()), 1)
+
+
+def _fail(text: str, code: int) -> int:
+    if _rank() == 0:
+        sys.stderr.write(f"error: {text}\n")
+    return code
+
+
+def _rank() -> int:
+    """This process's MPI rank, without starting MPI."""
+    names = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if _rank() == 0 and issubclass(category, BeamlineWarning):
+        sys.stderr.write(f"warning: {message}\n")

@@ -1,0 +1,24 @@
+"""``ptypy-beamline formats``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+EXAMPLE = "ptypy-beamline formats"
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the known formats."""
+    from .. import formats
+
+    known = {name: formats.get(name).title for name in formats.names()}
+    if as_json:
+        typer.echo(json.dumps(known, indent=1))
+        return
+    for name, title in known.items():
+        typer.echo(f"{name:14s}{title}")

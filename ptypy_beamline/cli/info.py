@@ -1,0 +1,77 @@
+"""``ptypy-beamline info``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from ..errors import BeamlineError
+from ..settings import Settings
+from ..summary import describe_plan, describe_scan, physics, stations
+from .loading import loading, open_with
+
+EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
+
+
+@loading
+def command(
+    settings: Settings,
+    show_plan: Annotated[
+        bool, typer.Option("--plan", help="what loading would do, station by station")
+    ] = False,
+    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    plot: Annotated[
+        Optional[Path], typer.Option(help="draw the mean frame, window and positions")
+    ] = None,
+) -> None:
+    """Show what was recognised in a scan: shapes, units, geometry, positions."""
+    from ..planning.plan import make_plan
+
+    scan = open_with(settings)
+    try:
+        plan, problem = make_plan(scan, settings), None
+    except BeamlineError as error:
+        if show_plan or plot:
+            raise
+        plan, problem = None, error
+    if to_json:
+        loaded = describe_plan(plan) if plan else {"problem": str(problem)}
+        typer.echo(json.dumps({"scan": describe_scan(scan), "plan": loaded}, indent=1))
+    else:
+        _print(describe_scan(scan).items())
+        if plan:
+            typer.echo("loaded as")
+            _print((f"  {name}", value) for name, value in describe_plan(plan).items())
+            for finding in physics(plan):
+                typer.echo(str(finding))
+        else:
+            typer.echo(f"cannot be loaded yet: {problem}")
+        if plan and show_plan:
+            typer.echo("plan")
+            _print((f"  {station}", what) for station, what in stations(plan))
+    if plot and plan:
+        from ..exports.files import complete
+        from .picture import draw_plan
+
+        with complete(plot) as temporary:
+            draw_plan(temporary, scan, plan)
+        typer.echo(f"picture in {plot}")
+
+
+def _print(rows: Iterable[tuple[str, Any]]) -> None:
+    for name, value in rows:
+        if value is None or value == []:
+            continue
+        typer.echo(f"{name:20s}{_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(v) for v in value)
+    return str(value)

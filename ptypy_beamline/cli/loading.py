@@ -1,0 +1,109 @@
+"""Every loader flag, generated from :class:`Settings`, for the commands that load."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import SettingsError
+from ..planning.plan import Plan
+from ..scan import Scan
+from ..settings import Leaf, Settings, leaves
+
+PANEL = "Loading"
+
+
+def loading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command every loader flag; it gets them as its first argument, a ``Settings``."""
+    flagged = [leaf for leaf in leaves() if leaf.flag]
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        values = {leaf.name: given.pop(_python(leaf)) for leaf in flagged}
+        values = {name: value for name, value in values.items() if value not in (None, False)}
+        values |= _named("paths", given.pop("path")) | _named("units", given.pop("unit"))
+        settings = Settings.of({"file": str(given.pop("file")), **values})
+        return command(settings, **given)
+
+    parameters = [_file(), *own, _many("path", "NAME=PATH"), _many("unit", "NAME=UNIT")]
+    parameters += [_option(leaf) for leaf in flagged]
+    # A parameter that must be given comes before those with a default.
+    parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    del wrapped.__wrapped__  # type: ignore[attr-defined]
+    return wrapped
+
+
+def open_with(settings: Settings) -> Scan:
+    """The scan that the flags name."""
+    from .. import formats
+
+    return formats.open_file(settings.file or "", settings.format, settings.opening)
+
+
+def plan_with(settings: Settings) -> tuple[Scan, Plan]:
+    """The scan and the plan that the flags name."""
+    from ..planning.plan import make_plan
+
+    scan = open_with(settings)
+    return scan, make_plan(scan, settings)
+
+
+def _python(leaf: Leaf) -> str:
+    return leaf.flag.removeprefix("--").replace("-", "_")
+
+
+def _file() -> inspect.Parameter:
+    annotation = Annotated[str, typer.Argument(metavar="FILE", help="raw scan file")]
+    return _keyword("file", annotation, inspect.Parameter.empty)
+
+
+def _option(leaf: Leaf) -> inspect.Parameter:
+    if leaf.kind == "bool":
+        annotation: Any = Annotated[
+            bool, typer.Option(leaf.flag, help=leaf.help, rich_help_panel=PANEL)
+        ]
+        return _keyword(_python(leaf), annotation, False)
+    annotation = Annotated[
+        str | None,
+        typer.Option(leaf.flag, help=leaf.help, rich_help_panel=PANEL, metavar=_metavar(leaf)),
+    ]
+    return _keyword(_python(leaf), annotation, None)
+
+
+def _metavar(leaf: Leaf) -> str:
+    return {"tuple": "N[,N]", "int": "N", "float": "VALUE"}.get(leaf.kind, "VALUE")
+
+
+def _many(name: str, metavar: str) -> inspect.Parameter:
+    what = {"path": "dataset path, overriding the format's; OTHER.h5::/PATH reads another file",
+            "unit": "unit of positions, energy, distance or pixel, overriding the file's"}[name]
+    annotation = Annotated[
+        list[str] | None,
+        typer.Option(f"--{name}", help=what, metavar=metavar, rich_help_panel=PANEL),
+    ]
+    return _keyword(name, annotation, None)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _named(group: str, given: list[str] | None) -> dict[str, str]:
+    """``["x=/entry/x"]`` → ``{"paths.x": "/entry/x"}``."""
+    pairs = {}
+    for word in given or []:
+        name, equals, value = word.partition("=")
+        if not (equals and value):
+            flag = f"--{group.removesuffix('s')}"
+            raise SettingsError(f"Expected {flag} NAME=VALUE. Got {word!r}", f"write {flag} x=VALUE")
+        pairs[f"{group}.{name}"] = value
+    return pairs

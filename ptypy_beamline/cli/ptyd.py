@@ -1,0 +1,36 @@
+"""``ptypy-beamline ptyd``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ..settings import Settings
+from .loading import loading, plan_with
+from .progress import progress
+
+EXAMPLE = "ptypy-beamline ptyd scan.h5 -o scan.ptyd --roi 256 --save link --block 500"
+
+
+@loading
+def command(
+    settings: Settings,
+    output: Annotated[Path, typer.Option("-o", "--output", help="the .ptyd to write")],
+    save: Annotated[
+        str, typer.Option(help="append: one file; link: a part for each block")
+    ] = "append",
+    block: Annotated[Optional[int], typer.Option(min=1, help="positions in a block")] = None,
+) -> None:
+    """Write prepared data for PtyPy's PtydScan; needs no PtyPy."""
+    from ..exports.files import refuse_input
+    from ..exports.ptyd import write_ptyd
+
+    refuse_input(output, settings)
+    scan, plan = plan_with(settings)
+    with progress("writing", len(plan)) as advance:
+        write_ptyd(
+            plan, output, save=save, block=block, info=settings.record(), progress=advance
+        )
+    typer.echo(f"{output}: {len(plan)} frames of {plan.geometry.shape[0]}x{plan.geometry.shape[1]}")

@@ -1,0 +1,159 @@
+"""``.ptyd``: PtyPy's own prepared data, as PtyPy 0.9 writes and reads it.
+
+Written without PtyPy; the layout and its ``type`` attributes are those of ``ptypy.io.h5rw``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import FileError
+from ..planning.plan import Block, Plan
+from .files import complete
+
+H5RW_VERSION = "0.1"
+
+
+def write_ptyd(
+    plan: Plan,
+    path: str | Path,
+    *,
+    save: str = "append",
+    block: int | None = None,
+    info: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Write every frame of ``plan``, a block at a time.
+
+    Parameters
+    ----------
+    plan
+        What to load.
+    path
+        The ``.ptyd``; it appears, with its parts, when all is written.
+    save
+        ``'append'``: one file. ``'link'``: a part ``PATH.part000`` … for each block, linked.
+    block
+        Positions in a block; default: as loading likes it.
+    info
+        What to note under ``/info``, for the record only.
+    progress
+        Called with the number of positions each block has written.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written, or ``path`` is the raw file.
+    """
+    path = Path(path)
+    if save not in ("append", "link"):
+        raise FileError(f"save={save!r}", "use append or link", path)
+    write = _write_linked if save == "link" else _write_appended
+    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+        _stamp(file)
+        _store(file, "chunks", {})
+        _store(file, "info", dict(info or {}))
+        _store(file, "meta", _meta(plan))
+        write(_counted(plan.blocks(block), progress), file, path)
+    return path
+
+
+def _counted(blocks: Iterator[Block], progress: Callable[[int], None]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        progress(len(block.positions))
+
+
+def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
+    for number, block in enumerate(blocks):
+        _write_chunk(_dict_group(file, f"chunks/{number}"), block)
+
+
+def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
+    """Parts get their names when all are complete; the master comes last of all."""
+    parts: list[tuple[Path, Path]] = []
+    try:
+        for number, block in enumerate(blocks):
+            final = path.with_name(f"{path.name}.part{number:03d}")
+            temporary = path.with_name(f".{final.name}.{os.getpid()}")
+            parts.append((temporary, final))
+            with h5py.File(temporary, "w") as part:
+                _stamp(part)
+                _write_chunk(part, block)
+            # A bare name: the link is found from the master's own folder.
+            file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
+        for temporary, final in parts:
+            os.replace(temporary, final)
+    finally:
+        for temporary, _ in parts:
+            temporary.unlink(missing_ok=True)
+
+
+def _write_chunk(group: h5py.Group, block: Block) -> None:
+    _array(group, "data", block.frames, chunks=(1, *block.frames.shape[1:]))
+    _array(group, "indices", block.positions, kind="arraylist")
+    _array(group, "positions", block.positions_m)
+    _array(group, "weights", np.asarray(block.good), chunks=(1, *block.good.shape[1:]))
+
+
+def _meta(plan: Plan) -> dict[str, Any]:
+    geometry = plan.geometry
+    return {
+        "version": 0.1,
+        "num_frames": len(plan),
+        "label": None,
+        "shape": np.array(geometry.shape),
+        "psize": np.array(geometry.pixel_m),
+        "energy": geometry.energy_eV / 1e3,
+        "center": np.array(geometry.center_px),
+        "distance": geometry.distance_m,
+    }
+
+
+def _stamp(file: h5py.File) -> None:
+    file.attrs["h5rw_version"] = H5RW_VERSION
+    file.attrs["ctime"] = file.attrs["mtime"] = time.asctime()
+
+
+def _dict_group(group: h5py.Group, name: str) -> h5py.Group:
+    made = group.create_group(name)
+    made.attrs["type"] = "dict"
+    return made
+
+
+def _store(group: h5py.Group, name: str, value: Any) -> None:
+    """Store a plain value with the ``type`` that PtyPy's reader asks for."""
+    if isinstance(value, Mapping):
+        inner = _dict_group(group, name)
+        for key, item in value.items():
+            _store(inner, str(key), item)
+    elif value is None:
+        group.create_dataset(name, data=np.zeros(1)).attrs["type"] = "None"
+    elif isinstance(value, str):
+        text = group.create_dataset(name, data=value, dtype=h5py.string_dtype())
+        text.attrs["type"] = "string"
+    elif isinstance(value, list | tuple):
+        inner = group.create_group(name)
+        inner.attrs["type"] = "list"
+        for number, item in enumerate(value):
+            _store(inner, f"{number:05d}", item)
+    elif isinstance(value, np.ndarray):
+        _array(group, name, value)
+    else:
+        group.create_dataset(name, data=value).attrs["type"] = "scalar"
+
+
+def _array(
+    group: h5py.Group, name: str, value: Any, kind: str = "array", **options: Any
+) -> None:
+    # gzip is the one compression that PtyPy reads without plugins.
+    if "chunks" in options:
+        options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    group.create_dataset(name, data=value, **options).attrs["type"] = kind

@@ -1,0 +1,102 @@
+"""The standardized HDF5 file: one corrected scan, in SI, that any viewer opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from ..planning.plan import Plan
+from .files import complete
+
+
+def write_standard(
+    plan: Plan,
+    path: str | Path,
+    *,
+    exposure_s: float | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Write the frames of ``plan`` as they are handed to PtyPy.
+
+    Corrections are applied, so the file has neither dark nor flat; a pixel that is bad in one
+    frame only is NaN there, so that reading the file back gives the same frames and masks.
+
+    Parameters
+    ----------
+    plan
+        What to load.
+    path
+        Appears when all is written.
+    exposure_s
+        Exposure time of a position.
+    provenance
+        Where it came from; stored as JSON in ``/entry/provenance``.
+    progress
+        Called with the number of positions each block has written.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written.
+    """
+    geometry = plan.geometry
+    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = file.create_group("entry")
+        entry.attrs.update({"NX_class": "NXentry", "default": "plot"})
+        _write_frames(entry, plan, progress)
+        _write_positions(entry, plan)
+        entry["energy_eV"] = geometry.energy_eV
+        entry["det_dist_m"] = geometry.distance_m
+        entry["pixel_m"] = np.array(geometry.pixel_m)
+        entry["center_px"] = np.array(geometry.center_px)
+        for name, unit in (("energy_eV", "eV"), ("det_dist_m", "m"), ("pixel_m", "m")):
+            entry[name].attrs["units"] = unit
+        if exposure_s is not None:
+            entry["exposure_s"] = exposure_s
+            entry["exposure_s"].attrs["units"] = "s"
+        mask = entry.create_dataset("mask", data=(~plan.good).astype(np.uint8))
+        mask.attrs["description"] = "1 = bad"
+        if provenance is not None:
+            entry["provenance"] = json.dumps(provenance, default=str)
+        _write_plot(entry)
+    return Path(path)
+
+
+def _write_frames(entry: h5py.Group, plan: Plan, progress: Callable[[int], None]) -> None:
+    shape = plan.geometry.shape
+    data = entry.create_dataset(
+        "data", (len(plan), *shape), np.float32, chunks=(1, *shape), **hdf5plugin.Bitshuffle()
+    )
+    data.attrs["units"] = "counts"
+    for block in plan.blocks():
+        own_defects = plan.good & ~block.good
+        data[block.positions[0] : block.positions[-1] + 1] = np.where(
+            own_defects, np.float32(np.nan), block.frames
+        )
+        progress(len(block.positions))
+
+
+def _write_positions(entry: h5py.Group, plan: Plan) -> None:
+    y, x = plan.positions_m.T
+    entry["pos"] = np.column_stack([x, y])
+    entry["pos"].attrs["columns"] = "x,y"
+    entry["posx_m"], entry["posy_m"] = x, y
+    for name in ("pos", "posx_m", "posy_m"):
+        entry[name].attrs["units"] = "m"
+    entry["frame_indices"] = plan.selection.exposures
+    entry["frame_indices"].attrs["description"] = "raw frames of each position, -1 = left out"
+
+
+def _write_plot(entry: h5py.Group) -> None:
+    """A default plot for silx and h5web."""
+    plot = entry.create_group("plot")
+    plot.attrs.update({"NX_class": "NXdata", "signal": "data", "interpretation": "image"})
+    plot["data"] = h5py.SoftLink("/entry/data")

@@ -1,0 +1,110 @@
+"""Formats: one lazily imported table, recognition by content."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+import h5py
+
+from ..errors import FileError, UnknownFormatError
+from ..reading.files import open_hdf5
+from ..scan import Scan
+from .opening import AS_STORED, Format, Opening
+
+__all__ = ["AS_STORED", "TABLE", "Format", "Opening", "get", "names", "open_file", "recognise"]
+
+TABLE: dict[str, str] = {
+    "standard": "ptypy_beamline.formats.standard:STANDARD",
+    "cxi": "ptypy_beamline.formats.cxi:CXI",
+    "nxcxi": "ptypy_beamline.formats.nexus:NXCXI",
+    "diamond": "ptypy_beamline.formats.nexus:DIAMOND",
+    "areadetector": "ptypy_beamline.formats.areadetector:AREADETECTOR",
+    "exchange": "ptypy_beamline.formats.exchange:EXCHANGE",
+    "hdf5": "ptypy_beamline.formats.hdf5:GENERIC",
+}
+"""Format name → ``module:attribute``."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of the known formats."""
+    return tuple(TABLE)
+
+
+def get(name: str) -> Format:
+    """The format of that name.
+
+    Raises
+    ------
+    UnknownFormatError
+        There is none.
+    """
+    if name not in TABLE:
+        raise UnknownFormatError(f"Expected a format of {', '.join(TABLE)}. Got {name!r}",
+                                 "see ptypy-beamline formats")  # fmt: skip
+    module, attribute = TABLE[name].split(":")
+    return cast(Format, getattr(import_module(module), attribute))
+
+
+def recognise(path: str | Path) -> Format:
+    """The one format that understands the file.
+
+    Raises
+    ------
+    FileError
+        The file cannot be opened at all.
+    UnknownFormatError
+        No format, or more than one, understands it.
+    """
+    path = Path(path)
+    found = [name for name in TABLE if get(name).understands(path)]
+    if len(found) == 1:
+        return get(found[0])
+    if found:
+        raise UnknownFormatError(f"understood by {found}", "name one with --format", path)
+    _openable(path)
+    raise UnknownFormatError(
+        f"understood by no format of {', '.join(TABLE)}",
+        "name one with --format, or the datasets with --path frames=PATH --path x=PATH "
+        "--path y=PATH",
+        path,
+    )
+
+
+def _openable(path: Path) -> None:
+    """Raise what is wrong with a file that no format understands, if it is the file itself."""
+    if path.is_file() and not h5py.is_hdf5(path):
+        raise FileError("not an HDF5 file, nor understood by another format",
+                        f"known formats are {', '.join(TABLE)}", path)  # fmt: skip
+    open_hdf5(path).close()
+
+
+def open_file(path: str | Path, format: str | None = None, opening: Opening = AS_STORED) -> Scan:
+    """Open a scan; no frame is read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    format
+        Name of its format; None = recognised by content, or, where no format does and
+        ``opening.paths`` has ``frames``, read by those paths alone.
+    opening
+        Where the file departs from its format.
+
+    Raises
+    ------
+    BeamlineError
+        What is wrong, in one line with the file and the remedy.
+    """
+    path = Path(path)
+    if format is not None:
+        return get(format).open(path, opening)
+    try:
+        known = recognise(path)
+    except UnknownFormatError as error:
+        if "frames" not in opening.paths or error.problem.startswith("understood by ["):
+            raise
+        known = get("hdf5")
+    return known.open(path, opening)

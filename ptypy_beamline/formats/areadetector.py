@@ -1,0 +1,109 @@
+"""EPICS areaDetector NDFileHDF5: motors and energies are NDAttributes, one value a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import h5py
+import numpy as np
+
+from ..errors import MissingDataError
+from ..geometry import unit_of_name
+from ..reading.links import lookup
+from .cxi import NX_DEFINITIONS
+from .hdf5 import Hdf5Format, Item
+from .quantities import numbers
+from .source import Source, definitions, has
+
+FRAMES = ("/entry/data/data", "/entry/instrument/detector/data")
+PLACES = ("/entry/instrument/NDAttributes", "/entry/instrument/detector/NDAttributes")
+DETECTOR = "/entry/instrument/detector"
+
+PAIRS = (("posx", "posy"), ("samplex", "sampley"), ("sample_x", "sample_y"), ("pos_x", "pos_y"),
+         ("stagex", "stagey"), ("stage_x", "stage_y"), ("sx", "sy"))  # fmt: skip
+"""NDAttributes of positions (x, y) in any case, with or without a unit as ``_um`` behind."""
+
+NAMES = {
+    "energy": ("energy", "photonenergy"),
+    "distance": ("det_dist", "detdist", "detectordistance", "distance"),
+    "pixel": ("pixel", "pixelsize"),
+    "exposure": ("exposure", "counttime", "exposuretime", "acquiretime"),
+    "monitor": ("monitor", "i0", "ic0"),
+}
+"""What an NDAttribute is called, likewise."""
+
+
+def _recognise(file: h5py.File) -> bool:
+    frames = any(has(file, path) for path in FRAMES)
+    return frames and any(has(file, p) for p in PLACES) and not NX_DEFINITIONS & definitions(file)
+
+
+def attributes(source: Source) -> dict[str, str]:
+    """The file's NDAttributes: name in lower case, without its unit → path."""
+    found: dict[str, str] = {}
+    for place in PLACES:
+        group = lookup(source.file, place, source.opening.links)
+        for name in sorted(group) if isinstance(group, h5py.Group) else ():
+            found.setdefault(_bare(name), f"{place}/{name}")
+    return found
+
+
+def _bare(name: str) -> str:
+    units = (unit_of_name(quantity, name) for quantity in ("positions", "energy", "exposure"))
+    unit = next((u for u in units if u), None)
+    return (name[: -len(unit) - 1] if unit else name).lower()
+
+
+def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+    """Fill in the NDAttributes that this file has."""
+    known = attributes(source)
+    given = source.opening.paths
+    pair = next((p for p in PAIRS if p[0] in known and p[1] in known), None)
+    if pair is None and "positions" not in given and not {"x", "y"} <= set(given):
+        names = ", ".join(path.rsplit("/", 1)[1] for path in known.values()) or "none"
+        raise MissingDataError(
+            f"Expected positions among the NDAttributes. Got {names}",
+            "name them by --path x=... --path y=... (paths.x, paths.y)",
+        )
+    items = {
+        name: replace(getattr(table, name), paths=_paths(known, names))
+        for name, names in NAMES.items()
+    }
+    if pair is not None:
+        items |= {"x": Item((known[pair[0]],)), "y": Item((known[pair[1]],))}
+        source.notes.append(f"positions are the NDAttributes {known[pair[0]]} and {known[pair[1]]}")
+    return replace(table, count=_count(source, known), **items)
+
+
+def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(known[name] for name in names if name in known)
+
+
+def _count(source: Source, known: dict[str, str]) -> int | None:
+    """Frames written: NDArrayUniqueId is flushed last; its gaps are frames that were dropped."""
+    found = source.find("", Item(_paths(known, ("ndarrayuniqueid",))))
+    if found is None:
+        return None
+    numbers_ = numbers(found).ravel()
+    used = numbers_[np.isfinite(numbers_) & (numbers_ != 0)]
+    if not used.size:
+        return None
+    dropped = int(np.clip(np.diff(used) - 1, 0, None).sum())
+    if dropped:
+        source.notes.append(f"NDArrayUniqueId has gaps: {dropped} frames were dropped")
+    return int(used.size)
+
+
+AREADETECTOR = Hdf5Format(
+    name="areadetector",
+    title="areaDetector NDFileHDF5: /entry/data/data with NDAttributes",
+    recognise=_recognise,
+    frames=Item(FRAMES),
+    exposure=Item(unit="s"),
+    mask=Item((f"{DETECTOR}/mask", f"{DETECTOR}/pixel_mask")),
+    dark=Item((f"{DETECTOR}/dark", f"{DETECTOR}/darkfield")),
+    flat=Item((f"{DETECTOR}/flat", f"{DETECTOR}/flatfield")),
+    per_frame=True,
+    adapt=_adapt,
+)

@@ -1,0 +1,157 @@
+"""What goes with the frames: geometry, dark, flat, monitor, exposure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..reading.hdf5 import Hdf5Frames
+from ..scan import Frames
+from .quantities import constant, numbers, si
+from .source import Found, Item, Source
+from .stack import Stack, follow
+
+if TYPE_CHECKING:
+    from .hdf5 import Hdf5Format
+
+Array = NDArray[np.float64]
+
+
+def one(source: Source, table: Hdf5Format, stack: Stack, quantity: str) -> float | None:
+    """The energy in eV or the distance in m; None if the file has none or the user gives it.
+
+    Raises
+    ------
+    ScanError
+        It varies along the scan.
+    """
+    if quantity in source.opening.given:
+        return None
+    found = source.find(quantity, getattr(table, quantity))
+    return _constant(source, table, stack, found, quantity) if found else None
+
+
+def _constant(
+    source: Source, table: Hdf5Format, stack: Stack, found: Found, quantity: str
+) -> float | None:
+    values = si(source, found, quantity).ravel()
+    if table.per_frame:  # without the padding of a chunk
+        values = values[: max(stack.frames.shape[0], 1)]
+    outer = (stack.layout.leading, stack.layout.outer)
+    value = constant(values, quantity, found.name, outer)
+    if value is None:
+        source.notes.append(f"{found.name} holds no finite {quantity}")
+    return value
+
+
+def pixel(source: Source, table: Hdf5Format, stack: Stack) -> tuple[float, float] | None:
+    """Detector pixel (y, x) in metres: one dataset of one or two numbers, or one each."""
+    if "pixel" in source.opening.given:
+        return None
+    both = source.find("pixel", table.pixel)
+    if both is not None and both.dataset.size == 2:
+        y, x = (float(v) for v in si(source, both, "pixel").ravel())
+        return y, x
+    pair = (both, both) if both else (
+        source.find("pixel_y", table.pixel_y), source.find("pixel_x", table.pixel_x))  # fmt: skip
+    sizes = [_constant(source, table, stack, f, "pixel") for f in pair if f is not None]
+    known = [size for size in sizes if size is not None]
+    return (known[0], known[-1]) if known else None
+
+
+def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames | None:
+    """A dark or flat stack; None if there is none or it is empty.
+
+    Raises
+    ------
+    ScanError
+        Its images are not of the frames' shape.
+    """
+    found = source.find(name, getattr(table, name))
+    if found is None or not found.dataset.size:
+        return None
+    frame = stack.frames.shape[1:]
+    if found.dataset.shape[-2:] != frame:
+        raise ScanError(f"Expected {name} images {frame} as the frames. "
+                        f"Got {found.name} of shape {found.dataset.shape}",
+                        f"set paths.{name} (--path {name}=PATH)", found.file)  # fmt: skip
+    return Hdf5Frames(found.file, found.name)
+
+
+def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
+    """(n,) incident intensity of each exposure.
+
+    Raises
+    ------
+    ScanError
+        It is not as long as the frames.
+    """
+    found = source.find("monitor", table.monitor)
+    if found is None:
+        return None
+    at, n, m = stack.layout, stack.frames.shape[0], len(stack.placed.positions_m)
+    values = follow(numbers(found), at).ravel()
+    k = source.opening.frames_per_position or 1
+    if k > 1 and len(values) == m:
+        values = np.repeat(values, k)
+    if table.per_frame:
+        return _to_length(values, n)
+    if len(values) not in {n, k * m, at.frames}:
+        raise ScanError(f"Expected a monitor value of each of {n} frames. "
+                        f"Got {found.name} of shape {found.dataset.shape}",
+                        "set paths.monitor (--path monitor=PATH)", found.file)  # fmt: skip
+    return values[:n]
+
+
+def exposure(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
+    """Exposure time in s, () or one for each exposure."""
+    found = source.find("exposure", table.exposure)
+    if found is None:
+        return None
+    at = stack.layout
+    values = follow(si(source, found, "exposure"), at)
+    if values.size == 1:
+        return values.reshape(())
+    values = values.ravel()
+    return _to_length(values, stack.frames.shape[0]) if table.per_frame else values
+
+
+def _to_length(values: Array, length: int) -> Array:
+    """Cut padding; what is lacking is NaN."""
+    out = np.full(length, np.nan)
+    out[: len(values)] = values[:length]
+    return out
+
+
+def center(source: Source, table: Hdf5Format) -> tuple[float, float] | None:
+    """Beam centre (row, column) in pixels.
+
+    Raises
+    ------
+    ScanError
+        It is not two numbers.
+    """
+    both = source.find("center", table.center)
+    if both is None:
+        row, column = (_number(source, item) for item in (table.center_y, table.center_x))
+        return None if row is None or column is None else (row, column)
+    values = numbers(both).ravel()
+    if values.size != 2 or not np.isfinite(values).all():
+        raise ScanError(f"Expected a centre (row, column). Got {both.name} = {values}",
+                        "set paths.center (--path center=PATH)", both.file)  # fmt: skip
+    return float(values[0]), float(values[1])
+
+
+def saturation(source: Source, table: Hdf5Format) -> float | None:
+    """The detector's own count limit."""
+    return _number(source, table.saturation)
+
+
+def _number(source: Source, item: Item) -> float | None:
+    found = source.find("", item)
+    values = numbers(found).ravel() if found else np.empty(0)
+    values = values[np.isfinite(values)]
+    return float(values[0]) if values.size else None

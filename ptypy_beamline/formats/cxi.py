@@ -1,0 +1,130 @@
+"""CXI 1.6 (F. R. N. C. Maia, Nature Methods 9, 854 (2012); cxidb.org)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..reading.links import lookup
+from ..scan import Scan
+from .hdf5 import Hdf5Format, Item
+from .source import Source, definitions, has
+
+Array = NDArray[np.float64]
+DETECTOR = "/entry_1/instrument_1/detector_1"
+DATA = "/entry_1/data_1"
+NX_DEFINITIONS = {"NXcxi_ptycho", "NXptycho"}
+
+
+def _recognise(file: h5py.File) -> bool:
+    ours = has(file, "/cxi_version") or any(
+        has(file, f"{place}/data") for place in (DATA, DETECTOR)
+    )
+    diamond = has(file, "/entry_1/data/data") and not has(file, "/cxi_version")
+    return ours and not diamond and not NX_DEFINITIONS & definitions(file)
+
+
+def _detector(source: Source, name: str) -> Array | None:
+    """A dataset of the detector, or None."""
+    found: Any = lookup(source.file, f"{DETECTOR}/{name}", source.opening.links)
+    return np.asarray(found[()], np.float64) if isinstance(found, h5py.Dataset) else None
+
+
+def _basis(source: Source) -> Array:
+    """(2, 3): the steps of a row and of a column in the lab frame, in metres.
+
+    The lab frame has y up and z along the beam; by default rows go down and columns to -x.
+    """
+    basis = _detector(source, "basis_vectors")
+    if basis is None:
+        return np.array([[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0]])
+    basis = np.squeeze(basis)
+    basis = basis.T if basis.shape == (3, 2) else basis
+    if basis.shape != (2, 3) or not np.linalg.norm(basis, axis=1).all():
+        raise ScanError(f"Expected basis_vectors (2,3). Got {basis.tolist()}",
+                        "mend them, or remove them for the default ones")  # fmt: skip
+    return basis
+
+
+def _illumination(
+    source: Source, translation: Array, counts: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Where the beam hits the sample, on the detector's axes: minus the sample's translation."""
+    translation = np.atleast_2d(np.squeeze(translation))
+    down = translation.shape[0] == 3 and translation.shape[1] in counts
+    if translation.shape[-1] != 3 or (down and 3 not in counts):
+        translation = translation.T
+    if translation.ndim != 2 or translation.shape[1] != 3:
+        raise ScanError(f"Expected translation (N,3) or (3,N). Got {translation.shape}",
+                        "set paths.positions (--path positions=PATH)")  # fmt: skip
+    basis = _basis(source)
+    unit = basis / np.linalg.norm(basis, axis=1, keepdims=True)
+    row, column = -(unit @ translation.T)
+    return row, column
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """Pixel size, distance and centre from the detector's vectors, where not given directly."""
+    basis, corner = _detector(source, "basis_vectors"), _detector(source, "corner_position")
+    given, paths = source.opening.given, source.opening.paths
+    if basis is not None and scan.pixel_m is None and "pixel" not in given:
+        height, width = np.linalg.norm(_basis(source), axis=1)
+        scan = replace(scan, pixel_m=(float(height), float(width)))
+    if corner is None or corner.size != 3:
+        return scan
+    corner = corner.ravel()
+    if scan.distance_m is None and "distance" not in given and np.isfinite(corner[2]):
+        source.notes.append("distance is the z of corner_position")
+        scan = replace(scan, distance_m=abs(float(corner[2])))
+    if basis is not None and scan.center_px is None and "center" not in paths:
+        scan = replace(scan, center_px=_center(source, corner, scan.frame_shape))
+    return scan
+
+
+def _center(source: Source, corner: Array, shape: tuple[int, int]) -> tuple[float, float] | None:
+    """The pixel on the beam axis: corner + row·b₀ + column·b₁ has no transverse part.
+
+    The corner is taken as the centre of pixel (0, 0).
+    """
+    across = _basis(source)[:, :2].T
+    if not corner[:2].any() or abs(np.linalg.det(across)) == 0:  # never filled in
+        return None
+    row, column = np.linalg.solve(across, -corner[:2])
+    if 0 <= row <= shape[0] - 1 and 0 <= column <= shape[1] - 1:
+        return float(row), float(column)
+    source.notes.append(f"corner_position puts the beam at ({row:.1f}, {column:.1f}), outside the "
+                        f"{shape[0]}x{shape[1]} detector: not used")  # fmt: skip
+    return None
+
+
+CXI = Hdf5Format(
+    name="cxi",
+    title="CXI 1.6: entry_1/data_1/data with sample_1/geometry_1/translation",
+    recognise=_recognise,
+    frames=Item((f"{DATA}/data", f"{DETECTOR}/data")),
+    positions=Item(
+        (
+            "/entry_1/sample_1/geometry_1/translation",
+            f"{DATA}/translation",
+            f"{DETECTOR}/translation",
+        ),
+        "m",
+    ),
+    energy=Item(("/entry_1/instrument_1/source_1/energy",), "J"),
+    distance=Item((f"{DETECTOR}/distance",), "m"),
+    pixel_x=Item((f"{DETECTOR}/x_pixel_size",), "m"),
+    pixel_y=Item((f"{DETECTOR}/y_pixel_size",), "m"),
+    exposure=Item((f"{DETECTOR}/count_time", f"{DETECTOR}/exposure_time"), "s"),
+    mask=Item((f"{DETECTOR}/mask", f"{DATA}/mask")),
+    mask_rule="cxi",
+    dark=Item((f"{DETECTOR}/data_dark", f"{DETECTOR}/dark")),
+    flat=Item((f"{DETECTOR}/data_white", f"{DETECTOR}/flat")),
+    saturation=Item((f"{DETECTOR}/saturation_value",)),
+    split=_illumination,
+    finish=_finish,
+)

@@ -1,0 +1,46 @@
+"""APS Data Exchange (F. De Carlo et al., J. Synchrotron Rad. 21, 1224 (2014))."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+
+from .hdf5 import Hdf5Format, Item
+from .source import has
+
+INSTRUMENTS = ("/instrument", "/measurement/instrument")
+
+
+def _recognise(file: h5py.File) -> bool:
+    data: Any = file.get("/exchange/data")
+    # Simulated data sets use the same path for waves and amplitudes.
+    simulated = has(file, "/metadata/probe_pos_px") or (
+        isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
+    )
+    return has(file, "/exchange/data") and not simulated
+
+
+def _instrument(*names: str) -> tuple[str, ...]:
+    return tuple(f"{place}/{name}" for name in names for place in INSTRUMENTS)
+
+
+EXCHANGE = Hdf5Format(
+    name="exchange",
+    title="APS Data Exchange: /exchange/data with positions_x, positions_y or motor_pos",
+    recognise=_recognise,
+    frames=Item(("/exchange/data",)),
+    x=Item(("/exchange/positions_x",), "um"),
+    y=Item(("/exchange/positions_y",), "um"),
+    positions=Item(("/exchange/motor_pos",), "mm"),
+    energy=Item(_instrument("source/energy", "monochromator/energy"), "keV"),
+    distance=Item(_instrument("detector/distance"), "mm"),
+    pixel=Item(_instrument("detector/pixel_size"), "um"),
+    pixel_x=Item(_instrument("detector/pixel_size_x"), "um"),
+    pixel_y=Item(_instrument("detector/pixel_size_y"), "um"),
+    exposure=Item(_instrument("detector/exposure_time"), "s"),
+    mask=Item(_instrument("detector/mask")),
+    dark=Item(("/exchange/data_dark",)),
+    flat=Item(("/exchange/data_white",)),
+    monitor=Item(("/exchange/monitor",)),
+)

@@ -1,0 +1,128 @@
+"""An HDF5 file as a table of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+
+from ..errors import FileError
+from ..reading.files import open_hdf5
+from ..scan import Scan
+from . import contents
+from .masks import bad_pixels
+from .opening import AS_STORED, Opening
+from .source import NOWHERE, Item, Source, open_source
+from .stack import Split, read_stack
+
+__all__ = ["GENERIC", "Hdf5Format", "Item"]
+
+
+@dataclass(frozen=True)
+class Hdf5Format:
+    """A format whose files keep each thing at a known path.
+
+    Attributes
+    ----------
+    recognise
+        Whether an open file is of this format; looks at names and attributes only.
+    frames … saturation
+        Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
+    mask_rule
+        What a nonzero mask pixel means: ``bad``, ``good`` or ``cxi`` (its bits).
+    per_frame
+        Positions and all else are logged with each frame: they may be padded or lag behind.
+    count
+        Use at most so many frames.
+    split
+        Takes (y, x) out of the ``positions`` array, where columns x,y are not what they are.
+    adapt
+        Fills in the table for a file, where paths depend on what is in it.
+    finish
+        Adds to the scan what a table cannot say.
+    """
+
+    name: str
+    title: str
+    recognise: Callable[[h5py.File], bool]
+    frames: Item = NOWHERE
+    x: Item = NOWHERE
+    y: Item = NOWHERE
+    positions: Item = NOWHERE
+    energy: Item = NOWHERE
+    distance: Item = NOWHERE
+    pixel: Item = NOWHERE
+    pixel_x: Item = NOWHERE
+    pixel_y: Item = NOWHERE
+    exposure: Item = NOWHERE
+    mask: Item = NOWHERE
+    dark: Item = NOWHERE
+    flat: Item = NOWHERE
+    monitor: Item = NOWHERE
+    center: Item = NOWHERE
+    center_x: Item = NOWHERE
+    center_y: Item = NOWHERE
+    saturation: Item = NOWHERE
+    mask_rule: str = "bad"
+    per_frame: bool = False
+    count: int | None = None
+    split: Split | None = None
+    adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None
+    finish: Callable[[Source, Scan], Scan] | None = None
+
+    def understands(self, path: Path) -> bool:
+        """Whether the file's content is of this format."""
+        if not h5py.is_hdf5(path):
+            return False
+        try:
+            with open_hdf5(path) as file:
+                return self.recognise(file)
+        except FileError:
+            return False
+
+    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+        """The scan in the file; no frame is read, but a few if the mask looks inverted.
+
+        Raises
+        ------
+        FileError, MissingDataError, ScanError, SettingsError
+            Each names the file and the remedy.
+        """
+        with open_source(path, opening) as source:
+            table = self.adapt(source, self) if self.adapt else self
+            scan = _scan(source, table)
+            scan = table.finish(source, scan) if table.finish else scan
+            return replace(scan, notes=(*scan.notes, *source.notes))
+
+
+def _scan(source: Source, table: Hdf5Format) -> Scan:
+    """Read everything but the frames."""
+    stack = read_stack(source, table)
+    mask = source.find("mask", table.mask)
+    return Scan(
+        frames=stack.frames,
+        positions_m=stack.placed.positions_m,
+        grid=stack.placed.grid,
+        energy_eV=contents.one(source, table, stack, "energy"),
+        distance_m=contents.one(source, table, stack, "distance"),
+        pixel_m=contents.pixel(source, table, stack),
+        bad=bad_pixels(source, mask, stack.frames, table.mask_rule) if mask else None,
+        dark=contents.images(source, table, stack, "dark"),
+        flat=contents.images(source, table, stack, "flat"),
+        monitor=contents.monitor(source, table, stack),
+        exposure_s=contents.exposure(source, table, stack),
+        center_px=contents.center(source, table),
+        saturation=contents.saturation(source, table),
+        format=table.name,
+        source=source.path,
+    )
+
+
+GENERIC = Hdf5Format(
+    name="hdf5",
+    title="any HDF5 file, every dataset named by paths.NAME (--path NAME=PATH)",
+    recognise=lambda _: False,
+    exposure=Item(unit="s"),
+)

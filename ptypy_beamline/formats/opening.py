@@ -1,0 +1,100 @@
+"""What a user says about a file, and what a format must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ..errors import SettingsError
+from ..scan import Scan
+
+NAMES = (
+    "frames", "x", "y", "positions", "energy", "distance", "pixel", "exposure", "mask", "dark",
+    "flat", "monitor", "center",
+)  # fmt: skip
+"""Things a dataset path can be given for."""
+
+QUANTITIES = ("positions", "energy", "distance", "pixel")
+"""Things a unit can be given for."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How to read a file where it departs from its format's rule.
+
+    Attributes
+    ----------
+    paths
+        Name (one of ``NAMES``) → dataset path, or ``other.h5::/path`` in another file.
+    units
+        Quantity (one of ``QUANTITIES``) → unit, overriding the file's.
+    outer_index
+        Which projection, energy or repeat of a stack with a leading axis.
+    frames_per_position
+        Exposures of each position, where there are several.
+    mask_values
+        What a nonzero pixel of the mask means.
+    links
+        HDF5 links and virtual sources: only inside the file's directory tree, or anywhere.
+    given
+        Quantities (energy, distance, pixel) the user gives: those of the file are not read.
+
+    Raises
+    ------
+    SettingsError
+        An unknown name or value.
+    """
+
+    paths: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    outer_index: int | None = None
+    frames_per_position: int | None = None
+    mask_values: Literal["bad", "good"] | None = None
+    links: Literal["inside", "any"] = "inside"
+    given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        _check("paths", "--path", self.paths, NAMES)
+        _check("units", "--unit", self.units, QUANTITIES)
+        _choice("mask_values", self.mask_values, ("bad", "good", None))
+        _choice("links", self.links, ("inside", "any"))
+        if self.frames_per_position is not None and self.frames_per_position < 1:
+            raise SettingsError(
+                f"Expected frames_per_position of 1 or more. Got {self.frames_per_position}"
+            )
+
+
+def _check(what: str, flag: str, given: Mapping[str, str], known: tuple[str, ...]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise SettingsError(f"Expected {what} of {', '.join(known)}. Got {', '.join(unknown)}",
+                            f"use {flag} NAME=VALUE with one of these names")  # fmt: skip
+
+
+def _choice(name: str, value: object, known: tuple[object, ...]) -> None:
+    if value not in known:
+        raise SettingsError(f"Expected {name} of {', '.join(map(str, known))}. Got {value}")
+
+
+AS_STORED = Opening()
+"""Read the file by its format's rule."""
+
+
+class Format(Protocol):
+    """A kind of file that holds a scan."""
+
+    @property
+    def name(self) -> str:
+        """What ``--format`` calls it."""
+
+    @property
+    def title(self) -> str:
+        """One line for ``ptypy-beamline formats``."""
+
+    def understands(self, path: Path) -> bool:
+        """Whether the file's content is of this format; never raises on other files."""
+
+    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+        """The scan in the file; no frame is read."""

@@ -1,0 +1,174 @@
+"""From stored coordinates to (m, 2) positions: pure functions of arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+
+Array = NDArray[np.float64]
+Axes = tuple[int, ...]
+"""Lengths of the frame axes: (n,), or (rows, columns) of a mapped raster."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Positions (m, 2) in (y, x), and (rows, columns) where they form a raster."""
+
+    positions_m: Array
+    grid: tuple[int, int] | None = None
+
+
+def split(array: Array, columns: str = "", counts: tuple[int, ...] = ()) -> tuple[Array, Array]:
+    """Take y and x out of one array.
+
+    Parameters
+    ----------
+    array
+        (N,2), (N,3) as x,y,z; (2,N) or (3,N); or maps (A,B,2), (A,B,3).
+    columns
+        Names of the columns, as ``"x,y"`` (the default) or ``"y,x"``.
+    counts
+        Possible numbers of positions; they decide where both axes have 2 or 3 entries.
+
+    Raises
+    ------
+    ScanError
+        No axis has 2 or 3 entries, or the columns' names are not x and y.
+    """
+    if array.ndim == 2:
+        across = array.shape[1] in (2, 3) and array.shape[0] in counts
+        down = array.shape[0] in (2, 3) and array.shape[1] in counts
+        if array.shape[1] not in (2, 3) or (down and not across):
+            array = array.T
+    if array.ndim not in (2, 3) or array.shape[-1] not in (2, 3):
+        raise ScanError(f"Expected positions (N,2), (N,3), (2,N) or (3,N). Got {array.shape}")
+    names = [c.strip().lower() for c in (columns or "x,y,z").split(",")]
+    if "x" not in names or "y" not in names or max(map(names.index, "xy")) >= array.shape[-1]:
+        raise ScanError(f"Expected columns 'x,y' or 'y,x' of positions. Got {columns!r}",
+                        "give x and y by paths.x, paths.y (--path x=PATH)")  # fmt: skip
+    return array[..., names.index("y")], array[..., names.index("x")]
+
+
+def arrange(
+    y: Array, x: Array, axes: Axes, per_position: int | None = None, per_frame: bool = False
+) -> Placed:
+    """Positions of lists, of the two axes of a raster, or of maps.
+
+    Parameters
+    ----------
+    y, x
+        Two lists; two axes (the product of their lengths is the number of positions; x runs
+        fast, unless the frames' shape says y does); or two maps (A,B).
+    axes
+        Lengths of the frame axes.
+    per_position
+        Exposures of each position.
+    per_frame
+        Both are logged with each frame, so that the shorter one says how many there are.
+
+    Raises
+    ------
+    ScanError
+        The shapes do not belong together.
+    """
+    y, x = (np.atleast_1d(np.squeeze(a)) for a in (y, x))
+    if y.ndim == x.ndim == 1:
+        return _lists(y, x, axes, per_position or 1, per_frame)
+    if y.shape != x.shape or y.ndim != 2:
+        raise ScanError(f"Expected y and x of one shape. Got y {y.shape} and x {x.shape}")
+    return Placed(np.stack([y.ravel(), x.ravel()], axis=1), (y.shape[0], y.shape[1]))
+
+
+def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -> Placed:
+    if per_frame:
+        common = min(len(y), len(x))
+        return Placed(np.stack([y[:common], x[:common]], axis=1))
+    if _raster_axes(len(y), len(x), math.prod(axes), per_position):
+        return _raster(y, x, axes)
+    if len(y) != len(x):
+        raise ScanError(f"Expected y and x of equal length, or the axes of a raster of "
+                        f"{math.prod(axes)} frames. Got y {y.shape} and x {x.shape}",
+                        "give the right ones by paths.x, paths.y (--path x=PATH)")  # fmt: skip
+    grid = (axes[0], axes[1]) if len(axes) == 2 and math.prod(axes) == len(y) else None
+    return Placed(np.stack([y, x], axis=1), grid)
+
+
+def _raster_axes(rows: int, columns: int, frames: int, per_position: int) -> bool:
+    """Whether y and x of these lengths are the axes of a raster, possibly a stopped one."""
+    points = rows * columns
+    if frames > 1 and frames in (points, points * per_position):
+        return True
+    return rows != columns and max(rows, columns) * per_position < frames < points * per_position
+
+
+def _raster(y: Array, x: Array, axes: Axes) -> Placed:
+    """All points of a raster in the order of the frames."""
+    shape = (len(y), len(x))
+    if axes == (len(x), len(y)) and len(x) != len(y):  # the frames' map says that x is slow
+        grid_x, grid_y = np.meshgrid(x, y, indexing="ij")
+        shape = (len(x), len(y))
+    else:
+        grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
+    return Placed(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1), shape)
+
+
+def pair(
+    frames: int, placed: Placed, per_position: int | None = None, per_frame: bool = False
+) -> tuple[Placed, int, str]:
+    """Check the number of positions against that of frames.
+
+    Returns
+    -------
+    placed : Placed
+        Without trailing NaN padding; more positions than frames are kept.
+    frames : int
+        Frames that have a position.
+    warning : str
+        Empty, or what is amiss with a scan that was stopped.
+
+    Raises
+    ------
+    ScanError
+        Positions are not finite, or fewer than the frames.
+    """
+    positions = _without_padding(placed.positions_m)
+    count, k = len(positions), per_position or 1
+    padded = count < len(placed.positions_m)
+    grid = None if padded else placed.grid
+    if frames in (count, k * count):
+        return Placed(positions, grid), frames, ""
+    times = f" x {k} exposures" if k > 1 else ""
+    numbers = f"{frames} frames for {count} positions{times}"
+    if frames < k * count:
+        warning = f"{numbers}: a scan that was stopped; only positions with frames are used"
+        return Placed(positions, grid), frames, warning
+    if per_frame or padded:
+        warning = f"{numbers}: a scan that was stopped; only frames with positions are used"
+        return Placed(positions, grid), k * count, warning
+    remedy = "check paths.frames, paths.x and paths.y"
+    if frames % count == 0:
+        each = frames // count
+        remedy = f"if each position has {each} exposures, set frames_per_position={each} " \
+                 f"(--frames-per-pos {each})"  # fmt: skip
+    raise ScanError(f"Expected as many positions as frames. Got {numbers}", remedy)
+
+
+def _without_padding(positions: Array) -> Array:
+    """Cut trailing rows of NaN; any other that is not finite is an error."""
+    finite = np.isfinite(positions)
+    used = np.flatnonzero(finite.any(axis=1))
+    if not used.size:
+        raise ScanError("Expected positions. Got no finite one", "set paths.x and paths.y")
+    positions = positions[: used[-1] + 1]
+    wrong = np.flatnonzero(~finite[: len(positions)].all(axis=1))
+    if wrong.size:
+        raise ScanError(
+            f"{wrong.size} of {len(positions)} positions are not finite (the first at {wrong[0]})",
+            "mend the file, or give other positions by paths.x, paths.y (--path x=PATH)",
+        )
+    return positions

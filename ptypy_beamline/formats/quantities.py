@@ -1,0 +1,136 @@
+"""Stored numbers into SI, with the unit's origin settled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingDataError, ScanError, SettingsError
+from ..geometry import ENERGY_RANGE_EV, UNITS, unit_factor, unit_of_name
+from .source import Found, Source, text
+
+SETTINGS = {
+    "energy": "energy= (--energy-kev)",
+    "distance": "distance= (--distance-m)",
+    "pixel": "psize= (--pixel-m)",
+}
+"""What sets a quantity regardless of the file."""
+
+
+def numbers(found: Found) -> NDArray[np.float64]:
+    """The dataset as float64.
+
+    Raises
+    ------
+    ScanError
+        It holds no real numbers.
+    """
+    if found.dataset.dtype.kind not in "biuf":
+        raise ScanError(f"Expected numbers in {found.name}. Got {found.dataset.dtype}",
+                        "name another dataset with --path NAME=PATH", found.file)  # fmt: skip
+    return np.asarray(found.dataset[()], dtype=np.float64)
+
+
+def unit_of(source: Source, found: Found, quantity: str) -> str:
+    """The unit: the user's, else ``@units``, else the name's ending, else the format's.
+
+    Raises
+    ------
+    MissingDataError
+        There is none.
+    """
+    given = source.opening.units.get(quantity)
+    stored = text(found.dataset.attrs.get("units"))
+    unit = given or stored or unit_of_name(quantity, found.name) or found.unit
+    if not unit:
+        raise MissingDataError(f"Expected a unit of {quantity} with {found.name}. Got none",
+                               _remedy(quantity), found.file)  # fmt: skip
+    return unit
+
+
+def si(source: Source, found: Found, quantity: str) -> NDArray[np.float64]:
+    """The dataset in metres, electronvolts or seconds, in its stored shape.
+
+    Raises
+    ------
+    MissingDataError, SettingsError
+        The unit is missing or unknown.
+    """
+    raw, unit = numbers(found), unit_of(source, found, quantity)
+    try:
+        values = raw * unit_factor(quantity, unit)
+    except SettingsError as error:
+        raise SettingsError(f"{found.name}: {error.problem}", _remedy(quantity),
+                            found.file) from error  # fmt: skip
+    if quantity == "energy" and "energy" not in source.opening.units:
+        return _plausible_energy(source, found, raw, values, unit)
+    return values
+
+
+def _plausible_energy(
+    source: Source, found: Found, raw: NDArray[np.float64], values: NDArray[np.float64], unit: str
+) -> NDArray[np.float64]:
+    """Mend an energy whose unit cannot be right, where one unit only makes sense of it.
+
+    CXI and NXcxi_ptycho files in the wild hold eV or keV where they say joule, and the reverse.
+    """
+    if not np.isfinite(raw).any() or _possible(values):
+        return values
+    fits = [u for u in ("eV", "keV", "J") if _possible(raw * unit_factor("energy", u))]
+    if not fits:
+        return values
+    stored = float(np.nanmedian(raw))
+    if len(fits) > 1:
+        raise SettingsError(
+            f"{found.name} = {stored:g} cannot be {unit}; it may be {' or '.join(fits)}",
+            _remedy("energy"), found.file,
+        )  # fmt: skip
+    source.assume(f"{found.name} = {stored:g} cannot be {unit}: taken as {fits[0]}; "
+                  "settle it with units.energy (--unit energy=UNIT)")  # fmt: skip
+    return raw * unit_factor("energy", fits[0])
+
+
+def _possible(energies_eV: NDArray[np.float64]) -> bool:
+    low, high = ENERGY_RANGE_EV
+    middle = float(np.median(energies_eV[np.isfinite(energies_eV)]))
+    return low <= middle <= high
+
+
+def constant(
+    values: NDArray[np.float64], quantity: str, name: str, outer: tuple[int | None, int]
+) -> float | None:
+    """One number of a scalar or of a per-frame array; None if nothing finite is stored.
+
+    Parameters
+    ----------
+    values
+        In SI.
+    outer
+        ``outer_index`` and the length of the leading axis (0 without one): an array of that
+        length has one value for each entry.
+
+    Raises
+    ------
+    ScanError
+        The values differ by more than a thousandth.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return None
+    middle = float(np.median(finite))
+    if np.ptp(finite) <= 1e-3 * abs(middle):
+        return middle
+    index, entries = outer
+    if index is not None and values.shape == (entries,):
+        return float(values[index])
+    unit = {"energy": "eV"}.get(quantity, "m")
+    raise ScanError(
+        f"Expected one {quantity} in {name}. Got {finite.min():.6g} to {finite.max():.6g} {unit}",
+        f"give {SETTINGS[quantity]}, or outer_index (--outer-index) for one of several scans",
+    )
+
+
+def _remedy(quantity: str) -> str:
+    if quantity not in SETTINGS and quantity != "positions":
+        return f"write @units ({', '.join(UNITS[quantity])}) in the file"
+    return f"set units.{quantity} (--unit {quantity}=UNIT)"

@@ -1,0 +1,181 @@
+"""An opened HDF5 file, and finding things in it."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import BeamlineError, BeamlineWarning, MissingDataError
+from ..reading.files import open_hdf5
+from ..reading.links import lookup
+from .opening import Opening
+
+
+@dataclass(frozen=True)
+class Item:
+    """Where a format keeps something: paths, the first present one counts, and their unit.
+
+    A component of a path may have a ``*``.
+    """
+
+    paths: tuple[str, ...] = ()
+    unit: str = ""
+
+
+NOWHERE = Item()
+"""A thing the format does not record."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dataset that is there.
+
+    Attributes
+    ----------
+    file, name
+        The file it is read through and its path there.
+    unit
+        The format's unit, used where the dataset says nothing.
+    """
+
+    dataset: h5py.Dataset
+    file: Path
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open HDF5 file and how the user wants it read; ``notes`` collects what was assumed."""
+
+    path: Path
+    file: h5py.File
+    opening: Opening
+    notes: list[str] = field(default_factory=list)
+    others: ExitStack = field(default_factory=ExitStack)
+
+    def find(self, name: str, item: Item = NOWHERE) -> Found | None:
+        """The dataset of ``name``: where the user says, else where the format says, else None.
+
+        Raises
+        ------
+        MissingDataError
+            The user's path is not there.
+        """
+        if name in self.opening.paths:
+            return self._given(name, self.opening.paths[name])
+        for pattern in item.paths:
+            for path in expand(self.file, pattern):
+                dataset = lookup(self.file, path, self.opening.links)
+                if isinstance(dataset, h5py.Dataset):
+                    return Found(dataset, self.path, path, item.unit)
+        return None
+
+    def need(self, name: str, item: Item) -> Found:
+        """As :meth:`find`, but it must be there.
+
+        Raises
+        ------
+        MissingDataError
+            It is not.
+        """
+        found = self.find(name, item)
+        if found is None:
+            raise missing(name, item.paths, self.file, self.path)
+        return found
+
+    def _given(self, name: str, value: str) -> Found:
+        """The dataset ``/path`` or ``other.h5::/path`` that the user named."""
+        other, _, inner = value.rpartition("::")
+        path, file = self.path, self.file
+        if other:
+            path = self.path.parent / other
+            path = path if path.exists() else Path(other).absolute()
+            file = self.others.enter_context(open_hdf5(path))
+        inner = "/" + inner.strip("/")
+        dataset = lookup(file, inner, self.opening.links)
+        if not isinstance(dataset, h5py.Dataset):
+            raise missing(name, (inner,), file, path)
+        return Found(dataset, path, inner)
+
+    def assume(self, message: str) -> None:
+        """Warn, and note it in the scan."""
+        self.notes.append(message)
+        warnings.warn(f"{self.path}: {message}", BeamlineWarning, stacklevel=2)
+
+
+@contextmanager
+def open_source(path: Path, opening: Opening) -> Iterator[Source]:
+    """Open a file for as long as its scan is put together; errors name it."""
+    path = Path(path).absolute()
+    with open_hdf5(path) as file, ExitStack() as others:
+        try:
+            yield Source(path, file, opening, others=others)
+        except BeamlineError as error:
+            if error.file is not None:
+                raise
+            raise type(error)(error.problem, error.remedy, path) from error
+
+
+def expand(file: h5py.File, pattern: str) -> list[str]:
+    """The paths in ``file`` that match; ``*`` stands for part of one component's name."""
+    if "*" not in pattern:
+        return [pattern]
+    done = [""]
+    for part in pattern.strip("/").split("/"):
+        if "*" not in part:
+            done = [f"{path}/{part}" for path in done]
+            continue
+        groups = [(path, file.get(path or "/")) for path in done]
+        done = [
+            f"{path}/{name}"
+            for path, group in groups
+            if isinstance(group, h5py.Group)
+            for name in sorted(group)
+            if fnmatchcase(name, part)
+        ]
+    return done
+
+
+def has(file: h5py.File, *paths: str) -> bool:
+    """Whether all of ``paths`` (with ``*``) are there; looks at names only."""
+    return all(any(path in file for path in expand(file, pattern)) for pattern in paths)
+
+
+def text(value: Any) -> str:
+    """A stored string, whichever way it was stored, in lower case or not, stripped."""
+    if isinstance(value, h5py.Empty) or value is None:
+        return ""
+    parts = [v.decode(errors="replace") if isinstance(v, bytes) else str(v)
+             for v in np.atleast_1d(np.asarray(value, dtype=object))]  # fmt: skip
+    return ",".join(parts).strip().strip("\0")
+
+
+def definitions(file: h5py.File) -> set[str]:
+    """The NeXus application definitions that the file's entries name."""
+    found = (file.get(path) for path in expand(file, "/entry*/definition"))
+    return {text(item[()]) for item in found if isinstance(item, h5py.Dataset)}
+
+
+def missing(name: str, paths: Sequence[str], file: h5py.File, path: Path) -> MissingDataError:
+    """The error for a dataset that is not there, with up to six that may be meant."""
+    where = " or ".join(paths)
+    known: list[str] = []
+    file.visititems(lambda n, o: known.append(f"/{n}") if isinstance(o, h5py.Dataset) else None)
+    wanted = paths[0] if paths else f"/{name}"
+    similar = difflib.get_close_matches(wanted, known, 6, 0.4) or known[:6]
+    there = f" (there are {', '.join(similar)})" if similar else ""
+    expected = f"Expected {name} at {where}." if where else f"Expected {name}."
+    remedy = f"set paths.{name} (--path {name}=PATH)"
+    if name == "positions":
+        remedy += ", or paths.x and paths.y (--path x=PATH --path y=PATH)"
+    return MissingDataError(f"{expected} Got no such dataset{there}", remedy, path)

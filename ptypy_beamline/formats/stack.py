@@ -1,0 +1,181 @@
+"""Frames and positions of an HDF5 file, fitted to each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..reading.hdf5 import Hdf5Frames
+from .positions import Axes, Placed, arrange, pair, split
+from .quantities import si
+from .source import Found, Source, missing, text
+
+if TYPE_CHECKING:
+    from .hdf5 import Hdf5Format
+
+Array = NDArray[np.float64]
+Split = Callable[[Source, Array, tuple[int, ...]], tuple[Array, Array]]
+"""(source, array in metres, possible numbers of positions) → y, x."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The frames' axes, and the index on the axis before them, of length ``outer``, if any."""
+
+    axes: Axes
+    leading: int | None = None
+    outer: int = 0
+
+    @classmethod
+    def of(cls, shape: Axes, leading: int | None) -> Layout:
+        """Of a frames' dataset of ``shape``."""
+        axes = tuple(shape[:-2])
+        return cls(axes) if leading is None else cls(axes[1:], leading, axes[0])
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return math.prod(self.axes)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Frames, their positions, and how the frames lie in the file."""
+
+    frames: Hdf5Frames
+    placed: Placed
+    layout: Layout
+
+
+def read_stack(source: Source, table: Hdf5Format) -> Stack:
+    """Find frames and positions and settle which axes of the dataset are frames.
+
+    Raises
+    ------
+    MissingDataError
+        There are no frames or no positions.
+    ScanError
+        They do not fit.
+    """
+    found = source.need("frames", table.frames)
+    place, per_frame = _positions(source, table)
+    shape, per_position = found.dataset.shape, source.opening.frames_per_position
+    axes = (Layout.of(shape, None), Layout.of(shape, 0))
+    fits = [len(shape) == 4 and _fit(place, layout, per_position) for layout in axes]
+    layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
+    frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
+    placed, used, warning = pair(frames.shape[0], place(layout), per_position, per_frame)
+    if warning:
+        source.assume(warning)
+    if used < frames.shape[0]:
+        frames = replace(frames, limit=used)
+    return Stack(frames, placed, layout)
+
+
+def _positions(source: Source, table: Hdf5Format) -> tuple[Callable[[Layout], Placed], bool]:
+    """How to place the positions for a layout, and whether they are logged with each frame.
+
+    The user's paths count before the format's, x and y before one array of both.
+    """
+    given, k = source.opening.paths, source.opening.frames_per_position
+    y = x = None
+    if "positions" not in given:
+        y, x = source.find("y", table.y), source.find("x", table.x)
+    if y and x:
+        per_frame = table.per_frame and not {"x", "y"} & set(given)
+        return _from_two(source, y, x, k, per_frame), per_frame
+    if "x" in given or "y" in given:
+        raise missing("y" if x else "x", (), source.file, source.path)
+    both = source.find("positions", table.positions)
+    if both is None:
+        wanted = (*table.x.paths[:1], *table.y.paths[:1], *table.positions.paths)
+        raise missing("positions", wanted, source.file, source.path)
+    own_split = None if "positions" in given else table.split
+    per_frame = table.per_frame and "positions" not in given
+    return _from_one(source, both, own_split), per_frame
+
+
+def _from_two(
+    source: Source, y: Found, x: Found, per_position: int | None, per_frame: bool
+) -> Callable[[Layout], Placed]:
+    y_m, x_m = si(source, y, "positions"), si(source, x, "positions")
+
+    def place(at: Layout) -> Placed:
+        y_here, x_here = follow(y_m, at), follow(x_m, at)
+        return arrange(y_here, x_here, at.axes, per_position, per_frame)
+
+    return place
+
+
+def _from_one(source: Source, both: Found, own_split: Split | None) -> Callable[[Layout], Placed]:
+    values, columns = si(source, both, "positions"), text(both.dataset.attrs.get("columns"))
+    k = source.opening.frames_per_position or 1
+
+    def place(at: Layout) -> Placed:
+        here = follow(values, at, columns=1)
+        counts = (at.frames // k, at.frames)
+        y, x = own_split(source, here, counts) if own_split else split(here, columns, counts)
+        if y.ndim == 1:  # pairs are pairs, never the axes of a raster
+            grid = at.axes if len(at.axes) == 2 and at.frames == len(y) else None
+            return Placed(np.stack([y, x], axis=1), grid)
+        return arrange(y, x, at.axes, k)
+
+    return place
+
+
+def _fit(place: Callable[[Layout], Placed], layout: Layout, per_position: int | None) -> bool:
+    """Whether there are as many positions as this layout has frames."""
+    try:
+        count = len(place(layout).positions_m)
+    except ScanError:
+        return False
+    return layout.frames in (count, count * (per_position or 1))
+
+
+def leading_axis(shape: Axes, outer_index: int | None, fits: bool, inner_fits: bool) -> int | None:
+    """Index on the axis before those of the frames, or None if there is no such axis.
+
+    Parameters
+    ----------
+    shape
+        Of the frames' dataset: (N,y,x), (A,B,y,x), (P,N,y,x) or (P,A,B,y,x).
+    fits, inner_fits
+        Whether the positions are as many as all frames, and as those after the first axis.
+
+    Raises
+    ------
+    ScanError
+        ``outer_index`` is needed, out of range, or there is nothing it could mean.
+    """
+    if not 3 <= len(shape) <= 5:
+        raise ScanError(f"Expected a stack of frames (N,y,x). Got shape {shape}",
+                        "set paths.frames (--path frames=PATH)")  # fmt: skip
+    entries = shape[0]
+    if outer_index is not None:
+        if len(shape) == 3:
+            raise ScanError(f"Expected a leading axis for outer_index. Got frames {shape}",
+                            "leave outer_index (--outer-index) out")  # fmt: skip
+        if not 0 <= outer_index < entries:
+            raise ScanError(f"Expected outer_index 0 to {entries - 1} for frames {shape}. "
+                            f"Got {outer_index}", "set outer_index (--outer-index)")  # fmt: skip
+        return outer_index
+    if len(shape) == 3 or (len(shape) == 4 and (fits or not inner_fits)):
+        return None
+    if entries > 1:
+        raise ScanError(
+            f"frames {shape} hold {entries} projections, energies or repeats",
+            f"choose one by outer_index (--outer-index) 0 to {entries - 1}",
+        )
+    return 0
+
+
+def follow(values: Array, at: Layout, columns: int = 0) -> Array:
+    """The part of ``values`` that belongs to the leading index, if they have that axis, too."""
+    has_axis = values.ndim > len(at.axes) + columns and values.shape[:2] == (at.outer, at.axes[0])
+    return np.asarray(values[at.leading]) if at.leading is not None and has_axis else values

@@ -1,0 +1,35 @@
+"""The standardized HDF5 file that this package writes itself."""
+
+from __future__ import annotations
+
+import h5py
+
+from .hdf5 import Hdf5Format, Item
+from .source import has
+
+
+def _recognise(file: h5py.File) -> bool:
+    frames = has(file, "/entry/data") and not isinstance(file.get("/entry/data"), h5py.Group)
+    return frames and any(
+        has(file, f"/entry/{name}") for name in ("pos", "posx_m", "energy_eV", "det_dist_m")
+    )
+
+
+STANDARD = Hdf5Format(
+    name="standard",
+    title="standardized HDF5: /entry/data with /entry/pos or /entry/posx_m, /entry/posy_m",
+    recognise=_recognise,
+    frames=Item(("/entry/data",)),
+    x=Item(("/entry/posx_m",)),
+    y=Item(("/entry/posy_m",)),
+    positions=Item(("/entry/pos",), "m"),
+    energy=Item(("/entry/energy_eV",)),
+    distance=Item(("/entry/det_dist_m",)),
+    pixel=Item(("/entry/pixel_m",)),
+    exposure=Item(("/entry/exposure_s",)),
+    mask=Item(("/entry/mask",)),
+    dark=Item(("/entry/dark",)),
+    flat=Item(("/entry/flat",)),
+    center=Item(("/entry/center_px",)),
+    monitor=Item(("/entry/monitor",)),
+)

@@ -1,0 +1,172 @@
+"""Dark, background, flat and bad pixels, folded into what the kernels need."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..errors import BeamlineWarning, MissingDataError, ScanError
+from ..reading.images import frames_of
+from ..scan import Frames, Scan, Window
+from ..settings import Settings
+from .sample import sample_frames
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Corrected counts = (raw − offset) · gain, over the part of the window on the detector.
+
+    Attributes
+    ----------
+    offset
+        (h, w) float32: dark plus background.
+    gain
+        (h, w) float32: 1/flat, 0 where bad.
+    bad
+        (h, w) bool: static bad pixels.
+    saturation
+        Raw counts at or above are bad in that exposure; inf where there is no limit.
+    threshold
+        Corrected counts below become 0.
+    """
+
+    offset: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    bad: NDArray[np.bool_]
+    saturation: float
+    threshold: float
+
+
+def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
+    """Compile the calibration of ``window`` (inside the frame).
+
+    Raises
+    ------
+    ScanError
+        An image does not have the shape of the frames.
+    MissingDataError
+        ``saturation='file'`` and the file has none.
+    """
+    images = _Images(scan.frame_shape, window)
+    offset = images.mean("dark", settings.dark, scan.dark, 0.0)
+    offset += images.background(settings.background)
+    flat = images.mean("flat", settings.flat, scan.flat, 1.0)
+    bad = images.bad(settings.mask, scan.bad, settings.mask_values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = 1.0 / flat
+    bad |= ~np.isfinite(offset) | ~np.isfinite(gain) | (gain <= 0)
+    _warn_about_flat(flat[~bad])
+    if settings.hot_sigma is not None:
+        bad |= hot_or_dead(sample_frames(scan.frames, window), offset, settings.hot_sigma)
+    return Calibration(
+        offset=np.where(bad, 0, offset).astype(np.float32),
+        gain=np.where(bad, 0, gain).astype(np.float32),
+        bad=bad,
+        saturation=_saturation(settings.saturation, scan),
+        threshold=settings.threshold or 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """Calibration images of one detector, cut to a window."""
+
+    shape: tuple[int, int]
+    window: Window
+
+    def mean(
+        self, name: str, given: Any, stored: Frames | None, default: float
+    ) -> NDArray[np.float64]:
+        """The mean image of what the user gave, else of what the file has."""
+        frames = frames_of(given, name) if given is not None else stored
+        if frames is None:
+            return np.full(self.window.shape, default)
+        self._check(name, frames.shape[1:])
+        total = sum(
+            stack.sum(0, dtype=np.float64) for stack in in_blocks(frames, self.window)
+        )
+        return np.asarray(total, np.float64) / frames.shape[0]
+
+    def background(self, given: Any) -> NDArray[np.float64] | float:
+        if given is None or isinstance(given, int | float):
+            return float(given or 0.0)
+        return self.mean("background", given, None, 0.0)
+
+    def bad(
+        self, given: Any, stored: NDArray[np.bool_] | None, values: str | None
+    ) -> NDArray[np.bool_]:
+        """Bad in the file's mask or in the user's."""
+        rows, columns = self.window.slices
+        bad = np.zeros(self.window.shape, np.bool_)
+        if stored is not None:
+            self._check("mask", stored.shape)
+            bad |= stored[rows, columns]
+        if given is not None:
+            frames = frames_of(given, "mask")
+            self._check("mask", frames.shape[1:])
+            marked = (frames.read(range(frames.shape[0]), self.window) != 0).any(0)
+            bad |= ~marked if values == "good" else marked
+        return bad
+
+    def _check(self, name: str, shape: tuple[int, ...]) -> None:
+        if tuple(shape) != self.shape:
+            raise ScanError(
+                f"{name} has shape {tuple(shape)}, the frames have {self.shape}",
+                f"give {name} for the whole raw detector frame",
+            )
+
+
+def in_blocks(frames: Frames, window: Window, size: int = 16) -> Iterator[NDArray[Any]]:
+    """A whole stack, a few images at a time."""
+    n = frames.shape[0]
+    for start in range(0, n, size):
+        yield frames.read(range(start, min(start + size, n)), window)
+
+
+def hot_or_dead(
+    sample: NDArray[Any], offset: NDArray[np.float64], sigma: float
+) -> NDArray[np.bool_]:
+    """Pixels that stand out of their neighbours, or never count, in a sample of frames.
+
+    A pixel of the mean of ``sample`` (n, h, w) is hot when it exceeds the fourth largest value of
+    its 3×3 surroundings: a corner of the beam has three neighbours as bright as itself, a defect
+    has at most two. Noise is Poisson's plus the local median deviation, so that speckle does not
+    count. Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
+    """
+    finite = np.isfinite(sample)
+    counts = np.where(finite, sample, 0).astype(np.float64) - np.where(finite, offset, 0)
+    n = np.maximum(finite.sum(0), 1)
+    mean = counts.sum(0) / n
+    bright = ndimage.rank_filter(mean, -4, 3, mode="mirror")
+    dim = ndimage.rank_filter(mean, 3, 3, mode="mirror")
+    deviation = np.abs(mean - ndimage.median_filter(mean, 3))
+    spread = 1.4826 * ndimage.median_filter(deviation, 7)
+    noise = np.sqrt(np.maximum(bright, 1.0 / n) / n) + spread
+    dead = ~np.where(finite, sample != 0, False).any(0) & (dim * n >= sigma**2)
+    return (mean - bright > sigma * noise) | dead | ~finite.any(0)
+
+
+def _saturation(given: float | str | None, scan: Scan) -> float:
+    if given == "file":
+        if scan.saturation is None:
+            raise MissingDataError("no saturation value is recorded", "set saturation (--sat) to "
+                                   "the detector's count limit", scan.source)  # fmt: skip
+        return scan.saturation
+    return np.inf if given is None else float(given)
+
+
+def _warn_about_flat(flat: NDArray[np.float64]) -> None:
+    middle = float(np.median(flat)) if flat.size else 1.0
+    if not 0.5 <= middle <= 2.0:
+        warnings.warn(
+            f"the flat has a median of {middle:.4g}, so dividing by it changes the counts by that "
+            "factor; give a flat normalised to 1 (--flat) to keep photon counts",
+            BeamlineWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,150 @@
+"""The arithmetic on pixels, compiled.
+
+Each kernel works on a run of positions without the interpreter lock, so that a thread pool can
+share the positions of a block. Sums are taken in double precision: counts stay exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+SUM, MEAN, RATE = 0, 1, 2
+"""How exposures are combined: filled-up sum, mean, counts per second."""
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _value(  # type: ignore[no-untyped-def]
+    raw, offset, gain, scale, saturation, threshold
+):  # pragma: no cover - compiled
+    """One corrected pixel, or NaN where it is bad in this exposure."""
+    counts = np.float64(raw)
+    if not np.isfinite(counts) or counts >= saturation:
+        return np.nan
+    counts = (counts - offset) * gain * scale
+    return counts if counts >= threshold and counts > 0.0 else 0.0
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def combine(  # type: ignore[no-untyped-def]
+    raw, keep, scale, seconds, offset, gain, bad, limits, mode, corner, frames, good
+):  # pragma: no cover - compiled
+    """Correct the exposures of each position and make one frame of them.
+
+    ``raw`` (p, k, h, w) native; ``keep`` (p, k) exposures that count; ``scale``, ``seconds``
+    (p, k); ``offset``, ``gain``, ``bad`` (h, w); ``limits`` (saturation, threshold); the result
+    goes into ``frames``, ``good`` (p, H, W) from ``corner`` on, whose other pixels stay 0, False.
+    """
+    positions, exposures, height, width = raw.shape
+    top, left = corner
+    saturation, threshold = limits
+    for p in range(positions):
+        for y in range(height):
+            for x in range(width):
+                if bad[y, x]:
+                    continue
+                total, count, time = 0.0, 0, 0.0
+                for k in range(exposures):
+                    if not keep[p, k]:
+                        continue
+                    value = _value(raw[p, k, y, x], offset[y, x], gain[y, x], scale[p, k],
+                                   saturation, threshold)  # fmt: skip
+                    if not np.isnan(value):
+                        total += value
+                        count += 1
+                        time += seconds[p, k]
+                if count == 0:
+                    continue
+                if mode == RATE:
+                    total /= time
+                elif mode == MEAN:
+                    total /= count
+                elif count < exposures:
+                    total *= exposures / count
+                frames[p, top + y, left + x] = total
+                good[p, top + y, left + x] = True
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def best_exposure(  # type: ignore[no-untyped-def]
+    raw, keep, scale, offset, gain, bad, limits, choice
+):  # pragma: no cover - compiled
+    """Into ``choice`` (p,): the kept exposure with the fewest bad pixels, then most counts."""
+    positions, exposures, height, width = raw.shape
+    saturation, threshold = limits
+    for p in range(positions):
+        fewest, most, best = height * width + 1, -1.0, 0
+        for k in range(exposures):
+            if not keep[p, k]:
+                continue
+            spoiled, total = 0, 0.0
+            for y in range(height):
+                for x in range(width):
+                    if bad[y, x]:
+                        continue
+                    value = _value(raw[p, k, y, x], offset[y, x], gain[y, x], scale[p, k],
+                                   saturation, threshold)  # fmt: skip
+                    if np.isnan(value):
+                        spoiled += 1
+                    else:
+                        total += value
+            if spoiled < fewest or (spoiled == fewest and total > most):
+                fewest, most, best = spoiled, total, k
+        choice[p] = best
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Into ``shift`` (p, 2): whole pixels that bring each frame's centre of mass to ``center``."""
+    positions, height, width = frames.shape
+    for p in range(positions):
+        total, sum_y, sum_x = 0.0, 0.0, 0.0
+        for y in range(height):
+            for x in range(width):
+                value = np.float64(frames[p, y, x])
+                total += value
+                sum_y += value * y
+                sum_x += value * x
+        if total > 0.0:
+            shift[p, 0] = round(center[0] - sum_y / total)
+            shift[p, 1] = round(center[1] - sum_x / total)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def deliver(  # type: ignore[no-untyped-def]
+    frames, good, shift, rebin, turn, corner, inner, out, out_good
+):  # pragma: no cover - compiled
+    """Shift, bin, turn and pad.
+
+    ``frames``, ``good`` (p, H, W) → ``out``, ``out_good`` (p, Y, X), zero and False on entry.
+    ``inner`` (h, w) is the binned and turned frame that sits at ``corner`` of the output.
+    """
+    positions, height, width = frames.shape
+    transpose, ud, lr = turn
+    for p in range(positions):
+        dy, dx = shift[p, 0], shift[p, 1]
+        for v in range(inner[0]):
+            for u in range(inner[1]):
+                row = inner[0] - 1 - v if ud else v
+                column = inner[1] - 1 - u if lr else u
+                if transpose:
+                    row, column = column, row
+                total, whole = 0.0, True
+                for y in range(row * rebin - dy, (row + 1) * rebin - dy):
+                    for x in range(column * rebin - dx, (column + 1) * rebin - dx):
+                        inside = 0 <= y < height and 0 <= x < width
+                        if not inside or not good[p, y, x]:
+                            whole = False
+                        else:
+                            total += frames[p, y, x]
+                if whole:
+                    out[p, corner[0] + v, corner[1] + u] = total
+                    out_good[p, corner[0] + v, corner[1] + u] = True
+
+
+def contiguous(raw: NDArray[Any]) -> NDArray[Any]:
+    """C order and the machine's byte order: what the kernels are compiled for."""
+    return np.ascontiguousarray(raw, dtype=raw.dtype.newbyteorder("="))

@@ -1,0 +1,135 @@
+"""From exposures to the frame that is handed over: group → align → bin → turn → pad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..settings import Settings
+from . import kernels
+
+MODES = {"sum": kernels.SUM, "mean": kernels.MEAN, "hdr": kernels.RATE,
+         "first": kernels.MEAN, "best": kernels.MEAN, "none": kernels.MEAN}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What happens to a window of corrected pixels.
+
+    Attributes
+    ----------
+    grouping
+        How the exposures of a position become one frame.
+    align
+        Shift each frame to a common centre of mass.
+    rebin
+        Bins of rebin × rebin pixels are summed.
+    turn
+        (transpose, flipud, fliplr), in this order.
+    pad
+        Pixels added (top, bottom, left, right).
+    window_shape
+        (height, width) of the window.
+    """
+
+    grouping: str
+    align: bool
+    rebin: int
+    turn: tuple[bool, bool, bool]
+    pad: tuple[int, int, int, int]
+    window_shape: tuple[int, int]
+
+    @property
+    def inner_shape(self) -> tuple[int, int]:
+        """Frame after binning and turning."""
+        h, w = (n // self.rebin for n in self.window_shape)
+        return (w, h) if self.turn[0] else (h, w)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Frame (ny, nx) that is handed over."""
+        (h, w), (top, bottom, left, right) = self.inner_shape, self.pad
+        return h + top + bottom, w + left + right
+
+    @property
+    def is_identity(self) -> bool:
+        """True when grouping is all there is to do."""
+        return self.rebin == 1 and not (self.align or any(self.turn) or any(self.pad))
+
+    def center(self, center_px: tuple[float, float]) -> tuple[float, float]:
+        """Where a point of the window goes.
+
+        A bin's centre lies between its pixels: c → (c + ½)/b − ½. Turning an even frame moves its
+        middle pixel N/2 to N/2 − 1.
+        """
+        y, x = ((c + 0.5) / self.rebin - 0.5 for c in center_px)
+        transpose, ud, lr = self.turn
+        if transpose:
+            y, x = x, y
+        h, w = self.inner_shape
+        y, x = (h - 1 - y if ud else y), (w - 1 - x if lr else x)
+        return y + self.pad[0], x + self.pad[2]
+
+    def pixel(self, pixel_m: tuple[float, float]) -> tuple[float, float]:
+        """Pixel (y, x) of the frame that is handed over, from the detector's."""
+        y, x = (p * self.rebin for p in pixel_m)
+        return (x, y) if self.turn[0] else (y, x)
+
+    def deliver(
+        self,
+        frames: NDArray[np.float32],
+        good: NDArray[np.bool_],
+        center_px: tuple[float, float],
+        out: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    ) -> None:
+        """Align, bin, turn and pad frames (p, H, W) into ``out`` (frames, good), zero on entry.
+
+        ``center_px`` is the beam centre in the window.
+        """
+        shift = np.zeros((len(frames), 2), np.int64)
+        if self.align:
+            kernels.shift_to_center(frames, center_px, shift)
+        corner = (self.pad[0], self.pad[2])
+        kernels.deliver(
+            frames, good, shift, self.rebin, self.turn, corner, self.inner_shape, *out
+        )
+
+
+def make_transform(settings: Settings, window_shape: tuple[int, int]) -> Transform:
+    """Check and compile the frame transform.
+
+    Raises
+    ------
+    SettingsError
+        The window is not a multiple of the bin.
+    """
+    b = settings.rebin
+    if any(n % b for n in window_shape):
+        fit = ",".join(str(n // b * b) for n in window_shape)
+        raise SettingsError(
+            f"a window of {window_shape[0]}x{window_shape[1]} is not a multiple of rebin={b}",
+            f"set shape (--roi) to a multiple, for example {fit}",
+        )
+    plain = Transform(
+        settings.grouping, settings.align == "com", b, settings.turn, (0, 0, 0, 0), window_shape
+    )
+    border = _border(settings.pad, plain.inner_shape)
+    return Transform(plain.grouping, plain.align, b, plain.turn, border, window_shape)
+
+
+def _border(pad: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of ``pad`` for a frame of ``shape``."""
+    if pad == "square":
+        side = max(shape)
+        (top, left) = ((side - n) // 2 for n in shape)
+        return top, side - shape[0] - top, left, side - shape[1] - left
+    if isinstance(pad, int):
+        return pad, pad, pad, pad
+    border = pad or (0, 0, 0, 0)
+    if min(border) < 0:
+        raise SettingsError(f"pad must not be negative. Got {border}", "cut with shape instead")
+    return border

@@ -1,0 +1,46 @@
+"""Phase ramps: what ptychography leaves open, and no one wants to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+Complex = NDArray[np.complexfloating[Any, Any]]
+
+
+def flatten_phase(obj: Complex, weight: NDArray[np.floating[Any]] | None = None) -> Complex:
+    """The object without its linear phase ramp and its mean phase, for display.
+
+    ``weight`` (ny, nx) says where the ramp is to be found; default everywhere.
+    """
+    weighted = obj if weight is None else obj * weight
+    flat: Complex = obj * linear_ramp(np.abs(weighted).astype(np.complex64), weighted)
+    total = complex((flat if weight is None else flat * weight).sum())
+    upright: Complex = flat * np.exp(-1j * np.angle(total))
+    return upright
+
+
+def linear_ramp(target: Complex, image: Complex) -> Complex:
+    """The linear phase ramp that brings ``image`` closest to ``target``.
+
+    First the strongest frequency of their ratio, then what is left of it from the mean
+    phase step between neighbours.
+    """
+    ratio = target * image.conj()
+    spectrum = np.abs(scipy.fft.fft2(ratio))
+    peak = np.unravel_index(int(spectrum.argmax()), spectrum.shape)
+    frequency = [float(scipy.fft.fftfreq(n)[k]) for n, k in zip(ratio.shape, peak, strict=True)]
+    y, x = np.indices(ratio.shape, sparse=True)
+    for _ in range(3):
+        ramp: Complex = np.exp(2j * np.pi * (frequency[0] * y + frequency[1] * x))
+        rest = ratio * ramp.conj()
+        # Steps over a quarter of the image: an eighth of the noise of neighbouring pixels.
+        for axis in (0, 1):
+            step = max(1, rest.shape[axis] // 4)
+            ahead = np.take(rest, range(step, rest.shape[axis]), axis)
+            behind = np.take(rest, range(rest.shape[axis] - step), axis)
+            frequency[axis] += float(np.angle(np.vdot(behind, ahead))) / (2 * np.pi * step)
+    return ramp

@@ -1,0 +1,105 @@
+"""A quick reconstruction of a far-field scan by rPIE, without PtyPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engine import Complex, State, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What a reconstruction found.
+
+    Attributes
+    ----------
+    object
+        (ny, nx) complex64 transmission.
+    probe
+        (modes, N, N) complex64, in root counts.
+    positions_px
+        (n, 2) row, column in ``object`` of the first pixel of each view.
+    object_origin_m
+        (y, x) of object pixel (0, 0) on the axes of the positions.
+    resolution_m
+        Object pixel (y, x).
+    errors
+        (iterations,) Σ|√I − |Ψ|| / Σ√I over good pixels.
+    algorithm
+        Its name.
+    """
+
+    object: Complex
+    probe: Complex
+    positions_px: NDArray[np.int64]
+    object_origin_m: tuple[float, float]
+    resolution_m: tuple[float, float]
+    errors: NDArray[np.float64]
+    algorithm: str = "rPIE"
+
+
+def reconstruct(  # noqa: PLR0913
+    frames: NDArray[Any],
+    good: NDArray[np.bool_],
+    positions_m: NDArray[np.float64],
+    resolution_m: tuple[float, float],
+    *,
+    center_px: tuple[float, float] | None = None,
+    iterations: int = 60,
+    probe: NDArray[Any] | None = None,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> Reconstruction:
+    """Reconstruct object and probe from far-field frames, single mode, by rPIE (Maiden et al., Optica 4, 736).
+
+    Parameters
+    ----------
+    frames
+        (n, N, N) corrected counts.
+    good
+        (N, N) or (n, N, N); elsewhere the model keeps its own value.
+    positions_m
+        (n, 2) y, x of the illumination; rounded to whole object pixels.
+    resolution_m
+        Object pixel (y, x), see :func:`ptypy_beamline.geometry.resolution_m`.
+    center_px
+        Beam centre on the frames; default N//2. The fraction of a pixel is left to the
+        probe's phase ramp, which takes it exactly.
+    iterations
+        Passes over all frames.
+    probe
+        (N, N) to begin with; default: the best of a few guesses from the data.
+    seed
+        Of the order in which frames are visited.
+    progress
+        Called after each pass with the number of passes done and the error.
+
+    Raises
+    ------
+    ScanError
+        Frames and positions do not belong together.
+    """
+    engine = prepare(frames, good, positions_m, resolution_m, center_px)
+    wave = engine.best_probe(seed) if probe is None else engine.scaled(np.asarray(probe))
+    state = State(engine.free_space(), wave)
+    rng, errors = np.random.default_rng(seed), []
+    for iteration in range(iterations):
+        errors.append(engine.sweep(state, rng, update_probe=iteration > 0))
+        if iteration % 5 == 4 and iteration < iterations - 1:
+            state.recenter()
+        if progress:
+            progress(iteration + 1, errors[-1])
+    origin = [float(p) for p in engine.origin_px * np.array(resolution_m)]
+    return Reconstruction(
+        object=state.object,
+        probe=state.probe[None],
+        positions_px=engine.corners_px,
+        object_origin_m=(origin[0], origin[1]),
+        resolution_m=resolution_m,
+        errors=np.array(errors),
+    )

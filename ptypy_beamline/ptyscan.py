@@ -1,0 +1,293 @@
+"""PtyPy's loaders: import this module and name them in a parameter tree.
+
+The only module, besides :mod:`ptypy_beamline.run`, that imports PtyPy.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ptypy import utils as u
+from ptypy.core.data import PtyScan
+from ptypy.experiment import register
+from ptypy.utils import parallel
+
+from . import formats
+from .errors import BeamlineError, BeamlineWarning, SettingsError
+from .planning.plan import Block, Plan, make_plan
+from .settings import Leaf, Settings, leaves
+
+PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_parallel", "min_frames",
+             "positions_theory", "label", "experimentID", "version",
+             "add_poisson_noise")  # fmt: skip
+"""Parameters of PtyPy's base class that keep PtyPy's meaning."""
+
+_TYPES = "str, int, float, bool, tuple, list, array, PosixPath, int64, int32, float64, float32, bool_"
+# PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
+# Settings checks.
+
+
+class RawFrames(Mapping[int, NDArray[Any]]):
+    """Raw exposures of some positions, read when asked for.
+
+    PtyPy asks :meth:`BeamlineScan.load` for all frames of a rank at once; handing over the raw
+    stack would double a rank's memory.
+    """
+
+    def __init__(self, plan: Plan, positions: Sequence[int]) -> None:
+        self.plan, self.positions = plan, list(positions)
+
+    def __getitem__(self, position: int) -> NDArray[Any]:
+        if position not in self.positions:
+            raise KeyError(position)
+        raw: NDArray[Any] = self.plan.load([position])[0]
+        return raw
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.positions)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class BeamlineScan(PtyScan):  # type: ignore[misc]
+    """A raw scan of any known format, recognised by content."""
+
+    FORMATS: tuple[str, ...] | None = None
+    """Formats this loader reads; None = all."""
+
+    def __init__(self, pars: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        given = {**(pars or {}), **kwargs}
+        given = {name: str(v) if isinstance(v, Path) else v for name, v in given.items()}
+        self.settings = Settings.of({k: v for k, v in given.items() if k not in PTYPY_OWN})
+        _check_ptypy_own(given, self.settings)
+        super().__init__(u.Param(given))
+        self._plan: Plan | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """The compiled plan; known to every rank once initialized."""
+        if self._plan is None:
+            raise RuntimeError("call initialize() first")
+        return self._plan
+
+    @property
+    def frame_indices(self) -> NDArray[np.int64]:
+        """Raw frame of each position, (M,), or (M, k) with −1 for exposures that are left out."""
+        exposures = self.plan.selection.exposures
+        return exposures[:, 0] if exposures.shape[1] == 1 else exposures
+
+    def initialize(self) -> None:
+        """Make the plan, on the master or on every rank, then let PtyPy distribute it.
+
+        Raises
+        ------
+        BeamlineError
+            On every rank alike, so that none waits for another.
+        """
+        self._plan = self._planned_together()
+        super().initialize()
+
+    def post_initialize(self) -> None:
+        """Tell PtyPy the geometry of the frames it will get, so that it leaves them alone."""
+        self._plan = self.common["plan"]
+        geometry = self.plan.geometry
+        self.info.shape = geometry.shape
+        self.info.center = ptypy_center(geometry.center_px)
+        self.info.auto_center = False
+        self.info.psize = self.meta.psize = geometry.pixel_m
+        self.info.energy = self.meta.energy = geometry.energy_eV / 1e3
+        self.info.distance = self.meta.distance = geometry.distance_m
+        self.orientation, self.rebin = None, 1
+
+    def load_positions(self) -> NDArray[np.float64]:
+        """(M, 2) positions (y, x) in metres, numbered 0…M−1 without holes."""
+        return self.plan.positions_m
+
+    def load_weight(self) -> NDArray[np.bool_]:
+        """(ny, nx) pixels that are good in every frame but for its own defects."""
+        return self.plan.good
+
+    def load_common(self) -> dict[str, Any]:
+        """The plan: PtyPy hands it to every rank."""
+        return {"plan": self.plan}
+
+    def check(self, frames: int | None = None, start: int | None = None) -> tuple[int, int]:
+        """How many positions from ``start`` on can be loaded, and whether that is the end."""
+        start = self.framestart if start is None else start
+        wanted = max(frames or 0, self.min_frames)
+        count = max(0, min(wanted, len(self.plan) - start))
+        return count, int(start + count >= len(self.plan))
+
+    def load(
+        self, indices: Sequence[int]
+    ) -> tuple[Mapping[int, NDArray[Any]], dict[int, Any], dict[int, Any]]:
+        """Raw exposures {position: (k, h, w) native} of ``indices``, which may be empty."""
+        if self.load_in_parallel:
+            return RawFrames(self.plan, indices), {}, {}
+        with together():
+            raw = self.plan.load(indices)
+        return dict(zip(indices, raw, strict=True)), {}, {}
+
+    def correct(
+        self, raw: Mapping[int, NDArray[Any]], weights: Mapping[int, Any], common: Any
+    ) -> tuple[dict[int, NDArray[np.float32]], dict[int, NDArray[np.bool_]]]:
+        """Frames {position: float32} and weights {position: bool}.
+
+        Weights are empty when every frame shares :meth:`load_weight`'s; a frame without defects of
+        its own shares it in any case.
+        """
+        data: dict[int, NDArray[np.float32]] = {}
+        good: dict[int, NDArray[np.bool_]] = {}
+        shared = self.weight2d
+        with together():
+            for block in self._corrected(raw):
+                numbers = block.positions.tolist()
+                data.update(zip(numbers, block.frames, strict=True))
+                if not self.plan.shared_mask:
+                    for number, own in zip(numbers, block.good, strict=True):
+                        good[number] = shared if np.array_equal(own, shared) else own.copy()
+        return data, good
+
+    def _corrected(self, raw: Mapping[int, NDArray[Any]]) -> Iterator[Block]:
+        positions = list(raw)
+        if isinstance(raw, RawFrames):
+            yield from self.plan.stream(positions)
+            return
+        for start in range(0, len(positions), self.plan.block_size):
+            part = np.asarray(positions[start : start + self.plan.block_size])
+            frames, good = self.plan.correct(np.stack([raw[i] for i in part.tolist()]), part)
+            chosen = self.plan.selection[part]
+            yield Block(part, frames, good, chosen.positions_m, chosen.exposures)
+
+    def _make_plan(self) -> Plan:
+        if self.settings.file is None:
+            raise SettingsError("no file is given", "set file to the raw scan")
+        name = self.settings.format or formats.recognise(self.settings.file).name
+        if self.FORMATS is not None and name not in self.FORMATS:
+            raise SettingsError(f"{type(self).__name__} reads {', '.join(self.FORMATS)}; this is "
+                                f"{name}", "use BeamlineScan", self.settings.file)  # fmt: skip
+        scan = formats.open_file(self.settings.file, name, self.settings.opening)
+        plan = make_plan(scan, self.settings)
+        _check_for_ptypy(plan, self.info.positions_theory, self.settings.file)
+        return plan
+
+    def _planned_together(self) -> Plan | None:
+        """The plan; a problem on one rank is raised on all."""
+        plan, problem = None, None
+        if parallel.master or self.load_common_in_parallel:
+            try:
+                with warnings.catch_warnings():
+                    if not parallel.master:
+                        warnings.simplefilter("ignore", BeamlineWarning)
+                    plan = self._make_plan()
+            except BeamlineError as error:
+                problem = error
+            except Exception as error:
+                if not parallel.MPIenabled:
+                    raise
+                problem = BeamlineError(f"{type(error).__name__}: {error}")
+        if parallel.MPIenabled:
+            problems = parallel.comm.allgather(problem)
+            problem = next((p for p in problems if p is not None), None)
+        if problem is not None:
+            raise problem
+        return plan
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """End every rank when this one fails, with its message: the others would wait for ever."""
+    try:
+        yield
+    except Exception as error:
+        if parallel.MPIenabled:
+            sys.stderr.write(f"error: rank {parallel.rank}: {error}\n")
+            sys.stderr.flush()
+            parallel.comm.Abort(1)
+        raise
+
+
+def ptypy_center(center_px: tuple[float, float]) -> tuple[float, float]:
+    """The centre PtyPy is told.
+
+    Its scan models round a fractional centre up to a whole pixel, so one that lies less than 0.3
+    pixel above a whole one is told as that: 64.1 would be taken for 65.
+    """
+    y, x = (float(np.floor(c)) if c - np.floor(c) < 0.3 else float(c) for c in center_px)
+    return y, x
+
+
+def _check_ptypy_own(given: Mapping[str, Any], settings: Settings) -> None:
+    load_parallel = given.get("load_parallel")
+    if load_parallel not in (None, "data", "common", "all"):
+        raise SettingsError(f"load_parallel={load_parallel!r}",
+                            "set load_parallel to None, 'data', 'common' or 'all'")  # fmt: skip
+    save = given.get("save")
+    if save not in (None, "append", "link"):
+        raise SettingsError(f"save={save!r}", "set save to None, 'append' or 'link'")
+    if save and not given.get("dfile"):
+        raise SettingsError(f"save={save!r} needs a file", "set dfile to the .ptyd to write")
+    if given.get("auto_center") and settings.center is not None:
+        raise SettingsError("auto_center=True contradicts center", "leave one of them out")
+
+
+def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
+    ny, nx = plan.geometry.shape
+    if ny != nx:
+        raise SettingsError(f"frames of {ny}x{nx} are not square, PtyPy needs square ones",
+                            "set shape (--roi) to a square window, or pad='square'", file)
+    if theory is not None and len(theory) != len(plan):
+        raise SettingsError(f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
+                            "give one for each position that is loaded", file)  # fmt: skip
+
+
+def _describe(leaf: Leaf) -> str:
+    """One parameter in the grammar of PtyPy's docstrings."""
+    if isinstance(leaf.default, str):
+        default = repr(leaf.default)
+    else:
+        default = str(leaf.default)
+    return f"[{leaf.name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = {leaf.help}\n"
+
+
+def _group(name: str) -> str:
+    return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
+
+
+def _defaults(name: str) -> str:
+    """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
+    blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
+    groups: list[str] = []
+    for leaf in leaves():
+        group = leaf.name.partition(".")[0]
+        if "." in leaf.name and group not in groups:
+            groups.append(group)
+            blocks.append(_group(group))
+        blocks.append(_describe(leaf))
+    text = "\n".join(blocks).replace("\n", "\n    ")
+    return f"\n\n    Defaults:\n\n    {text}\n    "
+
+
+def _publish(cls: type[BeamlineScan]) -> type[BeamlineScan]:
+    """Document the parameters and register the loader under its own name."""
+    cls.__doc__ = (cls.__doc__ or "") + _defaults(cls.__name__)
+    registered: type[BeamlineScan] = register()(cls)
+    return registered
+
+
+class BeamlineHdf5Scan(BeamlineScan):
+    """A raw scan in a file of the HDF5 family."""
+
+    FORMATS = ("standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "hdf5")
+
+
+BeamlineScan = _publish(BeamlineScan)  # type: ignore[misc]
+BeamlineHdf5Scan = _publish(BeamlineHdf5Scan)  # type: ignore[misc]

@@ -1,0 +1,97 @@
+"""Opening HDF5 files and datasets, with one clear line where that fails."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
+
+from ..errors import FileError
+
+CACHE_LIMIT = 2**29
+"""Most bytes a dataset's chunk cache may hold."""
+
+PROBLEMS = (
+    ("truncated file", "truncated HDF5 file", "copy it again, or wait until it is complete"),
+    ("signature not found", "not an HDF5 file", "check the path, or name the --format"),
+    ("already open for write", "the file is open for writing", "wait until its writer closes it, "
+     "or, if the writer died, run: h5clear -s FILE"),
+    ("unable to lock", "the file is locked by its writer", "set HDF5_USE_FILE_LOCKING=FALSE"),
+)  # fmt: skip
+"""What HDF5 says of a file it cannot open, what we say, and the remedy."""
+
+
+def open_hdf5(path: str | Path) -> h5py.File:
+    """Open an HDF5 file for reading; one that a writer still has open in SWMR mode, too.
+
+    Raises
+    ------
+    FileError
+        The file is missing, a directory, truncated, locked, or not HDF5.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileError("no such file", "check the path", path)
+    if path.is_dir():
+        raise FileError("Expected a file. Got a directory", "name the file in it", path)
+    try:
+        return h5py.File(path, "r", swmr=being_written(path))
+    except OSError as error:
+        for words, problem, remedy in PROBLEMS:
+            if words in str(error):
+                raise FileError(problem, remedy, path) from error
+        reason = " ".join(str(error).split())
+        raise FileError(f"cannot be opened ({reason})", "check the file", path) from error
+
+
+def being_written(path: Path) -> bool:
+    """Whether a writer has the file open in SWMR mode, or died with it open.
+
+    Source: HDF5 File Format Specification 3.0, section II.A, superblock version 3, "File
+    Consistency Flags": bit 0 open for writing, bit 2 for SWMR writing.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[:4] == b"\x89HDF" and len(head) == 12 and head[8] >= 3 and head[11] & 5 == 5
+
+
+def check_filters(dataset: h5py.Dataset, path: Path) -> None:
+    """Make sure that the dataset's chunks can be decoded here.
+
+    Raises
+    ------
+    FileError
+        The plugin of a compression filter is missing.
+    """
+    created = dataset.id.get_create_plist()
+    for number in range(created.get_nfilters()):
+        code, _, _, name = created.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            label = f"{code} ({name.decode(errors='replace')})" if name else f"{code}"
+            raise FileError(
+                f"{dataset.name} is compressed with HDF5 filter {label}, which is not installed",
+                "install its plugin and set HDF5_PLUGIN_PATH to the plugin's folder",
+                path,
+            )
+
+
+def open_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+    """Open with a chunk cache that holds the chunks of one frame, if frames share chunks."""
+    try:
+        dataset = file[name]
+    except KeyError as error:
+        raise FileError(f"no dataset {name}", "check the path", path) from error
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileError(f"{name} is a group, not a dataset", "check the path", path)
+    if dataset.chunks is None or math.prod(dataset.chunks[:-2]) == 1:
+        return dataset
+    per_frame = math.prod(
+        -(-n // c) for n, c in zip(dataset.shape[-2:], dataset.chunks[-2:], strict=True)
+    )
+    size = per_frame * math.prod(dataset.chunks) * dataset.dtype.itemsize
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(10 * per_frame + 1, min(size + 2**20, CACHE_LIMIT), 1.0)
+    del dataset  # HDF5 takes the cache of the first opening
+    return h5py.Dataset(h5py.h5d.open(file.id, name.encode(), access))

@@ -1,0 +1,170 @@
+"""Frames of an HDF5 dataset, read in slabs and only where the window is."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, ScanError
+from ..scan import Readiness, Window
+from .files import being_written, check_filters, open_dataset, open_hdf5
+
+__all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
+
+
+@dataclass(frozen=True)
+class Hdf5Frames:
+    """A dataset (n, y, x), (rows, columns, y, x), or one image (y, x), as a stack of frames.
+
+    The file is opened when it is first needed, once per process, and closed with this object;
+    a pickle carries names only.
+
+    Parameters
+    ----------
+    path, dataset
+        The file and the dataset's path in it.
+    leading
+        Index on an axis before those of the frames; None = the dataset has no such axis.
+    limit
+        Use at most so many frames.
+
+    Raises
+    ------
+    FileError
+        The file or a filter plugin is missing, or the file is damaged.
+    ScanError
+        The dataset is no stack of images.
+    """
+
+    path: Path
+    dataset: str
+    leading: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).absolute())
+        with open_hdf5(self.path) as file:
+            self._inspect(open_dataset(file, self.dataset, self.path))
+
+    def _inspect(self, dataset: h5py.Dataset) -> None:
+        """Check the dataset and remember its layout."""
+        check_filters(dataset, self.path)
+        axes = dataset.ndim - (self.leading is not None)
+        if not 2 <= axes <= 4 or dataset.dtype.kind not in "biufc":
+            raise ScanError(
+                f"Expected a stack of images. Got {self.dataset} of shape {dataset.shape}, "
+                f"{dataset.dtype}",
+                file=self.path,
+            )
+        object.__setattr__(self, "_axes", self._frame_axes(dataset))
+        object.__setattr__(self, "_pixels", (dataset.shape[-2:], dataset.dtype.newbyteorder("=")))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
+    def _open(self) -> h5py.Dataset:
+        """The dataset, from a handle of this process."""
+        process, dataset = self.__dict__.get("_opened", (0, None))
+        if process != os.getpid():
+            dataset = open_dataset(open_hdf5(self.path), self.dataset, self.path)
+            object.__setattr__(self, "_opened", (os.getpid(), dataset))
+        return dataset
+
+    def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
+        """Lengths of the frame axes: (), (n,) or (rows, columns)."""
+        return tuple(dataset.shape[self.leading is not None : -2])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        axes: tuple[int, ...] = self.__dict__["_axes"]
+        (ny, nx), _ = self.__dict__["_pixels"]
+        return self._limited(math.prod(axes)), ny, nx
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type in native byte order."""
+        dtype: np.dtype[Any] = self.__dict__["_pixels"][1]
+        return dtype
+
+    def _limited(self, count: int) -> int:
+        return count if self.limit is None else min(count, self.limit)
+
+    def ready(self) -> Readiness:
+        """Frames in the file now; complete once its writer has closed it."""
+        complete = not being_written(self.path)
+        dataset = self._open()
+        if dataset.file.swmr_mode:
+            dataset.id.refresh()
+        return Readiness(self._limited(math.prod(self._frame_axes(dataset))), complete)
+
+    def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.
+
+        Raises
+        ------
+        ScanError
+            An index lies outside the stack.
+        FileError
+            A frame cannot be read or decoded.
+        """
+        # Increasing order decodes a chunk of several frames only once.
+        wanted, inverse = np.unique(np.asarray(indices, dtype=np.intp), return_inverse=True)
+        dataset = self._open()
+        axes = self._frame_axes(dataset)
+        if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < math.prod(axes):
+            raise ScanError(f"Expected frames 0 to {math.prod(axes) - 1} of {self.dataset}. "
+                            f"Got {wanted[0]} to {wanted[-1]}", file=self.path)  # fmt: skip
+        out = np.empty((len(wanted), *window.shape), dtype=self.dtype)
+        if out.size:
+            for into, first, step in slabs(wanted, axes[-1] if axes else 1):
+                self._read_slab(dataset, axes, out[into], first, step, window)
+        in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
+        return out if in_order else out[inverse]
+
+    def _read_slab(
+        self, dataset: h5py.Dataset, axes: tuple[int, ...], out: NDArray[Any],
+        first: int, step: int, window: Window,
+    ) -> None:  # fmt: skip
+        """Fill ``out`` with the frames first, first + step, … of one row of the raster."""
+        place: tuple[Any, ...] = () if self.leading is None else (self.leading,)
+        if axes:
+            *row, start = (int(i) for i in np.unravel_index(first, axes))
+            place = (*place, *row, slice(start, start + step * (len(out) - 1) + 1, step))
+        try:
+            dataset.read_direct(out, (*place, *window.slices))
+        except OSError as error:
+            if len(out) == 1:
+                problem = f"frame {first} of {self.dataset} cannot be read ({error})"
+                remedy = "reject this frame, or copy the file again"
+                raise FileError(problem, remedy, self.path) from error
+            for number in range(len(out)):  # to name the frame
+                one = out[number : number + 1]
+                self._read_slab(dataset, axes, one, first + number * step, 1, window)
+
+
+def slabs(indices: NDArray[np.intp], row: int) -> Iterator[tuple[slice, int, int]]:
+    """Cut increasing indices into runs of one step that stay within a row of ``row`` frames.
+
+    Yields
+    ------
+    tuple
+        Where the run lies in ``indices``, its first index, and its step.
+    """
+    start, total = 0, len(indices)
+    while start < total:
+        first, stop = int(indices[start]), start + 1
+        step = int(indices[stop]) - first if stop < total else 1
+        end = (first // row + 1) * row
+        while stop < total and indices[stop] < end and indices[stop] - indices[stop - 1] == step:
+            stop += 1
+        yield slice(start, stop), first, step
+        start = stop

@@ -1,0 +1,114 @@
+"""Images and lists that a user names: an array, ``.npy``, ``.tif``, CSV, JSON, ``file.h5::/path``."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, SettingsError
+from ..scan import ArrayFrames, Frames
+from .hdf5 import Hdf5Frames, open_hdf5
+
+IMAGE_KINDS = "an array, .npy, .tif or file.h5::/path"
+
+
+def frames_of(given: Any, name: str) -> Frames:
+    """The image or stack of images that parameter ``name`` names, read lazily from HDF5.
+
+    Raises
+    ------
+    FileError
+        The file is missing or unreadable.
+    SettingsError
+        It is of no known kind.
+    """
+    if isinstance(given, np.ndarray | list | tuple):
+        return ArrayFrames(np.asarray(given))
+    text = str(given)
+    if "::" in text:
+        file, _, path = text.partition("::")
+        return Hdf5Frames(_existing(file, name), path)
+    path = _existing(text, name)
+    if path.suffix == ".npy":
+        return ArrayFrames(_load_npy(path))
+    if path.suffix.lower() in (".tif", ".tiff"):
+        import tifffile
+
+        return ArrayFrames(tifffile.imread(path))
+    raise SettingsError(f"{name}={text!r} is of no known kind", f"give {IMAGE_KINDS}")
+
+
+def values_of(given: Any, name: str) -> NDArray[np.float64]:
+    """The list of numbers that parameter ``name`` names, as (n,) float64."""
+    if isinstance(given, np.ndarray | list | tuple):
+        return np.asarray(given, np.float64).ravel()
+    text = str(given)
+    if "::" in text:
+        file, _, path = text.partition("::")
+        return _dataset(_existing(file, name), path)
+    path = _existing(text, name)
+    if path.suffix == ".npy":
+        return _load_npy(path).astype(np.float64).ravel()
+    raise SettingsError(f"{name}={text!r} is of no known kind",
+                        "give a list, .npy or file.h5::/path")  # fmt: skip
+
+
+def rejected_frames(given: Any) -> NDArray[np.int64]:
+    """Raw frame indices to leave out, from a list or any file that quality control writes."""
+    if isinstance(given, np.ndarray | list | tuple):
+        return _indices(np.asarray(given), "reject")
+    path = _existing(given, "reject")
+    if path.suffix == ".npy":
+        return _indices(_load_npy(path), path)
+    if path.suffix == ".json":
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict) or "rejected_indices" not in content:
+            raise FileError("Expected a key 'rejected_indices'", "give ptypy_indices.json", path)
+        return _indices(np.asarray(content["rejected_indices"]), path)
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        if rows and not {"index", "rejected"} <= rows[0].keys():
+            raise FileError("Expected columns 'index' and 'rejected'", "give qc_summary.csv", path)
+        marked = [int(row["index"]) for row in rows if _true(row["rejected"])]
+        return _indices(np.asarray(marked), path)
+    raise SettingsError(f"reject={given!r} is of no known kind", "give a list, .npy, .json or .csv")
+
+
+def _dataset(file: Path, path: str) -> NDArray[np.float64]:
+    with open_hdf5(file) as opened:
+        if path not in opened:
+            raise FileError(f"no dataset {path}", "check the path", file)
+        return np.asarray(opened[path], np.float64).ravel()
+
+
+def _true(text: str) -> bool:
+    return text.strip().lower() in ("1", "true", "yes")
+
+
+def _indices(values: NDArray[Any], source: str | Path) -> NDArray[np.int64]:
+    if values.size == 0:
+        return np.zeros(0, np.int64)
+    if values.dtype == np.bool_ or not np.issubdtype(values.dtype, np.integer):
+        raise SettingsError(f"Expected whole frame indices in {source}. Got {values.dtype}",
+                            "give the indices of the raw frames to leave out")  # fmt: skip
+    return np.unique(values.astype(np.int64))
+
+
+def _existing(given: Any, name: str) -> Path:
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise FileError("no such file", f"check {name}", path)
+    return path
+
+
+def _load_npy(path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise FileError("not a readable .npy array", "save it again with numpy.save", path) from error

@@ -1,0 +1,112 @@
+"""External links and virtual sources: followed inside the master file's folder only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from ..errors import FileError
+from .files import check_filters, open_hdf5
+
+DEPTH = 16
+"""Most links that may follow each other, as in HDF5 itself."""
+
+
+def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
+    """The group or dataset at ``path``, or None; everything it leads to is checked.
+
+    Parameters
+    ----------
+    file
+        The opened master file.
+    path
+        Absolute path in it.
+    links
+        ``"inside"``: only files in the master's own directory tree; ``"any"``: any file.
+
+    Raises
+    ------
+    FileError
+        A link, a virtual source or external storage leads outside, or to a file that is not
+        there, or to a dataset whose filter is missing.
+    """
+    root = Path(file.filename).resolve().parent
+    return _walk(file, path, root if links == "inside" else None, DEPTH)
+
+
+def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
+    """Follow ``path`` link by link."""
+    node: Any = file["/"]
+    for name in filter(None, path.split("/")):
+        if not isinstance(node, h5py.Group):
+            return None
+        node = _step(node, name, allowed, depth - 1)
+        if node is None:
+            return None
+    if isinstance(node, h5py.Dataset):
+        _check_sources(node, allowed, depth - 1)
+    return node
+
+
+def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any:
+    """The member ``name`` of a group, or None."""
+    link = group.get(name, getlink=True)
+    if link is None or depth < 0:
+        return None
+    if isinstance(link, h5py.ExternalLink):
+        owner = Path(group.file.filename)
+        target = _target(link.filename, owner, allowed, f"{group.name.rstrip('/')}/{name}")
+        return _walk(open_hdf5(target), link.path, allowed, depth)
+    if isinstance(link, h5py.SoftLink):
+        path = link.path if link.path.startswith("/") else f"{group.name}/{link.path}"
+        return _walk(group.file, path, allowed, depth)
+    return group[name]
+
+
+def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> None:
+    """Check the files that a virtual or externally stored dataset takes its numbers from."""
+    owner = Path(dataset.file.filename)
+    for name, _, _ in dataset.external or ():
+        _target(str(Path.cwd() / name), owner, allowed, f"{dataset.name} (external storage)")
+    if not dataset.is_virtual or depth < 0:
+        return
+    for name, source in sorted({(v.file_name, v.dset_name) for v in dataset.virtual_sources()}):
+        if name == ".":
+            continue
+        for file_name in _expand(name, owner):
+            target = _target(file_name, owner, allowed, f"{dataset.name} (virtual dataset)")
+            with open_hdf5(target) as file:
+                found = _walk(file, source, allowed, depth) if "%" not in source else None
+                if isinstance(found, h5py.Dataset):
+                    check_filters(found, target)
+
+
+def _expand(name: str, owner: Path) -> Iterator[str]:
+    """The files of a printf-style source name, ``frames_%b.h5``; other names as they are."""
+    if "%b" not in name:
+        yield name
+        return
+    pattern = (owner.parent / name.replace("%b", "*")).absolute()
+    found = sorted(pattern.parent.glob(pattern.name))
+    yield from (str(path) for path in found) if found else (name.replace("%b", "0"),)
+
+
+def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
+    """The file that HDF5 opens for ``name``, found in HDF5's order and checked."""
+    folders = (owner.parent, owner.resolve().parent)
+    tries = [folder / name for folder in folders]
+    if Path(name).is_absolute():  # HDF5 falls back to the bare name beside the owner
+        tries += [folder / Path(name).name for folder in folders]
+    if allowed is None:
+        tries.append(Path(name))
+    found = next((path for path in tries if path.is_file()), None)
+    if found is None:
+        raise FileError(f"{link} links to {name}, which does not exist",
+                        "copy that file too, beside this one", owner)  # fmt: skip
+    if allowed is not None and not found.resolve().is_relative_to(allowed):
+        raise FileError(f"{link} links to {name}, outside {allowed}",
+                        "if you trust this file, set links='any' (--links any)", owner)  # fmt: skip
+    return found

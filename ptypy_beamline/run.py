@@ -1,0 +1,140 @@
+"""PtyPy parameter trees from YAML or JSON, with the loaders of this package registered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import BeamlineError, FileError, SettingsError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that takes ``1e-3`` for a number, as YAML 1.2 does and PyYAML does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """A parameter tree from a YAML or JSON file, plain or in PtyPy's ``parameter_tree`` wrapping.
+
+    Raises
+    ------
+    FileError
+        No such file, not YAML or JSON, or without ``scans``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileError("no such file", "give a YAML or JSON parameter tree", path)
+    try:
+        text = path.read_text()
+        tree = json.loads(text) if path.suffix in (".json", ".jsn") else yaml.load(text, _Loader)
+    except (ValueError, yaml.YAMLError) as error:
+        problem = " ".join(str(error).split())
+        raise FileError(f"not readable as YAML or JSON: {problem}", "mend it", path) from error
+    tree = tree.get("parameter_tree") or tree if isinstance(tree, dict) else {}
+    if not isinstance(tree.get("scans"), dict) or not tree["scans"]:
+        raise FileError("no scans", "give a tree with scans.NAME.data", path)
+    return tree
+
+
+def run(
+    tree: Mapping[str, Any] | str | Path,
+    *,
+    level: int = 5,
+    backend: str | None = None,
+    output: str | Path | None = None,
+) -> Any:
+    """Run PtyPy on a parameter tree.
+
+    Parameters
+    ----------
+    tree
+        A nested mapping, or the path of a YAML or JSON file.
+    level
+        How far: 1 structures, 2 data loaded, 4 engines ready, 5 run (as PtyPy's ``Ptycho``).
+    backend
+        ``'cupy'`` or ``'pycuda'`` to register GPU engines.
+    output
+        PtyPy's ``io.home``: where reconstructions go.
+
+    Returns
+    -------
+    ptypy.core.Ptycho
+
+    Raises
+    ------
+    BeamlineError
+        PtyPy is missing, or the tree is wrong, in one line.
+    """
+    plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
+    ptypy = import_ptypy()
+    from . import ptyscan
+
+    _check_scans(plain["scans"], ptyscan)
+    if backend:
+        _load_engines(ptypy, backend)
+    pars = ptypy.utils.Param()
+    pars.update(plain, Convert=True)
+    _quiet(pars, ptypy.utils.Param, output)
+    try:
+        return ptypy.core.Ptycho(pars, level=level)
+    except RuntimeError as error:
+        if "Parameter validation failed" not in str(error):
+            raise
+        raise SettingsError(" ".join(str(error).split()), "mend the tree") from error
+
+
+def import_ptypy() -> Any:
+    """PtyPy, or an error that says how to get it."""
+    try:
+        import ptypy
+        import ptypy.core
+    except ImportError as error:
+        raise BeamlineError("PtyPy is not installed", "install it (make ptypy) or use "
+                            "ptypy-beamline preview") from error  # fmt: skip
+    return ptypy
+
+
+def _check_scans(scans: Mapping[str, Any], ptyscan: Any) -> None:
+    """Check our own loaders' parameters first: PtyPy's message would not say the remedy."""
+    from .settings import Settings
+
+    for label, scan in scans.items():
+        data = dict((scan or {}).get("data") or {})
+        loader = getattr(ptyscan, str(data.get("name")), None)
+        if loader is None:
+            continue
+        own = {name: value for name, value in data.items() if name not in ptyscan.PTYPY_OWN}
+        try:
+            Settings.of(own)
+        except SettingsError as error:
+            raise SettingsError(f"scans.{label}.data: {error.problem}", error.remedy) from error
+
+
+def _load_engines(ptypy: Any, backend: str) -> None:
+    try:
+        ptypy.load_gpu_engines(backend)
+    except ImportError as error:
+        raise BeamlineError(f"the {backend} engines cannot be loaded ({error})",
+                            f"install {backend} for this machine's CUDA") from error  # fmt: skip
+
+
+def _quiet(pars: Any, param: Any, output: str | Path | None) -> None:
+    """No plot windows and servers in a batch run, unless the tree asks for them."""
+    if "io" not in pars or pars.io is None:
+        pars.io = param()
+    for name in ("autoplot", "interaction"):
+        if name not in pars.io:
+            pars.io[name] = param(active=False)
+    if output is not None:
+        pars.io.home = str(Path(output))

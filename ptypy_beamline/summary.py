@@ -1,0 +1,161 @@
+"""A scan and its plan in words and numbers: what ``info`` prints and ``check`` judges."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .planning.plan import Plan
+from .scan import Scan
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing about a scan.
+
+    Attributes
+    ----------
+    level
+        ``error``, ``warning`` or ``note``.
+    what
+        The evidence, with numbers.
+    remedy
+        The parameter or flag to set.
+    """
+
+    level: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def describe_scan(scan: Scan) -> dict[str, Any]:
+    """What the file says, in SI units, with names that carry them."""
+    images = {"dark": scan.dark, "flat": scan.flat}
+    return {
+        "file": str(scan.source),
+        "format": scan.format,
+        "frames": list(scan.frames.shape),
+        "dtype": str(scan.frames.dtype),
+        "positions": len(scan.positions_m),
+        "grid": scan.grid,
+        "energy_eV": scan.energy_eV,
+        "distance_m": scan.distance_m,
+        "pixel_m": scan.pixel_m,
+        "center_px": scan.center_px,
+        "saturation": scan.saturation,
+        "bad_pixels": None if scan.bad is None else int(scan.bad.sum()),
+        **{name: None if f is None else list(f.shape) for name, f in images.items()},
+        "monitor": None if scan.monitor is None else len(scan.monitor),
+        "notes": list(scan.notes),
+    }
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """What loading hands over."""
+    geometry = plan.geometry
+    low, high = plan.positions_m.min(0), plan.positions_m.max(0)
+    return {
+        "positions": len(plan),
+        "shape": list(geometry.shape),
+        "energy_eV": geometry.energy_eV,
+        "wavelength_m": geometry.wavelength_m,
+        "distance_m": geometry.distance_m,
+        "pixel_m": list(geometry.pixel_m),
+        "center_px": list(geometry.center_px),
+        "resolution_m": list(geometry.resolution_m),
+        "field_of_view_m": [n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True)],
+        "scan_m": (high - low).tolist(),
+        "step_m": step_m(plan.positions_m),
+        "good_pixels": float(plan.good.mean()),
+    }
+
+
+def step_m(positions_m: NDArray[np.float64]) -> float:
+    """Median distance of a position from its nearest neighbour; 0 for fewer than two."""
+    if len(positions_m) < 2:
+        return 0.0
+    distances = cKDTree(positions_m).query(positions_m, k=2)[0][:, 1]
+    return float(np.median(distances))
+
+
+def stations(plan: Plan) -> list[tuple[str, str]]:
+    """What loading does, station by station: (station, what)."""
+    selection, cal, transform = plan.selection, plan.calibration, plan.transform
+    k = selection.exposures.shape[1]
+    used = int((selection.exposures >= 0).sum())
+    w, inside = plan.window, plan.inside
+    limit = "none" if np.isinf(cal.saturation) else f"{cal.saturation:g}"
+    turned = [n for n, on in zip(("transpose", "flip up-down", "flip left-right"),
+                                 transform.turn, strict=True) if on]  # fmt: skip
+    rows = [
+        ("select", f"{len(selection)} positions from {used} of {plan.frames.shape[0]} frames"),
+        ("read", f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
+         + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)")),
+        ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}"),
+        ("dark", f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
+         "background included"),
+        ("flat", "none" if (cal.gain[~cal.bad] == 1).all() else
+         f"gain {cal.gain[~cal.bad].min():.3g} to {cal.gain[~cal.bad].max():.3g}"),
+        ("monitor", _monitor(selection.scale)),
+        ("threshold", f"{cal.threshold:g}"),
+        ("group", f"{transform.grouping} of {k}" if k > 1 else "one exposure a position"),
+        ("align", "centre of mass" if transform.align else "none"),
+        ("bin", f"{transform.rebin} x {transform.rebin}" if transform.rebin > 1 else "none"),
+        ("orient", ", ".join(turned) or "none"),
+        ("pad", f"{transform.pad} (top, bottom, left, right)" if any(transform.pad) else "none"),
+    ]  # fmt: skip
+    return rows
+
+
+def _monitor(scale: NDArray[np.float64]) -> str:
+    usable = scale[np.isfinite(scale)]
+    if (usable == 1).all():
+        return "none"
+    return f"factors {usable.min():.4g} to {usable.max():.4g}"
+
+
+def physics(plan: Plan) -> list[Finding]:
+    """What the geometry and the positions of a plan give away."""
+    geometry, found = plan.geometry, []
+    field = min(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
+    step, pixel = step_m(plan.positions_m), min(geometry.resolution_m)
+    if len(plan) > 1 and step == 0:
+        found.append(Finding("error", "most positions coincide with another",
+                             "check the position datasets (--path x=, y=)"))  # fmt: skip
+    elif step > field:
+        found.append(Finding(
+            "error", f"the step of {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
+            "views can overlap", "check units.positions (--unit positions=UNIT), distance and psize",
+        ))  # fmt: skip
+    elif step > field / 2:
+        found.append(Finding(
+            "warning", f"the step of {step:.3g} m is more than half the {field:.3g} m field of "
+            "view: a well sampled probe is at most half of it wide",
+            "check units.positions and the window's shape (--roi)",
+        ))  # fmt: skip
+    elif 0 < step < 0.3 * pixel:
+        found.append(Finding(
+            "warning", f"the step of {step:.3g} m is less than a third of the {pixel:.3g} m "
+            "reconstructed pixel", "check units.positions (--unit positions=UNIT)",
+        ))  # fmt: skip
+    if geometry.shape[0] != geometry.shape[1]:
+        found.append(Finding("warning", f"frames of {geometry.shape[0]}x{geometry.shape[1]} are "
+                             "not square, PtyPy needs square ones",
+                             "set shape (--roi) or pad='square' (--pad square)"))  # fmt: skip
+    share = float(plan.good.mean())
+    if share < 0.5:
+        found.append(Finding("warning", f"only {share:.0%} of the pixels are good",
+                             "check the mask and mask_values (--mask-values)"))  # fmt: skip
+    return found
+
+
+def as_json(finding: Finding) -> dict[str, str]:
+    """A finding for machines."""
+    return asdict(finding)

@@ -1,0 +1,1 @@
+"""Synthetic scans with known truth, and one writer a format."""

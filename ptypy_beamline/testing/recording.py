@@ -1,0 +1,100 @@
+"""What a beamline records, and the few ways in which HDF5 files keep it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from .simulate import Truth
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What a detector and its beamline record.
+
+    Attributes
+    ----------
+    frames
+        (n, ny, nx), any integer dtype.
+    positions_m
+        (n, 2) y, x of the illumination on the sample, on the axes of the frames.
+    energy_eV, distance_m, pixel_m, exposure_s
+        Photon energy, sample-detector distance, detector pixel (y, x), exposure time.
+    bad
+        (ny, nx) True = ignore; ``None`` writes no mask.
+    dark, flat
+        Stacks (k, ny, nx).
+    monitor
+        (n,) incident intensity.
+    center_px
+        Beam centre (row, column).
+    saturation
+        The detector's count limit.
+    grid
+        (rows, columns): a format that can keep the frames as (rows, columns, ny, nx) does.
+    compression
+        ``None``, ``gzip``, ``lzf`` or ``bitshuffle`` (with LZ4); one frame a chunk.
+    """
+
+    frames: NDArray[np.integer[Any]]
+    positions_m: NDArray[np.float64]
+    energy_eV: float = 8800.0
+    distance_m: float = 2.0
+    pixel_m: tuple[float, float] = (75e-6, 75e-6)
+    exposure_s: float = 0.05
+    bad: NDArray[np.bool_] | None = None
+    dark: NDArray[Any] | None = None
+    flat: NDArray[Any] | None = None
+    monitor: NDArray[np.float64] | None = None
+    center_px: tuple[float, float] | None = None
+    saturation: float | None = None
+    grid: tuple[int, int] | None = None
+    compression: str | None = None
+
+    @classmethod
+    def of(cls, truth: Truth, **more: Any) -> Raw:
+        """The raw scan of a simulated truth."""
+        center = (truth.frames.shape[1] // 2, truth.frames.shape[2] // 2)
+        known = {"energy_eV": truth.energy_eV, "distance_m": truth.distance_m,
+                 "pixel_m": truth.pixel_m, "center_px": center}  # fmt: skip
+        return cls(truth.frames, truth.positions_m, **{**known, **more})
+
+    @property
+    def gridded(self) -> NDArray[np.integer[Any]]:
+        """Frames as (rows, columns, ny, nx) where there is a grid, else as they are."""
+        if self.grid is None:
+            return self.frames
+        return self.frames.reshape(*self.grid, *self.frames.shape[1:])
+
+
+def group(parent: h5py.Group, name: str, nx_class: str = "", **attributes: str) -> h5py.Group:
+    """A new group, with its NeXus class and attributes."""
+    made = parent.create_group(name)
+    made.attrs.update({**({"NX_class": nx_class} if nx_class else {}), **attributes})
+    return made
+
+
+def put(place: h5py.Group, name: str, value: Any, **attributes: str) -> None:
+    """A dataset with attributes; nothing where the value is ``None``."""
+    if value is not None:
+        place[name] = value
+        place[name].attrs.update(attributes)
+
+
+def put_frames(place: h5py.Group, name: str, frames: NDArray[Any], compression: str | None) -> None:
+    """The frames, one a chunk."""
+    options: dict[str, Any] = {"compression": compression} if compression else {}
+    if compression == "bitshuffle":
+        options = dict(hdf5plugin.Bitshuffle(cname="lz4"))
+    chunk = (1,) * (frames.ndim - 2) + frames.shape[-2:]
+    place.create_dataset(name, data=frames, chunks=chunk, **options)
+
+
+def bits(bad: NDArray[np.bool_] | None, dtype: Any) -> NDArray[Any] | None:
+    """A mask of ones (bit 0: invalid) where pixels are bad."""
+    return None if bad is None else bad.astype(dtype)

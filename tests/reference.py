@@ -1,0 +1,90 @@
+"""The order of operations in plain NumPy: slow, obvious, and what the kernels are checked against.
+
+read window → bad pixels → dark → background → flat → monitor → clip and threshold → group →
+align → bin → orient → pad.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def correct(raw, *, bad=None, dark=0.0, background=0.0, flat=1.0, saturation=np.inf, scale=None,
+            threshold=0.0):  # fmt: skip
+    """Raw exposures (k, h, w) → counts (NaN where bad)."""
+    counts = raw.astype(np.float64)
+    counts[~np.isfinite(counts) | (raw >= saturation)] = np.nan
+    if bad is not None:
+        counts[:, bad] = np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        counts = (counts - dark - background) / flat
+    counts[:, ~np.isfinite(np.broadcast_to(flat, counts.shape[1:]))] = np.nan
+    counts[:, np.broadcast_to(flat, counts.shape[1:]) <= 0] = np.nan
+    if scale is not None:
+        counts *= np.asarray(scale)[:, None, None]
+    counts[counts < 0] = 0
+    counts[counts < threshold] = 0
+    return counts
+
+
+def group(counts, how, seconds=None):
+    """Exposures (k, h, w), NaN = bad → one frame (h, w), NaN = bad in all."""
+    good = np.isfinite(counts)
+    filled = np.where(good, counts, 0)
+    number = good.sum(0)
+    if how in ("first", "best"):
+        best = 0
+        if how == "best":
+            best = min(range(len(counts)), key=lambda k: ((~good[k]).sum(), -filled[k].sum()))
+        return counts[best]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if how == "sum":
+            return filled.sum(0) * len(counts) / np.where(number, number, np.nan)
+        if how == "mean":
+            return filled.sum(0) / np.where(number, number, np.nan)
+        time = (good * np.asarray(seconds)[:, None, None]).sum(0)
+        return filled.sum(0) / np.where(time, time, np.nan)
+
+
+def align(frame, center):
+    total = np.nansum(frame)
+    rows, columns = np.indices(frame.shape)
+    dy = round(center[0] - np.nansum(frame * rows) / total)
+    dx = round(center[1] - np.nansum(frame * columns) / total)
+    h, w = frame.shape
+    out = np.full(frame.shape, np.nan)
+    for y in range(h):
+        for x in range(w):
+            if 0 <= y - dy < h and 0 <= x - dx < w:
+                out[y, x] = frame[y - dy, x - dx]
+    return out
+
+
+def rebin(frame, b):
+    h, w = frame.shape
+    return frame.reshape(h // b, b, w // b, b).sum((1, 3))  # NaN spreads: such a bin is bad
+
+
+def orient(frame, code):
+    if code & 4:
+        frame = frame.T
+    if code & 2:
+        frame = frame[::-1]
+    if code & 1:
+        frame = frame[:, ::-1]
+    return frame
+
+
+def pad(frame, border):
+    top, bottom, left, right = border
+    return np.pad(frame, ((top, bottom), (left, right)), constant_values=np.nan)
+
+
+def cut(frame, top, left, height, width):
+    """A window that may reach past the edge, NaN there."""
+    out = np.full((height, width), np.nan)
+    for y in range(height):
+        for x in range(width):
+            if 0 <= top + y < frame.shape[0] and 0 <= left + x < frame.shape[1]:
+                out[y, x] = frame[top + y, left + x]
+    return out

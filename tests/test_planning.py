@@ -1,0 +1,429 @@
+"""Plans on scans in memory, against the plain NumPy reference."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import reference
+from numpy.testing import assert_allclose, assert_array_equal
+
+from ptypy_beamline import BeamlineError, BeamlineWarning, Scan
+from ptypy_beamline.scan import ArrayFrames, Window
+
+NY, NX = 20, 24
+
+
+def make_scan(n=6, dtype=np.uint16, positions=None, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    frames = rng.poisson(40, (n, NY, NX))
+    frames[:, 6:14, 8:16] += rng.poisson(400, (n, 8, 8))
+    if positions is None:
+        positions = np.column_stack([np.arange(n) // 3, np.arange(n) % 3]) * 1e-6
+    values = {"energy_eV": 8000.0, "distance_m": 2.0, "pixel_m": (75e-6, 75e-6),
+              "center_px": (10.0, 12.0)}  # fmt: skip
+    return Scan(ArrayFrames(frames.astype(dtype)), np.asarray(positions, float), **(values | more))
+
+
+def all_frames(plan, size=None):
+    blocks = list(plan.blocks(size))
+    return np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks])
+
+
+def as_nan(frames, good):
+    """Frames with NaN where bad; bad pixels must hold 0."""
+    assert (frames[~good] == 0).all()
+    return np.where(good, frames, np.nan)
+
+
+def raw_of(scan):
+    return scan.frames.array
+
+
+def test_without_settings_frames_are_the_raw_counts():
+    scan = make_scan()
+    frames, good = all_frames(scan.plan())
+    assert frames.dtype == np.float32
+    assert_array_equal(frames, raw_of(scan))
+    assert good.all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint32, np.float32, ">u2", np.float64])
+def test_any_pixel_type(dtype):
+    scan = make_scan()
+    scan = Scan(ArrayFrames(np.clip(raw_of(scan), 0, 200).astype(dtype)), scan.positions_m,
+                8000.0, 2.0, (75e-6, 75e-6), center_px=(10, 12))  # fmt: skip
+    assert_array_equal(all_frames(scan.plan())[0], raw_of(scan).astype(np.float32))
+
+
+def test_dark_flat_background_threshold_saturation_and_bad_pixels():
+    rng = np.random.default_rng(1)
+    dark = rng.uniform(5, 60, (NY, NX))
+    flat = rng.uniform(0.8, 1.2, (NY, NX))
+    flat[3, 4], flat[5, 6], flat[7, 8] = 0, np.nan, -1
+    bad = rng.random((NY, NX)) < 0.05
+    scan = make_scan(bad=bad)
+    plan = scan.plan(dark=dark, flat=flat, background=3.5, threshold=9.0, saturation=460)
+    wanted = [
+        reference.correct(raw[None], bad=bad, dark=dark, background=3.5, flat=flat, saturation=460,
+                          threshold=9.0)[0]
+        for raw in raw_of(scan)
+    ]  # fmt: skip
+    assert np.isnan(wanted).any(axis=(1, 2)).all()
+    assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
+
+
+def test_stacks_of_dark_and_flat_are_averaged():
+    rng = np.random.default_rng(2)
+    dark, flat = rng.uniform(0, 9, (40, NY, NX)), rng.uniform(0.9, 1.1, (21, NY, NX))
+    scan = make_scan()
+    plan = scan.plan(dark=dark, flat=flat)
+    wanted = [reference.correct(raw[None], dark=dark.mean(0), flat=flat.mean(0))[0]
+              for raw in raw_of(scan)]  # fmt: skip
+    assert_allclose(all_frames(plan)[0], wanted, rtol=1e-5)
+
+
+def test_dark_on_unsigned_counts_neither_wraps_nor_truncates():
+    scan = make_scan()
+    frames, _ = all_frames(scan.plan(dark=np.full((NY, NX), 39.25)))
+    assert frames.max() < 1000
+    assert_allclose(frames, np.clip(raw_of(scan) - 39.25, 0, None), rtol=1e-6)
+
+
+def test_nan_pixels_are_bad_in_their_frame_only():
+    scan = make_scan(dtype=np.float32)
+    raw_of(scan)[2, 5, 6] = np.nan
+    raw_of(scan)[3, 7, 8] = np.inf
+    frames, good = all_frames(scan.plan())
+    assert np.isfinite(frames).all()
+    assert_array_equal(np.argwhere(~good), [[2, 5, 6], [3, 7, 8]])
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "first", "best", "hdr"])
+def test_grouping_of_exposures(how):
+    rng = np.random.default_rng(3)
+    scan = make_scan(12, exposure_s=np.array([0.1, 0.5, 2.0]), positions=np.eye(4, 2) * 1e-6)
+    scan.frames.array[:] = scan.frames.array * np.resize([0.1, 0.5, 2.0], 12)[:, None, None]
+    scan.frames.array[0, :4] = 9999
+    bad = rng.random((NY, NX)) < 0.05
+    plan = scan.plan(frames_per_position=3, grouping=how, saturation=700, mask=bad,
+                     dark=np.full((NY, NX), 1.5))  # fmt: skip
+    wanted = []
+    for p in range(4):
+        counts = reference.correct(raw_of(scan)[3 * p : 3 * p + 3], bad=bad, dark=1.5,
+                                   saturation=700)  # fmt: skip
+        wanted.append(reference.group(counts, how, [0.1, 0.5, 2.0]))
+    assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
+
+
+def test_grouping_none_makes_each_exposure_a_position():
+    scan = make_scan(6, positions=[[0, 0], [0, 1e-6], [0, 2e-6]])
+    plan = scan.plan(frames_per_position=2, grouping="none")
+    assert_array_equal(plan.selection.exposures[:, 0], range(6))
+    assert_array_equal(plan.positions_m[:, 1], np.repeat([0, 1e-6, 2e-6], 2))
+    assert_array_equal(all_frames(plan)[0], raw_of(scan))
+
+
+def test_positions_listed_for_each_exposure_are_averaged():
+    each = np.repeat(np.arange(4) * 1e-6, 3) + np.tile([-1e-9, 0, 1e-9], 4)
+    scan = make_scan(12, positions=np.column_stack([each, -each]))
+    plan = scan.plan(frames_per_position=3)
+    assert_allclose(plan.positions_m[:, 0], np.arange(4) * 1e-6, atol=1e-15)
+
+
+def test_aborted_scan_keeps_listing_positions_of_groups():
+    planned = np.column_stack([np.zeros(12), np.arange(12)]) * 1e-6
+    plan = make_scan(10, positions=planned).plan(frames_per_position=3)
+    assert_array_equal(plan.selection.exposures, [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, -1, -1]])
+    assert_allclose(plan.positions_m[:, 1], np.arange(4) * 1e-6)
+
+
+def test_rejected_exposure_leaves_the_position_with_the_others():
+    scan = make_scan(6, positions=np.zeros((2, 2)) + [[0, 0], [0, 1e-6]])
+    plan = scan.plan(frames_per_position=3, reject=[1, 3, 4, 5])
+    assert_array_equal(plan.selection.exposures, [[0, -1, 2]])
+    raw = raw_of(scan).astype(float)
+    assert_allclose(all_frames(plan)[0], [(raw[0] + raw[2]) * 3 / 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [0, np.nan, -3, np.inf])
+def test_monitor_scales_and_a_bad_value_rejects_that_exposure_only(broken):
+    i0 = np.array([1.0, 2.0, broken, 4.0, 1.0, 2.0])
+    scan = make_scan(monitor=i0)
+    plan = scan.plan(monitor=True)
+    assert_array_equal(plan.selection.exposures[:, 0], [0, 1, 3, 4, 5])
+    mean = np.mean([1.0, 2, 4, 1, 2])
+    kept = [0, 1, 3, 4, 5]
+    wanted = raw_of(scan)[kept] * (mean / i0[kept])[:, None, None]
+    assert_allclose(all_frames(plan)[0], wanted, rtol=1e-6)
+    assert_array_equal(all_frames(scan.plan())[0], raw_of(scan))
+
+
+@pytest.mark.parametrize("code", range(8))
+@pytest.mark.parametrize("b", [1, 2, 4])
+def test_orientation_binning_and_padding(code, b):
+    bad = np.zeros((NY, NX), bool)
+    bad[4, 5] = True
+    scan = make_scan(bad=bad)
+    plan = scan.plan(orientation=code, rebin=b, pad=(1, 2, 3, 4))
+    wanted = []
+    for raw in reference.correct(raw_of(scan), bad=bad):
+        wanted.append(reference.pad(reference.orient(reference.rebin(raw, b), code), (1, 2, 3, 4)))
+    assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
+    assert_array_equal(plan.good, np.isfinite(wanted[0]))
+
+
+@pytest.mark.parametrize("code", range(8))
+@pytest.mark.parametrize("b", [1, 2, 4])
+def test_the_center_follows_its_pixel(code, b):
+    """One bright block of pixels: where it ends up is where the plan says the centre is."""
+    scan = make_scan(center_px=(9.5, 13.5))
+    scan.frames.array[:] = 0
+    scan.frames.array[:, 8:12, 12:16] = 1
+    plan = scan.plan(orientation=code, rebin=b, pad=(2, 0, 1, 5))
+    frame = all_frames(plan)[0][0]
+    rows, columns = np.indices(frame.shape)
+    mass = (frame * rows).sum() / frame.sum(), (frame * columns).sum() / frame.sum()
+    assert_allclose(plan.geometry.center_px, mass, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rotate", "flip", "operation"),
+    [
+        (0, None, lambda f: f),
+        (90, None, lambda f: np.rot90(f, -1)),
+        (180, None, lambda f: np.rot90(f, 2)),
+        (270, "none", lambda f: np.rot90(f, 1)),
+        (0, "h", np.fliplr),
+        (90, "v", lambda f: np.flipud(np.rot90(f, -1))),
+        (270, "hv", lambda f: np.flipud(np.fliplr(np.rot90(f, 1)))),
+    ],
+)
+def test_rotate_clockwise_then_flip(rotate, flip, operation):
+    scan = make_scan()
+    frames, _ = all_frames(scan.plan(rotate=rotate, flip=flip))
+    assert_array_equal(frames, [operation(f) for f in raw_of(scan)])
+
+
+def test_turning_swaps_the_pixel_size():
+    scan = make_scan(pixel_m=(50e-6, 75e-6))
+    assert scan.plan(rotate=90, rebin=2).geometry.pixel_m == (150e-6, 100e-6)
+
+
+@pytest.mark.parametrize("center", [(10, 12), (1, 22), (18.4, 2.6), (0, 0)])
+def test_window_past_the_edge_is_bad_there(center):
+    scan = make_scan()
+    plan = scan.plan(shape=(10, 12), center=center)
+    top, left = int(np.floor(center[0] + 0.5)) - 5, int(np.floor(center[1] + 0.5)) - 6
+    wanted = [reference.cut(f.astype(float), top, left, 10, 12) for f in raw_of(scan)]
+    assert_allclose(as_nan(*all_frames(plan)), wanted)
+    assert_allclose(plan.geometry.center_px, np.array(center) - (top, left))
+
+
+def test_center_as_fractions_and_fftshift():
+    scan = make_scan()
+    assert scan.plan(center=(0.5, 0.5)).center_px == (NY // 2, NX // 2)
+    assert scan.plan(center="fftshift").center_px == (NY // 2, NX // 2)
+    assert scan.plan(center=(0, 1), shape=4).window == Window(-2, -1, 4, 4)
+
+
+def test_align_brings_each_frame_to_the_common_center():
+    scan = make_scan(center_px=(10.0, 12.0))
+    for i, frame in enumerate(scan.frames.array):
+        frame[:] = np.roll(frame, (i - 3, 2 - i), (0, 1))
+    plan = scan.plan(align="com", dark=np.full((NY, NX), 60.0))
+    counts = reference.correct(raw_of(scan), dark=60.0)
+    wanted = [reference.align(c, (10.0, 12.0)) for c in counts]
+    assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
+
+
+def test_pad_square():
+    scan = make_scan()
+    plan = scan.plan(pad="square")
+    assert plan.geometry.shape == (NX, NX)
+    assert_array_equal(plan.good.sum(1) > 0, [False] * 2 + [True] * NY + [False] * 2)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 100])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_do_not_depend_on_chunks_or_threads(size, threads):
+    settings = {"saturation": 470, "align": "com", "rebin": 2, "rotate": 90, "monitor": True,
+                "hot_sigma": 6, "shape": 16, "center": None}  # fmt: skip
+    scan = make_scan(7, monitor=np.arange(7.0), positions=np.eye(7, 2) * 1e-6, center_px=None)
+    reference_frames, reference_good = all_frames(scan.plan(**settings))
+    frames, good = all_frames(scan.plan(**settings, threads=threads), size)
+    assert_array_equal(frames, reference_frames)
+    assert_array_equal(good, reference_good)
+
+
+def test_select_step_reject_and_num_frames_number_positions_without_holes():
+    grid = np.stack(np.meshgrid(range(6), range(7), indexing="ij"), -1).reshape(-1, 2) * 1e-6
+    scan = make_scan(42, positions=grid)
+    circle = scan.plan(**{"select.shape": "circle", "select.radius": 1.1e-6,
+                          "select.center": (2e-6, 3e-6)})  # fmt: skip
+    assert_array_equal(circle.selection.exposures[:, 0], [10, 16, 17, 18, 24])
+    box = scan.plan(**{"select.shape": "rect", "select.size": (1.1e-6, 3e-6)})
+    assert_array_equal(box.selection.exposures[:, 0], [16, 17, 18, 23, 24, 25])
+    plan = scan.plan(step=3, reject=[0, 6], num_frames=4)
+    assert_array_equal(plan.selection.exposures[:, 0], [3, 9, 12, 15])
+    assert_array_equal(all_frames(plan)[0], raw_of(scan)[[3, 9, 12, 15]])
+    assert_array_equal(plan.positions_m, grid[[3, 9, 12, 15]])
+
+
+@pytest.mark.parametrize(
+    ("axes", "wanted"),
+    [("yx", (1, 2)), ("-yx", (-1, 2)), ("y-x", (1, -2)), ("-y-x", (-1, -2)),
+     ("xy", (2, 1)), ("-xy", (-2, 1)), ("x-y", (2, -1)), ("-x-y", (-2, -1))],
+)  # fmt: skip
+def test_stage_axes_to_image_axes(axes, wanted):
+    plan = make_scan(2, positions=[[1, 2], [0, 0]]).plan(**{"positions.axes": axes})
+    assert_array_equal(plan.positions_m[0], wanted)
+
+
+@pytest.mark.parametrize(("shift", "frames"), [(2, [2, 3, 4, 5]), (-1, [0, 1, 2, 3, 4])])
+def test_frames_that_lag_their_positions(shift, frames):
+    scan = make_scan()
+    plan = scan.plan(**{"positions.shift": shift})
+    assert_array_equal(plan.selection.exposures[:, 0], frames)
+    assert_array_equal(plan.positions_m, scan.positions_m[np.array(frames) - shift])
+
+
+def test_snake_turns_every_other_row():
+    grid = np.stack(np.meshgrid(range(4), range(5), indexing="ij"), -1).astype(float)
+    snake = grid.copy()
+    snake[1::2] = snake[1::2, ::-1]
+    for known in (None, (4, 5)):
+        scan = make_scan(20, positions=grid.reshape(-1, 2), grid=known)
+        plan = scan.plan(**{"positions.snake": True})
+        assert_array_equal(plan.positions_m, snake.reshape(-1, 2))
+
+
+def test_a_plan_survives_pickling():
+    plan = make_scan().plan(dark=np.ones((NY, NX)), shape=16, rotate=90)
+    again = pickle.loads(pickle.dumps(plan))
+    assert_array_equal(all_frames(again)[0], all_frames(plan)[0])
+    assert again.geometry == plan.geometry
+
+
+def test_hot_and_dead_pixels_are_found():
+    scan = make_scan(40, positions=np.zeros((40, 2)))
+    scan.frames.array[:, 2, 3] = 5000
+    scan.frames.array[:, 10, 11] = 0
+    scan.frames.array[:, 15, 20] += 300
+    assert_array_equal(np.argwhere(~scan.plan(hot_sigma=6).good), [[2, 3], [10, 11], [15, 20]])
+    assert scan.plan().good.all()
+
+
+def test_a_mask_of_good_pixels():
+    good = np.zeros((NY, NX), np.uint8)
+    good[2:9, 3:11] = 1
+    plan = make_scan().plan(mask=good, mask_values="good")
+    assert_array_equal(plan.good, good == 1)
+
+
+def test_a_bit_mask_loses_no_bits():
+    mask = np.zeros((NY, NX), np.int64)
+    mask[1, 2], mask[3, 4] = 1 << 31, 256
+    assert_array_equal(np.argwhere(~make_scan().plan(mask=mask).good), [[1, 2], [3, 4]])
+
+
+def test_cone_beam_hands_over_the_effective_geometry():
+    geometry = make_scan().plan(focus_to_sample=0.5).geometry
+    assert geometry.distance_m == pytest.approx(2.0 / 5)
+    assert geometry.pixel_m == pytest.approx((15e-6, 15e-6))
+
+
+def beam(center, shape=(64, 80), n=100, seed=0):
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices(shape)
+    disc = 200 * np.exp(-((rows - center[0]) ** 2 + (columns - center[1]) ** 2) / 50)
+    return rng.poisson(disc + 2, (n, *shape)).astype(np.float32)
+
+
+class TestCenter:
+    """The beam is found from all over the scan, whatever spoils single frames and pixels."""
+
+    true = (30.3, 47.8)
+
+    def found(self, frames, **more):
+        scan = Scan(ArrayFrames(frames), np.zeros((len(frames), 2)), 8e3, 2.0, (75e-6, 75e-6),
+                    **more)  # fmt: skip
+        return scan.plan().center_px
+
+    def test_clean(self):
+        assert_allclose(self.found(beam(self.true)), self.true, atol=0.15)
+
+    def test_hot_pixels(self):
+        frames = beam(self.true)
+        frames[:, 3, 5], frames[:, 60, 70] = 60000, 65535
+        assert_allclose(self.found(frames), self.true, atol=0.15)
+
+    def test_blank_and_nan_frames(self):
+        frames = beam(self.true)
+        frames[:10], frames[50:60], frames[20:23] = 0, np.nan, 1e6
+        assert_allclose(self.found(frames), self.true, atol=0.15)
+
+    def test_a_masked_gap(self):
+        bad = np.zeros((64, 80), bool)
+        bad[:, 70:74] = True
+        frames = beam(self.true)
+        frames[:, bad] = 65535
+        assert_allclose(self.found(frames, bad=bad), self.true, atol=0.15)
+
+    def test_nothing_to_see(self):
+        with pytest.raises(BeamlineError, match=r"no counts .* set center"):
+            self.found(np.zeros((10, 64, 80)))
+
+
+def test_a_flat_far_from_one_is_pointed_out():
+    with pytest.warns(BeamlineWarning, match="median of 1000"):
+        make_scan().plan(flat=np.full((NY, NX), 1000.0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"enrgy": 8}, "unknown parameter 'enrgy'; did you mean 'energy'"),
+        ({"select.radus": 8}, "unknown parameter 'select.radus'; did you mean 'select.radius'"),
+        ({"energy": 8800}, r"energy of 8.8e\+06 eV is impossible.*given in eV where keV"),
+        ({"energy": "much"}, "energy='much'.*valid number"),
+        ({"distance": 2000}, r"distance of 2000 m.*stored in mm.*set distance in m"),
+        ({"psize": 75}, r"pixel of 75 m is impossible.*stored in µm"),
+        ({"center": (30, 3)}, r"center .*\(30.0, 3.0\) lies outside the 20x24"),
+        ({"rotate": 90, "orientation": 3}, "not both"),
+        ({"orientation": 8}, "orientation=8"),
+        ({"rotate": 45}, "rotate=45"),
+        ({"rebin": 3}, "not a multiple of rebin=3; set shape .* 18,24"),
+        ({"select.shape": "circle"}, "needs select.radius"),
+        ({"select.shape": "circle", "select.radius": 1e-9, "select.center": (1, 1)},
+         "no position lies in the selected circle"),
+        ({"reject": range(6)}, "all 6 selected frames are rejected"),
+        ({"reject": [77]}, "names frame 77"),
+        ({"reject": [0.5]}, "Expected whole frame indices"),
+        ({"dark": np.zeros((3, 4))}, r"dark has shape \(3, 4\), the frames have \(20, 24\)"),
+        ({"mask": np.zeros((3, 4))}, r"mask has shape \(3, 4\)"),
+        ({"dark": "nowhere.npy"}, "nowhere.npy: no such file; check dark"),
+        ({"monitor": True}, "no monitor is recorded; set paths.monitor"),
+        ({"monitor": [1.0, 2.0]}, "monitor has 2 values for 6 frames"),
+        ({"saturation": "file"}, "no saturation value is recorded"),
+        ({"grouping": "hdr"}, "needs exposure times"),
+        ({"grouping": "median"}, "grouping='median'"),
+        ({"pad": -3}, "pad"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_remedy_in_one_line(settings, message):
+    with pytest.raises(BeamlineError, match=message) as caught:
+        make_scan().plan(**settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["energy_eV", "distance_m", "pixel_m"])
+def test_nothing_physical_has_a_silent_default(name):
+    with pytest.raises(BeamlineError, match=r"no .* in the file; set .*--path"):
+        make_scan(**{name: None}).plan()
+
+
+def test_more_frames_than_positions():
+    with pytest.raises(BeamlineError, match="6 frames but 3 positions; set frames_per_position=2"):
+        make_scan(6, positions=np.zeros((3, 2))).plan()
