@@ -15,6 +15,7 @@ import pytest
 
 from ptypy_beamline.errors import FileError, ScanError
 from ptypy_beamline.reading import Hdf5Frames, open_hdf5
+from ptypy_beamline.reading.files import open_dataset
 from ptypy_beamline.reading.hdf5 import slabs
 from ptypy_beamline.reading.links import lookup
 from ptypy_beamline.scan import Frames, Readiness, Window
@@ -112,6 +113,17 @@ def test_big_endian_becomes_native(tmp_path):
     assert frames.dtype == out.dtype == np.dtype("int32")
     assert out.dtype.isnative
     np.testing.assert_array_equal(out, data[[2]])
+
+
+def test_chunks_of_several_frames_are_kept_until_the_next_frame(tmp_path):
+    """The chunk cache holds every chunk that a frame crosses: 4 x 4 of 4 MiB, unlike HDF5's own."""
+    path = write(
+        tmp_path / "a.h5", shape=(16, 2048, 2048), dtype="u2", chunks=(8, 512, 512), compression=1
+    )
+    with h5py.File(path) as file:
+        dataset = open_dataset(file, "/entry/data", path)
+        _, size, _ = dataset.id.get_access_plist().get_chunk_cache()
+        assert size >= 16 * 2**22
 
 
 def test_an_empty_window(tmp_path):
@@ -273,7 +285,7 @@ def test_no_dataset_of_that_name(tmp_path):
 @pytest.mark.parametrize("data", [np.arange(3), counts(1, 1, 1), np.array([[b"a"]])])
 def test_no_stack_of_images(tmp_path, data):
     path = write(tmp_path / "a.h5", data=data)
-    with pytest.raises(ScanError, match="Expected a stack of images. Got /entry/data of shape"):
+    with pytest.raises(ScanError, match=r"Expected a stack of images\. Got /entry/data of shape"):
         Hdf5Frames(path, "/entry/data")
 
 

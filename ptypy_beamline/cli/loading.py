@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -53,6 +54,21 @@ def plan_with(settings: Settings) -> tuple[Scan, Plan]:
 
     scan = open_with(settings)
     return scan, make_plan(scan, settings)
+
+
+def refuse_input(output: Path, settings: Settings) -> None:
+    """Never write over a file that is read.
+
+    Raises
+    ------
+    SettingsError
+        ``output`` is one of the files that the flags name.
+    """
+    named = [settings.file, settings.dark, settings.flat, settings.mask, settings.background,
+             settings.reject, settings.monitor, *settings.paths.model_dump().values()]  # fmt: skip
+    for name in named:
+        if isinstance(name, str) and Path(name.partition("::")[0]).resolve() == output.resolve():
+            raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
 
 
 def _python(leaf: Leaf) -> str:

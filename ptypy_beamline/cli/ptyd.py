@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..settings import Settings
-from .loading import loading, plan_with
+from .loading import loading, plan_with, refuse_input
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline ptyd scan.h5 -o scan.ptyd --roi 256 --save link --block 500"
@@ -24,7 +24,6 @@ def command(
     block: Annotated[Optional[int], typer.Option(min=1, help="positions in a block")] = None,
 ) -> None:
     """Write prepared data for PtyPy's PtydScan; needs no PtyPy."""
-    from ..exports.files import refuse_input
     from ..exports.ptyd import write_ptyd
 
     refuse_input(output, settings)

@@ -10,7 +10,7 @@ import typer
 
 from ..scan import Scan
 from ..settings import Settings
-from .loading import loading, plan_with
+from .loading import loading, plan_with, refuse_input
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline standardize raw.h5 -o scan.h5 --roi 256 --dark dark.npy"
@@ -22,7 +22,6 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="the HDF5 file to write")],
 ) -> None:
     """Write the corrected scan as a standardized HDF5 file."""
-    from ..exports.files import refuse_input
     from ..exports.reconstruction import versions
     from ..exports.standard import write_standard
 

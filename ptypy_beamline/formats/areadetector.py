@@ -100,7 +100,6 @@ AREADETECTOR = Hdf5Format(
     title="areaDetector NDFileHDF5: /entry/data/data with NDAttributes",
     recognise=_recognise,
     frames=Item(FRAMES),
-    exposure=Item(unit="s"),
     mask=Item((f"{DETECTOR}/mask", f"{DETECTOR}/pixel_mask")),
     dark=Item((f"{DETECTOR}/dark", f"{DETECTOR}/darkfield")),
     flat=Item((f"{DETECTOR}/flat", f"{DETECTOR}/flatfield")),

@@ -124,5 +124,4 @@ GENERIC = Hdf5Format(
     name="hdf5",
     title="any HDF5 file, every dataset named by paths.NAME (--path NAME=PATH)",
     recognise=lambda _: False,
-    exposure=Item(unit="s"),
 )

@@ -40,13 +40,15 @@ def split(array: Array, columns: str = "", counts: tuple[int, ...] = ()) -> tupl
     ScanError
         No axis has 2 or 3 entries, or the columns' names are not x and y.
     """
+    stored = array.shape
     if array.ndim == 2:
         across = array.shape[1] in (2, 3) and array.shape[0] in counts
         down = array.shape[0] in (2, 3) and array.shape[1] in counts
         if array.shape[1] not in (2, 3) or (down and not across):
             array = array.T
     if array.ndim not in (2, 3) or array.shape[-1] not in (2, 3):
-        raise ScanError(f"Expected positions (N,2), (N,3), (2,N) or (3,N). Got {array.shape}")
+        raise ScanError(f"Expected positions (N,2), (N,3), (2,N) or (3,N). Got {stored}",
+                        "set paths.positions (--path positions=PATH)")  # fmt: skip
     names = [c.strip().lower() for c in (columns or "x,y,z").split(",")]
     if "x" not in names or "y" not in names or max(map(names.index, "xy")) >= array.shape[-1]:
         raise ScanError(f"Expected columns 'x,y' or 'y,x' of positions. Got {columns!r}",
@@ -101,6 +103,8 @@ def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -
 def _raster_axes(rows: int, columns: int, frames: int, per_position: int) -> bool:
     """Whether y and x of these lengths are the axes of a raster, possibly a stopped one."""
     points = rows * columns
+    if rows == columns and rows * per_position == frames:  # a list, and all its exposures
+        return False
     if frames > 1 and frames in (points, points * per_position):
         return True
     return rows != columns and max(rows, columns) * per_position < frames < points * per_position

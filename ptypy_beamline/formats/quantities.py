@@ -42,6 +42,8 @@ def unit_of(source: Source, found: Found, quantity: str) -> str:
     given = source.opening.units.get(quantity)
     stored = text(found.dataset.attrs.get("units"))
     unit = given or stored or unit_of_name(quantity, found.name) or found.unit
+    if not unit and quantity == "exposure":  # of no consequence, and nowhere else to be set
+        return "s"
     if not unit:
         raise MissingDataError(f"Expected a unit of {quantity} with {found.name}. Got none",
                                _remedy(quantity), found.file)  # fmt: skip
@@ -131,6 +133,6 @@ def constant(
 
 
 def _remedy(quantity: str) -> str:
-    if quantity not in SETTINGS and quantity != "positions":
-        return f"write @units ({', '.join(UNITS[quantity])}) in the file"
+    if quantity == "exposure":
+        return f"mend its @units ({', '.join(UNITS[quantity])})"
     return f"set units.{quantity} (--unit {quantity}=UNIT)"

@@ -72,7 +72,7 @@ class Source:
             The user's path is not there.
         """
         if name in self.opening.paths:
-            return self._given(name, self.opening.paths[name])
+            return self._given(name, self.opening.paths[name], item)
         for pattern in item.paths:
             for path in expand(self.file, pattern):
                 dataset = lookup(self.file, path, self.opening.links)
@@ -93,7 +93,7 @@ class Source:
             raise missing(name, item.paths, self.file, self.path)
         return found
 
-    def _given(self, name: str, value: str) -> Found:
+    def _given(self, name: str, value: str, item: Item) -> Found:
         """The dataset ``/path`` or ``other.h5::/path`` that the user named."""
         other, _, inner = value.rpartition("::")
         path, file = self.path, self.file
@@ -105,7 +105,8 @@ class Source:
         dataset = lookup(file, inner, self.opening.links)
         if not isinstance(dataset, h5py.Dataset):
             raise missing(name, (inner,), file, path)
-        return Found(dataset, path, inner)
+        # The format's unit holds for its own files only.
+        return Found(dataset, path, inner, "" if other else item.unit)
 
     def assume(self, message: str) -> None:
         """Warn, and note it in the scan."""

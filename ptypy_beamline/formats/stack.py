@@ -66,8 +66,8 @@ def read_stack(source: Source, table: Hdf5Format) -> Stack:
     found = source.need("frames", table.frames)
     place, per_frame = _positions(source, table)
     shape, per_position = found.dataset.shape, source.opening.frames_per_position
-    axes = (Layout.of(shape, None), Layout.of(shape, 0))
-    fits = [len(shape) == 4 and _fit(place, layout, per_position) for layout in axes]
+    tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
+    fits = [_fit(place, layout, per_position) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
     placed, used, warning = pair(frames.shape[0], place(layout), per_position, per_frame)
@@ -138,7 +138,9 @@ def _fit(place: Callable[[Layout], Placed], layout: Layout, per_position: int | 
     return layout.frames in (count, count * (per_position or 1))
 
 
-def leading_axis(shape: Axes, outer_index: int | None, fits: bool, inner_fits: bool) -> int | None:
+def leading_axis(
+    shape: Axes, outer_index: int | None, fits: bool = True, inner_fits: bool = False
+) -> int | None:
     """Index on the axis before those of the frames, or None if there is no such axis.
 
     Parameters
@@ -146,7 +148,8 @@ def leading_axis(shape: Axes, outer_index: int | None, fits: bool, inner_fits: b
     shape
         Of the frames' dataset: (N,y,x), (A,B,y,x), (P,N,y,x) or (P,A,B,y,x).
     fits, inner_fits
-        Whether the positions are as many as all frames, and as those after the first axis.
+        Of four axes: whether the positions are as many as all frames, and as those after the
+        first axis.
 
     Raises
     ------

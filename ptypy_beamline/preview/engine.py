@@ -14,7 +14,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from .probe import probe_guess, to_corner
+from .probe import fill, probe_guess, to_corner
 
 OBJECT_ALPHA, PROBE_BETA = 0.5, 1.0
 """Regularisation of the two updates: 1 is the cautious ePIE, 0 divides by the local power."""
@@ -57,7 +57,7 @@ class Engine:
     bad: NDArray[np.bool_] | None  # (n or 1, N, N)
     corners_px: NDArray[np.int64]
     origin_px: NDArray[np.int64]
-    mean_frame: NDArray[np.float64]  # (N, N), zero frequency at (0, 0)
+    mean_frame: NDArray[np.float64]  # (N, N), bad pixels filled, zero frequency at (0, 0)
     visited: NDArray[np.int64]  # frames a pass goes over
 
     @property
@@ -82,15 +82,14 @@ class Engine:
         tell them apart. The frames that were fitted would not do as judges: a probe too small
         for any overlap fits each frame by itself.
         """
-        good = None if self.bad is None else np.asarray(~self.bad.all(axis=0))
         order = np.random.default_rng(seed).permutation(len(self.moduli))
         unseen, seen = np.split(order, [max(1, len(order) // 6)])
         trial = replace(self, visited=seen if len(seen) else unseen)
-        step = np.sqrt(np.ptp(self.corners_px, axis=0).prod() / len(self.moduli))
+        step = np.sqrt(np.ptp(self.corners_px, axis=0).clip(1).prod() / len(self.moduli))
         widest = self.moduli.shape[1] / 4
         results: list[tuple[float, int, Complex]] = []
         for width in np.clip(np.array(WIDTHS) * step, -widest, widest):
-            guess = probe_guess(self.mean_frame, good, (0, 0), float(width))
+            guess = probe_guess(self.mean_frame, None, (0, 0), float(width))
             state, rng = State(self.free_space(), self.scaled(guess)), np.random.default_rng(seed)
             for k in range(passes):
                 trial.sweep(state, rng, update_probe=k > 0)
@@ -171,6 +170,6 @@ def prepare(
         bad=bad if bad.any() else None,
         corners_px=points - first,
         origin_px=first - height // 2,
-        mean_frame=counts.sum(axis=0, dtype=np.float64) / seen,
+        mean_frame=fill(counts.sum(axis=0, dtype=np.float64) / seen, np.asarray(~bad.all(axis=0))),
         visited=np.arange(n),
     )

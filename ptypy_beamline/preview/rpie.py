@@ -55,7 +55,9 @@ def reconstruct(  # noqa: PLR0913
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> Reconstruction:
-    """Reconstruct object and probe from far-field frames, single mode, by rPIE (Maiden et al., Optica 4, 736).
+    """Reconstruct object and single-mode probe from far-field frames.
+
+    The algorithm is rPIE: A. Maiden, D. Johnson, P. Li, Optica 4, 736 (2017).
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ class Hdf5Frames:
         complete = not being_written(self.path)
         dataset = self._open()
         if dataset.file.swmr_mode:
-            dataset.id.refresh()
+            dataset.refresh()
         return Readiness(self._limited(math.prod(self._frame_axes(dataset))), complete)
 
     def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:

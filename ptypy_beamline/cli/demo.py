@@ -1,0 +1,155 @@
+"""``ptypy-beamline demo``: the main job in one go."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from ..planning.plan import Plan
+from ..settings import Settings
+
+EXAMPLE = "ptypy-beamline demo --output demo"
+DM_ITERATIONS, ML_ITERATIONS, RPIE_ITERATIONS = 60, 40, 100
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What either engine found."""
+
+    engine: str
+    algorithm: str
+    object: NDArray[np.complexfloating[Any, Any]]
+    probe: NDArray[np.complexfloating[Any, Any]]
+    errors: NDArray[np.float64]
+
+
+def command(
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder")] = Path("demo"),
+    engine: Annotated[
+        str, typer.Option(help="ptypy, preview, or auto: PtyPy where it is installed")
+    ] = "auto",
+) -> None:
+    """Make a realistic raw scan, load it, reconstruct it, and compare with the truth."""
+    from .. import formats
+    from ..planning.plan import make_plan
+    from ..testing.compare import correlation
+    from ..testing.raw import write_demo_scan
+
+    output.mkdir(parents=True, exist_ok=True)
+    raw, rejected = output / "raw_scan.h5", output / "reject_indices.npy"
+    made = write_demo_scan(raw)
+    np.save(rejected, made.spoiled)
+    values = {
+        "file": str(raw), "shape": 128, "frames_per_position": made.frames_per_position,
+        "grouping": "sum", "saturation": made.saturation, "hot_sigma": 6.0, "monitor": True,
+        "reject": str(rejected),
+    }  # fmt: skip
+    settings = Settings.of(values)
+    scan = formats.open_file(raw, settings.format, settings.opening)
+    _say("raw scan", f"{raw}: {len(scan)} exposures of {scan.frame_shape[0]}x"
+         f"{scan.frame_shape[1]}, {made.frames_per_position} a position, {scan.format}")  # fmt: skip
+    plan = make_plan(scan, settings)
+    _say("plan", f"{len(plan)} positions, window {plan.window.height}x{plan.window.width} around "
+         f"({plan.center_px[0] + plan.window.top:.1f}, {plan.center_px[1] + plan.window.left:.1f}), "
+         f"{len(made.spoiled)} spoiled exposures left out, {int(plan.calibration.bad.sum())} bad "
+         "pixels")  # fmt: skip
+    start = time.perf_counter()
+    result = _engine(engine)(values, plan)
+    seconds = time.perf_counter() - start
+    likeness = correlation(result.object, made.truth.object)
+    _say("engine", f"{result.engine}: {result.algorithm} in {seconds:.1f} s, loading included")
+    _write(output, result, made, plan, settings, likeness)
+    _say("correlation", f"{likeness:.3f} with the true object (1 = the same)")
+    _say("written", ", ".join(str(output / name) for name in FILES))
+
+
+FILES = ("reconstruction.png", "reconstruction.h5", "parameters.json", "summary.json")
+
+
+def _engine(name: str) -> Callable[[dict[str, Any], Plan], Result]:
+    present = importlib.util.find_spec("ptypy") is not None
+    if name == "auto" and not present:
+        _say("PtyPy", "not installed (make ptypy installs it): the preview engine reconstructs")
+    return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview
+
+
+def _with_ptypy(values: dict[str, Any], plan: Plan) -> Result:
+    from ..preview import probe_of
+    from ..run import run
+
+    tree = parameter_tree(values)
+    tree["scans"]["demo"]["illumination"]["model"] = probe_of(plan).astype(np.complex128)
+    ptycho = run(tree, level=4)
+    ptycho.run()
+    errors = [info["error"][1] for info in ptycho.runtime.iter_info]
+    first = {name: next(iter(getattr(ptycho, name).storages.values())).data
+             for name in ("obj", "probe")}  # fmt: skip
+    return Result("PtyPy", f"DM {DM_ITERATIONS} + ML {ML_ITERATIONS}", first["obj"][0],
+                  first["probe"], np.array(errors))  # fmt: skip
+
+
+def parameter_tree(values: dict[str, Any]) -> dict[str, Any]:
+    """The PtyPy parameter tree of the demo."""
+    return {
+        "verbose_level": "ERROR",
+        "io": {"rfile": None, "autosave": {"active": False}},
+        "scans": {
+            "demo": {
+                "name": "BlockFull",
+                "data": {"name": "BeamlineHdf5Scan", **values},
+                "illumination": {"aperture": None, "diversity": None, "propagation": None},
+            }
+        },
+        "engines": {
+            "engine00": {"name": "DM", "numiter": DM_ITERATIONS, "probe_support": None},
+            "engine01": {"name": "ML", "numiter": ML_ITERATIONS},
+        },
+    }
+
+
+def _with_preview(values: dict[str, Any], plan: Plan) -> Result:
+    from ..preview import preview
+
+    found = preview(plan, RPIE_ITERATIONS)
+    return Result("preview", f"rPIE {RPIE_ITERATIONS}", found.object, found.probe, found.errors)
+
+
+def _write(
+    output: Path, result: Result, made: Any, plan: Plan, settings: Settings, likeness: float
+) -> None:
+    from ..exports.reconstruction import write_reconstruction
+    from ..preview.picture import draw
+    from ..testing.compare import register
+
+    write_reconstruction(
+        output / "reconstruction.h5",
+        object=result.object,
+        probe=result.probe,
+        resolution_m=plan.geometry.resolution_m,
+        errors=result.errors,
+        algorithm=f"{result.engine} {result.algorithm}",
+        n_iterations=len(result.errors),
+        provenance={"source": settings.file, "settings": settings.record()},
+    )
+    found, truth = register(result.object, made.truth.object)
+    draw(output / "reconstruction.png", found, result.probe, result.errors,
+         plan.geometry.resolution_m, truth, f"{result.engine}: {result.algorithm}, correlation "
+         f"{likeness:.3f}")  # fmt: skip
+    tree = parameter_tree(settings.record())
+    (output / "parameters.json").write_text(json.dumps(tree, indent=1))
+    summary = {"engine": result.engine, "algorithm": result.algorithm, "correlation": likeness,
+               "positions": len(plan), "center_px": plan.center_px}  # fmt: skip
+    (output / "summary.json").write_text(json.dumps(summary, indent=1))
+
+
+def _say(what: str, text: str) -> None:
+    typer.echo(f"{what:12s} {text}")

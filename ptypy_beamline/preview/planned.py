@@ -1,0 +1,80 @@
+"""From a plan to a quick reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..planning.plan import Plan
+from .rpie import Reconstruction, reconstruct
+
+
+def preview(
+    plan: Plan,
+    iterations: int = 60,
+    seed: int = 0,
+    progress: Callable[[int, float], None] | None = None,
+) -> Reconstruction:
+    """Load every frame of ``plan`` and reconstruct.
+
+    Raises
+    ------
+    SettingsError
+        The frames are not square.
+    """
+    ny, nx = plan.geometry.shape
+    if ny != nx:
+        raise SettingsError(f"frames of {ny}x{nx} are not square",
+                            "set shape (--roi) to a square window, or pad='square' (--pad square)")
+    frames, good = load_all(plan)
+    return reconstruct(
+        frames,
+        good,
+        plan.positions_m,
+        plan.geometry.resolution_m,
+        center_px=plan.geometry.center_px,
+        iterations=iterations,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def probe_of(plan: Plan, frames: int = 300, iterations: int = 3) -> NDArray[np.complex64]:
+    """A probe (N, N) to start a reconstruction with, from the data alone.
+
+    A few passes of the preview over at most ``frames`` consecutive positions in the middle of the
+    scan; in root counts, as PtyPy's ``illumination.model`` takes it.
+    """
+    start = max(0, (len(plan) - frames) // 2)
+    middle = np.arange(start, min(start + frames, len(plan)))
+    data, good = load_all(plan, middle)
+    found = reconstruct(
+        data,
+        good,
+        plan.positions_m[middle],
+        plan.geometry.resolution_m,
+        center_px=plan.geometry.center_px,
+        iterations=iterations,
+    )
+    probe: NDArray[np.complex64] = found.probe[0]
+    return probe
+
+
+def load_all(
+    plan: Plan, positions: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Frames (M, ny, nx) and good pixels, (ny, nx) where all frames share them."""
+    wanted = np.arange(len(plan)) if positions is None else positions
+    frames = np.empty((len(wanted), *plan.geometry.shape), np.float32)
+    good = plan.good if plan.shared_mask else np.empty(frames.shape, np.bool_)
+    done = 0
+    for block in plan.stream(wanted):
+        part = slice(done, done + len(block.frames))
+        frames[part] = block.frames
+        if not plan.shared_mask:
+            good[part] = block.good
+        done = part.stop
+    return frames, good

@@ -1,0 +1,128 @@
+"""Complete-or-absent files and reconstruction.h5."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ptypy_beamline.errors import FileError
+from ptypy_beamline.exports.files import complete
+from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
+
+
+def test_complete_appears_at_the_end(tmp_path: Path):
+    target = tmp_path / "new" / "folder" / "a.h5"
+    with complete(target) as temporary:
+        temporary.write_text("done")
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".h5"
+        assert not target.exists()
+    assert target.read_text() == "done"
+    assert os.listdir(target.parent) == ["a.h5"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_failure_keeps_what_was_there(tmp_path: Path, error):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail():
+        with complete(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_complete_gives_usual_permissions(tmp_path: Path):
+    (tmp_path / "usual").write_text("")
+    with complete(tmp_path / "a.txt"):
+        pass
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_unwritable_place_is_named_with_a_remedy(tmp_path: Path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(FileError, match=r"file/a\.h5: cannot be written .*-o"), complete(
+        tmp_path / "file" / "a.h5"
+    ):  # fmt: skip
+        pass
+
+
+def test_target_that_is_a_folder_is_refused(tmp_path: Path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(FileError, match="taken"), complete(tmp_path / "taken"):
+        pass
+    assert os.listdir(tmp_path) == ["taken"]
+
+
+def written(path: Path, **more):
+    rng = np.random.default_rng(0)
+    wave = np.exp(1j * rng.random((6, 8))).astype(np.complex64)
+    probe = rng.random((3, 4, 4)) * np.array([1, 5, 2])[:, None, None] * (1 + 1j)
+    settings = {"file": path, "shape": (4, 4), "mask": np.eye(2), "step": np.int64(3)}
+    options = {"object": wave, "probe": probe, "resolution_m": (1e-8, 2e-8), "errors": [3, 2, 1],
+               "algorithm": "rPIE", "n_iterations": 3,
+               "provenance": {"settings": settings, "engine": "preview"}, **more}  # fmt: skip
+    return write_reconstruction(path, **options), wave, probe.astype(np.complex64)
+
+
+def test_reconstruction_has_its_layout(tmp_path: Path):
+    path, wave, probe = written(tmp_path / "reconstruction.h5")
+    with h5py.File(path) as file:
+        assert np.array_equal(file["object/complex"], wave)
+        np.testing.assert_allclose(file["object/phase"], np.angle(wave))
+        np.testing.assert_allclose(file["object/amplitude"], np.abs(wave))
+        assert file["object/pixel_size"][()].tolist() == [1e-8, 2e-8]
+        assert np.array_equal(file["probe/modes"], probe)
+        assert np.array_equal(file["probe/complex"], probe[1])
+        assert file["metrics/error_per_iteration"][()].tolist() == [3, 2, 1]
+        assert file["metrics/algorithm"].asstr()[()] == "rPIE"
+        assert file["metrics/n_iterations"][()] == 3
+        assert file["provenance/engine"].asstr()[()] == "preview"
+        settings = json.loads(file["provenance/settings"].asstr()[()])
+    assert settings["shape"] == [4, 4]
+    assert settings["mask"] == [[1, 0], [0, 1]]
+    assert settings["step"] == 3
+
+
+def test_plain_probe_is_one_mode(tmp_path: Path):
+    probe = np.arange(16).reshape(4, 4) * (1 + 2j)
+    path, *_ = written(tmp_path / "a.h5", probe=probe)
+    with h5py.File(path) as file:
+        assert np.array_equal(file["probe/modes"][()], probe[None])
+        assert np.array_equal(file["probe/complex"][()], probe)
+
+
+def test_default_plot_is_the_phase(tmp_path: Path):
+    path, wave, _ = written(tmp_path / "a.h5")
+    with h5py.File(path) as file:
+        group = file
+        while "default" in group.attrs:
+            group = group[group.attrs["default"]]
+        assert group.attrs["NX_class"] == "NXdata"
+        np.testing.assert_allclose(group[group.attrs["signal"]], np.angle(wave))
+        assert [len(group[axis]) for axis in group.attrs["axes"]] == [6, 8]
+
+
+def test_source_gets_its_checksum(tmp_path: Path):
+    source = tmp_path / "raw.h5"
+    source.write_bytes(b"abc" * 3_000_000)
+    expected = hashlib.sha256(source.read_bytes()).hexdigest()
+    path, *_ = written(tmp_path / "a.h5", provenance={"settings": {}, "source": source})
+    assert checksum(source) == expected
+    with h5py.File(path) as file:
+        assert file["provenance/sha256"].asstr()[()] == expected
+        assert file["provenance/source"].asstr()[()] == str(source)
+        assert json.loads(file["provenance/versions"].asstr()[()])["numpy"] == np.__version__
+
+
+def test_versions_name_python_and_the_packages():
+    assert {"python", "numpy", "h5py"} <= set(versions())
