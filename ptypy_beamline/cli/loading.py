@@ -21,7 +21,10 @@ PANEL = "Loading"
 def loading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command every loader flag; it gets them as its first argument, a ``Settings``."""
     flagged = [leaf for leaf in leaves() if leaf.flag]
-    own = list(inspect.signature(command).parameters.values())[1:]
+    own = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for p in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    ]
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
@@ -33,8 +36,6 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
 
     parameters = [_file(), *own, _many("path", "NAME=PATH"), _many("unit", "NAME=UNIT")]
     parameters += [_option(leaf) for leaf in flagged]
-    # A parameter that must be given comes before those with a default.
-    parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     del wrapped.__wrapped__  # type: ignore[attr-defined]
