@@ -18,7 +18,14 @@ class BeamlineError(Exception):
         What to set or do.
     file
         The file concerned.
+
+    Attributes
+    ----------
+    agreed
+        True when every MPI rank raises this same error, so that none has to end the others.
     """
+
+    agreed = False
 
     def __init__(self, problem: str, remedy: str = "", file: str | Path | None = None) -> None:
         self.problem, self.remedy, self.file = problem, remedy, file

@@ -114,7 +114,7 @@ class Geometry:
         if not all(0 <= c <= n - 1 for c, n in zip(self.center_px, self.shape, strict=True)):
             y, x = self.center_px
             raise GeometryError(
-                f"centre ({y:.1f}, {x:.1f}) lies outside the {self.shape[0]}x{self.shape[1]} window",
+                f"centre ({y:.1f}, {x:.1f}) lies outside the window of {self.shape}",
                 "set center (--roi-center) to the beam's raw detector pixel",
             )
 
@@ -145,14 +145,14 @@ def check_range(name: str, value: float, limits: tuple[float, float], unit: str)
         if low <= value * factor <= high:
             guess = f" ({mistake})"
             break
-    parameter = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
-                 "pixel": "psize in m (--pixel-m)"}[name]  # fmt: skip
     raise GeometryError(
         f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
-        f"set {parameter}, or units.{name} (--unit {name}=UNIT) for the file's value",
+        f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}=UNIT) for the file's value",
     )
 
 
+_PARAMETERS = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
+               "pixel": "psize in m (--pixel-m)"}  # fmt: skip
 _MISTAKES = {
     "energy": ((1e-3, "given in eV where keV is expected?"), (1e3, "stored in keV?"),
                (1 / EV_J, "stored in joule?"), (EV_J, "read as joule twice?")),

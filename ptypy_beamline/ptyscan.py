@@ -29,7 +29,9 @@ PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_paral
              "add_poisson_noise")  # fmt: skip
 """Parameters of PtyPy's base class that keep PtyPy's meaning."""
 
-_TYPES = "str, int, float, bool, tuple, list, array, PosixPath, int64, int32, float64, float32, bool_"
+_TYPES = (
+    "str, int, float, bool, tuple, list, array, PosixPath, int64, int32, float64, float32, bool_"
+)
 # PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
 # Settings checks.
 
@@ -109,11 +111,12 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     def load_positions(self) -> NDArray[np.float64]:
         """(M, 2) positions (y, x) in metres, numbered 0…M−1 without holes."""
-        return self.plan.positions_m
+        # PtyPy broadcasts memory, not arrays: in column order other ranks would get them jumbled.
+        return np.ascontiguousarray(self.plan.positions_m)
 
     def load_weight(self) -> NDArray[np.bool_]:
         """(ny, nx) pixels that are good in every frame but for its own defects."""
-        return self.plan.good
+        return np.ascontiguousarray(self.plan.good)
 
     def load_common(self) -> dict[str, Any]:
         """The plan: PtyPy hands it to every rank."""
@@ -198,18 +201,24 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             problems = parallel.comm.allgather(problem)
             problem = next((p for p in problems if p is not None), None)
         if problem is not None:
+            problem.agreed = True
             raise problem
         return plan
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """End every rank when this one fails, with its message: the others would wait for ever."""
+    """End every rank when this one fails, with its message: the others would wait for ever.
+
+    A :class:`BeamlineError` that all ranks agreed on is raised on each of them as it is.
+    """
     try:
         yield
     except Exception as error:
-        if parallel.MPIenabled:
-            sys.stderr.write(f"error: rank {parallel.rank}: {error}\n")
+        if parallel.MPIenabled and not getattr(error, "agreed", False):
+            text = " ".join(str(error).split())
+            kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
+            sys.stderr.write(f"error: rank {parallel.rank}: {kind}{text}\n")
             sys.stderr.flush()
             parallel.comm.Abort(1)
         raise
@@ -242,8 +251,11 @@ def _check_ptypy_own(given: Mapping[str, Any], settings: Settings) -> None:
 def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
     ny, nx = plan.geometry.shape
     if ny != nx:
-        raise SettingsError(f"frames of {ny}x{nx} are not square, PtyPy needs square ones",
-                            "set shape (--roi) to a square window, or pad='square'", file)
+        raise SettingsError(
+            f"frames of {ny}x{nx} are not square, PtyPy needs square ones",
+            "set shape (--roi) to a square window, or pad='square'",
+            file,
+        )
     if theory is not None and len(theory) != len(plan):
         raise SettingsError(f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
                             "give one for each position that is loaded", file)  # fmt: skip
@@ -251,10 +263,7 @@ def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
 
 def _describe(leaf: Leaf) -> str:
     """One parameter in the grammar of PtyPy's docstrings."""
-    if isinstance(leaf.default, str):
-        default = repr(leaf.default)
-    else:
-        default = str(leaf.default)
+    default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
     return f"[{leaf.name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = {leaf.help}\n"
 
 
@@ -291,3 +300,4 @@ class BeamlineHdf5Scan(BeamlineScan):
 
 BeamlineScan = _publish(BeamlineScan)  # type: ignore[misc]
 BeamlineHdf5Scan = _publish(BeamlineHdf5Scan)  # type: ignore[misc]
+reduce_axis_by_axis()

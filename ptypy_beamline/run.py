@@ -86,12 +86,13 @@ def run(
     pars = ptypy.utils.Param()
     pars.update(plain, Convert=True)
     _quiet(pars, ptypy.utils.Param, output)
-    try:
-        return ptypy.core.Ptycho(pars, level=level)
-    except RuntimeError as error:
-        if "Parameter validation failed" not in str(error):
-            raise
-        raise SettingsError(" ".join(str(error).split()), "mend the tree") from error
+    with ptyscan.together():
+        try:
+            return ptypy.core.Ptycho(pars, level=level)
+        except RuntimeError as error:
+            if "Parameter validation failed" not in str(error):
+                raise
+            raise SettingsError(" ".join(str(error).split()), "mend the tree") from error
 
 
 def import_ptypy() -> Any:

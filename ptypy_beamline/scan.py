@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from .errors import ScanError
 
 if TYPE_CHECKING:
     from .planning.plan import Plan
+
+
+Indices: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
+"""Which frames or positions."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Frames(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Native dtype of a pixel."""
 
-    def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame) as (len(indices), height, width)."""
 
     def ready(self) -> Readiness:
@@ -89,18 +93,22 @@ class ArrayFrames:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
         n, ny, nx = self.array.shape
         return n, ny, nx
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
         return self.array.dtype
 
-    def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window``, a copy."""
         rows, columns = window.slices
         return self.array[:, rows, columns][np.asarray(indices, dtype=np.intp)]
 
     def ready(self) -> Readiness:
+        """All of them."""
         return Readiness(len(self.array))
 
 

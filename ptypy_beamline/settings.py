@@ -44,9 +44,7 @@ def _pair(value: Any) -> Any:
 
 Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 IntPair = Annotated[tuple[int, int], BeforeValidator(_pair)]
-Center = Annotated[
-    tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(_numbers)
-]
+Center = Annotated[tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(_numbers)]
 Orientation = Annotated[
     Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool], BeforeValidator(_numbers)
 ]
@@ -103,9 +101,7 @@ class Select(_Group):
         None, "centre (y, x) of the region in metres; default: of the scan", "--select-center-pos"
     )
     radius: float | None = _field(None, "radius of the circle in metres", "--select-radius")
-    size: Pair | None = _field(
-        None, "height and width of the rectangle in metres", "--select-size"
-    )
+    size: Pair | None = _field(None, "height and width of the rectangle in metres", "--select-size")
 
 
 class Positions(_Group):
@@ -297,7 +293,9 @@ class Settings(_Group):
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""
-        return {name: _plain(value) for name, value in self.model_dump(exclude_defaults=True).items()}
+        return {
+            name: _plain(value) for name, value in self.model_dump(exclude_defaults=True).items()
+        }
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,9 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "pixel_m": list(geometry.pixel_m),
         "center_px": list(geometry.center_px),
         "resolution_m": list(geometry.resolution_m),
-        "field_of_view_m": [n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True)],
+        "field_of_view_m": [
+            n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True)
+        ],
         "scan_m": (high - low).tolist(),
         "step_m": step_m(plan.positions_m),
         "good_pixels": float(plan.good.mean()),
@@ -94,7 +96,7 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
     limit = "none" if np.isinf(cal.saturation) else f"{cal.saturation:g}"
     turned = [n for n, on in zip(("transpose", "flip up-down", "flip left-right"),
                                  transform.turn, strict=True) if on]  # fmt: skip
-    rows = [
+    return [
         ("select", f"{len(selection)} positions from {used} of {plan.frames.shape[0]} frames"),
         ("read", f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
          + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)")),
@@ -111,7 +113,6 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
         ("orient", ", ".join(turned) or "none"),
         ("pad", f"{transform.pad} (top, bottom, left, right)" if any(transform.pad) else "none"),
     ]  # fmt: skip
-    return rows
 
 
 def _monitor(scale: NDArray[np.float64]) -> str:
@@ -132,7 +133,7 @@ def physics(plan: Plan) -> list[Finding]:
     elif step > field:
         found.append(Finding(
             "error", f"the step of {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
-            "views can overlap", "check units.positions (--unit positions=UNIT), distance and psize",
+            "views can overlap", "check units.positions (--unit positions=UNIT) and the geometry",
         ))  # fmt: skip
     elif step > field / 2:
         found.append(Finding(

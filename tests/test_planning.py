@@ -140,7 +140,7 @@ def test_aborted_scan_keeps_listing_positions_of_groups():
 
 
 def test_rejected_exposure_leaves_the_position_with_the_others():
-    scan = make_scan(6, positions=np.zeros((2, 2)) + [[0, 0], [0, 1e-6]])
+    scan = make_scan(6, positions=[[0, 0], [0, 1e-6]])
     plan = scan.plan(frames_per_position=3, reject=[1, 3, 4, 5])
     assert_array_equal(plan.selection.exposures, [[0, -1, 2]])
     raw = raw_of(scan).astype(float)

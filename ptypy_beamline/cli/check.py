@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,7 +38,7 @@ def command(
         raise typer.Exit(1)
 
 
-def findings(settings: Settings) -> tuple[list[Finding], dict[str, object]]:
+def findings(settings: Settings) -> tuple[list[Finding], dict[str, Any]]:
     """Everything found, and what loading would hand over (empty where it cannot)."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BeamlineWarning)

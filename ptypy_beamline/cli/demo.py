@@ -15,6 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from ..planning.plan import Plan
+from ..scan import Scan
 from ..settings import Settings
 
 EXAMPLE = "ptypy-beamline demo --output demo"
@@ -49,19 +50,18 @@ def command(
     made = write_demo_scan(raw)
     np.save(rejected, made.spoiled)
     values = {
-        "file": str(raw), "shape": 128, "frames_per_position": made.frames_per_position,
-        "grouping": "sum", "saturation": made.saturation, "hot_sigma": 6.0, "monitor": True,
+        "file": str(raw),
+        "shape": 128,
+        "frames_per_position": made.frames_per_position,
+        "saturation": "file",
+        "hot_sigma": 6.0,
+        "monitor": True,
         "reject": str(rejected),
-    }  # fmt: skip
+    }
     settings = Settings.of(values)
     scan = formats.open_file(raw, settings.format, settings.opening)
-    _say("raw scan", f"{raw}: {len(scan)} exposures of {scan.frame_shape[0]}x"
-         f"{scan.frame_shape[1]}, {made.frames_per_position} a position, {scan.format}")  # fmt: skip
     plan = make_plan(scan, settings)
-    _say("plan", f"{len(plan)} positions, window {plan.window.height}x{plan.window.width} around "
-         f"({plan.center_px[0] + plan.window.top:.1f}, {plan.center_px[1] + plan.window.left:.1f}), "
-         f"{len(made.spoiled)} spoiled exposures left out, {int(plan.calibration.bad.sum())} bad "
-         "pixels")  # fmt: skip
+    _introduce(scan, plan, len(made.spoiled), made.frames_per_position)
     start = time.perf_counter()
     result = _engine(engine)(values, plan)
     seconds = time.perf_counter() - start
@@ -70,6 +70,17 @@ def command(
     _write(output, result, made, plan, settings, likeness)
     _say("correlation", f"{likeness:.3f} with the true object (1 = the same)")
     _say("written", ", ".join(str(output / name) for name in FILES))
+
+
+def _introduce(scan: Scan, plan: Plan, spoiled: int, exposures: int) -> None:
+    ny, nx = scan.frame_shape
+    y, x = (c + edge for c, edge in zip(plan.center_px, (plan.window.top, plan.window.left),
+                                        strict=True))  # fmt: skip
+    _say("raw scan", f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} a position, "
+         f"{scan.format}")  # fmt: skip
+    _say("plan", f"{len(plan)} positions, {plan.window.height}x{plan.window.width} pixels around "
+         f"({y:.1f}, {x:.1f}), {spoiled} spoiled exposures left out, "
+         f"{int(plan.calibration.bad.sum())} bad pixels")  # fmt: skip
 
 
 FILES = ("reconstruction.png", "reconstruction.h5", "parameters.json", "summary.json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +25,7 @@ def command(
     ] = False,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     plot: Annotated[
-        Optional[Path], typer.Option(help="draw the mean frame, window and positions")
+        Path | None, typer.Option(help="draw the mean frame, window and positions")
     ] = None,
 ) -> None:
     """Show what was recognised in a scan: shapes, units, geometry, positions."""

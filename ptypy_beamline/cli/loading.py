@@ -36,9 +36,10 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
 
     parameters = [_file(), *own, _many("path", "NAME=PATH"), _many("unit", "NAME=UNIT")]
     parameters += [_option(leaf) for leaf in flagged]
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    # Typer reads these to make the flags.
+    vars(wrapped)["__signature__"] = inspect.Signature(parameters)
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapped.__wrapped__  # type: ignore[attr-defined]
+    del vars(wrapped)["__wrapped__"]
     return wrapped
 
 
@@ -99,8 +100,10 @@ def _metavar(leaf: Leaf) -> str:
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:
-    what = {"path": "dataset path, overriding the format's; OTHER.h5::/PATH reads another file",
-            "unit": "unit of positions, energy, distance or pixel, overriding the file's"}[name]
+    what = {
+        "path": "dataset path, overriding the format's; OTHER.h5::/PATH reads another file",
+        "unit": "unit of positions, energy, distance or pixel, overriding the file's",
+    }[name]
     annotation = Annotated[
         list[str] | None,
         typer.Option(f"--{name}", help=what, metavar=metavar, rich_help_panel=PANEL),
@@ -121,6 +124,8 @@ def _named(group: str, given: list[str] | None) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not (equals and value):
             flag = f"--{group.removesuffix('s')}"
-            raise SettingsError(f"Expected {flag} NAME=VALUE. Got {word!r}", f"write {flag} x=VALUE")
+            raise SettingsError(
+                f"Expected {flag} NAME=VALUE. Got {word!r}", f"write {flag} x=VALUE"
+            )
         pairs[f"{group}.{name}"] = value
     return pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -21,15 +21,13 @@ def command(
     save: Annotated[
         str, typer.Option(help="append: one file; link: a part for each block")
     ] = "append",
-    block: Annotated[Optional[int], typer.Option(min=1, help="positions in a block")] = None,
+    block: Annotated[int | None, typer.Option(min=1, help="positions in a block")] = None,
 ) -> None:
     """Write prepared data for PtyPy's PtydScan; needs no PtyPy."""
     from ..exports.ptyd import write_ptyd
 
     refuse_input(output, settings)
-    scan, plan = plan_with(settings)
+    _scan, plan = plan_with(settings)
     with progress("writing", len(plan)) as advance:
-        write_ptyd(
-            plan, output, save=save, block=block, info=settings.record(), progress=advance
-        )
+        write_ptyd(plan, output, save=save, block=block, info=settings.record(), progress=advance)
     typer.echo(f"{output}: {len(plan)} frames of {plan.geometry.shape[0]}x{plan.geometry.shape[1]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -13,13 +13,13 @@ EXAMPLE = "mpirun -n 4 ptypy-beamline run recipes/tree.yaml -o results"
 def command(
     params: Annotated[Path, typer.Argument(metavar="PARAMS", help="YAML or JSON parameter tree")],
     backend: Annotated[
-        Optional[str], typer.Option("-b", "--backend", help="GPU engines to register: cupy")
+        str | None, typer.Option("-b", "--backend", help="GPU engines to register: cupy")
     ] = None,
     level: Annotated[
         int, typer.Option("-l", "--level", min=1, max=5, help="how far: 2 loads, 5 reconstructs")
     ] = 5,
     output: Annotated[
-        Optional[Path], typer.Option("-o", "--output", help="folder for reconstructions")
+        Path | None, typer.Option("-o", "--output", help="folder for reconstructions")
     ] = None,
 ) -> None:
     """Run PtyPy on a parameter tree, with the beamline loaders registered."""

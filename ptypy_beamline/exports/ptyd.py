@@ -150,9 +150,7 @@ def _store(group: h5py.Group, name: str, value: Any) -> None:
         group.create_dataset(name, data=value).attrs["type"] = "scalar"
 
 
-def _array(
-    group: h5py.Group, name: str, value: Any, kind: str = "array", **options: Any
-) -> None:
+def _array(group: h5py.Group, name: str, value: Any, kind: str = "array", **options: Any) -> None:
     # gzip is the one compression that PtyPy reads without plugins.
     if "chunks" in options:
         options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -88,9 +88,7 @@ class _Images:
         if frames is None:
             return np.full(self.window.shape, default)
         self._check(name, frames.shape[1:])
-        total = sum(
-            stack.sum(0, dtype=np.float64) for stack in in_blocks(frames, self.window)
-        )
+        total = sum(stack.sum(0, dtype=np.float64) for stack in in_blocks(frames, self.window))
         return np.asarray(total, np.float64) / frames.shape[0]
 
     def background(self, given: Any) -> NDArray[np.float64] | float:
@@ -149,7 +147,8 @@ def hot_or_dead(
     spread = 1.4826 * ndimage.median_filter(deviation, 7)
     noise = np.sqrt(np.maximum(bright, 1.0 / n) / n) + spread
     dead = ~np.where(finite, sample != 0, False).any(0) & (dim * n >= sigma**2)
-    return (mean - bright > sigma * noise) | dead | ~finite.any(0)
+    hot = mean - bright > sigma * noise
+    return np.asarray(hot | dead | ~finite.any(0), np.bool_)
 
 
 def _saturation(given: float | str | None, scan: Scan) -> float:

@@ -16,7 +16,7 @@ SUM, MEAN, RATE = 0, 1, 2
 """How exposures are combined: filled-up sum, mean, counts per second."""
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _value(  # type: ignore[no-untyped-def]
     raw, offset, gain, scale, saturation, threshold
 ):  # pragma: no cover - compiled
@@ -28,8 +28,8 @@ def _value(  # type: ignore[no-untyped-def]
     return counts if counts >= threshold and counts > 0.0 else 0.0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def combine(  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     raw, keep, scale, seconds, offset, gain, bad, limits, mode, corner, frames, good
 ):  # pragma: no cover - compiled
     """Correct the exposures of each position and make one frame of them.
@@ -68,7 +68,7 @@ def combine(  # type: ignore[no-untyped-def]
                 good[p, top + y, left + x] = True
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def best_exposure(  # type: ignore[no-untyped-def]
     raw, keep, scale, offset, gain, bad, limits, choice
 ):  # pragma: no cover - compiled
@@ -96,7 +96,7 @@ def best_exposure(  # type: ignore[no-untyped-def]
         choice[p] = best
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Into ``shift`` (p, 2): whole pixels that bring each frame's centre of mass to ``center``."""
     positions, height, width = frames.shape
@@ -113,8 +113,8 @@ def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # p
             shift[p, 1] = round(center[1] - sum_x / total)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def deliver(  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     frames, good, shift, rebin, turn, corner, inner, out, out_good
 ):  # pragma: no cover - compiled
     """Shift, bin, turn and pad.

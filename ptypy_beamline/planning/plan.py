@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError, SettingsError
 from ..geometry import Geometry, cone_beam
-from ..scan import Frames, Scan, Window
+from ..scan import Frames, Indices, Scan, Window
 from ..settings import Settings
 from . import kernels
 from .calibration import Calibration, calibrate
@@ -115,14 +115,14 @@ class Plan:
         rows, columns = Window(*self._corner, *self.inside.shape).slices
         good[0, rows, columns] = ~self.calibration.bad
         if self.transform.is_identity:
-            return good[0]
+            return np.asarray(good[0])
         out = np.zeros((1, *self.transform.shape), np.float32)
         out_good = np.zeros(out.shape, np.bool_)
         flat = np.zeros(good.shape, np.float32)
         replace(self.transform, align=False).deliver(flat, good, self.center_px, (out, out_good))
-        return out_good[0]
+        return np.asarray(out_good[0])
 
-    def load(self, positions: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
+    def load(self, positions: Indices) -> NDArray[Any]:
         """Read the raw exposures of ``positions``: (p, k, h, w) native; left-out ones hold 0."""
         exposures = self.selection.exposures[np.asarray(positions, np.intp)]
         present = exposures >= 0
@@ -134,7 +134,7 @@ class Plan:
         return raw
 
     def correct(
-        self, raw: NDArray[Any], positions: Sequence[int] | NDArray[np.int64]
+        self, raw: NDArray[Any], positions: Indices
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Turn raw exposures (p, k, h, w) of ``positions`` into frames.
 
@@ -185,21 +185,18 @@ class Plan:
         if not transform.is_identity:
             transform.deliver(*grouped, self.center_px, out)
 
-    def stream(
-        self, positions: Sequence[int] | NDArray[np.int64], size: int | None = None
-    ) -> Iterator[Block]:
+    def stream(self, positions: Indices, size: int | None = None) -> Iterator[Block]:
         """Load and correct ``positions``, ``size`` at a time; the next block is read meanwhile."""
         wanted = np.asarray(positions, np.int64)
         size = size or self.block_size
         parts = [wanted[start : start + size] for start in range(0, len(wanted), size)]
         with ThreadPoolExecutor(1, "read") as reader:
-            ahead = reader.submit(self.load, parts[0]) if parts else None
-            for part, following in zip(parts, [*parts[1:], None], strict=True):
-                assert ahead is not None
-                raw = ahead.result()
-                ahead = reader.submit(self.load, following) if following is not None else None
+            ahead = [reader.submit(self.load, part) for part in parts[:1]]
+            for number, part in enumerate(parts):
+                raw = ahead.pop().result()
+                ahead += [reader.submit(self.load, p) for p in parts[number + 1 : number + 2]]
                 frames, good = self.correct(raw, part)
-                del raw
+                del raw  # a third block would be in memory while the next one is read
                 chosen = self.selection[part]
                 yield Block(part, frames, good, chosen.positions_m, chosen.exposures)
 
@@ -211,7 +208,7 @@ class Plan:
     def block_size(self) -> int:
         """Positions in a block."""
         h, w = self.inside.shape
-        one = self.selection.exposures.shape[1] * h * w * self.frames.dtype.itemsize
+        one = int(self.selection.exposures.shape[1]) * h * w * self.frames.dtype.itemsize
         return max(1, BLOCK_BYTES // max(one, 1))
 
 

@@ -68,7 +68,7 @@ def find_center(sample: NDArray[Any], bad: NDArray[np.bool_] | None) -> tuple[fl
     """
     image = mean_of_usable(sample, bad)
     image = np.maximum(image - np.quantile(image, 0.2), 0)
-    rows, columns = np.indices(image.shape, dtype=np.float64)
+    rows, columns = (np.asarray(i, np.float64) for i in np.indices(image.shape))
     weights = image
     center = _moments(weights, rows, columns)
     for _ in range(20):

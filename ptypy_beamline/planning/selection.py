@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Selection:
         """Number of positions."""
         return len(self.exposures)
 
-    def __getitem__(self, positions: NDArray[np.intp] | slice) -> Selection:
+    def __getitem__(self, positions: NDArray[Any] | slice) -> Selection:
         return Selection(self.exposures[positions], self.positions_m[positions],
                          self.scale[positions], self.seconds[positions])  # fmt: skip
 
@@ -116,16 +117,18 @@ def in_region(positions_m: NDArray[np.float64], region: Select) -> NDArray[np.bo
     low, high = positions_m.min(0), positions_m.max(0)
     away = positions_m - (np.array(region.center) if region.center else (low + high) / 2)
     if region.shape == "circle":
-        return np.hypot(away[:, 0], away[:, 1]) <= float(region.radius or 0)
-    inside: NDArray[np.bool_] = (np.abs(away) <= np.array(region.size) / 2).all(1)
-    return inside
+        inside = np.hypot(away[:, 0], away[:, 1]) <= float(region.radius or 0)
+    else:
+        inside = (np.abs(away) <= np.array(region.size) / 2).all(1)
+    return np.asarray(inside, np.bool_)
 
 
 def to_image_axes(positions_m: NDArray[np.float64], axes: str) -> NDArray[np.float64]:
     """Stage (y, x) → image (row, column), as ``axes`` says: ``-yx`` means row = −y, column = x."""
     names = axes.replace("-", "")
     signs = [-1.0 if axes[: axes.index(name)].endswith("-") else 1.0 for name in names]
-    return positions_m[:, ["yx".index(name) for name in names]] * np.array(signs)
+    columns = ["yx".index(name) for name in names]
+    return np.asarray(positions_m[:, columns] * signs, np.float64)
 
 
 def unsnake(
@@ -186,8 +189,11 @@ def _seconds(scan: Scan, k: int) -> NDArray[np.float64]:
         return np.resize(times, n)
     if len(times) == 1:
         return np.full(n, times[0])
-    raise ScanError(f"{len(times)} exposure times for {n} frames, {k} a position",
-                    "give one a frame, or one for each exposure of a position", scan.source)
+    raise ScanError(
+        f"{len(times)} exposure times for {n} frames, {k} a position",
+        "give one a frame, or one for each exposure of a position",
+        scan.source,
+    )
 
 
 def _left_out(scan: Scan, settings: Settings) -> NDArray[np.bool_]:
@@ -195,7 +201,7 @@ def _left_out(scan: Scan, settings: Settings) -> NDArray[np.bool_]:
     out: NDArray[np.bool_] = np.isnan(_scale(scan, settings))
     if settings.reject is not None:
         rejected = rejected_frames(settings.reject)
-        if len(rejected) and not (0 <= rejected.min() and rejected.max() < len(scan)):
+        if len(rejected) and not (rejected.min() >= 0 and rejected.max() < len(scan)):
             raise SettingsError(
                 f"reject names frame {rejected.max()}, the scan has frames 0 to {len(scan) - 1}",
                 "give the reject list of this scan", scan.source,
@@ -208,7 +214,7 @@ def _without(selection: Selection, out: NDArray[np.bool_], scan: Scan) -> Select
     """Leave out exposures, and positions that have none left."""
     present = selection.exposures >= 0
     exposures = np.where(present & ~out[selection.exposures], selection.exposures, -1)
-    left = (exposures >= 0).any(1)
+    left = np.any(exposures >= 0, axis=1)
     if not left.any():
         raise SettingsError(f"all {present.sum()} selected frames are rejected",
                             "check reject, monitor and positions.shift", scan.source)  # fmt: skip
@@ -227,4 +233,4 @@ def _one_exposure_each(selection: Selection) -> Selection:
 
 def _extent(selection: Selection) -> str:
     low, high = selection.positions_m.min(0), selection.positions_m.max(0)
-    return (f"(positions: y {low[0]:.4g} to {high[0]:.4g} m, x {low[1]:.4g} to {high[1]:.4g} m)")
+    return f"(positions: y {low[0]:.4g} to {high[0]:.4g} m, x {low[1]:.4g} to {high[1]:.4g} m)"

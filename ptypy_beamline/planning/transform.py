@@ -94,9 +94,7 @@ class Transform:
         if self.align:
             kernels.shift_to_center(frames, center_px, shift)
         corner = (self.pad[0], self.pad[2])
-        kernels.deliver(
-            frames, good, shift, self.rebin, self.turn, corner, self.inner_shape, *out
-        )
+        kernels.deliver(frames, good, shift, self.rebin, self.turn, corner, self.inner_shape, *out)
 
 
 def make_transform(settings: Settings, window_shape: tuple[int, int]) -> Transform:

@@ -27,8 +27,10 @@ def preview(
     """
     ny, nx = plan.geometry.shape
     if ny != nx:
-        raise SettingsError(f"frames of {ny}x{nx} are not square",
-                            "set shape (--roi) to a square window, or pad='square' (--pad square)")
+        raise SettingsError(
+            f"frames of {ny}x{nx} are not square",
+            "set shape (--roi) to a square window, or pad='square' (--pad square)",
+        )
     frames, good = load_all(plan)
     return reconstruct(
         frames,

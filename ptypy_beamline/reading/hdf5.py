@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
-from ..scan import Readiness, Window
+from ..scan import Indices, Readiness, Window
 from .files import being_written, check_filters, open_dataset, open_hdf5
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
@@ -106,7 +106,7 @@ class Hdf5Frames:
             dataset.refresh()
         return Readiness(self._limited(math.prod(self._frame_axes(dataset))), complete)
 
-    def read(self, indices: Sequence[int], window: Window) -> NDArray[Any]:
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.
 
         Raises

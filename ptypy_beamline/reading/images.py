@@ -1,4 +1,4 @@
-"""Images and lists that a user names: an array, ``.npy``, ``.tif``, CSV, JSON, ``file.h5::/path``."""
+"""Images and lists a user names: arrays, ``.npy``, ``.tif``, CSV, JSON, ``file.h5::/path``."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def frames_of(given: Any, name: str) -> Frames:
         return ArrayFrames(np.asarray(given))
     text = str(given)
     if "::" in text:
-        file, _, path = text.partition("::")
-        return Hdf5Frames(_existing(file, name), path)
+        file, _, dataset = text.partition("::")
+        return Hdf5Frames(_existing(file, name), dataset)
     path = _existing(text, name)
     if path.suffix == ".npy":
         return ArrayFrames(_load_npy(path))
@@ -49,8 +49,8 @@ def values_of(given: Any, name: str) -> NDArray[np.float64]:
         return np.asarray(given, np.float64).ravel()
     text = str(given)
     if "::" in text:
-        file, _, path = text.partition("::")
-        return _dataset(_existing(file, name), path)
+        file, _, dataset = text.partition("::")
+        return _dataset(_existing(file, name), dataset)
     path = _existing(text, name)
     if path.suffix == ".npy":
         return _load_npy(path).astype(np.float64).ravel()
@@ -111,4 +111,6 @@ def _load_npy(path: Path) -> NDArray[Any]:
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError, OSError) as error:
-        raise FileError("not a readable .npy array", "save it again with numpy.save", path) from error
+        raise FileError(
+            "not a readable .npy array", "save it again with numpy.save", path
+        ) from error

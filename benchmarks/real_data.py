@@ -1,0 +1,145 @@
+"""The measured Siemens star through every HDF5 format, against the same arrays fed directly.
+
+    python benchmarks/real_data.py
+    python benchmarks/real_data.py --dm 8 --ml 4 --cases standard cxi
+
+Each reconstruction runs in a process of its own. Two have a wrong axis sign, and must be worse;
+two run on two MPI ranks, and must agree with one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from star import ROOT, STAR, Star
+from table import write_table
+
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+DETECTOR, CORNER = (192, 200), (24, 46)
+"""A detector larger than the frames, and where they lie on it."""
+MPIRUN = ("mpirun", "--allow-run-as-root", "--oversubscribe")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One reconstruction.
+
+    Attributes
+    ----------
+    format
+        Format that is written; None = the arrays are fed directly.
+    raw, data
+        What is written otherwise (:class:`Raw`), and the loader's further parameters.
+    detector
+        The frames lie somewhere on a larger detector.
+    against
+        The case that the error is compared with.
+    """
+
+    format: str | None = None
+    loader: str = "BeamlineScan"
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    detector: bool = False
+    ranks: int = 1
+    against: str = "direct"
+
+
+HDF5 = "BeamlineHdf5Scan"
+GZIP, BITSHUFFLE = {"compression": "gzip"}, {"compression": "bitshuffle"}
+CASES = {
+    "direct": Case(),
+    "standard": Case("standard"),
+    "cxi": Case("cxi", HDF5, GZIP),
+    "nxcxi": Case("nxcxi", raw=BITSHUFFLE),
+    "diamond": Case("diamond", HDF5, BITSHUFFLE),
+    "areadetector": Case("areadetector", raw=BITSHUFFLE),
+    "exchange": Case("exchange", HDF5, GZIP),
+    "window": Case("areadetector", raw=BITSHUFFLE, data={"shape": 128}, detector=True),
+    "direct, 2 ranks": Case(ranks=2),
+    "cxi, 2 ranks": Case("cxi", HDF5, GZIP, ranks=2, against="cxi"),
+    "wrong sign -y": Case("standard", data={"positions": {"axes": "-yx"}}),
+    "wrong sign -x": Case("cxi", HDF5, data={"positions": {"axes": "y-x"}}),
+}
+
+
+def record(star: Star, case: Case, path: Path) -> Path:
+    """Write the star as a beamline would: integer frames, the format's units, axes and signs."""
+    frames, center_px = star.frames, (64, 64)
+    if case.detector:
+        top, left = CORNER
+        frames = np.zeros((len(frames), *DETECTOR), np.uint16)
+        frames[:, top : top + 128, left : left + 128] = star.frames
+        center_px = (top + 64, left + 64)
+    raw = Raw(frames, star.positions_m, star.energy_eV, star.distance_m,
+              (star.pixel_m, star.pixel_m), center_px=center_px, **case.raw)  # fmt: skip
+    return WRITERS[case.format](path, raw)
+
+
+def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[str, Any]:
+    """Error, centre and seconds of a case."""
+    case = CASES[name]
+    if case.format is None:
+        data = {"name": "StarScan", "star": str(star)}
+    else:
+        file = record(Star.read(star), case, folder / f"{name}.h5")
+        data = {"name": case.loader, "file": str(file), **case.data}
+    out = folder / f"{name}.json"
+    command = [sys.executable, str(Path(__file__).with_name("reconstruct.py")), str(star),
+               json.dumps(data), str(out), "--dm", str(dm), "--ml", str(ml)]  # fmt: skip
+    if case.ranks > 1:
+        command = [*MPIRUN, "-n", str(case.ranks), *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
+
+
+def compare(
+    names: Sequence[str], star: Path = STAR, dm: int = 40, ml: int = 20, jobs: int = 2
+) -> Iterator[dict[str, Any]]:
+    """A row for each case, and for those that they are compared with."""
+    needed = [n for n in CASES if n in names or n in {CASES[m].against for m in names}]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        found = dict(zip(needed, pool.map(
+            lambda name: reconstruct(name, star, Path(folder), dm, ml), needed
+        ), strict=True))  # fmt: skip
+    for name, result in found.items():
+        case = CASES[name]
+        ratio = result["error"] / found[case.against]["error"]
+        yield {"case": name, "format": case.format or "–", "loader": case.loader if case.format
+               else "–", "frames": case.raw.get("compression", "–"), "ranks": case.ranks,
+               "centre": "{:.2f}, {:.2f}".format(*result["center"]),
+               "ML error": f"{result['error']:.6f}", "relative to": case.against,
+               "ratio": f"{ratio:.6f}", "seconds": f"{result['seconds']:.0f}"}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=STAR, help="siemens-star-516.npz")
+    parser.add_argument("--dm", type=int, default=40, help="iterations of DM")
+    parser.add_argument("--ml", type=int, default=20, help="iterations of ML")
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--jobs", type=int, default=2, help="reconstructions at a time")
+    args = parser.parse_args()
+    if not args.data.is_file():
+        parser.error(f"no measured data at {args.data}; name the file with --data")
+    rows = list(compare(args.cases, args.data, args.dm, args.ml, args.jobs))
+    title = f"Siemens star, 516 frames of 128x128, DM {args.dm} + ML {args.ml}"
+    write_table(ROOT / "benchmarks/results/real_data.md", title, rows)
+
+
+if __name__ == "__main__":
+    main()

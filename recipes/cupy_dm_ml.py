@@ -1,0 +1,83 @@
+"""DM, then ML, on GPUs: PtyPy's cupy engines, one rank a GPU.
+
+    mpirun -n 4 python recipes/cupy_dm_ml.py demo/raw_scan.h5 --reject demo/reject_indices.npy
+
+Needs cupy for the machine's CUDA. ``--arch serial`` takes the same engines without a GPU, to try
+the script on a laptop.
+"""
+
+import argparse
+
+import ptypy
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline import open_scan
+from ptypy_beamline.preview import probe_of
+
+# How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
+LOADING = {
+    "shape": 128,
+    "frames_per_position": 3,
+    "saturation": 1023,
+    "hot_sigma": 6.0,
+    "monitor": True,
+}
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", help="raw scan")
+parser.add_argument("--reject", help="list of raw frames to leave out")
+parser.add_argument("--arch", default="cupy", choices=("cupy", "serial"))
+parser.add_argument("--dm", type=int, default=200, help="iterations of DM")
+parser.add_argument("--ml", type=int, default=100, help="iterations of ML")
+parser.add_argument("--block", type=int, default=2000, help="frames in a block of a rank")
+parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
+args = parser.parse_args()
+loading = {**LOADING, "reject": args.reject}
+
+ptypy.load_gpu_engines(args.arch)
+
+probe = None
+if u.parallel.master:
+    scan = open_scan(args.file, frames_per_position=LOADING["frames_per_position"])
+    probe = probe_of(scan.plan(**loading)).astype("complex128")
+probe = u.parallel.bcast(probe)
+
+p = u.Param()
+p.verbose_level = "INFO"
+p.run = "cupy_dm_ml"
+# A GPU holds a block of frames with its exit waves at a time; fewer if its memory is short.
+p.frames_per_block = args.block
+p.io = u.Param()
+p.io.home = args.output
+p.io.autosave = u.Param(active=False)
+p.io.autoplot = u.Param(active=False)
+p.io.interaction = u.Param(active=False)
+
+p.scans = u.Param()
+p.scans.scan = u.Param()
+# DM keeps an exit wave for each frame: BlockFull. For ML alone, BlockGradFull keeps none and
+# needs less memory.
+p.scans.scan.name = "BlockFull"
+p.scans.scan.data = u.Param(loading)
+p.scans.scan.data.name = "BeamlineHdf5Scan"
+p.scans.scan.data.file = args.file
+p.scans.scan.illumination = u.Param()
+p.scans.scan.illumination.model = probe
+p.scans.scan.illumination.aperture = None
+p.scans.scan.illumination.propagation = None
+p.scans.scan.illumination.diversity = None
+
+p.engines = u.Param()
+p.engines.engine00 = u.Param()
+p.engines.engine00.name = f"DM_{args.arch}"
+p.engines.engine00.numiter = args.dm
+p.engines.engine00.numiter_contiguous = 10  # iterations between two looks at the error
+p.engines.engine00.probe_support = None
+p.engines.engine01 = u.Param()
+p.engines.engine01.name = f"ML_{args.arch}"
+p.engines.engine01.numiter = args.ml
+p.engines.engine01.numiter_contiguous = 10
+
+Ptycho(p, level=5)  # the .ptyr files are in OUTPUT/recons/cupy_dm_ml

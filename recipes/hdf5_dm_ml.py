@@ -1,0 +1,74 @@
+"""From a raw HDF5 file to an object: DM, then ML, in plain PtyPy.
+
+    ptypy-beamline demo
+    python recipes/hdf5_dm_ml.py demo/raw_scan.h5 --reject demo/reject_indices.npy
+
+It runs on any number of ranks: ``mpirun -n 4 python recipes/hdf5_dm_ml.py ...``.
+"""
+
+import argparse
+
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline import open_scan
+from ptypy_beamline.preview import probe_of
+
+# How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
+LOADING = {
+    "shape": 128,  # window around the beam, in raw pixels
+    "frames_per_position": 3,
+    "grouping": "sum",
+    "saturation": 1023,  # counts; 'file' where the file records the limit
+    "hot_sigma": 6.0,  # find hot and dead pixels that the mask lacks
+    "monitor": True,  # normalise by the file's I0
+}
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", help="raw scan")
+parser.add_argument("--reject", help="list of raw frames to leave out")
+parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
+parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
+parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
+args = parser.parse_args()
+loading = {**LOADING, "reject": args.reject}
+
+# A probe to start with, from the data alone. The master makes it, every rank gets it.
+probe = None
+if u.parallel.master:
+    scan = open_scan(args.file, frames_per_position=LOADING["frames_per_position"])
+    probe = probe_of(scan.plan(**loading)).astype("complex128")
+probe = u.parallel.bcast(probe)
+
+p = u.Param()
+p.verbose_level = "INFO"
+p.run = "hdf5_dm_ml"
+p.io = u.Param()
+p.io.home = args.output
+p.io.autosave = u.Param(active=False)
+p.io.autoplot = u.Param(active=False)
+p.io.interaction = u.Param(active=False)
+
+p.scans = u.Param()
+p.scans.scan = u.Param()
+p.scans.scan.name = "BlockFull"
+p.scans.scan.data = u.Param(loading)
+p.scans.scan.data.name = "BeamlineHdf5Scan"
+p.scans.scan.data.file = args.file
+p.scans.scan.illumination = u.Param()
+p.scans.scan.illumination.model = probe  # taken as it is:
+p.scans.scan.illumination.aperture = None
+p.scans.scan.illumination.propagation = None
+p.scans.scan.illumination.diversity = None
+
+p.engines = u.Param()
+p.engines.engine00 = u.Param()
+p.engines.engine00.name = "DM"
+p.engines.engine00.numiter = args.dm
+p.engines.engine00.probe_support = None
+p.engines.engine01 = u.Param()
+p.engines.engine01.name = "ML"
+p.engines.engine01.numiter = args.ml
+
+Ptycho(p, level=5)  # the .ptyr files are in OUTPUT/recons/hdf5_dm_ml

@@ -1,0 +1,54 @@
+"""Prepare a ``.ptyd`` through PtyPy, and load it back with PtyPy's own PtydScan.
+
+    python recipes/make_ptyd.py demo/raw_scan.h5 scan.ptyd --save append
+
+``append`` writes one file, ``link`` one file a chunk and a master that links them. Without PtyPy:
+``ptypy-beamline ptyd demo/raw_scan.h5 -o scan.ptyd --roi 128 --frames-per-pos 3``.
+"""
+
+import argparse
+
+import numpy as np
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", help="raw scan")
+parser.add_argument("ptyd", help="file to write")
+parser.add_argument("--save", default="append", choices=("append", "link"))
+parser.add_argument("--block", type=int, default=100, help="frames in a chunk")
+args = parser.parse_args()
+
+
+def load(data: u.Param) -> Ptycho:
+    """Load and stop before any engine."""
+    p = u.Param()
+    p.verbose_level = "ERROR"
+    p.frames_per_block = args.block
+    p.io = u.Param(autoplot=u.Param(active=False), interaction=u.Param(active=False))
+    p.scans = u.Param(scan=u.Param(name="BlockFull", data=data))
+    return Ptycho(p, level=2)
+
+
+raw = u.Param()
+raw.name = "BeamlineHdf5Scan"
+raw.file = args.file
+raw.shape = 128
+raw.frames_per_position = 3
+raw.saturation = 1023
+raw.save = args.save  # PtyPy writes the frames as they come, corrected,
+raw.dfile = args.ptyd  # to this file
+
+prepared = u.Param()
+prepared.name = "PtydScan"
+prepared.dfile = args.ptyd
+
+first, again = load(raw), load(prepared)
+for name in ("diff", "mask"):
+    blocks = zip(getattr(first, name).S.values(), getattr(again, name).S.values(), strict=True)
+    for before, after in blocks:
+        assert np.array_equal(before.data, after.data), f"{name} differs"
+frames = sum(len(block.data) for block in again.diff.S.values())
+print(f"{args.ptyd}: {frames} frames with their masks, read back the same")

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Reconstruct a parameter tree on a Slurm cluster:
+#
+#   sbatch recipes/slurm.sh recipes/tree.yaml -o results
+#
+#SBATCH --job-name=ptycho
+#SBATCH --output=%x-%j.log
+#SBATCH --time=01:00:00
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=16
+#SBATCH --cpus-per-task=2
+#SBATCH --mem-per-cpu=4G
+set -euo pipefail
+
+# The site's Python, MPI and PtyPy, by the names they have there:
+# module load python openmpi ptypy
+# and where ptypy-beamline is installed:
+# source "$SLURM_SUBMIT_DIR/.venv/bin/activate"
+
+# Each rank corrects frames and transforms them on its own cores.
+threads=${SLURM_CPUS_PER_TASK:-1}
+export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads MKL_NUM_THREADS=$threads
+# Since Slurm 22.05 srun does not take --cpus-per-task from the job.
+export SRUN_CPUS_PER_TASK=$threads
+
+# Some sites need `srun --mpi=pmix`, others mpirun instead of srun.
+srun ptypy-beamline run "$@"

@@ -1,0 +1,45 @@
+"""What the tests need of the machine, and a closing line that says what was missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data" / "siemens-star-516.npz"
+
+NEEDS = {
+    "ptypy": (lambda: importlib.util.find_spec("ptypy") is not None, "PtyPy is not installed"),
+    "mpi": (
+        lambda: shutil.which("mpirun") is not None and importlib.util.find_spec("mpi4py") is not None,
+        "mpirun or mpi4py is not installed",
+    ),
+    "real": (REAL_DATA.is_file, "the measured data are not beside the project"),
+}  # fmt: skip
+"""Mark → (whether the machine has it, what to say where it has not)."""
+
+# Several processes share the cores of the machine that tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot run here."""
+    missing = {mark: reason for mark, (present, reason) in NEEDS.items() if not present()}
+    for item in items:
+        for mark, reason in missing.items():
+            if mark in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for want of what."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", [])
+               if isinstance(report.longrepr, tuple)]  # fmt: skip
+    for mark, (_, reason) in NEEDS.items():
+        count = sum(reason in text for text in reasons)
+        if count:
+            terminalreporter.write_line(f"{count} tests marked '{mark}' were skipped: {reason}")

@@ -1,0 +1,89 @@
+"""Real ``mpirun``: identical frames on any number of ranks, and no rank left waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scans
+
+pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
+
+HERE = Path(__file__).parent
+SETTINGS = {"shape": 48, "rebin": 2, "rotate": 90, "saturation": 3000, "center": [31, 33],
+            "hot_sigma": 6, "align": "com"}  # fmt: skip
+
+
+def mpirun(ranks, script, *arguments, timeout=60):
+    environment = os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
+    }  # fmt: skip
+    command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                          env=environment, check=False)  # fmt: skip
+
+
+def load(ranks, file, settings, frames=1000, *fault):
+    return mpirun(ranks, [str(HERE / "mpi_load.py")], str(file), json.dumps(settings),
+                  str(frames), *fault)  # fmt: skip
+
+
+def result(done):
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert len(lines) == 1, done.stderr
+    return lines[0][1]
+
+
+def test_any_number_of_ranks_gets_the_same(tmp_path):
+    file = scans.write(tmp_path, "cxi")
+    wanted = result(load(1, file, SETTINGS))
+    for ranks, frames, load_parallel in [(2, 1000, "data"), (2, 9, "all"), (3, 5, None),
+                                         (3, 1000, "common"), (3, 4, "data"),
+                                         (2, 1000, None)]:  # fmt: skip
+        done = load(ranks, file, SETTINGS | {"load_parallel": load_parallel}, frames)
+        assert result(done) == wanted, (ranks, frames, load_parallel)
+
+
+def test_more_ranks_than_frames_in_a_chunk(tmp_path):
+    file = scans.write(tmp_path)
+    wanted = result(load(1, file, {"num_frames": 4}))
+    assert result(load(3, file, {"num_frames": 4}, 2)) == wanted
+
+
+@pytest.mark.parametrize("load_parallel", ["data", "all"])
+@pytest.mark.parametrize("fault", ["open", "load"])
+def test_an_error_on_one_rank_ends_all_with_its_message(tmp_path, fault, load_parallel):
+    file = scans.write(tmp_path)
+    start = time.monotonic()
+    done = load(2, file, {"load_parallel": load_parallel}, 1000, fault)
+    assert done.returncode != 0
+    assert "the file server is gone" in done.stderr
+    assert time.monotonic() - start < 40, "most of it starting Python twice"
+
+
+def test_the_command_line_says_an_error_once(tmp_path):
+    pars = {"scans": {"s": {"name": "BlockFull", "data": {"name": "BeamlineScan",
+                                                          "file": "nowhere.h5"}}}}  # fmt: skip
+    (tmp_path / "tree.json").write_text(json.dumps(pars))
+    done = mpirun(2, ["-m", "ptypy_beamline"], "run", str(tmp_path / "tree.json"), "-l", "2")
+    assert done.returncode != 0
+    assert done.stderr.count("error: nowhere.h5: no such file") == 1
+
+
+def test_two_ranks_reconstruct_as_one(tmp_path):
+    file = scans.write(tmp_path)
+    np.save(tmp_path / "probe.npy", scans.truth().probe)
+    errors = []
+    for ranks in (1, 2):
+        done = mpirun(ranks, [str(HERE / "mpi_reconstruct.py")], str(file),
+                      str(tmp_path / "probe.npy"))  # fmt: skip
+        errors.append(float(result(done)))
+    assert errors[1] == pytest.approx(errors[0], rel=1e-4)

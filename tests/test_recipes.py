@@ -1,0 +1,122 @@
+"""Every recipe runs as it is, on a small simulated scan."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ptypy_beamline.testing.compare import correlation
+from ptypy_beamline.testing.raw import Demo, write_demo_scan
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "recipes"
+SCAN = ("demo/raw_scan.h5", "--reject", "demo/reject_indices.npy")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where a smaller `ptypy-beamline demo` has left its raw scan."""
+    folder = tmp_path_factory.mktemp("recipes")
+    (folder / "demo").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Demo:
+    made = write_demo_scan(folder / "demo/raw_scan.h5", shape=(9, 9))
+    np.save(folder / "demo/reject_indices.npy", made.spoiled)
+    return made
+
+
+def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line in ``folder``, on one thread, as any user (MPI asks root to insist)."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHON": sys.executable,
+        "OMP_NUM_THREADS": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done
+
+
+def reconstruction(folder: Path, name: str) -> np.ndarray:
+    """The object in PtyPy's last .ptyr of a run."""
+    path = max(folder.glob(f"recons/{name}/*.ptyr"), key=lambda path: path.stat().st_mtime)
+    with h5py.File(path) as file:
+        storage = next(iter(file["content/obj"].values()))
+        return storage["data"][0]
+
+
+@pytest.mark.ptypy
+def test_tree_converges_from_yaml_alone(folder: Path, made: Demo) -> None:
+    command = (sys.executable, "-m", "ptypy_beamline", "run", RECIPES / "tree.yaml")
+    run(folder, *command, "-o", "results")
+
+    found = reconstruction(folder / "results", "demo")
+
+    assert correlation(found, made.truth.object) > 0.9
+
+
+@pytest.mark.ptypy
+def test_hdf5_dm_ml(folder: Path, made: Demo) -> None:
+    script = RECIPES / "hdf5_dm_ml.py"
+    run(folder, sys.executable, script, *SCAN, "--dm", "40", "--ml", "10", "-o", "plain")
+
+    found = reconstruction(folder / "plain", "hdf5_dm_ml")
+
+    assert correlation(found, made.truth.object) > 0.8
+
+
+@pytest.mark.ptypy
+@pytest.mark.parametrize("save", ["append", "link"])
+def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
+    script = RECIPES / "make_ptyd.py"
+    words = ("demo/raw_scan.h5", f"{save}.ptyd", "--save", save, "--block", "30")
+    done = run(folder, sys.executable, script, *words)
+
+    assert "81 frames with their masks, read back the same" in done.stdout
+    assert len(list(folder.glob(f"{save}.ptyd.part*"))) == (3 if save == "link" else 0)
+
+
+@pytest.mark.ptypy
+def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: Demo) -> None:
+    script = RECIPES / "cupy_dm_ml.py"
+    few = ("--dm", "20", "--ml", "10", "--block", "30")
+    run(folder, sys.executable, script, *SCAN, "--arch", "serial", *few, "-o", "gpu")
+
+    assert np.isfinite(reconstruction(folder / "gpu", "cupy_dm_ml")).all()
+
+
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_two_ranks(folder: Path, made: Demo) -> None:
+    run(folder, "bash", RECIPES / "mpi.sh", "2", RECIPES / "tree.yaml", "-o", "ranks")
+
+    found = reconstruction(folder / "ranks", "demo")
+
+    assert correlation(found, made.truth.object) > 0.9
+
+
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.sh")), ids=lambda path: path.name)
+def test_shell_scripts_parse(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.py")), ids=lambda path: path.name)
+def test_python_scripts_compile(script: Path) -> None:
+    compile(script.read_text(), str(script), "exec")
