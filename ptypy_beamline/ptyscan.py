@@ -300,4 +300,3 @@ class BeamlineHdf5Scan(BeamlineScan):
 
 BeamlineScan = _publish(BeamlineScan)  # type: ignore[misc]
 BeamlineHdf5Scan = _publish(BeamlineHdf5Scan)  # type: ignore[misc]
-reduce_axis_by_axis()

@@ -21,6 +21,7 @@ file, settings, frames, *fault = sys.argv[1:]
 def break_rank(rank: int, method: str) -> None:
     """From now on reading fails on one rank, as a lost mount would make it."""
     if parallel.rank == rank:
+
         def fail(*_: object, **__: object) -> None:
             raise OSError("the file server is gone")
 

@@ -181,7 +181,9 @@ def test_own_ptyd_is_read_by_ptypy(tmp_path, ptyscan, save):
 
     file = scans.write(tmp_path)
     plan = open_scan(file).plan(**SETTINGS)
-    write_ptyd(plan, tmp_path / "own.ptyd", save=save, block=20, info={"file": str(file), "x": (1, 2)})
+    write_ptyd(
+        plan, tmp_path / "own.ptyd", save=save, block=20, info={"file": str(file), "x": (1, 2)}
+    )
     scan = PtydScan({"dfile": str(tmp_path / "own.ptyd")})
     for got, wanted in zip(collect(scan), expected(file, **SETTINGS), strict=True):
         assert_array_equal(got, wanted)
