@@ -21,7 +21,8 @@ from ptypy.utils import parallel
 
 from . import formats
 from .errors import BeamlineError, BeamlineWarning, SettingsError
-from .planning.plan import Block, Plan, make_plan
+from .planning.make import make_plan
+from .planning.plan import Block, Plan
 from .settings import Leaf, Settings, leaves
 
 PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_parallel", "min_frames",

@@ -141,6 +141,8 @@ class Scan:
         The detector's own count limit.
     grid
         (rows, columns) where the positions form a raster.
+    frames_per_position
+        Exposures of each position, where the file or its user says so on opening.
     probe
         Initial probe (ny, nx), complex, where the file has one.
     format, source
@@ -162,6 +164,7 @@ class Scan:
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
     grid: tuple[int, int] | None = None
+    frames_per_position: int | None = None
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
     format: str = ""
     source: Path | None = None
@@ -178,7 +181,7 @@ class Scan:
 
     def plan(self, **settings: Any) -> Plan:
         """Compile what is wanted of this scan; the parameters are those of :class:`Settings`."""
-        from .planning.plan import make_plan
+        from .planning.make import make_plan
         from .settings import Settings
 
         return make_plan(self, Settings.of(settings))

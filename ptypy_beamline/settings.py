@@ -42,6 +42,16 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int | float) else value
 
 
+def _list(value: Any) -> Any:
+    """``"3"`` and ``"3,4"`` are lists, another text is a file."""
+    value = _numbers(value)
+    return [value] if isinstance(value, int | float) else value
+
+
+def _monitor(value: Any) -> Any:
+    return True if value == "file" else value
+
+
 Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
 IntPair = Annotated[tuple[int, int], BeforeValidator(_pair)]
 Center = Annotated[tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(_numbers)]
@@ -165,7 +175,7 @@ class Settings(_Group):
         "'fftshift'; None = the file's, else found from the data",
         "--roi-center",
     )
-    rotate: Literal[0, 90, 180, 270] | None = _field(
+    rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(_numbers)] | None = _field(
         None, "turn the frames clockwise by 0, 90, 180 or 270 degrees", "--rotate"
     )
     flip: Literal["none", "h", "v", "hv"] | None = _field(
@@ -209,16 +219,17 @@ class Settings(_Group):
         None, "find static hot and dead pixels beyond so many sigma of their neighbours",
         "--hot-sigma",
     )  # fmt: skip
-    monitor: Image = _field(
+    monitor: Annotated[Any, BeforeValidator(_monitor)] = _field(
         None,
-        "scale each exposure by mean(I0)/I0: True = the file's, or array, .npy, file.h5::/path",
+        "scale each exposure by mean(I0)/I0: True or 'file' = the file's, or array, .npy, "
+        "file.h5::/path",
         "--monitor",
     )
     align: Literal["none", "com"] = _field(
         "none", "com: shift each frame by whole pixels to a common centre of mass", "--align"
     )
     select: Select = Field(default=Select(), description=Select.__doc__)
-    reject: Image = _field(
+    reject: Annotated[Any, BeforeValidator(_list)] = _field(
         None,
         "raw frames to leave out: reject_indices.npy, ptypy_indices.json, qc_summary.csv or a list",
         "--reject",
@@ -293,9 +304,7 @@ class Settings(_Group):
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""
-        return {
-            name: _plain(value) for name, value in self.model_dump(exclude_defaults=True).items()
-        }
+        return _record(self)
 
 
 @dataclass(frozen=True)
@@ -356,9 +365,18 @@ def _plain_input(value: Any) -> Any:
     return value
 
 
+def _record(group: BaseModel) -> dict[str, Any]:
+    values = {name: getattr(group, name) for name in type(group).model_fields}
+    return {
+        name: _plain(value)
+        for name, value in values.items()
+        if name in group.model_fields_set and value is not None
+    }
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(v) for name, v in value.items() if v is not None}
+    if isinstance(value, BaseModel):
+        return _record(value)
     if isinstance(value, np.ndarray):
         return f"array{value.shape}"
     return list(value) if isinstance(value, tuple) else value

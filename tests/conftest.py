@@ -15,11 +15,11 @@ REAL_DATA = ROOT.parent / "shared" / "data" / "siemens-star-516.npz"
 NEEDS = {
     "ptypy": (lambda: importlib.util.find_spec("ptypy") is not None, "PtyPy is not installed"),
     "mpi": (
-        lambda: shutil.which("mpirun") is not None and importlib.util.find_spec("mpi4py") is not None,
+        lambda: bool(shutil.which("mpirun") and importlib.util.find_spec("mpi4py")),
         "mpirun or mpi4py is not installed",
     ),
     "real": (REAL_DATA.is_file, "the measured data are not beside the project"),
-}  # fmt: skip
+}
 """Mark → (whether the machine has it, what to say where it has not)."""
 
 # Several processes share the cores of the machine that tests.

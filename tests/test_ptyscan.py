@@ -41,11 +41,14 @@ def expected(file, **settings):
             plan.positions_m)  # fmt: skip
 
 
+NAMED = {"name": "BeamlineScan"}
+
+
 def tree(file, engines=None, **data):
     return {
         "verbose_level": "ERROR",
         "io": {"rfile": None, "autosave": {"active": False}},
-        "scans": {"s": {"name": "BlockFull", "data": {"name": "BeamlineScan", "file": str(file)} | data}},
+        "scans": {"s": {"name": "BlockFull", "data": NAMED | {"file": str(file)} | data}},
         "engines": engines or {},
     }  # fmt: skip
 

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import click
 import typer
 
 from ..errors import BeamlineError, BeamlineWarning
@@ -44,18 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _show_warning
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.ClickException as error:
-        error.show()
+    except typer.Exit as error:
         return error.exit_code
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except BrokenPipeError:
         # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        show = getattr(error, "show", None)
+        if show:  # a usage error of click, which some versions of typer bring along themselves
+            show()
+            return int(getattr(error, "exit_code", 2))
         if debug:
             raise
         known = isinstance(error, BeamlineError)

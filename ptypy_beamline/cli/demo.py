@@ -41,7 +41,7 @@ def command(
 ) -> None:
     """Make a realistic raw scan, load it, reconstruct it, and compare with the truth."""
     from .. import formats
-    from ..planning.plan import make_plan
+    from ..planning.make import make_plan
     from ..testing.compare import correlation
     from ..testing.raw import write_demo_scan
 

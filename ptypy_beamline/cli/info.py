@@ -29,7 +29,7 @@ def command(
     ] = None,
 ) -> None:
     """Show what was recognised in a scan: shapes, units, geometry, positions."""
-    from ..planning.plan import make_plan
+    from ..planning.make import make_plan
 
     scan = open_with(settings)
     try:

@@ -52,7 +52,7 @@ def open_with(settings: Settings) -> Scan:
 
 def plan_with(settings: Settings) -> tuple[Scan, Plan]:
     """The scan and the plan that the flags name."""
-    from ..planning.plan import make_plan
+    from ..planning.make import make_plan
 
     scan = open_with(settings)
     return scan, make_plan(scan, settings)

@@ -103,6 +103,9 @@ AREADETECTOR = Hdf5Format(
     mask=Item((f"{DETECTOR}/mask", f"{DETECTOR}/pixel_mask")),
     dark=Item((f"{DETECTOR}/dark", f"{DETECTOR}/darkfield")),
     flat=Item((f"{DETECTOR}/flat", f"{DETECTOR}/flatfield")),
+    saturation=Item((f"{DETECTOR}/saturation_value",)),
+    center_x=Item((f"{DETECTOR}/beam_center_x",)),
+    center_y=Item((f"{DETECTOR}/beam_center_y",)),
     per_frame=True,
     adapt=_adapt,
 )

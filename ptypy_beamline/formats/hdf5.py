@@ -115,6 +115,7 @@ def _scan(source: Source, table: Hdf5Format) -> Scan:
         exposure_s=contents.exposure(source, table, stack),
         center_px=contents.center(source, table),
         saturation=contents.saturation(source, table),
+        frames_per_position=source.opening.frames_per_position,
         format=table.name,
         source=source.path,
     )

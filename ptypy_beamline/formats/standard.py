@@ -32,4 +32,5 @@ STANDARD = Hdf5Format(
     flat=Item(("/entry/flat",)),
     center=Item(("/entry/center_px",)),
     monitor=Item(("/entry/monitor",)),
+    saturation=Item(("/entry/saturation",)),
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,15 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingDataError, SettingsError
-from ..geometry import Geometry, cone_beam
-from ..scan import Frames, Indices, Scan, Window
-from ..settings import Settings
+from ..geometry import Geometry
+from ..scan import Frames, Indices, Window
 from . import kernels
-from .calibration import Calibration, calibrate
-from .sample import find_center, sample_frames
-from .selection import Selection, select
-from .transform import MODES, Transform, make_transform
+from .calibration import Calibration
+from .selection import Selection
+from .threads import available_threads, pool, shares
+from .transform import MODES, Transform
 
 BLOCK_BYTES = 32 * 2**20
 """Raw data read in one go: big enough to be fast, small beside a rank's own frames."""
@@ -154,12 +151,12 @@ class Plan:
             self._correct_part(raw[part], chosen[part], (frames[part], good[part]))
 
         count = self.threads or available_threads()
-        parts = _shares(len(raw), count)
+        parts = shares(len(raw), count)
         if len(parts) <= 1:
             for part in parts:
                 run(part)
         else:
-            list(_pool(count).map(run, parts))
+            list(pool(count).map(run, parts))
         if self.shared_mask:
             good = np.broadcast_to(self.good, frames.shape)
         return frames, good
@@ -212,103 +209,6 @@ class Plan:
         return max(1, BLOCK_BYTES // max(one, 1))
 
 
-def make_plan(scan: Scan, settings: Settings) -> Plan:
-    """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
-
-    Raises
-    ------
-    BeamlineError
-        One line that names what is wrong and the remedy.
-    """
-    selection = select(scan, settings)
-    center = beam_center(scan, settings)
-    window = make_window(settings.shape, center, scan.frame_shape)
-    inside = window.inside(scan.frame_shape)
-    if 0 in inside.shape:
-        raise SettingsError(
-            f"the window {window.height}x{window.width} around {_pixel(center)} lies outside the "
-            f"{scan.frame_shape[0]}x{scan.frame_shape[1]} frame", "set center (--roi-center) to a "
-            "raw detector pixel", scan.source,
-        )  # fmt: skip
-    transform = make_transform(settings, window.shape)
-    in_window = (center[0] - window.top, center[1] - window.left)
-    return Plan(
-        scan.frames, selection, window, in_window, calibrate(scan, settings, inside), transform,
-        make_geometry(scan, settings, transform, in_window), settings.threads,
-    )  # fmt: skip
-
-
-def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
-    """Beam centre (row, column) on the raw detector: given, else the file's, else found."""
-    shape = scan.frame_shape
-    given = settings.center
-    if given == "fftshift":
-        return shape[0] // 2, shape[1] // 2
-    if given is not None:
-        fractions = all(isinstance(c, float) and 0 <= c < 1 for c in given)
-        center = tuple(c * n // 1 if fractions else c for c, n in zip(given, shape, strict=True))
-        whose = "center (--roi-center)"
-    elif scan.center_px is not None:
-        center, whose = scan.center_px, "the file's beam centre"
-    else:
-        return find_center(sample_frames(scan.frames, Window.full(shape)), scan.bad)
-    if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
-        raise SettingsError(
-            f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",
-            "set center (--roi-center) to a raw pixel (row, column)", scan.source,
-        )  # fmt: skip
-    return float(center[0]), float(center[1])
-
-
-def make_window(
-    shape: tuple[int, int] | None, center: tuple[float, float], frame_shape: tuple[int, int]
-) -> Window:
-    """The window of ``shape`` whose pixel N//2 is the one nearest to ``center``."""
-    if shape is None:
-        return Window.full(frame_shape)
-    top, left = (int(np.floor(c + 0.5)) - n // 2 for c, n in zip(center, shape, strict=True))
-    return Window(top, left, *shape)
-
-
-def make_geometry(
-    scan: Scan, settings: Settings, transform: Transform, center_px: tuple[float, float]
-) -> Geometry:
-    """The geometry of the frames that come out.
-
-    Raises
-    ------
-    MissingDataError
-        A quantity is neither in the file nor in the settings.
-    GeometryError
-        A quantity is impossible.
-    """
-    energy_eV = settings.energy * 1e3 if settings.energy is not None else scan.energy_eV
-    distance_m = settings.distance if settings.distance is not None else scan.distance_m
-    pixel_m = settings.psize if settings.psize is not None else scan.pixel_m
-    if energy_eV is None:
-        raise _missing("photon energy", "energy in keV (--energy-kev)", "energy", scan)
-    if distance_m is None:
-        raise _missing("detector distance", "distance in m (--distance-m)", "distance", scan)
-    if pixel_m is None:
-        raise _missing("detector pixel size", "psize in m (--pixel-m)", "pixel", scan)
-    focus_m = settings.focus_to_sample
-    if focus_m is not None:
-        distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
-    return Geometry(float(energy_eV), float(distance_m), transform.pixel(pixel_m),
-                    transform.shape, transform.center(center_px))  # fmt: skip
-
-
-def _missing(what: str, parameter: str, path: str, scan: Scan) -> MissingDataError:
-    return MissingDataError(
-        f"no {what} in the file", f"set {parameter} or paths.{path} (--path {path}=PATH)",
-        scan.source,
-    )  # fmt: skip
-
-
-def _pixel(center: Sequence[float]) -> str:
-    return f"({center[0]:.1f}, {center[1]:.1f})"
-
-
 def _reduce(
     grouping: str,
     chosen: Selection,
@@ -328,27 +228,3 @@ def _reduce(
     one = np.zeros_like(keep)
     one[np.arange(len(keep)), choice] = True
     return one & keep
-
-
-def available_threads() -> int:
-    """Cores of this node over its MPI ranks, at least one."""
-    ranks = next((int(os.environ[name]) for name in _LOCAL_RANKS if name in os.environ), 1)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return max(1, min(allowed, (os.cpu_count() or 1) // ranks))
-
-
-_LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE")
-_POOLS: dict[int, ThreadPoolExecutor] = {}
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """One pool per size for the life of the process: starting threads for each block is slow."""
-    if threads not in _POOLS:
-        _POOLS[threads] = ThreadPoolExecutor(threads, "correct")
-    return _POOLS[threads]
-
-
-def _shares(n: int, count: int) -> list[slice]:
-    """``n`` positions in at most ``count`` contiguous, nearly equal parts."""
-    edges = np.linspace(0, n, min(count, n) + 1).round().astype(int) if n else np.zeros(1, int)
-    return [slice(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]

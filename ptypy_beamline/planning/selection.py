@@ -74,7 +74,8 @@ def select(scan: Scan, settings: Settings) -> Selection:
 
 def _pair(scan: Scan, settings: Settings) -> Selection:
     """Every position of the scan with its exposures."""
-    n, k, shift = len(scan), settings.frames_per_position or 1, settings.positions.shift
+    n, shift = len(scan), settings.positions.shift
+    k = settings.frames_per_position or scan.frames_per_position or 1
     positions = scan.positions_m
     if settings.positions.snake:
         positions = unsnake(positions, scan.grid, scan)

@@ -1,0 +1,34 @@
+"""The threads of a rank."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE")
+"""Environment variables that say how many ranks a node has."""
+
+
+def available_threads() -> int:
+    """Cores of this node over its MPI ranks, at least one."""
+    ranks = next((int(os.environ[name]) for name in LOCAL_RANKS if name in os.environ), 1)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return max(1, min(allowed, (os.cpu_count() or 1) // ranks))
+
+
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+
+
+def pool(threads: int) -> ThreadPoolExecutor:
+    """One pool per size for the life of the process: starting threads for each block is slow."""
+    if threads not in _POOLS:
+        _POOLS[threads] = ThreadPoolExecutor(threads, "correct")
+    return _POOLS[threads]
+
+
+def shares(n: int, count: int) -> list[slice]:
+    """``n`` positions in at most ``count`` contiguous, nearly equal parts."""
+    edges = np.linspace(0, n, min(count, n) + 1).round().astype(int) if n else np.zeros(1, int)
+    return [slice(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]

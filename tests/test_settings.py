@@ -1,0 +1,117 @@
+"""Every parameter once: the same in Python, PtyPy, the command line and the documentation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ptypy_beamline.errors import SettingsError
+from ptypy_beamline.settings import Settings, leaves
+
+CONTRACT = """file format paths.frames paths.x paths.y paths.positions paths.energy paths.distance
+paths.pixel paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
+units.positions units.energy units.distance units.pixel energy distance psize outer_index
+frames_per_position grouping shape center rotate flip orientation rebin pad dark flat mask
+mask_values background threshold saturation hot_sigma monitor align select.shape select.center
+select.radius select.size reject positions.axes positions.shift positions.snake focus_to_sample
+threads links num_frames step""".split()
+
+FLAGS = """--format --energy-kev --distance-m --pixel-m --outer-index --frames-per-pos --grouping
+--roi --roi-center --rotate --flip --bin --pad --dark --flat --mask --mask-values --background --threshold
+--sat --hot-sigma --monitor --align --select-shape --select-center-pos --select-radius --select-size
+--reject --axes --position-shift --snake --focus-to-sample-m --threads --links --num-frames
+--step""".split()
+
+
+def test_names_and_flags_are_those_of_the_contract():
+    assert set(CONTRACT) == {leaf.name for leaf in leaves()}
+    assert set(FLAGS) <= {leaf.flag for leaf in leaves()}
+
+
+def test_no_parameter_is_named_like_a_method_of_dict():
+    for leaf in leaves():
+        assert not set(leaf.name.split(".")) & set(dir(dict)), leaf.name
+
+
+def test_nothing_physical_has_a_default():
+    for name in ("energy", "distance", "psize", "center", "saturation", "threshold", "background"):
+        assert getattr(Settings(), name) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ({"shape": "256"}, {"shape": (256, 256)}),
+        ({"shape": "256,128"}, {"shape": (256, 128)}),
+        ({"shape": np.array([64, 32])}, {"shape": (64, 32)}),
+        ({"center": "0.5,0.5"}, {"center": (0.5, 0.5)}),
+        ({"center": "120,130"}, {"center": (120, 130)}),
+        ({"center": "fftshift"}, {"center": "fftshift"}),
+        ({"energy": "8.8"}, {"energy": 8.8}),
+        ({"distance": "1e-1"}, {"distance": 0.1}),
+        ({"psize": "75e-6"}, {"psize": (75e-6, 75e-6)}),
+        ({"rotate": "90"}, {"rotate": 90}),
+        ({"pad": "1,2,3,4"}, {"pad": (1, 2, 3, 4)}),
+        ({"pad": "square"}, {"pad": "square"}),
+        ({"saturation": "65535"}, {"saturation": 65535}),
+        ({"saturation": "file"}, {"saturation": "file"}),
+        ({"monitor": "file"}, {"monitor": True}),
+        ({"orientation": "5"}, {"orientation": 5}),
+        ({"orientation": (True, False, True)}, {"orientation": (True, False, True)}),
+        ({"reject": "3,4"}, {"reject": [3, 4]}),
+        ({"rebin": None, "energy": None}, {"rebin": 1, "energy": None}),
+        ({"select.radius": "2e-6"}, {"select.radius": 2e-6}),
+    ],
+)
+def test_values_from_python_and_from_a_command_line(typed, meant):
+    settings = Settings.of(typed)
+    for name, value in meant.items():
+        found = settings
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert found == value
+
+
+def test_orientation_codes_are_ptypys():
+    codes = {(transpose, ud, lr) for transpose in (0, 1) for ud in (0, 1) for lr in (0, 1)}
+    assert {Settings.of({"orientation": code}).turn for code in range(8)} == codes
+    assert Settings.of({"orientation": 6}).turn == (True, True, False)
+
+
+def test_settings_are_frozen():
+    with pytest.raises(Exception, match="frozen"):
+        Settings().energy = 8  # type: ignore[misc]
+
+
+def test_the_record_is_plain_and_only_what_was_set():
+    record = Settings.of({"file": "a.h5", "shape": 64, "dark": np.zeros((9, 3, 3)),
+                          "select.shape": "circle", "select.radius": 1e-6}).record()  # fmt: skip
+    assert json.loads(json.dumps(record)) == {
+        "file": "a.h5", "shape": [64, 64], "dark": "array(9, 3, 3)",
+        "select": {"shape": "circle", "radius": 1e-6},
+    }  # fmt: skip
+    assert Settings.of({k: v for k, v in record.items() if k != "dark"}).shape == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"shape": "big"}, "shape='big'"),
+        ({"shape": 0}, "shape must be positive"),
+        ({"units.energy": 3}, "units.energy=3"),
+        ({"positions.axes": "yz"}, "positions.axes='yz'"),
+        ({"copy": 3}, "unknown parameter 'copy'"),
+        ({"paths": {"fames": "x"}}, "unknown parameter 'paths.fames'; did you mean 'paths.frames'"),
+        ({"paths": "x"}, "paths"),
+        ({"num_frames": 0}, "num_frames=0"),
+        ({"energy": -3}, "energy=-3"),
+        ({"threads": 1.5}, "threads=1.5"),
+        ({"links": "some"}, "links='some'"),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(values, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        Settings.of(values)
+    assert "\n" not in str(caught.value)
