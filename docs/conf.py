@@ -28,9 +28,9 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # takes several names at once
 
-smartquotes = False
+smartquotes_action = "D"  # dashes; quotes stay as they are written
 html_theme = "furo" if importlib.util.find_spec("furo") else "alabaster"
 html_title = "ptypy_beamline"
 html_static_path = ["_static"]
@@ -62,7 +62,7 @@ def _tidy(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
 
 def _no_constructor(app: Any, what: str, *_: Any) -> tuple[str, None] | None:
     """Classes without the arguments of their constructor: users do not make them."""
-    return ("", None) if what in ("class", "exception") else None
+    return ("", None) if what == "class" else None
 
 
 def setup(app: Any) -> None:

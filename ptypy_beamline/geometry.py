@@ -107,10 +107,6 @@ class Geometry:
     center_px: tuple[float, float]
 
     def __post_init__(self) -> None:
-        check_range("energy", self.energy_eV, ENERGY_RANGE_EV, "eV")
-        check_range("distance", self.distance_m, DISTANCE_RANGE_M, "m")
-        for pixel in self.pixel_m:
-            check_range("pixel", pixel, PIXEL_RANGE_M, "m")
         if not all(0 <= c <= n - 1 for c, n in zip(self.center_px, self.shape, strict=True)):
             y, x = self.center_px
             raise GeometryError(
@@ -129,15 +125,22 @@ class Geometry:
         return resolution_m(self.energy_eV, self.distance_m, self.pixel_m, self.shape)
 
 
-def check_range(name: str, value: float, limits: tuple[float, float], unit: str) -> None:
-    """Stop on a value no experiment has, naming the likely unit mistake.
+def check_plausible(name: str, value: float) -> None:
+    """Stop on a value that no experiment has, naming the likely unit mistake.
+
+    Parameters
+    ----------
+    name
+        ``energy`` (eV), ``distance`` (m) or ``pixel`` (m, of the detector itself).
+    value
+        To be judged.
 
     Raises
     ------
     GeometryError
-        ``value`` lies outside ``limits``.
+        ``value`` is impossible.
     """
-    low, high = limits
+    (low, high), unit = _PLAUSIBLE[name]
     if low <= value <= high:
         return
     guess = ""
@@ -151,6 +154,8 @@ def check_range(name: str, value: float, limits: tuple[float, float], unit: str)
     )
 
 
+_PLAUSIBLE = {"energy": (ENERGY_RANGE_EV, "eV"), "distance": (DISTANCE_RANGE_M, "m"),
+              "pixel": (PIXEL_RANGE_M, "m")}  # fmt: skip
 _PARAMETERS = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
                "pixel": "psize in m (--pixel-m)"}  # fmt: skip
 _MISTAKES = {

@@ -45,7 +45,7 @@ class RawFrames(Mapping[int, NDArray[Any]]):
     """
 
     def __init__(self, plan: Plan, positions: Sequence[int]) -> None:
-        self.plan, self.positions = plan, list(positions)
+        self.plan, self.positions = plan, dict.fromkeys(positions)
 
     def __getitem__(self, position: int) -> NDArray[Any]:
         if position not in self.positions:

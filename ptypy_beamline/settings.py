@@ -330,14 +330,14 @@ def leaves() -> Iterator[Leaf]:
 
 def _leaf(name: str, info: Any) -> Leaf:
     flag = (info.json_schema_extra or {}).get("flag", "")
-    return Leaf(name, info.default, info.description or "", flag, _kind(str(info.annotation)))
+    return Leaf(name, info.default, info.description or "", flag, _kind(info.annotation))
 
 
-def _kind(annotation: str) -> str:
-    for word in ("bool", "tuple", "int", "float"):
-        if word in annotation:
-            return word
-    return "str"
+def _kind(annotation: Any) -> str:
+    if annotation is bool:
+        return "bool"
+    text = str(annotation)
+    return next((word for word in ("tuple", "int", "float") if word in text), "str")
 
 
 def _tree(values: Mapping[str, Any]) -> dict[str, Any]:

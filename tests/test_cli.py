@@ -86,6 +86,26 @@ def test_info_draws_the_plan(type_in, tmp_path):
     assert np.ptp(picture[..., :3]) > 0.5
 
 
+def test_flags_do_what_their_parameters_do(type_in, tmp_path):
+    file = scans.write(tmp_path, monitor=np.linspace(1, 2, 49))
+    np.save(tmp_path / "r.npy", np.array([3, 4]))
+    flags = ("--orientation", 5, "--axes", "-yx", "--position-shift", "-1", "--monitor", "file",
+             "--bin", 2, "--pad", "1,1,1,1", "--threshold", 2, "--num-frames", 30, "--threads", 1,
+             "--step", 1, "--select-shape", "rect", "--select-size", "1e-6,1e-6", "--reject",
+             tmp_path / "r.npy", "--background", "0.5", "--energy-kev", "8.7")  # fmt: skip
+    assert type_in("standardize", file, "-o", tmp_path / "s.h5", *flags)[0] == 0
+    wanted = open_scan(file).plan(**{
+        "orientation": 5, "positions.axes": "-yx", "positions.shift": -1, "monitor": True,
+        "rebin": 2, "pad": 1, "threshold": 2, "num_frames": 30, "background": 0.5, "energy": 8.7,
+        "select.shape": "rect", "select.size": (1e-6, 1e-6), "reject": [3, 4],
+    })  # fmt: skip
+    plan = open_scan(tmp_path / "s.h5").plan()
+    assert plan.geometry == wanted.geometry
+    assert_allclose(plan.positions_m, wanted.positions_m, atol=1e-20)
+    for one, other in zip(plan.blocks(50), wanted.blocks(50), strict=True):
+        assert_array_equal(one.frames, other.frames)
+
+
 def test_check_is_content_with_a_good_scan(type_in, tmp_path):
     code, out, _ = type_in("check", scans.write(tmp_path))
     assert code == 0

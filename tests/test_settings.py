@@ -18,11 +18,13 @@ mask_values background threshold saturation hot_sigma monitor align select.shape
 select.radius select.size reject positions.axes positions.shift positions.snake focus_to_sample
 threads links num_frames step""".split()
 
-FLAGS = """--format --energy-kev --distance-m --pixel-m --outer-index --frames-per-pos --grouping
---roi --roi-center --rotate --flip --bin --pad --dark --flat --mask --mask-values --background --threshold
---sat --hot-sigma --monitor --align --select-shape --select-center-pos --select-radius --select-size
---reject --axes --position-shift --snake --focus-to-sample-m --threads --links --num-frames
---step""".split()
+FLAGS = """
+--format --energy-kev --distance-m --pixel-m --outer-index --frames-per-pos --grouping
+--roi --roi-center --rotate --flip --bin --pad --dark --flat --mask --mask-values
+--background --threshold --sat --hot-sigma --monitor --align --select-shape
+--select-center-pos --select-radius --select-size --reject --axes --position-shift
+--snake --focus-to-sample-m --threads --links --num-frames --step
+""".split()
 
 
 def test_names_and_flags_are_those_of_the_contract():

@@ -16,6 +16,7 @@ from ptypy_beamline import formats
 from ptypy_beamline.cli import app as cli
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
+from ptypy_beamline.geometry import UNITS, unit_of_name
 from ptypy_beamline.settings import Leaf, leaves
 
 
@@ -88,7 +89,6 @@ class FormatPaths(MarkdownTable):
     """Where one HDF5 format keeps things."""
 
     style = "places"
-
     header = ("What", "Where", "Unit")
     required_arguments = 1
 
@@ -99,14 +99,20 @@ class FormatPaths(MarkdownTable):
         for name, title in THINGS.items():
             item: Item = getattr(table, name)
             if item.paths:
-                yield title, ", ".join(f"`{path}`" for path in item.paths), item.unit
+                unit = item.unit or _unit_of_name(name, item.paths[0])
+                yield title, ", ".join(f"`{path}`" for path in item.paths), unit
+
+
+def _unit_of_name(thing: str, path: str) -> str:
+    """The unit that the name of a dataset ends in."""
+    quantity = "positions" if thing in "xy" else thing.partition("_")[0]
+    return (unit_of_name(quantity, path) if quantity in UNITS else None) or ""
 
 
 class NDAttributes(MarkdownTable):
     """The NDAttributes an areaDetector file is searched for."""
 
     style = "places"
-
     header = ("What", "NDAttribute, in any case")
 
     def rows(self) -> Iterator[tuple[str, ...]]:

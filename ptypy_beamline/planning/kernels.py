@@ -6,17 +6,27 @@ share the positions of a block. Sums are taken in double precision: counts stay 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile without the interpreter lock; keep the result on disk where there is a place."""
+    try:
+        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # neither the package's folder nor the home can be written
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+
+
 SUM, MEAN, RATE = 0, 1, 2
 """How exposures are combined: filled-up sum, mean, counts per second."""
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _value(  # type: ignore[no-untyped-def]
     raw, offset, gain, scale, saturation, threshold
 ):  # pragma: no cover - compiled
@@ -28,7 +38,7 @@ def _value(  # type: ignore[no-untyped-def]
     return counts if counts >= threshold and counts > 0.0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     raw, keep, scale, seconds, offset, gain, bad, limits, mode, corner, frames, good
 ):  # pragma: no cover - compiled
@@ -68,7 +78,7 @@ def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                 good[p, top + y, left + x] = True
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def best_exposure(  # type: ignore[no-untyped-def]
     raw, keep, scale, offset, gain, bad, limits, choice
 ):  # pragma: no cover - compiled
@@ -96,7 +106,7 @@ def best_exposure(  # type: ignore[no-untyped-def]
         choice[p] = best
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Into ``shift`` (p, 2): whole pixels that bring each frame's centre of mass to ``center``."""
     positions, height, width = frames.shape
@@ -113,7 +123,7 @@ def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # p
             shift[p, 1] = round(center[1] - sum_x / total)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     frames, good, shift, rebin, turn, corner, inner, out, out_good
 ):  # pragma: no cover - compiled

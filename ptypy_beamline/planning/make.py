@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import MissingDataError, SettingsError
-from ..geometry import Geometry, cone_beam
+from ..geometry import Geometry, check_plausible, cone_beam
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate
@@ -96,6 +96,10 @@ def make_geometry(
         raise _missing("detector distance", "distance in m (--distance-m)", "distance", scan)
     if pixel_m is None:
         raise _missing("detector pixel size", "psize in m (--pixel-m)", "pixel", scan)
+    check_plausible("energy", energy_eV)
+    check_plausible("distance", distance_m)
+    for pixel in pixel_m:
+        check_plausible("pixel", pixel)
     focus_m = settings.focus_to_sample
     if focus_m is not None:
         distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
