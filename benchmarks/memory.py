@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from real_data import MPIRUN
-from scans import DETECTOR, LOADERS, WINDOW, load, write_scan
+from large_scan import DETECTOR, LOADERS, WINDOW, load, write_scan
 from star import ROOT
 from table import write_table
 

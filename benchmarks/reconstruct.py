@@ -60,11 +60,14 @@ class StarScan(PtyScan):  # type: ignore[misc]
         return {i: self.star.frames[i].astype(np.float32) for i in indices}, {}, {}
 
 
-def tree(data: dict[str, Any], probe: Any, dm: int, ml: int) -> dict[str, Any]:
+def tree(
+    data: dict[str, Any], probe: Any, dm: int, ml: int, precision: str = "single"
+) -> dict[str, Any]:
     """PtyPy's parameter tree."""
     fixed = {"model": probe, "aperture": None, "diversity": None, "propagation": None}
     return {
         "verbose_level": "ERROR",
+        "data_type": precision,
         "io": {"rfile": None, "autosave": {"active": False}},
         "scans": {"star": {"name": "BlockFull", "data": data, "illumination": fixed}},
         "engines": {
@@ -81,9 +84,10 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="where the error goes")
     parser.add_argument("--dm", type=int, default=40)
     parser.add_argument("--ml", type=int, default=20)
+    parser.add_argument("--precision", choices=["single", "double"], default="single")
     args = parser.parse_args()
     start = time.perf_counter()
-    pars = tree(args.data, Star.read(args.star).probe, args.dm, args.ml)
+    pars = tree(args.data, Star.read(args.star).probe, args.dm, args.ml, args.precision)
     ptycho = run(pars, level=5)
     if parallel.master:
         errors = [float(info["error"][1]) for info in ptycho.runtime.iter_info]

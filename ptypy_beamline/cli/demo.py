@@ -19,7 +19,7 @@ from ..scan import Scan
 from ..settings import Settings
 
 EXAMPLE = "ptypy-beamline demo --output demo"
-DM_ITERATIONS, ML_ITERATIONS, RPIE_ITERATIONS = 60, 40, 100
+DM_ITERATIONS, ML_ITERATIONS, RPIE_ITERATIONS = 60, 40, 60
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ..exports.files import complete
@@ -149,8 +149,12 @@ def _errors(axes: Axes, errors: NDArray[np.float64]) -> None:
     last = f", last {errors[-1]:.3g}" if len(errors) else ""
     axes.set_title(f"Error per iteration{last}", loc="left", fontsize=10)
     axes.set_xlabel("iteration", color=INK)
-    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis(FuncFormatter(lambda value, _: f"{value:g}"))
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain)
+    # Over more than a decade labels at 1, 2 and 5 are enough, more would overlap.
+    if len(errors) and np.ptp(np.log10(errors[errors > 0])) > 0.5:
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.grid(True, which="both", color=PALE, alpha=0.25, linewidth=0.6)
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DETECTOR, WINDOW = 512, 256
+CENTER = (DETECTOR // 2, DETECTOR // 2)
 ENERGY_KEV, DISTANCE_M, PIXEL_M = 8.8, 2.0, 75e-6
 DISTINCT = 16
 """Different frames in a scan; the others repeat them."""
@@ -55,12 +56,18 @@ def write_scan(path: Path, n: int, filters: str = "bslz4") -> Path:
         entry["dark"] = np.full(shape, 8, np.uint16)
         entry["flat"] = np.where(rng.random(shape) < 0.5, 0.5, 1.0).astype(np.float32)
         entry["mask"] = (rng.random(shape) < 1e-3).astype(np.uint8)
-        entry["center_px"] = np.array(shape) // 2
     return path
 
 
 def beamline_loader(path: Path) -> Any:
     """This package's loader."""
+    from ptypy_beamline.ptyscan import BeamlineScan
+
+    return BeamlineScan(file=str(path), shape=WINDOW, center=CENTER)
+
+
+def centre_finder(path: Path) -> Any:
+    """This package's loader, when nobody tells the beam centre."""
     from ptypy_beamline.ptyscan import BeamlineScan
 
     return BeamlineScan(file=str(path), shape=WINDOW)
@@ -78,12 +85,16 @@ def hdf5_loader(path: Path) -> Any:
         intensities=place("data"), darkfield=place("dark"), flatfield=place("flat"),
         mask=place("mask", invert=True),
         positions=u.Param(file=str(path), slow_key="entry/posy_m", fast_key="entry/posx_m"),
-        shape=WINDOW, auto_center=False, center=(DETECTOR // 2, DETECTOR // 2),
+        shape=WINDOW, auto_center=False, center=CENTER,
         energy=ENERGY_KEV, distance=DISTANCE_M, psize=PIXEL_M,
     ))  # fmt: skip
 
 
-LOADERS = {"BeamlineScan": beamline_loader, "Hdf5Loader": hdf5_loader}
+LOADERS = {
+    "BeamlineScan": beamline_loader,
+    "Hdf5Loader": hdf5_loader,
+    "BeamlineScan, finds the centre": centre_finder,
+}
 
 
 def load(name: str, path: Path) -> list[dict[str, Any]]:
