@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from large_scan import DETECTOR, FILTERS, WINDOW, load, write_scan
 from ptypy import utils as u
 from star import ROOT
-from large_scan import DETECTOR, FILTERS, WINDOW, load, write_scan
 from table import write_table
 
 LOADERS = ("BeamlineScan", "Hdf5Loader")

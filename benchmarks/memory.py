@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from real_data import MPIRUN
 from large_scan import DETECTOR, LOADERS, WINDOW, load, write_scan
+from real_data import MPIRUN
 from star import ROOT
 from table import write_table
 

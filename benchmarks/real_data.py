@@ -82,8 +82,6 @@ CASES = {
     "cxi, double, 2 ranks": Case("cxi", HDF5, GZIP, ranks=2, precision="double",
                                  against="cxi, double"),
 }  # fmt: skip
-FORMATS = list(WRITERS)
-"""Cases of one format each."""
 
 
 def record(star: Star, case: Case, path: Path) -> Path:
@@ -112,7 +110,7 @@ def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[s
                "--precision", case.precision]  # fmt: skip
     if case.ranks > 1:
         command = [*MPIRUN, "-n", str(case.ranks), *command]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"{name}: {done.stderr[-2000:]}")

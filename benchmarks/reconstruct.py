@@ -1,6 +1,6 @@
 """One reconstruction, in a process (or in MPI ranks) of its own: DM, then ML, from a given probe.
 
-    python benchmarks/reconstruct.py STAR.npz '{"name": "BeamlineScan", "file": "scan.cxi"}' OUT.json
+    python benchmarks/reconstruct.py STAR.npz '{"name": "BeamlineScan", "file": ...}' OUT.json
 
 The loader ``StarScan`` feeds the arrays of STAR.npz as they are.
 """

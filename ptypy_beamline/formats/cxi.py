@@ -124,6 +124,7 @@ CXI = Hdf5Format(
     mask_rule="cxi",
     dark=Item((f"{DETECTOR}/data_dark", f"{DETECTOR}/dark")),
     flat=Item((f"{DETECTOR}/data_white", f"{DETECTOR}/flat")),
+    monitor=Item(("/entry_1/instrument_1/monitor/data", "/entry_1/instrument_1/monitor_1/data")),
     saturation=Item((f"{DETECTOR}/saturation_value",)),
     split=_illumination,
     finish=_finish,

@@ -62,8 +62,11 @@ DIAMOND = Hdf5Format(
     pixel_x=Item((f"{_DETECTOR}/x_pixel_size",), "m"),
     pixel_y=Item((f"{_DETECTOR}/y_pixel_size",), "m"),
     exposure=Item((f"{_DETECTOR}/count_time",)),
+    center_x=Item((f"{_DETECTOR}/beam_center_x",)),
+    center_y=Item((f"{_DETECTOR}/beam_center_y",)),
     mask=Item((f"{_DETECTOR}/mask", f"{_DETECTOR}/pixel_mask")),
     dark=Item((f"{_DETECTOR}/darkfield",)),
     flat=Item((f"{_DETECTOR}/flatfield",)),
     monitor=Item(("/entry_1/instrument_1/monitor/data",)),
+    saturation=Item((f"{_DETECTOR}/saturation_value",)),
 )

@@ -1,0 +1,170 @@
+"""What every format must do: inherit :class:`Conformance`, name the format, and pytest does it.
+
+    class TestCxi(Conformance):
+        format = "cxi"
+
+The format's synthetic writer is found in :data:`ptypy_beamline.testing.writers.WRITERS`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from .. import formats, open_scan
+from ..scan import Scan
+from .writers import WRITERS, Raw
+
+NY, NX, ROWS, COLUMNS = 24, 20, 4, 5
+
+
+class Conformance:
+    """The tests; attributes say what a format departs in.
+
+    Attributes
+    ----------
+    format
+        Its name in ``formats.TABLE``.
+    lacks
+        Fields of :class:`Raw` that its files cannot hold.
+    pixel_m
+        Of the scan; alike on both axes where a format has one number for it.
+    settings
+        Loader parameters that its files need, as ``paths`` for what has no fixed place.
+    """
+
+    format: str
+    lacks: frozenset[str] = frozenset()
+    pixel_m = (50e-6, 75e-6)
+    settings: dict[str, Any] = {}  # noqa: RUF012  subclasses replace it
+
+    def raw(self, **more: Any) -> Raw:
+        """A scan in which no two numbers are alike, so that nothing can be mixed up."""
+        rng = np.random.default_rng(7)
+        places = np.stack(np.meshgrid(range(ROWS), range(COLUMNS), indexing="ij"), -1)
+        n = ROWS * COLUMNS
+        known: dict[str, Any] = {
+            "frames": rng.integers(0, 60000, (n, NY, NX)).astype(np.uint16),
+            "positions_m": (places.reshape(-1, 2) * (1.0, 1.3) + rng.random((n, 2)) / 5) * 1e-6,
+            "energy_eV": 7112.0,
+            "distance_m": 1.234,
+            "pixel_m": self.pixel_m,
+            "exposure_s": 0.0125,
+            "bad": rng.random((NY, NX)) < 0.1,
+            "dark": rng.integers(0, 9, (3, NY, NX)).astype(np.uint16),
+            "flat": rng.uniform(0.8, 1.2, (2, NY, NX)),
+            "monitor": rng.uniform(1, 2, n),
+            "center_px": (11.25, 9.5),
+            "saturation": 55000.0,
+        }
+        known |= dict.fromkeys(self.lacks)
+        return Raw(**(known | more))
+
+    def write(self, folder: Path, raw: Raw) -> Path:
+        """The scan in this format."""
+        return WRITERS[self.format](folder / "scan.h5", raw)
+
+    def open(self, file: Path) -> Scan:
+        """The scan again; nothing may have to be assumed."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return open_scan(file, **self.settings)
+
+    def test_it_alone_understands_its_files(self, tmp_path: Path) -> None:
+        """Recognised by content."""
+        file = self.write(tmp_path, self.raw())
+        assert [n for n in formats.names() if formats.get(n).understands(file)] == [self.format]
+        assert formats.recognise(file).name == self.format
+
+    def test_everything_comes_back_in_si_units(self, tmp_path: Path) -> None:
+        """Positions with their signs, on the frames' axes."""
+        raw = self.raw()
+        scan = self.open(self.write(tmp_path, raw))
+        assert_allclose(scan.positions_m, raw.positions_m, rtol=1e-9, atol=1e-15)
+        assert scan.frames.shape == raw.frames.shape
+        assert scan.frames.dtype == raw.frames.dtype
+        for name in ("energy_eV", "distance_m", "pixel_m", "center_px", "saturation"):
+            written, read = getattr(raw, name), getattr(scan, name)
+            assert (read is None) if written is None else np.allclose(read, written, rtol=1e-7), (
+                name
+            )
+        for name in ("bad", "monitor", "exposure_s"):
+            written, read = getattr(raw, name), getattr(scan, name)
+            if written is not None:
+                assert_allclose(read, written, err_msg=name)
+
+    def test_dark_and_flat_come_back(self, tmp_path: Path) -> None:
+        """Whole stacks, lazily."""
+        raw = self.raw()
+        scan = self.open(self.write(tmp_path, raw))
+        for name in ("dark", "flat"):
+            written, read = getattr(raw, name), getattr(scan, name)
+            if written is not None:
+                window = self._whole(scan)
+                assert_allclose(read.read(range(len(written)), window), written, err_msg=name)
+
+    def test_opening_reads_no_frame(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However big the file is."""
+        file = self.write(tmp_path, self.raw())
+
+        def read(*_: Any) -> None:
+            pytest.fail("a frame was read")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("ptypy_beamline.reading.hdf5.Hdf5Frames.read", read)
+            self.open(file)
+
+    @pytest.mark.parametrize("compression", [None, "gzip", "lzf", "bitshuffle"])
+    def test_frames_are_the_ones_written(self, tmp_path: Path, compression: str | None) -> None:
+        """In any order, cut to any window, under any compression."""
+        raw = self.raw(compression=compression)
+        scan = self.open(self.write(tmp_path, raw))
+        order = [7, 3, 3, 19, 0, 1, 2]
+        window = replace(self._whole(scan), top=3, left=5, height=9, width=11)
+        assert_array_equal(scan.frames.read(order, window), raw.frames[order, 3:12, 5:16])
+
+    def test_a_plan_corrects_with_what_the_file_has(self, tmp_path: Path) -> None:
+        """Dark, flat and bad pixels of the file are applied without being asked for."""
+        raw = self.raw()
+        plan = self.open(self.write(tmp_path, raw)).plan()
+        dark = 0.0 if raw.dark is None else raw.dark.mean(0)
+        flat = 1.0 if raw.flat is None else raw.flat.mean(0)
+        bad = np.zeros((NY, NX), bool) if raw.bad is None else raw.bad
+        wanted = np.where(bad, 0, np.clip((raw.frames - dark) / flat, 0, None))
+        frames = np.concatenate([block.frames for block in plan.blocks(6)])
+        assert_allclose(frames, wanted, rtol=1e-6)
+        assert_array_equal(plan.good, ~bad)
+
+    def test_a_scan_survives_pickling(self, tmp_path: Path) -> None:
+        """As MPI needs it."""
+        raw = self.raw()
+        scan = pickle.loads(pickle.dumps(self.open(self.write(tmp_path, raw))))
+        assert_array_equal(scan.frames.read([2], self._whole(scan)), raw.frames[2:3])
+
+    def test_the_file_is_not_changed(self, tmp_path: Path) -> None:
+        """Not by a byte."""
+        file = self.write(tmp_path, self.raw())
+        before = file.read_bytes()
+        list(self.open(file).plan(shape=8, monitor=None).blocks())
+        assert file.read_bytes() == before
+
+    def test_a_given_quantity_overrides_the_file(self, tmp_path: Path) -> None:
+        """Energy in keV, distance and pixel in m, and a centre."""
+        scan = self.open(self.write(tmp_path, self.raw()))
+        geometry = scan.plan(energy=9.0, distance=3.0, psize=1e-4, center=(10, 10)).geometry
+        assert (geometry.energy_eV, geometry.distance_m) == (9000.0, 3.0)
+        assert geometry.pixel_m == (1e-4, 1e-4)
+        assert geometry.center_px == (10, 10)
+
+    @staticmethod
+    def _whole(scan: Scan) -> Any:
+        from ..scan import Window
+
+        return Window.full(scan.frame_shape)

@@ -1,0 +1,49 @@
+"""Measured frames through every HDF5 format into PtyPy: a short run of benchmarks/real_data.py."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.real, pytest.mark.ptypy]
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+FORMATS = ["standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange"]
+SHORT = {"dm": 6, "ml": 3}
+
+
+@pytest.fixture(scope="module")
+def real_data():
+    sys.path.append(str(BENCHMARKS))
+    import real_data
+
+    yield real_data
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def found(real_data):
+    """Result of each case; all are reconstructed at once, two at a time."""
+    return real_data.compare([*FORMATS, "wrong sign of y"], **SHORT)
+
+
+def test_every_writer_is_tried(real_data):
+    assert sorted(real_data.WRITERS) == sorted(FORMATS)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_format_is_as_good_as_the_arrays_themselves(found, format):
+    assert found[format]["ratio"] == pytest.approx(1, abs=0.01)
+    assert found[format]["center"] == [64, 64]
+
+
+def test_wrong_sign_shows(found):
+    assert found["wrong sign of y"]["ratio"] > 2
+
+
+@pytest.mark.mpi
+def test_two_ranks_agree_with_one(found, real_data, tmp_path):
+    two = real_data.reconstruct("cxi, 2 ranks", real_data.STAR, tmp_path, **SHORT)
+    assert two["error"] == pytest.approx(found["cxi"]["error"], rel=1e-4)
