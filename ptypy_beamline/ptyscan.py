@@ -63,8 +63,8 @@ class RawFrames(Mapping[int, NDArray[Any]]):
 class BeamlineScan(PtyScan):  # type: ignore[misc]
     """A raw scan of any known format, recognised by content."""
 
-    FORMATS: tuple[str, ...] | None = None
-    """Formats this loader reads; None = all."""
+    FAMILY: str | None = None
+    """Family of formats this loader reads; None = all."""
 
     def __init__(self, pars: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         given = {**(pars or {}), **kwargs}
@@ -174,11 +174,13 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     def _make_plan(self) -> Plan:
         if self.settings.file is None:
             raise SettingsError("no file is given", "set file to the raw scan")
-        name = self.settings.format or formats.recognise(self.settings.file).name
-        if self.FORMATS is not None and name not in self.FORMATS:
-            raise SettingsError(f"{type(self).__name__} reads {', '.join(self.FORMATS)}; this is "
-                                f"{name}", "use BeamlineScan", self.settings.file)  # fmt: skip
-        scan = formats.open_file(self.settings.file, name, self.settings.opening)
+        scan = formats.open_file(self.settings.file, self.settings.format, self.settings.opening)
+        if self.FAMILY not in (None, formats.get(scan.format).family):
+            raise SettingsError(
+                f"{type(self).__name__} reads {self.FAMILY} files, this is {scan.format}",
+                "use BeamlineScan",
+                self.settings.file,
+            )
         plan = make_plan(scan, self.settings)
         _check_for_ptypy(plan, self.info.positions_theory, self.settings.file)
         return plan
@@ -296,7 +298,7 @@ def _publish(cls: type[BeamlineScan]) -> type[BeamlineScan]:
 class BeamlineHdf5Scan(BeamlineScan):
     """A raw scan in a file of the HDF5 family."""
 
-    FORMATS = ("standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "hdf5")
+    FAMILY = "HDF5"
 
 
 BeamlineScan = _publish(BeamlineScan)  # type: ignore[misc]

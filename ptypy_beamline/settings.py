@@ -280,7 +280,7 @@ class Settings(_Group):
 
     @property
     def turn(self) -> tuple[bool, bool, bool]:
-        """What is done to the frames: PtyPy's (transpose, flipud, fliplr), in this order."""
+        """What is done to the frames as PtyPy's (transpose, flipud, fliplr), in this order."""
         if self.orientation is not None:
             code = self.orientation
             return code if isinstance(code, tuple) else (code >= 4, bool(code & 2), bool(code & 1))

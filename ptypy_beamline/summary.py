@@ -128,8 +128,14 @@ def physics(plan: Plan) -> list[Finding]:
     field = min(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
     step, pixel = step_m(plan.positions_m), min(geometry.resolution_m)
     if len(plan) > 1 and step == 0:
-        found.append(Finding("error", "most positions coincide with another",
-                             "check the position datasets (--path x=, y=)"))  # fmt: skip
+        found.append(
+            Finding(
+                "error",
+                "most positions coincide with another",
+                "set frames_per_position (--frames-per-pos) if each has several exposures, or "
+                "check the position datasets (--path x=PATH --path y=PATH)",
+            )
+        )
     elif step > field:
         found.append(Finding(
             "error", f"the step of {step:.3g} m exceeds the {field:.3g} m field of view, so no two "

@@ -250,6 +250,6 @@ def test_pad_square_makes_a_window_fit_for_ptypy(tmp_path, ptyscan):
 
 
 def test_a_format_of_another_family_is_refused(tmp_path, ptyscan, monkeypatch):
-    monkeypatch.setattr(ptyscan.BeamlineHdf5Scan, "FORMATS", ("cxi",))
-    with pytest.raises(BeamlineError, match="reads cxi; this is standard; use BeamlineScan"):
+    monkeypatch.setattr(ptyscan.BeamlineHdf5Scan, "FAMILY", "TIFF")
+    with pytest.raises(BeamlineError, match="reads TIFF files, this is standard; use"):
         ptyscan.BeamlineHdf5Scan(file=str(scans.write(tmp_path))).initialize()

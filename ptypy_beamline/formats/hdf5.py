@@ -42,6 +42,8 @@ class Hdf5Format:
         Fills in the table for a file, where paths depend on what is in it.
     finish
         Adds to the scan what a table cannot say.
+    family
+        The kind of file.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Hdf5Format:
     split: Split | None = None
     adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None
     finish: Callable[[Source, Scan], Scan] | None = None
+    family: str = "HDF5"
 
     def understands(self, path: Path) -> bool:
         """Whether the file's content is of this format."""

@@ -90,6 +90,10 @@ class Format(Protocol):
         """What ``--format`` calls it."""
 
     @property
+    def family(self) -> str:
+        """The kind of file, as ``HDF5``: what a loader of one kind reads."""
+
+    @property
     def title(self) -> str:
         """One line for ``ptypy-beamline formats``."""
 
