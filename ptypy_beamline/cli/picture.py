@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ..planning.plan import Plan
-from ..planning.sample import sample_frames, sample_indices
+from ..planning.sample import Sample, sample_indices
 from ..scan import Scan, Window
 
 
@@ -23,8 +23,9 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     raw, handed, where = figure.subplots(1, 3)
-    sample = sample_frames(scan.frames, Window.full(scan.frame_shape)).astype(np.float64)
-    _image(raw, np.nanmean(sample, axis=0), "raw mean frame, counts")
+    sample = Sample(scan.frames, Window.full(scan.frame_shape))
+    mean_raw = sum(frame.astype(np.float64) for frame in sample) / len(sample)
+    _image(raw, np.asarray(mean_raw), "raw mean frame, counts")
     window, (y, x) = plan.window, plan.center_px
     raw.add_patch(Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
                             fill=False, edgecolor="tab:red"))  # fmt: skip

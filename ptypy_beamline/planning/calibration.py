@@ -15,7 +15,7 @@ from ..errors import BeamlineWarning, MissingDataError, ScanError
 from ..reading.images import frames_of
 from ..scan import Frames, Scan, Window
 from ..settings import Settings
-from .sample import sample_frames
+from .sample import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
     bad |= ~np.isfinite(offset) | ~np.isfinite(gain) | (gain <= 0)
     _warn_about_flat(flat[~bad])
     if settings.hot_sigma is not None:
-        bad |= hot_or_dead(sample_frames(scan.frames, window), offset, settings.hot_sigma)
+        bad |= hot_or_dead(Sample(scan.frames, window), offset, settings.hot_sigma)
     return Calibration(
         offset=np.where(bad, 0, offset).astype(np.float32),
         gain=np.where(bad, 0, gain).astype(np.float32),
@@ -127,28 +127,30 @@ def in_blocks(frames: Frames, window: Window, size: int = 16) -> Iterator[NDArra
         yield frames.read(range(start, min(start + size, n)), window)
 
 
-def hot_or_dead(
-    sample: NDArray[Any], offset: NDArray[np.float64], sigma: float
-) -> NDArray[np.bool_]:
+def hot_or_dead(sample: Sample, offset: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
     """Pixels that stand out of their neighbours, or never count, in a sample of frames.
 
-    A pixel of the mean of ``sample`` (n, h, w) is hot when it exceeds the fourth largest value of
-    its 3×3 surroundings: a corner of the beam has three neighbours as bright as itself, a defect
-    has at most two. Noise is Poisson's plus the local median deviation, so that speckle does not
-    count. Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
+    A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
+    surroundings: a corner of the beam has three neighbours as bright as itself, a defect has at
+    most two. Noise is Poisson's plus the local median deviation, so that speckle does not count.
+    Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
     """
-    finite = np.isfinite(sample)
-    counts = np.where(finite, sample, 0).astype(np.float64) - np.where(finite, offset, 0)
-    n = np.maximum(finite.sum(0), 1)
-    mean = counts.sum(0) / n
+    n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
+    ever = np.zeros(offset.shape, np.bool_)
+    for frame in sample:
+        finite = np.isfinite(frame)
+        n += finite
+        total += np.where(finite, frame - offset, 0)
+        ever |= finite & (frame != 0)
+    seen = np.maximum(n, 1)
+    mean = total / seen
     bright = ndimage.rank_filter(mean, -4, 3, mode="mirror")
     dim = ndimage.rank_filter(mean, 3, 3, mode="mirror")
     deviation = np.abs(mean - ndimage.median_filter(mean, 3))
     spread = 1.4826 * ndimage.median_filter(deviation, 7)
-    noise = np.sqrt(np.maximum(bright, 1.0 / n) / n) + spread
-    dead = ~np.where(finite, sample != 0, False).any(0) & (dim * n >= sigma**2)
-    hot = mean - bright > sigma * noise
-    return np.asarray(hot | dead | ~finite.any(0), np.bool_)
+    noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
+    dead = ~ever & (dim * seen >= sigma**2)
+    return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
 
 
 def _saturation(given: float | str | None, scan: Scan) -> float:

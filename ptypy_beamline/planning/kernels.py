@@ -79,6 +79,25 @@ def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
 
 
 @compiled
+def single(  # type: ignore[no-untyped-def]
+    raw, scale, offset, gain, threshold, corner, frames
+):  # pragma: no cover - compiled
+    """:func:`combine` for one exposure a position whose pixels are all finite and unsaturated.
+
+    Without a branch a pixel, and so several times as fast. ``raw`` (p, h, w); ``scale`` (p,). Bad
+    pixels have gain 0.
+    """
+    positions, height, width = raw.shape
+    top, left = corner
+    for p in range(positions):
+        for y in range(height):
+            for x in range(width):
+                value = (np.float64(raw[p, y, x]) - offset[y, x]) * gain[y, x] * scale[p]
+                kept = value >= threshold and value > 0.0
+                frames[p, top + y, left + x] = value if kept else 0.0
+
+
+@compiled
 def best_exposure(  # type: ignore[no-untyped-def]
     raw, keep, scale, offset, gain, bad, limits, choice
 ):  # pragma: no cover - compiled

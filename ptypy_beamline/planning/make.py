@@ -12,7 +12,7 @@ from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate
 from .plan import Plan
-from .sample import find_center, sample_frames
+from .sample import Sample, find_center
 from .selection import select
 from .transform import Transform, make_transform
 
@@ -56,7 +56,7 @@ def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
     elif scan.center_px is not None:
         center, whose = scan.center_px, "the file's beam centre"
     else:
-        return find_center(sample_frames(scan.frames, Window.full(shape)), scan.bad)
+        return find_center(Sample(scan.frames, Window.full(shape)), scan.bad)
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",

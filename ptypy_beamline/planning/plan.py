@@ -108,16 +108,21 @@ class Plan:
     @cached_property
     def good(self) -> NDArray[np.bool_]:
         """(ny, nx) pixels that no static defect excludes, as they are handed over."""
-        good = np.zeros((1, *self.window.shape), np.bool_)
-        rows, columns = Window(*self._corner, *self.inside.shape).slices
-        good[0, rows, columns] = ~self.calibration.bad
         if self.transform.is_identity:
-            return np.asarray(good[0])
+            return self._window_good
         out = np.zeros((1, *self.transform.shape), np.float32)
         out_good = np.zeros(out.shape, np.bool_)
-        flat = np.zeros(good.shape, np.float32)
-        replace(self.transform, align=False).deliver(flat, good, self.center_px, (out, out_good))
+        good = self._window_good[None]
+        still = replace(self.transform, align=False)
+        still.deliver(np.zeros(good.shape, np.float32), good, self.center_px, (out, out_good))
         return np.asarray(out_good[0])
+
+    @cached_property
+    def _window_good(self) -> NDArray[np.bool_]:
+        """(height, width) the same before binning, turning and padding."""
+        good = np.zeros(self.window.shape, np.bool_)
+        good[Window(*self._corner, *self.inside.shape).slices] = ~self.calibration.bad
+        return good
 
     def load(self, positions: Indices) -> NDArray[Any]:
         """Read the raw exposures of ``positions``: (p, k, h, w) native; left-out ones hold 0."""
@@ -145,7 +150,7 @@ class Plan:
         raw = kernels.contiguous(raw)
         chosen = self.selection[np.asarray(positions, np.intp)]
         frames = np.zeros((len(raw), *self.transform.shape), np.float32)
-        good = np.zeros(frames.shape, np.bool_)
+        good = np.zeros(frames.shape, np.bool_)  # no memory is taken until it is written to
 
         def run(part: slice) -> None:
             self._correct_part(raw[part], chosen[part], (frames[part], good[part]))
@@ -168,19 +173,37 @@ class Plan:
         out: tuple[NDArray[np.float32], NDArray[np.bool_]],
     ) -> None:
         """Correct some positions into ``out`` (frames, good), which are zero on entry."""
-        cal, transform = self.calibration, self.transform
+        if self.transform.is_identity:
+            self._combine(raw, chosen, *out)
+            return
+        window = (len(raw), *self.window.shape)
+        frames, good = np.zeros(window, np.float32), np.zeros(window, np.bool_)
+        self._combine(raw, chosen, frames, good)
+        if self.shared_mask:
+            good[:] = self._window_good
+        self.transform.deliver(frames, good, self.center_px, out)
+
+    def _combine(
+        self,
+        raw: NDArray[Any],
+        chosen: Selection,
+        frames: NDArray[np.float32],
+        good: NDArray[np.bool_],
+    ) -> None:
+        """Group corrected exposures; ``good`` is filled unless all frames share it."""
+        cal, grouping = self.calibration, self.transform.grouping
         limits = (cal.saturation, cal.threshold)
-        keep = _reduce(transform.grouping, chosen, raw, cal, limits)
-        grouped = out
-        if not transform.is_identity:
-            window = (len(raw), *self.window.shape)
-            grouped = np.zeros(window, np.float32), np.zeros(window, np.bool_)
+        if self.shared_mask and raw.shape[1] == 1 and grouping != "hdr":
+            kernels.single(
+                raw[:, 0], chosen.scale[:, 0], cal.offset, cal.gain, cal.threshold, self._corner,
+                frames,
+            )  # fmt: skip
+            return
+        keep = _reduce(grouping, chosen, raw, cal, limits)
         kernels.combine(
             raw, keep, chosen.scale, chosen.seconds, cal.offset, cal.gain, cal.bad, limits,
-            MODES[transform.grouping], self._corner, *grouped,
+            MODES[grouping], self._corner, frames, good,
         )  # fmt: skip
-        if not transform.is_identity:
-            transform.deliver(*grouped, self.center_px, out)
 
     def stream(self, positions: Indices, size: int | None = None) -> Iterator[Block]:
         """Load and correct ``positions``, ``size`` at a time; the next block is read meanwhile."""

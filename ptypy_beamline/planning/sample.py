@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,49 +16,81 @@ from ..scan import Frames, Window
 SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
 
+Image = NDArray[np.float64]
+
 
 def sample_indices(n: int, size: int = SAMPLE) -> NDArray[np.int64]:
     """At most ``size`` of ``n`` frames, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, size)).round().astype(np.int64))
 
 
-def sample_frames(frames: Frames, window: Window) -> NDArray[Any]:
-    """The sample, cut to ``window`` (inside the frame): (n, h, w) native."""
-    return frames.read(sample_indices(frames.shape[0]), window)
+@dataclass(frozen=True)
+class Sample:
+    """A few frames of a stack, cut to ``window`` (inside the frame), read one at a time.
+
+    One at a time, because 64 frames of a big detector are gigabytes in double precision.
+    """
+
+    frames: Frames
+    window: Window
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Frames (h, w) native."""
+        for index in sample_indices(self.frames.shape[0]):
+            yield self.frames.read([int(index)], self.window)[0]
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(sample_indices(self.frames.shape[0]))
 
 
-def mean_of_usable(sample: NDArray[Any], bad: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+def mean_of_usable(sample: Sample, bad: NDArray[np.bool_] | None) -> Image:
     """Mean of the frames that show the beam, NaN and bad pixels mended from their neighbours.
 
     A frame counts when its total lies within a factor of 4 of the median total: blank frames and
-    flashes do not move the mean. Hot pixels go with a 5×5 median where they exceed it far.
+    flashes do not move the mean. A pixel far from the median of its neighbours takes that median.
     """
-    stack = np.where(np.isfinite(sample), sample, 0).astype(np.float64)
-    totals = _robust_total(stack)
-    middle = np.median(totals[totals > 0]) if (totals > 0).any() else 0.0
-    usable = (totals >= middle / 4) & (totals <= middle * 4) & (totals > 0)
+    totals = np.array([_robust_total(frame) for frame in sample])
+    lit = totals[totals > 0]
+    middle = np.median(lit) if lit.size else np.inf
+    usable = (totals >= middle / 4) & (totals <= middle * 4)
     if not usable.any():
         raise GeometryError("no counts in a sample of the frames, so no beam centre can be found",
                             "set center (--roi-center)")  # fmt: skip
-    mean: NDArray[np.float64] = stack[usable].mean(0)
-    local = ndimage.median_filter(mean, 5)
+    mean: Image = np.zeros(sample.window.shape)
+    for frame, counts in zip(sample, usable, strict=True):
+        if counts:
+            mean += _finite(frame)
+    mean /= usable.sum()
+    local = _median(mean, 5)
     outlier = np.abs(mean - local) > 5 * np.sqrt(np.maximum(local, 1.0)) + 2 * local
     if bad is not None:
         outlier |= bad
-        local = ndimage.median_filter(np.where(bad, local, mean), 9)
+        local = _median(np.where(bad, local, mean), 9)
     return np.where(outlier, local, mean)
 
 
-def _robust_total(stack: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Total of each frame without its few brightest pixels, which may be hot."""
-    flat = stack.reshape(len(stack), -1)
-    limit = np.quantile(flat, 0.9999, axis=1, keepdims=True)
-    total: NDArray[np.float64] = np.minimum(flat, limit).sum(1)
-    return total
+def _finite(frame: NDArray[Any]) -> NDArray[Any]:
+    floating = np.issubdtype(frame.dtype, np.floating)
+    return np.where(np.isfinite(frame), frame, 0) if floating else frame
 
 
-def find_center(sample: NDArray[Any], bad: NDArray[np.bool_] | None) -> tuple[float, float]:
-    """Beam centre (row, column) in a sample of whole frames (n, ny, nx).
+def _robust_total(frame: NDArray[Any]) -> float:
+    """Total of a frame without its few brightest pixels, which may be hot."""
+    flat = _finite(frame).ravel()
+    few = max(1, flat.size // 10_000)
+    limit = np.partition(flat, -few - 1)[-few - 1] if flat.size > few else flat.max()
+    return float(np.minimum(flat, limit).sum(dtype=np.float64))
+
+
+def _median(image: Image, size: int) -> Image:
+    """Median over rows, then columns: robust as a square's, and fast on a big detector."""
+    rows = ndimage.median_filter(image, (1, size))
+    return np.asarray(ndimage.median_filter(rows, (size, 1)), np.float64)
+
+
+def find_center(sample: Sample, bad: NDArray[np.bool_] | None) -> tuple[float, float]:
+    """Beam centre (row, column) in a sample of whole frames.
 
     Centre of mass of the mean frame above its background, repeated within three times the beam's
     own spread until it stays, so that neither a far speckle nor an uneven background pulls it.
