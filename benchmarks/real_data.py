@@ -1,4 +1,4 @@
-"""The measured Siemens star through every HDF5 format, against the same arrays fed directly.
+"""The measured Siemens star through every format, against the same arrays fed directly.
 
     python benchmarks/real_data.py
     python benchmarks/real_data.py --dm 8 --ml 4 --cases standard cxi
@@ -26,6 +26,8 @@ import numpy as np
 from star import ROOT, STAR, Star
 from table import write_table
 
+from ptypy_beamline import open_scan
+from ptypy_beamline.exports.ptyd import write_ptyd
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 DETECTOR, CORNER = (192, 200), (24, 46)
@@ -43,6 +45,11 @@ class Case:
         Format that is written; None = the arrays are fed directly.
     raw, data
         What is written otherwise (:class:`Raw`), and the loader's further parameters.
+    told
+        Of the loader's ``center``, ``distance``, ``energy`` and ``psize`` those that the format
+        has no place for.
+    prepared
+        What is loaded is a linked ``.ptyd`` that this package makes of the file.
     detector
         The frames lie somewhere on a larger detector.
     against
@@ -53,6 +60,8 @@ class Case:
     loader: str = "BeamlineScan"
     raw: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    prepared: bool = False
     detector: bool = False
     ranks: int = 1
     precision: str = "single"
@@ -61,17 +70,31 @@ class Case:
 
 HDF5 = "BeamlineHdf5Scan"
 GZIP, BITSHUFFLE = {"compression": "gzip"}, {"compression": "bitshuffle"}
-CENTER = {"center": [64, 64]}
-"""For the formats that have no place for the beam centre."""
+BESIDE = {"paths": {"x": "positions.h5::/x", "y": "positions.h5::/y"}}
+"""An Eiger's master file has no positions."""
+CENTER = ("center",)
+SETUP = ("center", "distance", "psize")
+LEFT_OUT = {"phantom": "a known object and frames made of it; no beamline records one"}
+"""Format that has a writer but no case → why."""
 
 CASES = {
     "direct": Case(),
     "standard": Case("standard"),
     "cxi": Case("cxi", HDF5, GZIP),
     "nxcxi": Case("nxcxi", raw=BITSHUFFLE),
-    "diamond": Case("diamond", HDF5, BITSHUFFLE, CENTER),
+    "diamond": Case("diamond", HDF5, BITSHUFFLE, told=CENTER),
     "areadetector": Case("areadetector", raw=BITSHUFFLE),
-    "exchange": Case("exchange", HDF5, GZIP, CENTER),
+    "exchange": Case("exchange", HDF5, GZIP, told=CENTER),
+    "eiger": Case("eiger", HDF5, BITSHUFFLE, BESIDE),
+    "nanomax": Case("nanomax", HDF5, BITSHUFFLE, told=SETUP),
+    "hermes": Case("hermes", HDF5, GZIP, told=SETUP),
+    "product": Case("product", HDF5, GZIP, told=CENTER),
+    "adorym": Case("adorym", raw=GZIP, told=CENTER),
+    "ptychopinn": Case("ptychopinn", raw=GZIP, told=(*SETUP, "energy")),
+    "tike": Case("tike", told=(*SETUP, "energy")),
+    "tiff": Case("tiff", "BeamlineTiffScan", GZIP),
+    "ptyd": Case("ptyd", "BeamlinePtydScan", GZIP),
+    "ptyd, linked": Case("standard", "BeamlinePtydScan", prepared=True),
     "window of a detector": Case("standard", raw=BITSHUFFLE, data={"shape": 128}, detector=True),
     "centre not recorded": Case("standard", raw={"center_px": None}),
     "wrong sign of y": Case("standard", data={"positions": {"axes": "-yx"}}),
@@ -94,7 +117,16 @@ def record(star: Star, case: Case, path: Path) -> Path:
         center_px = (top + 64, left + 64)
     raw = Raw(frames, star.positions_m, star.energy_eV, star.distance_m,
               (star.pixel_m, star.pixel_m), **{"center_px": center_px, **case.raw})  # fmt: skip
-    return WRITERS[case.format](path, raw)
+    file = WRITERS[case.format](path, raw)
+    if case.prepared:
+        return write_ptyd(open_scan(file).plan(), path.with_suffix(".ptyd"), save="link", block=100)
+    return file
+
+
+def told(star: Star) -> dict[str, Any]:
+    """The star's values of the loader parameters that ``Case.told`` can name."""
+    return {"center": [64, 64], "distance": star.distance_m, "energy": star.energy_eV / 1e3,
+            "psize": star.pixel_m}  # fmt: skip
 
 
 def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[str, Any]:
@@ -103,8 +135,11 @@ def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[s
     if case.format is None:
         data = {"name": "StarScan", "star": str(star)}
     else:
-        file = record(Star.read(star), case, folder / f"{name}.h5")
+        measured, own = Star.read(star), folder / name
+        own.mkdir()
+        file = record(measured, case, own / "scan.h5")
         data = {"name": case.loader, "file": str(file), **case.data}
+        data |= {key: told(measured)[key] for key in case.told}
     command = [sys.executable, str(Path(__file__).with_name("reconstruct.py")), str(star),
                json.dumps(data), str(out), "--dm", str(dm), "--ml", str(ml),
                "--precision", case.precision]  # fmt: skip
@@ -140,6 +175,7 @@ def row(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "case": name,
         "loader": case.loader if case.format else "–",
+        "told": ", ".join((*case.told, *case.data.get("paths", ()))) or "–",
         "compression": case.raw.get("compression", "–"),
         "ranks": case.ranks,
         "centre": "{:.2f}, {:.2f}".format(*result["center"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -24,16 +26,17 @@ __all__ = [
 ]
 
 
-def open_scan(file: str | PathLike[str], **settings: Any) -> Scan:
+def open_scan(file: str | PathLike[str] | Sequence[str], **settings: Any) -> Scan:
     """Open a raw scan lazily: no frame is read.
 
     Parameters
     ----------
     file
-        The raw file, of any known format.
+        The raw file, of any known format; for TIFF a glob, several globs, or ``files.txt``.
     **settings
-        Loader parameters that concern reading: ``format``, ``paths``, ``units``, ``outer_index``,
-        ``mask_values``, ``links``, ``frames_per_position``.
+        Loader parameters; those that concern reading are ``format``, ``sidecar``, ``paths``,
+        ``units``, ``outer_index``, ``mask_values``, ``links``, ``frames_per_position``. All hold
+        for the plans of this scan, too.
 
     Raises
     ------
@@ -42,5 +45,8 @@ def open_scan(file: str | PathLike[str], **settings: Any) -> Scan:
     """
     from . import formats
 
-    chosen = Settings.of({"file": str(file), **settings})
-    return formats.open_file(str(file), chosen.format, chosen.opening)
+    named = [str(f) for f in file] if isinstance(file, list | tuple) else str(file)
+    given = {"file": named, **settings}
+    chosen = Settings.of(given)
+    scan = formats.open_file(chosen.file or "", chosen.format, chosen.opening)
+    return replace(scan, given=given)

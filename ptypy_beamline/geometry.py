@@ -42,7 +42,7 @@ UNITS = {
 
 ENERGY_RANGE_EV = (20.0, 120e3)
 DISTANCE_RANGE_M = (1e-4, 1e3)
-PIXEL_RANGE_M = (5e-8, 5e-3)
+PIXEL_RANGE_M = (1e-10, 5e-3)
 
 
 def unit_factor(quantity: str, unit: str) -> float:
@@ -65,7 +65,9 @@ def unit_factor(quantity: str, unit: str) -> float:
 def unit_of_name(quantity: str, name: str) -> str | None:
     """The unit a dataset's name ends in, as ``um`` in ``sample_x_um``; None if it has none."""
     found = re.search(r"_([A-Za-zµμ]+)$", name)
-    return found[1] if found and found[1].lower() in UNITS[quantity] else None
+    if found is None or found[1] in ("a", "A"):  # as in posx_a, which is hardly an ångström
+        return None
+    return found[1] if found[1].lower() in UNITS[quantity] else None
 
 
 def wavelength_m(energy_eV: float) -> float:

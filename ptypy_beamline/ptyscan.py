@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from ptypy.utils import parallel
 
 from . import formats
 from .errors import BeamlineError, BeamlineWarning, SettingsError
+from .live import Follower
 from .planning.make import make_plan
 from .planning.plan import Block, Plan
+from .reading.files import open_hdf5
 from .settings import Leaf, Settings, leaves
 
 PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_parallel", "min_frames",
@@ -73,6 +76,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         _check_ptypy_own(given, self.settings)
         super().__init__(u.Param(given))
         self._plan: Plan | None = None
+        self._follower = Follower(self.settings) if self.settings.live.timeout_s else None
 
     @property
     def plan(self) -> Plan:
@@ -110,8 +114,13 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.info.distance = self.meta.distance = geometry.distance_m
         self.orientation, self.rebin = None, 1
 
-    def load_positions(self) -> NDArray[np.float64]:
-        """(M, 2) positions (y, x) in metres, numbered 0…M−1 without holes."""
+    def load_positions(self) -> NDArray[np.float64] | None:
+        """(M, 2) positions (y, x) in metres, numbered 0…M−1 without holes; None: with the frames.
+
+        Those of a live scan are not all known yet: :meth:`load` gives each with its frame.
+        """
+        if self._follower is not None:
+            return None
         # PtyPy broadcasts memory, not arrays: in column order other ranks would get them jumbled.
         return np.ascontiguousarray(self.plan.positions_m)
 
@@ -127,18 +136,44 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         """How many positions from ``start`` on can be loaded, and whether that is the end."""
         start = self.framestart if start is None else start
         wanted = max(frames or 0, self.min_frames)
+        if self._follower is not None:
+            with together():
+                return self._check_live(self._follower, wanted, start)
         count = max(0, min(wanted, len(self.plan) - start))
         return count, int(start + count >= len(self.plan))
+
+    def _check_live(self, follower: Follower, wanted: int, start: int) -> tuple[int, int]:
+        """Whole blocks only, because GPU engines size their buffers by the first; the last may
+        be smaller."""
+        progress = follower.look()
+        left = len(progress.plan) - start
+        if left < wanted and not progress.complete:
+            return 0, 0
+        self._plan = progress.plan
+        count = min(left, wanted)
+        return count, int(progress.complete and count == left)
+
+    def _mpi_check(self, chunksize: int, start: int | None = None) -> Any:
+        """PtyPy's check, after which every rank knows the positions that have come."""
+        answer = super()._mpi_check(chunksize, start)
+        if self._follower is not None and answer not in (self.WAIT, self.EOS):
+            grown = parallel.bcast((self.plan.frames, self.plan.selection))
+            self._plan = replace(self.plan, frames=grown[0], selection=grown[1])
+        return answer
 
     def load(
         self, indices: Sequence[int]
     ) -> tuple[Mapping[int, NDArray[Any]], dict[int, Any], dict[int, Any]]:
-        """Raw exposures {position: (k, h, w) native} of ``indices``, which may be empty."""
+        """Raw exposures {position: (k, h, w) native} of ``indices``, which may be empty.
+
+        And, of a live scan, the positions {position: (y, x)}.
+        """
+        places = {i: self.plan.positions_m[i] for i in indices} if self._follower else {}
         if self.load_in_parallel:
-            return RawFrames(self.plan, indices), {}, {}
+            return RawFrames(self.plan, indices), places, {}
         with together():
             raw = self.plan.load(indices)
-        return dict(zip(indices, raw, strict=True)), {}, {}
+        return dict(zip(indices, raw, strict=True)), places, {}
 
     def correct(
         self, raw: Mapping[int, NDArray[Any]], weights: Mapping[int, Any], common: Any
@@ -174,15 +209,19 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     def _make_plan(self) -> Plan:
         if self.settings.file is None:
             raise SettingsError("no file is given", "set file to the raw scan")
+        if self._follower is not None:
+            plan = self._follower.first()
+            _check_for_ptypy(plan, None, self.settings.file_name)
+            return plan
         scan = formats.open_file(self.settings.file, self.settings.format, self.settings.opening)
         if self.FAMILY not in (None, formats.get(scan.format).family):
             raise SettingsError(
                 f"{type(self).__name__} reads {self.FAMILY} files, this is {scan.format}",
                 "use BeamlineScan",
-                self.settings.file,
+                self.settings.file_name,
             )
         plan = make_plan(scan, self.settings)
-        _check_for_ptypy(plan, self.info.positions_theory, self.settings.file)
+        _check_for_ptypy(plan, self.info.positions_theory, self.settings.file_name)
         return plan
 
     def _planned_together(self) -> Plan | None:
@@ -247,8 +286,25 @@ def _check_ptypy_own(given: Mapping[str, Any], settings: Settings) -> None:
         raise SettingsError(f"save={save!r}", "set save to None, 'append' or 'link'")
     if save and not given.get("dfile"):
         raise SettingsError(f"save={save!r} needs a file", "set dfile to the .ptyd to write")
+    if save and not _is_own_output(Path(str(given["dfile"]))):
+        # PtyPy moves away whatever is there: it might be the raw file, or one it is linked to.
+        raise SettingsError(f"dfile={given['dfile']!r} exists and is no .ptyd",
+                            "write to another dfile")  # fmt: skip
+    if save and Path(str(given["dfile"])).resolve() == Path(settings.file_name).resolve():
+        raise SettingsError(f"dfile={given['dfile']!r} is the file that is read",
+                            "write to another dfile")  # fmt: skip
+    if not isinstance(given.get("min_frames", 1), int):
+        raise SettingsError(f"min_frames={given['min_frames']!r}", "set it to a whole number")
     if given.get("auto_center") and settings.center is not None:
         raise SettingsError("auto_center=True contradicts center", "leave one of them out")
+
+
+def _is_own_output(path: Path) -> bool:
+    """Whether PtyPy may write there: nothing, or a ``.ptyd``."""
+    if not path.exists():
+        return True
+    with open_hdf5(path) as file:
+        return "chunks" in file and "meta" in file
 
 
 def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
@@ -259,6 +315,10 @@ def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
             "set shape (--roi) to a square window, or pad='square'",
             file,
         )
+    if not all(0 < c < n for c, n in zip(plan.geometry.center_px, (ny, nx), strict=True)):
+        y, x = plan.geometry.center_px
+        raise SettingsError(f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
+                            "set center (--roi-center), or shape for a window around it", file)
     if theory is not None and len(theory) != len(plan):
         raise SettingsError(f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
                             "give one for each position that is loaded", file)  # fmt: skip
@@ -301,5 +361,26 @@ class BeamlineHdf5Scan(BeamlineScan):
     FAMILY = "HDF5"
 
 
+class BeamlineTiffScan(BeamlineScan):
+    """Frames in TIFF files, with a sidecar HDF5 for positions and metadata."""
+
+    FAMILY = "TIFF"
+
+
+class BeamlinePtydScan(BeamlineScan):
+    """Prepared data in a ``.ptyd`` of PtyPy's own or of this package."""
+
+    FAMILY = "PTYD"
+
+
+class BeamlinePhantomScan(BeamlineScan):
+    """A phantom directory: its frames are measured, or simulated as they are read."""
+
+    FAMILY = "phantom"
+
+
 BeamlineScan = _publish(BeamlineScan)  # type: ignore[misc]
 BeamlineHdf5Scan = _publish(BeamlineHdf5Scan)  # type: ignore[misc]
+BeamlineTiffScan = _publish(BeamlineTiffScan)  # type: ignore[misc]
+BeamlinePtydScan = _publish(BeamlinePtydScan)  # type: ignore[misc]
+BeamlinePhantomScan = _publish(BeamlinePhantomScan)  # type: ignore[misc]

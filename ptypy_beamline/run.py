@@ -30,7 +30,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     FileError
-        No such file, not YAML or JSON, or without ``scans``.
+        No such file, or not a tree in YAML or JSON.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,10 +41,9 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     except (ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
         raise FileError(f"not readable as YAML or JSON: {problem}", "mend it", path) from error
-    tree = tree.get("parameter_tree") or tree if isinstance(tree, dict) else {}
-    if not isinstance(tree.get("scans"), dict) or not tree["scans"]:
-        raise FileError("no scans", "give a tree with scans.NAME.data", path)
-    return tree
+    if not isinstance(tree, dict):
+        raise FileError("Expected a tree of parameters", "give a tree with scans.NAME.data", path)
+    return dict(tree.get("parameter_tree") or tree)
 
 
 def run(
@@ -80,7 +79,7 @@ def run(
     ptypy = import_ptypy()
     from . import ptyscan
 
-    _check_scans(plain["scans"], ptyscan)
+    _check_scans(plain.get("scans"), ptyscan)
     if backend:
         _load_engines(ptypy, backend)
     pars = ptypy.utils.Param()
@@ -106,12 +105,17 @@ def import_ptypy() -> Any:
     return ptypy
 
 
-def _check_scans(scans: Mapping[str, Any], ptyscan: Any) -> None:
+def _check_scans(scans: Any, ptyscan: Any) -> None:
     """Check our own loaders' parameters first: PtyPy's message would not say the remedy."""
     from .settings import Settings
 
+    if not isinstance(scans, Mapping) or not scans:
+        raise SettingsError("no scans", "give a tree with scans.NAME.data")
     for label, scan in scans.items():
-        data = dict((scan or {}).get("data") or {})
+        data = scan.get("data") if isinstance(scan, Mapping) else None
+        if not isinstance(data, Mapping) or "name" not in data:
+            raise SettingsError(f"scans.{label} has no data with a name",
+                                f"set scans.{label}.data.name to a loader")  # fmt: skip
         loader = getattr(ptyscan, str(data.get("name")), None)
         if loader is None:
             continue

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ScanError
+from .errors import ScanError, SettingsError
 
 if TYPE_CHECKING:
     from .planning.plan import Plan
@@ -125,6 +125,9 @@ class Scan:
     positions_m
         (m, 2) float64: where the beam hit the sample, (y, x) in metres, on the axes of the
         frames' rows and columns. ``m`` is the number of frames or of positions.
+    positions_px
+        (m, 2) instead, where a file has no metres: in pixels of the reconstruction from the whole
+        raw frame. ``positions_m`` is then NaN; planning makes metres of them.
     energy_eV, distance_m, pixel_m
         Photon energy, sample-detector distance, detector pixel (y, x); ``None`` if not recorded.
     bad
@@ -141,14 +144,16 @@ class Scan:
         The detector's own count limit.
     grid
         (rows, columns) where the positions form a raster.
-    frames_per_position
-        Exposures of each position, where the file or its user says so on opening.
+    positions_each
+        The format logs a position with each raw frame, also where a position has several.
     probe
         Initial probe (ny, nx), complex, where the file has one.
     format, source
         Format name and the file it came from.
     notes
         What was assumed while reading, one sentence each.
+    given
+        Loader parameters it was opened with.
     """
 
     frames: Frames
@@ -164,11 +169,13 @@ class Scan:
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
     grid: tuple[int, int] | None = None
-    frames_per_position: int | None = None
+    positions_each: bool = False
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
+    positions_px: NDArray[np.float64] | None = None
     format: str = ""
     source: Path | None = None
     notes: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of raw exposures."""
@@ -180,8 +187,19 @@ class Scan:
         return self.frames.shape[1:]
 
     def plan(self, **settings: Any) -> Plan:
-        """Compile what is wanted of this scan; the parameters are those of :class:`Settings`."""
+        """Compile what is wanted of this scan; the parameters are those of :class:`Settings`.
+
+        Those given on opening still hold. One that concerns reading opens the file again.
+        """
+        from . import formats
         from .planning.make import make_plan
         from .settings import Settings
 
-        return make_plan(self, Settings.of(settings))
+        opened, wanted = Settings.of(self.given), Settings.of({**self.given, **settings})
+        if wanted.file != opened.file or wanted.format != opened.format:
+            raise SettingsError("file and format cannot change with the plan",
+                                "open the other file", self.source)  # fmt: skip
+        if opened.file is None or wanted.opening == opened.opening:
+            return make_plan(self, wanted)
+        scan = formats.open_file(opened.file, opened.format, wanted.opening)
+        return make_plan(scan, wanted)

@@ -49,7 +49,7 @@ def _list(value: Any) -> Any:
 
 
 def _monitor(value: Any) -> Any:
-    return True if value == "file" else value
+    return True if isinstance(value, str) and value == "file" else value
 
 
 Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
@@ -126,6 +126,55 @@ class Positions(_Group):
     snake: bool = _field(False, "positions of every other row run backwards", "--snake")
 
 
+class Live(_Group):
+    """Following a file that is still being written."""
+
+    timeout_s: Annotated[float, Field(gt=0)] | None = _field(
+        None,
+        "follow the file: after so many seconds without a new frame the scan counts as ended, and "
+        "what is there is delivered",
+        "--live",
+    )
+    poll_s: Annotated[float, Field(gt=0)] = _field(
+        1.0, "seconds between two looks at a file that is followed"
+    )
+
+
+class Simulate(_Group):
+    """What a phantom is illuminated with; None = as its info.txt says."""
+
+    probe: Image = _field(
+        None, "wave at the sample: array, .npy or file.h5::/path; None = a zone plate's beam",
+        "--sim-probe",
+    )  # fmt: skip
+    shape: IntPair | None = _field(
+        None, "pixels (ny, nx) of the probe that is built, and of the frames", "--sim-shape"
+    )
+    photons: Annotated[float, Field(gt=0)] | None = _field(
+        None, "photons in a frame without a sample", "--sim-photons"
+    )
+    seed: Annotated[int, Field(ge=0)] | None = _field(
+        None, "of the photon noise; None = 0", "--sim-seed"
+    )
+    scan: IntPair | None = _field(
+        None, "rows and columns of a raster around the phantom's middle", "--sim-scan"
+    )
+    step_px: Pair | None = _field(
+        None, "pixels (y, x) between the positions of the raster", "--sim-step-px"
+    )
+    positions: Image = _field(
+        None, "instead of a raster: (n, 2) row, column of the probe's first pixel on the phantom, "
+        "an array, .npy or file.h5::/path", "--sim-positions",
+    )  # fmt: skip
+    pixel_m: Annotated[float, Field(gt=0)] | None = _field(
+        None, "the phantom's voxel across the beam in m", "--sim-pixel-m"
+    )
+    slice_m: Annotated[float, Field(gt=0)] | None = _field(
+        None, "thickness of the phantom's slices in m; None = as its voxels are wide",
+        "--sim-slice-m",
+    )  # fmt: skip
+
+
 class Settings(_Group):
     """Every parameter of the loaders.
 
@@ -138,7 +187,14 @@ class Settings(_Group):
         From :meth:`of`: an unknown parameter, a wrong value, or two that contradict each other.
     """
 
-    file: str | None = _field(None, "raw scan file")
+    file: str | tuple[str, ...] | None = _field(
+        None, "raw scan file; for TIFF a glob, several globs, or files.txt"
+    )
+    sidecar: str | None = _field(
+        None,
+        "HDF5 with positions and metadata of TIFF frames; None = sidecar.h5 beside them, if there",
+        "--sidecar",
+    )
     format: str | None = _field(
         None, "a name from `ptypy-beamline formats`; None = recognise by content", "--format"
     )
@@ -245,6 +301,8 @@ class Settings(_Group):
     links: Literal["inside", "any"] = _field(
         "inside", "follow HDF5 links inside the file's own directory tree, or anywhere", "--links"
     )
+    live: Live = Field(default=Live(), description=Live.__doc__)
+    simulate: Simulate = Field(default=Simulate(), description=Simulate.__doc__)
     num_frames: Annotated[int, Field(ge=1)] | None = _field(
         None, "at most so many positions", "--num-frames"
     )
@@ -258,6 +316,8 @@ class Settings(_Group):
             raise ValueError("select.shape='circle' needs select.radius (--select-radius)")
         if self.select.shape == "rect" and self.select.size is None:
             raise ValueError("select.shape='rect' needs select.size (--select-size)")
+        if self.live.timeout_s is not None:
+            _causal(self)
         if self.shape is not None and min(self.shape) < 1:
             raise ValueError(f"shape must be positive. Got {self.shape}")
         return self
@@ -289,6 +349,11 @@ class Settings(_Group):
         return transpose, ud ^ ("v" in flip), lr ^ ("h" in flip)
 
     @property
+    def file_name(self) -> str:
+        """The file, or the first of several, as a message names it."""
+        return (self.file if isinstance(self.file, str) else next(iter(self.file or ()), "")) or ""
+
+    @property
     def opening(self) -> Opening:
         """The part that concerns how a file is read."""
         overrides = {"energy": self.energy, "distance": self.distance, "pixel": self.psize}
@@ -299,12 +364,30 @@ class Settings(_Group):
             frames_per_position=self.frames_per_position,
             mask_values=None if self.mask is not None else self.mask_values,
             links=self.links,
+            sidecar=self.sidecar,
             given=frozenset(name for name, value in overrides.items() if value is not None),
+            simulate=self._simulate,
         )
+
+    @property
+    def _simulate(self) -> dict[str, Any]:
+        """What a phantom is illuminated with, as far as it is given."""
+        own = {name: getattr(self.simulate, name) for name in type(self.simulate).model_fields}
+        own |= {"energy": self.energy, "distance": self.distance, "psize": self.psize}
+        return {name: value for name, value in own.items() if value is not None}
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""
         return _record(self)
+
+
+def _causal(settings: Settings) -> None:
+    """Refuse what depends on frames that are still to come."""
+    if settings.select.shape != "none" and settings.select.center is None:
+        raise ValueError("a live scan with select.shape needs select.center, the scan's own middle "
+                         "is not known yet")  # fmt: skip
+    if settings.positions.snake:
+        raise ValueError("a live scan cannot turn its rows round (positions.snake)")
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def type_in(capsys):
     return run
 
 
-COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "run")
+COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
+            "run")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -33,6 +33,70 @@ class TestExchange(Conformance):
     lacks = frozenset({"center_px", "saturation"})
 
 
+class TestEiger(Conformance):
+    format = "eiger"
+    lacks = frozenset({"dark", "flat", "monitor"})
+    settings = {"paths": {"x": "positions.h5::/x", "y": "positions.h5::/y"}}  # noqa: RUF012
+
+
+class TestNanomax(Conformance):
+    format = "nanomax"
+    lacks = frozenset({"bad", "dark", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    unsaid = frozenset({"distance_m", "pixel_m"})
+
+
+class TestHermes(Conformance):
+    format = "hermes"
+    lacks = frozenset({"bad", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    unsaid = frozenset({"distance_m", "pixel_m"})
+
+
+class TestProduct(Conformance):
+    format = "product"
+    lacks = frozenset({"bad", "dark", "flat", "monitor", "center_px", "saturation"})
+
+
+class TestAdorym(Conformance):
+    format = "adorym"
+    lacks = frozenset({"bad", "dark", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    pixel_m = (75e-6, 90e-6)  # of all pairs with a distance that fit psize_cm, the chosen one
+
+
+class TestPtychopinn(Conformance):
+    format = "ptychopinn"
+    lacks = frozenset({"bad", "dark", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    unsaid = frozenset({"energy_eV", "distance_m", "pixel_m"})
+
+
+class TestTike(Conformance):
+    format = "tike"
+    lacks = frozenset({"bad", "dark", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    unsaid = frozenset({"energy_eV", "distance_m", "pixel_m"})
+
+
+class TestTiff(Conformance):
+    format = "tiff"
+
+
+class TestPtyd(Conformance):
+    format = "ptyd"
+    lacks = frozenset({"dark", "flat", "monitor", "saturation", "exposure_s"})
+
+
+class TestPhantom(TestAdorym):
+    """Its measured frames; those that are simulated have tests of their own."""
+
+    format = "phantom"
+
+    def test_the_file_is_not_changed(self, tmp_path):
+        folder = self.write(tmp_path, self.raw())
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        before = [path.read_bytes() for path in files]
+        list(self.open(folder).plan(shape=8).blocks())
+        assert [path.read_bytes() for path in files] == before
+
+
 def test_no_format_is_left_out():
-    tested = {cls.format for cls in Conformance.__subclasses__()}
+    suites = Conformance.__subclasses__()
+    tested = {cls.format for suite in suites for cls in (suite, *suite.__subclasses__())}
     assert tested == set(WRITERS) == set(formats.names()) - {"hdf5"}

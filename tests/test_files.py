@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.exports.files import complete
+from ptypy_beamline.exports.files import complete, sign
 from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
 
 
@@ -27,7 +27,7 @@ def test_complete_appears_at_the_end(tmp_path: Path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_failure_keeps_what_was_there(tmp_path: Path, error):
-    target = tmp_path / "a.txt"
+    target = tmp_path / "a.png"
     target.write_text("old")
 
     def fail():
@@ -38,7 +38,25 @@ def test_failure_keeps_what_was_there(tmp_path: Path, error):
     with pytest.raises(error):
         fail()
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
+    foreign, own = tmp_path / "raw.h5", tmp_path / "own.h5"
+    for path in (foreign, own):
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    sign(own)
+    link = tmp_path / "link.h5"
+    link.symlink_to(foreign)
+    for target in (foreign, link):
+        with pytest.raises(FileError, match="was not written by ptypy_beamline"), complete(target):
+            pass
+    with complete(own) as temporary, h5py.File(temporary, "w") as file:
+        file["x"] = 2
+    with h5py.File(own) as file:
+        assert file["x"][()] == 2
+        assert file.attrs["creator"] == "ptypy_beamline"
 
 
 def test_complete_gives_usual_permissions(tmp_path: Path):

@@ -139,8 +139,8 @@ def exchange(path: Path, **changes) -> Path:
         "exchange__positions_y": Y * 1e6,
         "exchange__data_white": stack(2),
         "exchange__data_dark": stack(3),
-        "instrument__detector__distance": 2000.0,
-        "instrument__detector__pixel_size": 75.0,
+        "instrument__detector__distance": (2000.0, "mm"),
+        "instrument__detector__pixel_size": (75.0, "um"),
         "instrument__source__energy": 8.0,
         **changes,
     }
@@ -587,10 +587,9 @@ def test_x_and_y_of_different_length(tmp_path):
 def test_positions_that_are_not_finite(tmp_path):
     broken = X.copy()
     broken[[2, 4]] = np.nan
-    with pytest.raises(
-        ScanError, match=r"2 of 6 positions are not finite \(the first at 2\); mend"
-    ):
-        generic(tmp_path / "a.h5", stack(6), broken, Y)
+    with pytest.warns(BeamlineWarning, match="2 positions are not finite: their frames are not"):
+        scan = generic(tmp_path / "a.h5", stack(6), broken, Y)
+    assert np.isnan(scan.positions_m[[2, 4], 1]).all()
     with pytest.raises(ScanError, match="Got no finite one"):
         generic(tmp_path / "b.h5", stack(6), X * np.nan, Y * np.nan)
 

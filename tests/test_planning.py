@@ -427,3 +427,102 @@ def test_nothing_physical_has_a_silent_default(name):
 def test_more_frames_than_positions():
     with pytest.raises(BeamlineError, match="6 frames but 3 positions; set frames_per_position=2"):
         make_scan(6, positions=np.zeros((3, 2))).plan()
+
+
+class TestExposures:
+    """What goes with each of several exposures of a position."""
+
+    def scan(self, n=12, **more):
+        return make_scan(n, **({"positions": np.eye(n, 2) * 0} | more))
+
+    def test_a_fly_scan_binned_by_three(self):
+        along = np.column_stack([np.zeros(12), np.arange(12) * 1e-6])
+        plan = make_scan(12, positions=along).plan(frames_per_position=3)
+        assert_allclose(plan.positions_m[:, 1], [1e-6, 4e-6, 7e-6, 10e-6])
+
+    def test_noisy_encoders_are_averaged(self):
+        rng = np.random.default_rng(0)
+        true = np.repeat(np.arange(30) * 1e-7, 3)
+        noisy = np.column_stack([true, true]) + rng.normal(0, 3e-8, (90, 2))
+        plan = make_scan(90, positions=noisy).plan(frames_per_position=3)
+        assert_allclose(plan.positions_m, noisy.reshape(30, 3, 2).mean(1))
+
+    def test_a_bad_monitor_leaves_out_that_exposure(self):
+        i0 = np.linspace(1, 2, 12)
+        i0[4] = np.nan
+        plan = self.scan(monitor=i0).plan(frames_per_position=3, monitor=True)
+        assert_array_equal(plan.selection.exposures[1], [3, -1, 5])
+        assert_allclose(plan.selection.scale[2], np.nanmean(i0) / i0[6:9])
+
+    def test_a_monitor_given_for_each_position(self):
+        plan = self.scan().plan(frames_per_position=3, monitor=[1.0, 2.0, 1.0, 2.0])
+        assert_allclose(plan.selection.scale[1], 0.75)
+
+    @pytest.mark.parametrize("broken", [np.nan, 0.0])
+    def test_an_exposure_without_its_time_is_left_out(self, broken):
+        times = np.resize([0.1, 0.5, 2.0], 12)
+        times[7] = broken
+        plan = self.scan(exposure_s=times).plan(frames_per_position=3, grouping="hdr")
+        assert_array_equal(plan.selection.exposures[2], [6, -1, 8])
+        assert all(np.isfinite(block.frames).all() for block in plan.blocks())
+
+    def test_snake_turns_positions_not_exposures(self):
+        grid = np.stack(np.meshgrid(range(4), range(4), indexing="ij"), -1).astype(float)
+        each = np.repeat(grid.reshape(-1, 2), 2, axis=0)
+        plan = make_scan(32, positions=each).plan(**{"frames_per_position": 2,
+                                                     "positions.snake": True})  # fmt: skip
+        grid[1::2] = grid[1::2, ::-1]
+        assert_array_equal(plan.positions_m, grid.reshape(-1, 2))
+
+    def test_positions_that_seem_to_be_too_many(self):
+        each = np.repeat(np.arange(8) * 1e-6, 3)
+        with pytest.raises(BeamlineError, match="seem to be listed for each of 3 exposures"):
+            make_scan(12, positions=np.column_stack([each, each])).plan(frames_per_position=3)
+
+
+def test_a_frame_without_position_is_not_used():
+    positions = np.column_stack([np.arange(6), np.arange(6)]) * 1e-6
+    positions[2] = np.nan
+    plan = make_scan(6, positions=positions).plan()
+    assert_array_equal(plan.selection.exposures[:, 0], [0, 1, 3, 4, 5])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, bool, np.uint64, np.int8])
+def test_unusual_pixel_types(dtype):
+    scan = make_scan()
+    scan = Scan(ArrayFrames(np.clip(raw_of(scan), 0, 100).astype(dtype)), scan.positions_m,
+                8000.0, 2.0, (75e-6, 75e-6), center_px=(10, 12))  # fmt: skip
+    assert_array_equal(all_frames(scan.plan())[0], raw_of(scan).astype(np.float32))
+
+
+def test_complex_frames_are_refused():
+    scan = make_scan(dtype=np.complex64)
+    with pytest.raises(BeamlineError, match="frames are complex64, not counts"):
+        scan.plan()
+
+
+class TestCenterAndDefects(TestCenter):
+    """The centre is that of the corrected counts."""
+
+    def test_a_wide_gap_of_the_highest_count(self):
+        frames = beam(self.true)
+        frames[:, 50:64] = 2.0**32 - 1
+        bad = np.zeros((64, 80), bool)
+        bad[50:64] = True
+        assert_allclose(self.found(frames, bad=bad), self.true, atol=0.3)
+
+    def test_a_gap_that_only_the_user_knows(self):
+        frames = beam(self.true)
+        frames[:, 50:64] = 65535
+        mask = np.zeros((64, 80))
+        mask[50:64] = 1
+        scan = Scan(ArrayFrames(frames), np.zeros((100, 2)), 8e3, 2.0, (75e-6, 75e-6))
+        assert_allclose(scan.plan(mask=mask).center_px, self.true, atol=0.3)
+        assert_allclose(scan.plan(saturation=60000).center_px, self.true, atol=0.3)
+
+    def test_an_uneven_dark(self):
+        dark = np.zeros((64, 80))
+        dark[:32] = 500
+        scan = Scan(ArrayFrames(beam(self.true) + dark), np.zeros((100, 2)), 8e3, 2.0,
+                    (75e-6, 75e-6))  # fmt: skip
+        assert_allclose(scan.plan(dark=dark).center_px, self.true, atol=0.15)

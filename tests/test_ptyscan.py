@@ -253,3 +253,20 @@ def test_a_format_of_another_family_is_refused(tmp_path, ptyscan, monkeypatch):
     monkeypatch.setattr(ptyscan.BeamlineHdf5Scan, "FAMILY", "TIFF")
     with pytest.raises(BeamlineError, match="reads TIFF files, this is standard; use"):
         ptyscan.BeamlineHdf5Scan(file=str(scans.write(tmp_path))).initialize()
+
+
+@pytest.mark.parametrize("scan_tree", [{}, {"s": None}, {"s": {}}, {"s": {"data": "x"}}])
+def test_a_tree_without_scans_never_hangs(scan_tree):
+    from ptypy_beamline.run import run
+
+    with pytest.raises(BeamlineError, match=r"no scans|has no data with a name"):
+        run({"scans": scan_tree})
+
+
+def test_ptypy_may_not_move_away_a_raw_file(tmp_path, ptyscan):
+    file, other = scans.write(tmp_path), scans.write(tmp_path, "cxi")
+    for dfile in (file, other):
+        before = dfile.read_bytes()
+        with pytest.raises(BeamlineError, match=r"exists and is no \.ptyd; write to another"):
+            ptyscan.BeamlineScan(file=str(file), save="append", dfile=str(dfile))
+        assert dfile.read_bytes() == before

@@ -94,6 +94,16 @@ def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
 
 
 @pytest.mark.ptypy
+def test_ptyd_dm(folder: Path, made: Demo) -> None:
+    words = ("demo/raw_scan.h5", "-o", "prepared.ptyd", "--frames-per-pos", "3", "--roi", "128")
+    run(folder, sys.executable, "-m", "ptypy_beamline", "ptyd", *words, "--sat", "1023")
+    words = ("--radius", "4e-7", "--window", "96", "--dm", "20", "-o", "again")
+    run(folder, sys.executable, RECIPES / "ptyd_dm.py", "prepared.ptyd", *words)
+
+    assert np.isfinite(reconstruction(folder / "again", "ptyd_dm")).all()
+
+
+@pytest.mark.ptypy
 def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: Demo) -> None:
     script = RECIPES / "cupy_dm_ml.py"
     few = ("--dm", "20", "--ml", "10", "--block", "30")

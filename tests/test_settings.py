@@ -6,20 +6,26 @@ import json
 
 import numpy as np
 import pytest
+import scans
 
-from ptypy_beamline.errors import SettingsError
+from ptypy_beamline import open_scan
+from ptypy_beamline.errors import BeamlineError, SettingsError
+from ptypy_beamline.reading.images import rejected_frames
 from ptypy_beamline.settings import Settings, leaves
 
-CONTRACT = """file format paths.frames paths.x paths.y paths.positions paths.energy paths.distance
+CONTRACT = """file sidecar format
+paths.frames paths.x paths.y paths.positions paths.energy paths.distance
 paths.pixel paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
 units.positions units.energy units.distance units.pixel energy distance psize outer_index
 frames_per_position grouping shape center rotate flip orientation rebin pad dark flat mask
 mask_values background threshold saturation hot_sigma monitor align select.shape select.center
 select.radius select.size reject positions.axes positions.shift positions.snake focus_to_sample
-threads links num_frames step""".split()
+threads links live.timeout_s live.poll_s num_frames step
+simulate.probe simulate.shape simulate.photons simulate.seed simulate.scan simulate.step_px
+simulate.positions simulate.pixel_m simulate.slice_m""".split()
 
 FLAGS = """
---format --energy-kev --distance-m --pixel-m --outer-index --frames-per-pos --grouping
+--sidecar --format --energy-kev --distance-m --pixel-m --outer-index --frames-per-pos --grouping
 --roi --roi-center --rotate --flip --bin --pad --dark --flat --mask --mask-values
 --background --threshold --sat --hot-sigma --monitor --align --select-shape
 --select-center-pos --select-radius --select-size --reject --axes --position-shift
@@ -117,3 +123,43 @@ def test_a_wrong_value_is_named_in_one_line(values, message):
     with pytest.raises(SettingsError, match=message) as caught:
         Settings.of(values)
     assert "\n" not in str(caught.value)
+
+
+class TestOpeningAndPlanning:
+    """Parameters hold wherever they are given."""
+
+    def test_what_is_given_on_opening_holds_for_the_plan(self, tmp_path):
+        scan = open_scan(scans.write(tmp_path), energy=9.0, shape=32)
+        plan = scan.plan()
+        assert plan.geometry.energy_eV == 9000
+        assert plan.geometry.shape == (32, 32)
+        assert scan.plan(shape=16).geometry.shape == (16, 16)
+
+    def test_what_concerns_reading_may_come_with_the_plan(self, tmp_path):
+        scan = open_scan(scans.write(tmp_path, "exchange"))
+        one, thousand = (scan.plan(units={"positions": unit}) for unit in ("um", "mm"))
+        assert np.allclose(thousand.positions_m, one.positions_m * 1e3)
+
+    def test_another_file_needs_another_opening(self, tmp_path):
+        scan = open_scan(scans.write(tmp_path))
+        with pytest.raises(SettingsError, match="file and format cannot change"):
+            scan.plan(file="other.h5")
+
+
+@pytest.mark.parametrize(
+    ("text", "rejected"),
+    [("1", [1]), ("1.0", [1]), ("True", [1]), ("0", []), ("0.0", []), ("False", []), ("", [])],
+)
+def test_reject_csv_as_others_write_it(tmp_path, text, rejected):
+    (tmp_path / "qc.csv").write_text(f"index,rejected\n0,0\n1,{text}\n")
+    assert rejected_frames(tmp_path / "qc.csv").tolist() == rejected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.json", "{"), ("a.csv", "index,rejected\n1,maybe\n"), ("a.npy", "no"), ("a.txt", "1")],
+)
+def test_a_broken_reject_list_is_named(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BeamlineError, match=name):
+        rejected_frames(tmp_path / name)

@@ -131,10 +131,11 @@ FRAMES = {
     "areadetector": "/entry/data/data",
     "exchange": "/exchange/data",
 }
+"""Where they are, in the formats of a single HDF5 file that can hold all of :func:`raw_scan`."""
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "lzf", "bitshuffle"])
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", FRAMES)
 def test_writers_keep_the_frames_one_a_chunk(tmp_path, name, compression):
     raw = raw_scan(compression=compression)
     with h5py.File(WRITERS[name](tmp_path / "a.h5", raw)) as file:

@@ -14,6 +14,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..errors import SettingsError
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
@@ -41,8 +42,8 @@ def command(
 ) -> None:
     """Make a realistic raw scan, load it, reconstruct it, and compare with the truth."""
     from .. import formats
+    from ..comparison.registration import correlation
     from ..planning.make import make_plan
-    from ..testing.compare import correlation
     from ..testing.raw import write_demo_scan
 
     output.mkdir(parents=True, exist_ok=True)
@@ -87,6 +88,8 @@ FILES = ("reconstruction.png", "reconstruction.h5", "parameters.json", "summary.
 
 
 def _engine(name: str) -> Callable[[dict[str, Any], Plan], Result]:
+    if name not in ("auto", "ptypy", "preview"):
+        raise SettingsError(f"engine={name!r}", "use auto, ptypy or preview")
     present = importlib.util.find_spec("ptypy") is not None
     if name == "auto" and not present:
         _say("PtyPy", "not installed (make ptypy installs it): the preview engine reconstructs")
@@ -137,9 +140,9 @@ def _with_preview(values: dict[str, Any], plan: Plan) -> Result:
 def _write(
     output: Path, result: Result, made: Any, plan: Plan, settings: Settings, likeness: float
 ) -> None:
+    from ..comparison.registration import register
     from ..exports.reconstruction import write_reconstruction
     from ..preview.picture import draw
-    from ..testing.compare import register
 
     write_reconstruction(
         output / "reconstruction.h5",

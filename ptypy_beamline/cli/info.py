@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import BeamlineError
+from ..errors import BeamlineError, SettingsError
+from ..exports.files import PICTURES
 from ..settings import Settings
 from ..summary import describe_plan, describe_scan, physics, stations
 from .loading import loading, open_with
@@ -31,6 +32,8 @@ def command(
     """Show what was recognised in a scan: shapes, units, geometry, positions."""
     from ..planning.make import make_plan
 
+    if plot and plot.suffix not in PICTURES:
+        raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")
     scan = open_with(settings)
     try:
         plan, problem = make_plan(scan, settings), None

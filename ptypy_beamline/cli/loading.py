@@ -16,6 +16,7 @@ from ..scan import Scan
 from ..settings import Leaf, Settings, leaves
 
 PANEL = "Loading"
+FILE = "raw scan file; for TIFF a quoted glob, or a list of files as files.txt"
 
 
 def loading(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,7 +31,7 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(**given: Any) -> Any:
         values = {leaf.name: given.pop(_python(leaf)) for leaf in flagged}
         values = {name: value for name, value in values.items() if value not in (None, False)}
-        values |= _named("paths", given.pop("path")) | _named("units", given.pop("unit"))
+        values |= named("paths", given.pop("path")) | named("units", given.pop("unit"))
         settings = Settings.of({"file": str(given.pop("file")), **values})
         return command(settings, **given)
 
@@ -54,6 +55,11 @@ def plan_with(settings: Settings) -> tuple[Scan, Plan]:
     """The scan and the plan that the flags name."""
     from ..planning.make import make_plan
 
+    if settings.live.timeout_s:
+        from ..live import Follower
+
+        plan = Follower(settings).to_the_end()
+        return open_with(settings), plan
     scan = open_with(settings)
     return scan, make_plan(scan, settings)
 
@@ -66,8 +72,12 @@ def refuse_input(output: Path, settings: Settings) -> None:
     SettingsError
         ``output`` is one of the files that the flags name.
     """
+    from ..formats.tiff import reads
+
     named = [settings.file, settings.dark, settings.flat, settings.mask, settings.background,
-             settings.reject, settings.monitor, *settings.paths.model_dump().values()]  # fmt: skip
+             settings.reject, settings.monitor, settings.sidecar,
+             *map(str, reads((settings.file_name,), settings.sidecar)),
+             *settings.paths.model_dump().values()]  # fmt: skip
     for name in named:
         if isinstance(name, str) and Path(name.partition("::")[0]).resolve() == output.resolve():
             raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
@@ -78,7 +88,7 @@ def _python(leaf: Leaf) -> str:
 
 
 def _file() -> inspect.Parameter:
-    annotation = Annotated[str, typer.Argument(metavar="FILE", help="raw scan file")]
+    annotation = Annotated[str, typer.Argument(metavar="FILE", help=FILE)]
     return _keyword("file", annotation, inspect.Parameter.empty)
 
 
@@ -117,7 +127,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     )
 
 
-def _named(group: str, given: list[str] | None) -> dict[str, str]:
+def named(group: str, given: list[str] | None) -> dict[str, str]:
     """``["x=/entry/x"]`` → ``{"paths.x": "/entry/x"}``."""
     pairs = {}
     for word in given or []:

@@ -43,5 +43,5 @@ def command(
         provenance={"source": scan.source, "settings": settings.record()},
     )
     draw(picture, found.object, found.probe, found.errors, found.resolution_m,
-         title=f"{Path(settings.file or '').name}: {found.algorithm}")  # fmt: skip
+         title=f"{Path(settings.file_name).name}: {found.algorithm}")  # fmt: skip
     typer.echo(f"error {found.errors[-1]:.4g} after {iterations} iterations; {result}, {picture}")

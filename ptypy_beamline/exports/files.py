@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import FileError
+import h5py
 
+from ..errors import FileError
+from ..reading.files import open_hdf5
+
+SIGNATURE = "creator"
+PICTURES = (".png", ".pdf", ".svg")
 REMEDY = "choose another output (-o), or make room and check the folder's permissions"
 
 
@@ -19,7 +24,8 @@ def complete(path: str | Path) -> Iterator[Path]:
 
     Readers never see half a file: the temporary one, of the same suffix, is flushed to disk
     and renamed at the end, and removed on any failure, an interrupt included. What was at
-    ``path`` before stays until then. Missing folders are made.
+    ``path`` before stays until then. Missing folders are made. A file that this package did not
+    write is never replaced: it may be somebody's raw data, reached through a link.
 
     Yields
     ------
@@ -29,12 +35,14 @@ def complete(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     FileError
-        The folder cannot be made or written to.
+        The folder cannot be made or written to, or ``path`` is somebody else's file.
     """
     target = Path(path)
+    refuse_foreign(target)
     temporary = _beside(target)
     try:
         yield temporary
+        sign(temporary)
         _flush(temporary)
         try:
             os.replace(temporary, target)
@@ -42,6 +50,31 @@ def complete(path: str | Path) -> Iterator[Path]:
             raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sign(path: Path) -> None:
+    """Mark an HDF5 file as written by this package."""
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "a") as file:
+            file.attrs[SIGNATURE] = "ptypy_beamline"
+
+
+def refuse_foreign(path: Path) -> None:
+    """Stop before a file is replaced that this package did not write.
+
+    Raises
+    ------
+    FileError
+        The file is there and neither a picture nor an HDF5 file that :func:`sign` has marked.
+    """
+    if not path.is_file() or path.suffix in PICTURES or not path.stat().st_size:
+        return
+    if h5py.is_hdf5(path):
+        with open_hdf5(path) as file:
+            if SIGNATURE in file.attrs:
+                return
+    raise FileError("exists and was not written by ptypy_beamline",
+                    "write to another file (-o), or remove it first", path)  # fmt: skip
 
 
 def _beside(target: Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FileError
 from ..planning.plan import Block, Plan
-from .files import complete
+from .files import complete, refuse_foreign, sign
 
 H5RW_VERSION = "0.1"
 
@@ -83,14 +83,18 @@ def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
         for number, block in enumerate(blocks):
             final = path.with_name(f"{path.name}.part{number:03d}")
             temporary = path.with_name(f".{final.name}.{os.getpid()}")
+            refuse_foreign(final)
             parts.append((temporary, final))
             with h5py.File(temporary, "w") as part:
                 _stamp(part)
                 _write_chunk(part, block)
             # A bare name: the link is found from the master's own folder.
             file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
+            sign(temporary)
         for temporary, final in parts:
             os.replace(temporary, final)
+        for stale in set(path.parent.glob(f"{path.name}.part[0-9]*")) - {f for _, f in parts}:
+            stale.unlink()
     finally:
         for temporary, _ in parts:
             temporary.unlink(missing_ok=True)

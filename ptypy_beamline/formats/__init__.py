@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 import h5py
 
-from ..errors import FileError, UnknownFormatError
+from ..errors import FileError, SettingsError, UnknownFormatError
+from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import open_hdf5
+from ..reading.npz import members
 from ..scan import Scan
 from .opening import AS_STORED, Format, Opening
 
@@ -22,6 +26,16 @@ TABLE: dict[str, str] = {
     "diamond": "ptypy_beamline.formats.nexus:DIAMOND",
     "areadetector": "ptypy_beamline.formats.areadetector:AREADETECTOR",
     "exchange": "ptypy_beamline.formats.exchange:EXCHANGE",
+    "eiger": "ptypy_beamline.formats.eiger:EIGER",
+    "nanomax": "ptypy_beamline.formats.nanomax:NANOMAX",
+    "hermes": "ptypy_beamline.formats.hermes:HERMES",
+    "product": "ptypy_beamline.formats.product:PRODUCT",
+    "adorym": "ptypy_beamline.formats.adorym:ADORYM",
+    "ptychopinn": "ptypy_beamline.formats.npz:PTYCHOPINN",
+    "tike": "ptypy_beamline.formats.npz:TIKE",
+    "ptyd": "ptypy_beamline.formats.ptyd:PTYD",
+    "tiff": "ptypy_beamline.formats.tiff:TIFF",
+    "phantom": "ptypy_beamline.formats.phantom:PHANTOM",
     "hdf5": "ptypy_beamline.formats.hdf5:GENERIC",
 }
 """Format name → ``module:attribute``."""
@@ -74,19 +88,25 @@ def recognise(path: str | Path) -> Format:
 
 def _openable(path: Path) -> None:
     """Raise what is wrong with a file that no format understands, if it is the file itself."""
+    if is_glob(path) or is_list(path):
+        raise FileError("neither TIFF nor any other kind of file that a scan may have several of",
+                        "name the one file of the scan", first_file(path))  # fmt: skip
+    members(path)
     if path.is_file() and not h5py.is_hdf5(path):
         raise FileError("not an HDF5 file, nor understood by another format",
                         f"known formats are {', '.join(TABLE)}", path)  # fmt: skip
     open_hdf5(path).close()
 
 
-def open_file(path: str | Path, format: str | None = None, opening: Opening = AS_STORED) -> Scan:
+def open_file(
+    path: str | Path | Sequence[str], format: str | None = None, opening: Opening = AS_STORED
+) -> Scan:
     """Open a scan; no frame is read.
 
     Parameters
     ----------
     path
-        The file.
+        The file; for TIFF a glob, several globs, or ``files.txt``.
     format
         Name of its format; None = recognised by content, or, where no format does and
         ``opening.paths`` has ``frames``, read by those paths alone.
@@ -98,13 +118,22 @@ def open_file(path: str | Path, format: str | None = None, opening: Opening = AS
     BeamlineError
         What is wrong, in one line with the file and the remedy.
     """
-    path = Path(path)
+    first, *more = [str(path)] if isinstance(path, str | Path) else path or [""]
+    known = _choose(Path(first), format, opening)
+    if known.family != "TIFF" and (more or opening.sidecar):
+        what = "sidecar" if opening.sidecar else "several files"
+        raise SettingsError(f"{what} given with a scan of format {known.name}, which keeps all in "
+                            "one file", "leave it out", first)  # fmt: skip
+    return known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
+
+
+def _choose(path: Path, format: str | None, opening: Opening) -> Format:
+    """The format of that name, else the recognised one, else that of the user's paths."""
     if format is not None:
-        return get(format).open(path, opening)
+        return get(format)
     try:
-        known = recognise(path)
+        return recognise(path)
     except UnknownFormatError as error:
         if "frames" not in opening.paths or error.problem.startswith("understood by ["):
             raise
-        known = get("hdf5")
-    return known.open(path, opening)
+        return get("hdf5")

@@ -86,9 +86,10 @@ def _count(source: Source, known: dict[str, str]) -> int | None:
     if found is None:
         return None
     numbers_ = numbers(found).ravel()
-    used = numbers_[np.isfinite(numbers_) & (numbers_ != 0)]
-    if not used.size:
+    written = np.flatnonzero(np.isfinite(numbers_) & (numbers_ != 0))
+    if not written.size:
         return None
+    used = numbers_[: written[-1] + 1]  # zeros after it are chunk padding; a count may start at 0
     dropped = int(np.clip(np.diff(used) - 1, 0, None).sum())
     if dropped:
         source.notes.append(f"NDArrayUniqueId has gaps: {dropped} frames were dropped")

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..geometry import LENGTH_M
 from ..reading.hdf5 import Hdf5Frames
 from ..scan import Frames
 from .quantities import constant, numbers, si
-from .source import Found, Item, Source
+from .source import Found, Item, Source, text
 from .stack import Stack, follow
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
     at, n, m = stack.layout, stack.frames.shape[0], len(stack.placed.positions_m)
     values = follow(numbers(found), at).ravel()
     k = source.opening.frames_per_position or 1
-    if k > 1 and len(values) == m:
+    if len(values) == m != n:  # one value a position
         values = np.repeat(values, k)
     if table.per_frame:
         return _to_length(values, n)
@@ -126,8 +127,10 @@ def _to_length(values: Array, length: int) -> Array:
     return out
 
 
-def center(source: Source, table: Hdf5Format) -> tuple[float, float] | None:
-    """Beam centre (row, column) in pixels.
+def center(
+    source: Source, table: Hdf5Format, pixel_m: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """Beam centre (row, column) in pixels; a length is divided by the detector's pixel.
 
     Raises
     ------
@@ -136,13 +139,32 @@ def center(source: Source, table: Hdf5Format) -> tuple[float, float] | None:
     """
     both = source.find("center", table.center)
     if both is None:
-        row, column = (_number(source, item) for item in (table.center_y, table.center_x))
+        row, column = (
+            _pixels(source, item, size)
+            for item, size in zip((table.center_y, table.center_x), pixel_m or (0, 0), strict=True)
+        )
         return None if row is None or column is None else (row, column)
     values = numbers(both).ravel()
     if values.size != 2 or not np.isfinite(values).all():
         raise ScanError(f"Expected a centre (row, column). Got {both.name} = {values}",
                         "set paths.center (--path center=PATH)", both.file)  # fmt: skip
     return float(values[0]), float(values[1])
+
+
+def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
+    """A number of pixels, which NeXus also allows to be a length."""
+    found, value = source.find("", item), _number(source, item)
+    unit = text(found.dataset.attrs.get("units", "")).strip().lower() if found else ""
+    if value is None or found is None or unit in PIXEL_UNITS:
+        return value
+    factor = LENGTH_M.get(unit)
+    if factor is None or not pixel_m:
+        raise ScanError(f"Expected {found.name} in pixels or a length. Got unit {unit!r}",
+                        "set center (--roi-center)", found.file)  # fmt: skip
+    return value * factor / pixel_m
+
+
+PIXEL_UNITS = ("", "pixel", "pixels", "px", "1", "dimensionless", "none", "count", "counts")
 
 
 def saturation(source: Source, table: Hdf5Format) -> float | None:

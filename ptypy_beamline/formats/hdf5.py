@@ -10,7 +10,7 @@ import h5py
 
 from ..errors import FileError
 from ..reading.files import open_hdf5
-from ..scan import Scan
+from ..scan import Frames, Scan
 from . import contents
 from .masks import bad_pixels
 from .opening import AS_STORED, Opening
@@ -30,8 +30,11 @@ class Hdf5Format:
         Whether an open file is of this format; looks at names and attributes only.
     frames … saturation
         Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
+    series
+        Instead of ``frames``, datasets that follow each other in the order of the numbers that
+        their paths, which this one matches, end in.
     mask_rule
-        What a nonzero mask pixel means: ``bad``, ``good`` or ``cxi`` (its bits).
+        What a nonzero mask pixel means: ``bad``, ``good``, or its bits as in ``cxi``, ``eiger``.
     per_frame
         Positions and all else are logged with each frame: they may be padded or lag behind.
     count
@@ -42,6 +45,8 @@ class Hdf5Format:
         Fills in the table for a file, where paths depend on what is in it.
     finish
         Adds to the scan what a table cannot say.
+    master
+        The file that the paths are in, from any of the files that belong together.
     family
         The kind of file.
     """
@@ -67,12 +72,14 @@ class Hdf5Format:
     center_x: Item = NOWHERE
     center_y: Item = NOWHERE
     saturation: Item = NOWHERE
+    series: str = ""
     mask_rule: str = "bad"
     per_frame: bool = False
     count: int | None = None
     split: Split | None = None
     adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None
     finish: Callable[[Source, Scan], Scan] | None = None
+    master: Callable[[Path], Path] | None = None
     family: str = "HDF5"
 
     def understands(self, path: Path) -> bool:
@@ -93,32 +100,37 @@ class Hdf5Format:
         FileError, MissingDataError, ScanError, SettingsError
             Each names the file and the remedy.
         """
-        with open_source(path, opening) as source:
-            table = self.adapt(source, self) if self.adapt else self
-            scan = _scan(source, table)
-            scan = table.finish(source, scan) if table.finish else scan
-            return replace(scan, notes=(*scan.notes, *source.notes))
+        with open_source(self.master(path) if self.master else path, opening) as source:
+            return self.read(source)
+
+    def read(self, source: Source, frames: Frames | None = None) -> Scan:
+        """The scan in an opened file, or that of ``frames`` which are kept elsewhere."""
+        table = self.adapt(source, self) if self.adapt else self
+        scan = _scan(source, table, frames)
+        scan = table.finish(source, scan) if table.finish else scan
+        return replace(scan, notes=(*scan.notes, *source.notes))
 
 
-def _scan(source: Source, table: Hdf5Format) -> Scan:
+def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
     """Read everything but the frames."""
-    stack = read_stack(source, table)
+    stack = read_stack(source, table, frames)
     mask = source.find("mask", table.mask)
+    pixel_m = contents.pixel(source, table, stack)
     return Scan(
         frames=stack.frames,
         positions_m=stack.placed.positions_m,
         grid=stack.placed.grid,
         energy_eV=contents.one(source, table, stack, "energy"),
         distance_m=contents.one(source, table, stack, "distance"),
-        pixel_m=contents.pixel(source, table, stack),
+        pixel_m=pixel_m,
         bad=bad_pixels(source, mask, stack.frames, table.mask_rule) if mask else None,
         dark=contents.images(source, table, stack, "dark"),
         flat=contents.images(source, table, stack, "flat"),
         monitor=contents.monitor(source, table, stack),
         exposure_s=contents.exposure(source, table, stack),
-        center_px=contents.center(source, table),
+        center_px=contents.center(source, table, pixel_m),
         saturation=contents.saturation(source, table),
-        frames_per_position=source.opening.frames_per_position,
+        positions_each=stack.each,
         format=table.name,
         source=source.path,
     )

@@ -14,6 +14,10 @@ from .source import Found, Source
 CXI_HAS_SIGNAL = 0x1000
 """The one bit of a CXI mask that does not spoil a pixel (CXI 1.6, section "mask")."""
 
+EIGER_BAD = 0x8000FFFF
+"""Bits of an Eiger mask that spoil a pixel: the lower 16, and 31 for a virtual pixel (Dectris,
+SIMPLON API 1.8, "pixel_mask": 0 gap, 1 dead, 2 under-, 3 overresponding, 4 noisy, 31 virtual)."""
+
 SAMPLE = 8
 """Frames looked at to tell whether a mask is inverted."""
 
@@ -21,6 +25,7 @@ RULES = {
     "bad": lambda mask: mask != 0,
     "good": lambda mask: mask == 0,
     "cxi": lambda mask: (mask.astype(np.int64) & ~CXI_HAS_SIGNAL) != 0,
+    "eiger": lambda mask: (mask.astype(np.int64) & EIGER_BAD) != 0,
 }
 """Convention → bad pixels of a mask; named by what nonzero means."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ..errors import SettingsError
 from ..scan import Scan
@@ -36,10 +36,17 @@ class Opening:
         Exposures of each position, where there are several.
     mask_values
         What a nonzero pixel of the mask means.
+    sidecar
+        HDF5 file with the positions and metadata of frames that are TIFF files.
+    also
+        More paths or globs after the first, of a scan in several TIFF files.
     links
         HDF5 links and virtual sources: only inside the file's directory tree, or anywhere.
     given
         Quantities (energy, distance, pixel) the user gives: those of the file are not read.
+    simulate
+        What a phantom is illuminated with, as ``Settings.simulate``, with energy in keV,
+        distance and psize where the user gives them.
 
     Raises
     ------
@@ -53,7 +60,10 @@ class Opening:
     frames_per_position: int | None = None
     mask_values: Literal["bad", "good"] | None = None
     links: Literal["inside", "any"] = "inside"
+    sidecar: str | None = None
+    also: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()
+    simulate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check("paths", "--path", self.paths, NAMES)

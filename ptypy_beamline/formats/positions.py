@@ -163,16 +163,9 @@ def pair(
 
 
 def _without_padding(positions: Array) -> Array:
-    """Cut trailing rows of NaN; any other that is not finite is an error."""
+    """Cut trailing rows of NaN."""
     finite = np.isfinite(positions)
     used = np.flatnonzero(finite.any(axis=1))
     if not used.size:
         raise ScanError("Expected positions. Got no finite one", "set paths.x and paths.y")
-    positions = positions[: used[-1] + 1]
-    wrong = np.flatnonzero(~finite[: len(positions)].all(axis=1))
-    if wrong.size:
-        raise ScanError(
-            f"{wrong.size} of {len(positions)} positions are not finite (the first at {wrong[0]})",
-            "mend the file, or give other positions by paths.x, paths.y (--path x=PATH)",
-        )
-    return positions
+    return positions[: used[-1] + 1]

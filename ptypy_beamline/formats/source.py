@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError
-from ..reading.files import open_hdf5
+from ..reading.files import is_locked, open_hdf5
 from ..reading.links import lookup
 from .opening import Opening
 
@@ -24,7 +24,7 @@ from .opening import Opening
 class Item:
     """Where a format keeps something: paths, the first present one counts, and their unit.
 
-    A component of a path may have a ``*``.
+    A component of a path may have a ``*``; ``OTHER::/path`` is in a file beside this one.
     """
 
     paths: tuple[str, ...] = ()
@@ -74,10 +74,15 @@ class Source:
         if name in self.opening.paths:
             return self._given(name, self.opening.paths[name], item)
         for pattern in item.paths:
-            for path in expand(self.file, pattern):
-                dataset = lookup(self.file, path, self.opening.links)
+            other, _, inner = pattern.rpartition("::")
+            place = self.path.parent / other if other else self.path
+            if other and not place.is_file():
+                continue
+            file = self.others.enter_context(open_hdf5(place)) if other else self.file
+            for path in expand(file, inner):
+                dataset = lookup(file, path, self.opening.links)
                 if isinstance(dataset, h5py.Dataset):
-                    return Found(dataset, self.path, path, item.unit)
+                    return Found(dataset, place, path, item.unit)
         return None
 
     def need(self, name: str, item: Item) -> Found:
@@ -115,12 +120,18 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, opening: Opening) -> Iterator[Source]:
-    """Open a file for as long as its scan is put together; errors name it."""
+def open_source(path: Path, opening: Opening, file: h5py.File | None = None) -> Iterator[Source]:
+    """Open a file for as long as its scan is put together; errors name it.
+
+    ``file`` stands for one that is not HDF5 itself.
+    """
     path = Path(path).absolute()
-    with open_hdf5(path) as file, ExitStack() as others:
+    with open_hdf5(path) if file is None else file as opened, ExitStack() as others:
+        source = Source(path, opened, opening, others=others)
+        if isinstance(opened, h5py.File) and is_locked(opened):
+            source.assume("the file is open for writing: what it holds now is read")
         try:
-            yield Source(path, file, opening, others=others)
+            yield source
         except BeamlineError as error:
             if error.file is not None:
                 raise

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..reading.hdf5 import Hdf5Frames
+from ..reading.picked import PickedFrames
+from ..scan import Frames
 from .positions import Axes, Placed, arrange, pair, split
 from .quantities import si
+from .series import joined
 from .source import Found, Source, missing, text
 
 if TYPE_CHECKING:
@@ -46,15 +49,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Stack:
-    """Frames, their positions, and how the frames lie in the file."""
+    """Frames, their positions, how the frames lie in the file; ``each``: one a raw frame."""
 
-    frames: Hdf5Frames
+    frames: Frames
     placed: Placed
     layout: Layout
+    each: bool = False
 
 
-def read_stack(source: Source, table: Hdf5Format) -> Stack:
+def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = None) -> Stack:
     """Find frames and positions and settle which axes of the dataset are frames.
+
+    Frames that are kept ``elsewhere`` are a list.
 
     Raises
     ------
@@ -63,6 +69,14 @@ def read_stack(source: Source, table: Hdf5Format) -> Stack:
     ScanError
         They do not fit.
     """
+    if table.series and "frames" not in source.opening.paths:
+        elsewhere = joined(source, table.series)
+    if elsewhere is not None:
+        place, per_frame = _positions(source, table)
+        listed = Layout.of(
+            elsewhere.shape, leading_axis(elsewhere.shape, source.opening.outer_index)
+        )
+        return _fitted(source, elsewhere, listed, place, per_frame)
     found = source.need("frames", table.frames)
     place, per_frame = _positions(source, table)
     shape, per_position = found.dataset.shape, source.opening.frames_per_position
@@ -70,12 +84,28 @@ def read_stack(source: Source, table: Hdf5Format) -> Stack:
     fits = [_fit(place, layout, per_position) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
-    placed, used, warning = pair(frames.shape[0], place(layout), per_position, per_frame)
+    return _fitted(source, frames, layout, place, per_frame)
+
+
+def _fitted(
+    source: Source, frames: Frames, layout: Layout, place: Callable[[Layout], Placed],
+    per_frame: bool,
+) -> Stack:  # fmt: skip
+    """Frames and positions, as many of each as belong together."""
+    per_position, n = source.opening.frames_per_position, frames.shape[0]
+    placed, used, warning = pair(n, place(layout), per_position, per_frame)
     if warning:
         source.assume(warning)
-    if used < frames.shape[0]:
-        frames = replace(frames, limit=used)
-    return Stack(frames, placed, layout)
+    if used < n:
+        frames = (
+            replace(frames, limit=used)
+            if isinstance(frames, Hdf5Frames)
+            else PickedFrames(frames, np.arange(used))
+        )
+    lost = int((~np.isfinite(placed.positions_m).all(axis=1)).sum())
+    if lost:
+        source.assume(f"{lost} positions are not finite: their frames are not used")
+    return Stack(frames, placed, layout, per_frame)
 
 
 def _positions(source: Source, table: Hdf5Format) -> tuple[Callable[[Layout], Placed], bool]:

@@ -174,6 +174,12 @@ def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                     out_good[p, corner[0] + v, corner[1] + u] = True
 
 
+PROMOTED = {"float16": np.float32, "longdouble": np.float64, "float128": np.float64,
+            "bool": np.uint8}  # fmt: skip
+"""Pixel types that no kernel is compiled for."""
+
+
 def contiguous(raw: NDArray[Any]) -> NDArray[Any]:
     """C order and the machine's byte order: what the kernels are compiled for."""
-    return np.ascontiguousarray(raw, dtype=raw.dtype.newbyteorder("="))
+    dtype = PROMOTED.get(raw.dtype.name, raw.dtype.newbyteorder("="))
+    return np.ascontiguousarray(raw, dtype=dtype)

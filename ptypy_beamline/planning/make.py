@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from ..errors import MissingDataError, SettingsError
-from ..geometry import Geometry, check_plausible, cone_beam
+from ..errors import MissingDataError, ScanError, SettingsError
+from ..geometry import Geometry, check_plausible, cone_beam, resolution_m
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate
+from .center import find_center
 from .plan import Plan
-from .sample import Sample, find_center
-from .selection import select
+from .sample import Sample
+from .selection import EVERYTHING, SoFar, select
 from .transform import Transform, make_transform
 
 
-def make_plan(scan: Scan, settings: Settings) -> Plan:
+def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Plan:
     """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
 
     Raises
@@ -25,7 +27,11 @@ def make_plan(scan: Scan, settings: Settings) -> Plan:
     BeamlineError
         One line that names what is wrong and the remedy.
     """
-    selection = select(scan, settings)
+    if scan.frames.dtype.kind == "c":
+        raise ScanError(f"frames are {scan.frames.dtype}, not counts", "name the format or the "
+                        "dataset of the intensities (--path frames=PATH)", scan.source)  # fmt: skip
+    scan = in_metres(scan, settings)
+    selection = select(scan, settings, so_far)
     center = beam_center(scan, settings)
     window = make_window(settings.shape, center, scan.frame_shape)
     inside = window.inside(scan.frame_shape)
@@ -56,7 +62,9 @@ def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
     elif scan.center_px is not None:
         center, whose = scan.center_px, "the file's beam centre"
     else:
-        return find_center(Sample(scan.frames, Window.full(shape)), scan.bad)
+        whole = Window.full(shape)
+        plain = settings.model_copy(update={"hot_sigma": None})
+        return find_center(Sample(scan.frames, whole), calibrate(scan, plain, whole))
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",
@@ -78,7 +86,17 @@ def make_window(
 def make_geometry(
     scan: Scan, settings: Settings, transform: Transform, center_px: tuple[float, float]
 ) -> Geometry:
-    """The geometry of the frames that come out.
+    """The geometry of the frames that come out; raises as :func:`quantities`."""
+    energy_eV, distance_m, pixel_m = quantities(scan, settings)
+    focus_m = settings.focus_to_sample
+    if focus_m is not None:
+        distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
+    return Geometry(energy_eV, distance_m, transform.pixel(pixel_m), transform.shape,
+                    transform.center(center_px))  # fmt: skip
+
+
+def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[float, float]]:
+    """Photon energy in eV, distance and raw detector pixel (y, x) in m: given, else the file's.
 
     Raises
     ------
@@ -100,11 +118,20 @@ def make_geometry(
     check_plausible("distance", distance_m)
     for pixel in pixel_m:
         check_plausible("pixel", pixel)
-    focus_m = settings.focus_to_sample
-    if focus_m is not None:
-        distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
-    return Geometry(float(energy_eV), float(distance_m), transform.pixel(pixel_m),
-                    transform.shape, transform.center(center_px))  # fmt: skip
+    return float(energy_eV), float(distance_m), pixel_m
+
+
+def in_metres(scan: Scan, settings: Settings) -> Scan:
+    """The scan with positions in metres, where its file has them in pixels.
+
+    Such a pixel is that of the reconstruction from the whole raw frame, λz/(N·p), whatever
+    window, binning and padding are asked for. A cone beam does not change it, as magnification
+    divides z and p alike.
+    """
+    if scan.positions_px is None:
+        return scan
+    size = resolution_m(*quantities(scan, settings), scan.frame_shape)
+    return replace(scan, positions_m=scan.positions_px * size, positions_px=None)
 
 
 def _missing(what: str, parameter: str, path: str, scan: Scan) -> MissingDataError:

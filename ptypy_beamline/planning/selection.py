@@ -8,10 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingDataError, ScanError, SettingsError
-from ..reading.images import rejected_frames, values_of
+from ..errors import ScanError, SettingsError
 from ..scan import Scan
-from ..settings import Select, Settings
+from ..settings import Settings
+from .exposures import exposure_times, monitor_factor, rejected
+from .places import in_region, one_each, row_starts, to_image_axes, unsnake
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """What may be used of a scan that is still being written.
+
+    Attributes
+    ----------
+    frames
+        Raw frames; None = all.
+    mean_i0
+        What the monitor is scaled to; None = the mean of all its usable values.
+    """
+
+    frames: int | None = None
+    mean_i0: float | None = None
+
+
+EVERYTHING = SoFar()
+"""The scan is complete."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +65,7 @@ class Selection:
                          self.scale[positions], self.seconds[positions])  # fmt: skip
 
 
-def select(scan: Scan, settings: Settings) -> Selection:
+def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Selection:
     """Compile which exposures and positions are used.
 
     Order: pair frames with positions → region → every n-th → rejected exposures and those with a
@@ -57,40 +78,72 @@ def select(scan: Scan, settings: Settings) -> Selection:
     SettingsError
         Nothing is left.
     """
-    whole = _pair(scan, settings)
+    whole = _pair(scan, settings, so_far)
+    whole = whole[np.asarray(np.isfinite(whole.positions_m).all(axis=1))]
+    if not len(whole):
+        raise ScanError("there is no frame with a position", "check positions.shift, or wait for "
+                        "the scan", scan.source)  # fmt: skip
     region = whole[in_region(whole.positions_m, settings.select)]
     if not len(region):
         raise SettingsError(
             f"no position lies in the selected {settings.select.shape} {_extent(whole)}",
             "set select.center, select.radius or select.size (metres, y,x)", scan.source,
         )  # fmt: skip
-    stepped = region[:: settings.step]
-    accepted = _without(stepped, _left_out(scan, settings), scan)
+    out = rejected(scan, settings, so_far.frames is not None)
+    accepted = _without(region[:: settings.step], out, scan)
     if settings.grouping == "none":
         accepted = _one_exposure_each(accepted)
     chosen = accepted[: settings.num_frames]
     return replace(chosen, positions_m=to_image_axes(chosen.positions_m, settings.positions.axes))
 
 
-def _pair(scan: Scan, settings: Settings) -> Selection:
-    """Every position of the scan with its exposures."""
-    n, shift = len(scan), settings.positions.shift
-    k = settings.frames_per_position or scan.frames_per_position or 1
-    positions = scan.positions_m
-    if settings.positions.snake:
-        positions = unsnake(positions, scan.grid, scan)
-    groups = -(-n // k)
-    if len(positions) < groups:
+def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
+    """Every position of the scan with its exposures; those that are not usable are left out."""
+    n = len(scan) if so_far.frames is None else so_far.frames
+    k, shift = settings.frames_per_position or 1, settings.positions.shift
+    positions = _of_groups(scan, k)
+    groups = -(-(n + max(0, -shift)) // k)
+    if len(positions) < -(-n // k):
         raise _too_many_frames(n, len(positions), scan)
-    if k > 1 and _one_each(positions, n, k):
-        padded = np.full((groups * k, 2), np.nan)
-        padded[:n] = positions[:n]
-        positions = np.nanmean(padded.reshape(groups, k, 2), axis=1)
+    if settings.positions.snake:
+        positions = _unsnaked(positions, scan)
+    groups = min(groups, len(positions))
     exposures = np.arange(groups * k).reshape(groups, k) + shift
     exposures[(exposures < 0) | (exposures >= n)] = -1
     raw = np.maximum(exposures, 0)
-    seconds = _seconds(scan, k)[raw] if settings.grouping == "hdr" else np.ones(exposures.shape)
-    return Selection(exposures, positions[:groups], _scale(scan, settings)[raw], seconds)
+    scale = monitor_factor(scan, settings, so_far.mean_i0)[raw]
+    seconds = exposure_times(scan, settings)[raw]
+    exposures[~(np.isfinite(scale) & np.isfinite(seconds))] = -1
+    return Selection(exposures, positions[:groups], scale, seconds)
+
+
+def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
+    """Positions of the groups of k exposures: given as they are, or the mean of those of each."""
+    positions, n = scan.positions_m, len(scan)
+    if k == 1:
+        return positions
+    if len(positions) == n or (scan.positions_each and len(positions) > n):
+        groups = -(-len(positions) // k)
+        padded = np.full((groups * k, 2), np.nan)
+        padded[: len(positions)] = positions
+        used = np.isfinite(padded).all(1).reshape(groups, k)
+        total = np.where(used[..., None], padded.reshape(groups, k, 2), 0).sum(1)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / used.sum(1)[:, None], np.float64)
+    if len(positions) > n and one_each(positions, k):
+        raise ScanError(
+            f"{n} frames for {len(positions)} positions, which seem to be listed for each of "
+            f"{k} exposures", "give positions for the frames that are there", scan.source,
+        )  # fmt: skip
+    return positions
+
+
+def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
+    grid = scan.grid if scan.grid and np.prod(scan.grid) == len(positions) else None
+    if len(row_starts(positions, grid)) < 2:
+        raise SettingsError("positions.snake needs a scan in rows, none were found",
+                            "leave positions.snake (--snake) off", scan.source)  # fmt: skip
+    return unsnake(positions, grid)
 
 
 def _too_many_frames(frames: int, positions: int, scan: Scan) -> ScanError:
@@ -101,125 +154,14 @@ def _too_many_frames(frames: int, positions: int, scan: Scan) -> ScanError:
     return ScanError(f"{frames} frames but {positions} positions", remedy, scan.source)
 
 
-def _one_each(positions: NDArray[np.float64], n: int, k: int) -> bool:
-    """True when positions are listed for each exposure: those of a group hardly differ."""
-    if len(positions) < n:
-        return False
-    groups = positions[: n // k * k].reshape(-1, k, 2)
-    within = np.median(np.abs(groups - groups.mean(1, keepdims=True)).sum(-1))
-    between = np.median(np.linalg.norm(np.diff(groups.mean(1), axis=0), axis=-1)) if n > k else 1
-    return bool(within < 0.25 * between)
-
-
-def in_region(positions_m: NDArray[np.float64], region: Select) -> NDArray[np.bool_]:
-    """Which stage positions (y, x) lie in ``region``."""
-    if region.shape == "none":
-        return np.ones(len(positions_m), np.bool_)
-    low, high = positions_m.min(0), positions_m.max(0)
-    away = positions_m - (np.array(region.center) if region.center else (low + high) / 2)
-    if region.shape == "circle":
-        inside = np.hypot(away[:, 0], away[:, 1]) <= float(region.radius or 0)
-    else:
-        inside = (np.abs(away) <= np.array(region.size) / 2).all(1)
-    return np.asarray(inside, np.bool_)
-
-
-def to_image_axes(positions_m: NDArray[np.float64], axes: str) -> NDArray[np.float64]:
-    """Stage (y, x) → image (row, column), as ``axes`` says: ``-yx`` means row = −y, column = x."""
-    names = axes.replace("-", "")
-    signs = [-1.0 if axes[: axes.index(name)].endswith("-") else 1.0 for name in names]
-    columns = ["yx".index(name) for name in names]
-    return np.asarray(positions_m[:, columns] * signs, np.float64)
-
-
-def unsnake(
-    positions_m: NDArray[np.float64], grid: tuple[int, int] | None, scan: Scan
-) -> NDArray[np.float64]:
-    """Turn the positions of every other row round."""
-    starts = _row_starts(positions_m, grid)
-    if len(starts) < 2:
-        raise SettingsError("positions.snake needs a scan in rows, none were found",
-                            "leave positions.snake (--snake) off", scan.source)  # fmt: skip
-    rows = np.split(positions_m, starts[1:])
-    return np.concatenate([row[::-1] if i % 2 else row for i, row in enumerate(rows)])
-
-
-def _row_starts(
-    positions_m: NDArray[np.float64], grid: tuple[int, int] | None
-) -> NDArray[np.int64]:
-    """Index of the first position of each row: known, or where the fast axis flies back."""
-    if grid:
-        return np.arange(0, len(positions_m), grid[1])
-    steps = np.diff(positions_m, axis=0)
-    fast = int(np.argmax(np.abs(steps).sum(0)))
-    along = np.abs(steps[:, fast])
-    return np.concatenate([[0], 1 + np.flatnonzero(along > 3 * np.median(along))])
-
-
-def _scale(scan: Scan, settings: Settings) -> NDArray[np.float64]:
-    """mean(I0)/I0 of each raw frame; NaN where I0 is not usable."""
-    n = len(scan)
-    given = settings.monitor
-    wanted = given is not None and given is not False
-    if not wanted and settings.paths.monitor is None:
-        return np.ones(n)
-    monitor = scan.monitor if given is True or not wanted else values_of(given, "monitor")
-    if monitor is None:
-        raise MissingDataError("no monitor is recorded", "set paths.monitor (--path monitor=PATH) "
-                               "or leave monitor off", scan.source)  # fmt: skip
-    if len(monitor) < n:
-        raise ScanError(f"monitor has {len(monitor)} values for {n} frames",
-                        "give one value a raw frame", scan.source)  # fmt: skip
-    usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0)
-    if not usable.any():
-        raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
-    i0 = np.where(usable, monitor[:n], np.nan)
-    scale: NDArray[np.float64] = np.nanmean(i0) / i0
-    return scale
-
-
-def _seconds(scan: Scan, k: int) -> NDArray[np.float64]:
-    """Exposure time of each raw frame."""
-    if scan.exposure_s is None:
-        raise MissingDataError("grouping='hdr' needs exposure times", "set paths.exposure "
-                               "(--path exposure=PATH)", scan.source)  # fmt: skip
-    n, times = len(scan), np.atleast_1d(scan.exposure_s).astype(np.float64)
-    if len(times) >= n:
-        return times[:n]
-    if len(times) == k:
-        return np.resize(times, n)
-    if len(times) == 1:
-        return np.full(n, times[0])
-    raise ScanError(
-        f"{len(times)} exposure times for {n} frames, {k} a position",
-        "give one a frame, or one for each exposure of a position",
-        scan.source,
-    )
-
-
-def _left_out(scan: Scan, settings: Settings) -> NDArray[np.bool_]:
-    """Raw frames that are not used."""
-    out: NDArray[np.bool_] = np.isnan(_scale(scan, settings))
-    if settings.reject is not None:
-        rejected = rejected_frames(settings.reject)
-        if len(rejected) and not (rejected.min() >= 0 and rejected.max() < len(scan)):
-            raise SettingsError(
-                f"reject names frame {rejected.max()}, the scan has frames 0 to {len(scan) - 1}",
-                "give the reject list of this scan", scan.source,
-            )  # fmt: skip
-        out[rejected] = True
-    return out
-
-
-def _without(selection: Selection, out: NDArray[np.bool_], scan: Scan) -> Selection:
-    """Leave out exposures, and positions that have none left."""
-    present = selection.exposures >= 0
-    exposures = np.where(present & ~out[selection.exposures], selection.exposures, -1)
-    left = np.any(exposures >= 0, axis=1)
+def _without(selection: Selection, out: NDArray[np.int64], scan: Scan) -> Selection:
+    """Leave out raw frames, and positions that have none left."""
+    keep = (selection.exposures >= 0) & ~np.isin(selection.exposures, out)
+    left = np.any(keep, axis=1)
     if not left.any():
-        raise SettingsError(f"all {present.sum()} selected frames are rejected",
+        raise SettingsError(f"all {keep.size} selected frames are rejected",
                             "check reject, monitor and positions.shift", scan.source)  # fmt: skip
-    return replace(selection, exposures=exposures)[left]
+    return replace(selection, exposures=np.where(keep, selection.exposures, -1))[left]
 
 
 def _one_exposure_each(selection: Selection) -> Selection:

@@ -14,7 +14,8 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from .probe import fill, probe_guess, to_corner
+from ..planning.mend import fill
+from .probe import probe_guess, to_corner
 
 OBJECT_ALPHA, PROBE_BETA = 0.5, 1.0
 """Regularisation of the two updates: 1 is the cautious ePIE, 0 divides by the local power."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+
+from ..planning.mend import fill
 
 
 def probe_guess(
@@ -56,24 +57,6 @@ def probe_guess(
     wave = to_corner(np.sqrt(filled) * np.exp(1j * curvature * bounded), center)
     field = scipy.fft.fftshift(scipy.fft.ifft2(wave, norm="ortho"))
     return np.asarray(field, np.complex64)
-
-
-def fill(image: NDArray[np.float64], good: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """The image with bad pixels replaced by a weighted mean of the nearest good ones.
-
-    Edges wrap round, so that the image may be in the order of FFTs.
-    """
-    image = image.clip(0, None)
-    if good is None or good.all():
-        return image
-    filled, todo = np.where(good, image, 0), ~good
-    for sigma in (1.0, 2.0, 4.0, 8.0, 16.0):
-        weight = gaussian_filter(good.astype(np.float64), sigma, mode="wrap")
-        value = gaussian_filter(np.where(good, image, 0), sigma, mode="wrap")
-        near = todo & (weight > 0.05)
-        filled[near] = value[near] / weight[near]
-        todo &= ~near
-    return filled
 
 
 def to_corner(stack: NDArray[Any], center_px: tuple[float, ...]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
@@ -37,13 +38,38 @@ def open_hdf5(path: str | Path) -> h5py.File:
     if path.is_dir():
         raise FileError("Expected a file. Got a directory", "name the file in it", path)
     try:
-        return h5py.File(path, "r", swmr=being_written(path))
+        return _open_in_mode(path, being_written(path))
     except OSError as error:
         for words, problem, remedy in PROBLEMS:
             if words in str(error):
                 raise FileError(problem, remedy, path) from error
         reason = " ".join(str(error).split())
         raise FileError(f"cannot be opened ({reason})", "check the file", path) from error
+
+
+def _open_in_mode(path: Path, swmr: bool) -> h5py.File:
+    try:
+        return h5py.File(path, "r", swmr=swmr)
+    except OSError as error:
+        if "flag not the same" in str(error):
+            # This process has it open in the other mode: its writer has closed it since.
+            return h5py.File(path, "r", swmr=not swmr)
+        if "unable to lock" in str(error) or "locking flag values" in str(error):
+            # A writer holds it, without SWMR; or this process has it open without a lock already.
+            return h5py.File(path, "r", locking=False)
+        raise
+
+
+def is_locked(file: h5py.File) -> bool:
+    """Whether a writer has the file open without SWMR, so that it was opened without a lock."""
+    return not file.id.get_access_plist().get_file_locking()[0]
+
+
+def fresh(node: Any) -> Any:
+    """A dataset as its writer has left it now; HDF5 remembers the length it first saw."""
+    if isinstance(node, h5py.Dataset) and node.file.swmr_mode:
+        node.refresh()
+    return node
 
 
 def being_written(path: Path) -> bool:
@@ -85,6 +111,7 @@ def open_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
         raise FileError(f"no dataset {name}", "check the path", path) from error
     if not isinstance(dataset, h5py.Dataset):
         raise FileError(f"{name} is a group, not a dataset", "check the path", path)
+    fresh(dataset)
     if dataset.chunks is None or math.prod(dataset.chunks[:-2]) == 1:
         return dataset
     per_frame = math.prod(

@@ -75,8 +75,14 @@ class Hdf5Frames:
         process, dataset = self.__dict__.get("_opened", (0, None))
         if process != os.getpid():
             dataset = open_dataset(open_hdf5(self.path), self.dataset, self.path)
-            object.__setattr__(self, "_opened", (os.getpid(), dataset))
+            # While one handle of this process is open, HDF5 shows another what it saw then.
+            if not dataset.file.swmr_mode:
+                object.__setattr__(self, "_opened", (os.getpid(), dataset))
         return dataset
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        self.__dict__.pop("_opened", None)
 
     def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
         """Lengths of the frame axes: (), (n,) or (rows, columns)."""
@@ -102,8 +108,6 @@ class Hdf5Frames:
         """Frames in the file now; complete once its writer has closed it."""
         complete = not being_written(self.path)
         dataset = self._open()
-        if dataset.file.swmr_mode:
-            dataset.refresh()
         return Readiness(self._limited(math.prod(self._frame_axes(dataset))), complete)
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:

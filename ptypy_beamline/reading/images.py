@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +40,10 @@ def frames_of(given: Any, name: str) -> Frames:
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
-        return ArrayFrames(tifffile.imread(path))
+        try:
+            return ArrayFrames(tifffile.imread(path))
+        except (OSError, ValueError, tifffile.TiffFileError) as error:
+            raise FileError(f"not a readable TIFF ({error})", "save it again", path) from error
     raise SettingsError(f"{name}={text!r} is of no known kind", f"give {IMAGE_KINDS}")
 
 
@@ -66,7 +70,10 @@ def rejected_frames(given: Any) -> NDArray[np.int64]:
     if path.suffix == ".npy":
         return _indices(_load_npy(path), path)
     if path.suffix == ".json":
-        content = json.loads(path.read_text())
+        try:
+            content = json.loads(path.read_text())
+        except ValueError as error:
+            raise FileError(f"not JSON ({error})", "give ptypy_indices.json", path) from error
         if not isinstance(content, dict) or "rejected_indices" not in content:
             raise FileError("Expected a key 'rejected_indices'", "give ptypy_indices.json", path)
         return _indices(np.asarray(content["rejected_indices"]), path)
@@ -75,20 +82,28 @@ def rejected_frames(given: Any) -> NDArray[np.int64]:
             rows = list(csv.DictReader(file))
         if rows and not {"index", "rejected"} <= rows[0].keys():
             raise FileError("Expected columns 'index' and 'rejected'", "give qc_summary.csv", path)
-        marked = [int(row["index"]) for row in rows if _true(row["rejected"])]
+        marked = [int(row["index"]) for row in rows if _true(row["rejected"], path)]
         return _indices(np.asarray(marked), path)
     raise SettingsError(f"reject={given!r} is of no known kind", "give a list, .npy, .json or .csv")
 
 
 def _dataset(file: Path, path: str) -> NDArray[np.float64]:
     with open_hdf5(file) as opened:
-        if path not in opened:
+        if not isinstance(opened.get(path), h5py.Dataset):
             raise FileError(f"no dataset {path}", "check the path", file)
         return np.asarray(opened[path], np.float64).ravel()
 
 
-def _true(text: str) -> bool:
-    return text.strip().lower() in ("1", "true", "yes")
+def _true(text: str, path: Path) -> bool:
+    known = {"true": True, "yes": True, "false": False, "no": False, "": False}
+    word = text.strip().lower()
+    if word in known:
+        return known[word]
+    try:
+        return float(word) != 0
+    except ValueError as error:
+        raise FileError(f"Expected 0 or 1 in column 'rejected'. Got {text!r}", "mend it",
+                        path) from error  # fmt: skip
 
 
 def _indices(values: NDArray[Any], source: str | Path) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from ..errors import FileError
-from .files import check_filters, open_hdf5
+from .files import check_filters, fresh, open_hdf5
 
 DEPTH = 16
 """Most links that may follow each other, as in HDF5 itself."""
@@ -34,7 +34,7 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
         there, or to a dataset whose filter is missing.
     """
     root = Path(file.filename).resolve().parent
-    return _walk(file, path, root if links == "inside" else None, DEPTH)
+    return fresh(_walk(file, path, root if links == "inside" else None, DEPTH))
 
 
 def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:

@@ -19,7 +19,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from .. import formats, open_scan
+from ..planning.make import in_metres
 from ..scan import Scan
+from ..settings import Settings
 from .writers import WRITERS, Raw
 
 NY, NX, ROWS, COLUMNS = 24, 20, 4, 5
@@ -34,6 +36,9 @@ class Conformance:
         Its name in ``formats.TABLE``.
     lacks
         Fields of :class:`Raw` that its files cannot hold.
+    unsaid
+        Of energy_eV, distance_m and pixel_m those that its files cannot hold, so that the user
+        gives them.
     pixel_m
         Of the scan; alike on both axes where a format has one number for it.
     settings
@@ -42,6 +47,7 @@ class Conformance:
 
     format: str
     lacks: frozenset[str] = frozenset()
+    unsaid: frozenset[str] = frozenset()
     pixel_m = (50e-6, 75e-6)
     settings: dict[str, Any] = {}  # noqa: RUF012  subclasses replace it
 
@@ -77,6 +83,15 @@ class Conformance:
             warnings.simplefilter("error")
             return open_scan(file, **self.settings)
 
+    def given(self, raw: Raw) -> dict[str, Any]:
+        """Loader parameters for what is unsaid."""
+        parameters = {
+            "energy_eV": ("energy", raw.energy_eV / 1e3),
+            "distance_m": ("distance", raw.distance_m),
+            "pixel_m": ("psize", raw.pixel_m),
+        }
+        return dict(parameters[name] for name in sorted(self.unsaid))
+
     def test_it_alone_understands_its_files(self, tmp_path: Path) -> None:
         """Recognised by content."""
         file = self.write(tmp_path, self.raw())
@@ -87,11 +102,13 @@ class Conformance:
         """Positions with their signs, on the frames' axes."""
         raw = self.raw()
         scan = self.open(self.write(tmp_path, raw))
-        assert_allclose(scan.positions_m, raw.positions_m, rtol=1e-9, atol=1e-15)
+        positions_m = in_metres(scan, Settings.of(self.given(raw))).positions_m
+        assert_allclose(positions_m, raw.positions_m, rtol=1e-9, atol=1e-15)
         assert scan.frames.shape == raw.frames.shape
         assert scan.frames.dtype == raw.frames.dtype
         for name in ("energy_eV", "distance_m", "pixel_m", "center_px", "saturation"):
-            written, read = getattr(raw, name), getattr(scan, name)
+            written = None if name in self.unsaid else getattr(raw, name)
+            read = getattr(scan, name)
             assert (read is None) if written is None else np.allclose(read, written, rtol=1e-7), (
                 name
             )
@@ -118,7 +135,8 @@ class Conformance:
             pytest.fail("a frame was read")
 
         with monkeypatch.context() as patched:
-            patched.setattr("ptypy_beamline.reading.hdf5.Hdf5Frames.read", read)
+            for frames in ("hdf5.Hdf5Frames", "tiff.TiffFrames", "npz.NpzFrames"):
+                patched.setattr(f"ptypy_beamline.reading.{frames}.read", read)
             self.open(file)
 
     @pytest.mark.parametrize("compression", [None, "gzip", "lzf", "bitshuffle"])
@@ -133,7 +151,7 @@ class Conformance:
     def test_a_plan_corrects_with_what_the_file_has(self, tmp_path: Path) -> None:
         """Dark, flat and bad pixels of the file are applied without being asked for."""
         raw = self.raw()
-        plan = self.open(self.write(tmp_path, raw)).plan()
+        plan = self.open(self.write(tmp_path, raw)).plan(**self.given(raw))
         dark = 0.0 if raw.dark is None else raw.dark.mean(0)
         flat = 1.0 if raw.flat is None else raw.flat.mean(0)
         bad = np.zeros((NY, NX), bool) if raw.bad is None else raw.bad
@@ -150,9 +168,10 @@ class Conformance:
 
     def test_the_file_is_not_changed(self, tmp_path: Path) -> None:
         """Not by a byte."""
-        file = self.write(tmp_path, self.raw())
+        raw = self.raw()
+        file = self.write(tmp_path, raw)
         before = file.read_bytes()
-        list(self.open(file).plan(shape=8, monitor=None).blocks())
+        list(self.open(file).plan(shape=8, monitor=None, **self.given(raw)).blocks())
         assert file.read_bytes() == before
 
     def test_a_given_quantity_overrides_the_file(self, tmp_path: Path) -> None:

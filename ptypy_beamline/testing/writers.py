@@ -11,8 +11,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from .beamline_writers import write_eiger, write_hermes, write_nanomax
 from .nexus_writers import write_cxi, write_diamond, write_nxcxi
+from .package_writers import write_adorym, write_product, write_ptychopinn, write_tike
+from .phantom_writer import write_phantom
+from .ptyd_writer import write_ptyd
 from .recording import Raw, bits, group, put, put_frames
+from .tiff_writer import write_tiff
 
 __all__ = ["WRITERS", "Raw"]
 
@@ -102,5 +107,15 @@ WRITERS: dict[str, Callable[[Path, Raw], Path]] = {
     "diamond": write_diamond,
     "areadetector": write_areadetector,
     "exchange": write_exchange,
+    "eiger": write_eiger,
+    "nanomax": write_nanomax,
+    "hermes": write_hermes,
+    "product": write_product,
+    "adorym": write_adorym,
+    "ptychopinn": write_ptychopinn,
+    "tike": write_tike,
+    "tiff": write_tiff,
+    "ptyd": write_ptyd,
+    "phantom": write_phantom,
 }
 """Format → its writer (path, raw) → path."""

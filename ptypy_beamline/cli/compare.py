@@ -1,0 +1,75 @@
+"""``ptypy-beamline compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"
+
+
+def command(
+    recon: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECON", help="reconstruction.h5, a .ptyr, or Adorym's obj_checkpoint.npy"
+        ),
+    ],
+    phantom: Annotated[
+        Path, typer.Argument(metavar="PHANTOM", help="directory with phantom/grid_delta.npy")
+    ],
+    energy_kev: Annotated[
+        float | None, typer.Option(help="photon energy in keV; default: of info.txt")
+    ] = None,
+    pixel_m: Annotated[
+        float | None,
+        typer.Option("--sim-pixel-m", help="the phantom's voxel in m; default: of info.txt"),
+    ] = None,
+    slice_m: Annotated[
+        float | None,
+        typer.Option("--sim-slice-m", help="thickness of its slices in m; default: as it is wide"),
+    ] = None,
+    margin: Annotated[
+        int | None, typer.Option(min=0, help="pixels left out at each edge; default: an eighth")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="draw object, truth and errors")] = None,
+    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Compare a reconstruction with a phantom: errors of δ and β, correlation, resolution."""
+    from ..comparison.likeness import compare
+    from ..comparison.objects import read_object
+    from ..formats.phantom_info import Info
+    from ..formats.phantom_truth import phantom_of
+
+    given = {"energy": energy_kev, "pixel_m": pixel_m, "slice_m": slice_m}
+    known = {name: value for name, value in given.items() if value is not None}
+    truth = phantom_of(phantom, Info.of(phantom, known))
+    obj, pixel = read_object(recon, truth)
+    likeness = compare(obj, truth, pixel, margin)
+    record = likeness.record()
+    if to_json:
+        typer.echo(json.dumps(record, indent=1))
+    else:
+        _print(record)
+    if plot:
+        from ..comparison.picture import draw
+
+        draw(plot, likeness, f"{recon.name} and {phantom.name}")
+        if not to_json:
+            typer.echo(f"picture in {plot}")
+
+
+def _print(record: dict[str, Any]) -> None:
+    size = "x".join(str(n) for n in record["compared_px"])
+    typer.echo(f"correlation  {record['correlation']:.4f} over {size} pixels")
+    for name in ("delta", "beta"):
+        error, contrast = record[f"{name}_rms_error"], record[f"{name}_rms_contrast"]
+        share = f", {error / contrast:.1%} of its contrast" if contrast else ""
+        typer.echo(f"{name:11s}  rms error {error:.3g}{share}")
+    least = "at most " if record["resolution_reaches_pixel"] else ""
+    full, half = (record[f"resolution_{n}_period_m"] * 1e9 for n in ("full", "half"))
+    typer.echo(f"resolution   {least}{full:.3g} nm full period, {half:.3g} nm half period "
+               "(Fourier ring correlation, half bit)")  # fmt: skip

@@ -1,0 +1,71 @@
+"""``ptypy-beamline sidecar``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SettingsError
+
+EXAMPLE = "ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o sidecar.h5"
+
+Column = Annotated[str | None, typer.Option(help="name of that column in the log")]
+
+
+def command(  # noqa: PLR0913
+    frames: Annotated[
+        list[str], typer.Option(metavar="GLOB", help="TIFF frames: quoted globs, or files.txt")
+    ],
+    csv: Annotated[Path, typer.Option("--csv", help="the log, with a header")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="the sidecar to write")],
+    col_index: Column = None,
+    col_x: Column = None,
+    col_y: Column = None,
+    col_energy: Column = None,
+    col_distance: Column = None,
+    col_pixel: Column = None,
+    col_exposure: Column = None,
+    col_time: Annotated[
+        str | None, typer.Option(help="name of the column of time stamps, instead of an index")
+    ] = None,
+    frame_times: Annotated[
+        Path | None,
+        typer.Option(help="time stamps of the frames, CSV or .npy; default: TIFF's DateTime tag"),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=UNIT", help="unit of positions, energy, distance or pixel"),
+    ] = None,
+    first_index: Annotated[int, typer.Option(help="what the log calls the first frame")] = 0,
+) -> None:
+    """Write the sidecar of TIFF frames from a beamline's CSV log."""
+    from ..exports.fromlog import Names, by_index, by_time
+    from ..exports.sidecar import write_sidecar
+    from ..reading.csvlog import read_log
+    from ..reading.filelist import expand
+    from ..reading.tiff import TiffFrames
+    from .loading import named
+
+    given = {"index": col_index, "x": col_x, "y": col_y, "energy": col_energy,
+             "distance": col_distance, "pixel": col_pixel, "exposure": col_exposure,
+             "time": col_time}  # fmt: skip
+    units = {name.partition(".")[2]: value for name, value in named("units", unit).items()}
+    names = Names({k: v for k, v in given.items() if v}, units, first_index)
+    files = expand(frames)
+    if output.resolve() in {path.resolve() for path in (*files, csv)}:
+        raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
+    stack, log = TiffFrames(files), read_log(csv)
+    n = stack.shape[0]
+    if col_time is None:
+        if frame_times is not None:
+            raise SettingsError("--frame-times needs the log's column of time stamps",
+                                "name it with --col-time")  # fmt: skip
+        sidecar = by_index(log, names, n)
+    else:
+        from ..reading.frametimes import frame_times_s
+
+        sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time))
+    write_sidecar(sidecar, output, csv)
+    typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {n} frames")

@@ -1,0 +1,189 @@
+"""From a beamline's CSV log to the sidecar of TIFF frames."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
+from ..geometry import UNITS, unit_factor, unit_of_name
+from ..reading.csvlog import CsvLog
+from .sidecar import COLUMNS, INDEX, NEEDED, Sidecar
+
+Array = NDArray[np.float64]
+
+LONG_GAP = 3
+"""Steps without a row in a log with time stamps from which on a warning is given."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """How the log calls its columns, and in which units it has them.
+
+    Attributes
+    ----------
+    columns
+        Short name of ``COLUMNS``, or ``index``, or ``time`` → the log's name.
+    units
+        Quantity → unit, where the column's name does not end in it.
+    first_index
+        What the log calls the first frame.
+
+    Raises
+    ------
+    SettingsError
+        A unit is given for an unknown quantity.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    first_index: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.units) - set(UNITS))
+        if unknown:
+            raise SettingsError(f"Expected units of {', '.join(UNITS)}. Got {', '.join(unknown)}",
+                                "use --unit NAME=UNIT with one of these names")  # fmt: skip
+
+    def quantities(self, log: CsvLog) -> dict[str, Array]:
+        """The log's columns in SI, by their short names; NaN where a cell is empty.
+
+        Raises
+        ------
+        MissingDataError
+            A column that is needed or named is not there, or its unit is not known.
+        """
+        out = {}
+        for short, (default, quantity, _) in COLUMNS.items():
+            name, flag = self.columns.get(short, default), f"--col-{short}"
+            if short in NEEDED or short in self.columns or name in log.header:
+                values = log.numbers(name, flag, empty=short not in NEEDED)
+                out[short] = values * self._factor(quantity, name, log)
+        return out
+
+    def _factor(self, quantity: str, name: str, log: CsvLog) -> float:
+        unit = self.units.get(quantity) or unit_of_name(quantity, name)
+        if unit is None:
+            raise MissingDataError(f"Expected a unit of {quantity} with column {name!r}. Got none",
+                                   f"set --unit {quantity}=UNIT", log.path)  # fmt: skip
+        return unit_factor(quantity, unit)
+
+
+def by_index(log: CsvLog, names: Names, frames: int) -> Sidecar:
+    """Positions of a log that has a row for each frame, in any order.
+
+    Of several rows of a frame the last one counts; frames without a row are left out, and rows
+    without a frame, each with a warning.
+
+    Raises
+    ------
+    ScanError
+        Rows and frames do not belong together.
+    """
+    name = names.columns.get("index", INDEX)
+    if name not in log.header and "index" not in names.columns:
+        raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(log.header)}", "name "
+                               "it with --col-index, or time stamps with --col-time",
+                               log.path)  # fmt: skip
+    stored = log.numbers(name, "--col-index")
+    index = (np.rint(stored) - names.first_index).astype(np.int64)
+    _check_index(log, stored, index, frames)
+    quantities = names.quantities(log)
+    order = _last_of_each(log, index, "frame")
+    order = order[index[order] < frames]
+    beyond = int((index >= frames).sum())
+    if beyond:
+        _warn(log, f"{beyond} rows are of frames after the last one, {frames - 1}: left out")
+    lacking = np.setdiff1d(np.arange(frames), index)
+    if lacking.size:
+        _warn(log, f"{lacking.size} of {frames} frames have no row: left out ({_some(lacking)})")
+    return Sidecar(index[order], {k: v[order] for k, v in quantities.items()})
+
+
+def _check_index(log: CsvLog, stored: Array, index: NDArray[np.int64], frames: int) -> None:
+    wrong = np.flatnonzero((np.rint(stored) != stored) | (index < 0))
+    if wrong.size:
+        raise FileError(f"line {log.rows[wrong[0]][0]}: Expected a frame's number. Got "
+                        f"{stored[wrong[0]]:g}", "mend it, or set --first-index",
+                        log.path)  # fmt: skip
+    if 0 not in index and frames in index:
+        raise ScanError(f"rows name frame {frames} but not the first one, 0, of {frames}",
+                        "if they count from 1, set --first-index 1", log.path)  # fmt: skip
+    if not (index < frames).any():
+        raise ScanError(f"no row is of a frame from 0 to {frames - 1}",
+                        "check --frames and --first-index", log.path)  # fmt: skip
+
+
+def by_time(log: CsvLog, names: Names, frame_times_s: Array) -> Sidecar:
+    """Positions of a log with time stamps, interpolated linearly to those of the frames.
+
+    Raises
+    ------
+    ScanError
+        A frame lies more than half a step (the median one) before or after the log.
+    """
+    times, quantities = log.times_s(names.columns["time"], "--col-time"), names.quantities(log)
+    order = _last_of_each(log, times, "time")
+    times = times[order]
+    if len(times) < 2:
+        raise ScanError("Expected two time stamps or more. Got one", "give a log with more rows",
+                        log.path)  # fmt: skip
+    step = float(np.median(np.diff(times)))
+    early, late = times[0] - frame_times_s, frame_times_s - times[-1]
+    outside = np.flatnonzero(np.maximum(early, late) > step / 2)
+    if outside.size:
+        worst = float(np.maximum(early, late)[outside].max())
+        raise ScanError(
+            f"{outside.size} of {len(frame_times_s)} frames ({_some(outside)}) lie up to "
+            f"{worst:.6g} s outside the log, more than half its step of {step:.4g} s",
+            "give a log of the whole scan, by the same clock as the frames", log.path,
+        )  # fmt: skip
+    _warn_of_gaps(log, times, frame_times_s, step)
+    at_frames = {k: _interpolate(frame_times_s, times, v[order]) for k, v in quantities.items()}
+    return Sidecar(np.arange(len(frame_times_s)), at_frames)
+
+
+def _interpolate(at: Array, times: Array, values: Array) -> Array:
+    """Linear between the values that are there, and on by half a step beyond the ends."""
+    there = np.isfinite(values)
+    times, values = times[there], values[there]
+    if len(values) < 2:
+        return np.full(len(at), values[0] if len(values) else np.nan)
+    left = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
+    slope = (values[left + 1] - values[left]) / (times[left + 1] - times[left])
+    return np.asarray(values[left] + slope * (at - times[left]), np.float64)
+
+
+def _warn_of_gaps(log: CsvLog, times: Array, at: Array, step: float) -> None:
+    left = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
+    wide = np.diff(times)[left] > LONG_GAP * step
+    inside = np.flatnonzero(wide & (at > times[left]) & (at < times[left + 1]))
+    if inside.size:
+        _warn(
+            log,
+            f"{inside.size} frames ({_some(inside)}) lie in gaps of more than {LONG_GAP} steps of "
+            f"{step:.4g} s: their positions are interpolated across them",
+        )
+
+
+def _last_of_each(log: CsvLog, keys: NDArray[Any], what: str) -> NDArray[np.intp]:
+    """Rows in the order of their keys; of several with one key the last."""
+    unique, backwards = np.unique(keys[::-1], return_index=True)
+    repeated = len(keys) - len(unique)
+    if repeated:
+        _warn(log, f"{repeated} rows repeat the {what} of another: the last one counts")
+    return np.asarray(len(keys) - 1 - backwards, np.intp)
+
+
+def _some(numbers: NDArray[np.integer[Any]]) -> str:
+    text = ", ".join(str(n) for n in numbers[:6].tolist())
+    return f"{text}, …" if len(numbers) > 6 else text
+
+
+def _warn(log: CsvLog, message: str) -> None:
+    warnings.warn(f"{log.path}: {message}", BeamlineWarning, stacklevel=3)

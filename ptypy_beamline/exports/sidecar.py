@@ -1,0 +1,73 @@
+"""The sidecar of TIFF frames: a standardized HDF5 file without frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from .files import complete
+
+COLUMNS = {
+    "x": ("posx_m", "positions", "m"),
+    "y": ("posy_m", "positions", "m"),
+    "energy": ("energy_eV", "energy", "eV"),
+    "distance": ("det_dist_m", "distance", "m"),
+    "pixel": ("pixel_m", "pixel", "m"),
+    "exposure": ("exposure_s", "exposure", "s"),
+}
+"""Short name → its name in the file and, by default, in a log; quantity; SI unit."""
+
+INDEX = "frame_index"
+NEEDED = ("x", "y")
+
+
+@dataclass(frozen=True, eq=False)
+class Sidecar:
+    """What goes into the file.
+
+    Attributes
+    ----------
+    frame_index
+        (m,) frame of each position, increasing.
+    quantities
+        Short name of ``COLUMNS`` → (m,) in SI.
+    """
+
+    frame_index: NDArray[np.int64]
+    quantities: Mapping[str, NDArray[np.float64]]
+
+
+def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
+    """Write the standardized layout without frames; a quantity that is constant as one number.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written.
+    """
+    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["default"] = "entry"
+        entry = file.create_group("entry")
+        entry.attrs.update({"NX_class": "NXentry", "log": str(log)})
+        entry[INDEX] = sidecar.frame_index
+        entry[INDEX].attrs["description"] = "frame of each position, from 0"
+        x, y = sidecar.quantities["x"], sidecar.quantities["y"]
+        entry["pos"] = np.column_stack([x, y])
+        entry["pos"].attrs.update({"columns": "x,y", "units": "m"})
+        for short, (name, _, unit) in COLUMNS.items():
+            _put(entry, name, sidecar.quantities.get(short), unit, short in NEEDED)
+    return Path(path)
+
+
+def _put(entry: h5py.Group, name: str, values: NDArray[Any] | None, unit: str, each: bool) -> None:
+    """One number where all are the same and not ``each`` is wanted; nothing if none is finite."""
+    finite = np.empty(0) if values is None else values[np.isfinite(values)]
+    if finite.size:
+        entry[name] = values if each or np.ptp(finite) else finite[0]
+        entry[name].attrs["units"] = unit

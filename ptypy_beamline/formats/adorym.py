@@ -1,0 +1,96 @@
+"""Adorym data sets (M. Du et al., Opt. Express 29, 10000 (2021); github.com/mdw771/adorym)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import MissingDataError, ScanError
+from ..geometry import wavelength_m
+from ..reading.derived import Intensity
+from ..scan import Scan
+from .hdf5 import Hdf5Format, Item
+from .quantities import numbers
+from .source import Source, has
+from .stack import Array
+
+DATA = "/exchange/data"
+PLACES = "/metadata/probe_pos_px"
+PIXEL_M = 75e-6
+"""Detector pixel (row) told to PtyPy in the far field, where only distance over pixel matters."""
+
+
+def _recognise(file: h5py.File) -> bool:
+    data: Any = file.get(DATA)
+    return isinstance(data, h5py.Dataset) and (has(file, PLACES) or data.dtype.kind == "c")
+
+
+def _number(source: Source, name: str) -> float | None:
+    """One number of the metadata, if it is there."""
+    found = source.find("", Item((f"/metadata/{name}",)))
+    values = numbers(found).ravel() if found is not None else np.empty(0)
+    return float(values[0]) if values.size else None
+
+
+def _pixel(source: Source) -> float:
+    """Pixel of the sample plane in metres."""
+    pixel_cm = _number(source, "psize_cm")
+    if pixel_cm is None:
+        raise MissingDataError("Expected /metadata/psize_cm, the pixel of probe_pos_px. Got none",
+                               "name positions in metres by --path positions=PATH")  # fmt: skip
+    return pixel_cm * 1e-2
+
+
+def _top_left(source: Source, corners: Array, counts: tuple[int, ...]) -> tuple[Array, Array]:
+    """Corners (n, 2) of the probe's window as (row, column) in pixels of the sample plane."""
+    if corners.ndim != 2 or corners.shape[1] != 2:
+        raise ScanError(f"Expected {PLACES} (n,2). Got {corners.shape}",
+                        "set paths.positions (--path positions=PATH)")  # fmt: skip
+    row, column = corners.T * (1 if "positions" in source.opening.units else _pixel(source))
+    return row, column
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """Intensity, and the geometry of the propagation to the detector."""
+    scan = replace(scan, grid=None, **_geometry(source, scan))
+    if scan.frames.dtype.kind != "c":
+        return scan
+    source.notes.append(f"{scan.frames.dtype} frames are waves or magnitudes: squared")
+    return replace(scan, frames=Intensity(scan.frames))
+
+
+def _geometry(source: Source, scan: Scan) -> dict[str, Any]:
+    """Distance and pixel: those of free_prop_cm, or any that give the far field's pixel."""
+    named = set(source.opening.given) | set(source.opening.paths)
+    if {"distance", "pixel"} & named:
+        return {}
+    propagation, pixel_cm = _number(source, "free_prop_cm"), _number(source, "psize_cm")
+    if pixel_cm is None:
+        return {}
+    pixel_m, energy = pixel_cm * 1e-2, scan.energy_eV
+    if propagation is not None and np.isfinite(propagation):
+        source.notes.append("free_prop_cm is finite: near field, the detector's pixel is psize_cm")
+        return {"distance_m": propagation * 1e-2, "pixel_m": (pixel_m, pixel_m)}
+    if energy is None:
+        return {}
+    ny, nx = scan.frame_shape
+    source.notes.append(f"far field: a detector pixel of {PIXEL_M:g} m and the distance that goes "
+                        "with it and psize_cm stand for any such pair")  # fmt: skip
+    # λz/(N·p) = psize, solved for z (geometry.resolution_m).
+    distance = pixel_m * ny * PIXEL_M / wavelength_m(energy)
+    return {"distance_m": distance, "pixel_m": (PIXEL_M, PIXEL_M * ny / nx)}
+
+
+ADORYM = Hdf5Format(
+    name="adorym",
+    title="Adorym: /exchange/data (angle, spot, y, x) with /metadata/probe_pos_px",
+    recognise=_recognise,
+    frames=Item((DATA,)),
+    positions=Item((PLACES,), "m"),  # in pixels; see _top_left
+    energy=Item(("/metadata/energy_ev",), "eV"),
+    split=_top_left,
+    finish=_finish,
+)

@@ -1,0 +1,149 @@
+"""What a phantom was or is to be illuminated with: the user's ``simulate.*``, else ``info.txt``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingDataError, SettingsError
+from ..geometry import unit_factor
+from ..reading.images import frames_of
+from ..scan import Window
+
+NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
+TIMES = r"(\d+) *[x×*,] *(\d+)"
+
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "shape": (rf"probe\w*[^\d\n]*?{TIMES}", rf"{TIMES} *(?:px|pixels?)? *probe"),
+    "scan": (rf"{TIMES} *(?:probe +)?(?:positions|spots|points|scan)",
+             rf"(?:positions|spots|points|scan)\w*[^\d\n]*?{TIMES}"),
+    "step_px": (rf"step\w*[^\d\n]*?{NUMBER}", rf"{NUMBER} *(?:px|pixels?) *step"),
+    "energy": (rf"energy_?(k?eV)[^\d\n]*?{NUMBER}", rf"{NUMBER} *(k?eV)\b"),
+    "pixel_m": (rf"(?:psize|pixel|voxel)\w*?_(cm|mm|um|nm|m)\b[^\d\n]*?{NUMBER}",
+                rf"(?:psize|pixel|voxel)[^\d\n]*?{NUMBER} *(cm|mm|µm|um|nm|m)\b"),
+    "slice_m": (rf"slice\w*?_(cm|mm|um|nm|m)\b[^\d\n]*?{NUMBER}",
+                rf"slice[^\d\n]*?{NUMBER} *(cm|mm|µm|um|nm|m)\b"),
+    "photons": (r"\bn(\d+(?:\.\d+)?e\d+)\b", rf"{NUMBER} *photons",
+                rf"photons?\w* *[:=] *{NUMBER}"),
+}  # fmt: skip
+"""Quantity → how ``info.txt`` may say it, in any case of letters; the first found counts."""
+
+POWER = re.compile(r"[x×*·] *10\^?(-?\d+)")
+SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+REMEDIES = {
+    "shape": "simulate.shape (--sim-shape), (ny, nx) of the probe in pixels",
+    "scan": "simulate.scan (--sim-scan), rows and columns, or simulate.positions",
+    "step_px": "simulate.step_px (--sim-step-px), pixels between positions",
+    "energy": "energy in keV (--energy-kev)",
+    "pixel_m": "simulate.pixel_m (--sim-pixel-m), the phantom's voxel across the beam",
+    "photons": "simulate.photons (--sim-photons), of a frame without a sample",
+}
+
+
+@dataclass(frozen=True)
+class Info:
+    """Parameters by name, the user's before those of ``info.txt``."""
+
+    directory: Path
+    given: Mapping[str, Any]
+    written: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, directory: Path, given: Mapping[str, Any]) -> Info:
+        """Read ``info.txt`` of ``directory``, if it is there."""
+        file = directory / "info.txt"
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        return cls(directory, given, parse(text))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or ``default``."""
+        return self.given.get(name, self.written.get(name, default))
+
+    def need(self, name: str) -> Any:
+        """The value.
+
+        Raises
+        ------
+        MissingDataError
+            Neither says it.
+        """
+        value = self.get(name)
+        if value is None:
+            raise MissingDataError(f"no {name.removesuffix('_m').removesuffix('_px')} in info.txt",
+                                   f"set {REMEDIES[name]}", self.directory)  # fmt: skip
+        return value
+
+    @property
+    def energy_eV(self) -> float:  # noqa: N802
+        """Photon energy."""
+        return float(self.need("energy")) * 1e3
+
+    @property
+    def pixel_m(self) -> float:
+        """The phantom's voxel across the beam."""
+        return float(self.need("pixel_m"))
+
+
+def parse(text: str) -> dict[str, Any]:
+    """What an ``info.txt`` says: ``shape``, ``scan``, ``step_px``, ``energy`` (keV), …"""
+    found: dict[str, Any] = {}
+    text = POWER.sub(r"e\1", text.translate(SUPERSCRIPTS))
+    for name, patterns in PATTERNS.items():
+        for pattern in patterns:
+            match = re.search(pattern, text, re.IGNORECASE)
+            if match:
+                found[name] = READ.get(name, _one)(*match.groups())
+                break
+    return found
+
+
+def _one(number: str) -> float:
+    return float(number)
+
+
+def _two(first: str, second: str) -> tuple[int, int]:
+    return int(first), int(second)
+
+
+def _with_unit(quantity: str, factor: float) -> Callable[[str, str], float]:
+    """Number and unit, in either order."""
+
+    def read(*parts: str) -> float:
+        number, unit = sorted(parts, key=lambda part: not part.lstrip("+-")[0].isdigit())
+        return float(number) * unit_factor(quantity, unit) * factor
+
+    return read
+
+
+READ: dict[str, Callable[..., Any]] = {
+    "shape": _two, "scan": _two, "energy": _with_unit("energy", 1e-3),
+    "pixel_m": _with_unit("pixel", 1.0), "slice_m": _with_unit("pixel", 1.0),
+}  # fmt: skip
+
+
+def corners(info: Info, size: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """(n, 2) row, column of the window of ``shape`` on a phantom of ``size``, whole pixels.
+
+    The user's positions, or a raster around the phantom's middle, columns fast.
+    """
+    given = info.get("positions")
+    if given is not None:
+        stack = frames_of(given, "simulate.positions")
+        places = stack.read([0], Window.full(stack.shape[1:]))[0]
+        if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+            raise SettingsError(f"Expected simulate.positions (n, 2). Got {places.shape}",
+                                "give (row, column) of the window's corner in pixels")  # fmt: skip
+        return np.asarray(np.rint(places), np.int64)
+    rows, columns = info.need("scan")
+    step = np.broadcast_to(np.asarray(info.need("step_px"), np.float64), 2)
+    grid = np.stack(np.meshgrid(range(rows), range(columns), indexing="ij"), -1).reshape(-1, 2)
+    away = (grid - (np.array([rows, columns]) - 1) / 2) * step
+    first = np.floor((np.array(size) - np.array(shape)) / 2 + away + 0.5)
+    return np.asarray(first, np.int64)

@@ -1,0 +1,120 @@
+"""Ptychodus product files with the raw data beside the reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import MissingDataError, ScanError
+from ..geometry import resolution_m
+from ..reading.derived import Intensity
+from ..scan import Scan
+from .hdf5 import Hdf5Format, Item
+from .source import Source, has
+
+RAW = "/raw_data"
+PLACES = ("/probe_position_x_m", "/probe_position_y_m")
+PIXELS = (f"{RAW}/xcoords", f"{RAW}/ycoords")
+
+
+def _recognise(file: h5py.File) -> bool:
+    return has(file, *PLACES, "/object") or has(file, f"{RAW}/diffraction", *PIXELS)
+
+
+def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+    """Make sure that there are frames; take positions in pixels where there are no others."""
+    if "frames" not in source.opening.paths and not has(source.file, f"{RAW}/diffraction"):
+        raise MissingDataError(
+            f"a product without {RAW}/diffraction holds a reconstruction, and no frames",
+            "open the raw scan, or name its frames by --path frames=OTHER.h5::/PATH (paths.frames)",
+        )
+    if has(source.file, *PLACES):
+        return table
+    x, y = (Item((path,), "m") for path in PIXELS)  # in pixels; see _finish
+    return replace(table, x=x, y=y)
+
+
+def _number(source: Source, place: str, *names: str) -> float | None:
+    """The first of some attributes that is there and more than 0."""
+    attributes = source.file[place].attrs if place in source.file else {}
+    values = (float(attributes[name]) for name in names if name in attributes)
+    return next((value for value in values if np.isfinite(value) and value > 0), None)
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """Geometry from the attributes, counts from amplitudes, the probe."""
+    given = source.opening.given
+    energy = _number(source, "/", "photon_energy_eV", "probe_energy_eV")
+    distance = _number(source, "/", "detector_object_distance_m")
+    seconds = _number(source, "/", "exposure_time_s")
+    height, width = (_number(source, "/object", f"pixel_{side}_m") for side in ("height", "width"))
+    found: dict[str, Any] = {"probe": _probe(source, scan.frame_shape)}
+    if scan.energy_eV is None and "energy" not in given:
+        found["energy_eV"] = energy
+    if scan.distance_m is None and "distance" not in given:
+        found["distance_m"] = distance
+    if scan.exposure_s is None and seconds is not None:
+        found["exposure_s"] = np.asarray(seconds)
+    wanted = scan.pixel_m is None and "pixel" not in given
+    if wanted and energy and distance and height and width:
+        # λz/(N·p) with the object's pixel for p: the two pixels change places in the formula.
+        found["pixel_m"] = resolution_m(energy, distance, (height, width), scan.frame_shape)
+        source.notes.append("the detector's pixel follows from the object's")
+    if scan.frames.dtype.kind in "fc" and "frames" not in source.opening.paths:
+        found["frames"] = Intensity(scan.frames)
+        source.notes.append(f"{RAW}/diffraction holds amplitudes: they are squared")
+    return _placed(source, replace(scan, **found))
+
+
+def _placed(source: Source, scan: Scan) -> Scan:
+    """Positions of the frames' own order, or in pixels where the file has no others."""
+    if {"positions", "x", "y"} & set(source.opening.paths) or source.opening.units.get("positions"):
+        return scan
+    if not has(source.file, *PLACES):
+        pixels = scan.positions_m
+        return replace(scan, positions_m=np.full(pixels.shape, np.nan), positions_px=pixels)
+    frames, places = (_indices(source, path)
+                      for path in (f"{RAW}/scan_index", "/probe_position_indexes"))  # fmt: skip
+    if frames is None or places is None or np.array_equal(frames, places):
+        return scan
+    if len(frames) == len(places) and len(np.unique(frames)) < len(frames):
+        return scan  # scan_index tells several scans apart, and numbers no frames
+    if not np.array_equal(np.sort(frames), np.sort(places)):
+        raise ScanError(
+            f"Expected {RAW}/scan_index and /probe_position_indexes of the same frames. "
+            f"Got {len(frames)} and {len(places)}, which differ",
+            "write the product again, or name positions by --path",
+        )
+    order = np.argsort(places)[np.argsort(np.argsort(frames))]
+    return replace(scan, positions_m=scan.positions_m[order])
+
+
+def _indices(source: Source, path: str) -> NDArray[np.int64] | None:
+    found = source.find("", Item((path,)))
+    return None if found is None else np.asarray(found.dataset[()], np.int64).ravel()
+
+
+def _probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
+    """The first mode of the probe, if it is as large as the frames."""
+    for path in ("/probe", f"{RAW}/probeGuess"):
+        found = source.find("", Item((path,)))
+        if found is not None and found.dataset.ndim >= 2 and found.dataset.shape[-2:] == shape:
+            first = (0,) * (found.dataset.ndim - 2)
+            return np.asarray(found.dataset[first], np.complex64)
+    return None
+
+
+PRODUCT = Hdf5Format(
+    name="product",
+    title="Ptychodus product with the frames in /raw_data/diffraction",
+    recognise=_recognise,
+    frames=Item((f"{RAW}/diffraction",)),
+    x=Item(PLACES[:1], "m"),
+    y=Item(PLACES[1:], "m"),
+    adapt=_adapt,
+    finish=_finish,
+)

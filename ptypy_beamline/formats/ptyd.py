@@ -1,0 +1,191 @@
+"""PtyPy's prepared data, ``.ptyd``: in one file, appended, or a master with linked parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, MissingDataError, ScanError, SettingsError
+from ..reading.files import open_hdf5
+from ..reading.ptyd import PtydFrames
+from ..scan import Scan
+from .opening import AS_STORED, Opening
+from .positions import split
+from .ptyd_chunks import Chunk, judge_weights, read_chunks
+from .quantities import constant, numbers, si
+from .source import Found, Item, Source, open_source, text
+
+META = {
+    "energy": Item(("/meta/energy",), "keV"),
+    "distance": Item(("/meta/distance",), "m"),
+    "pixel": Item(("/meta/psize",), "m"),
+    "center": Item(("/meta/center",)),
+    "num_frames": Item(("/meta/num_frames",)),
+}
+"""Where the geometry of the prepared frames is, and its unit: ``ptypy.core.data``, METAKEYS."""
+
+POSITIONS = ("/info/positions_scan", "/info/positions_theory")
+"""Positions (N, 2) of the whole scan, for chunks that have none."""
+
+OVERRIDABLE = frozenset({"energy", "distance", "pixel", "center", "positions"})
+
+
+@dataclass(frozen=True)
+class PtydFormat:
+    """The format; frames, masks and geometry are those that PtyPy was handed."""
+
+    name: str = "ptyd"
+    title: str = "PtyPy's prepared data (.ptyd): /chunks and /meta, in one file or linked parts"
+    family: str = "PTYD"
+
+    def understands(self, path: Path) -> bool:
+        """Whether the file has PtyPy's groups."""
+        if not h5py.is_hdf5(path):
+            return False
+        try:
+            with open_hdf5(path) as file:
+                return all(file.get(name, getclass=True) is h5py.Group
+                           for name in ("chunks", "meta"))  # fmt: skip
+        except FileError:
+            return False
+
+    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+        """The scan in the file; weights are read, frames are not.
+
+        Raises
+        ------
+        FileError
+            A part is missing, truncated or incomplete, or frames are missing.
+        MissingDataError, ScanError, SettingsError
+            Each names the file and the remedy.
+        """
+        with open_source(path, opening) as source:
+            _refuse(opening)
+            chunks = read_chunks(source)
+            order = _order(chunks)
+            _check_number(source, len(order))
+            bad, own = judge_weights(chunks)
+            if not any(chunk.weights for chunk in chunks):
+                bad = _common_bad(source, bad)
+            weights = tuple(chunk.weights for chunk in chunks) if own else ()
+            frames = PtydFrames(tuple(chunk.data for chunk in chunks), weights, order, bad)
+            return Scan(
+                frames=frames,
+                positions_m=_positions(source, chunks, order),
+                energy_eV=_one(source, "energy"),
+                distance_m=_one(source, "distance"),
+                pixel_m=_pair(source, "pixel"),
+                bad=bad if bad.any() else None,
+                center_px=_pair(source, "center"),
+                positions_each=True,
+                format=self.name,
+                source=source.path,
+                notes=tuple(source.notes),
+            )
+
+
+def _refuse(opening: Opening) -> None:
+    """Say what cannot be asked of prepared data, rather than pass over it."""
+    unknown = sorted(set(opening.paths) - OVERRIDABLE)
+    if unknown:
+        raise SettingsError(f"a .ptyd keeps its {unknown[0]} in the chunks or has none",
+                            f"leave paths.{unknown[0]} (--path {unknown[0]}=) out")  # fmt: skip
+    if opening.outer_index is not None:
+        raise SettingsError("a .ptyd holds one scan", "leave outer_index (--outer-index) out")
+
+
+def _order(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
+    """(n,) frame → its place in the chunks laid end to end, from the chunks' indices.
+
+    Raises
+    ------
+    ScanError
+        Two frames have the same index.
+    """
+    numbers = _indices(chunks)
+    if len(np.unique(numbers)) < len(numbers):
+        values, counts = np.unique(numbers, return_counts=True)
+        raise ScanError(f"frame {values[counts > 1][0]} is there more than once",
+                        "write the .ptyd again")  # fmt: skip
+    return np.argsort(numbers)
+
+
+def _indices(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
+    """Scan numbers of the frames as the chunks list them."""
+    known = [chunk.indices for chunk in chunks if chunk.indices is not None]
+    if len(known) == len(chunks):
+        return np.concatenate(known)
+    return np.arange(sum(chunk.data.shape[0] for chunk in chunks))
+
+
+def _check_number(source: Source, count: int) -> None:
+    """Refuse a file that announces more frames than it has: PtyPy waits for them for ever."""
+    found = _meta(source, "num_frames")
+    expected = int(numbers(found).ravel()[0]) if found else count
+    if expected > count:
+        raise FileError(
+            f"Expected the {expected} frames that meta/num_frames announces. Got {count}: the "
+            "writer was stopped, or parts are missing",
+            "write the .ptyd again, or copy all of it", source.path,
+        )  # fmt: skip
+
+
+def _common_bad(source: Source, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Bad pixels of the one weight that older files keep for all frames."""
+    found = source.find("", Item(("/meta/weight2d",)))
+    weight = None if found is None else found.dataset[()]
+    return bad if weight is None or weight.shape != bad.shape else np.asarray(weight <= 0)
+
+
+def _positions(
+    source: Source, chunks: tuple[Chunk, ...], order: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n, 2) of each frame: the user's, else the chunks', else those of the whole scan."""
+    given = source.find("positions") if "positions" in source.opening.paths else None
+    if given is not None:
+        columns = text(given.dataset.attrs.get("columns"))
+        y, x = split(si(source, given, "positions"), columns, (len(order),))
+        return np.stack([y.ravel(), x.ravel()], axis=1)
+    known = [chunk.positions_m for chunk in chunks if chunk.positions_m is not None]
+    if len(known) == len(chunks):
+        return np.asarray(np.concatenate(known)[order])
+    for path in POSITIONS:
+        found = source.find("", Item((path,)))
+        numbers_ = _indices(chunks)[order]
+        if found is not None and found.dataset.ndim == 2 and len(found.dataset) > numbers_[-1]:
+            source.notes.append(f"positions are those of {path}")
+            return numbers(found)[numbers_]
+    raise MissingDataError("the chunks have no positions",
+                           "set paths.positions (--path positions=other.h5::/path)")  # fmt: skip
+
+
+def _meta(source: Source, name: str) -> Found | None:
+    """A number or pair of ``/meta``; ``ptypy.io.h5rw`` marks a None by its ``type``."""
+    found = source.find(name, META[name])
+    if found is None or found.dataset.dtype.kind not in "iuf":
+        return None
+    return None if text(found.dataset.attrs.get("type")) == "None" else found
+
+
+def _one(source: Source, quantity: str) -> float | None:
+    """Energy in eV or distance in m; None if not recorded or the user gives it."""
+    found = None if quantity in source.opening.given else _meta(source, quantity)
+    if found is None:
+        return None
+    return constant(si(source, found, quantity).ravel(), quantity, found.name, (None, 0))
+
+
+def _pair(source: Source, name: str) -> tuple[float, float] | None:
+    """Pixel (y, x) in m or centre (row, column); one number counts for both axes."""
+    found = None if name in source.opening.given else _meta(source, name)
+    if found is None:
+        return None
+    values = (si(source, found, name) if name == "pixel" else numbers(found)).ravel()
+    return float(values[0]), float(values[-1])
+
+
+PTYD = PtydFormat()

@@ -1,0 +1,165 @@
+"""The chunks of a ``.ptyd``: where each one is, and whether it is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError
+from ..reading.files import open_hdf5
+from ..reading.hdf5 import Hdf5Frames
+from ..reading.links import lookup
+from .source import Source, text
+
+BLOCK = 64
+"""Weights judged in one go."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """One chunk, complete.
+
+    Attributes
+    ----------
+    data, weights
+        Frames (n, ny, nx) and their weights, 0 = bad; None = all are good.
+    indices
+        (n,) numbers of the frames in the scan; None = as they come.
+    positions_m
+        (n, 2) row, column; None where the chunk has none.
+    """
+
+    data: Hdf5Frames
+    weights: Hdf5Frames | None
+    indices: NDArray[np.int64] | None
+    positions_m: NDArray[np.float64] | None
+
+
+def read_chunks(source: Source) -> tuple[Chunk, ...]:
+    """Every chunk in the order of their numbers; no frame is read.
+
+    Raises
+    ------
+    FileError
+        There is none, one is missing between others, or a part is missing, truncated or
+        incomplete.
+    """
+    group = source.file.get("chunks")
+    if not isinstance(group, h5py.Group):
+        raise FileError("not a .ptyd: no group /chunks", "leave format out", source.path)
+    numbers = sorted(int(name) for name in group if name.isdigit())
+    if not numbers:
+        raise FileError("the .ptyd has no frames: its writer stopped before the first chunk",
+                        "write it again", source.path)  # fmt: skip
+    missing = set(range(numbers[-1] + 1)) - set(numbers)
+    if missing:
+        raise FileError(f"chunk {min(missing)} of {numbers[-1] + 1} is missing", "write the .ptyd "
+                        "again", source.path)  # fmt: skip
+    chunks = tuple(_chunk(source, number) for number in numbers)
+    for number, chunk in enumerate(chunks):
+        first = chunks[0].data
+        if (chunk.data.shape[1:], chunk.data.dtype) != (first.shape[1:], first.dtype):
+            raise FileError(
+                f"chunk {number} has frames {chunk.data.shape[1:]} of {chunk.data.dtype}, the "
+                f"first {first.shape[1:]} of {first.dtype}", "write the .ptyd again", source.path,
+            )  # fmt: skip
+    return chunks
+
+
+def _chunk(source: Source, number: int) -> Chunk:
+    """Chunk ``number``, in this file or in the part it is linked to."""
+    links, name = source.opening.links, f"/chunks/{number}"
+    link = source.file.get(name, getlink=True)
+    if not isinstance(link, h5py.ExternalLink):
+        return _inspect(source.path, source.file, name, links)
+    part = find_part(source.path, link.filename, name, links)
+    with open_hdf5(part) as file:
+        return _inspect(part, file, link.path.rstrip("/"), links)
+
+
+def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path:
+    """The file that a chunk is linked to.
+
+    PtyPy writes the path of ``dfile`` as it was given, hence relative to the folder it ran in,
+    where HDF5 takes it as relative to the master. Parts are written beside the master, so that
+    is where they are looked for next.
+
+    Raises
+    ------
+    FileError
+        It is not there, or outside the master's directory tree while ``links`` is ``inside``.
+    """
+    folder = master.resolve().parent
+    tries = [folder / Path(name).name]
+    tries = [Path(name), *tries] if Path(name).is_absolute() else [folder / name, *tries]
+    if links == "any":
+        tries.append(Path(name).absolute())
+    found = [path for path in tries if path.is_file()]
+    allowed = [p for p in found if links == "any" or p.resolve().is_relative_to(folder)]
+    if allowed:
+        return allowed[0]
+    if found:
+        raise FileError(
+            f"{link} is linked to {found[0]}, outside {folder}",
+            "if you trust this file, set links='any' (--links any)", master,
+        )  # fmt: skip
+    raise FileError(f"{link} is in the part {name}, which does not exist",
+                    "copy that file too, beside this one", master)  # fmt: skip
+
+
+def _inspect(path: Path, file: h5py.File, name: str, links: str) -> Chunk:
+    """Read all but the frames of the chunk in group ``name``, and see that it is whole."""
+    found = {key: lookup(file, f"{name}/{key}", links)
+             for key in ("data", "weights", "indices", "positions")}  # fmt: skip
+    there = {key: item for key, item in found.items() if is_stored(item)}
+    if "data" not in there:
+        raise FileError(f"{name or 'the part'} has no data", "its writer was stopped: write the "
+                        ".ptyd again", path)  # fmt: skip
+    data = Hdf5Frames(path, f"{name}/data")
+    for key, item in there.items():
+        if len(item) != data.shape[0] and not (key == "weights" and item.ndim == 2):
+            raise FileError(f"{name}/{key} has {len(item)} entries for {data.shape[0]} frames",
+                            "its writer was stopped: write the .ptyd again", path)  # fmt: skip
+    weights, indices, positions = (there.get(k) for k in ("weights", "indices", "positions"))
+    return Chunk(
+        data,
+        Hdf5Frames(path, f"{name}/weights") if weights is not None else None,
+        np.asarray(indices[()], np.int64) if indices is not None else None,
+        np.asarray(positions[()], np.float64) if positions is not None else None,
+    )
+
+
+def is_stored(item: Any) -> bool:
+    """Whether an array is there; ``ptypy.io.h5rw`` marks a None by the attribute ``type``."""
+    return (
+        isinstance(item, h5py.Dataset) and item.ndim > 0 and text(item.attrs.get("type")) != "None"
+    )
+
+
+def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:
+    """(ny, nx) pixels that are bad in every frame, and whether some frame has more of them.
+
+    Weights are read once, some at a time; PtyPy uses a pixel where its weight is above 0.
+    """
+    shape = chunks[0].data.shape[1:]
+    ever, always = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
+    for chunk in chunks:
+        if chunk.weights is None:
+            ever[:] = True
+            continue
+        with open_hdf5(chunk.weights.path) as file:
+            dataset = file[chunk.weights.dataset]
+            if dataset.shape[-2:] != shape:
+                raise FileError(f"{dataset.name} is of shape {dataset.shape} for frames {shape}",
+                                "write the .ptyd again", chunk.weights.path)  # fmt: skip
+            for start in range(0, len(dataset) if dataset.ndim == 3 else 1, BLOCK):
+                part = dataset[start : start + BLOCK] if dataset.ndim == 3 else dataset[()][None]
+                good = part > 0
+                ever |= good.any(0)
+                always &= good.all(0)
+    return ~ever, bool((ever != always).any())

@@ -1,0 +1,25 @@
+"""Bad pixels from their neighbours, for pictures and estimates; never for what is handed over."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+
+def fill(image: NDArray[np.float64], good: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """The image with bad pixels replaced by a weighted mean of the nearest good ones.
+
+    Edges wrap round, so that the image may be in the order of FFTs.
+    """
+    image = image.clip(0, None)
+    if good is None or good.all():
+        return image
+    filled, todo = np.where(good, image, 0), ~good
+    for sigma in (1.0, 2.0, 4.0, 8.0, 16.0):
+        weight = gaussian_filter(good.astype(np.float64), sigma, mode="wrap")
+        value = gaussian_filter(np.where(good, image, 0), sigma, mode="wrap")
+        near = todo & (weight > 0.05)
+        filled[near] = value[near] / weight[near]
+        todo &= ~near
+    return filled

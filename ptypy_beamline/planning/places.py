@@ -1,0 +1,66 @@
+"""Positions on the stage: rows, regions and image axes. Pure geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..settings import Select
+
+Places = NDArray[np.float64]
+"""(m, 2) y, x in metres."""
+
+
+def in_region(positions_m: Places, region: Select) -> NDArray[np.bool_]:
+    """Which stage positions (y, x) lie in ``region``."""
+    if region.shape == "none":
+        return np.ones(len(positions_m), np.bool_)
+    low, high = positions_m.min(0), positions_m.max(0)
+    away = positions_m - (np.array(region.center) if region.center else (low + high) / 2)
+    if region.shape == "circle":
+        inside = np.hypot(away[:, 0], away[:, 1]) <= float(region.radius or 0)
+    else:
+        inside = (np.abs(away) <= np.array(region.size) / 2).all(1)
+    return np.asarray(inside, np.bool_)
+
+
+def to_image_axes(positions_m: Places, axes: str) -> Places:
+    """Stage (y, x) → image (row, column), as ``axes`` says: ``-yx`` means row = −y, column = x."""
+    names = axes.replace("-", "")
+    signs = [-1.0 if axes[: axes.index(name)].endswith("-") else 1.0 for name in names]
+    columns = ["yx".index(name) for name in names]
+    return np.asarray(positions_m[:, columns] * signs, np.float64)
+
+
+def unsnake(positions_m: Places, grid: tuple[int, int] | None) -> Places:
+    """Turn the positions of every other row round; as they are where there are no rows."""
+    rows = np.split(positions_m, row_starts(positions_m, grid)[1:])
+    return np.concatenate([row[::-1] if i % 2 else row for i, row in enumerate(rows)])
+
+
+def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.int64]:
+    """Index of the first position of each row: known, or where the fast axis flies back.
+
+    The fast axis is the one along which most steps go; flying back is a step of at least half the
+    usual length in the other direction.
+    """
+    if grid:
+        return np.arange(0, len(positions_m), grid[1])
+    steps = np.diff(positions_m, axis=0)
+    if not len(steps):
+        return np.zeros(1, np.int64)
+    usual = np.median(np.abs(steps), axis=0)
+    along = steps[:, int(np.argmax(usual))]
+    forward = np.sign(np.median(along))
+    back = along * forward < -0.5 * usual.max()
+    return np.concatenate([[0], 1 + np.flatnonzero(back)])
+
+
+def one_each(positions_m: Places, exposures: int) -> bool:
+    """Whether positions come in groups that hardly differ: one for each of several exposures."""
+    groups = positions_m[: len(positions_m) // exposures * exposures].reshape(-1, exposures, 2)
+    if len(groups) < 2:
+        return False
+    within = np.median(np.abs(groups - groups.mean(1, keepdims=True)).sum(-1))
+    between = np.median(np.linalg.norm(np.diff(groups.mean(1), axis=0), axis=-1))
+    return bool(within < 0.25 * between)

@@ -1,0 +1,151 @@
+"""A beamline's log: a CSV file with a header, columns of numbers or of time stamps."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, MissingDataError
+
+Array = NDArray[np.float64]
+DELIMITERS = ",;\t"
+"""What may separate columns; the one that the header has most of does."""
+
+
+@dataclass(frozen=True)
+class CsvLog:
+    """The text of a log.
+
+    Attributes
+    ----------
+    header
+        Names of the columns.
+    rows
+        Line number in the file and cells of each row that is not blank.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+    def place(self, name: str, flag: str) -> int:
+        """Which column ``name`` is.
+
+        Raises
+        ------
+        MissingDataError
+            None is.
+        """
+        if name not in self.header:
+            raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(self.header)}",
+                                   f"name the right one with {flag}", self.path)  # fmt: skip
+        return self.header.index(name)
+
+    def numbers(self, name: str, flag: str, *, empty: bool = False) -> Array:
+        """A column of numbers; where a cell may be ``empty`` it is NaN.
+
+        Raises
+        ------
+        FileError
+            A cell is no finite number; its line is named.
+        """
+        return self._column(name, flag, _number, empty)
+
+    def times_s(self, name: str, flag: str) -> Array:
+        """A column of time stamps, see :func:`seconds`."""
+        return self._column(name, flag, seconds, False)
+
+    def _column(self, name: str, flag: str, read: Callable[[str], float], empty: bool) -> Array:
+        place = self.place(name, flag)
+        out = np.full(len(self.rows), np.nan)
+        for row, (line, cells) in enumerate(self.rows):
+            text = cells[place].strip() if place < len(cells) else ""
+            if not text and empty:
+                continue
+            try:
+                out[row] = read(text)
+            except ValueError as error:
+                raise FileError(f"line {line}: Expected {error} in column {name!r}. Got {text!r}",
+                                "mend or remove that line", self.path) from error  # fmt: skip
+        return out
+
+
+def read_log(path: Path) -> CsvLog:
+    """The log in a CSV file; a byte order mark and blank lines do not matter.
+
+    Raises
+    ------
+    FileError
+        The file is missing, no text, or has no header or no row.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise FileError("no such file", "check the path", path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"not readable as a CSV file ({error})", "check the path", path) from error
+    lines = text.splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = max(DELIMITERS, key=first.count)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+        rows = [(reader.line_num, tuple(row)) for row in reader if any(c.strip() for c in row)]
+    except csv.Error as error:
+        raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
+                        "mend that line", path) from error  # fmt: skip
+    header = tuple(name.strip() for name in rows[0][1]) if rows else ()
+    if not header or any(_is_number(name) for name in header):
+        raise FileError(f"Expected a line with the columns' names first. Got {first[:60]!r}",
+                        "write the names above the columns", path)  # fmt: skip
+    if len(rows) < 2:
+        raise FileError("has no row below its header", "give a log with rows", path)
+    return CsvLog(path, header, tuple(rows[1:]))
+
+
+def seconds(text: str) -> float:
+    """A time stamp as seconds: a number as it is; a date and time since 1970 (UTC if without zone).
+
+    Dates are ISO 8601, or with colons as in TIFF's DateTime, ``2024:05:31 12:00:00``.
+
+    Raises
+    ------
+    ValueError
+        It is neither; the message says what is expected.
+    """
+    if _is_number(text):
+        return _number(text)
+    date, rest = text[:10].replace(":", "-"), text[10:].replace("Z", "+00:00")
+    # Python 3.10 reads 3 or 6 digits of a second only.
+    rest = re.sub(r"\.(\d{1,6})\d*", lambda found: "." + found[1].ljust(6, "0"), rest)
+    try:
+        stamp = datetime.fromisoformat(date + rest)
+    except ValueError as error:
+        raise ValueError("seconds or a date and time as 2024-05-31T12:00:00.5") from error
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=timezone.utc)
+    return stamp.timestamp()
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ValueError("a number") from error
+    if not np.isfinite(value):
+        raise ValueError("a finite number")
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""Frames made of other frames as they are read: joined, squared, centred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..scan import Frames, Indices, Readiness, Window
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Stacks of one frame shape and dtype that follow each other.
+
+    Parameters
+    ----------
+    parts
+        At least one stack.
+
+    Raises
+    ------
+    ScanError
+        The stacks do not fit together.
+    """
+
+    parts: tuple[Frames, ...]
+
+    def __post_init__(self) -> None:
+        kinds = {(part.shape[1:], str(part.dtype)) for part in self.parts}
+        if len(kinds) != 1:
+            found = ", ".join(f"{shape} {dtype}" for shape, dtype in sorted(kinds)) or "none"
+            raise ScanError(f"Expected parts of one frame shape and dtype. Got {found}",
+                            "name one part by paths.frames (--path frames=PATH)")  # fmt: skip
+
+    @cached_property
+    def _ends(self) -> NDArray[np.intp]:
+        """Where each part ends in the whole."""
+        return np.cumsum([part.shape[0] for part in self.parts])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx) of the whole."""
+        _, ny, nx = self.parts[0].shape
+        return int(self._ends[-1]), ny, nx
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.parts[0].dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window``, each part asked once.
+
+        Raises
+        ------
+        ScanError
+            An index lies outside the whole.
+        """
+        wanted, total = np.asarray(indices, np.intp), self.shape[0]
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < total:
+            raise ScanError(f"Expected frames 0 to {total - 1}. Got {wanted.min()} to "
+                            f"{wanted.max()}")  # fmt: skip
+        out = np.empty((len(wanted), *window.shape), self.dtype)
+        owner = np.searchsorted(self._ends, wanted, side="right")
+        for number in np.unique(owner):
+            first = self._ends[number] - self.parts[number].shape[0]
+            mine = owner == number
+            out[mine] = self.parts[number].read(wanted[mine] - first, window)
+        return out
+
+    def ready(self) -> Readiness:
+        """Frames up to the first part that is not complete."""
+        count, complete = 0, True
+        for part in self.parts:
+            ready = part.ready()
+            count += ready.frames
+            complete = ready.complete
+            if not complete:
+                break
+        return Readiness(count, complete)
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Amplitudes or waves as intensity, |a|², in float32."""
+
+    frames: Frames
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return self.frames.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32."""
+        return np.dtype(np.float32)
+
+    def read(self, indices: Indices, window: Window) -> NDArray[np.float32]:
+        """Intensity in ``window``."""
+        stored = self.frames.read(indices, window)
+        wide = stored.astype(np.promote_types(stored.dtype, np.float32), copy=False)
+        total = wide.real**2 + wide.imag**2 if wide.dtype.kind == "c" else wide**2
+        return np.asarray(total, np.float32)
+
+    def ready(self) -> Readiness:
+        """As the amplitudes."""
+        return self.frames.ready()
+
+
+@dataclass(frozen=True)
+class Centred:
+    """Frames stored with zero frequency at pixel (0, 0), presented with it at (ny//2, nx//2).
+
+    As ``numpy.fft.fftshift``: output row i is stored row (i − ny//2) mod ny. A window therefore
+    lies in at most four rectangles of the stored frame, and only those are read.
+    """
+
+    frames: Frames
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return self.frames.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.frames.dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` of the centred frames."""
+        _, ny, nx = self.shape
+        out = np.empty((len(indices), *window.shape), self.dtype)
+        for top, rows in _stored_runs(window.top, window.height, ny):
+            for left, columns in _stored_runs(window.left, window.width, nx):
+                place = Window(top, left, rows.stop - rows.start, columns.stop - columns.start)
+                out[:, rows, columns] = self.frames.read(indices, place)
+        return out
+
+    def ready(self) -> Readiness:
+        """As the stored frames."""
+        return self.frames.ready()
+
+
+def _stored_runs(start: int, length: int, n: int) -> Sequence[tuple[int, slice]]:
+    """Runs of an axis of ``n``: (first stored index, where the run goes in the window)."""
+    first = (start - n // 2) % n
+    until = min(length, n - first)
+    runs = [(first, slice(0, until)), (0, slice(until, length))]
+    return [run for run in runs if run[1].stop > run[1].start]

@@ -1,0 +1,104 @@
+"""From globs and lists to files, in natural order."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import FileError, ScanError
+
+LIST_SUFFIX = ".txt"
+LIST_BYTES = 2**26
+"""A text that is longer is no list of files."""
+
+
+def is_glob(name: str | Path) -> bool:
+    """Whether ``name`` has wildcards and is not itself the name of a file."""
+    return glob.has_magic(str(name)) and not Path(name).exists()
+
+
+def is_list(name: str | Path) -> bool:
+    """Whether ``name`` is a list of files, as ``files.txt``."""
+    return Path(name).suffix.lower() == LIST_SUFFIX and Path(name).is_file()
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """A key that sorts ``img_2`` before ``img_10``."""
+    parts = re.split(r"(\d+)", name)
+    return [int(p) if i % 2 else p for i, p in enumerate(parts)], name
+
+
+def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
+    """The files that paths, globs and lists of both name.
+
+    The order of ``names`` and of the lines of a list is kept; within a glob it is natural.
+
+    Raises
+    ------
+    FileError
+        A name or a line matches no file, or a list is empty or unreadable.
+    ScanError
+        A file is named twice.
+    """
+    files = [file for name in names for file in _files(name)]
+    seen: set[Path] = set()
+    for file in files:
+        if file in seen:
+            raise ScanError("Expected each file once. Got it twice",
+                            "let globs and lines of the list not overlap", file)  # fmt: skip
+        seen.add(file)
+    return tuple(files)
+
+
+def first_file(name: str | Path) -> Path:
+    """The first file of :func:`expand`; of a list only its first line is looked at."""
+    return next(_files(name))
+
+
+def _files(name: str | Path) -> Iterator[Path]:
+    """The files of one path, glob or list."""
+    path = Path(name).expanduser()
+    if not is_list(path):
+        yield from _matches(path, path, "check the path, and quote a glob")
+        return
+    empty = True
+    for number, line in _lines(path):
+        empty = False
+        remedy = f"mend line {number} of {path.name}"
+        yield from _matches(path.parent / Path(line).expanduser(), path, remedy)
+    if empty:
+        raise FileError("lists no file", "write one path or glob a line", path)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a list without blank ones and comments."""
+    try:
+        if path.stat().st_size > LIST_BYTES:
+            raise FileError("Expected a list of files. Got a text of "
+                            f"{path.stat().st_size >> 20} MiB", "check the path", path)  # fmt: skip
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"not readable as a list of files ({error})", "write one path or glob "
+                        "a line", path) from error  # fmt: skip
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield number, line.strip()
+
+
+def _matches(pattern: Path, named_in: Path, remedy: str) -> list[Path]:
+    """The files of one path or glob, absolute and in natural order."""
+    if not is_glob(pattern):
+        if pattern.is_dir():
+            raise FileError("Expected files. Got a directory", f"name them by {pattern}/*.tif",
+                            pattern)  # fmt: skip
+        if not pattern.is_file():
+            raise FileError("no such file", remedy, pattern)
+        return [pattern.absolute()]
+    found = [Path(p) for p in glob.glob(str(pattern), recursive=True)]
+    files = [path.absolute() for path in found if path.is_file()]
+    if not files:
+        what = "no file matches" if pattern == named_in else f"no file matches {pattern}"
+        raise FileError(what, remedy, named_in)
+    return sorted(files, key=lambda path: natural(str(path)))

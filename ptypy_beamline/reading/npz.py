@@ -1,0 +1,198 @@
+"""Arrays in an NPZ file: what they are is known at once, their numbers when asked for."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import FileError, MissingDataError, ScanError
+from ..scan import Indices, Readiness, Window
+
+LOCAL_HEADER = b"PK\x03\x04"
+"""What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
+
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, struct.error)
+"""What reading a damaged NPZ file raises."""
+
+
+def members(path: Path) -> tuple[str, ...]:
+    """Names of the arrays in an NPZ file; empty for any other file.
+
+    Raises
+    ------
+    FileError
+        It is one, but its end is missing.
+    """
+    if not path.is_file():
+        return ()
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as start:
+            if start.read(4) == LOCAL_HEADER:
+                raise FileError("truncated NPZ file", "copy it again", path)
+        return ()
+    with _reading(path), zipfile.ZipFile(path) as file:
+        return tuple(n[:-4] for n in file.namelist() if n.endswith(".npy"))
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array of an NPZ file.
+
+    Stored without compression it is mapped into memory, so that only what is used is read;
+    compressed it is loaded whole, once per process, when first used. Never with pickle.
+
+    Raises
+    ------
+    FileError
+        The file is missing or damaged, or the array holds Python objects.
+    MissingDataError
+        There is no such array.
+    """
+
+    path: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).absolute())
+        known = members(self.path)
+        if not known:
+            raise FileError("Expected an NPZ file", "check the path", self.path)
+        if self.name not in known:
+            raise MissingDataError(f"Expected an array {self.name}. Got {', '.join(known)}",
+                                   "name another by --path NAME=ARRAY", self.path)  # fmt: skip
+        object.__setattr__(self, "_header", self._read_header())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+        """Shape, whether in Fortran order, dtype, and the length of the header in bytes."""
+        with _reading(self.path), zipfile.ZipFile(self.path) as file, file.open(self._file) as raw:
+            stream = cast(BinaryIO, raw)
+            version = npy.read_magic(stream)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, fortran, dtype = read(stream)
+            length = raw.tell()
+        if dtype.hasobject:
+            raise FileError(f"array {self.name} holds Python objects, which are never loaded",
+                            "save it again as numbers", self.path)  # fmt: skip
+        return shape, fortran, dtype, length
+
+    @property
+    def _file(self) -> str:
+        return f"{self.name}.npy"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        shape: tuple[int, ...] = self.__dict__["_header"][0]
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In native byte order."""
+        dtype: np.dtype[Any] = self.__dict__["_header"][2].newbyteorder("=")
+        return dtype
+
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """The array itself, mapped or loaded; not to be written to."""
+        with _reading(self.path, self.name), zipfile.ZipFile(self.path) as file:
+            info = file.getinfo(self._file)
+            if info.compress_type != zipfile.ZIP_STORED:
+                with file.open(info) as stream:
+                    return npy.read_array(stream, allow_pickle=False)
+            return self._mapped(info)
+
+    def _mapped(self, info: zipfile.ZipInfo) -> NDArray[Any]:
+        """The array where it lies in the file.
+
+        Source: PKWARE APPNOTE 6.3.3, section 4.3.7: a local file header has 30 bytes and ends in
+        a name and an extra field, the lengths of which are at bytes 26 and 28.
+        """
+        shape, fortran, dtype, header = self.__dict__["_header"]
+        with self.path.open("rb") as file:
+            file.seek(info.header_offset + 26)
+            lengths = struct.unpack("<HH", file.read(4))
+        start = info.header_offset + 30 + sum(lengths) + header
+        order = "F" if fortran else "C"
+        return np.memmap(self.path, dtype, "r", start, shape, order)  # type: ignore[call-overload, no-any-return]
+
+
+@contextmanager
+def _reading(path: Path, member: str = "") -> Iterator[None]:
+    """Turn what a damaged file raises into one line."""
+    try:
+        yield
+    except DAMAGED as error:
+        what = f"array {member} cannot be read" if member else "damaged NPZ file"
+        raise FileError(f"{what} ({error})", "copy it again", path) from error
+
+
+@dataclass(frozen=True)
+class NpzFrames:
+    """A three-dimensional array of an NPZ file as a stack of frames.
+
+    Parameters
+    ----------
+    member
+        The array, besides axes of length 1 in front.
+    axis
+        Which of the three axes counts the frames: 0 for (N,H,W), 2 for (H,W,N).
+
+    Raises
+    ------
+    ScanError
+        The array is no stack of images.
+    """
+
+    member: Member
+    axis: int = 0
+
+    def __post_init__(self) -> None:
+        shape, name = self.member.shape, self.member.name
+        if len(stack_shape(shape)) != 3 or self.member.dtype.kind not in "biufc":
+            raise ScanError(f"Expected a stack of images. Got {name} of shape {shape}, "
+                            f"{self.member.dtype}",
+                            "name it by paths.frames (--path frames=ARRAY)",
+                            self.member.path)  # fmt: skip
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        axes = list(stack_shape(self.member.shape))
+        n = axes.pop(self.axis)
+        return n, axes[0], axes[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.member.dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window``, a copy."""
+        rows, columns = window.slices
+        stored = self.member.array.reshape(stack_shape(self.member.shape))
+        cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
+        chosen = cut[np.asarray(indices, np.intp)]
+        return np.ascontiguousarray(chosen, self.dtype)
+
+    def ready(self) -> Readiness:
+        """All of them."""
+        return Readiness(self.shape[0])
+
+
+def stack_shape(shape: tuple[int, ...], axes: int = 3) -> tuple[int, ...]:
+    """The last ``axes`` of them, where those before have one entry; else the shape as it is."""
+    return shape[-axes:] if all(n == 1 for n in shape[:-axes]) else shape

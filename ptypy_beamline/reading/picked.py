@@ -1,0 +1,39 @@
+"""Some frames of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..scan import Frames, Indices, Readiness, Window
+
+
+@dataclass(frozen=True, eq=False)
+class PickedFrames:
+    """The frames ``picked`` of another stack, in this order."""
+
+    frames: Frames
+    picked: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return len(self.picked), *self.frames.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.frames.dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width)."""
+        return self.frames.read(self.picked[np.asarray(indices, np.intp)], window)
+
+    def ready(self) -> Readiness:
+        """Those of the picked frames, from the first on, that can be read now."""
+        there = self.frames.ready()
+        lacking = np.flatnonzero(self.picked >= there.frames)
+        return Readiness(int(lacking[0]) if lacking.size else len(self.picked), there.complete)

@@ -1,0 +1,98 @@
+"""Frames of a ``.ptyd``: the chunks' data one after another, in the order of their indices."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..scan import Indices, Readiness, Window
+from .hdf5 import Hdf5Frames
+
+
+@dataclass(frozen=True, eq=False)
+class PtydFrames:
+    """Chunks read in bulk, each frame with the defects of its own marked as NaN.
+
+    A weight of 0 in every frame is a bad pixel of the detector and belongs to ``Scan.bad``. A
+    weight of 0 in some frames only cannot be told by one image: there the frame is NaN, which
+    every later step takes as bad in this exposure. Without such defects the frames keep their
+    stored dtype; with them they become the floating type that holds every stored count exactly.
+
+    Attributes
+    ----------
+    chunks
+        Data of each chunk, (n_i, ny, nx); alike in shape and dtype.
+    weights
+        Weights of each chunk, (n_i, ny, nx) or one image, None = all good; empty where no frame
+        has defects of its own.
+    order
+        (n,) frame → its place in the chunks laid end to end.
+    bad
+        (ny, nx) bad in every frame: left as stored.
+    """
+
+    chunks: tuple[Hdf5Frames, ...]
+    weights: tuple[Hdf5Frames | None, ...]
+    order: NDArray[np.int64]
+    bad: NDArray[np.bool_]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return len(self.order), *self.chunks[0].shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored; a floating type where frames have defects of their own."""
+        stored = self.chunks[0].dtype
+        return np.promote_types(stored, np.float32) if self.weights else stored
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """(chunks + 1,) place of the first frame of each chunk, and the end."""
+        return np.cumsum([0, *(chunk.shape[0] for chunk in self.chunks)])
+
+    def ready(self) -> Readiness:
+        """All of them: an unfinished file is refused on opening."""
+        return Readiness(len(self.order))
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width).
+
+        Raises
+        ------
+        ScanError
+            An index lies outside the scan.
+        FileError
+            A part is gone, or a frame cannot be read or decoded.
+        """
+        wanted = np.asarray(indices, dtype=np.intp)
+        if wanted.size and not 0 <= wanted.min() <= wanted.max() < len(self.order):
+            raise ScanError(f"Expected frames 0 to {len(self.order) - 1}. "
+                            f"Got {wanted.min()} to {wanted.max()}",
+                            file=self.chunks[0].path)  # fmt: skip
+        places = self.order[wanted]
+        chunk_of = np.searchsorted(self.starts, places, "right") - 1
+        out = np.empty((len(wanted), *window.shape), self.dtype)
+        for number in np.unique(chunk_of).tolist():
+            here = np.flatnonzero(chunk_of == number)
+            out[here] = self._read_chunk(number, places[here] - self.starts[number], window)
+        return out
+
+    def _read_chunk(self, number: int, rows: NDArray[np.intp], window: Window) -> NDArray[Any]:
+        """Frames of one chunk, NaN where a frame has a defect of its own."""
+        # A copy opens its file for this read only: a thousand parts would be too many open files.
+        data = copy.copy(self.chunks[number]).read(rows, window)
+        weights = self.weights[number] if self.weights else None
+        if weights is None:
+            return data
+        shared = weights.shape[0] == 1 != self.chunks[number].shape[0]
+        good = copy.copy(weights).read([0] if shared else rows, window) > 0
+        own = ~good & ~self.bad[window.slices]
+        return np.where(own, np.nan, data.astype(self.dtype, copy=False)).astype(self.dtype)

@@ -1,0 +1,164 @@
+"""Frames that are computed when they are read: a phantom, a probe, positions and photons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, ScanError
+from ..scan import Indices, Readiness, Window
+from .multislice import far_field, fresnel, transmission
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A ground truth on disk: δ and β of voxels (y, x, z).
+
+    Attributes
+    ----------
+    delta, beta
+        ``.npy`` files.
+    pixel_m, slice_m
+        Voxel across the beam, and thickness of a slice along it.
+    energy_eV
+        Of the photons.
+    """
+
+    delta: Path
+    beta: Path
+    pixel_m: float
+    slice_m: float
+    energy_eV: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(ny, nx, nz).
+
+        Raises
+        ------
+        FileError, ScanError
+            A file is missing or damaged, or the two are not alike.
+        """
+        delta, beta = open_grid(self.delta), open_grid(self.beta)
+        if delta.shape != beta.shape:
+            raise ScanError(f"Expected delta and beta of one shape. Got {delta.shape} and "
+                            f"{beta.shape}", "mend the phantom", self.beta)  # fmt: skip
+        ny, nx, nz = delta.shape
+        return ny, nx, nz
+
+    def slices(self) -> NDArray[np.complex64]:
+        """Transmission (nz, ny, nx) of each slice."""
+        delta, beta = (np.moveaxis(open_grid(path), 2, 0) for path in (self.delta, self.beta))
+        return transmission(delta, beta, self.slice_m, self.energy_eV)
+
+    def projection(self) -> NDArray[np.complex64]:
+        """Transmission (ny, nx) of all slices, without diffraction between them."""
+        delta, beta = (open_grid(path).sum(axis=2) for path in (self.delta, self.beta))
+        return transmission(delta, beta, self.slice_m, self.energy_eV)
+
+
+def open_grid(path: Path) -> NDArray[Any]:
+    """A grid (y, x, z) of real numbers, on disk until it is used; (y, x) is one slice.
+
+    Raises
+    ------
+    FileError
+        It is missing, damaged, or no such grid.
+    """
+    try:
+        grid = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise FileError("no such file", "give the directory with phantom/grid_delta.npy and "
+                        "phantom/grid_beta.npy", path) from error  # fmt: skip
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError(f"not a .npy file, or truncated ({error})", "copy it again",
+                        path) from error  # fmt: skip
+    if grid.ndim not in (2, 3) or grid.dtype.kind not in "iuf":
+        raise FileError(f"Expected real numbers (y,x,z). Got {grid.dtype} {grid.shape}",
+                        "give the grid as (y,x,z)", path)  # fmt: skip
+    return np.asarray(grid[:, :, None] if grid.ndim == 2 else grid)
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedFrames:
+    """Poisson counts of a phantom, the same whoever reads a frame, alone or in a block.
+
+    The noise of frame i has its own generator, seeded by ``[seed, i]``. Around the phantom there is
+    vacuum. A pickle carries the phantom's file names only.
+
+    Attributes
+    ----------
+    phantom
+        The ground truth.
+    probe
+        (ny, nx) complex; its power is the number of photons in a frame without a sample.
+    corners_px
+        (n, 2) row and column of the probe's first pixel on the phantom, negative outside.
+    seed
+        Of the noise; None = none.
+    """
+
+    phantom: Phantom
+    probe: NDArray[np.complex128]
+    corners_px: NDArray[np.int64]
+    seed: int | None = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        ny, nx = self.probe.shape
+        return len(self.corners_px), ny, nx
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint32 counts; float32 expectations without noise."""
+        return np.dtype(np.float32 if self.seed is None else np.uint32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_padded", "_step")}
+
+    @cached_property
+    def _border(self) -> NDArray[np.int64]:
+        """Vacuum needed before and behind the phantom, [[top, bottom], [left, right]]."""
+        before = -self.corners_px.min(axis=0)
+        behind = (self.corners_px + self.probe.shape).max(axis=0) - self.phantom.shape[:2]
+        border: NDArray[np.int64] = np.maximum(np.stack([before, behind], axis=1), 0)
+        return border
+
+    @cached_property
+    def _padded(self) -> NDArray[np.complex64]:
+        """Transmission (nz, y, x) with vacuum around it."""
+        return np.pad(self.phantom.slices(), [(0, 0), *self._border.tolist()], constant_values=1)
+
+    @cached_property
+    def _step(self) -> NDArray[np.complex64]:
+        ny, nx = self.probe.shape
+        return fresnel((ny, nx), self.phantom.pixel_m, self.phantom.slice_m, self.phantom.energy_eV)
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Counts in ``window`` (inside the frame), (len(indices), height, width)."""
+        out = np.empty((len(indices), *window.shape), self.dtype)
+        for place, number in enumerate(np.asarray(indices, np.intp).tolist()):
+            if not 0 <= number < len(self.corners_px):
+                raise ScanError(f"Expected frames 0 to {len(self.corners_px) - 1}. Got {number}")
+            out[place] = self._frame(number)[window.slices]
+        return out
+
+    def _frame(self, number: int) -> NDArray[Any]:
+        """One whole frame: noise must not depend on the window."""
+        row, column = self.corners_px[number] + self._border[:, 0]
+        ny, nx = self.probe.shape
+        view = self._padded[:, row : row + ny, column : column + nx]
+        expected = far_field(self.probe, view, self._step)
+        if self.seed is None:
+            return expected
+        return np.random.default_rng([self.seed, number]).poisson(expected)
+
+    def ready(self) -> Readiness:
+        """All of them."""
+        return Readiness(len(self.corners_px))

@@ -1,0 +1,187 @@
+"""Frames in TIFF files: one or more pages a file, read in parallel when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, ScanError
+from ..planning.threads import available_threads
+from ..scan import Indices, Readiness, Window
+from .tiffpages import decode, is_tiff, naming, offsets_of, opened, page, page_offsets
+
+PAGES = 16
+"""Most pages of a file that one thread reads in one go."""
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Those of one process; at least two, as one may wait for the disk."""
+    return ThreadPoolExecutor(max(2, available_threads()), "tiff")
+
+
+def threads() -> ThreadPoolExecutor:
+    """The reading threads, also after a fork."""
+    return _threads(os.getpid())
+
+
+@dataclass(frozen=True)
+class TiffFrames:
+    """Every page of some TIFF files, one after another.
+
+    Opening looks at the first page of the first file. Files as long as the first are taken to have
+    as many pages, those of another length are counted; reading checks.
+
+    Parameters
+    ----------
+    files
+        In the order of the frames.
+
+    Raises
+    ------
+    FileError
+        There is no file, or the first one is unreadable.
+    ScanError
+        It holds no grey images.
+    """
+
+    files: tuple[Path, ...]
+    _ends: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    """(files,) number of the first frame after each file's."""
+    _look: tuple[tuple[int, int], np.dtype[Any]] = field(init=False, repr=False, compare=False)
+    """Shape and dtype of a frame."""
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise FileError("Expected TIFF files. Got none", "name them by a glob or a list")
+        object.__setattr__(self, "files", tuple(Path(file).absolute() for file in self.files))
+        first = self.files[0]
+        pages, look = _inspect(first)
+        size = first.stat().st_size
+        counts = threads().map(_count, self.files, repeat(size), repeat(pages))
+        object.__setattr__(self, "_ends", np.cumsum([pages, *list(counts)[1:]]))
+        object.__setattr__(self, "_look", look)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return int(self._ends[-1]), *self._look[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Pixel type in native byte order."""
+        return self._look[1]
+
+    def ready(self) -> Readiness:
+        """All of them."""
+        return Readiness(self.shape[0])
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.
+
+        Raises
+        ------
+        ScanError
+            An index lies outside the stack, or a page is not like the first one.
+        FileError
+            A file is missing, truncated or corrupt; the page is named.
+        """
+        wanted, inverse = np.unique(np.asarray(indices, np.intp), return_inverse=True)
+        if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < self.shape[0]:
+            raise ScanError(f"Expected frames 0 to {self.shape[0] - 1}. "
+                            f"Got {wanted[0]} to {wanted[-1]}", file=self.files[0])  # fmt: skip
+        out = np.empty((len(wanted), *window.shape), self.dtype)
+        jobs = list(self._jobs(wanted))
+
+        def run(job: tuple[int, slice, list[int]]) -> None:
+            number, rows, pages = job
+            self._read_file(number, pages, window, out[rows])
+
+        for _ in map(run, jobs) if len(jobs) < 2 else threads().map(run, jobs):
+            pass
+        in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
+        return out if in_order else out[inverse]
+
+    def _jobs(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, slice, list[int]]]:
+        """File, place in ``wanted`` and pages, of one file each."""
+        owners = np.searchsorted(self._ends, wanted, side="right")
+        starts = np.concatenate([[0], self._ends[:-1]])
+        edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(wanted)]
+        for low, high in pairwise(edges):
+            for start in range(low, high, PAGES):
+                part = slice(start, min(start + PAGES, high))
+                number = int(owners[start])
+                yield number, part, (wanted[part] - starts[number]).tolist()
+
+    def _read_file(self, number: int, pages: list[int], window: Window, out: NDArray[Any]) -> None:
+        """Fill ``out`` with some pages of a file."""
+        path, start = self.files[number], int(self._ends[number - 1]) if number else 0
+        expected = int(self._ends[number]) - start
+        with opened(path) as tif:
+            one = expected == 1
+            offsets = page_offsets(tif.filehandle) if one else offsets_of(path)
+            if len(offsets) != expected:
+                raise ScanError(f"Expected {expected} pages, as in files of its length. "
+                                f"Got {len(offsets)}", "open the scan again", path)  # fmt: skip
+            for row, wanted in enumerate(pages):
+                with naming(path, f"frame {start + wanted} (page {wanted})"):
+                    found = page(tif, wanted, int(offsets[wanted]))
+                    self._check(found, path, wanted)
+                    decode(tif, found, window, out[row])
+
+    def _check(self, found: Any, path: Path, number: int) -> None:
+        """Refuse a page that is not like the first one of all."""
+        shape, dtype = self._look
+        if (found.shape, found.dtype) != (shape, dtype):
+            raise ScanError(
+                f"Expected images of {_words(shape, dtype)} as in {self.files[0].name}. Got "
+                f"{_words(found.shape, found.dtype)} on page {number}",
+                "leave this file out of the list", path,
+            )  # fmt: skip
+
+
+def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
+    """Number of pages of a file, and shape and dtype of the first."""
+    if not path.is_file():
+        raise FileError("no such file", "check the path", path)
+    if not is_tiff(path):
+        raise FileError("not a TIFF file", "name TIFF files only", path)
+    with opened(path) as tif:
+        pages, first = len(offsets_of(path)), page(tif, 0, 0)
+        sizes = [n for n in first.shape if isinstance(n, int) and n > 0]
+        grey = len(sizes) == first.ndim == 2
+        if not grey or first.dtype is None or first.dtype.kind not in "biuf":
+            raise ScanError("Expected grey images. Got pages of "
+                            f"{_words(first.shape, first.dtype)}", file=path)  # fmt: skip
+        if pages == 1 and tif.series and tif.series[0].size != first.size:
+            raise FileError(
+                f"{tif.series[0].size // first.size} images in one page, as ImageJ keeps big "
+                "stacks", "save it with a page for each image", path,
+            )  # fmt: skip
+        return pages, (first.shape, np.dtype(first.dtype))
+
+
+def _count(path: Path, like: int, pages: int) -> int:
+    """Pages of a file: ``pages`` if it is ``like`` bytes long or broken, which reading tells."""
+    try:
+        if path.stat().st_size == like:
+            return pages
+        with path.open("rb") as file:
+            return len(page_offsets(file))
+    except FileNotFoundError as error:
+        raise FileError("no such file", "copy that file, too", path) from error
+    except FileError:
+        return pages
+
+
+def _words(shape: tuple[int, ...], dtype: Any) -> str:
+    return f"{'x'.join(map(str, shape))} {dtype}"

@@ -1,0 +1,178 @@
+"""Pages of a TIFF file: found without tags, decoded only where the window is."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from ..errors import FileError
+from ..scan import Window
+
+# What tifffile would print, this package raises.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+BROKEN = (ValueError, RuntimeError, IndexError, KeyError, TypeError, ZeroDivisionError,
+          OverflowError, MemoryError, EOFError, struct.error)  # fmt: skip
+"""What tifffile and imagecodecs raise on files that are not what they say."""
+
+LAYOUTS = {42: ("I", 4, "H", 12), 43: ("Q", 8, "Q", 20)}
+"""TIFF version → type of an offset, where the first one is, type of a directory's length, and
+bytes of its entries. Sources: TIFF 6.0, section 2; BigTIFF design (libtiff)."""
+
+HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF and BigTIFF files."""
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the file begins as a TIFF does."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in HEADS
+    except OSError:
+        return False
+
+
+def page_offsets(file: BinaryIO) -> NDArray[np.int64]:
+    """Where each page's directory is in an opened file.
+
+    Raises
+    ------
+    FileError
+        The chain of directories is broken.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(_at(file, 0, 2), "<")
+    version = struct.unpack(f"{order}H", _at(file, 2, 2))[0]
+    if version not in LAYOUTS:
+        raise FileError("not a TIFF file", "check the path")
+    word, first, length, entry = LAYOUTS[version]
+    offsets: dict[int, None] = {}
+    place = first
+    while offset := int(struct.unpack(order + word, _at(file, place, struct.calcsize(word)))[0]):
+        if offset in offsets:
+            raise FileError("its pages follow each other in a circle", "copy the file again")
+        offsets[offset] = None
+        entries = struct.unpack(order + length, _at(file, offset, struct.calcsize(length)))[0]
+        place = offset + struct.calcsize(length) + entry * entries
+    return np.fromiter(offsets, np.int64, len(offsets))
+
+
+def _at(file: BinaryIO, offset: int, size: int) -> bytes:
+    """``size`` bytes from ``offset`` on."""
+    file.seek(offset)
+    data = file.read(size)
+    if len(data) != size:
+        raise _truncated()
+    return data
+
+
+def _truncated() -> FileError:
+    return FileError("truncated TIFF file", "copy it again, reject its frames, or wait until it is "
+                     "complete")  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _known_offsets(path: Path, size: int, changed_ns: int) -> NDArray[np.int64]:
+    with path.open("rb") as file:
+        return page_offsets(file)
+
+
+def offsets_of(path: Path) -> NDArray[np.int64]:
+    """As :func:`page_offsets`, remembered for a file that does not change."""
+    status = path.stat()
+    return _known_offsets(path, status.st_size, status.st_mtime_ns)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The ``tifffile.TiffFile``.
+
+    Raises
+    ------
+    FileError
+        It is missing, truncated or no TIFF.
+    """
+    with naming(path), tifffile.TiffFile(path) as tif:
+        yield tif
+
+
+@contextmanager
+def naming(path: Path, part: str = "") -> Iterator[None]:
+    """Raise what goes wrong in a file as a :class:`FileError` that names it, and its ``part``."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileError("no such file", "copy that file, too", path) from error
+    except FileError as error:
+        if error.file is not None:
+            raise
+        where = f"{part}: " if part else ""
+        raise FileError(where + error.problem, error.remedy, path) from error
+    except (*BROKEN, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise FileError(f"{part or 'this TIFF file'} cannot be read ({reason})", "reject this "
+                        "frame, or copy the file again", path) from error  # fmt: skip
+
+
+def page(tif: Any, number: int, offset: int) -> Any:
+    """Page ``number``, whose directory is at ``offset``, as a ``tifffile.TiffPage``."""
+    if number == 0:
+        return tif.pages.first
+    tif.filehandle.seek(offset)
+    return tifffile.TiffPage(tif, number)
+
+
+def decode(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
+    """Fill ``out`` with the pixels of ``window``, from no more strips or tiles than it touches.
+
+    Raises
+    ------
+    FileError
+        The page is truncated.
+    """
+    if page.is_contiguous and page.fillorder == 1:
+        _cut_rows(tif, page, window, out)
+        return
+    options = {}
+    if page.compression in (6, 7, 34892, 33007):  # JPEG keeps its tables apart
+        options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+    for number, top, left, shape in _segments(page, window):
+        size = page.databytecounts[number]
+        if not size:
+            raise _truncated()
+        data = _at(tif.filehandle, page.dataoffsets[number], size)
+        segment = page.decode(data, number, **options)[0][0, :, :, 0]
+        upper, first = max(top, window.top), max(left, window.left)
+        lower = min(top + shape[0], window.top + window.height)
+        right = min(left + shape[1], window.left + window.width)
+        out[upper - window.top : lower - window.top, first - window.left : right - window.left] = (
+            segment[upper - top : lower - top, first - left : right - left]
+        )
+
+
+def _cut_rows(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
+    """Read the rows of an uncompressed page."""
+    dtype = np.dtype(page.dtype).newbyteorder(tif.byteorder)
+    row = page.imagewidth * dtype.itemsize
+    data = _at(tif.filehandle, page.dataoffsets[0] + window.top * row, window.height * row)
+    rows = np.frombuffer(data, dtype).reshape(window.height, page.imagewidth)
+    out[...] = rows[:, window.slices[1]]
+
+
+def _segments(page: Any, window: Window) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
+    """Number, first row, first column and shape of each strip or tile that ``window`` touches."""
+    height, width = page.rowsperstrip, page.imagewidth
+    if page.is_tiled:
+        height, width = page.tilelength, page.tilewidth
+    across = -(-page.imagewidth // width)
+    for row in range(window.top // height, -(-(window.top + window.height) // height)):
+        for column in range(window.left // width, -(-(window.left + window.width) // width)):
+            yield row * across + column, row * height, column * width, (height, width)

@@ -1,0 +1,59 @@
+"""From TIFF frames and a beamline's log to an object: DM, then ML.
+
+    ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o raw/sidecar.h5
+    python recipes/tiff_dm_ml.py 'raw/img_*.tif' --sidecar raw/sidecar.h5 --window 256
+
+Quote a glob, or the shell expands it; a list of globs, one a line, is a file files.txt.
+"""
+
+import argparse
+
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline import open_scan
+from ptypy_beamline.preview import probe_of
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", nargs="+", help="globs of TIFF frames, or files.txt")
+parser.add_argument("--sidecar", help="HDF5 with positions; default: sidecar.h5 beside the frames")
+parser.add_argument("--window", type=int, help="pixels around the beam")
+parser.add_argument("--dark", help="dark image: .tif, .npy or file.h5::/path")
+parser.add_argument("--mask", help="bad pixels, likewise")
+parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
+parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
+parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
+args = parser.parse_args()
+loading = {"shape": args.window, "dark": args.dark, "mask": args.mask}
+
+# A probe to start with, from the data alone. The master makes it, every rank gets it.
+probe = None
+if u.parallel.master:
+    probe = probe_of(open_scan(args.file, sidecar=args.sidecar).plan(**loading))
+    probe = probe.astype("complex128")
+probe = u.parallel.bcast(probe)
+
+p = u.Param()
+p.verbose_level = "INFO"
+p.run = "tiff_dm_ml"
+p.io = u.Param()
+p.io.home = args.output
+p.io.autosave = u.Param(active=False)
+p.io.autoplot = u.Param(active=False)
+p.io.interaction = u.Param(active=False)
+
+p.scans = u.Param()
+p.scans.scan = u.Param()
+p.scans.scan.name = "BlockFull"
+p.scans.scan.data = u.Param(loading)
+p.scans.scan.data.name = "BeamlineTiffScan"
+p.scans.scan.data.file = args.file
+p.scans.scan.data.sidecar = args.sidecar
+p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
+
+p.engines = u.Param()
+p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)
+p.engines.engine01 = u.Param(name="ML", numiter=args.ml)
+
+Ptycho(p, level=5)  # the .ptyr files are in OUTPUT/recons/tiff_dm_ml

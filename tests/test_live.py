@@ -1,0 +1,134 @@
+"""Live scans, with a real writer process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from ptypy_beamline import BeamlineError, Settings
+from ptypy_beamline.live import Follower
+
+WRITER = Path(__file__).parent / "live_writer.py"
+COUNT = 23
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Start a writer; it is gone when the test is."""
+    running = []
+
+    def start(mode, period=0.05, count=COUNT):
+        file = tmp_path / "live.h5"
+        command = [sys.executable, str(WRITER), str(file), str(count), str(period), mode]
+        running.append(subprocess.Popen(command))
+        return file
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def settings(file, timeout_s=4.0, poll_s=0.1, **more):
+    return {"file": str(file), "shape": 32, "center": (16, 16), "live.timeout_s": timeout_s,
+            "live.poll_s": poll_s} | more  # fmt: skip
+
+
+def expected_positions(count):
+    numbers = np.arange(count)
+    return np.column_stack([numbers // 5, numbers % 5]) * 1e-7
+
+
+@pytest.mark.parametrize("mode", ["swmr", "pause", "grow"])
+def test_every_frame_arrives_once_in_order_with_its_position(write, mode):
+    follower = Follower(Settings.of(settings(write(mode), 2.5)))
+    plan = follower.first()
+    lengths = [len(plan)]
+    while not (progress := follower.look()).complete:
+        lengths.append(len(progress.plan))
+    plan = progress.plan
+    frames = np.concatenate([block.frames for block in plan.blocks(4)])
+    assert_array_equal(frames[:, 0, 0], np.arange(COUNT))
+    assert_allclose(plan.positions_m, expected_positions(COUNT))
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) > 3, "it was seen growing"
+
+
+def test_a_killed_writer_ends_the_scan_within_the_timeout(write):
+    follower = Follower(Settings.of(settings(write("killed"), timeout_s=1.0)))
+    plan = follower.to_the_end()
+    ended = time.monotonic()
+    assert_array_equal(plan.selection.exposures[:, 0], np.arange(COUNT // 2 + 1))
+    assert ended - follower._grew < 1.0 + 4 * 0.1 + 0.5
+    frames = np.concatenate([block.frames for block in plan.blocks()])
+    assert_array_equal(frames[:, 0, 0], np.arange(COUNT // 2 + 1))
+
+
+def test_frames_are_seen_within_two_polls_of_their_flush(write):
+    follower = Follower(Settings.of(settings(write("swmr", period=0.3, count=8), poll_s=0.1)))
+    follower.first()
+    seen, growth = len(follower.look().plan), []
+    while not (progress := follower.look()).complete:
+        if len(progress.plan) > seen:
+            growth.append((time.monotonic(), len(progress.plan) - seen))
+            seen = len(progress.plan)
+    # A frame comes every 0.3 s: with polls of 0.1 s none waits for the next one.
+    assert all(number == 1 for _, number in growth)
+
+
+def test_expected_number_ends_the_scan(write):
+    start = time.monotonic()
+    follower = Follower(Settings.of(settings(write("swmr", 0.1, 200), 60, num_frames=6)))
+    assert len(follower.to_the_end()) == 6
+    assert time.monotonic() - start < 30
+
+
+def test_groups_are_delivered_whole(write):
+    follower = Follower(Settings.of(settings(write("swmr"), 1.5, frames_per_position=4)))
+    plan = follower.first()
+    assert (plan.selection.exposures >= 0).all()
+    while not (progress := follower.look()).complete:
+        assert (progress.plan.selection.exposures >= 0).all()
+    assert_array_equal(progress.plan.selection.exposures[-1], [20, 21, 22, -1])
+
+
+def test_a_file_that_never_comes(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(BeamlineError, match=r"never\.h5: no such file"):
+        Follower(Settings.of(settings(tmp_path / "never.h5", 0.5))).first()
+    assert 0.5 < time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize(
+    "more", [{"select.shape": "circle", "select.radius": 1.0}, {"positions.snake": True}]
+)
+def test_what_needs_the_whole_scan_is_refused(more):
+    with pytest.raises(BeamlineError, match="live scan"):
+        Settings.of(settings("x.h5") | more)
+
+
+@pytest.mark.ptypy
+def test_ptypy_gets_whole_blocks_and_then_the_rest(write):
+    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
+    from ptypy import utils as u
+
+    u.verbose.set_level("ERROR")
+    scan = ptyscan.BeamlineScan(settings(write("swmr"), 3.0))
+    scan.initialize()
+    blocks, asked = [], 0
+    while (package := scan.auto(5)) != scan.EOS:
+        asked += 1
+        if package != scan.WAIT:
+            blocks.append(package["iterable"])
+    assert [len(block) for block in blocks] == [5, 5, 5, 5, 3]
+    items = [item for block in blocks for item in block]
+    assert [item["index"] for item in items] == list(range(COUNT))
+    assert_array_equal([item["data"][0, 0] for item in items], np.arange(COUNT))
+    assert_allclose([item["position"] for item in items], expected_positions(COUNT))
+    assert asked < 200, "waiting does not spin"

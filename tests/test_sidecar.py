@@ -1,0 +1,267 @@
+"""``ptypy-beamline sidecar``: from a beamline's log to what opens with its TIFF frames."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_allclose, assert_array_equal
+
+from ptypy_beamline import open_scan
+from ptypy_beamline.cli import main
+from ptypy_beamline.reading.csvlog import seconds
+from ptypy_beamline.scan import Window
+
+N = 12
+INDEX = np.arange(N)
+X, Y = (INDEX % 4) * 1.1e-6, (INDEX // 4) * 0.9e-6
+HEADER = "frame_index,posx_m,posy_m,energy_eV,det_dist_m,pixel_m,exposure_s"
+ROWS = [f"{i},{X[i]:.17g},{Y[i]:.17g},7112.0,1.5,7.5e-05,0.01" for i in INDEX]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    frames = np.arange(N * 80, dtype=np.uint16).reshape(N, 10, 8)
+    for number, frame in enumerate(frames):
+        stamp = f"2024:05:31 12:00:{2 * number:02d}"
+        tifffile.imwrite(tmp_path / f"f_{number}.tif", frame, datetime=stamp,
+                         photometric="minisblack")  # fmt: skip
+    return tmp_path
+
+
+@pytest.fixture
+def make(folder, capsys):
+    """Run the command on a log; exit code and what it said, warnings and errors."""
+
+    def run(lines, *words):
+        text = lines if isinstance(lines, str) else "\n".join(lines) + "\n"
+        (folder / "log.csv").write_text(text, encoding="utf-8")
+        code = main(["sidecar", "--frames", str(folder / "f_*.tif"), "--csv",
+                     str(folder / "log.csv"), "-o", str(folder / "sidecar.h5"),
+                     *map(str, words)])  # fmt: skip
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def opened(folder):
+    return open_scan(str(folder / "f_*.tif"))
+
+
+def index_of(folder):
+    with h5py.File(folder / "sidecar.h5") as file:
+        return file["entry/frame_index"][()].tolist()
+
+
+def test_the_default_names(folder, make):
+    assert make([HEADER, *ROWS]) == (0, "")
+    scan = opened(folder)
+    assert_allclose(scan.positions_m, np.stack([Y, X], 1), atol=1e-18)
+    assert (scan.energy_eV, scan.distance_m, scan.pixel_m) == (7112.0, 1.5, (7.5e-5, 7.5e-5))
+    assert scan.exposure_s == 0.01
+    assert scan.plan(center=(5, 4)).geometry.energy_eV == 7112.0
+
+
+def test_rows_in_any_order(folder, make):
+    assert make([HEADER, *np.random.default_rng(1).permutation(ROWS)]) == (0, "")
+    assert_allclose(opened(folder).positions_m, np.stack([Y, X], 1), atol=1e-18)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_byte_order_mark_blank_lines_and_spaces(folder, make, separator):
+    lines = [HEADER.replace(",", f" {separator} "), "", *(r.replace(",", separator) for r in ROWS)]
+    assert make("\ufeff\n" + "\r\n\r\n".join(lines)) == (0, "")
+    assert_allclose(opened(folder).positions_m, np.stack([Y, X], 1), atol=1e-18)
+
+
+def test_other_names_and_units(folder, make):
+    lines = ["n,E,M1,M2_nm,D,p,t_ms"]
+    lines += [f"{i + 1},7.112,{X[i] * 1e6},{Y[i] * 1e9},1500,75,10" for i in INDEX]
+    words = ("--col-index", "n", "--col-x", "M1", "--col-y", "M2_nm", "--col-energy", "E",
+             "--col-distance", "D", "--col-pixel", "p", "--col-exposure", "t_ms", "--unit",
+             "positions=um", "--unit", "energy=keV", "--unit", "distance=mm", "--unit", "pixel=um",
+             "--first-index", "1")  # fmt: skip
+    code, said = make(lines, *words)
+    assert code == 0
+    assert said == ""
+    scan = opened(folder)
+    # A unit that is given counts before the one in a name.
+    assert_allclose(scan.positions_m, np.stack([Y * 1e3, X], 1), atol=1e-16)
+    assert_allclose([scan.energy_eV, scan.distance_m, scan.exposure_s], [7112, 1.5, 0.01])
+    words = words[: words.index("positions=um") - 1] + words[words.index("positions=um") + 1 :]
+    code, said = make(lines, *words)
+    assert code == 1
+    assert "Expected a unit of positions with column 'M1'. Got none; set --unit posi" in said
+
+
+def test_frames_without_a_row_are_left_out(folder, make):
+    code, said = make([HEADER, *ROWS[:3], *ROWS[5:]])
+    assert code == 0
+    assert "warning:" in said
+    assert "2 of 12 frames have no row: left out (3, 4)" in said
+    kept = np.delete(INDEX, [3, 4])
+    assert index_of(folder) == kept.tolist()
+    scan = opened(folder)
+    assert_allclose(scan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+    assert_array_equal(scan.frames.read(range(10), Window(0, 0, 1, 1)).ravel(), kept * 80)
+
+
+def test_of_repeated_rows_the_last_counts(folder, make):
+    code, said = make([HEADER, "2,9e-6,9e-6,7112,1.5,7.5e-5,0.01", *ROWS, ROWS[4]])
+    assert code == 0
+    assert "2 rows repeat the frame of another: the last one counts" in said
+    assert_allclose(opened(folder).positions_m, np.stack([Y, X], 1), atol=1e-18)
+
+
+def test_rows_after_the_last_frame(folder, make):
+    code, said = make([HEADER, *ROWS, "12,0,0,7112,1.5,7.5e-5,0.01"])
+    assert code == 0
+    assert "1 rows are of frames after the last one, 11: left out" in said
+    assert len(opened(folder)) == N
+
+
+def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
+    lines = ["frame_index,posx_m,posy_m,energy_eV,pixel_m"]
+    lines += [f"{i},{X[i]},{Y[i]},{7112.0 if i == 0 else ''}," for i in INDEX]
+    assert make(lines) == (0, "")
+    scan = opened(folder)
+    assert (scan.energy_eV, scan.distance_m, scan.pixel_m) == (7112.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "said"),
+    [
+        (["a,b", "1,2"], (), "Expected a column 'frame_index'. Got a, b; name it with --col-ind"),
+        ([HEADER, *ROWS], ("--col-x", "x"), "Expected a column 'x'. Got frame_index, posx_m"),
+        ([HEADER, *ROWS], ("--col-energy", "E"), "Expected a column 'E'"),
+        ([HEADER, "", "0,zero,0,1,1,1,1"], (), "log.csv: line 3: Expected a number in column "
+                                               "'posx_m'. Got 'zero'"),
+        ([HEADER, "0,nan,0,1,1,1,1"], (), "line 2: Expected a finite number in column 'posx_m'"),
+        ([HEADER, "0,,0,1,1,1,1"], (), "line 2: Expected a number in column 'posx_m'. Got ''"),
+        ([HEADER, "0.5,0,0,1,1,1,1"], (), "line 2: Expected a frame's number. Got 0.5"),
+        ([HEADER, *ROWS[1:], "12,0,0,1,1,1,1"], (), "if they count from 1, set --first-index 1"),
+        ([HEADER, *ROWS], ("--first-index", "1"), "line 2: Expected a frame's number. Got 0"),
+        ([HEADER, "90,0,0,1,1,1,1"], (), "no row is of a frame from 0 to 11"),
+        ([HEADER], (), "has no row below its header"),
+        (ROWS, (), "Expected a line with the columns' names first. Got '0,"),
+        ([""], (), "Expected a line with the columns' names first"),
+        ([HEADER, '0,"0,0,1'], (), "line 2: not readable as CSV"),
+        ([HEADER, *ROWS], ("--unit", "mask=um"), "Expected units of positions"),
+        ([HEADER, *ROWS], ("--unit", "energy=mm"), "Expected a unit of energy"),
+        ([HEADER, *ROWS], ("--unit", "energy"), "Expected --unit NAME=VALUE. Got 'energy'"),
+        ([HEADER, *ROWS], ("--frame-times", "t.npy"), "name it with --col-time"),
+        ([HEADER, *ROWS], ("--csv", "nowhere.csv"), "nowhere.csv: no such file"),
+        ([HEADER, *ROWS], ("--frames", "nowhere_*.tif"), "nowhere_*.tif: no file matches"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_one_line(folder, make, lines, words, said):
+    code, err = make(lines, *words)
+    assert code == 1
+    assert said in err
+    assert [line[:7] for line in err.splitlines()] == ["error: "]
+    assert not (folder / "sidecar.h5").exists()
+
+
+def test_inputs_are_not_replaced(folder, make):
+    for name in ("log.csv", "f_3.tif"):
+        code, said = make([HEADER, *ROWS], "-o", folder / name)
+        assert code == 1
+        assert "is read by this command" in said
+
+
+class TestTimes:
+    """A log every 1.5 s, x = 2 nm/s·t and y = −1 nm/s·t, frames every 2 s."""
+
+    LOGGED = np.arange(-3, 30, 1.5)
+
+    def lines(self, stamp=str, times=LOGGED):
+        rows = [f"{stamp(t)},{2e-9 * t:.17g},{-1e-9 * t:.17g},8000" for t in times]
+        return ["time,posx_m,posy_m,energy_eV", *rows]
+
+    def check(self, folder, at):
+        at = np.asarray(at)
+        scan = opened(folder)
+        assert_allclose(scan.positions_m, np.stack([-1e-9 * at, 2e-9 * at], 1), atol=1e-15)
+        assert scan.energy_eV == 8000
+
+    def test_of_a_file(self, folder, make, tmp_path):
+        at = 0.3 + 2 * INDEX
+        np.save(tmp_path / "t.npy", at)
+        words = ("--col-time", "time", "--frame-times")
+        assert make(self.lines(), *words, tmp_path / "t.npy") == (0, "")
+        self.check(folder, at)
+        (tmp_path / "t.csv").write_text("stamp\n" + "\n".join(map(str, at)))
+        assert make(self.lines(), *words, tmp_path / "t.csv") == (0, "")
+        self.check(folder, at)
+        (tmp_path / "t.csv").write_text("n,time\n" + "\n".join(f"1,{t}" for t in at))
+        assert make(self.lines(), *words, tmp_path / "t.csv") == (0, "")
+        self.check(folder, at)
+
+    def test_of_the_tiff_tags(self, folder, make):
+        start = np.datetime64("2024-05-31T12:00:00.000")
+
+        def stamp(t):
+            return str(start + np.timedelta64(int(t * 1000), "ms"))
+
+        assert make(self.lines(stamp), "--col-time", "time") == (0, "")
+        self.check(folder, 2 * INDEX)
+
+    def test_any_order_and_repeated_stamps(self, folder, make, tmp_path):
+        np.save(tmp_path / "t.npy", 2.0 * INDEX)
+        head, *rows = self.lines()
+        lines = [head, "3.0,5,5,8000", *np.random.default_rng(2).permutation(rows)]
+        code, said = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
+        assert code == 0
+        assert "1 rows repeat the time of another: the last one counts" in said
+        self.check(folder, 2 * INDEX)
+
+    def test_half_a_step_beyond_the_log_and_no_more(self, folder, make, tmp_path):
+        words = ("--col-time", "time", "--frame-times", tmp_path / "t.npy")
+        at = np.linspace(-3.74, 29.2, N)
+        np.save(tmp_path / "t.npy", at)
+        assert make(self.lines(), *words) == (0, "")
+        self.check(folder, at)
+        np.save(tmp_path / "t.npy", at - 0.02)
+        code, said = make(self.lines(), *words)
+        assert code == 1
+        assert "1 of 12 frames (0) lie up to 0.76 s outside the log, more than half its" in said
+
+    def test_a_gap_in_the_log(self, folder, make, tmp_path):
+        np.save(tmp_path / "t.npy", 2.0 * INDEX)
+        times = self.LOGGED[(self.LOGGED < 4) | (self.LOGGED > 11)]
+        code, said = make(self.lines(times=times), "--col-time", "time", "--frame-times",
+                          tmp_path / "t.npy")  # fmt: skip
+        assert code == 0
+        assert "4 frames (2, 3, 4, 5) lie in gaps of more than 3 steps of 1.5 s" in said
+
+    def test_mistakes(self, folder, make, tmp_path):
+        np.save(tmp_path / "t.npy", np.arange(5.0))
+        words = ("--col-time", "time", "--frame-times", tmp_path / "t.npy")
+        assert "Expected a time stamp of each of 12 frames. Got 5" in make(self.lines(), *words)[1]
+        np.save(tmp_path / "t.npy", np.arange(12.0))
+        said = make(self.lines(lambda _: "noon"), *words)[1]
+        assert "line 2: Expected seconds or a date and time" in said
+        for path in folder.glob("f_*.tif"):
+            tifffile.imwrite(path, np.zeros((4, 4), np.uint8), datetime="2024:05:31 12:00:00")
+        said = make(self.lines(), "--col-time", "time")[1]
+        assert "the DateTime tags have whole seconds, and 11 of 12 frames have the same" in said
+        for path in folder.glob("f_*.tif"):
+            tifffile.imwrite(path, np.zeros((4, 4), np.uint8), datetime=False)
+        said = make(self.lines(), "--col-time", "time")[1]
+        assert "f_0.tif: Expected a DateTime tag. Got none; give the frames' time stamps" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("12.5", 12.5),
+        ("1970-01-01 00:00:10.25", 10.25),
+        ("1970-01-01T00:00:10Z", 10),
+        ("1970-01-01T00:00:10.123456789Z", 10.123456),
+        ("1970-01-01T01:00:10+01:00", 10),
+        ("1970:01:01 00:00:10", 10),
+    ],
+)
+def test_time_stamps(text, wanted):
+    assert seconds(text) == wanted
