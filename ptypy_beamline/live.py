@@ -15,7 +15,7 @@ from .planning.make import make_plan
 from .planning.places import one_each
 from .planning.plan import Plan
 from .planning.selection import SoFar, select
-from .scan import Scan
+from .scan import Scan, Window
 from .settings import Settings
 
 SPIN_S = 0.01
@@ -97,7 +97,8 @@ class Follower:
 
     def to_the_end(self) -> Plan:
         """Wait until the scan is complete."""
-        self.first()
+        if self._progress is None:
+            self.first()
         while not (progress := self.look()).complete:
             pass
         return progress.plan
@@ -105,10 +106,8 @@ class Follower:
     def _begin(self) -> Progress:
         scan = self._open()
         k = self._each(scan)
-        self._so_far = SoFar(len(scan) // k * k, mean_i0(scan, self.settings))
-        if len(scan.positions_m) > len(scan):
-            listed_each = k > 1 and one_each(scan.positions_m, k)
-            self._planned = len(scan.positions_m) * (1 if listed_each else k)
+        self._so_far = SoFar(self._whole(scan) // k * k, mean_i0(scan, self.settings))
+        self._planned = self._announced(scan, k)
         self._was_written = not scan.frames.ready().complete
         plan = make_plan(scan, self.settings, self._so_far)
         self._grew = self._looked = time.monotonic()
@@ -128,10 +127,11 @@ class Follower:
             # The writer is in the middle of something; what was there stays valid.
             self._progress = replace(progress, complete=idle)
             return self._progress
-        planned = self._planned is not None and len(scan) >= self._planned
+        whole = self._whole(scan)
+        planned = self._planned is not None and whole >= self._planned
         complete = closed or planned or idle
         k = self._each(scan)
-        usable = len(scan) if complete else len(scan) // k * k
+        usable = whole if complete else whole // k * k
         if usable > (self._so_far.frames or 0):
             self._grew = time.monotonic()
         self._so_far = replace(self._so_far, frames=usable)
@@ -165,6 +165,25 @@ class Follower:
         closed = self._was_written and not written
         self._was_written = self._was_written or written
         return closed
+
+    def _announced(self, scan: Scan, k: int) -> int | None:
+        """Frames that will come: the file says so, or positions were listed beforehand."""
+        if scan.expected is not None:
+            return scan.expected
+        if len(scan.positions_m) <= len(scan):
+            return None
+        listed_each = k > 1 and one_each(scan.positions_m, k)
+        return len(scan.positions_m) * (1 if listed_each else k)
+
+    def _whole(self, scan: Scan) -> int:
+        """Frames that can be read: the last file or part may be half written."""
+        n = len(scan)
+        try:
+            if n:
+                scan.frames.read([n - 1], Window.full(scan.frame_shape))
+        except BeamlineError:
+            return n - 1
+        return n
 
     def _each(self, scan: Scan) -> int:
         return self.settings.frames_per_position or 1

@@ -144,6 +144,11 @@ class Scan:
         The detector's own count limit.
     grid
         (rows, columns) where the positions form a raster.
+    numbers
+        (n,) acquisition number of each frame from 0, increasing, where the detector dropped some;
+        None = one after another.
+    expected
+        Frames that the file announces, where it does.
     positions_each
         The format logs a position with each raw frame, also where a position has several.
     probe
@@ -169,6 +174,8 @@ class Scan:
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
     grid: tuple[int, int] | None = None
+    numbers: NDArray[np.int64] | None = None
+    expected: int | None = None
     positions_each: bool = False
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
     positions_px: NDArray[np.float64] | None = None

@@ -365,6 +365,7 @@ class Settings(_Group):
             mask_values=None if self.mask is not None else self.mask_values,
             links=self.links,
             sidecar=self.sidecar,
+            growing=self.live.timeout_s is not None,
             given=frozenset(name for name, value in overrides.items() if value is not None),
             simulate=self._simulate,
         )

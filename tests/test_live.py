@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import scans
+import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import BeamlineError, Settings
+from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, open_scan
 from ptypy_beamline.live import Follower
 
 WRITER = Path(__file__).parent / "live_writer.py"
@@ -132,3 +137,91 @@ def test_ptypy_gets_whole_blocks_and_then_the_rest(write):
     assert_array_equal([item["data"][0, 0] for item in items], np.arange(COUNT))
     assert_allclose([item["position"] for item in items], expected_positions(COUNT))
     assert asked < 200, "waiting does not spin"
+
+
+class TestFilesThatCome:
+    """Whole files appear one by one."""
+
+    def test_a_directory_filling_with_tiffs(self, tmp_path):
+        scan = scans.truth()
+        sidecar = scans.write(tmp_path)
+        with h5py.File(sidecar, "a") as file:
+            del file["entry/data"]
+        pattern = str(tmp_path / "f_*.tif")
+
+        def come(number):
+            tifffile.imwrite(tmp_path / f"f_{number:03d}.tif", scan.frames[number])
+
+        come(0)
+        follower = Follower(Settings.of({"file": pattern, "sidecar": str(sidecar),
+                                         "live.timeout_s": 3.0, "live.poll_s": 0.01}))  # fmt: skip
+        assert len(follower.first()) == 1
+        for number in range(1, 20):
+            come(number)
+        whole = (tmp_path / "f_019.tif").read_bytes()
+        (tmp_path / "f_020.tif").write_bytes(whole[: len(whole) // 2])
+        time.sleep(0.05)
+        assert len(follower.look().plan) == 20, "the half written one is not taken"
+        for number in range(20, 49):
+            come(number)
+        plan = follower.to_the_end()
+        frames = np.concatenate([block.frames for block in plan.blocks(7)])
+        assert_array_equal(frames, scan.frames)
+        assert_allclose(plan.positions_m, scan.positions_m)
+
+    def test_a_linked_ptyd(self, tmp_path):
+        from ptypy_beamline.exports.ptyd import write_ptyd
+
+        plan = open_scan(scans.write(tmp_path)).plan()
+        done = write_ptyd(plan, tmp_path / "done.ptyd", save="link", block=10)
+        growing = tmp_path / "growing.ptyd"
+        shutil.copy(done, growing)
+        with h5py.File(growing, "a") as file:
+            links = [file.get(f"chunks/{n}", getlink=True) for n in range(5)]
+            for number in range(1, 5):
+                del file[f"chunks/{number}"]
+        follower = Follower(Settings.of({"file": str(growing), "live.timeout_s": 5.0,
+                                         "live.poll_s": 0.01}))  # fmt: skip
+        seen = [len(follower.first())]
+        for number in range(1, 5):
+            with h5py.File(growing, "a") as file:
+                file[f"chunks/{number}"] = links[number]
+            time.sleep(0.03)
+            seen.append(len(follower.look().plan))
+        assert seen == [10, 20, 30, 40, 49]
+        progress = follower.look()
+        assert progress.complete, "meta/num_frames are there"
+        frames = np.concatenate([block.frames for block in progress.plan.blocks()])
+        assert_array_equal(frames, scans.truth().frames)
+
+
+class TestDroppedFrames:
+    """NDArrayUniqueId tells which frames the detector dropped."""
+
+    def file(self, tmp_path, dropped, listed):
+        keep = np.delete(np.arange(49), dropped)
+        file = scans.write(tmp_path, "areadetector", frames=scans.truth().frames[keep],
+                           positions_m=scans.truth().positions_m[keep])  # fmt: skip
+        with h5py.File(file, "a") as opened:
+            ids = opened["entry/instrument/NDAttributes/NDArrayUniqueId"]
+            ids[:] = keep + 1
+            if listed:
+                for axis, name in enumerate("yx"):
+                    opened[f"planned/{name}_m"] = scans.truth().positions_m[:, axis]
+        return file, keep
+
+    @pytest.mark.parametrize("listed", [False, True])
+    def test_their_positions_are_skipped(self, tmp_path, listed):
+        file, keep = self.file(tmp_path, [3, 4, 30], listed)
+        paths = {"x": "/planned/x_m", "y": "/planned/y_m"} if listed else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BeamlineWarning)
+            plan = open_scan(file, paths=paths).plan()
+        assert_allclose(plan.positions_m, scans.truth().positions_m[keep])
+        assert_array_equal(plan.selection.exposures[:, 0], np.arange(46))
+
+    def test_groups_stay_together(self, tmp_path):
+        file, keep = self.file(tmp_path, [3, 4, 30], listed=False)
+        plan = open_scan(file).plan(frames_per_position=7)
+        of_group = [keep[row[row >= 0]] // 7 for row in plan.selection.exposures]
+        assert [set(groups.tolist()) for groups in of_group] == [{g} for g in range(7)]

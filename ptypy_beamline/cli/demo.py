@@ -15,6 +15,7 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
+from ..exports.files import refuse_foreign
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
@@ -46,6 +47,7 @@ def command(
     from ..planning.make import make_plan
     from ..testing.raw import write_demo_scan
 
+    refuse_foreign(output / "reconstruction.h5")
     output.mkdir(parents=True, exist_ok=True)
     raw, rejected = output / "raw_scan.h5", output / "reject_indices.npy"
     made = write_demo_scan(raw)

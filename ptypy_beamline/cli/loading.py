@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..beamlines import names, over
 from ..errors import SettingsError
+from ..exports.files import refuse_foreign
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Leaf, Settings, leaves
@@ -32,10 +34,17 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
         values = {leaf.name: given.pop(_python(leaf)) for leaf in flagged}
         values = {name: value for name, value in values.items() if value not in (None, False)}
         values |= named("paths", given.pop("path")) | named("units", given.pop("unit"))
+        values = over(given.pop("beamline"), values)
         settings = Settings.of({"file": str(given.pop("file")), **values})
         return command(settings, **given)
 
-    parameters = [_file(), *own, _many("path", "NAME=PATH"), _many("unit", "NAME=UNIT")]
+    parameters = [
+        _file(),
+        *own,
+        _beamline(),
+        _many("path", "NAME=PATH"),
+        _many("unit", "NAME=UNIT"),
+    ]
     parameters += [_option(leaf) for leaf in flagged]
     # Typer reads these to make the flags.
     vars(wrapped)["__signature__"] = inspect.Signature(parameters)
@@ -69,8 +78,8 @@ def refuse_input(output: Path, settings: Settings) -> None:
 
     Raises
     ------
-    SettingsError
-        ``output`` is one of the files that the flags name.
+    SettingsError, FileError
+        ``output`` is one of the files that the flags name, or not this package's own.
     """
     from ..formats.tiff import reads
 
@@ -81,6 +90,7 @@ def refuse_input(output: Path, settings: Settings) -> None:
     for name in named:
         if isinstance(name, str) and Path(name.partition("::")[0]).resolve() == output.resolve():
             raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
+    refuse_foreign(output)
 
 
 def _python(leaf: Leaf) -> str:
@@ -90,6 +100,15 @@ def _python(leaf: Leaf) -> str:
 def _file() -> inspect.Parameter:
     annotation = Annotated[str, typer.Argument(metavar="FILE", help=FILE)]
     return _keyword("file", annotation, inspect.Parameter.empty)
+
+
+def _beamline() -> inspect.Parameter:
+    help = f"what this beamline has by default; flags come first: {', '.join(names())}, or a file"
+    annotation = Annotated[
+        str | None,
+        typer.Option("--beamline", help=help, metavar="NAME|FILE.yaml", rich_help_panel=PANEL),
+    ]
+    return _keyword("beamline", annotation, None)
 
 
 def _option(leaf: Leaf) -> inspect.Parameter:

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import MissingDataError
 from ..geometry import unit_of_name
 from ..reading.links import lookup
+from ..scan import Scan
 from .cxi import NX_DEFINITIONS
 from .hdf5 import Hdf5Format, Item
 from .quantities import numbers
@@ -81,19 +83,31 @@ def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _count(source: Source, known: dict[str, str]) -> int | None:
-    """Frames written: NDArrayUniqueId is flushed last; its gaps are frames that were dropped."""
+    """Frames written: NDArrayUniqueId is flushed last."""
+    ids = _unique_ids(source, known)
+    return None if ids is None else int(ids.size)
+
+
+def _unique_ids(source: Source, known: dict[str, str]) -> NDArray[np.int64] | None:
+    """NDArrayUniqueId of each frame; zeros at the end are chunk padding."""
     found = source.find("", Item(_paths(known, ("ndarrayuniqueid",))))
     if found is None:
         return None
-    numbers_ = numbers(found).ravel()
-    written = np.flatnonzero(np.isfinite(numbers_) & (numbers_ != 0))
-    if not written.size:
-        return None
-    used = numbers_[: written[-1] + 1]  # zeros after it are chunk padding; a count may start at 0
-    dropped = int(np.clip(np.diff(used) - 1, 0, None).sum())
-    if dropped:
-        source.notes.append(f"NDArrayUniqueId has gaps: {dropped} frames were dropped")
-    return int(used.size)
+    stored = numbers(found).ravel()
+    written = np.flatnonzero(np.isfinite(stored) & (stored != 0))
+    return stored[: written[-1] + 1].astype(np.int64) if written.size else None
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """Gaps in NDArrayUniqueId are frames that were dropped; their positions are skipped."""
+    ids = _unique_ids(source, attributes(source))
+    if ids is None or len(ids) < len(scan):
+        return scan
+    steps = np.diff(ids[: len(scan)])
+    if (steps <= 0).any() or (steps == 1).all():  # restarted, so no count of the scan's; or whole
+        return scan
+    source.notes.append(f"NDArrayUniqueId has gaps: {int((steps - 1).sum())} frames were dropped")
+    return replace(scan, numbers=ids[: len(scan)] - ids[0])
 
 
 AREADETECTOR = Hdf5Format(
@@ -109,4 +123,5 @@ AREADETECTOR = Hdf5Format(
     center_y=Item((f"{DETECTOR}/beam_center_y",)),
     per_frame=True,
     adapt=_adapt,
+    finish=_finish,
 )

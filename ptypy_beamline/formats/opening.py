@@ -42,6 +42,8 @@ class Opening:
         More paths or globs after the first, of a scan in several TIFF files.
     links
         HDF5 links and virtual sources: only inside the file's directory tree, or anywhere.
+    growing
+        The file is followed while it is written: that it is not whole yet is no error.
     given
         Quantities (energy, distance, pixel) the user gives: those of the file are not read.
     simulate
@@ -63,6 +65,7 @@ class Opening:
     sidecar: str | None = None
     also: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()
+    growing: bool = False
     simulate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

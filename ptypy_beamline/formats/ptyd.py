@@ -67,7 +67,7 @@ class PtydFormat:
             _refuse(opening)
             chunks = read_chunks(source)
             order = _order(chunks)
-            _check_number(source, len(order))
+            expected = _expected(source, len(order))
             bad, own = judge_weights(chunks)
             if not any(chunk.weights for chunk in chunks):
                 bad = _common_bad(source, bad)
@@ -82,6 +82,7 @@ class PtydFormat:
                 bad=bad if bad.any() else None,
                 center_px=_pair(source, "center"),
                 positions_each=True,
+                expected=expected,
                 format=self.name,
                 source=source.path,
                 notes=tuple(source.notes),
@@ -122,16 +123,23 @@ def _indices(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
     return np.arange(sum(chunk.data.shape[0] for chunk in chunks))
 
 
-def _check_number(source: Source, count: int) -> None:
-    """Refuse a file that announces more frames than it has: PtyPy waits for them for ever."""
+def _expected(source: Source, count: int) -> int:
+    """Frames that the file announces; PtyPy waits for ever for those that are not there.
+
+    Raises
+    ------
+    FileError
+        It has fewer, and nobody is following it while it is written.
+    """
     found = _meta(source, "num_frames")
     expected = int(numbers(found).ravel()[0]) if found else count
-    if expected > count:
+    if expected > count and not source.opening.growing:
         raise FileError(
             f"Expected the {expected} frames that meta/num_frames announces. Got {count}: the "
             "writer was stopped, or parts are missing",
             "write the .ptyd again, or copy all of it", source.path,
         )  # fmt: skip
+    return expected
 
 
 def _common_bad(source: Source, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -101,41 +101,59 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     """Every position of the scan with its exposures; those that are not usable are left out."""
     n = len(scan) if so_far.frames is None else so_far.frames
     k, shift = settings.frames_per_position or 1, settings.positions.shift
+    numbers = _numbers(scan)[:n]
+    taken = int(numbers.max()) + 1 if n else 0
     positions = _of_groups(scan, k)
-    groups = -(-(n + max(0, -shift)) // k)
-    if len(positions) < -(-n // k):
-        raise _too_many_frames(n, len(positions), scan)
+    if len(positions) < -(-taken // k):
+        raise _too_many_frames(taken, len(positions), scan)
     if settings.positions.snake:
         positions = _unsnaked(positions, scan)
-    groups = min(groups, len(positions))
-    exposures = np.arange(groups * k).reshape(groups, k) + shift
-    exposures[(exposures < 0) | (exposures >= n)] = -1
+    groups = min(-(-(taken + max(0, -shift)) // k), len(positions))
+    frame_of = np.full(max(taken, groups * k) + abs(shift), -1)
+    frame_of[numbers] = np.arange(n)
+    wanted = np.arange(groups * k) + shift
+    exposures = np.where(wanted >= 0, frame_of[wanted], -1).reshape(groups, k)
     raw = np.maximum(exposures, 0)
     scale = monitor_factor(scan, settings, so_far.mean_i0)[raw]
     seconds = exposure_times(scan, settings)[raw]
     exposures[~(np.isfinite(scale) & np.isfinite(seconds))] = -1
-    return Selection(exposures, positions[:groups], scale, seconds)
+    used = np.asarray((exposures >= 0).any(1))
+    return Selection(exposures, positions[:groups], scale, seconds)[used]
+
+
+def _numbers(scan: Scan) -> NDArray[np.int64]:
+    """Acquisition number of each frame: dropped ones leave gaps."""
+    return np.arange(len(scan)) if scan.numbers is None else scan.numbers
 
 
 def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
     """Positions of the groups of k exposures: given as they are, or the mean of those of each."""
     positions, n = scan.positions_m, len(scan)
-    if k == 1:
+    if len(positions) == n:
+        numbers = _numbers(scan)
+        each = np.full((int(numbers.max()) + 1 if n else 0, 2), np.nan)
+        each[numbers] = positions
+    elif scan.positions_each and len(positions) > n:
+        each = positions
+    else:
+        if len(positions) > n and k > 1 and one_each(positions, k):
+            raise ScanError(
+                f"{n} frames for {len(positions)} positions, which seem to be listed for each of "
+                f"{k} exposures", "give positions for the frames that are there", scan.source,
+            )  # fmt: skip
         return positions
-    if len(positions) == n or (scan.positions_each and len(positions) > n):
-        groups = -(-len(positions) // k)
-        padded = np.full((groups * k, 2), np.nan)
-        padded[: len(positions)] = positions
-        used = np.isfinite(padded).all(1).reshape(groups, k)
-        total = np.where(used[..., None], padded.reshape(groups, k, 2), 0).sum(1)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / used.sum(1)[:, None], np.float64)
-    if len(positions) > n and one_each(positions, k):
-        raise ScanError(
-            f"{n} frames for {len(positions)} positions, which seem to be listed for each of "
-            f"{k} exposures", "give positions for the frames that are there", scan.source,
-        )  # fmt: skip
-    return positions
+    return each if k == 1 else _means(each, k)
+
+
+def _means(each: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Mean of each k positions, of those that are finite."""
+    groups = -(-len(each) // k)
+    padded = np.full((groups * k, 2), np.nan)
+    padded[: len(each)] = each
+    finite = np.isfinite(padded).all(1).reshape(groups, k)
+    total = np.where(finite[..., None], padded.reshape(groups, k, 2), 0).sum(1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / finite.sum(1)[:, None], np.float64)
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:

@@ -1,0 +1,121 @@
+"""Defaults of a beamline, and who counts before whom."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import scans
+
+from ptypy_beamline import Settings, open_scan
+from ptypy_beamline.beamlines import defaults, names, over
+from ptypy_beamline.cli import main
+from ptypy_beamline.errors import SettingsError
+
+
+def yaml(folder, text):
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize("beamline", names())
+def test_packaged_defaults_are_parameters_without_physics(beamline):
+    values = defaults(beamline)
+    settings = Settings.of(values)
+    assert settings.hot_sigma == 6
+    assert not {"file", "energy", "distance", "psize", "units"} & set(values)
+
+
+def test_there_are_the_two_beamlines():
+    assert names() == ["hermes", "xrnf"]
+
+
+@pytest.mark.parametrize("beamline", names())
+def test_a_file_of_the_beamline_loads(tmp_path, beamline):
+    scan = open_scan(scans.write(tmp_path, "areadetector"), **defaults(beamline))
+    assert scan.format == "areadetector"
+
+
+def test_flags_count_before_the_beamline(tmp_path):
+    file = yaml(tmp_path, "hot_sigma: 6\nrebin: 2\npositions: {axes: -yx, shift: 1}\n")
+    settings = Settings.of(over(file, {"hot_sigma": "4", "positions.axes": "xy"}))
+    assert (settings.hot_sigma, settings.rebin) == (4, 2)
+    assert (settings.positions.axes, settings.positions.shift) == ("xy", 1)
+
+
+@pytest.mark.parametrize("name", ["positions.axes", "paths.x"])
+def test_dotted_names_may_be_in_the_file(tmp_path, name):
+    file = yaml(tmp_path, f"{name}: yx\n")
+    assert over(file, {name: "xy"}) == {name: "xy"}
+
+
+def test_a_turn_is_replaced_as_a_whole(tmp_path):
+    turned = yaml(tmp_path, "orientation: 3\n")
+    assert Settings.of(over(turned, {"rotate": "90"})).rotate == 90
+    flipped = yaml(tmp_path, "rotate: 90\nflip: h\n")
+    assert Settings.of(over(flipped, {"orientation": "3"})).turn == (False, True, True)
+
+
+def test_none_is_given():
+    assert over(None, {"rebin": 2}) == {"rebin": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("hot_sigmas: 6\n", "unknown parameter 'hot_sigmas'"),
+        ("positions: {axis: yx}\n", "did you mean 'positions.axes'"),
+        ("positions: 3\n", "unknown parameter 'positions'"),
+        ("hot_sigma: -1\n", "hot_sigma=-1"),
+        ("file: scan.h5\n", "a beamline has no file"),
+        ("- hot_sigma\n", "Expected a tree"),
+        ("", "Expected a tree"),
+        ("a: [1\n", "not readable as YAML"),
+        ("a: !!python/object/apply:os.getcwd []\n", "not readable as YAML"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_file_in_one_line(tmp_path, text, words):
+    file = yaml(tmp_path, text)
+    with pytest.raises(SettingsError) as error:
+        defaults(file)
+    message = str(error.value)
+    assert message.startswith(f"{file}: ")
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("beamline", ["hermess", "absent.yaml"])
+def test_an_unknown_beamline(beamline):
+    with pytest.raises(SettingsError, match=beamline):
+        defaults(beamline)
+
+
+@pytest.mark.parametrize("command", ["info", "check", "preview", "ptyd", "standardize"])
+def test_on_every_command_that_loads(capsys, command):
+    assert main([command, "--help"]) == 0
+    assert "--beamline" in capsys.readouterr().out
+
+
+def test_on_the_command_line(capsys, tmp_path):
+    file = scans.write(tmp_path, "areadetector")
+    mine = yaml(tmp_path, "shape: 48\nrebin: 2\nhot_sigma: 8\n")
+    assert main(["info", str(file), "--json", "--beamline", str(mine), "--roi", "32"]) == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert plan == described(capsys, file, "--roi", "32", "--bin", "2", "--hot-sigma", "8")
+    assert plan != described(capsys, file, "--roi", "32")
+
+
+def described(capsys, file, *flags):
+    assert main(["info", str(file), "--json", *flags]) == 0
+    return json.loads(capsys.readouterr().out)["plan"]
+
+
+def test_on_the_command_line_an_error_is_one_line(capsys, tmp_path):
+    file = scans.write(tmp_path, "areadetector")
+    assert main(["info", str(file), "--beamline", "hermess"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: Expected a beamline (hermes, xrnf) or a YAML file. Got 'hermess'"
+    )
+    assert error.count("\n") == 1
