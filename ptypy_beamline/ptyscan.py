@@ -317,8 +317,11 @@ def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
         )
     if not all(0 < c < n for c, n in zip(plan.geometry.center_px, (ny, nx), strict=True)):
         y, x = plan.geometry.center_px
-        raise SettingsError(f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
-                            "set center (--roi-center), or shape for a window around it", file)
+        raise SettingsError(
+            f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
+            "set center (--roi-center), or shape for a window around it",
+            file,
+        )
     if theory is not None and len(theory) != len(plan):
         raise SettingsError(f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
                             "give one for each position that is loaded", file)  # fmt: skip

@@ -10,6 +10,16 @@
 #SBATCH --ntasks-per-node=16
 #SBATCH --cpus-per-task=2
 #SBATCH --mem-per-cpu=4G
+#
+# On GPUs, one rank a GPU: as many tasks as GPUs, and every rank sees all GPUs of its node (PtyPy
+# takes the one that has the rank's number there, so --gpus-per-task does not work):
+#
+##SBATCH --ntasks-per-node=4
+##SBATCH --gres=gpu:4
+##SBATCH --gpu-bind=none
+#
+#   sbatch recipes/slurm.sh gpu_tree.yaml -b cupy -o results
+#
 set -euo pipefail
 
 # The site's Python, MPI and PtyPy, by the names they have there:

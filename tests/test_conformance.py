@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ptypy_beamline import formats
+import pytest
+
+from ptypy_beamline import BeamlineError, formats, open_scan
 from ptypy_beamline.testing.conformance import Conformance
 from ptypy_beamline.testing.writers import WRITERS
 
@@ -35,6 +37,10 @@ class TestExchange(Conformance):
 
 class TestEiger(Conformance):
     format = "eiger"
+
+    def frames_file(self, file):
+        return file.with_name("scan_data_000002.h5")
+
     lacks = frozenset({"dark", "flat", "monitor"})
     settings = {"paths": {"x": "positions.h5::/x", "y": "positions.h5::/y"}}  # noqa: RUF012
 
@@ -77,6 +83,15 @@ class TestTike(Conformance):
 class TestTiff(Conformance):
     format = "tiff"
 
+    def frames_file(self, file):
+        return min(file.parent.rglob("*.tif*"))
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        file = self.write(tmp_path, self.raw())
+        file.write_text(f"{file.read_text()}\nlost_0007.tif\n")
+        with pytest.raises(BeamlineError, match=r"lost_0007\.tif"):
+            open_scan(file)
+
 
 class TestPtyd(Conformance):
     format = "ptyd"
@@ -87,6 +102,15 @@ class TestPhantom(TestAdorym):
     """Its measured frames; those that are simulated have tests of their own."""
 
     format = "phantom"
+
+    def frames_file(self, file):
+        return next(path for path in file.glob("*.h5") if not path.stem.endswith("_ref"))
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        folder = self.write(tmp_path, self.raw())
+        self.frames_file(folder).unlink()
+        with pytest.raises(BeamlineError, match=r"scan: no pixel in info\.txt"):
+            open_scan(folder, **self.settings).plan()
 
     def test_the_file_is_not_changed(self, tmp_path):
         folder = self.write(tmp_path, self.raw())

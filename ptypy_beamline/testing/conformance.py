@@ -9,6 +9,7 @@ The format's synthetic writer is found in :data:`ptypy_beamline.testing.writers.
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from .. import formats, open_scan
+from ..errors import BeamlineError
 from ..planning.make import in_metres
 from ..scan import Scan
 from ..settings import Settings
@@ -147,6 +149,41 @@ class Conformance:
         order = [7, 3, 3, 19, 0, 1, 2]
         window = replace(self._whole(scan), top=3, left=5, height=9, width=11)
         assert_array_equal(scan.frames.read(order, window), raw.frames[order, 3:12, 5:16])
+
+    def test_reads_agree(self, tmp_path: Path) -> None:
+        """One by one, reversed, repeated, in a block, and the single pixel."""
+        raw = self.raw()
+        scan = self.open(self.write(tmp_path, raw))
+        whole, n = self._whole(scan), len(raw.frames)
+        block = scan.frames.read(range(n), whole)
+        one_by_one = np.concatenate([scan.frames.read([i], whole) for i in range(n)])
+        assert_array_equal(one_by_one, block)
+        assert_array_equal(scan.frames.read(range(n)[::-1], whole), block[::-1])
+        assert_array_equal(scan.frames.read([n - 1, 0, n - 1], whole), block[[-1, 0, -1]])
+        pixel = replace(whole, top=NY - 1, left=0, height=1, width=1)
+        assert_array_equal(scan.frames.read([2], pixel), block[2:3, -1:, :1])
+        assert scan.frames.read([], whole).shape == (0, NY, NX)
+
+    def frames_file(self, file: Path) -> Path:
+        """The file that keeps the frames, or one of them."""
+        return file
+
+    def test_a_truncated_file_is_named(self, tmp_path: Path) -> None:
+        """On opening or, where only a later part is damaged, on reading."""
+        file = self.write(tmp_path, self.raw())
+        part = self.frames_file(file)
+        part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+        with pytest.raises(BeamlineError, match=re.escape(part.name)) as caught:
+            list(open_scan(file, **self.settings).plan().blocks())
+        assert "\n" not in str(caught.value)
+
+    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
+        """Never a wait for it."""
+        file = self.write(tmp_path, self.raw())
+        part = self.frames_file(file)
+        part.unlink()
+        with pytest.raises(BeamlineError, match=re.escape(part.name)):
+            list(open_scan(file, **self.settings).plan().blocks())
 
     def test_a_plan_corrects_with_what_the_file_has(self, tmp_path: Path) -> None:
         """Dark, flat and bad pixels of the file are applied without being asked for."""

@@ -1,0 +1,78 @@
+"""ePIE on a GPU: PtyPy's EPIE_cupy.
+
+    python recipes/cupy_epie.py demo/raw_scan.h5 --reject demo/reject_indices.npy
+
+PtyPy's ePIE takes one rank, hence one GPU; for several see cupy_dm_ml.py. ``--arch serial`` takes
+the same engine without a GPU, to try the script on a laptop.
+"""
+
+import argparse
+
+import ptypy
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline import open_scan
+from ptypy_beamline.preview import probe_of
+
+# How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
+LOADING = {
+    "shape": 128,
+    "frames_per_position": 3,
+    "saturation": 1023,
+    "hot_sigma": 6.0,
+    "monitor": True,
+}
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", help="raw scan")
+parser.add_argument("--reject", help="list of raw frames to leave out")
+parser.add_argument("--arch", default="cupy", choices=("cupy", "serial"))
+parser.add_argument("--epie", type=int, default=200, help="iterations of ePIE")
+parser.add_argument("--block", type=int, default=2000, help="frames in a block")
+parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
+args = parser.parse_args()
+loading = {**LOADING, "reject": args.reject}
+
+ptypy.load_gpu_engines(args.arch)
+
+if u.parallel.MPIenabled:
+    parser.error("PtyPy's ePIE takes one rank: run it without mpirun, or cupy_dm_ml.py with it")
+scan = open_scan(args.file, frames_per_position=LOADING["frames_per_position"])
+probe = probe_of(scan.plan(**loading)).astype("complex128")
+
+p = u.Param()
+p.verbose_level = "INFO"
+p.run = "cupy_epie"
+# A GPU holds a block of frames at a time; fewer if its memory is short.
+p.frames_per_block = args.block
+p.io = u.Param()
+p.io.home = args.output
+p.io.autosave = u.Param(active=False)
+p.io.autoplot = u.Param(active=False)
+p.io.interaction = u.Param(active=False)
+
+p.scans = u.Param()
+p.scans.scan = u.Param()
+p.scans.scan.name = "BlockFull"
+p.scans.scan.data = u.Param(loading)
+p.scans.scan.data.name = "BeamlineHdf5Scan"
+p.scans.scan.data.file = args.file
+p.scans.scan.illumination = u.Param()
+p.scans.scan.illumination.model = probe
+p.scans.scan.illumination.aperture = None
+p.scans.scan.illumination.propagation = None
+p.scans.scan.illumination.diversity = None
+
+p.engines = u.Param()
+p.engines.engine00 = u.Param()
+p.engines.engine00.name = f"EPIE_{args.arch}"
+p.engines.engine00.numiter = args.epie
+p.engines.engine00.numiter_contiguous = 10  # iterations between two looks at the error
+p.engines.engine00.alpha = 1.0  # step of the object
+p.engines.engine00.beta = 1.0  # step of the probe
+p.engines.engine00.probe_update_start = 2
+p.engines.engine00.probe_support = None
+
+Ptycho(p, level=5)  # the .ptyr files are in OUTPUT/recons/cupy_epie

@@ -1,0 +1,83 @@
+"""Reconstruct while the scan is still being written: DM that takes in frames as they come.
+
+    python recipes/live.py scan.h5 --window 128 --center 91,104
+
+It may start before the file is there. The scan ends when the writer closes it, when every known
+position has its frames, or after ``--timeout`` seconds without a new one; then DM does all its
+iterations on all frames. It runs under mpirun, too.
+"""
+
+import argparse
+
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline import Settings
+from ptypy_beamline.live import Follower
+from ptypy_beamline.planning.plan import Plan
+from ptypy_beamline.preview import probe_of
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", help="raw scan, SWMR or not")
+parser.add_argument("--window", type=int, help="pixels around the beam")
+# Without it the first frames decide: give it where they may lie beside the sample.
+parser.add_argument("--center", help="beam centre row,column in raw pixels")
+parser.add_argument("--each", type=int, help="exposures at each position")
+parser.add_argument("--timeout", type=float, default=60, help="seconds without a frame = the end")
+parser.add_argument("--poll", type=float, default=1, help="seconds between two looks at the file")
+parser.add_argument("--block", type=int, default=50, help="frames a rank takes in at a time")
+parser.add_argument("--first", type=int, default=100, help="frames to start with")
+parser.add_argument("--dm", type=int, default=60, help="iterations of DM, once all is there")
+parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
+args = parser.parse_args()
+loading = {
+    "file": args.file,
+    "shape": args.window,
+    "center": args.center,
+    "frames_per_position": args.each,
+    "live": {"timeout_s": args.timeout, "poll_s": args.poll},
+}
+
+
+def first_frames(count: int) -> Plan:
+    """Wait for so many frames, or for the end of a shorter scan."""
+    follower = Follower(Settings.of(loading))
+    follower.first()
+    while len((progress := follower.look()).plan) < count and not progress.complete:
+        pass  # look() sleeps
+    return progress.plan
+
+
+# A probe to start with, from the first frames. The master makes it, every rank gets it.
+probe = None
+if u.parallel.master:
+    probe = probe_of(first_frames(args.first)).astype("complex128")
+probe = u.parallel.bcast(probe)
+
+p = u.Param()
+p.verbose_level = "INFO"
+p.run = "live"
+# Frames come to the engine in whole blocks, of this many for each rank; the last may be smaller.
+p.frames_per_block = args.block
+p.min_frames_for_recon = args.first
+p.io = u.Param()
+p.io.home = args.output
+p.io.autosave = u.Param(active=False)
+p.io.autoplot = u.Param(active=False)
+p.io.interaction = u.Param(active=False)
+
+p.scans = u.Param()
+p.scans.scan = u.Param()
+p.scans.scan.name = "BlockFull"
+p.scans.scan.data = u.Param(loading)
+p.scans.scan.data.name = "BeamlineHdf5Scan"
+p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
+
+p.engines = u.Param()
+# Between two looks for frames DM does numiter_contiguous iterations, which are not counted in
+# numiter as long as the scan goes on.
+p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)
+p.engines.engine00.numiter_contiguous = 2
+
+Ptycho(p, level=5)  # the .ptyr files are in OUTPUT/recons/live

@@ -1,0 +1,77 @@
+"""DM that also refines the positions: PtyPy's engine option ``position_refinement``.
+
+    python recipes/position_refinement.py scan.h5 --positions readback --max-shift 50e-9
+
+Start from what was measured (encoder, interferometer), if the file has it: set points do not know
+of drift and vibration, and need a larger ``--max-shift``.
+"""
+
+import argparse
+
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline import open_scan
+from ptypy_beamline.preview import probe_of
+
+# Where the two kinds of position are: as the full areaDetector layouts have it. Change it for
+# other files; `ptypy-beamline info` tells which positions were found.
+PLACE = "/entry/instrument/NDAttributes"
+PATHS = {
+    "readback": {"x": f"{PLACE}/posx_m", "y": f"{PLACE}/posy_m"},
+    "setpoint": {"x": f"{PLACE}/setx_m", "y": f"{PLACE}/sety_m"},
+}
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("file", help="raw scan")
+parser.add_argument("--positions", default="readback", choices=PATHS)
+parser.add_argument("--max-shift", type=float, help="metres from the start; default: 10 pixels")
+parser.add_argument("--window", type=int, help="pixels around the beam")
+parser.add_argument("--each", type=int, help="exposures at each position")
+parser.add_argument("--dm", type=int, default=200, help="iterations of DM")
+parser.add_argument("--start", type=int, default=20, help="iteration where refinement starts")
+parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
+args = parser.parse_args()
+paths = PATHS[args.positions]
+loading = {"shape": args.window, "frames_per_position": args.each}
+
+probe = pixel_m = None
+if u.parallel.master:
+    plan = open_scan(args.file, paths=paths, frames_per_position=args.each).plan(**loading)
+    pixel_m = max(plan.geometry.resolution_m)  # of the reconstruction
+    probe = probe_of(plan).astype("complex128")
+probe, pixel_m = u.parallel.bcast(probe), u.parallel.bcast(pixel_m)
+
+p = u.Param()
+p.verbose_level = "INFO"
+p.run = "position_refinement"
+p.io = u.Param()
+p.io.home = args.output
+p.io.autosave = u.Param(active=False)
+p.io.autoplot = u.Param(active=False)
+p.io.interaction = u.Param(active=False)
+
+p.scans = u.Param()
+p.scans.scan = u.Param()
+p.scans.scan.name = "BlockFull"
+p.scans.scan.data = u.Param(loading)
+p.scans.scan.data.name = "BeamlineHdf5Scan"
+p.scans.scan.data.file = args.file
+p.scans.scan.data.paths = u.Param(paths)
+p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
+
+p.engines = u.Param()
+p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)
+p.engines.engine00.position_refinement = u.Param()
+p.engines.engine00.position_refinement.method = "Annealing"  # or GridSearch
+p.engines.engine00.position_refinement.start = args.start
+p.engines.engine00.position_refinement.stop = int(0.8 * args.dm)
+p.engines.engine00.position_refinement.interval = 5  # iterations; each costs about nshifts more
+p.engines.engine00.position_refinement.nshifts = 8
+# PtyPy refines nothing, without an error, if this is less than a pixel.
+p.engines.engine00.position_refinement.amplitude = 3 * pixel_m
+p.engines.engine00.position_refinement.max_shift = args.max_shift or 10 * pixel_m
+
+# The .ptyr, in OUTPUT/recons/position_refinement, has the refined positions in content/positions.
+Ptycho(p, level=5)

@@ -1,0 +1,109 @@
+"""The recipes for scans that grow, that have angles, and whose positions are uncertain."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from test_recipes import RECIPES, reconstruction, run
+
+from ptypy_beamline.testing.raw import write_demo_scan
+from ptypy_beamline.testing.simulate import Truth, simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+pytestmark = pytest.mark.ptypy
+COPY = Path(__file__).parent / "live_copy.py"
+PLACE = "/entry/instrument/NDAttributes"
+
+
+def truth() -> Truth:
+    return simulate(64, (5, 5), 6, "jitter", photons=3e5, seed=4)
+
+
+def positions_m(ptyr: Path) -> np.ndarray:
+    """The (refined) positions in a .ptyr, metres."""
+    with h5py.File(ptyr) as file:
+        return np.concatenate([s["data"][:] for s in file["content/positions"].values()])
+
+
+def test_live(tmp_path: Path) -> None:
+    write_demo_scan(tmp_path / "whole.h5", shape=(4, 4))
+    writer = subprocess.Popen(
+        [sys.executable, str(COPY), str(tmp_path / "whole.h5"), str(tmp_path / "live.h5"), "0.1"]
+    )
+    words = ("--window", "128", "--center", "91,104", "--each", "3", "--timeout", "5", "--poll",
+             "0.2", "--first", "5", "--block", "5", "--dm", "3", "-o", "out")  # fmt: skip
+    try:
+        done = run(tmp_path, sys.executable, RECIPES / "live.py", "live.h5", *words)
+        assert writer.wait() == 0
+    finally:
+        writer.kill()
+        writer.wait()
+    assert np.isfinite(reconstruction(tmp_path / "out", "live")).all()
+    (ptyr,) = tmp_path.glob("out/recons/live/*.ptyr")
+    with h5py.File(ptyr) as file:
+        iterations = len(file["content/runtime/iter_info"])
+    assert iterations > 3, "it reconstructed while the scan was growing"
+    assert "Traceback" not in done.stderr
+
+
+def write_series(file: Path, thetas: tuple[float, ...]) -> None:
+    """An exchange file whose frames are (angle, position, row, column)."""
+    WRITERS["exchange"](file, Raw.of(truth()))
+    with h5py.File(file, "a") as opened:
+        frames = opened["exchange/data"][:]
+        del opened["exchange/data"]
+        opened["exchange/data"] = np.stack([frames] * len(thetas))
+        opened["exchange/theta"] = np.array(thetas)
+
+
+def test_tomo_series_goes_on_where_it_was(tmp_path: Path) -> None:
+    write_series(tmp_path / "series.h5", (0.0, 45.0, 90.0))
+    command = (sys.executable, RECIPES / "tomo_series.py", "series.h5", "--dm", "3", "--ml", "2")
+    made = [tmp_path / f"series/angle_{k:03d}.ptyr" for k in range(3)]
+
+    first = run(tmp_path, *command).stdout
+    stamps = [file.stat().st_mtime_ns for file in made]
+    made[1].unlink()
+    again = run(tmp_path, *command).stdout
+
+    assert first.count("degrees") == 3
+    assert "angle_001.ptyr: 45 degrees, 2 of 3" in again
+    assert again.count("degrees") == 1
+    assert [file.stat().st_mtime_ns == stamp for file, stamp in zip(made, stamps, strict=True)] == [
+        True, False, True
+    ]  # fmt: skip
+    lines = (tmp_path / "series/theta.csv").read_text().splitlines()
+    assert lines[1:] == ["angle_000.ptyr,0.0", "angle_001.ptyr,45.0", "angle_002.ptyr,90.0"]
+    assert not list(tmp_path.glob("series/unfinished/*"))
+
+
+@pytest.mark.parametrize("kind", ["readback", "setpoint"])
+def test_position_refinement(tmp_path: Path, kind: str) -> None:
+    raw = Raw.of(truth())
+    WRITERS["areadetector"](tmp_path / "scan.h5", raw)
+    meant = raw.positions_m + np.random.default_rng(1).uniform(-3e-8, 3e-8, raw.positions_m.shape)
+    with h5py.File(tmp_path / "scan.h5", "a") as file:
+        file[f"{PLACE}/sety_m"], file[f"{PLACE}/setx_m"] = meant.T
+
+    few = ("--dm", "6", "--start", "1", "-o", "out")
+    script = RECIPES / "position_refinement.py"
+    run(tmp_path, sys.executable, script, "scan.h5", "--positions", kind, *few)
+
+    (ptyr,) = tmp_path.glob("out/recons/position_refinement/*.ptyr")
+    assert np.isfinite(reconstruction(tmp_path / "out", "position_refinement")).all()
+    given = raw.positions_m if kind == "readback" else meant
+    moved = np.abs(positions_m(ptyr) - given).max()
+    assert 1e-9 < moved < 1.5e-7
+
+
+def test_epie_parameters_with_the_same_engine_on_the_cpu(tmp_path: Path) -> None:
+    write_demo_scan(tmp_path / "raw_scan.h5", shape=(4, 4))
+    words = ("raw_scan.h5", "--arch", "serial", "--epie", "3", "--block", "8", "-o", "out")
+    run(tmp_path, sys.executable, RECIPES / "cupy_epie.py", *words)
+
+    assert np.isfinite(reconstruction(tmp_path / "out", "cupy_epie")).all()
