@@ -25,19 +25,14 @@ from .errors import BeamlineError, BeamlineWarning, SettingsError
 from .live import Follower
 from .planning.make import make_plan
 from .planning.plan import Block, Plan
+from .ptypy_docs import defaults_section
 from .reading.files import open_hdf5
-from .settings import Leaf, Settings, leaves
+from .settings import Settings
 
 PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_parallel", "min_frames",
              "positions_theory", "label", "experimentID", "version",
              "add_poisson_noise")  # fmt: skip
 """Parameters of PtyPy's base class that keep PtyPy's meaning."""
-
-_TYPES = (
-    "str, int, float, bool, tuple, list, array, PosixPath, int64, int32, float64, float32, bool_"
-)
-# PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
-# Settings checks.
 
 
 class RawFrames(Mapping[int, NDArray[Any]]):
@@ -327,33 +322,9 @@ def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
                             "give one for each position that is loaded", file)  # fmt: skip
 
 
-def _describe(leaf: Leaf) -> str:
-    """One parameter in the grammar of PtyPy's docstrings."""
-    default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
-    return f"[{leaf.name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = {leaf.help}\n"
-
-
-def _group(name: str) -> str:
-    return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
-
-
-def _defaults(name: str) -> str:
-    """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
-    blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
-    groups: list[str] = []
-    for leaf in leaves():
-        group = leaf.name.partition(".")[0]
-        if "." in leaf.name and group not in groups:
-            groups.append(group)
-            blocks.append(_group(group))
-        blocks.append(_describe(leaf))
-    text = "\n".join(blocks).replace("\n", "\n    ")
-    return f"\n\n    Defaults:\n\n    {text}\n    "
-
-
 def _publish(cls: type[BeamlineScan]) -> type[BeamlineScan]:
     """Document the parameters and register the loader under its own name."""
-    cls.__doc__ = (cls.__doc__ or "") + _defaults(cls.__name__)
+    cls.__doc__ = (cls.__doc__ or "") + defaults_section(cls.__name__)
     registered: type[BeamlineScan] = register()(cls)
     return registered
 

@@ -29,7 +29,7 @@ parser.add_argument("--positions", default="readback", choices=PATHS)
 parser.add_argument("--max-shift", type=float, help="metres from the start; default: 10 pixels")
 parser.add_argument("--window", type=int, help="pixels around the beam")
 parser.add_argument("--each", type=int, help="exposures at each position")
-parser.add_argument("--dm", type=int, default=200, help="iterations of DM")
+parser.add_argument("--dm", type=int, default=300, help="iterations of DM")
 parser.add_argument("--start", type=int, default=20, help="iteration where refinement starts")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
@@ -67,8 +67,9 @@ p.engines.engine00.position_refinement = u.Param()
 p.engines.engine00.position_refinement.method = "Annealing"  # or GridSearch
 p.engines.engine00.position_refinement.start = args.start
 p.engines.engine00.position_refinement.stop = int(0.8 * args.dm)
-p.engines.engine00.position_refinement.interval = 5  # iterations; each costs about nshifts more
+p.engines.engine00.position_refinement.interval = 2  # iterations; each costs nshifts more
 p.engines.engine00.position_refinement.nshifts = 8
+p.engines.engine00.position_refinement.record = True  # write them into the .ptyr
 # PtyPy refines nothing, without an error, if this is less than a pixel.
 p.engines.engine00.position_refinement.amplitude = 3 * pixel_m
 p.engines.engine00.position_refinement.max_shift = args.max_shift or 10 * pixel_m

@@ -39,6 +39,8 @@ if not scan.is_initialized:
 
 mine, positions = {}, {}
 while (package := scan.auto(int(frames))) != scan.EOS:
+    if package == scan.WAIT:
+        continue
     for item in package["iterable"]:
         positions[item["index"]] = item["position"]
         if item["data"] is not None:

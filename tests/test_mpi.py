@@ -20,7 +20,7 @@ SETTINGS = {"shape": 48, "rebin": 2, "rotate": 90, "saturation": 3000, "center":
             "hot_sigma": 6, "align": "com"}  # fmt: skip
 
 
-def mpirun(ranks, script, *arguments, timeout=60):
+def mpirun(ranks, script, *arguments, timeout=150):
     environment = os.environ | {
         "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
@@ -67,6 +67,18 @@ def test_an_error_on_one_rank_ends_all_with_its_message(tmp_path, fault, load_pa
     assert done.returncode != 0
     assert "the file server is gone" in done.stderr
     assert time.monotonic() - start < 40, "most of it starting Python twice"
+
+
+@pytest.mark.parametrize("load_parallel", ["data", None])
+def test_a_live_scan_on_two_ranks(tmp_path, load_parallel):
+    file = tmp_path / "live.h5"
+    plain = {"shape": 32, "center": [16, 16]}
+    live = plain | {"live": {"timeout_s": 8.0, "poll_s": 0.1}, "load_parallel": load_parallel}
+    command = [sys.executable, str(HERE / "live_writer.py"), str(file), "23", "0.2", "swmr"]
+    with subprocess.Popen(command) as writer:
+        followed = result(load(2, file, live, 5))
+        assert writer.wait(20) == 0
+    assert followed == result(load(1, file, plain))
 
 
 def test_the_command_line_says_an_error_once(tmp_path):

@@ -14,7 +14,7 @@ CASES = [
     "standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "eiger", "nanomax", "hermes",
     "product", "adorym", "ptychopinn", "tike", "tiff", "ptyd", "ptyd, linked",
 ]  # fmt: skip
-SHORT = {"dm": 4, "ml": 2}
+SHORT = {"dm": 6, "ml": 2}
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def truth() -> Truth:
 def positions_m(ptyr: Path) -> np.ndarray:
     """The (refined) positions in a .ptyr, metres."""
     with h5py.File(ptyr) as file:
-        return np.concatenate([s["data"][:] for s in file["content/positions"].values()])
+        return np.concatenate([positions[:] for positions in file["content/positions"].values()])
 
 
 def test_live(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_position_refinement(tmp_path: Path, kind: str) -> None:
     with h5py.File(tmp_path / "scan.h5", "a") as file:
         file[f"{PLACE}/sety_m"], file[f"{PLACE}/setx_m"] = meant.T
 
-    few = ("--dm", "6", "--start", "1", "-o", "out")
+    few = ("--dm", "12", "--start", "1", "-o", "out")
     script = RECIPES / "position_refinement.py"
     run(tmp_path, sys.executable, script, "scan.h5", "--positions", kind, *few)
 
@@ -98,7 +98,8 @@ def test_position_refinement(tmp_path: Path, kind: str) -> None:
     assert np.isfinite(reconstruction(tmp_path / "out", "position_refinement")).all()
     given = raw.positions_m if kind == "readback" else meant
     moved = np.abs(positions_m(ptyr) - given).max()
-    assert 1e-9 < moved < 1.5e-7
+    assert moved < 1.5e-7
+    assert kind == "readback" or moved > 1e-9, "what is right already need not move"
 
 
 def test_epie_parameters_with_the_same_engine_on_the_cpu(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The loader parameters in the grammar of PtyPy's docstrings; needs no PtyPy."""
+
+from __future__ import annotations
+
+from .settings import Leaf, leaves
+
+_TYPES = (
+    "str, int, float, bool, tuple, list, array, PosixPath, int64, int32, float64, float32, bool_"
+)
+# PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
+# Settings checks.
+
+
+def _describe(leaf: Leaf) -> str:
+    """One parameter in the grammar of PtyPy's docstrings."""
+    default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
+    return f"[{leaf.name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = {leaf.help}\n"
+
+
+def _group(name: str) -> str:
+    return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
+
+
+def defaults_section(name: str) -> str:
+    """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
+    blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
+    groups: list[str] = []
+    for leaf in leaves():
+        group = leaf.name.partition(".")[0]
+        if "." in leaf.name and group not in groups:
+            groups.append(group)
+            blocks.append(_group(group))
+        blocks.append(_describe(leaf))
+    text = "\n".join(blocks).replace("\n", "\n    ")
+    return f"\n\n    Defaults:\n\n    {text}\n    "
