@@ -200,6 +200,12 @@ class Settings(_Group):
     )
     paths: Paths = Field(default=Paths(), description=Paths.__doc__)
     units: Units = Field(default=Units(), description=Units.__doc__)
+    stored_as: Literal["intensity", "magnitude", "wave"] | None = _field(
+        None,
+        "what simulated or converted frames are (adorym, phantom, NPZ, product); None: complex or "
+        "floating amplitudes are squared, as the format has it",
+        "--stored-as",
+    )
     energy: Annotated[float, Field(gt=0)] | None = _field(
         None, "photon energy in keV, overrides the file", "--energy-kev"
     )
@@ -366,6 +372,7 @@ class Settings(_Group):
             links=self.links,
             sidecar=self.sidecar,
             growing=self.live.timeout_s is not None,
+            stored_as=self.stored_as,
             given=frozenset(name for name, value in overrides.items() if value is not None),
             simulate=self._simulate,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from ptypy_beamline import BeamlineError, formats, open_scan
@@ -124,3 +125,17 @@ def test_no_format_is_left_out():
     suites = Conformance.__subclasses__()
     tested = {cls.format for suite in suites for cls in (suite, *suite.__subclasses__())}
     assert tested == set(WRITERS) == set(formats.names()) - {"hdf5"}
+
+
+@pytest.mark.parametrize("format", ["adorym", "phantom", "ptychopinn", "tike", "product"])
+def test_the_user_knows_better_what_is_stored(tmp_path, format):
+    """Complex or floating frames that are intensities already."""
+    suite = next(c for c in (TestAdorym, TestPhantom, TestPtychopinn, TestTike, TestProduct)
+                 if c.format == format)()  # fmt: skip
+    file = suite.write(tmp_path, suite.raw())
+    scans = {how: open_scan(file, **suite.settings, stored_as=how)
+             for how in ("intensity", "magnitude", "wave")}  # fmt: skip
+    window = suite._whole(scans["wave"])
+    kept, squared, wave = (scans[how].frames.read([3], window).astype(float) for how in scans)
+    np.testing.assert_allclose(squared, kept**2, rtol=1e-5)
+    np.testing.assert_array_equal(wave, squared)

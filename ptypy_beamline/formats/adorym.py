@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import wavelength_m
-from ..reading.derived import Intensity
+from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .quantities import numbers
@@ -56,10 +56,11 @@ def _top_left(source: Source, corners: Array, counts: tuple[int, ...]) -> tuple[
 def _finish(source: Source, scan: Scan) -> Scan:
     """Intensity, and the geometry of the propagation to the detector."""
     scan = replace(scan, grid=None, **_geometry(source, scan))
-    if scan.frames.dtype.kind != "c":
-        return scan
-    source.notes.append(f"{scan.frames.dtype} frames are waves or magnitudes: squared")
-    return replace(scan, frames=Intensity(scan.frames))
+    waves, stored_as = scan.frames.dtype.kind == "c", source.opening.stored_as
+    if waves and stored_as is None:
+        source.notes.append(f"{scan.frames.dtype} frames are taken for waves or magnitudes and "
+                            "squared; stored_as (--stored-as) says otherwise")  # fmt: skip
+    return replace(scan, frames=as_counts(scan.frames, stored_as, waves))
 
 
 def _geometry(source: Source, scan: Scan) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..geometry import unit_factor
-from ..reading.derived import Centred, Intensity
+from ..reading.derived import Centred, as_counts
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
 from .masks import RULES
@@ -135,9 +135,11 @@ class NpzFormat:
         axis = frames_axis(frames.shape, counts, name)
         frames = NpzFrames(Member(path, name), axis)
         notes: tuple[str, ...] = ()
-        if self.amplitude and frames.dtype.kind in "fc":
-            frames, notes = Intensity(frames), (f"{name} holds amplitudes: they are squared",)
-        return (Centred(frames) if self.corner else frames), notes
+        amplitude = self.amplitude and frames.dtype.kind in "fc"
+        if amplitude and opening.stored_as is None:
+            notes = (f"{name} is taken to hold amplitudes, and squared",)
+        counts_ = as_counts(frames, opening.stored_as, amplitude)
+        return (Centred(counts_) if self.corner else counts_), notes
 
     def _probe(self, path: Path, frames: Frames) -> NDArray[np.complex64] | None:
         """The first mode, if it is as large as the frames."""

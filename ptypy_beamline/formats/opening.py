@@ -42,6 +42,8 @@ class Opening:
         More paths or globs after the first, of a scan in several TIFF files.
     links
         HDF5 links and virtual sources: only inside the file's directory tree, or anywhere.
+    stored_as
+        What the frames of simulated and converted data are, where the format cannot tell.
     growing
         The file is followed while it is written: that it is not whole yet is no error.
     given
@@ -66,6 +68,7 @@ class Opening:
     also: tuple[str, ...] = ()
     given: frozenset[str] = frozenset()
     growing: bool = False
+    stored_as: Literal["intensity", "magnitude", "wave"] | None = None
     simulate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError
-from ..reading.derived import Intensity
+from ..reading.derived import as_counts
 from ..reading.files import open_hdf5
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.multislice import back_to_sample
-from ..scan import Frames, Scan, Window
+from ..scan import Scan, Window
 from .adorym import ADORYM
 from .opening import Opening
 from .phantom_info import Info, corners
@@ -50,16 +50,16 @@ def measured(file: Path, info: Info, opening: Opening) -> Scan:
         scan = ADORYM.open(file, opening)
     else:
         angle = leading_axis(shape, opening.outer_index, fits=False, inner_fits=True)
-        scan = _recorded(Hdf5Frames(file, DATA, angle), info)
+        scan = _recorded(Hdf5Frames(file, DATA, angle), info, opening.stored_as)
     reference = file.with_name(f"{file.stem}_ref.h5")
     probe = _empty_beam(reference) if reference.is_file() else None
     notes = scan.notes if probe is None else (*scan.notes, f"the probe is that of {reference.name}")
     return replace(scan, probe=probe, format="phantom", source=info.directory, notes=notes)
 
 
-def _recorded(stored: Hdf5Frames, info: Info) -> Scan:
+def _recorded(stored: Hdf5Frames, info: Info, stored_as: str | None) -> Scan:
     """Frames whose file has no metadata; waves and magnitudes are squared."""
-    frames: Frames = Intensity(stored) if stored.dtype.kind == "c" else stored
+    frames = as_counts(stored, stored_as, stored.dtype.kind == "c")
     shape = frames.shape[1:]
     ny, nx, _ = phantom_of(info.directory, info).shape
     places = corners(info, (ny, nx), shape)

@@ -88,9 +88,10 @@ class Joined:
 
 @dataclass(frozen=True)
 class Intensity:
-    """Amplitudes or waves as intensity, |a|², in float32."""
+    """Amplitudes or waves as intensity, |a|², in float32; or intensity kept as complex, a + 0j."""
 
     frames: Frames
+    squared: bool = True
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -106,12 +107,33 @@ class Intensity:
         """Intensity in ``window``."""
         stored = self.frames.read(indices, window)
         wide = stored.astype(np.promote_types(stored.dtype, np.float32), copy=False)
+        if not self.squared:
+            return np.asarray(wide.real, np.float32)
         total = wide.real**2 + wide.imag**2 if wide.dtype.kind == "c" else wide**2
         return np.asarray(total, np.float32)
 
     def ready(self) -> Readiness:
         """As the amplitudes."""
         return self.frames.ready()
+
+
+def as_counts(frames: Frames, stored_as: str | None, squared: bool) -> Frames:
+    """Frames of counts, whatever a file keeps instead.
+
+    Parameters
+    ----------
+    frames
+        As stored.
+    stored_as
+        ``intensity``, ``magnitude`` or ``wave``, as the user knows; None = what the format takes
+        them for.
+    squared
+        Whether the format takes them for amplitudes.
+    """
+    squared = squared if stored_as is None else stored_as != "intensity"
+    if squared or frames.dtype.kind == "c":
+        return Intensity(frames, squared)
+    return frames
 
 
 @dataclass(frozen=True)
