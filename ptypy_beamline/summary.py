@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .planning.plan import Plan
+from .planning.sample import sample_indices
 from .scan import Scan
 
 
@@ -161,6 +162,23 @@ def physics(plan: Plan) -> list[Finding]:
         found.append(Finding("warning", f"only {share:.0%} of the pixels are good",
                              "check the mask and mask_values (--mask-values)"))  # fmt: skip
     return found
+
+
+def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:
+    """Whether frames are as bright as the empty beam lets them be, where a reference was measured.
+
+    A phantom's probe comes from its reference frame without a sample, in root counts: no frame can
+    hold more photons than it, and a thin sample takes few.
+    """
+    if scan.format != "phantom" or scan.probe is None:
+        return []
+    picked = sample_indices(len(plan))
+    totals = plan.correct(plan.load(picked), picked)[0].sum((1, 2), dtype=np.float64)
+    share = float(np.median(totals) / np.sum(np.abs(scan.probe) ** 2, dtype=np.float64))
+    if 0.1 <= share <= 1.1:
+        return []
+    return [Finding("warning", f"frames hold {share:.3g} times the counts of the empty beam",
+                    "check stored_as (--stored-as), flat and monitor")]  # fmt: skip
 
 
 def as_json(finding: Finding) -> dict[str, str]:

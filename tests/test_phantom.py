@@ -24,6 +24,7 @@ from ptypy_beamline.formats.phantom_truth import phantom_of
 from ptypy_beamline.geometry import wavelength_m
 from ptypy_beamline.reading.multislice import back_to_sample, far_field, fresnel, transmission
 from ptypy_beamline.scan import Frames
+from ptypy_beamline.summary import empty_beam
 from ptypy_beamline.testing.phantom_writer import write_grids, write_simulation
 from ptypy_beamline.testing.sample import probe as zone_plate
 
@@ -262,6 +263,10 @@ def test_measured_frames_where_the_file_has_no_metadata(tmp_path, stored):
     assert_allclose(measured.plan(center="fftshift").geometry.resolution_m, VOXEL)
     assert "cone_ref.h5" in " ".join(measured.notes)
     assert open_scan(folder, simulate={"seed": 1}).notes[0].startswith("simulated")
+    assert empty_beam(measured, measured.plan(center="fftshift")) == []
+    wrong = open_scan(folder, stored_as="intensity" if stored == "wave" else "magnitude")
+    found = empty_beam(wrong, wrong.plan(center="fftshift"))
+    assert "times the counts of the empty beam" in found[0].what
 
 
 def test_one_of_several_angles(tmp_path):

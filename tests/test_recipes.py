@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from ptypy_beamline.testing.compare import correlation
+from ptypy_beamline.testing.phantom_writer import write_simulation
 from ptypy_beamline.testing.raw import Demo, write_demo_scan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,6 +103,20 @@ def test_ptyd_dm(folder: Path, made: Demo) -> None:
     run(folder, sys.executable, RECIPES / "ptyd_dm.py", "prepared.ptyd", *words)
 
     assert np.isfinite(reconstruction(folder / "again", "ptyd_dm")).all()
+
+
+@pytest.mark.ptypy
+def test_phantom_dm(folder: Path) -> None:
+    write_simulation(folder / "phantom", size=120, scan=(8, 8))
+    words = ("phantom", "--photons", "1e6", "--seed", "3", "--dm", "30", "-o", "simulated")
+    run(folder, sys.executable, RECIPES / "phantom_dm.py", *words)
+    found = max((folder / "simulated").glob("recons/phantom_dm/*.ptyr"))
+
+    told = run(
+        folder, sys.executable, "-m", "ptypy_beamline", "compare", found, "phantom", "--json"
+    )
+
+    assert json.loads(told.stdout)["correlation"] > 0.8
 
 
 @pytest.mark.ptypy

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import BeamlineError, BeamlineWarning
 from ..settings import Settings
-from ..summary import Finding, as_json, describe_plan, physics
+from ..summary import Finding, as_json, describe_plan, empty_beam, physics
 from .loading import loading, plan_with
 
 EXAMPLE = "ptypy-beamline check scan.h5 --roi 256"
@@ -45,6 +45,7 @@ def findings(settings: Settings) -> tuple[list[Finding], dict[str, Any]]:
         try:
             scan, plan = plan_with(settings)
             found = [Finding("note", note) for note in scan.notes] + physics(plan)
+            found += empty_beam(scan, plan)
             summary = describe_plan(plan)
         except BeamlineError as error:
             found, summary = [Finding("error", str(error))], {}
