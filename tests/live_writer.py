@@ -47,6 +47,8 @@ with h5py.File(file, "w", libver="latest" if mode != "grow" else None) as out:
             dataset.flush()
         if mode == "grow":
             out.flush()
+        with open(f"{file}.times", "a") as times:
+            times.write(f"{time.monotonic()}\n")
         if mode == "killed" and number == count // 2:
             os.kill(os.getpid(), signal.SIGKILL)
         if mode == "pause" and number == count // 2:

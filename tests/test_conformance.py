@@ -38,6 +38,7 @@ class TestExchange(Conformance):
 
 class TestEiger(Conformance):
     format = "eiger"
+    in_several_files = True
 
     def frames_file(self, file):
         return file.with_name("scan_data_000002.h5")
@@ -54,6 +55,7 @@ class TestNanomax(Conformance):
 
 class TestHermes(Conformance):
     format = "hermes"
+    in_several_files = True
     lacks = frozenset({"bad", "flat", "monitor", "exposure_s", "center_px", "saturation"})
     unsaid = frozenset({"distance_m", "pixel_m"})
 

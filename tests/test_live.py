@@ -76,15 +76,17 @@ def test_a_killed_writer_ends_the_scan_within_the_timeout(write):
 
 
 def test_frames_are_seen_within_two_polls_of_their_flush(write):
-    follower = Follower(Settings.of(settings(write("swmr", period=0.3, count=8), poll_s=0.1)))
-    follower.first()
-    seen, growth = len(follower.look().plan), []
+    poll_s = 0.4
+    file = write("swmr", period=0.15, count=20)
+    follower = Follower(Settings.of(settings(file, poll_s=poll_s)))
+    seen_at: list[float] = []
+    seen_at += [time.monotonic()] * len(follower.first())
     while not (progress := follower.look()).complete:
-        if len(progress.plan) > seen:
-            growth.append((time.monotonic(), len(progress.plan) - seen))
-            seen = len(progress.plan)
-    # A frame comes every 0.3 s: with polls of 0.1 s none waits for the next one.
-    assert all(number == 1 for _, number in growth)
+        seen_at += [time.monotonic()] * (len(progress.plan) - len(seen_at))
+    seen_at += [time.monotonic()] * (len(progress.plan) - len(seen_at))
+    flushed = np.loadtxt(f"{file}.times")
+    assert len(seen_at) == len(flushed) == 20
+    assert (np.array(seen_at) - flushed).max() < 2 * poll_s
 
 
 def test_expected_number_ends_the_scan(write):

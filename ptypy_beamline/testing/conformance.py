@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -43,6 +44,8 @@ class Conformance:
         gives them.
     pixel_m
         Of the scan; alike on both axes where a format has one number for it.
+    in_several_files
+        A scan is more than the one file.
     settings
         Loader parameters that its files need, as ``paths`` for what has no fixed place.
     """
@@ -51,6 +54,7 @@ class Conformance:
     lacks: frozenset[str] = frozenset()
     unsaid: frozenset[str] = frozenset()
     pixel_m = (50e-6, 75e-6)
+    in_several_files = False
     settings: dict[str, Any] = {}  # noqa: RUF012  subclasses replace it
 
     def raw(self, **more: Any) -> Raw:
@@ -218,6 +222,29 @@ class Conformance:
         assert (geometry.energy_eV, geometry.distance_m) == (9000.0, 3.0)
         assert geometry.pixel_m == (1e-4, 1e-4)
         assert geometry.center_px == (10, 10)
+
+    @pytest.mark.parametrize("links", ["inside", "any"])
+    def test_links_out_of_the_folder_are_only_followed_when_allowed(
+        self, tmp_path: Path, links: str
+    ) -> None:
+        """A master that is nothing but links to the file, which lies elsewhere."""
+        raw = self.raw()
+        (tmp_path / "there").mkdir()
+        (tmp_path / "here").mkdir()
+        file = self.write(tmp_path / "there", raw)
+        if not file.is_file() or not h5py.is_hdf5(file) or self.in_several_files:
+            pytest.skip("one HDF5 file only; the parts of others are tested by themselves")
+        master = tmp_path / "here" / file.name
+        with h5py.File(file) as source, h5py.File(master, "w") as out:
+            for name in source:
+                out[name] = h5py.ExternalLink(f"../there/{file.name}", f"/{name}")
+            out.attrs.update(source.attrs)
+        settings = {**self.settings, "format": self.format, "links": links}
+        if links == "inside":
+            with pytest.raises(BeamlineError, match="links='any'"):
+                open_scan(master, **settings)
+        else:
+            assert len(open_scan(master, **settings)) == len(raw.frames)
 
     @staticmethod
     def _whole(scan: Scan) -> Any:
