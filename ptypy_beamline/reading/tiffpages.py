@@ -20,7 +20,7 @@ from ..scan import Window
 # What tifffile would print, this package raises.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-BROKEN = (ValueError, RuntimeError, IndexError, KeyError, TypeError, ZeroDivisionError,
+BROKEN = (tifffile.TiffFileError, ValueError, RuntimeError, IndexError, KeyError, TypeError, ZeroDivisionError,
           OverflowError, MemoryError, EOFError, struct.error)  # fmt: skip
 """What tifffile and imagecodecs raise on files that are not what they say."""
 
