@@ -20,8 +20,8 @@ from ..scan import Window
 # What tifffile would print, this package raises.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-BROKEN = (tifffile.TiffFileError, ValueError, RuntimeError, IndexError, KeyError, TypeError, ZeroDivisionError,
-          OverflowError, MemoryError, EOFError, struct.error)  # fmt: skip
+BROKEN = (tifffile.TiffFileError, ValueError, RuntimeError, IndexError, KeyError, TypeError,
+          ZeroDivisionError, OverflowError, MemoryError, EOFError, struct.error)  # fmt: skip
 """What tifffile and imagecodecs raise on files that are not what they say."""
 
 LAYOUTS = {42: ("I", 4, "H", 12), 43: ("Q", 8, "Q", 20)}
