@@ -18,8 +18,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from .errors import SettingsError
 from .formats.opening import Opening
 
-AXES = ("yx", "-yx", "y-x", "-y-x", "xy", "-xy", "x-y", "-x-y")
-GROUPINGS = ("sum", "mean", "first", "best", "none", "hdr")
 ROTATIONS = {0: (False, False, False), 90: (True, False, True),
              180: (False, True, True), 270: (True, True, False)}  # fmt: skip
 """Clockwise rotation → PtyPy's (transpose, flipud, fliplr)."""

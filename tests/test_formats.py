@@ -388,7 +388,7 @@ def test_the_order_of_units(tmp_path):
     path = exchange(tmp_path / "b.h5", instrument__detector__distance_m=2.0)
     by_name = Opening(paths={"distance": "/instrument/detector/distance_m"})
     assert open_file(path, opening=by_name).distance_m == 2
-    assert open_file(path).distance_m == 2  # the format's: 2000 mm
+    assert open_file(path).distance_m == 2  # @units: 2000 mm
 
 
 @pytest.mark.parametrize("stored", [b"mm", np.array(["mm"], dtype="S2"), np.array("mm", dtype="O")])
