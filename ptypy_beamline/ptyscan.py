@@ -185,7 +185,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             for block in self._corrected(raw):
                 numbers = block.positions.tolist()
                 data.update(zip(numbers, block.frames, strict=True))
-                if not self.plan.shared_mask:
+                if block.good.strides[0]:  # else all frames share one image
                     for number, own in zip(numbers, block.good, strict=True):
                         good[number] = shared if np.array_equal(own, shared) else own.copy()
         return data, good

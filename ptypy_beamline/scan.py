@@ -142,6 +142,8 @@ class Scan:
         Beam centre (row, column) on the detector, pixel centres at whole numbers.
     saturation
         The detector's own count limit.
+    no_count
+        The raw number, and all above it, that stands for a pixel without a count.
     grid
         (rows, columns) where the positions form a raster.
     numbers
@@ -173,6 +175,7 @@ class Scan:
     exposure_s: NDArray[np.float64] | None = None
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
+    no_count: float | None = None
     grid: tuple[int, int] | None = None
     numbers: NDArray[np.int64] | None = None
     expected: int | None = None

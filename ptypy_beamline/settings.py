@@ -204,6 +204,12 @@ class Settings(_Group):
         "floating amplitudes are squared, as the format has it",
         "--stored-as",
     )
+    zero_frequency: Literal["corner", "center"] | None = _field(
+        None,
+        "where the frames of an NPZ have the unscattered beam, at pixel (0, 0) or in the middle; "
+        "None: as the format has it (tike: corner)",
+        "--zero-frequency",
+    )
     energy: Annotated[float, Field(gt=0)] | None = _field(
         None, "photon energy in keV, overrides the file", "--energy-kev"
     )
@@ -371,6 +377,7 @@ class Settings(_Group):
             sidecar=self.sidecar,
             growing=self.live.timeout_s is not None,
             stored_as=self.stored_as,
+            zero_frequency=self.zero_frequency,
             given=frozenset(name for name, value in overrides.items() if value is not None),
             simulate=self._simulate,
         )

@@ -131,14 +131,16 @@ def test_eiger_mask_bits(master):
 
 
 @pytest.mark.parametrize(("stored", "limit"), [(None, 2.0**32 - 1), (4e4, 4e4)])
-def test_eiger_pixel_without_a_count_is_saturated(tmp_path, stored, limit):
+def test_eiger_pixel_without_a_count_is_bad_by_itself(tmp_path, stored, limit):
     known = raw(saturation=stored)
     known.frames[3, 1, 1] = 2**32 - 1
     scan = open_scan(WRITERS["eiger"](tmp_path / "m.h5", known), **PLACES)
     assert scan.saturation == limit
-    plan = scan.plan(saturation="file")
-    _, good = plan.correct(plan.load([3]), [3])
-    assert_array_equal(np.argwhere(~good[0]), [[1, 1]])
+    for limits in ({}, {"saturation": "file"}, {"saturation": 1e12}):
+        plan = scan.plan(**limits)
+        frames, good = plan.correct(plan.load([2, 3]), [2, 3])
+        assert_array_equal(np.argwhere(~good), [[1, 1, 1]])
+        assert frames[1, 1, 1] == 0
 
 
 def test_eiger_unfinished_series_is_told(master):

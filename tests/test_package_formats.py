@@ -124,6 +124,24 @@ def test_positions_whose_unit_the_user_knows(tmp_path):
     assert_allclose(scan.positions_m, open_scan(path).positions_px * 1e-6)
 
 
+@pytest.mark.parametrize("write", [write_tike, write_ptychopinn])
+def test_zero_frequency_where_the_user_says(tmp_path, write):
+    known = raw()
+    path = write(tmp_path / "a.npz", known)
+    as_is, turned = known.frames, np.fft.fftshift(known.frames, axes=(1, 2))
+    if write is write_tike:
+        as_is = np.fft.ifftshift(known.frames, axes=(1, 2))
+        turned = known.frames
+    for where, expected in (("center", as_is), ("corner", turned)):
+        scan = open_scan(path, zero_frequency=where)
+        assert_array_equal(scan.frames.read(range(len(scan)), FULL), expected)
+
+
+def test_zero_frequency_is_for_npz_alone(tmp_path):
+    with pytest.raises(SettingsError, match="zero_frequency given with a scan of format product"):
+        open_scan(write_product(tmp_path / "a.h5", raw()), zero_frequency="corner")
+
+
 def test_npz_is_mapped_where_it_is_not_compressed(tmp_path):
     path = save(tmp_path / "a.npz", other=np.arange(3), a=np.arange(24.0).reshape(2, 3, 4))
     member = Member(path, "a")

@@ -16,7 +16,8 @@ from ptypy_beamline.settings import Settings, leaves
 CONTRACT = """file sidecar format
 paths.frames paths.x paths.y paths.positions paths.energy paths.distance
 paths.pixel paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
-stored_as units.positions units.energy units.distance units.pixel energy distance psize outer_index
+stored_as zero_frequency units.positions units.energy units.distance units.pixel
+energy distance psize outer_index
 frames_per_position grouping shape center rotate flip orientation rebin pad dark flat mask
 mask_values background threshold saturation hot_sigma monitor align select.shape select.center
 select.radius select.size reject positions.axes positions.shift positions.snake focus_to_sample

@@ -124,6 +124,9 @@ def open_file(
         what = "sidecar" if opening.sidecar else "several files"
         raise SettingsError(f"{what} given with a scan of format {known.name}, which keeps all in "
                             "one file", "leave it out", first)  # fmt: skip
+    if known.family != "NPZ" and opening.zero_frequency:
+        raise SettingsError(f"zero_frequency given with a scan of format {known.name}",
+                            "leave it (--zero-frequency) to NPZ files", first)  # fmt: skip
     return known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
 
 

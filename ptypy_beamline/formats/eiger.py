@@ -43,15 +43,17 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
 
 
 def _finish(source: Source, scan: Scan) -> Scan:
-    """The limit of a pixel without a count, and whether the series is complete."""
+    """The number of a pixel without a count, and whether the series is complete."""
     taken = [source.find("", Item((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
     expected = int(np.prod([numbers(found).ravel()[0] for found in taken if found is not None]))
     if taken[0] is not None and "frames" not in source.opening.paths and expected > len(scan):
         source.assume(f"{len(scan)} of {expected} images (nimages x ntrigger) are there")
-    if scan.saturation is not None or scan.frames.dtype.kind != "u":
+    if scan.frames.dtype.kind != "u":
         return scan
-    source.notes.append("no saturation_value: the limit is the number of a masked pixel")
-    return replace(scan, saturation=float(np.iinfo(scan.frames.dtype).max))
+    highest = float(np.iinfo(scan.frames.dtype).max)
+    if scan.saturation is None:
+        source.notes.append("no saturation_value: the limit is the number of a masked pixel")
+    return replace(scan, no_count=highest, saturation=scan.saturation or highest)
 
 
 EIGER = Hdf5Format(

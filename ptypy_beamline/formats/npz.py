@@ -48,7 +48,7 @@ class NpzFormat:
     amplitude
         Numbers that are not whole are amplitudes, not counts.
     corner
-        Zero frequency is at pixel (0, 0).
+        Zero frequency is at pixel (0, 0), unless the user says otherwise.
     """
 
     name: str
@@ -139,7 +139,10 @@ class NpzFormat:
         if amplitude and opening.stored_as is None:
             notes = (f"{name} is taken to hold amplitudes, and squared",)
         counts_ = as_counts(frames, opening.stored_as, amplitude)
-        return (Centred(counts_) if self.corner else counts_), notes
+        corner = self.corner
+        if opening.zero_frequency is not None:
+            corner = opening.zero_frequency == "corner"
+        return (Centred(counts_) if corner else counts_), notes
 
     def _probe(self, path: Path, frames: Frames) -> NDArray[np.complex64] | None:
         """The first mode, if it is as large as the frames."""

@@ -44,6 +44,8 @@ class Opening:
         HDF5 links and virtual sources: only inside the file's directory tree, or anywhere.
     stored_as
         What the frames of simulated and converted data are, where the format cannot tell.
+    zero_frequency
+        Where an NPZ keeps the unscattered beam: pixel (0, 0) or the middle.
     growing
         The file is followed while it is written: that it is not whole yet is no error.
     given
@@ -69,6 +71,7 @@ class Opening:
     given: frozenset[str] = frozenset()
     growing: bool = False
     stored_as: Literal["intensity", "magnitude", "wave"] | None = None
+    zero_frequency: Literal["corner", "center"] | None = None
     simulate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -31,7 +31,8 @@ class Calibration:
     bad
         (h, w) bool: static bad pixels.
     saturation
-        Raw counts at or above are bad in that exposure; inf where there is no limit.
+        Raw counts at or above are bad in that exposure, a limit of the user or a number that
+        stands for no count; inf where there is none.
     threshold
         Corrected counts below become 0.
     """
@@ -62,13 +63,14 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
         gain = 1.0 / flat
     bad |= ~np.isfinite(offset) | ~np.isfinite(gain) | (gain <= 0)
     _warn_about_flat(flat[~bad])
+    no_count = np.inf if scan.no_count is None else scan.no_count
     if settings.hot_sigma is not None:
-        bad |= hot_or_dead(Sample(scan.frames, window), offset, settings.hot_sigma)
+        bad |= hot_or_dead(Sample(scan.frames, window), offset, settings.hot_sigma, no_count)
     return Calibration(
         offset=np.where(bad, 0, offset).astype(np.float32),
         gain=np.where(bad, 0, gain).astype(np.float32),
         bad=bad,
-        saturation=_saturation(settings.saturation, scan),
+        saturation=min(_saturation(settings.saturation, scan), no_count),
         threshold=settings.threshold or 0.0,
     )
 
@@ -127,18 +129,21 @@ def in_blocks(frames: Frames, window: Window, size: int = 16) -> Iterator[NDArra
         yield frames.read(range(start, min(start + size, n)), window)
 
 
-def hot_or_dead(sample: Sample, offset: NDArray[np.float64], sigma: float) -> NDArray[np.bool_]:
+def hot_or_dead(
+    sample: Sample, offset: NDArray[np.float64], sigma: float, no_count: float = np.inf
+) -> NDArray[np.bool_]:
     """Pixels that stand out of their neighbours, or never count, in a sample of frames.
 
     A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
     surroundings: a corner of the beam has three neighbours as bright as itself, a defect has at
     most two. Noise is Poisson's plus the local median deviation, so that speckle does not count.
-    Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
+    Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample. Raw
+    numbers from ``no_count`` on are none.
     """
     n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
     ever = np.zeros(offset.shape, np.bool_)
     for frame in sample:
-        finite = np.isfinite(frame)
+        finite = np.isfinite(frame) & (frame < no_count)
         n += finite
         total += np.where(finite, frame - offset, 0)
         ever |= finite & (frame != 0)

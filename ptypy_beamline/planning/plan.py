@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def shared_mask(self) -> bool:
-        """True when the same pixels are good in every frame."""
+        """True when the same pixels are good in every frame, whatever the counts."""
         whole_numbers = not np.issubdtype(self.frames.dtype, np.floating)
         return whole_numbers and np.isinf(self.calibration.saturation) and not self.transform.align
 
@@ -145,15 +145,16 @@ class Plan:
         frames : (p, ny, nx) float32
             Counts; 0 where bad.
         good : (p, ny, nx) bool
-            True = use; a read-only view of one image when all frames share it.
+            True = use; a read-only view of one image, with stride 0, when all frames share it.
         """
         raw = kernels.contiguous(raw)
         chosen = self.selection[np.asarray(positions, np.intp)]
         frames = np.zeros((len(raw), *self.transform.shape), np.float32)
         good = np.zeros(frames.shape, np.bool_)  # no memory is taken until it is written to
+        own = np.zeros(len(raw), np.bool_)
 
         def run(part: slice) -> None:
-            self._correct_part(raw[part], chosen[part], (frames[part], good[part]))
+            own[part] = self._correct_part(raw[part], chosen[part], (frames[part], good[part]))
 
         count = self.threads or available_threads()
         parts = shares(len(raw), count)
@@ -162,8 +163,9 @@ class Plan:
                 run(part)
         else:
             list(pool(count).map(run, parts))
-        if self.shared_mask:
-            good = np.broadcast_to(self.good, frames.shape)
+        if not own.any():
+            return frames, np.broadcast_to(self.good, frames.shape)
+        good[~own] = self.good
         return frames, good
 
     def _correct_part(
@@ -171,17 +173,22 @@ class Plan:
         raw: NDArray[Any],
         chosen: Selection,
         out: tuple[NDArray[np.float32], NDArray[np.bool_]],
-    ) -> None:
-        """Correct some positions into ``out`` (frames, good), which are zero on entry."""
+    ) -> NDArray[np.bool_]:
+        """Correct some positions into ``out`` (frames, good), which are zero on entry.
+
+        Returns
+        -------
+        (p,) bool
+            Which have bad pixels of their own; ``good`` of the others need not be filled.
+        """
         if self.transform.is_identity:
-            self._combine(raw, chosen, *out)
-            return
+            return self._combine(raw, chosen, *out)
         window = (len(raw), *self.window.shape)
         frames, good = np.zeros(window, np.float32), np.zeros(window, np.bool_)
-        self._combine(raw, chosen, frames, good)
-        if self.shared_mask:
-            good[:] = self._window_good
+        own = self._combine(raw, chosen, frames, good)
+        good[~own] = self._window_good
         self.transform.deliver(frames, good, self.center_px, out)
+        return own | self.transform.align
 
     def _combine(
         self,
@@ -189,21 +196,26 @@ class Plan:
         chosen: Selection,
         frames: NDArray[np.float32],
         good: NDArray[np.bool_],
-    ) -> None:
-        """Group corrected exposures; ``good`` is filled unless all frames share it."""
+    ) -> NDArray[np.bool_]:
+        """Group corrected exposures; ``good`` is filled where it is not the one all share."""
         cal, grouping = self.calibration, self.transform.grouping
         limits = (cal.saturation, cal.threshold)
-        if self.shared_mask and raw.shape[1] == 1 and grouping != "hdr":
+        own = np.zeros(len(raw), np.bool_)
+        if raw.shape[1] == 1 and grouping != "hdr":
             kernels.single(
-                raw[:, 0], chosen.scale[:, 0], cal.offset, cal.gain, cal.threshold, self._corner,
-                frames,
+                raw[:, 0], chosen.scale[:, 0], cal.offset, cal.gain, limits, self._corner, frames,
+                own,
             )  # fmt: skip
-            return
+            for p in np.flatnonzero(own):
+                kernels.counted(raw[p, 0], cal.saturation, cal.bad, self._corner, good[p])
+            return own
         keep = _reduce(grouping, chosen, raw, cal, limits)
         kernels.combine(
             raw, keep, chosen.scale, chosen.seconds, cal.offset, cal.gain, cal.bad, limits,
             MODES[grouping], self._corner, frames, good,
         )  # fmt: skip
+        own[:] = not self.shared_mask
+        return own
 
     def stream(self, positions: Indices, size: int | None = None) -> Iterator[Block]:
         """Load and correct ``positions``, ``size`` at a time; the next block is read meanwhile."""
