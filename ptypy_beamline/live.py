@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +17,9 @@ from .planning.make import make_plan
 from .planning.places import one_each
 from .planning.plan import Plan
 from .planning.selection import SoFar, select
+from .reading.files import unlocked
+from .reading.patient import PatientFrames
+from .reading.picked import whole_stack
 from .scan import Scan, Window
 from .settings import Settings
 
@@ -42,9 +47,9 @@ class Follower:
     """Looks at a growing scan again and again; its plan only ever gets longer.
 
     Window, calibration and geometry are fixed with the first frames, so that no result depends on
-    when somebody looked. The scan is complete when its writer has closed it, when every position
-    that was known from the start has its frames, when ``num_frames`` positions are there, or when
-    nothing has come for ``live.timeout_s``.
+    when somebody looked. The scan is complete when its writer was seen to close it, when the frames
+    that it announces are there, or those of a list of positions that was there beforehand, when
+    ``num_frames`` positions are there, or when nothing has come for ``live.timeout_s``.
 
     Parameters
     ----------
@@ -54,10 +59,13 @@ class Follower:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.format = settings.format
         self._timeout_s = float(settings.live.timeout_s or 0)
         self._progress: Progress | None = None
+        self._frames: PatientFrames
         self._so_far = SoFar(0)
-        self._planned: int | None = None
+        self._there = 0
+        self._ahead = 0
         self._was_written = False
         self._left = 0.0
         self._grew = self._looked = time.monotonic()
@@ -74,7 +82,7 @@ class Follower:
             try:
                 return self._begin().plan
             except BeamlineError:
-                if self._idle_s() > self._timeout_s:
+                if self._is_idle():
                     raise
             time.sleep(self.settings.live.poll_s)
 
@@ -104,38 +112,41 @@ class Follower:
         return progress.plan
 
     def _begin(self) -> Progress:
-        scan = self._open()
-        k = self._each(scan)
-        self._so_far = SoFar(self._whole(scan) // k * k, mean_i0(scan, self.settings))
-        self._planned = self._announced(scan, k)
-        self._was_written = not scan.frames.ready().complete
-        plan = make_plan(scan, self.settings, self._so_far)
-        self._grew = self._looked = time.monotonic()
-        self._progress = Progress(plan, len(plan) == self.settings.num_frames)
-        return self._progress
+        with self._reading():
+            scan = self._open()
+            whole = self._whole(scan)
+            self._count(whole)
+            complete = self._has_all(scan, whole)
+            usable = self._usable(whole, complete)
+            self._so_far = SoFar(usable, mean_i0(scan, self.settings))
+            self._was_written = not scan.frames.ready().complete
+            self._frames = self._patient(scan)
+            plan = make_plan(scan, self.settings, self._so_far)
+            plan = replace(plan, frames=self._frames)
+        self.format = scan.format
+        self._looked = time.monotonic()
+        return self._reached(plan, complete)
 
     def _again(self, progress: Progress) -> Progress:
         self._looked = time.monotonic()
-        idle = self._idle_s() > self._timeout_s
-        # Asked before the file is opened: what it holds when it is found closed is all.
-        closed = self._is_closed(progress.plan)
-        # HDF5 shows a file that is open already as it was then.
-        getattr(progress.plan.frames, "close", lambda: None)()
         try:
-            scan = self._open()
+            with self._reading():
+                # Asked before the file is opened: what it holds when it is found closed is all.
+                closed = self._is_closed()
+                scan = self._open()
+                whole = self._whole(scan)
         except BeamlineError:
             # The writer is in the middle of something; what was there stays valid.
-            self._progress = replace(progress, complete=idle)
-            return self._progress
-        whole = self._whole(scan)
-        planned = self._planned is not None and whole >= self._planned
-        complete = closed or planned or idle
-        k = self._each(scan)
-        usable = whole if complete else whole // k * k
-        if usable > (self._so_far.frames or 0):
-            self._grew = time.monotonic()
-        self._so_far = replace(self._so_far, frames=usable)
-        plan = self._longer(progress.plan, scan)
+            return self._reached(progress.plan, self._is_idle())
+        if whole < (self._so_far.frames or 0) and not self._is_idle():
+            return progress  # caught in the middle of something likewise, or replaced
+        self._count(whole)
+        complete = closed or self._has_all(scan, whole) or self._is_idle()
+        self._so_far = replace(self._so_far, frames=self._usable(whole, complete))
+        with unlocked():
+            return self._reached(self._longer(progress.plan, scan), complete)
+
+    def _reached(self, plan: Plan, complete: bool) -> Progress:
         self._progress = Progress(plan, complete or len(plan) == self.settings.num_frames)
         return self._progress
 
@@ -144,40 +155,59 @@ class Follower:
             # That frames and positions are not equally many yet is no news.
             warnings.simplefilter("ignore", BeamlineWarning)
             file = self.settings.file or ""
-            try:
-                return formats.open_file(file, self.settings.format, self.settings.opening)
-            except (OSError, KeyError, RuntimeError) as error:
-                raise FileError(f"cannot be read yet ({error})", "wait for its writer",
-                                self.settings.file_name) from error  # fmt: skip
+            return formats.open_file(file, self.format, self.settings.opening)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Leave the writer alone, and say so where it is in the middle of something."""
+        try:
+            with unlocked():
+                yield
+        except BeamlineError:
+            raise
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise FileError(f"cannot be read yet ({error})", "wait for its writer",
+                            self.settings.file_name) from error  # fmt: skip
 
     def _longer(self, plan: Plan, scan: Scan) -> Plan:
         """The plan with the positions that have come; earlier ones must be as they were."""
-        selection = select(scan, self.settings, self._so_far)
-        known = plan.selection.exposures
-        if not np.array_equal(selection.exposures[: len(known)], known):
+        selection, frames = select(scan, self.settings, self._so_far), self._patient(scan)
+        known, now = plan.selection, selection[: len(plan)]
+        same = np.array_equal(now.exposures, known.exposures) and np.array_equal(
+            now.positions_m, known.positions_m
+        )
+        if not same or not frames.continues(self._frames):
             raise BeamlineError("frames that were there are no longer the same",
                                 "load the scan when its writer is done", scan.source)  # fmt: skip
-        return replace(plan, frames=scan.frames, selection=selection)
+        self._frames = frames
+        return replace(plan, frames=frames, selection=selection)
 
-    def _is_closed(self, plan: Plan) -> bool:
+    def _is_closed(self) -> bool:
         """The writer was seen writing and has closed the file since."""
-        written = not plan.frames.ready().complete
+        written = not self._frames.ready().complete
         closed = self._was_written and not written
         self._was_written = self._was_written or written
         return closed
 
-    def _announced(self, scan: Scan, k: int) -> int | None:
-        """Frames that will come: the file says so, or positions were listed beforehand."""
+    def _has_all(self, scan: Scan, whole: int) -> bool:
+        """Every frame that will come is there: the file says so, or all positions have theirs."""
+        taken = whole if scan.numbers is None or not whole else int(scan.numbers[whole - 1]) + 1
         if scan.expected is not None:
-            return scan.expected
-        if len(scan.positions_m) <= len(scan):
-            return None
-        listed_each = k > 1 and one_each(scan.positions_m, k)
-        return len(scan.positions_m) * (1 if listed_each else k)
+            return taken >= scan.expected
+        if scan.positions_each or scan.listed_s is None:
+            return False
+        k = self._each
+        listed = len(scan.positions_m) * (1 if k > 1 and one_each(scan.positions_m, k) else k)
+        if taken < listed:
+            self._ahead = listed
+            return False
+        # A writer may replace the list with each frame: it must have been there beforehand, or
+        # nobody has touched it for long.
+        return listed == self._ahead or time.time() - scan.listed_s > self._timeout_s
 
     def _whole(self, scan: Scan) -> int:
         """Frames that can be read: the last file or part may be half written."""
-        n = len(scan)
+        n = min(len(scan), scan.frames.ready().frames)
         try:
             if n:
                 scan.frames.read([n - 1], Window.full(scan.frame_shape))
@@ -185,8 +215,22 @@ class Follower:
             return n - 1
         return n
 
-    def _each(self, scan: Scan) -> int:
+    def _usable(self, whole: int, complete: bool) -> int:
+        """Frames of positions that have all their exposures, or all frames at the end."""
+        return whole if complete else whole // self._each * self._each
+
+    def _patient(self, scan: Scan) -> PatientFrames:
+        live = self.settings.live
+        return PatientFrames(whole_stack(scan.frames)[0], self._timeout_s, live.poll_s)
+
+    @property
+    def _each(self) -> int:
         return self.settings.frames_per_position or 1
 
-    def _idle_s(self) -> float:
-        return time.monotonic() - self._grew
+    def _count(self, whole: int) -> None:
+        """Remember when the last frame came; a caller may have been away for long."""
+        if whole > self._there:
+            self._there, self._grew = whole, time.monotonic()
+
+    def _is_idle(self) -> bool:
+        return time.monotonic() - self._grew > self._timeout_s

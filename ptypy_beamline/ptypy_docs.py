@@ -13,8 +13,9 @@ _TYPES = (
 
 def _describe(leaf: Leaf) -> str:
     """One parameter in the grammar of PtyPy's docstrings."""
+    types = f"{_TYPES}, Param" if leaf.name == "qc" else _TYPES
     default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
-    return f"[{leaf.name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = {leaf.help}\n"
+    return f"[{leaf.name}]\ndefault = {default}\ntype = {types}\nhelp = {leaf.help}\n"
 
 
 def _group(name: str) -> str:

@@ -153,6 +153,8 @@ class Scan:
         Frames that the file announces, where it does.
     positions_each
         The format logs a position with each raw frame, also where a position has several.
+    listed_s
+        When the list of positions was last changed, in Unix time; None where it has room for more.
     probe
         Initial probe (ny, nx), complex, where the file has one.
     format, source
@@ -180,6 +182,7 @@ class Scan:
     numbers: NDArray[np.int64] | None = None
     expected: int | None = None
     positions_each: bool = False
+    listed_s: float | None = None
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
     positions_px: NDArray[np.float64] | None = None
     format: str = ""

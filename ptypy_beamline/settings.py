@@ -13,167 +13,39 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from .errors import SettingsError
 from .formats.opening import Opening
+from .options import (
+    Center,
+    Group,
+    Image,
+    IntPair,
+    Live,
+    Number,
+    Orientation,
+    Pad,
+    Pair,
+    Paths,
+    Positions,
+    Qc,
+    Select,
+    Simulate,
+    Units,
+    field,
+    listed,
+    monitor_value,
+    numbers,
+    switched,
+)
 
 ROTATIONS = {0: (False, False, False), 90: (True, False, True),
              180: (False, True, True), 270: (True, True, False)}  # fmt: skip
 """Clockwise rotation → PtyPy's (transpose, flipud, fliplr)."""
 
 
-_NUMERIC = set("0123456789+-.eE, ")
-
-
-def _numbers(value: Any) -> Any:
-    """``"256,256"`` as typed on a command line → a list of numbers; anything else unchanged."""
-    if not isinstance(value, str) or not value.strip() or set(value) - _NUMERIC:
-        return value
-    parts = [float(part) if set(part) & set(".eE") else int(part) for part in value.split(",")]
-    return parts if len(parts) > 1 else parts[0]
-
-
-def _pair(value: Any) -> Any:
-    """A number counts for both axes."""
-    value = _numbers(value)
-    return (value, value) if isinstance(value, int | float) else value
-
-
-def _list(value: Any) -> Any:
-    """``"3"`` and ``"3,4"`` are lists, another text is a file."""
-    value = _numbers(value)
-    return [value] if isinstance(value, int | float) else value
-
-
-def _monitor(value: Any) -> Any:
-    return True if isinstance(value, str) and value == "file" else value
-
-
-Pair = Annotated[tuple[float, float], BeforeValidator(_pair)]
-IntPair = Annotated[tuple[int, int], BeforeValidator(_pair)]
-Center = Annotated[tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(_numbers)]
-Orientation = Annotated[
-    Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool], BeforeValidator(_numbers)
-]
-Pad = Annotated[
-    Annotated[int, Field(ge=0)] | tuple[int, int, int, int] | Literal["square"],
-    BeforeValidator(_numbers),
-]
-Number = Annotated[float | Literal["file"], BeforeValidator(_numbers)]
-Image = Annotated[Any, Field()]
-
-
-def _field(default: Any, help: str, flag: str = "") -> Any:
-    return Field(default=default, description=help, json_schema_extra={"flag": flag})
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-
-class Paths(_Group):
-    """Dataset paths that override the format's; ``other.h5::/path`` reads another file."""
-
-    frames: str | None = _field(None, "dataset of the frames")
-    x: str | None = _field(None, "dataset of the x positions")
-    y: str | None = _field(None, "dataset of the y positions")
-    positions: str | None = _field(None, "dataset of all positions, columns x, y")
-    energy: str | None = _field(None, "dataset of the photon energy")
-    distance: str | None = _field(None, "dataset of the sample-detector distance")
-    pixel: str | None = _field(None, "dataset of the detector pixel size")
-    exposure: str | None = _field(None, "dataset of the exposure time")
-    mask: str | None = _field(None, "dataset of the detector mask")
-    dark: str | None = _field(None, "dataset of the dark image or stack")
-    flat: str | None = _field(None, "dataset of the flat image or stack")
-    monitor: str | None = _field(None, "dataset of the incident intensity; setting it applies it")
-    center: str | None = _field(None, "dataset of the beam centre (row, column)")
-
-
-class Units(_Group):
-    """Units that override the file's."""
-
-    positions: str | None = _field(None, "unit of the stored positions: m, mm, um, nm")
-    energy: str | None = _field(None, "unit of the stored energy: eV, keV, J")
-    distance: str | None = _field(None, "unit of the stored distance: m, mm")
-    pixel: str | None = _field(None, "unit of the stored pixel size: m, mm, um")
-
-
-class Select(_Group):
-    """A region of positions in stage coordinates, metres, (y, x)."""
-
-    shape: Literal["none", "circle", "rect"] = _field(
-        "none", "keep only the positions in a region", "--select-shape"
-    )
-    center: Pair | None = _field(
-        None, "centre (y, x) of the region in metres; default: of the scan", "--select-center-pos"
-    )
-    radius: float | None = _field(None, "radius of the circle in metres", "--select-radius")
-    size: Pair | None = _field(None, "height and width of the rectangle in metres", "--select-size")
-
-
-class Positions(_Group):
-    """How stage positions belong to the frames."""
-
-    axes: Literal["yx", "-yx", "y-x", "-y-x", "xy", "-xy", "x-y", "-x-y"] = _field(
-        "yx", "which stage axes are image (row, column), with sign", "--axes"
-    )
-    shift: int = _field(
-        0, "frames lag positions by k: frame n was taken at position n-k", "--position-shift"
-    )
-    snake: bool = _field(False, "positions of every other row run backwards", "--snake")
-
-
-class Live(_Group):
-    """Following a file that is still being written."""
-
-    timeout_s: Annotated[float, Field(gt=0)] | None = _field(
-        None,
-        "follow the file: after so many seconds without a new frame the scan counts as ended, and "
-        "what is there is delivered",
-        "--live",
-    )
-    poll_s: Annotated[float, Field(gt=0)] = _field(
-        1.0, "seconds between two looks at a file that is followed"
-    )
-
-
-class Simulate(_Group):
-    """What a phantom is illuminated with; None = as its info.txt says."""
-
-    probe: Image = _field(
-        None, "wave at the sample: array, .npy or file.h5::/path; None = a zone plate's beam",
-        "--sim-probe",
-    )  # fmt: skip
-    shape: IntPair | None = _field(
-        None, "pixels (ny, nx) of the probe that is built, and of the frames", "--sim-shape"
-    )
-    photons: Annotated[float, Field(gt=0)] | None = _field(
-        None, "photons in a frame without a sample", "--sim-photons"
-    )
-    seed: Annotated[int, Field(ge=0)] | None = _field(
-        None, "of the photon noise; None = 0", "--sim-seed"
-    )
-    scan: IntPair | None = _field(
-        None, "rows and columns of a raster around the phantom's middle", "--sim-scan"
-    )
-    step_px: Pair | None = _field(
-        None, "pixels (y, x) between the positions of the raster", "--sim-step-px"
-    )
-    positions: Image = _field(
-        None, "instead of a raster: (n, 2) row, column of the probe's first pixel on the phantom, "
-        "an array, .npy or file.h5::/path", "--sim-positions",
-    )  # fmt: skip
-    pixel_m: Annotated[float, Field(gt=0)] | None = _field(
-        None, "the phantom's voxel across the beam in m", "--sim-pixel-m"
-    )
-    slice_m: Annotated[float, Field(gt=0)] | None = _field(
-        None, "thickness of the phantom's slices in m; None = as its voxels are wide",
-        "--sim-slice-m",
-    )  # fmt: skip
-
-
-class Settings(_Group):
+class Settings(Group):
     """Every parameter of the loaders.
 
     ``None`` means: from the file, else an error that says how to set it. Nothing physical has a
@@ -185,138 +57,141 @@ class Settings(_Group):
         From :meth:`of`: an unknown parameter, a wrong value, or two that contradict each other.
     """
 
-    file: str | tuple[str, ...] | None = _field(
+    file: str | tuple[str, ...] | None = field(
         None, "raw scan file; for TIFF a glob, several globs, or files.txt"
     )
-    sidecar: str | None = _field(
+    sidecar: str | None = field(
         None,
         "HDF5 with positions and metadata of TIFF frames; None = sidecar.h5 beside them, if there",
         "--sidecar",
     )
-    format: str | None = _field(
+    format: str | None = field(
         None, "a name from `ptypy-beamline formats`; None = recognise by content", "--format"
     )
     paths: Paths = Field(default=Paths(), description=Paths.__doc__)
     units: Units = Field(default=Units(), description=Units.__doc__)
-    stored_as: Literal["intensity", "magnitude", "wave"] | None = _field(
+    stored_as: Literal["intensity", "magnitude", "wave"] | None = field(
         None,
         "what simulated or converted frames are (adorym, phantom, NPZ, product); None: complex or "
         "floating amplitudes are squared, as the format has it",
         "--stored-as",
     )
-    zero_frequency: Literal["corner", "center"] | None = _field(
+    zero_frequency: Literal["corner", "center"] | None = field(
         None,
         "where the frames of an NPZ have the unscattered beam, at pixel (0, 0) or in the middle; "
         "None: as the format has it (tike: corner)",
         "--zero-frequency",
     )
-    energy: Annotated[float, Field(gt=0)] | None = _field(
+    energy: Annotated[float, Field(gt=0)] | None = field(
         None, "photon energy in keV, overrides the file", "--energy-kev"
     )
-    distance: Annotated[float, Field(gt=0)] | None = _field(
+    distance: Annotated[float, Field(gt=0)] | None = field(
         None, "sample-detector distance in m, overrides the file", "--distance-m"
     )
-    psize: Pair | None = _field(
+    psize: Pair | None = field(
         None, "detector pixel in m, one number or (y, x), overrides the file", "--pixel-m"
     )
-    outer_index: Annotated[int, Field(ge=0)] | None = _field(
+    outer_index: Annotated[int, Field(ge=0)] | None = field(
         None, "which projection, energy or repeat of a stack with a leading axis", "--outer-index"
     )
-    frames_per_position: Annotated[int, Field(ge=1)] | None = _field(
+    frames_per_position: Annotated[int, Field(ge=1)] | None = field(
         None, "exposures at each position", "--frames-per-pos"
     )
-    grouping: Literal["sum", "mean", "first", "best", "none", "hdr"] = _field(
+    grouping: Literal["sum", "mean", "first", "best", "none", "hdr"] = field(
         "sum",
         "how the exposures of a position become one frame: sum, mean, the first, the best (fewest "
         "bad pixels, then most counts), none (each is a frame of its own), hdr (counts over "
         "exposure time of the unsaturated exposures)",
         "--grouping",
     )
-    shape: IntPair | None = _field(
+    shape: IntPair | None = field(
         None, "window in raw detector pixels, one number or (ny, nx); None = whole frame", "--roi"
     )
-    center: Center | None = _field(
+    center: Center | None = field(
         None,
         "beam centre (row, column) in raw pixels, or fractions in [0,1) of the frame, or "
         "'fftshift'; None = the file's, else found from the data",
         "--roi-center",
     )
-    rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(_numbers)] | None = _field(
+    rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(numbers)] | None = field(
         None, "turn the frames clockwise by 0, 90, 180 or 270 degrees", "--rotate"
     )
-    flip: Literal["none", "h", "v", "hv"] | None = _field(
+    flip: Literal["none", "h", "v", "hv"] | None = field(
         None, "then flip them: h = left-right, v = up-down, hv = both", "--flip"
     )
-    orientation: Orientation | None = _field(
+    orientation: Orientation | None = field(
         None, "PtyPy's 0-7 or (transpose, flipud, fliplr) instead of rotate and flip",
         "--orientation",
     )  # fmt: skip
-    rebin: Annotated[int, Field(ge=1)] = _field(
+    rebin: Annotated[int, Field(ge=1)] = field(
         1, "sum bins of n x n pixels; a bin with a bad pixel is bad", "--bin"
     )
-    pad: Pad | None = _field(
+    pad: Pad | None = field(
         None, "border around the frame: int, (top, bottom, left, right) or 'square'; never valid",
         "--pad",
     )  # fmt: skip
-    dark: Image = _field(
+    dark: Image = field(
         None, "dark image: array, .npy, .tif or file.h5::/path; a stack is averaged", "--dark"
     )
-    flat: Image = _field(
+    flat: Image = field(
         None, "flat image to divide by: array, .npy, .tif or file.h5::/path; a stack is averaged",
         "--flat",
     )  # fmt: skip
-    mask: Image = _field(
+    mask: Image = field(
         None, "bad pixels (bits other than 0): array, .npy, .tif or file.h5::/path", "--mask"
     )
-    mask_values: Literal["bad", "good"] | None = _field(
+    mask_values: Literal["bad", "good"] | None = field(
         None, "what nonzero means in the mask, where a file departs from its format's rule",
         "--mask-values",
     )  # fmt: skip
-    background: Annotated[Any, BeforeValidator(_numbers)] = _field(
+    background: Annotated[Any, BeforeValidator(numbers)] = field(
         None, "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
         "--background",
     )  # fmt: skip
-    threshold: float | None = _field(None, "corrected counts below it become 0", "--threshold")
-    saturation: Number | None = _field(
+    threshold: float | None = field(None, "corrected counts below it become 0", "--threshold")
+    saturation: Number | None = field(
         None, "raw counts at or above are bad in that exposure; 'file' = the detector's limit",
         "--sat",
     )  # fmt: skip
-    hot_sigma: Annotated[float, Field(gt=0)] | None = _field(
+    hot_sigma: Annotated[float, Field(gt=0)] | None = field(
         None, "find static hot and dead pixels beyond so many sigma of their neighbours",
         "--hot-sigma",
     )  # fmt: skip
-    monitor: Annotated[Any, BeforeValidator(_monitor)] = _field(
+    monitor: Annotated[Any, BeforeValidator(monitor_value)] = field(
         None,
         "scale each exposure by mean(I0)/I0: True or 'file' = the file's, or array, .npy, "
         "file.h5::/path",
         "--monitor",
     )
-    align: Literal["none", "com"] = _field(
+    align: Literal["none", "com"] = field(
         "none", "com: shift each frame by whole pixels to a common centre of mass", "--align"
     )
     select: Select = Field(default=Select(), description=Select.__doc__)
-    reject: Annotated[Any, BeforeValidator(_list)] = _field(
+    reject: Annotated[Any, BeforeValidator(listed)] = field(
         None,
         "raw frames to leave out: reject_indices.npy, ptypy_indices.json, qc_summary.csv or a list",
         "--reject",
     )
+    qc: Annotated[Qc | None, BeforeValidator(switched)] = field(
+        None, "judge the frames while loading and leave bad ones out: True, or a group of qc.*"
+    )  # fmt: skip
     positions: Positions = Field(default=Positions(), description=Positions.__doc__)
-    focus_to_sample: Annotated[float, Field(gt=0)] | None = _field(
+    focus_to_sample: Annotated[float, Field(gt=0)] | None = field(
         None, "focus-sample distance in m: cone beam, effective distance and pixel are used",
         "--focus-to-sample-m",
     )  # fmt: skip
-    threads: Annotated[int, Field(ge=1)] | None = _field(
+    threads: Annotated[int, Field(ge=1)] | None = field(
         None, "threads that correct frames; None = cores of the node over its ranks", "--threads"
     )
-    links: Literal["inside", "any"] = _field(
+    links: Literal["inside", "any"] = field(
         "inside", "follow HDF5 links inside the file's own directory tree, or anywhere", "--links"
     )
     live: Live = Field(default=Live(), description=Live.__doc__)
     simulate: Simulate = Field(default=Simulate(), description=Simulate.__doc__)
-    num_frames: Annotated[int, Field(ge=1)] | None = _field(
+    num_frames: Annotated[int, Field(ge=1)] | None = field(
         None, "at most so many positions", "--num-frames"
     )
-    step: Annotated[int, Field(ge=1)] = _field(1, "take every n-th position", "--step")
+    step: Annotated[int, Field(ge=1)] = field(1, "take every n-th position", "--step")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -401,6 +276,9 @@ def _causal(settings: Settings) -> None:
                          "is not known yet")  # fmt: skip
     if settings.positions.snake:
         raise ValueError("a live scan cannot turn its rows round (positions.snake)")
+    if settings.qc is not None:
+        raise ValueError("a live scan cannot be judged before it is there (qc): run "
+                         "ptypy-beamline qc --live beside it")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -415,13 +293,22 @@ class Leaf:
 
 
 def leaves() -> Iterator[Leaf]:
-    """Every parameter in order, nested ones with dotted names."""
+    """Every parameter in order, nested ones with dotted names; ``qc`` as one."""
     for name, info in Settings.model_fields.items():
-        if isinstance(info.default, _Group):
-            for inner, leaf in type(info.default).model_fields.items():
-                yield _leaf(f"{name}.{inner}", leaf)
+        if isinstance(info.default, Group):
+            yield from group_leaves(name, type(info.default))
         else:
             yield _leaf(name, info)
+
+
+def group_leaves(name: str, group: type[Group]) -> Iterator[Leaf]:
+    """The parameters of a group, as ``name.parameter``."""
+    return (_leaf(f"{name}.{inner}", leaf) for inner, leaf in group.model_fields.items())
+
+
+def every_leaf() -> list[Leaf]:
+    """:func:`leaves` and those of ``qc``."""
+    return [*leaves(), *group_leaves("qc", Qc)]
 
 
 def _leaf(name: str, info: Any) -> Leaf:
@@ -479,7 +366,7 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_unknown(tree: Mapping[str, Any]) -> None:
-    known = [leaf.name for leaf in leaves()]
+    known = [leaf.name for leaf in every_leaf()]
     given = [f"{a}.{b}" for a, v in tree.items() if isinstance(v, dict) for b in v]
     given += [a for a, v in tree.items() if not isinstance(v, dict)]
     for name in given:
@@ -497,10 +384,10 @@ def _settings_error(error: ValidationError) -> SettingsError:
     message = first["msg"].removeprefix("Value error, ")
     if not name:
         return SettingsError(message)
-    leaf = next((leaf for leaf in leaves() if leaf.name == name), None)
+    leaf = next((leaf for leaf in every_leaf() if leaf.name == name), None)
     meaning = f"{name}: {leaf.help}" if leaf else name
     got = repr(first["input"])
     return SettingsError(f"{name}={got[:60]}: {message[0].lower()}{message[1:]}", meaning)
 
 
-_NAMES = {part for leaf in leaves() for part in leaf.name.split(".")}
+_NAMES = {part for leaf in every_leaf() for part in leaf.name.split(".")}

@@ -376,6 +376,19 @@ def test_links_of_a_scan(tmp_path):
         open_file(path)
 
 
+def test_links_of_calibration_images_and_monitor(tmp_path):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "out.h5", d=np.full(FULL.shape, 2.0), m=np.ones(6))
+    with h5py.File(tmp_path / "in" / "c.h5", "w") as file:
+        for name in "dm":
+            file[name] = h5py.ExternalLink("../out.h5", f"/{name}")
+    scan = open_file(standard(tmp_path / "a.h5"))
+    for given in ({"dark": f"{tmp_path}/in/c.h5::/d"}, {"monitor": f"{tmp_path}/in/c.h5::/m"}):
+        with pytest.raises(FileError, match=r"c\.h5: /. links to \.\./out\.h5, outside"):
+            scan.plan(**given)
+        scan.plan(**given, links="any")
+
+
 # units ---------------------------------------------------------------------------------------
 
 

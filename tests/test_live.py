@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, open_scan
 from ptypy_beamline.live import Follower
+from ptypy_beamline.planning.places import one_each
+from ptypy_beamline.reading.patient import PatientFrames
+from ptypy_beamline.scan import ArrayFrames, Window
 
 WRITER = Path(__file__).parent / "live_writer.py"
 COUNT = 23
@@ -50,7 +54,7 @@ def expected_positions(count):
     return np.column_stack([numbers // 5, numbers % 5]) * 1e-7
 
 
-@pytest.mark.parametrize("mode", ["swmr", "pause", "grow"])
+@pytest.mark.parametrize("mode", ["swmr", "pause", "grow", "reopen"])
 def test_every_frame_arrives_once_in_order_with_its_position(write, mode):
     follower = Follower(Settings.of(settings(write(mode), 2.5)))
     plan = follower.first()
@@ -121,6 +125,14 @@ def test_what_needs_the_whole_scan_is_refused(more):
 
 
 @pytest.mark.ptypy
+def test_a_loader_of_another_family_says_so(tmp_path):
+    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
+    scan = ptyscan.BeamlinePtydScan(settings(scans.write(tmp_path)))
+    with pytest.raises(BeamlineError, match="reads PTYD files, this is standard"):
+        scan.initialize()
+
+
+@pytest.mark.ptypy
 def test_ptypy_gets_whole_blocks_and_then_the_rest(write):
     ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
     from ptypy import utils as u
@@ -141,8 +153,208 @@ def test_ptypy_gets_whole_blocks_and_then_the_rest(write):
     assert asked < 200, "waiting does not spin"
 
 
+class TestTheEnd:
+    """What is known of a scan that nobody writes any more, and what is not."""
+
+    def end(self, file, timeout_s=0.6, **more):
+        """Positions at the end, and seconds until then."""
+        follower = Follower(Settings.of({"file": str(file), "live.timeout_s": timeout_s,
+                                         "live.poll_s": 0.05} | more))  # fmt: skip
+        start = time.monotonic()
+        return len(follower.to_the_end()), time.monotonic() - start
+
+    def test_all_positions_of_a_list_that_cannot_grow_have_frames(self, tmp_path):
+        file = scans.write(tmp_path)
+        os.utime(file, (time.time() - 100,) * 2)
+        count, seconds = self.end(file, timeout_s=60)
+        assert count == 49
+        assert seconds < 10, "at once"
+
+    def test_a_list_that_has_just_been_written_may_be_written_again(self, tmp_path):
+        """With more positions, by a writer that replaces it with each frame."""
+        count, seconds = self.end(scans.write(tmp_path))
+        assert count == 49
+        assert 0.6 < seconds < 5
+
+    def test_all_announced_frames_are_there(self, tmp_path):
+        from ptypy_beamline.exports.ptyd import write_ptyd
+
+        plan = open_scan(scans.write(tmp_path)).plan()
+        count, seconds = self.end(write_ptyd(plan, tmp_path / "done.ptyd"), timeout_s=60)
+        assert count == 49
+        assert seconds < 10, "at once"
+
+    def test_positions_that_may_grow_announce_nothing(self, tmp_path):
+        """A writer that opens its file for each frame has closed it all the time."""
+        file = scans.write(tmp_path)
+        with h5py.File(file, "a") as opened:
+            for name in ("posx_m", "posy_m"):
+                values = opened[f"entry/{name}"][()]
+                del opened[f"entry/{name}"]
+                opened.create_dataset(f"entry/{name}", data=values, maxshape=(None,))
+        os.utime(file, (time.time() - 100,) * 2)
+        count, seconds = self.end(file)
+        assert count == 49
+        assert 0.6 < seconds < 5
+
+    def test_a_position_logged_before_its_frame_announces_nothing(self, tmp_path):
+        file = scans.write(tmp_path, "areadetector")
+        with h5py.File(file, "a") as opened:  # the number of the last frame is not there yet
+            place = opened["entry/instrument/NDAttributes"]
+            ids = place["NDArrayUniqueId"][:-1]
+            del place["NDArrayUniqueId"]
+            place["NDArrayUniqueId"] = ids
+        follower = Follower(Settings.of(settings(file, timeout_s=5, poll_s=0.01)))
+        assert len(follower.first()) == 48
+        assert not follower.look().complete
+        with h5py.File(file, "a") as opened:
+            place = opened["entry/instrument/NDAttributes"]
+            del place["NDArrayUniqueId"]
+            place["NDArrayUniqueId"] = np.arange(49) + 1
+        time.sleep(0.02)
+        progress = follower.look()
+        assert (len(progress.plan), progress.complete) == (49, False)
+
+    @pytest.mark.parametrize("k", [2, 3, 4, 5, 9])
+    def test_a_line_of_positions_is_not_taken_for_repeats(self, k):
+        line = np.column_stack([np.zeros(100), np.arange(100) * 1e-7])
+        noise = np.random.default_rng(1).normal(0, 1e-8, (100 * k, 2))
+        assert not one_each(line, k)
+        assert one_each(np.repeat(line, k, axis=0) + noise, k)
+
+
 class TestFilesThatCome:
     """Whole files appear one by one."""
+
+    @pytest.fixture
+    def come(self, tmp_path):
+        """Write frame ``number`` of the scan, or ``part`` of its file."""
+
+        def write(number, part=1.0):
+            path = tmp_path / f"f_{number:03d}.tif"
+            tifffile.imwrite(path, scans.truth().frames[number])
+            whole = path.read_bytes()
+            path.write_bytes(whole[: int(part * len(whole))])
+
+        return write
+
+    def follow(self, tmp_path, listed=49, room=None, **more):
+        """A follower of the directory, whose sidecar has ``listed`` positions."""
+        sidecar = scans.write(tmp_path)
+        with h5py.File(sidecar, "a") as file:
+            del file["entry/data"]
+            for name in ("posx_m", "posy_m"):
+                values = file[f"entry/{name}"][:listed]
+                del file[f"entry/{name}"]
+                file.create_dataset(f"entry/{name}", data=values, maxshape=room and (None,))
+        live = {"live.timeout_s": 0.4, "live.poll_s": 0.01}
+        names = {"file": str(tmp_path / "f_*.tif"), "sidecar": str(sidecar)}
+        return Follower(Settings.of(names | live | more))
+
+    def seen(self, follower):
+        """Positions at the next look."""
+        time.sleep(0.02)
+        return len(follower.look().plan)
+
+    def test_several_files_are_being_copied_at_once(self, tmp_path, come):
+        follower = self.follow(tmp_path)
+        for number in (0, 1, 3):
+            come(number)
+        come(2, part=0.5)
+        assert len(follower.first()) == 2
+        come(2)
+        assert self.seen(follower) == 4
+
+    def test_a_file_that_comes_late_is_told(self, tmp_path, come):
+        follower = self.follow(tmp_path)
+        for number in (0, 1, 3):
+            come(number)
+        assert len(follower.first()) == 3
+        come(2)
+        with pytest.raises(BeamlineError, match="no longer the same"):
+            self.seen(follower)
+
+    def test_pages_that_come(self, tmp_path):
+        follower = self.follow(tmp_path)
+        frames = scans.truth().frames
+        tifffile.imwrite(tmp_path / "f_0.tif", frames[:4], photometric="minisblack")
+        tifffile.imwrite(tmp_path / "f_1.tif", frames[4])
+        assert len(follower.first()) == 5
+        tifffile.imwrite(tmp_path / "f_1.tif", frames[5], append=True)
+        plan = follower.look().plan
+        loaded = plan.load(np.arange(5))[:, 0]
+        assert_array_equal(loaded, frames[:5])
+        assert self.seen(follower) == 6
+
+    def test_positions_may_come_after_their_frames(self, tmp_path, come):
+        follower = self.follow(tmp_path, listed=3, room=True)
+        for number in range(5):
+            come(number)
+        assert len(follower.first()) == 3
+        with h5py.File(tmp_path / "standard.h5", "a") as file:
+            for axis, name in enumerate(("posy_m", "posx_m")):
+                file[f"entry/{name}"].resize((5,))
+                file[f"entry/{name}"][:] = scans.truth().positions_m[:5, axis]
+        assert self.seen(follower) == 5
+        assert_allclose(follower.look().plan.positions_m, scans.truth().positions_m[:5])
+
+    def test_who_was_away_for_long_misses_nothing(self, tmp_path, come):
+        follower = self.follow(tmp_path)
+        come(0)
+        follower.first()
+        for number in range(1, 49):
+            come(number)
+            if number % 16 == 0:
+                time.sleep(0.5)  # longer than the timeout
+                assert self.seen(follower) == number + 1
+        assert len(follower.to_the_end()) == 49
+
+    def test_a_position_may_take_longer_than_the_timeout(self, tmp_path, come):
+        """Twelve positions of four exposures, also when twelve frames are there."""
+        follower = self.follow(tmp_path, listed=12, frames_per_position=4)
+        for number in range(4):
+            come(number)
+        assert len(follower.first()) == 1
+        for number in range(4, 14):
+            come(number)
+            time.sleep(0.15)
+            plan = follower.look().plan
+            assert_allclose(plan.positions_m, scans.truth().positions_m[: (number + 1) // 4])
+        plan = follower.to_the_end()
+        assert_array_equal(plan.selection.exposures[-1], [12, 13, -1, -1])
+
+    def test_positions_listed_for_each_exposure_beforehand(self, tmp_path, come):
+        scan = scans.truth()
+        each = np.repeat(scan.positions_m[:12], 4, axis=0)
+        follower = self.follow(tmp_path, listed=48, frames_per_position=4)
+        with h5py.File(tmp_path / "standard.h5", "a") as file:
+            file["entry/posy_m"][:], file["entry/posx_m"][:] = each.T
+        for number in range(9):
+            come(number)
+        assert_allclose(follower.first().positions_m, scan.positions_m[:2])
+        for number in range(9, 48):
+            come(number)
+        progress = follower.look() if self.seen(follower) else None
+        assert progress.complete
+        assert_allclose(progress.plan.positions_m, scan.positions_m[:12])
+
+    def test_reading_is_tried_again(self):
+        class Hiccup(ArrayFrames):
+            """Fails some times."""
+
+            failures = 2
+
+            def read(self, indices, window):
+                Hiccup.failures -= 1
+                if Hiccup.failures >= 0:
+                    raise BeamlineError("truncated")
+                return super().read(indices, window)
+
+        frames = PatientFrames(Hiccup(np.ones((3, 4, 4))), 1.0, 0.01)
+        assert frames.read([1], Window.full((4, 4))).shape == (1, 4, 4)
+        Hiccup.failures = 10**6
+        with pytest.raises(BeamlineError, match="truncated"):
+            PatientFrames(frames.frames, 0.05, 0.01).read([1], Window.full((4, 4)))
 
     def test_a_directory_filling_with_tiffs(self, tmp_path):
         scan = scans.truth()
@@ -196,6 +408,35 @@ class TestFilesThatCome:
         frames = np.concatenate([block.frames for block in progress.plan.blocks()])
         assert_array_equal(frames, scans.truth().frames)
 
+    def test_masks_do_not_depend_on_when_somebody_looked(self, tmp_path):
+        from ptypy_beamline.exports.ptyd import write_ptyd
+
+        done = write_ptyd(open_scan(scans.write(tmp_path)).plan(), tmp_path / "done.ptyd", block=10)
+        with h5py.File(done, "a") as file:
+            file["chunks/0/weights"][:, 7, 7] = False  # bad in the first ten frames only
+            file["chunks/1/weights"][0, 8, 8] = False
+            del file["meta/num_frames"]
+        growing = tmp_path / "growing.ptyd"
+        with h5py.File(done) as old, h5py.File(growing, "w") as new:
+            old.copy("meta", new)
+            old.copy("chunks/0", new.create_group("chunks"))
+        early, late = (Follower(Settings.of({"file": str(file), "live.timeout_s": 0.3,
+                                             "live.poll_s": 0.01}))
+                       for file in (growing, done))  # fmt: skip
+        assert len(early.first()) == 10
+        with h5py.File(done) as old, h5py.File(growing, "a") as new:
+            for number in (1, 2, 3, 4):
+                old.copy(f"chunks/{number}", new["chunks"])
+            del new["chunks/4/weights"]  # the writer is at it
+        time.sleep(0.02)
+        assert len(early.look().plan) == 40
+        with h5py.File(done) as old, h5py.File(growing, "a") as new:
+            old.copy("chunks/4/weights", new["chunks/4"])
+        both = [np.concatenate([block.good for block in follower.to_the_end().blocks()])
+                for follower in (early, late)]  # fmt: skip
+        assert_array_equal(both[0], both[1])
+        assert_array_equal((~both[0]).sum((1, 2)), [1] * 10 + [1] + [0] * 38)
+
 
 class TestDroppedFrames:
     """NDArrayUniqueId tells which frames the detector dropped."""
@@ -221,6 +462,15 @@ class TestDroppedFrames:
             plan = open_scan(file, paths=paths).plan()
         assert_allclose(plan.positions_m, scans.truth().positions_m[keep])
         assert_array_equal(plan.selection.exposures[:, 0], np.arange(46))
+
+    def test_a_position_may_be_logged_before_the_number_of_its_frame(self, tmp_path):
+        file, keep = self.file(tmp_path, [3, 30], listed=False)
+        with h5py.File(file, "a") as opened:
+            opened["entry/instrument/NDAttributes/NDArrayUniqueId"][-2:] = 0  # not written yet
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BeamlineWarning)
+            plan = open_scan(file).plan()
+        assert_allclose(plan.positions_m, scans.truth().positions_m[keep[:45]])
 
     def test_groups_stay_together(self, tmp_path):
         file, keep = self.file(tmp_path, [3, 4, 30], listed=False)

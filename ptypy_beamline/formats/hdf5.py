@@ -131,6 +131,7 @@ def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
         center_px=contents.center(source, table, pixel_m),
         saturation=contents.saturation(source, table),
         positions_each=stack.each,
+        listed_s=stack.listed_s,
         format=table.name,
         source=source.path,
     )

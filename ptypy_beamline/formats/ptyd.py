@@ -15,7 +15,7 @@ from ..reading.ptyd import PtydFrames
 from ..scan import Scan
 from .opening import AS_STORED, Opening
 from .positions import split
-from .ptyd_chunks import Chunk, judge_weights, read_chunks
+from .ptyd_chunks import Chunk, judge_weights, read_chunks, weights_apart
 from .quantities import constant, numbers, si
 from .source import Found, Item, Source, open_source, text
 
@@ -68,7 +68,9 @@ class PtydFormat:
             chunks = read_chunks(source)
             order = _order(chunks)
             expected = _expected(source, len(order))
-            bad, own = judge_weights(chunks)
+            # Those of frames to come are not known yet: none is taken for bad in all of them.
+            judge = weights_apart if opening.growing else judge_weights
+            bad, own = judge(chunks)
             if not any(chunk.weights for chunk in chunks):
                 bad = _common_bad(source, bad)
             weights = tuple(chunk.weights for chunk in chunks) if own else ()
@@ -123,8 +125,8 @@ def _indices(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
     return np.arange(sum(chunk.data.shape[0] for chunk in chunks))
 
 
-def _expected(source: Source, count: int) -> int:
-    """Frames that the file announces; PtyPy waits for ever for those that are not there.
+def _expected(source: Source, count: int) -> int | None:
+    """Frames that the file announces, if it does; PtyPy waits for ever for those that lack.
 
     Raises
     ------
@@ -132,7 +134,9 @@ def _expected(source: Source, count: int) -> int:
         It has fewer, and nobody is following it while it is written.
     """
     found = _meta(source, "num_frames")
-    expected = int(numbers(found).ravel()[0]) if found else count
+    if found is None:
+        return None
+    expected = int(numbers(found).ravel()[0])
     if expected > count and not source.opening.growing:
         raise FileError(
             f"Expected the {expected} frames that meta/num_frames announces. Got {count}: the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def read_chunks(source: Source) -> tuple[Chunk, ...]:
     ------
     FileError
         There is none, one is missing between others, or a part is missing, truncated or
-        incomplete.
+        incomplete. Of a file that is being written, those before such a one are taken.
     """
     group = source.file.get("chunks")
     if not isinstance(group, h5py.Group):
@@ -56,19 +57,34 @@ def read_chunks(source: Source) -> tuple[Chunk, ...]:
     if not numbers:
         raise FileError("the .ptyd has no frames: its writer stopped before the first chunk",
                         "write it again", source.path)  # fmt: skip
-    missing = set(range(numbers[-1] + 1)) - set(numbers)
-    if missing:
-        raise FileError(f"chunk {min(missing)} of {numbers[-1] + 1} is missing", "write the .ptyd "
-                        "again", source.path)  # fmt: skip
-    chunks = tuple(_chunk(source, number) for number in numbers)
-    for number, chunk in enumerate(chunks):
-        first = chunks[0].data
-        if (chunk.data.shape[1:], chunk.data.dtype) != (first.shape[1:], first.dtype):
-            raise FileError(
-                f"chunk {number} has frames {chunk.data.shape[1:]} of {chunk.data.dtype}, the "
-                f"first {first.shape[1:]} of {first.dtype}", "write the .ptyd again", source.path,
-            )  # fmt: skip
-    return chunks
+    chunks: list[Chunk] = []
+    try:
+        for number in range(numbers[-1] + 1):
+            if number not in numbers:
+                raise FileError(f"chunk {number} of {numbers[-1] + 1} is missing",
+                                "write the .ptyd again", source.path)  # fmt: skip
+            chunk = _chunk(source, number)
+            _check_like(chunks[0] if chunks else chunk, chunk, number, source)
+            chunks.append(chunk)
+    except (FileError, OSError, KeyError, RuntimeError):
+        if not (source.opening.growing and chunks):
+            raise
+    return tuple(chunks)
+
+
+def _check_like(first: Chunk, chunk: Chunk, number: int, source: Source) -> None:
+    """Refuse a chunk that is not like the first one."""
+    then, now = first.data, chunk.data
+    if (now.shape[1:], now.dtype) != (then.shape[1:], then.dtype):
+        raise FileError(
+            f"chunk {number} has frames {now.shape[1:]} of {now.dtype}, the first "
+            f"{then.shape[1:]} of {then.dtype}", "write the .ptyd again", source.path,
+        )  # fmt: skip
+    kept = ("weights", "indices", "positions_m")
+    lacking = [k for k in kept if getattr(first, k) is not None and getattr(chunk, k) is None]
+    if lacking and source.opening.growing:
+        raise FileError(f"chunk {number} is not whole yet", "wait for its writer",
+                        source.path)  # fmt: skip
 
 
 def _chunk(source: Source, number: int) -> Chunk:
@@ -77,9 +93,19 @@ def _chunk(source: Source, number: int) -> Chunk:
     link = source.file.get(name, getlink=True)
     if not isinstance(link, h5py.ExternalLink):
         return _inspect(source.path, source.file, name, links)
-    part = find_part(source.path, link.filename, name, links)
+    part, group = find_part(source.path, link.filename, name, links), link.path.rstrip("/")
+    if source.opening.growing:
+        status = part.stat()
+        return _known_part(part, group, links, (status.st_size, status.st_mtime_ns))
     with open_hdf5(part) as file:
-        return _inspect(part, file, link.path.rstrip("/"), links)
+        return _inspect(part, file, group, links)
+
+
+@lru_cache(maxsize=4096)
+def _known_part(part: Path, group: str, links: str, state: tuple[int, int]) -> Chunk:
+    """The chunk in a part, remembered while the file does not change: looks are many."""
+    with open_hdf5(part) as file:
+        return _inspect(part, file, group, links)
 
 
 def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path:
@@ -139,6 +165,12 @@ def is_stored(item: Any) -> bool:
     return (
         isinstance(item, h5py.Dataset) and item.ndim > 0 and text(item.attrs.get("type")) != "None"
     )
+
+
+def weights_apart(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:
+    """As :func:`judge_weights`, with every bad pixel left to the frames; no weight is read."""
+    none = np.zeros(chunks[0].data.shape[1:], np.bool_)
+    return none, any(chunk.weights is not None for chunk in chunks)
 
 
 def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..planning.places import one_each
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames
@@ -49,12 +50,32 @@ class Layout:
 
 @dataclass(frozen=True)
 class Stack:
-    """Frames, their positions, how the frames lie in the file; ``each``: one a raw frame."""
+    """Frames and their positions, fitted to each other.
+
+    Attributes
+    ----------
+    layout
+        How the frames lie in the file.
+    each
+        There is a position with each raw frame.
+    listed_s
+        When the file of the positions was last changed, if there is no room for more.
+    """
 
     frames: Frames
     placed: Placed
     layout: Layout
     each: bool = False
+    listed_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Positions as they are stored: how to place them for a layout, and as in :class:`Stack`."""
+
+    place: Callable[[Layout], Placed]
+    each: bool
+    listed_s: float | None
 
 
 def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = None) -> Stack:
@@ -72,30 +93,32 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
     if table.series and "frames" not in source.opening.paths:
         elsewhere = joined(source, table.series)
     if elsewhere is not None:
-        place, per_frame = _positions(source, table)
         listed = Layout.of(
             elsewhere.shape, leading_axis(elsewhere.shape, source.opening.outer_index)
         )
-        return _fitted(source, elsewhere, listed, place, per_frame)
+        return _fitted(source, elsewhere, listed, _positions(source, table))
     found = source.need("frames", table.frames)
-    place, per_frame = _positions(source, table)
+    places = _positions(source, table)
     shape, per_position = found.dataset.shape, source.opening.frames_per_position
     tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
-    fits = [_fit(place, layout, per_position) for layout in tries]
+    fits = [_fit(places.place, layout, per_position) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
-    return _fitted(source, frames, layout, place, per_frame)
+    return _fitted(source, frames, layout, places)
 
 
-def _fitted(
-    source: Source, frames: Frames, layout: Layout, place: Callable[[Layout], Placed],
-    per_frame: bool,
-) -> Stack:  # fmt: skip
+def _fitted(source: Source, frames: Frames, layout: Layout, places: Places) -> Stack:
     """Frames and positions, as many of each as belong together."""
     per_position, n = source.opening.frames_per_position, frames.shape[0]
-    placed, used, warning = pair(n, place(layout), per_position, per_frame)
+    stored = places.place(layout)
+    # While a scan is written, its positions may come after its frames.
+    lagging = places.each or source.opening.growing
+    placed, used, warning = pair(n, stored, per_position, lagging)
     if warning:
         source.assume(warning)
+    count, k = len(placed.positions_m), per_position or 1
+    if source.opening.growing and (places.each or one_each(placed.positions_m, k)):
+        used = min(used, count)
     if used < n:
         frames = (
             replace(frames, limit=used)
@@ -105,11 +128,12 @@ def _fitted(
     lost = int((~np.isfinite(placed.positions_m).all(axis=1)).sum())
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")
-    return Stack(frames, placed, layout, per_frame)
+    padded = len(placed.positions_m) < len(stored.positions_m)
+    return Stack(frames, placed, layout, places.each, None if padded else places.listed_s)
 
 
-def _positions(source: Source, table: Hdf5Format) -> tuple[Callable[[Layout], Placed], bool]:
-    """How to place the positions for a layout, and whether they are logged with each frame.
+def _positions(source: Source, table: Hdf5Format) -> Places:
+    """The positions that are stored.
 
     The user's paths count before the format's, x and y before one array of both.
     """
@@ -119,7 +143,7 @@ def _positions(source: Source, table: Hdf5Format) -> tuple[Callable[[Layout], Pl
         y, x = source.find("y", table.y), source.find("x", table.x)
     if y and x:
         per_frame = table.per_frame and not {"x", "y"} & set(given)
-        return _from_two(source, y, x, k, per_frame), per_frame
+        return Places(_from_two(source, y, x, k, per_frame), per_frame, _listed_s(y, x))
     if "x" in given or "y" in given:
         raise missing("y" if x else "x", (), source.file, source.path)
     both = source.find("positions", table.positions)
@@ -128,7 +152,14 @@ def _positions(source: Source, table: Hdf5Format) -> tuple[Callable[[Layout], Pl
         raise missing("positions", wanted, source.file, source.path)
     own_split = None if "positions" in given else table.split
     per_frame = table.per_frame and "positions" not in given
-    return _from_one(source, both, own_split), per_frame
+    return Places(_from_one(source, both, own_split), per_frame, _listed_s(both))
+
+
+def _listed_s(*lists: Found) -> float | None:
+    """When their files were last changed, if none of them has room for more than is in it."""
+    if any(found.dataset.maxshape != found.dataset.shape for found in lists):
+        return None
+    return max(found.file.stat().st_mtime for found in lists)
 
 
 def _from_two(

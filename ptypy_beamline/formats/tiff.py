@@ -121,8 +121,8 @@ def _picked(source: Source, frames: Frames) -> Frames:
                         found.file)  # fmt: skip
     if np.array_equal(index, np.arange(n)):
         return frames
-    source.notes.append(f"{len(index)} of {n} frames have a position and are numbered in the "
-                        f"order of {found.name}")  # fmt: skip
+    source.notes.append(f"{len(index)} of {n} frames have a position and come in the order of "
+                        f"{found.name}; reject lists count all frames")  # fmt: skip
     return PickedFrames(frames, index)
 
 

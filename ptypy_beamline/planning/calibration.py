@@ -54,7 +54,7 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
     MissingDataError
         ``saturation='file'`` and the file has none.
     """
-    images = _Images(scan.frame_shape, window)
+    images = _Images(scan.frame_shape, window, settings.links)
     offset = images.mean("dark", settings.dark, scan.dark, 0.0)
     offset += images.background(settings.background)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
@@ -81,12 +81,13 @@ class _Images:
 
     shape: tuple[int, int]
     window: Window
+    links: str
 
     def mean(
         self, name: str, given: Any, stored: Frames | None, default: float
     ) -> NDArray[np.float64]:
         """The mean image of what the user gave, else of what the file has."""
-        frames = frames_of(given, name) if given is not None else stored
+        frames = frames_of(given, name, self.links) if given is not None else stored
         if frames is None:
             return np.full(self.window.shape, default)
         self._check(name, frames.shape[1:])
@@ -108,7 +109,7 @@ class _Images:
             self._check("mask", stored.shape)
             bad |= stored[rows, columns]
         if given is not None:
-            frames = frames_of(given, "mask")
+            frames = frames_of(given, "mask", self.links)
             self._check("mask", frames.shape[1:])
             marked = (frames.read(range(frames.shape[0]), self.window) != 0).any(0)
             bad |= ~marked if values == "good" else marked

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, SettingsError
 from ..reading.images import rejected_frames, values_of
+from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 
@@ -28,7 +29,9 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     if given is False or (given is None and settings.paths.monitor is None):
         return None
     stored = given is True or given is None
-    monitor = scan.monitor if stored else values_of(given, "monitor")
+    monitor = scan.monitor
+    if not stored:
+        monitor = _of_raw_frames(values_of(given, "monitor", settings.links), scan)
     if monitor is None:
         raise MissingDataError("no monitor is recorded", "set paths.monitor (--path monitor=PATH) "
                                "or leave monitor off", scan.source)  # fmt: skip
@@ -41,6 +44,27 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
     return np.where(usable, monitor[:n], np.nan)
+
+
+def _of_raw_frames(values: Values, scan: Scan) -> Values:
+    """The scan's own of one value for each raw frame of the files."""
+    picked = whole_stack(scan.frames)[1]
+    if picked is None or len(values) == len(scan) or len(values) <= picked.max(initial=0):
+        return values
+    return values[picked]
+
+
+def recorded_i0(scan: Scan, settings: Settings) -> Values | None:
+    """(total,) the file's own I0 of each raw frame of the files; NaN or None where it has none."""
+    n, monitor = len(scan), scan.monitor
+    if monitor is not None and len(monitor) < n:
+        monitor = np.repeat(monitor, settings.frames_per_position or 1)
+    if monitor is None or len(monitor) < n:
+        return None
+    whole, picked = whole_stack(scan.frames)
+    found = np.full(whole.shape[0], np.nan)
+    found[np.arange(n) if picked is None else picked] = monitor[:n]
+    return found
 
 
 def mean_i0(scan: Scan, settings: Settings) -> float | None:
@@ -82,20 +106,23 @@ def exposure_times(scan: Scan, settings: Settings) -> Values:
 
 
 def rejected(scan: Scan, settings: Settings, growing: bool) -> NDArray[np.int64]:
-    """Raw frames of the reject list.
+    """The scan's frames that are in the reject list, which counts all raw frames of the files.
 
     Raises
     ------
     SettingsError
-        The list names a frame that the scan has not; ``growing`` scans may get it yet.
+        The list names a frame that the files have not; ``growing`` scans may get it yet.
     """
     if settings.reject is None:
         return np.zeros(0, np.int64)
-    named = rejected_frames(settings.reject)
-    beyond = named[(named < 0) | (named >= len(scan))]
+    named, (whole, picked) = rejected_frames(settings.reject), whole_stack(scan.frames)
+    total = whole.shape[0]
+    beyond = named[(named < 0) | (named >= total)]
     if len(beyond) and not (growing and beyond.min() >= 0):
         raise SettingsError(
-            f"reject names frame {beyond[0]}, the scan has frames 0 to {len(scan) - 1}",
+            f"reject names frame {beyond[0]}, the scan has frames 0 to {total - 1}",
             "give the reject list of this scan", scan.source,
         )  # fmt: skip
-    return named[named < len(scan)]
+    if picked is not None:
+        return np.flatnonzero(np.isin(picked, named))
+    return named[named < total]

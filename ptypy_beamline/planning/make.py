@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import MissingDataError, ScanError, SettingsError
 from ..geometry import Geometry, check_plausible, cone_beam, resolution_m
+from ..reading.picked import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate
@@ -44,7 +45,8 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)
     return Plan(
-        scan.frames, selection, window, in_window, calibrate(scan, settings, inside), transform,
+        whole_stack(scan.frames)[0], selection, window, in_window,
+        calibrate(scan, settings, inside), transform,
         make_geometry(scan, settings, transform, in_window), settings.threads,
     )  # fmt: skip
 

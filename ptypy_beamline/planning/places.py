@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..settings import Select
+from ..options import Select
 
 Places = NDArray[np.float64]
 """(m, 2) y, x in metres."""
@@ -30,6 +30,12 @@ def to_image_axes(positions_m: Places, axes: str) -> Places:
     signs = [-1.0 if axes[: axes.index(name)].endswith("-") else 1.0 for name in names]
     columns = ["yx".index(name) for name in names]
     return np.asarray(positions_m[:, columns] * signs, np.float64)
+
+
+def to_stage_axes(positions_m: Places, axes: str) -> Places:
+    """Image (row, column) → stage (y, x): :func:`to_image_axes` undone."""
+    moved = to_image_axes(np.eye(2), axes)  # a signed permutation: its transpose undoes it
+    return np.asarray(positions_m @ moved.T, np.float64)
 
 
 def unsnake(positions_m: Places, grid: tuple[int, int] | None) -> Places:
@@ -57,10 +63,13 @@ def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.
 
 
 def one_each(positions_m: Places, exposures: int) -> bool:
-    """Whether positions come in groups that hardly differ: one for each of several exposures."""
-    groups = positions_m[: len(positions_m) // exposures * exposures].reshape(-1, exposures, 2)
-    if len(groups) < 2:
+    """Whether positions come in groups that hardly differ: one for each of several exposures.
+
+    Steps inside the groups are then much shorter than those from one group to the next; along a
+    line of single positions all are alike.
+    """
+    steps = np.linalg.norm(np.diff(positions_m, axis=0), axis=-1)
+    onward = np.arange(1, len(positions_m)) % exposures == 0
+    if not onward.any() or onward.all():
         return False
-    within = np.median(np.abs(groups - groups.mean(1, keepdims=True)).sum(-1))
-    between = np.median(np.linalg.norm(np.diff(groups.mean(1), axis=0), axis=-1))
-    return bool(within < 0.25 * between)
+    return bool(np.median(steps[~onward]) < 0.25 * np.median(steps[onward]))

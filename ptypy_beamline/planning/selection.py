@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError, SettingsError
+from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 from .exposures import exposure_times, monitor_factor, rejected
@@ -42,7 +44,8 @@ class Selection:
     Attributes
     ----------
     exposures
-        (m, k) int64: raw frame of each exposure of each position, −1 = left out.
+        (m, k) int64: raw frame of each exposure of each position, as the files count them; −1 =
+        left out.
     positions_m
         (m, 2) float64: (row, column) of the illumination in image axes.
     scale
@@ -90,11 +93,21 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
             "set select.center, select.radius or select.size (metres, y,x)", scan.source,
         )  # fmt: skip
     out = rejected(scan, settings, so_far.frames is not None)
-    accepted = _without(region[:: settings.step], out, scan)
+    accepted = without(region[:: settings.step], out, scan.source)
     if settings.grouping == "none":
-        accepted = _one_exposure_each(accepted)
+        accepted = one_exposure_each(accepted)
     chosen = accepted[: settings.num_frames]
-    return replace(chosen, positions_m=to_image_axes(chosen.positions_m, settings.positions.axes))
+    return replace(
+        chosen,
+        exposures=_as_the_files_count(chosen.exposures, scan),
+        positions_m=to_image_axes(chosen.positions_m, settings.positions.axes),
+    )
+
+
+def _as_the_files_count(exposures: NDArray[np.int64], scan: Scan) -> NDArray[np.int64]:
+    """Raw frames instead of the scan's, which may be some of them only."""
+    picked = whole_stack(scan.frames)[1]
+    return exposures if picked is None else np.where(exposures >= 0, picked[exposures], -1)
 
 
 def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
@@ -103,7 +116,7 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     k, shift = settings.frames_per_position or 1, settings.positions.shift
     numbers = _numbers(scan)[:n]
     taken = int(numbers.max()) + 1 if n else 0
-    positions = _of_groups(scan, k)
+    positions = _of_groups(scan, k, so_far.frames is not None)
     if len(positions) < -(-taken // k):
         raise _too_many_frames(taken, len(positions), scan)
     if settings.positions.snake:
@@ -126,17 +139,21 @@ def _numbers(scan: Scan) -> NDArray[np.int64]:
     return np.arange(len(scan)) if scan.numbers is None else scan.numbers
 
 
-def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
+def _of_groups(scan: Scan, k: int, growing: bool) -> NDArray[np.float64]:
     """Positions of the groups of k exposures: given as they are, or the mean of those of each."""
     positions, n = scan.positions_m, len(scan)
-    if len(positions) == n:
+    repeated = k > 1 and one_each(positions, k)
+    # Of a scan that grows, the frames are some time as many as the positions of a whole list.
+    listed = growing and k > 1 and scan.listed_s is not None and not repeated
+    logged = scan.positions_each and scan.numbers is not None and len(positions) > n
+    if (len(positions) == n and not listed) or logged:
         numbers = _numbers(scan)
         each = np.full((int(numbers.max()) + 1 if n else 0, 2), np.nan)
-        each[numbers] = positions
-    elif scan.positions_each and len(positions) > n:
+        each[numbers] = positions[:n]
+    elif len(positions) > n and (scan.positions_each or (repeated and growing)):
         each = positions
     else:
-        if len(positions) > n and k > 1 and one_each(positions, k):
+        if len(positions) > n and repeated:
             raise ScanError(
                 f"{n} frames for {len(positions)} positions, which seem to be listed for each of "
                 f"{k} exposures", "give positions for the frames that are there", scan.source,
@@ -172,18 +189,24 @@ def _too_many_frames(frames: int, positions: int, scan: Scan) -> ScanError:
     return ScanError(f"{frames} frames but {positions} positions", remedy, scan.source)
 
 
-def _without(selection: Selection, out: NDArray[np.int64], scan: Scan) -> Selection:
-    """Leave out raw frames, and positions that have none left."""
+def without(selection: Selection, out: NDArray[np.int64], source: Path | None) -> Selection:
+    """Leave out raw frames, and positions that have none left.
+
+    Raises
+    ------
+    SettingsError
+        Nothing is left.
+    """
     keep = (selection.exposures >= 0) & ~np.isin(selection.exposures, out)
     left = np.any(keep, axis=1)
     if not left.any():
         raise SettingsError(f"all {keep.size} selected frames are rejected",
-                            "check reject, monitor and positions.shift", scan.source)  # fmt: skip
+                            "check reject, qc, monitor and positions.shift", source)  # fmt: skip
     return replace(selection, exposures=np.where(keep, selection.exposures, -1))[left]
 
 
-def _one_exposure_each(selection: Selection) -> Selection:
-    """Each exposure a position of its own."""
+def one_exposure_each(selection: Selection) -> Selection:
+    """Each exposure that is used a position of its own."""
     k = selection.exposures.shape[1]
     flat = Selection(
         selection.exposures.reshape(-1, 1), np.repeat(selection.positions_m, k, axis=0),

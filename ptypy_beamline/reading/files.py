@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,37 @@ PROBLEMS = (
 """What HDF5 says of a file it cannot open, what we say, and the remedy."""
 
 
-def open_hdf5(path: str | Path) -> h5py.File:
+_locking: ContextVar[bool] = ContextVar("locking", default=True)
+
+
+@contextmanager
+def unlocked() -> Iterator[None]:
+    """Open files without a lock, those of a scan that is being written.
+
+    While a reader holds a lock, HDF5 refuses to open the file for writing: a writer that closes its
+    file and opens it again, as PtyPy does for each chunk of a ``.ptyd``, would die of it.
+    """
+    before = _locking.set(False)
+    try:
+        yield
+    finally:
+        _locking.reset(before)
+
+
+def locking() -> bool:
+    """Whether files are opened with a lock here and now."""
+    return _locking.get()
+
+
+def open_hdf5(path: str | Path, lock: bool | None = None) -> h5py.File:
     """Open an HDF5 file for reading; one that a writer still has open in SWMR mode, too.
+
+    Parameters
+    ----------
+    path
+        The file.
+    lock
+        Keep writers from opening it meanwhile; None = as :func:`locking` says.
 
     Raises
     ------
@@ -38,7 +70,7 @@ def open_hdf5(path: str | Path) -> h5py.File:
     if path.is_dir():
         raise FileError("Expected a file. Got a directory", "name the file in it", path)
     try:
-        return _open_in_mode(path, being_written(path))
+        return _open_in_mode(path, being_written(path), locking() if lock is None else lock)
     except OSError as error:
         for words, problem, remedy in PROBLEMS:
             if words in str(error):
@@ -47,22 +79,24 @@ def open_hdf5(path: str | Path) -> h5py.File:
         raise FileError(f"cannot be opened ({reason})", "check the file", path) from error
 
 
-def _open_in_mode(path: Path, swmr: bool) -> h5py.File:
+def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
+    flags = {"swmr": swmr, "locking": None if lock else False}  # None: as HDF5 likes it
     try:
-        return h5py.File(path, "r", swmr=swmr)
+        return h5py.File(path, "r", **flags)
     except OSError as error:
         if "flag not the same" in str(error):
             # This process has it open in the other mode: its writer has closed it since.
-            return h5py.File(path, "r", swmr=not swmr)
-        if "unable to lock" in str(error) or "locking flag values" in str(error):
-            # A writer holds it, without SWMR; or this process has it open without a lock already.
+            return h5py.File(path, "r", **flags | {"swmr": not swmr})
+        if "unable to lock" in str(error):  # a writer holds it, without SWMR
             return h5py.File(path, "r", locking=False)
+        if "locking flag values" in str(error):  # this process has it open the other way already
+            return h5py.File(path, "r", **flags | {"locking": False if lock else None})
         raise
 
 
 def is_locked(file: h5py.File) -> bool:
-    """Whether a writer has the file open without SWMR, so that it was opened without a lock."""
-    return not file.id.get_access_plist().get_file_locking()[0]
+    """Whether a writer has the file open without SWMR, so that it could not be locked."""
+    return locking() and not file.id.get_access_plist().get_file_locking()[0]
 
 
 def fresh(node: Any) -> Any:

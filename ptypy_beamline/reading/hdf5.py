@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
 from ..scan import Indices, Readiness, Window
-from .files import being_written, check_filters, open_dataset, open_hdf5
+from .files import being_written, check_filters, locking, open_dataset, open_hdf5
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
@@ -25,7 +25,8 @@ class Hdf5Frames:
     """A dataset (n, y, x), (rows, columns, y, x), or one image (y, x), as a stack of frames.
 
     The file is opened when it is first needed, once per process, and closed with this object;
-    a pickle carries names only.
+    a pickle carries names only. One that is being written is opened for each read, without a lock
+    where this object was made :func:`unlocked`.
 
     Parameters
     ----------
@@ -51,6 +52,7 @@ class Hdf5Frames:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path).absolute())
+        object.__setattr__(self, "_lock", locking())
         with open_hdf5(self.path) as file:
             self._inspect(open_dataset(file, self.dataset, self.path))
 
@@ -74,15 +76,12 @@ class Hdf5Frames:
         """The dataset, from a handle of this process."""
         process, dataset = self.__dict__.get("_opened", (0, None))
         if process != os.getpid():
-            dataset = open_dataset(open_hdf5(self.path), self.dataset, self.path)
+            lock: bool = self.__dict__["_lock"]
+            dataset = open_dataset(open_hdf5(self.path, lock), self.dataset, self.path)
             # While one handle of this process is open, HDF5 shows another what it saw then.
-            if not dataset.file.swmr_mode:
+            if lock and not dataset.file.swmr_mode:
                 object.__setattr__(self, "_opened", (os.getpid(), dataset))
         return dataset
-
-    def close(self) -> None:
-        """Close the file; it is opened again when it is needed."""
-        self.__dict__.pop("_opened", None)
 
     def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
         """Lengths of the frame axes: (), (n,) or (rows, columns)."""

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from ..errors import FileError, SettingsError
 from ..scan import ArrayFrames, Frames
 from .hdf5 import Hdf5Frames, open_hdf5
+from .links import lookup
 
 IMAGE_KINDS = "an array, .npy, .tif or file.h5::/path"
 
 
-def frames_of(given: Any, name: str) -> Frames:
+def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
     """The image or stack of images that parameter ``name`` names, read lazily from HDF5.
+
+    HDF5 links are followed as ``links`` says, see :func:`lookup`.
 
     Raises
     ------
@@ -32,8 +35,8 @@ def frames_of(given: Any, name: str) -> Frames:
         return ArrayFrames(np.asarray(given))
     text = str(given)
     if "::" in text:
-        file, _, dataset = text.partition("::")
-        return Hdf5Frames(_existing(file, name), dataset)
+        path, dataset = _in_hdf5(text, name, links)
+        return Hdf5Frames(path, dataset)
     path = _existing(text, name)
     if path.suffix == ".npy":
         return ArrayFrames(_load_npy(path))
@@ -47,14 +50,15 @@ def frames_of(given: Any, name: str) -> Frames:
     raise SettingsError(f"{name}={text!r} is of no known kind", f"give {IMAGE_KINDS}")
 
 
-def values_of(given: Any, name: str) -> NDArray[np.float64]:
-    """The list of numbers that parameter ``name`` names, as (n,) float64."""
+def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float64]:
+    """The list of numbers that parameter ``name`` names, as (n,) float64; ``links`` as above."""
     if isinstance(given, np.ndarray | list | tuple):
         return np.asarray(given, np.float64).ravel()
     text = str(given)
     if "::" in text:
-        file, _, dataset = text.partition("::")
-        return _dataset(_existing(file, name), dataset)
+        path, dataset = _in_hdf5(text, name, links)
+        with open_hdf5(path) as opened:
+            return np.asarray(opened[dataset], np.float64).ravel()
     path = _existing(text, name)
     if path.suffix == ".npy":
         return _load_npy(path).astype(np.float64).ravel()
@@ -87,11 +91,14 @@ def rejected_frames(given: Any) -> NDArray[np.int64]:
     raise SettingsError(f"reject={given!r} is of no known kind", "give a list, .npy, .json or .csv")
 
 
-def _dataset(file: Path, path: str) -> NDArray[np.float64]:
+def _in_hdf5(text: str, name: str, links: str) -> tuple[Path, str]:
+    """File and dataset of ``file.h5::/path``."""
+    given, _, dataset = text.partition("::")
+    file = _existing(given, name)
     with open_hdf5(file) as opened:
-        if not isinstance(opened.get(path), h5py.Dataset):
-            raise FileError(f"no dataset {path}", "check the path", file)
-        return np.asarray(opened[path], np.float64).ravel()
+        if not isinstance(lookup(opened, dataset, links), h5py.Dataset):
+            raise FileError(f"no dataset {dataset}", "check the path", file)
+    return file, dataset
 
 
 def _true(text: str, path: Path) -> bool:

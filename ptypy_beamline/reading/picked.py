@@ -37,3 +37,12 @@ class PickedFrames:
         there = self.frames.ready()
         lacking = np.flatnonzero(self.picked >= there.frames)
         return Readiness(int(lacking[0]) if lacking.size else len(self.picked), there.complete)
+
+
+def whole_stack(frames: Frames) -> tuple[Frames, NDArray[np.int64] | None]:
+    """All raw frames of the files, and which of them ``frames`` has; None = all, in order."""
+    picked: NDArray[np.int64] | None = None
+    while isinstance(frames, PickedFrames):
+        picked = frames.picked if picked is None else frames.picked[picked]
+        frames = frames.frames
+    return frames, picked

@@ -62,6 +62,10 @@ class PtydFrames:
         """All of them: an unfinished file is refused on opening."""
         return Readiness(len(self.order))
 
+    def continues(self, earlier: PtydFrames) -> bool:
+        """Whether these are the frames of ``earlier``, and more behind them."""
+        return np.array_equal(self.order[: len(earlier.order)], earlier.order)
+
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width).
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,17 @@ from numpy.typing import NDArray
 from ..errors import FileError, ScanError
 from ..planning.threads import available_threads
 from ..scan import Indices, Readiness, Window
-from .tiffpages import decode, is_tiff, naming, offsets_of, opened, page, page_offsets
+from .tiffpages import (
+    decode,
+    directories,
+    is_tiff,
+    is_whole,
+    naming,
+    offsets_of,
+    opened,
+    page,
+    page_offsets,
+)
 
 PAGES = 16
 """Most pages of a file that one thread reads in one go."""
@@ -59,6 +70,8 @@ class TiffFrames:
     """(files,) number of the first frame after each file's."""
     _look: tuple[tuple[int, int], np.dtype[Any]] = field(init=False, repr=False, compare=False)
     """Shape and dtype of a frame."""
+    _size: int = field(init=False, repr=False, compare=False)
+    """Bytes of the first file."""
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -70,6 +83,7 @@ class TiffFrames:
         counts = threads().map(_count, self.files, repeat(size), repeat(pages))
         object.__setattr__(self, "_ends", np.cumsum([pages, *list(counts)[1:]]))
         object.__setattr__(self, "_look", look)
+        object.__setattr__(self, "_size", size)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -82,8 +96,17 @@ class TiffFrames:
         return self._look[1]
 
     def ready(self) -> Readiness:
-        """All of them."""
-        return Readiness(self.shape[0])
+        """Those before the first one that is not whole: a file may still be copied."""
+        whole = np.fromiter(threads().map(whole_pages, self.files), np.int64, len(self.files))
+        lacking = np.flatnonzero(whole < np.diff(self._ends, prepend=0))
+        if not lacking.size:
+            return Readiness(self.shape[0])
+        first = int(lacking[0])
+        return Readiness(int(self._ends[first - 1] if first else 0) + int(whole[first]))
+
+    def continues(self, earlier: TiffFrames) -> bool:
+        """Whether these are the files of ``earlier``, and more behind them."""
+        return self.files[: len(earlier.files)] == earlier.files
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.
@@ -129,7 +152,9 @@ class TiffFrames:
         with opened(path) as tif:
             one = expected == 1
             offsets = page_offsets(tif.filehandle) if one else offsets_of(path)
-            if len(offsets) != expected:
+            # A file whose pages were counted may have got more since.
+            grown = len(offsets) > expected and path.stat().st_size != self._size
+            if len(offsets) != expected and not grown:
                 raise ScanError(f"Expected {expected} pages, as in files of its length. "
                                 f"Got {len(offsets)}", "open the scan again", path)  # fmt: skip
             for row, wanted in enumerate(pages):
@@ -181,6 +206,26 @@ def _count(path: Path, like: int, pages: int) -> int:
         raise FileError("no such file", "copy that file, too", path) from error
     except FileError:
         return pages
+
+
+def whole_pages(path: Path) -> int:
+    """Pages of a file, from the first on, whose pixels are all there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return _whole_pages(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**17)
+def _whole_pages(path: Path, size: int, changed_ns: int) -> int:
+    count = 0
+    with suppress(FileError), opened(path) as tif:
+        for offset in directories(tif.filehandle):
+            if not is_whole(page(tif, count, offset), size):
+                break
+            count += 1
+    return count
 
 
 def _words(shape: tuple[int, ...], dtype: Any) -> str:

@@ -42,7 +42,12 @@ def is_tiff(path: Path) -> bool:
 
 
 def page_offsets(file: BinaryIO) -> NDArray[np.int64]:
-    """Where each page's directory is in an opened file.
+    """Where each page's directory is in an opened file; raises as :func:`directories`."""
+    return np.fromiter(directories(file), np.int64)
+
+
+def directories(file: BinaryIO) -> Iterator[int]:
+    """Where each page's directory is in an opened file, one after another.
 
     Raises
     ------
@@ -54,15 +59,15 @@ def page_offsets(file: BinaryIO) -> NDArray[np.int64]:
     if version not in LAYOUTS:
         raise FileError("not a TIFF file", "check the path")
     word, first, length, entry = LAYOUTS[version]
-    offsets: dict[int, None] = {}
+    seen: set[int] = set()
     place = first
     while offset := int(struct.unpack(order + word, _at(file, place, struct.calcsize(word)))[0]):
-        if offset in offsets:
+        if offset in seen:
             raise FileError("its pages follow each other in a circle", "copy the file again")
-        offsets[offset] = None
+        seen.add(offset)
+        yield offset
         entries = struct.unpack(order + length, _at(file, offset, struct.calcsize(length)))[0]
         place = offset + struct.calcsize(length) + entry * entries
-    return np.fromiter(offsets, np.int64, len(offsets))
 
 
 def _at(file: BinaryIO, offset: int, size: int) -> bytes:
@@ -128,6 +133,12 @@ def page(tif: Any, number: int, offset: int) -> Any:
         return tif.pages.first
     tif.filehandle.seek(offset)
     return tifffile.TiffPage(tif, number)
+
+
+def is_whole(page: Any, size: int) -> bool:
+    """Whether every strip or tile of a page lies inside its file of ``size`` bytes."""
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    return bool(places) and all(o > 0 and n > 0 and o + n <= size for o, n in places)
 
 
 def decode(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:

@@ -1,0 +1,204 @@
+"""Groups of loader parameters, and how their values are typed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_NUMERIC = set("0123456789+-.eE, ")
+
+
+def numbers(value: Any) -> Any:
+    """``"256,256"`` as typed on a command line → a list of numbers; anything else unchanged."""
+    if not isinstance(value, str) or not value.strip() or set(value) - _NUMERIC:
+        return value
+    parts = [float(part) if set(part) & set(".eE") else int(part) for part in value.split(",")]
+    return parts if len(parts) > 1 else parts[0]
+
+
+def pair(value: Any) -> Any:
+    """A number counts for both axes."""
+    value = numbers(value)
+    return (value, value) if isinstance(value, int | float) else value
+
+
+def listed(value: Any) -> Any:
+    """``"3"`` and ``"3,4"`` are lists, another text is a file."""
+    value = numbers(value)
+    return [value] if isinstance(value, int | float) else value
+
+
+def switched(value: Any) -> Any:
+    """``True`` is a group of defaults; ``False`` is none, and so is an empty group.
+
+    PtyPy gives every loader an empty group where the user says nothing.
+    """
+    return {} if value is True else value or None
+
+
+def monitor_value(value: Any) -> Any:
+    """``"file"`` is the file's own."""
+    return True if isinstance(value, str) and value == "file" else value
+
+
+Pair = Annotated[tuple[float, float], BeforeValidator(pair)]
+IntPair = Annotated[tuple[int, int], BeforeValidator(pair)]
+Center = Annotated[tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(numbers)]
+Orientation = Annotated[
+    Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool], BeforeValidator(numbers)
+]
+Pad = Annotated[
+    Annotated[int, Field(ge=0)] | tuple[int, int, int, int] | Literal["square"],
+    BeforeValidator(numbers),
+]
+Number = Annotated[float | Literal["file"], BeforeValidator(numbers)]
+Image = Annotated[Any, Field()]
+
+
+def field(default: Any, help: str, flag: str = "") -> Any:
+    """A parameter with its default, its meaning and its flag."""
+    return Field(default=default, description=help, json_schema_extra={"flag": flag})
+
+
+class Group(BaseModel):
+    """Parameters that belong together; frozen, and no others are taken."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Paths(Group):
+    """Dataset paths that override the format's; ``other.h5::/path`` reads another file."""
+
+    frames: str | None = field(None, "dataset of the frames")
+    x: str | None = field(None, "dataset of the x positions")
+    y: str | None = field(None, "dataset of the y positions")
+    positions: str | None = field(None, "dataset of all positions, columns x, y")
+    energy: str | None = field(None, "dataset of the photon energy")
+    distance: str | None = field(None, "dataset of the sample-detector distance")
+    pixel: str | None = field(None, "dataset of the detector pixel size")
+    exposure: str | None = field(None, "dataset of the exposure time")
+    mask: str | None = field(None, "dataset of the detector mask")
+    dark: str | None = field(None, "dataset of the dark image or stack")
+    flat: str | None = field(None, "dataset of the flat image or stack")
+    monitor: str | None = field(None, "dataset of the incident intensity; setting it applies it")
+    center: str | None = field(None, "dataset of the beam centre (row, column)")
+
+
+class Units(Group):
+    """Units that override the file's."""
+
+    positions: str | None = field(None, "unit of the stored positions: m, mm, um, nm")
+    energy: str | None = field(None, "unit of the stored energy: eV, keV, J")
+    distance: str | None = field(None, "unit of the stored distance: m, mm")
+    pixel: str | None = field(None, "unit of the stored pixel size: m, mm, um")
+
+
+class Select(Group):
+    """A region of positions in stage coordinates, metres, (y, x)."""
+
+    shape: Literal["none", "circle", "rect"] = field(
+        "none", "keep only the positions in a region", "--select-shape"
+    )
+    center: Pair | None = field(
+        None, "centre (y, x) of the region in metres; default: of the scan", "--select-center-pos"
+    )
+    radius: float | None = field(None, "radius of the circle in metres", "--select-radius")
+    size: Pair | None = field(None, "height and width of the rectangle in metres", "--select-size")
+
+
+class Positions(Group):
+    """How stage positions belong to the frames."""
+
+    axes: Literal["yx", "-yx", "y-x", "-y-x", "xy", "-xy", "x-y", "-x-y"] = field(
+        "yx", "which stage axes are image (row, column), with sign", "--axes"
+    )
+    shift: int = field(
+        0, "frames lag positions by k: frame n was taken at position n-k", "--position-shift"
+    )
+    snake: bool = field(False, "positions of every other row run backwards", "--snake")
+
+
+class Live(Group):
+    """Following a file that is still being written."""
+
+    timeout_s: Annotated[float, Field(gt=0)] | None = field(
+        None,
+        "follow the file: after so many seconds without a new frame the scan counts as ended, and "
+        "what is there is delivered",
+        "--live",
+    )
+    poll_s: Annotated[float, Field(gt=0)] = field(
+        1.0, "seconds between two looks at a file that is followed"
+    )
+
+
+class Qc(Group):
+    """Quality control: which frames are bad, found from the frames themselves."""
+
+    embed_side: Annotated[int, Field(ge=4, le=128)] = field(
+        32, "bins of each axis of the pictures that are embedded", "--embed-side"
+    )
+    pca_k: Annotated[int, Field(ge=1)] = field(
+        12, "numbers that the embedding makes of a picture", "--pca-k"
+    )
+    embedding: Literal["pca", "autoencoder"] = field(
+        "pca", "principal components, or a trained autoencoder", "--embedding"
+    )
+    w_feat: Annotated[float, Field(ge=0, le=1)] = field(
+        0.5, "weight of the features in the score; the embedding has the rest", "--w-feat"
+    )
+    reject_topk: Annotated[int, Field(ge=0)] | None = field(
+        None, "reject the K frames of the highest scores", "--reject-topk"
+    )
+    reject_topp: Annotated[float, Field(ge=0, le=1)] | None = field(
+        None, "reject this fraction of the frames, 0.02 = 2 %, of the highest scores",
+        "--reject-topp",
+    )  # fmt: skip
+    reject_thresh: Annotated[float, Field(ge=0, le=1)] | None = field(
+        None, "reject frames whose score is at or above", "--reject-thresh"
+    )
+    rect: tuple[float, float, float, float] | None = field(
+        None, "keep a rectangle only: centre x, y, width, height in stage metres", "--rect"
+    )
+    circ: tuple[float, float, float] | None = field(
+        None, "keep a circle only: centre x, y, radius in stage metres", "--circ"
+    )
+    labels: Annotated[int, Field(ge=0)] = field(
+        0, "find so many classes of frames; 0 = none", "--labels"
+    )
+
+
+class Simulate(Group):
+    """What a phantom is illuminated with; None = as its info.txt says."""
+
+    probe: Image = field(
+        None, "wave at the sample: array, .npy or file.h5::/path; None = a zone plate's beam",
+        "--sim-probe",
+    )  # fmt: skip
+    shape: IntPair | None = field(
+        None, "pixels (ny, nx) of the probe that is built, and of the frames", "--sim-shape"
+    )
+    photons: Annotated[float, Field(gt=0)] | None = field(
+        None, "photons in a frame without a sample", "--sim-photons"
+    )
+    seed: Annotated[int, Field(ge=0)] | None = field(
+        None, "of the photon noise; None = 0", "--sim-seed"
+    )
+    scan: IntPair | None = field(
+        None, "rows and columns of a raster around the phantom's middle", "--sim-scan"
+    )
+    step_px: Pair | None = field(
+        None, "pixels (y, x) between the positions of the raster", "--sim-step-px"
+    )
+    positions: Image = field(
+        None, "instead of a raster: (n, 2) row, column of the probe's first pixel on the phantom, "
+        "an array, .npy or file.h5::/path", "--sim-positions",
+    )  # fmt: skip
+    pixel_m: Annotated[float, Field(gt=0)] | None = field(
+        None, "the phantom's voxel across the beam in m", "--sim-pixel-m"
+    )
+    slice_m: Annotated[float, Field(gt=0)] | None = field(
+        None, "thickness of the phantom's slices in m; None = as its voxels are wide",
+        "--sim-slice-m",
+    )  # fmt: skip

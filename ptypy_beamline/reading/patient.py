@@ -1,0 +1,69 @@
+"""Frames of files that somebody is still writing to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineError
+from ..scan import Frames, Indices, Readiness, Window
+
+
+@dataclass(frozen=True, eq=False)
+class PatientFrames:
+    """The frames of another stack; reading is tried again while it fails.
+
+    A writer without SWMR may be in the middle of something, and a file server may show a file to
+    one node later than to another.
+
+    Attributes
+    ----------
+    timeout_s
+        How long.
+    poll_s
+        Time between two attempts.
+    """
+
+    frames: Frames
+    timeout_s: float
+    poll_s: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return self.frames.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.frames.dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width).
+
+        Raises
+        ------
+        BeamlineError
+            After ``timeout_s``: what is still wrong.
+        """
+        until = time.monotonic() + self.timeout_s
+        while True:
+            try:
+                return self.frames.read(indices, window)
+            except (BeamlineError, OSError, KeyError, RuntimeError):
+                if time.monotonic() > until:
+                    raise
+            time.sleep(self.poll_s)
+
+    def ready(self) -> Readiness:
+        """As the other stack."""
+        return self.frames.ready()
+
+    def continues(self, earlier: PatientFrames) -> bool:
+        """Whether the frames of ``earlier`` are the first ones still, where the stack can tell."""
+        known = getattr(self.frames, "continues", None)
+        return known is None or bool(known(earlier.frames))

@@ -1,0 +1,101 @@
+"""Scans followed inside PtyPy while a process of its own writes them, on one rank and on more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
+
+HERE = Path(__file__).parent
+COUNT = 23
+
+
+def expected_positions(count):
+    numbers = np.arange(count)
+    return np.column_stack([numbers // 5, numbers % 5]) * 1e-7
+
+
+def write_sidecar(path, count=COUNT):
+    """Positions that are known before the scan."""
+    with h5py.File(path, "w") as file:
+        file["entry/posy_m"], file["entry/posx_m"] = expected_positions(count).T
+        file["entry/energy_eV"], file["entry/det_dist_m"] = 8800.0, 1.0
+        file["entry/pixel_m"] = 75e-6
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Start a writer; gives the file's name for the loader. It is gone when the test is."""
+    running = []
+
+    def start(layout, mode, period=0.1):
+        target = tmp_path / {"tiff": "f", "hdf5": "live.h5"}.get(layout, "live.ptyd")
+        if layout == "tiff":
+            write_sidecar(tmp_path / "sidecar.h5")
+        command = [sys.executable, str(HERE / "live_writer.py"), str(target), str(COUNT),
+                   str(period), mode, layout, str(tmp_path / "ready")]  # fmt: skip
+        running.append(subprocess.Popen(command))
+        return running[-1], f"{target}_*.tif" if layout == "tiff" else str(target)
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def reconstruct(ranks, loader, file, first=6, block=5, **settings):
+    """What arrived in PtyPy, as a process of its own."""
+    given = {"file": file, "shape": 32, "center": [16, 16]} | settings
+    command = [sys.executable, str(HERE / "live_reconstruct.py"), loader, json.dumps(given),
+               str(first), str(block), str(Path(file).parent / "ready")]  # fmt: skip
+    if ranks > 1:
+        command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
+    environment = os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
+    }  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment,
+                          check=False)  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert (done.returncode, len(lines)) == (0, 1), done.stderr
+    return json.loads(lines[0].removeprefix("RESULT "))
+
+
+LIVE = {"timeout_s": 3.0, "poll_s": 0.1}
+CASES = [
+    ("tiff", "pause", 1, "data"), ("tiff", "killed", 2, "data"), ("tiff", "steady", 3, "all"),
+    ("ptyd", "killed", 1, "data"), ("ptyd", "pause", 2, None), ("ptyd", "killed", 3, "data"),
+    ("append", "steady", 2, "data"), ("hdf5", "reopen", 2, "data"),
+]  # fmt: skip
+LOADERS = {"tiff": "BeamlineTiffScan", "hdf5": "BeamlineHdf5Scan"}
+ALIVE = {"tiff": COUNT // 2 + 1, "ptyd": COUNT // 2 // 4 * 4 + 4}
+"""Frames that a killed writer leaves."""
+
+
+@pytest.mark.parametrize(("layout", "mode", "ranks", "load_parallel"), CASES)
+def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, load_parallel):
+    writer, file = write(layout, mode)
+    loader = LOADERS.get(layout, "BeamlinePtydScan")
+    found = reconstruct(ranks, loader, file, live=LIVE, load_parallel=load_parallel)
+    count = ALIVE[layout] if mode == "killed" else COUNT
+    assert found["numbers"] == found["layers"] == found["indices"] == list(range(count))
+    assert_allclose(found["positions"], expected_positions(count))
+    whole = 5 * ranks
+    assert found["blocks"] == [whole] * (count // whole) + [count % whole] * (count % whole > 0)
+    assert found["started"] >= 6
+    assert found["started"] < count or mode != "pause", "it began before the scan was over"
+    all_listed = layout == "tiff" and mode != "killed"
+    assert found["end_s"] < (2 if all_listed else LIVE["timeout_s"] + 2)
+    assert writer.wait(10) == (-9 if mode == "killed" else 0), "the reader did not disturb it"
+    if "ptyd" in file:
+        assert_array_equal(found["bad"], np.where(np.arange(count) % 4, 1, 2))
