@@ -35,7 +35,7 @@ ptypy: $(STAMP)
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable ".[test,docs]"
+	$(RUN) -m pip install --quiet --editable ".[qc,test,docs]"
 	touch $@
 
 clean:

@@ -19,13 +19,17 @@ from ptypy import utils as u
 from ptypy.core.data import PtyScan
 from ptypy.experiment import register
 from ptypy.utils import parallel
+from ptypy.utils.verbose import log
 
 from . import formats
 from .errors import BeamlineError, BeamlineWarning, SettingsError
 from .live import Follower
+from .options import Qc
+from .planning.exposures import recorded_i0
 from .planning.make import make_plan
 from .planning.plan import Block, Plan
 from .ptypy_docs import defaults_section
+from .quality.assessment import Assessment
 from .reading.files import open_hdf5
 from .settings import Settings
 
@@ -71,6 +75,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         _check_ptypy_own(given, self.settings)
         super().__init__(u.Param(given))
         self._plan: Plan | None = None
+        self._i0: NDArray[np.float64] | None = None
+        self.assessment: Assessment | None = None
         self._follower = Follower(self.settings) if self.settings.live.timeout_s else None
 
     @property
@@ -95,6 +101,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             On every rank alike, so that none waits for another.
         """
         self._plan = self._planned_together()
+        if self.settings.qc is not None:
+            self._plan = self._without_bad_frames(self.settings.qc)
         super().initialize()
 
     def post_initialize(self) -> None:
@@ -206,23 +214,49 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             raise SettingsError("no file is given", "set file to the raw scan")
         if self._follower is not None:
             plan = self._follower.first()
-            _check_for_ptypy(plan, None, self.settings.file_name)
+            self._check_family(self._follower.format)
+            _check_for_ptypy(plan, self.settings.file_name)
             return plan
         scan = formats.open_file(self.settings.file, self.settings.format, self.settings.opening)
-        if self.FAMILY not in (None, formats.get(scan.format).family):
-            raise SettingsError(
-                f"{type(self).__name__} reads {self.FAMILY} files, this is {scan.format}",
-                "use BeamlineScan",
-                self.settings.file_name,
-            )
+        self._check_family(scan.format)
         plan = make_plan(scan, self.settings)
-        _check_for_ptypy(plan, self.info.positions_theory, self.settings.file_name)
+        _check_for_ptypy(plan, self.settings.file_name)
+        if self.settings.qc is None:
+            _check_theory(plan, self.info.positions_theory, self.settings.file_name)
+        self._i0 = recorded_i0(scan, self.settings)
         return plan
+
+    def _without_bad_frames(self, qc: Qc) -> Plan:
+        """The plan without the exposures that quality control rejects; every rank looks at a share.
+
+        A rejected exposure leaves its position with the others.
+        """
+        from .quality.inspect import judged_plan
+
+        comm = parallel.comm if parallel.MPIenabled else None
+        with together():
+            plan: Plan = parallel.bcast(self._plan)
+            self.assessment = judged_plan(plan, self.settings, qc, self._i0, comm)
+            out = self.assessment.reject_indices if self.assessment is not None else None
+            out = parallel.bcast(out)
+            log(3, f"Quality control: {len(out)} of {np.sum(plan.selection.exposures >= 0)} "
+                f"exposures rejected: {', '.join(map(str, out))}")  # fmt: skip
+            plan = plan.without(out)
+            if parallel.master:
+                _check_theory(plan, self.info.positions_theory, self.settings.file_name)
+        return plan
+
+    def _check_family(self, name: str | None) -> None:
+        if name is not None and self.FAMILY not in (None, formats.get(name).family):
+            raise SettingsError(f"{type(self).__name__} reads {self.FAMILY} files, this is {name}",
+                                "use BeamlineScan", self.settings.file_name)  # fmt: skip
 
     def _planned_together(self) -> Plan | None:
         """The plan; a problem on one rank is raised on all."""
         plan, problem = None, None
-        if parallel.master or self.load_common_in_parallel:
+        # Ranks that look at a growing scan by themselves would see different first frames.
+        each = self.load_common_in_parallel and self._follower is None
+        if parallel.master or each:
             try:
                 with warnings.catch_warnings():
                     if not parallel.master:
@@ -240,6 +274,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if problem is not None:
             problem.agreed = True
             raise problem
+        if self.load_common_in_parallel and not each:
+            plan = parallel.bcast(plan)
         return plan
 
 
@@ -302,7 +338,7 @@ def _is_own_output(path: Path) -> bool:
         return "chunks" in file and "meta" in file
 
 
-def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
+def _check_for_ptypy(plan: Plan, file: str) -> None:
     ny, nx = plan.geometry.shape
     if ny != nx:
         raise SettingsError(
@@ -317,6 +353,9 @@ def _check_for_ptypy(plan: Plan, theory: Any, file: str) -> None:
             "set center (--roi-center), or shape for a window around it",
             file,
         )
+
+
+def _check_theory(plan: Plan, theory: Any, file: str) -> None:
     if theory is not None and len(theory) != len(plan):
         raise SettingsError(f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
                             "give one for each position that is loaded", file)  # fmt: skip

@@ -12,6 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "siemens-star-516.npz"
 
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
 NEEDS = {
     "ptypy": (lambda: importlib.util.find_spec("ptypy") is not None, "PtyPy is not installed"),
     "mpi": (
@@ -19,6 +23,10 @@ NEEDS = {
         "mpirun or mpi4py is not installed",
     ),
     "real": (REAL_DATA.is_file, "the measured data are not beside the project"),
+    "browser": (
+        lambda: bool(CHROMIUM and importlib.util.find_spec("playwright")),
+        "Chromium or Playwright is not installed",
+    ),
 }
 """Mark → (whether the machine has it, what to say where it has not)."""
 

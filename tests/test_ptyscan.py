@@ -213,7 +213,12 @@ def test_every_parameter_is_known_to_ptypy(ptyscan):
     for loader in (ptyscan.BeamlineScan, ptyscan.BeamlineHdf5Scan):
         for leaf in leaves():
             default = loader.DEFAULT[leaf.name]
-            assert default == leaf.default, leaf.name
+            # PtyPy makes an empty group of a parameter that may be one.
+            assert (
+                (default or None) == leaf.default
+                if leaf.name == "qc"
+                else (default == leaf.default)
+            ), leaf.name
         assert loader.DEFAULT.name == loader.__name__
         assert loader.DEFAULT.energy is loader.DEFAULT.psize is loader.DEFAULT.center is None
 

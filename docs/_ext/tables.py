@@ -17,7 +17,7 @@ from ptypy_beamline.cli import app as cli
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
 from ptypy_beamline.geometry import UNITS, unit_of_name
-from ptypy_beamline.settings import Leaf, leaves
+from ptypy_beamline.settings import Leaf, every_leaf
 
 
 class MarkdownTable(SphinxDirective):
@@ -53,7 +53,7 @@ class Parameters(MarkdownTable):
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         patterns = " ".join(self.content).split()
-        for leaf in leaves():
+        for leaf in every_leaf():
             if any(fnmatchcase(leaf.name, pattern) for pattern in patterns):
                 yield f"`{leaf.name}`", _flag(leaf), f"`{leaf.default}`", leaf.help
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ..errors import BeamlineError, BeamlineWarning
-from . import check, compare, demo, formats, info, preview, ptyd, run, sidecar, standardize
+from . import check, compare, demo, formats, info, preview, ptyd, qc, run, sidecar, standardize
 
 app = typer.Typer(
     name="ptypy-beamline",
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (demo, formats, info, check, preview, compare, ptyd, standardize, sidecar, run):
+for module in (demo, formats, info, check, qc, preview, compare, ptyd, standardize, sidecar, run):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -19,6 +19,10 @@ from ..exports.files import refuse_foreign
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
+from .loading import plan_with
+
+if TYPE_CHECKING:
+    from ..testing.raw import Demo
 
 EXAMPLE = "ptypy-beamline demo --output demo"
 DM_ITERATIONS, ML_ITERATIONS, RPIE_ITERATIONS = 60, 40, 60
@@ -41,30 +45,26 @@ def command(
         str, typer.Option(help="ptypy, preview, or auto: PtyPy where it is installed")
     ] = "auto",
 ) -> None:
-    """Make a realistic raw scan, load it, reconstruct it, and compare with the truth."""
-    from .. import formats
+    """Make a realistic raw scan, judge it, load it, reconstruct it, and compare with the truth."""
     from ..comparison.registration import correlation
-    from ..planning.make import make_plan
     from ..testing.raw import write_demo_scan
 
     refuse_foreign(output / "reconstruction.h5")
     output.mkdir(parents=True, exist_ok=True)
-    raw, rejected = output / "raw_scan.h5", output / "reject_indices.npy"
+    raw = output / "raw_scan.h5"
     made = write_demo_scan(raw)
-    np.save(rejected, made.spoiled)
-    values = {
+    values: dict[str, Any] = {
         "file": str(raw),
         "shape": 128,
         "frames_per_position": made.frames_per_position,
         "saturation": "file",
         "hot_sigma": 6.0,
         "monitor": True,
-        "reject": str(rejected),
     }
+    values["reject"] = str(_judge(values, output / "qc", made))
     settings = Settings.of(values)
-    scan = formats.open_file(raw, settings.format, settings.opening)
-    plan = make_plan(scan, settings)
-    _introduce(scan, plan, len(made.spoiled), made.frames_per_position)
+    scan, plan = plan_with(settings)
+    _introduce(scan, plan, made.frames_per_position)
     start = time.perf_counter()
     result = _engine(engine)(values, plan)
     seconds = time.perf_counter() - start
@@ -75,14 +75,34 @@ def command(
     _say("written", ", ".join(str(output / name) for name in FILES))
 
 
-def _introduce(scan: Scan, plan: Plan, spoiled: int, exposures: int) -> None:
+def _judge(values: dict[str, Any], folder: Path, made: Demo) -> Path:
+    """Find the spoiled exposures; the list of them."""
+    from ..options import Qc
+    from ..quality.files import Folder
+    from ..quality.inspect import Output, judged_scan, put_down
+
+    settings = Settings.of(values)
+    scan, plan = plan_with(settings)
+    found = judged_scan(scan, plan, settings, Qc())
+    assert found is not None  # there is but one rank
+    put_down(found, plan, scan, settings, Output(Folder(folder)))
+    right = int(np.isin(found.reject_indices, made.spoiled).sum())
+    _say(
+        "quality",
+        f"{len(found.reject_indices)} of {len(found)} exposures rejected, {right} of the "
+        f"{len(made.spoiled)} spoiled ones among them; {folder / 'qc_report.html'}",
+    )
+    return folder / "reject_indices.npy"
+
+
+def _introduce(scan: Scan, plan: Plan, exposures: int) -> None:
     ny, nx = scan.frame_shape
     y, x = (c + edge for c, edge in zip(plan.center_px, (plan.window.top, plan.window.left),
                                         strict=True))  # fmt: skip
     _say("raw scan", f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} a position, "
          f"{scan.format}")  # fmt: skip
     _say("plan", f"{len(plan)} positions, {plan.window.height}x{plan.window.width} pixels around "
-         f"({y:.1f}, {x:.1f}), {spoiled} spoiled exposures left out, "
+         f"({y:.1f}, {x:.1f}), "
          f"{int(plan.calibration.bad.sum())} bad pixels")  # fmt: skip
 
 

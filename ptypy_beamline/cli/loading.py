@@ -73,8 +73,8 @@ def plan_with(settings: Settings) -> tuple[Scan, Plan]:
     return scan, make_plan(scan, settings)
 
 
-def refuse_input(output: Path, settings: Settings) -> None:
-    """Never write over a file that is read.
+def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
+    """Never write over a file that is read; ``ours``: whose it is has been looked at elsewhere.
 
     Raises
     ------
@@ -90,7 +90,8 @@ def refuse_input(output: Path, settings: Settings) -> None:
     for name in named:
         if isinstance(name, str) and Path(name.partition("::")[0]).resolve() == output.resolve():
             raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
-    refuse_foreign(output)
+    if not ours:
+        refuse_foreign(output)
 
 
 def _python(leaf: Leaf) -> str:

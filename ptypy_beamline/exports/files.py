@@ -19,13 +19,20 @@ REMEDY = "choose another output (-o), or make room and check the folder's permis
 
 
 @contextmanager
-def complete(path: str | Path) -> Iterator[Path]:
+def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its name when the block ends well.
 
     Readers never see half a file: the temporary one, of the same suffix, is flushed to disk
     and renamed at the end, and removed on any failure, an interrupt included. What was at
     ``path`` before stays until then. Missing folders are made. A file that this package did not
     write is never replaced: it may be somebody's raw data, reached through a link.
+
+    Parameters
+    ----------
+    path
+        The file's name.
+    ours
+        The caller knows that what is there was written by this package.
 
     Yields
     ------
@@ -38,7 +45,8 @@ def complete(path: str | Path) -> Iterator[Path]:
         The folder cannot be made or written to, or ``path`` is somebody else's file.
     """
     target = Path(path)
-    refuse_foreign(target)
+    if not ours:
+        refuse_foreign(target)
     temporary = _beside(target)
     try:
         yield temporary

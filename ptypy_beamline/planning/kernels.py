@@ -14,12 +14,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile without the interpreter lock; keep the result on disk where there is a place."""
     try:
-        return njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        return njit(nogil=True, cache=True, **options)(function)  # type: ignore[no-any-return]
     except RuntimeError:  # neither the package's folder nor the home can be written
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
+
+
+def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`compiled`, with sums in whatever order the machine adds fastest; not for NaN."""
+    return compiled(function, fastmath={"reassoc", "contract", "nsz", "arcp", "nnan"})
 
 
 SUM, MEAN, RATE = 0, 1, 2

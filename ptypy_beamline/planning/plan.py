@@ -15,7 +15,7 @@ from ..geometry import Geometry
 from ..scan import Frames, Indices, Window
 from . import kernels
 from .calibration import Calibration
-from .selection import Selection
+from .selection import Selection, without
 from .threads import available_threads, pool, shares
 from .transform import MODES, Transform
 
@@ -94,6 +94,16 @@ class Plan:
     def inside(self) -> Window:
         """The part of the window that lies on the detector."""
         return self.window.inside(self.frames.shape[1:])
+
+    def without(self, frames: NDArray[np.int64]) -> Plan:
+        """The plan without some raw frames, and without positions that have none left.
+
+        Raises
+        ------
+        SettingsError
+            Nothing is left.
+        """
+        return replace(self, selection=without(self.selection, frames, None))
 
     @property
     def _corner(self) -> tuple[int, int]:

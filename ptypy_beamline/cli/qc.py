@@ -1,0 +1,161 @@
+"""``ptypy-beamline qc``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import BeamlineError, SettingsError
+from ..options import Qc
+from ..planning.plan import Plan
+from ..settings import Settings
+from .loading import loading, open_with, plan_with, refuse_input
+from .progress import progress
+
+if TYPE_CHECKING:
+    from ..quality.assessment import Assessment
+    from ..quality.inspect import Output
+
+EXAMPLE = "ptypy-beamline qc scan.h5 --roi 256 --reject-topp 0.02 --out qc"
+PANEL = "Quality"
+REFRESH_S = 10.0
+
+
+def _option(*names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, **more)
+
+
+def _of(name: str, metavar: str | None = None) -> Any:
+    """The flag of a parameter of :class:`Qc`."""
+    info = Qc.model_fields[name]
+    extra: Any = info.json_schema_extra
+    return _option(extra["flag"], help=info.description or "", metavar=metavar)
+
+
+@loading
+def command(  # noqa: PLR0913
+    settings: Settings,
+    out: Annotated[Path, _option("--out", "-o", help="folder of the results")] = Path("qc"),
+    embed_side: Annotated[int, _of("embed_side")] = 32,
+    pca_k: Annotated[int, _of("pca_k")] = 12,
+    embedding: Annotated[str, _of("embedding", "pca|autoencoder")] = "pca",
+    w_feat: Annotated[float, _of("w_feat")] = 0.5,
+    reject_topk: Annotated[int | None, _of("reject_topk")] = None,
+    reject_topp: Annotated[float | None, _of("reject_topp")] = None,
+    reject_thresh: Annotated[float | None, _of("reject_thresh")] = None,
+    rect: Annotated[tuple[float, float, float, float] | None, _of("rect", "CX CY W H")] = None,
+    circ: Annotated[tuple[float, float, float] | None, _of("circ", "CX CY R")] = None,
+    labels: Annotated[int, _of("labels")] = 0,
+    emit_ptypy_json: Annotated[
+        Path | None, _option("--emit-ptypy-json", help="write accepted and rejected indices, too")
+    ] = None,
+    thumbs_topk: Annotated[
+        int, _option("--thumbs-topk", help="frames that are shown large", min=0)
+    ] = 24,
+    thumbs_size: Annotated[
+        int, _option("--thumbs-size", help="their longest side in pixels", min=16)
+    ] = 256,
+    data_path: Annotated[
+        str | None, _option("--data-path", help="dataset of the frames, as --path frames=PATH")
+    ] = None,
+    pos_x_path: Annotated[
+        str | None, _option("--pos-x-path", help="dataset of the x positions, as --path x=PATH")
+    ] = None,
+    pos_y_path: Annotated[
+        str | None, _option("--pos-y-path", help="dataset of the y positions, as --path y=PATH")
+    ] = None,
+) -> None:
+    """Find bad frames: scores, maps, a page to look through them, and a list for --reject."""
+    from ..quality.files import META, Folder
+    from ..quality.inspect import Output
+
+    given = {"frames": data_path, "x": pos_x_path, "y": pos_y_path}
+    paths = settings.paths.model_copy(update={k: v for k, v in given.items() if v})
+    settings = settings.model_copy(update={"paths": paths})
+    asked = Settings.of({"qc": {
+        "embed_side": embed_side, "pca_k": pca_k, "embedding": embedding, "w_feat": w_feat,
+        "reject_topk": reject_topk, "reject_topp": reject_topp, "reject_thresh": reject_thresh,
+        "rect": rect, "circ": circ, "labels": labels,
+    }}).qc or Qc()  # fmt: skip
+    for file in (out / META, *([emit_ptypy_json] if emit_ptypy_json else [])):
+        refuse_input(file, settings, ours=True)
+    output = Output(Folder(out), thumbs_topk, thumbs_size, emit_ptypy_json)
+    comm = communicator()
+    with ending_all(comm):
+        _inspect(settings, asked, output, comm)
+
+
+def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
+    """Evaluate, alone or with the other ranks, and write."""
+    from ..quality.inspect import judged_scan, put_down
+
+    wanted = settings.model_copy(update={"reject": None})
+    if settings.live.timeout_s:
+        if comm is not None:
+            raise SettingsError("--live follows a file with one process", "leave mpirun out")
+        plan = _followed(wanted, settings, qc, output)
+        scan = open_with(wanted)
+    else:
+        scan, plan = plan_with(wanted)
+    with progress("looking", len(plan)) as advance:
+        found = judged_scan(scan, plan, settings, qc, comm, advance)
+    if found is not None:
+        put_down(found, plan, scan, settings, output)
+        typer.echo(_in_words(found) + f"; {output.folder.path / 'qc_report.html'}")
+
+
+def _in_words(found: Assessment) -> str:
+    """What came out, in one line."""
+    outside = int((~found.masked).sum())
+    region = f", {outside} of them outside the region" if outside else ""
+    return (f"{len(found.reject_indices)} of {len(found)} frames rejected{region} "
+            f"({found.settings['rule']})")  # fmt: skip
+
+
+def _followed(wanted: Settings, settings: Settings, qc: Qc, output: Output) -> Plan:
+    """Judge a growing scan again and again; the plan of all of it."""
+    from ..live import Follower
+    from ..quality.inspect import follow
+
+    follower = Follower(wanted)
+    follower.first()
+
+    def plans() -> Iterator[Plan]:
+        while not (now := follower.look()).complete:
+            yield now.plan
+
+    follow(plans(), open_with(wanted), settings, qc, output, REFRESH_S)
+    return follower.look().plan
+
+
+def communicator() -> Any:
+    """The ranks that ``mpirun`` started together; None = there is but one."""
+    if not any(int(os.environ.get(name, "1")) > 1 for name in WORLD_SIZES):
+        return None
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD if MPI.COMM_WORLD.size > 1 else None
+
+
+WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Environment variables that say how many ranks there are."""
+
+
+@contextmanager
+def ending_all(comm: Any) -> Iterator[None]:
+    """End every rank when this one fails, with its message: the others would wait for ever."""
+    try:
+        yield
+    except Exception as error:
+        if comm is None:
+            raise
+        kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
+        sys.stderr.write(f"error: rank {comm.rank}: {kind}{' '.join(str(error).split())}\n")
+        sys.stderr.flush()
+        comm.Abort(1)

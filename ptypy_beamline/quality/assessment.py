@@ -1,0 +1,87 @@
+"""What quality control found: one row a raw frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+"""(n,) one for each row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What quality control found of a scan. Row i is raw frame ``frames[i]``.
+
+    Attributes
+    ----------
+    frames
+        (n,) int64, increasing: raw frames that were looked at, those that have a position.
+    total
+        Raw frames of the scan.
+    positions_m
+        (n, 2) float64: (row, column) on the axes of the corrected frames, metres.
+    features
+        Name → (n,) float64, as measured; NaN where a frame has no such number.
+    deviation
+        (n,) float64: largest robust z of the features, in units of the local spread.
+    reason
+        (n,) str: the feature that is farthest off.
+    score
+        (n,) float64, 0 (most ordinary) to 1 (least).
+    stxm
+        (n,) transmitted intensity: total counts of the corrected frame.
+    dpcx, dpcy
+        (n,) centre of mass of the frame against the scan's median, in detector pixels, along
+        columns and rows.
+    labels
+        (n,) int64 class of the frame, 0…K−1; −1 = not asked for.
+    masked
+        (n,) bool: inside the region that was asked for; all True without one.
+    rejected
+        (n,) bool: is to be left out.
+    images
+        (n, s, s) uint8: a small picture of each frame, logarithmic, 255 = the scan's maximum.
+    settings
+        How it was decided, for the record: plain values.
+    """
+
+    frames: NDArray[np.int64]
+    total: int
+    positions_m: Values
+    features: Mapping[str, Values]
+    deviation: Values
+    reason: NDArray[np.str_]
+    score: Values
+    stxm: Values
+    dpcx: Values
+    dpcy: Values
+    labels: NDArray[np.int64]
+    masked: NDArray[np.bool_]
+    rejected: NDArray[np.bool_]
+    images: NDArray[np.uint8]
+    settings: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.frames)
+
+    @property
+    def accept_indices(self) -> NDArray[np.int64]:
+        """Raw frames to use, increasing."""
+        return self.frames[~self.rejected]
+
+    @property
+    def reject_indices(self) -> NDArray[np.int64]:
+        """Raw frames to leave out, increasing."""
+        return self.frames[self.rejected]
+
+    def per_frame(self, values: Values) -> Values:
+        """``values`` of the rows as (total,) of the raw frames, NaN where there is none."""
+        whole = np.full(self.total, np.nan)
+        whole[self.frames] = values
+        return whole

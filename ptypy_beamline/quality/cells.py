@@ -1,0 +1,119 @@
+"""The patch of the sample that stands for each frame on a map, for any way of scanning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from .assessment import Values
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The patch of the sample that stands for each frame, metres, (row, column).
+
+    Attributes
+    ----------
+    centers, sizes
+        (n, 2). Exposures at one position share its cell, side by side.
+    place_sizes
+        (n, 2) of the whole cell that is shared.
+    step
+        (2,) typical distance of neighbours along rows and columns.
+    """
+
+    centers: Values
+    sizes: Values
+    place_sizes: Values
+    step: Values
+
+    def window(self) -> tuple[float, float, float, float]:
+        """Bounds (left, right, bottom, top) with a margin, not thinner than one to three."""
+        low = (self.centers - self.sizes / 2).min(0)
+        high = (self.centers + self.sizes / 2).max(0)
+        margin = np.maximum(self.step / 4, 0.02 * (high - low).max())
+        low, high = low - margin, high + margin
+        thin = (high - low).max() / 3 - (high - low)
+        low, high = low - thin.clip(0) / 2, high + thin.clip(0) / 2
+        return float(low[1]), float(high[1]), float(high[0]), float(low[0])
+
+
+def cells(positions_m: Values) -> Cells:
+    """The cell of each frame, for any way of scanning.
+
+    Parameters
+    ----------
+    positions_m
+        (n, 2) (row, column).
+    """
+    extent = np.ptp(positions_m, axis=0).max()
+    if extent == 0:
+        step = np.full(2, 1e-6)
+        return _share(positions_m, np.zeros(len(positions_m), int), step[None], step)
+    # Read-back of one position differs by a little; that is no step.
+    same = 0.02 * extent / np.sqrt(len(positions_m))
+    _, first, which = np.unique(
+        np.round(positions_m / same), axis=0, return_index=True, return_inverse=True
+    )
+    places = positions_m[first]
+    step = _typical_step(places, same)
+    local = _local_step(places / step, same / step.max())
+    return _share(positions_m, which.reshape(-1), local[:, None] * step, step)
+
+
+def _typical_step(places: Values, same: float) -> Values:
+    """(2,) median distance of neighbours above and beside; equal unless clearly not."""
+    count = min(len(places), 25)
+    _, near = cKDTree(places).query(places, k=count)
+    offsets = np.abs(places[near[:, 1:]] - places[:, None])
+    apart = offsets.max(-1) > same
+    steps = np.full(2, np.nan)
+    for axis in (0, 1):
+        along = apart & (offsets[..., axis] >= offsets[..., 1 - axis])
+        nearest = np.where(along, offsets[..., axis], np.inf).min(1)
+        nearest = nearest[np.isfinite(nearest)]
+        if len(nearest) > 0.2 * len(places):
+            steps[axis] = np.median(nearest)
+    if np.isnan(steps).any() or steps.max() < 1.5 * steps.min():
+        steps[:] = np.nanmin(steps)
+    extent = np.ptp(places, axis=0)
+    # A line is drawn wide enough to be seen.
+    return np.where(extent < steps / 2, np.maximum(steps, extent.max() / 12), steps)
+
+
+def _local_step(places: Values, same: float) -> Values:
+    """(m,) distance to the neighbours, evened out over the neighbourhood; typically 1."""
+    count = min(len(places), 9)
+    distance, near = cKDTree(places).query(places, k=count)
+    nearest = np.sort(np.where(distance > same, distance, np.inf), axis=1)[:, :2]
+    known = np.isfinite(nearest)
+    own = np.where(known, nearest, 0).sum(1) / known.sum(1).clip(1)
+    own[own == 0] = 1
+    local: Values = np.median(own[near], axis=1)
+    return local
+
+
+def _share(positions: Values, which: NDArray[Any], sizes: Values, step: Values) -> Cells:
+    """Divide each place's cell among its exposures, in reading order."""
+    order = np.argsort(which, kind="stable")
+    counts = np.bincount(which)
+    rank = np.empty(len(which), int)
+    rank[order] = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
+    columns = np.ceil(np.sqrt(counts))[which]
+    rows = np.ceil(counts[which] / columns)
+    divided = np.stack([rows, columns], axis=1)
+    row, column = np.divmod(rank, columns)
+    shift = (np.stack([row, column], axis=1) + 0.5) / divided - 0.5
+    size = sizes[which]
+    return Cells(positions + shift * size, size / divided, size, step)
+
+
+def length_unit(extent_m: float) -> tuple[float, str]:
+    """Factor from metres, and the unit, in which ``extent_m`` reads well."""
+    if 0 < extent_m < 1e-6:
+        return 1e9, "nm"
+    return (1e6, "µm") if extent_m < 5e-3 else (1e3, "mm")

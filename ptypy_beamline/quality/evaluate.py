@@ -1,0 +1,186 @@
+"""The exposures of a plan: measured, scored and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..options import Qc
+from ..planning.plan import Plan
+from ..planning.selection import one_exposure_each
+from . import evidence, kernels, reject
+from .assessment import Assessment
+from .embedding import embed
+from .features import Part, Yardstick, measured
+from .labels import classes
+from .pictures import small_pictures
+from .scores import combined, neighbours
+from .spool import Spool
+
+Progress = Callable[[int], None]
+"""Called with the number of exposures that have been measured since."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exposures:
+    """A plan that hands over every exposure by itself.
+
+    Attributes
+    ----------
+    plan
+        With one exposure a position.
+    slot
+        (n,) which of the exposures of its position each is: they may differ in exposure time.
+    total
+        Raw frames of the scan.
+    """
+
+    plan: Plan
+    slot: NDArray[np.int64]
+    total: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> Exposures:
+        """Those of ``plan``, corrected as there, but neither grouped nor aligned."""
+        present = plan.selection.exposures >= 0
+        slot = np.broadcast_to(np.arange(present.shape[1]), present.shape)[present]
+        single = replace(
+            plan, selection=one_exposure_each(plan.selection),
+            transform=replace(plan.transform, grouping="none", align=False),
+        )  # fmt: skip
+        return cls(single, slot, plan.frames.shape[0])
+
+    def __len__(self) -> int:
+        """Number of exposures."""
+        return len(self.plan)
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """(n,) raw frame of each."""
+        raw: NDArray[np.int64] = self.plan.selection.exposures[:, 0]
+        return raw
+
+
+def evaluate(
+    exposures: Exposures,
+    qc: Qc,
+    stage_m: NDArray[np.float64] | None = None,
+    monitor: NDArray[np.float64] | None = None,
+    comm: Any = None,
+    progress: Progress = lambda _: None,
+) -> Assessment | None:
+    """Measure and judge, in one pass over the data.
+
+    Parameters
+    ----------
+    exposures
+        What to look at.
+    qc
+        How to judge.
+    stage_m
+        (n, 2) stage positions (y, x), where they are not those of the plan.
+    monitor
+        (total,) I0 of the raw frames.
+    comm
+        MPI communicator whose ranks share the work; None = this process alone.
+    progress
+        Told how many exposures are done.
+
+    Returns
+    -------
+    Assessment
+        On the first rank; None on the others.
+    """
+    with Spool() as spool:
+        inspection = Inspection(qc, spool)
+        inspection.look(exposures, comm, progress)
+        if comm is not None and comm.rank:
+            return None
+        return inspection.judge(exposures, stage_m, monitor)
+
+
+@dataclass
+class Inspection:
+    """What has been measured so far; a live scan adds to it."""
+
+    qc: Qc
+    spool: Spool
+    parts: list[Part] = field(default_factory=list)
+    yard: Yardstick | None = None
+
+    @property
+    def done(self) -> int:
+        """Exposures that have been measured."""
+        return sum(len(part.table) for part in self.parts)
+
+    def look(
+        self, exposures: Exposures, comm: Any = None, progress: Progress = lambda _: None
+    ) -> None:
+        """Measure the exposures that are new, each rank a contiguous share of them."""
+        rank, size = (comm.rank, comm.size) if comm is not None else (0, 1)
+        start = self.done
+        edges = np.linspace(start, len(exposures), size + 1).astype(np.int64)
+        mine = np.arange(edges[rank], edges[rank + 1])
+        self.yard = self.yard or Yardstick.of(exposures.plan)
+        for part in measured(exposures.plan, mine, self.yard, self.qc.embed_side):
+            self.spool.append(part.binned)
+            self.parts.append(part.without_pictures())
+            progress(len(part.table))
+        if comm is not None:
+            self._gather(comm)
+
+    def _gather(self, comm: Any) -> None:
+        """Everything to the first rank, in order; pictures in batches, for the sake of memory."""
+        lists = comm.gather(self.parts)
+        for rank in range(1, comm.size):
+            if comm.rank == rank:
+                for images in self.spool.batches():
+                    comm.send(images, 0)
+                comm.send(None, 0)
+            elif comm.rank == 0:
+                while (images := comm.recv(source=rank)) is not None:
+                    self.spool.append(images)
+        self.parts = [part for one in lists or [] for part in one]
+
+    def judge(
+        self,
+        exposures: Exposures,
+        stage_m: NDArray[np.float64] | None = None,
+        monitor: NDArray[np.float64] | None = None,
+    ) -> Assessment:
+        """Score what has been measured, and decide."""
+        plan, qc = exposures.plan, self.qc
+        stage_m = plan.positions_m if stage_m is None else stage_m
+        known = None if monitor is None else monitor[exposures.frames]
+        seen = evidence.Measured.of(self.parts, known)
+        if not seen.column("total").any():
+            raise ScanError("the frames hold no counts", "check paths.frames, dark, mask and shape")
+        around = neighbours(stage_m, exposures.slot)
+        by_features = evidence.feature_deviation(seen, around)
+        embedding = embed(self.spool, qc.pca_k, qc.embedding)
+        by_embedding = evidence.embedding_deviation(embedding, seen, around)
+        score = combined(by_features.z, by_embedding.z, qc.w_feat)
+        masked = reject.inside(stage_m, qc)
+        row, column = seen.column("row"), seen.column("column")
+        return Assessment(
+            frames=exposures.frames,
+            total=exposures.total,
+            positions_m=stage_m,
+            features={name: seen.column(name) for name in kernels.COLUMNS},
+            deviation=by_features.z,
+            reason=by_features.reason,
+            score=score,
+            stxm=seen.column("total"),
+            dpcx=column - evidence.middle(column),
+            dpcy=row - evidence.middle(row),
+            labels=classes(embedding, qc.labels),
+            masked=masked,
+            rejected=~masked | reject.judge(score, by_features.z, by_embedding.z, masked, qc),
+            images=small_pictures(self.spool),
+            settings={**qc.model_dump(), "rule": reject.rule(qc)},
+        )

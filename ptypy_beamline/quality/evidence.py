@@ -1,0 +1,160 @@
+"""From what was measured to how far off each frame is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .embedding import Embedding
+from .features import Part
+from .kernels import COLUMNS
+from .scores import LIMIT, Deviation, Neighbours, Values, largest, local_z
+
+LEAST = {"row": 0.05, "column": 0.05, "without_count": 0.002}
+LEAST_LOG = 0.005
+"""Deviations of 1 are at least so much, however quiet the scan: pixels, a fraction of the pixels,
+and half a percent of everything else."""
+
+DARK = 0.02
+"""A frame with less than this part of the usual counts has no beam, wherever it is."""
+
+ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
+             "residual": 1, "apart": 1, "step": -1}  # fmt: skip
+"""Evidence that counts in one direction only: a frame cannot be too much like its neighbours, but
+it can be too much like the one before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured of all frames.
+
+    Attributes
+    ----------
+    table
+        (n, len(COLUMNS)), see :data:`kernels.COLUMNS`.
+    without_count
+        (n,) fraction of the good pixels that are saturated or not finite.
+    small
+        (n, 64) logarithm of the counts in 8×8 bins.
+    monitor
+        (n,) I0, where it is recorded.
+    """
+
+    table: NDArray[np.float64]
+    without_count: Values
+    small: NDArray[np.float32]
+    monitor: Values | None = None
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], monitor: Values | None = None) -> Measured:
+        """All parts, one after another."""
+        return cls(
+            np.concatenate([part.table for part in parts]),
+            np.concatenate([part.spoiled for part in parts]),
+            np.concatenate([part.small for part in parts]),
+            monitor,
+        )
+
+    def column(self, name: str) -> Values:
+        """One of :data:`kernels.COLUMNS`."""
+        values: Values = self.table[:, COLUMNS.index(name)]
+        return values
+
+
+def features(measured: Measured, around: Neighbours) -> dict[str, Values]:
+    """What is compared: positions in pixels, everything else as the logarithm of a ratio."""
+    total, usual = measured.column("total"), middle(measured.column("total"))
+    highest = measured.column("maximum")
+    found = {
+        "total": _log(total / usual, 1e-3) if usual > 0 else total,
+        "maximum": _log(highest / max(float(np.median(highest)), 1e-9), 1e-3),
+        "row": measured.column("row"),
+        "column": measured.column("column"),
+        "row_variance": _log(measured.column("row_variance"), 1e-3),
+        "column_variance": _log(measured.column("column_variance"), 1e-3),
+        "contrast": _log(measured.column("contrast"), 1e-3),
+        "likeness": _log(1 - measured.column("likeness"), 1e-4),
+        "change": _log_step(measured.column("change")),
+        "without_count": measured.without_count,
+        "neighbours": _log(apart(measured.small, around, "mean"), 1e-3),
+    }
+    for ring in range(1, 5):
+        part = np.divide(measured.column(f"ring_{ring}"), total, where=total > 0,
+                         out=np.full(len(total), np.nan))  # fmt: skip
+        found[f"ring_{ring}"] = _log(part, 1e-4)
+    if measured.monitor is not None:
+        level = middle(measured.monitor)
+        if level > 0:
+            found["monitor"] = _log(measured.monitor / level, 1e-3)
+    return found
+
+
+def feature_deviation(measured: Measured, around: Neighbours) -> Deviation:
+    """How far off each frame is by its features; one without beam as far as can be.
+
+    A beam dump may last longer than a neighbourhood reaches.
+    """
+    deviation = _deviation(features(measured, around), around)
+    dark = no_beam(measured)
+    return Deviation(np.where(dark, LIMIT, deviation.z),
+                     np.where(dark, "no beam", deviation.reason))  # fmt: skip
+
+
+def no_beam(measured: Measured) -> NDArray[np.bool_]:
+    """(n,) frames that are dark, where most are not."""
+    total = measured.column("total")
+    return np.asarray(total < DARK * np.median(total), np.bool_)
+
+
+def embedding_deviation(embedding: Embedding, measured: Measured, around: Neighbours) -> Deviation:
+    """How far off each frame is by its place among the embedded pictures; as above."""
+    place = embedding.place
+    step = np.full(len(place), np.nan)
+    step[1:] = np.linalg.norm(np.diff(place, axis=0), axis=1)
+    found = {
+        "level": embedding.level,
+        "residual": _log(embedding.residual, 1e-9),
+        "apart": _log(apart(place, around, "root"), 1e-9),
+        "step": _log_step(step),
+    }
+    deviation = _deviation(found, around)
+    return Deviation(np.where(no_beam(measured), LIMIT, deviation.z), deviation.reason)
+
+
+def _deviation(found: Mapping[str, Values], around: Neighbours) -> Deviation:
+    z = {}
+    for name, values in found.items():
+        one = local_z(values, around, LEAST.get(name, LEAST_LOG))
+        sign = ONE_SIDED.get(name, 0)
+        z[name] = np.maximum(one * sign, 0) if sign else one
+    return largest(z)
+
+
+def apart(points: NDArray[np.floating], around: Neighbours, norm: str) -> Values:
+    """(n,) median distance of each point from its neighbours: mean |difference| or Euclid's."""
+    out = np.empty(len(points))
+    for start in range(0, len(points), 2000):
+        part = slice(start, start + 2000)
+        away = points[part, None] - points[around[part]]
+        size = np.abs(away).mean(-1) if norm == "mean" else np.linalg.norm(away, axis=-1)
+        out[part] = np.median(size, axis=1)
+    return out
+
+
+def middle(values: Values) -> float:
+    """Median of the finite values; 0 where there are none."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _log(values: Values, smallest: float) -> Values:
+    return np.asarray(np.log(np.maximum(values, 0) + smallest), np.float64)
+
+
+def _log_step(values: Values) -> Values:
+    """Logarithm of changes; none at all is a millionth of the usual one."""
+    usual = middle(values)
+    return _log(values / usual, 1e-6) if usual > 0 else np.full(len(values), np.nan)

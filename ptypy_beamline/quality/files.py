@@ -1,0 +1,146 @@
+"""What quality control writes into a folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError
+from ..exports.files import SIGNATURE, complete
+from .assessment import Assessment
+from .maps import draw_maps
+from .report import write_report
+from .thumbs import write_thumbs
+
+META = "qc_meta.json"
+COLUMNS = ("index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
+           "rejected")  # fmt: skip
+"""Of ``qc_summary.csv``; positions in metres of the stage."""
+
+Pictures = Mapping[int, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder of one scan's quality control; an earlier run's files are replaced.
+
+    Raises
+    ------
+    FileError
+        A file that is to be written is there and not from quality control.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        written = [self.path / name for name in (*_ARRAYS, "qc_summary.csv", "qc_maps.png",
+                                                 "qc_report.html", META)]  # fmt: skip
+        there = [file for file in written if file.exists()]
+        if there and not self._is_ours():
+            raise FileError("is there and not from ptypy-beamline qc",
+                            "write to another folder (--out)", there[0])  # fmt: skip
+
+    def _is_ours(self) -> bool:
+        try:
+            known = json.loads((self.path / META).read_text())
+        except (OSError, ValueError):
+            return False
+        return isinstance(known, dict) and known.get(SIGNATURE) == "ptypy_beamline"
+
+    def write(
+        self,
+        found: Assessment,
+        pictures: Pictures,
+        meta: Mapping[str, Any],
+        title: str,
+        thumbs_size: int = 256,
+        refresh_s: float | None = None,
+    ) -> None:
+        """Write everything; ``meta`` is what goes into ``qc_meta.json`` besides the result.
+
+        ``pictures``: raw frame → corrected frame, of those that are shown large. ``refresh_s``:
+        the report loads itself again so often.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        # First, so that a run that is cut short leaves a folder that the next one may write to.
+        self._text(META, json.dumps({**_result(found), **meta}, indent=1))
+        for name, values in _ARRAYS.items():
+            with complete(self.path / name, ours=True) as temporary:
+                np.save(temporary, values(found))
+        self._text("qc_summary.csv", _table(found))
+        draw_maps(self.path / "qc_maps.png", found, title)
+        write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
+        write_report(self.path / "qc_report.html", found, title, str(meta.get("file", "")),
+                     pictures, refresh_s)  # fmt: skip
+
+    def _text(self, name: str, text: str) -> None:
+        with complete(self.path / name, ours=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+_ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
+    "outlier_score.npy": lambda found: found.per_frame(found.score),
+    "stxm.npy": lambda found: found.per_frame(found.stxm),
+    "dpcx.npy": lambda found: found.per_frame(found.dpcx),
+    "dpcy.npy": lambda found: found.per_frame(found.dpcy),
+    "accept_indices.npy": lambda found: found.accept_indices,
+    "reject_indices.npy": lambda found: found.reject_indices,
+    "mask_indices.npy": lambda found: found.frames[found.masked],
+}
+
+
+def _result(found: Assessment) -> dict[str, Any]:
+    """What came out, in a few numbers."""
+    return {
+        SIGNATURE: "ptypy_beamline",
+        "frames": found.total,
+        "evaluated": len(found),
+        "accepted": len(found.accept_indices),
+        "rejected": len(found.reject_indices),
+        "outside_region": int((~found.masked).sum()),
+        "qc": dict(found.settings),
+    }
+
+
+def _table(found: Assessment) -> str:
+    """The rows as CSV."""
+    from io import StringIO
+
+    text = StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    y, x = found.positions_m.T
+    for row in zip(
+        found.frames.tolist(), x.tolist(), y.tolist(), found.score.tolist(), found.stxm.tolist(),
+        found.dpcx.tolist(), found.dpcy.tolist(), found.labels.tolist(),
+        found.masked.astype(int).tolist(), found.rejected.astype(int).tolist(), strict=True,
+    ):  # fmt: skip
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> None:
+    """The JSON that ``reject`` takes: file, format, paths, accepted and rejected raw frames."""
+    content = {
+        **{name: meta.get(name) for name in ("file", "format", "paths")},
+        "accepted_indices": found.accept_indices.tolist(),
+        "rejected_indices": found.reject_indices.tolist(),
+    }
+    with complete(path, ours=_is_index_list(path)) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _is_index_list(path: Path) -> bool:
+    """Whether an earlier run wrote the file."""
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(known, dict) and {"accepted_indices", "rejected_indices"} <= set(known)

@@ -1,0 +1,129 @@
+"""From settings to a folder of results: what ``ptypy-beamline qc`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..exports.reconstruction import versions
+from ..options import Qc
+from ..planning.exposures import recorded_i0
+from ..planning.places import to_stage_axes
+from ..planning.plan import Plan
+from ..reading.images import rejected_frames
+from ..scan import Scan
+from ..settings import Settings
+from .assessment import Assessment
+from .evaluate import Exposures, Inspection, Progress, evaluate
+from .files import Folder, write_indices
+from .pictures import large_pictures
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go, and how many frames are shown large, with how many pixels."""
+
+    folder: Folder
+    thumbs: int = 24
+    thumbs_size: int = 256
+    indices: Path | None = None
+
+
+def judged_scan(
+    scan: Scan,
+    plan: Plan,
+    settings: Settings,
+    qc: Qc,
+    comm: Any = None,
+    progress: Progress = lambda _: None,
+) -> Assessment | None:
+    """Evaluate a plan of ``scan``; frames of the user's reject list stay rejected.
+
+    Returns
+    -------
+    Assessment
+        On the first rank; None on the others.
+    """
+    exposures, monitor = Exposures.of(plan), recorded_i0(scan, settings)
+    found = evaluate(exposures, qc, stage(exposures, settings), monitor, comm, progress)
+    return None if found is None else with_rejected(found, settings)
+
+
+def judged_plan(
+    plan: Plan, settings: Settings, qc: Qc, monitor: NDArray[np.float64] | None, comm: Any
+) -> Assessment | None:
+    """Evaluate what a plan would load, as above; ``monitor``: I0 of each raw frame."""
+    exposures = Exposures.of(plan)
+    return evaluate(exposures, qc, stage(exposures, settings), monitor, comm)
+
+
+def stage(exposures: Exposures, settings: Settings) -> NDArray[np.float64]:
+    """(n, 2) stage positions (y, x) of exposures."""
+    return to_stage_axes(exposures.plan.positions_m, settings.positions.axes)
+
+
+def with_rejected(found: Assessment, settings: Settings) -> Assessment:
+    """With the frames of the user's list rejected, too."""
+    if settings.reject is None:
+        return found
+    named = np.isin(found.frames, rejected_frames(settings.reject))
+    return replace(found, rejected=found.rejected | named)
+
+
+def put_down(
+    found: Assessment,
+    plan: Plan,
+    scan: Scan,
+    settings: Settings,
+    output: Output,
+    refresh_s: float | None = None,
+) -> None:
+    """Write the folder, and the list of indices where one is asked for."""
+    exposures = Exposures.of(plan)
+    worst = np.argsort(-found.score, kind="stable")[: output.thumbs]
+    meta = {
+        "file": str(scan.source),
+        "format": scan.format,
+        "paths": settings.paths.model_dump(exclude_none=True),
+        "settings": settings.record(),
+        "versions": versions(),
+    }
+    name = Path(settings.file_name).name
+    output.folder.write(found, large_pictures(exposures.plan, worst), meta, f"Quality of {name}",
+                        output.thumbs_size, refresh_s)  # fmt: skip
+    if output.indices is not None:
+        write_indices(output.indices, found, meta)
+
+
+MINIMUM = 32
+"""Exposures that there must be before a live scan is judged."""
+
+
+def follow(
+    plans: Iterable[Plan],
+    scan: Scan,
+    settings: Settings,
+    qc: Qc,
+    output: Output,
+    refresh_s: float,
+) -> None:
+    """Judge a growing scan again whenever it has grown; each exposure is read once.
+
+    ``plans`` gives the plan so far, again and again.
+    """
+    from .spool import Spool
+
+    with Spool() as spool:
+        inspection = Inspection(qc, spool)
+        for plan in plans:
+            exposures = Exposures.of(plan)
+            if len(exposures) < MINIMUM or len(exposures) == inspection.done:
+                continue
+            inspection.look(exposures)
+            found = inspection.judge(exposures, stage(exposures, settings))
+            put_down(with_rejected(found, settings), plan, scan, settings, output, refresh_s)

@@ -1,0 +1,152 @@
+"""What embeds pictures: principal components, or an autoencoder."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineError
+
+Rows = NDArray[np.float64]
+"""(n, d) a picture a row."""
+Batches = Callable[[], Iterable[Rows]]
+"""Gives all pictures, batch by batch, each time it is called."""
+
+WHOLE = 5000
+"""Pictures that are embedded in one go; of more, the autoencoder learns from so many."""
+HIDDEN = 64
+"""Width of the autoencoder's layers before and after the code."""
+EPOCHS = 200
+
+
+class Model(Protocol):
+    """Makes a few numbers of a picture, and a picture of them."""
+
+    def transform(self, rows: Rows) -> Rows:
+        """(n, d) → (n, k)."""
+
+    def inverse_transform(self, code: Rows) -> Rows:
+        """(n, k) → (n, d)."""
+
+
+def fit(method: str, k: int, batches: Batches, count: int) -> Model:
+    """A model of ``count`` pictures."""
+    if method == "pca":
+        return _components(k, batches, count)
+    rows = np.concatenate(list(_thinned(batches(), -(-count // WHOLE))))
+    scale = float(rows.std()) or 1.0
+    torch = importlib.util.find_spec("torch") is not None
+    network = _torch_network if torch else _perceptron
+    return Autoencoder(*network(rows / scale, min(k, rows.shape[1])), scale)
+
+
+def scikit_learn() -> ModuleType:
+    """scikit-learn, or what to do without.
+
+    Raises
+    ------
+    BeamlineError
+        It is not installed.
+    """
+    try:
+        import sklearn
+    except ImportError as error:
+        raise BeamlineError("quality control needs scikit-learn",
+                            "pip install 'ptypy-beamline[qc]'") from error  # fmt: skip
+    module: ModuleType = sklearn
+    return module
+
+
+def _components(k: int, batches: Batches, count: int) -> Model:
+    """Principal components, at most as many as there are pictures and pixels."""
+    scikit_learn()
+    from sklearn.decomposition import PCA, IncrementalPCA
+
+    if count <= WHOLE:
+        rows = np.concatenate(list(batches()))
+        return PCA(min(k, *rows.shape), random_state=0).fit(rows)  # type: ignore[no-any-return]
+    model: Any = IncrementalPCA(k)
+    for rows in batches():
+        # The last batch may have fewer pictures than components are wanted.
+        if len(rows) >= k:
+            model.partial_fit(rows)
+    return model  # type: ignore[no-any-return]
+
+
+class Autoencoder:
+    """Four layers, tanh after each but the last; the code is what the second gives.
+
+    Parameters
+    ----------
+    weights, offsets
+        Of the layers.
+    scale
+        Pictures are divided by it.
+    """
+
+    def __init__(self, weights: list[Rows], offsets: list[Rows], scale: float) -> None:
+        self.layers, self.scale = list(zip(weights, offsets, strict=True)), scale
+
+    def transform(self, rows: Rows) -> Rows:
+        """(n, d) → (n, k)."""
+        values = rows / self.scale
+        for weight, offset in self.layers[:2]:
+            values = np.tanh(values @ weight + offset)
+        return values
+
+    def inverse_transform(self, code: Rows) -> Rows:
+        """(n, k) → (n, d)."""
+        (weight, offset), (last, shift) = self.layers[2:]
+        return np.asarray((np.tanh(code @ weight + offset) @ last + shift) * self.scale, np.float64)
+
+
+Layers = tuple[list[Rows], list[Rows]]
+
+
+def _perceptron(rows: Rows, k: int) -> Layers:
+    """Train scikit-learn's perceptron to give back what it gets."""
+    scikit_learn()
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPRegressor
+
+    network = MLPRegressor(hidden_layer_sizes=(HIDDEN, k, HIDDEN), activation="tanh",
+                           max_iter=EPOCHS, random_state=0)  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(rows, rows)
+    return network.coefs_, network.intercepts_
+
+
+def _torch_network(rows: Rows, k: int) -> Layers:
+    """The same with PyTorch, on its GPU where it has one."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sizes = (rows.shape[1], HIDDEN, k, HIDDEN, rows.shape[1])
+    layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+    network = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2], nn.Tanh(),
+                            layers[3]).to(device)  # fmt: skip
+    data = torch.as_tensor(rows, dtype=torch.float32, device=device)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    for _ in range(EPOCHS):
+        for part in torch.randperm(len(data), device=device).split(200):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(network(data[part]), data[part]).backward()
+            optimizer.step()
+    state = [(layer.weight.detach().cpu().double().numpy().T,
+              layer.bias.detach().cpu().double().numpy()) for layer in layers]  # fmt: skip
+    return [weight for weight, _ in state], [offset for _, offset in state]
+
+
+def _thinned(batches: Iterable[Rows], step: int) -> Iterable[Rows]:
+    """Every ``step``-th picture."""
+    return (rows[::step] for rows in batches)

@@ -1,0 +1,69 @@
+"""Which frames are left out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..options import Qc
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+FEATURES_LIMIT, EMBEDDING_LIMIT = 10.0, 2.0
+"""Where nothing else is asked for, a frame is rejected whose features are off by 10 robust
+deviations or more, and whose picture by 2 or more. ``benchmarks/quality.py`` prints what that
+finds, and the false alarms."""
+
+
+def judge(score: Values, features: Values, embedding: Values, masked: Flags, qc: Qc) -> Flags:
+    """Rows to reject: by the rules that are asked for, together, else by the default one.
+
+    Parameters
+    ----------
+    score
+        (n,) 0 … 1.
+    features, embedding
+        (n,) robust deviations.
+    masked
+        (n,) inside the region; only those count for the rules by number.
+    """
+    asked = (qc.reject_topk, qc.reject_topp, qc.reject_thresh)
+    if all(rule is None for rule in asked):
+        return (features >= FEATURES_LIMIT) & (embedding >= EMBEDDING_LIMIT)
+    inside_rows = np.flatnonzero(masked)
+    worst = inside_rows[np.argsort(-score[inside_rows], kind="stable")]
+    count = max(qc.reject_topk or 0, round((qc.reject_topp or 0) * len(worst)))
+    out = np.zeros(len(score), np.bool_)
+    out[worst[:count]] = True
+    if qc.reject_thresh is not None:
+        out |= score >= qc.reject_thresh
+    return out
+
+
+def rule(qc: Qc) -> str:
+    """How it is decided, in words."""
+    said = []
+    if qc.reject_topk is not None:
+        said.append(f"the {qc.reject_topk} frames of the highest scores")
+    if qc.reject_topp is not None:
+        said.append(f"{qc.reject_topp:.3g} of the frames, those of the highest scores")
+    if qc.reject_thresh is not None:
+        said.append(f"scores of {qc.reject_thresh:g} and above")
+    return " and ".join(said) or (
+        f"features off by {FEATURES_LIMIT:g} robust deviations from the neighbours', "
+        f"and the picture by {EMBEDDING_LIMIT:g}"
+    )
+
+
+def inside(positions_m: Values, qc: Qc) -> Flags:
+    """Rows inside the region that is asked for; ``positions_m`` (n, 2) stage y, x."""
+    y, x = positions_m.T
+    keep = np.ones(len(positions_m), np.bool_)
+    if qc.rect is not None:
+        cx, cy, width, height = qc.rect
+        keep &= (np.abs(x - cx) <= width / 2) & (np.abs(y - cy) <= height / 2)
+    if qc.circ is not None:
+        cx, cy, radius = qc.circ
+        keep &= np.hypot(x - cx, y - cy) <= radius
+    return keep

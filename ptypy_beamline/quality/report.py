@@ -1,0 +1,138 @@
+"""The report of quality control: one page that is read, edited and kept, without a network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from ..errors import MissingDataError
+from ..exports.files import complete
+from .assessment import Assessment
+from .sprite import data_url, make_sprite
+from .thumbs import GENERATOR, Pictures, brightest, by_score, indexed_png, levels, made_here
+
+PAGE_BYTES = 9_500_000
+PICTURES_BYTES = 2_000_000
+SPRITE_BYTES = 4_500_000
+"""Most that the pictures of all frames take: more makes a page that opens slowly."""
+PICTURE_PX = 288
+
+
+def write_report(
+    path: str | Path,
+    assessment: Assessment,
+    title: str,
+    source: str,
+    pictures: Pictures,
+    refresh_s: float | None = None,
+) -> Path:
+    """Write the report.
+
+    Parameters
+    ----------
+    path
+        An HTML file; complete or not there. An earlier report is replaced.
+    assessment
+        At least one frame.
+    title, source
+        Heading, and the name of the file that was looked at. Any text will do.
+    pictures
+        Raw frame → corrected counts, of the frames to be shown larger.
+    refresh_s
+        Has the browser load the page again so often; edits stay.
+
+    Raises
+    ------
+    MissingDataError
+        Bokeh is not installed.
+    FileError
+        ``path`` cannot be written or is somebody else's file.
+    """
+    page = _page(assessment, title, source, pictures, refresh_s)
+    with complete(path, ours=made_here(Path(path))) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+    return Path(path)
+
+
+def _page(
+    assessment: Assessment,
+    title: str,
+    source: str,
+    pictures: Pictures,
+    refresh_s: float | None,
+) -> str:
+    try:
+        from bokeh.embed import components
+        from bokeh.resources import Resources
+
+        from .linked import link, scales
+    except ImportError as error:
+        raise MissingDataError("the report needs Bokeh",
+                               "pip install 'ptypy-beamline[qc]'") from error  # fmt: skip
+    order = np.argsort(-assessment.score, kind="stable")
+    parts = link(assessment, order)
+    script, roots = components({"maps": parts.maps, "table": parts.table})
+    inline = Resources("inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"])
+    library = inline.render()
+    data = {"pictures": _larger(assessment, pictures), "live": refresh_s is not None,
+            "scales": scales(assessment)}  # fmt: skip
+    room = PAGE_BYTES - len(library) - len(script) - len(json.dumps(data))
+    sprite = make_sprite(assessment.images[order], min(SPRITE_BYTES, max(room, 200_000)))
+    refresh = f'<meta http-equiv="refresh" content="{refresh_s:g}">' if refresh_s else ""
+    return Template(_beside("report.html")).substitute(
+        _words(assessment, title, source),
+        generator=GENERATOR, refresh=refresh, style=_beside("report.css"), library=library,
+        script=script, maps=roots["maps"], table=roots["table"],
+        data=json.dumps({**data, "sprite": asdict(sprite)}).replace("<", "\\u003c"),
+        behaviour=_beside("report_drawing.js") + _beside("report.js"),
+    )  # fmt: skip
+
+
+def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
+    """What the page says, as HTML."""
+    known, counts = np.unique(assessment.labels[assessment.labels >= 0], return_counts=True)
+    choices = [f'<option value="{label}">class {label} ({count:,})</option>'
+               for label, count in zip(known, counts, strict=True)]  # fmt: skip
+    total = f"{len(assessment):,} frames"
+    if assessment.total != len(assessment):
+        total += f" of {assessment.total:,}"
+    outside = int(np.count_nonzero(~assessment.masked))
+    return {
+        "title": escape(title),
+        "source": escape(source),
+        "total": total,
+        "outside": f" · {outside:,} outside the region (pale)" if outside else "",
+        "rule": escape(_rule(assessment)),
+        "labels": "".join(choices),
+    }
+
+
+def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:
+    """Raw frame → data URL of its picture, by score until the room is used up."""
+    top, room, found = brightest(pictures), PICTURES_BYTES, {}
+    for row in by_score(assessment, pictures):
+        frame = int(assessment.frames[row])
+        url = data_url(indexed_png(levels(pictures[frame], top, PICTURE_PX), step=8))
+        room -= len(url)
+        if room < 0:
+            break
+        found[frame] = url
+    return found
+
+
+def _rule(assessment: Assessment) -> str:
+    """How it was decided, in words if the settings have them."""
+    if "rule" in assessment.settings:
+        return str(assessment.settings["rule"])
+    said = {name: value for name, value in assessment.settings.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in said.items())
+
+
+def _beside(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

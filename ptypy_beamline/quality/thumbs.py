@@ -1,0 +1,201 @@
+"""A folder of pictures of the frames that stand out, and a plain page that shows them."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import FileError
+from .assessment import Assessment
+from .cells import length_unit
+
+GENERATOR = '<meta name="generator" content="ptypy_beamline qc">'
+OURS = re.compile(r"index\.html|frame_\d{6,}\.png")
+Pictures = Mapping[int, NDArray[np.float32]]
+"""Raw frame → its corrected counts (ny, nx)."""
+
+PALETTE = np.round(255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3])
+
+
+def write_thumbs(
+    folder: str | Path,
+    assessment: Assessment,
+    pictures: Pictures,
+    size: int = 256,
+    title: str = "Frames that stand out",
+) -> Path:
+    """Write ``folder/index.html`` and one ``frame_000123.png`` for each picture, by score.
+
+    The folder appears whole or not at all, in the place of an earlier one.
+
+    Parameters
+    ----------
+    folder
+        Where; missing folders above it are made.
+    assessment
+        Has a row for each picture.
+    pictures
+        Raw frame → corrected counts.
+    size
+        Longest side of a picture, pixels.
+    title
+        Of the page.
+
+    Raises
+    ------
+    FileError
+        ``folder`` is not one that this function wrote, or cannot be written.
+    """
+    rows = by_score(assessment, pictures)
+    top = brightest(pictures)
+    with _whole_folder(Path(folder)) as temporary:
+        for row in rows:
+            frame = int(assessment.frames[row])
+            png = indexed_png(levels(pictures[frame], top, size))
+            (temporary / _name(frame)).write_bytes(png)
+        page = _page(assessment, rows, top, title, size)
+        (temporary / "index.html").write_text(page, encoding="utf-8", errors="replace")
+    return Path(folder)
+
+
+def by_score(assessment: Assessment, pictures: Pictures) -> NDArray[np.intp]:
+    """Rows of the frames that have a picture, the highest score first."""
+    rows = np.flatnonzero(np.isin(assessment.frames, list(pictures)))
+    return rows[np.argsort(-assessment.score[rows], kind="stable")]
+
+
+def brightest(pictures: Pictures) -> float:
+    """Counts at the top of the common scale; a few hot pixels do not set it."""
+    known = [np.nan_to_num(image, posinf=0) for image in pictures.values()]
+    return max([1.0, *(float(np.percentile(image, 99.9)) for image in known)])
+
+
+def levels(counts: NDArray[np.float32], top: float, size: int) -> NDArray[np.uint8]:
+    """Counts as 0…255 on a logarithmic scale, the longest side made ``size`` pixels."""
+    image = Image.fromarray(np.nan_to_num(counts.astype(np.float32), posinf=top).clip(0))
+    scale = size / max(image.size)
+    shape = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    way = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
+    logarithm = np.log1p(np.asarray(image.resize(shape, way))) / np.log1p(top)
+    found: NDArray[np.uint8] = np.round(255 * logarithm.clip(0, 1)).astype(np.uint8)
+    return found
+
+
+def indexed_png(values: NDArray[np.uint8], step: int = 1) -> bytes:
+    """(ny, nx) values as a PNG in false colours; ``step`` > 1 keeps fewer colours and bytes."""
+    image = Image.fromarray(np.ascontiguousarray(values // step))
+    colours = PALETTE[:: max(step, 1)]
+    colours = PALETTE[np.linspace(0, 255, len(colours)).round().astype(int)]
+    image.putpalette(colours.astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=9, bits=max(1, (len(colours) - 1).bit_length()))
+    return file.getvalue()
+
+
+def made_here(page: Path) -> bool:
+    """Whether an HTML file is one of ours."""
+    try:
+        with page.open("rb") as file:
+            return GENERATOR.encode() in file.read(4096)
+    except OSError:
+        return False
+
+
+def _name(frame: int) -> str:
+    return f"frame_{frame:06d}.png"
+
+
+STYLE = """
+body { margin: 24px; font: 14px/1.45 system-ui, "DejaVu Sans", sans-serif; color: #1d2733; }
+h1 { font-size: 20px; margin: 0 0 4px; }
+p { margin: 0 0 18px; color: #4d5a68; }
+main { display: flex; flex-wrap: wrap; gap: 18px; }
+figure { margin: 0; border: 2px solid #d5dce3; border-radius: 6px; padding: 8px; width: SIZEpx; }
+figure.rejected { border-color: #d4003c; }
+img { display: block; width: 100%; image-rendering: pixelated; background: #000; }
+figcaption { margin-top: 6px; font-size: 13px; }
+.badge { float: right; color: #fff; background: #d4003c; border-radius: 3px; padding: 0 6px; }
+.kept { background: #4d5a68; }
+"""
+
+
+def _page(assessment: Assessment, rows: NDArray[np.intp], top: float, title: str, size: int) -> str:
+    extent = float(np.ptp(assessment.positions_m, axis=0).max())
+    figures = "\n".join(_figure(assessment, int(row), length_unit(extent)) for row in rows)
+    said = (
+        f"{len(rows)} of {len(assessment):,} frames, the highest score first. "
+        f"Corrected counts, the same logarithmic colours for all: 0 to {top:,.0f}."
+    )
+    style = STYLE.replace("SIZE", str(min(max(size, 160), 512)))
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{GENERATOR}\n'
+        f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(title)}</h1>\n<p>{said}</p>\n<main>\n{figures}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _figure(assessment: Assessment, row: int, unit: tuple[float, str]) -> str:
+    frame, rejected = int(assessment.frames[row]), bool(assessment.rejected[row])
+    y, x = assessment.positions_m[row] * unit[0]
+    badge = ("badge", "rejected") if rejected else ("badge kept", "accepted")
+    return (
+        f'<figure class="{"rejected" if rejected else "accepted"}">'
+        f'<img src="{_name(frame)}" alt="frame {frame}">'
+        f'<figcaption><span class="{badge[0]}">{badge[1]}</span><b>frame {frame}</b><br>'
+        f"score {assessment.score[row]:.4f}<br>"
+        f"deviation {assessment.deviation[row]:.1f}: "
+        f"{escape(str(assessment.reason[row]).replace('_', ' '))}<br>"
+        f"x {x:.6g} {unit[1]}, y {y:.6g} {unit[1]}</figcaption></figure>"
+    )
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` that takes its name when the block ends well."""
+    target = folder.resolve()
+    _refuse_foreign(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as room:
+            fresh, old = Path(room, "new"), Path(room, "old")
+            fresh.mkdir()  # with the permissions any new folder gets
+            yield fresh
+            if target.exists():
+                target.rename(old)
+            _settle(fresh, target, old)
+    except OSError as error:
+        raise FileError(f"cannot be written ({error.strerror})",
+                        "choose another folder, or make room", folder) from error  # fmt: skip
+
+
+def _settle(fresh: Path, target: Path, old: Path) -> None:
+    """Give the new folder its name, or the old one back."""
+    try:
+        os.rename(fresh, target)
+    except OSError:
+        if old.exists():
+            shutil.move(old, target)
+        raise
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Stop before anything is replaced that this module did not write."""
+    if not target.exists():
+        return
+    found = list(target.iterdir()) if target.is_dir() else [target]
+    strange = [item for item in found if not OURS.fullmatch(item.name)]
+    if found and (strange or not made_here(target / "index.html")):
+        raise FileError("exists and was not written by ptypy_beamline",
+                        "write to another folder, or remove it first", target)  # fmt: skip

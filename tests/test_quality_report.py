@@ -1,0 +1,622 @@
+"""The pictures and the page of quality control, looked at as a user would."""
+
+import base64
+import importlib.util
+import io
+import re
+import shutil
+import sys
+from html import unescape
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ptypy_beamline.errors import FileError, MissingDataError
+from ptypy_beamline.quality import Assessment
+from ptypy_beamline.quality.cells import cells, length_unit
+from ptypy_beamline.quality.maps import PANELS, _nearest, draw_maps
+from ptypy_beamline.quality.report import write_report
+from ptypy_beamline.quality.sprite import make_sprite, shrink
+from ptypy_beamline.quality.thumbs import PALETTE, indexed_png, levels, write_thumbs
+
+SIDE = 12
+STEP_M = 0.5e-6
+REJECTED = (17, 40, 41, 99)
+"""Rows, not raw frames: raw frames are these plus ten."""
+EVIL = 'scan <script>window.hacked = 1</script> & $title "x" \'.h5'
+READY = "document.documentElement.dataset.ready === 'yes'"
+
+
+def raster(rows=SIDE, columns=SIDE):
+    return np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2) * STEP_M
+
+
+def assessed(positions_m=None, rejected=REJECTED, **changes):
+    """Rejected frames have the highest scores; the picture of row i is all 16 (i mod 16) + 8."""
+    positions_m = raster() if positions_m is None else positions_m
+    n = len(positions_m)
+    rejected = np.isin(np.arange(n), rejected)
+    rng = np.random.default_rng(1)
+    score = np.where(rejected, 0.99, 0.5) + np.linspace(0, 0.01, n)
+    values = {
+        "frames": np.arange(n) + 10,
+        "total": n + 10,
+        "positions_m": positions_m,
+        "features": {},
+        "deviation": np.where(rejected, 20.0, 1.0) + rng.random(n),
+        "reason": np.where(rejected, "total_counts", "<img src=x onerror=alert(1)>"),
+        "score": score,
+        "stxm": 1e6 + 1e3 * np.arange(n),
+        "dpcx": rng.normal(size=n),
+        "dpcy": rng.normal(size=n),
+        "labels": np.full(n, -1),
+        "masked": np.ones(n, bool),
+        "rejected": rejected,
+        "images": np.broadcast_to((np.arange(n) % 16 * 16 + 8).astype(np.uint8)[:, None, None],
+                                  (n, 16, 16)),
+        "settings": {"rule": "score of 0.98 & more"},
+    }  # fmt: skip
+    return Assessment(**{**values, **changes})
+
+
+def spiral(n=300):
+    k = np.arange(n)
+    radius, angle = STEP_M * np.sqrt(k), k * np.pi * (3 - 5**0.5)
+    return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
+
+
+def jitter(positions_m, amount=0.3, seed=2):
+    move = np.random.default_rng(seed).uniform(-amount, amount, positions_m.shape)
+    return positions_m + move * STEP_M
+
+
+SCANS = {
+    "raster": raster(),
+    "wide steps": raster() * (1, 4),
+    "tall": raster(40, 6),
+    "jittered": jitter(raster()),
+    "spiral": spiral(),
+    "three exposures": jitter(np.repeat(raster(6, 8), 3, axis=0), 0.002),
+    "line": raster(1, 30),
+    "two": raster(1, 2),
+    "one position": np.zeros((9, 2)),
+    "one frame": np.zeros((1, 2)) + 1e-3,
+}
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_maps_are_drawn_of_any_scan(scan, tmp_path):
+    positions_m = SCANS[scan]
+    inside = np.arange(len(positions_m)) % 5 > 0
+    draw_maps(tmp_path / "qc_maps.png", assessed(positions_m, [0], masked=inside), "title")
+    with Image.open(tmp_path / "qc_maps.png") as picture:
+        assert min(picture.size) > 400
+        assert np.asarray(picture).std() > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["qc_maps.png"]
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_each_frame_is_drawn_at_its_place(scan):
+    found = cells(SCANS[scan])
+    image = _nearest(found)
+    left, right, bottom, top = found.window()
+    y, x = found.centers.T
+    row = ((y - top) / (bottom - top) * image.shape[0]).astype(int)
+    column = ((x - left) / (right - left) * image.shape[1]).astype(int)
+    np.testing.assert_array_equal(image[row, column], np.arange(len(y)))
+    share = np.sqrt(found.place_sizes.max() ** 2 / 2)
+    assert np.abs(found.centers - SCANS[scan]).max() <= share
+
+
+def test_cells_of_a_raster_are_its_steps():
+    found = cells(raster() * (1, 4))
+    np.testing.assert_allclose(found.sizes, np.tile([STEP_M, 4 * STEP_M], (SIDE**2, 1)))
+    np.testing.assert_allclose(found.centers, raster() * (1, 4))
+
+
+def test_exposures_of_a_position_share_its_cell():
+    found = cells(np.repeat(raster(), 4, axis=0))
+    np.testing.assert_allclose(found.sizes, STEP_M / 2)
+    offsets = (found.centers - np.repeat(raster(), 4, axis=0))[:4] / STEP_M
+    expected = [(y, x) for y in (-0.25, 0.25) for x in (-0.25, 0.25)]
+    np.testing.assert_allclose(offsets, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("extent_m", "unit"), [(3e-7, "nm"), (2e-5, "µm"), (0, "µm"), (0.02, "mm")]
+)
+def test_unit_fits(extent_m, unit):
+    assert length_unit(extent_m)[1] == unit
+
+
+def test_colours_are_not_stretched_by_what_is_rejected():
+    stxm = np.linspace(1, 2, SIDE**2)
+    stxm[list(REJECTED)] = 1e9
+    dpcx = np.linspace(-1, 2, SIDE**2)
+    dpcx[3] = np.nan
+    found = assessed(stxm=stxm, dpcx=dpcx)
+    limits = {panel.name: panel.limits(found) for panel in PANELS}
+    assert limits["stxm"] == pytest.approx((1, 2), abs=0.02)
+    assert limits["dpcx"][0] == -limits["dpcx"][1] == pytest.approx(-2, abs=0.05)
+    assert limits["deviation"][0] == 0
+    assert limits["deviation"][1] == pytest.approx(2, abs=0.1)
+
+
+def test_large_maps_are_quick(tmp_path):
+    draw_maps(tmp_path / "qc_maps.png", assessed(spiral(20_000)))
+    assert (tmp_path / "qc_maps.png").stat().st_size < 4e6
+
+
+def pictures_of(found, rows, shape=(40, 60)):
+    return {int(found.frames[row]): np.full(shape, 10.0 + row, np.float32) for row in rows}
+
+
+def test_thumbs_are_in_order_of_score(tmp_path):
+    found = assessed()
+    write_thumbs(tmp_path / "thumbs", found, pictures_of(found, [3, 17, 99]), 30, title="<b>")
+    page = (tmp_path / "thumbs" / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'src="(.*?)"', page) == [
+        "frame_000109.png", "frame_000027.png", "frame_000013.png"
+    ]  # fmt: skip
+    names = {path.name for path in (tmp_path / "thumbs").iterdir()}
+    assert names == {"index.html", *re.findall(r'src="(.*?)"', page)}
+    assert re.findall(r">(rejected|accepted)<", page) == ["rejected", "rejected", "accepted"]
+    assert "<img src=x" not in page
+    assert "<b></" not in page
+    assert "deviation 20." in page
+    assert "x 1.5 µm, y 4 µm" in page.replace("\xa0", " ")
+    assert "<script" not in page
+    assert "http" not in page
+    with Image.open(tmp_path / "thumbs" / "frame_000109.png") as picture:
+        assert picture.size == (30, 20)
+
+
+def test_thumbs_show_counts_on_a_logarithmic_scale():
+    counts = np.array([[0, 9], [99, np.nan]], np.float32)
+    np.testing.assert_array_equal(levels(counts, 99, 2), [[0, 128], [255, 0]])
+    np.testing.assert_array_equal(levels(counts, 99, 4)[::2, ::2], levels(counts, 99, 2))
+    assert levels(np.full((8, 4), 9, np.float32), 99, 4).tolist() == [[128] * 2] * 4
+
+
+def test_thumbs_replace_their_own_folder_only(tmp_path):
+    found, folder = assessed(), tmp_path / "thumbs"
+    write_thumbs(folder, found, pictures_of(found, [1, 2]))
+    write_thumbs(folder, found, pictures_of(found, [2]))
+    assert {path.name for path in folder.iterdir()} == {"index.html", "frame_000012.png"}
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FileError, match="was not written by ptypy_beamline"):
+        write_thumbs(folder, found, pictures_of(found, [1]))
+    (folder / "notes.txt").unlink()
+    (folder / "index.html").write_text("<html>mine</html>")
+    with pytest.raises(FileError, match="was not written by ptypy_beamline"):
+        write_thumbs(folder, found, pictures_of(found, [1]))
+    assert (folder / "frame_000012.png").is_file()
+
+
+def test_thumbs_appear_whole_or_not_at_all(tmp_path):
+    found, folder = assessed(), tmp_path / "thumbs"
+    write_thumbs(folder, found, pictures_of(found, [1]))
+    spoilt = {**pictures_of(found, [17, 99]), 13: "no picture"}
+    with pytest.raises((AttributeError, TypeError)):
+        write_thumbs(folder, found, spoilt)
+    assert {path.name for path in folder.iterdir()} == {"index.html", "frame_000011.png"}
+    assert [path.name for path in tmp_path.iterdir()] == ["thumbs"]
+
+
+def test_sprite_tiles_are_means_and_fit_the_budget():
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (500, 32, 32), dtype=np.uint8)
+    expected = images.reshape(500, 16, 2, 16, 2).mean((2, 4))
+    np.testing.assert_allclose(shrink(images, 16), expected, atol=0.51)
+    for budget, side in ((10**7, 32), (100_000, 16), (5_000, 8)):
+        sprite = make_sprite(images, budget)
+        assert len(sprite.url) <= budget
+        assert (sprite.side, sprite.count == 500) == (side, side > 8)
+
+
+def test_sprite_holds_each_picture():
+    images = assessed().images
+    sprite = make_sprite(images, 10**6)
+    with Image.open(io.BytesIO(base64.b64decode(sprite.url.split(",")[1]))) as sheet:
+        pixels = np.asarray(sheet.convert("RGB"))
+    for tile, image in enumerate(images):
+        y, x = (sprite.side * k for k in divmod(tile, sprite.columns))
+        assert tuple(pixels[y + 1, x + 1]) == colour_of(image[0, 0])
+
+
+def colour_of(value):
+    """Of a tile: one of 16."""
+    return tuple(PALETTE[np.linspace(0, 255, 16).round().astype(int)][value // 16].astype(int))
+
+
+needs_bokeh = pytest.mark.skipif(
+    importlib.util.find_spec("bokeh") is None, reason="Bokeh is not installed"
+)
+
+
+@needs_bokeh
+def test_report_is_one_file_without_links(tmp_path):
+    page = write_report(tmp_path / "qc_report.html", assessed(), EVIL, EVIL, {}).read_text("utf-8")
+    assert "window.hacked = 1</script>" not in page
+    head = page[: page.index("<style>")]
+    assert unescape(re.search("<title>(.*?)</title>", page)[1]) == EVIL
+    assert "default-src 'none'" in head
+    assert 'http-equiv="refresh"' not in head
+    assert not re.findall(r"""<(?:script|link|img)[^>]*(?:src|href)=["']?https?:""", page)
+    assert "score of 0.98 &amp; more" in page
+
+
+@needs_bokeh
+def test_report_replaces_its_own_kind_only(tmp_path):
+    path = tmp_path / "qc_report.html"
+    write_report(path, assessed(), "first", "s.h5", {})
+    write_report(path, assessed(), "second", "s.h5", {}, refresh_s=5)
+    assert "<title>second" in path.read_text("utf-8")
+    assert '<meta http-equiv="refresh" content="5">' in path.read_text("utf-8")
+    path.write_text("<html>mine</html>")
+    with pytest.raises(FileError, match="was not written by ptypy_beamline"):
+        write_report(path, assessed(), "third", "s.h5", {})
+    assert path.read_text() == "<html>mine</html>"
+    assert [item.name for item in tmp_path.iterdir()] == ["qc_report.html"]
+
+
+def test_report_names_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh.embed", None)
+    with pytest.raises(MissingDataError, match=r"ptypy-beamline\[qc\]"):
+        write_report(tmp_path / "qc_report.html", assessed(), "t", "s.h5", {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser without a window."""
+    pytest.importorskip("bokeh", reason="Bokeh is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, tmp_path):
+    """Writes a report and opens it; no error and no request may come of it."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(90_000)
+    troubles = []
+
+    def check(request):
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            troubles.append(request.url)
+
+    def listen(message):
+        if message.type == "error":
+            troubles.append(message.text)
+
+    def start(found, pictures=None, **named):
+        path = tmp_path / "qc_report.html"
+        write_report(path, found, named.pop("title", "Title"), EVIL, pictures or {}, **named)
+        page = context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", check)
+        page.goto(path.as_uri())
+        page.wait_for_function(READY)
+        return page
+
+    context.route(re.compile("^(https?|wss?):"), lambda route: route.abort())
+    yield start
+    context.close()
+    assert not troubles
+
+
+class Map:
+    """Where on the screen the positions of one of the maps are: found by pointing at it."""
+
+    def __init__(self, page, corner):
+        self.page = page
+        page.evaluate("""() => {
+            window.seen = [];
+            const point = qc.point.bind(qc);
+            qc.point = (place) => {
+                if (place) window.seen.push([place.x, place.y]);
+                point(place);
+            };
+        }""")
+        box = page.locator("#maps").bounding_box()
+        screen = np.array([[corner[0] + k, corner[1] + k] for k in (0.2, 0.35)])
+        self.screen = screen * (box["width"], box["height"]) + (box["x"], box["y"])
+        self.place = np.array([self._seen(*point) for point in self.screen])
+        page.evaluate("() => { delete qc.point; }")
+
+    def _seen(self, x, y):
+        self.page.evaluate("() => { window.seen.length = 0; }")
+        self.page.mouse.move(x, y)
+        self.page.wait_for_function("window.seen.length > 0")
+        return self.page.evaluate("window.seen.at(-1)")
+
+    def pixel(self, position_m):
+        """(x, y) on the screen of a (row, column) in metres."""
+        place = np.array(position_m)[::-1] * 1e6
+        scale = (self.screen[1] - self.screen[0]) / (self.place[1] - self.place[0])
+        return self.screen[0] + (place - self.place[0]) * scale
+
+    def click(self, row):
+        self.page.mouse.click(*self.pixel(raster()[row]))
+
+
+FIRST, LAST = (0, 0), (0.5, 0.5)
+"""Corners of the first and the last map in their section."""
+
+
+def selected(page, frames):
+    """Wait until just these raw frames are selected."""
+    page.wait_for_function(
+        """(wanted) => {
+            const found = Array.from(qc.frames.selected.indices, (k) => qc.table.frame[k]);
+            return String(found.sort((a, b) => a - b)) === wanted;
+        }""",
+        arg=",".join(map(str, sorted(frames))),
+    )
+
+
+def picture(page, frame):
+    """What is drawn in the middle of the picture, once it is that of the frame."""
+    page.wait_for_function(f"document.getElementById('picture').dataset.frame === '{frame}'")
+    return tuple(
+        page.evaluate("""() => {
+        const canvas = document.getElementById("picture");
+        const middle = [canvas.width / 2, canvas.height / 2, 1, 1];
+        return Array.from(canvas.getContext("2d").getImageData(...middle).data.slice(0, 3));
+    }""")
+    )
+
+
+def downloaded(page, tmp_path):
+    with page.expect_download() as waiting:
+        page.click("#download")
+    assert waiting.value.suggested_filename == "reject_indices.npy"
+    path = tmp_path / "downloaded.npy"
+    waiting.value.save_as(path)
+    found = np.load(path)
+    assert path.read_bytes()[:8] == b"\x93NUMPY\x01\x00"
+    assert found.dtype == np.int64
+    return found.tolist()
+
+
+def counts(page):
+    return page.inner_text("#rejected"), page.inner_text("#accepted")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("corner", [FIRST, LAST])
+def test_click_shows_the_frame(opened, corner):
+    found = assessed()
+    page = opened(found, pictures_of(found, [41], (50, 50)))
+    place = Map(page, corner)
+    place.click(30)
+    selected(page, [40])
+    assert picture(page, 40) == colour_of(found.images[30, 0, 0])
+    place.click(41)
+    selected(page, [51])
+    png = indexed_png(np.full((1, 1), 255, np.uint8), 8)
+    with Image.open(io.BytesIO(png)) as brightest:
+        assert picture(page, 51) == brightest.convert("RGB").getpixel((0, 0))
+    assert page.get_attribute("#picture", "data-kind") == "large"
+    told = page.inner_text("#about")
+    assert "total counts" in told
+    assert "rejected" in told
+    assert "2.50 µm" in told
+
+
+@pytest.mark.browser
+def test_pointing_shows_a_frame_for_as_long(opened):
+    found = assessed()
+    page = opened(found)
+    place = Map(page, FIRST)
+    place.click(30)
+    picture(page, 40)
+    page.mouse.move(*place.pixel(raster()[66]))
+    assert picture(page, 76) == colour_of(found.images[66, 0, 0])
+    page.mouse.move(2, 2)
+    picture(page, 40)
+
+
+@pytest.mark.browser
+def test_reject_accept_reset_and_download(opened, tmp_path):
+    page = opened(assessed())
+    before = [row + 10 for row in REJECTED]
+    assert counts(page) == ("4", "140")
+    assert downloaded(page, tmp_path) == before
+    place = Map(page, FIRST)
+    place.click(66)
+    selected(page, [76])
+    page.click("#reject")
+    assert counts(page) == ("5", "139")
+    assert downloaded(page, tmp_path) == sorted([*before, 76])
+    place.click(17)
+    selected(page, [27])
+    page.keyboard.down("Shift")
+    place.click(66)
+    page.keyboard.up("Shift")
+    selected(page, [27, 76])
+    page.click("#accept")
+    assert downloaded(page, tmp_path) == [50, 51, 109]
+    page.click("#reset")
+    assert downloaded(page, tmp_path) == before
+    page.click("#all")
+    page.click("#accept")
+    assert counts(page) == ("0", "144")
+    assert downloaded(page, tmp_path) == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("corner", [FIRST, LAST])
+def test_box_selects_in_all_maps_and_the_table(opened, corner):
+    page = opened(assessed())
+    place = Map(page, corner)
+    low, high = (place.pixel(np.array(at) * STEP_M) for at in ((1.5, 2.5), (4.5, 4.5)))
+    page.mouse.move(*low)
+    page.mouse.down()
+    page.mouse.move(*(low + high) / 2)
+    page.mouse.move(*high)
+    page.mouse.up()
+    rows = [row * SIDE + column for row in (2, 3, 4) for column in (3, 4)]
+    selected(page, [row + 10 for row in rows])
+    page.wait_for_function("document.getElementById('selected').textContent === '6 selected'")
+    bright = page.evaluate("""() => Object.keys(qc.maps.levels).map((name) => {
+        const image = qc.images.data[name][0], found = new Set();
+        qc.maps.rows.forEach((row, k) => {
+            if (row >= 0 && image[k] <= qc.data.scales.shades) found.add(row);
+        });
+        return found.size;
+    })""")
+    assert bright == [6] * 4
+
+
+@pytest.mark.browser
+def test_lasso_selects(opened):
+    page = opened(assessed())
+    place = Map(page, FIRST)
+    page.evaluate("""() => {
+        qc.tools.find((tool) => tool.tools[0].type === "LassoSelectTool").active = true;
+    }""")
+    corners = [(4.4, 4.6), (4.4, 7.4), (6.6, 7.4), (6.6, 6.6), (5.4, 6.6), (5.4, 4.6)]
+    path = [place.pixel(np.array(corner) * STEP_M) for corner in corners]
+    page.mouse.move(*path[0])
+    page.mouse.down()
+    for point in path[1:]:
+        page.mouse.move(*point, steps=4)
+    page.mouse.up()
+    inside = [(5, 5), (5, 6), (5, 7), (6, 7)]
+    selected(page, [row * SIDE + column + 10 for row, column in inside])
+
+
+COLUMN = """(number) => {
+    const found = [];
+    const search = (root) => {
+        for (const item of root.querySelectorAll("*")) {
+            const cell = item.matches(".slick-row") && item.querySelector(`.slick-cell.l${number}`);
+            if (cell) found.push([item.getBoundingClientRect().top, cell.innerText]);
+            if (item.shadowRoot) search(item.shadowRoot);
+        }
+    };
+    search(document);
+    return found.sort((a, b) => a[0] - b[0]).map((pair) => pair[1]);
+}"""
+
+
+def column_of(page, number):
+    """Texts of one column of the rows of the table that are drawn."""
+    page.wait_for_selector(".slick-row")
+    return page.evaluate(COLUMN, number)
+
+
+@pytest.mark.browser
+def test_table_is_sorted_and_escaped(opened):
+    page = opened(assessed())
+    scores = [float(text) for text in column_of(page, 1)]
+    assert len(scores) > 5
+    assert scores == sorted(scores, reverse=True)
+    assert column_of(page, 0)[:5] == ["109", "51", "50", "27", "153"]
+    assert column_of(page, 3)[3:5] == ["total counts", "<img src=x onerror=alert(1)>"]
+    assert column_of(page, 6)[:5] == ["yes"] * 4 + [""]
+    page.evaluate("() => { qc.frames.selected.indices = [4]; }")
+    page.click("#reject")
+    page.wait_for_function(f"({COLUMN})(6)[4] === 'yes'")
+    page.click("#reset")
+    page.wait_for_function(f"({COLUMN})(6)[4] === ''")
+    page.click("#reject")
+    assert counts(page) == ("5", "139")
+
+
+@pytest.mark.browser
+def test_table_row_shows_its_frame(opened):
+    page = opened(assessed())
+    page.locator(".slick-row .slick-cell.l0", has_text="27").first.click()
+    selected(page, [27])
+    picture(page, 27)
+
+
+@pytest.mark.browser
+def test_names_of_files_are_text(opened):
+    page = opened(assessed(), title=EVIL)
+    assert page.title() == EVIL
+    assert page.inner_text("h1") == EVIL
+    assert page.inner_text("header b >> nth=0") == EVIL
+    assert page.evaluate("window.hacked") is None
+    page.evaluate("() => { qc.frames.selected.indices = [6]; }")
+    assert "<img src=x onerror=alert(1)>" in page.inner_text("#about")
+
+
+@pytest.mark.browser
+def test_classes_and_threshold_select(opened, tmp_path):
+    labels = np.arange(SIDE**2) % 3
+    page = opened(assessed(labels=labels))
+    assert page.locator("#label option").all_inner_texts() == [
+        "all classes", "class 0 (48)", "class 1 (48)", "class 2 (48)"
+    ]  # fmt: skip
+    page.select_option("#label", "1")
+    page.click("#all")
+    selected(page, np.flatnonzero(labels == 1) + 10)
+    page.wait_for_function(f"({COLUMN})(4).every((label) => label === '1')")
+    page.wait_for_function("new Set(qc.maps.rows.filter((row) => row >= 0)).size === 48")
+    page.select_option("#label", "")
+    page.fill("#threshold", "0.98")
+    page.click("#above")
+    selected(page, [row + 10 for row in REJECTED])
+    page.click("#accept")
+    assert downloaded(page, tmp_path) == []
+
+
+@pytest.mark.browser
+def test_page_without_classes_offers_none(opened):
+    assert opened(assessed()).locator("#label").is_hidden()
+
+
+@pytest.mark.browser
+def test_live_page_keeps_what_was_edited(opened):
+    page = opened(assessed(), refresh_s=3600)
+    page.evaluate("() => { qc.frames.selected.indices = [7, 8]; }")
+    page.click("#reject")
+    assert counts(page) == ("6", "138")
+    page.reload()
+    page.wait_for_function(READY)
+    assert counts(page) == ("6", "138")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scan", ["spiral", "three exposures", "line", "one position", "one frame"])
+def test_click_finds_the_frame_in_any_scan(opened, scan):
+    positions_m = SCANS[scan]
+    page = opened(assessed(positions_m, [0]))
+    place, target = Map(page, FIRST), len(positions_m) // 2
+    page.mouse.click(*place.pixel(cells(positions_m).centers[target]))
+    selected(page, [target + 10])
+
+
+@pytest.mark.browser
+def test_large_report_is_small_and_opens(opened, tmp_path, record_property):
+    n = 20_000
+    found = assessed(
+        spiral(n), range(0, n, 50), labels=np.arange(n) % 5,
+        images=np.random.default_rng(4).integers(0, 256, (n, 32, 32), dtype=np.uint8),
+    )  # fmt: skip
+    noise = np.random.default_rng(5).poisson(100, (40, 256, 256)).astype(np.float32)
+    pictures = {int(found.frames[50 * k]): image for k, image in enumerate(noise)}
+    page = opened(found, pictures)
+    size = (tmp_path / "qc_report.html").stat().st_size
+    ready_s = page.evaluate("performance.getEntriesByName('ready')[0].startTime") / 1000
+    record_property("megabytes", size / 1e6)
+    record_property("ready_s", ready_s)
+    assert size < 10e6
+    assert ready_s < 5 * 4  # of a machine that has other things to do
+    place = Map(page, LAST)
+    page.mouse.click(*place.pixel(spiral(n)[12_345]))
+    selected(page, [12_355])
+    assert page.get_attribute("#picture", "data-kind") == "tile"
