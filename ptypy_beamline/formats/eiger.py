@@ -46,8 +46,10 @@ def _finish(source: Source, scan: Scan) -> Scan:
     """The number of a pixel without a count, and whether the series is complete."""
     taken = [source.find("", Item((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
     expected = int(np.prod([numbers(found).ravel()[0] for found in taken if found is not None]))
-    if taken[0] is not None and "frames" not in source.opening.paths and expected > len(scan):
-        source.assume(f"{len(scan)} of {expected} images (nimages x ntrigger) are there")
+    if taken[0] is not None and "frames" not in source.opening.paths:
+        scan = replace(scan, expected=expected)
+        if expected > len(scan):
+            source.assume(f"{len(scan)} of {expected} images (nimages x ntrigger) are there")
     if scan.frames.dtype.kind != "u":
         return scan
     highest = float(np.iinfo(scan.frames.dtype).max)
