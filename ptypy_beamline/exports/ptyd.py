@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import FileError
 from ..planning.plan import Block, Plan
+from .chunks import write_frames
 from .files import complete, refuse_foreign, sign
 
 H5RW_VERSION = "0.1"
@@ -101,10 +102,10 @@ def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
 
 
 def _write_chunk(group: h5py.Group, block: Block) -> None:
-    _array(group, "data", block.frames, chunks=(1, *block.frames.shape[1:]))
+    write_frames(group, "data", block.frames).attrs["type"] = "array"
     _array(group, "indices", block.positions, kind="arraylist")
     _array(group, "positions", block.positions_m)
-    _array(group, "weights", np.asarray(block.good), chunks=(1, *block.good.shape[1:]))
+    write_frames(group, "weights", block.good).attrs["type"] = "array"
 
 
 def _meta(plan: Plan) -> dict[str, Any]:
@@ -154,8 +155,5 @@ def _store(group: h5py.Group, name: str, value: Any) -> None:
         group.create_dataset(name, data=value).attrs["type"] = "scalar"
 
 
-def _array(group: h5py.Group, name: str, value: Any, kind: str = "array", **options: Any) -> None:
-    # gzip is the one compression that PtyPy reads without plugins.
-    if "chunks" in options:
-        options |= {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    group.create_dataset(name, data=value, **options).attrs["type"] = kind
+def _array(group: h5py.Group, name: str, value: Any, kind: str = "array") -> None:
+    group.create_dataset(name, data=value).attrs["type"] = kind
