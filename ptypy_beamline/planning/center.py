@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import GeometryError
 from .calibration import Calibration
+from .kernels import add_counts, contiguous, robust_total
 from .mend import fill
 from .sample import Sample
 
@@ -64,7 +63,10 @@ def mean_of_usable(sample: Sample, calibration: Calibration) -> Image:
     flashes do not move the mean. Pixels that are bad, saturated or not finite in every frame take
     their neighbours' values, and so does a pixel far from the median around it.
     """
-    totals = np.array([_robust_total(_counts(frame, calibration)[0]) for frame in sample])
+    cal, pixels = calibration, sample.window.height * sample.window.width
+    known = (cal.offset, cal.gain, cal.bad, cal.saturation)
+    few = max(1, pixels // 10_000)
+    totals = np.array([robust_total(contiguous(frame), *known, few) for frame in sample])
     lit = totals[totals > 0]
     middle = np.median(lit) if lit.size else np.inf
     usable = (totals >= middle / 4) & (totals <= middle * 4)
@@ -74,27 +76,11 @@ def mean_of_usable(sample: Sample, calibration: Calibration) -> Image:
     total, number = np.zeros(sample.window.shape), np.zeros(sample.window.shape)
     for frame, counts in zip(sample, usable, strict=True):
         if counts:
-            corrected, good = _counts(frame, calibration)
-            total += corrected
-            number += good
+            add_counts(contiguous(frame), *known, total, number)
     mean = fill(total / np.maximum(number, 1), number > 0)
     local = _median(mean, 5)
     outlier = np.abs(mean - local) > 5 * np.sqrt(np.maximum(local, 1.0)) + 2 * local
     return np.where(outlier, local, mean)
-
-
-def _counts(frame: NDArray[Any], cal: Calibration) -> tuple[Image, NDArray[np.bool_]]:
-    """Corrected counts, 0 where bad, and where they are good."""
-    good = np.isfinite(frame) & (frame < cal.saturation) & ~cal.bad
-    return np.where(good, (frame - cal.offset.astype(np.float64)) * cal.gain, 0), good
-
-
-def _robust_total(counts: Image) -> float:
-    """Total of a frame without its few brightest pixels, which may be hot."""
-    flat = counts.ravel()
-    few = max(1, flat.size // 10_000)
-    limit = np.partition(flat, -few - 1)[-few - 1] if flat.size > few else flat.max()
-    return float(np.minimum(flat, limit).sum())
 
 
 def _median(image: Image, size: int) -> Image:

@@ -118,6 +118,53 @@ def counted(raw, saturation, bad, corner, good):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def add_counts(  # type: ignore[no-untyped-def]
+    raw, offset, gain, bad, saturation, total, number
+):  # pragma: no cover - compiled
+    """Add the usable counts of one frame ``raw`` (h, w) to ``total``, and 1 to ``number``."""
+    for y in range(raw.shape[0]):
+        for x in range(raw.shape[1]):
+            counts = np.float64(raw[y, x])
+            if not bad[y, x] and np.isfinite(counts) and counts < saturation:
+                total[y, x] += (counts - offset[y, x]) * gain[y, x]
+                number[y, x] += 1
+
+
+@compiled
+def robust_total(  # type: ignore[no-untyped-def]
+    raw, offset, gain, bad, saturation, few
+):  # pragma: no cover - compiled
+    """Total counts of a frame (h, w), its ``few`` brightest pixels taken to be like the next.
+
+    Counts are sorted by the leading bits of their float32 numbers, eight bins an octave.
+    """
+    one = np.zeros(1, np.float32)
+    bits = one.view(np.int32)
+    pixels, sums = np.zeros(2048, np.int64), np.zeros(2048)
+    for y in range(raw.shape[0]):
+        for x in range(raw.shape[1]):
+            counts = np.float64(raw[y, x])
+            if not bad[y, x] and np.isfinite(counts) and counts < saturation:
+                value = (counts - offset[y, x]) * gain[y, x]
+                one[0] = max(value, 0.0)
+                place = bits[0] >> 20
+                pixels[place] += 1
+                sums[place] += value
+    total, above = 0.0, 0
+    for place in range(2047, -1, -1):
+        if pixels[place] == 0:
+            continue
+        if above + pixels[place] <= few:
+            above += pixels[place]
+            continue
+        if above <= few:
+            total += above * sums[place] / pixels[place]
+            above = few + 1
+        total += sums[place]
+    return total
+
+
+@compiled
 def best_exposure(  # type: ignore[no-untyped-def]
     raw, keep, scale, offset, gain, bad, limits, choice
 ):  # pragma: no cover - compiled

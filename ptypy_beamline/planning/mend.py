@@ -22,4 +22,6 @@ def fill(image: NDArray[np.float64], good: NDArray[np.bool_] | None) -> NDArray[
         near = todo & (weight > 0.05)
         filled[near] = value[near] / weight[near]
         todo &= ~near
+        if not todo.any():
+            break
     return filled
