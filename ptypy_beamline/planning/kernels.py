@@ -98,13 +98,16 @@ def single(  # type: ignore[no-untyped-def]
     for p in range(positions):
         without = 0
         for y in range(height):
+            # Rows of their own let the compiler take several pixels at a time.
+            line, dark, factor = raw[p, y], offset[y], gain[y]
+            out = frames[p, top + y, left : left + width]
             for x in range(width):
-                counts = np.float64(raw[p, y, x])
+                counts = np.float64(line[x])
                 counted = (counts > -np.inf) & (counts < saturation)
-                value = (counts - offset[y, x]) * gain[y, x] * scale[p]
+                value = (counts - dark[x]) * factor[x] * scale[p]
                 kept = counted & (value >= threshold) & (value > 0.0)
-                frames[p, top + y, left + x] = value if kept else 0.0
-                without += (not counted) & (gain[y, x] > 0.0)
+                out[x] = value if kept else 0.0
+                without += (not counted) & (factor[x] > 0.0)
         spoiled[p] = without > 0
 
 
