@@ -28,6 +28,8 @@ SPREAD, WIDTH = 0.75, 1.1503
 Of 16 neighbours four may be spoiled, too, as in a burst along a row; an edge of the sample that
 crosses the neighbourhood reaches more than four.
 """
+WHOLE = 0.03
+"""A change that is small beside what the whole sample does is no defect."""
 LIMIT = 1e3
 """Deviations are cut here: more says nothing more."""
 
@@ -63,7 +65,7 @@ def local_z(values: Values, around: Neighbours, least: float = 0.0) -> Values:
     """Robust z of each value against its neighbours; 0 where there is no value.
 
     The scale is the spread of the neighbours' own residuals, at least that of the whole scan's
-    residuals, at least a tenth of the spread of the values, and at least ``least``.
+    residuals, at least 3 % of the spread of the values, and at least ``least``.
     """
     known = np.isfinite(values)
     if not known.any():
@@ -73,7 +75,7 @@ def local_z(values: Values, around: Neighbours, least: float = 0.0) -> Values:
     residual = filled - np.median(filled[around], axis=1)
     size = np.abs(residual)
     local = np.quantile(size[around], SPREAD, axis=1) / WIDTH
-    floor = max(float(np.median(size)), 0.1 * float(np.median(np.abs(filled - middle))))
+    floor = max(float(np.median(size)), WHOLE * float(np.median(np.abs(filled - middle))))
     # Where more than half of a scan agrees to the last digit, the mean says what a digit is.
     floor = floor or float(size.mean()) or 1.0
     scale = np.maximum(np.maximum(local, SIGMA * floor), least)
