@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,6 +156,7 @@ def ending_all(comm: Any) -> Iterator[None]:
     except Exception as error:
         if comm is None:
             raise
+        time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so and ends all
         kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
         sys.stderr.write(f"error: rank {comm.rank}: {kind}{' '.join(str(error).split())}\n")
         sys.stderr.flush()

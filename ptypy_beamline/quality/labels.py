@@ -15,7 +15,7 @@ def classes(embedding: Embedding, count: int) -> NDArray[np.int64]:
     K-means on the embedded pictures (scikit-learn's).
     """
     place = embedding.place
-    count = min(count, len(place))
+    count = min(count, len(np.unique(place.round(9), axis=0)))
     if not count:
         return np.full(len(place), -1)
     scikit_learn()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from types import ModuleType
 from typing import Any, Protocol
@@ -71,13 +71,37 @@ def _components(k: int, batches: Batches, count: int) -> Model:
 
     if count <= WHOLE:
         rows = np.concatenate(list(batches()))
+        if not np.ptp(rows, axis=0).any():
+            return _Alike(rows[0])
         return PCA(min(k, *rows.shape), random_state=0).fit(rows)  # type: ignore[no-any-return]
+    k = min(k, count, next(iter(batches())).shape[1])
     model: Any = IncrementalPCA(k)
-    for rows in batches():
-        # The last batch may have fewer pictures than components are wanted.
-        if len(rows) >= k:
-            model.partial_fit(rows)
+    for rows in _at_least(k, batches()):
+        model.partial_fit(rows)
     return model  # type: ignore[no-any-return]
+
+
+class _Alike:
+    """Of pictures that do not differ: there is nothing to tell them apart by."""
+
+    def __init__(self, picture: Rows) -> None:
+        self.picture = picture
+
+    def transform(self, rows: Rows) -> Rows:
+        return np.zeros((len(rows), 1))
+
+    def inverse_transform(self, code: Rows) -> Rows:
+        return np.broadcast_to(self.picture, (len(code), len(self.picture)))
+
+
+def _at_least(count: int, batches: Iterable[Rows]) -> Iterator[Rows]:
+    """Batches of ``count`` pictures or more; a smaller rest is left out."""
+    waiting: list[Rows] = []
+    for rows in batches:
+        waiting.append(rows)
+        if sum(map(len, waiting)) >= count:
+            yield np.concatenate(waiting)
+            waiting = []
 
 
 class Autoencoder:
