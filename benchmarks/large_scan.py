@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 DETECTOR, WINDOW = 512, 256
-CENTER = (DETECTOR // 2, DETECTOR // 2)
 ENERGY_KEV, DISTANCE_M, PIXEL_M = 8.8, 2.0, 75e-6
 DISTINCT = 16
 """Different frames in a scan; the others repeat them."""
@@ -23,23 +24,24 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 
 
-def diffraction(rng: np.random.Generator) -> NDArray[np.uint16]:
+def diffraction(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.uint16]:
     """Speckle with a falling envelope, Poisson noise and a dark level of 8 counts."""
-    y, x = np.indices((DETECTOR, DETECTOR)) - DETECTOR // 2
+    y, x = np.indices(shape) - np.array(shape)[:, None, None] // 2
     envelope = 4e3 / (1 + (np.hypot(y, x) / 12) ** 3)
-    speckle = rng.exponential(1.0, (DISTINCT, DETECTOR, DETECTOR))
+    speckle = rng.exponential(1.0, (DISTINCT, *shape))
     return (rng.poisson(envelope * speckle) + 8).astype(np.uint16)
 
 
-def write_scan(path: Path, n: int, filters: str = "bslz4") -> Path:
-    """``n`` uint16 frames, one a chunk, with dark, flat and mask.
+def write_scan(
+    path: Path, n: int, filters: str = "bslz4", shape: tuple[int, int] = (DETECTOR, DETECTOR)
+) -> Path:
+    """``n`` uint16 frames of ``shape``, one a chunk, with dark, flat and mask.
 
     The flat is 1 or 1/2, so that frames divided by it are whole numbers: PtyPy's loader keeps
     them in the detector's integer type.
     """
     rng = np.random.default_rng(1)
-    frames = diffraction(rng)
-    shape = frames.shape[1:]
+    frames = diffraction(rng, shape)
     y, x = np.divmod(np.arange(n), int(np.ceil(np.sqrt(n)))) * np.array([[1e-6]])
     with h5py.File(path, "w") as file:
         data = file.create_dataset(
@@ -59,47 +61,52 @@ def write_scan(path: Path, n: int, filters: str = "bslz4") -> Path:
     return path
 
 
-def beamline_loader(path: Path) -> Any:
-    """This package's loader."""
+def beamline_loader(path: Path, window: int = WINDOW, find_center: bool = False) -> Any:
+    """This package's loader, told the beam centre or not."""
     from ptypy_beamline.ptyscan import BeamlineScan
 
-    return BeamlineScan(file=str(path), shape=WINDOW, center=CENTER)
+    center = {} if find_center else {"center": "fftshift"}
+    return BeamlineScan(file=str(path), shape=window, **center)
 
 
-def centre_finder(path: Path) -> Any:
-    """This package's loader, when nobody tells the beam centre."""
-    from ptypy_beamline.ptyscan import BeamlineScan
+def hdf5_loader(
+    path: Path, window: int = WINDOW, find_center: bool = False, name: str = "Hdf5Loader"
+) -> Any:
+    """PtyPy's own loader; where it is told the centre, it cuts while reading, its fastest way.
 
-    return BeamlineScan(file=str(path), shape=WINDOW)
-
-
-def hdf5_loader(path: Path) -> Any:
-    """PtyPy's own loader, told to cut the window while reading (its fastest way)."""
+    ``Hdf5LoaderFast`` cannot divide whole numbers by a flat, and gets none.
+    """
     from ptypy import utils as u
-    from ptypy.experiment.hdf5_loader import Hdf5Loader
+    from ptypy.experiment import hdf5_loader as theirs
+
+    with h5py.File(path) as file:
+        center = tuple(n // 2 for n in file["entry/data"].shape[1:])
+    known = {} if find_center else {"auto_center": False, "center": center}
 
     def place(key: str, **more: Any) -> Any:
         return u.Param(file=str(path), key=f"entry/{key}", **more)
 
-    return Hdf5Loader(u.Param(
-        intensities=place("data"), darkfield=place("dark"), flatfield=place("flat"),
+    return getattr(theirs, name)(u.Param(
+        intensities=place("data"), darkfield=place("dark"),
+        flatfield=u.Param() if name == "Hdf5LoaderFast" else place("flat"),
         mask=place("mask", invert=True),
         positions=u.Param(file=str(path), slow_key="entry/posy_m", fast_key="entry/posx_m"),
-        shape=WINDOW, auto_center=False, center=CENTER,
-        energy=ENERGY_KEV, distance=DISTANCE_M, psize=PIXEL_M,
+        shape=(window, window), energy=ENERGY_KEV, distance=DISTANCE_M, psize=PIXEL_M, **known,
     ))  # fmt: skip
 
 
-LOADERS = {
+LOADERS: dict[str, Callable[..., Any]] = {
     "BeamlineScan": beamline_loader,
     "Hdf5Loader": hdf5_loader,
-    "BeamlineScan, finds the centre": centre_finder,
+    "Hdf5LoaderFast": partial(hdf5_loader, name="Hdf5LoaderFast"),
+    "BeamlineScan, finds the centre": partial(beamline_loader, find_center=True),
+    "Hdf5Loader, finds the centre": partial(hdf5_loader, find_center=True),
 }
 
 
-def load(name: str, path: Path) -> list[dict[str, Any]]:
+def load(name: str, path: Path, window: int = WINDOW) -> list[dict[str, Any]]:
     """All that PtyPy gets of a scan: initialize(), then auto(all)."""
-    scan = LOADERS[name](path)
+    scan = LOADERS[name](path, window)
     scan.initialize()
     frames: list[dict[str, Any]] = scan.auto(scan.num_frames)["iterable"]
     return frames

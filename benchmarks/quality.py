@@ -1,0 +1,86 @@
+"""Quality control: what it finds, what it is worth, how fast it is, and what memory it takes.
+
+    python benchmarks/quality.py
+    python benchmarks/quality.py --only detection --seeds 2
+
+``detection`` judges simulated scans with known spoiled frames, ``worth`` reconstructs them with
+PtyPy, ``speed`` takes turns with plain NumPy, ``large`` judges files of many frames, each in a
+fresh process. What is not asked for is kept of the last run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import quality_detection as detection
+import quality_speed as fast
+import quality_worth as worth
+from star import ROOT
+from table import table
+
+RESULTS = ROOT / "benchmarks/results/quality.md"
+Rows = Sequence[dict[str, Any]]
+
+
+def detected(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+    """What is found, and what is taken for bad, of 400 frames of 128x128 a scan."""
+    counts = detection.count(args.seeds)
+    scans = f"5 scan patterns, {args.seeds} seeds"
+    yield f"False rejections on clean scans; {scans}", list(detection.clean(counts))
+    for sample in detection.SAMPLES:
+        yield f"2 % spoiled, sample: {sample}; {scans}", list(detection.kinds(counts, sample))
+
+
+def reconstructed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+    """The error of PtyPy's reconstruction."""
+    title = f"PtyPy, DM {worth.DM} + ML {worth.ML}, 2 % spoiled by all kinds, seeds 0 to"
+    yield f"{title} {args.seeds_worth - 1}", list(worth.rows(args.seeds_worth))
+
+
+def timed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+    """Frames a second, reading included."""
+    for n in args.frames_speed:
+        title = f"{n} frames of 256x256 uint16, bitshuffle-LZ4, medians of {args.repeats} turns"
+        yield title, list(fast.speed(n, args.repeats))
+
+
+def weighed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+    """Memory, time and size with the number of frames."""
+    yield "`ptypy-beamline qc` on large files of 256x256 uint16", list(fast.large(args.frames))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[str, Rows]]]] = {
+    "detection": detected, "worth": reconstructed, "speed": timed, "large": weighed,
+}  # fmt: skip
+
+
+def kept() -> dict[str, str]:
+    """The last run's text of each part."""
+    if not RESULTS.is_file():
+        return {}
+    _, *parts = RESULTS.read_text().split("<!-- ")
+    return {name: text.strip("\n") for name, _, text in (part.partition(" -->") for part in parts)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=5, help="of the detection")
+    parser.add_argument("--seeds-worth", type=int, default=3, help="of the reconstructions")
+    parser.add_argument("--frames-speed", type=int, nargs="+", default=[2000, 10000])
+    parser.add_argument("--repeats", type=int, default=5, help="turns of the speed")
+    parser.add_argument("--frames", type=int, nargs="+", default=[2000, 20000])
+    args = parser.parse_args()
+    texts = kept()
+    for name in args.only:
+        texts[name] = "\n".join(f"## {title}\n\n{table(rows)}" for title, rows in PARTS[name](args))
+        print(texts[name])
+    parts = [f"<!-- {name} -->\n\n{texts[name].strip()}\n" for name in PARTS if name in texts]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(["# Quality control\n", *parts]))
+
+
+if __name__ == "__main__":
+    main()
