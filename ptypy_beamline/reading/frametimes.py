@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
 from .csvlog import read_log, seconds
 from .images import values_of
-from .tiff import TiffFrames, threads
+from .threads import threads
+from .tiff import TiffFrames
 from .tiffpages import offsets_of, opened, page
 
 Array = NDArray[np.float64]

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
 from ..scan import Indices, Readiness, Window
+from .direct import Direct, direct
 from .files import being_written, check_filters, locking, open_dataset, open_hdf5
+from .stored import ChunkError
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
@@ -72,16 +74,17 @@ class Hdf5Frames:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_opened"}
 
-    def _open(self) -> h5py.Dataset:
-        """The dataset, from a handle of this process."""
-        process, dataset = self.__dict__.get("_opened", (0, None))
+    def _open(self) -> tuple[h5py.Dataset, Direct | None]:
+        """The dataset, from a handle of this process, and what reads its chunks."""
+        process, *opened = self.__dict__.get("_opened", (0, None, None))
         if process != os.getpid():
             lock: bool = self.__dict__["_lock"]
             dataset = open_dataset(open_hdf5(self.path, lock), self.dataset, self.path)
+            opened = [dataset, direct(dataset, self.leading, steady=lock)]
             # While one handle of this process is open, HDF5 shows another what it saw then.
             if lock and not dataset.file.swmr_mode:
-                object.__setattr__(self, "_opened", (os.getpid(), dataset))
-        return dataset
+                object.__setattr__(self, "_opened", (os.getpid(), *opened))
+        return opened[0], opened[1]
 
     def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
         """Lengths of the frame axes: (), (n,) or (rows, columns)."""
@@ -106,7 +109,7 @@ class Hdf5Frames:
     def ready(self) -> Readiness:
         """Frames in the file now; complete once its writer has closed it."""
         complete = not being_written(self.path)
-        dataset = self._open()
+        dataset, _ = self._open()
         return Readiness(self._limited(math.prod(self._frame_axes(dataset))), complete)
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
@@ -121,17 +124,48 @@ class Hdf5Frames:
         """
         # Increasing order decodes a chunk of several frames only once.
         wanted, inverse = np.unique(np.asarray(indices, dtype=np.intp), return_inverse=True)
-        dataset = self._open()
+        dataset, chunks = self._open()
         axes = self._frame_axes(dataset)
         if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < math.prod(axes):
             raise ScanError(f"Expected frames 0 to {math.prod(axes) - 1} of {self.dataset}. "
                             f"Got {wanted[0]} to {wanted[-1]}", file=self.path)  # fmt: skip
-        out = np.empty((len(wanted), *window.shape), dtype=self.dtype)
+        out = np.empty((len(wanted), *window.shape), dataset.dtype)
         if out.size:
-            for into, first, step in slabs(wanted, axes[-1] if axes else 1):
-                self._read_slab(dataset, axes, out[into], first, step, window)
+            left = self._read_chunks(chunks, wanted, window, out)
+            if len(left) == len(wanted):
+                self._read_slabs(dataset, wanted, window, out)
+            elif len(left):
+                out[left] = self._read_slabs(
+                    dataset, wanted[left], window, np.empty_like(out[left])
+                )
+        if not out.dtype.isnative:
+            out = out.byteswap(inplace=True).view(self.dtype)
         in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
         return out if in_order else out[inverse]
+
+    def _read_chunks(
+        self, chunks: Direct | None, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]
+    ) -> NDArray[np.intp]:
+        """Fill ``out`` straight from the chunks; return which of it is left to HDF5."""
+        if chunks is None:
+            return np.arange(len(wanted))
+        try:
+            return chunks.read(wanted, window, out)
+        except ChunkError as error:
+            raise self._unreadable(int(wanted[error.row]), error) from error
+
+    def _unreadable(self, frame: int, error: OSError) -> FileError:
+        problem = f"frame {frame} of {self.dataset} cannot be read ({error})"
+        return FileError(problem, "reject this frame, or copy the file again", self.path)
+
+    def _read_slabs(
+        self, dataset: h5py.Dataset, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Fill ``out`` by HDF5."""
+        axes = self._frame_axes(dataset)
+        for into, first, step in slabs(wanted, axes[-1] if axes else 1):
+            self._read_slab(dataset, axes, out[into], first, step, window)
+        return out
 
     def _read_slab(
         self, dataset: h5py.Dataset, axes: tuple[int, ...], out: NDArray[Any],
@@ -146,9 +180,7 @@ class Hdf5Frames:
             dataset.read_direct(out, (*place, *window.slices))
         except OSError as error:
             if len(out) == 1:
-                problem = f"frame {first} of {self.dataset} cannot be read ({error})"
-                remedy = "reject this frame, or copy the file again"
-                raise FileError(problem, remedy, self.path) from error
+                raise self._unreadable(first, error) from error
             for number in range(len(out)):  # to name the frame
                 one = out[number : number + 1]
                 self._read_slab(dataset, axes, one, first + number * step, 1, window)

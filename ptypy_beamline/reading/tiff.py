@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
-from ..planning.threads import available_threads
 from ..scan import Indices, Readiness, Window
+from .threads import threads
 from .tiffpages import (
     decode,
     directories,
@@ -32,17 +30,6 @@ from .tiffpages import (
 
 PAGES = 16
 """Most pages of a file that one thread reads in one go."""
-
-
-@cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """Those of one process; at least two, as one may wait for the disk."""
-    return ThreadPoolExecutor(max(2, available_threads()), "tiff")
-
-
-def threads() -> ThreadPoolExecutor:
-    """The reading threads, also after a fork."""
-    return _threads(os.getpid())
 
 
 @dataclass(frozen=True)
