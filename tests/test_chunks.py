@@ -21,6 +21,7 @@ from ptypy_beamline.errors import FileError
 from ptypy_beamline.reading import Hdf5Frames, compression, direct, stored, unpack
 from ptypy_beamline.reading.chunks import Storage
 from ptypy_beamline.reading.codecs import decoder
+from ptypy_beamline.reading.files import unlocked
 from ptypy_beamline.reading.threads import PADDING
 from ptypy_beamline.scan import Readiness, Window
 
@@ -285,7 +286,7 @@ def test_bare_chunks_at_the_edge_are_left_to_hdf5():
     storage = Storage((3, 9, 11), (1, 9, 8), np.dtype("u2"), (compression_filter("gzip"),))
     pieces = storage.pieces(np.arange(3), Window(0, 0, 9, 11))
     table = np.array([(0, 144 if number % 3 else 99, 0) for number in range(6)])
-    bare = direct.Direct(None, storage)._may_be_bare(pieces, stored.Stored(table, None))
+    bare = direct.Direct(None, storage, True)._may_be_bare(pieces, stored.Stored(table, None))
     assert bare.tolist() == [False, True, False, False, False, True]
 
 
@@ -359,13 +360,24 @@ def test_a_rank_with_one_core_reads_in_its_own_thread(tmp_path, monkeypatch):
     check(Hdf5Frames(path, "d"), data)
 
 
-def test_a_file_that_is_replaced_is_read_anew(tmp_path):
+def test_a_file_that_others_may_write_is_opened_anew(tmp_path):
+    """So is one of a live scan. Where its chunks are is asked of HDF5 each time."""
     data = counts(4, 9, 11)
-    frames = Hdf5Frames(write(tmp_path / "a.h5", data, (1, 9, 11), **FILTERS["gzip"]), "d")
-    np.testing.assert_array_equal(read_chunks(frames, [2], Window(0, 0, 9, 11)), data[[2]])
-    frames.close()
-    write(tmp_path / "a.h5", data + 1, (1, 9, 11), **FILTERS["bitshuffle-lz4"])
-    np.testing.assert_array_equal(read_chunks(frames, [2], Window(0, 0, 9, 11)), data[[2]] + 1)
+    path = write(tmp_path / "a.h5", data, (1, 9, 11), **FILTERS["gzip"])
+    with unlocked():
+        frames = Hdf5Frames(path, "d")
+    check(frames, data)
+    assert isinstance(frames._open()[1]._source, stored.FromHdf5)
+    write(path, data + 1, (1, 9, 11), **FILTERS["bitshuffle-lz4"])
+    check(frames, data + 1)
+
+
+def test_a_file_that_could_not_be_locked(tmp_path):
+    data = counts(4, 9, 11)
+    path = write(tmp_path / "a.h5", data, (1, 9, 11), **FILTERS["gzip"])
+    with h5py.File(path, locking=False) as file:
+        chunks = direct.direct(file["d"], None)
+        assert isinstance(chunks._source, stored.FromHdf5)
 
 
 WRITER = """
@@ -465,16 +477,15 @@ def test_random_damage_never_crashes(tmp_path, name):
     """Any bytes give pixels or an error, also where HDF5's own filters would read astray."""
     data = counts(1, 64, 90)
     path = write(tmp_path / "a.h5", data, (1, 64, 90), **FILTERS[name])
-    frames, random = Hdf5Frames(path, "d"), np.random.default_rng(0)
+    random = np.random.default_rng(0)
     good, (place, size) = path.read_bytes(), where_chunk_is(path, 0)
     for _ in range(40):
         bad = bytearray(good)
         for at in random.integers(0, min(size, 60 if random.random() < 0.7 else size), 3):
             bad[place + at] = random.integers(256)
-        frames.close()
         path.write_bytes(bad)
         try:
-            out = read_or_left(frames, Window(3, 5, 50, 70))
+            out = read_or_left(Hdf5Frames(path, "d"), Window(3, 5, 50, 70))
         except OSError:
             continue
         assert out is None or out.shape == (1, 50, 70)
