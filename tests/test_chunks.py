@@ -6,6 +6,8 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from ptypy_beamline.reading import Hdf5Frames, compression, direct, stored, unpa
 from ptypy_beamline.reading.chunks import Storage
 from ptypy_beamline.reading.codecs import decoder
 from ptypy_beamline.reading.files import unlocked
-from ptypy_beamline.reading.threads import PADDING
+from ptypy_beamline.reading.threads import PADDING, spread, threads
 from ptypy_beamline.scan import Readiness, Window
 
 BITSHUFFLE = {
@@ -350,6 +352,33 @@ def test_several_threads_share_one_stack(tmp_path, name):
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(read, range(16)))
+
+
+def test_helpers_that_come_too_late_hold_nothing():
+    """Busy threads hand nothing out; what they were asked to do is gone with the caller."""
+
+    class Something:
+        def __call__(self, job: int) -> int:
+            return job**2
+
+    start, pool = threading.Event(), threads()
+    busy = [pool.submit(start.wait, 30) for _ in range(pool._max_workers)]
+    run = Something()
+    gone = weakref.ref(run)
+    assert spread(run, range(9), 3) == [n**2 for n in range(9)]
+    del run
+    assert gone() is None
+    start.set()
+    assert all(task.result() for task in busy)
+
+
+def test_the_first_error_counts():
+    def run(job: int) -> None:
+        if job in (3, 7):
+            raise OSError(str(job))
+
+    with pytest.raises(OSError, match="3"):
+        spread(run, range(9), 4)
 
 
 def test_a_rank_with_one_core_reads_in_its_own_thread(tmp_path, monkeypatch):

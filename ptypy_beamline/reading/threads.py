@@ -36,8 +36,8 @@ def spread(run: Callable[[Job], Result], jobs: Sequence[Job], at_once: int) -> l
     The calling thread is one of them: it has a core already, and need not wait for a thread that
     has other things to do.
     """
-    left, done = deque(enumerate(jobs)), dict[int, Result]()
-    failed = dict[int, Exception]()
+    left, function = deque(enumerate(jobs)), [run]
+    done, failed = dict[int, Result](), dict[int, Exception]()
 
     def work() -> None:
         while left:
@@ -46,13 +46,14 @@ def spread(run: Callable[[Job], Result], jobs: Sequence[Job], at_once: int) -> l
             except IndexError:  # another thread was faster
                 return
             try:
-                done[number] = run(job)
+                done[number] = function[0](job)
             except Exception as error:
                 failed[number] = error
 
     helpers = [threads().submit(work) for _ in range(min(at_once, len(jobs)) - 1)]
     work()
     wait([helper for helper in helpers if not helper.cancel()])
+    function.clear()  # a cancelled helper is forgotten later, and must not keep a file open
     if failed:
         raise failed[min(failed)]
     return [done[number] for number in range(len(jobs))]
