@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.reading import Hdf5Frames, compression, direct, stored, unpack
+from ptypy_beamline.reading import Hdf5Frames, compression, direct, lz, stored, unshuffle
 from ptypy_beamline.reading.chunks import Storage
 from ptypy_beamline.reading.codecs import decoder
 from ptypy_beamline.reading.files import unlocked
@@ -548,14 +548,14 @@ def guarded(room: int) -> tuple[np.ndarray, np.ndarray]:
 
 def lz4(data: bytes, room: int, enough: int) -> tuple[int, np.ndarray]:
     out, guard = guarded(room)
-    done = unpack.lz4(padded(data), 0, len(data), out, room, enough)
+    done = lz.lz4(padded(data), 0, len(data), out, room, enough)
     assert (guard == 0xA5).all()
     return done, out[:room]
 
 
 def lzf(data: bytes, room: int, enough: int) -> tuple[int, np.ndarray]:
     out, guard = guarded(room)
-    done = unpack.lzf(padded(data), len(data), out, room, enough)
+    done = lz.lzf(padded(data), len(data), out, room, enough)
     assert (guard == 0xA5).all()
     return done, out[:room]
 
@@ -606,10 +606,10 @@ def test_bitshuffle_stays_inside_whatever_it_gets(data):
     packed = header + data.draw(st.binary(max_size=120))
     whole = np.full(2 * size + 128, 0xA5, np.uint8)
     target, guard = whole[: 2 * size].view("u2"), whole[2 * size :]
-    zero, one = np.zeros(1, np.intp), np.ones(1, np.intp)
-    broken = unpack.cut_lz4_bits(
+    zero = np.zeros(1, np.intp)
+    broken = unshuffle.cut_lz4_bits(
         padded(packed), np.array([0, len(packed)]), 4096, np.empty(2 * size + PADDING, np.uint8),
-        (size, size, size), zero, one, zero, zero, np.array([[0, 0, 1, size, 0, 0]]), zero,
+        (size, size, size), np.array([[0, 1, 0]]), zero, zero, np.array([[0, 0, 1, size, 0, 0]]),
         np.empty(32, "u2"), target, (1, size),
     )  # fmt: skip
     assert broken in (-1, 0)

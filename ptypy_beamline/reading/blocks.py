@@ -16,9 +16,6 @@ from .cuts import cut_bits, cut_bytes, cut_lz4_bits, cut_pixels
 from .stored import ChunkError, UncoveredError
 from .threads import scratch
 
-NONE, LZ4_BLOCKS, ZSTD_BLOCKS = 0, 2, 3
-"""Bitshuffle's own numbers of what follows the shuffling."""
-
 
 def default_block(itemsize: int) -> int:
     """Elements of a block. Source: bitshuffle repository, src/bitshuffle_core.c."""
@@ -82,7 +79,7 @@ class Bitshuffle:
 
 def _zstd_blocks(source: Bytes, size: int, block: int, piece: Piece, storage: Storage) -> Bytes:
     """The blocks that ``piece`` touches, each where it would be if none were compressed."""
-    from .unpack import walk
+    from .lz import walk
 
     itemsize, total = storage.dtype.itemsize, storage.elements[0]
     shuffled = total // 8 * 8
@@ -116,17 +113,15 @@ class BloscLz4:
     def cut(self, chunk: Chunk, piece: Piece, out: NDArray[Any]) -> None:
         """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
         source, size, storage = chunk.fetch(), chunk.size, chunk.storage
-        itemsize = storage.dtype.itemsize
-        flags, width, total, block = (
-            unpack_from("<2xBBII", source.data, 0) if size > 16 else [0] * 4
-        )
-        if total != storage.bytes or not block:
+        if size < 16:
+            raise ChunkError("it is cut short")
+        flags, width, total, block = unpack_from("<2xBBII", source.data, 0)
+        if total != storage.bytes or not block or (flags & COPIED and size < 16 + total):
             raise ChunkError("its header does not fit the chunk")
         if flags & COPIED:
-            if size < 16 + total:
-                raise ChunkError("it is cut short")
             cut_pixels(source[16:], storage, piece, out)
             return
+        itemsize = storage.dtype.itemsize
         if flags >> 5 != LZ4_CODEC or width != itemsize or block % (8 * itemsize):
             raise UncoveredError
         plain = _blosc_blocks(source, size, block, flags & ONE_STREAM, piece, storage)
@@ -142,7 +137,7 @@ def _blosc_blocks(
     source: Bytes, size: int, block: int, one: int, piece: Piece, storage: Storage
 ) -> Bytes:  # fmt: skip
     """The blocks that ``piece`` touches, each where it would be if none were compressed."""
-    from .unpack import blosc_block
+    from .lz import blosc_block
 
     width, total = storage.dtype.itemsize, storage.bytes
     plain = scratch("plain", total)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -226,25 +225,3 @@ def _cuts(start: int, length: int, size: int) -> Iterator[tuple[int, int, int, i
     for number in range(start // size, -(-(start + length) // size)):
         first, last = max(start, number * size), min(start + length, (number + 1) * size)
         yield number, first - number * size, first - start, last - first
-
-
-def storage_of(dataset: h5py.Dataset, leading: int | None) -> Storage | None:
-    """How a dataset is stored; None where its bytes are not its pixels one after another.
-
-    Those are datasets whose numbers are elsewhere (virtual, external), small ones in their own
-    header (compact), and numbers that HDF5 must convert, as those of 12 bits.
-    """
-    created, dtype = dataset.id.get_create_plist(), dataset.dtype
-    layout = created.get_layout()
-    if layout not in (h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS) or created.get_external_count():
-        return None
-    if dtype.kind not in "biufc" or not h5py.h5t.py_create(dtype, logical=True).equal(
-        dataset.id.get_type()
-    ):
-        return None
-    chunk = dataset.chunks or (*(1 for _ in dataset.shape[:-2]), *dataset.shape[-2:])
-    filters = []
-    if layout == h5py.h5d.CHUNKED:
-        found = (created.get_filter(number) for number in range(created.get_nfilters()))
-        filters = [Filter(code, tuple(values)) for code, _, values, _ in found]
-    return Storage(dataset.shape, chunk, dtype, tuple(filters), leading, dataset.fillvalue)

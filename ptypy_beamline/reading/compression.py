@@ -66,9 +66,9 @@ def _inflate_first(source: Bytes, size: int, out: Bytes, enough: int) -> None:
 
 def _lzf(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
     """h5py, lzf/lzf_filter.c: one stream."""
-    from . import unpack
+    from . import lz
 
-    _check(unpack.lzf(source, size, out, room, enough), enough)
+    _check(lz.lzf(source, size, out, room, enough), enough)
 
 
 def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
@@ -77,7 +77,7 @@ def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
     8 bytes: size of the chunk; 4: of a block; then each block behind the 4 bytes of its length,
     stored if that is its length decoded. Big-endian.
     """
-    from . import unpack
+    from . import lz
 
     total, block = unpack_from(">QI", source.data, 0) if size >= 12 else (0, 0)
     if total != room or not block:
@@ -93,7 +93,7 @@ def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
         else:
             needed = min(length, enough - done)
             stop = at + 4 + packed
-            _check(unpack.lz4(source, at + 4, stop, out[done:], length, needed), needed)
+            _check(lz.lz4(source, at + 4, stop, out[done:], length, needed), needed)
         at, done = at + 4 + packed, done + length
 
 

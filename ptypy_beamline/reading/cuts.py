@@ -34,9 +34,9 @@ def cut_bytes(
     source: Bytes, block: int, storage: Storage, piece: Piece, out: NDArray[Any]
 ) -> None:  # fmt: skip
     """From blocks that hold the first bytes of their pixels first, then the second ones, …."""
-    from . import unpack
+    from . import unshuffle
 
-    unpack.cut_bytes(source, block, storage.elements, piece.frames, piece.into, piece.tile.box,
+    unshuffle.cut_bytes(source, block, storage.elements, piece.frames, piece.into, piece.tile.box,
                      *_target(out))  # fmt: skip
 
 
@@ -50,9 +50,9 @@ def cut_bits(
     ChunkError
         There are less than a chunk.
     """
-    from . import unpack
+    from . import unshuffle
 
-    if unpack.cut_bits(source, 0, size, False, block, source, storage.elements, piece.frames,
+    if unshuffle.cut_bits(source, 0, size, False, block, source, storage.elements, piece.frames,
                        piece.into, piece.tile.box, *_target(out)):  # fmt: skip
         raise ChunkError("it is cut short")
 
@@ -75,13 +75,13 @@ def cut_lz4_bits(
     ChunkError
         They cannot be unpacked.
     """
-    from . import unpack
+    from . import unshuffle
 
     boxes = np.array([tile.box for tile in pieces.tiles])
-    planes = scratch("planes", storage.bytes)
-    broken = unpack.cut_lz4_bits(
-        source, places, block, planes, storage.elements, pieces.first, pieces.count, pieces.frames,
-        pieces.into, boxes, pieces.tile, *_target(out),
+    each = np.stack([pieces.first, pieces.count, pieces.tile], axis=1)
+    broken = unshuffle.cut_lz4_bits(
+        source, places, block, scratch("planes", storage.bytes), storage.elements, each,
+        pieces.frames, pieces.into, boxes, *_target(out),
     )  # fmt: skip
     if broken >= 0:
         raise ChunkError("its blocks cannot be decoded", pieces.row(broken))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..planning.threads import available_threads, shares
 from ..scan import Window
 from .batch import Batch, Decoder
-from .chunks import Bytes, Pieces, Storage, storage_of
+from .chunks import Bytes, Filter, Pieces, Storage
 from .codecs import decoder
 from .cuts import parts
 from .files import CACHE_LIMIT
@@ -128,5 +128,27 @@ def direct(dataset: h5py.Dataset, leading: int | None, steady: bool = True) -> D
     steady
         Whether nobody is known to write to the file.
     """
-    storage = storage_of(dataset, leading)
+    storage = _storage_of(dataset, leading)
     return None if storage is None else Direct(dataset, storage, steady)
+
+
+def _storage_of(dataset: h5py.Dataset, leading: int | None) -> Storage | None:
+    """How a dataset is stored; None where its bytes are not its pixels one after another.
+
+    Those are datasets whose numbers are elsewhere (virtual, external), small ones in their own
+    header (compact), and numbers that HDF5 must convert, as those of 12 bits.
+    """
+    created, dtype = dataset.id.get_create_plist(), dataset.dtype
+    layout = created.get_layout()
+    if layout not in (h5py.h5d.CHUNKED, h5py.h5d.CONTIGUOUS) or created.get_external_count():
+        return None
+    if dtype.kind not in "biufc" or not h5py.h5t.py_create(dtype, logical=True).equal(
+        dataset.id.get_type()
+    ):
+        return None
+    chunk = dataset.chunks or (*(1 for _ in dataset.shape[:-2]), *dataset.shape[-2:])
+    filters = []
+    if layout == h5py.h5d.CHUNKED:
+        found = (created.get_filter(number) for number in range(created.get_nfilters()))
+        filters = [Filter(code, tuple(values)) for code, _, values, _ in found]
+    return Storage(dataset.shape, chunk, dtype, tuple(filters), leading, dataset.fillvalue)

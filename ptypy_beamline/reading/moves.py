@@ -5,7 +5,7 @@ decoder several times as slow. These do neither: the caller keeps ``PADDING`` by
 ``threads``, behind the end.
 
 A change in this file is not seen by what Numba has compiled before and kept on disk: touch
-``unpack.py`` after it.
+``lz.py`` and ``unshuffle.py`` after it.
 """
 
 from __future__ import annotations
