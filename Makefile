@@ -25,6 +25,7 @@ docs: $(STAMP)
 	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: $(STAMP)
+	$(RUN) benchmarks/reading.py
 	$(RUN) benchmarks/loading.py
 	$(RUN) benchmarks/memory.py
 	$(RUN) benchmarks/real_data.py
