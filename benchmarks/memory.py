@@ -27,6 +27,7 @@ from star import ROOT
 from table import write_table
 
 MIB = 2**20
+MEASURED = ("BeamlineScan", "Hdf5Loader", "BeamlineScan, finds the centre")
 
 
 def resident(field: str) -> int:
@@ -72,7 +73,7 @@ def rows(counts: list[int], ranks: list[int]) -> Iterator[dict[str, Any]]:
         for n in counts:
             file = write_scan(folder / "scan.h5", n)
             for size in ranks:
-                for loader in LOADERS:
+                for loader in MEASURED:
                     found = in_processes(size, loader, file, small, folder / "out.json")
                     own = found["own"] * WINDOW**2 * 4
                     bound = own + 2 * BLOCK_BYTES

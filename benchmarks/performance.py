@@ -23,7 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import memory
 import numpy as np
+import reading
 from large_scan import load, write_scan
 from ptypy import utils as u
 from ptypy.core.data import PtydScan
@@ -198,6 +200,18 @@ def worker(path: Path, out: Path) -> None:
         out.write_text(json.dumps(seconds))
 
 
+def decoding(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
+    """Reading alone, and the limit: the decoders from memory to memory."""
+    for row in reading.rows(["Eiger 4M, bitshuffle-LZ4", "bitshuffle-LZ4", "gzip"], repeats):
+        best = float(row["limit"])
+        yield {**row, "fraction of the limit": f"{float(row['2 threads']) / best:.2f}"}
+
+
+def peak(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
+    """Peak memory of a rank."""
+    return memory.rows([500, 2000], [1, 2])
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]] = {
     "HDF5": ("`initialize()` and `auto(all)`, dark, flat and mask applied. PtyPy's loaders cut "
              "the window while reading and are told the centre, their fastest way; "
@@ -207,6 +221,11 @@ SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]]
     "Prepared data": ("`.ptyd` of 1000 frames of 256².", prepared),
     "More frames": ("uint16 frames of 128², window 64², bitshuffle-LZ4. The exponent is that of "
                     "time against number of frames.", growth),
+    "Decoding": ("Reading alone, in the blocks of a plan, by HDF5 and by our own decoders on "
+                 "one and two threads. The limit is that of the decoders alone, from memory to "
+                 "memory: no file is read and nothing is corrected.", decoding),
+    "Memory": ("Peak of a rank above its baseline, MiB; uint16 frames of 512², window 256². Blocks "
+               "are 32 MiB of raw data.", peak),
     "Two ranks": ("256² of 512², one thread a rank.", ranks),
 }  # fmt: skip
 

@@ -136,7 +136,7 @@ class Live(Group):
 class Qc(Group):
     """Quality control: which frames are bad, found from the frames themselves."""
 
-    embed_side: Annotated[int, Field(ge=4, le=128)] = field(
+    embed_side: Annotated[int, Field(ge=4, le=64)] = field(
         32, "bins of each axis of the pictures that are embedded", "--embed-side"
     )
     pca_k: Annotated[int, Field(ge=1)] = field(

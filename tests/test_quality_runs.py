@@ -233,7 +233,7 @@ class TestCommand:
          (("--data-path", "/entry/nothing"), "got no such dataset"),
          (("--reject", "nowhere.npy"), "nowhere.npy: no such file"),
          (("--mask", "all.npy"), "the frames hold no counts"),
-         (("--emit-ptypy-json", "notes.json"), "notes.json: exists and was not written by"),
+         (("--emit-ptypy-json", "notes.json"), "notes.json: is there and no list"),
          (("--emit-ptypy-json", "standard.h5"), "is read by this command")],
     )  # fmt: skip
     def test_mistakes_end_in_one_line(

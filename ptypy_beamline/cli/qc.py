@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913
     ] = None,
 ) -> None:
     """Find bad frames: scores, maps, a page to look through them, and a list for --reject."""
-    from ..quality.files import META, Folder
+    from ..quality.files import META, Folder, check_indices
     from ..quality.inspect import Output
 
     given = {"frames": data_path, "x": pos_x_path, "y": pos_y_path}
@@ -86,6 +86,8 @@ def command(  # noqa: PLR0913
     }}).qc or Qc()  # fmt: skip
     for file in (out / META, *([emit_ptypy_json] if emit_ptypy_json else [])):
         refuse_input(file, settings, ours=True)
+    if emit_ptypy_json:
+        check_indices(emit_ptypy_json)
     output = Output(Folder(out), thumbs_topk, thumbs_size, emit_ptypy_json)
     comm = communicator()
     with ending_all(comm):
@@ -104,7 +106,7 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
         scan = open_with(wanted)
     else:
         scan, plan = plan_with(wanted)
-    with progress("looking", len(plan)) as advance:
+    with progress("looking", int((plan.selection.exposures >= 0).sum())) as advance:
         found = judged_scan(scan, plan, settings, qc, comm, advance)
     if found is not None:
         put_down(found, plan, scan, settings, output)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .files import complete
 
-PACKAGES = ("ptypy-beamline", "numpy", "scipy", "h5py", "hdf5plugin", "python-ptypy")
+PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin", "python-ptypy")
 
 
 def write_reconstruction(

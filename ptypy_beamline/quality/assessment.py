@@ -24,7 +24,7 @@ class Assessment:
     total
         Raw frames of the scan.
     positions_m
-        (n, 2) float64: (row, column) on the axes of the corrected frames, metres.
+        (n, 2) float64: y, x of the stage, metres.
     features
         Name → (n,) float64, as measured; NaN where a frame has no such number.
     deviation

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
+from ..errors import ScanError, SettingsError
 from ..options import Qc
 from ..planning.plan import Plan
 from ..planning.selection import one_exposure_each
@@ -49,6 +49,8 @@ class Exposures:
         """Those of ``plan``, corrected as there, but neither grouped nor aligned."""
         present = plan.selection.exposures >= 0
         slot = np.broadcast_to(np.arange(present.shape[1]), present.shape)[present]
+        if present.shape[1] == 1:
+            slot = _repeats(plan.positions_m)
         single = replace(
             plan, selection=one_exposure_each(plan.selection),
             transform=replace(plan.transform, grouping="none", align=False),
@@ -157,15 +159,18 @@ class Inspection:
         plan, qc = exposures.plan, self.qc
         stage_m = plan.positions_m if stage_m is None else stage_m
         known = None if monitor is None else monitor[exposures.frames]
-        seen = evidence.Measured.of(self.parts, known)
+        seen = evidence.Measured.of(self.parts, exposures.slot, known)
         if not seen.column("total").any():
             raise ScanError("the frames hold no counts", "check paths.frames, dark, mask and shape")
-        around = neighbours(stage_m, exposures.slot)
+        # A dump of the beam may be longer than a neighbourhood: it is nobody's neighbour.
+        around = neighbours(stage_m, np.where(evidence.no_beam(seen), -1, exposures.slot))
         by_features = evidence.feature_deviation(seen, around)
         embedding = embed(self.spool, qc.pca_k, qc.embedding)
         by_embedding = evidence.embedding_deviation(embedding, seen, around)
         score = combined(by_features.z, by_embedding.z, qc.w_feat)
         masked = reject.inside(stage_m, qc)
+        if not masked.any():
+            raise SettingsError("no frame lies in the region", "check rect or circ (metres, x y)")
         row, column = seen.column("row"), seen.column("column")
         return Assessment(
             frames=exposures.frames,
@@ -184,3 +189,11 @@ class Inspection:
             images=small_pictures(self.spool),
             settings={**qc.model_dump(), "rule": reject.rule(qc)},
         )
+
+
+def _repeats(positions_m: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of the exposures that follow each other at one position each is, from 0."""
+    number = np.arange(len(positions_m))
+    new = np.ones(len(positions_m), np.bool_)
+    new[1:] = (positions_m[1:] != positions_m[:-1]).any(1)
+    return np.asarray(number - np.maximum.accumulate(np.where(new, number, 0)), np.int64)

@@ -18,8 +18,8 @@ LEAST_LOG = 0.005
 """Deviations of 1 are at least so much, however quiet the scan: pixels, a fraction of the pixels,
 and half a percent of everything else."""
 
-DARK = 0.02
-"""A frame with less than this part of the usual counts has no beam, wherever it is."""
+DARK, BRIGHT = 0.02, 0.9
+"""A frame with less than this part of the counts of a bright frame, the quantile, has no beam."""
 
 ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
              "residual": 1, "apart": 1, "step": -1}  # fmt: skip
@@ -39,6 +39,8 @@ class Measured:
         (n,) fraction of the good pixels that are saturated or not finite.
     small
         (n, 64) logarithm of the counts in 8×8 bins.
+    slot
+        (n,) which exposure of its position each is.
     monitor
         (n,) I0, where it is recorded.
     """
@@ -46,15 +48,19 @@ class Measured:
     table: NDArray[np.float64]
     without_count: Values
     small: NDArray[np.float32]
+    slot: NDArray[np.int64]
     monitor: Values | None = None
 
     @classmethod
-    def of(cls, parts: Sequence[Part], monitor: Values | None = None) -> Measured:
+    def of(
+        cls, parts: Sequence[Part], slot: NDArray[np.int64], monitor: Values | None = None
+    ) -> Measured:
         """All parts, one after another."""
         return cls(
             np.concatenate([part.table for part in parts]),
             np.concatenate([part.spoiled for part in parts]),
             np.concatenate([part.small for part in parts]),
+            slot,
             monitor,
         )
 
@@ -104,9 +110,12 @@ def feature_deviation(measured: Measured, around: Neighbours) -> Deviation:
 
 
 def no_beam(measured: Measured) -> NDArray[np.bool_]:
-    """(n,) frames that are dark, where most are not."""
-    total = measured.column("total")
-    return np.asarray(total < DARK * np.median(total), np.bool_)
+    """(n,) frames that are dark, beside those of their slot that are not."""
+    total, dark = measured.column("total"), np.zeros(len(measured.table), np.bool_)
+    for one in np.unique(measured.slot):
+        rows = measured.slot == one
+        dark[rows] = total[rows] < DARK * np.quantile(total[rows], BRIGHT)
+    return dark
 
 
 def embedding_deviation(embedding: Embedding, measured: Measured, around: Neighbours) -> Deviation:

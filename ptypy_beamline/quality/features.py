@@ -41,10 +41,10 @@ class Yardstick:
 
     @classmethod
     def of(cls, plan: Plan) -> Yardstick:
-        """From at most 64 frames spread over the plan, fewer where they are big."""
+        """From at most 32 frames spread over the plan, fewer where they are big."""
         center, shape = plan.geometry.center_px, plan.geometry.shape
         most = max(MINIMUM, SAMPLE_BYTES // (4 * shape[0] * shape[1]))
-        picked = sample_indices(len(plan), min(most, SAMPLE))
+        picked = sample_indices(len(plan), min(most, SAMPLE // 2))
         sample = np.concatenate([block.frames for block in plan.stream(picked)])
         edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center, shape, strict=True)))
         rows, columns = np.indices(shape)
@@ -96,7 +96,8 @@ def measured(plan: Plan, positions: NDArray[np.int64], yard: Yardstick,
     first = int(positions[0])
     before = next(plan.stream([max(first - 1, 0)])).frames[0]
     known = first > 0
-    for block in plan.stream(positions):
+    # Nothing is kept: small blocks stay in the processor's memory.
+    for block in plan.stream(positions, max(1, plan.block_size // 4)):
         table, binned = _measure(block, before, yard, side, plan.threads)
         if not known:
             table[0, kernels.COLUMNS.index("change")] = np.nan

@@ -40,6 +40,8 @@ class Folder:
     path: Path
 
     def __post_init__(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise FileError("is not a folder", "write to another folder (--out)", self.path)
         written = [self.path / name for name in (*_ARRAYS, "qc_summary.csv", "qc_maps.png",
                                                  "qc_report.html", META)]  # fmt: skip
         there = [file for file in written if file.exists()]
@@ -133,14 +135,25 @@ def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> Non
         "accepted_indices": found.accept_indices.tolist(),
         "rejected_indices": found.reject_indices.tolist(),
     }
-    with complete(path, ours=_is_index_list(path)) as temporary:
+    check_indices(path)
+    with complete(path, ours=True) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _is_index_list(path: Path) -> bool:
-    """Whether an earlier run wrote the file."""
+def check_indices(path: Path) -> None:
+    """Stop before a file is replaced that is no such list.
+
+    Raises
+    ------
+    FileError
+        It is there and something else.
+    """
+    if not path.exists():
+        return
     try:
         known = json.loads(path.read_text())
     except (OSError, ValueError):
-        return False
-    return isinstance(known, dict) and {"accepted_indices", "rejected_indices"} <= set(known)
+        known = None
+    if not isinstance(known, dict) or not {"accepted_indices", "rejected_indices"} <= set(known):
+        raise FileError("is there and no list of accepted and rejected frames",
+                        "write to another file (--emit-ptypy-json)", path)  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SettingsError
 from ..exports.reconstruction import versions
 from ..options import Qc
 from ..planning.exposures import recorded_i0
@@ -71,8 +72,12 @@ def with_rejected(found: Assessment, settings: Settings) -> Assessment:
     """With the frames of the user's list rejected, too."""
     if settings.reject is None:
         return found
-    named = np.isin(found.frames, rejected_frames(settings.reject))
-    return replace(found, rejected=found.rejected | named)
+    named = rejected_frames(settings.reject)
+    beyond = named[(named < 0) | (named >= found.total)]
+    if len(beyond) and not settings.live.timeout_s:
+        raise SettingsError(f"reject names frame {beyond[0]}, the scan has frames 0 to "
+                            f"{found.total - 1}", "give the reject list of this scan")  # fmt: skip
+    return replace(found, rejected=found.rejected | np.isin(found.frames, named))
 
 
 def put_down(

@@ -21,6 +21,8 @@ Batches = Callable[[], Iterable[Rows]]
 
 WHOLE = 5000
 """Pictures that are embedded in one go; of more, the autoencoder learns from so many."""
+PIECE = 100
+"""Pictures that incremental components take at a time: more cost more each."""
 HIDDEN = 64
 """Width of the autoencoder's layers before and after the code."""
 EPOCHS = 200
@@ -68,6 +70,7 @@ def _components(k: int, batches: Batches, count: int) -> Model:
     """Principal components, at most as many as there are pictures and pixels."""
     scikit_learn()
     from sklearn.decomposition import PCA, IncrementalPCA
+    from threadpoolctl import threadpool_limits
 
     if count <= WHOLE:
         rows = np.concatenate(list(batches()))
@@ -76,8 +79,9 @@ def _components(k: int, batches: Batches, count: int) -> Model:
         return PCA(min(k, *rows.shape), random_state=0).fit(rows)  # type: ignore[no-any-return]
     k = min(k, count, next(iter(batches())).shape[1])
     model: Any = IncrementalPCA(k)
-    for rows in _at_least(k, batches()):
-        model.partial_fit(rows)
+    with threadpool_limits(1):  # the matrices are small: threads would wait for each other
+        for rows in _pieces(max(k, PIECE), batches()):
+            model.partial_fit(rows)
     return model  # type: ignore[no-any-return]
 
 
@@ -94,14 +98,16 @@ class _Alike:
         return np.broadcast_to(self.picture, (len(code), len(self.picture)))
 
 
-def _at_least(count: int, batches: Iterable[Rows]) -> Iterator[Rows]:
-    """Batches of ``count`` pictures or more; a smaller rest is left out."""
-    waiting: list[Rows] = []
+def _pieces(count: int, batches: Iterable[Rows]) -> Iterator[Rows]:
+    """``count`` pictures at a time; a smaller rest is left out, unless it is all there is."""
+    waiting, done = np.zeros((0, 0)), False
     for rows in batches:
-        waiting.append(rows)
-        if sum(map(len, waiting)) >= count:
-            yield np.concatenate(waiting)
-            waiting = []
+        waiting = np.concatenate([waiting, rows]) if len(waiting) else rows
+        while len(waiting) >= count:
+            yield waiting[:count]
+            waiting, done = waiting[count:], True
+    if not done:
+        yield waiting
 
 
 class Autoencoder:

@@ -45,7 +45,8 @@ def rule(qc: Qc) -> str:
     """How it is decided, in words."""
     said = []
     if qc.reject_topk is not None:
-        said.append(f"the {qc.reject_topk} frames of the highest scores")
+        plural = "s" if qc.reject_topk != 1 else ""
+        said.append(f"the {qc.reject_topk} frame{plural} of the highest score{plural}")
     if qc.reject_topp is not None:
         said.append(f"{qc.reject_topp:.3g} of the frames, those of the highest scores")
     if qc.reject_thresh is not None:
