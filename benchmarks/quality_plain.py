@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-SIDE, SMALL, RINGS, SAMPLE, NEIGHBOURS = 32, 8, 4, 64, 16
+SIDE, SMALL, RINGS, SAMPLE, NEIGHBOURS = 32, 8, 4, 32, 16
 LIMIT = np.iinfo(np.uint16).max
 
 Image = NDArray[np.float64]

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .files import complete
 
-PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin", "python-ptypy")
+PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin",
+            "python-ptypy")  # fmt: skip
 
 
 def write_reconstruction(
