@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from .chunks import Bytes, Storage
 from .files import being_written
 
-MOST_CHUNKS = 2**22
+MOST_CHUNKS = 2**20
 """Chunks of a dataset whose places are remembered."""
 
 
@@ -169,12 +170,17 @@ def _table(dataset: h5py.Dataset, storage: Storage) -> NDArray[np.int64] | None:
         return table
     if count > MOST_CHUNKS or not hasattr(dataset.id, "chunk_iter"):
         return None
-    found: list[h5py.h5d.StoreInfo] = []
-    dataset.id.chunk_iter(found.append)
-    if found:
+    axes, found = len(storage.grid), array("q")
+
+    def note(info: h5py.h5d.StoreInfo) -> None:
+        found.extend((*info.chunk_offset, info.byte_offset, info.size, info.filter_mask))
+
+    dataset.id.chunk_iter(note)
+    chunks = np.array(found, np.int64).reshape(-1, axes + 3)
+    if len(chunks):
         # Some versions of HDF5 have told other offsets to the iteration than elsewhere.
-        if dataset.id.get_chunk_info_by_coord(found[-1].chunk_offset) != found[-1]:
+        last = dataset.id.get_chunk_info_by_coord(tuple(chunks[-1, :axes].tolist()))
+        if [last.byte_offset, last.size, last.filter_mask] != chunks[-1, axes:].tolist():
             return None
-        numbers = storage.numbers(np.array([info.chunk_offset for info in found]))
-        table[numbers] = [(info.byte_offset, info.size, info.filter_mask) for info in found]
+        table[storage.numbers(chunks[:, :axes])] = chunks[:, axes:]
     return table
