@@ -61,15 +61,15 @@ def write_scan(
     return path
 
 
-def beamline_loader(path: Path, window: int = WINDOW, find_center: bool = False) -> Any:
+def beamline_parameters(path: Path, window: int = WINDOW, find_center: bool = False) -> Any:
     """This package's loader, told the beam centre or not."""
-    from ptypy_beamline.ptyscan import BeamlineScan
+    from ptypy import utils as u
 
     center = {} if find_center else {"center": "fftshift"}
-    return BeamlineScan(file=str(path), shape=window, **center)
+    return u.Param(name="BeamlineScan", file=str(path), shape=window, **center)
 
 
-def hdf5_loader(
+def hdf5_parameters(
     path: Path, window: int = WINDOW, find_center: bool = False, name: str = "Hdf5Loader"
 ) -> Any:
     """PtyPy's own loader; where it is told the centre, it cuts while reading, its fastest way.
@@ -77,7 +77,6 @@ def hdf5_loader(
     ``Hdf5LoaderFast`` cannot divide whole numbers by a flat, and gets none.
     """
     from ptypy import utils as u
-    from ptypy.experiment import hdf5_loader as theirs
 
     with h5py.File(path) as file:
         center = tuple(n // 2 for n in file["entry/data"].shape[1:])
@@ -86,27 +85,38 @@ def hdf5_loader(
     def place(key: str, **more: Any) -> Any:
         return u.Param(file=str(path), key=f"entry/{key}", **more)
 
-    return getattr(theirs, name)(u.Param(
-        intensities=place("data"), darkfield=place("dark"),
+    return u.Param(
+        name=name, intensities=place("data"), darkfield=place("dark"),
         flatfield=u.Param() if name == "Hdf5LoaderFast" else place("flat"),
         mask=place("mask", invert=True),
         positions=u.Param(file=str(path), slow_key="entry/posy_m", fast_key="entry/posx_m"),
         shape=(window, window), energy=ENERGY_KEV, distance=DISTANCE_M, psize=PIXEL_M, **known,
-    ))  # fmt: skip
+    )  # fmt: skip
 
 
-LOADERS: dict[str, Callable[..., Any]] = {
-    "BeamlineScan": beamline_loader,
-    "Hdf5Loader": hdf5_loader,
-    "Hdf5LoaderFast": partial(hdf5_loader, name="Hdf5LoaderFast"),
-    "BeamlineScan, finds the centre": partial(beamline_loader, find_center=True),
-    "Hdf5Loader, finds the centre": partial(hdf5_loader, find_center=True),
+PARAMETERS: dict[str, Callable[..., Any]] = {
+    "BeamlineScan": beamline_parameters,
+    "Hdf5Loader": hdf5_parameters,
+    "Hdf5LoaderFast": partial(hdf5_parameters, name="Hdf5LoaderFast"),
+    "BeamlineScan, finds the centre": partial(beamline_parameters, find_center=True),
+    "Hdf5Loader, finds the centre": partial(hdf5_parameters, find_center=True),
 }
+
+
+def loader(name: str, path: Path, window: int = WINDOW) -> Any:
+    """A loader by its name in ``PARAMETERS``."""
+    from ptypy.experiment import hdf5_loader
+
+    from ptypy_beamline.ptyscan import BeamlineScan
+
+    parameters = PARAMETERS[name](path, window)
+    ours = parameters.name == "BeamlineScan"
+    return (BeamlineScan if ours else getattr(hdf5_loader, parameters.name))(parameters)
 
 
 def load(name: str, path: Path, window: int = WINDOW) -> list[dict[str, Any]]:
     """All that PtyPy gets of a scan: initialize(), then auto(all)."""
-    scan = LOADERS[name](path, window)
+    scan = loader(name, path, window)
     scan.initialize()
     frames: list[dict[str, Any]] = scan.auto(scan.num_frames)["iterable"]
     return frames

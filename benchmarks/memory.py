@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from large_scan import DETECTOR, LOADERS, WINDOW, load, write_scan
+from large_scan import DETECTOR, WINDOW, load, loader, write_scan
 from real_data import MPIRUN
 from star import ROOT
 from table import write_table
@@ -42,7 +42,7 @@ def measure(name: str, file: Path, small: Path) -> dict[str, int]:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     baseline = resident("VmRSS")
-    scan = LOADERS[name](file)
+    scan = loader(name, file)
     scan.initialize()
     chunk = scan.get_data_chunk(scan.num_frames)
     loading = resident("VmHWM") - baseline

@@ -62,11 +62,33 @@ class RawFrames(Mapping[int, NDArray[Any]]):
         return len(self.positions)
 
 
+class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
+    """Good pixels (ny, nx) that all frames share; read-only.
+
+    PtyPy takes ``weight > 0`` of every frame for its mask. Of booleans that is a copy: a quarter
+    of the frames' memory, and of the time to load them.
+    """
+
+    @classmethod
+    def of(cls, good: NDArray[np.bool_]) -> SharedWeight:
+        """``good`` as a weight."""
+        weight = good.view(cls)
+        weight.flags.writeable = False
+        return weight
+
+    def __gt__(self, other: Any) -> Any:
+        """Itself, compared with 0."""
+        return self if isinstance(other, int) and other == 0 else super().__gt__(other)
+
+
 class BeamlineScan(PtyScan):  # type: ignore[misc]
     """A raw scan of any known format, recognised by content."""
 
     FAMILY: str | None = None
     """Family of formats this loader reads; None = all."""
+
+    weight2d: Any
+    """What PtyPy keeps of :meth:`load_weight`."""
 
     def __init__(self, pars: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         given = {**(pars or {}), **kwargs}
@@ -116,6 +138,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.info.energy = self.meta.energy = geometry.energy_eV / 1e3
         self.info.distance = self.meta.distance = geometry.distance_m
         self.orientation, self.rebin = None, 1
+        self.weight2d = SharedWeight.of(self.weight2d)
 
     def load_positions(self) -> NDArray[np.float64] | None:
         """(M, 2) positions (y, x) in metres, numbered 0…M−1 without holes; None: with the frames.

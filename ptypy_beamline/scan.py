@@ -79,6 +79,17 @@ class Frames(Protocol):
         """Frames readable now, and whether that is all."""
 
 
+def stored_in(frames: Frames, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each frame, the same for those that are compressed as one.
+
+    Stacks that know it have a method of this name; of others each frame is by itself.
+    """
+    inner: Any = frames
+    while inner is not None and not hasattr(inner, "stored_in"):
+        inner = getattr(inner, "frames", None)  # made of others as they are read
+    return indices if inner is None else np.asarray(inner.stored_in(indices))
+
+
 @dataclass(frozen=True)
 class ArrayFrames:
     """Frames that are already in memory, as an array (n, ny, nx) or one frame (ny, nx)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..reading.links import lookup
 from .source import Source, text
 
 BLOCK = 64
-"""Weights judged in one go."""
+"""Weights judged in one go, where they are not stored in chunks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +190,22 @@ def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:
             if dataset.shape[-2:] != shape:
                 raise FileError(f"{dataset.name} is of shape {dataset.shape} for frames {shape}",
                                 "write the .ptyd again", chunk.weights.path)  # fmt: skip
-            for start in range(0, len(dataset) if dataset.ndim == 3 else 1, BLOCK):
-                part = dataset[start : start + BLOCK] if dataset.ndim == 3 else dataset[()][None]
-                good = part > 0
+            for part in _different(dataset):
+                good = dataset[part].reshape(-1, *shape) > 0
                 ever |= good.any(0)
                 always &= good.all(0)
     return ~ever, bool((ever != always).any())
+
+
+def _different(weights: h5py.Dataset) -> list[slice]:
+    """Parts of a stack, or of one image, without chunks that are byte for byte like others."""
+    if weights.ndim == 2:
+        return [slice(None)]
+    if weights.chunks != (1, *weights.shape[1:]):
+        together = weights.chunks[0] if weights.chunks else BLOCK
+        return [slice(start, start + together) for start in range(0, len(weights), together)]
+    first: dict[tuple[int, bytes], int] = {}
+    for number in range(len(weights)):
+        mask, stored = weights.id.read_direct_chunk((number, 0, 0))
+        first.setdefault((mask, blake2b(stored).digest()), number)
+    return [slice(number, number + 1) for number in first.values()]

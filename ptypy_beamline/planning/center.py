@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -11,6 +13,7 @@ from .calibration import Calibration
 from .kernels import add_counts, contiguous, robust_total
 from .mend import fill
 from .sample import Sample
+from .threads import available_threads, pool
 
 Image = NDArray[np.float64]
 
@@ -66,7 +69,12 @@ def mean_of_usable(sample: Sample, calibration: Calibration) -> Image:
     cal, pixels = calibration, sample.window.height * sample.window.width
     known = (cal.offset, cal.gain, cal.bad, cal.saturation)
     few = max(1, pixels // 10_000)
-    totals = np.array([robust_total(contiguous(frame), *known, few) for frame in sample])
+
+    def brightness(frame: NDArray[Any]) -> float:
+        return float(robust_total(contiguous(frame), *known, few))
+
+    threads = pool(available_threads())
+    totals = np.array([t for stack in sample.stacks() for t in threads.map(brightness, stack)])
     lit = totals[totals > 0]
     middle = np.median(lit) if lit.size else np.inf
     usable = (totals >= middle / 4) & (totals <= middle * 4)

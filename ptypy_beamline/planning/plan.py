@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,36 +15,13 @@ from ..scan import Frames, Indices, Window
 from . import kernels
 from .calibration import Calibration
 from .selection import Selection, without
-from .threads import available_threads, pool, shares
+from .streaming import Block, corrected, streamed
 from .transform import MODES, Transform
 
+__all__ = ["Block", "Plan"]
+
 BLOCK_BYTES = 32 * 2**20
-"""Raw data read in one go: big enough to be fast, small beside a rank's own frames."""
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Some positions of a plan, corrected.
-
-    Attributes
-    ----------
-    positions
-        (n,) positions 0…M−1 of the plan.
-    frames
-        (n, ny, nx) float32 counts; bad pixels hold 0.
-    good
-        (n, ny, nx) bool, True = use; a read-only view when all frames share it.
-    positions_m
-        (n, 2) (row, column) in metres.
-    exposures
-        (n, k) raw frames of each position, −1 = left out.
-    """
-
-    positions: NDArray[np.int64]
-    frames: NDArray[np.float32]
-    good: NDArray[np.bool_]
-    positions_m: NDArray[np.float64]
-    exposures: NDArray[np.int64]
+"""Raw data of a block: big enough to be fast, small beside a rank's own frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,40 +133,32 @@ class Plan:
         good : (p, ny, nx) bool
             True = use; a read-only view of one image, with stride 0, when all frames share it.
         """
-        raw = kernels.contiguous(raw)
-        chosen = self.selection[np.asarray(positions, np.intp)]
-        frames = np.zeros((len(raw), *self.transform.shape), np.float32)
-        good = np.zeros(frames.shape, np.bool_)  # no memory is taken until it is written to
-        own = np.zeros(len(raw), np.bool_)
+        block = corrected(self, raw, np.asarray(positions, np.int64))
+        return block.frames, block.good
 
-        def run(part: slice) -> None:
-            own[part] = self._correct_part(raw[part], chosen[part], (frames[part], good[part]))
-
-        count = self.threads or available_threads()
-        parts = shares(len(raw), count)
-        if len(parts) <= 1:
-            for part in parts:
-                run(part)
-        else:
-            list(pool(count).map(run, parts))
-        if not own.any():
-            return frames, np.broadcast_to(self.good, frames.shape)
-        good[~own] = self.good
-        return frames, good
-
-    def _correct_part(
+    def correct_part(
         self,
         raw: NDArray[Any],
         chosen: Selection,
         out: tuple[NDArray[np.float32], NDArray[np.bool_]],
     ) -> NDArray[np.bool_]:
-        """Correct some positions into ``out`` (frames, good), which are zero on entry.
+        """Correct exposures (p, k, h, w) of some positions in the calling thread.
+
+        Parameters
+        ----------
+        raw
+            As :meth:`load` gives them.
+        chosen
+            The positions.
+        out
+            Frames (p, ny, nx) float32 and good pixels; zero on entry.
 
         Returns
         -------
         (p,) bool
             Which have bad pixels of their own; ``good`` of the others need not be filled.
         """
+        raw = kernels.contiguous(raw)
         if self.transform.is_identity:
             return self._combine(raw, chosen, *out)
         window = (len(raw), *self.window.shape)
@@ -228,19 +196,8 @@ class Plan:
         return own
 
     def stream(self, positions: Indices, size: int | None = None) -> Iterator[Block]:
-        """Load and correct ``positions``, ``size`` at a time; the next block is read meanwhile."""
-        wanted = np.asarray(positions, np.int64)
-        size = size or self.block_size
-        parts = [wanted[start : start + size] for start in range(0, len(wanted), size)]
-        with ThreadPoolExecutor(1, "read") as reader:
-            ahead = [reader.submit(self.load, part) for part in parts[:1]]
-            for number, part in enumerate(parts):
-                raw = ahead.pop().result()
-                ahead += [reader.submit(self.load, p) for p in parts[number + 1 : number + 2]]
-                frames, good = self.correct(raw, part)
-                del raw  # a third block would be in memory while the next one is read
-                chosen = self.selection[part]
-                yield Block(part, frames, good, chosen.positions_m, chosen.exposures)
+        """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile."""
+        return streamed(self, np.asarray(positions, np.int64), size)
 
     def blocks(self, size: int | None = None) -> Iterator[Block]:
         """Every position in order, ``size`` at a time."""
@@ -249,9 +206,13 @@ class Plan:
     @property
     def block_size(self) -> int:
         """Positions in a block."""
+        return max(1, BLOCK_BYTES // max(self.raw_bytes, 1))
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of a position's raw exposures in the window."""
         h, w = self.inside.shape
-        one = int(self.selection.exposures.shape[1]) * h * w * self.frames.dtype.itemsize
-        return max(1, BLOCK_BYTES // max(one, 1))
+        return int(self.selection.exposures.shape[1]) * h * w * self.frames.dtype.itemsize
 
 
 def _reduce(

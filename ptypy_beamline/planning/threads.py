@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,11 +22,19 @@ def available_threads() -> int:
 _POOLS: dict[int, ThreadPoolExecutor] = {}
 
 
+_THIS = threading.local()
+
+
 def pool(threads: int) -> ThreadPoolExecutor:
     """One pool per size for the life of the process: starting threads for each block is slow."""
     if threads not in _POOLS:
-        _POOLS[threads] = ThreadPoolExecutor(threads, "correct")
+        _POOLS[threads] = ThreadPoolExecutor(threads, "correct", setattr, (_THIS, "of_pool", True))
     return _POOLS[threads]
+
+
+def side_by_side() -> bool:
+    """Whether this thread is one of a pool, whose others are at work: it needs no helpers."""
+    return hasattr(_THIS, "of_pool")
 
 
 def shares(n: int, count: int) -> list[slice]:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.threads import available_threads, shares
+from ..planning.threads import available_threads, shares, side_by_side
 from ..scan import Window
 from .batch import Batch, Decoder
 from .chunks import Bytes, Filter, Pieces, Storage
@@ -74,7 +74,7 @@ class Direct:
         pieces = self._storage.pieces(wanted, window)
         keep = self._wanted_next(pieces)
         at_once = min(available_threads(), max(1, CACHE_LIMIT // 4 // self._storage.bytes))
-        each = shares(len(pieces), SHARES * at_once if at_once > 1 else 1)
+        each = shares(len(pieces), 1 if side_by_side() else SHARES * at_once)
         left = spread(lambda part: self._cut(pieces[part], out, keep), each, at_once)
         self._kept = {number: data for number, data in keep.items() if data is not None}
         rows = [some for share in left for some in share]

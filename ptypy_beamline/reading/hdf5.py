@@ -69,6 +69,7 @@ class Hdf5Frames:
                 file=self.path,
             )
         object.__setattr__(self, "_axes", self._frame_axes(dataset))
+        object.__setattr__(self, "_together", self._in_a_chunk(dataset))
         object.__setattr__(self, "_pixels", (dataset.shape[-2:], dataset.dtype.newbyteorder("=")))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,6 +90,20 @@ class Hdf5Frames:
     def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
         """Lengths of the frame axes: (), (n,) or (rows, columns)."""
         return tuple(dataset.shape[self.leading is not None : -2])
+
+    def _in_a_chunk(self, dataset: h5py.Dataset) -> int:
+        """Frames in a chunk, where those are numbered one after another."""
+        axes = self._frame_axes(dataset)
+        if not dataset.chunks or not axes:
+            return 1
+        *others, together = dataset.chunks[:-2][self.leading is not None :]
+        whole_rows = len(axes) == 1 or axes[-1] % together == 0
+        return int(together) if whole_rows and all(n == 1 for n in others) else 1
+
+    def stored_in(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first frame in the same chunk, for each of ``indices``."""
+        together: int = self.__dict__["_together"]
+        return indices // together * together
 
     @property
     def shape(self) -> tuple[int, int, int]:

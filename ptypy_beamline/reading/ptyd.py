@@ -14,6 +14,9 @@ from ..errors import ScanError
 from ..scan import Indices, Readiness, Window
 from .hdf5 import Hdf5Frames
 
+MOST_OPEN = 64
+"""Chunks whose files are kept open: a thousand would be more than the system allows."""
+
 
 @dataclass(frozen=True, eq=False)
 class PtydFrames:
@@ -58,6 +61,12 @@ class PtydFrames:
         """(chunks + 1,) place of the first frame of each chunk, and the end."""
         return np.cumsum([0, *(chunk.shape[0] for chunk in self.chunks)])
 
+    def stored_in(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Place of the first frame in the same HDF5 chunk, for each of ``indices``."""
+        places = self.order[indices]
+        start = self.starts[np.searchsorted(self.starts, places, "right") - 1]
+        return start + self.chunks[0].stored_in(places - start)
+
     def ready(self) -> Readiness:
         """All of them: an unfinished file is refused on opening."""
         return Readiness(len(self.order))
@@ -91,12 +100,15 @@ class PtydFrames:
 
     def _read_chunk(self, number: int, rows: NDArray[np.intp], window: Window) -> NDArray[Any]:
         """Frames of one chunk, NaN where a frame has a defect of its own."""
-        # A copy opens its file for this read only: a thousand parts would be too many open files.
-        data = copy.copy(self.chunks[number]).read(rows, window)
+        data = self._held(self.chunks[number]).read(rows, window)
         weights = self.weights[number] if self.weights else None
         if weights is None:
             return data
         shared = weights.shape[0] == 1 != self.chunks[number].shape[0]
-        good = copy.copy(weights).read([0] if shared else rows, window) > 0
+        good = self._held(weights).read([0] if shared else rows, window) > 0
         own = ~good & ~self.bad[window.slices]
         return np.where(own, np.nan, data.astype(self.dtype, copy=False)).astype(self.dtype)
+
+    def _held(self, stack: Hdf5Frames) -> Hdf5Frames:
+        """``stack``; where there are many, a copy that holds its file open for one read only."""
+        return stack if len(self.chunks) <= MOST_OPEN else copy.copy(stack)

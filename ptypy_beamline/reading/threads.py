@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.threads import available_threads
+from ..planning.threads import available_threads, side_by_side
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -34,8 +34,9 @@ def spread(run: Callable[[Job], Result], jobs: Sequence[Job], at_once: int) -> l
     """``run`` every job on so many threads; the results in order, or the first job's error.
 
     The calling thread is one of them: it has a core already, and need not wait for a thread that
-    has other things to do.
+    has other things to do. If its pool has others at work, it does them all.
     """
+    at_once = 1 if side_by_side() else at_once
     left, function = deque(enumerate(jobs)), [run]
     done, failed = dict[int, Result](), dict[int, Exception]()
 

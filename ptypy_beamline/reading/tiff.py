@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
+from ..planning.threads import available_threads
 from ..scan import Indices, Readiness, Window
-from .threads import threads
+from .threads import spread, threads
 from .tiffpages import (
     decode,
     directories,
@@ -116,8 +117,7 @@ class TiffFrames:
             number, rows, pages = job
             self._read_file(number, pages, window, out[rows])
 
-        for _ in map(run, jobs) if len(jobs) < 2 else threads().map(run, jobs):
-            pass
+        spread(run, jobs, available_threads())
         in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
         return out if in_order else out[inverse]
 

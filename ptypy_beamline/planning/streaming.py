@@ -1,0 +1,148 @@
+"""Blocks of a plan, made by several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..scan import stored_in
+from .threads import available_threads, pool, shares
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+PART_BYTES = 4 * 2**20
+"""Raw data that a thread reads and corrects in one go: it stays in the processor's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some positions of a plan, corrected.
+
+    Attributes
+    ----------
+    positions
+        (n,) positions 0…M−1 of the plan.
+    frames
+        (n, ny, nx) float32 counts; bad pixels hold 0.
+    good
+        (n, ny, nx) bool, True = use; a read-only view when all frames share it.
+    positions_m
+        (n, 2) (row, column) in metres.
+    exposures
+        (n, k) raw frames of each position, −1 = left out.
+    """
+
+    positions: NDArray[np.int64]
+    frames: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    positions_m: NDArray[np.float64]
+    exposures: NDArray[np.int64]
+
+
+class _Making:
+    """A block that threads are filling.
+
+    Parameters
+    ----------
+    plan, positions
+        What it is made of.
+    raw
+        Gives the raw exposures of a part of ``positions``.
+    parts
+        What one thread makes in one go.
+    """
+
+    def __init__(
+        self, plan: Plan, positions: NDArray[np.int64], raw: Callable[[slice], NDArray[Any]],
+        parts: list[slice],
+    ) -> None:  # fmt: skip
+        self._plan, self._positions, self._raw = plan, positions, raw
+        self._chosen = plan.selection[positions]
+        self._frames = np.zeros((len(positions), *plan.transform.shape), np.float32)
+        # No memory is taken until it is written to.
+        self._good = np.zeros(self._frames.shape, np.bool_)
+        self._own = np.zeros(len(positions), np.bool_)
+        threads = pool(plan.threads or available_threads())
+        self._parts: list[Future[None]] = [threads.submit(self._make, part) for part in parts]
+
+    def _make(self, part: slice) -> None:
+        out = self._frames[part], self._good[part]
+        self._own[part] = self._plan.correct_part(self._raw(part), self._chosen[part], out)
+
+    def block(self) -> Block:
+        """The block, once it is made; of several errors the first one."""
+        for part in self._parts:
+            part.result()
+        frames, good = self._frames, self._good
+        if self._own.any():
+            good[~self._own] = self._plan.good
+        else:
+            good = np.broadcast_to(self._plan.good, frames.shape)
+        chosen = self._chosen
+        return Block(self._positions, frames, good, chosen.positions_m, chosen.exposures)
+
+    def stop(self) -> None:
+        """Make no more of it."""
+        wait([part for part in self._parts if not part.cancel()])
+
+
+def corrected(plan: Plan, raw: NDArray[Any], positions: NDArray[np.int64]) -> Block:
+    """The block of ``positions`` whose raw exposures (p, k, h, w) are read already."""
+    count = plan.threads or available_threads()
+    making = _Making(plan, positions, raw.__getitem__, shares(len(positions), count))
+    try:
+        return making.block()
+    finally:
+        making.stop()
+
+
+def streamed(plan: Plan, positions: NDArray[np.int64], size: int | None) -> Iterator[Block]:
+    """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
+
+    Each thread reads a few frames and corrects them while they are in its cache.
+    """
+    stored = stored_in(plan.frames, plan.selection.exposures[positions, 0])
+    if size is None:
+        size = plan.block_size
+        blocks = cut(stored, size, 2 * size)
+    else:
+        blocks = [slice(start, start + size) for start in range(0, len(positions), size)]
+    few = max(1, PART_BYTES // max(plan.raw_bytes, 1))
+
+    def begin(block: slice) -> _Making:
+        some = positions[block]
+        parts = cut(stored[block], few, len(some))
+        return _Making(plan, some, lambda part: plan.load(some[part]), parts)
+
+    ahead = [begin(block) for block in blocks[:1]]
+    try:
+        for number in range(len(blocks)):
+            ahead += [begin(block) for block in blocks[number + 1 : number + 2]]
+            yield ahead[0].block()
+            del ahead[0]
+    finally:
+        for making in ahead:
+            making.stop()
+
+
+def cut(stored: NDArray[np.int64], size: int, most: int) -> list[slice]:
+    """Cut a run of frames into parts of ``size``, or up to ``most`` not to part what is one.
+
+    ``stored`` has the same number for frames that are compressed as one.
+    """
+    between = np.flatnonzero(np.diff(stored)) + 1
+    edges = [0]
+    while edges[-1] + size < len(stored):
+        start = edges[-1]
+        following = np.searchsorted(between, start + size)
+        edge = int(between[following]) if following < len(between) else len(stored)
+        edges.append(edge if edge <= start + most else start + size)
+    edges.append(len(stored))
+    return [slice(a, b) for a, b in pairwise(edges) if a < b]
