@@ -33,7 +33,7 @@ ptypy: $(STAMP)
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable ".[qc,test,docs]"
+	$(RUN) -m pip install --quiet --editable ".[qc,tomo,test,docs]"
 	touch $@
 
 clean:

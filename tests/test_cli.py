@@ -29,7 +29,7 @@ def type_in(capsys):
 
 
 COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
-            "run")  # fmt: skip
+            "run", "plot", "export", "product", "tomo")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
