@@ -28,10 +28,15 @@ MOVES_PX = 5.0
 
 
 def misaligned_px(found: NDArray[Any], moves: NDArray[Any], angles_deg: NDArray[Any]) -> Any:
-    """RMS errors (y, x) of the shifts; where the body is in the volume is left open."""
+    """RMS errors (y, x) of the shifts.
+
+    Left open are where the body is in the volume, and, by ptychography, where the probe is in its
+    window: a constant, and across the axis a sine of the angle.
+    """
     error, turn = found + moves, np.deg2rad(angles_deg)
-    left_open = (np.ones((len(turn), 1)), np.stack([np.cos(turn), np.sin(turn)], axis=1))
-    for axis, free in enumerate(left_open):
+    constant = np.ones((len(turn), 1))
+    sine = np.stack([constant[:, 0], np.cos(turn), np.sin(turn)], axis=1)
+    for axis, free in enumerate((constant, sine)):
         error[:, axis] -= free @ np.linalg.lstsq(free, error[:, axis], rcond=None)[0]
     return np.sqrt(np.mean(error**2, axis=0))
 

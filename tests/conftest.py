@@ -27,6 +27,10 @@ NEEDS = {
         lambda: bool(CHROMIUM and importlib.util.find_spec("playwright")),
         "Chromium or Playwright is not installed",
     ),
+    "tomo": (
+        lambda: importlib.util.find_spec("skimage") is not None,
+        "scikit-image is not installed",
+    ),
     **{
         client: (
             lambda client=client: importlib.util.find_spec(client) is not None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from dataclasses import replace
 
@@ -18,10 +17,6 @@ from ptypy_beamline.results.area import Rectangle, pixels_of, points_of, scanned
 from ptypy_beamline.results.empty import find_empty
 from ptypy_beamline.results.postprocess import Postprocess, crop, finish, unwrapped
 from ptypy_beamline.testing.sample import sample
-
-needs_skimage = pytest.mark.skipif(
-    importlib.util.find_spec("skimage") is None, reason="scikit-image is not installed"
-)
 
 SLOPE = (0.021, -0.0347)
 """Cycles per pixel: half a turn over 24 and 14 pixels."""
@@ -97,7 +92,7 @@ def test_nothing_asked_nothing_changed():
     assert_array_equal(after.phase_rad, np.angle(before.object))
 
 
-@needs_skimage
+@pytest.mark.tomo
 def test_steps_are_recorded_one_after_another():
     asked = Postprocess(flatten=Rectangle((40, 30), (60, 22)), normalise=True, crop=True,
                         unwrap=True)  # fmt: skip
@@ -152,7 +147,7 @@ def thick(factor=9.0):
     return replace(found, object=obj), phase
 
 
-@needs_skimage
+@pytest.mark.tomo
 def test_unwrapping_gives_the_phase_of_a_thick_sample():
     found, phase = thick()
     assert np.ptp(phase) > 2.5 * np.pi
@@ -164,7 +159,7 @@ def test_unwrapping_gives_the_phase_of_a_thick_sample():
     assert np.ptp(turned) < 2 * np.pi + 1e-6
 
 
-@needs_skimage
+@pytest.mark.tomo
 def test_unwrapped_phase_is_that_of_the_object_and_near_zero_where_asked():
     found, _ = thick()
     right = Rectangle((10, 90), (60, 20))
@@ -261,7 +256,7 @@ def test_a_rectangle_outside_is_refused():
             finish(found, Postprocess(flatten=Rectangle.parse(text)))
 
 
-@needs_skimage
+@pytest.mark.tomo
 def test_a_zero_that_is_cut_off_is_refused():
     outside = Postprocess(flatten=Rectangle((0, 0), (20, 20)), crop=True, unwrap=True)
     with pytest.raises(SettingsError, match="inside the scanned area"):

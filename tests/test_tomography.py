@@ -37,7 +37,7 @@ from ptypy_beamline.tomography.coverage import angle_weights
 from ptypy_beamline.tomography.density import electrons_per_radian
 from ptypy_beamline.tomography.volume import write_volume
 
-pytest.importorskip("skimage", reason="scikit-image is not installed")
+pytestmark = pytest.mark.tomo
 
 SIZE = 78
 ANGLES = np.arange(0, 180, 6.0)

@@ -23,7 +23,7 @@ def command(  # noqa: PLR0913
     asked: Postprocess,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png beside it"),
+        typer.Option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
     ] = None,
     scan: Annotated[str, typer.Option(help="name of the scan, where there are several")] = "",
     raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, ScanError
+from ..errors import ScanError
+from ..extras import skimage
 from ..preview.phase import ramp, ramp_frequency
 from .area import Rectangle, Slices, points_of, scanned
 from .empty import find_empty
@@ -154,11 +155,7 @@ def unwrapped(found: Reconstruction, zero: Rectangle) -> Phase:
     SettingsError
         The rectangle lies outside the object.
     """
-    try:
-        from skimage.restoration import unwrap_phase
-    except ImportError as error:
-        raise BeamlineError("unwrapping needs scikit-image",
-                            "pip install 'ptypy-beamline[tomo]'") from error  # fmt: skip
+    unwrap_phase = skimage("restoration").unwrap_phase
     rows, columns = zero.within(found)
     phase: Phase = np.array([unwrap_phase(np.angle(layer), rng=0) for layer in found.object],
                             np.float64)  # fmt: skip

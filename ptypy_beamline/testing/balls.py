@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.constants import physical_constants
 from scipy.ndimage import fourier_shift
 
+from ..extras import skimage
 from ..geometry import wavelength_m
-from ..tomography.extra import skimage
 from .recording import Raw, put
 from .sample import probe as make_probe
 from .simulate import MARGIN_PX, PATTERNS, diffract

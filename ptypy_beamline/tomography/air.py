@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, SettingsError
+from ..extras import skimage
 from ..preview.phase import flatten_phase
-from .extra import skimage
 
 Complex = NDArray[np.complexfloating[Any, Any]]
 Stack = NDArray[np.float32]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import shift as spline_shift
 
+from ..extras import skimage
 from .backprojection import Fbp, backproject, reproject
-from .extra import skimage
 
 Array = NDArray[np.float64]
 Stack = NDArray[np.float32]

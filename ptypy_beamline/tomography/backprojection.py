@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from ..extras import skimage
 from ..planning.threads import available_threads, pool, shares
 from .coverage import angle_weights
-from .extra import skimage
 
 Array = NDArray[np.float64]
 Stack = NDArray[np.float32]

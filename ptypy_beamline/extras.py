@@ -1,11 +1,11 @@
-"""scikit-image, which only tomography needs."""
+"""scikit-image, which only tomography and unwrapping need."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-from ..errors import BeamlineError
+from .errors import BeamlineError
 
 
 def skimage(module: str) -> Any:
