@@ -6,6 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PTYPY ?= git+https://github.com/ptycho/ptypy
+JOBS ?= 2
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: demo test lint docs bench ptypy clean
@@ -14,7 +15,7 @@ demo: $(STAMP)
 	$(RUN) -m ptypy_beamline demo --output demo
 
 test: $(STAMP)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
@@ -33,7 +34,7 @@ ptypy: $(STAMP)
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --system-site-packages $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable ".[qc,test,docs]"
+	$(RUN) -m pip install --quiet --editable ".[qc,tomo,test,docs]"
 	touch $@
 
 clean:

@@ -1,82 +1,38 @@
-"""Every angle of a tomographic series, one after another: DM, then ML.
+"""A tomographic series with PtyPy: phases at every angle, aligned, and the volume.
 
-    python recipes/tomo_series.py series.h5 -o series
+    python recipes/tomo_series.py series.h5 --window 256 -o series
+    mpirun -n 4 python recipes/tomo_series.py scans/*.h5 --window 256 -o series
 
-The file is an exchange file whose frames are (angle, position, row, column), with
-``/exchange/theta`` in degrees. It writes OUTPUT/angle_000.ptyr and so on, and OUTPUT/theta.csv;
-started again after an interruption, it skips the angles that are done. It runs under mpirun, too.
+A file is an exchange file whose frames are (angle, position, row, column), with
+``/exchange/theta`` in degrees, or the scan at one angle. Started again after an interruption, it
+goes on with the first angle that is not finished; under mpirun, all ranks work on one angle. It
+does what ``ptypy-beamline tomo`` does: change here what is not to be changed by a flag.
 """
 
 import argparse
 from pathlib import Path
 
-import h5py
-from ptypy import utils as u
-from ptypy.core import Ptycho
-
-import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
-from ptypy_beamline import open_scan
-from ptypy_beamline.preview import probe_of
+from ptypy_beamline import Settings
+from ptypy_beamline.tomography import Alignment, Engine, Fbp, run_series
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("file", help="exchange file with a series")
+parser.add_argument("files", nargs="+", help="a series, or a scan at each angle")
 parser.add_argument("--window", type=int, help="pixels around the beam")
+parser.add_argument("--theta", help="table name,theta_deg, where the files do not say")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
 parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
+parser.add_argument("--only", choices=["reconstruct", "align", "volume"], help="one stage")
 parser.add_argument("-o", "--output", type=Path, default=Path("series"), help="folder to write")
 args = parser.parse_args()
 
-
-def reconstruct(angle: int, rfile: str) -> None:
-    """One angle, saved as OUTPUT/``rfile``."""
-    loading = {"shape": args.window}
-    probe = None
-    if u.parallel.master:
-        scan = open_scan(args.file, outer_index=angle)
-        probe = probe_of(scan.plan(**loading)).astype("complex128")
-    probe = u.parallel.bcast(probe)
-
-    p = u.Param()
-    p.verbose_level = "ERROR"
-    p.run = f"angle_{angle:03d}"
-    p.io = u.Param()
-    p.io.home = str(args.output)
-    p.io.rfile = rfile
-    p.io.autosave = u.Param(active=False)
-    p.io.autoplot = u.Param(active=False)
-    p.io.interaction = u.Param(active=False)
-    p.scans = u.Param()
-    p.scans.scan = u.Param()
-    p.scans.scan.name = "BlockFull"
-    p.scans.scan.data = u.Param(loading)
-    p.scans.scan.data.name = "BeamlineHdf5Scan"
-    p.scans.scan.data.file = args.file
-    p.scans.scan.data.outer_index = angle
-    p.scans.scan.illumination = u.Param(
-        model=probe, aperture=None, propagation=None, diversity=None
-    )
-    p.engines = u.Param()
-    p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)
-    p.engines.engine01 = u.Param(name="ML", numiter=args.ml)
-    Ptycho(p, level=5)
-
-
-with h5py.File(args.file) as file:
-    theta = file["exchange/theta"][:]
-if u.parallel.master:
-    args.output.mkdir(parents=True, exist_ok=True)
-    lines = [f"angle_{angle:03d}.ptyr,{degrees}" for angle, degrees in enumerate(theta)]
-    (args.output / "theta.csv").write_text("\n".join(["file,theta_deg", *lines]) + "\n")
-
-for angle, degrees in enumerate(theta):
-    done = args.output / f"angle_{angle:03d}.ptyr"
-    # The master decides: another rank may see the file later, or sooner.
-    if u.parallel.bcast(done.is_file()):
-        continue
-    # Written under another name, so that a file of an interrupted run does not count as done.
-    rfile = f"unfinished/{done.name}"
-    reconstruct(angle, rfile)
-    u.parallel.barrier()
-    if u.parallel.master:
-        (args.output / rfile).replace(done)
-        print(f"{done}: {degrees:g} degrees, {angle + 1} of {len(theta)}", flush=True)
+run_series(
+    args.files,
+    args.output,
+    Settings.of({"shape": args.window}),
+    engine=Engine("ptypy", dm=args.dm, ml=args.ml),
+    alignment=Alignment(axis="y", rounds=30),
+    method=Fbp("ramp"),
+    theta=args.theta,
+    only=args.only,
+    say=lambda what, text: print(f"{what:8s} {text}", flush=True),
+)

@@ -27,6 +27,17 @@ NEEDS = {
         lambda: bool(CHROMIUM and importlib.util.find_spec("playwright")),
         "Chromium or Playwright is not installed",
     ),
+    "tomo": (
+        lambda: importlib.util.find_spec("skimage") is not None,
+        "scikit-image is not installed",
+    ),
+    **{
+        client: (
+            lambda client=client: importlib.util.find_spec(client) is not None,
+            f"{client} is not installed",
+        )
+        for client in ("ptychodus", "cdtools", "silx")
+    },
 }
 """Mark → (whether the machine has it, what to say where it has not)."""
 

@@ -29,7 +29,7 @@ def type_in(capsys):
 
 
 COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
-            "run")  # fmt: skip
+            "run", "plot", "export", "product", "tomo")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -202,7 +202,7 @@ def test_an_interrupted_command_leaves_nothing(type_in, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Plan, "correct", interrupted)
+    monkeypatch.setattr(Plan, "correct_part", interrupted)
     file = scans.write(tmp_path)
     for command in ("standardize", "ptyd"):
         assert type_in(command, file, "-o", tmp_path / "out.h5")[0] == 130

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 from ptypy_beamline.errors import FileError
 from ptypy_beamline.exports.files import complete, sign
 from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
+from ptypy_beamline.results import Reconstruction
 
 
 def test_complete_appears_at_the_end(tmp_path: Path):
@@ -83,13 +85,17 @@ def test_target_that_is_a_folder_is_refused(tmp_path: Path):
 
 def written(path: Path, **more):
     rng = np.random.default_rng(0)
-    wave = np.exp(1j * rng.random((6, 8))).astype(np.complex64)
+    wave = np.exp(1j * rng.random((1, 6, 8))).astype(np.complex64)
     probe = rng.random((3, 4, 4)) * np.array([1, 5, 2])[:, None, None] * (1 + 1j)
-    settings = {"file": path, "shape": (4, 4), "mask": np.eye(2), "step": np.int64(3)}
-    options = {"object": wave, "probe": probe, "resolution_m": (1e-8, 2e-8), "errors": [3, 2, 1],
-               "algorithm": "rPIE", "n_iterations": 3,
-               "provenance": {"settings": settings, "engine": "preview"}, **more}  # fmt: skip
-    return write_reconstruction(path, **options), wave, probe.astype(np.complex64)
+    settings = {"file": path, "shape": (4, 4), "list": np.arange(2), "mask": np.eye(2),
+                "probe": np.ones((128, 128), complex), "step": np.int64(3)}  # fmt: skip
+    found = Reconstruction(
+        object=wave, probe=probe.astype(np.complex64), pixel_m=(1e-8, 2e-8), center_m=(0.0, 0.0),
+        positions_m=np.zeros((2, 2)), indices=np.arange(2), energy_eV=8800.0, distance_m=2.0,
+        errors=np.array([3.0, 2, 1]), algorithm="rPIE",
+        provenance={"settings": settings, "engine": "preview"},
+    )  # fmt: skip
+    return write_reconstruction(replace(found, **more), path), wave[0], found.probe
 
 
 def test_reconstruction_has_its_layout(tmp_path: Path):
@@ -107,16 +113,10 @@ def test_reconstruction_has_its_layout(tmp_path: Path):
         assert file["provenance/engine"].asstr()[()] == "preview"
         settings = json.loads(file["provenance/settings"].asstr()[()])
     assert settings["shape"] == [4, 4]
+    assert settings["list"] == [0, 1]
     assert settings["mask"] == [[1, 0], [0, 1]]
+    assert settings["probe"] == "complex128 array (128, 128)"
     assert settings["step"] == 3
-
-
-def test_plain_probe_is_one_mode(tmp_path: Path):
-    probe = np.arange(16).reshape(4, 4) * (1 + 2j)
-    path, *_ = written(tmp_path / "a.h5", probe=probe)
-    with h5py.File(path) as file:
-        assert np.array_equal(file["probe/modes"][()], probe[None])
-        assert np.array_equal(file["probe/complex"][()], probe)
 
 
 def test_default_plot_is_the_phase(tmp_path: Path):

@@ -51,37 +51,6 @@ def test_live(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def write_series(file: Path, thetas: tuple[float, ...]) -> None:
-    """An exchange file whose frames are (angle, position, row, column)."""
-    WRITERS["exchange"](file, Raw.of(truth()))
-    with h5py.File(file, "a") as opened:
-        frames = opened["exchange/data"][:]
-        del opened["exchange/data"]
-        opened["exchange/data"] = np.stack([frames] * len(thetas))
-        opened["exchange/theta"] = np.array(thetas)
-
-
-def test_tomo_series_goes_on_where_it_was(tmp_path: Path) -> None:
-    write_series(tmp_path / "series.h5", (0.0, 45.0, 90.0))
-    command = (sys.executable, RECIPES / "tomo_series.py", "series.h5", "--dm", "3", "--ml", "2")
-    made = [tmp_path / f"series/angle_{k:03d}.ptyr" for k in range(3)]
-
-    first = run(tmp_path, *command).stdout
-    stamps = [file.stat().st_mtime_ns for file in made]
-    made[1].unlink()
-    again = run(tmp_path, *command).stdout
-
-    assert first.count("degrees") == 3
-    assert "angle_001.ptyr: 45 degrees, 2 of 3" in again
-    assert again.count("degrees") == 1
-    assert [file.stat().st_mtime_ns == stamp for file, stamp in zip(made, stamps, strict=True)] == [
-        True, False, True
-    ]  # fmt: skip
-    lines = (tmp_path / "series/theta.csv").read_text().splitlines()
-    assert lines[1:] == ["angle_000.ptyr,0.0", "angle_001.ptyr,45.0", "angle_002.ptyr,90.0"]
-    assert not list(tmp_path.glob("series/unfinished/*"))
-
-
 @pytest.mark.parametrize("kind", ["readback", "setpoint"])
 def test_position_refinement(tmp_path: Path, kind: str) -> None:
     raw = Raw.of(truth())

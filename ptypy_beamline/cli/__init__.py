@@ -11,7 +11,23 @@ from typing import Any
 import typer
 
 from ..errors import BeamlineError, BeamlineWarning
-from . import check, compare, demo, formats, info, preview, ptyd, qc, run, sidecar, standardize
+from . import (
+    check,
+    compare,
+    demo,
+    export,
+    formats,
+    info,
+    plot,
+    preview,
+    product,
+    ptyd,
+    qc,
+    run,
+    sidecar,
+    standardize,
+    tomo,
+)
 
 app = typer.Typer(
     name="ptypy-beamline",
@@ -21,7 +37,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (demo, formats, info, check, qc, preview, compare, ptyd, standardize, sidecar, run):
+COMMANDS = (demo, formats, info, check, qc, preview, compare, ptyd, standardize, sidecar, run,
+            export, product, plot, tomo)  # fmt: skip
+for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
 

@@ -6,13 +6,11 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from ..exports.files import refuse_foreign
@@ -22,21 +20,11 @@ from ..settings import Settings
 from .loading import plan_with
 
 if TYPE_CHECKING:
+    from ..results import Reconstruction
     from ..testing.raw import Demo
 
 EXAMPLE = "ptypy-beamline demo --output demo"
 DM_ITERATIONS, ML_ITERATIONS, RPIE_ITERATIONS = 60, 40, 60
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What either engine found."""
-
-    engine: str
-    algorithm: str
-    object: NDArray[np.complexfloating[Any, Any]]
-    probe: NDArray[np.complexfloating[Any, Any]]
-    errors: NDArray[np.float64]
 
 
 def command(
@@ -68,8 +56,8 @@ def command(
     start = time.perf_counter()
     result = _engine(engine)(values, plan)
     seconds = time.perf_counter() - start
-    likeness = correlation(result.object, made.truth.object)
-    _say("engine", f"{result.engine}: {result.algorithm} in {seconds:.1f} s, loading included")
+    likeness = correlation(result.object[0], made.truth.object)
+    _say("engine", f"{_named(result)} in {seconds:.1f} s, loading included")
     _write(output, result, made, plan, settings, likeness)
     _say("correlation", f"{likeness:.3f} with the true object (1 = the same)")
     _say("written", ", ".join(str(output / name) for name in FILES))
@@ -109,7 +97,7 @@ def _introduce(scan: Scan, plan: Plan, exposures: int) -> None:
 FILES = ("reconstruction.png", "reconstruction.h5", "parameters.json", "summary.json")
 
 
-def _engine(name: str) -> Callable[[dict[str, Any], Plan], Result]:
+def _engine(name: str) -> Callable[[dict[str, Any], Plan], Reconstruction]:
     if name not in ("auto", "ptypy", "preview"):
         raise SettingsError(f"engine={name!r}", "use auto, ptypy or preview")
     present = importlib.util.find_spec("ptypy") is not None
@@ -118,19 +106,16 @@ def _engine(name: str) -> Callable[[dict[str, Any], Plan], Result]:
     return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview
 
 
-def _with_ptypy(values: dict[str, Any], plan: Plan) -> Result:
+def _with_ptypy(values: dict[str, Any], plan: Plan) -> Reconstruction:
     from ..preview import probe_of
+    from ..results import from_ptycho
     from ..run import run
 
     tree = parameter_tree(values)
     tree["scans"]["demo"]["illumination"]["model"] = probe_of(plan).astype(np.complex128)
     ptycho = run(tree, level=4)
     ptycho.run()
-    errors = [info["error"][1] for info in ptycho.runtime.iter_info]
-    first = {name: next(iter(getattr(ptycho, name).storages.values())).data
-             for name in ("obj", "probe")}  # fmt: skip
-    return Result("PtyPy", f"DM {DM_ITERATIONS} + ML {ML_ITERATIONS}", first["obj"][0],
-                  first["probe"], np.array(errors))  # fmt: skip
+    return from_ptycho(ptycho)
 
 
 def parameter_tree(values: dict[str, Any]) -> dict[str, Any]:
@@ -152,37 +137,39 @@ def parameter_tree(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _with_preview(values: dict[str, Any], plan: Plan) -> Result:
+def _with_preview(values: dict[str, Any], plan: Plan) -> Reconstruction:
     from ..preview import preview
+    from ..results import from_preview
 
-    found = preview(plan, RPIE_ITERATIONS)
-    return Result("preview", f"rPIE {RPIE_ITERATIONS}", found.object, found.probe, found.errors)
+    origin = {"source": values["file"], "settings": values}
+    return from_preview(preview(plan, RPIE_ITERATIONS), plan, origin)
+
+
+def _named(result: Reconstruction) -> str:
+    """Its engine and algorithm, as ``PtyPy: DM 60 + ML 40``."""
+    return result.algorithm.replace(" ", ": ", 1)
 
 
 def _write(
-    output: Path, result: Result, made: Any, plan: Plan, settings: Settings, likeness: float
+    output: Path,
+    result: Reconstruction,
+    made: Demo,
+    plan: Plan,
+    settings: Settings,
+    likeness: float,
 ) -> None:
     from ..comparison.registration import register
     from ..exports.reconstruction import write_reconstruction
     from ..preview.picture import draw
 
-    write_reconstruction(
-        output / "reconstruction.h5",
-        object=result.object,
-        probe=result.probe,
-        resolution_m=plan.geometry.resolution_m,
-        errors=result.errors,
-        algorithm=f"{result.engine} {result.algorithm}",
-        n_iterations=len(result.errors),
-        provenance={"source": settings.file, "settings": settings.record()},
-    )
-    found, truth = register(result.object, made.truth.object)
-    draw(output / "reconstruction.png", found, result.probe, result.errors,
-         plan.geometry.resolution_m, truth, f"{result.engine}: {result.algorithm}, correlation "
-         f"{likeness:.3f}")  # fmt: skip
+    write_reconstruction(result, output / "reconstruction.h5")
+    found, truth = register(result.object[0], made.truth.object)
+    draw(output / "reconstruction.png", found, result.probe, result.errors, result.pixel_m, truth,
+         f"{_named(result)}, correlation {likeness:.3f}")  # fmt: skip
     tree = parameter_tree(settings.record())
     (output / "parameters.json").write_text(json.dumps(tree, indent=1))
-    summary = {"engine": result.engine, "algorithm": result.algorithm, "correlation": likeness,
+    engine, _, algorithm = result.algorithm.partition(" ")
+    summary = {"engine": engine, "algorithm": algorithm, "correlation": likeness,
                "positions": len(plan), "center_px": plan.center_px}  # fmt: skip
     (output / "summary.json").write_text(json.dumps(summary, indent=1))
 

@@ -26,22 +26,15 @@ def command(
     from ..exports.reconstruction import write_reconstruction
     from ..preview import preview
     from ..preview.picture import draw
+    from ..results import from_preview
 
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
     refuse_input(result, settings)
     scan, plan = plan_with(settings)
     with progress("reconstructing", iterations) as advance:
         found = preview(plan, iterations, progress=lambda *_: advance(1))
-    write_reconstruction(
-        result,
-        object=found.object,
-        probe=found.probe,
-        resolution_m=found.resolution_m,
-        errors=found.errors,
-        algorithm=found.algorithm,
-        n_iterations=iterations,
-        provenance={"source": scan.source, "settings": settings.record()},
-    )
+    origin = {"source": scan.source, "settings": settings.record()}
+    write_reconstruction(from_preview(found, plan, origin), result)
     draw(picture, found.object, found.probe, found.errors, found.resolution_m,
          title=f"{Path(settings.file_name).name}: {found.algorithm}")  # fmt: skip
     typer.echo(f"error {found.errors[-1]:.4g} after {iterations} iterations; {result}, {picture}")

@@ -5,66 +5,101 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from ..errors import FileError
+from ..reading.files import open_hdf5
+from ..results.reconstruction import Reconstruction
 from .files import complete
 
 PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin",
             "python-ptypy")  # fmt: skip
 
+LARGEST = 4096
+"""Elements of an image that is still noted in full among the settings."""
 
-def write_reconstruction(
-    path: str | Path,
-    *,
-    object: ArrayLike,
-    probe: ArrayLike,
-    resolution_m: tuple[float, float],
-    errors: ArrayLike,
-    algorithm: str,
-    n_iterations: int,
-    provenance: Mapping[str, Any],
-) -> Path:
+
+def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
     """Write a reconstruction; plotting programs open the object's phase.
+
+    An object of one layer is written as (ny, nx), of several as (layers, ny, nx).
+    ``/probe/complex`` is the most powerful mode. All of it is read back by
+    :func:`read_reconstruction`.
 
     Parameters
     ----------
+    found
+        What to write. To its provenance the SHA-256 of the raw file is added, and versions.
     path
         The HDF5 file; complete or not there.
-    object
-        (ny, nx) complex transmission.
-    probe
-        (N, N) or (modes, N, N) complex. ``/probe/complex`` is the most powerful mode.
-    resolution_m
-        Object pixel (y, x).
-    errors
-        (iterations,) error of each iteration.
-    algorithm, n_iterations
-        Name of the algorithm and its number of iterations.
-    provenance
-        ``settings`` (anything JSON can hold, arrays included) and, best, ``source`` (the raw
-        file, whose SHA-256 is added); other entries are written as they are or as JSON.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written, or ``path`` is somebody else's file.
     """
-    wave = np.asarray(object).astype(np.complex64)
-    modes = np.atleast_3d(np.asarray(probe).T).T.astype(np.complex64)
-    strongest = int((np.abs(modes) ** 2).sum(axis=(1, 2)).argmax())
     with complete(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update(NX_class="NXroot", default="object")
-        _object(_group(file, "object", "NXentry", default="view"), wave, resolution_m)
-        group = _group(file, "probe", "NXentry")
-        group["complex"], group["modes"] = modes[strongest], modes
+        file.attrs.update(NX_class="NXroot", default="object", scan=found.scan)
+        _write_object(_group(file, "object", "NXentry", default="view"), found)
+        probe = _group(file, "probe", "NXentry")
+        probe["complex"], probe["modes"] = found.probe[strongest(found)], found.probe
+        _write_positions(_group(file, "positions", "NXentry"), found)
+        geometry = _group(file, "geometry", "NXentry")
+        _put(geometry, "energy", found.energy_eV, units="eV")
+        _put(geometry, "distance", found.distance_m, units="m")
         metrics = _group(file, "metrics", "NXentry", default="view")
-        metrics["error_per_iteration"] = np.asarray(errors, np.float64)
-        metrics["algorithm"], metrics["n_iterations"] = algorithm, int(n_iterations)
+        metrics["error_per_iteration"] = found.errors
+        metrics["algorithm"], metrics["n_iterations"] = found.algorithm, found.iterations
         _view(metrics, "error_per_iteration")
-        _provenance(_group(file, "provenance", "NXentry"), provenance)
+        _write_provenance(_group(file, "provenance", "NXentry"), found)
     return Path(path)
+
+
+def read_reconstruction(path: str | Path) -> Reconstruction:
+    """What :func:`write_reconstruction` has written.
+
+    Raises
+    ------
+    FileError
+        The file is missing, damaged, or of another kind or an older version.
+    """
+    with open_hdf5(path) as file:
+        try:
+            return _read(file)
+        except KeyError as error:
+            raise FileError(f"no reconstruction.h5, or one of an older version ({error.args[0]})",
+                            "write it again", path) from error  # fmt: skip
+
+
+def _read(file: h5py.File) -> Reconstruction:
+    wave, pixel = file["object/complex"][()], file["object/pixel_size"][()]
+    center, spacing = file["object/center"][()], file["object/layer_spacing"][()]
+    return Reconstruction(
+        object=wave.reshape(-1, *wave.shape[-2:]),
+        probe=file["probe/modes"][()],
+        pixel_m=(float(pixel[0]), float(pixel[1])),
+        center_m=(float(center[0]), float(center[1])),
+        positions_m=file["positions/refined"][()],
+        indices=file["positions/frame_indices"][()],
+        energy_eV=float(file["geometry/energy"][()]),
+        distance_m=float(file["geometry/distance"][()]),
+        errors=file["metrics/error_per_iteration"][()],
+        algorithm=file["metrics/algorithm"].asstr()[()],
+        layer_spacing_m=tuple(spacing.tolist()),
+        scan=str(file.attrs["scan"]),
+        provenance={name: _entry(item) for name, item in file["provenance"].items()},
+    )
+
+
+def strongest(found: Reconstruction) -> int:
+    """The most powerful mode of the probe."""
+    return int((np.abs(found.probe) ** 2).sum(axis=(1, 2)).argmax())
 
 
 def checksum(path: str | Path) -> str:
@@ -88,41 +123,70 @@ def versions() -> dict[str, str]:
 
 
 def as_json(value: Any) -> str:
-    """Settings as JSON: arrays become lists, paths and all else their text."""
+    """Settings as JSON: large images by their shape, paths and all else as text."""
 
     def plain(item: Any) -> Any:
         if isinstance(item, np.ndarray):
-            return item.tolist()
+            large = item.ndim > 1 and item.size > LARGEST
+            return f"{item.dtype} array {item.shape}" if large else item.tolist()
         return item.item() if isinstance(item, np.generic) else str(item)
 
     return json.dumps(value, default=plain, indent=1)
 
 
-def _object(
-    group: h5py.Group, wave: NDArray[np.complex64], resolution_m: tuple[float, float]
-) -> None:
-    group["complex"] = wave
-    group["phase"], group["amplitude"] = np.angle(wave), np.abs(wave)
-    group["pixel_size"] = np.asarray(resolution_m, np.float64)
-    group["phase"].attrs["units"] = "rad"
-    group["pixel_size"].attrs.update(units="m", columns="y,x")
-    view = _view(group, "phase", axes=("y", "x"))
-    for name, count, pixel in zip("yx", wave.shape, resolution_m, strict=True):
-        view[name] = np.arange(count) * pixel * 1e6
-        view[name].attrs["units"] = "um"
+def provenance(found: Reconstruction) -> dict[str, Any]:
+    """How a reconstruction came about, with the raw file's SHA-256 and versions added.
 
-
-def _provenance(group: h5py.Group, provenance: Mapping[str, Any]) -> None:
-    entries = dict(provenance)
-    group["settings"] = as_json(entries.pop("settings", {}))
-    group["versions"] = as_json({**versions(), **entries.pop("versions", {})})
-    source = entries.pop("source", None)
+    Versions and checksums that it has already are those of the day it was made, and stay.
+    """
+    entries = {"settings": {}, "versions": versions(), **found.provenance}
+    source = entries.get("source")
     if source is not None:
-        group["source"] = str(source)
-        if "sha256" not in entries and Path(source).is_file():
-            entries["sha256"] = checksum(source)
-    for name, value in entries.items():
-        group[name] = value if isinstance(value, str | int | float) else as_json(value)
+        entries["source"] = str(source)
+        if "sha256" not in entries and Path(str(source)).is_file():
+            entries["sha256"] = checksum(str(source))
+    return entries
+
+
+def _write_object(group: h5py.Group, found: Reconstruction) -> None:
+    wave = found.object[0] if len(found.object) == 1 else found.object
+    group["complex"] = wave
+    _put(group, "phase", np.angle(wave), units="rad")
+    group["amplitude"] = np.abs(wave)
+    _put(group, "pixel_size", found.pixel_m, units="m", columns="y,x")
+    _put(group, "center", found.center_m, units="m", columns="y,x",
+         description="of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions")  # fmt: skip
+    _put(group, "layer_spacing", np.asarray(found.layer_spacing_m, np.float64), units="m")
+    axes = ("y", "x") if wave.ndim == 2 else ("layer", "y", "x")
+    view = _view(group, "phase", axes)
+    for name, count, pixel in zip("yx", wave.shape[-2:], found.pixel_m, strict=True):
+        _put(view, name, np.arange(count) * pixel * 1e6, units="um")
+    if wave.ndim == 3:
+        view["layer"] = np.arange(len(wave))
+
+
+def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
+    _put(group, "refined", found.positions_m, units="m", columns="y,x",
+         description="of the probe's pixel (N-1)/2")  # fmt: skip
+    _put(group, "frame_indices", found.indices, description="raw frame of each position")
+
+
+def _write_provenance(group: h5py.Group, found: Reconstruction) -> None:
+    for name, value in provenance(found).items():
+        plain = isinstance(value, str | int | float)
+        group[name] = value if plain else as_json(value)
+        group[name].attrs["json"] = not plain
+
+
+def _entry(item: h5py.Dataset) -> Any:
+    stored = item[()]
+    text = stored.decode() if isinstance(stored, bytes) else stored.item()
+    return json.loads(text) if item.attrs.get("json") else text
+
+
+def _put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
+    group[name] = value
+    group[name].attrs.update(attributes)
 
 
 def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:

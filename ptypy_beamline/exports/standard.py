@@ -77,10 +77,10 @@ def _write_frames(entry: h5py.Group, plan: Plan, progress: Callable[[int], None]
     )
     data.attrs["units"] = "counts"
     for block in plan.blocks():
-        own_defects = plan.good & ~block.good
-        data[block.positions[0] : block.positions[-1] + 1] = np.where(
-            own_defects, np.float32(np.nan), block.frames
-        )
+        frames = block.frames
+        if block.good.strides[0]:  # else no frame has defects of its own
+            frames = np.where(plan.good & ~block.good, np.float32(np.nan), frames)
+        data[block.positions[0] : block.positions[-1] + 1] = frames
         progress(len(block.positions))
 
 

@@ -9,6 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 Complex = NDArray[np.complexfloating[Any, Any]]
+Frequency = tuple[float, float]
 
 
 def flatten_phase(obj: Complex, weight: NDArray[np.floating[Any]] | None = None) -> Complex:
@@ -24,23 +25,36 @@ def flatten_phase(obj: Complex, weight: NDArray[np.floating[Any]] | None = None)
 
 
 def linear_ramp(target: Complex, image: Complex) -> Complex:
-    """The linear phase ramp that brings ``image`` closest to ``target``.
+    """The linear phase ramp that brings ``image`` closest to ``target``."""
+    return ramp(image.shape, ramp_frequency(target * image.conj()))
 
-    First the strongest frequency of their ratio, then what is left of it from the mean
-    phase step between neighbours.
+
+def ramp(
+    shape: tuple[int, ...], frequency: Frequency, origin: tuple[float, float] = (0, 0)
+) -> Complex:
+    """The plane wave exp(2πi·f·(r − origin)); ``frequency`` (y, x) in cycles per pixel."""
+    y, x = np.indices(shape, sparse=True)
+    wave: Complex = np.exp(
+        2j * np.pi * (frequency[0] * (y - origin[0]) + frequency[1] * (x - origin[1]))
+    )
+    return wave
+
+
+def ramp_frequency(ratio: Complex) -> Frequency:
+    """Frequency (y, x) of the phase ramp in ``ratio``, in cycles per pixel.
+
+    First the strongest frequency of its spectrum, then what is left of it from the mean phase
+    step between neighbours.
     """
-    ratio = target * image.conj()
     spectrum = np.abs(scipy.fft.fft2(ratio))
     peak = np.unravel_index(int(spectrum.argmax()), spectrum.shape)
     frequency = [float(scipy.fft.fftfreq(n)[k]) for n, k in zip(ratio.shape, peak, strict=True)]
-    y, x = np.indices(ratio.shape, sparse=True)
     for _ in range(3):
-        ramp: Complex = np.exp(2j * np.pi * (frequency[0] * y + frequency[1] * x))
-        rest = ratio * ramp.conj()
+        rest = ratio * ramp(ratio.shape, (frequency[0], frequency[1])).conj()
         # Steps over a quarter of the image: an eighth of the noise of neighbouring pixels.
         for axis in (0, 1):
             step = max(1, rest.shape[axis] // 4)
             ahead = np.take(rest, range(step, rest.shape[axis]), axis)
             behind = np.take(rest, range(rest.shape[axis] - step), axis)
             frequency[axis] += float(np.angle(np.vdot(behind, ahead))) / (2 * np.pi * step)
-    return ramp
+    return frequency[0], frequency[1]

@@ -1,4 +1,4 @@
-"""One picture of a reconstruction: object, probe, error, and the truth where it is known."""
+"""One picture of a reconstruction beside the truth: object, probe, error."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import ArrayLike, NDArray
 
 from ..exports.files import complete
+from ..results.panels import (
+    COLOURS,
+    INK,
+    LABELS,
+    colour_limits,
+    hue_and_brightness,
+    scale_bar,
+    show_errors,
+    show_image,
+    show_wave,
+)
 from .phase import flatten_phase
 
-INK, PALE = "#1d2733", "#8793a0"
-NICE_UM = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+__all__ = ["draw", "hue_and_brightness"]
+
+VIEWS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {"phase": np.angle, "amplitude": np.abs}
 
 
 def draw(
@@ -60,34 +68,18 @@ def draw(
     figure = _figure(len(rows), title)
     wide = 1.0 if truth is not None else 1.25
     grid = figure.add_gridspec(2, 3, width_ratios=(wide, wide, 0.8))
-    limits = {part: _limits(view(shown[0][1])) for part, view in VIEWS.items()}
+    limits = {part: colour_limits(view(_middle(shown[0][1]))) for part, view in VIEWS.items()}
     for row, (name, wave) in enumerate(shown):
         for column, (part, view) in enumerate(VIEWS.items()):
             place = grid[row, column] if truth is not None else grid[:, column]
             axes = figure.add_subplot(place)
-            _image(axes, view(wave), limits[part], *STYLE[part])
+            show_image(axes, view(wave), limits[part], COLOURS[part], LABELS[part], resolution_m)
             axes.set_title(f"{name}: {part}", loc="left")
-            _scale_bar(axes, wave.shape, resolution_m)
     _probe(figure.add_subplot(grid[0, 2]), np.asarray(probe), resolution_m)
-    _errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
+    show_errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
     with complete(path) as temporary:
         FigureCanvasAgg(figure).print_png(temporary)
     return Path(path)
-
-
-VIEWS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {"phase": np.angle, "amplitude": np.abs}
-STYLE = {"phase": ("magma", "phase (rad)"), "amplitude": ("gray", "amplitude")}
-
-
-def hue_and_brightness(wave: NDArray[Any]) -> NDArray[np.float64]:
-    """A complex image as RGB (ny, nx, 3): phase as hue, modulus as brightness."""
-    modulus = np.abs(wave)
-    top = float(np.percentile(modulus, 99.8)) or 1.0
-    hue = (np.angle(wave) / (2 * np.pi)) % 1.0
-    rgb: NDArray[np.float64] = hsv_to_rgb(
-        np.stack([hue, np.full(hue.shape, 0.85), (modulus / top).clip(0, 1)], axis=-1)
-    )
-    return rgb
 
 
 def _figure(rows: int, title: str) -> Figure:
@@ -98,64 +90,13 @@ def _figure(rows: int, title: str) -> Figure:
     return figure
 
 
-def _limits(image: NDArray[Any]) -> tuple[float, float]:
-    """Colour limits that leave out the outermost per cent, found in the middle of the image."""
+def _middle(image: NDArray[Any]) -> NDArray[Any]:
+    """Without its outer eighths."""
     rows, columns = (slice(n // 8, n - n // 8) for n in image.shape)
-    low, high = np.percentile(image[rows, columns], (0.5, 99.5))
-    return float(low), float(max(high, low + 1e-6))
+    return image[rows, columns]
 
 
-def _image(
-    axes: Axes, image: NDArray[Any], limits: tuple[float, float], colours: str, label: str
-) -> None:
-    drawn = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1])
-    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
-    bar.set_label(label, color=INK)
-    bar.outline.set_visible(False)
-    _bare(axes)
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _scale_bar(axes: Axes, shape: tuple[int, ...], resolution_m: tuple[float, float]) -> None:
-    """A bar of a round length, about a quarter of the image, at the lower left."""
-    width_um = shape[1] * resolution_m[1] * 1e6
-    length_um = max((v for v in NICE_UM if v <= width_um / 3), default=NICE_UM[0])
-    length = length_um / (resolution_m[1] * 1e6)
-    unit = shape[0] / 100
-    left, bottom = 3.5 * unit, shape[0] - 4.5 * unit
-    axes.add_patch(Rectangle((left - 2 * unit, bottom - 8.5 * unit), length + 4 * unit, 11 * unit,
-                             color="black", alpha=0.55, linewidth=0))  # fmt: skip
-    axes.add_patch(Rectangle((left, bottom - unit), length, 1.6 * unit, color="white", linewidth=0))
-    axes.text(left + length / 2, bottom - 1.8 * unit, f"{length_um:g} µm", color="white",
-              ha="center", va="bottom", fontsize=9)  # fmt: skip
-
-
-def _probe(axes: Axes, probe: NDArray[Any], resolution_m: tuple[float, float]) -> None:
-    mode = probe if probe.ndim == 2 else probe[0]
-    axes.imshow(hue_and_brightness(mode))
+def _probe(axes: Any, probe: NDArray[Any], resolution_m: tuple[float, float]) -> None:
+    show_wave(axes, probe if probe.ndim == 2 else probe[0], resolution_m)
+    scale_bar(axes, probe.shape[-2:], resolution_m)
     axes.set_title("Probe (hue is its phase)", loc="left", fontsize=10)
-    _scale_bar(axes, mode.shape, resolution_m)
-    _bare(axes)
-
-
-def _errors(axes: Axes, errors: NDArray[np.float64]) -> None:
-    axes.semilogy(np.arange(1, len(errors) + 1), errors, color="#b5367a", linewidth=2)
-    last = f", last {errors[-1]:.3g}" if len(errors) else ""
-    axes.set_title(f"Error per iteration{last}", loc="left", fontsize=10)
-    axes.set_xlabel("iteration", color=INK)
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(plain)
-    # Over more than a decade labels at 1, 2 and 5 are enough, more would overlap.
-    if len(errors) and np.ptp(np.log10(errors[errors > 0])) > 0.5:
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-    axes.grid(True, which="both", color=PALE, alpha=0.25, linewidth=0.6)
-    axes.tick_params(colors=INK, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

@@ -1,0 +1,133 @@
+"""``ptypy-beamline export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import SettingsError
+from ..results.postprocess import Finished, Postprocess, finish
+from .finishing import finishing
+from .progress import progress
+
+if TYPE_CHECKING:
+    from ..exports.amplitudes import Amplitudes
+    from ..planning.plan import Plan
+
+EXAMPLE = "ptypy-beamline export recons/scan/scan_ML_0100.ptyr -o scan.cxi --to cxi --frames"
+BY_SUFFIX = {".h5": "h5", ".hdf5": "h5", ".cxi": "cxi", ".npz": "npz", "": "tiff"}
+Progress = Callable[[int], None]
+
+
+@finishing()
+def command(
+    recon: Annotated[
+        Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="file to write; for TIFF a folder")
+    ],
+    asked: Postprocess,
+    to: Annotated[
+        str | None,
+        typer.Option(help="product, cxi, h5, tiff or npz; default: by the output's suffix"),
+    ] = None,
+    scan: Annotated[str, typer.Option(help="name of the scan, where there are several")] = "",
+    frames: Annotated[
+        bool, typer.Option("--frames", help="with the frames, for product, cxi and npz")
+    ] = False,
+    raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,
+    distance_m: Annotated[
+        float | None, typer.Option(help="sample to detector, where the raw file is gone")
+    ] = None,
+) -> None:
+    """Write a reconstruction for other programs: object, probe, positions, errors, provenance."""
+    from ..results import read
+    from ..results.loading import plan_behind
+
+    kind = _kind(to, output)
+    _refuse_input(output, recon, raw)
+    _refuse_lossy(kind, frames, asked)
+    found = read(recon, scan=scan, raw=raw, distance_m=distance_m)
+    finished = finish(found, asked)
+    plan = plan_behind(found, raw) if frames else None
+    with progress("writing", 0 if plan is None else len(plan)) as advance:
+        WRITERS[kind](finished, output, plan, advance)
+    done = finished.reconstruction
+    obj, probe = ("x".join(map(str, wave.shape)) for wave in (done.object, done.probe))
+    typer.echo(f"{output}: object {obj}, probe {probe}, {len(done.positions_m)} positions, "
+               f"{done.algorithm}")  # fmt: skip
+
+
+def _refuse_lossy(kind: str, frames: bool, asked: Postprocess) -> None:
+    """Refuse what the file could not hold, or would belie."""
+    if frames and kind not in WITH_FRAMES:
+        raise SettingsError(f"--to {kind} holds no frames", "leave out --frames, or export "
+                            f"--to {', '.join(WITH_FRAMES)}")  # fmt: skip
+    if asked.unwrap and kind != "tiff":
+        raise SettingsError(f"--to {kind} holds complex waves, whose phases end at ±π",
+                            "leave out --unwrap, or export --to tiff")  # fmt: skip
+    if asked.crop and frames:
+        raise SettingsError("views at the rim of a cropped object lie outside of it",
+                            "leave out --crop or --frames")  # fmt: skip
+
+
+def _kind(to: str | None, output: Path) -> str:
+    kind = BY_SUFFIX.get(output.suffix.lower()) if to is None else to
+    if kind not in WRITERS:
+        raise SettingsError(f"--to {to}" if to else f"no format ends in {output.suffix}",
+                            f"set --to to one of {', '.join(WRITERS)}")  # fmt: skip
+    return kind
+
+
+def _refuse_input(output: Path, *inputs: Path | None) -> None:
+    if any(path is not None and path.resolve() == output.resolve() for path in inputs):
+        raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
+
+
+def _amplitudes(plan: Plan | None) -> Amplitudes | None:
+    from ..exports.amplitudes import of_plan
+
+    return None if plan is None else of_plan(plan)
+
+
+def _product(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
+    from ..exports.product import export_product
+
+    export_product(finished.reconstruction, output, frames=_amplitudes(plan), progress=advance)
+
+
+def _cxi(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
+    from ..exports.cxi import write_cxi
+
+    write_cxi(finished.reconstruction, output, plan=plan, progress=advance)
+
+
+def _npz(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
+    from ..exports.npz import write_npz
+
+    write_npz(finished.reconstruction, output, frames=_amplitudes(plan), progress=advance)
+
+
+def _h5(finished: Finished, output: Path, *_: object) -> None:
+    from ..exports.reconstruction import write_reconstruction
+
+    write_reconstruction(finished.reconstruction, output)
+
+
+def _tiff(finished: Finished, output: Path, *_: object) -> None:
+    from ..exports.tiff import write_tiffs
+
+    write_tiffs(finished.reconstruction, output, finished.phase_rad)
+
+
+WITH_FRAMES: dict[str, Callable[[Finished, Path, Plan | None, Progress], None]] = {
+    "product": _product,
+    "cxi": _cxi,
+    "npz": _npz,
+}
+WRITERS = WITH_FRAMES | {"h5": _h5, "tiff": _tiff}
+"""Format → its writer (reconstruction, output, plan of the frames, progress)."""

@@ -1,0 +1,50 @@
+"""``ptypy-beamline plot``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SettingsError
+from ..exports.files import PICTURES
+from ..results.postprocess import Postprocess
+from .finishing import finishing
+
+EXAMPLE = "ptypy-beamline plot results/recons/scan/scan_ML_0060.ptyr -o figure.pdf --flatten auto"
+
+
+@finishing(crop=True, flatten="whole")
+def command(  # noqa: PLR0913
+    recon: Annotated[
+        Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
+    ],
+    asked: Postprocess,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
+    ] = None,
+    scan: Annotated[str, typer.Option(help="name of the scan, where there are several")] = "",
+    raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,
+    distance_m: Annotated[
+        float | None, typer.Option(help="sample to detector, where the raw file is gone")
+    ] = None,
+    positions: Annotated[bool, typer.Option("--positions", help="mark the scan positions")] = False,
+    dpi: Annotated[int, typer.Option(min=30, help="dots per inch, in PDF and SVG of images")] = 200,
+    cmap: Annotated[str, typer.Option(help="matplotlib's colour map of the phase")] = "magma",
+) -> None:
+    """Draw a reconstruction: phase, amplitude, the probe's modes, the error of each iteration."""
+    from ..results import read
+    from ..results.picture import Look, draw
+    from ..results.postprocess import finish
+
+    path = output or recon.with_name(f"{recon.stem}_plot.png")
+    if path.suffix not in PICTURES:
+        raise SettingsError(f"{path} is no picture", f"end it in {', '.join(PICTURES)}")
+    look = Look(positions, dpi, cmap)
+    finished = finish(read(recon, scan=scan, raw=raw, distance_m=distance_m), asked)
+    draw(path, finished, look)
+    if asked.flatten == "auto":
+        typer.echo(f"empty region {finished.zero}")
+    typer.echo(f"picture in {path}")

@@ -1,0 +1,86 @@
+"""``ptypy-beamline product``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import SettingsError
+from .progress import progress
+
+EXAMPLE = (
+    "ptypy-beamline product scan.npz -o product.h5 --probe-energy-eV 8800 "
+    "--detector-distance-m 2 --object-pixel-size-m 1e-8"
+)
+
+
+def command(  # noqa: PLR0913
+    npz: Annotated[
+        Path | None, typer.Argument(metavar="FILE.npz", help="PtychoPINN NPZ with objectGuess")
+    ] = None,
+    input_npz: Annotated[Path | None, typer.Option(help="the same, as a flag")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output-product", "--output", help="file to write")
+    ] = None,
+    name: Annotated[str, typer.Option(help="of the product; default: the file's")] = "",
+    comments: Annotated[str, typer.Option(help="free text")] = "",
+    distance_m: Annotated[
+        float | None, typer.Option("--detector-distance-m", help="sample to detector")
+    ] = None,
+    energy_eV: Annotated[
+        float | None, typer.Option("--probe-energy-eV", help="photon energy")
+    ] = None,
+    exposure_time_s: Annotated[float, typer.Option(help="of a frame; 0 = not known")] = 0.0,
+    pixel_m: Annotated[
+        float | None, typer.Option("--object-pixel-size-m", help="pixel of object and positions")
+    ] = None,
+    probe_pixel_m: Annotated[
+        float | None,
+        typer.Option("--probe-pixel-size-m", help="of the probe; default: the object's"),
+    ] = None,
+    center_x_m: Annotated[
+        float | None,
+        typer.Option(
+            "--object-center-x-m",
+            help="of the object's middle, on the axes of the coordinates; "
+            "default: coordinates are pixels of objectGuess",
+        ),
+    ] = None,
+    center_y_m: Annotated[
+        float | None, typer.Option("--object-center-y-m", help="the same along y")
+    ] = None,
+    include_diffraction: Annotated[
+        bool, typer.Option(help="write the frames to /raw_data, too")
+    ] = True,
+) -> None:
+    """Turn an NPZ of PtychoPINN into a Ptychodus product, frames included."""
+    from ..exports.amplitudes import of_npz
+    from ..exports.product import ProductInfo, export_product
+    from ..results.npz import Physics, read_npz
+
+    source, target = _one(npz, input_npz), _given(output)
+    found = read_npz(source, Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m)))
+    if target.resolve() == source.resolve():
+        raise SettingsError(f"{target} is read by this command", "write to another file (-o)")
+    info = ProductInfo(name or source.stem, comments, exposure_time_s, probe_pixel_m=probe_pixel_m)
+    frames = of_npz(source, len(found.positions_m)) if include_diffraction else None
+    with progress("writing", len(found.positions_m)) as advance:
+        export_product(found, target, info=info, frames=frames, progress=advance)
+    typer.echo(f"{target}: {len(found.positions_m)} positions, "
+               f"{'with' if frames else 'without'} frames")  # fmt: skip
+
+
+def _one(positional: Path | None, flag: Path | None) -> Path:
+    if (positional is None) == (flag is None):
+        raise SettingsError("Expected one NPZ file", "give FILE.npz, or --input-npz FILE.npz")
+    path = positional or flag
+    assert path is not None  # as checked above
+    return path
+
+
+def _given(output: Path | None) -> Path:
+    if output is None:
+        raise SettingsError("no output", "set -o OUT.h5 (--output-product)")
+    return output

@@ -1,0 +1,120 @@
+"""``ptypy-beamline tomo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from ..errors import SettingsError
+from ..settings import Settings
+from .loading import loading
+from .progress import progress
+
+EXAMPLE = "mpirun -n 4 ptypy-beamline tomo series.h5 -o tomo --roi 256"
+PANEL = "Tomography"
+
+
+def _option(*names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, **more)
+
+
+@loading
+def command(  # noqa: PLR0913
+    settings: Settings,
+    more: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILES", help="more files, where each has one angle"),
+    ] = None,
+    output: Annotated[Path, _option("-o", "--output", help="folder of the results")] = Path("tomo"),
+    theta: Annotated[
+        str | None,
+        _option(
+            "--theta",
+            help="angles: a table name,theta_deg, or degrees separated by commas; "
+            "default: theta.csv beside the files, else what the files say",
+        ),
+    ] = None,
+    skip: Annotated[
+        str | None, _option("--skip", help="angles to leave out, from 0", metavar="N,N-N")
+    ] = None,
+    axis: Annotated[
+        Literal["y", "x"],
+        _option("--axis", help="image axis along which the rotation axis lies"),
+    ] = "y",
+    engine: Annotated[
+        Literal["auto", "ptypy", "preview"],
+        _option("--engine", help="auto: PtyPy where it is installed"),
+    ] = "auto",
+    dm: Annotated[int, _option("--dm", help="PtyPy's iterations of DM", min=1)] = 60,
+    ml: Annotated[int, _option("--ml", help="and then of ML", min=1)] = 40,
+    iterations: Annotated[
+        int, _option("--iterations", help="passes of the preview engine", min=1)
+    ] = 60,
+    air: Annotated[
+        int | None,
+        _option("--air", help="pixels at both sides without sample; default: found", min=1),
+    ] = None,
+    sign: Annotated[
+        Literal["negative", "positive", "conjugate"],
+        _option(
+            "--sign",
+            help="phase of material: negative (PtyPy), positive (other convention), "
+            "or the conjugate solution, turned by 180 degrees",
+        ),
+    ] = "negative",
+    rounds: Annotated[
+        int, _option("--rounds", help="most rounds of alignment by reprojection", min=0)
+    ] = 30,
+    method: Annotated[
+        Literal["fbp", "sart"],
+        _option(
+            "--method",
+            help="filtered back-projection, or SART: slower, never negative, "
+            "better with a missing wedge or few angles",
+        ),
+    ] = "fbp",
+    passes: Annotated[int, _option("--passes", help="of SART over all angles", min=1)] = 4,
+    filter_name: Annotated[
+        Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"],
+        _option("--filter", help="of the back-projection; the later the smoother"),
+    ] = "ramp",
+    voxel_m: Annotated[
+        float | None,
+        _option("--voxel-m", help="pixel of phase.tif files that do not say it"),
+    ] = None,
+    only: Annotated[
+        Literal["reconstruct", "align", "volume"] | None,
+        _option("--only", help="one stage of the three, from what is in the folder"),
+    ] = None,
+) -> None:
+    """Phases at each angle of a series, aligned and unwrapped, and the volume of their density.
+
+    FILE is an exchange file with a scan at each angle, files or a folder of files with one angle
+    each (raw, .ptyr or reconstruction.h5), or a folder with ptycho_tomo/angle_NNN/phase.tif.
+    """
+    from ..tomography import Alignment, Engine, Fbp, Sart, run_series
+
+    aligning = Alignment(axis, air, sign, rounds, voxel_m,
+                                  settings.energy and settings.energy * 1e3)  # fmt: skip
+    run_series(
+        [settings.file_name, *(more or [])], output, settings.model_copy(update={"file": None}),
+        engine=Engine(engine, dm, ml, iterations), alignment=aligning,
+        method=Sart(passes) if method == "sart" else Fbp(filter_name),
+        theta=theta, skip=_numbers(skip), only=only, progress=progress,
+        say=lambda what, text: typer.echo(f"{what:12s} {text}"),
+    )  # fmt: skip
+
+
+def _numbers(words: str | None) -> list[int]:
+    """``"3,7-9"`` → ``[3, 7, 8, 9]``."""
+    found: list[int] = []
+    for word in (words or "").split(",") if words else []:
+        first, _, last = word.partition("-")
+        try:
+            found += range(int(first), int(last or first) + 1)
+        except ValueError as error:
+            raise SettingsError(f"Expected numbers of angles. Got {words!r}",
+                                "write --skip 3,7-9") from error  # fmt: skip
+    return found

@@ -1,0 +1,140 @@
+"""Frames as PtychoPINN wants them: amplitudes, and positions in pixels; a block at a time."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import MissingDataError, ScanError
+from ..formats.npz import frames_axis
+from ..planning.plan import BLOCK_BYTES, Plan
+from ..reading.npz import Member, NpzFrames, members
+from ..results.reconstruction import Reconstruction
+from ..scan import Window
+
+Array = NDArray[np.float64]
+Stack = NDArray[np.float32]
+COUNTS, AMPLITUDES = "diff3d", "diffraction"
+"""PtychoPINN's two names of frames; whole numbers are counts under either."""
+
+
+@dataclass(frozen=True, eq=False)
+class Amplitudes:
+    """A stack of frames that need not fit into memory.
+
+    Attributes
+    ----------
+    shape
+        (n, ny, nx).
+    blocks
+        Gives all frames in order, as (k, ny, nx) float32 roots of counts; bad pixels hold 0.
+    """
+
+    shape: tuple[int, int, int]
+    blocks: Callable[[], Iterator[Stack]]
+
+    def checked(self, count: int) -> Amplitudes:
+        """These, if there are ``count``.
+
+        Raises
+        ------
+        ScanError
+            There are not.
+        """
+        if self.shape[0] != count:
+            raise ScanError(
+                f"Expected a frame for each of {count} positions. Got {self.shape[0]}",
+                "give the frames of this reconstruction",
+            )
+        return self
+
+
+def of_plan(plan: Plan) -> Amplitudes:
+    """The corrected frames of ``plan``."""
+    shape = (len(plan), *plan.geometry.shape)
+    return Amplitudes(shape, lambda: (np.sqrt(block.frames) for block in plan.blocks()))
+
+
+def of_npz(path: Path, count: int) -> Amplitudes:
+    """The ``count`` frames of a PtychoPINN NPZ.
+
+    A compressed array in C order is decompressed as a stream; one that is not is mapped.
+
+    Raises
+    ------
+    FileError
+        The file is damaged.
+    MissingDataError
+        It has no frames.
+    ScanError
+        No axis of them has ``count`` entries.
+    """
+    known = members(path)
+    name = next((name for name in (AMPLITUDES, COUNTS) if name in known), None)
+    if name is None:
+        raise MissingDataError(f"Expected an array {AMPLITUDES} or {COUNTS}. "
+                               f"Got {', '.join(known)}", "add --no-include-diffraction",
+                               path)  # fmt: skip
+    member = Member(path, name)
+    axis = frames_axis(NpzFrames(member).shape, (count, count), name)
+    frames = NpzFrames(member, axis)
+    streamed = axis == 0 and _streamable(path, name)
+
+    def blocks() -> Iterator[Stack]:
+        return map(_roots, _stream(path, name) if streamed else _read(frames))
+
+    return Amplitudes(frames.shape, blocks)
+
+
+def centres_px(found: Reconstruction) -> Array:
+    """(n, 2) row, column in the object of the probe's pixel (N - 1)/2, possibly fractional."""
+    half = (np.array(found.object.shape[-2:]) - 1) / 2
+    return np.asarray((found.positions_m - found.center_m) / np.array(found.pixel_m) + half)
+
+
+def _roots(stack: NDArray[np.generic]) -> Stack:
+    """Amplitudes stay, counts become such."""
+    if stack.dtype.kind == "f":
+        return stack.astype(np.float32)
+    return np.asarray(np.sqrt(stack, dtype=np.float64), np.float32)
+
+
+def _size(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
+    """Frames in a block."""
+    return max(1, BLOCK_BYTES // (int(np.prod(shape[-2:])) * dtype.itemsize))
+
+
+def _read(frames: NpzFrames) -> Iterator[NDArray[np.generic]]:
+    n, height, width = frames.shape
+    size = _size(frames.shape, frames.dtype)
+    for start in range(0, n, size):
+        yield frames.read(np.arange(start, min(start + size, n)), Window(0, 0, height, width))
+
+
+def _streamable(path: Path, name: str) -> bool:
+    """Whether an array is compressed, and frame after frame."""
+    with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as raw:
+        _, fortran, _ = _header(cast(BinaryIO, raw))
+        return not fortran and file.getinfo(f"{name}.npy").compress_type != zipfile.ZIP_STORED
+
+
+def _stream(path: Path, name: str) -> Iterator[NDArray[np.generic]]:
+    with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as raw:
+        shape, _, dtype = _header(cast(BinaryIO, raw))
+        frame = int(np.prod(shape[-2:])) * dtype.itemsize
+        while piece := raw.read(_size(shape, dtype) * frame):
+            yield np.frombuffer(piece, dtype).reshape(-1, *shape[-2:])
+
+
+def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    read = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else (
+        npy.read_array_header_2_0)  # fmt: skip
+    shape, fortran, dtype = read(stream)
+    return shape, fortran, dtype

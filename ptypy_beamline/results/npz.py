@@ -1,0 +1,148 @@
+"""A :class:`Reconstruction` from an NPZ of PtychoPINN, which knows no metres."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineWarning, MissingDataError, ScanError
+from ..reading.npz import Member, members
+from .reconstruction import Reconstruction
+
+NEEDED = ("xcoords", "ycoords", "probeGuess", "objectGuess")
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What the user says of a file without units; None = as the file says, if it does.
+
+    Attributes
+    ----------
+    energy_eV, distance_m
+        Of the photons; from the sample to the detector.
+    pixel_m
+        Of object and probe.
+    center_m
+        (y, x) of the object's middle; None there = coordinates are pixels of ``objectGuess``.
+    """
+
+    energy_eV: float | None = None
+    distance_m: float | None = None
+    pixel_m: float | None = None
+    center_m: tuple[float | None, float | None] = (None, None)
+
+
+FLAGS = {"energy_eV": "--probe-energy-eV", "distance_m": "--detector-distance-m",
+         "pixel_m": "--object-pixel-size-m"}  # fmt: skip
+
+
+def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
+    """Object, probe and positions of a PtychoPINN NPZ.
+
+    Files that this package wrote have energy, distance and pixel, too.
+
+    Raises
+    ------
+    FileError
+        The file is missing or damaged.
+    MissingDataError
+        An array, or a physical quantity, is not given.
+    ScanError
+        Arrays do not belong together, or views would lie outside the object.
+    """
+    path = Path(path)
+    known = _arrays(path)
+    pixel = np.broadcast_to(_given(known, physics.pixel_m, "pixel_m", path), 2)
+    obj, probe = _waves(known["objectGuess"]), _waves(known.get("probe_modes", known["probeGuess"]))
+    coordinates = np.stack([np.ravel(known[name]) for name in ("ycoords", "xcoords")], axis=1)
+    center, positions_m = _place(coordinates, obj, pixel, known, physics)
+    outside = _outside(positions_m - center, pixel, obj.shape, probe.shape)
+    if outside:
+        _complain(outside, len(positions_m), path, given=physics.center_m != (None, None))
+    numbers = known.get("frame_indices", known.get("scan_index", ()))
+    unique = len(np.unique(numbers)) == len(coordinates)
+    return Reconstruction(
+        object=obj,
+        probe=probe,
+        pixel_m=(float(pixel[0]), float(pixel[1])),
+        center_m=(float(center[0]), float(center[1])),
+        positions_m=positions_m,
+        indices=np.asarray(numbers if unique else np.arange(len(coordinates)), np.int64),
+        energy_eV=float(_given(known, physics.energy_eV, "energy_eV", path)),
+        distance_m=float(_given(known, physics.distance_m, "distance_m", path)),
+        errors=np.asarray(known.get("errors", ()), np.float64),
+        algorithm=str(known.get("algorithm", "")),
+        scan=path.stem,
+        provenance={"npz": str(path)},
+    )
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays but the frames."""
+    known = members(path)
+    lacking = [name for name in NEEDED if name not in known]
+    if lacking:
+        raise MissingDataError(f"Expected arrays {', '.join(NEEDED)}. "
+                               f"Got no {', '.join(lacking)}", "give an NPZ with a reconstruction",
+                               path)  # fmt: skip
+    wanted = (*NEEDED, "probe_modes", "frame_indices", "scan_index", "pixel_m", "energy_eV",
+              "distance_m", "object_center_m", "errors", "algorithm")  # fmt: skip
+    return {name: Member(path, name).array for name in wanted if name in known}
+
+
+def _given(known: dict[str, NDArray[Any]], value: float | None, name: str, path: Path) -> Any:
+    if value is not None:
+        return value
+    if name not in known:
+        raise MissingDataError(f"{name} is not in the file", f"set {FLAGS[name]}", path)
+    return known[name]
+
+
+def _waves(array: NDArray[Any]) -> NDArray[np.complex64]:
+    return np.asarray(array, np.complex64).reshape(-1, *array.shape[-2:])
+
+
+def _place(
+    coordinates: NDArray[Any],
+    obj: NDArray[np.complex64],
+    pixel: NDArray[Any],
+    known: dict[str, NDArray[Any]],
+    physics: Physics,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The object's middle and the positions in metres.
+
+    A file with the middle in metres has coordinates in pixels of the object; so are they taken
+    where nothing is said. A middle that the user gives is on the axes of the coordinates.
+    """
+    half = (np.array(obj.shape[-2:]) - 1) / 2
+    center = half * pixel
+    if "object_center_m" in known:
+        center, coordinates = known["object_center_m"], coordinates - half
+        return center, center + coordinates * pixel
+    given = [old if new is None else new for old, new in zip(center, physics.center_m, strict=True)]
+    return np.array(given), np.asarray(coordinates * pixel, np.float64)
+
+
+def _outside(
+    from_center_m: NDArray[np.float64],
+    pixel: NDArray[Any],
+    obj: tuple[int, ...],
+    probe: tuple[int, ...],
+) -> int:
+    """Views that reach more than a pixel beyond the object."""
+    reach = (np.array(obj[-2:]) - np.array(probe[-2:])) / 2 + 1
+    return int((np.abs(from_center_m) > reach * pixel).any(axis=1).sum())
+
+
+def _complain(outside: int, count: int, path: Path, given: bool) -> None:
+    """An error, or a warning where the user has said where the object is."""
+    problem = f"{outside} of {count} views lie outside the object"
+    remedy = "set --object-center-y-m and --object-center-x-m to where its middle is"
+    if not given:
+        raise ScanError(problem, remedy, path)
+    warnings.warn(f"{path}: {problem}: {remedy}", BeamlineWarning, stacklevel=3)

@@ -1,0 +1,196 @@
+"""Balls of known electron density, turned on an axis: what tomography is to find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from scipy.constants import physical_constants
+from scipy.ndimage import fourier_shift
+
+from ..extras import skimage
+from ..geometry import wavelength_m
+from .recording import Raw, put
+from .sample import probe as make_probe
+from .simulate import MARGIN_PX, PATTERNS, diffract
+
+Array = NDArray[np.float64]
+Volume = NDArray[np.floating[Any]]
+
+ELECTRON_RADIUS_M = physical_constants["classical electron radius"][0]
+ABSORPTION = 0.02
+"""β/δ of the balls."""
+
+
+@dataclass(frozen=True)
+class Ball:
+    """A ball, its middle (z, y, x) in voxels from the rotation axis and the middle row."""
+
+    middle: tuple[float, float, float]
+    radius: float
+    density_e_A3: float
+
+
+BALLS = (
+    Ball((-10.0, -8.0, -9.0), 9.0, 0.66),  # SiO2
+    Ball((-6.0, 9.0, 8.0), 8.0, 1.18),  # Al2O3
+    Ball((9.0, -7.0, 9.0), 10.0, 0.70),  # Si
+    Ball((12.0, 8.0, -10.0), 6.0, 1.53),  # Fe2O3
+    Ball((16.0, -12.0, -8.0), 4.0, 1.24),  # TiO2
+)
+"""Five that fill a cylinder 54 voxels wide and 42 high."""
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Balls in a beam: the rotation axis runs along the image's rows, through column nx//2.
+
+    With the axes (z, y, x) of the volume, a projection at angle θ has its rows along z and its
+    columns along x·cosθ − y·sinθ, as :func:`skimage.transform.radon` has it.
+
+    Attributes
+    ----------
+    voxel_m, energy_eV
+        Edge of a voxel, which is the pixel of the projections, too; photon energy.
+    """
+
+    balls: Sequence[Ball] = BALLS
+    voxel_m: float = 60e-9
+    energy_eV: float = 6200.0
+
+    def thickness(
+        self, angle_deg: float, shape: tuple[int, int], shift_px: Sequence[float] = (0, 0)
+    ) -> Array:
+        """∫ n_e dl in e/Å³ · voxels, (ny, nx): the chords 2·√(R² − ρ²), each pixel 4 x 4 samples.
+
+        ``shift_px`` (y, x) moves the sample on the image.
+        """
+        fine = 4
+        y, x = (
+            (np.arange(n * fine) + 0.5) / fine - 0.5 - n // 2 - moved
+            for n, moved in zip(shape, shift_px, strict=True)
+        )
+        turn, total = np.deg2rad(angle_deg), np.zeros((len(y), len(x)))
+        for ball in self.balls:
+            z0, y0, x0 = ball.middle
+            t0 = x0 * np.cos(turn) - y0 * np.sin(turn)
+            chord = ball.radius**2 - (y[:, None] - z0) ** 2 - (x - t0) ** 2
+            total += 2 * ball.density_e_A3 * np.sqrt(chord.clip(0))
+        return np.asarray(total.reshape(shape[0], fine, shape[1], fine).mean(axis=(1, 3)))
+
+    def phase(self, *projection: Any) -> Array:
+        """φ = −r_e·λ·∫ n_e dl in rad, of the same arguments as :meth:`thickness`."""
+        electrons_m2 = self.thickness(*projection) * self.voxel_m * 1e30
+        return np.asarray(-ELECTRON_RADIUS_M * wavelength_m(self.energy_eV) * electrons_m2)
+
+    def transmission(self, *projection: Any) -> NDArray[np.complex64]:
+        """exp((i + β/δ)·φ), of the same arguments as :meth:`thickness`."""
+        return np.asarray(np.exp((1j + ABSORPTION) * self.phase(*projection)), np.complex64)
+
+    def volume(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """Electron density in e/Å³, (nz, ny, nx), each voxel 3 x 3 x 3 samples."""
+        fine = 3
+        z, y, x = ((np.arange(n * fine) + 0.5) / fine - 0.5 - n // 2 for n in shape)
+        density = np.zeros((len(z), len(y), len(x)), np.float32)
+        for ball in self.balls:
+            z0, y0, x0 = ball.middle
+            squared = (z[:, None, None] - z0) ** 2 + (y[:, None] - y0) ** 2 + (x - x0) ** 2
+            density[squared < ball.radius**2] = ball.density_e_A3
+        nz, ny, nx = shape
+        return np.asarray(density.reshape(nz, fine, ny, fine, nx, fine).mean(axis=(1, 3, 5)))
+
+
+@dataclass(frozen=True)
+class Series:
+    """A ptychography scan at each angle.
+
+    Attributes
+    ----------
+    window
+        Frames are ``window`` by ``window`` pixels.
+    scan, step_px
+        Rows and columns of the scan, and its step in pixels of the reconstruction.
+    photons
+        Mean photons of a frame without the sample.
+    """
+
+    turned: Turned = Turned()
+    window: int = 64
+    scan: tuple[int, int] = (12, 12)
+    step_px: float = 7.0
+    photons: float = 1e6
+    seed: int = 0
+
+    def raw(self, angle_deg: float, shift_px: Sequence[float] = (0, 0), seed: int = 0) -> Raw:
+        """What the detector records at an angle, Poisson noise of ``seed`` included."""
+        points = PATTERNS["jitter"](self.scan, np.random.default_rng(self.seed)) * self.step_px
+        points = np.rint(points).astype(np.int64)
+        corners = points - points.min(axis=0) + MARGIN_PX
+        rows, columns = (int(c) for c in corners.max(axis=0) + self.window + MARGIN_PX)
+        wave = self.turned.transmission(angle_deg, (rows, columns), shift_px)
+        intensity = diffract(wave, make_probe(self.window), corners) * self.photons
+        pixel_m, voxel_m = 75e-6, self.turned.voxel_m
+        return Raw(
+            np.random.default_rng([self.seed, seed]).poisson(intensity).astype(np.uint32),
+            points * voxel_m,
+            energy_eV=self.turned.energy_eV,
+            distance_m=voxel_m * self.window * pixel_m / wavelength_m(self.turned.energy_eV),
+            pixel_m=(pixel_m, pixel_m),
+        )
+
+
+def write_series(
+    path: Path, series: Series, angles_deg: Sequence[float], shifts_px: Sequence[Sequence[float]]
+) -> Path:
+    """An exchange file with a scan at each angle: frames (angle, position, row, column).
+
+    The frames are made and written angle by angle.
+    """
+    from .writers import write_exchange
+
+    scans = (
+        series.raw(angle, shift, seed)
+        for seed, (angle, shift) in enumerate(zip(angles_deg, shifts_px, strict=True))
+    )
+    first = next(scans)
+    write_exchange(path, first)
+    with h5py.File(path, "a") as file:
+        del file["exchange/data"]
+        frames = file.create_dataset(
+            "exchange/data", (len(angles_deg), *first.frames.shape), np.uint32,
+            chunks=(1, 1, *first.frames.shape[1:]),
+        )  # fmt: skip
+        for index, raw in enumerate(_chained(first, scans)):
+            frames[index] = raw.frames
+        put(file["exchange"], "theta", np.asarray(angles_deg, np.float64), units="deg")
+    return path
+
+
+def _chained(first: Raw, others: Iterator[Raw]) -> Iterator[Raw]:
+    yield first
+    yield from others
+
+
+def registered(volume: Volume, truth: Volume) -> Array:
+    """``volume`` moved onto ``truth``, to a tenth of a voxel: alignment leaves its place open."""
+    find = skimage("registration").phase_cross_correlation
+    shift, _, _ = find(truth, volume, upsample_factor=10, normalization=None)
+    moved = scipy.fft.ifftn(fourier_shift(scipy.fft.fftn(volume), shift)).real
+    return np.asarray(moved)
+
+
+def densities(volume: Volume, balls: Sequence[Ball] = BALLS) -> Array:
+    """(balls,) mean of ``volume`` inside each ball, its outermost voxel left out."""
+    z, y, x = (np.arange(n) - n // 2 for n in volume.shape)
+    means = []
+    for ball in balls:
+        z0, y0, x0 = ball.middle
+        squared = (z[:, None, None] - z0) ** 2 + (y[:, None] - y0) ** 2 + (x - x0) ** 2
+        means.append(volume[squared < (ball.radius - 1) ** 2].mean())
+    return np.array(means)

@@ -1,0 +1,147 @@
+"""Where the sample was at each angle: shifts of projections against each other.
+
+In parallel-beam tomography the rotation axis here runs along the image's rows. Vertically, the
+mass in each row is the same at every angle (M. Guizar-Sicairos et al., Opt. Express 19, 21345
+(2011)). Horizontally, the centre of mass of a turned body stays on the rotation axis if it is
+put there (the first Helgason-Ludwig condition; F. Natterer, The Mathematics of Computerized
+Tomography (1986), theorem II.4.2). Both are then refined by reprojection: a volume is
+reconstructed, projected again, and each measured projection moved onto its reprojection
+(D. Gürsoy et al., Sci. Rep. 7, 11818 (2017)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import shift as spline_shift
+
+from ..extras import skimage
+from .backprojection import Fbp, backproject, reproject
+
+Array = NDArray[np.float64]
+Stack = NDArray[np.float32]
+
+COARSE_PX = 96
+"""Projections are binned for the reprojection, but not to fewer columns."""
+
+SMOOTH = Fbp("hann")
+"""Without the noise of single projections, which would be found again in their reprojections."""
+
+FINENESS = 20
+"""Shifts are found to such a fraction of a (binned) pixel."""
+
+SETTLED_PX = 0.1
+"""Rounds of reprojection end when no projection moves by more (binned) pixels."""
+
+
+def align(
+    mass: Stack,
+    angles_deg: Array,
+    rounds: int = 30,
+    progress: Callable[[int, float], None] | None = None,
+) -> Array:
+    """Find how far each projection has to be moved.
+
+    Parameters
+    ----------
+    mass
+        (n, ny, nx) projections that are positive in the sample and 0 in air: −φ in rad.
+    angles_deg
+        (n,) of the projections.
+    rounds
+        Most rounds of reprojection; 0 leaves the shifts of the mass.
+    progress
+        Called after each round with its number and the largest move in pixels.
+
+    Returns
+    -------
+    shifts_px
+        (n, 2) y, x: moved by it (:func:`moved`), the rotation axis falls on column nx // 2 of
+        every projection, and what is in a row is in that row at every angle. The mean of the
+        vertical shifts is 0.
+    """
+    shifts = np.zeros((len(mass), 2))
+    shifts[:, 0] = vertical_shifts(mass)
+    shifts[:, 1] = horizontal_shifts(mass)
+    binning = max(1, (mass.shape[2] // COARSE_PX - 1) // 2 * 2 + 1)  # odd
+    coarse = binned(mass, binning)
+    for number in range(rounds):
+        step = _onto_reprojections(moved(coarse, shifts / binning), angles_deg)
+        step[:, 0] -= step[:, 0].mean()
+        shifts += binning * step
+        largest = float(np.abs(step).max())
+        if progress:
+            progress(number + 1, binning * largest)
+        if largest < SETTLED_PX:
+            break
+    return shifts
+
+
+def vertical_shifts(mass: Stack, passes: int = 5) -> Array:
+    """(n,) shifts that make the mass of each row the same at all angles; their mean is 0.
+
+    Compared are steps from row to row, which an error of the background does not change.
+    """
+    steps = np.gradient(mass.sum(axis=2, dtype=np.float64), axis=1)
+    steps = np.pad(steps * np.hanning(steps.shape[1] + 2)[1:-1], ((0, 0), (0, steps.shape[1])))
+    shifts = np.zeros(len(mass))
+    for _ in range(passes):
+        mean = np.mean([spline_shift(line, s) for line, s in zip(steps, shifts, strict=True)], 0)
+        shifts = np.array([_onto(mean, line)[0] for line in steps])
+        shifts -= shifts.mean()
+    return shifts
+
+
+def horizontal_shifts(mass: Stack) -> Array:
+    """(n,) shifts that bring the centre of mass of each projection to column nx // 2."""
+    columns = mass.sum(axis=1, dtype=np.float64)
+    center = columns @ np.arange(columns.shape[1]) / columns.sum(axis=1)
+    return np.asarray(columns.shape[1] // 2 - center)
+
+
+def moved(stack: Stack, shifts_px: Array) -> Stack:
+    """Each image moved by its (y, x), by cubic splines; what enters continues the edge."""
+    images = (
+        spline_shift(image, shift, order=3, mode="nearest")
+        for image, shift in zip(stack, shifts_px, strict=True)
+    )
+    out = np.empty_like(stack)
+    for index, image in enumerate(images):
+        out[index] = image
+    return out
+
+
+def binned(stack: Stack, binning: int) -> Stack:
+    """Means of ``binning`` x ``binning`` pixels, an odd number, around column nx // 2.
+
+    The middle column stays the middle one, n // 2, so that the rotation axis does.
+    """
+    ny, middle = stack.shape[1] // binning, stack.shape[2] // 2
+    left = (middle - binning // 2) // binning
+    right = (stack.shape[2] - middle + binning // 2) // binning
+    # As column n // 2 is the middle one, there are as many to its left or one more.
+    left = min(left, right)
+    nx = min(left + right, 2 * left + 1)
+    first = middle - binning // 2 - left * binning
+    part = stack[:, : ny * binning, first : first + nx * binning]
+    return np.asarray(part.reshape(len(stack), ny, binning, nx, binning).mean(axis=(2, 4)))
+
+
+def _onto_reprojections(mass: Stack, angles_deg: Array) -> Array:
+    """(n, 2) moves of projections onto those of the volume that they give."""
+    again = reproject(backproject(mass, angles_deg, SMOOTH).clip(0), angles_deg)
+    return np.array([_onto(a, b) for a, b in zip(again, mass, strict=True)])
+
+
+def _onto(target: NDArray[Any], image: NDArray[Any]) -> Array:
+    """The shift that brings ``image`` onto ``target``, both fading to 0 at their edges.
+
+    Source: M. Guizar-Sicairos et al., Opt. Lett. 33, 156 (2008).
+    """
+    found = skimage("registration").phase_cross_correlation(
+        target, image, upsample_factor=FINENESS, normalization=None
+    )
+    return np.asarray(found[0], np.float64)

@@ -1,0 +1,193 @@
+"""The angles of a series: which scan belongs to which, and where that is written."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError, MissingDataError, SettingsError
+from ..formats.source import expand, text
+from ..reading.filelist import expand as expand_files
+from ..reading.filelist import natural
+from ..reading.files import open_hdf5
+
+Array = NDArray[np.float64]
+
+TABLE = "theta.csv"
+SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi", ".ptyr")
+PLACES = ("/exchange/theta", "/entry*/sample*/rotation_angle", "/entry/tomography_angle_deg")
+"""Where a file has its angle, or those of all its projections: Data Exchange, NXtomo."""
+
+ATTRIBUTE = "tomography_angle_deg"
+"""The same as an attribute of the root, as in Ptychodus products."""
+
+
+@dataclass(frozen=True)
+class Angle:
+    """A scan at one angle.
+
+    Attributes
+    ----------
+    number
+        In the series, skipped ones included.
+    theta_deg
+        Of the rotation.
+    file
+        Where the scan, or its reconstruction, is.
+    outer_index
+        Which of the file's projections; None = it has one.
+    """
+
+    number: int
+    theta_deg: float
+    file: Path
+    outer_index: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"angle_{self.number:03d}"
+
+
+def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[Angle, ...]:
+    """The angles of files, or of all files in a folder, in natural order.
+
+    Parameters
+    ----------
+    names
+        Files, globs, lists of files, or one folder.
+    theta
+        Angles in degrees, separated by commas, or a table of them, ``name,theta_deg`` or one a
+        line. Default: ``theta.csv`` beside the files, else what each file says.
+
+    Raises
+    ------
+    FileError, MissingDataError, SettingsError
+        No files, no angles, or not as many as scans.
+    """
+    files = _files(names)
+    beside = files[0].parent / TABLE
+    if theta is None and beside.is_file():
+        theta = str(beside)
+    pairs = _given(files, read_theta(theta), theta) if theta else _own(files)
+    return tuple(Angle(number, degrees, *place) for number, (degrees, place) in enumerate(pairs))
+
+
+def left(angles: Sequence[Angle], skip: Sequence[int]) -> tuple[Angle, ...]:
+    """The angles whose number is not to be skipped.
+
+    Raises
+    ------
+    SettingsError
+        There is no angle of such a number.
+    """
+    unknown = sorted(set(skip) - {angle.number for angle in angles})
+    if unknown:
+        raise SettingsError(f"no angle {unknown[0]} to skip among {len(angles)}",
+                            "they are numbered from 0 (--skip)")  # fmt: skip
+    return tuple(angle for angle in angles if angle.number not in set(skip))
+
+
+def read_theta(theta: str | Path) -> list[tuple[str, float]]:
+    """Names, empty where there are none, and angles in degrees of a table or of plain text.
+
+    Raises
+    ------
+    FileError, SettingsError
+        They are no numbers.
+    """
+    path = Path(theta)
+    if path.suffix.lower() not in (".csv", ".txt"):
+        try:
+            return [("", float(word)) for word in str(theta).split(",")]
+        except ValueError as error:
+            raise SettingsError(f"theta={str(theta)!r}", "give degrees separated by commas, or "
+                                "a table name,theta_deg (--theta)") from error  # fmt: skip
+    if not path.is_file():
+        raise FileError("no such file", "give a table name,theta_deg (--theta)", path)
+    rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
+    head = 1 if rows and not _is_number(rows[0][-1]) else 0
+    wrong = [row for row in rows[head:] if not _is_number(row[-1])]
+    if wrong or len(rows) == head:
+        raise FileError(f"Expected name,theta_deg. Got {wrong[0] if wrong else 'no line'}",
+                        "give each angle a line", path)  # fmt: skip
+    return [(row[0].strip() if len(row) > 1 else "", float(row[-1])) for row in rows[head:]]
+
+
+def stored_theta_deg(path: Path) -> Array:
+    """(n,) angles in degrees that an HDF5 file has; empty where it has none."""
+    if not h5py.is_hdf5(path):
+        return np.empty(0)
+    with open_hdf5(path) as file:
+        if ATTRIBUTE in file.attrs:
+            return np.atleast_1d(np.asarray(file.attrs[ATTRIBUTE], np.float64))
+        for place in (place for pattern in PLACES for place in expand(file, pattern)):
+            found = file.get(place)
+            if isinstance(found, h5py.Dataset):
+                values = np.ravel(np.asarray(found[()], np.float64))
+                unit = text(found.attrs.get("units")).lower()
+                degrees = np.rad2deg(values) if unit.startswith("rad") else values
+                # One angle may be logged with every frame of a scan.
+                return degrees[:1] if np.ptp(degrees) < 1e-6 else degrees
+    return np.empty(0)
+
+
+def _files(names: Sequence[str | Path]) -> list[Path]:
+    folder = Path(names[0]) if len(names) == 1 else None
+    if folder is None or not folder.is_dir():
+        return list(expand_files(names))
+    files = [path for path in folder.iterdir()
+             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]  # fmt: skip
+    if not files:
+        raise FileError(f"no file in it ends in {', '.join(SUFFIXES)}", "name the files", folder)
+    return sorted(files, key=lambda path: natural(path.name))
+
+
+Place = tuple[Path, "int | None"]
+
+
+def _given(
+    files: list[Path], rows: list[tuple[str, float]], origin: str
+) -> Iterator[tuple[float, Place]]:
+    """Angles of a table: by the files' names, else one after another."""
+    named = {name: degrees for name, degrees in rows if name}
+    if named and len(files) > 1:
+        known = [(named.get(path.name, named.get(path.stem)), path) for path in files]
+        lacking = next((path for degrees, path in known if degrees is None), None)
+        if lacking is not None:
+            raise MissingDataError(f"no line of {lacking.name}", "add it, or name only the files "
+                                   "that are in the table", origin)  # fmt: skip
+        yield from ((degrees, (path, None)) for degrees, path in known if degrees is not None)
+    elif len(files) == 1:
+        yield from ((row[1], (files[0], k if len(rows) > 1 else None))
+                    for k, row in enumerate(rows))  # fmt: skip
+    elif len(rows) == len(files):
+        yield from ((row[1], (path, None)) for row, path in zip(rows, files, strict=True))
+    else:
+        raise SettingsError(f"{len(rows)} angles of {len(files)} files", "give one each", origin)
+
+
+def _own(files: list[Path]) -> Iterator[tuple[float, Place]]:
+    """Angles as the files have them."""
+    for path in files:
+        degrees = stored_theta_deg(path)
+        if not degrees.size or not np.isfinite(degrees).all():
+            raise MissingDataError(
+                f"no angle at {' or '.join(PLACES)}, nor an attribute {ATTRIBUTE}",
+                f"write {TABLE} (name,theta_deg) beside it, or give --theta", path,
+            )  # fmt: skip
+        stacked = degrees.size > 1
+        yield from ((float(d), (path, k if stacked else None)) for k, d in enumerate(degrees))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return bool(np.isfinite(float(word)))
+    except ValueError:
+        return False

@@ -1,0 +1,181 @@
+"""The stages of a tomographic series: reconstruct each angle, align, make the volume.
+
+Each leaves files that can be looked at, and the next begins from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import h5py
+
+from ..errors import BeamlineError
+from ..exports.reconstruction import checksum
+from ..reading.files import open_hdf5
+from ..results.files import KINDS, read
+from ..results.reconstruction import Reconstruction
+from ..settings import Settings
+from . import folder as places
+from .angles import Angle, find_angles, left
+from .backprojection import RAMP, Method
+from .engines import ALONE, Engine, Ranks, ranks_of
+from .picture import draw_volume
+from .progress import Progress, silent
+from .projections import PROJECTIONS, Alignment, align_series
+from .volume import Projections, read_projections, write_volume
+
+VOLUME = "reconstructed_3d.h5"
+Stage = Literal["reconstruct", "align", "volume"]
+Say = Callable[[str, str], None]
+
+
+def nothing(what: str, text: str) -> None:
+    """Say nothing."""
+
+
+def run_series(  # noqa: PLR0913
+    names: Sequence[str | Path],
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    engine: Engine | None = None,
+    alignment: Alignment | None = None,
+    method: Method = RAMP,
+    theta: str | None = None,
+    skip: Sequence[int] = (),
+    only: Stage | None = None,
+    progress: Progress = silent,
+    say: Say = nothing,
+) -> Path:
+    """Reconstruct a series: phases at each angle, aligned projections, the volume.
+
+    Started again, it goes on where it stopped. Under MPI all ranks call it; they work together
+    on each angle, and the first one does the rest.
+
+    Parameters
+    ----------
+    names
+        A stack of scans, a scan or a finished reconstruction a file, or a folder of these; or a
+        folder with ``ptycho_tomo/angle_NNN/phase.tif``.
+    out
+        Folder of the results.
+    settings
+        Loader parameters, for all angles.
+    engine, alignment, method
+        Of the three stages; see :class:`Engine`, :class:`Alignment`, :class:`Fbp`, :class:`Sart`.
+    theta, skip
+        See :func:`ptypy_beamline.tomography.angles.find_angles`.
+    only
+        One stage, from what the earlier ones left.
+    progress, say
+        To show how far it is, and to tell what was found.
+
+    Returns
+    -------
+    Path
+        ``reconstructed_3d.h5`` (or where it will be).
+
+    Raises
+    ------
+    BeamlineError
+        One line with file, need and remedy.
+    """
+    out = Path(out)
+    given = places.phases_in(Path(names[0])) if len(names) == 1 else None
+    raw = given is None and only in (None, "reconstruct")
+    chosen, folder = engine or Engine(), given or out / places.NAME
+    with ranks_of(chosen if raw else None) as ranks:
+        if raw:
+            angles = find_angles(names, theta)
+            reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
+        if ranks.first and only in (None, "align"):
+            angles = angles if raw else places.angles_in(folder, theta)
+            found = align_series(folder, left(angles, skip), out, alignment, progress)
+            say("aligned", described(found))
+        if ranks.first and only in (None, "volume"):
+            say("volume", str(make_volume(out, method, progress)))
+    return out / VOLUME
+
+
+def described(found: Projections) -> str:
+    """What the alignment found, in words."""
+    y, x = abs(found.shifts_px).max(axis=0)
+    n, ny, nx = found.phase.shape
+    return (f"{n} projections of {ny}x{nx}, moved by up to {y:.1f} pixels along the axis and "
+            f"{x:.1f} across; the axis was at {found.axis_px:.1f} of {nx}, air took "
+            f"{found.provenance['air_px']} at both sides")  # fmt: skip
+
+
+def reconstruct(
+    angles: Sequence[Angle], skip: Sequence[int], settings: Settings, engine: Engine, folder: Path,
+    ranks: Ranks = ALONE, progress: Progress = silent, say: Say = nothing,
+) -> None:  # fmt: skip
+    """Reconstruct every angle that is neither finished nor to be skipped; all ranks call it.
+
+    Files with finished reconstructions are only taken over.
+
+    Raises
+    ------
+    BeamlineError
+        A scan cannot be loaded, or an angle was reconstructed in another way before.
+    """
+    made = {angle: {"engine": str(engine), "settings": settings.record(), "file": angle.file.name,
+                    "projection": angle.outer_index} for angle in left(angles, skip)}  # fmt: skip
+    # The first rank decides: another may see a file later, or sooner.
+    todo: list[Angle] = ranks.shared(
+        [angle for angle in made if not places.finished(folder, angle, made[angle])]
+        if ranks.first else None
+    )  # fmt: skip
+    if ranks.first:
+        places.write_table(folder, angles)
+        say("engine", str(engine))
+        say("angles", f"{len(made)}, {len(made) - len(todo)} of them finished before")
+    with (progress if ranks.first else silent)("angles", len(todo)) as advance:
+        for angle in todo:
+            found = _one(angle, settings, engine, ranks)
+            if ranks.first:
+                places.write_angle(folder, angle, _with_checksum(found), made[angle])
+            advance(1)
+
+
+def _one(angle: Angle, settings: Settings, engine: Engine, ranks: Ranks) -> Reconstruction:
+    try:
+        if is_reconstruction(angle.file):
+            return read(angle.file)
+        return engine.reconstruct(angle, settings, ranks)
+    except BeamlineError as error:
+        raise type(error)(f"{angle.name}: {error.problem}", error.remedy, error.file) from error
+
+
+def is_reconstruction(path: Path) -> bool:
+    """Whether a file holds an object already: ``.ptyr``, ``reconstruction.h5``, a product."""
+    if not h5py.is_hdf5(path):
+        return False
+    with open_hdf5(path) as file:
+        return any(all(name in file for name in names) for names in KINDS.values())
+
+
+def _with_checksum(found: Reconstruction) -> Reconstruction:
+    """With the SHA-256 of the raw file, which is read once for all angles in it."""
+    source = Path(str(found.provenance.get("source", "")))
+    if "sha256" in found.provenance or not source.is_file():
+        return found
+    return replace(found, provenance={**found.provenance, "sha256": _checksum(source)})
+
+
+@lru_cache(maxsize=1)
+def _checksum(file: Path) -> str:
+    return checksum(file)
+
+
+def make_volume(out: Path, method: Method = RAMP, progress: Progress = silent) -> Path:
+    """``reconstructed_3d.h5`` and its picture, from ``projections.h5`` beside it."""
+    found = read_projections(out / PROJECTIONS)
+    with progress("slices", found.phase.shape[1]) as advance:
+        volume = write_volume(out / VOLUME, found, method, advance)
+    draw_volume(volume, volume.with_suffix(".png"))
+    return volume

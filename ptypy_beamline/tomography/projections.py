@@ -1,0 +1,137 @@
+"""From the phases at each angle to aligned projections: ``projections.h5``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineWarning, ScanError
+from .air import unwrapped
+from .align import align, moved
+from .angles import Angle
+from .coverage import check_coverage
+from .folder import sources_of
+from .phases import Phase
+from .picture import draw_alignment
+from .progress import Progress, silent
+from .volume import Projections, write_projections
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex64]
+
+PROJECTIONS = "projections.h5"
+PIXELS_AGREE = 1e-3
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How phases become aligned projections.
+
+    Attributes
+    ----------
+    axis
+        Image axis along which the rotation axis lies: ``y``, vertical, or ``x``, horizontal.
+    air_px
+        Pixels at both ends of the other axis without sample; None = found.
+    sign
+        Of the phase of material: ``negative`` as PtyPy has it, ``positive`` where waves are
+        exp(−ikz), or ``conjugate``: the conjugate solution, turned by 180°.
+    rounds
+        Most rounds of reprojection.
+    pixel_m, energy_eV
+        Of phases that other programs wrote.
+    """
+
+    axis: Literal["y", "x"] = "y"
+    air_px: int | None = None
+    sign: Literal["negative", "positive", "conjugate"] = "negative"
+    rounds: int = 30
+    pixel_m: float | None = None
+    energy_eV: float | None = None
+
+    def upright(self, wave: Complex) -> Complex:
+        """An object with negative phase, its rotation axis along the columns."""
+        if self.sign == "conjugate":
+            wave = wave[::-1, ::-1]
+        if self.sign != "negative":
+            wave = wave.conj()
+        return wave.T if self.axis == "x" else wave
+
+
+def align_series(
+    folder: Path,
+    angles: Sequence[Angle],
+    out: Path,
+    alignment: Alignment | None = None,
+    progress: Progress = silent,
+) -> Projections:
+    """Unwrap the phases in a folder, take ramps off, align, and write ``projections.h5``.
+
+    Parameters
+    ----------
+    folder
+        ``ptycho_tomo``.
+    angles
+        Those in it that count.
+    out
+        Where ``projections.h5`` and ``alignment.png`` go.
+    alignment
+        How; default: as :class:`Alignment` has it.
+    progress
+        Shows how far it is.
+
+    Raises
+    ------
+    ScanError
+        Pixels or energies differ, or the angles cover too little.
+    """
+    how = alignment or Alignment()
+    degrees = np.array([angle.theta_deg for angle in angles])
+    check_coverage(degrees)
+    phases = [Phase.of(folder / angle.name, how.pixel_m, how.energy_eV) for angle in angles]
+    pixel_m, energy_eV = _common(phases)
+    shape = np.min([phase.shape for phase in phases], axis=0)
+    stack, air = unwrapped((how.upright(_middle(p.read(), shape)) for p in phases), how.air_px)
+    if stack.sum() > 0:
+        warnings.warn("the sample's phase is positive, so its density will be negative; set --sign "
+                      "positive or conjugate", BeamlineWarning, stacklevel=2)  # fmt: skip
+    with progress("aligning", how.rounds) as advance:
+        shifts = align(-stack, degrees, how.rounds, lambda *_: advance(1))
+    found = Projections(
+        moved(stack, shifts), degrees, shifts, pixel_m if how.axis == "y" else pixel_m[::-1],
+        energy_eV, tuple(angle.name for angle in angles),
+        {"angles": sources_of(folder, angles), "air_px": air, "axis": how.axis, "sign": how.sign},
+    )  # fmt: skip
+    write_projections(out / PROJECTIONS, found)
+    draw_alignment(found, out / "alignment.png")
+    return found
+
+
+def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
+    """The pixel (y, x) and energy that all share.
+
+    Raises
+    ------
+    ScanError
+        One differs by more than a thousandth.
+    """
+    known = np.array([(*phase.pixel_m, phase.energy_eV) for phase in phases])
+    y, x, energy = (float(value) for value in np.median(known, axis=0))
+    odd = np.flatnonzero(np.abs(known / (y, x, energy) - 1).max(axis=1) > PIXELS_AGREE)
+    if odd.size:
+        other = phases[odd[0]]
+        raise ScanError(f"a pixel of {other.pixel_m[0]:.6g} m at {other.energy_eV:.6g} eV, others "
+                        f"have {y:.6g} m at {energy:.6g} eV", "reconstruct all with one window, "
+                        "or leave this angle out (--skip)", other.path)  # fmt: skip
+    return (y, x), energy
+
+
+def _middle(wave: Complex, shape: NDArray[np.int64]) -> Complex:
+    return wave[tuple(slice((n - m) // 2, (n - m) // 2 + m)
+                      for n, m in zip(wave.shape, shape, strict=True))]  # fmt: skip

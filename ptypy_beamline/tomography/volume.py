@@ -1,0 +1,172 @@
+"""Aligned projections and the volume: their files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileError
+from ..exports.files import complete
+from ..exports.reconstruction import as_json, versions
+from ..reading.files import open_hdf5
+from .backprojection import RAMP, Method, slices
+from .density import electrons_per_radian
+
+Array = NDArray[np.float64]
+Stack = NDArray[np.float32]
+
+DENSITY_UNIT = "e/angstrom^3"
+
+
+@dataclass(frozen=True, eq=False)
+class Projections:
+    """Phases at the angles of a series, aligned.
+
+    Attributes
+    ----------
+    phase
+        (n, ny, nx) float32 in rad; material is negative, air 0. The rotation axis runs along the
+        rows, through column nx // 2.
+    angles_deg
+        (n,).
+    shifts_px
+        (n, 2) y, x by which each was moved.
+    pixel_m
+        (y, x).
+    energy_eV
+        Of the photons.
+    names
+        Of the angles' folders.
+    provenance
+        How they came about.
+    """
+
+    phase: Stack
+    angles_deg: Array
+    shifts_px: Array
+    pixel_m: tuple[float, float]
+    energy_eV: float
+    names: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    @property
+    def axis_px(self) -> float:
+        """Column of the rotation axis before they were moved.
+
+        Moving the body across the beam adds a sine of the angle to the shifts; what it leaves is
+        the axis's.
+        """
+        turn = np.deg2rad(self.angles_deg)
+        curves = np.stack([np.ones(len(turn)), np.cos(turn), np.sin(turn)], axis=1)
+        offset = np.linalg.lstsq(curves, self.shifts_px[:, 1], rcond=None)[0][0]
+        return float(self.phase.shape[2] // 2 - offset)
+
+
+def write_projections(path: Path, found: Projections) -> Path:
+    """Write ``/projections``, ``/angles_deg``, ``/shifts_px`` and what else is known."""
+    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+        data = _entry(file, "projections", ("angles_deg", "y_um", "x_um"))
+        _put(file, "projections", found.phase, units="rad")
+        _put(file, "angles_deg", found.angles_deg, units="degree")
+        _put(file, "shifts_px", found.shifts_px, columns="y,x")
+        _put(file, "pixel_m", found.pixel_m, units="m", columns="y,x")
+        _put(file, "energy_eV", found.energy_eV, units="eV")
+        file["names"] = list(found.names)
+        file["provenance"] = as_json({**found.provenance, "versions": versions()})
+        _axes_um(data, found.phase.shape[1:], found.pixel_m, "yx")
+    return path
+
+
+def read_projections(path: Path) -> Projections:
+    """What :func:`write_projections` wrote.
+
+    Raises
+    ------
+    FileError
+        It is missing or another kind of file.
+    """
+    if not path.is_file():
+        raise FileError("no such file", "align the projections first (--only align)", path)
+    with open_hdf5(path) as file:
+        try:
+            y, x = (float(p) for p in file["pixel_m"][()])
+            return Projections(
+                file["projections"][()], file["angles_deg"][()], file["shifts_px"][()], (y, x),
+                float(file["energy_eV"][()]), tuple(file["names"].asstr()[()]),
+                json.loads(file["provenance"].asstr()[()]),
+            )  # fmt: skip
+        except KeyError as error:
+            raise FileError(f"no aligned projections ({error.args[0]})",
+                            "align them again (--only align)", path) from error  # fmt: skip
+
+
+def write_volume(
+    path: Path,
+    found: Projections,
+    method: Method = RAMP,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Reconstruct and write ``/volume`` in e/Å³, slice by slice: one slice is in memory at a time.
+
+    Parameters
+    ----------
+    path
+        The HDF5 file; complete or not there.
+    found
+        Aligned projections.
+    method
+        How, see :func:`ptypy_beamline.tomography.backprojection.slices`.
+    progress
+        Called with the number of slices done since.
+    """
+    (_, ny, nx), (pixel_y, pixel_x) = found.phase.shape, found.pixel_m
+    factor = electrons_per_radian(found.energy_eV, pixel_x)
+    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+        data = _entry(file, "volume", ("z_um", "y_um", "x_um"))
+        volume = file.create_dataset("volume", (ny, nx, nx), np.float32, chunks=(1, nx, nx))
+        volume.attrs.update(units=DENSITY_UNIT, axes="z,y,x", long_name="electron density")
+        for row, plane in enumerate(slices(-found.phase, found.angles_deg, method)):
+            volume[row] = factor * plane
+            progress(1)
+        _put(file, "voxel_m", (pixel_y, pixel_x, pixel_x), units="m", columns="z,y,x")
+        _put(file, "energy_eV", found.energy_eV, units="eV")
+        _put(file, "angles_deg", found.angles_deg, units="degree")
+        _put(file, "shifts_px", found.shifts_px, columns="y,x")
+        file["names"] = list(found.names)
+        origin = {**found.provenance, "method": str(method), "versions": versions()}
+        file["provenance"] = as_json(origin)
+        _axes_um(data, volume.shape, (pixel_y, pixel_x, pixel_x), "zyx")
+    return path
+
+
+def _entry(file: h5py.File, signal: str, axes: tuple[str, ...]) -> h5py.Group:
+    """The default plot of NeXus viewers, which links ``signal`` at the root."""
+    file.attrs.update(NX_class="NXroot", default="entry")
+    entry = file.create_group("entry")
+    entry.attrs.update(NX_class="NXentry", default="data")
+    data = entry.create_group("data")
+    data.attrs.update(NX_class="NXdata", signal=signal, axes=list(axes))
+    data[signal] = h5py.SoftLink(f"/{signal}")
+    if "angles_deg" in axes:
+        data["angles_deg"] = h5py.SoftLink("/angles_deg")
+    return data
+
+
+def _axes_um(
+    data: h5py.Group, shape: tuple[int, ...], pixel_m: tuple[float, ...], names: str
+) -> None:
+    """Coordinates in µm from the middle pixel, n // 2, in which the rotation axis lies."""
+    for name, count, pixel in zip(names, shape, pixel_m, strict=True):
+        _put(data, f"{name}_um", (np.arange(count) - count // 2) * pixel * 1e6, units="um")
+
+
+def _put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
+    group[name] = value
+    group[name].attrs.update(attributes)

@@ -1,0 +1,221 @@
+"""``ptypy-beamline tomo`` and its recipe, from raw frames to the volume."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from ptypy_beamline.cli import main
+from ptypy_beamline.errors import FileError, SettingsError
+from ptypy_beamline.results import read
+from ptypy_beamline.results.area import scanned
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.balls import BALLS, Series, Turned, densities, registered, write_series
+from ptypy_beamline.tomography import Engine, run_series
+
+pytestmark = pytest.mark.tomo
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNT = 16
+SERIES = Series(Turned(voxel_m=80e-9), window=48, scan=(9, 9), step_px=8.0)
+PREVIEW = ("--engine", "preview", "--iterations", "25")
+
+
+def simulated(path: Path, count: int, series: Series = SERIES) -> Path:
+    """A series of so many angles, the sample moved by up to 5 pixels at each."""
+    moves = np.random.default_rng(7).uniform(-5, 5, (count, 2))
+    return write_series(path, series, np.arange(count) * 180 / count, moves)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulated(tmp_path_factory.mktemp("raw") / "series.h5", COUNT)
+
+
+@pytest.fixture(scope="module")
+def out(raw: Path) -> Path:
+    """The results of a run without interruption."""
+    folder = raw.parent / "tomo"
+    assert main(["tomo", str(raw), "-o", str(folder), *PREVIEW]) == 0
+    return folder
+
+
+def volume_of(folder: Path) -> np.ndarray:
+    with h5py.File(folder / "reconstructed_3d.h5") as file:
+        return file["volume"][()]
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """When each finished angle was written."""
+    return {path.parent.name: path.stat().st_mtime_ns
+            for path in folder.glob("ptycho_tomo/angle_*/reconstruction.h5")}  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """Of a process of its own, or of MPI ranks, which ask root to insist."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }  # fmt: skip
+
+
+def test_the_volume_is_that_of_the_balls(out: Path) -> None:
+    volume, turned = volume_of(out), SERIES.turned
+    truth = turned.volume(volume.shape)
+    found = registered(volume, truth)
+    assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
+    np.testing.assert_allclose(densities(found), [ball.density_e_A3 for ball in BALLS], rtol=0.1)
+
+
+def test_each_angle_is_kept_with_its_origin(raw: Path, out: Path) -> None:
+    found = read(out / "ptycho_tomo/angle_003/reconstruction.h5")
+    assert found.provenance["made"]["projection"] == 3
+    assert found.provenance["made"]["file"] == raw.name
+    assert found.provenance["theta_deg"] == 33.75
+    assert len(found.provenance["sha256"]) == 64
+    seen = found.object[0][scanned(found)]
+    for name, shown in (("phase", np.angle(seen)), ("amplitude", np.abs(seen))):
+        image = tifffile.imread(out / f"ptycho_tomo/angle_003/{name}.tif")
+        assert image.dtype == np.float32
+        np.testing.assert_array_equal(image, shown)
+
+
+@contextmanager
+def started(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that runs in a process of its own, killed at the end."""
+    command = [sys.executable, "-m", "ptypy_beamline", *words]
+    with subprocess.Popen(command, env=environment(), text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_killed_run_goes_on_to_the_same_volume(raw: Path, out: Path, tmp_path: Path) -> None:
+    words = ("tomo", str(raw), "-o", str(tmp_path), *PREVIEW)
+    with started(*words) as process:
+        while len(stamps(tmp_path)) < 4 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    before = stamps(tmp_path)
+    assert 4 <= len(before) < COUNT
+    assert not (tmp_path / "reconstructed_3d.h5").exists()
+
+    assert main([*words]) == 0
+
+    after = stamps(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == COUNT
+    np.testing.assert_array_equal(volume_of(tmp_path), volume_of(out))
+
+
+def test_finished_angles_of_another_kind_are_not_mixed_in(
+    raw: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tomo", str(raw), "-o", str(out), "--engine", "preview"]) == 1
+    told = capsys.readouterr().err
+    assert "angle_000/reconstruction.h5: reconstructed with another engine; take another" in told
+    assert main(["tomo", str(raw), "-o", str(out), *PREVIEW, "--roi", "32"]) == 1
+    assert "another settings" in capsys.readouterr().err
+    table = (out / "ptycho_tomo/theta.csv").read_text()
+    assert main(["tomo", str(raw), "-o", str(out), *PREVIEW, "--theta", "1,2,3", "--roi", "9"]) == 1
+    assert (out / "ptycho_tomo/theta.csv").read_text() == table
+
+
+def test_reconstructions_from_elsewhere_are_taken_over(out: Path, tmp_path: Path) -> None:
+    lines = []
+    for number in range(COUNT):
+        kept = out / f"ptycho_tomo/angle_{number:03d}/reconstruction.h5"
+        (tmp_path / f"scan_{number}.h5").write_bytes(kept.read_bytes())
+        lines.append(f"scan_{number}.h5,{number * 180 / COUNT}\n")
+    (tmp_path / "theta.csv").write_text("".join(lines))
+    assert main(["tomo", str(tmp_path), "-o", str(tmp_path / "again")]) == 0
+    np.testing.assert_array_equal(volume_of(tmp_path / "again"), volume_of(out))
+
+
+def test_skipped_angles_are_left_out(
+    raw: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("tomo", str(out), "-o", str(out / "fewer"), "--skip", "0,7-9")
+    assert main([*words, "--only", "align"]) == 0
+    assert "12 projections" in capsys.readouterr().out
+    assert main(["tomo", str(out), "--skip", "first"]) == 1
+    assert "write --skip 3,7-9" in capsys.readouterr().err
+
+
+def test_one_file_an_angle(tmp_path: Path) -> None:
+    with h5py.File(simulated(tmp_path / "all.h5", 3), "r") as series:
+        frames, angles = series["exchange/data"][()], series["exchange/theta"][()]
+    for number in range(3):
+        path = tmp_path / f"scan_{number}.h5"
+        path.write_bytes((tmp_path / "all.h5").read_bytes())
+        with h5py.File(path, "a") as file:
+            del file["exchange/data"], file["exchange/theta"]
+            file["exchange/data"], file["exchange/theta"] = frames[number], angles[number]
+    engine = Engine("preview", iterations=5)
+    for names, folder in (([tmp_path / "all.h5"], "a"), (sorted(tmp_path.glob("scan_*")), "b")):
+        run_series(names, tmp_path / folder, engine=engine, only="reconstruct")
+    for number in range(3):
+        one, other = (tifffile.imread(tmp_path / folder / f"ptycho_tomo/angle_00{number}/phase.tif")
+                      for folder in "ab")  # fmt: skip
+        np.testing.assert_array_equal(one, other)
+    assert (tmp_path / "a/ptycho_tomo/theta.csv").read_text() == (
+        "name,theta_deg\nangle_000,0.0\nangle_001,60.0\nangle_002,120.0\n"
+    )
+
+
+def test_what_cannot_be(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="engine='epie'"):
+        Engine("epie")  # type: ignore[arg-type]
+    with pytest.raises(FileError, match="no such file"):
+        run_series([tmp_path / "none.h5"], tmp_path)
+    wrong = Settings.of({"shape": 16, "center": [400, 400]})
+    with pytest.raises(Exception, match="angle_000: "):
+        run_series([raw], tmp_path, wrong, engine=Engine("preview"))
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="without mpirun"):
+        run_series([raw], tmp_path, engine=Engine("preview"))
+
+
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_the_recipe_on_two_ranks_goes_on_where_it_was(tmp_path: Path) -> None:
+    series = simulated(tmp_path / "series.h5", 3)
+    recipe = [sys.executable, str(ROOT / "recipes/tomo_series.py"), str(series)]
+    command = ["mpirun", "-n", "2", *recipe, "--dm", "6", "--ml", "3", "-o", "out"]
+
+    def run(*more: str) -> str:
+        done = subprocess.run(
+            [*command, *more], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+            timeout=200, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+    assert "0 of them finished before" in run("--only", "reconstruct")
+    before = stamps(tmp_path / "out")
+    (tmp_path / "out/ptycho_tomo/angle_001/reconstruction.h5").unlink()
+    told = run()
+    after = stamps(tmp_path / "out")
+
+    assert told.count("2 of them finished before") == 1, "one rank speaks"
+    assert "PtyPy, DM 6 + ML 3" in told
+    assert [after[name] == before[name] for name in sorted(before)] == [True, False, True]
+    found = read(tmp_path / "out/ptycho_tomo/angle_001/reconstruction.h5")
+    assert found.algorithm == "PtyPy DM 6 + ML 3"
+    assert np.isfinite(volume_of(tmp_path / "out")).all()
