@@ -46,7 +46,8 @@ Pair = Annotated[tuple[float, float], BeforeValidator(pair)]
 IntPair = Annotated[tuple[int, int], BeforeValidator(pair)]
 Center = Annotated[tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(numbers)]
 Orientation = Annotated[
-    Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool], BeforeValidator(numbers)
+    Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool] | Literal["auto"],
+    BeforeValidator(numbers),
 ]
 Pad = Annotated[
     Annotated[int, Field(ge=0)] | tuple[int, int, int, int] | Literal["square"],

@@ -22,6 +22,7 @@ from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
 from . import formats
+from .doctor.gauge import code_of
 from .errors import BeamlineError, BeamlineWarning, SettingsError
 from .live import Follower
 from .options import Qc
@@ -243,6 +244,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         scan = formats.open_file(self.settings.file, self.settings.format, self.settings.opening)
         self._check_family(scan.format)
         plan = make_plan(scan, self.settings)
+        if self.settings.orientation == "auto":
+            log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
         _check_for_ptypy(plan, self.settings.file_name)
         if self.settings.qc is None:
             _check_theory(plan, self.info.positions_theory, self.settings.file_name)
@@ -277,8 +280,10 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     def _planned_together(self) -> Plan | None:
         """The plan; a problem on one rank is raised on all."""
         plan, problem = None, None
-        # Ranks that look at a growing scan by themselves would see different first frames.
-        each = self.load_common_in_parallel and self._follower is None
+        # Ranks that look at a growing scan by themselves would see different first frames; an
+        # orientation is found once.
+        alone = self._follower is not None or self.settings.orientation == "auto"
+        each = self.load_common_in_parallel and not alone
         if parallel.master or each:
             try:
                 with warnings.catch_warnings():

@@ -120,9 +120,11 @@ class Settings(Group):
         None, "then flip them: h = left-right, v = up-down, hv = both", "--flip"
     )
     orientation: Orientation | None = field(
-        None, "PtyPy's 0-7 or (transpose, flipud, fliplr) instead of rotate and flip",
+        None,
+        "PtyPy's 0-7 or (transpose, flipud, fliplr) instead of rotate and flip; 'auto' = found "
+        "from the data",
         "--orientation",
-    )  # fmt: skip
+    )
     rebin: Annotated[int, Field(ge=1)] = field(
         1, "sum bins of n x n pixels; a bin with a bad pixel is bad", "--bin"
     )
@@ -225,7 +227,15 @@ class Settings(Group):
 
     @property
     def turn(self) -> tuple[bool, bool, bool]:
-        """What is done to the frames as PtyPy's (transpose, flipud, fliplr), in this order."""
+        """What is done to the frames as PtyPy's (transpose, flipud, fliplr), in this order.
+
+        Raises
+        ------
+        SettingsError
+            ``orientation='auto'``: a scan tells, see :mod:`ptypy_beamline.doctor.orientation`.
+        """
+        if self.orientation == "auto":
+            raise SettingsError("orientation='auto' needs a scan", "make a plan of it")
         if self.orientation is not None:
             code = self.orientation
             return code if isinstance(code, tuple) else (code >= 4, bool(code & 2), bool(code & 1))
@@ -276,6 +286,9 @@ def _causal(settings: Settings) -> None:
                          "is not known yet")  # fmt: skip
     if settings.positions.snake:
         raise ValueError("a live scan cannot turn its rows round (positions.snake)")
+    if settings.orientation == "auto":
+        raise ValueError("the orientation of a live scan cannot be found before its frames are "
+                         "there (orientation='auto'): give its number")  # fmt: skip
     if settings.qc is not None:
         raise ValueError("a live scan cannot be judged before it is there (qc): run "
                          "ptypy-beamline qc --live beside it")  # fmt: skip

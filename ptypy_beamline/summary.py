@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,20 @@ class Finding:
         The evidence, with numbers.
     remedy
         The parameter or flag to set.
+    cause
+        What is likely behind it.
+    settings
+        Loader parameters that mend it, as :meth:`ptypy_beamline.settings.Settings.of` takes them.
     """
 
     level: str
     what: str
     remedy: str = ""
+    cause: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.what}" + (f"; {self.remedy}" if self.remedy else "")
+        return f"{self.level}: " + "; ".join(filter(None, (self.what, self.cause, self.remedy)))
 
 
 def describe_scan(scan: Scan) -> dict[str, Any]:
@@ -181,6 +188,6 @@ def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:
                     "check stored_as (--stored-as), flat and monitor")]  # fmt: skip
 
 
-def as_json(finding: Finding) -> dict[str, str]:
+def as_json(finding: Finding) -> dict[str, Any]:
     """A finding for machines."""
     return asdict(finding)

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import json
-import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import BeamlineError, BeamlineWarning
+from ..errors import SettingsError
+from ..exports.files import PICTURES
 from ..settings import Settings
-from ..summary import Finding, as_json, describe_plan, empty_beam, physics
-from .loading import loading, plan_with
+from ..summary import Finding, as_json, describe_plan
+from .loading import loading, refuse_input
 
-EXAMPLE = "ptypy-beamline check scan.h5 --roi 256"
+EXAMPLE = "ptypy-beamline check scan.h5 --roi 256 --plot check.png"
 
 
 @loading
 def command(
     settings: Settings,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="draw frame, centre, mask, positions, findings on a page")
+    ] = None,
 ) -> None:
     """Look for problems in a scan's file and physics; exit 1 if there is an error."""
-    found, summary = findings(settings)
+    from ..doctor.findings import diagnose
+
+    if plot:
+        if plot.suffix not in PICTURES:
+            raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")
+        refuse_input(plot, settings)
+    diagnosis = diagnose(settings)
+    found = diagnosis.findings
+    summary = describe_plan(diagnosis.look.plan) if diagnosis.look else {}
     if to_json:
         typer.echo(json.dumps({"findings": [as_json(f) for f in found], "plan": summary}, indent=1))
     else:
-        for finding in found:
-            typer.echo(str(finding))
-        if summary:
-            typer.echo(f"{summary['positions']} positions, {summary['shape'][0]}x"
-                       f"{summary['shape'][1]} pixels, reconstructed pixel "
-                       f"{summary['resolution_m'][0] * 1e9:.4g} nm")  # fmt: skip
-        if not found:
-            typer.echo("no problem found")
+        _print(found, summary)
+    if plot and diagnosis.look:
+        from ..doctor.picture import draw
+
+        draw(plot, diagnosis)
+        typer.echo(f"picture in {plot}", err=to_json)
     if any(finding.level == "error" for finding in found):
         raise typer.Exit(1)
 
 
-def findings(settings: Settings) -> tuple[list[Finding], dict[str, Any]]:
-    """Everything found, and what loading would hand over (empty where it cannot)."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", BeamlineWarning)
-        try:
-            scan, plan = plan_with(settings)
-            found = [Finding("note", note) for note in scan.notes] + physics(plan)
-            found += empty_beam(scan, plan)
-            summary = describe_plan(plan)
-        except BeamlineError as error:
-            found, summary = [Finding("error", str(error))], {}
-    assumed = [Finding("warning", str(w.message)) for w in caught
-               if issubclass(w.category, BeamlineWarning)]  # fmt: skip
-    return assumed + found, summary
+def _print(found: tuple[Finding, ...], summary: dict[str, Any]) -> None:
+    for finding in found:
+        typer.echo(str(finding))
+    if summary:
+        typer.echo(
+            f"{summary['positions']} positions, {summary['shape'][0]}x{summary['shape'][1]} "
+            f"pixels, reconstructed pixel {summary['resolution_m'][0] * 1e9:.4g} nm"
+        )
+    if all(finding.level == "note" for finding in found):
+        typer.echo("no problem found")

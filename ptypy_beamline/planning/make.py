@@ -23,6 +23,8 @@ from .transform import Transform, make_transform
 def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Plan:
     """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
 
+    With ``orientation='auto'`` up to two thousand are, and the orientation found is warned of.
+
     Raises
     ------
     BeamlineError
@@ -31,6 +33,11 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
     if scan.frames.dtype.kind == "c":
         raise ScanError(f"frames are {scan.frames.dtype}, not counts", "name the format or the "
                         "dataset of the intensities (--path frames=PATH)", scan.source)  # fmt: skip
+    if settings.orientation == "auto":
+        # The doctor makes plans itself.
+        from ..doctor.orientation import settled
+
+        settings = settled(scan, settings)
     scan = in_metres(scan, settings)
     selection = select(scan, settings, so_far)
     center = beam_center(scan, settings)

@@ -1,0 +1,77 @@
+"""``ptypy-beamline orient``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..settings import Settings
+from .loading import loading, open_with
+
+if TYPE_CHECKING:
+    from ..doctor.orientation import Ranking
+
+EXAMPLE = "ptypy-beamline orient scan.h5 --roi 256"
+
+
+@loading
+def command(
+    settings: Settings,
+    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Rank the 8 orientations of the detector from the data; exit 1 if they do not tell.
+
+    The axes of the positions stay as --axes has them; --rotate, --flip and --orientation play no
+    part.
+    """
+    from ..doctor.orientation import rank
+
+    found = rank(open_with(settings), settings)
+    typer.echo(json.dumps(_plain(found), indent=1) if to_json else _text(found))
+    if not found.decided:
+        typer.echo("error: the data do not tell the orientation; set --orientation, or --rotate "
+                   "and --flip, by hand", err=True)  # fmt: skip
+        raise typer.Exit(1)
+
+
+def _plain(found: Ranking) -> dict[str, object]:
+    """For machines."""
+    return {
+        "orientation": found.orientation,
+        "equivalent": [{"orientation": code, "axes": axes} for code, axes in found.equivalent],
+        "axes": found.axes,
+        "decided": found.decided,
+        "confidence": found.confidence,
+        "ranking": [
+            {"orientation": pair.orientation, "twin": pair.twin, "error": pair.error,
+             "curl": pair.curl if pair.curl == pair.curl else None}
+            for pair in found.pairs
+        ],
+    }  # fmt: skip
+
+
+def _text(found: Ranking) -> str:
+    """For people."""
+    from ..doctor.orientation import PHASE_SIGN
+
+    code, twin = found.orientation, found.orientation ^ 3
+    told = abs(found.phase_sign) > PHASE_SIGN
+    why = (
+        f"its material absorbs and has a negative phase (correlation {abs(found.phase_sign):.2f})"
+        if told
+        else "nothing tells them apart, the lower number is named"
+    )
+    turned = [(o, axes) for o, axes in found.equivalent if axes != found.axes]
+    return "\n".join([
+        f"{'orientations':14s}{'error of unseen frames':>24s}{'curl':>8s}",
+        *(f"{f'{pair.orientation} or {pair.twin}':14s}{pair.error:24.4f}{pair.curl:8.3f}"
+          for pair in found.pairs),
+        f"orientation {code} with axes {found.axes}, confidence {found.confidence:.3f}"
+        f"{'' if found.decided else ': not decided'}",
+        f"{code} and {twin} (turned by 180 degrees: object and probe conjugated) fit alike; of the "
+        f"two, with {code} {why}",
+        "the same with the object turned or mirrored: "
+        + ", ".join(f"{o} {axes}" for o, axes in turned),
+    ])  # fmt: skip

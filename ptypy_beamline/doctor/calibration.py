@@ -1,0 +1,149 @@
+"""Whether mask, dark, saturation and hot pixels are in order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineError
+from ..planning.calibration import hot_or_dead
+from ..planning.sample import Sample
+from ..summary import Finding
+from .detector import OUTER, Detector
+from .look import Look
+from .remedy import changed, finding, planned
+
+PEDESTAL, FLATNESS, FANO = 0.05, 1.3, 2.0
+"""A pedestal: its share of all counts, how much a ring further in may exceed it, and how much the
+variance there may exceed the mean: speckle varies more, and only its darkest places tell."""
+
+STEADY = 0.4
+
+INNER = (0.6, 0.75)
+"""The ring that a frame's far corners are compared with, in distances of the nearest edge."""
+
+PILE, FEW, PILE_TIMES = 40, 8, 5
+"""Counts from which a limit can be told from chance, how many pixels must share it, and how many
+times those at each count just below."""
+
+HOT_SIGMAS = (100.0, 50.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0)
+"""Settings of ``hot_sigma`` that may find a defect."""
+
+
+def findings(look: Look) -> list[Finding]:
+    """Everything about the counts; of frames without any only that."""
+    detector = Detector.of(look)
+    inverted = mask(look, detector)
+    if inverted or not look.totals.any():
+        return inverted or [
+            finding("error", f"no counts in {len(look.picked)} sampled frames",
+                    "dark frames, a closed shutter, or a dark that is too high",
+                    remedy="check paths.frames (--path frames=PATH), --outer-index and --dark")
+        ]  # fmt: skip
+    return [*pedestal(look, detector), *saturation(look), *hot_pixels(look, detector)]
+
+
+def mask(look: Look, detector: Detector) -> list[Finding]:
+    """A mask that leaves out most pixels, with most of the counts, means the opposite."""
+    bad, total = ~detector.good, float(detector.mean.sum())
+    area, counts = float(bad.mean()), float(detector.mean[bad].sum()) / max(total, 1e-12)
+    if area < 0.5 or counts < 0.5:
+        return []
+    what = f"the mask leaves out {area:.0%} of the pixels, with {counts:.0%} of the counts"
+    for values in ("good", "bad"):
+        try:
+            mended = planned(changed(look.settings, {"mask_values": values}))[1]
+        except BeamlineError:
+            continue
+        if mended.good.mean() > 0.5:
+            return [finding("error", what, f"inverted: nonzero means {values}",
+                            {"mask_values": values})]  # fmt: skip
+    return [finding("warning", what, remedy="check the mask (--mask, --path mask=PATH)")]
+
+
+def pedestal(look: Look, detector: Detector) -> list[Finding]:
+    """Constant counts far from the beam are a dark or a background that is still in the frames."""
+    offset, good, radius = look.plan.calibration.offset, detector.good, detector.radius
+    level = detector.mean - offset
+    far = good & (radius > OUTER)
+    ring = good & (radius > INNER[0]) & (radius < INNER[1])
+    if not far.any() or not ring.any():
+        return []
+    height, nearer = float(np.median(level[far])), float(np.median(level[ring]))
+    fano = float(np.median(detector.variance[far])) / max(abs(height), 1e-12)
+    least = detector.faint - float(np.median(offset[far]))
+    least += 1.64 * np.sqrt(max(least, 0))  # the twentieth faintest of Poisson numbers
+    if height < -0.5 and -height > 0.05 * float(np.median(offset[far])):
+        return [finding("warning", f"far from the beam the frames hold {-height:.3g} counts less "
+                        "than the dark", "the dark is of another exposure time, or the frames are "
+                        "corrected already", remedy="give another dark (--dark)")]  # fmt: skip
+    if fano > FANO:  # speckle, whose darkest places are dark
+        height = least if least > STEADY * height else 0.0
+    share = height * int(good.sum()) / max(float(level[good].sum()), 1e-12)
+    if height <= 0 or share < PEDESTAL or nearer > FLATNESS * float(np.median(level[far])):
+        return []
+    return [
+        finding(
+            "warning",
+            f"a constant {height:.3g} counts far from the beam, {share:.0%} of all counts",
+            "dark or background not subtracted",
+            {"background": float(f"{height:.4g}")},
+            "or give the dark (--dark)",
+        )
+    ]
+
+
+def saturation(look: Look) -> list[Finding]:
+    """Many pixels that share the highest count were cut off there."""
+    limit = look.plan.calibration.saturation
+    counts = look.raw[..., ~look.plan.calibration.bad].ravel()
+    counts = counts[np.isfinite(counts) & (counts < limit)]
+    top = float(counts.max(initial=0))
+    if top < PILE:
+        return []
+    high = counts[counts >= 0.95 * top]
+    full = int((high == top).sum())
+    each = (len(high) - full) / max(0.05 * top, 1)  # pixels at each count just below
+    if full < FEW or full < PILE_TIMES * each:
+        return []
+    stored = look.scan.saturation
+    value = "file" if stored is not None and stored <= top else top
+    return [finding("warning", f"{full} pixels of {len(look.picked)} frames share the highest "
+                    f"count, {top:g}; {len(high) - full} are within 5 % below",
+                    "saturated", {"saturation": value})]  # fmt: skip
+
+
+def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
+    """Single pixels far brighter than all but two of their neighbours, or dead between lit ones.
+
+    Speckles are wider than a pixel; the peaks of a beam are no defects.
+    """
+    if look.settings.hot_sigma is not None:
+        return []
+    strange = detector.defects(look.plan.calibration.offset)
+    number = int(strange.sum())
+    if not number:
+        return []
+    found = _sigma(look, strange)
+    return [
+        finding(
+            "warning",
+            f"{number} pixels count far more than their neighbours, or nothing between lit ones, "
+            "and are not in the mask",
+            "hot or dead pixels",
+            {"hot_sigma": found} if found else {},
+            "" if found else "give a mask (--mask)",
+        )
+    ]
+
+
+def _sigma(look: Look, strange: NDArray[np.bool_]) -> float | None:
+    """The largest ``hot_sigma`` that finds all of these pixels, so that it finds few others."""
+    plan, limit = look.plan, look.scan.no_count
+    offset = plan.calibration.offset.astype(np.float64)
+    for sigma in HOT_SIGMAS:
+        found = hot_or_dead(Sample(look.scan.frames, plan.inside), offset, sigma,
+                            np.inf if limit is None else limit)  # fmt: skip
+        if found[strange].all():
+            return sigma
+    return None

@@ -1,0 +1,192 @@
+"""Short reconstructions that tell which of several readings of a scan is right.
+
+A wrong turn or a wrong order of the positions fits each frame by itself nearly as well as the
+right one, so candidates are judged by frames that the reconstruction has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..planning.plan import Plan
+from ..planning.transform import Transform
+from ..preview.engine import Complex, Engine, State, prepare
+from ..summary import step_m
+from .evidence import Survey
+
+Floats = NDArray[np.float64]
+Key = TypeVar("Key")
+
+PATCH_FRAMES, HELD_OUT = 120, 6
+"""Neighbouring positions that are reconstructed; one of so many is held out."""
+
+SIDES_PX = (64, 96, 128)
+"""Windows for it; the smallest that does is taken."""
+
+STEP_PX = 2.5
+"""Object pixels that a step of the scan should have: positions are rounded to whole ones."""
+
+MOST_PX = 64e6
+"""Object pixels that are still a scan; more are a mistake of units."""
+
+PASSES = 6
+"""Over the frames, after the search for the probe."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Some frames, small enough for many short reconstructions.
+
+    Attributes
+    ----------
+    frames
+        (n, s, s) counts.
+    good
+        (s, s) or (n, s, s), True = use.
+    positions_m
+        (n, 2) row, column.
+    pixel_m
+        Object pixel (y, x).
+    center_px
+        Beam (row, column) on the frames.
+    """
+
+    frames: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    positions_m: Floats
+    pixel_m: tuple[float, float]
+    center_px: tuple[float, float]
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Patch:
+        """Some of its frames."""
+        good = self.good if self.good.ndim == 2 else self.good[chosen]
+        return replace(self, frames=self.frames[chosen], good=good,
+                       positions_m=self.positions_m[chosen])  # fmt: skip
+
+    @classmethod
+    def of(cls, plan: Plan, positions: NDArray[np.int64], side_px: int) -> Patch:
+        """Frames of some positions of ``plan``, cut to ``side_px`` around the beam."""
+        geometry = plan.geometry
+        corner = [min(max(0, round(c) - side_px // 2), n - side_px)
+                  for c, n in zip(geometry.center_px, geometry.shape, strict=True)]  # fmt: skip
+        rows, columns = (slice(first, first + side_px) for first in corner)
+        blocks = list(plan.stream(positions))
+        frames = np.concatenate([block.frames[:, rows, columns] for block in blocks])
+        good = plan.good[rows, columns]
+        if not plan.shared_mask:
+            good = np.concatenate([block.good[:, rows, columns] for block in blocks])
+        # λz/(N·p): a smaller window has coarser object pixels.
+        pixel = [r * n / side_px for r, n in zip(geometry.resolution_m, geometry.shape,
+                                                 strict=True)]  # fmt: skip
+        center = [c - first for c, first in zip(geometry.center_px, corner, strict=True)]
+        return cls(frames, good, plan.positions_m[positions], (pixel[0], pixel[1]),
+                   (center[0], center[1]))  # fmt: skip
+
+    def turned(self, turn: tuple[bool, bool, bool]) -> Patch:
+        """The frames turned as the loader does it; the positions stay."""
+        transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
+        out = np.zeros(self.frames.shape, np.float32), np.zeros(self.frames.shape, np.bool_)
+        good = np.broadcast_to(self.good, self.frames.shape)
+        transform.deliver(self.frames, np.ascontiguousarray(good), self.center_px, out)
+        shared = out[1][0] if self.good.ndim == 2 else out[1]
+        return replace(self, frames=out[0], good=shared, center_px=transform.center(self.center_px),
+                       pixel_m=transform.pixel(self.pixel_m))  # fmt: skip
+
+
+def window_px(seen: Survey) -> int:
+    """Side of the window for a patch: holds most counts, and resolves the steps of the scan."""
+    geometry = seen.plan.geometry
+    field_m = max(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
+    needed = max(2 * seen.spread_px, STEP_PX * field_m / max(step_m(seen.positions_m), 1e-15))
+    side = next((side for side in SIDES_PX if side >= needed), SIDES_PX[-1])
+    return min(side, *geometry.shape)
+
+
+def start(patch: Patch) -> Complex:
+    """The probe to start with: the best of the preview's guesses."""
+    return _engine(patch).best_probe(seed=0)
+
+
+def held_out_errors(
+    patch: Patch, unseen: NDArray[np.int64] | None = None, probe: Complex | None = None
+) -> Floats:
+    """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
+
+    Parameters
+    ----------
+    patch
+        The frames.
+    unseen
+        (m,) those that are held out; default: every sixth, at random.
+    probe
+        (s, s) to start with; default: :func:`start`.
+    """
+    engine, state, unseen = fitted(patch, PASSES, unseen, probe)
+    errors = [engine.misfit(state, np.array([k])) / max(float(engine.moduli[k].sum()), 1e-12)
+              for k in unseen]  # fmt: skip
+    return np.array(errors)
+
+
+def fitted(
+    patch: Patch,
+    passes: int,
+    unseen: NDArray[np.int64] | None = None,
+    probe: Complex | None = None,
+) -> tuple[Engine, State, NDArray[np.int64]]:
+    """A reconstruction of ``patch`` without the frames ``unseen``, and which these are."""
+    engine, rng = _engine(patch), np.random.default_rng(0)
+    n = len(patch.frames)
+    if unseen is None:
+        unseen = rng.permutation(n)[: max(2, n // HELD_OUT)]
+    trial = replace(engine, visited=np.setdiff1d(np.arange(n), unseen))
+    state = State(engine.free_space(), start(patch) if probe is None else probe.copy())
+    for k in range(passes):
+        trial.sweep(state, rng, update_probe=k > 0)
+    return engine, state, unseen
+
+
+def _engine(patch: Patch) -> Engine:
+    extent_m = np.ptp(patch.positions_m, axis=0)
+    object_px = extent_m / patch.pixel_m + patch.frames.shape[1:]
+    if object_px.prod() > MOST_PX:
+        raise ScanError(
+            f"neighbouring positions spread over {extent_m.max():.3g} m, "
+            f"{object_px.max():.3g} object pixels of {patch.pixel_m[0]:.3g} m",
+            "check units.positions (--unit positions=UNIT) and the geometry",
+        )
+    return prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """By how much the best of several candidates is ahead of another.
+
+    Attributes
+    ----------
+    ratio
+        The other's mean error over the best's, ≥ 1.
+    t
+        Student's t of the differences, frame by frame.
+    """
+
+    ratio: float
+    t: float
+
+    @classmethod
+    def of(cls, best: Floats, other: Floats) -> Margin:
+        """Of the errors (m,) of the same frames."""
+        difference = other - best
+        spread = float(difference.std(ddof=1)) / np.sqrt(len(difference))
+        return cls(float(other.mean() / max(float(best.mean()), 1e-12)),
+                   float(difference.mean()) / max(spread, 1e-12))  # fmt: skip
+
+
+def in_order(errors: Mapping[Key, Floats]) -> list[Key]:
+    """Candidates by their mean error, the best one first."""
+    return sorted(errors, key=lambda key: float(errors[key].mean()))

@@ -1,0 +1,153 @@
+"""Where the beam is, found in three ways that should agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from ..planning.calibration import Calibration, calibrate
+from ..planning.center import find_center, mean_of_usable
+from ..planning.plan import Plan
+from ..planning.sample import Sample
+from ..scan import ArrayFrames, Scan, Window
+from ..settings import Settings
+from ..summary import Finding
+from .look import Look
+from .remedy import finding
+
+TOLERANCE_PX = 2.0
+"""A centre that is wrong by no more only tilts the probe's phase."""
+
+OVERLAP = 0.25
+"""Share of the good pixels that must have a good partner across the centre."""
+
+SYMMETRY = 0.5
+"""Correlation with its mirror image that a mean frame needs for its centre to count."""
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Beam centre (row, column) in raw detector pixels.
+
+    Attributes
+    ----------
+    used_px
+        Where the plan has it: given, from the file, or found.
+    friedel_px
+        Where the mean frame is most like itself turned by 180°.
+    mass_px
+        The mean frame's centre of mass above its background.
+    symmetry
+        How alike both are, as a correlation coefficient.
+    """
+
+    used_px: tuple[float, float]
+    friedel_px: tuple[float, float]
+    mass_px: tuple[float, float]
+    symmetry: float
+
+    @property
+    def away_px(self) -> float:
+        """Distance of the centre that is used from that of symmetry."""
+        return float(np.hypot(*np.subtract(self.used_px, self.friedel_px)))
+
+    @property
+    def apart_px(self) -> float:
+        """Distance of centre of mass and centre of symmetry."""
+        return float(np.hypot(*np.subtract(self.mass_px, self.friedel_px)))
+
+
+def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
+    """All estimates, from whole frames: a wrong centre may cut the beam in the window.
+
+    Only good pixels count for the symmetry, so that a beam stop does not pull it.
+    """
+    whole = Window.full(scan.frame_shape)
+    plain = settings.model_copy(update={"hot_sigma": None})
+    calibration = calibrate(scan, plain, whole)
+    mean = mean_of_usable(Sample(scan.frames, whole), calibration)
+    friedel, symmetry = friedel_centre(mean, ~calibration.bad)
+    used = plan.window.top + plan.center_px[0], plan.window.left + plan.center_px[1]
+    return Centre(used, friedel, _mass(mean), symmetry)
+
+
+def findings(look: Look) -> list[Finding]:
+    """Whether the centre that is used is the frames' own."""
+    centre = measure(look.scan, look.settings, look.plan)
+    used, friedel, mass = (
+        f"({y:.1f}, {x:.1f})" for y, x in (centre.used_px, centre.friedel_px, centre.mass_px)
+    )
+    what = f"beam centre used {used}, by Friedel symmetry {friedel}, by centre of mass {mass} px"
+    # The centre of mass follows an uneven pupil; it has only to be on the same side.
+    trusted = centre.symmetry > SYMMETRY and centre.apart_px < 0.5 * centre.away_px
+    if centre.away_px <= TOLERANCE_PX or not trusted:
+        return [finding("note", what)]
+    y, x = centre.friedel_px
+    return [
+        finding(
+            "warning",
+            f"{what}, {centre.away_px:.1f} px apart",
+            "the centre is not the beam's",
+            {"center": (round(y, 2), round(x, 2))},
+        )
+    ]
+
+
+def friedel_centre(
+    image: NDArray[np.float64], good: NDArray[np.bool_]
+) -> tuple[tuple[float, float], float]:
+    """Centre about which an image is most like itself turned by 180°, to a fraction of a pixel.
+
+    Friedel's law makes the mean pattern of many views nearly symmetric. The correlation
+    coefficient of √I(q) and √I(2c − q) is taken over pairs of good pixels, for all c at once by
+    Fourier transforms: D. Padfield, IEEE Trans. Image Process. 21, 2706 (2012), with the mirror
+    image as template. A parabola through the highest values gives the fraction.
+
+    Parameters
+    ----------
+    image
+        (ny, nx) mean counts.
+    good
+        (ny, nx) pixels to use.
+
+    Returns
+    -------
+    center : (row, column)
+    correlation : float
+        At the centre, at most 1.
+    """
+    padded = tuple(scipy.fft.next_fast_len(2 * n, real=True) for n in image.shape)
+    root = np.where(good, np.sqrt(image.clip(0)), 0)
+    modulus, weight, counts = (scipy.fft.rfft2(part, padded)
+                               for part in (root, good.astype(np.float64), root**2))  # fmt: skip
+    pairs, product, first, square = (
+        scipy.fft.irfft2(part, padded)
+        for part in (weight * weight, modulus * modulus, modulus * weight, counts * weight)
+    )
+    enough = pairs > max(OVERLAP * float(good.sum()), 1.0)
+    number = np.where(enough, pairs, 1)
+    covariance, variance = product - first**2 / number, square - first**2 / number
+    small = 1e-9 * float(variance.max())
+    alike = np.where(enough, covariance / np.maximum(variance, small), -1)
+    top = np.unravel_index(int(alike.argmax()), alike.shape)
+    center = [float(_vertex(np.roll(np.moveaxis(alike, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
+                    + top[axis]) / 2 for axis in (0, 1)]  # fmt: skip
+    return (center[0], center[1]), float(alike[top])
+
+
+def _vertex(line: NDArray[np.float64]) -> float:
+    """Where the parabola through the first three values is highest, from the second one."""
+    before, here, after = (float(v) for v in line[:3])
+    bend = before - 2 * here + after
+    return 0.0 if bend >= 0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
+
+
+def _mass(mean: NDArray[np.float64]) -> tuple[float, float]:
+    """As :func:`find_center` finds it, in a mean frame that is corrected already."""
+    shape = mean.shape
+    done = Calibration(np.zeros(shape, np.float32), np.ones(shape, np.float32),
+                       np.zeros(shape, np.bool_), np.inf, 0.0)  # fmt: skip
+    return find_center(Sample(ArrayFrames(mean), Window.full((shape[0], shape[1]))), done)

@@ -1,0 +1,84 @@
+"""The sample as the detector counted it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .look import Look
+
+OUTER = 0.9
+"""Where a frame's far corners begin, in distances of the beam from the nearest edge."""
+
+FAINT, HOT_TIMES = 0.05, 5.0
+"""Share of far pixels that are the faintest; by how much a defect exceeds its neighbours."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """The sample as the detector counted it, over the window's part on the detector.
+
+    Attributes
+    ----------
+    mean, variance
+        (h, w) of the raw counts of an exposure.
+    good
+        (h, w) pixels that no static defect excludes.
+    radius
+        (h, w) distance from the beam centre over that of the nearest edge.
+    frames
+        Exposures in the sample.
+    faint
+        Counts in the faintest pixels far from the beam, each exposure by itself.
+    """
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    good: NDArray[np.bool_]
+    radius: NDArray[np.float64]
+    frames: int
+    faint: float
+
+    @classmethod
+    def of(cls, look: Look) -> Detector:
+        """From the raw exposures of frames that show the beam."""
+        plan = look.plan
+        limit = np.inf if look.scan.no_count is None else look.scan.no_count
+        present = plan.selection.exposures[look.picked] >= 0
+        stack = look.raw[present & look.lit[:, None]] if look.lit.any() else look.raw[present]
+        total, square, number = (np.zeros(plan.inside.shape) for _ in range(3))
+        for frame in stack:
+            counted = np.isfinite(frame) & (frame < limit)
+            counts = np.where(counted, frame, 0).astype(np.float64)
+            total, square, number = total + counts, square + counts**2, number + counted
+        mean = total / np.maximum(number, 1)
+        variance = square / np.maximum(number, 1) - mean**2
+        center = [
+            c + w - i
+            for c, w, i in zip(
+                plan.center_px,
+                (plan.window.top, plan.window.left),
+                (plan.inside.top, plan.inside.left),
+                strict=True,
+            )
+        ]
+        rows, columns = np.indices(mean.shape)
+        edge = min(min(c + 0.5, n - c - 0.5) for c, n in zip(center, mean.shape, strict=True))
+        radius = np.hypot(rows - center[0], columns - center[1]) / max(edge, 1.0)
+        good = ~plan.calibration.bad
+        far = stack[:, good & (radius > OUTER)].astype(np.float64)
+        faint = float(np.quantile(far, FAINT)) if far.size else 0.0
+        return cls(mean, variance, good, np.asarray(radius), len(stack), faint)
+
+    def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """(h, w) good pixels that cannot be of the pattern: isolated, or dead between lit ones."""
+        level = np.where(self.good, self.mean - offset, 0)
+        bright = ndimage.rank_filter(level, -4, 3, mode="mirror").clip(0)
+        dim = ndimage.rank_filter(level, 3, 3, mode="mirror")
+        noise = np.sqrt((bright + 1) / max(self.frames, 1))
+        hot = level > HOT_TIMES * (bright + 2 * noise)
+        dead = (self.mean == 0) & (dim * self.frames > 100)
+        return np.asarray((hot | dead) & self.good, np.bool_)

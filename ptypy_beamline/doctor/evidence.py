@@ -1,0 +1,148 @@
+"""What the frames of a scan say about the order and the axes of its positions, cheaply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay, QhullError, cKDTree
+
+from ..planning.make import make_plan
+from ..planning.plan import Plan
+from ..quality.features import Yardstick, measured
+from ..quality.kernels import COLUMNS
+from ..scan import Scan
+from ..settings import Settings
+
+Floats = NDArray[np.float64]
+
+SURVEY_FRAMES, SURVEY_BYTES = 2000, 4 * 2**30
+"""Positions that are looked at, and bytes of corrected frames; at least ``FEWEST``."""
+
+FEWEST = 24
+"""Fewer positions say nothing."""
+
+LOOK_BINS = 32
+"""Bins of each axis of the pictures in which frames are compared."""
+
+LONG_EDGE = 2.5
+"""Triangles with an edge of so many median edges lie across a gap."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A look at the frames of a plan, not turned.
+
+    Attributes
+    ----------
+    plan
+        Corrected frames as the detector has them: orientation 0, no padding.
+    positions
+        (n,) positions of the plan that were looked at.
+    com_px
+        (n, 2) centre of mass (row, column); NaN where a frame has no counts.
+    looks
+        (n, d) root of the counts in coarse bins, of unit length: two frames are compared by the
+        distance of theirs, from 0 (alike) to √2.
+    spread_px
+        Half side of the square around the beam that holds 95 % of the counts.
+    """
+
+    plan: Plan
+    positions: NDArray[np.int64]
+    com_px: Floats
+    looks: NDArray[np.float32]
+    spread_px: float
+
+    @property
+    def positions_m(self) -> Floats:
+        """(n, 2) of those that were looked at."""
+        return self.plan.positions_m[self.positions]
+
+
+def survey(plan: Plan, in_order: bool = False) -> Survey:
+    """Look at some positions of ``plan``: those around its middle, or the first ones."""
+    ny, nx = plan.geometry.shape
+    most = max(FEWEST, min(SURVEY_FRAMES, SURVEY_BYTES // (4 * ny * nx)))
+    positions = (
+        np.arange(min(most, len(plan)))
+        if in_order
+        else nearest(plan.positions_m, np.median(plan.positions_m, axis=0), most)
+    )
+    parts = list(measured(plan, positions, Yardstick.of(plan), LOOK_BINS))
+    table = np.concatenate([part.table for part in parts])
+    binned = np.concatenate([part.binned for part in parts])
+    looks = np.sqrt(binned.reshape(len(binned), -1))
+    looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
+    com_px = table[:, [COLUMNS.index("row"), COLUMNS.index("column")]]
+    return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan))
+
+
+def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
+    """The plan of ``settings`` with the frames as the detector has them, not padded.
+
+    ``other`` replaces more of the settings.
+    """
+    plain = {"rotate": None, "flip": None, "orientation": 0, "pad": None, "qc": None}
+    return make_plan(scan, settings.model_copy(update={**plain, **other}))
+
+
+def nearest(positions_m: Floats, place_m: Floats, count: int) -> NDArray[np.int64]:
+    """At most ``count`` positions around ``place_m``, in increasing order."""
+    found = cKDTree(positions_m).query(place_m, min(count, len(positions_m)))[1]
+    return np.sort(np.atleast_1d(found)).astype(np.int64)
+
+
+def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool]) -> float:
+    """How far the centres of mass of frames turned by ``turn`` are from a gradient field.
+
+    The centre of mass of a frame is the mean phase gradient of the lit part of the sample
+    (A. Menzel et al., Ultramicroscopy 110, 1143 (2010)): its integral round any triangle of
+    neighbouring positions is 0. Returned is the sum of the squares of these integrals over that
+    of the integrals along the edges: 0 for a gradient, about ½ for no relation at all. NaN where
+    the positions make no triangles.
+    """
+    usable = np.isfinite(com_px).all(axis=1)
+    points, field = positions_m[usable], com_px[usable] - np.median(com_px[usable], axis=0)
+    transpose, *flips = turn
+    field = (field[:, ::-1] if transpose else field) * np.where(flips, -1, 1)
+    extent_m = float(np.ptp(points, axis=0).max()) if len(points) else 0.0
+    if extent_m == 0:
+        return float("nan")
+    try:
+        triangles = Delaunay(points / extent_m).simplices
+    except (QhullError, ValueError):
+        return float("nan")
+    edges = np.roll(points[triangles], -1, axis=1) - points[triangles]
+    longest = np.linalg.norm(edges, axis=2).max(axis=1)
+    midway = (field[triangles] + np.roll(field[triangles], -1, axis=1)) / 2
+    along = (midway * edges).sum(axis=2)[longest <= LONG_EDGE * np.median(longest)]
+    return float((along.sum(axis=1) ** 2).sum() / max(float((along**2).sum()), 1e-300))
+
+
+def liveliest(seen: Survey, count: int, centers: int = 64) -> NDArray[np.int64]:
+    """``count`` neighbouring positions of the plan, where the frames differ most.
+
+    Tried are ``centers`` places all over the survey; those at its rim, whose neighbours lie
+    farther away, are left out.
+    """
+    places_m = seen.positions_m
+    picked = places_m[np.unique(np.linspace(0, len(places_m) - 1, centers).astype(int))]
+    count = min(count, len(places_m))
+    distances, groups = cKDTree(places_m).query(picked, np.arange(1, count + 1))
+    compact = np.flatnonzero(distances[:, -1] <= 1.2 * distances[:, -1].min())
+    variety = [float(seen.looks[groups[k]].var(axis=0).sum()) for k in compact]
+    return np.asarray(seen.positions[np.sort(groups[compact[int(np.argmax(variety))]])], np.int64)
+
+
+def _spread_px(binned: Floats, plan: Plan) -> float:
+    """Half side of the square around the beam that holds 95 % of the counts."""
+    edges = [np.linspace(0, n, side + 1) for n, side in zip(plan.geometry.shape, binned.shape,
+                                                            strict=True)]  # fmt: skip
+    away = [np.maximum(np.abs(e[:-1] - c - 0.5), np.abs(e[1:] - c - 0.5))
+            for e, c in zip(edges, plan.geometry.center_px, strict=True)]  # fmt: skip
+    reach = np.maximum.outer(*away).ravel()
+    order = np.argsort(reach)
+    share = np.cumsum(binned.ravel()[order], dtype=np.float64)
+    return float(reach[order][np.searchsorted(share, 0.95 * share[-1])])

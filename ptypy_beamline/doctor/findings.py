@@ -1,0 +1,100 @@
+"""Everything that is found out about a scan, worst first."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+from ..errors import BeamlineError, BeamlineWarning, GeometryError
+from ..planning.plan import Plan
+from ..scan import Scan
+from ..settings import Settings
+from ..summary import Finding, empty_beam, physics
+from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
+from .look import Look
+from .remedy import changed, planned
+
+LEVELS = ("error", "warning", "note")
+STEP = "the step of"
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What was found.
+
+    Attributes
+    ----------
+    findings
+        Errors, then warnings, then notes.
+    look
+        What it was found from; None where no plan could be made.
+    """
+
+    findings: tuple[Finding, ...]
+    look: Look | None = None
+
+
+def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
+    """Open the file, look at a sample of its frames and check everything.
+
+    A scan that cannot be loaded is a finding too, and raises nothing.
+
+    Parameters
+    ----------
+    settings
+        Of the file.
+    turned
+        Whether short reconstructions check that frames and positions are paired and turned
+        rightly, and that the pixel is not that of another binning.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", BeamlineWarning)
+        try:
+            look = Look.at(*_opened(settings))
+            found = of_look(look, turned)
+        except GeometryError as error:
+            look, found = None, [geometry.impossible(settings, error)]
+        except BeamlineError as error:
+            look, found = None, [Finding("error", str(error))]
+    # The same warning comes again each time a remedy is tried.
+    assumed = dict.fromkeys(str(w.message) for w in caught
+                            if issubclass(w.category, BeamlineWarning))  # fmt: skip
+    found += [Finding("warning", message) for message in assumed]
+    return Diagnosis(tuple(sorted(found, key=lambda f: LEVELS.index(f.level))), look)
+
+
+def of_look(look: Look, turned: bool = True) -> list[Finding]:
+    """All checks; what rests on counts or on the geometry is left out where these are wrong."""
+    notes, found = [Finding("note", note) for note in look.scan.notes], calibration.findings(look)
+    if any(finding.level == "error" for finding in found):
+        return notes + found
+    found = notes + found
+    found += [*empty_beam(look.scan, look.plan), *light.findings(look), *centre.findings(look)]
+    near, plain = fresnel.is_near(look), physics(look.plan)
+    wrong = [] if near else geometry.findings(look)
+    if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
+        plain = [finding for finding in plain if not finding.what.startswith(STEP)]
+    found += wrong + plain
+    if wrong:
+        return found
+    found += fresnel.findings(look, near)
+    if near:
+        return found
+    found += sampling.findings(look)
+    return found + (_reconstructed(look) if turned else [])
+
+
+def _reconstructed(look: Look) -> list[Finding]:
+    """What takes short reconstructions; a pixel is only tried where frames are paired rightly."""
+    return pairing.findings(look.scan, look.settings) or scale.findings(look)
+
+
+def _opened(settings: Settings) -> tuple[Scan, Settings, Plan]:
+    """Where no counts show the centre it is taken in the middle: the counts' own check says why."""
+    try:
+        scan, plan = planned(settings)
+    except GeometryError:
+        if settings.center is not None:
+            raise
+        scan, plan = planned(changed(settings, {"center": "fftshift"}))
+    return scan, settings, plan

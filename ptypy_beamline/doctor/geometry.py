@@ -1,0 +1,175 @@
+"""Whether energy, distance, pixel and positions make sense together, and which one does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import BeamlineError, GeometryError
+from ..scan import Scan
+from ..settings import Settings
+from ..summary import Finding, step_m
+from .look import Look
+from .mends import Mend, mends
+from .remedy import changed, finding, opened, planned
+
+TYPICAL = {
+    "energy_eV": (50.0, 60e3), "distance_m": (5e-3, 50.0), "pixel_m": (3e-7, 5e-4),
+    "resolution_m": (3e-10, 5e-7), "probe_m": (2e-8, 2e-4),
+}  # fmt: skip
+"""What X-ray ptychography has been done with; only a guide to which number is wrong."""
+
+STEP = (0.01, 1.2)
+"""Plausible step in probe diameters: beyond, some number is wrong or views do not overlap."""
+
+USUAL_STEP, LIKELY_STEP = 0.25, (0.03, 1.0)
+"""Step of a usual scan, and of one that a changed unit may explain."""
+
+UNKNOWN_SHARE = 0.3
+"""Probe diameter in fields of view where the frames do not tell."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers that have to fit each other.
+
+    Attributes
+    ----------
+    energy_eV, distance_m, pixel_m
+        As stored or given.
+    step_m
+        Median distance of neighbouring positions.
+    resolution_m, field_m
+        Pixel and field of view of the reconstruction.
+    share
+        Probe diameter in fields of view, from the frames: no unit enters.
+    """
+
+    energy_eV: float
+    distance_m: float
+    pixel_m: float
+    step_m: float
+    resolution_m: float
+    field_m: float
+    share: float
+
+    @classmethod
+    def of(cls, look: Look) -> Numbers:
+        """Those of a plan."""
+        return cls(*look.detector, step_m(look.plan.positions_m),
+                   min(look.plan.geometry.resolution_m), look.field_m,
+                   look.share or UNKNOWN_SHARE)  # fmt: skip
+
+    @property
+    def probe_m(self) -> float:
+        """Diameter of the probe."""
+        return self.share * self.field_m
+
+    @property
+    def step(self) -> float:
+        """Step in probe diameters."""
+        return self.step_m / self.probe_m
+
+    def scaled(self, quantity: str, factor: float) -> Numbers:
+        """With one quantity ``factor`` times as large; λz/p follows."""
+        if quantity == "positions":
+            return replace(self, step_m=self.step_m * factor)
+        name = {"energy": "energy_eV", "distance": "distance_m", "pixel": "pixel_m"}[quantity]
+        span = factor if quantity == "distance" else 1 / factor
+        return replace(
+            self,
+            **{name: getattr(self, name) * factor},
+            resolution_m=self.resolution_m * span,
+            field_m=self.field_m * span,
+        )
+
+    @property
+    def fits(self) -> bool:
+        """The views overlap, and no more than any scan's do."""
+        return STEP[0] <= self.step <= STEP[1]
+
+    @property
+    def oddity(self) -> float:
+        """How far from usual, in powers of ten: all numbers' distances from their ranges."""
+        far = abs(np.log10(self.step / USUAL_STEP)) / 2
+        for name, (low, high) in TYPICAL.items():
+            value = getattr(self, name)
+            far += 2 * max(0.0, np.log10(low / value), np.log10(value / high))
+        return float(far)
+
+
+def findings(look: Look) -> list[Finding]:
+    """Whether the step fits the probe that the frames show; else what makes it fit."""
+    now = Numbers.of(look)
+    if len(look.plan) < 2 or now.step_m == 0 or now.fits:
+        return []
+    what = _words(now)
+    level = "error" if now.step_m > now.field_m else "warning"
+    if whole_numbers(look.scan) and now.step > 10:
+        return [finding(level, what, "the positions, all whole numbers, seem to be in pixels",
+                        remedy=f"multiply them by {now.resolution_m:.3g} m and name them (--path "
+                        "positions=OTHER.h5::/PATH)")]  # fmt: skip
+    likely = [] if look.in_pixels else likely_mends(look.scan, look.settings, now)
+    if not likely:
+        few = now.step < 10
+        shorter = f"scan with steps below {0.4 * now.probe_m:.2g} m"
+        remedy = (
+            shorter if few else "check units.positions (--unit positions=UNIT), distance, pixel"
+        )
+        return [finding(level, what, "too large a step" if few and now.step > 1 else "",
+                        remedy=remedy)]  # fmt: skip
+    best, others = likely[0], likely[1:]
+    cause = "likely " + best.cause
+    if others:
+        cause += ", less likely " + ", ".join(mend.cause for mend in others)
+    return [finding(level, what, cause, best.settings)]
+
+
+def likely_mends(scan: Scan, settings: Settings, now: Numbers) -> list[Mend]:
+    """Changes of a single quantity that make everything plausible, the likeliest first."""
+    found: list[tuple[float, int, Mend]] = []
+    for mend in mends(scan, settings):
+        then = now.scaled(mend.quantity, mend.factor)
+        if LIKELY_STEP[0] <= then.step <= LIKELY_STEP[1] and then.oddity < min(1.5, now.oddity):
+            found.append((then.oddity, len(found), mend))
+    return [mend for _, _, mend in sorted(found)]
+
+
+def impossible(settings: Settings, error: GeometryError) -> Finding:
+    """What mends a quantity that no experiment has; the first setting with which a plan is made."""
+    plain = Finding("error", error.problem, error.remedy)
+    try:
+        scan = opened(settings)
+    except BeamlineError:
+        return plain
+    found: list[tuple[float, int, Mend]] = []
+    for mend in mends(scan, settings):
+        try:
+            mended, plan = planned(changed(settings, mend.settings))
+        except BeamlineError:
+            continue
+        now = Numbers.of(Look.at(mended, changed(settings, mend.settings), plan))
+        found.append((now.oddity, len(found), mend))
+    if not found:
+        return plain
+    best = min(found)[2]
+    return finding("error", error.problem, best.cause, best.settings)
+
+
+def _words(now: Numbers) -> str:
+    """What does not fit."""
+    step, probe = f"the step of {now.step_m:.3g} m", f"the probe of {now.probe_m:.3g} m"
+    if now.step_m > now.field_m:
+        return f"{step} exceeds the {now.field_m:.3g} m field of view and {probe}"
+    pixel = f"the {now.resolution_m:.3g} m reconstructed pixel"
+    if now.step_m < 0.3 * now.resolution_m:
+        return f"{step} is less than a third of {pixel} and {now.step:.2g} of {probe}"
+    return f"{step} is {now.step:.3g} times {probe}"
+
+
+def whole_numbers(scan: Scan) -> bool:
+    """Whether positions are whole numbers of metres, which no stage has."""
+    finite = scan.positions_m[np.isfinite(scan.positions_m).all(1)]
+    whole = np.abs(finite - np.rint(finite)) < 1e-6
+    return bool(len(finite) and whole.all() and np.ptp(finite) >= 1)

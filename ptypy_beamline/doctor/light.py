@@ -1,0 +1,85 @@
+"""Whether the beam was on, its monitor follows it, and the sample was in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..planning.exposures import recorded_i0
+from ..summary import Finding
+from .look import Look
+from .remedy import finding
+
+BLANK, MANY_BLANK = 0.05, 0.02
+"""Share of the median counts below which a frame is blank, and of frames that may be."""
+
+ALIKE = 1.3
+"""Change from frame to frame over photon noise, as a variance, that a sample exceeds."""
+
+QC = "run ptypy-beamline qc and give its list as reject (--reject)"
+
+
+def findings(look: Look) -> list[Finding]:
+    """Monitor, sample and shutter, of frames that hold counts."""
+    return [*monitor(look), *variation(look), *blank(look)]
+
+
+def monitor(look: Look) -> list[Finding]:
+    """Whether the monitor makes the frames' counts more equal."""
+    stored = recorded_i0(look.scan, look.settings)
+    lit = look.lit & (look.totals > 0)
+    if stored is None or lit.sum() < 8:
+        return []
+    exposures = look.plan.selection.exposures[look.picked][lit]
+    values = np.nanmean(np.where(exposures >= 0, stored[exposures], np.nan), axis=1)
+    if not (np.isfinite(values) & (values > 0)).all():
+        return []
+    applied = look.settings.monitor not in (None, False) or bool(look.settings.paths.monitor)
+    counts = look.totals[lit] / (look.plan.selection.scale[look.picked][lit].mean(1))
+    raw, scaled = _scatter(counts), _scatter(counts / values)
+    what = f"total counts scatter by {raw:.1%}, by {scaled:.1%} when scaled by the monitor"
+    if applied and scaled > max(1.5 * raw, 0.03):
+        return [finding("warning", what, "the monitor does not follow the beam",
+                        {"monitor": False})]  # fmt: skip
+    if not applied and raw > max(2 * scaled, 0.02):
+        return [finding("note", what, "the beam's intensity varied", {"monitor": "file"})]
+    return []
+
+
+def variation(look: Look) -> list[Finding]:
+    """Whether the frames change from one to the next by more than their noise."""
+    frames = look.frames[look.lit]
+    if len(frames) < 4:
+        return []
+    if all(np.array_equal(frame, frames[0]) for frame in frames[1:]):
+        return [finding("error", f"all of {len(frames)} sampled frames are the same",
+                        "the detector sent one frame, or paths.frames names a mean",
+                        remedy="check the dataset (--path frames=PATH)")]  # fmt: skip
+    bright = look.seen & (look.mean > 5)
+    if bright.sum() < 20:
+        return []
+    share = look.totals[look.lit] / look.totals[look.lit].mean()
+    expected = share[:, None] * look.mean[bright]
+    change = float((((frames[:, bright] - expected) ** 2).mean(0) / look.mean[bright]).mean())
+    if change > ALIKE:
+        return []
+    return [finding("warning", f"frames differ by {change:.2f} times their photon noise (variance)",
+                    "the sample is out of the beam, or the stage did not move",
+                    remedy="check the frames' dataset and the sample's place")]  # fmt: skip
+
+
+def blank(look: Look) -> list[Finding]:
+    """Frames without the beam."""
+    middle = float(np.median(look.totals[look.totals > 0]))
+    empty = int((look.totals < BLANK * middle).sum())
+    if empty <= MANY_BLANK * len(look.totals):
+        return []
+    return [finding("warning", f"{empty} of {len(look.totals)} sampled frames hold less than "
+                    f"{BLANK:.0%} of the median counts", "the shutter was closed or the beam lost",
+                    remedy=QC)]  # fmt: skip
+
+
+def _scatter(values: NDArray[np.float64]) -> float:
+    """Relative spread, 1.4826 times the median deviation: the standard deviation of a normal."""
+    middle = float(np.median(values))
+    return 1.4826 * float(np.median(np.abs(values - middle))) / middle

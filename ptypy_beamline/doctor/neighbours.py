@@ -1,0 +1,87 @@
+"""Whether neighbours on the sample look alike, in one pairing of frames and positions or another.
+
+Of two pairings most neighbours are the same; those that only one of them has tell which is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.stats import mannwhitneyu
+
+from ..planning.selection import select
+from ..scan import Scan
+from ..settings import Settings
+from ..summary import step_m
+from .evidence import Floats
+
+NEIGHBOUR_STEPS = 1.5
+"""Positions so many steps apart are neighbours."""
+
+FEWEST_LINKS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """One way of pairing frames with positions.
+
+    Attributes
+    ----------
+    settings
+        Those that make it, each exposure a position of its own.
+    places_m
+        (n, 2) where each exposure of the survey was taken; NaN where the pairing has none for it.
+    links
+        Pairs of exposures that are neighbours, the lower number first.
+    """
+
+    settings: Settings
+    places_m: Floats
+    links: frozenset[tuple[int, int]]
+
+    @classmethod
+    def of(cls, scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Pairing:
+        """Of the raw ``exposures`` (n,), increasing."""
+        selection = select(scan, settings)
+        kept = np.isin(selection.exposures[:, 0], exposures)
+        numbers = np.searchsorted(exposures, selection.exposures[kept, 0])
+        places_m = np.full((len(exposures), 2), np.nan)
+        places_m[numbers] = selection.positions_m[kept]
+        near = NEIGHBOUR_STEPS * step_m(np.unique(places_m[numbers], axis=0))
+        pairs = cKDTree(places_m[numbers]).query_pairs(near, output_type="ndarray")
+        ordered = np.sort(numbers[pairs], axis=1)
+        return cls(settings, places_m, frozenset(map(tuple, ordered.tolist())))
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How a pairing's neighbours compare with those of the given one, where the two differ.
+
+    Attributes
+    ----------
+    chance
+        Probability that they look more alike by chance (rank test of H. Mann and D. Whitney,
+        Ann. Math. Stat. 18, 50 (1947)); 1 where too few differ.
+    share
+        Share of all comparisons of a link of its own with one of the given pairing's in which its
+        own looks more alike.
+    """
+
+    chance: float
+    share: float
+
+    @classmethod
+    def of(cls, pairing: Pairing, given: Pairing, looks: NDArray[np.float32]) -> Likeness:
+        """Of the links that only one of the two has; ``looks`` as in :class:`.evidence.Survey`."""
+        own, others = (
+            np.array([*links], np.int64).reshape(-1, 2)
+            for links in (pairing.links - given.links, given.links - pairing.links)
+        )
+        if min(len(own), len(others)) < FEWEST_LINKS:
+            return cls(1.0, 0.5)
+        unlike = [np.linalg.norm(looks[a] - looks[b], axis=1) for a, b in (own.T, others.T)]
+        test = mannwhitneyu(*unlike, alternative="less")
+        return cls(float(test.pvalue), 1 - float(test.statistic) / (len(own) * len(others)))

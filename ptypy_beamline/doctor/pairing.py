@@ -1,0 +1,172 @@
+"""Which frame belongs to which position: frames that lag, rows that run backwards.
+
+Neighbours on the sample look alike. Of two pairings of frames and positions most neighbours are
+the same; where they differ, short reconstructions tell which is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order
+
+from ..errors import BeamlineError
+from ..planning.make import in_metres
+from ..scan import Scan
+from ..settings import Settings
+from ..summary import Finding
+from .candidates import HELD_OUT, Margin, Patch, held_out_errors, window_px
+from .evidence import FEWEST, Survey, survey, unturned
+from .neighbours import Likeness, Pairing
+from .orientation import misorientation, rank
+from .remedy import changed, finding
+
+SHIFTS = (1, -1, 2, -2, 3, -3)
+"""Frames by which the pairing may be off."""
+
+TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
+"""Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
+
+RATIO, STUDENT_T = 1.05, 3.5
+"""Margin by which unseen frames of a reconstruction must be foretold better."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Mean errors of unseen frames in the given pairing and in another, and the margin."""
+
+    given: float
+    other: float
+    margin: Margin
+
+    @property
+    def convinces(self) -> bool:
+        """Whether the other pairing is better beyond doubt."""
+        return self.margin.ratio >= RATIO and self.margin.t >= STUDENT_T
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Short reconstructions of the given pairing and of others, where they differ.
+
+    Attributes
+    ----------
+    given
+        The pairing that the others are compared with.
+    seen
+        The exposures, in the order in which they were taken.
+    """
+
+    given: Pairing
+    seen: Survey
+
+    def of_another(self, other: Pairing) -> Outcome | None:
+        """How well two pairings foretell the frames that most of their differences concern.
+
+        None where they hardly differ.
+        """
+        picked, concerned = self._where_they_differ(other)
+        if np.count_nonzero(concerned) < FEWEST_UNSEEN:
+            return None
+        unseen = np.argsort(-concerned, kind="stable")[
+            : max(FEWEST_UNSEEN, len(picked) // HELD_OUT)
+        ]
+        plain = Patch.of(self.seen.plan, self.seen.positions[picked], window_px(self.seen))
+        patch = plain.turned(self.given.settings.turn)
+        errors = [held_out_errors(replace(patch, positions_m=pairing.places_m[picked]), unseen)
+                  for pairing in (self.given, other)]  # fmt: skip
+        return Outcome(float(errors[0].mean()), float(errors[1].mean()),
+                       Margin.of(errors[1], errors[0]))  # fmt: skip
+
+    def _where_they_differ(self, other: Pairing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Exposures (n,) around one that has different neighbours, and how many each has."""
+        n = len(self.seen.positions)
+        places_m = np.stack([self.given.places_m, other.places_m])
+        usable: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=(0, 2)))
+        differing = np.array([*(self.given.links ^ other.links)], np.int64).ravel()
+        concerned = np.where(usable, np.bincount(differing, minlength=n), 0)
+        links = np.array([*(self.given.links | other.links)], np.int64).reshape(-1, 2)
+        links = links[usable[links].all(axis=1)]
+        if not concerned.any():
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (n, n)).tocsr()
+        first = np.flatnonzero(concerned)[np.count_nonzero(concerned) // 2]
+        around = breadth_first_order(graph, first, directed=False, return_predecessors=False)
+        picked = np.sort(around[:TRIAL_FRAMES]).astype(np.int64)
+        return picked, np.asarray(concerned[picked], np.int64)
+
+
+def findings(scan: Scan, settings: Settings) -> list[Finding]:
+    """What is wrong with the pairing of frames and positions, or with their axes.
+
+    Frames that lag, rows that run backwards, and, with those mended, frames turned against the
+    positions. Nothing where all is well or the data do not tell.
+
+    Raises
+    ------
+    BeamlineError
+        No plan can be made.
+    """
+    if len(unturned(scan, settings)) < FEWEST:
+        return []
+    if settings.orientation == "auto":
+        settings = settings.model_copy(update={"orientation": rank(scan, settings).orientation})
+    found = mispaired(scan, settings)
+    mended = changed(settings, found[0].settings) if found else settings
+    return found + misorientation(rank(scan, mended), mended)
+
+
+def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
+    """Whether frames lag behind the positions, or rows run backwards; at most one finding.
+
+    Raises
+    ------
+    BeamlineError
+        No plan can be made.
+    """
+    scan, settings = in_metres(scan, settings), settings.model_copy(update={"grouping": "none"})
+    seen = survey(unturned(scan, settings), in_order=True)
+    exposures = seen.plan.selection.exposures[seen.positions, 0]
+    given = Pairing.of(scan, settings, exposures)
+    trial, suspects = Trial(given, seen), []
+    for pairing in _others(scan, settings, exposures):
+        outcome = trial.of_another(pairing)
+        if outcome is not None and outcome.convinces:
+            likeness = Likeness.of(pairing, given, seen.looks)
+            suspects.append((outcome.margin.ratio, _finding(pairing, settings, likeness, outcome)))
+    return [suspect for _, suspect in sorted(suspects, key=lambda s: -s[0])[:1]]
+
+
+def _others(scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Iterator[Pairing]:
+    """What else the pairing might be."""
+    given = settings.positions
+    changes: list[dict[str, Any]] = [{"positions.shift": given.shift + k} for k in SHIFTS]
+    for change in [*changes, {"positions.snake": not given.snake}]:
+        # A scan without rows has no snake, and a short one is used up by a shift.
+        with suppress(BeamlineError):
+            yield Pairing.of(scan, changed(settings, change), exposures)
+
+
+def _finding(right: Pairing, settings: Settings, likeness: Likeness, outcome: Outcome) -> Finding:
+    shift, snake = right.settings.positions.shift, right.settings.positions.snake
+    if snake != settings.positions.snake:
+        what = "every other row runs backwards"
+        change: dict[str, Any] = {"positions.snake": snake}
+        cause = "a snake scan was written down as a raster, or the other way round"
+    else:
+        lag = shift - settings.positions.shift
+        what = f"frames are {abs(lag)} {'behind' if lag > 0 else 'ahead of'} their positions"
+        change = {"positions.shift": shift}
+        cause = "frames and positions were not triggered alike, or one was lost at the start"
+    evidence = (
+        f"{what}: neighbours then look more alike in {likeness.share:.0%} of the cases that differ "
+        f"(chance {likeness.chance:.1g}), and the error of unseen frames is {outcome.other:.3f} "
+        f"instead of {outcome.given:.3f}"
+    )
+    return finding("error", evidence, cause, change)

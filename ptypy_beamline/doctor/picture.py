@@ -1,0 +1,170 @@
+"""One page on a scan: frame, mask, centre, positions, beam deflection, findings."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import EllipseCollection
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from ..errors import BeamlineError
+from ..exports.files import complete
+from ..planning.sample import Sample
+from ..scan import Window
+from ..summary import step_m
+from .centre import measure
+from .evidence import survey
+from .findings import Diagnosis
+from .look import Look
+from .orientation import rank
+
+CIRCLES = 40
+"""Probe circles that are drawn at most."""
+
+LINES, WIDTH = 26, 58
+"""Lines of findings, and characters of a line, that have room."""
+
+COLOURS = {"error": "#b3261e", "warning": "#a15c00", "note": "#333333"}
+
+
+def draw(path: Path, diagnosis: Diagnosis) -> None:
+    """Draw what a diagnosis rests on; ``diagnosis.look`` must be there."""
+    look = diagnosis.look
+    if look is None:
+        return
+    figure = Figure(figsize=(16, 10), layout="constrained")
+    FigureCanvasAgg(figure)
+    (raw, mask, handed), (places, deflection, text) = figure.subplots(2, 3)
+    _raw(raw, look)
+    _mask(mask, look)
+    _handed(handed, look)
+    _places(places, look)
+    _deflection(deflection, look)
+    _text(text, diagnosis)
+    figure.suptitle(f"{Path(look.settings.file_name).name}: check", x=0.01, ha="left")
+    with complete(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _raw(axes: Axes, look: Look) -> None:
+    """The mean of whole raw frames, with the window and the centres found."""
+    scan, window = look.scan, look.plan.window
+    sample = Sample(scan.frames, Window.full(scan.frame_shape))
+    mean = sum(frame.astype(np.float64) for frame in sample) / len(sample)
+    _counts(axes, np.asarray(mean), "raw mean frame: counts, window, beam centre")
+    axes.add_patch(
+        Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
+                  fill=False, edgecolor="tab:red", linewidth=1.5)
+    )  # fmt: skip
+    if not look.totals.any() or not look.seen.any():
+        return
+    centre = measure(scan, look.settings, look.plan)
+    for name, (y, x), sign in (("used", centre.used_px, "+"), ("Friedel", centre.friedel_px, "x"),
+                               ("mass", centre.mass_px, "o")):  # fmt: skip
+        axes.plot(x, y, sign, markersize=11, markerfacecolor="none", label=name, color="tab:red"
+                  if sign == "+" else "white", markeredgewidth=1.5)  # fmt: skip
+    axes.legend(loc="lower right", fontsize=8, facecolor="0.4", labelcolor="white")
+
+
+def _mask(axes: Axes, look: Look) -> None:
+    """Which pixels are good, static and in the sample."""
+    level = look.plan.good.astype(int) + (look.plan.good & look.good.all(0))
+    colours = ListedColormap(["#b3261e", "#e8a33d", "#dfe7ee"])
+    axes.imshow(level, cmap=colours, vmin=0, vmax=2, interpolation="nearest")
+    axes.set(title=f"good pixels {look.plan.good.mean():.1%} (red bad, orange bad in some frame)",
+             xlabel="column", ylabel="row")  # fmt: skip
+
+
+def _handed(axes: Axes, look: Look) -> None:
+    """The mean of the frames that are handed over."""
+    mean = np.where(look.seen, look.mean, np.nan)
+    _counts(axes, mean, f"handed over, mean of {int(look.lit.sum())}: counts")
+    axes.plot(*look.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
+
+
+def _places(axes: Axes, look: Look) -> None:
+    """Positions in the order they were visited, with circles as wide as the probe."""
+    points = look.plan.positions_m * 1e6
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    if len(steps) and np.median(steps) < 3e6 * step_m(look.plan.positions_m):  # not to and fro
+        axes.plot(points[:, 1], points[:, 0], "-", linewidth=0.4, color="0.6")
+    shown = axes.scatter(points[:, 1], points[:, 0], s=9, c=np.arange(len(points)), cmap="plasma")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="position")
+    title = "positions in image axes"
+    if look.share is not None:
+        width = look.share * look.field_m * 1e6
+        some = points[:: max(1, len(points) // CIRCLES)]
+        size = np.full(len(some), width)
+        axes.add_collection(EllipseCollection(
+            size, size, np.zeros(len(some)), units="xy", offsets=some[:, ::-1],
+            offset_transform=axes.transData, facecolors="none", edgecolors="tab:blue",
+            linewidths=0.8, alpha=0.6, zorder=3,
+        ))  # fmt: skip
+        title += f", probe about {width:.3g} µm"
+    axes.set(title=title, xlabel="column, µm", ylabel="row, µm", aspect="equal")
+    axes.invert_yaxis()
+
+
+def _deflection(axes: Axes, look: Look) -> None:
+    """Differential phase contrast: the shift of each frame's centre of mass."""
+    axes.set(title="shift of the centre of mass (DPC)", xlabel="column, µm", ylabel="row, µm",
+             aspect="equal")  # fmt: skip
+    if not look.totals.any():
+        return
+    seen = survey(look.plan)
+    shift = seen.com_px - np.nanmedian(seen.com_px, axis=0)
+    points = seen.positions_m * 1e6
+    strength = np.hypot(shift[:, 0], shift[:, 1])
+    shown = axes.quiver(points[:, 1], points[:, 0], shift[:, 1], shift[:, 0], strength,
+                        angles="xy", cmap="viridis", width=0.004)  # fmt: skip
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="pixels")
+    axes.invert_yaxis()
+
+
+def _text(axes: Axes, diagnosis: Diagnosis) -> None:
+    """The findings, as many as have room, worst first."""
+    axes.set_axis_off()
+    ranking = _ranking(diagnosis)
+    axes.text(0, 0, "\n".join(ranking), va="bottom", fontsize=9, family="monospace")
+    room, row = LINES - 1.2 * len(ranking), 0.0
+    for finding in diagnosis.findings:
+        lines = textwrap.wrap(str(finding), WIDTH)
+        if row + len(lines) > room:
+            axes.text(0, 1 - row / LINES, "…", va="top", fontsize=9)
+            return
+        for line in lines:
+            axes.text(0, 1 - row / LINES, line, va="top", fontsize=9,
+                      color=COLOURS[finding.level])  # fmt: skip
+            row += 1
+        row += 0.4
+
+
+def _ranking(diagnosis: Diagnosis) -> list[str]:
+    """How well each pair of orientations foretells unseen frames; nothing where it cannot tell."""
+    look = diagnosis.look
+    if look is None or any(finding.level == "error" for finding in diagnosis.findings):
+        return []
+    try:
+        found = rank(look.scan, look.settings)
+    except BeamlineError:
+        return []
+    rows = [f"  {p.orientation} or {p.twin}: error {p.error:.3f}, curl {p.curl:.2f}"
+            for p in found.pairs]  # fmt: skip
+    return [f"orientations, best first (confidence {found.confidence:.3f})", *rows]
+
+
+def _counts(axes: Axes, image: NDArray[Any], title: str) -> None:
+    positive = image[np.isfinite(image) & (image > 0)]
+    low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
+    norm = LogNorm(max(low, high * 1e-6), max(high, low * 1.01))
+    shown = axes.imshow(image, norm=norm, cmap="viridis", interpolation="nearest")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+    axes.set(title=title, xlabel="column", ylabel="row")

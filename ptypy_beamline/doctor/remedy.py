@@ -1,0 +1,81 @@
+"""Findings whose remedy is a setting, and what that setting would do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from .. import formats
+from ..options import Group
+from ..planning.make import make_plan
+from ..planning.plan import Plan
+from ..scan import Scan
+from ..settings import Leaf, Settings, leaves
+from ..summary import Finding
+
+
+def finding(
+    level: str, what: str, cause: str = "", settings: Mapping[str, Any] | None = None,
+    remedy: str = "",
+) -> Finding:  # fmt: skip
+    """A finding; with ``settings`` the remedy says what to set, on the command line too."""
+    text = ", ".join(filter(None, (written(settings or {}), remedy)))
+    return Finding(level, what, text, cause, settings or {})
+
+
+def written(settings: Mapping[str, Any]) -> str:
+    """``set units.positions='um' (--unit positions=um)``; empty for nothing."""
+    if not settings:
+        return ""
+    parts = [f"{name}={_short(value)!r} ({_flag(name, _short(value))})"
+             for name, value in settings.items()]  # fmt: skip
+    return "set " + ", ".join(parts)
+
+
+def _flag(name: str, value: Any) -> str:
+    group, _, leaf = name.partition(".")
+    if group in ("units", "paths"):
+        return f"--{group[:-1]} {leaf}={value}"
+    known = _known()[name]
+    if value is False:
+        return f"no {known.flag}"
+    if known.kind == "bool":
+        return known.flag
+    plain = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
+    return f"{known.flag} {plain}"
+
+
+def _short(value: Any) -> Any:
+    """Six digits are enough to read."""
+    if isinstance(value, tuple | list):
+        return tuple(_short(v) for v in value)
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+@cache
+def _known() -> dict[str, Leaf]:
+    return {leaf.name: leaf for leaf in leaves()}
+
+
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """``settings`` with some parameters set, dotted names included."""
+    given: dict[str, Any] = {}
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        if isinstance(value, Group):
+            given |= {f"{name}.{leaf}": getattr(value, leaf) for leaf in value.model_fields_set}
+        else:
+            given[name] = value
+    return Settings.of({**given, **changes})
+
+
+def opened(settings: Settings) -> Scan:
+    """The scan as ``settings`` read it."""
+    return formats.open_file(settings.file or "", settings.format, settings.opening)
+
+
+def planned(settings: Settings) -> tuple[Scan, Plan]:
+    """The scan and the plan that ``settings`` make, to see whether a remedy helps."""
+    scan = opened(settings)
+    return scan, make_plan(scan, settings)

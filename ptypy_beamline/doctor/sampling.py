@@ -1,0 +1,134 @@
+"""Overlap, oversampling, photons and the resolution they allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from ..geometry import EV_J
+from ..summary import Finding, step_m
+from .look import Look
+from .remedy import finding
+
+ENOUGH_OVERLAP = 0.4
+"""Linear overlap below which the phases hang together badly: O. Bunk et al., Ultramicroscopy 108,
+481 (2008) recommend 0.6; the probe's diameter is known to a third."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How well a scan is sampled.
+
+    Attributes
+    ----------
+    probe_m
+        Diameter of the probe, from the frames.
+    step_m, overlap
+        Median distance of neighbours; share of the diameter that two of them have in common.
+    coverage
+        How many times the scanned area is lit.
+    oversampling
+        Field of view over probe diameter; at 2 the frames are sampled as finely as they vary.
+    photons, fluence_m2
+        Counts of a frame, and photons on a square metre of the sample.
+    resolution_m
+        Half period up to which a pixel counts a photon, all views of a place together.
+    """
+
+    probe_m: float
+    step_m: float
+    overlap: float
+    coverage: float
+    oversampling: float
+    photons: float
+    fluence_m2: float
+    resolution_m: float
+
+    @classmethod
+    def of(cls, look: Look) -> Sampling | None:
+        """None where the frames do not show the probe's size."""
+        if look.share is None or len(look.plan) < 2:
+            return None
+        probe_m, step = look.share * look.field_m, step_m(look.plan.positions_m)
+        spot, area = np.pi * probe_m**2 / 4, _area_m2(look, probe_m)
+        number, photons = len(look.plan), float(np.median(look.totals[look.lit]))
+        coverage = number * spot / area
+        return cls(probe_m, step, 1 - step / probe_m, coverage, 1 / look.share, photons,
+                   number * photons / area, _resolution_m(look, coverage))  # fmt: skip
+
+
+def findings(look: Look) -> list[Finding]:
+    """Sampling as notes, as warnings where there is too little."""
+    usable = f"{len(look.plan)} positions, {look.lit.mean():.0%} of the sampled frames usable"
+    sampling = Sampling.of(look)
+    if sampling is None:
+        return [finding("note", usable + "; too few photons or frames to tell the probe's size")]
+    return [finding("note", usable), _overlap(sampling), _oversampling(sampling),
+            _photons(sampling, look)]  # fmt: skip
+
+
+def _overlap(s: Sampling) -> Finding:
+    what = (
+        f"overlap {max(s.overlap, 0):.0%} between neighbours, step {s.step_m * 1e9:.4g} nm, "
+        f"probe about {s.probe_m * 1e9:.3g} nm, each place is lit {s.coverage:.3g} times"
+    )
+    if s.overlap >= ENOUGH_OVERLAP or s.overlap < -0.2:  # what cannot be is the geometry's matter
+        return finding("note", what)
+    return finding("warning", what, "too large a step",
+                   remedy=f"scan with steps below {0.4 * s.probe_m * 1e9:.3g} nm")  # fmt: skip
+
+
+def _oversampling(s: Sampling) -> Finding:
+    if s.oversampling > 2:
+        return finding("note", f"oversampling {s.oversampling:.3g} (field of view over probe)")
+    return finding("warning", "oversampling at most 2: the speckles are as fine as the pixels",
+                   "the probe fills the field of view λz/p, or these are near-field frames",
+                   remedy="bin less (--bin), or move the detector back")  # fmt: skip
+
+
+def _photons(s: Sampling, look: Look) -> Finding:
+    per_um2 = s.fluence_m2 * 1e-12
+    energy_J = look.plan.geometry.energy_eV * EV_J
+    what = (
+        f"{s.photons:.3g} counts a frame, {per_um2:.3g} photons/µm² ({s.fluence_m2 * energy_J:.3g}"
+        f" J/m²; times μ/ρ in m²/kg the surface dose in Gy), enough for a half period of about "
+        f"{s.resolution_m * 1e9:.3g} nm"
+    )
+    exposure = look.scan.exposure_s
+    seconds = float(np.median(exposure)) if exposure is not None and np.size(exposure) else 0.0
+    if seconds > 0:
+        grouped = look.plan.selection.exposures.shape[1]
+        what += f"; {s.photons / (seconds * grouped):.3g} counts/s"
+    return finding("note", what)
+
+
+def _area_m2(look: Look, probe_m: float) -> float:
+    """The convex hull of the positions, widened by half a probe all round (Steiner's formula)."""
+    points = look.plan.positions_m
+    try:
+        hull = ConvexHull(points)
+        area, round_m = float(hull.volume), float(hull.area)  # in a plane: area and perimeter
+    except (QhullError, ValueError):
+        area, round_m = 0.0, 2 * float(np.hypot(*np.ptp(points, axis=0)))
+    return area + round_m * probe_m / 2 + np.pi * probe_m**2 / 4
+
+
+def _resolution_m(look: Look, coverage: float) -> float:
+    """Half period at which a pixel still counts a photon in all views of a place together.
+
+    The counts of a ring, less those of the frame's far corner, times ``coverage``; never finer
+    than the reconstructed pixel.
+    """
+    shape, finest = look.plan.geometry.shape, max(look.plan.geometry.resolution_m)
+    edge = min(shape) / 2
+    ring = np.minimum((look.radius * edge).astype(int), int(edge)).ravel()
+    good = look.seen.ravel()
+    number = np.maximum(np.bincount(ring[good], minlength=int(edge) + 1), 1)
+    counts = np.bincount(ring[good], look.mean.ravel()[good], minlength=int(edge) + 1) / number
+    far = look.mean[look.seen & (look.radius > 1.2)]
+    counts -= float(np.median(far)) if far.size else 0.0
+    strong = np.flatnonzero(counts * coverage >= 1)
+    radius = max(int(strong[-1]) if strong.size else 1, 1)
+    return max(look.field_m / (2 * radius), finest)

@@ -1,0 +1,186 @@
+"""Correct scans have no problem; what is measured of them is true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.fft
+
+from ptypy_beamline.cli import main
+from ptypy_beamline.doctor import fresnel
+from ptypy_beamline.doctor.centre import friedel_centre
+from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.look import Look
+from ptypy_beamline.doctor.probe import probe_share
+from ptypy_beamline.doctor.remedy import changed, planned, written
+from ptypy_beamline.doctor.sampling import Sampling
+from ptypy_beamline.geometry import wavelength_m
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.raw import write_demo_scan
+from ptypy_beamline.testing.sample import sample
+from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+SCANS = [
+    ("standard", 64, "raster", 5, 1e6),
+    ("exchange", 128, "snake", 8, 1e5),
+    ("cxi", 64, "spiral", 6, 1e7),
+    ("nxcxi", 96, "fermat", 9, 1e4),
+    ("areadetector", 128, "jitter", 12, 1e8),
+    ("tiff", 64, "fermat", 4, 1e5),
+    ("ptyd", 64, "raster", 9, 1e6),
+    ("diamond", 64, "snake", 7, 3e5),
+]
+"""Format, pixels, pattern, step in pixels, photons a frame."""
+
+
+def settings_of(folder, format, truth, **more):
+    file = WRITERS[format](folder / f"{format}.h5", replace(Raw.of(truth), **more))
+    return Settings.of({"file": str(file)})
+
+
+def look_at(settings):
+    scan, plan = planned(settings)
+    return Look.at(scan, settings, plan)
+
+
+def problems(settings, turned=False):
+    return [str(f) for f in diagnose(settings, turned).findings if f.level != "note"]
+
+
+@pytest.mark.parametrize(("format", "n", "pattern", "step_px", "photons"), SCANS)
+def test_a_correct_scan_has_no_problem(tmp_path, format, n, pattern, step_px, photons):
+    truth = simulate(n, (7, 8), step_px, pattern, photons=photons, seed=n)
+    assert problems(settings_of(tmp_path, format, truth)) == []
+
+
+def test_all_that_goes_wrong_on_a_beamline_is_put_right_by_its_settings(tmp_path):
+    demo = write_demo_scan(tmp_path / "raw.h5", shape=(8, 8))
+    whole = {"file": str(tmp_path / "raw.h5"), "frames_per_position": 3}
+    plain, right = Settings.of(whole), Settings.of({**whole, "shape": 128, "saturation": 1023})
+    assert problems(right) == []
+    found = {name for f in diagnose(plain, turned=False).findings for name in f.settings}
+    assert {"saturation", "hot_sigma", "monitor"} <= found
+    assert len(demo.hot_px) > 0
+
+
+def width_4_sigma(probe):
+    """D4σ (ISO 11146), the mean of both axes, in windows."""
+    power, at = np.abs(probe) ** 2, np.arange(len(probe))
+    lines = [power.sum(axis) / power.sum() for axis in (0, 1)]
+    return np.mean([4 * np.sqrt(p @ at**2 - (p @ at) ** 2) for p in lines]) / len(probe)
+
+
+@pytest.mark.parametrize("photons", [1e4, 1e6, 1e8])
+@pytest.mark.parametrize("pattern", ["raster", "fermat"])
+def test_the_probes_size_comes_from_the_frames(photons, pattern):
+    truth = simulate(128, (8, 8), 10, pattern, photons=photons, seed=1)
+    share = probe_share(truth.frames, np.ones((128, 128), bool))
+    assert share == pytest.approx(width_4_sigma(truth.probe), rel=0.35)
+
+
+def test_noise_alone_tells_no_probe():
+    frames = np.random.default_rng(0).poisson(3.0, (32, 64, 64))
+    assert probe_share(frames, np.ones((64, 64), bool)) is None
+
+
+@pytest.mark.parametrize("stop_px", [0, 7])
+@pytest.mark.parametrize("moved_px", [(0, 0), (9, -5)])
+def test_friedel_symmetry_finds_the_centre_behind_a_beam_stop(stop_px, moved_px):
+    truth = simulate(96, (6, 6), 9, "jitter", photons=1e5, seed=2)
+    mean = np.roll(truth.frames.mean(0), moved_px, (0, 1))
+    y, x = np.indices(mean.shape)
+    good = np.hypot(y - 50, x - 45) >= stop_px  # not quite in the middle
+    center, symmetry = friedel_centre(np.where(good, mean, 0), good)
+    assert center == pytest.approx(np.add(48, moved_px), abs=0.35)
+    assert symmetry > 0.8
+
+
+def test_sampling_is_that_of_the_simulation(tmp_path):
+    truth = simulate(128, (9, 9), 10, photons=1e6)
+    sampling = Sampling.of(look_at(settings_of(tmp_path, "standard", truth)))
+    probe_m = width_4_sigma(truth.probe) * 1.28e-6
+    assert sampling.step_m == pytest.approx(1e-7)
+    assert sampling.probe_m == pytest.approx(probe_m, rel=0.35)
+    assert sampling.overlap == pytest.approx(1 - 1e-7 / probe_m, abs=0.1)
+    assert sampling.photons == pytest.approx(1e6, rel=0.02)
+    area = sampling.fluence_m2 / (81e6)
+    assert (0.8e-6) ** 2 < 1 / area < (0.8e-6 + 1.2 * probe_m) ** 2
+    assert 1e-8 <= sampling.resolution_m < 2e-8
+
+
+def light(n):
+    """A round parallel beam with a soft edge."""
+    y, x = (np.indices((n, n)) - n / 2) / (0.3 * n)
+    return np.exp(-((y**2 + x**2) ** 2))
+
+
+def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3):
+    """A near-field scan: frames are the sample's Fresnel pictures, which move with the stage."""
+    rng = np.random.default_rng(3)
+    points = rng.integers(0, 40, (25, 2))
+    thing = sample((n + 40, n + 40), rng)
+    q = scipy.fft.fftfreq(n, pixel_m)
+    squared = q[:, None] ** 2 + q**2
+    pull = np.exp(-1j * np.pi * wavelength_m(energy_eV) * distance_m * squared)
+    waves = np.array([thing[r : r + n, c : c + n] * light(n) for r, c in points])
+    counts = rng.poisson(1e3 * np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2)
+    return Raw(counts.astype(np.uint32), points * pixel_m, energy_eV, distance_m,
+               (pixel_m, pixel_m), center_px=(n // 2, n // 2))  # fmt: skip
+
+
+def test_near_field_frames_are_recognised(tmp_path):
+    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
+    settings = Settings.of({"file": str(file)})
+    assert fresnel.is_near(look_at(settings))
+    (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
+    assert "nearfield" in found.remedy
+    expected = (width_4_sigma(light(128)) * 128e-6) ** 2 / (wavelength_m(10e3) * 0.02)
+    number = float(found.what.split("Fresnel number ")[1].split()[0])
+    assert number == pytest.approx(expected, rel=0.2)
+
+
+def test_a_cone_beam_says_what_is_handed_over(tmp_path):
+    raw = hologram_scan(pixel_m=10e-6, distance_m=1.98)
+    file = WRITERS["standard"](tmp_path / "cone.h5", replace(raw, positions_m=raw.positions_m / 99))
+    settings = Settings.of({"file": str(file), "focus_to_sample": 1.98 / 98})
+    notes = [f.what for f in diagnose(settings, turned=False).findings]
+    assert any("effective distance 0.02 m and pixel 1.01e-07 m" in note for note in notes)
+
+
+def test_what_is_set_is_written_as_parameter_and_flag():
+    said = written({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
+    assert said == ("set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
+                    "(--roi-center 3.5,4.0), positions.snake=True (--snake)")  # fmt: skip
+
+
+def test_changed_settings_keep_the_others():
+    before = Settings.of({"file": "a.h5", "units.energy": "keV", "mask": np.zeros((2, 5)),
+                          "shape": 64})  # fmt: skip
+    after = changed(before, {"units.positions": "um", "shape": 32})
+    assert (after.units.energy, after.units.positions, after.shape) == ("keV", "um", (32, 32))
+    assert after.mask is before.mask
+
+
+def test_check_prints_json_and_draws_a_page(tmp_path, capsys):
+    truth = simulate(64, (6, 6), 6, "jitter")
+    settings = settings_of(tmp_path, "exchange", truth)
+    page = tmp_path / "page.png"
+    arguments = ["check", settings.file, "--unit", "positions=nm", "--json", "--plot", str(page)]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert found[0]["settings"] == {"units.positions": "um"}
+    assert found[0]["cause"] == "likely positions 1e+03 times too small"
+    assert "--unit positions=um" in found[0]["remedy"]
+    assert page.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_check_draws_even_where_a_mask_leaves_nothing(tmp_path):
+    bad = np.ones((64, 64), bool)
+    settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"), bad=bad)
+    page = tmp_path / "page.png"
+    assert main(["check", settings.file, "--plot", str(page)]) == 1
+    assert page.exists()

@@ -1,0 +1,175 @@
+"""A table of mistakes: each is found, named, and mended by the setting that is proposed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.remedy import changed, planned
+from ptypy_beamline.preview import preview
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.simulate import Truth, simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+RNG = np.random.default_rng(7)
+N = 64
+
+
+@cache
+def truth(step_px: float = 6, pattern: str = "jitter") -> Truth:
+    return simulate(N, (8, 8), step_px, pattern, photons=2e6, seed=4)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong in the raw scan or the settings, and what must be said of it."""
+
+    says: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+    mend: dict[str, Any] | None = field(default_factory=dict)
+    """What must be proposed; empty = nothing can be set."""
+    level: str = "warning"
+    step_px: float = 6
+    format: str = "exchange"
+    turned: bool = False
+
+
+def pedestal() -> np.ndarray:
+    return (truth().frames + RNG.poisson(60, truth().frames.shape)).astype(np.uint32)
+
+
+def hot() -> np.ndarray:
+    frames = truth().frames.copy()
+    frames[:, [5, 50, 33], [9, 41, 60]] += 4000
+    return frames
+
+
+def moved(rows: int, columns: int) -> np.ndarray:
+    wide = np.zeros((64, 128, 128), np.uint32)
+    wide[:, 32 + rows : 96 + rows, 32 + columns : 96 + columns] = truth().frames
+    return wide
+
+
+INVERTED = np.ones((N, N), bool)
+INVERTED[3, 4] = False
+FLUX = 1 + 0.3 * np.sin(np.arange(64) / 5)
+DRIFT = RNG.uniform(0.3, 3, 64)
+
+MISTAKES = {
+    "positions in um as m": Mistake(
+        "positions 1e+06 times too large", {"units.positions": "m"},
+        mend={"units.positions": "um"}, level="error"),
+    "positions in um as mm": Mistake(
+        "positions 1e+03 times too large", {"units.positions": "mm"},
+        mend={"units.positions": "um"}, level="error"),
+    "positions in um as nm": Mistake(
+        "positions 1e+03 times too small", {"units.positions": "nm"},
+        mend={"units.positions": "um"}),
+    "positions in pixels": Mistake(
+        "in pixels", {"units.positions": "m"}, {"positions_m": truth().positions_m / 1e-8 * 1e-6},
+        level="error"),
+    "distance in mm as m": Mistake(
+        "distance 1e+03 times too large", {"units.distance": "m"}, mend={"units.distance": "mm"}),
+    "distance given in mm": Mistake(
+        "distance 1e+03 times too large", {"distance": 340.0}, mend={"distance": 0.34}),
+    "distance in mm as um": Mistake(
+        "distance 1e+03 times too small", {"units.distance": "um"},
+        mend={"units.distance": "mm"}, level="error"),
+    "pixel in um as mm": Mistake(
+        "pixel 1e+03 times too large", {"units.pixel": "mm"}, mend={"units.pixel": "um"},
+        level="error"),
+    "pixel in um as nm": Mistake(
+        "pixel 1e+03 times too small", {"units.pixel": "nm"}, mend={"units.pixel": "um"}),
+    "pixel given in um": Mistake(
+        "pixel 1e+06 times too large", {"psize": 75.0}, mend={"psize": (7.5e-5, 7.5e-5)},
+        level="error"),
+    "energy in keV as eV": Mistake(
+        "energy 1e+03 times too small", {"units.energy": "eV"}, mend={"units.energy": "keV"},
+        level="error"),
+    "energy in keV as J": Mistake(
+        "times too large", {"units.energy": "J"}, mend={"units.energy": "keV"}, level="error"),
+    "energy given in eV": Mistake(
+        "energy 1e+03 times too large", {"energy": 8800}, mend={"energy": 8.8}, level="error"),
+    "centre off by 20 px": Mistake(
+        "the centre is not the beam's", {"center": (50, 78), "shape": 48},
+        {"frames": moved(0, 0)}, mend={"center": (64.0, 64.0)}),
+    "mask inverted": Mistake(
+        "inverted", {}, {"bad": INVERTED}, mend={"mask_values": "good"}, level="error"),
+    "dark not subtracted": Mistake(
+        "not subtracted", {}, {"frames": pedestal()}, mend={"background": 60.0}),
+    "dark of another exposure": Mistake(
+        "the dark is of another exposure time", {},
+        {"frames": pedestal(), "dark": np.full((2, N, N), 400)}),
+    "saturated": Mistake(
+        "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, mend={"saturation": 3000.0}),
+    "hot pixels": Mistake("hot", {}, {"frames": hot()}, mend={"hot_sigma": 100.0}),
+    "useless monitor": Mistake(
+        "does not follow the beam", {"monitor": True}, {"monitor": DRIFT}, mend={"monitor": False}),
+    "too large a step": Mistake("too large a step", step_px=26),
+    "one frame repeated": Mistake(
+        "are the same", {}, {"frames": np.repeat(truth().frames[:1], 64, 0)}, level="error"),
+    "no sample": Mistake(
+        "out of the beam", {},
+        {"frames": RNG.poisson(np.broadcast_to(truth().frames.mean(0), (64, N, N)))}),
+    "dark frames": Mistake("no counts", {"center": (32, 32)},
+                           {"frames": np.zeros((64, N, N), np.uint32)}, level="error"),
+    "pixel after binning": Mistake(
+        "after binning by 2", {}, {"pixel_m": (150e-6, 150e-6)}, mend={"psize": 75e-6},
+        level="error", turned=True),
+    "axes swapped": Mistake(
+        "turned against each other", {"positions.axes": "xy"}, mend={"orientation": 4},
+        level="error", turned=True),
+    "positions shifted by one frame": Mistake(
+        "", {}, {"positions_m": np.roll(truth().positions_m, -1, 0)}, mend={"positions.shift": 1},
+        level="error", turned=True),
+    "snake": Mistake(
+        "", {}, {"frames": truth(6, "snake").frames, "positions_m": truth(6, "raster").positions_m},
+        mend={"positions.snake": True}, level="error", turned=True),
+    "shutter closed for a while": Mistake(
+        "shutter", {},
+        {"frames": truth().frames * (np.arange(64) > 12)[:, None, None].astype(np.uint32)}),
+}  # fmt: skip
+
+
+def write(folder: Path, mistake: Mistake) -> Settings:
+    made = truth(mistake.step_px)
+    raw = replace(Raw.of(made), center_px=None, **mistake.raw)
+    file = WRITERS[mistake.format](folder / "scan.h5", raw)
+    return Settings.of({"file": str(file), **mistake.settings})
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_found_named_and_mended(tmp_path, name):
+    mistake = MISTAKES[name]
+    settings = write(tmp_path, mistake)
+    found = [f for f in diagnose(settings, mistake.turned).findings if f.level != "note"]
+    named = [f for f in found if mistake.says in f.cause + f.what + f.remedy]
+    assert named, [str(f) for f in found]
+    first = named[0]
+    assert first.level == mistake.level
+    proposed = {name for name, value in first.settings.items() if value is not None}
+    assert proposed == set(mistake.mend), first.settings
+    for parameter, value in mistake.mend.items():
+        got = first.settings[parameter]
+        assert got == value or np.allclose(np.asarray(got, float), value, rtol=0.1), got
+    if mistake.mend:
+        mended = diagnose(changed(settings, first.settings), turned=False).findings
+        assert [str(f) for f in mended if f.level != "note"] == []
+
+
+@pytest.mark.parametrize("name", ["positions in um as nm", "distance given in mm"])
+def test_the_setting_mends_the_reconstruction(tmp_path, name):
+    wrong = write(tmp_path, MISTAKES[name])
+    found = next(f for f in diagnose(wrong, turned=False).findings if f.settings)
+    before, after = (
+        preview(planned(settings)[1], iterations=12).errors[-1]
+        for settings in (wrong, changed(wrong, found.settings))
+    )
+    assert after < 0.6 * before

@@ -1,0 +1,186 @@
+"""The orientation of the detector, found from simulated scans whose truth is known."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from ptypy_beamline import BeamlineError, open_scan
+from ptypy_beamline.cli import main
+from ptypy_beamline.doctor.candidates import Patch, held_out_errors
+from ptypy_beamline.doctor.evidence import curl_share, liveliest, survey
+from ptypy_beamline.doctor.gauge import code_of, equivalents, turn_of
+from ptypy_beamline.doctor.orientation import Ranking, rank
+from ptypy_beamline.errors import BeamlineWarning, SettingsError
+from ptypy_beamline.options import Positions
+from ptypy_beamline.planning.places import to_image_axes, to_stage_axes
+from ptypy_beamline.scan import ArrayFrames, Scan
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return simulate(64, (8, 8), 6, "jitter", photons=5e5, seed=3)
+
+
+def turned(frames, code):
+    """What the loader does to frames, in plain NumPy."""
+    transpose, ud, lr = turn_of(code)
+    frames = frames.swapaxes(1, 2) if transpose else frames
+    return np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
+
+
+def undone(code):
+    """The orientation that undoes ``code``: transposed, the flips change places."""
+    transpose, ud, lr = turn_of(code)
+    return code_of((transpose, lr, ud)) if transpose else code
+
+
+def scan_of(truth, mounted=0, positions_m=None):
+    """The scan as a detector mounted in another way records it."""
+    middle = truth.frames.shape[1] // 2
+    frames = turned(truth.frames, undone(mounted))
+    # A flipped window of 64 has its beam at pixel 31.
+    _, ud, lr = turn_of(undone(mounted))
+    return Scan(
+        ArrayFrames(frames),
+        truth.positions_m if positions_m is None else positions_m,
+        truth.energy_eV,
+        truth.distance_m,
+        truth.pixel_m,
+        center_px=(middle - ud, middle - lr),
+    )
+
+
+@pytest.mark.parametrize("mounted", range(8))
+def test_undoing_a_turn_gives_the_frames_back(mounted):
+    frames = np.arange(12.0).reshape(1, 4, 3)
+    assert_array_equal(turned(turned(frames, undone(mounted)), mounted), frames)
+
+
+@pytest.mark.parametrize("mounted", range(8))
+def test_orientation_is_found_with_its_twin(truth, mounted):
+    found = rank(scan_of(truth, mounted), Settings())
+    assert found.decided
+    assert found.orientation == mounted  # absorption tells it from its twin
+    assert found.pairs[0].orientation == min(mounted, mounted ^ 3)
+    assert found.equivalent[0] == (mounted ^ 3, "yx")
+    errors = [pair.error for pair in found.pairs]
+    assert errors == sorted(errors)
+    assert errors[1] > 1.2 * errors[0]
+
+
+@pytest.mark.parametrize("axes", ["-yx", "x-y"])
+def test_axes_are_kept_and_the_orientation_belongs_to_them(truth, axes):
+    stage = scan_of(truth, 5, to_stage_axes(truth.positions_m, axes))
+    settings = Settings(positions=Positions(axes=axes))
+    found = rank(stage, settings)
+    assert (found.axes, found.orientation, found.decided) == (axes, 5, True)
+
+
+def test_shuffled_positions_are_not_guessed_at(truth):
+    shuffled = np.random.default_rng(1).permutation(truth.positions_m)
+    assert not rank(scan_of(truth, 0, shuffled), Settings()).decided
+
+
+def test_an_orientation_agrees_with_its_twin():
+    found = Ranking(6, "yx", True, 1.0, (), 0.0)
+    assert [code for code in range(8) if found.agrees(turn_of(code))] == [5, 6]
+
+
+def test_equivalents_have_the_same_error_and_others_have_not(truth):
+    seen = survey(scan_of(truth).plan())
+    patch = Patch.of(seen.plan, liveliest(seen, 60), 64)
+    same = set(equivalents(0, "yx"))
+    assert len(same) == 16
+    right = held_out_errors(patch).mean()
+    for code, axes in ((3, "yx"), (7, "xy"), (1, "y-x"), (1, "yx"), (0, "xy")):
+        moved = replace(patch, positions_m=to_image_axes(patch.positions_m, axes))
+        error = held_out_errors(moved.turned(turn_of(code))).mean()
+        assert (error < 1.1 * right) == ((code, axes) in same)
+
+
+def test_a_gradient_field_has_no_curl():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(-1, 1, (400, 2))
+    saddle = np.stack([places[:, 0] + 2 * places[:, 1], 2 * places[:, 0] - 3 * places[:, 1]], 1)
+    assert curl_share(saddle, places, turn_of(0)) < 1e-20
+    assert curl_share(saddle, places, turn_of(3)) < 1e-20
+    assert curl_share(saddle, places, turn_of(1)) > 1e-3
+    assert np.isnan(curl_share(saddle[:5], np.arange(10.0).reshape(5, 2), turn_of(0)))
+
+
+def test_too_few_positions_are_refused(truth):
+    with pytest.raises(BeamlineError, match="9 positions do not tell an orientation"):
+        rank(scan_of(truth), Settings(num_frames=9))
+
+
+def test_positions_in_a_wrong_unit_are_refused(truth):
+    far = scan_of(truth, 0, truth.positions_m * 1e3)
+    with pytest.raises(BeamlineError, match=r"spread over .* m, .*--unit positions=UNIT"):
+        rank(far, Settings())
+
+
+def test_positions_on_a_line_have_no_curl(truth):
+    line = truth.positions_m * (1, 0)
+    assert not rank(scan_of(truth, 0, line), Settings()).decided
+
+
+@pytest.fixture(scope="module")
+def file(truth, tmp_path_factory):
+    raw = replace(Raw.of(truth), frames=turned(truth.frames, undone(6)), center_px=(31, 32))
+    return WRITERS["standard"](tmp_path_factory.mktemp("orient") / "scan.h5", raw)
+
+
+def test_auto_makes_the_same_plan_as_the_number(file, truth):
+    scan = open_scan(file)
+    with pytest.warns(BeamlineWarning, match="orientation 6 was found from the data"):
+        plan = scan.plan(orientation="auto", shape=60)
+    named = scan.plan(orientation=6, shape=60)
+    assert plan.transform == named.transform
+    assert plan.geometry == named.geometry
+
+
+def test_auto_says_when_it_cannot_tell(truth):
+    scan = scan_of(truth, 0, np.random.default_rng(1).permutation(truth.positions_m))
+    with pytest.raises(SettingsError, match=r"do not tell the orientation .*--orientation.*--flip"):
+        scan.plan(orientation="auto")
+
+
+def test_a_live_scan_needs_a_number(file):
+    with pytest.raises(SettingsError, match="orientation of a live scan"):
+        Settings.of({"file": str(file), "orientation": "auto", "live.timeout_s": 5})
+
+
+def test_command_prints_json(file, capsys):
+    assert main(["orient", str(file), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["orientation"], said["axes"], said["decided"]) == (6, "yx", True)
+    assert said["confidence"] > 0.95
+    assert {"orientation": 5, "axes": "yx"} in said["equivalent"]
+    assert [sorted(row) for row in said["ranking"]] == [
+        ["curl", "error", "orientation", "twin"]
+    ] * 4
+
+
+def test_command_prints_a_table_and_fails_where_it_cannot_tell(file, truth, tmp_path, capsys):
+    assert main(["orient", str(file)]) == 0
+    assert "orientation 6 with axes yx, confidence" in capsys.readouterr().out
+    shuffled = np.random.default_rng(1).permutation(truth.positions_m)
+    lost = WRITERS["standard"](tmp_path / "lost.h5", replace(Raw.of(truth), positions_m=shuffled))
+    assert main(["orient", str(lost)]) == 1
+    assert capsys.readouterr().err.startswith("error: the data do not tell the orientation; set")
+
+
+@pytest.mark.ptypy
+def test_ptypy_gets_the_frames_turned(file, truth):
+    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
+    loader = ptyscan.BeamlineScan({"file": str(file), "orientation": "auto"})
+    with pytest.warns(BeamlineWarning, match="orientation 6"):
+        loader.initialize()
+    frames, _ = loader.plan.correct(loader.plan.load([7]), [7])
+    assert_array_equal(frames[0], truth.frames[7])

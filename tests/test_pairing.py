@@ -1,0 +1,114 @@
+"""Frames that lag behind their positions and rows written down backwards, found from the data."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import REAL_DATA
+
+from ptypy_beamline.doctor.neighbours import Likeness, Pairing
+from ptypy_beamline.doctor.pairing import findings, mispaired
+from ptypy_beamline.options import Positions
+from ptypy_beamline.scan import ArrayFrames, Scan
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.simulate import simulate
+
+SIDE = 8
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return simulate(64, (SIDE, SIDE), 6, "snake", photons=5e5, seed=2)
+
+
+def scan_of(truth, **changes):
+    scan = Scan(ArrayFrames(truth.frames), truth.positions_m, truth.energy_eV, truth.distance_m,
+                truth.pixel_m, center_px=(32, 32))  # fmt: skip
+    return replace(scan, **changes)
+
+
+def lagging(truth, k):
+    """Frame n was taken at position n - k."""
+    return scan_of(truth, frames=ArrayFrames(np.roll(truth.frames, k, axis=0)))
+
+
+def as_raster(truth):
+    """Positions written down as if every row ran forwards."""
+    rows = truth.positions_m.reshape(SIDE, SIDE, 2).copy()
+    rows[1::2] = rows[1::2, ::-1].copy()
+    return scan_of(truth, positions_m=rows.reshape(-1, 2))
+
+
+def test_a_correct_scan_raises_nothing(truth):
+    assert findings(scan_of(truth), Settings()) == []
+
+
+@pytest.mark.parametrize("lag", [1, -2])
+def test_a_lag_is_found_and_named(truth, lag):
+    (found,) = mispaired(lagging(truth, lag), Settings())
+    assert found.level == "error"
+    assert dict(found.settings) == {"positions.shift": lag}
+    assert f"--position-shift {lag}" in found.remedy
+    assert f"frames are {abs(lag)} {'behind' if lag > 0 else 'ahead of'}" in found.what
+
+
+def test_a_lag_of_a_fermat_spiral_needs_a_reconstruction(truth):
+    """Its neighbours stay neighbours: the whole pattern is turned by the golden angle."""
+    spiral = simulate(64, (SIDE, SIDE), 6, "fermat", photons=5e5, seed=2)
+    (found,) = mispaired(lagging(spiral, 1), Settings())
+    assert dict(found.settings) == {"positions.shift": 1}
+
+
+def test_a_lag_that_is_set_already_is_not_found_again(truth):
+    settings = Settings(positions=Positions(shift=1))
+    assert mispaired(lagging(truth, 1), settings) == []
+
+
+def test_a_snake_written_down_as_a_raster_is_found(truth):
+    (found,) = mispaired(as_raster(truth), Settings())
+    assert dict(found.settings) == {"positions.snake": True}
+    assert "--snake" in found.remedy
+
+
+def test_swapped_axes_are_found_and_both_remedies_named(truth):
+    (found,) = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings())
+    assert found.level == "error"
+    assert "positions.axes='xy'" in found.remedy
+
+
+def test_only_links_that_differ_are_compared(truth):
+    scan, exposures = as_raster(truth), np.arange(SIDE**2)
+    given = Pairing.of(scan, Settings(), exposures)
+    right = Pairing.of(scan, Settings(positions=Positions(snake=True)), exposures)
+    looks = np.sqrt(truth.frames.reshape(SIDE**2, -1).astype(np.float32))
+    likeness = Likeness.of(right, given, looks)
+    assert likeness.chance < 1e-4
+    assert Likeness.of(given, right, looks).chance > 0.99
+    same = Likeness.of(given, given, looks)
+    assert (same.chance, same.share) == (1.0, 0.5)
+
+
+def test_exposures_of_a_position_are_told_apart(truth):
+    """Two exposures each: a lag of one mixes neighbours."""
+    frames = np.roll(np.repeat(truth.frames, 2, axis=0), 1, axis=0)
+    scan = scan_of(truth, frames=ArrayFrames(frames),
+                   positions_m=np.repeat(truth.positions_m, 2, axis=0))  # fmt: skip
+    (found,) = mispaired(scan, Settings(frames_per_position=2))
+    assert dict(found.settings) == {"positions.shift": 1}
+
+
+def test_long_rows_without_a_lag_raise_nothing():
+    """Where rows begin and end, frames may look alike by chance."""
+    raster = simulate(64, (9, 45), 5, "raster", photons=3e5, seed=9)
+    assert mispaired(scan_of(raster), Settings()) == []
+
+
+@pytest.mark.real
+def test_a_lag_of_measured_frames_is_found():
+    """The geometry was not recorded: one is chosen that makes an object pixel 10 nm."""
+    with np.load(REAL_DATA) as data:
+        frames, positions_m = data["frames"], data["positions_px"] * 10e-9
+    scan = Scan(ArrayFrames(np.roll(frames, 1, axis=0)), positions_m, 8800.0, 0.681, (75e-6, 75e-6),
+                center_px=(64, 64))  # fmt: skip
+    (found,) = mispaired(scan, Settings())
+    assert dict(found.settings) == {"positions.shift": 1}
