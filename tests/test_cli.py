@@ -16,19 +16,6 @@ from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.results import read
 
-
-@pytest.fixture
-def type_in(capsys):
-    """Run a command line; exit code, output and errors."""
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
 COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
             "run", "plot", "export", "product", "tomo")  # fmt: skip
 

@@ -16,7 +16,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reconstructions import assert_same, exact
 
 from ptypy_beamline import BeamlineWarning, open_scan
-from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineError, FileError, ScanError
 from ptypy_beamline.exports.amplitudes import centres_px, of_npz, of_plan
 from ptypy_beamline.exports.cxi import write_cxi
@@ -35,16 +34,6 @@ from ptypy_beamline.testing.writers import WRITERS
 
 LAYERED = {"object": np.stack([scans.truth().object] * 3), "layer_spacing_m": (2e-6, 3e-6)}
 FLAGS = ("--probe-energy-eV", "8800", "--detector-distance-m", "2", "--object-pixel-size-m", "1e-8")
-
-
-@pytest.fixture
-def type_in(capsys):
-    def run(*words):
-        code = main([str(word) for word in words])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
 
 
 @pytest.fixture

@@ -178,8 +178,9 @@ def test_skipped_angles_are_left_out(
     words = ("tomo", str(out), "-o", str(out / "fewer"), "--skip", "0,7-9", "--rounds", "0")
     assert main([*words, "--only", "align"]) == 0
     assert "8 projections" in capsys.readouterr().out
-    assert main(["tomo", str(out), "--skip", "first"]) == 1
-    assert "write --skip 3,7-9" in capsys.readouterr().err
+    for words in ("first", "9-7", "3-x"):
+        assert main(["tomo", str(out), "--skip", words]) == 1
+        assert "write --skip 3,7-9" in capsys.readouterr().err
 
 
 def test_one_file_an_angle(tmp_path: Path) -> None:
