@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ptypy_beamline.cli import main
+
 ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "siemens-star-516.npz"
 
@@ -43,6 +45,18 @@ NEEDS = {
 
 # Several processes share the cores of the machine that tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def type_in(capsys):
+    """Run a command line; exit code, output and errors."""
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

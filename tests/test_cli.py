@@ -14,19 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
-
-
-@pytest.fixture
-def type_in(capsys):
-    """Run a command line; exit code, output and errors."""
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
+from ptypy_beamline.results import read
 
 COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
             "run", "plot", "export", "product", "tomo")  # fmt: skip
@@ -368,6 +356,12 @@ class TestDemo:
         assert told["correlation"] > 0.9
         assert "preview: rPIE" in out
         assert (tmp_path / "demo" / "reconstruction.png").stat().st_size > 100_000
+        first, product = (
+            read(tmp_path / f"demo/{name}.h5") for name in ("reconstruction", "product")
+        )
+        assert_array_equal(product.object, first.object)
+        with h5py.File(tmp_path / "demo" / "reconstruction.cxi") as file:
+            assert_array_equal(file["entry_1/image_1/data"][()], first.object[0])
 
     @pytest.mark.ptypy
     def test_ptypy_engine(self, tmp_path, capsys):

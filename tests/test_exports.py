@@ -16,8 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reconstructions import assert_same, exact
 
 from ptypy_beamline import BeamlineWarning, open_scan
-from ptypy_beamline.cli import main
-from ptypy_beamline.errors import FileError, ScanError
+from ptypy_beamline.errors import BeamlineError, FileError, ScanError
 from ptypy_beamline.exports.amplitudes import centres_px, of_npz, of_plan
 from ptypy_beamline.exports.cxi import write_cxi
 from ptypy_beamline.exports.npz import write_npz
@@ -28,22 +27,13 @@ from ptypy_beamline.exports.product import (
     product_info,
 )
 from ptypy_beamline.exports.reconstruction import read_reconstruction, write_reconstruction
+from ptypy_beamline.exports.standard import write_standard
 from ptypy_beamline.exports.tiff import write_tiffs
 from ptypy_beamline.testing.recording import Raw
 from ptypy_beamline.testing.writers import WRITERS
 
 LAYERED = {"object": np.stack([scans.truth().object] * 3), "layer_spacing_m": (2e-6, 3e-6)}
 FLAGS = ("--probe-energy-eV", "8800", "--detector-distance-m", "2", "--object-pixel-size-m", "1e-8")
-
-
-@pytest.fixture
-def type_in(capsys):
-    def run(*words):
-        code = main([str(word) for word in words])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
 
 
 @pytest.fixture
@@ -235,6 +225,26 @@ class TestTiff:
         assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("name", ["metrics/algorithm", "object/complex"])
+def test_malformed_reconstructions_are_named(tmp_path, name):
+    path = write_reconstruction(exact(), tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = 3
+    with pytest.raises(BeamlineError, match=r"no reconstruction\.h5|Expected"):
+        read_reconstruction(path)
+
+
+@pytest.mark.parametrize("name", ["loss_epochs", "object", "probe_position_x_m"])
+def test_malformed_products_are_named(tmp_path, name):
+    path = export_product(exact(), tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = np.arange(7)
+    with pytest.raises(FileError, match=r"a\.h5: no Ptychodus product"):
+        import_product(path)
+
+
 class TestProductCommand:
     """NPZ → product."""
 
@@ -319,6 +329,30 @@ class TestProductCommand:
             assert code == 1
             assert flag in err
         assert not target.exists()
+
+    def test_nothing_unphysical_is_taken(self, tmp_path, type_in):
+        source, target = self.written(tmp_path), tmp_path / "p.h5"
+        for flag in FLAGS[::2]:
+            for value in ("-1", "0", "nan"):
+                code, _, err = type_in("product", source, "-o", target, *FLAGS, flag, value)
+                assert code == 1
+                assert "Expected a positive" in err
+                assert flag in err
+        assert not target.exists()
+
+    @pytest.mark.parametrize(
+        ("more", "said"),
+        [
+            ({"xcoords": np.full(48, 80.0)}, "as many xcoords as ycoords. Got 48 and 49"),
+            ({"xcoords": np.r_[np.nan, np.full(48, 80.0)]}, "1 of 49 positions are not finite"),
+            ({"objectGuess": np.ones((2, 150, 150))}, r"one object of one layer"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, tmp_path, type_in, more, said):
+        source = self.written(tmp_path, **more)
+        code, _, err = type_in("product", source, "-o", tmp_path / "p.h5", *FLAGS)
+        assert code == 1
+        assert said in err
 
     def test_coordinates_outside_the_object(self, tmp_path, type_in):
         source = self.written(tmp_path, xcoords=np.linspace(-20, 20, 49))
@@ -423,8 +457,15 @@ class TestExportCommand:
         raw = reconstructions.raw_file()
         code, _, err = type_in("export", ptyr, "-o", raw, "--to", "h5")
         assert code == 1
-        assert "was not written by ptypy_beamline" in err
+        assert "is read by this command" in err
         assert ptyr.read_bytes() == before
+
+    def test_a_raw_file_of_ours_is_not_replaced(self, tmp_path, type_in, plan):
+        raw = write_standard(plan, tmp_path / "raw.h5")
+        found = exact(provenance={"source": str(raw)})
+        code, _, err = type_in("export", export_product(found, tmp_path / "p.h5"), "-o", raw)
+        assert code == 1
+        assert "raw.h5 is read by this command" in err
 
 
 def test_npz_members_are_plain(tmp_path, plan):

@@ -61,6 +61,13 @@ def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
         assert file.attrs["creator"] == "ptypy_beamline"
 
 
+def test_a_device_is_not_replaced(tmp_path: Path):
+    os.mkfifo(tmp_path / "null")
+    with pytest.raises(FileError, match="not written by"), complete(tmp_path / "null"):
+        pass
+    assert (tmp_path / "null").is_fifo()
+
+
 def test_complete_gives_usual_permissions(tmp_path: Path):
     (tmp_path / "usual").write_text("")
     with complete(tmp_path / "a.txt"):
@@ -140,6 +147,17 @@ def test_source_gets_its_checksum(tmp_path: Path):
         assert file["provenance/sha256"].asstr()[()] == expected
         assert file["provenance/source"].asstr()[()] == str(source)
         assert json.loads(file["provenance/versions"].asstr()[()])["numpy"] == np.__version__
+
+
+def test_several_sources_get_one_checksum(tmp_path: Path):
+    for name in ("b2", "b10", "a"):
+        (tmp_path / name).write_text(name)
+    expected = hashlib.sha256(b"ab2b10").hexdigest()
+    glob, one = str(tmp_path / "b*"), str(tmp_path / "a")
+    path, *_ = written(tmp_path / "c.h5", provenance={"source": [one, glob]})
+    with h5py.File(path) as file:
+        assert file["provenance/sha256"].asstr()[()] == expected
+        assert json.loads(file["provenance/source"].asstr()[()]) == [one, glob]
 
 
 def test_versions_name_python_and_the_packages():

@@ -119,6 +119,24 @@ def test_colours_are_those_of_the_scanned_area():
     assert image.norm.vmax <= abs(obj[0, rows, columns]).max()
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_is_not_finite_leaves_the_rest_to_be_seen(whole):
+    obj = known().object.copy()
+    obj[:, 60:62] = np.nan
+    figure = drawn(replace(known(), object=np.full_like(obj, np.nan) if whole else obj))
+    norm = titled(figure, "Phase").images[0].norm
+    assert np.isfinite([norm.vmin, norm.vmax]).all()
+
+
+def test_a_flat_image_does_not_show_its_rounding():
+    obj = np.exp(1j * np.angle(known().object)).astype(np.complex64)
+    figure = drawn(replace(known(), object=obj))
+    image = titled(figure, "Amplitude").images[0]
+    assert image.norm.vmin < 1 < image.norm.vmax
+    assert image.norm.vmax - image.norm.vmin > 0.9e-3
+    assert "+1" not in words(figure)
+
+
 @pytest.mark.parametrize("shape", [SHAPES["square"], SHAPES["needle"]])
 def test_scale_bar_is_as_long_as_it_says(shape):
     figure = drawn(shaped(shape))
@@ -175,6 +193,18 @@ def test_probe_is_cut_to_where_the_beam_is():
     assert power[middle, middle].sum() > 0.99 * power.sum()
 
 
+@pytest.mark.parametrize("shape", [(64, 160), (161, 64)])
+def test_probe_that_is_not_square_is_cut_in_its_middle(shape):
+    y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
+    beam = np.exp(-(y[:, None] ** 2 + x**2) / 200)
+    found = replace(known(), probe=beam[None].astype(np.complex64))
+    (panel,) = [axes for axes in drawn(found).axes
+                if axes.images and axes.images[0].get_array().shape[2:] == (3,)]  # fmt: skip
+    image = np.asarray(panel.images[0].get_array())
+    assert image.shape[0] == image.shape[1] + (shape[0] % 2)
+    assert_allclose(image, image[::-1, ::-1], atol=0.02)
+
+
 def test_wheel_has_the_colours_of_the_probe():
     angles = np.linspace(-np.pi, np.pi, 25)
     colours = hue_and_brightness(np.exp(1j * angles))
@@ -200,6 +230,7 @@ def test_title_says_what_it_is():
     shown = words(plain())
     for text in ("scan_0042", "8.8 keV", "DM 40 + ML 20", "object pixel 10 nm", "last 0.02"):
         assert text in shown
+    assert "8.8 keV, object pixel" in words(drawn(replace(known(), algorithm="")))
     long = words(drawn(replace(known(), scan="x" * 500, algorithm="DM 1 + " * 99)))
     assert "x" * 30 in long
     assert "x" * 200 not in long

@@ -263,6 +263,14 @@ def test_a_zero_that_is_cut_off_is_refused():
         finish(known(), outside)
 
 
+def test_an_object_that_is_not_finite_cannot_be_flattened():
+    obj = known().object.copy()
+    obj[0, 60, 60] = np.nan
+    for asked in (Postprocess(flatten="whole"), Postprocess(normalise=True)):
+        with pytest.raises(ScanError, match="1 pixels of the object are not finite"):
+            finish(replace(known(), object=obj), asked)
+
+
 def test_an_object_of_zeros_cannot_be_normalised():
     found = known()
     with pytest.raises(ScanError, match="is 0"):

@@ -73,18 +73,6 @@ def run(spoiled_file, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def type_in(capsys):
-    """Run a command line; exit code, output and errors."""
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    return run
-
-
 class TestFolder:
     """What a run leaves."""
 

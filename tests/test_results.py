@@ -12,11 +12,18 @@ import scans
 from reconstructions import REJECT, assert_same, exact, misfit
 
 from ptypy_beamline import BeamlineError, open_scan
-from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
+from ptypy_beamline.errors import (
+    BeamlineWarning,
+    FileError,
+    MissingDataError,
+    ScanError,
+    SettingsError,
+)
 from ptypy_beamline.exports.product import export_product
 from ptypy_beamline.exports.reconstruction import write_reconstruction
 from ptypy_beamline.preview import preview
 from ptypy_beamline.results import from_preview, from_ptycho, read, read_ptyr
+from ptypy_beamline.results.history import were_refined
 
 needs_ptypy = pytest.mark.ptypy
 PIXELS = [(1, 0), (-1, 0), (0, 1), (0, -1)]
@@ -97,19 +104,43 @@ class TestPtyPy:
             data["file"].attrs["type"] = "string"
         with pytest.raises(MissingDataError, match=r"a\.ptyr.*distance.*--distance-m"):
             read_ptyr(ptyr)
+        for nonsense in (-2, np.nan):
+            with pytest.raises(SettingsError, match=f"positive distance. Got {nonsense}"):
+                read_ptyr(ptyr, distance_m=nonsense)
         other = read_ptyr(ptyr, distance_m=2)
         assert other.distance_m == 2
         assert other.indices.tolist() == list(range(46))
         assert_same(found, other, "distance_m", "indices", "provenance")
         moved = read_ptyr(ptyr, raw=reconstructions.raw_file())
         assert_same(found, moved, "provenance")
+        assert moved.provenance["source"] == str(reconstructions.raw_file())
+
+    @pytest.mark.parametrize("listed", [False, True])
+    def test_frames_were_named_by_a_glob(self, found, tmp_path, listed):
+        """Where they still are, they are found again."""
+        from ptypy_beamline.testing.writers import WRITERS, Raw
+
+        raw = WRITERS["tiff"](tmp_path / "tiff", Raw.of(scans.truth()))
+        pattern = str(next(raw.parent.rglob("*.tif")).parent / "*.tif")
+        ptyr = shutil.copy(reconstructions.ptyr(), tmp_path / "a.ptyr")
+        sidecar = next(raw.parent.rglob("*.h5"))
+        with h5py.File(ptyr, "r+") as file:
+            data = file["content/pars/scans/s/data"]
+            del data["file"]
+            if listed:
+                data.create_group("file").attrs["type"] = "list"
+            for name, text in (("file/0" if listed else "file", pattern), ("sidecar", sidecar)):
+                data[name] = str(text)
+                data[name].attrs["type"] = "string"
+        assert_same(read_ptyr(ptyr), found, "provenance")
 
     def test_plain_positions_come_from_the_raw_file(self, tmp_path):
         ptyr = shutil.copy(reconstructions.ptyr(), tmp_path / "a.ptyr")
         with h5py.File(ptyr, "r+") as file:
             del file["content/positions"]
         plan = reconstructions.plan()
-        assert np.array_equal(read_ptyr(ptyr).positions_m, plan.positions_m)
+        with pytest.warns(BeamlineWarning, match="refined, but not recorded"):
+            assert np.array_equal(read_ptyr(ptyr).positions_m, plan.positions_m)
         with pytest.raises(ScanError, match="Expected the 46 positions"):
             read_ptyr(reconstructions.ptyr(), plan=open_scan(reconstructions.raw_file()).plan())
 
@@ -189,6 +220,18 @@ class TestPtyPy:
         slices.unlink()
         with pytest.raises(MissingDataError, match=r"slices\.h5: the slices of ThreePIE"):
             read_ptyr(ptyr)
+
+
+@pytest.mark.parametrize(
+    ("asked", "refined"),
+    [(True, True), ({"start": 0, "nshifts": 4}, True), ({"stop": 9}, True), (False, False),
+     (None, False), ({"nshifts": 4, "start": None}, False)],
+)  # fmt: skip
+def test_refinement_is_recognised(asked, refined):
+    """PtyPy needs True, or a first or last iteration; an engine to come has not refined yet."""
+    pars = {"engines": {"a": {"name": "DM"}, "b": {"name": "ML", "position_refinement": asked}}}
+    assert were_refined(pars, [{"engine": "DM"}, {"engine": "ML"}]) is refined
+    assert not were_refined(pars, [{"engine": "DM"}])
 
 
 class TestPreview:

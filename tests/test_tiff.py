@@ -395,17 +395,6 @@ class TestPtyPy:
 
 
 class TestCommands:
-    @pytest.fixture
-    def type_in(self, capsys):
-        from ptypy_beamline.cli import main
-
-        def run(*words):
-            code = main([str(word) for word in words])
-            shown = capsys.readouterr()
-            return code, shown.out, shown.err
-
-        return run
-
     def test_info_and_standardize(self, tmp_path, type_in):
         listed = scans.write(tmp_path, "tiff")
         sidecar = shutil.move(listed.parent / "sidecar.h5", tmp_path / "s.h5")

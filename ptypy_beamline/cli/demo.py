@@ -94,7 +94,8 @@ def _introduce(scan: Scan, plan: Plan, exposures: int) -> None:
          f"{int(plan.calibration.bad.sum())} bad pixels")  # fmt: skip
 
 
-FILES = ("reconstruction.png", "reconstruction.h5", "parameters.json", "summary.json")
+FILES = ("reconstruction.png", "reconstruction.h5", "reconstruction.cxi", "product.h5",
+         "parameters.json", "summary.json")  # fmt: skip
 
 
 def _engine(name: str) -> Callable[[dict[str, Any], Plan], Reconstruction]:
@@ -159,10 +160,14 @@ def _write(
     likeness: float,
 ) -> None:
     from ..comparison.registration import register
+    from ..exports.cxi import write_cxi
+    from ..exports.product import export_product
     from ..exports.reconstruction import write_reconstruction
     from ..preview.picture import draw
 
     write_reconstruction(result, output / "reconstruction.h5")
+    write_cxi(result, output / "reconstruction.cxi")
+    export_product(result, output / "product.h5")
     found, truth = register(result.object[0], made.truth.object)
     draw(output / "reconstruction.png", found, result.probe, result.errors, result.pixel_m, truth,
          f"{_named(result)}, correlation {likeness:.3f}")  # fmt: skip

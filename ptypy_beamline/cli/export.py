@@ -52,6 +52,7 @@ def command(
     _refuse_input(output, recon, raw)
     _refuse_lossy(kind, frames, asked)
     found = read(recon, scan=scan, raw=raw, distance_m=distance_m)
+    _refuse_input(output, Path(str(found.provenance.get("source", recon))))
     finished = finish(found, asked)
     plan = plan_behind(found, raw) if frames else None
     with progress("writing", 0 if plan is None else len(plan)) as advance:

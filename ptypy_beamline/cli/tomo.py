@@ -112,9 +112,11 @@ def _numbers(words: str | None) -> list[int]:
     found: list[int] = []
     for word in (words or "").split(",") if words else []:
         first, _, last = word.partition("-")
-        try:
-            found += range(int(first), int(last or first) + 1)
-        except ValueError as error:
+        last = last or first
+        numbers = first.isdigit() and last.isdigit()
+        run = range(int(first), int(last) + 1) if numbers else range(0)
+        if not run:
             raise SettingsError(f"Expected numbers of angles. Got {words!r}",
-                                "write --skip 3,7-9") from error  # fmt: skip
+                                "write --skip 3,7-9")  # fmt: skip
+        found += run
     return found

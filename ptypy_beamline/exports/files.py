@@ -73,11 +73,14 @@ def refuse_foreign(path: Path) -> None:
     Raises
     ------
     FileError
-        The file is there and neither a picture nor an HDF5 file that :func:`sign` has marked.
+        The file is there and neither a picture nor an HDF5 file that :func:`sign` has marked;
+        or it is a device, as ``/dev/null``.
     """
-    if not path.is_file() or path.suffix in PICTURES or not path.stat().st_size:
+    if not path.exists() or path.is_dir():
         return
-    if h5py.is_hdf5(path):
+    if path.is_file() and (path.suffix in PICTURES or not path.stat().st_size):
+        return
+    if path.is_file() and h5py.is_hdf5(path):
         with open_hdf5(path) as file:
             if SIGNATURE in file.attrs:
                 return

@@ -22,7 +22,7 @@ from ..results.reconstruction import Reconstruction
 from .amplitudes import Amplitudes
 from .files import complete
 from .product_raw import write_raw
-from .reconstruction import as_json, provenance
+from .reconstruction import MALFORMED, as_json, provenance
 
 ENERGY = ("photon_energy_eV", "probe_energy_eV")
 ATTENUATION = ("mass_attenuation_m2_per_kg", "mass_attenuation_m2_kg")
@@ -115,7 +115,7 @@ def import_product(path: str | Path) -> Reconstruction:
     with open_hdf5(path) as file:
         try:
             return _read(file, Path(path))
-        except KeyError as error:
+        except MALFORMED as error:
             raise FileError(f"no Ptychodus product ({error.args[0]})", "give a product",
                             path) from error  # fmt: skip
 

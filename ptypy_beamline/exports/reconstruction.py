@@ -13,13 +13,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import FileError
+from ..errors import BeamlineError, FileError
+from ..reading.filelist import expand
 from ..reading.files import open_hdf5
 from ..results.reconstruction import Reconstruction
 from .files import complete
 
 PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin",
             "python-ptypy")  # fmt: skip
+
+MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
+"""What reading a file brings up whose datasets are missing, or of other kinds or shapes."""
 
 LARGEST = 4096
 """Elements of an image that is still noted in full among the settings."""
@@ -72,7 +76,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
     with open_hdf5(path) as file:
         try:
             return _read(file)
-        except KeyError as error:
+        except MALFORMED as error:
             raise FileError(f"no reconstruction.h5, or one of an older version ({error.args[0]})",
                             "write it again", path) from error  # fmt: skip
 
@@ -102,12 +106,16 @@ def strongest(found: Reconstruction) -> int:
     return int((np.abs(found.probe) ** 2).sum(axis=(1, 2)).argmax())
 
 
-def checksum(path: str | Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits; read in pieces, so of any size."""
+def checksum(*paths: str | Path) -> str:
+    """SHA-256 of a file, or of several one after another, as hexadecimal digits.
+
+    They are read in pieces, so of any size.
+    """
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
+    for path in paths:
+        with Path(path).open("rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
     return digest.hexdigest()
 
 
@@ -135,17 +143,26 @@ def as_json(value: Any) -> str:
 
 
 def provenance(found: Reconstruction) -> dict[str, Any]:
-    """How a reconstruction came about, with the raw file's SHA-256 and versions added.
+    """How a reconstruction came about, with the raw files' SHA-256 and versions added.
 
     Versions and checksums that it has already are those of the day it was made, and stay.
     """
     entries = {"settings": {}, "versions": versions(), **found.provenance}
     source = entries.get("source")
     if source is not None:
-        entries["source"] = str(source)
-        if "sha256" not in entries and Path(str(source)).is_file():
-            entries["sha256"] = checksum(str(source))
+        names = [str(name) for name in (source if isinstance(source, list) else [source])]
+        entries["source"] = names if isinstance(source, list) else names[0]
+        if "sha256" not in entries and (files := _files(names)):
+            entries["sha256"] = checksum(*files)
     return entries
+
+
+def _files(names: Sequence[str]) -> tuple[Path, ...]:
+    """What paths, globs and lists of files name; nothing where one of them is gone."""
+    try:
+        return expand(names)
+    except BeamlineError:
+        return ()
 
 
 def _write_object(group: h5py.Group, found: Reconstruction) -> None:

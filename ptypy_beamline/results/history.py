@@ -34,10 +34,24 @@ def algorithm_of(records: list[Tree]) -> str:
     return f"PtyPy {' + '.join(parts)}".strip()
 
 
+def were_refined(pars: Tree, records: list[Tree]) -> bool:
+    """Whether an engine that ran has refined the positions, recorded or not."""
+    ran = {record["engine"] for record in records}
+    return any(engine.get("name") in ran and _refines(engine.get("position_refinement"))
+               for engine in (pars.get("engines") or {}).values())  # fmt: skip
+
+
+def _refines(asked: Any) -> bool:
+    """PtyPy does for True, or where a first or a last iteration is given."""
+    if isinstance(asked, Mapping):
+        return any(asked.get(name) is not None for name in ("start", "stop"))
+    return bool(asked)
+
+
 def provenance_of(pars: Tree, runtime: Tree, scan: str) -> dict[str, Any]:
     """The raw file, when PtyPy ran and under which name, and all its parameters."""
     stamps = {name: runtime[name] for name in ("allstart", "allstop", "run")
               if isinstance(runtime.get(name), str)}  # fmt: skip
     source = pars["scans"][scan].get("data", {}).get("file")
-    origin = {"source": source} if isinstance(source, str) else {}
+    origin = {"source": source} if isinstance(source, str | list) else {}
     return {**origin, **stamps, "settings": pars}

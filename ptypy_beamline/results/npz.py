@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineWarning, MissingDataError, ScanError
+from ..errors import BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..reading.npz import Member, members
 from .reconstruction import Reconstruction
 
@@ -52,6 +52,8 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
         The file is missing or damaged.
     MissingDataError
         An array, or a physical quantity, is not given.
+    SettingsError
+        A physical quantity is not positive.
     ScanError
         Arrays do not belong together, or views would lie outside the object.
     """
@@ -59,7 +61,10 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     known = _arrays(path)
     pixel = np.broadcast_to(_given(known, physics.pixel_m, "pixel_m", path), 2)
     obj, probe = _waves(known["objectGuess"]), _waves(known.get("probe_modes", known["probeGuess"]))
-    coordinates = np.stack([np.ravel(known[name]) for name in ("ycoords", "xcoords")], axis=1)
+    if len(obj) != 1:
+        raise ScanError(f"Expected objectGuess (rows, columns). Got {known['objectGuess'].shape}",
+                        "give one object of one layer", path)  # fmt: skip
+    coordinates = _coordinates(known, path)
     center, positions_m = _place(coordinates, obj, pixel, known, physics)
     outside = _outside(positions_m - center, pixel, obj.shape, probe.shape)
     if outside:
@@ -96,15 +101,30 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _given(known: dict[str, NDArray[Any]], value: float | None, name: str, path: Path) -> Any:
-    if value is not None:
-        return value
-    if name not in known:
+    if value is None and name not in known:
         raise MissingDataError(f"{name} is not in the file", f"set {FLAGS[name]}", path)
-    return known[name]
+    found = np.asarray(known[name] if value is None else value)
+    if not ((found > 0) & np.isfinite(found)).all():
+        raise SettingsError(f"Expected a positive {name}. Got {found}", f"set {FLAGS[name]}", path)
+    return found
 
 
 def _waves(array: NDArray[Any]) -> NDArray[np.complex64]:
     return np.asarray(array, np.complex64).reshape(-1, *array.shape[-2:])
+
+
+def _coordinates(known: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
+    """(n, 2) rows and columns."""
+    rows, columns = (np.ravel(known[name]) for name in ("ycoords", "xcoords"))
+    if len(rows) != len(columns):
+        raise ScanError(f"Expected as many xcoords as ycoords. Got {len(columns)} and {len(rows)}",
+                        "give one of each a position", path)  # fmt: skip
+    coordinates = np.stack([rows, columns], axis=1)
+    lost = int((~np.isfinite(coordinates)).any(axis=1).sum())
+    if lost:
+        raise ScanError(f"{lost} of {len(rows)} positions are not finite", "leave them out, and "
+                        "their frames", path)  # fmt: skip
+    return coordinates
 
 
 def _place(

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, ScalarFormatter
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 INK, PALE = "#1d2733", "#8793a0"
 COLOURS = {"phase": "magma", "amplitude": "gray"}
+LEAST_CONTRAST = 1e-3
 LABELS = {"phase": "phase (rad)", "amplitude": "amplitude"}
 
 WHEEL = LinearSegmentedColormap.from_list("wheel", [
@@ -36,9 +37,11 @@ def hue_and_brightness(wave: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def colour_limits(image: NDArray[Any]) -> Limits:
-    """Colour limits that leave out the outermost per cent."""
-    low, high = np.percentile(image, (0.5, 99.5))
-    return float(low), float(max(high, low + 1e-6))
+    """Colour limits that leave out the outermost per cent; a flat image does not show rounding."""
+    finite = image[np.isfinite(image)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
+    lacking = max(LEAST_CONTRAST - (high - low), 0) / 2
+    return float(low - lacking), float(high + lacking)
 
 
 def show_image(
@@ -59,7 +62,8 @@ def show_image(
     axes.set_anchor("NW")
     (width, height), tall = size_in, max(1.0, 0.8 / size_in[1])
     beside = axes.inset_axes((1 + 0.08 / width, (1 - tall) / 2, 0.13 / width, tall))
-    bar = axes.figure.colorbar(drawn, cax=beside, ticks=MaxNLocator(5 if height > 1.5 else 3))
+    bar = axes.figure.colorbar(drawn, cax=beside, format=ScalarFormatter(useOffset=False),
+                               ticks=MaxNLocator(5 if height > 1.5 else 3))  # fmt: skip
     bar.set_label(label, color=INK, fontsize=9)
     bar.ax.tick_params(colors=INK, labelsize=9)
     bar.outline.set_visible(False)

@@ -103,7 +103,7 @@ def _heading(head: SubFigure, found: Reconstruction, width_in: float) -> None:
     facts = [f"{found.energy_eV / 1e3:.5g} keV", found.algorithm, f"object pixel {pixel}"]
     title = _short(found.scan or "Reconstruction", int(width_in * 7))
     head.text(0.1 / width_in, 0.85, title, fontsize=15, fontweight="bold", color=INK, va="top")
-    line = _short(", ".join(facts), int(width_in * 11))
+    line = _short(", ".join(filter(None, facts)), int(width_in * 11))
     head.text(0.1 / width_in, 0.36, line, fontsize=10, color=INK, va="top")
 
 
@@ -167,12 +167,12 @@ def _probe(side: SubFigure, found: Reconstruction, plan: Arrangement) -> None:
 def _lit(probe: Complex) -> tuple[slice, slice]:
     """The middle square of the probe that holds 99.5 % of its power."""
     power = (np.abs(probe) ** 2).sum(axis=0, dtype=np.float64)
-    n = len(power)
-    for cut in range(n // 2 - 4, 0, -1):
-        inner = slice(cut, n - cut)
-        if power[inner, inner].sum() > 0.995 * power.sum():
-            return inner, inner
-    return slice(0, n), slice(0, n)
+    for half in range(4, max(power.shape) // 2):
+        rows, columns = (slice(max(n // 2 - half, 0), min(n - n // 2 + half, n))
+                         for n in power.shape)  # fmt: skip
+        if power[rows, columns].sum() > 0.995 * power.sum():
+            return rows, columns
+    return slice(0, power.shape[0]), slice(0, power.shape[1])
 
 
 def _legend(head: SubFigure, title: str, width_in: float) -> None:

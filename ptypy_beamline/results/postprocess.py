@@ -75,7 +75,7 @@ def finish(found: Reconstruction, asked: Postprocess) -> Finished:
     Raises
     ------
     ScanError
-        No empty region was found, or the object is 0 there.
+        No empty region was found, or the object is 0 there, or not finite.
     SettingsError
         The rectangle lies outside.
     BeamlineError
@@ -100,9 +100,9 @@ def normalise(found: Reconstruction, where: Rectangle) -> Reconstruction:
     Raises
     ------
     ScanError
-        The object is 0 there.
+        The object is 0 there, or not finite.
     """
-    rows, columns = part = where.within(found)
+    rows, columns = part = _finite(found, where)
     amplitude = np.abs(found.object[:, rows, columns]).mean(axis=(1, 2), dtype=np.float64)
     if not amplitude.all():
         raise ScanError(f"the object is 0 in the rectangle {where}", "name another one")
@@ -120,8 +120,13 @@ def flatten(found: Reconstruction, where: Rectangle) -> Reconstruction:
 
     The ramp goes to the probe, so that each exit wave keeps all but a constant phase. Of several
     layers that holds for the first one's ramp only; the others lose their offset.
+
+    Raises
+    ------
+    ScanError
+        The object is not finite there.
     """
-    rows, columns = part = where.within(found)
+    rows, columns = part = _finite(found, where)
     wave = found.object[0, rows, columns].astype(np.complex128)
     frequency = ramp_frequency(wave * np.abs(wave))
     obj = found.object.copy()
@@ -172,6 +177,17 @@ def _reference(found: Reconstruction, where: Where | None) -> Slices:
         inner = find_empty(found.object[:, rows, columns].prod(axis=0))
         rows, columns = (slice(outer.start + part.start, outer.start + part.stop)
                          for outer, part in zip((rows, columns), inner, strict=True))  # fmt: skip
+    return rows, columns
+
+
+def _finite(found: Reconstruction, where: Rectangle) -> Slices:
+    """The pixels of a rectangle, all of which have a value."""
+    rows, columns = where.within(found)
+    lost = int((~np.isfinite(found.object[:, rows, columns])).sum())
+    if lost:
+        raise ScanError(f"{lost} pixels of the object are not finite in the rectangle {where}",
+                        "name another one (--flatten Y0,X0,H,W), or see whether the reconstruction "
+                        "diverged (--flatten none)")  # fmt: skip
     return rows, columns
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def read_ptyr(
         if error.file is not None:
             raise
         raise type(error)(error.problem, error.remedy, path) from error
-    return replace(found, provenance={**found.provenance, "ptyr": str(path)})
+    now = {} if raw is None else {"source": str(raw)}
+    return replace(found, provenance={**found.provenance, **now, "ptyr": str(path)})
 
 
 def _content(path: Path) -> Content:
@@ -76,5 +78,10 @@ def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:
     if raw is not None:
         return plan_of({**values, "file": str(raw)})
     ours = str(data.get("name", "")).startswith(OURS)
-    gone = isinstance(values.get("file"), str) and not Path(values["file"]).exists()
-    return plan_of(values) if ours and not gone else None
+    return plan_of(values) if ours and _there(values.get("file")) else None
+
+
+def _there(named: str | list[str] | None) -> bool:
+    """Whether a path, or the paths and globs of a list, name anything."""
+    names = [named] if isinstance(named, str) else named or ()
+    return bool(names) and all(Path(name).exists() or glob.glob(name) for name in names)

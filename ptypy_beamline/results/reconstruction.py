@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ScanError
+
 Complex = NDArray[np.complex64]
 Array = NDArray[np.float64]
 
@@ -45,6 +47,11 @@ class Reconstruction:
         Name of the scan.
     provenance
         How it came about: ``source`` (the raw file), ``settings`` and whatever else is known.
+
+    Raises
+    ------
+    ScanError
+        Object or probe has not three axes.
     """
 
     object: Complex
@@ -60,6 +67,12 @@ class Reconstruction:
     layer_spacing_m: tuple[float, ...] = ()
     scan: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = self.object.shape, self.probe.shape
+        if any(len(shape) != 3 for shape in shapes):
+            raise ScanError(f"Expected three axes of object and probe. Got {shapes}",
+                            "give a complete reconstruction")  # fmt: skip
 
     @property
     def iterations(self) -> int:

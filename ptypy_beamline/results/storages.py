@@ -8,6 +8,7 @@ on (``ptypy.core.classes.Storage.update_views``): its pixel N//2 lies at c. Here
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingDataError, ScanError, SettingsError
+from ..errors import BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..planning.plan import Plan
-from .history import algorithm_of, errors_of, provenance_of
+from .history import algorithm_of, errors_of, provenance_of, were_refined
 from .layers import Layers, layers_of
 from .loading import check_count, described
 from .reconstruction import Reconstruction
@@ -101,6 +102,8 @@ def assemble(
         probes, three-dimensional storages.
     MissingDataError
         Positions or the distance are not known.
+    SettingsError
+        The distance is not positive.
     """
     coherence = content.pars["scans"][scan].get("coherence", {})
     _refuse_spectrum(coherence, scan)
@@ -173,6 +176,11 @@ def _positions(content: Content, key: str, plan: Plan | None) -> Array:
     if recorded is not None:
         return np.asarray(recorded, np.float64)
     if plan is not None:
+        if were_refined(content.pars, content.runtime.get("iter_info", [])):
+            warnings.warn("positions were refined, but not recorded: the raw file's are taken; "
+                          "set position_refinement.record, or export the live Ptycho (PtyPy's "
+                          "engine ML never records)",
+                          BeamlineWarning, stacklevel=2)  # fmt: skip
         return plan.positions_m
     raise MissingDataError("positions are recorded only where they were refined",
                            "give the raw file (--raw; plan=) they came from")  # fmt: skip
@@ -203,6 +211,9 @@ def _distance_m(pars: Tree, scan: str, plan: Plan | None, given: float | None) -
         raise MissingDataError("the distance from sample to detector is not recorded",
                                "set --distance-m (distance_m=), or give the raw file "
                                "(--raw; plan=)")  # fmt: skip
+    if not 0 < distance_m < np.inf:
+        raise SettingsError(f"Expected a positive distance. Got {distance_m}",
+                            "set --distance-m (distance_m=)")  # fmt: skip
     return float(distance_m)
 
 

@@ -100,8 +100,10 @@ def _doubt(stack: Stack, air: int) -> None:
     inside = stack[:, :, _beside(stack.shape[2], air)]
     scatter, reach = float(inside.std()), float(np.percentile(np.abs(stack), 99))
     if scatter > DOUBTFUL * reach:
+        worst = int(inside.std(axis=(1, 2)).argmax())
         warnings.warn(
             f"the outer {air} columns scatter by {scatter:.2g} rad, the sample by {reach:.2g}: "
-            "they may not be empty; set --air, scan wider, or leave bad angles out (--skip)",
+            f"they may not be empty, least in projection {worst} of the {len(stack)}; set --air, "
+            "scan wider, or leave bad angles out (--skip)",
             BeamlineWarning, stacklevel=3,
         )  # fmt: skip

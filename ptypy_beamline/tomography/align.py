@@ -83,23 +83,25 @@ def align(
 def vertical_shifts(mass: Stack, passes: int = 5) -> Array:
     """(n,) shifts that make the mass of each row the same at all angles; their mean is 0.
 
-    Compared are steps from row to row, which an error of the background does not change.
+    Compared are steps from row to row, which an error of the background does not change. First
+    with one projection, of median mass: far apart, their mean would be nothing like any of them.
     """
     steps = np.gradient(mass.sum(axis=2, dtype=np.float64), axis=1)
     steps = np.pad(steps * np.hanning(steps.shape[1] + 2)[1:-1], ((0, 0), (0, steps.shape[1])))
-    shifts = np.zeros(len(mass))
+    usual = steps[np.argsort(mass.sum(axis=(1, 2)))[len(mass) // 2]]
     for _ in range(passes):
-        mean = np.mean([spline_shift(line, s) for line, s in zip(steps, shifts, strict=True)], 0)
-        shifts = np.array([_onto(mean, line)[0] for line in steps])
+        shifts = np.array([_onto(usual, line)[0] for line in steps])
         shifts -= shifts.mean()
+        usual = np.mean([spline_shift(line, s) for line, s in zip(steps, shifts, strict=True)], 0)
     return shifts
 
 
 def horizontal_shifts(mass: Stack) -> Array:
     """(n,) shifts that bring the centre of mass of each projection to column nx // 2."""
     columns = mass.sum(axis=1, dtype=np.float64)
-    center = columns @ np.arange(columns.shape[1]) / columns.sum(axis=1)
-    return np.asarray(columns.shape[1] // 2 - center)
+    moment, total, nx = columns @ np.arange(columns.shape[1]), columns.sum(axis=1), mass.shape[2]
+    center = np.divide(moment, total, out=np.full(len(mass), nx / 2), where=total != 0)
+    return np.asarray(nx // 2 - center.clip(0, nx - 1))
 
 
 def moved(stack: Stack, shifts_px: Array) -> Stack:

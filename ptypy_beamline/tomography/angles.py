@@ -21,8 +21,12 @@ Array = NDArray[np.float64]
 
 TABLE = "theta.csv"
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi", ".ptyr")
-PLACES = ("/exchange/theta", "/entry*/sample*/rotation_angle", "/entry/tomography_angle_deg")
-"""Where a file has its angle, or those of all its projections: Data Exchange, NXtomo."""
+PLACES = ("/exchange/theta", "/entry*/sample*/rotation_angle", "/entry/tomography_angle_deg",
+          "/provenance/theta_deg")  # fmt: skip
+"""Where a file has its angle, or those of all its projections: Data Exchange, NXtomo, ours."""
+
+JITTER_DEG = 0.05
+"""Angles logged with every frame of a scan at one angle differ by less."""
 
 ATTRIBUTE = "tomography_angle_deg"
 """The same as an attribute of the root, as in Ptychodus products."""
@@ -111,7 +115,7 @@ def read_theta(theta: str | Path) -> list[tuple[str, float]]:
                                 "a table name,theta_deg (--theta)") from error  # fmt: skip
     if not path.is_file():
         raise FileError("no such file", "give a table name,theta_deg (--theta)", path)
-    rows = [row for row in csv.reader(path.read_text().splitlines()) if row]
+    rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if row]
     head = 1 if rows and not _is_number(rows[0][-1]) else 0
     wrong = [row for row in rows[head:] if not _is_number(row[-1])]
     if wrong or len(rows) == head:
@@ -129,12 +133,13 @@ def stored_theta_deg(path: Path) -> Array:
             return np.atleast_1d(np.asarray(file.attrs[ATTRIBUTE], np.float64))
         for place in (place for pattern in PLACES for place in expand(file, pattern)):
             found = file.get(place)
-            if isinstance(found, h5py.Dataset):
+            if isinstance(found, h5py.Dataset) and found.size:
                 values = np.ravel(np.asarray(found[()], np.float64))
                 unit = text(found.attrs.get("units")).lower()
                 degrees = np.rad2deg(values) if unit.startswith("rad") else values
-                # One angle may be logged with every frame of a scan.
-                return degrees[:1] if np.ptp(degrees) < 1e-6 else degrees
+                return (
+                    degrees if np.ptp(degrees) > JITTER_DEG else np.median(degrees, keepdims=True)
+                )
     return np.empty(0)
 
 
@@ -165,6 +170,9 @@ def _given(
                                    "that are in the table", origin)  # fmt: skip
         yield from ((degrees, (path, None)) for degrees, path in known if degrees is not None)
     elif len(files) == 1:
+        stored = stored_theta_deg(files[0]).size
+        if stored > 1 and stored != len(rows):
+            raise SettingsError(f"{len(rows)} angles of {stored} scans", "give one each", origin)
         yield from ((row[1], (files[0], k if len(rows) > 1 else None))
                     for k, row in enumerate(rows))  # fmt: skip
     elif len(rows) == len(files):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import h5py
 from ..errors import FileError, MissingDataError, SettingsError
 from ..exports.files import complete
 from ..exports.reconstruction import as_json, write_reconstruction
+from ..exports.reconstruction import checksum as sha256_of
 from ..exports.tiff import write_tiffs
 from ..reading.filelist import natural
 from ..reading.files import open_hdf5
@@ -41,13 +43,30 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     if not path.is_file():
         return False
     with open_hdf5(path) as file:
-        before = json.loads(file[MADE].asstr()[()]) if MADE in file else None
+        before = json.loads(file[MADE].asstr()[()]) if MADE in file else {}
+        same = _same_content(file, angle.file)
     now = json.loads(as_json(made))
-    if before != now:
-        other = [name for name in now if not before or before.get(name) != now[name]]
-        raise FileError(f"reconstructed with another {', '.join(other)}",
+    other = [name for name in now if name not in before or before[name] != now[name]]
+    if other or not same:
+        raise FileError(f"reconstructed with another {', '.join(other or ['file'])}",
                         "take another folder (-o), or the same again", path)  # fmt: skip
     return True
+
+
+def _same_content(file: h5py.File, raw: Path) -> bool:
+    """Whether ``raw`` is the file that was reconstructed; read only if it lies elsewhere now."""
+    known = {name: file[f"provenance/{name}"].asstr()[()] for name in ("source", "sha256")
+             if f"provenance/{name}" in file}  # fmt: skip
+    source = Path(known.get("source", raw))
+    if source.name != raw.name or source.resolve() == raw.resolve() or "sha256" not in known:
+        return True
+    return bool(known["sha256"] == checksum(raw))
+
+
+@lru_cache(maxsize=1)
+def checksum(file: Path) -> str:
+    """SHA-256, read once for all angles in a file."""
+    return sha256_of(file)
 
 
 def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping[str, Any]) -> None:
@@ -73,9 +92,9 @@ def phases_in(folder: Path) -> Path | None:
 
 
 def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
-    """The angles whose phase is in a folder.
+    """The angles of a folder with phases, and those that its table names besides.
 
-    Their table is ``theta``, else ``theta.csv`` in the folder or beside it; it names them, or has
+    The table is ``theta``, else ``theta.csv`` in the folder or beside it; it names them, or has
     one angle for each in turn.
 
     Raises
@@ -83,7 +102,8 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
     MissingDataError, SettingsError
         There is no phase, no table, or one angle is not in it.
     """
-    names = sorted((p.parent.name for p in folder.glob("angle_*/phase.tif")), key=natural)
+    names = sorted(filter(_is_angle, (p.parent.name for p in folder.glob("angle_*/phase.tif"))),
+                   key=natural)  # fmt: skip
     if not names:
         raise MissingDataError("no angle_NNN/phase.tif in it", "reconstruct the angles first",
                                folder)  # fmt: skip
@@ -97,8 +117,29 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
     if lacking is not None:
         raise MissingDataError(f"no angle of {lacking}", "give each folder a line name,theta_deg",
                                table)  # fmt: skip
-    return tuple(Angle(int(name.rpartition("_")[2]), degrees[name], folder / name)
-                 for name in names)  # fmt: skip
+    known = sorted(filter(_is_angle, degrees), key=natural)
+    return tuple(Angle(int(name[6:]), degrees[name], folder / name) for name in known)
+
+
+def _is_angle(name: str) -> bool:
+    """Whether it is a name that :class:`Angle` gives, not that of a folder put aside."""
+    return name.startswith("angle_") and name[6:].isdecimal() and name[6:] == f"{int(name[6:]):03d}"
+
+
+def check_there(folder: Path, angles: Sequence[Angle]) -> None:
+    """Stop where an angle has no phase: its reconstruction was interrupted, or it was removed.
+
+    Raises
+    ------
+    MissingDataError
+        The first such angle, and how many there are.
+    """
+    lacking = [angle for angle in angles if not (folder / angle.name / "phase.tif").is_file()]
+    if lacking:
+        raise MissingDataError(
+            f"no phase.tif of {len(lacking)} of {len(angles)} angles, {lacking[0].name} the first",
+            f"reconstruct them first, or leave them out (--skip {lacking[0].number})", folder,
+        )  # fmt: skip
 
 
 def _by_name(

@@ -84,8 +84,12 @@ class Phase:
             phase = tifffile.imread(self.path)
             amplitude = tifffile.imread(beside) if beside.is_file() else np.ones(self.shape)
         except (OSError, ValueError, tifffile.TiffFileError) as error:
-            raise FileError(f"not readable ({error})", REMEDY, self.path) from error
-        if amplitude.shape != self.shape or not np.isfinite(phase).all():
-            raise FileError(f"Expected finite images {self.shape}. Got an amplitude "
-                            f"{amplitude.shape}", REMEDY, self.path)  # fmt: skip
-        return np.asarray(amplitude * np.exp(1j * phase), np.complex64)
+            raise FileError(f"not readable, or amplitude.tif beside it ({error})", REMEDY,
+                            self.path) from error  # fmt: skip
+        if amplitude.shape != self.shape:
+            raise FileError(f"Expected an image {self.shape}, as the phase. Got {amplitude.shape}",
+                            REMEDY, beside)  # fmt: skip
+        wave = np.asarray(amplitude * np.exp(1j * phase), np.complex64)
+        if not (np.isfinite(wave).all() and wave.any()):
+            raise FileError("phase or amplitude is not finite, or all is 0", REMEDY, self.path)
+        return wave

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import h5py
 
-from ..errors import BeamlineError
-from ..exports.reconstruction import checksum
+from ..errors import BeamlineError, SettingsError
 from ..reading.files import open_hdf5
 from ..results.files import KINDS, read
 from ..results.reconstruction import Reconstruction
@@ -87,14 +85,21 @@ def run_series(  # noqa: PLR0913
     out = Path(out)
     given = places.phases_in(Path(names[0])) if len(names) == 1 else None
     raw = given is None and only in (None, "reconstruct")
+    if only == "reconstruct" and given is not None:
+        raise SettingsError(f"phases of {given} are reconstructed already",
+                            "name the scans, or leave --only reconstruct out")  # fmt: skip
+    if raw and out.resolve() == Path(names[0]).resolve():
+        raise SettingsError(f"results would lie among the scans in {out}", "take another folder "
+                            "(-o)")  # fmt: skip
     chosen, folder = engine or Engine(), given or out / places.NAME
     with ranks_of(chosen if raw else None) as ranks:
         if raw:
             angles = find_angles(names, theta)
             reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
         if ranks.first and only in (None, "align"):
-            angles = angles if raw else places.angles_in(folder, theta)
-            found = align_series(folder, left(angles, skip), out, alignment, progress)
+            counted = left(angles if raw else places.angles_in(folder, theta), skip)
+            places.check_there(folder, counted)
+            found = align_series(folder, counted, out, alignment, progress)
             say("aligned", described(found))
         if ranks.first and only in (None, "volume"):
             say("volume", str(make_volume(out, method, progress)))
@@ -125,6 +130,7 @@ def reconstruct(
     """
     made = {angle: {"engine": str(engine), "settings": settings.record(), "file": angle.file.name,
                     "projection": angle.outer_index} for angle in left(angles, skip)}  # fmt: skip
+    places.checksum.cache_clear()  # of files that may have been written anew
     # The first rank decides: another may see a file later, or sooner.
     todo: list[Angle] = ranks.shared(
         [angle for angle in made if not places.finished(folder, angle, made[angle])]
@@ -160,16 +166,11 @@ def is_reconstruction(path: Path) -> bool:
 
 
 def _with_checksum(found: Reconstruction) -> Reconstruction:
-    """With the SHA-256 of the raw file, which is read once for all angles in it."""
+    """With the SHA-256 of the raw file."""
     source = Path(str(found.provenance.get("source", "")))
     if "sha256" in found.provenance or not source.is_file():
         return found
-    return replace(found, provenance={**found.provenance, "sha256": _checksum(source)})
-
-
-@lru_cache(maxsize=1)
-def _checksum(file: Path) -> str:
-    return checksum(file)
+    return replace(found, provenance={**found.provenance, "sha256": places.checksum(source)})
 
 
 def make_volume(out: Path, method: Method = RAMP, progress: Progress = silent) -> Path:

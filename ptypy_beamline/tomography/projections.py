@@ -28,6 +28,15 @@ Complex = NDArray[np.complex64]
 PROJECTIONS = "projections.h5"
 PIXELS_AGREE = 1e-3
 
+SMALL = 0.7
+"""Of the usual image, along each axis: smaller ones are refused."""
+
+LEAST_PX = 8
+"""Rows and columns that an image needs."""
+
+ODD_MASS = 0.4
+"""Of the usual mass: an angle that differs by more is not like the others."""
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -89,15 +98,16 @@ def align_series(
     Raises
     ------
     ScanError
-        Pixels or energies differ, or the angles cover too little.
+        Pixels, energies or sizes differ, or the angles cover too little.
     """
     how = alignment or Alignment()
     degrees = np.array([angle.theta_deg for angle in angles])
     check_coverage(degrees)
     phases = [Phase.of(folder / angle.name, how.pixel_m, how.energy_eV) for angle in angles]
     pixel_m, energy_eV = _common(phases)
-    shape = np.min([phase.shape for phase in phases], axis=0)
+    shape = _shape(phases)
     stack, air = unwrapped((how.upright(_middle(p.read(), shape)) for p in phases), how.air_px)
+    _check_mass(stack, angles)
     if stack.sum() > 0:
         warnings.warn("the sample's phase is positive, so its density will be negative; set --sign "
                       "positive or conjugate", BeamlineWarning, stacklevel=2)  # fmt: skip
@@ -130,6 +140,41 @@ def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
                         f"have {y:.6g} m at {energy:.6g} eV", "reconstruct all with one window, "
                         "or leave this angle out (--skip)", other.path)  # fmt: skip
     return (y, x), energy
+
+
+def _shape(phases: Sequence[Phase]) -> NDArray[np.int64]:
+    """(ny, nx) of the part that all have.
+
+    Raises
+    ------
+    ScanError
+        One is much smaller than others: all would be cut to it.
+    """
+    shapes = np.array([phase.shape for phase in phases])
+    usual, least = np.median(shapes, axis=0), shapes.min(axis=0)
+    if (least < SMALL * usual).any() or least.min() < LEAST_PX:
+        path = phases[int((shapes / usual).min(axis=1).argmin())].path
+        raise ScanError(
+            f"too small: all would be cut to {least[0]}x{least[1]} pixels, most have "
+            f"{usual[0]:g}x{usual[1]:g}",
+            "leave this angle out (--skip)",
+            path,
+        )
+    return np.asarray(least)
+
+
+def _check_mass(stack: NDArray[np.float32], angles: Sequence[Angle]) -> None:
+    """Warn of angles whose mass is not that of the others, as a turned body's is."""
+    mass = stack.sum(axis=(1, 2), dtype=np.float64)
+    usual = np.median(mass)
+    odd = [angle for angle, own in zip(angles, mass, strict=True)
+           if abs(own - usual) > ODD_MASS * abs(usual)]  # fmt: skip
+    if odd:
+        numbers = ",".join(str(angle.number) for angle in odd)
+        warnings.warn(f"the mass at {odd[0].name} is not that of the others: failed "
+                      "reconstructions spoil the volume, as does a sample that leaves the image; "
+                      f"if they are few, leave them out (--skip {numbers})", BeamlineWarning,
+                      stacklevel=3)  # fmt: skip
 
 
 def _middle(wave: Complex, shape: NDArray[np.int64]) -> Complex:
