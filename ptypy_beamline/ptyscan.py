@@ -33,6 +33,7 @@ from .ptypy_docs import defaults_section
 from .quality.assessment import Assessment
 from .reading.files import open_hdf5
 from .settings import Settings
+from .summary import physics
 
 PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_parallel", "min_frames",
              "positions_theory", "label", "experimentID", "version",
@@ -247,6 +248,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if self.settings.orientation == "auto":
             log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
         _check_for_ptypy(plan, self.settings.file_name)
+        for implausible in physics(plan):
+            warnings.warn(str(implausible), BeamlineWarning, stacklevel=2)
         if self.settings.qc is None:
             _check_theory(plan, self.info.positions_theory, self.settings.file_name)
         self._i0 = recorded_i0(scan, self.settings)

@@ -17,7 +17,7 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.results import read
 
 COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
-            "run", "plot", "export", "product", "tomo")  # fmt: skip
+            "run", "orient", "plot", "export", "product", "tomo")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -161,7 +161,8 @@ def test_command_prints_json(file, capsys):
     said = json.loads(capsys.readouterr().out)
     assert (said["orientation"], said["axes"], said["decided"]) == (6, "yx", True)
     assert said["confidence"] > 0.95
-    assert {"orientation": 5, "axes": "yx"} in said["equivalent"]
+    assert said["equivalent"] == [said["orientation"] ^ 3]
+    assert {"orientation": 5, "axes": "yx"} in said["equivalent_with_axes"]
     assert [sorted(row) for row in said["ranking"]] == [
         ["curl", "error", "orientation", "twin"]
     ] * 4

@@ -40,8 +40,11 @@ def _plain(found: Ranking) -> dict[str, object]:
     """For machines."""
     return {
         "orientation": found.orientation,
-        "equivalent": [{"orientation": code, "axes": axes} for code, axes in found.equivalent],
+        "equivalent": [code for code, axes in found.equivalent if axes == found.axes],
         "axes": found.axes,
+        "equivalent_with_axes": [
+            {"orientation": code, "axes": axes} for code, axes in found.equivalent
+        ],
         "decided": found.decided,
         "confidence": found.confidence,
         "ranking": [
