@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..planning.plan import Plan
 from ..planning.transform import Transform
-from ..preview.engine import Complex, Engine, State, prepare
+from ..preview.engine import Engine, State, prepare
 from ..summary import step_m
 from .evidence import Survey
 
@@ -63,12 +63,6 @@ class Patch:
     pixel_m: tuple[float, float]
     center_px: tuple[float, float]
 
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> Patch:
-        """Some of its frames."""
-        good = self.good if self.good.ndim == 2 else self.good[chosen]
-        return replace(self, frames=self.frames[chosen], good=good,
-                       positions_m=self.positions_m[chosen])  # fmt: skip
-
     @classmethod
     def of(cls, plan: Plan, positions: NDArray[np.int64], side_px: int) -> Patch:
         """Frames of some positions of ``plan``, cut to ``side_px`` around the beam."""
@@ -108,14 +102,7 @@ def window_px(seen: Survey) -> int:
     return min(side, *geometry.shape)
 
 
-def start(patch: Patch) -> Complex:
-    """The probe to start with: the best of the preview's guesses."""
-    return _engine(patch).best_probe(seed=0)
-
-
-def held_out_errors(
-    patch: Patch, unseen: NDArray[np.int64] | None = None, probe: Complex | None = None
-) -> Floats:
+def held_out_errors(patch: Patch, unseen: NDArray[np.int64] | None = None) -> Floats:
     """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
 
     Parameters
@@ -124,28 +111,26 @@ def held_out_errors(
         The frames.
     unseen
         (m,) those that are held out; default: every sixth, at random.
-    probe
-        (s, s) to start with; default: :func:`start`.
     """
-    engine, state, unseen = fitted(patch, PASSES, unseen, probe)
+    engine, state, unseen = fitted(patch, PASSES, unseen)
     errors = [engine.misfit(state, np.array([k])) / max(float(engine.moduli[k].sum()), 1e-12)
               for k in unseen]  # fmt: skip
     return np.array(errors)
 
 
 def fitted(
-    patch: Patch,
-    passes: int,
-    unseen: NDArray[np.int64] | None = None,
-    probe: Complex | None = None,
+    patch: Patch, passes: int, unseen: NDArray[np.int64] | None = None
 ) -> tuple[Engine, State, NDArray[np.int64]]:
-    """A reconstruction of ``patch`` without the frames ``unseen``, and which these are."""
+    """A reconstruction of ``patch`` without the frames ``unseen``, and which these are.
+
+    It starts from the best of the preview's guesses of the probe.
+    """
     engine, rng = _engine(patch), np.random.default_rng(0)
     n = len(patch.frames)
     if unseen is None:
         unseen = rng.permutation(n)[: max(2, n // HELD_OUT)]
     trial = replace(engine, visited=np.setdiff1d(np.arange(n), unseen))
-    state = State(engine.free_space(), start(patch) if probe is None else probe.copy())
+    state = State(engine.free_space(), engine.best_probe(seed=0))
     for k in range(passes):
         trial.sweep(state, rng, update_probe=k > 0)
     return engine, state, unseen
