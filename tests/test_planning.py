@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -526,3 +528,18 @@ class TestCenterAndDefects(TestCenter):
         scan = Scan(ArrayFrames(beam(self.true) + dark), np.zeros((100, 2)), 8e3, 2.0,
                     (75e-6, 75e-6))  # fmt: skip
         assert_allclose(scan.plan(dark=dark).center_px, self.true, atol=0.15)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_makes_blocks_with_threads_of_its_own():
+    plan = make_scan().plan(threads=2)
+    frames, _ = all_frames(plan)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # rather than wait for threads that are not there
+        try:
+            os._exit(0 if np.array_equal(all_frames(plan)[0], frames) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0

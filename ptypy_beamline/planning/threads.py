@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 
@@ -19,17 +20,20 @@ def available_threads() -> int:
     return max(1, min(allowed, (os.cpu_count() or 1) // ranks))
 
 
-_POOLS: dict[int, ThreadPoolExecutor] = {}
-
-
 _THIS = threading.local()
 
 
+@cache
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "correct", setattr, (_THIS, "of_pool", True))
+
+
 def pool(threads: int) -> ThreadPoolExecutor:
-    """One pool per size for the life of the process: starting threads for each block is slow."""
-    if threads not in _POOLS:
-        _POOLS[threads] = ThreadPoolExecutor(threads, "correct", setattr, (_THIS, "of_pool", True))
-    return _POOLS[threads]
+    """One pool per size for the life of the process: starting threads for each block is slow.
+
+    A fork leaves the threads behind, so its process gets a pool of its own.
+    """
+    return _pool(os.getpid(), threads)
 
 
 def side_by_side() -> bool:
