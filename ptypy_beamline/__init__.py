@@ -48,5 +48,5 @@ def open_scan(file: str | PathLike[str] | Sequence[str], **settings: Any) -> Sca
     named = [str(f) for f in file] if isinstance(file, list | tuple) else str(file)
     given = {"file": named, **settings}
     chosen = Settings.of(given)
-    scan = formats.open_file(chosen.file or "", chosen.format, chosen.opening)
+    scan = formats.open_with(chosen)
     return replace(scan, given=given)

@@ -49,6 +49,18 @@ Orientation = Annotated[
     Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool] | Literal["auto"],
     BeforeValidator(numbers),
 ]
+
+
+def turn_of(code: int) -> tuple[bool, bool, bool]:
+    """(transpose, flipud, fliplr) of PtyPy's orientation 0-7."""
+    return code >= 4, bool(code & 2), bool(code & 1)
+
+
+def code_of(turn: tuple[bool, bool, bool]) -> int:
+    """PtyPy's orientation of (transpose, flipud, fliplr)."""
+    return 4 * turn[0] + 2 * turn[1] + turn[2]
+
+
 Pad = Annotated[
     Annotated[int, Field(ge=0)] | tuple[int, int, int, int] | Literal["square"],
     BeforeValidator(numbers),

@@ -22,10 +22,9 @@ from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
 from . import formats
-from .doctor.gauge import code_of
 from .errors import BeamlineError, BeamlineWarning, SettingsError
 from .live import Follower
-from .options import Qc
+from .options import Qc, code_of
 from .planning.exposures import recorded_i0
 from .planning.make import make_plan
 from .planning.plan import Block, Plan
@@ -242,7 +241,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             self._check_family(self._follower.format)
             _check_for_ptypy(plan, self.settings.file_name)
             return plan
-        scan = formats.open_file(self.settings.file, self.settings.format, self.settings.opening)
+        scan = formats.open_with(self.settings)
         self._check_family(scan.format)
         plan = make_plan(scan, self.settings)
         if self.settings.orientation == "auto":

@@ -38,6 +38,7 @@ from .options import (
     monitor_value,
     numbers,
     switched,
+    turn_of,
 )
 
 ROTATIONS = {0: (False, False, False), 90: (True, False, True),
@@ -238,7 +239,7 @@ class Settings(Group):
             raise SettingsError("orientation='auto' needs a scan", "make a plan of it")
         if self.orientation is not None:
             code = self.orientation
-            return code if isinstance(code, tuple) else (code >= 4, bool(code & 2), bool(code & 1))
+            return code if isinstance(code, tuple) else turn_of(code)
         transpose, ud, lr = ROTATIONS[self.rotate or 0]
         flip = self.flip or "none"
         return transpose, ud ^ ("v" in flip), lr ^ ("h" in flip)

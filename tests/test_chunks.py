@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ import hdf5plugin
 import imagecodecs
 import numpy as np
 import pytest
+from growing import growing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -409,38 +408,18 @@ def test_a_file_that_could_not_be_locked(tmp_path):
         assert isinstance(chunks._source, stored.FromHdf5)
 
 
-WRITER = """
-import sys, h5py, hdf5plugin, numpy as np
-with h5py.File(sys.argv[1], "w", libver="latest") as file:
-    data = file.create_dataset("d", (0, 9, 11), "u2", maxshape=(None, 9, 11), chunks=(2, 5, 11),
-                               **hdf5plugin.Bitshuffle(cname="lz4"))
-    file.swmr_mode = True
-    for line in sys.stdin:
-        data.resize(int(line), axis=0)
-        data[...] = np.arange(data.size).reshape(data.shape)
-        data.flush()
-        print("written", flush=True)
-"""
-
-
 def test_a_growing_file(tmp_path):
     path = tmp_path / "live.h5"
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, path], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as writer:  # fmt: skip
+    filters = hdf5plugin.Bitshuffle(cname="lz4")
+    with growing(path, chunks=(2, 5, 11), **filters) as write_frames:
         frames = None
         for count in (3, 4, 9):
-            writer.stdin.write(f"{count}\n")
-            writer.stdin.flush()
-            assert writer.stdout.readline() == "written\n"
+            write_frames(count)
             frames = frames or Hdf5Frames(path, "d")
             assert frames.ready() == Readiness(count, complete=False)
             data = np.arange(count * 99).reshape(count, 9, 11).astype("u2")
             np.testing.assert_array_equal(frames.read(range(count), Window(0, 0, 9, 11)), data)
             assert isinstance(frames._open()[1]._source, stored.FromHdf5)
-        writer.stdin.close()
-        writer.wait()
     check(frames, data)
 
 

@@ -11,10 +11,10 @@ from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.doctor.candidates import Patch, held_out_errors
 from ptypy_beamline.doctor.evidence import curl_share, liveliest, survey
-from ptypy_beamline.doctor.gauge import code_of, equivalents, turn_of
+from ptypy_beamline.doctor.gauge import equivalents
 from ptypy_beamline.doctor.orientation import Ranking, rank
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
-from ptypy_beamline.options import Positions
+from ptypy_beamline.options import Positions, code_of, turn_of
 from ptypy_beamline.planning.places import to_image_axes, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings

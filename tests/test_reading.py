@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from growing import growing
 
 from ptypy_beamline.errors import FileError, ScanError
 from ptypy_beamline.reading import Hdf5Frames, open_hdf5
@@ -194,31 +193,9 @@ def test_slabs(indices, row, expected):
     assert found == expected
 
 
-WRITER = """
-import sys, h5py, numpy as np
-with h5py.File(sys.argv[1], "w", libver="latest") as file:
-    data = file.create_dataset("d", (0, 9, 11), "u2", maxshape=(None, 9, 11), chunks=(1, 9, 11))
-    file.swmr_mode = True
-    for line in sys.stdin:
-        data.resize(int(line), axis=0)
-        data[...] = np.arange(data.size).reshape(data.shape)
-        data.flush()
-        print("written", flush=True)
-"""
-
-
 def test_swmr_file_is_read_while_it_is_written(tmp_path):
     path = tmp_path / "live.h5"
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, path], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as writer:  # fmt: skip
-
-        def write_frames(count: int) -> None:
-            writer.stdin.write(f"{count}\n")
-            writer.stdin.flush()
-            assert writer.stdout.readline() == "written\n"
-
+    with growing(path, chunks=(1, 9, 11)) as write_frames:
         write_frames(2)
         frames = Hdf5Frames(path, "/d")
         assert frames.ready() == Readiness(2, complete=False)
@@ -226,8 +203,6 @@ def test_swmr_file_is_read_while_it_is_written(tmp_path):
         write_frames(5)
         assert frames.ready() == Readiness(5, complete=False)
         np.testing.assert_array_equal(frames.read([4], FULL), counts(5)[[4]])
-        writer.stdin.close()
-        writer.wait()
     assert frames.ready() == Readiness(5, complete=True)
 
 

@@ -57,7 +57,7 @@ def open_with(settings: Settings) -> Scan:
     """The scan that the flags name."""
     from .. import formats
 
-    return formats.open_file(settings.file or "", settings.format, settings.opening)
+    return formats.open_with(settings)
 
 
 def plan_with(settings: Settings) -> tuple[Scan, Plan]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from ..doctor.picture import show_counts, show_raw
 from ..planning.plan import Plan
-from ..planning.sample import Sample, sample_indices
-from ..scan import Scan, Window
+from ..planning.sample import sample_indices
+from ..scan import Scan
 
 
 def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
@@ -23,28 +21,15 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     raw, handed, where = figure.subplots(1, 3)
-    sample = Sample(scan.frames, Window.full(scan.frame_shape))
-    mean_raw = sum(frame.astype(np.float64) for frame in sample) / len(sample)
-    _image(raw, np.asarray(mean_raw), "raw mean frame, counts")
+    show_raw(raw, scan, plan, "raw mean frame, counts")
     window, (y, x) = plan.window, plan.center_px
-    raw.add_patch(Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
-                            fill=False, edgecolor="tab:red"))  # fmt: skip
     raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
     frames, good = plan.correct(plan.load(picked := sample_indices(len(plan))), picked)
     mean = np.where(good.any(0), frames.mean(0), np.nan)
-    _image(handed, mean, f"handed over, mean of {len(picked)}, counts")
+    show_counts(handed, mean, f"handed over, mean of {len(picked)}, counts")
     handed.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
     _positions(where, plan.positions_m * 1e6)
     figure.savefig(path, dpi=110)
-
-
-def _image(axes: Axes, image: NDArray[Any], title: str) -> None:
-    positive = image[np.isfinite(image) & (image > 0)]
-    low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
-    norm = LogNorm(max(low, high * 1e-6), max(high, low * 1.01))
-    shown = axes.imshow(image, norm=norm, cmap="viridis")
-    axes.figure.colorbar(shown, ax=axes, shrink=0.85)
-    axes.set(title=title, xlabel="column", ylabel="row")
 
 
 def _positions(axes: Axes, positions_um: NDArray[np.float64]) -> None:

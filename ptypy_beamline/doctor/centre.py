@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
@@ -15,8 +16,10 @@ from ..planning.sample import Sample
 from ..scan import ArrayFrames, Scan, Window
 from ..settings import Settings
 from ..summary import Finding
-from .look import Look
 from .remedy import finding
+
+if TYPE_CHECKING:
+    from .look import Look
 
 TOLERANCE_PX = 2.0
 """A centre that is wrong by no more only tilts the probe's phase."""
@@ -76,7 +79,7 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
 
 def findings(look: Look) -> list[Finding]:
     """Whether the centre that is used is the frames' own."""
-    centre = measure(look.scan, look.settings, look.plan)
+    centre = look.centre
     used, friedel, mass = (
         f"({y:.1f}, {x:.1f})" for y, x in (centre.used_px, centre.friedel_px, centre.mass_px)
     )

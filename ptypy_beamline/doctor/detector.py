@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .look import Look
+from .look import Look, from_beam
 
 OUTER = 0.9
 """Where a frame's far corners begin, in distances of the beam from the nearest edge."""
@@ -65,13 +65,11 @@ class Detector:
                 strict=True,
             )
         ]
-        rows, columns = np.indices(mean.shape)
-        edge = min(min(c + 0.5, n - c - 0.5) for c, n in zip(center, mean.shape, strict=True))
-        radius = np.hypot(rows - center[0], columns - center[1]) / max(edge, 1.0)
+        radius = from_beam(center, mean.shape)
         good = ~plan.calibration.bad
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
-        return cls(mean, variance, good, np.asarray(radius), len(stack), faint)
+        return cls(mean, variance, good, radius, len(stack), faint)
 
     def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
         """(h, w) good pixels that cannot be of the pattern: isolated, or dead between lit ones."""

@@ -14,22 +14,12 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..options import Positions
+from ..options import Positions, turn_of
 from ..planning.places import to_image_axes
 
 AXES: tuple[str, ...] = get_args(Positions.model_fields["axes"].annotation)
 PAIRS = (0, 1, 4, 5)
 """The lower orientation of each pair."""
-
-
-def turn_of(code: int) -> tuple[bool, bool, bool]:
-    """(transpose, flipud, fliplr) of PtyPy's orientation."""
-    return code >= 4, bool(code & 2), bool(code & 1)
-
-
-def code_of(turn: tuple[bool, bool, bool]) -> int:
-    """PtyPy's orientation of (transpose, flipud, fliplr)."""
-    return 4 * turn[0] + 2 * turn[1] + turn[2]
 
 
 def twin(code: int) -> int:

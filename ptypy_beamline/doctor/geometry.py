@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import BeamlineError, GeometryError
+from ..formats import open_with
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, step_m
 from .look import Look
 from .mends import Mend, mends
-from .remedy import changed, finding, opened, planned
+from .remedy import changed, finding, planned
 
 TYPICAL = {
     "energy_eV": (50.0, 60e3), "distance_m": (5e-3, 50.0), "pixel_m": (3e-7, 5e-4),
@@ -140,7 +141,7 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
     """What mends a quantity that no experiment has; the first setting with which a plan is made."""
     plain = Finding("error", error.problem, error.remedy)
     try:
-        scan = opened(settings)
+        scan = open_with(settings)
     except BeamlineError:
         return plain
     found: list[tuple[float, int, Mend]] = []

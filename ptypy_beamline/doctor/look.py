@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from ..planning.plan import Plan
 from ..planning.sample import SAMPLE, sample_indices
 from ..scan import Scan
 from ..settings import Settings
+from .centre import Centre, measure
 from .probe import probe_share
 
 SAMPLE_BYTES, MINIMUM = 2**27, 9
@@ -92,10 +94,12 @@ class Look:
     @cached_property
     def radius(self) -> NDArray[np.float64]:
         """(ny, nx) distance from the beam centre over that of the nearest edge."""
-        center, shape = self.plan.geometry.center_px, self.plan.geometry.shape
-        edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center, shape, strict=True)))
-        rows, columns = np.indices(shape)
-        return np.asarray(np.hypot(rows - center[0], columns - center[1]) / edge)
+        return from_beam(self.plan.geometry.center_px, self.plan.geometry.shape)
+
+    @cached_property
+    def centre(self) -> Centre:
+        """The beam centre in raw pixels, found in several ways from whole frames."""
+        return measure(self.scan, self.settings, self.plan)
 
     @cached_property
     def share(self) -> float | None:
@@ -114,3 +118,10 @@ class Look:
         """Photon energy in eV, distance in m and pixel in m, as stored or given."""
         energy_eV, distance_m, pixel_m = quantities(self.scan, self.settings)
         return energy_eV, distance_m, float(min(pixel_m))
+
+
+def from_beam(center_px: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """(ny, nx) distance from the beam centre over that of the nearest edge, at least a pixel."""
+    edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center_px, shape, strict=True)))
+    rows, columns = np.indices(shape)
+    return np.asarray(np.hypot(rows - center_px[0], columns - center_px[1]) / edge)

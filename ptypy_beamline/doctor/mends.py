@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import BeamlineError
+from ..formats import open_with
 from ..scan import Scan
 from ..settings import Settings
-from .remedy import changed, opened
+from .remedy import changed
 
 UNITS = {
     "positions": ("m", "mm", "um", "nm"), "distance": ("m", "mm"), "pixel": ("m", "mm", "um"),
@@ -57,7 +58,7 @@ def mends(scan: Scan, settings: Settings) -> Iterator[Mend]:
         for unit in units:
             name = f"units.{quantity}"
             try:
-                other = _value(opened(changed(settings, {name: unit})), settings, quantity)
+                other = _value(open_with(changed(settings, {name: unit})), settings, quantity)
             except BeamlineError:
                 continue
             if other and not np.isclose(other, value, rtol=0.01):

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from .candidates import PATCH_FRAMES, Margin, Patch, fitted, held_out_errors, in_order, window_px
 from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
-from .gauge import PAIRS, code_of, equivalents, turn_of, twin
+from .gauge import PAIRS, equivalents, twin
 
 CONFIDENT = 0.95
 """Less than that is not an answer."""

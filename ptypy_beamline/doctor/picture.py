@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineError
 from ..exports.files import complete
+from ..planning.plan import Plan
 from ..planning.sample import Sample
-from ..scan import Window
+from ..scan import Scan, Window
 from ..summary import step_m
-from .centre import measure
 from .evidence import survey
 from .findings import Diagnosis
 from .look import Look
@@ -56,17 +56,10 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
 
 def _raw(axes: Axes, look: Look) -> None:
     """The mean of whole raw frames, with the window and the centres found."""
-    scan, window = look.scan, look.plan.window
-    sample = Sample(scan.frames, Window.full(scan.frame_shape))
-    mean = sum(frame.astype(np.float64) for frame in sample) / len(sample)
-    _counts(axes, np.asarray(mean), "raw mean frame: counts, window, beam centre")
-    axes.add_patch(
-        Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
-                  fill=False, edgecolor="tab:red", linewidth=1.5)
-    )  # fmt: skip
+    show_raw(axes, look.scan, look.plan, "raw mean frame: counts, window, beam centre")
     if not look.totals.any() or not look.seen.any():
         return
-    centre = measure(scan, look.settings, look.plan)
+    centre = look.centre
     for name, (y, x), sign in (("used", centre.used_px, "+"), ("Friedel", centre.friedel_px, "x"),
                                ("mass", centre.mass_px, "o")):  # fmt: skip
         axes.plot(x, y, sign, markersize=11, markerfacecolor="none", label=name, color="tab:red"
@@ -86,7 +79,7 @@ def _mask(axes: Axes, look: Look) -> None:
 def _handed(axes: Axes, look: Look) -> None:
     """The mean of the frames that are handed over."""
     mean = np.where(look.seen, look.mean, np.nan)
-    _counts(axes, mean, f"handed over, mean of {int(look.lit.sum())}: counts")
+    show_counts(axes, mean, f"handed over, mean of {int(look.lit.sum())}: counts")
     axes.plot(*look.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
 
 
@@ -161,7 +154,19 @@ def _ranking(diagnosis: Diagnosis) -> list[str]:
     return [f"orientations, best first (confidence {found.confidence:.3f})", *rows]
 
 
-def _counts(axes: Axes, image: NDArray[Any], title: str) -> None:
+def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
+    """The mean of some whole raw frames, and the window."""
+    sample, window = Sample(scan.frames, Window.full(scan.frame_shape)), plan.window
+    mean = sum(frame.astype(np.float64) for frame in sample) / len(sample)
+    show_counts(axes, np.asarray(mean), title)
+    axes.add_patch(
+        Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
+                  fill=False, edgecolor="tab:red", linewidth=1.5)
+    )  # fmt: skip
+
+
+def show_counts(axes: Axes, image: NDArray[Any], title: str) -> None:
+    """An image of counts on a logarithmic scale; NaN stays empty."""
     positive = image[np.isfinite(image) & (image > 0)]
     low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
     norm = LogNorm(max(low, high * 1e-6), max(high, low * 1.01))

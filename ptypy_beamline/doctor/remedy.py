@@ -70,12 +70,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     return Settings.of({**given, **changes})
 
 
-def opened(settings: Settings) -> Scan:
-    """The scan as ``settings`` read it."""
-    return formats.open_file(settings.file or "", settings.format, settings.opening)
-
-
 def planned(settings: Settings) -> tuple[Scan, Plan]:
     """The scan and the plan that ``settings`` make, to see whether a remedy helps."""
-    scan = opened(settings)
+    scan = formats.open_with(settings)
     return scan, make_plan(scan, settings)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import h5py
 
@@ -17,7 +17,11 @@ from ..reading.npz import members
 from ..scan import Scan
 from .opening import AS_STORED, Format, Opening
 
-__all__ = ["AS_STORED", "TABLE", "Format", "Opening", "get", "names", "open_file", "recognise"]
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+__all__ = ["AS_STORED", "TABLE", "Format", "Opening", "get", "names", "open_file", "open_with",
+           "recognise"]  # fmt: skip
 
 TABLE: dict[str, str] = {
     "standard": "ptypy_beamline.formats.standard:STANDARD",
@@ -128,6 +132,11 @@ def open_file(
         raise SettingsError(f"zero_frequency given with a scan of format {known.name}",
                             "leave it (--zero-frequency) to NPZ files", first)  # fmt: skip
     return known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
+
+
+def open_with(settings: Settings) -> Scan:
+    """The scan that loader settings name, as they read it; see :func:`open_file`."""
+    return open_file(settings.file or "", settings.format, settings.opening)
 
 
 def _choose(path: Path, format: str | None, opening: Opening) -> Format:

@@ -39,7 +39,7 @@ def plan_of(values: Mapping[str, Any]) -> Plan:
     """
     settings = Settings.of(values)
     qc = settings.qc
-    scan = formats.open_file(settings.file or "", settings.format, settings.opening)
+    scan = formats.open_with(settings)
     plan = make_plan(scan, settings)
     return plan if qc is None else _judged(plan, settings, qc, recorded_i0(scan, settings))
 

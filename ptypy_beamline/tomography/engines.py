@@ -160,8 +160,7 @@ def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
 
 
 def _plan(settings: Settings) -> Plan:
-    return make_plan(formats.open_file(settings.file or "", settings.format, settings.opening),
-                     settings)  # fmt: skip
+    return make_plan(formats.open_with(settings), settings)
 
 
 def _values(settings: Settings) -> dict[str, Any]:
