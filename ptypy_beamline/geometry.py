@@ -35,7 +35,7 @@ TIME_S = {
 """Seconds in a unit of time, by its lower-case name."""
 
 UNITS = {
-    "positions": LENGTH_M, "distance": LENGTH_M, "pixel": LENGTH_M,
+    "positions": LENGTH_M, "distance": LENGTH_M, "pixel": LENGTH_M, "focus": LENGTH_M,
     "energy": ENERGY_EV, "exposure": TIME_S,
 }  # fmt: skip
 """Quantity → its units."""

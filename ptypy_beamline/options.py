@@ -90,6 +90,7 @@ class Paths(Group):
     energy: str | None = field(None, "dataset of the photon energy")
     distance: str | None = field(None, "dataset of the sample-detector distance")
     pixel: str | None = field(None, "dataset of the detector pixel size")
+    focus: str | None = field(None, "dataset of the focus-sample distance of a cone beam")
     exposure: str | None = field(None, "dataset of the exposure time")
     mask: str | None = field(None, "dataset of the detector mask")
     dark: str | None = field(None, "dataset of the dark image or stack")
@@ -101,10 +102,11 @@ class Paths(Group):
 class Units(Group):
     """Units that override the file's."""
 
-    positions: str | None = field(None, "unit of the stored positions: m, mm, um, nm")
+    positions: str | None = field(None, "unit of the stored positions: m, mm, um, nm, px")
     energy: str | None = field(None, "unit of the stored energy: eV, keV, J")
     distance: str | None = field(None, "unit of the stored distance: m, mm")
     pixel: str | None = field(None, "unit of the stored pixel size: m, mm, um")
+    focus: str | None = field(None, "unit of the stored focus-sample distance: m, mm, um")
 
 
 class Select(Group):

@@ -141,6 +141,8 @@ class Scan:
         raw frame. ``positions_m`` is then NaN; planning makes metres of them.
     energy_eV, distance_m, pixel_m
         Photon energy, sample-detector distance, detector pixel (y, x); ``None`` if not recorded.
+    focus_m
+        Distance from the focus to the sample, where the file says that the beam is a cone.
     bad
         (ny, nx) bool, True = ignore this pixel.
     dark, flat
@@ -181,6 +183,7 @@ class Scan:
     energy_eV: float | None = None
     distance_m: float | None = None
     pixel_m: tuple[float, float] | None = None
+    focus_m: float | None = None
     bad: NDArray[np.bool_] | None = None
     dark: Frames | None = None
     flat: Frames | None = None

@@ -252,7 +252,8 @@ class Settings(Group):
     @property
     def opening(self) -> Opening:
         """The part that concerns how a file is read."""
-        overrides = {"energy": self.energy, "distance": self.distance, "pixel": self.psize}
+        overrides = {"energy": self.energy, "distance": self.distance, "pixel": self.psize,
+                     "focus": self.focus_to_sample}  # fmt: skip
         return Opening(
             paths=self.paths.model_dump(exclude_none=True),
             units=self.units.model_dump(exclude_none=True),

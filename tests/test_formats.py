@@ -10,10 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
+from ptypy_beamline import open_scan
 from ptypy_beamline.errors import (
     BeamlineError,
     BeamlineWarning,
     FileError,
+    GeometryError,
     MissingDataError,
     ScanError,
     SettingsError,
@@ -297,6 +299,38 @@ def test_no_unit_is_an_error_that_names_the_dataset(tmp_path):
     ):
         open_file(path, opening=Opening(paths=paths))
     close(open_file(path, opening=Opening(paths=paths, units={"positions": "m"})), Y, X)
+
+
+@pytest.mark.parametrize("name", ["px", "Pixel"])
+def test_positions_in_pixels_of_the_reconstruction(tmp_path, name):
+    """As the file's own unit, and as the user's."""
+    own = write(tmp_path / "a.h5", pictures=stack(6), sx=(X, name), sy=(Y, name))
+    paths = {"frames": "/pictures", "x": "/sx", "y": "/sy"}
+    scan = open_file(own, opening=Opening(paths=paths))
+    np.testing.assert_array_equal(scan.positions_px, np.stack([Y, X], axis=1))
+    assert np.isnan(scan.positions_m).all()
+    metres = open_file(own, opening=Opening(paths=paths, units={"positions": "m"}))
+    assert metres.positions_px is None
+    asked = Opening(units={"positions": name})
+    assert open_file(standard(tmp_path / "b.h5"), opening=asked).positions_px.shape == (6, 2)
+    half = write(tmp_path / "c.h5", pictures=stack(6), sx=(X, name), sy=(Y, "um"))
+    with pytest.raises(ScanError, match=r"/sy and /sx are partly in pixels; set units\.positions"):
+        open_file(half, opening=Opening(paths=paths))
+
+
+def test_a_focus_that_is_stored_makes_a_cone_beam(tmp_path):
+    path = standard(tmp_path / "a.h5", entry__focus_to_sample_m=0.5, entry__s=(20.0, "mm"))
+    plain = open_scan(standard(tmp_path / "b.h5")).plan(focus_to_sample=0.5, center=(2, 2))
+    scan = open_scan(path)
+    assert scan.focus_m == 0.5
+    assert scan.plan(center=(2, 2)).geometry == plain.geometry
+    assert scan.plan(center=(2, 2), focus_to_sample=0.1).geometry.distance_m == pytest.approx(
+        2 / (2.1 / 0.1)
+    )
+    assert open_scan(path, paths={"focus": "/entry/s"}).focus_m == pytest.approx(0.02)
+    behind = open_scan(standard(tmp_path / "c.h5", entry__focus_to_sample_m=-0.5))
+    with pytest.raises(GeometryError, match=r"of -0.5 m makes no cone beam; set focus_to_sample"):
+        behind.plan(center=(2, 2))
 
 
 def test_a_path_in_another_file(tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ MISTAKES = {
         mend={"units.positions": "um"}),
     "positions in pixels": Mistake(
         "in pixels", {"units.positions": "m"}, {"positions_m": truth().positions_m / 1e-8 * 1e-6},
-        level="error"),
+        mend={"units.positions": "px"}, level="error"),
     "distance in mm as m": Mistake(
         "distance 1e+03 times too large", {"units.distance": "m"}, mend={"units.distance": "mm"}),
     "distance given in mm": Mistake(

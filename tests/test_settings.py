@@ -15,8 +15,8 @@ from ptypy_beamline.settings import Settings, leaves
 
 CONTRACT = """file sidecar format
 paths.frames paths.x paths.y paths.positions paths.energy paths.distance
-paths.pixel paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
-stored_as zero_frequency units.positions units.energy units.distance units.pixel
+paths.pixel paths.focus paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
+stored_as zero_frequency units.positions units.energy units.distance units.pixel units.focus
 energy distance psize outer_index
 frames_per_position grouping shape center rotate flip orientation rebin pad dark flat mask
 mask_values background threshold saturation hot_sigma monitor align select.shape select.center

@@ -7,6 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..planning.make import focus_to_sample_m
 from ..summary import Finding
 from .look import Look
 from .remedy import finding
@@ -57,7 +58,7 @@ def _moved_px(look: Look, first: int, second: int) -> float:
 
 def findings(look: Look, near: bool) -> list[Finding]:
     """The regime, ``near`` as :func:`is_near` has it, and what a known focus makes effective."""
-    geometry, known = look.plan.geometry, look.settings.focus_to_sample is not None
+    geometry, known = look.plan.geometry, focus_to_sample_m(look.scan, look.settings) is not None
     span_m2 = geometry.wavelength_m * geometry.distance_m
     found = []
     if known:

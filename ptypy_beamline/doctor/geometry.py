@@ -109,8 +109,7 @@ def findings(look: Look) -> list[Finding]:
     level = "error" if now.step_m > now.field_m else "warning"
     if whole_numbers(look.scan) and now.step > 10:
         return [finding(level, what, "the positions, all whole numbers, seem to be in pixels",
-                        remedy=f"multiply them by {now.resolution_m:.3g} m and name them (--path "
-                        "positions=OTHER.h5::/PATH)")]  # fmt: skip
+                        {"units.positions": "px"})]  # fmt: skip
     likely = [] if look.in_pixels else likely_mends(look.scan, look.settings, now)
     if not likely:
         few = now.step < 10

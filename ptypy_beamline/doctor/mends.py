@@ -10,12 +10,13 @@ import numpy as np
 
 from ..errors import BeamlineError
 from ..formats import open_with
+from ..planning.make import in_metres
 from ..scan import Scan
 from ..settings import Settings
 from .remedy import changed
 
 UNITS = {
-    "positions": ("m", "mm", "um", "nm"), "distance": ("m", "mm"), "pixel": ("m", "mm", "um"),
+    "positions": ("m", "mm", "um", "nm", "px"), "distance": ("m", "mm"), "pixel": ("m", "mm", "um"),
     "energy": ("eV", "keV", "J"),
 }  # fmt: skip
 """Units that a number may really be in."""
@@ -37,6 +38,8 @@ class Mend:
     @property
     def cause(self) -> str:
         """In words."""
+        if self.settings.get("units.positions") == "px":
+            return "positions in pixels"
         too = "small" if self.factor > 1 else "large"
         return f"{self.quantity} {max(self.factor, 1 / self.factor):.3g} times too {too}"
 
@@ -68,7 +71,11 @@ def mends(scan: Scan, settings: Settings) -> Iterator[Mend]:
 def _value(scan: Scan, settings: Settings, quantity: str) -> float | None:
     """In SI; of positions their largest extent. None where there is none."""
     if quantity == "positions":
-        finite = scan.positions_m[np.isfinite(scan.positions_m).all(1)]
+        try:
+            places_m = in_metres(scan, settings).positions_m
+        except BeamlineError:  # pixels have no size in an impossible geometry
+            return None
+        finite = places_m[np.isfinite(places_m).all(1)]
         return (float(np.ptp(finite, axis=0).max()) or None) if len(finite) else None
     given = getattr(settings, GIVEN[quantity])
     if quantity == "energy":

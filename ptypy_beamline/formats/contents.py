@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def one(source: Source, table: Hdf5Format, stack: Stack, quantity: str) -> float | None:
-    """The energy in eV or the distance in m; None if the file has none or the user gives it.
+    """Energy in eV, distance or focus in m; None if the file has none or the user gives it.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from ..errors import FileError
 from ..reading.files import open_hdf5
@@ -63,6 +64,7 @@ class Hdf5Format:
     pixel: Item = NOWHERE
     pixel_x: Item = NOWHERE
     pixel_y: Item = NOWHERE
+    focus: Item = NOWHERE
     exposure: Item = NOWHERE
     mask: Item = NOWHERE
     dark: Item = NOWHERE
@@ -116,13 +118,16 @@ def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
     stack = read_stack(source, table, frames)
     mask = source.find("mask", table.mask)
     pixel_m = contents.pixel(source, table, stack)
+    places = stack.placed.positions_m
     return Scan(
         frames=stack.frames,
-        positions_m=stack.placed.positions_m,
+        positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,
+        positions_px=places if stack.in_pixels else None,
         grid=stack.placed.grid,
         energy_eV=contents.one(source, table, stack, "energy"),
         distance_m=contents.one(source, table, stack, "distance"),
         pixel_m=pixel_m,
+        focus_m=contents.one(source, table, stack, "focus"),
         bad=bad_pixels(source, mask, stack.frames, table.mask_rule) if mask else None,
         dark=contents.images(source, table, stack, "dark"),
         flat=contents.images(source, table, stack, "flat"),

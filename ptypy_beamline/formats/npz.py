@@ -21,6 +21,7 @@ from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
 from .masks import RULES
 from .opening import AS_STORED, Opening
+from .quantities import is_pixels
 from .stack import leading_axis
 
 Array = NDArray[np.float64]
@@ -93,11 +94,12 @@ class NpzFormat:
         _only_known(opening.paths)
         positions = self._positions(path, opening.paths)
         frames, notes = self._frames(path, opening, len(positions))
-        unit = opening.units.get("positions", "")
+        unit = opening.units.get("positions", "px")
+        pixels = is_pixels(unit)
         return Scan(
             frames=frames,
-            positions_m=positions * (unit_factor("positions", unit) if unit else np.nan),
-            positions_px=None if unit else positions,
+            positions_m=positions * (np.nan if pixels else unit_factor("positions", unit)),
+            positions_px=positions if pixels else None,
             bad=_bad(path, opening, frames),
             probe=self._probe(path, frames),
             format=self.name,

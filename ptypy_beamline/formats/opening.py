@@ -11,12 +11,12 @@ from ..errors import SettingsError
 from ..scan import Scan
 
 NAMES = (
-    "frames", "x", "y", "positions", "energy", "distance", "pixel", "exposure", "mask", "dark",
-    "flat", "monitor", "center",
+    "frames", "x", "y", "positions", "energy", "distance", "pixel", "focus", "exposure", "mask",
+    "dark", "flat", "monitor", "center",
 )  # fmt: skip
 """Things a dataset path can be given for."""
 
-QUANTITIES = ("positions", "energy", "distance", "pixel")
+QUANTITIES = ("positions", "energy", "distance", "pixel", "focus")
 """Things a unit can be given for."""
 
 
@@ -49,7 +49,7 @@ class Opening:
     growing
         The file is followed while it is written: that it is not whole yet is no error.
     given
-        Quantities (energy, distance, pixel) the user gives: those of the file are not read.
+        Quantities (energy, distance, pixel, focus) the user gives: those of the file are not read.
     simulate
         What a phantom is illuminated with, as ``Settings.simulate``, with energy in keV,
         distance and psize where the user gives them.

@@ -34,7 +34,7 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
         )
     if has(source.file, *PLACES):
         return table
-    x, y = (Item((path,), "m") for path in PIXELS)  # in pixels; see _finish
+    x, y = (Item((path,), "px") for path in PIXELS)
     return replace(table, x=x, y=y)
 
 
@@ -73,12 +73,9 @@ def _finish(source: Source, scan: Scan) -> Scan:
 
 
 def _placed(source: Source, scan: Scan) -> Scan:
-    """Positions of the frames' own order, or in pixels where the file has no others."""
-    if {"positions", "x", "y"} & set(source.opening.paths) or source.opening.units.get("positions"):
+    """Positions in the frames' own order."""
+    if {"positions", "x", "y"} & set(source.opening.paths) or not has(source.file, *PLACES):
         return scan
-    if not has(source.file, *PLACES):
-        pixels = scan.positions_m
-        return replace(scan, positions_m=np.full(pixels.shape, np.nan), positions_px=pixels)
     frames, places = (_indices(source, path)
                       for path in (f"{RAW}/scan_index", "/probe_position_indexes"))  # fmt: skip
     if frames is None or places is None or np.array_equal(frames, places):

@@ -13,8 +13,12 @@ SETTINGS = {
     "energy": "energy= (--energy-kev)",
     "distance": "distance= (--distance-m)",
     "pixel": "psize= (--pixel-m)",
+    "focus": "focus_to_sample= (--focus-to-sample-m)",
 }
 """What sets a quantity regardless of the file."""
+
+PIXELS = ("px", "pixel", "pixels")
+"""Names of the unit of positions that are pixels of the reconstruction."""
 
 
 def numbers(found: Found) -> NDArray[np.float64]:
@@ -48,6 +52,30 @@ def unit_of(source: Source, found: Found, quantity: str) -> str:
         raise MissingDataError(f"Expected a unit of {quantity} with {found.name}. Got none",
                                _remedy(quantity), found.file)  # fmt: skip
     return unit
+
+
+def is_pixels(unit: str) -> bool:
+    """Whether positions of this unit are in pixels of the reconstruction."""
+    return unit.strip().lower() in PIXELS
+
+
+def places(source: Source, *found: Found) -> tuple[list[NDArray[np.float64]], bool]:
+    """Datasets of positions in metres, or in pixels of the reconstruction, and whether they are.
+
+    Raises
+    ------
+    MissingDataError, SettingsError
+        The unit is missing or unknown.
+    ScanError
+        Some are in pixels and some are lengths.
+    """
+    pixels = {is_pixels(unit_of(source, one, "positions")) for one in found}
+    if len(pixels) > 1:
+        raise ScanError(f"{' and '.join(one.name for one in found)} are partly in pixels",
+                        _remedy("positions"), found[0].file)  # fmt: skip
+    if True in pixels:
+        return [numbers(one) for one in found], True
+    return [si(source, one, "positions") for one in found], False
 
 
 def si(source: Source, found: Found, quantity: str) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames
 from .positions import Axes, Placed, arrange, pair, split
-from .quantities import si
+from .quantities import places
 from .series import joined
 from .source import Found, Source, missing, text
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Split = Callable[[Source, Array, tuple[int, ...]], tuple[Array, Array]]
-"""(source, array in metres, possible numbers of positions) → y, x."""
+"""(source, array as stored or in metres, possible numbers of positions) → y, x."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class Stack:
         There is a position with each raw frame.
     listed_s
         When the file of the positions was last changed, if there is no room for more.
+    in_pixels
+        Positions are pixels of the reconstruction, not metres.
     """
 
     frames: Frames
@@ -67,6 +69,7 @@ class Stack:
     layout: Layout
     each: bool = False
     listed_s: float | None = None
+    in_pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Places:
     place: Callable[[Layout], Placed]
     each: bool
     listed_s: float | None
+    in_pixels: bool
 
 
 def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = None) -> Stack:
@@ -98,26 +102,26 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
         )
         return _fitted(source, elsewhere, listed, _positions(source, table))
     found = source.need("frames", table.frames)
-    places = _positions(source, table)
+    stored = _positions(source, table)
     shape, per_position = found.dataset.shape, source.opening.frames_per_position
     tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
-    fits = [_fit(places.place, layout, per_position) for layout in tries]
+    fits = [_fit(stored.place, layout, per_position) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
-    return _fitted(source, frames, layout, places)
+    return _fitted(source, frames, layout, stored)
 
 
-def _fitted(source: Source, frames: Frames, layout: Layout, places: Places) -> Stack:
+def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> Stack:
     """Frames and positions, as many of each as belong together."""
     per_position, n = source.opening.frames_per_position, frames.shape[0]
-    stored = places.place(layout)
+    stored = known.place(layout)
     # While a scan is written, its positions may come after its frames.
-    lagging = places.each or source.opening.growing
+    lagging = known.each or source.opening.growing
     placed, used, warning = pair(n, stored, per_position, lagging)
     if warning:
         source.assume(warning)
     count, k = len(placed.positions_m), per_position or 1
-    if source.opening.growing and (places.each or one_each(placed.positions_m, k)):
+    if source.opening.growing and (known.each or one_each(placed.positions_m, k)):
         used = min(used, count)
     if used < n:
         frames = (
@@ -129,7 +133,8 @@ def _fitted(source: Source, frames: Frames, layout: Layout, places: Places) -> S
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")
     padded = len(placed.positions_m) < len(stored.positions_m)
-    return Stack(frames, placed, layout, places.each, None if padded else places.listed_s)
+    listed_s = None if padded else known.listed_s
+    return Stack(frames, placed, layout, known.each, listed_s, known.in_pixels)
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:
@@ -143,7 +148,9 @@ def _positions(source: Source, table: Hdf5Format) -> Places:
         y, x = source.find("y", table.y), source.find("x", table.x)
     if y and x:
         per_frame = table.per_frame and not {"x", "y"} & set(given)
-        return Places(_from_two(source, y, x, k, per_frame), per_frame, _listed_s(y, x))
+        (rows, columns), in_pixels = places(source, y, x)
+        place = _from_two(rows, columns, k, per_frame)
+        return Places(place, per_frame, _listed_s(y, x), in_pixels)
     if "x" in given or "y" in given:
         raise missing("y" if x else "x", (), source.file, source.path)
     both = source.find("positions", table.positions)
@@ -152,7 +159,9 @@ def _positions(source: Source, table: Hdf5Format) -> Places:
         raise missing("positions", wanted, source.file, source.path)
     own_split = None if "positions" in given else table.split
     per_frame = table.per_frame and "positions" not in given
-    return Places(_from_one(source, both, own_split), per_frame, _listed_s(both))
+    (values,), in_pixels = places(source, both)
+    place = _from_one(source, both, values, own_split)
+    return Places(place, per_frame, _listed_s(both), in_pixels)
 
 
 def _listed_s(*lists: Found) -> float | None:
@@ -163,19 +172,19 @@ def _listed_s(*lists: Found) -> float | None:
 
 
 def _from_two(
-    source: Source, y: Found, x: Found, per_position: int | None, per_frame: bool
+    y: Array, x: Array, per_position: int | None, per_frame: bool
 ) -> Callable[[Layout], Placed]:
-    y_m, x_m = si(source, y, "positions"), si(source, x, "positions")
-
     def place(at: Layout) -> Placed:
-        y_here, x_here = follow(y_m, at), follow(x_m, at)
+        y_here, x_here = follow(y, at), follow(x, at)
         return arrange(y_here, x_here, at.axes, per_position, per_frame)
 
     return place
 
 
-def _from_one(source: Source, both: Found, own_split: Split | None) -> Callable[[Layout], Placed]:
-    values, columns = si(source, both, "positions"), text(both.dataset.attrs.get("columns"))
+def _from_one(
+    source: Source, both: Found, values: Array, own_split: Split | None
+) -> Callable[[Layout], Placed]:
+    columns = text(both.dataset.attrs.get("columns"))
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:

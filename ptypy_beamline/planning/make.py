@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import MissingDataError, ScanError, SettingsError
+from ..errors import GeometryError, MissingDataError, ScanError, SettingsError
 from ..geometry import Geometry, check_plausible, cone_beam, resolution_m
 from ..reading.picked import whole_stack
 from ..scan import Scan, Window
@@ -97,11 +97,28 @@ def make_geometry(
 ) -> Geometry:
     """The geometry of the frames that come out; raises as :func:`quantities`."""
     energy_eV, distance_m, pixel_m = quantities(scan, settings)
-    focus_m = settings.focus_to_sample
+    focus_m = focus_to_sample_m(scan, settings)
     if focus_m is not None:
         distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
     return Geometry(energy_eV, distance_m, transform.pixel(pixel_m), transform.shape,
                     transform.center(center_px))  # fmt: skip
+
+
+def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
+    """Of a cone beam: given, else the file's; None for a parallel beam.
+
+    Raises
+    ------
+    GeometryError
+        The file's is not positive.
+    """
+    focus_m = settings.focus_to_sample or scan.focus_m
+    if focus_m is not None and focus_m <= 0:
+        raise GeometryError(
+            f"a focus-sample distance of {focus_m:.6g} m makes no cone beam",
+            "set focus_to_sample (--focus-to-sample-m), in m downstream of the focus", scan.source,
+        )  # fmt: skip
+    return focus_m
 
 
 def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[float, float]]:

@@ -205,7 +205,8 @@ def _energy(obj: Tree, pars: Tree, scan: str, plan: Plan | None) -> float:
 def _distance_m(pars: Tree, scan: str, plan: Plan | None, given: float | None) -> float:
     loading = pars["scans"][scan].get("data", {})
     # Of a cone beam only the plan knows the effective distance.
-    stated = None if loading.get("focus_to_sample") else loading.get("distance")
+    cone = loading.get("focus_to_sample") or (loading.get("paths") or {}).get("focus")
+    stated = None if cone else loading.get("distance")
     distance_m = given or (plan.geometry.distance_m if plan else stated)
     if not distance_m:
         raise MissingDataError("the distance from sample to detector is not recorded",
