@@ -132,6 +132,10 @@ class Positions(Group):
         0, "frames lag positions by k: frame n was taken at position n-k", "--position-shift"
     )
     snake: bool = field(False, "positions of every other row run backwards", "--snake")
+    backlash: float = field(
+        0.0, "metres by which the stage hangs behind where its fast axis runs backwards: such "
+        "positions are moved forwards by so much", "--backlash-m",
+    )  # fmt: skip
 
 
 class Live(Group):

@@ -286,8 +286,9 @@ def _causal(settings: Settings) -> None:
     if settings.select.shape != "none" and settings.select.center is None:
         raise ValueError("a live scan with select.shape needs select.center, the scan's own middle "
                          "is not known yet")  # fmt: skip
-    if settings.positions.snake:
-        raise ValueError("a live scan cannot turn its rows round (positions.snake)")
+    if settings.positions.snake or settings.positions.backlash:
+        raise ValueError("the rows of a live scan are not known before it ends (positions.snake, "
+                         "positions.backlash)")  # fmt: skip
     if settings.orientation == "auto":
         raise ValueError("the orientation of a live scan cannot be found before its frames are "
                          "there (orientation='auto'): give its number")  # fmt: skip

@@ -9,6 +9,7 @@ from conftest import REAL_DATA
 from ptypy_beamline.doctor.neighbours import Likeness, Pairing
 from ptypy_beamline.doctor.pairing import findings, mispaired
 from ptypy_beamline.options import Positions
+from ptypy_beamline.planning.places import to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
@@ -68,6 +69,21 @@ def test_a_snake_written_down_as_a_raster_is_found(truth):
     (found,) = mispaired(as_raster(truth), Settings())
     assert dict(found.settings) == {"positions.snake": True}
     assert "--snake" in found.remedy
+
+
+@pytest.mark.parametrize(("steps", "axes"), [(0.5, "yx"), (-1, "x-y")])
+def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
+    """A trigger that is late in every other row is a backlash of one step."""
+    recorded = truth.positions_m.copy()
+    step_m = recorded[1, 1] - recorded[0, 1]
+    recorded.reshape(SIDE, SIDE, 2)[1::2, :, 1] -= steps * step_m
+    stage = to_stage_axes(recorded, axes)
+    (found,) = mispaired(scan_of(truth, positions_m=stage), Settings.of({"positions.axes": axes}))
+    assert list(found.settings) == ["positions.backlash"]
+    backlash_m = found.settings["positions.backlash"]
+    # Hanging behind is the same for a mirrored axis.
+    assert backlash_m == pytest.approx(steps * step_m, abs=0.05 * step_m)
+    assert "--backlash-m" in found.remedy
 
 
 def test_swapped_axes_are_found_and_both_remedies_named(truth):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import reference
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan
+from ptypy_beamline.errors import SettingsError
+from ptypy_beamline.planning.places import to_image_axes
 from ptypy_beamline.scan import ArrayFrames, Window
 
 NY, NX = 20, 24
@@ -299,6 +302,32 @@ def test_snake_turns_every_other_row():
         scan = make_scan(20, positions=grid.reshape(-1, 2), grid=known)
         plan = scan.plan(**{"positions.snake": True})
         assert_array_equal(plan.positions_m, snake.reshape(-1, 2))
+
+
+@pytest.mark.parametrize("axes", ["yx", "x-y"])
+def test_backlash_moves_the_rows_that_run_backwards(axes):
+    grid = np.stack(np.meshgrid(range(4), range(5), indexing="ij"), -1).astype(float)
+    grid[1::2] = grid[1::2, ::-1].copy()
+    true = grid.copy()
+    true[1::2, :, 1] += 0.4
+    stage = grid.reshape(-1, 2)
+    stage[7] = np.nan  # one lost
+    kept = np.delete(true.reshape(-1, 2), 7, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = make_scan(20, positions=stage).plan(
+            **{"positions.backlash": 0.4, "positions.axes": axes}
+        )
+    assert_allclose(plan.positions_m, to_image_axes(kept, axes))
+
+
+def test_backlash_needs_rows_to_and_fro():
+    raster = np.stack(np.meshgrid(range(4), range(5), indexing="ij"), -1).reshape(-1, 2)
+    scan = make_scan(20, positions=raster.astype(float))
+    with pytest.raises(SettingsError, match=r"rows that run to and fro.*--backlash-m"):
+        scan.plan(**{"positions.backlash": 1e-7})
+    snaked = scan.plan(**{"positions.backlash": 0.5, "positions.snake": True})
+    assert_allclose(snaked.positions_m[5:10, 1], [4.5, 3.5, 2.5, 1.5, 0.5])
 
 
 def test_a_plan_survives_pickling():

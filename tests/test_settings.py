@@ -20,7 +20,8 @@ stored_as zero_frequency units.positions units.energy units.distance units.pixel
 energy distance psize outer_index
 frames_per_position grouping shape center rotate flip orientation rebin pad dark flat mask
 mask_values background threshold saturation hot_sigma monitor align select.shape select.center
-select.radius select.size reject qc positions.axes positions.shift positions.snake focus_to_sample
+select.radius select.size reject qc positions.axes positions.shift positions.snake
+positions.backlash focus_to_sample
 threads links live.timeout_s live.poll_s num_frames step
 simulate.probe simulate.shape simulate.photons simulate.seed simulate.scan simulate.step_px
 simulate.positions simulate.pixel_m simulate.slice_m""".split()

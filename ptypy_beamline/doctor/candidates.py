@@ -38,6 +38,9 @@ MOST_PX = 64e6
 PASSES = 6
 """Over the frames, after the search for the probe."""
 
+RATIO, STUDENT_T = 1.05, 3.5
+"""Margin by which unseen frames of a reconstruction must be foretold better."""
+
 
 @dataclass(frozen=True, eq=False)
 class Patch:
@@ -170,6 +173,25 @@ class Margin:
         spread = float(difference.std(ddof=1)) / np.sqrt(len(difference))
         return cls(float(other.mean() / max(float(best.mean()), 1e-12)),
                    float(difference.mean()) / max(spread, 1e-12))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Mean errors of unseen frames in one reading of a scan and in another, and the margin."""
+
+    given: float
+    other: float
+    margin: Margin
+
+    @classmethod
+    def of(cls, given: Floats, other: Floats) -> Outcome:
+        """Of the errors (m,) of the same frames."""
+        return cls(float(given.mean()), float(other.mean()), Margin.of(other, given))
+
+    @property
+    def convinces(self) -> bool:
+        """Whether the other reading is better beyond doubt."""
+        return self.margin.ratio >= RATIO and self.margin.t >= STUDENT_T
 
 
 def in_order(errors: Mapping[Key, Floats]) -> list[Key]:

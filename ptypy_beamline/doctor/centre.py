@@ -136,13 +136,13 @@ def friedel_centre(
     small = 1e-9 * float(variance.max())
     alike = np.where(enough, covariance / np.maximum(variance, small), -1)
     top = np.unravel_index(int(alike.argmax()), alike.shape)
-    center = [float(_vertex(np.roll(np.moveaxis(alike, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
+    center = [float(vertex(np.roll(np.moveaxis(alike, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
                     + top[axis]) / 2 for axis in (0, 1)]  # fmt: skip
     return (center[0], center[1]), float(alike[top])
 
 
-def _vertex(line: NDArray[np.float64]) -> float:
-    """Where the parabola through the first three values is highest, from the second one."""
+def vertex(line: NDArray[np.float64]) -> float:
+    """Where the parabola through three values is highest, −½ to ½ from the second one."""
     before, here, after = (float(v) for v in line[:3])
     bend = before - 2 * here + after
     return 0.0 if bend >= 0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))

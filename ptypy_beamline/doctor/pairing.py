@@ -1,4 +1,4 @@
-"""Which frame belongs to which position: frames that lag, rows that run backwards.
+"""Which frame belongs to which position: frames that lag, rows that run backwards or hang behind.
 
 Neighbours on the sample look alike. Of two pairings of frames and positions most neighbours are
 the same; where they differ, short reconstructions tell which is right.
@@ -21,7 +21,8 @@ from ..planning.make import in_metres
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .candidates import HELD_OUT, Margin, Patch, held_out_errors, window_px
+from . import backlash
+from .candidates import HELD_OUT, Outcome, Patch, held_out_errors, window_px
 from .evidence import FEWEST, Survey, survey, unturned
 from .neighbours import Likeness, Pairing
 from .orientation import misorientation, rank
@@ -32,23 +33,6 @@ SHIFTS = (1, -1, 2, -2, 3, -3)
 
 TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
 """Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
-
-RATIO, STUDENT_T = 1.05, 3.5
-"""Margin by which unseen frames of a reconstruction must be foretold better."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Mean errors of unseen frames in the given pairing and in another, and the margin."""
-
-    given: float
-    other: float
-    margin: Margin
-
-    @property
-    def convinces(self) -> bool:
-        """Whether the other pairing is better beyond doubt."""
-        return self.margin.ratio >= RATIO and self.margin.t >= STUDENT_T
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +63,9 @@ class Trial:
         ]
         plain = Patch.of(self.seen.plan, self.seen.positions[picked], window_px(self.seen))
         patch = plain.turned(self.given.settings.turn)
-        errors = [held_out_errors(replace(patch, positions_m=pairing.places_m[picked]), unseen)
-                  for pairing in (self.given, other)]  # fmt: skip
-        return Outcome(float(errors[0].mean()), float(errors[1].mean()),
-                       Margin.of(errors[1], errors[0]))  # fmt: skip
+        given, now = (held_out_errors(replace(patch, positions_m=pairing.places_m[picked]), unseen)
+                      for pairing in (self.given, other))  # fmt: skip
+        return Outcome.of(given, now)
 
     def _where_they_differ(self, other: Pairing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Exposures (n,) around one that has different neighbours, and how many each has."""
@@ -123,7 +106,7 @@ def findings(scan: Scan, settings: Settings) -> list[Finding]:
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
-    """Whether frames lag behind the positions, or rows run backwards; at most one finding.
+    """Whether frames lag, rows run backwards or hang behind; at most one finding.
 
     Raises
     ------
@@ -134,35 +117,45 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
     seen = survey(unturned(scan, settings), in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
     given = Pairing.of(scan, settings, exposures)
-    trial, suspects = Trial(given, seen), []
-    for pairing in _others(scan, settings, exposures):
-        outcome = trial.of_another(pairing)
-        if outcome is not None and outcome.convinces:
-            likeness = Likeness.of(pairing, given, seen.looks)
-            suspects.append((outcome.margin.ratio, _finding(pairing, settings, likeness, outcome)))
-    return [suspect for _, suspect in sorted(suspects, key=lambda s: -s[0])[:1]]
+    suspects = [*_listed_otherwise(Trial(given, seen), scan, exposures),
+                *backlash.hanging_behind(given, scan, seen, exposures)]  # fmt: skip
+    if not suspects:
+        return []
+    right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.ratio)
+    return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))]
 
 
-def _others(scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Iterator[Pairing]:
-    """What else the pairing might be."""
+def _listed_otherwise(
+    trial: Trial, scan: Scan, exposures: NDArray[np.int64]
+) -> Iterator[tuple[Pairing, Outcome]]:
+    """Lags, and rows turned round, that convince."""
+    settings = trial.given.settings
     given = settings.positions
     changes: list[dict[str, Any]] = [{"positions.shift": given.shift + k} for k in SHIFTS]
     for change in [*changes, {"positions.snake": not given.snake}]:
         # A scan without rows has no snake, and a short one is used up by a shift.
         with suppress(BeamlineError):
-            yield Pairing.of(scan, changed(settings, change), exposures)
+            other = Pairing.of(scan, changed(settings, change), exposures)
+            outcome = trial.of_another(other)
+            if outcome is not None and outcome.convinces:
+                yield other, outcome
 
 
-def _finding(right: Pairing, settings: Settings, likeness: Likeness, outcome: Outcome) -> Finding:
-    shift, snake = right.settings.positions.shift, right.settings.positions.snake
-    if snake != settings.positions.snake:
+def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likeness) -> Finding:
+    given, now = before.settings.positions, after.settings.positions
+    if now.snake != given.snake:
         what = "every other row runs backwards"
-        change: dict[str, Any] = {"positions.snake": snake}
+        change: dict[str, Any] = {"positions.snake": now.snake}
         cause = "a snake scan was written down as a raster, or the other way round"
+    elif now.backlash != given.backlash:
+        beside_m = abs(now.backlash - given.backlash)
+        what = f"rows that run backwards lie {beside_m:.3g} m beside the others"
+        change = {"positions.backlash": now.backlash}
+        cause = "the stage has backlash, or is triggered late where it runs backwards"
     else:
-        lag = shift - settings.positions.shift
+        lag = now.shift - given.shift
         what = f"frames are {abs(lag)} {'behind' if lag > 0 else 'ahead of'} their positions"
-        change = {"positions.shift": shift}
+        change = {"positions.shift": now.shift}
         cause = "frames and positions were not triggered alike, or one was lost at the start"
     evidence = (
         f"{what}: neighbours then look more alike in {likeness.share:.0%} of the cases that differ "

@@ -47,19 +47,46 @@ def unsnake(positions_m: Places, grid: tuple[int, int] | None) -> Places:
 def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.int64]:
     """Index of the first position of each row: known, or where the fast axis flies back.
 
-    The fast axis is the one along which most steps go; flying back is a step of at least half the
-    usual length in the other direction.
+    Flying back is a step of at least half the usual length in the other direction.
     """
     if grid:
         return np.arange(0, len(positions_m), grid[1])
-    steps = np.diff(positions_m, axis=0)
-    if not len(steps):
+    if len(positions_m) < 2:
         return np.zeros(1, np.int64)
-    usual = np.median(np.abs(steps), axis=0)
-    along = steps[:, int(np.argmax(usual))]
+    axis, usual_m = fast_axis(positions_m)
+    along = np.diff(positions_m[:, axis])
     forward = np.sign(np.median(along))
-    back = along * forward < -0.5 * usual.max()
+    back = along * forward < -0.5 * usual_m
     return np.concatenate([[0], 1 + np.flatnonzero(back)])
+
+
+def fast_axis(positions_m: Places) -> tuple[int, float]:
+    """The axis along which most steps go, and their usual length; of two positions or more."""
+    usual_m = np.median(np.abs(np.diff(positions_m, axis=0)), axis=0)
+    return int(np.argmax(usual_m)), float(usual_m.max())
+
+
+def directions(positions_m: Places) -> NDArray[np.int64]:
+    """(m,) which way the fast axis runs at each position, 1 or −1; 0 where it stands.
+
+    The last position of a row counts with its row: a step that also goes along the slow axis, by a
+    quarter of the usual length or more, leads to the next one.
+    """
+    if len(positions_m) < 2:
+        return np.zeros(len(positions_m), np.int64)
+    axis, usual_m = fast_axis(positions_m)
+    steps = np.diff(positions_m, axis=0)
+    turns = np.append(np.abs(steps[:, 1 - axis]) > 0.25 * usual_m, True)
+    before, after = np.concatenate([[0], steps[:, axis]]), np.append(steps[:, axis], 0)
+    return np.sign(np.where(turns, before, after)).astype(np.int64)
+
+
+def without_backlash(positions_m: Places, backlash_m: float) -> Places:
+    """Positions at which the fast axis runs towards smaller values, moved by ``backlash_m``."""
+    moved: Places = positions_m.copy()
+    if len(moved) > 1:
+        moved[directions(positions_m) < 0, fast_axis(positions_m)[0]] += backlash_m
+    return moved
 
 
 def one_each(positions_m: Places, exposures: int) -> bool:

@@ -14,7 +14,15 @@ from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 from .exposures import exposure_times, monitor_factor, rejected
-from .places import in_region, one_each, row_starts, to_image_axes, unsnake
+from .places import (
+    directions,
+    in_region,
+    one_each,
+    row_starts,
+    to_image_axes,
+    unsnake,
+    without_backlash,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,9 @@ class SoFar:
     frames: int | None = None
     mean_i0: float | None = None
 
+
+FEWEST_BACK = 0.1
+"""Share of the positions that rows in either direction must have to be a scan to and fro."""
 
 EVERYTHING = SoFar()
 """The scan is complete."""
@@ -121,6 +132,8 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
         raise _too_many_frames(taken, len(positions), scan)
     if settings.positions.snake:
         positions = _unsnaked(positions, scan)
+    if settings.positions.backlash:
+        positions = _without_backlash(positions, settings.positions.backlash, scan)
     groups = min(-(-(taken + max(0, -shift)) // k), len(positions))
     frame_of = np.full(max(taken, groups * k) + abs(shift), -1)
     frame_of[numbers] = np.arange(n)
@@ -179,6 +192,20 @@ def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]
         raise SettingsError("positions.snake needs a scan in rows, none were found",
                             "leave positions.snake (--snake) off", scan.source)  # fmt: skip
     return unsnake(positions, grid)
+
+
+def _without_backlash(
+    positions: NDArray[np.float64], backlash_m: float, scan: Scan
+) -> NDArray[np.float64]:
+    known = np.isfinite(positions).all(1)
+    ways = directions(positions[known])
+    if min(np.mean(ways > 0), np.mean(ways < 0)) < FEWEST_BACK:
+        raise SettingsError("positions.backlash needs a scan in rows that run to and fro, none "
+                            "were found", "leave positions.backlash (--backlash-m) out",
+                            scan.source)  # fmt: skip
+    moved: NDArray[np.float64] = positions.copy()
+    moved[known] = without_backlash(positions[known], backlash_m)
+    return moved
 
 
 def _too_many_frames(frames: int, positions: int, scan: Scan) -> ScanError:

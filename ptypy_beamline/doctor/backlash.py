@@ -1,0 +1,117 @@
+"""Rows that run backwards and lie beside those that run forwards: the stage's backlash.
+
+The frames' likeness tells how far, and short reconstructions whether.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..planning.places import directions, fast_axis
+from ..planning.selection import FEWEST_BACK
+from ..scan import Scan
+from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors, window_px
+from .centre import vertex
+from .evidence import Floats, Survey, liveliest
+from .neighbours import Pairing
+from .remedy import changed
+
+REACH, MOST = 6.0, 3.5
+"""Steps along a row up to which frames are compared, and up to which rows may lie beside."""
+
+WIDTHS = (0.7, 1.0, 1.5, 2.2)
+"""Steps over which likeness may fade."""
+
+FINE = 0.25
+"""Steps of the scan between the places that are tried."""
+
+
+def hanging_behind(
+    given: Pairing, scan: Scan, seen: Survey, exposures: NDArray[np.int64]
+) -> Iterator[tuple[Pairing, Outcome]]:
+    """The backlash that foretells unseen frames best, if it convinces.
+
+    A lag of k frames moves rows to and fro by 2k steps, but for their ends: even numbers of steps
+    are no backlash.
+    """
+
+    def at(**positions: Any) -> Pairing:
+        change = {f"positions.{name}": value for name, value in positions.items()}
+        return Pairing.of(scan, changed(given.settings, change), exposures)
+
+    found = offset(at(axes="yx").places_m, seen.looks)
+    if found is None or abs(found[0] - 2 * round(found[0] / 2)) < FINE:
+        return
+    steps, step_m = found
+    hanging_m = given.settings.positions.backlash + steps * step_m
+    places_m = hanging_m + np.arange(-2, 3) * FINE * step_m
+    tried = [at(backlash=float(place_m)) for place_m in places_m]
+    usable = [np.isfinite(pairing.places_m).all(axis=1) for pairing in (given, *tried)]
+    picked = liveliest(seen, PATCH_FRAMES)
+    picked = picked[np.all(usable, axis=0)[np.searchsorted(seen.positions, picked)]]
+    patch = Patch.of(seen.plan, picked, window_px(seen)).turned(given.settings.turn)
+    numbers = np.searchsorted(seen.positions, picked)
+    before, *after = (held_out_errors(replace(patch, positions_m=pairing.places_m[numbers]))
+                      for pairing in (given, *tried))  # fmt: skip
+    means = np.array([errors.mean() for errors in after])
+    best = int(means.argmin())
+    outcome = Outcome.of(before, after[best])
+    if outcome.convinces:
+        beside = vertex(-means[best - 1 : best + 2]) if 0 < best < len(means) - 1 else 0.0
+        found_m = places_m[best] + beside * FINE * step_m
+        yield at(backlash=float(f"{found_m:.3g}")), outcome
+
+
+def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] | None:
+    """What has to be added to places where the fast axis runs towards smaller values.
+
+    Frames of neighbouring rows look most alike where the sample is the same; against the distance
+    along the rows, their unlikeness is symmetric about that place. Found is the place of a cusp
+    1 − b·exp(−|x − c|/w) that fits best; rows above and below cancel what is slanted in the sample.
+
+    Parameters
+    ----------
+    places_m
+        (n, 2) stage positions in the order of the scan; NaN where unknown.
+    looks
+        (n, d) as in :class:`.evidence.Survey`.
+
+    Returns
+    -------
+    steps, step_m : float, or None
+        Along the fast axis, in steps of the scan, and such a step. None where rows do not run to
+        and fro, or frames do not fade along them.
+    """
+    known = np.isfinite(places_m).all(axis=1)
+    places, alike = places_m[known], looks[known]
+    ways = directions(places)
+    back, forth = np.flatnonzero(ways < 0), np.flatnonzero(ways > 0)
+    if min(len(back), len(forth)) < max(2, FEWEST_BACK * len(places)):
+        return None
+    axis, step_m = fast_axis(places)
+    along = (places[back, axis][:, None] - places[forth, axis]) / step_m
+    across = np.abs(places[back, 1 - axis][:, None] - places[forth, 1 - axis])
+    near = (across <= 1.5 * np.median(across.min(axis=1)) + 1e-3 * step_m) & (np.abs(along) < REACH)
+    if not near.any():
+        return None
+    center = _cusp(along[near], 1 - (alike[back] @ alike[forth].T)[near])
+    return None if center is None else (-center, step_m)
+
+
+def _cusp(x: Floats, unlike: NDArray[np.float32]) -> float | None:
+    """The place about which ``unlike`` (n,) at ``x`` (n,) grows to both sides."""
+    rise = unlike - unlike.mean()
+    best, place = 0.0, None
+    for center in np.linspace(-MOST, MOST, 141):
+        for width in WIDTHS:
+            cusp = np.exp(-np.abs(x - center) / width)
+            cusp -= cusp.mean()
+            fits = float(cusp @ rise) / max(float(np.linalg.norm(cusp)), 1e-12)
+            if fits < best:
+                best, place = fits, float(center)
+    return place
