@@ -113,10 +113,12 @@ def test_exposures_of_a_position_are_told_apart(truth):
     assert dict(found.settings) == {"positions.shift": 1}
 
 
-def test_long_rows_without_a_lag_raise_nothing():
-    """Where rows begin and end, frames may look alike by chance."""
+@pytest.mark.parametrize("lag", [0, -2])
+def test_a_lag_of_long_rows_shows_at_their_ends(lag):
+    """Only there, where frames may also look alike by chance."""
     raster = simulate(64, (9, 45), 5, "raster", photons=3e5, seed=9)
-    assert mispaired(scan_of(raster), Settings()) == []
+    found = mispaired(lagging(raster, lag), Settings())
+    assert [dict(one.settings) for one in found] == [{"positions.shift": lag}] * bool(lag)
 
 
 @pytest.mark.real

@@ -45,7 +45,7 @@ def hanging_behind(
         return Pairing.of(scan, changed(given.settings, change), exposures)
 
     found = offset(at(axes="yx").places_m, seen.looks)
-    if found is None or abs(found[0] - 2 * round(found[0] / 2)) < FINE:
+    if found is None or _is_even(found[0]):
         return
     steps, step_m = found
     hanging_m = given.settings.positions.backlash + steps * step_m
@@ -61,10 +61,15 @@ def hanging_behind(
     means = np.array([errors.mean() for errors in after])
     best = int(means.argmin())
     outcome = Outcome.of(before, after[best])
-    if outcome.convinces:
+    if outcome.convinces():
         beside = vertex(-means[best - 1 : best + 2]) if 0 < best < len(means) - 1 else 0.0
-        found_m = places_m[best] + beside * FINE * step_m
-        yield at(backlash=float(f"{found_m:.3g}")), outcome
+        found_m = float(places_m[best] + beside * FINE * step_m)
+        if not _is_even((found_m - given.settings.positions.backlash) / step_m):
+            yield at(backlash=float(f"{found_m:.3g}")), outcome
+
+
+def _is_even(steps: float) -> bool:
+    return abs(steps - 2 * round(steps / 2)) < FINE
 
 
 def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] | None:
@@ -100,7 +105,7 @@ def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] 
     if not near.any():
         return None
     center = _cusp(along[near], 1 - (alike[back] @ alike[forth].T)[near])
-    return None if center is None else (-center, step_m)
+    return None if center is None or abs(center) >= MOST else (-center, step_m)
 
 
 def _cusp(x: Floats, unlike: NDArray[np.float32]) -> float | None:

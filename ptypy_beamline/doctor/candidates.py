@@ -188,10 +188,9 @@ class Outcome:
         """Of the errors (m,) of the same frames."""
         return cls(float(given.mean()), float(other.mean()), Margin.of(other, given))
 
-    @property
-    def convinces(self) -> bool:
-        """Whether the other reading is better beyond doubt."""
-        return self.margin.ratio >= RATIO and self.margin.t >= STUDENT_T
+    def convinces(self, ratio: float = RATIO) -> bool:
+        """Whether the other reading is better beyond doubt, by ``ratio`` at least."""
+        return self.margin.ratio >= ratio and self.margin.t >= STUDENT_T
 
 
 def in_order(errors: Mapping[Key, Floats]) -> list[Key]:

@@ -50,10 +50,19 @@ class Pairing:
         numbers = np.searchsorted(exposures, selection.exposures[kept, 0])
         places_m = np.full((len(exposures), 2), np.nan)
         places_m[numbers] = selection.positions_m[kept]
-        near = NEIGHBOUR_STEPS * step_m(np.unique(places_m[numbers], axis=0))
+        near = NEIGHBOUR_STEPS * _step_m(places_m[numbers])
         pairs = cKDTree(places_m[numbers]).query_pairs(near, output_type="ndarray")
         ordered = np.sort(numbers[pairs], axis=1)
         return cls(settings, places_m, frozenset(map(tuple, ordered.tolist())))
+
+    @property
+    def step_m(self) -> float:
+        """Median distance of neighbours."""
+        return _step_m(self.places_m[np.isfinite(self.places_m).all(axis=1)])
+
+
+def _step_m(places_m: Floats) -> float:
+    return step_m(np.unique(places_m, axis=0))  # several exposures are at one place
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order
 
 from ..errors import BeamlineError
 from ..planning.make import in_metres
@@ -22,67 +19,15 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from . import backlash
-from .candidates import HELD_OUT, Outcome, Patch, held_out_errors, window_px
-from .evidence import FEWEST, Survey, survey, unturned
+from .candidates import Outcome
+from .evidence import FEWEST, survey, unturned
 from .neighbours import Likeness, Pairing
 from .orientation import misorientation, rank
 from .remedy import changed, finding
+from .trial import Trial
 
 SHIFTS = (1, -1, 2, -2, 3, -3)
 """Frames by which the pairing may be off."""
-
-TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
-"""Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """Short reconstructions of the given pairing and of others, where they differ.
-
-    Attributes
-    ----------
-    given
-        The pairing that the others are compared with.
-    seen
-        The exposures, in the order in which they were taken.
-    """
-
-    given: Pairing
-    seen: Survey
-
-    def of_another(self, other: Pairing) -> Outcome | None:
-        """How well two pairings foretell the frames that most of their differences concern.
-
-        None where they hardly differ.
-        """
-        picked, concerned = self._where_they_differ(other)
-        if np.count_nonzero(concerned) < FEWEST_UNSEEN:
-            return None
-        unseen = np.argsort(-concerned, kind="stable")[
-            : max(FEWEST_UNSEEN, len(picked) // HELD_OUT)
-        ]
-        plain = Patch.of(self.seen.plan, self.seen.positions[picked], window_px(self.seen))
-        patch = plain.turned(self.given.settings.turn)
-        given, now = (held_out_errors(replace(patch, positions_m=pairing.places_m[picked]), unseen)
-                      for pairing in (self.given, other))  # fmt: skip
-        return Outcome.of(given, now)
-
-    def _where_they_differ(self, other: Pairing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Exposures (n,) around one that has different neighbours, and how many each has."""
-        n = len(self.seen.positions)
-        places_m = np.stack([self.given.places_m, other.places_m])
-        usable: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=(0, 2)))
-        differing = np.array([*(self.given.links ^ other.links)], np.int64).ravel()
-        concerned = np.where(usable, np.bincount(differing, minlength=n), 0)
-        links = np.array([*(self.given.links | other.links)], np.int64).reshape(-1, 2)
-        links = links[usable[links].all(axis=1)]
-        if not concerned.any():
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (n, n)).tocsr()
-        first = np.flatnonzero(concerned)[np.count_nonzero(concerned) // 2]
-        around = breadth_first_order(graph, first, directed=False, return_predecessors=False)
-        picked = np.sort(around[:TRIAL_FRAMES]).astype(np.int64)
-        return picked, np.asarray(concerned[picked], np.int64)
 
 
 def findings(scan: Scan, settings: Settings) -> list[Finding]:
@@ -121,7 +66,7 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
                 *backlash.hanging_behind(given, scan, seen, exposures)]  # fmt: skip
     if not suspects:
         return []
-    right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.ratio)
+    right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.t)
     return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))]
 
 
@@ -137,7 +82,7 @@ def _listed_otherwise(
         with suppress(BeamlineError):
             other = Pairing.of(scan, changed(settings, change), exposures)
             outcome = trial.of_another(other)
-            if outcome is not None and outcome.convinces:
+            if outcome is not None:
                 yield other, outcome
 
 

@@ -1,0 +1,92 @@
+"""Short reconstructions of two pairings of frames with positions, where these differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order
+
+from .candidates import HELD_OUT, RATIO, Outcome, Patch, held_out_errors, window_px
+from .evidence import Survey
+from .neighbours import NEIGHBOUR_STEPS, Pairing
+
+Indices = NDArray[np.int64]
+
+TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
+"""Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
+
+TURNS, RATIO_OF_FEW = 3, 1.1
+"""Where few frames differ they are held out in so many turns, so that all of them count, and have to
+be foretold better by so much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Short reconstructions of the given pairing and of others, where they differ.
+
+    Attributes
+    ----------
+    given
+        The pairing that the others are compared with.
+    seen
+        The exposures, in the order in which they were taken.
+    """
+
+    given: Pairing
+    seen: Survey
+
+    def of_another(self, other: Pairing) -> Outcome | None:
+        """By how much another pairing foretells the frames better that the difference concerns.
+
+        None where the two hardly differ, or the other is not better beyond doubt.
+        """
+        picked, concerned = self._where_they_differ(other)
+        if np.count_nonzero(concerned) < FEWEST_UNSEEN:
+            return None
+        plain = Patch.of(self.seen.plan, self.seen.positions[picked], window_px(self.seen))
+        patch = plain.turned(self.given.settings.turn)
+        errors: list[list[NDArray[np.float64]]] = []
+        turns = self._turns(other, picked, concerned)
+        for unseen in turns:
+            errors.append([held_out_errors(replace(patch, positions_m=at.places_m[picked]), unseen)
+                           for at in (self.given, other)])  # fmt: skip
+            given, now = (np.concatenate(parts) for parts in zip(*errors, strict=True))
+            if given.mean() < now.mean():
+                return None
+        outcome = Outcome.of(given, now)
+        return outcome if outcome.convinces(RATIO if len(turns) == 1 else RATIO_OF_FEW) else None
+
+    def _turns(self, other: Pairing, picked: Indices, concerned: Indices) -> list[Indices]:
+        """Which of the ``picked`` frames are held out, turn by turn.
+
+        Where the other pairing only moves some of them otherwise than the rest, as at the ends of
+        a raster's rows, it is those; else the ones most concerned.
+        """
+        move_m = other.places_m[picked] - self.given.places_m[picked]
+        away_m = np.linalg.norm(move_m - np.median(move_m, axis=0), axis=1)
+        few = np.flatnonzero(away_m > NEIGHBOUR_STEPS * self.given.step_m)
+        if TURNS * FEWEST_UNSEEN // 2 <= len(few) < len(picked) // 2:
+            few = np.random.default_rng(0).permutation(few)
+            return [few[turn::TURNS] for turn in range(TURNS)]
+        most = np.argsort(-concerned, kind="stable")
+        return [most[: max(FEWEST_UNSEEN, len(picked) // HELD_OUT)]]
+
+    def _where_they_differ(self, other: Pairing) -> tuple[Indices, Indices]:
+        """Exposures (n,) around one that has different neighbours, and how many each has."""
+        n = len(self.seen.positions)
+        places_m = np.stack([self.given.places_m, other.places_m])
+        usable: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=(0, 2)))
+        differing = np.array([*(self.given.links ^ other.links)], np.int64).ravel()
+        concerned = np.where(usable, np.bincount(differing, minlength=n), 0)
+        links = np.array([*(self.given.links | other.links)], np.int64).reshape(-1, 2)
+        links = links[usable[links].all(axis=1)]
+        if not concerned.any():
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (n, n)).tocsr()
+        first = np.flatnonzero(concerned)[np.count_nonzero(concerned) // 2]
+        around = breadth_first_order(graph, first, directed=False, return_predecessors=False)
+        picked = np.sort(around[:TRIAL_FRAMES]).astype(np.int64)
+        return picked, np.asarray(concerned[picked], np.int64)
