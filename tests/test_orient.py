@@ -13,12 +13,13 @@ from ptypy_beamline.doctor.candidates import Patch, held_out_errors
 from ptypy_beamline.doctor.evidence import curl_share, liveliest, survey
 from ptypy_beamline.doctor.gauge import equivalents
 from ptypy_beamline.doctor.orientation import Ranking, rank
+from ptypy_beamline.doctor.twin import Prior, falls_together
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.options import Positions, code_of, turn_of
 from ptypy_beamline.planning.places import to_image_axes, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
-from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.simulate import diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 
@@ -66,12 +67,46 @@ def test_undoing_a_turn_gives_the_frames_back(mounted):
 def test_orientation_is_found_with_its_twin(truth, mounted):
     found = rank(scan_of(truth, mounted), Settings())
     assert found.decided
-    assert found.orientation == mounted  # absorption tells it from its twin
+    assert found.orientation == mounted  # its phase is negative
     assert found.pairs[0].orientation == min(mounted, mounted ^ 3)
     assert found.equivalent[0] == (mounted ^ 3, "yx")
     errors = [pair.error for pair in found.pairs]
     assert errors == sorted(errors)
     assert errors[1] > 1.2 * errors[0]
+
+
+def seen_through(truth, thickness, beta):
+    """The same scan of another sample, which absorbs ``beta`` times what it delays."""
+    obj = np.exp(-(1j + beta) * thickness).astype(np.complex64)
+    frames = diffract(obj, truth.probe, truth.corners_px)
+    return replace(truth, object=obj, frames=np.random.default_rng(0).poisson(frames))
+
+
+@pytest.mark.parametrize("mounted", [1, 2])
+def test_an_empty_region_tells_the_twin_of_what_does_not_absorb(mounted):
+    wide = simulate(64, (12, 12), 6, "jitter", photons=5e5, seed=3)
+    thickness = -np.angle(wide.object)
+    thickness[: len(thickness) // 2] = 0
+    found = rank(scan_of(seen_through(wide, thickness, 0), mounted), Settings())
+    assert (found.orientation, found.prior.source) == (mounted, "empty region")
+    assert (found.prior.value > 0) == (mounted == min(mounted, mounted ^ 3))
+
+
+@pytest.mark.parametrize("mounted", [1, 2])
+def test_absorption_tells_the_twin_where_nothing_is_empty(truth, mounted):
+    y, x = np.indices(truth.object.shape)
+    thickness = 1 + np.sin(y / 3) * np.sin(x / 4 + y / 9)
+    found = rank(scan_of(seen_through(truth, thickness, 0.2), mounted), Settings())
+    assert (found.orientation, found.prior.source) == (mounted, "absorption")
+
+
+def test_phase_and_absorption_fall_together_in_material_and_not_in_its_twin():
+    rng = np.random.default_rng(0)
+    thickness = rng.uniform(0, 2, (20, 20))
+    wave = np.exp(-(0.1 + 1j) * thickness)
+    assert falls_together(wave) == pytest.approx(1)
+    assert falls_together(wave.conj()) == pytest.approx(-1)
+    assert abs(falls_together(np.exp(1j * thickness) * rng.uniform(1, 2, (20, 20)))) < 0.1
 
 
 @pytest.mark.parametrize("axes", ["-yx", "x-y"])
@@ -88,7 +123,7 @@ def test_shuffled_positions_are_not_guessed_at(truth):
 
 
 def test_an_orientation_agrees_with_its_twin():
-    found = Ranking(6, "yx", True, 1.0, (), 0.0)
+    found = Ranking(6, "yx", True, 1.0, (), Prior("", 0.0))
     assert [code for code in range(8) if found.agrees(turn_of(code))] == [5, 6]
 
 

@@ -41,7 +41,9 @@ def as_raster(truth):
 
 
 def test_a_correct_scan_raises_nothing(truth):
-    assert findings(scan_of(truth), Settings()) == []
+    found, ranking = findings(scan_of(truth), Settings())
+    assert found == []
+    assert ranking.decided
 
 
 @pytest.mark.parametrize("lag", [1, -2])
@@ -87,7 +89,7 @@ def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
 
 
 def test_swapped_axes_are_found_and_both_remedies_named(truth):
-    (found,) = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings())
+    (found,), _ = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings())
     assert found.level == "error"
     assert "positions.axes='xy'" in found.remedy
 

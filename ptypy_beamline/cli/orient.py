@@ -36,6 +36,13 @@ def command(
         raise typer.Exit(1)
 
 
+WHY = {
+    "absorption": "its material absorbs and has a negative phase (correlation {:.2f})",
+    "empty region": "its material has a negative phase against the empty region ({:.2f} of 1)",
+    "": "nothing tells them apart, the lower number is named",
+}
+
+
 def _plain(found: Ranking) -> dict[str, object]:
     """For machines."""
     return {
@@ -57,15 +64,8 @@ def _plain(found: Ranking) -> dict[str, object]:
 
 def _text(found: Ranking) -> str:
     """For people."""
-    from ..doctor.orientation import PHASE_SIGN
-
     code, twin = found.orientation, found.orientation ^ 3
-    told = abs(found.phase_sign) > PHASE_SIGN
-    why = (
-        f"its material absorbs and has a negative phase (correlation {abs(found.phase_sign):.2f})"
-        if told
-        else "nothing tells them apart, the lower number is named"
-    )
+    why = WHY[found.prior.source].format(abs(found.prior.value))
     turned = [(o, axes) for o, axes in found.equivalent if axes != found.axes]
     return "\n".join([
         f"{'orientations':14s}{'error of unseen frames':>24s}{'curl':>8s}",

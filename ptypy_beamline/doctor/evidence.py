@@ -121,19 +121,37 @@ def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool
     return float((along.sum(axis=1) ** 2).sum() / max(float((along**2).sum()), 1e-300))
 
 
-def liveliest(seen: Survey, count: int, centers: int = 64) -> NDArray[np.int64]:
-    """``count`` neighbouring positions of the plan, where the frames differ most.
+def liveliest(seen: Survey, count: int) -> NDArray[np.int64]:
+    """``count`` neighbouring positions of the plan, where the frames differ most."""
+    groups = _compact_groups(seen, count)
+    variety = [float(seen.looks[group].var(axis=0).sum()) for group in groups]
+    return np.asarray(seen.positions[groups[int(np.argmax(variety))]], np.int64)
 
-    Tried are ``centers`` places all over the survey; those at its rim, whose neighbours lie
-    farther away, are left out.
+
+def half_empty(seen: Survey, count: int) -> NDArray[np.int64]:
+    """``count`` neighbouring positions of the plan, some quiet and some lively.
+
+    A frame is quiet that looks like its neighbours.
+    """
+    groups = _compact_groups(seen, count)
+    around = cKDTree(seen.positions_m).query(seen.positions_m, min(7, len(seen.positions)))[1]
+    apart = [np.linalg.norm(seen.looks - seen.looks[near], axis=1) for near in around.T[1:]]
+    unlike = np.mean(apart, axis=0)
+    unevenness = [float(unlike[group].std()) for group in groups]
+    return np.asarray(seen.positions[groups[int(np.argmax(unevenness))]], np.int64)
+
+
+def _compact_groups(seen: Survey, count: int, centers: int = 64) -> list[NDArray[np.int64]]:
+    """Groups of ``count`` neighbours in the survey, around ``centers`` places all over it.
+
+    Those at its rim, whose members lie farther apart, are left out.
     """
     places_m = seen.positions_m
     picked = places_m[np.unique(np.linspace(0, len(places_m) - 1, centers).astype(int))]
     count = min(count, len(places_m))
     distances, groups = cKDTree(places_m).query(picked, np.arange(1, count + 1))
     compact = np.flatnonzero(distances[:, -1] <= 1.2 * distances[:, -1].min())
-    variety = [float(seen.looks[groups[k]].var(axis=0).sum()) for k in compact]
-    return np.asarray(seen.positions[np.sort(groups[compact[int(np.argmax(variety))]])], np.int64)
+    return [np.sort(groups[k]) for k in compact]
 
 
 def _spread_px(binned: Floats, plan: Plan) -> float:

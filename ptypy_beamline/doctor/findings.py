@@ -12,6 +12,7 @@ from ..settings import Settings
 from ..summary import Finding, empty_beam, physics
 from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
 from .look import Look
+from .orientation import Ranking
 from .remedy import changed, planned
 
 LEVELS = ("error", "warning", "note")
@@ -28,10 +29,13 @@ class Diagnosis:
         Errors, then warnings, then notes.
     look
         What it was found from; None where no plan could be made.
+    ranking
+        Of the orientations; None where something else is wrong, or it was not asked for.
     """
 
     findings: tuple[Finding, ...]
     look: Look | None = None
+    ranking: Ranking | None = None
 
 
 def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
@@ -47,27 +51,36 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
         Whether short reconstructions check that frames and positions are paired and turned
         rightly, and that the pixel is not that of another binning.
     """
+    look, ranking = None, None
+    found: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BeamlineWarning)
         try:
             look = Look.at(*_opened(settings))
-            found = of_look(look, turned)
+            found, sound = of_look(look)
+            if sound and turned:
+                more, ranking = _reconstructed(look)
+                found += more
         except GeometryError as error:
             look, found = None, [geometry.impossible(settings, error)]
         except BeamlineError as error:
-            look, found = None, [Finding("error", str(error))]
+            found.append(Finding("error", str(error)))
     # The same warning comes again each time a remedy is tried.
     assumed = dict.fromkeys(str(w.message) for w in caught
                             if issubclass(w.category, BeamlineWarning))  # fmt: skip
     found += [Finding("warning", message) for message in assumed]
-    return Diagnosis(tuple(sorted(found, key=lambda f: LEVELS.index(f.level))), look)
+    ordered = sorted(found, key=lambda f: LEVELS.index(f.level))
+    return Diagnosis(tuple(ordered), look, ranking)
 
 
-def of_look(look: Look, turned: bool = True) -> list[Finding]:
-    """All checks; what rests on counts or on the geometry is left out where these are wrong."""
+def of_look(look: Look) -> tuple[list[Finding], bool]:
+    """What needs no reconstruction, and whether frames and geometry allow one.
+
+    What rests on counts or on the geometry is left out where these are wrong.
+    """
     notes, found = [Finding("note", note) for note in look.scan.notes], calibration.findings(look)
     if any(finding.level == "error" for finding in found):
-        return notes + found
+        return notes + found, False
     found = notes + found
     found += [*empty_beam(look.scan, look.plan), *light.findings(look), *centre.findings(look)]
     near, plain = fresnel.is_near(look), physics(look.plan)
@@ -76,17 +89,17 @@ def of_look(look: Look, turned: bool = True) -> list[Finding]:
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
-        return found
+        return found, False
     found += fresnel.findings(look, near)
     if near:
-        return found
-    found += sampling.findings(look)
-    return found + (_reconstructed(look) if turned else [])
+        return found, False
+    return found + sampling.findings(look), True
 
 
-def _reconstructed(look: Look) -> list[Finding]:
+def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
     """What takes short reconstructions; a pixel is only tried where frames are paired rightly."""
-    return pairing.findings(look.scan, look.settings) or scale.findings(look)
+    found, ranking = pairing.findings(look.scan, look.settings)
+    return found or scale.findings(look), ranking
 
 
 def _opened(settings: Settings) -> tuple[Scan, Settings, Plan]:

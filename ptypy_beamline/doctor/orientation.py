@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from ..errors import BeamlineWarning, ScanError, SettingsError
@@ -19,16 +17,13 @@ from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .candidates import PATCH_FRAMES, Margin, Patch, fitted, held_out_errors, in_order, window_px
+from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order, window_px
 from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
 from .gauge import PAIRS, equivalents, twin
+from .twin import Prior, prior
 
 CONFIDENT = 0.95
 """Less than that is not an answer."""
-
-TWIN_PASSES = 20
-PHASE_SIGN = 0.1
-"""A weaker correlation of phase and amplitude does not tell an object from its twin."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +63,8 @@ class Ranking:
         Probability, calibrated on simulated scans, that the best pair is right.
     pairs
         The four pairs, the best one first.
-    phase_sign
-        Correlation of the steps of phase and log amplitude in the object of the lower orientation
-        of the best pair, −1 to 1. Material absorbs and has a negative phase (δ > 0), so it is
-        positive for the right one of the pair; weaker than ``PHASE_SIGN`` it tells nothing.
+    prior
+        What chose between the best pair, of the object that its lower orientation gives.
     """
 
     orientation: int
@@ -79,7 +72,7 @@ class Ranking:
     decided: bool
     confidence: float
     pairs: tuple[Pair, ...]
-    phase_sign: float
+    prior: Prior
 
     @property
     def equivalent(self) -> list[tuple[int, str]]:
@@ -124,14 +117,14 @@ def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
     margins = [Margin.of(errors[best], errors[code]) for code in others]
     curl_ratio = min(curl[code] for code in others) / max(curl[best], 1e-12)
     sure = confidence(min(m.t for m in margins), curl_ratio)
-    sign = phase_sign(patch.turned(turn_of(best)))
+    known = prior(seen, patch, turn_of(best))
     return Ranking(
-        orientation=twin(best) if sign < -PHASE_SIGN else best,
+        orientation=twin(best) if known.prefers_twin else best,
         axes=axes,
         decided=sure >= CONFIDENT,
         confidence=sure,
         pairs=tuple(Pair(k, twin(k), float(errors[k].mean()), curl[k]) for k in order),
-        phase_sign=sign,
+        prior=known,
     )
 
 
@@ -150,31 +143,6 @@ def confidence(t: float, curl_ratio: float) -> float:
     """
     curl = np.log(np.clip(curl_ratio, 0.5, 2)) if np.isfinite(curl_ratio) else 0.0
     return float(expit(-3.5 + 1.15 * min(t, 10.0) + 8.0 * curl))
-
-
-def phase_sign(patch: Patch) -> float:
-    """Correlation of the steps of phase and log amplitude in the reconstructed object, −1 to 1.
-
-    T = exp(−k·β·t)·exp(−i·k·δ·t): where the thickness t rises, both fall. Steps need no
-    unwrapping, and a ramp of the phase is a constant that is taken off.
-    """
-    engine, state, _ = fitted(patch, TWIN_PASSES)
-    lit = np.zeros(state.object.shape)
-    n = len(state.probe)
-    for row, column in engine.corners_px:
-        lit[row : row + n, column : column + n] += np.abs(state.probe) ** 2
-    inside = lit > 0.2 * lit.max()
-    steps = [_steps(state.object, inside, axis) for axis in (0, 1)]
-    phase, amplitude = (np.concatenate(part) for part in zip(*steps, strict=True))
-    return float(np.corrcoef(phase, amplitude)[0, 1])
-
-
-def _steps(obj: NDArray[Any], inside: NDArray[np.bool_], axis: int) -> tuple[NDArray[Any], ...]:
-    """Steps of phase and of log amplitude between lit pixels, each without its mean."""
-    obj, inside = np.moveaxis(obj, axis, 0), np.moveaxis(inside, axis, 0)
-    ratio = obj[1:] / np.where(np.abs(obj[:-1]) > 0, obj[:-1], 1)
-    log = np.log(ratio[inside[1:] & inside[:-1] & (np.abs(ratio) > 0)])
-    return log.imag - log.imag.mean(), log.real - log.real.mean()
 
 
 def settled(scan: Scan, settings: Settings) -> Settings:

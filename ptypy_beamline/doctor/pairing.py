@@ -22,7 +22,7 @@ from . import backlash
 from .candidates import Outcome
 from .evidence import FEWEST, survey, unturned
 from .neighbours import Likeness, Pairing
-from .orientation import misorientation, rank
+from .orientation import Ranking, misorientation, rank
 from .remedy import changed, finding
 from .trial import Trial
 
@@ -30,11 +30,12 @@ SHIFTS = (1, -1, 2, -2, 3, -3)
 """Frames by which the pairing may be off."""
 
 
-def findings(scan: Scan, settings: Settings) -> list[Finding]:
+def findings(scan: Scan, settings: Settings) -> tuple[list[Finding], Ranking | None]:
     """What is wrong with the pairing of frames and positions, or with their axes.
 
-    Frames that lag, rows that run backwards, and, with those mended, frames turned against the
-    positions. Nothing where all is well or the data do not tell.
+    Frames that lag, rows that run backwards or hang behind, and, with those mended, frames turned
+    against the positions: the ranking of the orientations tells. Nothing where all is well or the
+    data do not tell; no ranking of too few positions.
 
     Raises
     ------
@@ -42,12 +43,13 @@ def findings(scan: Scan, settings: Settings) -> list[Finding]:
         No plan can be made.
     """
     if len(unturned(scan, settings)) < FEWEST:
-        return []
+        return [], None
     if settings.orientation == "auto":
         settings = settings.model_copy(update={"orientation": rank(scan, settings).orientation})
     found = mispaired(scan, settings)
     mended = changed(settings, found[0].settings) if found else settings
-    return found + misorientation(rank(scan, mended), mended)
+    ranking = rank(scan, mended)
+    return found + misorientation(ranking, mended), ranking
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError
 from ..exports.files import complete
 from ..planning.plan import Plan
 from ..planning.sample import Sample
@@ -24,7 +23,7 @@ from ..summary import step_m
 from .evidence import survey
 from .findings import Diagnosis
 from .look import Look
-from .orientation import rank
+from .orientation import Ranking
 
 CIRCLES = 40
 """Probe circles that are drawn at most."""
@@ -125,7 +124,7 @@ def _deflection(axes: Axes, look: Look) -> None:
 def _text(axes: Axes, diagnosis: Diagnosis) -> None:
     """The findings, as many as have room, worst first."""
     axes.set_axis_off()
-    ranking = _ranking(diagnosis)
+    ranking = _ranking(diagnosis.ranking)
     axes.text(0, 0, "\n".join(ranking), va="bottom", fontsize=9, family="monospace")
     room, row = LINES - 1.2 * len(ranking), 0.0
     for finding in diagnosis.findings:
@@ -140,18 +139,13 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
         row += 0.4
 
 
-def _ranking(diagnosis: Diagnosis) -> list[str]:
-    """How well each pair of orientations foretells unseen frames; nothing where it cannot tell."""
-    look = diagnosis.look
-    if look is None or any(finding.level == "error" for finding in diagnosis.findings):
-        return []
-    try:
-        found = rank(look.scan, look.settings)
-    except BeamlineError:
+def _ranking(ranking: Ranking | None) -> list[str]:
+    """How well each pair of orientations foretells unseen frames; nothing where it is not known."""
+    if ranking is None:
         return []
     rows = [f"  {p.orientation} or {p.twin}: error {p.error:.3f}, curl {p.curl:.2f}"
-            for p in found.pairs]  # fmt: skip
-    return [f"orientations, best first (confidence {found.confidence:.3f})", *rows]
+            for p in ranking.pairs]  # fmt: skip
+    return [f"orientations, best first (confidence {ranking.confidence:.3f})", *rows]
 
 
 def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:

@@ -19,7 +19,7 @@ TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
 """Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
 
 TURNS, RATIO_OF_FEW = 3, 1.1
-"""Where few frames differ they are held out in so many turns, so that all of them count, and have to
+"""Where few frames differ they are held out in so many turns, so that all of them count, and are to
 be foretold better by so much."""
 
 
