@@ -13,6 +13,7 @@ from ptypy_beamline.doctor.candidates import Patch, held_out_errors
 from ptypy_beamline.doctor.evidence import curl_share, liveliest, survey
 from ptypy_beamline.doctor.gauge import equivalents
 from ptypy_beamline.doctor.orientation import Ranking, rank
+from ptypy_beamline.doctor.spirals import turns_by_a_quarter
 from ptypy_beamline.doctor.twin import Prior, falls_together
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.options import Positions, code_of, turn_of
@@ -120,6 +121,18 @@ def test_axes_are_kept_and_the_orientation_belongs_to_them(truth, axes):
 def test_shuffled_positions_are_not_guessed_at(truth):
     shuffled = np.random.default_rng(1).permutation(truth.positions_m)
     assert not rank(scan_of(truth, 0, shuffled), Settings()).decided
+
+
+def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
+    """Two golden angles are 275 degrees."""
+    spiral = simulate(64, (12, 12), 7, "fermat", photons=1e6, seed=1)
+    assert [turns_by_a_quarter(spiral.positions_m, k) for k in (1, 2, -2, 3)] == [0, 1, 1, 0]
+    assert rank(scan_of(spiral), Settings()).decided
+    late = replace(spiral, frames=np.roll(spiral.frames, 2, axis=0))
+    found = rank(scan_of(late), Settings())
+    assert (found.decided, found.lag) == (False, 2)
+    with pytest.raises(SettingsError, match=r"may be 2 behind their positions.*positions\.shift"):
+        scan_of(late).plan(orientation="auto")
 
 
 def test_an_orientation_agrees_with_its_twin():

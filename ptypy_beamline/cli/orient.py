@@ -31,8 +31,7 @@ def command(
     found = rank(open_with(settings), settings)
     typer.echo(json.dumps(_plain(found), indent=1) if to_json else _text(found))
     if not found.decided:
-        typer.echo("error: the data do not tell the orientation; set --orientation, or --rotate "
-                   "and --flip, by hand", err=True)  # fmt: skip
+        typer.echo(f"error: the data do not tell the orientation; {found.remedy}", err=True)
         raise typer.Exit(1)
 
 

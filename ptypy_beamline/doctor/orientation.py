@@ -7,7 +7,7 @@ and by short reconstructions of each.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -20,6 +20,7 @@ from ..summary import Finding
 from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order, window_px
 from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
 from .gauge import PAIRS, equivalents, twin
+from .spirals import hidden_lag
 from .twin import Prior, prior
 
 CONFIDENT = 0.95
@@ -65,6 +66,8 @@ class Ranking:
         The four pairs, the best one first.
     prior
         What chose between the best pair, of the object that its lower orientation gives.
+    lag
+        Frames that may lag by so many instead; then nothing is decided.
     """
 
     orientation: int
@@ -73,6 +76,16 @@ class Ranking:
     confidence: float
     pairs: tuple[Pair, ...]
     prior: Prior
+    lag: int = 0
+
+    @property
+    def remedy(self) -> str:
+        """What to do where nothing is decided."""
+        by_hand = "set orientation (--orientation), or rotate and flip (--rotate --flip)"
+        if not self.lag:
+            return by_hand
+        return (f"frames may be {abs(self.lag)} {'behind' if self.lag > 0 else 'ahead of'} their "
+                "positions: see ptypy-beamline check (positions.shift), or " + by_hand)  # fmt: skip
 
     @property
     def equivalent(self) -> list[tuple[int, str]]:
@@ -104,8 +117,13 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
             "set orientation (--orientation), or rotate and flip", scan.source,
         )  # fmt: skip
     seen = survey(plan)
-    patch = Patch.of(plan, liveliest(seen, PATCH_FRAMES), window_px(seen))
-    return ranked(seen, patch, settings.positions.axes)
+    positions = liveliest(seen, PATCH_FRAMES)
+    patch = Patch.of(plan, positions, window_px(seen))
+    found = ranked(seen, patch, settings.positions.axes)
+    if not found.decided:
+        return found
+    lag = hidden_lag(plan, positions, patch, found.pairs[0].orientation)
+    return replace(found, lag=lag, decided=not lag)
 
 
 def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
@@ -157,7 +175,7 @@ def settled(scan: Scan, settings: Settings) -> Settings:
     if not found.decided:
         raise SettingsError(
             f"the data do not tell the orientation (confidence {found.confidence:.2f})",
-            "set orientation (--orientation), or rotate and flip (--rotate --flip)", scan.source,
+            found.remedy, scan.source,
         )  # fmt: skip
     code = found.orientation
     warnings.warn(
