@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
 from ..planning.plan import Plan
 from ..planning.transform import Transform
 from ..preview.engine import Engine, State, prepare
@@ -31,9 +30,6 @@ SIDES_PX = (64, 96, 128)
 
 STEP_PX = 2.5
 """Object pixels that a step of the scan should have: positions are rounded to whole ones."""
-
-MOST_PX = 64e6
-"""Object pixels that are still a scan; more are a mistake of units."""
 
 PASSES = 6
 """Over the frames, after the search for the probe."""
@@ -128,7 +124,8 @@ def fitted(
 
     It starts from the best of the preview's guesses of the probe.
     """
-    engine, rng = _engine(patch), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    engine = prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
     n = len(patch.frames)
     if unseen is None:
         unseen = rng.permutation(n)[: max(2, n // HELD_OUT)]
@@ -137,18 +134,6 @@ def fitted(
     for k in range(passes):
         trial.sweep(state, rng, update_probe=k > 0)
     return engine, state, unseen
-
-
-def _engine(patch: Patch) -> Engine:
-    extent_m = np.ptp(patch.positions_m, axis=0)
-    object_px = extent_m / patch.pixel_m + patch.frames.shape[1:]
-    if object_px.prod() > MOST_PX:
-        raise ScanError(
-            f"neighbouring positions spread over {extent_m.max():.3g} m, "
-            f"{object_px.max():.3g} object pixels of {patch.pixel_m[0]:.3g} m",
-            "check units.positions (--unit positions=UNIT) and the geometry",
-        )
-    return prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
 
 
 @dataclass(frozen=True)

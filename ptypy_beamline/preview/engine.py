@@ -24,6 +24,9 @@ PROBE_STEP = 0.25
 """Share of the probe's update that is taken; a whole one beside the object's overshoots."""
 
 MARGIN_PX = 4
+MOST_PX = 2e8
+"""Object pixels that are still a scan; more are a mistake of units."""
+
 WIDTHS = (0.0, 1.0, -1.0, 1.5, -1.5, 2.2, -2.2, 3.3, -3.3)
 """Defocused radii of the guessed probe that are tried, in mean distances of the positions."""
 
@@ -166,6 +169,13 @@ def prepare(
     seen = np.maximum((~bad).sum(axis=0) * (n // len(bad)), 1)
     points = np.rint(np.asarray(positions_m) / np.asarray(resolution_m)).astype(np.int64)
     first = points.min(axis=0) - MARGIN_PX
+    object_px = np.ptp(points.astype(np.float64), axis=0) + height
+    if object_px.prod() > MOST_PX:
+        raise ScanError(
+            f"positions spread over {np.ptp(positions_m, axis=0).max():.3g} m, an object of "
+            f"{object_px[0]:.3g}x{object_px[1]:.3g} pixels of {min(resolution_m):.3g} m",
+            "check units.positions (--unit positions=UNIT) and the geometry (ptypy-beamline check)",
+        )
     return Engine(
         moduli=np.sqrt(counts),
         bad=bad if bad.any() else None,
