@@ -12,12 +12,13 @@ import scipy.fft
 from ptypy_beamline.cli import main
 from ptypy_beamline.doctor import fresnel
 from ptypy_beamline.doctor.centre import friedel_centre
+from ptypy_beamline.doctor.dose import dose_to_water
 from ptypy_beamline.doctor.findings import diagnose
 from ptypy_beamline.doctor.look import Look
 from ptypy_beamline.doctor.probe import probe_share
 from ptypy_beamline.doctor.remedy import changed, planned, written
 from ptypy_beamline.doctor.sampling import Sampling
-from ptypy_beamline.geometry import wavelength_m
+from ptypy_beamline.geometry import EV_J, wavelength_m
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.raw import write_demo_scan
 from ptypy_beamline.testing.sample import sample
@@ -55,6 +56,20 @@ def problems(settings, turned=False):
 def test_a_correct_scan_has_no_problem(tmp_path, format, n, pattern, step_px, photons):
     truth = simulate(n, (7, 8), step_px, pattern, photons=photons, seed=n)
     assert problems(settings_of(tmp_path, format, truth)) == []
+
+
+def test_dose_to_water():
+    """D = Φ·E·μen/ρ, at a tabulated energy and between two."""
+    assert dose_to_water(1e15, 8000) == pytest.approx(1e15 * 8000 * EV_J * 0.9915)
+    assert 0.4944 < dose_to_water(1 / EV_J / 9000, 9000) < 0.9915
+    assert dose_to_water(1e15, 710) is None
+
+
+@pytest.mark.parametrize(("energy_eV", "says"), [(8800.0, True), (710.0, False)])
+def test_the_dose_is_said_where_it_is_known(tmp_path, energy_eV, says):
+    truth = simulate(64, (8, 8), 6, energy_eV=energy_eV, photons=1e6)
+    found = diagnose(settings_of(tmp_path, "standard", truth), turned=False).findings
+    assert any("Gy to water" in one.what for one in found) == says
 
 
 def test_all_that_goes_wrong_on_a_beamline_is_put_right_by_its_settings(tmp_path):

@@ -9,6 +9,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from ..geometry import EV_J
 from ..summary import Finding, step_m
+from .dose import dose_to_water
 from .look import Look
 from .remedy import finding
 
@@ -89,11 +90,12 @@ def _oversampling(s: Sampling) -> Finding:
 
 
 def _photons(s: Sampling, look: Look) -> Finding:
-    per_um2 = s.fluence_m2 * 1e-12
-    energy_J = look.plan.geometry.energy_eV * EV_J
+    energy_eV = look.plan.geometry.energy_eV
+    dose_Gy = dose_to_water(s.fluence_m2, energy_eV)
+    dose = "" if dose_Gy is None else f", {dose_Gy:.3g} Gy to water"
     what = (
-        f"{s.photons:.3g} counts a frame, {per_um2:.3g} photons/µm² ({s.fluence_m2 * energy_J:.3g}"
-        f" J/m²; times μ/ρ in m²/kg the surface dose in Gy), enough for a half period of about "
+        f"{s.photons:.3g} counts a frame, {s.fluence_m2 * 1e-12:.3g} photons/µm² "
+        f"({s.fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period of about "
         f"{s.resolution_m * 1e9:.3g} nm"
     )
     exposure = look.scan.exposure_s
