@@ -1,11 +1,12 @@
-"""The doctor's orientation and pairing: right answers, answers given, and time.
+"""The doctor's orientation, pairing and scale: right answers, answers given, and time.
 
     python benchmarks/orientation.py
     python benchmarks/orientation.py --only pairing --scans 5
 
 ``scans``: simulated samples, patterns and photon levels, each mounted in all 8 ways. ``star``: the
 measured frames in 8 orientations and 4 axis signs. ``pairing``: frames that lag, rows written down
-backwards. ``time``: 1,024 frames of 256x256. What is not asked for is kept of the last run.
+backwards, backlash. ``scale``: a wrong distance. ``time``: 1,024 frames of 256x256. What is not asked
+for is kept of the last run.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from numpy.typing import NDArray
 from star import ROOT, STAR, Star
 from table import table
 
+from ptypy_beamline.doctor import scale
 from ptypy_beamline.doctor.gauge import equivalents, relation, turn_of
+from ptypy_beamline.doctor.look import Look
 from ptypy_beamline.doctor.orientation import rank
 from ptypy_beamline.doctor.pairing import mispaired
-from ptypy_beamline.planning.places import to_stage_axes
+from ptypy_beamline.planning.places import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import PATTERNS, Truth, simulate
@@ -116,11 +119,44 @@ def pairings(count: int) -> Iterator[dict[str, Any]]:
         pattern, level, truth = simulated(seed, (3e4, 1e7))
         for name, (scan, truth_is) in mistakes(pattern, truth).items():
             said = mispaired(scan, Settings())
-            right = (dict(said[0].settings) if said else {}) == truth_is
-            found.setdefault(name, []).append(right)
-            print(seed, pattern, f"{level:.2g}", name, right, flush=True)
-    for name, right in found.items():
-        yield {"mistake": name, "named right": share(sum(right), len(right))}
+            verdict = same(dict(said[0].settings) if said else {}, truth_is)
+            found.setdefault(name, []).append(verdict)
+            print(seed, pattern, f"{level:.2g}", name, verdict, flush=True)
+    for name, verdicts in found.items():
+        yield {"mistake": name, **counted(verdicts)}
+
+
+def same(said: dict[str, Any], truth_is: dict[str, Any]) -> str:
+    """``right``, ``silent`` or ``wrong``; numbers may be a tenth off."""
+    if not said and truth_is:
+        return "silent"
+    close = said.keys() == truth_is.keys() and all(
+        np.isclose(said[key], value, rtol=0.1) for key, value in truth_is.items()
+    )
+    return "right" if close else "wrong"
+
+
+def counted(verdicts: Sequence[str]) -> dict[str, Any]:
+    return {"named right": share(verdicts.count("right"), len(verdicts)),
+            "not seen": verdicts.count("silent"), "named wrong": verdicts.count("wrong")}  # fmt: skip
+
+
+def scales(count: int) -> Iterator[dict[str, Any]]:
+    """A row a wrong distance."""
+    found: dict[float, list[str]] = {}
+    for seed in range(count):
+        pattern, level, truth = simulated(seed, (3e4, 1e7))
+        for factor in (1.0, 0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0):
+            scan = replace(plain(truth), distance_m=truth.distance_m * factor)
+            said = scale.findings(Look.at(scan, Settings(), scan.plan()))
+            settings = dict(said[0].settings) if said else {}
+            if "psize" in settings:  # the same in λz/p
+                settings = {"distance": scan.distance_m * truth.pixel_m[0] / settings["psize"]}
+            truth_is = {} if factor == 1 else {"distance": truth.distance_m}
+            found.setdefault(factor, []).append(same(settings, truth_is))
+            print(seed, pattern, f"{level:.2g}", factor, found[factor][-1], flush=True)
+    for factor, verdicts in found.items():
+        yield {"distance over the true one": factor, **counted(verdicts)}
 
 
 def mistakes(pattern: str, truth: Truth) -> dict[str, tuple[Scan, dict[str, Any]]]:
@@ -130,6 +166,15 @@ def mistakes(pattern: str, truth: Truth) -> dict[str, tuple[Scan, dict[str, Any]
         made[f"frames lag by {k}"] = (plain(truth, np.roll(truth.frames, k, axis=0)),
                                       {"positions.shift": k})  # fmt: skip
     if pattern == "snake":
+        step_m = fast_axis(truth.positions_m)[1]
+        for steps in (0.5, 1.0, -1.5):
+            back = directions(truth.positions_m) < 0
+            recorded = truth.positions_m.copy()
+            recorded[back, 1] -= steps * step_m
+            made[f"backlash of {steps} steps"] = (
+                replace(plain(truth), positions_m=recorded),
+                {"positions.backlash": steps * step_m},
+            )
         rows = truth.positions_m.reshape(round(len(truth.frames) ** 0.5), -1, 2).copy()
         rows[1::2] = rows[1::2, ::-1].copy()
         scan = plain(truth)
@@ -151,7 +196,7 @@ def timed() -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["scans", "star", "pairing", "time"])
+    parser.add_argument("--only", choices=["scans", "star", "pairing", "scale", "time"])
     parser.add_argument("--scans", type=int, default=20)
     args = parser.parse_args()
     parts = {
@@ -161,6 +206,7 @@ def main() -> None:
                  star),
         "pairing": (f"Pairing of frames and positions, {args.scans} simulated scans",
                     lambda: pairings(args.scans)),
+        "scale": (f"A wrong distance, {args.scans} simulated scans", lambda: scales(args.scans)),
         "time": ("1,024 frames of 256x256 in memory, 2 cores", timed),
     }  # fmt: skip
     sections = kept()
@@ -168,7 +214,7 @@ def main() -> None:
         if args.only in (None, name):
             sections[name] = f"<!-- {name} -->\n## {title}\n\n{table(list(rows()))}"
     there = [sections[name] for name in parts if name in sections]
-    RESULTS.write_text("\n".join(["# Orientation and pairing from the data\n", *there]))
+    RESULTS.write_text("\n".join(["# Orientation, pairing and scale from the data\n", *there]))
     print(RESULTS.read_text())
 
 
