@@ -5,8 +5,8 @@
 
 ``scans``: simulated samples, patterns and photon levels, each mounted in all 8 ways. ``star``: the
 measured frames in 8 orientations and 4 axis signs. ``pairing``: frames that lag, rows written down
-backwards, backlash. ``scale``: a wrong distance. ``time``: 1,024 frames of 256x256. What is not asked
-for is kept of the last run.
+backwards, backlash. ``scale``: a wrong distance. ``time``: 1,024 frames of 256x256. What is not
+asked for is kept of the last run.
 """
 
 from __future__ import annotations
@@ -137,8 +137,11 @@ def same(said: dict[str, Any], truth_is: dict[str, Any]) -> str:
 
 
 def counted(verdicts: Sequence[str]) -> dict[str, Any]:
-    return {"named right": share(verdicts.count("right"), len(verdicts)),
-            "not seen": verdicts.count("silent"), "named wrong": verdicts.count("wrong")}  # fmt: skip
+    return {
+        "named right": share(verdicts.count("right"), len(verdicts)),
+        "not seen": verdicts.count("silent"),
+        "named wrong": verdicts.count("wrong"),
+    }
 
 
 def scales(count: int) -> Iterator[dict[str, Any]]:
