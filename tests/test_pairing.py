@@ -46,7 +46,7 @@ def test_a_correct_scan_raises_nothing(truth):
     assert ranking.decided
 
 
-@pytest.mark.parametrize("lag", [1, -2])
+@pytest.mark.parametrize("lag", [1, -2, 5])
 def test_a_lag_is_found_and_named(truth, lag):
     (found,) = mispaired(lagging(truth, lag), Settings())
     assert found.level == "error"

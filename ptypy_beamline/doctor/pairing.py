@@ -6,7 +6,7 @@ the same; where they differ, short reconstructions tell which is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +28,9 @@ from .trial import Trial
 
 SHIFTS = (1, -1, 2, -2, 3, -3)
 """Frames by which the pairing may be off."""
+
+FAR_SHIFTS, FAR_TRIED, UNLIKELY = (*range(-12, -3), *range(4, 13)), 2, 1e-3
+"""More of them: so many are reconstructed of those whose neighbours look alike by no chance."""
 
 
 def findings(scan: Scan, settings: Settings) -> tuple[list[Finding], Ranking | None]:
@@ -75,17 +78,24 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
 def _listed_otherwise(
     trial: Trial, scan: Scan, exposures: NDArray[np.int64]
 ) -> Iterator[tuple[Pairing, Outcome]]:
-    """Lags, and rows turned round, that convince."""
-    settings = trial.given.settings
-    given = settings.positions
-    changes: list[dict[str, Any]] = [{"positions.shift": given.shift + k} for k in SHIFTS]
-    for change in [*changes, {"positions.snake": not given.snake}]:
-        # A scan without rows has no snake, and a short one is used up by a shift.
-        with suppress(BeamlineError):
-            other = Pairing.of(scan, changed(settings, change), exposures)
-            outcome = trial.of_another(other)
-            if outcome is not None:
-                yield other, outcome
+    """Lags, and rows turned round, that convince; of great lags only what looks likeliest."""
+    given = trial.given.settings.positions
+
+    def at(changes: Iterable[dict[str, Any]]) -> Iterator[Pairing]:
+        for change in changes:
+            # A scan without rows has no snake, and a short one is used up by a shift.
+            with suppress(BeamlineError):
+                yield Pairing.of(scan, changed(trial.given.settings, change), exposures)
+
+    near = at([*({"positions.shift": given.shift + k} for k in SHIFTS),
+               {"positions.snake": not given.snake}])  # fmt: skip
+    far = {other: Likeness.of(other, trial.given, trial.seen.looks).chance
+           for other in at({"positions.shift": given.shift + k} for k in FAR_SHIFTS)}  # fmt: skip
+    likely = sorted((other for other in far if far[other] < UNLIKELY), key=lambda o: far[o])
+    for other in (*near, *likely[:FAR_TRIED]):
+        outcome = trial.of_another(other)
+        if outcome is not None:
+            yield other, outcome
 
 
 def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likeness) -> Finding:
