@@ -29,6 +29,9 @@ from .trial import Trial
 SHIFTS = (1, -1, 2, -2, 3, -3)
 """Frames by which the pairing may be off."""
 
+TELLING = 0.05
+"""Chance below which likeness is worth a word."""
+
 FAR_SHIFTS, FAR_TRIED, UNLIKELY = (*range(-12, -3), *range(4, 13)), 2, 1e-3
 """More of them: so many are reconstructed of those whose neighbours look alike by no chance."""
 
@@ -115,8 +118,10 @@ def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likene
         change = {"positions.shift": now.shift}
         cause = "frames and positions were not triggered alike, or one was lost at the start"
     evidence = (
-        f"{what}: neighbours then look more alike in {likeness.share:.0%} of the cases that differ "
-        f"(chance {likeness.chance:.1g}), and the error of unseen frames is {outcome.other:.3f} "
-        f"instead of {outcome.given:.3f}"
+        f"{what}: the error of unseen frames is then {outcome.other:.3f} instead of "
+        f"{outcome.given:.3f}"
     )
+    if likeness.chance < TELLING:
+        evidence += (f", and neighbours look more alike in {likeness.share:.0%} of the cases that "
+                     f"differ (chance {likeness.chance:.1g})")  # fmt: skip
     return finding("error", evidence, cause, change)
