@@ -40,6 +40,9 @@ UNITS = {
 }  # fmt: skip
 """Quantity → its units."""
 
+PIXELS = ("px", "pixel", "pixels")
+"""Names of the unit of positions that are pixels of the reconstruction."""
+
 ENERGY_RANGE_EV = (20.0, 120e3)
 DISTANCE_RANGE_M = (1e-4, 1e3)
 PIXEL_RANGE_M = (1e-10, 5e-3)
@@ -57,6 +60,7 @@ def unit_factor(quantity: str, unit: str) -> float:
     factor = table.get(unit.strip().lower())
     if factor is None:
         known = "m, cm, mm, um, nm" if table is LENGTH_M else ", ".join(table)
+        known += ", px" if quantity == "positions" else ""
         raise SettingsError(f"Expected a unit of {quantity} ({known}). Got {unit!r}",
                             f"set units.{quantity} (--unit {quantity}=UNIT)")  # fmt: skip
     return factor
@@ -67,7 +71,8 @@ def unit_of_name(quantity: str, name: str) -> str | None:
     found = re.search(r"_([A-Za-zµμ]+)$", name)
     if found is None or found[1] in ("a", "A"):  # as in posx_a, which is hardly an ångström
         return None
-    return found[1] if found[1].lower() in UNITS[quantity] else None
+    known = {*UNITS[quantity], *(PIXELS if quantity == "positions" else ())}
+    return found[1] if found[1].lower() in known else None
 
 
 def wavelength_m(energy_eV: float) -> float:

@@ -179,8 +179,9 @@ class Settings(Group):
         None, "judge the frames while loading and leave bad ones out: True, or a group of qc.*"
     )  # fmt: skip
     positions: Positions = Field(default=Positions(), description=Positions.__doc__)
-    focus_to_sample: Annotated[float, Field(gt=0)] | None = field(
-        None, "focus-sample distance in m: cone beam, effective distance and pixel are used",
+    focus_to_sample: Annotated[float, Field(ge=0)] | None = field(
+        None, "focus-sample distance in m: cone beam, effective distance and pixel are used; 0 = "
+        "parallel beam whatever the file says",
         "--focus-to-sample-m",
     )  # fmt: skip
     threads: Annotated[int, Field(ge=1)] | None = field(

@@ -166,8 +166,13 @@ def physics(plan: Plan) -> list[Finding]:
                              "set shape (--roi) or pad='square' (--pad square)"))  # fmt: skip
     share = float(plan.good.mean())
     if share < 0.5:
-        found.append(Finding("warning", f"only {share:.0%} of the pixels are good",
-                             "check the mask and mask_values (--mask-values)"))  # fmt: skip
+        found.append(
+            Finding(
+                "warning",
+                f"only {share:.0%} of the pixels are good",
+                "check the window (--roi), the mask and mask_values (--mask-values)",
+            )
+        )
     return found
 
 

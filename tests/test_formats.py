@@ -319,16 +319,20 @@ def test_positions_in_pixels_of_the_reconstruction(tmp_path, name):
 
 
 def test_a_focus_that_is_stored_makes_a_cone_beam(tmp_path):
-    path = standard(tmp_path / "a.h5", entry__focus_to_sample_m=0.5, entry__s=(20.0, "mm"))
-    plain = open_scan(standard(tmp_path / "b.h5")).plan(focus_to_sample=0.5, center=(2, 2))
-    scan = open_scan(path)
+    path = standard(tmp_path / "a.h5", entry__s=(500.0, "mm"), entry__none_m=0.0, entry__f_m=-0.5)
+    plain = open_scan(path).plan(center=(2, 2)).geometry
+    scan = open_scan(path, paths={"focus": "/entry/s"})
     assert scan.focus_m == 0.5
-    assert scan.plan(center=(2, 2)).geometry == plain.geometry
+    cone = scan.plan(center=(2, 2)).geometry
+    assert cone == open_scan(path).plan(focus_to_sample=0.5, center=(2, 2)).geometry
+    assert cone != plain
     assert scan.plan(center=(2, 2), focus_to_sample=0.1).geometry.distance_m == pytest.approx(
         2 / (2.1 / 0.1)
     )
-    assert open_scan(path, paths={"focus": "/entry/s"}).focus_m == pytest.approx(0.02)
-    behind = open_scan(standard(tmp_path / "c.h5", entry__focus_to_sample_m=-0.5))
+    assert scan.plan(center=(2, 2), focus_to_sample=0).geometry == plain
+    parallel = open_scan(path, paths={"focus": "/entry/none_m"})
+    assert parallel.plan(center=(2, 2)).geometry == plain
+    behind = open_scan(path, paths={"focus": "/entry/f_m"})
     with pytest.raises(GeometryError, match=r"of -0.5 m makes no cone beam; set focus_to_sample"):
         behind.plan(center=(2, 2))
 

@@ -89,6 +89,10 @@ MISTAKES = {
     "positions in um as nm": Mistake(
         "positions 1e+03 times too small", {"units.positions": "nm"},
         mend={"units.positions": "um"}),
+    "positions in whole nm as m": Mistake(
+        "positions 1e+09 times too large", {"units.positions": "m"},
+        {"positions_m": np.rint(truth().positions_m * 1e9) * 1e-6},
+        mend={"units.positions": "nm"}, level="error"),
     "positions in pixels": Mistake(
         "in pixels", {"units.positions": "m"}, {"positions_m": truth().positions_m / 1e-8 * 1e-6},
         mend={"units.positions": "px"}, level="error"),

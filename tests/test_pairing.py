@@ -88,6 +88,26 @@ def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
     assert "--backlash-m" in found.remedy
 
 
+@pytest.mark.parametrize("repeated", [1, 2])
+def test_backlash_of_several_exposures_of_a_position(truth, repeated):
+    recorded = truth.positions_m.copy()
+    recorded.reshape(SIDE, SIDE, 2)[1::2, :, 1] -= 3e-8
+    scan = scan_of(truth, frames=ArrayFrames(np.repeat(truth.frames, 2, axis=0)),
+                   positions_m=np.repeat(recorded, repeated, axis=0))  # fmt: skip
+    (found,) = mispaired(scan, Settings(frames_per_position=2))
+    assert found.settings["positions.backlash"] == pytest.approx(3e-8, abs=3e-9)
+
+
+def test_a_thinned_scan_is_looked_at_whole(truth):
+    (found,) = mispaired(lagging(truth, 1), Settings(step=2))
+    assert dict(found.settings) == {"positions.shift": 1}
+
+
+def test_backlash_that_is_not_there_is_taken_away(truth):
+    (found,) = mispaired(scan_of(truth), Settings.of({"positions.backlash": 6e-8}))
+    assert dict(found.settings) == {"positions.backlash": 0.0}
+
+
 def test_swapped_axes_are_found_and_both_remedies_named(truth):
     (found,), _ = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings())
     assert found.level == "error"

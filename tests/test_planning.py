@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan
 from ptypy_beamline.errors import SettingsError
-from ptypy_beamline.planning.places import to_image_axes
+from ptypy_beamline.planning.places import directions, fast_axis, to_image_axes
 from ptypy_beamline.scan import ArrayFrames, Window
 
 NY, NX = 20, 24
@@ -319,6 +319,24 @@ def test_backlash_moves_the_rows_that_run_backwards(axes):
             **{"positions.backlash": 0.4, "positions.axes": axes}
         )
     assert_allclose(plan.positions_m, to_image_axes(kept, axes))
+
+
+@pytest.mark.parametrize(
+    ("rows_m", "degrees", "jitter"),
+    [(1, 0, 0), (1, 20, 0), (0.2, 0, 0), (3, 10, 0), (1, 0, 0.1), (0.3, -20, 0)],
+)
+def test_directions_of_a_snake(rows_m, degrees, jitter):
+    snake = np.stack(np.meshgrid(np.arange(20.0) * rows_m, range(20), indexing="ij"), -1)
+    snake[1::2] = snake[1::2, ::-1].copy()
+    turn = np.radians(degrees)
+    turn = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    places = snake.reshape(-1, 2) @ turn
+    places += np.random.default_rng(0).normal(0, jitter, places.shape)
+    expected = np.repeat([1, -1] * 10, 20)
+    assert np.mean(directions(places) != expected) <= (0.02 if jitter else 0)
+    row, step = fast_axis(places)
+    assert abs(row @ (turn.T @ [0, 1])) == pytest.approx(1, abs=0.01)
+    assert step == pytest.approx(1, rel=0.1)
 
 
 def test_backlash_needs_rows_to_and_fro():

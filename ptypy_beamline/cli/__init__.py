@@ -29,6 +29,7 @@ from . import (
     standardize,
     tomo,
 )
+from .ranks import mpi_rank
 
 app = typer.Typer(
     name="ptypy-beamline",
@@ -83,17 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(text: str, code: int) -> int:
-    if _rank() == 0:
+    if mpi_rank() == 0:
         sys.stderr.write(f"error: {text}\n")
     return code
 
 
-def _rank() -> int:
-    """This process's MPI rank, without starting MPI."""
-    names = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
-    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
-
-
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if _rank() == 0 and issubclass(category, BeamlineWarning):
+    if mpi_rank() == 0 and issubclass(category, BeamlineWarning):
         sys.stderr.write(f"warning: {message}\n")

@@ -13,6 +13,7 @@ from ..exports.files import PICTURES
 from ..settings import Settings
 from ..summary import Finding, as_json, describe_plan
 from .loading import loading, refuse_input
+from .ranks import mpi_rank
 
 EXAMPLE = "ptypy-beamline check scan.h5 --roi 256 --plot check.png"
 
@@ -28,6 +29,8 @@ def command(
     """Look for problems in a scan's file and physics; exit 1 if there is an error."""
     from ..doctor.findings import diagnose
 
+    if mpi_rank() > 0:  # one process is enough
+        return
     if plot:
         if plot.suffix not in PICTURES:
             raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")

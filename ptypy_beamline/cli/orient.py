@@ -9,6 +9,7 @@ import typer
 
 from ..settings import Settings
 from .loading import loading, open_with
+from .ranks import mpi_rank
 
 if TYPE_CHECKING:
     from ..doctor.orientation import Ranking
@@ -28,6 +29,8 @@ def command(
     """
     from ..doctor.orientation import rank
 
+    if mpi_rank() > 0:  # one process is enough
+        return
     found = rank(open_with(settings), settings)
     typer.echo(json.dumps(_plain(found), indent=1) if to_json else _text(found))
     if not found.decided:
@@ -52,6 +55,7 @@ def _plain(found: Ranking) -> dict[str, object]:
             {"orientation": code, "axes": axes} for code, axes in found.equivalent
         ],
         "decided": found.decided,
+        "lag": found.lag,
         "confidence": found.confidence,
         "ranking": [
             {"orientation": pair.orientation, "twin": pair.twin, "error": pair.error,

@@ -27,8 +27,8 @@ REACH, MOST = 6.0, 3.5
 WIDTHS = (0.7, 1.0, 1.5, 2.2)
 """Steps over which likeness may fade."""
 
-FINE = 0.25
-"""Steps of the scan between the places that are tried."""
+FINE, NOTHING = 0.25, 0.1
+"""Steps of the scan between the places that are tried, and below which there is no backlash."""
 
 
 def hanging_behind(
@@ -64,6 +64,8 @@ def hanging_behind(
     if outcome.convinces():
         beside = vertex(-means[best - 1 : best + 2]) if 0 < best < len(means) - 1 else 0.0
         found_m = float(places_m[best] + beside * FINE * step_m)
+        if abs(found_m) < NOTHING * step_m:
+            found_m = 0.0
         if not _is_even((found_m - given.settings.positions.backlash) / step_m):
             yield at(backlash=float(f"{found_m:.3g}")), outcome
 
@@ -94,13 +96,18 @@ def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] 
     """
     known = np.isfinite(places_m).all(axis=1)
     places, alike = places_m[known], looks[known]
-    ways = directions(places)
+    # Several exposures are at one place.
+    first = np.append(True, np.any(places[1:] != places[:-1], axis=1))[: len(places)]
+    stops = places[first]
+    if len(stops) < 2:
+        return None
+    ways = directions(stops)[np.cumsum(first) - 1]
     back, forth = np.flatnonzero(ways < 0), np.flatnonzero(ways > 0)
     if min(len(back), len(forth)) < max(2, FEWEST_BACK * len(places)):
         return None
-    axis, step_m = fast_axis(places)
-    along = (places[back, axis][:, None] - places[forth, axis]) / step_m
-    across = np.abs(places[back, 1 - axis][:, None] - places[forth, 1 - axis])
+    row, step_m = fast_axis(stops)
+    apart = places[back][:, None] - places[forth]
+    along, across = apart @ row / step_m, np.abs(apart @ (row[::-1] * (1, -1)))
     near = (across <= 1.5 * np.median(across.min(axis=1)) + 1e-3 * step_m) & (np.abs(along) < REACH)
     if not near.any():
         return None

@@ -80,11 +80,11 @@ def survey(plan: Plan, in_order: bool = False) -> Survey:
 
 
 def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
-    """The plan of ``settings`` with the frames as the detector has them, not padded.
+    """The plan of ``settings`` with all frames as the detector has them, not padded.
 
     ``other`` replaces more of the settings.
     """
-    plain = {"rotate": None, "flip": None, "orientation": 0, "pad": None, "qc": None}
+    plain = {"rotate": None, "flip": None, "orientation": 0, "pad": None, "qc": None, "step": 1}
     return make_plan(scan, settings.model_copy(update={**plain, **other}))
 
 

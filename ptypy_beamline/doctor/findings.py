@@ -5,14 +5,17 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
+from .. import formats
 from ..errors import BeamlineError, BeamlineWarning, GeometryError
+from ..options import code_of
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, empty_beam, physics
 from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
+from .evidence import FEWEST
 from .look import Look
-from .orientation import Ranking
+from .orientation import Ranking, rank
 from .remedy import changed, planned
 
 LEVELS = ("error", "warning", "note")
@@ -56,8 +59,10 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BeamlineWarning)
         try:
+            settings, found = _with_orientation(settings)
             look = Look.at(*_opened(settings))
-            found, sound = of_look(look)
+            more, sound = of_look(look)
+            found += more
             if sound and turned:
                 more, ranking = _reconstructed(look)
                 found += more
@@ -99,7 +104,39 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
 def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
     """What takes short reconstructions; a pixel is only tried where frames are paired rightly."""
     found, ranking = pairing.findings(look.scan, look.settings)
-    return found or scale.findings(look), ranking
+    if found:
+        return found, ranking
+    if ranking is None:
+        what = f"too few positions to tell pairing and orientation, {FEWEST} may"
+    elif not ranking.decided:
+        what = f"the data do not tell the orientation (confidence {ranking.confidence:.2f})"
+    else:
+        what = (f"frames and positions belong together with orientation "
+                f"{code_of(look.settings.turn)} (confidence {ranking.confidence:.3f})")  # fmt: skip
+    return [Finding("note", what), *scale.findings(look)], ranking
+
+
+def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
+    """``orientation='auto'`` replaced by a number, and what is to be said of it."""
+    if settings.orientation != "auto":
+        return settings, []
+    scan, shift = formats.open_with(settings), settings.positions.shift
+    try:
+        ranking = rank(scan, settings)
+        if ranking.lag:  # the pairing's own check will name it
+            ranking = rank(scan, changed(settings, {"positions.shift": shift + ranking.lag}))
+    except GeometryError:
+        raise
+    except BeamlineError as error:
+        return settings.model_copy(update={"orientation": 0}), [Finding("error", str(error))]
+    code = ranking.orientation
+    said = (
+        Finding("warning", f"orientation {code} was found from the data",
+                f"set orientation={code} (--orientation {code}) to settle it")
+        if ranking.decided
+        else Finding("error", "the data do not tell the orientation", ranking.remedy)
+    )  # fmt: skip
+    return settings.model_copy(update={"orientation": code}), [said]
 
 
 def _opened(settings: Settings) -> tuple[Scan, Settings, Plan]:

@@ -107,9 +107,6 @@ def findings(look: Look) -> list[Finding]:
         return []
     what = _words(now)
     level = "error" if now.step_m > now.field_m else "warning"
-    if whole_numbers(look.scan) and now.step > 10:
-        return [finding(level, what, "the positions, all whole numbers, seem to be in pixels",
-                        {"units.positions": "px"})]  # fmt: skip
     likely = [] if look.in_pixels else likely_mends(look.scan, look.settings, now)
     if not likely:
         few = now.step < 10
@@ -154,7 +151,10 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
     if not found:
         return plain
     best = min(found)[2]
-    return finding("error", error.problem, best.cause, best.settings)
+    # Of a file's unit the mend knows more than the error's guess.
+    stored = any(name.startswith("units.") for name in best.settings)
+    problem = error.problem.partition(" (stored")[0] if stored else error.problem
+    return finding("error", problem, best.cause, best.settings)
 
 
 def _words(now: Numbers) -> str:
@@ -166,10 +166,3 @@ def _words(now: Numbers) -> str:
     if now.step_m < 0.3 * now.resolution_m:
         return f"{step} is less than a third of {pixel} and {now.step:.2g} of {probe}"
     return f"{step} is {now.step:.3g} times {probe}"
-
-
-def whole_numbers(scan: Scan) -> bool:
-    """Whether positions are whole numbers of metres, which no stage has."""
-    finite = scan.positions_m[np.isfinite(scan.positions_m).all(1)]
-    whole = np.abs(finite - np.rint(finite)) < 1e-6
-    return bool(len(finite) and whole.all() and np.ptp(finite) >= 1)

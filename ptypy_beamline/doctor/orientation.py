@@ -173,10 +173,7 @@ def settled(scan: Scan, settings: Settings) -> Settings:
     """
     found = rank(scan, settings)
     if not found.decided:
-        raise SettingsError(
-            f"the data do not tell the orientation (confidence {found.confidence:.2f})",
-            found.remedy, scan.source,
-        )  # fmt: skip
+        raise SettingsError("the data do not tell the orientation", found.remedy, scan.source)
     code = found.orientation
     warnings.warn(
         BeamlineWarning(

@@ -50,8 +50,6 @@ def findings(scan: Scan, settings: Settings) -> tuple[list[Finding], Ranking | N
     """
     if len(unturned(scan, settings)) < FEWEST:
         return [], None
-    if settings.orientation == "auto":
-        settings = settings.model_copy(update={"orientation": rank(scan, settings).orientation})
     found = mispaired(scan, settings)
     mended = changed(settings, found[0].settings) if found else settings
     ranking = rank(scan, mended)
@@ -66,7 +64,8 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
     BeamlineError
         No plan can be made.
     """
-    scan, settings = in_metres(scan, settings), settings.model_copy(update={"grouping": "none"})
+    scan = in_metres(scan, settings)
+    settings = settings.model_copy(update={"grouping": "none", "step": 1})
     seen = survey(unturned(scan, settings), in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
     given = Pairing.of(scan, settings, exposures)

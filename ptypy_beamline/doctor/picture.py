@@ -145,7 +145,8 @@ def _ranking(ranking: Ranking | None) -> list[str]:
         return []
     rows = [f"  {p.orientation} or {p.twin}: error {p.error:.3f}, curl {p.curl:.2f}"
             for p in ranking.pairs]  # fmt: skip
-    return [f"orientations, best first (confidence {ranking.confidence:.3f})", *rows]
+    sure = f"confidence {ranking.confidence:.3f}" if ranking.decided else "not decided"
+    return [f"orientations, best first ({sure})", *rows]
 
 
 def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:

@@ -91,18 +91,20 @@ def _oversampling(s: Sampling) -> Finding:
 
 def _photons(s: Sampling, look: Look) -> Finding:
     energy_eV = look.plan.geometry.energy_eV
-    dose_Gy = dose_to_water(s.fluence_m2, energy_eV)
+    taken = look.plan.selection.exposures.shape[1]
+    summed = look.settings.grouping == "sum"  # else a frame is as bright as one of its exposures
+    fluence_m2 = s.fluence_m2 * (1 if summed else taken)
+    dose_Gy = dose_to_water(fluence_m2, energy_eV)
     dose = "" if dose_Gy is None else f", {dose_Gy:.3g} Gy to water"
     what = (
-        f"{s.photons:.3g} counts a frame, {s.fluence_m2 * 1e-12:.3g} photons/µm² "
-        f"({s.fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period of about "
-        f"{s.resolution_m * 1e9:.3g} nm"
+        f"{s.photons:.3g} counts a frame, {fluence_m2 * 1e-12:.3g} photons/µm² of the "
+        f"frames used ({fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period "
+        f"of about {s.resolution_m * 1e9:.3g} nm"
     )
     exposure = look.scan.exposure_s
     seconds = float(np.median(exposure)) if exposure is not None and np.size(exposure) else 0.0
     if seconds > 0:
-        grouped = look.plan.selection.exposures.shape[1]
-        what += f"; {s.photons / (seconds * grouped):.3g} counts/s"
+        what += f"; {s.photons / (seconds * (taken if summed else 1)):.3g} counts/s"
     return finding("note", what)
 
 

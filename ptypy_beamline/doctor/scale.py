@@ -69,9 +69,13 @@ def _finding(look: Look, factor: float, outcome: Outcome) -> Finding:
     )
     if factor not in BINNINGS:
         _, distance_m, _ = look.detector
-        return finding("warning", what, "distance, pixel, energy or the stage's scale is off",
-                       {"distance": float(f"{distance_m / factor:.3g}")},
-                       "or what else is wrong by this factor")  # fmt: skip
+        return finding(
+            "warning",
+            what,
+            "distance, pixel, energy or the stage's scale is off",
+            {"distance": float(f"{distance_m / factor:.3g}")},
+            "right to a tenth: measure it again, or what else is wrong by this factor",
+        )
     pixel_m = look.settings.psize or look.scan.pixel_m or (0.0, 0.0)
     y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
     when = "before the detector's own" if factor > 1 else "after"

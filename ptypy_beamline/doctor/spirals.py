@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ..options import turn_of
 from ..planning.plan import Plan
 from ..summary import step_m
-from .candidates import Outcome, Patch, held_out_errors
-from .evidence import Floats
+from .candidates import Patch, held_out_errors
+from .evidence import FEWEST, Floats
 from .gauge import PAIRS
 
 LAGS = (1, -1, 2, -2, 3, -3)
@@ -35,38 +35,45 @@ def hidden_lag(plan: Plan, positions: NDArray[np.int64], patch: Patch, best: int
     best
         The orientation that foretells best without a lag.
     """
-    taken = plan.selection.exposures
-    if taken.shape[1] > 1:
+    if plan.selection.exposures.shape[1] > 1:
         return 0
     for lag in LAGS:
-        if not turns_by_a_quarter(plan.positions_m, lag):
+        before, known = _taken_before(plan, lag)
+        if not turns_by_a_quarter(plan.positions_m[before[known]], plan.positions_m[known]):
             continue
-        before = np.searchsorted(taken[:, 0], taken[positions, 0] - lag).clip(0, len(taken) - 1)
-        known = taken[before, 0] == taken[positions, 0] - lag
-        given = _some(patch, known)
-        lagging = replace(given, positions_m=plan.positions_m[before[known]])
-        unlagged = held_out_errors(given.turned(turn_of(best)))
-        for code in PAIRS:
-            if Outcome.of(unlagged, held_out_errors(lagging.turned(turn_of(code)))).convinces():
-                return lag
+        usable = known[positions]
+        if usable.sum() < FEWEST:
+            continue
+        given = _some(patch, usable)
+        lagging = replace(given, positions_m=plan.positions_m[before[positions[usable]]])
+        unlagged = held_out_errors(given.turned(turn_of(best))).mean()
+        # Better at all is enough to doubt: the right reading of a right scan has no rival here.
+        if any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS):
+            return lag
     return 0
 
 
-def turns_by_a_quarter(positions_m: Floats, lag: int) -> bool:
-    """Whether positions ``lag`` places on are the same ones turned, by 90 degrees or nearly so.
+def _taken_before(plan: Plan, lag: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """For each position that of the frame taken ``lag`` frames before, and whether there is one."""
+    taken = plan.selection.exposures[:, 0]
+    before = np.searchsorted(taken, taken - lag).clip(0, len(taken) - 1)
+    return before, taken[before] == taken - lag
+
+
+def turns_by_a_quarter(here_m: Floats, there_m: Floats) -> bool:
+    """Whether positions (n, 2) are others turned by 90 degrees or nearly so.
 
     The best turn is that of P. Schönemann, Psychometrika 31, 1 (1966).
     """
-    here, there = positions_m[: -abs(lag)], positions_m[abs(lag) :]
-    if lag < 0:
-        here, there = there, here
-    here, there = here - here.mean(axis=0), there - there.mean(axis=0)
+    if len(here_m) < FEWEST:
+        return False
+    here, there = here_m - here_m.mean(axis=0), there_m - there_m.mean(axis=0)
     left, _, right = np.linalg.svd(here.T @ there)
     turn = left @ right
     beside = np.sqrt(((there - here @ turn) ** 2).sum(axis=1).mean())
     angle = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
     quarter = abs(abs(angle) - 90) < NEAR_DEGREES
-    return bool(quarter and beside < ALIKE_STEPS * step_m(positions_m))
+    return bool(quarter and beside < ALIKE_STEPS * step_m(here_m))
 
 
 def _some(patch: Patch, which: NDArray[np.bool_]) -> Patch:

@@ -89,7 +89,8 @@ def _placed(source: Source, scan: Scan) -> Scan:
             "write the product again, or name positions by --path",
         )
     order = np.argsort(places)[np.argsort(np.argsort(frames))]
-    return replace(scan, positions_m=scan.positions_m[order])
+    pixels = None if scan.positions_px is None else scan.positions_px[order]
+    return replace(scan, positions_m=scan.positions_m[order], positions_px=pixels)
 
 
 def _indices(source: Source, path: str) -> NDArray[np.int64] | None:

@@ -16,7 +16,7 @@ from ..scan import Scan
 from .opening import AS_STORED, Opening
 from .positions import split
 from .ptyd_chunks import Chunk, judge_weights, read_chunks, weights_apart
-from .quantities import constant, numbers, si
+from .quantities import constant, numbers, places, si
 from .source import Found, Item, Source, open_source, text
 
 META = {
@@ -75,9 +75,11 @@ class PtydFormat:
                 bad = _common_bad(source, bad)
             weights = tuple(chunk.weights for chunk in chunks) if own else ()
             frames = PtydFrames(tuple(chunk.data for chunk in chunks), weights, order, bad)
+            positions, in_pixels = _positions(source, chunks, order)
             return Scan(
                 frames=frames,
-                positions_m=_positions(source, chunks, order),
+                positions_m=np.full(positions.shape, np.nan) if in_pixels else positions,
+                positions_px=positions if in_pixels else None,
                 energy_eV=_one(source, "energy"),
                 distance_m=_one(source, "distance"),
                 pixel_m=_pair(source, "pixel"),
@@ -155,22 +157,26 @@ def _common_bad(source: Source, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _positions(
     source: Source, chunks: tuple[Chunk, ...], order: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(n, 2) of each frame: the user's, else the chunks', else those of the whole scan."""
+) -> tuple[NDArray[np.float64], bool]:
+    """(n, 2) of each frame: the user's, else the chunks', else those of the whole scan.
+
+    And whether they are pixels of the reconstruction.
+    """
     given = source.find("positions") if "positions" in source.opening.paths else None
     if given is not None:
         columns = text(given.dataset.attrs.get("columns"))
-        y, x = split(si(source, given, "positions"), columns, (len(order),))
-        return np.stack([y.ravel(), x.ravel()], axis=1)
+        (stored,), in_pixels = places(source, given)
+        y, x = split(stored, columns, (len(order),))
+        return np.stack([y.ravel(), x.ravel()], axis=1), in_pixels
     known = [chunk.positions_m for chunk in chunks if chunk.positions_m is not None]
     if len(known) == len(chunks):
-        return np.asarray(np.concatenate(known)[order])
+        return np.asarray(np.concatenate(known)[order]), False
     for path in POSITIONS:
         found = source.find("", Item((path,)))
         numbers_ = _indices(chunks)[order]
         if found is not None and found.dataset.ndim == 2 and len(found.dataset) > numbers_[-1]:
             source.notes.append(f"positions are those of {path}")
-            return numbers(found)[numbers_]
+            return numbers(found)[numbers_], False
     raise MissingDataError("the chunks have no positions",
                            "set paths.positions (--path positions=other.h5::/path)")  # fmt: skip
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, SettingsError
-from ..geometry import ENERGY_RANGE_EV, UNITS, unit_factor, unit_of_name
+from ..geometry import ENERGY_RANGE_EV, PIXELS, UNITS, unit_factor, unit_of_name
 from .source import Found, Source, text
 
 SETTINGS = {
@@ -16,9 +16,6 @@ SETTINGS = {
     "focus": "focus_to_sample= (--focus-to-sample-m)",
 }
 """What sets a quantity regardless of the file."""
-
-PIXELS = ("px", "pixel", "pixels")
-"""Names of the unit of positions that are pixels of the reconstruction."""
 
 
 def numbers(found: Found) -> NDArray[np.float64]:
@@ -116,7 +113,7 @@ def _plausible_energy(
             _remedy("energy"), found.file,
         )  # fmt: skip
     source.assume(f"{found.name} = {stored:g} cannot be {unit}: taken as {fits[0]}; "
-                  "settle it with units.energy (--unit energy=UNIT)")  # fmt: skip
+                  f"settle it with units.energy='{fits[0]}' (--unit energy={fits[0]})")  # fmt: skip
     return raw * unit_factor("energy", fits[0])
 
 

@@ -26,7 +26,6 @@ STANDARD = Hdf5Format(
     energy=Item(("/entry/energy_eV",)),
     distance=Item(("/entry/det_dist_m",)),
     pixel=Item(("/entry/pixel_m",)),
-    focus=Item(("/entry/focus_to_sample_m",)),
     exposure=Item(("/entry/exposure_s",)),
     mask=Item(("/entry/mask",)),
     dark=Item(("/entry/dark",)),

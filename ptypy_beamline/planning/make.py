@@ -105,20 +105,22 @@ def make_geometry(
 
 
 def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
-    """Of a cone beam: given, else the file's; None for a parallel beam.
+    """Of a cone beam: given, else the file's; None for a parallel beam, or where that is 0.
 
     Raises
     ------
     GeometryError
-        The file's is not positive.
+        The file's is negative.
     """
-    focus_m = settings.focus_to_sample or scan.focus_m
-    if focus_m is not None and focus_m <= 0:
+    if settings.focus_to_sample is not None:
+        return settings.focus_to_sample or None
+    if scan.focus_m is not None and scan.focus_m < 0:
         raise GeometryError(
-            f"a focus-sample distance of {focus_m:.6g} m makes no cone beam",
-            "set focus_to_sample (--focus-to-sample-m), in m downstream of the focus", scan.source,
+            f"a focus-sample distance of {scan.focus_m:.6g} m makes no cone beam",
+            "set focus_to_sample (--focus-to-sample-m) in m downstream of the focus, 0 for a "
+            "parallel beam", scan.source,
         )  # fmt: skip
-    return focus_m
+    return scan.focus_m or None
 
 
 def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[float, float]]:

@@ -53,39 +53,53 @@ def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.
         return np.arange(0, len(positions_m), grid[1])
     if len(positions_m) < 2:
         return np.zeros(1, np.int64)
-    axis, usual_m = fast_axis(positions_m)
-    along = np.diff(positions_m[:, axis])
+    row, usual_m = fast_axis(positions_m)
+    along = np.diff(positions_m @ row)
     forward = np.sign(np.median(along))
     back = along * forward < -0.5 * usual_m
     return np.concatenate([[0], 1 + np.flatnonzero(back)])
 
 
-def fast_axis(positions_m: Places) -> tuple[int, float]:
-    """The axis along which most steps go, and their usual length; of two positions or more."""
-    usual_m = np.median(np.abs(np.diff(positions_m, axis=0)), axis=0)
-    return int(np.argmax(usual_m)), float(usual_m.max())
+def fast_axis(positions_m: Places) -> tuple[NDArray[np.float64], float]:
+    """Unit vector (y, x) of the rows, and the usual step along them; of two positions or more.
+
+    Rows run along the axis along which most steps go, or as aslant as these are, and forwards
+    towards larger values.
+    """
+    steps = np.diff(positions_m, axis=0)
+    sizes = np.median(np.abs(steps), axis=0)
+    axis, usual_m = int(np.argmax(sizes)), float(sizes.max())
+    within = steps[np.abs(steps[:, axis]) > 0.5 * usual_m]
+    if not len(within):
+        return np.eye(2)[axis], usual_m
+    slant = np.median(within / within[:, [axis]], axis=0)
+    length = float(np.linalg.norm(slant))
+    return slant / length, usual_m * length
 
 
 def directions(positions_m: Places) -> NDArray[np.int64]:
     """(m,) which way the fast axis runs at each position, 1 or −1; 0 where it stands.
 
-    The last position of a row counts with its row: a step that also goes along the slow axis, by a
-    quarter of the usual length or more, leads to the next one.
+    A position counts with the step to the next one if that is of its row: at least half as long as
+    usual along it, and less than a quarter of that beside it; else with the step before.
     """
     if len(positions_m) < 2:
         return np.zeros(len(positions_m), np.int64)
-    axis, usual_m = fast_axis(positions_m)
+    row, usual_m = fast_axis(positions_m)
     steps = np.diff(positions_m, axis=0)
-    turns = np.append(np.abs(steps[:, 1 - axis]) > 0.25 * usual_m, True)
-    before, after = np.concatenate([[0], steps[:, axis]]), np.append(steps[:, axis], 0)
-    return np.sign(np.where(turns, before, after)).astype(np.int64)
+    along, beside = steps @ row, steps @ (row[::-1] * (1, -1))
+    inside = (np.abs(along) > 0.5 * usual_m) & (np.abs(beside) < 0.25 * usual_m)
+    before, after = np.append(0, along), np.append(along, 0)
+    way = np.where(np.append(inside, False), after,
+                   np.where(np.append(False, inside), before, before + after))  # fmt: skip
+    return np.sign(way).astype(np.int64)
 
 
 def without_backlash(positions_m: Places, backlash_m: float) -> Places:
     """Positions at which the fast axis runs towards smaller values, moved by ``backlash_m``."""
     moved: Places = positions_m.copy()
     if len(moved) > 1:
-        moved[directions(positions_m) < 0, fast_axis(positions_m)[0]] += backlash_m
+        moved[directions(positions_m) < 0] += backlash_m * fast_axis(positions_m)[0]
     return moved
 
 
