@@ -22,7 +22,7 @@ Wave = NDArray[np.complexfloating[Any, Any]]
 
 PASSES = 20
 
-FALL_TOGETHER = 0.15
+FALL_TOGETHER = 0.12
 """A weaker correlation of phase and absorption does not tell an object from its twin."""
 
 ONE_SIDED, ABOVE_NOISE = 0.5, 3.0
