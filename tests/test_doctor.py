@@ -58,6 +58,27 @@ def test_a_correct_scan_has_no_problem(tmp_path, format, n, pattern, step_px, ph
     assert problems(settings_of(tmp_path, format, truth)) == []
 
 
+def test_an_orientation_that_is_to_be_found_hides_no_lag(tmp_path):
+    """Two golden angles turn the pattern by a quarter: neither is found without the other."""
+    truth = simulate(64, (11, 11), 6, "fermat", photons=1e6, seed=1)
+    settings = settings_of(tmp_path, "standard", truth, frames=np.roll(truth.frames, 2, axis=0))
+    found = diagnose(changed(settings, {"orientation": "auto"}))
+    assert dict(found.findings[0].settings) == {"positions.shift": 2}
+    assert "orientation 0 was found from the data" in found.findings[1].what
+
+
+def test_a_dose_counts_every_exposure(tmp_path):
+    """Whatever is made of them: the same for a sum, a mean and all by themselves."""
+    truth = simulate(64, (8, 8), 6, photons=1e6, seed=1)
+    settings = settings_of(tmp_path, "standard", truth, frames=np.repeat(truth.frames, 2, axis=0))
+    said = set()
+    for grouping in ("sum", "mean", "none"):
+        asked = changed(settings, {"frames_per_position": 2, "grouping": grouping})
+        notes = [one.what for one in diagnose(asked, turned=False).findings]
+        said.add(next(note for note in notes if "Gy" in note).partition(",")[2].partition(")")[0])
+    assert len(said) == 1
+
+
 def test_dose_to_water():
     """D = Φ·E·μen/ρ, at a tabulated energy and between two."""
     assert dose_to_water(1e15, 8000) == pytest.approx(1e15 * 8000 * EV_J * 0.9915)

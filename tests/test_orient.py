@@ -226,6 +226,13 @@ def test_command_prints_json(file, capsys):
     ] * 4
 
 
+@pytest.mark.parametrize("command", ["orient", "check"])
+def test_of_several_processes_one_looks(file, capsys, monkeypatch, command):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    assert main([command, str(file)]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_command_prints_a_table_and_fails_where_it_cannot_tell(file, truth, tmp_path, capsys):
     assert main(["orient", str(file)]) == 0
     assert "orientation 6 with axes yx, confidence" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BeamlineError
 from ..planning.places import directions, fast_axis
 from ..planning.selection import FEWEST_BACK
 from ..scan import Scan
@@ -50,7 +51,10 @@ def hanging_behind(
     steps, step_m = found
     hanging_m = given.settings.positions.backlash + steps * step_m
     places_m = hanging_m + np.arange(-2, 3) * FINE * step_m
-    tried = [at(backlash=float(place_m)) for place_m in places_m]
+    try:
+        tried = [at(backlash=float(place_m)) for place_m in places_m]
+    except BeamlineError:  # what was looked at has rows to and fro, but hardly the rest
+        return
     usable = [np.isfinite(pairing.places_m).all(axis=1) for pairing in (given, *tried)]
     picked = liveliest(seen, PATCH_FRAMES)
     picked = picked[np.all(usable, axis=0)[np.searchsorted(seen.positions, picked)]]
