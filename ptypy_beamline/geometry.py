@@ -71,8 +71,7 @@ def unit_of_name(quantity: str, name: str) -> str | None:
     found = re.search(r"_([A-Za-zµμ]+)$", name)
     if found is None or found[1] in ("a", "A"):  # as in posx_a, which is hardly an ångström
         return None
-    known = {*UNITS[quantity], *(PIXELS if quantity == "positions" else ())}
-    return found[1] if found[1].lower() in known else None
+    return found[1] if found[1].lower() in UNITS[quantity] else None
 
 
 def wavelength_m(energy_eV: float) -> float:
