@@ -50,10 +50,16 @@ def findings(scan: Scan, settings: Settings) -> tuple[list[Finding], Ranking | N
     """
     if len(unturned(scan, settings)) < FEWEST:
         return [], None
-    found = mispaired(scan, settings)
-    mended = changed(settings, found[0].settings) if found else settings
-    ranking = rank(scan, mended)
-    return found + misorientation(ranking, mended), ranking
+    ranking, tried = rank(scan, settings), settings
+    if ranking.decided and not ranking.agrees(settings.turn):
+        # With frames turned wrongly one lag may look better than another by chance.
+        turned = {"orientation": ranking.orientation, "rotate": None, "flip": None}
+        tried = changed(settings, turned)
+    found = mispaired(scan, tried)
+    if not found:
+        return misorientation(ranking, settings), ranking
+    ranking = rank(scan, changed(tried, found[0].settings))
+    return found + misorientation(ranking, settings), ranking
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
