@@ -152,7 +152,7 @@ def test_an_orientation_agrees_with_its_twin():
 
 def test_equivalents_have_the_same_error_and_others_have_not(truth):
     seen = survey(scan_of(truth).plan())
-    patch = Patch.of(seen.plan, liveliest(seen, 60), 64)
+    patch = Patch.of(seen, liveliest(seen, 60))
     same = set(equivalents(0, "yx"))
     assert len(same) == 16
     right = held_out_errors(patch).mean()

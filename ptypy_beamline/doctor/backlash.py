@@ -6,17 +6,15 @@ The frames' likeness tells how far, and short reconstructions whether.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError
-from ..planning.places import directions, fast_axis
-from ..planning.selection import FEWEST_BACK
+from ..planning.places import across_rows, directions, fast_axis, to_and_fro
 from ..scan import Scan
-from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors, window_px
+from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors
 from .centre import vertex
 from .evidence import Floats, Survey, liveliest
 from .neighbours import Pairing
@@ -58,9 +56,9 @@ def hanging_behind(
     usable = [np.isfinite(pairing.places_m).all(axis=1) for pairing in (given, *tried)]
     picked = liveliest(seen, PATCH_FRAMES)
     picked = picked[np.all(usable, axis=0)[np.searchsorted(seen.positions, picked)]]
-    patch = Patch.of(seen.plan, picked, window_px(seen)).turned(given.settings.turn)
+    patch = Patch.of(seen, picked).turned(given.settings.turn)
     numbers = np.searchsorted(seen.positions, picked)
-    before, *after = (held_out_errors(replace(patch, positions_m=pairing.places_m[numbers]))
+    before, *after = (held_out_errors(patch.at(pairing.places_m[numbers]))
                       for pairing in (given, *tried))  # fmt: skip
     means = np.array([errors.mean() for errors in after])
     best = int(means.argmin())
@@ -107,11 +105,11 @@ def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] 
         return None
     ways = directions(stops)[np.cumsum(first) - 1]
     back, forth = np.flatnonzero(ways < 0), np.flatnonzero(ways > 0)
-    if min(len(back), len(forth)) < max(2, FEWEST_BACK * len(places)):
+    if not to_and_fro(ways) or min(len(back), len(forth)) < 2:
         return None
     row, step_m = fast_axis(stops)
     apart = places[back][:, None] - places[forth]
-    along, across = apart @ row / step_m, np.abs(apart @ (row[::-1] * (1, -1)))
+    along, across = apart @ row / step_m, np.abs(apart @ across_rows(row))
     near = (across <= 1.5 * np.median(across.min(axis=1)) + 1e-3 * step_m) & (np.abs(along) < REACH)
     if not near.any():
         return None

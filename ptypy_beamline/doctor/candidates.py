@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.plan import Plan
 from ..planning.transform import Transform
 from ..preview.engine import Engine, State, prepare
 from ..summary import step_m
@@ -63,8 +62,9 @@ class Patch:
     center_px: tuple[float, float]
 
     @classmethod
-    def of(cls, plan: Plan, positions: NDArray[np.int64], side_px: int) -> Patch:
-        """Frames of some positions of ``plan``, cut to ``side_px`` around the beam."""
+    def of(cls, seen: Survey, positions: NDArray[np.int64]) -> Patch:
+        """Frames of some positions of the survey's plan, cut to :func:`window_px`."""
+        plan, side_px = seen.plan, window_px(seen)
         geometry = plan.geometry
         corner = [min(max(0, round(c) - side_px // 2), n - side_px)
                   for c, n in zip(geometry.center_px, geometry.shape, strict=True)]  # fmt: skip
@@ -80,6 +80,10 @@ class Patch:
         center = [c - first for c, first in zip(geometry.center_px, corner, strict=True)]
         return cls(frames, good, plan.positions_m[positions], (pixel[0], pixel[1]),
                    (center[0], center[1]))  # fmt: skip
+
+    def at(self, positions_m: Floats) -> Patch:
+        """The same frames at other positions."""
+        return replace(self, positions_m=positions_m)
 
     def turned(self, turn: tuple[bool, bool, bool]) -> Patch:
         """The frames turned as the loader does it; the positions stay."""

@@ -21,6 +21,9 @@ from .evidence import Floats
 NEIGHBOUR_STEPS = 1.5
 """Positions so many steps apart are neighbours."""
 
+SHIFTS = (1, -1, 2, -2, 3, -3)
+"""Frames by which a pairing may be off."""
+
 FEWEST_LINKS = 8
 
 

@@ -17,7 +17,7 @@ from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order, window_px
+from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
 from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
 from .gauge import PAIRS, equivalents, twin
 from .spirals import hidden_lag
@@ -118,7 +118,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
         )  # fmt: skip
     seen = survey(plan)
     positions = liveliest(seen, PATCH_FRAMES)
-    patch = Patch.of(plan, positions, window_px(seen))
+    patch = Patch.of(seen, positions)
     found = ranked(seen, patch, settings.positions.axes)
     if not found.decided:
         return found

@@ -21,13 +21,10 @@ from ..summary import Finding
 from . import backlash
 from .candidates import Outcome
 from .evidence import FEWEST, survey, unturned
-from .neighbours import Likeness, Pairing
+from .neighbours import SHIFTS, Likeness, Pairing
 from .orientation import Ranking, misorientation, rank
 from .remedy import changed, finding
 from .trial import Trial
-
-SHIFTS = (1, -1, 2, -2, 3, -3)
-"""Frames by which the pairing may be off."""
 
 TELLING = 0.05
 """Chance below which likeness is worth a word."""

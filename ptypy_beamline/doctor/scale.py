@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from ..summary import Finding
-from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors, in_order, window_px
+from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors, in_order
 from .evidence import FEWEST, Floats, liveliest, survey
 from .geometry import Numbers
 from .look import Look
@@ -34,7 +32,7 @@ def findings(look: Look) -> list[Finding]:
     if look.in_pixels or len(plan) < FEWEST or plan.geometry.shape[0] != plan.geometry.shape[1]:
         return []
     seen = survey(plan)
-    patch = Patch.of(plan, liveliest(seen, PATCH_FRAMES), window_px(seen))
+    patch = Patch.of(seen, liveliest(seen, PATCH_FRAMES))
     step = Numbers.of(look).step
     tried = [f for f in FACTORS if look.share is None or f * step < 1]
     errors = {factor: _errors(patch, factor) for factor in (1.0, *tried)}
@@ -46,7 +44,7 @@ def findings(look: Look) -> list[Finding]:
 
 
 def _errors(patch: Patch, factor: float) -> Floats:
-    return held_out_errors(replace(patch, positions_m=patch.positions_m * factor))
+    return held_out_errors(patch.at(patch.positions_m * factor))
 
 
 def _refined(patch: Patch, best: float) -> float:

@@ -13,8 +13,7 @@ from ..summary import step_m
 from .candidates import Patch, held_out_errors
 from .evidence import FEWEST, Floats
 from .gauge import PAIRS
-
-LAGS = (1, -1, 2, -2, 3, -3)
+from .neighbours import SHIFTS
 
 ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
 """How far positions, shifted and turned, lie beside each other at most, and off a quarter turn."""
@@ -37,7 +36,7 @@ def hidden_lag(plan: Plan, positions: NDArray[np.int64], patch: Patch, best: int
     """
     if plan.selection.exposures.shape[1] > 1:
         return 0
-    for lag in LAGS:
+    for lag in SHIFTS:
         before, known = _taken_before(plan, lag)
         if not turns_by_a_quarter(plan.positions_m[before[known]], plan.positions_m[known]):
             continue
@@ -45,7 +44,7 @@ def hidden_lag(plan: Plan, positions: NDArray[np.int64], patch: Patch, best: int
         if usable.sum() < FEWEST:
             continue
         given = _some(patch, usable)
-        lagging = replace(given, positions_m=plan.positions_m[before[positions[usable]]])
+        lagging = given.at(plan.positions_m[before[positions[usable]]])
         unlagged = held_out_errors(given.turned(turn_of(best))).mean()
         # Better at all is enough to doubt: the right reading of a right scan has no rival here.
         if any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS):

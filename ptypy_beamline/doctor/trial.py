@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from .candidates import HELD_OUT, RATIO, Outcome, Patch, held_out_errors, window_px
+from .candidates import HELD_OUT, RATIO, Outcome, Patch, held_out_errors
 from .evidence import Survey
 from .neighbours import NEIGHBOUR_STEPS, Pairing
 
@@ -46,13 +46,13 @@ class Trial:
         picked, concerned = self._where_they_differ(other)
         if np.count_nonzero(concerned) < FEWEST_UNSEEN:
             return None
-        plain = Patch.of(self.seen.plan, self.seen.positions[picked], window_px(self.seen))
+        plain = Patch.of(self.seen, self.seen.positions[picked])
         patch = plain.turned(self.given.settings.turn)
         errors: list[list[NDArray[np.float64]]] = []
         turns = self._turns(other, picked, concerned)
         for unseen in turns:
-            errors.append([held_out_errors(replace(patch, positions_m=at.places_m[picked]), unseen)
-                           for at in (self.given, other)])  # fmt: skip
+            errors.append([held_out_errors(patch.at(pairing.places_m[picked]), unseen)
+                           for pairing in (self.given, other)])  # fmt: skip
             given, now = (np.concatenate(parts) for parts in zip(*errors, strict=True))
             if given.mean() < now.mean():
                 return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..preview.phase import ramp, ramp_frequency
 from ..results.empty import find_empty
-from .candidates import PATCH_FRAMES, Patch, fitted, window_px
+from .candidates import PATCH_FRAMES, Patch, fitted
 from .evidence import Survey, half_empty
 
 Wave = NDArray[np.complexfloating[Any, Any]]
@@ -57,7 +57,7 @@ def prior(seen: Survey, patch: Patch, turn: tuple[bool, bool, bool]) -> Prior:
 
     An empty region is looked for in neighbouring frames of its own; ``patch`` shows absorption.
     """
-    half = Patch.of(seen.plan, half_empty(seen, PATCH_FRAMES), window_px(seen))
+    half = Patch.of(seen, half_empty(seen, PATCH_FRAMES))
     below = below_empty(_object(half.turned(turn)))
     if below is not None:
         return Prior("empty region", below)

@@ -10,6 +10,9 @@ from ..options import Select
 Places = NDArray[np.float64]
 """(m, 2) y, x in metres."""
 
+FEWEST_BACK = 0.1
+"""Share of the positions that rows in either direction have in a scan to and fro."""
+
 
 def in_region(positions_m: Places, region: Select) -> NDArray[np.bool_]:
     """Which stage positions (y, x) lie in ``region``."""
@@ -77,6 +80,11 @@ def fast_axis(positions_m: Places) -> tuple[NDArray[np.float64], float]:
     return slant / length, usual_m * length
 
 
+def across_rows(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vector (y, x) across rows that run along ``row``."""
+    return row[::-1] * (1.0, -1.0)
+
+
 def directions(positions_m: Places) -> NDArray[np.int64]:
     """(m,) which way the fast axis runs at each position, 1 or −1; 0 where it stands.
 
@@ -87,12 +95,17 @@ def directions(positions_m: Places) -> NDArray[np.int64]:
         return np.zeros(len(positions_m), np.int64)
     row, usual_m = fast_axis(positions_m)
     steps = np.diff(positions_m, axis=0)
-    along, beside = steps @ row, steps @ (row[::-1] * (1, -1))
+    along, beside = steps @ row, steps @ across_rows(row)
     inside = (np.abs(along) > 0.5 * usual_m) & (np.abs(beside) < 0.25 * usual_m)
     before, after = np.append(0, along), np.append(along, 0)
     way = np.where(np.append(inside, False), after,
                    np.where(np.append(False, inside), before, before + after))  # fmt: skip
     return np.sign(way).astype(np.int64)
+
+
+def to_and_fro(ways: NDArray[np.int64]) -> bool:
+    """Whether rows run either way, by their :func:`directions`."""
+    return bool(min(np.mean(ways > 0), np.mean(ways < 0)) >= FEWEST_BACK)
 
 
 def without_backlash(positions_m: Places, backlash_m: float) -> Places:

@@ -19,6 +19,7 @@ from .places import (
     in_region,
     one_each,
     row_starts,
+    to_and_fro,
     to_image_axes,
     unsnake,
     without_backlash,
@@ -40,9 +41,6 @@ class SoFar:
     frames: int | None = None
     mean_i0: float | None = None
 
-
-FEWEST_BACK = 0.1
-"""Share of the positions that rows in either direction must have to be a scan to and fro."""
 
 EVERYTHING = SoFar()
 """The scan is complete."""
@@ -198,8 +196,7 @@ def _without_backlash(
     positions: NDArray[np.float64], backlash_m: float, scan: Scan
 ) -> NDArray[np.float64]:
     known = np.isfinite(positions).all(1)
-    ways = directions(positions[known])
-    if min(np.mean(ways > 0), np.mean(ways < 0)) < FEWEST_BACK:
+    if not to_and_fro(directions(positions[known])):
         raise SettingsError("positions.backlash needs a scan in rows that run to and fro, none "
                             "were found", "leave positions.backlash (--backlash-m) out",
                             scan.source)  # fmt: skip
