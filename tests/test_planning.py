@@ -139,9 +139,10 @@ def test_positions_listed_for_each_exposure_are_averaged():
 
 def test_aborted_scan_keeps_listing_positions_of_groups():
     planned = np.column_stack([np.zeros(12), np.arange(12)]) * 1e-6
-    plan = make_scan(10, positions=planned).plan(frames_per_position=3)
-    assert_array_equal(plan.selection.exposures, [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, -1, -1]])
-    assert_allclose(plan.positions_m[:, 1], np.arange(4) * 1e-6)
+    with pytest.warns(BeamlineWarning, match="the last position has 1 of 3 exposures and is left"):
+        plan = make_scan(10, positions=planned).plan(frames_per_position=3)
+    assert_array_equal(plan.selection.exposures, [[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+    assert_allclose(plan.positions_m[:, 1], np.arange(3) * 1e-6)
 
 
 def test_rejected_exposure_leaves_the_position_with_the_others():
@@ -484,10 +485,14 @@ class TestExposures:
     def scan(self, n=12, **more):
         return make_scan(n, **({"positions": np.eye(n, 2) * 0} | more))
 
-    def test_a_fly_scan_binned_by_three(self):
+    def test_exposures_at_different_positions_are_refused(self):
         along = np.column_stack([np.zeros(12), np.arange(12) * 1e-6])
-        plan = make_scan(12, positions=along).plan(frames_per_position=3)
-        assert_allclose(plan.positions_m[:, 1], [1e-6, 4e-6, 7e-6, 10e-6])
+        with pytest.raises(BeamlineError, match="12 frames for 12 different positions, of 3 expos"):
+            make_scan(12, positions=along).plan(frames_per_position=3)
+        repeated = np.repeat(along[:5], 3, axis=0)
+        shifted = np.delete(repeated, 7, axis=0)[:12]  # an exposure was lost
+        with pytest.raises(BeamlineError, match="exposures 6 to 8 would make position 2, but were"):
+            make_scan(12, positions=shifted).plan(frames_per_position=3)
 
     def test_noisy_encoders_are_averaged(self):
         rng = np.random.default_rng(0)
@@ -523,10 +528,18 @@ class TestExposures:
         grid[1::2] = grid[1::2, ::-1]
         assert_array_equal(plan.positions_m, grid.reshape(-1, 2))
 
-    def test_positions_that_seem_to_be_too_many(self):
+    def test_positions_of_exposures_that_were_not_taken(self):
         each = np.repeat(np.arange(8) * 1e-6, 3)
-        with pytest.raises(BeamlineError, match="seem to be listed for each of 3 exposures"):
-            make_scan(12, positions=np.column_stack([each, each])).plan(frames_per_position=3)
+        plan = make_scan(12, positions=np.column_stack([each, each])).plan(frames_per_position=3)
+        assert_allclose(plan.positions_m[:, 0], np.arange(4) * 1e-6)
+
+    def test_a_lag_does_not_change_whose_time_is_whose(self):
+        """The times are those of the exposures of a position, not of the frames."""
+        times = np.array([0.1, 0.5, 2.0])
+        plan = self.scan(exposure_s=times).plan(
+            **{"frames_per_position": 3, "grouping": "hdr", "positions.shift": 3}
+        )
+        assert_allclose(plan.selection.seconds, np.tile(times, (3, 1)))
 
 
 def test_a_frame_without_position_is_not_used():

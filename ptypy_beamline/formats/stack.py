@@ -182,8 +182,8 @@ def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known:
     return Stack(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
 
 
-def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool | None:
-    """Whether several exposures of a position are listed one by one; None = not known yet.
+def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool:
+    """Whether several exposures of a position are listed one by one.
 
     Raises
     ------
@@ -191,12 +191,10 @@ def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool
         As many different positions as frames, which are to be several a position.
     """
     k, m = source.opening.frames_per_position or 1, len(positions_m)
-    if k == 1:
-        return True
-    if by_exposure(positions_m, k):
+    if k == 1 or by_exposure(positions_m, k):
         return True
     if source.opening.growing:
-        return None if m <= k else False
+        return False
     if m == frames and m > 1:
         raise contradiction(m, k)
     return False

@@ -10,6 +10,7 @@ from ..reading.images import rejected_frames, values_of
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
+from .groups import by_exposure, contradiction
 
 Values = NDArray[np.float64]
 """(n,) one for each raw frame."""
@@ -18,6 +19,24 @@ Values = NDArray[np.float64]
 def acquisitions(scan: Scan) -> NDArray[np.int64]:
     """(n,) acquisition of each frame from 0; −1 = it has no position."""
     return np.arange(len(scan)) if scan.numbers is None else scan.numbers
+
+
+def listed_by_exposure(scan: Scan, exposures: int) -> bool:
+    """Whether there is a position for each exposure, not for each group of them.
+
+    Raises
+    ------
+    ScanError
+        As many different positions as frames, which are to have several each.
+    """
+    if scan.positions_each is not None:
+        return scan.positions_each
+    if exposures == 1 or by_exposure(scan.positions_m, exposures):
+        return True
+    if len(scan.positions_m) == len(scan) > 1:
+        error = contradiction(len(scan), exposures)
+        raise ScanError(error.problem, error.remedy, scan.source)
+    return False
 
 
 def usable_i0(scan: Scan, settings: Settings) -> Values | None:
@@ -42,7 +61,7 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
                                "or leave monitor off", scan.source)  # fmt: skip
     else:
         monitor = _of_frames(scan.monitor, scan, settings)
-    usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0)
+    usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0) & (acquisitions(scan) >= 0)
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
     return np.where(usable, monitor[:n], np.nan)
@@ -68,13 +87,14 @@ def _of_frames(values: Values, scan: Scan, settings: Settings) -> Values:
         out = np.full(n, np.nan)
         out[used] = values
         return out
-    listed = 1 if scan.positions_each else k  # exposures of a position as they are listed
-    for of_each, expected in ((1, m * listed), (k, m * listed // k)):
-        if len(values) == expected:
+    exposures = m if listed_by_exposure(scan, k) else m * k
+    for of_each in (1, k):
+        if len(values) == exposures // of_each:
             place = at // of_each
-            return np.where((at >= 0) & (place < len(values)), values[np.maximum(place, 0)], np.nan)
+            there = (place >= 0) & (place < len(values))
+            return np.where(there, values[np.where(there, place, 0)], np.nan)
     raise ScanError(
-        f"monitor has {len(values)} values for {n} frames at {m * listed // k} positions",
+        f"monitor has {len(values)} values for {n} frames at {exposures // k} positions",
         "give one value a raw frame, or one a position",
         scan.source,
     )
@@ -82,7 +102,7 @@ def _of_frames(values: Values, scan: Scan, settings: Settings) -> Values:
 
 def _with_position(scan: Scan, at: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """Frames that have a position, in the order of their acquisition."""
-    place = at if scan.positions_each else at // k
+    place = at if listed_by_exposure(scan, k) else at // k
     known = np.isfinite(scan.positions_m).all(1)
     there = (place >= 0) & (place < len(known))
     used = np.flatnonzero(there & known[np.where(there, place, 0)])

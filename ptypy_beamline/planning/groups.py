@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 SAME = 0.5
 """Exposures of one position lie closer than this share of the step to the next position."""
 
-ENCODER_NOISE = 4.0
-"""Nor do those of a group differ more than by so many times what is usual in the scan."""
+ENCODER_NOISE = 6.0
+"""Or, where encoders are noisy, than so many times what the steadiest quarter of groups differs."""
 
 
 def by_exposure(positions_m: Array, exposures: int) -> bool:
@@ -42,7 +42,7 @@ def group_means(by_exposure_m: Array, exposures: int) -> Array:
         means = np.nanmean(grouped, axis=1)
         spread_m = np.nanmax(np.linalg.norm(grouped - means[:, None], axis=-1), axis=1)
         step_m = np.nanmedian(np.linalg.norm(np.diff(means, axis=0), axis=-1))
-        limit_m = max(SAME * step_m, ENCODER_NOISE * np.nanmedian(spread_m))
+        limit_m = max(SAME * step_m, ENCODER_NOISE * np.nanquantile(spread_m, 0.25))
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():

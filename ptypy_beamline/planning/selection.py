@@ -14,8 +14,14 @@ from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
-from .exposures import acquisitions, exposure_times, monitor_factor, rejected
-from .groups import by_exposure, contradiction, group_means
+from .exposures import (
+    acquisitions,
+    exposure_times,
+    listed_by_exposure,
+    monitor_factor,
+    rejected,
+)
+from .groups import group_means
 from .places import (
     directions,
     in_region,
@@ -126,7 +132,7 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     k, shift = settings.frames_per_position or 1, settings.positions.shift
     numbers = acquisitions(scan)[:n]
     taken = int(numbers.max(initial=-1)) + 1
-    positions = _of_groups(scan, k, so_far.frames is not None)
+    positions = _of_groups(scan, k)
     if len(positions) < -(-taken // k):
         raise _too_many_frames(taken, len(positions), scan)
     if settings.positions.snake:
@@ -179,7 +185,7 @@ def _say_incomplete(there: NDArray[np.bool_], of_last: int, stopped: bool, scan:
         warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
 
 
-def _of_groups(scan: Scan, k: int, growing: bool) -> NDArray[np.float64]:
+def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
     """Positions of the groups of k exposures: given as they are, or the mean of those of each.
 
     Raises
@@ -187,18 +193,10 @@ def _of_groups(scan: Scan, k: int, growing: bool) -> NDArray[np.float64]:
     ScanError
         The exposures of a group were taken at different positions.
     """
-    positions, each = scan.positions_m, scan.positions_each
-    if k == 1:
-        return positions
-    if each is None:
-        each = by_exposure(positions, k)
-        if not each and len(positions) == len(scan) > 1 and not growing:
-            error = contradiction(len(positions), k)
-            raise ScanError(error.problem, error.remedy, scan.source)
-    if not each:
-        return positions
+    if k == 1 or not listed_by_exposure(scan, k):
+        return scan.positions_m
     try:
-        return group_means(positions, k)
+        return group_means(scan.positions_m, k)
     except ScanError as error:
         raise ScanError(error.problem, error.remedy, scan.source) from error
 
