@@ -44,8 +44,9 @@ def frame(number: int) -> np.ndarray:
 
 
 def values(number: int) -> tuple[float, ...]:
-    """What ``NAMES`` hold of a frame."""
-    return number % 5 * 1e-7, number // 5 * 1e-7, 8800.0, 1.0, 75e-6, number + 1
+    """What ``NAMES`` hold of a frame; EXPOSURES of them have one position."""
+    position = number // int(os.environ.get("EXPOSURES", "1"))
+    return position % 5 * 1e-7, position // 5 * 1e-7, 8800.0, 1.0, 75e-6, number + 1
 
 
 def dies(number: int) -> bool:

@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, open_scan
 from ptypy_beamline.live import Follower
-from ptypy_beamline.planning.places import one_each
+from ptypy_beamline.planning.groups import by_exposure
 from ptypy_beamline.reading.patient import PatientFrames
 from ptypy_beamline.scan import ArrayFrames, Window
 
@@ -32,10 +32,11 @@ def write(tmp_path):
     """Start a writer; it is gone when the test is."""
     running = []
 
-    def start(mode, period=0.05, count=COUNT):
+    def start(mode, period=0.05, count=COUNT, exposures=1):
         file = tmp_path / "live.h5"
         command = [sys.executable, str(WRITER), str(file), str(count), str(period), mode]
-        running.append(subprocess.Popen(command))
+        grouped = os.environ | {"EXPOSURES": str(exposures)}
+        running.append(subprocess.Popen(command, env=grouped))
         return file
 
     yield start
@@ -101,12 +102,13 @@ def test_expected_number_ends_the_scan(write):
 
 
 def test_groups_are_delivered_whole(write):
-    follower = Follower(Settings.of(settings(write("swmr"), 1.5, frames_per_position=4)))
+    file = write("swmr", exposures=4)
+    follower = Follower(Settings.of(settings(file, 1.5, frames_per_position=4)))
     plan = follower.first()
     assert (plan.selection.exposures >= 0).all()
     while not (progress := follower.look()).complete:
         assert (progress.plan.selection.exposures >= 0).all()
-    assert_array_equal(progress.plan.selection.exposures[-1], [20, 21, 22, -1])
+    assert_array_equal(progress.plan.selection.exposures[-1], [16, 17, 18, 19])
 
 
 def test_a_file_that_never_comes(tmp_path):
@@ -219,8 +221,8 @@ class TestTheEnd:
     def test_a_line_of_positions_is_not_taken_for_repeats(self, k):
         line = np.column_stack([np.zeros(100), np.arange(100) * 1e-7])
         noise = np.random.default_rng(1).normal(0, 1e-8, (100 * k, 2))
-        assert not one_each(line, k)
-        assert one_each(np.repeat(line, k, axis=0) + noise, k)
+        assert not by_exposure(line, k)
+        assert by_exposure(np.repeat(line, k, axis=0) + noise, k)
 
 
 class TestFilesThatCome:
@@ -321,7 +323,7 @@ class TestFilesThatCome:
             plan = follower.look().plan
             assert_allclose(plan.positions_m, scans.truth().positions_m[: (number + 1) // 4])
         plan = follower.to_the_end()
-        assert_array_equal(plan.selection.exposures[-1], [12, 13, -1, -1])
+        assert_array_equal(plan.selection.exposures[-1], [8, 9, 10, 11])
 
     def test_positions_listed_for_each_exposure_beforehand(self, tmp_path, come):
         scan = scans.truth()
@@ -474,6 +476,11 @@ class TestDroppedFrames:
 
     def test_groups_stay_together(self, tmp_path):
         file, keep = self.file(tmp_path, [3, 4, 30], listed=False)
-        plan = open_scan(file).plan(frames_per_position=7)
+        with h5py.File(file, "a") as opened:
+            for axis, name in enumerate(("posy_m", "posx_m")):
+                logged = opened[f"entry/instrument/NDAttributes/{name}"]
+                logged[:] = scans.truth().positions_m[keep // 7 * 7, axis]
+        with pytest.warns(BeamlineWarning, match="2 positions lack some of their 7 exposures"):
+            plan = open_scan(file, frames_per_position=7).plan()
         of_group = [keep[row[row >= 0]] // 7 for row in plan.selection.exposures]
         assert [set(groups.tolist()) for groups in of_group] == [{g} for g in range(7)]

@@ -156,7 +156,8 @@ def _fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pl
         return _by_count(source, frames, stored, at, known)
     n, m = frames.shape[0], len(stored.positions_m)
     ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m)
-    return _by_number(source, Stack(frames, stored, at, in_pixels=known.in_pixels), ours, theirs)
+    stack = Stack(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
+    return _by_number(source, stack, ours, theirs)
 
 
 def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known: Places) -> Stack:
@@ -178,7 +179,7 @@ def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known:
         )
     _say_lost(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
-    listed_s = None if padded else known.listed_s
+    listed_s = None if padded or known.logged else known.listed_s
     return Stack(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
 
 
@@ -209,10 +210,16 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     lost = int((steps - 1).sum())
     source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
     ours = replace(ours, values=ours.values[:n])
-    theirs = replace(ours, values=ours.values[: len(stack.placed.positions_m)])
-    joined_ = join(ours, theirs, stack.placed.positions_m, k, growing=True)
-    return replace(stack, placed=Placed(joined_.positions), numbers=joined_.numbers, each=True,
-                   readings=joined_.readings)  # fmt: skip
+    readings = stack.placed.positions_m[:n]
+    theirs = replace(ours, values=ours.values[: len(readings)])
+    found = join(ours, theirs, readings, k, growing=True)
+    return replace(
+        stack,
+        placed=Placed(found.positions),
+        numbers=found.numbers,
+        readings=found.readings,
+        each=True,
+    )
 
 
 def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> Stack:

@@ -114,16 +114,3 @@ def without_backlash(positions_m: Places, backlash_m: float) -> Places:
     if len(moved) > 1:
         moved[directions(positions_m) < 0] += backlash_m * fast_axis(positions_m)[0]
     return moved
-
-
-def one_each(positions_m: Places, exposures: int) -> bool:
-    """Whether positions come in groups that hardly differ: one for each of several exposures.
-
-    Steps inside the groups are then much shorter than those from one group to the next; along a
-    line of single positions all are alike.
-    """
-    steps = np.linalg.norm(np.diff(positions_m, axis=0), axis=-1)
-    onward = np.arange(1, len(positions_m)) % exposures == 0
-    if not onward.any() or onward.all():
-        return False
-    return bool(np.median(steps[~onward]) < 0.25 * np.median(steps[onward]))
