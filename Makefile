@@ -1,4 +1,4 @@
-# make demo | test | lint | docs | bench | ptypy | clean
+# make demo | test | test-all | lint | docs | bench | ptypy | clean
 # The environment sees the machine's own packages, so that a site's PtyPy is found.
 
 PYTHON ?= python3
@@ -9,13 +9,16 @@ PTYPY ?= git+https://github.com/ptycho/ptypy
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test lint docs bench ptypy clean
+.PHONY: demo test test-all lint docs bench ptypy clean
 
 demo: $(STAMP)
 	$(RUN) -m ptypy_beamline demo --output demo
 
 test: $(STAMP)
-	$(RUN) -m pytest -n $(JOBS) --dist loadfile
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m "not long"
+
+test-all: test
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m long
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.reading.csvlog import seconds
-from ptypy_beamline.scan import Window
 
 N = 12
 INDEX = np.arange(N)

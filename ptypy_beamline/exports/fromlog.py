@@ -97,8 +97,11 @@ def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
     _say_left_out(log, number, frames)
     used = np.isin(number, frames.values)
     if not used.any():
-        raise ScanError(f"no row is of a frame ({frames.range}, {frames.name})",
-                        "check --frames and --first-index", log.path)  # fmt: skip
+        raise ScanError(
+            f"no row is of a frame ({frames.range}, {frames.name})",
+            "check --frames and --first-index",
+            log.path,
+        )
     index, place, rows = np.unique(number[used], return_inverse=True, return_counts=True)
     if (rows > 1).any():
         _warn(log, f"{int((rows - 1).sum())} rows repeat the frame of another: they are averaged")
@@ -112,8 +115,11 @@ def _frame_of_each_row(
     stored = log.numbers(name, "--col-index")
     wrong = np.flatnonzero((np.rint(stored) != stored) | (stored < (first_index or 0)))
     if wrong.size:
-        raise FileError(f"line {log.rows[wrong[0]][0]}: Expected a frame's number. Got "
-                        f"{stored[wrong[0]]:g}", "correct it, or set --first-index", log.path)  # fmt: skip
+        raise FileError(
+            f"line {log.rows[wrong[0]][0]}: Expected a frame's number. Got {stored[wrong[0]]:g}",
+            "correct it, or set --first-index",
+            log.path,
+        )
     rows = Numbers(stored.astype(np.int64), f"column {name!r}", first_index)
     first = (first_index or 0) if frames.counted else 0
     if frames.counted:
@@ -131,8 +137,11 @@ def _say_left_out(log: CsvLog, number: NDArray[np.int64], frames: Numbers) -> No
     if beyond.size:
         _warn(log, f"{beyond.size} rows have no frame: left out (frame {_some(beyond)})")
     if lacking.size:
-        _warn(log, f"{lacking.size} of {len(frames.values)} frames have no row: left out "
-              f"({_some(lacking)})")  # fmt: skip
+        _warn(
+            log,
+            f"{lacking.size} of {len(frames.values)} frames have no row: left out "
+            f"({_some(lacking)})",
+        )
 
 
 def _counted(frames: Numbers) -> str:

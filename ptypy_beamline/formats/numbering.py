@@ -63,8 +63,11 @@ def whole(values: Array, name: str) -> Ints:
     """
     wrong = np.flatnonzero(~np.isfinite(values) | (np.rint(values) != values))
     if wrong.size:
-        raise ScanError(f"Expected whole acquisition numbers in {name}. Got {values[wrong[0]]:g} "
-                        f"at entry {wrong[0]}", "correct it, or name another dataset")  # fmt: skip
+        raise ScanError(
+            f"Expected whole acquisition numbers in {name}. Got {values[wrong[0]]:g} "
+            f"at entry {wrong[0]}",
+            "correct it, or name another dataset",
+        )
     return values.astype(np.int64)
 
 
@@ -138,9 +141,10 @@ class _Sides:
         if positions.counted and positions.declared:
             return [origin * per - origin]
         if positions.counted:
-            after_last = (int(positions.values.max()) + 1) * per
-            known = [0, step] if frames.first is None else [frames.first]
-            return [*(-first for first in known), -low, after_last - 1 - int(frames.values.max())]
+            known = [0, step] if frames.first is None else [0, frames.first]
+            last = (int(positions.values.max()) + 1) * per - 1 - int(frames.values.max())
+            from_anywhere = [-low, last] if last < -known[-1] else []
+            return [*(-first for first in known), *from_anywhere]
         if frames.counted:
             return [0] if frames.declared else [0, 1, origin]
         if positions.first is not None:
@@ -152,8 +156,8 @@ class _Sides:
         frames, positions = self.frames, self.positions
         low, origin = int(frames.values.min()), int(positions.values.min())
         if not (frames.counted or positions.counted):
-            both_begin = low == origin and low in (0, frames.per_step)
-            return 0 if frames.declared or positions.declared or both_begin else None
+            literal = frames.declared or positions.declared or low == origin == 0
+            return 0 if literal else None
         if frames.counted and not positions.counted:
             return 0 if origin == 0 else None
         if frames.first is not None:
@@ -216,8 +220,6 @@ def join(
     match = _chosen(sides, growing)
     at, there = sides.groups(match)
     known = np.isin(at, there)
-    if positions.counted and not growing:
-        _refuse_contradiction(sides, known)
     first = sides.first(match)
     return Joined(
         average(_checked(positions.values - first), readings),
@@ -266,7 +268,7 @@ def _chosen(sides: _Sides, growing: bool) -> _Match:
     Raises
     ------
     ScanError
-        Two ways are as good.
+        Two ways are as good, or none is any.
     """
     tried = {match: sides.unmatched(match) for match in sides.matches()}
     best = [match for match, unmatched in tried.items() if unmatched == min(tried.values())]
@@ -278,6 +280,9 @@ def _chosen(sides: _Sides, growing: bool) -> _Match:
             f"{_listed(sides.positions)} have no number in common",
             "check paths.frame_index and paths.position_index",
         )
+    if sides.positions.counted and not growing:
+        known = [np.isin(*sides.groups(match)) for match in chosen]
+        _refuse_contradiction(sides, max(known, key=np.sum))
     starts = sorted({sides.first(match) * match.per - match.shift for match in chosen})
     if len(starts) > 1:
         raise ScanError(
@@ -331,8 +336,9 @@ def too_many(frames: int, positions: int, times: str = "") -> ScanError:
         )
     return ScanError(
         f"Expected as many positions as frames. Got {frames} frames for {positions} "
-        f"positions{times}", remedy,
-    )  # fmt: skip
+        f"positions{times}",
+        remedy,
+    )
 
 
 def _checked(at: Ints) -> Ints:
@@ -380,8 +386,11 @@ def _left_out(sides: _Sides, known: NDArray[np.bool_], without_frame: NDArray[np
         (sides.positions.values[without_frame], "position", "frame"),
         (sides.frames.values[~known], "frame", "position"),
     ]
-    parts = [f"{_counted(np.unique(values), what)} without a {other}"
-             for values, what, other in missing if values.size]  # fmt: skip
+    parts = [
+        f"{_counted(np.unique(values), what)} without a {other}"
+        for values, what, other in missing
+        if values.size
+    ]
     by = _both(sides.frames, sides.positions)
     return f"left out by number ({by}): {' and '.join(parts)}" if parts else ""
 

@@ -35,13 +35,11 @@ def joined(source: Source, pattern: str) -> tuple[Joined | None, Numbers | None]
     parts = tuple(_parts(source, pattern))
     if not parts:
         return None, None
-    numbers = [images for _, images in parts]
-    known = all(images is not None for images in numbers)
-    values = np.concatenate([images for images in numbers if images is not None] or [[]])
-    return (
-        Joined(tuple(frames for frames, _ in parts)),
-        Numbers(values.astype(np.int64), "image_nr", first=1) if known else None,
-    )
+    frames = Joined(tuple(frames for frames, _ in parts))
+    known = [images for _, images in parts if images is not None]
+    if len(known) < len(parts):
+        return frames, None
+    return frames, Numbers(np.concatenate(known), "image_nr", first=1)
 
 
 def _images(dataset: h5py.Dataset) -> Ints | None:

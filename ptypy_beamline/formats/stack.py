@@ -20,7 +20,7 @@ from .positions import STOPPED, Axes, Placed, arrange, pair, split
 from .quantities import numbers as stored_numbers
 from .quantities import places
 from .series import joined
-from .source import Found, Item, Source, missing, text
+from .source import Found, Source, missing, text
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
@@ -211,7 +211,7 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
     ours = replace(ours, values=ours.values[:n])
     readings = stack.placed.positions_m[:n]
-    theirs = replace(ours, values=ours.values[: len(readings)])
+    theirs = Numbers(ours.values[: len(readings)], ours.name)
     found = join(ours, theirs, readings, k, growing=True)
     return replace(
         stack,
@@ -235,8 +235,13 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     if found.is_in_order and len(found.positions) == len(readings):
         return replace(stack, each=found.each)
     source.notes.append(found.note)
-    return replace(stack, placed=Placed(found.positions), each=found.each, numbers=found.numbers,
-                   readings=found.readings)  # fmt: skip
+    return replace(
+        stack,
+        placed=Placed(found.positions),
+        each=found.each,
+        numbers=found.numbers,
+        readings=found.readings,
+    )
 
 
 def _say_lost(source: Source, positions_m: Array) -> None:
@@ -260,9 +265,12 @@ def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) ->
         if len(values) < count:
             return None
     if len(values) != count and given:
-        raise ScanError(f"Expected an acquisition number of each of {count} frames in "
-                        f"{found.name}. Got {len(values)}", "set paths.frame_index "
-                        "(--path frame_index=PATH)", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected an acquisition number of each of {count} frames in "
+            f"{found.name}. Got {len(values)}",
+            "set paths.frame_index (--path frame_index=PATH)",
+            found.file,
+        )
     numbers = Numbers(whole(values[:count], name), name, table.first_number, bool(given))
     return numbers if given else _unless_restarted(source, numbers)
 
@@ -305,9 +313,12 @@ def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers 
         return None
     values = whole(stored_numbers(found).ravel(), found.name)
     if len(values) != count:
-        raise ScanError(f"Expected an acquisition number of each of {count} positions in "
-                        f"{found.name}. Got {len(values)}", "set paths.position_index "
-                        "(--path position_index=PATH)", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected an acquisition number of each of {count} positions in "
+            f"{found.name}. Got {len(values)}",
+            "set paths.position_index (--path position_index=PATH)",
+            found.file,
+        )
     return Numbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))
 
 

@@ -66,9 +66,7 @@ class TiffFormat:
         with open_source(sidecar or files[0], opening, empty) as source:
             if sidecar and not opening.sidecar:
                 source.notes.append(f"positions and metadata are from {sidecar}")
-            table = replace(
-                STANDARD, name=self.name, frames=NOWHERE, position_index=FRAME_INDEX
-            )
+            table = replace(STANDARD, name=self.name, frames=NOWHERE, position_index=FRAME_INDEX)
             scan = table.read(source, frames, frame_numbers(source, frames))
         return replace(scan, source=path.absolute() if path.is_file() else files[0])
 
@@ -113,8 +111,10 @@ def numbers_by_name(frames: TiffFrames) -> Numbers | None:
 def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
     """What the frames are numbered by: their files' names, else their order; None if by neither."""
     n, by_name = frames.shape[0], numbers_by_name(frames)
+    if "position_index" in source.opening.paths:
+        return by_name
     found = source.find("position_index", FRAME_INDEX)
-    if found is None or "position_index" in source.opening.paths:
+    if found is None:
         return by_name
     counted = text(found.dataset.attrs.get("counted", ""))
     if counted == BY_ORDER or by_name is None:

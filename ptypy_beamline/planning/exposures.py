@@ -103,7 +103,7 @@ def _of_frames(values: Values, scan: Scan, settings: Settings) -> Values:
 def _with_position(scan: Scan, at: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """Frames that have a position, in the order of their acquisition."""
     place = at if listed_by_exposure(scan, k) else at // k
-    known = np.isfinite(scan.positions_m).all(1)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(scan.positions_m).all(1))
     there = (place >= 0) & (place < len(known))
     used = np.flatnonzero(there & known[np.where(there, place, 0)])
     return used[np.argsort(at[used], kind="stable")]

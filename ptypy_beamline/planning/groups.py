@@ -69,7 +69,7 @@ def _different(group: int, exposures: int, by_exposure_m: Array) -> ScanError:
         f"apart",
         f"check frames_per_position={exposures} (--frames-per-pos); if an exposure was lost, give "
         "acquisition numbers by paths.frame_index (--path frame_index=PATH)",
-    )  # fmt: skip
+    )
 
 
 def contradiction(frames: int, exposures: int) -> ScanError:
@@ -79,4 +79,4 @@ def contradiction(frames: int, exposures: int) -> ScanError:
         "leave frames_per_position (--frames-per-pos) out if each frame has its position; if the "
         f"scan was stopped after {frames} of {frames * exposures} exposures, say so by --path "
         "position_index=0 (paths.position_index)",
-    )  # fmt: skip
+    )

@@ -180,8 +180,10 @@ def _say_incomplete(there: NDArray[np.bool_], of_last: int, stopped: bool, scan:
     lacking = there.any(1) & ~there.all(1)
     if lacking.any():
         first = int(np.argmax(lacking))
-        said = (f"{lacking.sum()} positions lack some of their {k} exposures, the first one is "
-                f"position {first}: they are made of the others")  # fmt: skip
+        said = (
+            f"{lacking.sum()} positions lack some of their {k} exposures, the first one is "
+            f"position {first}: they are made of the others"
+        )
         warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
 
 

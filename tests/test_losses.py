@@ -1,0 +1,379 @@
+"""Frames and positions that were lost, repeated or renumbered: paired rightly or refused.
+
+Every frame carries its number in its first pixel, and position i lies at (i // 5, i % 5).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_allclose, assert_array_equal
+
+from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
+
+N = 24
+ALL = np.arange(N)
+LOST = {
+    "nothing": [],
+    "the first": [0],
+    "two at the start": [0, 1],
+    "in the middle": [7],
+    "several in the middle": [7, 8, 9, 10],
+    "in two places": [4, 5, 15],
+    "the last": [23],
+    "both ends": [0, 23],
+}
+PLAN = {"energy": 8.8, "distance": 1.0, "psize": 75e-6, "center": (4, 4)}
+
+
+def frames(numbers):
+    stack = np.full((len(numbers), 8, 8), 5, np.uint16)
+    stack[:, 0, 0] = np.asarray(numbers) + 100
+    return stack
+
+
+def positions(numbers=ALL):
+    numbers = np.asarray(numbers)
+    return np.column_stack([numbers // 5, numbers % 5]) * 1e-6
+
+
+def opened(file, **settings):
+    """The plan, and what was warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", BeamlineWarning)
+        scan = open_scan(file, **{"units": {"positions": "m"}, **PLAN, **settings})
+        plan = scan.plan()
+    return plan, " ".join(str(w.message) for w in caught)
+
+
+def assert_true_pairs(plan, kept):
+    """Each frame that is used has its own position; those of ``kept`` are used."""
+    raw = plan.load(np.arange(len(plan)))[:, 0, 0, 0].astype(int) - 100
+    assert_allclose(plan.positions_m, positions(raw), atol=1e-15)
+    assert_array_equal(raw, kept)
+
+
+def paired_or_refused(file, kept, lost, **settings):
+    try:
+        plan, said = opened(file, **settings)
+    except BeamlineError as error:
+        return str(error)
+    assert_true_pairs(plan, kept)
+    assert ("without a frame" in said) == bool(lost), said
+    return said
+
+
+# writers, each by hand -----------------------------------------------------------------------
+
+
+def areadetector(folder, kept, first=1, inside=False):
+    """Frames with NDArrayUniqueId; positions of all triggers in a file of their own."""
+    with h5py.File(folder / "motors.h5", "w") as file:
+        file["y"], file["x"] = positions().T
+    with h5py.File(folder / "raw.h5", "w") as file:
+        file["entry/data/data"] = frames(kept)
+        attributes = file.create_group("entry/instrument/NDAttributes")
+        attributes["NDArrayUniqueId"] = np.asarray(kept) + first
+        if inside:
+            attributes["posy_m"], attributes["posx_m"] = positions(kept).T
+    return folder / "raw.h5"
+
+
+MOTORS = {"paths": {"x": "motors.h5::/x", "y": "motors.h5::/y"}}
+
+
+def eiger(folder, kept, first=1, numbered=True):
+    """A master of data files of up to 6 images whose attributes say which."""
+    areadetector(folder, kept)
+    with h5py.File(folder / "raw.h5", "w") as master:
+        master["entry/instrument/detector/detectorSpecific/nimages"] = N
+        runs = np.split(kept, np.flatnonzero(np.diff(kept) > 1) + 1)
+        parts = [run[i : i + 6] for run in runs for i in range(0, len(run), 6)]
+        for number, part in enumerate(parts, 1):
+            name = f"data_{number:06d}"
+            with h5py.File(folder / f"raw_{name}.h5", "w") as file:
+                file["entry/data/data"] = frames(part)
+                if numbered:
+                    low, high = part[0] + first, part[-1] + first
+                    file["entry/data/data"].attrs.update(image_nr_low=low, image_nr_high=high)
+            master[f"entry/data/{name}"] = h5py.ExternalLink(f"raw_{name}.h5", "/entry/data/data")
+    return folder / "raw.h5"
+
+
+def tiff(folder, kept, first=0, index=None, step=1):
+    """Files with the number of the frame, and a sidecar of all positions."""
+    for number, frame in zip(kept, frames(kept), strict=True):
+        name = folder / f"scan7_{(number + first) * step:04d}.tif"
+        tifffile.imwrite(name, frame, photometric="minisblack")
+    with h5py.File(folder / "sidecar.h5", "w") as file:
+        file["entry/posy_m"], file["entry/posx_m"] = positions().T
+        if index is not None:
+            file["entry/frame_index"] = index
+    return str(folder / "scan7_*.tif")
+
+
+def generic(folder, kept, frame_index, position_index, readings=None):
+    with h5py.File(folder / "any.h5", "w") as file:
+        file["frames"], file["n"] = frames(kept), frame_index
+        file["y"], file["x"] = (positions() if readings is None else readings).T
+        file["m"] = position_index
+    return folder / "any.h5"
+
+
+ANY = {"paths": {"frames": "/frames", "x": "/x", "y": "/y", "frame_index": "/n",
+                 "position_index": "/m"}}  # fmt: skip
+
+losses = pytest.mark.parametrize("lost", LOST.values(), ids=list(LOST))
+
+
+# by number -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "lost"),
+    [(first, lost) for first in (0, 1, 5001) for lost in LOST.values() if first or 0 not in lost],
+)
+def test_areadetector_with_positions_elsewhere(tmp_path, lost, first):
+    """The counter starts at 1, unless a frame has number 0 or it was not reset."""
+    kept = np.delete(ALL, lost)
+    said = paired_or_refused(areadetector(tmp_path, kept, first), kept, lost, **MOTORS)
+    assert "fit in two ways" not in said or first == 5001
+
+
+@losses
+@pytest.mark.parametrize("first", [0, 1, 5001])
+def test_areadetector_with_positions_inside(tmp_path, lost, first):
+    kept = np.delete(ALL, lost)
+    plan, _ = opened(areadetector(tmp_path, kept, first, inside=True))
+    assert_true_pairs(plan, kept)
+
+
+@losses
+def test_eiger_data_files_say_which_images_they_have(tmp_path, lost):
+    kept = np.delete(ALL, lost)
+    paired_or_refused(eiger(tmp_path, kept), kept, lost, **MOTORS)
+    plan, said = opened(eiger(tmp_path, kept), **MOTORS)
+    assert_true_pairs(plan, kept)
+    assert "image_nr" in said or not lost
+
+
+@losses
+def test_without_numbers_a_loss_is_said(tmp_path, lost):
+    kept = np.delete(ALL, lost)
+    _, said = opened(eiger(tmp_path, kept, numbered=False), **MOTORS)
+    assert ("the scan was stopped, or frames were lost in the middle: ptypy-beamline check tells"
+            in said) == bool(lost)  # fmt: skip
+
+
+@losses
+@pytest.mark.parametrize("first", [0, 1, 101])
+@pytest.mark.parametrize("step", [1, 10])
+def test_tiff_with_a_list_of_positions(tmp_path, lost, first, step):
+    kept = np.delete(ALL, lost)
+    said = paired_or_refused(tiff(tmp_path, kept, first, step=step), kept, lost)
+    certain = first == 0 and 0 not in lost
+    assert ("fit in two ways" in said) <= (not certain)
+
+
+@losses
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("from_", [0, 1])
+def test_tiff_with_a_frame_index(tmp_path, lost, first, from_):
+    """Names and index may each count from 0 or 1."""
+    kept = np.delete(ALL, lost)
+    said = paired_or_refused(tiff(tmp_path, kept, first, ALL + from_), kept, lost)
+    ends = {0, 23} & set(lost)
+    assert "fit in two ways" not in said or ends
+    assert "fit in two ways" not in said or not (first == from_ == 0 and 0 not in lost)
+
+
+def test_the_number_of_the_first_position_settles_it(tmp_path):
+    kept = ALL[1:]
+    file = tiff(tmp_path, kept, first=0)
+    with pytest.raises(
+        BeamlineError, match=r"fit in two ways: .* frame 0 or 1; .*position_index=N"
+    ):
+        opened(file)
+    plan, said = opened(file, paths={"position_index": 0})
+    assert_true_pairs(plan, kept)
+    assert "1 position (number 0) without a frame" in said
+
+
+@losses
+@pytest.mark.parametrize(("first", "from_"), [(1, 1), (0, 1), (1, 0), (17, 17)])
+def test_numbers_on_both_sides(tmp_path, lost, first, from_):
+    kept = np.delete(ALL, lost)
+    file = generic(tmp_path, kept, kept + first, ALL + from_)
+    if first == from_:
+        plan, said = opened(file, **ANY)
+        assert_true_pairs(plan, kept)
+        assert ("without a frame" in said) == bool(lost)
+    elif not {0, 23} & set(lost):
+        paired_or_refused(file, kept, lost, **ANY)
+
+
+@losses
+def test_positions_that_were_lost(tmp_path, lost):
+    logged = np.delete(ALL, lost)
+    file = generic(tmp_path, ALL, ALL + 1, logged + 1, positions(logged))
+    plan, said = opened(file, **ANY)
+    assert_true_pairs(plan, logged)
+    assert ("without a position" in said) == bool(lost)
+
+
+def test_readings_of_one_number_are_averaged(tmp_path):
+    """An interferometer that is read many times a trigger."""
+    rng = np.random.default_rng(1)
+    number = np.sort(rng.integers(0, N, 2000))
+    readings = positions(number) + rng.normal(0, 1e-8, (2000, 2))
+    kept = np.delete(ALL, [3, 20])
+    plan, said = opened(generic(tmp_path, kept, kept, number, readings), **ANY)
+    mean = np.stack([readings[number == i].mean(0) for i in kept])
+    assert_allclose(plan.positions_m, mean, atol=1e-15)
+    assert "2 positions (number 3, 20) without a frame" in said
+
+
+def test_the_monitor_follows_the_numbers(tmp_path):
+    """One value a reading, and one a frame."""
+    kept = np.delete(ALL, [3, 20])
+    file = generic(tmp_path, kept, kept, np.repeat(ALL, 2), positions(np.repeat(ALL, 2)))
+    i0 = 1 + 0.1 * (ALL % 7)
+    with h5py.File(file, "a") as out:
+        out["i0"] = np.repeat(i0, 2) + np.tile([-0.01, 0.01], N)
+        out["i0_frame"] = i0[kept]
+    for name in ("i0", "i0_frame"):
+        paths = {**ANY["paths"], "monitor": f"/{name}"}
+        plan, _ = opened(file, paths=paths)
+        assert_allclose(plan.selection.scale[:, 0], i0[kept].mean() / i0[kept])
+
+
+# what numbers cannot tell ----------------------------------------------------------------------
+
+
+def test_frames_of_one_number_are_refused(tmp_path):
+    kept = np.sort([*ALL, 5, 9])
+    with pytest.raises(BeamlineError, match="Expected one frame of each acquisition number in n"):
+        opened(generic(tmp_path, kept, kept, ALL), **ANY)
+    with pytest.raises(BeamlineError, match="one frame of each acquisition number in NDArrayUni"):
+        opened(areadetector(tmp_path, np.delete(kept, [0, 1])), **MOTORS)
+
+
+def test_a_gap_where_nothing_is_lacking_is_asked_for(tmp_path):
+    """Either the positions have the same gap, or one frame too many was taken."""
+    kept = np.delete(np.arange(N + 1), 7)
+    file = tiff(tmp_path, kept)
+    with pytest.raises(
+        BeamlineError, match=r"24 frames for 24 positions, but .* skip 1; set --path"
+    ):
+        opened(file)
+    plan, _ = opened(file, paths={"frame_index": 0})
+    raw = plan.load(np.arange(N))[:, 0, 0, 0] - 100
+    assert_array_equal(raw, kept)
+    assert_allclose(plan.positions_m, positions())
+
+
+def test_renumbered_files_are_a_stopped_scan_unless_check_tells(tmp_path):
+    for number, frame in enumerate(frames(np.delete(ALL, 7))):
+        tifffile.imwrite(tmp_path / f"s_{number}.tif", frame, photometric="minisblack")
+    with h5py.File(tmp_path / "sidecar.h5", "w") as file:
+        file["entry/posy_m"], file["entry/posx_m"] = positions().T
+    _, said = opened(str(tmp_path / "s_*.tif"))
+    assert "1 position (number 23) without a frame" in said
+
+
+def test_a_counter_that_starts_again_with_each_row(tmp_path):
+    file = areadetector(tmp_path, ALL)
+    with h5py.File(file, "a") as out:
+        out["entry/instrument/NDAttributes/NDArrayUniqueId"][:] = ALL % 6 + 1
+    plan, _ = opened(file, **MOTORS)
+    assert_true_pairs(plan, ALL)
+    del plan
+    with h5py.File(file, "a") as out:
+        ids = out["entry/instrument/NDAttributes/NDArrayUniqueId"]
+        ids[:] = np.where(ALL % 6 > 2, ALL % 6 + 2, ALL % 6 + 1)
+    with pytest.raises(BeamlineError, match="starts again at frame 6 and has gaps"):
+        opened(file, **MOTORS)
+
+
+def test_names_that_are_no_numbers_of_frames(tmp_path):
+    """Times of day, or rows and columns: frames and positions go by their order."""
+    for name, stem in (("times", "f_{}"), ("rows", "f_{}_{}")):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number, frame in enumerate(frames(ALL)):
+            words = (number // 5, number % 5) if name == "rows" else (101500 + number**2 * 7,)
+            tifffile.imwrite(folder / f"{stem.format(*words)}.tif", frame, photometric="minisblack")
+        with h5py.File(folder / "sidecar.h5", "w") as file:
+            file["entry/posy_m"], file["entry/posx_m"] = positions().T
+        plan, said = opened(str(folder / "f_*.tif"))
+        assert_true_pairs(plan, ALL)
+        assert not said
+
+
+# groups --------------------------------------------------------------------------------------
+
+
+@losses
+def test_exposures_that_were_lost(tmp_path, lost):
+    """Two exposures a position: none is summed with another's."""
+    kept = np.delete(ALL, lost)
+    file = areadetector(tmp_path, kept)
+    with h5py.File(tmp_path / "motors.h5", "a") as out:
+        for name in "xy":
+            del out[name]
+        out["y"], out["x"] = positions(np.arange(12)).T
+    plan, said = opened(file, **MOTORS, frames_per_position=2)
+    raw = plan.load(np.arange(len(plan)))[..., 0, 0].astype(int) - 100
+    for exposures, numbers, place in zip(raw, plan.selection.exposures, plan.positions_m,
+                                         strict=True):  # fmt: skip
+        for frame, index in zip(exposures, numbers, strict=True):
+            if index >= 0:
+                assert_allclose(place, positions([frame // 2])[0], atol=1e-15)
+    assert bool(said) == bool(lost)
+
+
+def test_as_many_frames_as_different_positions_of_several_exposures(tmp_path):
+    file = eiger(tmp_path, ALL, numbered=False)
+    with pytest.raises(BeamlineError, match="24 frames for 24 different positions, of 2 exposures"):
+        opened(file, **MOTORS, frames_per_position=2)
+    paths = {**MOTORS["paths"], "position_index": 0}
+    plan, said = opened(file, paths=paths, frames_per_position=2)
+    assert_array_equal(plan.selection.exposures, ALL.reshape(12, 2))
+    assert_allclose(plan.positions_m, positions(np.arange(12)))
+    assert "12 positions (number 12, 13, 14, 15, 16, 17, …) without a frame" in said
+
+
+def test_repeats_on_the_slow_axis_are_said(tmp_path):
+    with h5py.File(tmp_path / "any.h5", "w") as file:
+        file["frames"] = frames(ALL).reshape(2, 12, 8, 8)
+        file["y"], file["x"] = positions(np.arange(12)).T
+    paths = {"frames": "/frames", "x": "/x", "y": "/y"}
+    plan, said = opened(tmp_path / "any.h5", paths=paths, frames_per_position=2)
+    assert_array_equal(plan.selection.exposures, ALL.reshape(2, 12).T)
+    assert_allclose(plan.positions_m, positions(np.arange(12)))
+    assert "the first axis is taken for the exposures of each position" in said
+
+
+def test_positions_of_the_projection_that_is_asked_for(tmp_path):
+    with h5py.File(tmp_path / "any.h5", "w") as file:
+        file["frames"] = np.tile(frames(ALL), (3, 1, 1, 1))
+        file["positions"] = np.stack([positions(np.arange(12))[:, ::-1] + i * 1e-3
+                                      for i in range(3)])  # fmt: skip
+    paths = {"frames": "/frames", "positions": "/positions"}
+    plan, _ = opened(tmp_path / "any.h5", paths=paths, frames_per_position=2, outer_index=1)
+    assert_allclose(plan.positions_m, positions(np.arange(12)) + 1e-3)
+
+
+def test_exposure_times_of_a_position_on_areadetector(tmp_path):
+    file = areadetector(tmp_path, ALL, inside=True)
+    with h5py.File(file, "a") as out:
+        attributes = out["entry/instrument/NDAttributes"]
+        attributes["posy_m"][:], attributes["posx_m"][:] = positions(ALL // 3).T
+        out["times"] = [0.01, 0.1, 1.0]
+    plan, said = opened(file, paths={"exposure": "/times"}, frames_per_position=3, grouping="hdr")
+    assert not said
+    assert_allclose(plan.selection.seconds, np.tile([0.01, 0.1, 1.0], (8, 1)))
