@@ -237,6 +237,14 @@ def test_readings_of_one_number_are_averaged(tmp_path):
     assert "2 positions (number 3, 20) without a frame" in said
 
 
+def test_readings_of_one_number_that_are_far_apart_are_said(tmp_path):
+    number = np.sort([*ALL, 7])
+    readings = positions(number)
+    readings[8] += 2e-5
+    _, said = opened(generic(tmp_path, ALL, ALL, number, readings), **ANY)
+    assert "readings of number 7 lie up to 1.41e-05 m from their mean" in said
+
+
 def test_the_monitor_follows_the_numbers(tmp_path):
     """One value a reading, and one a frame."""
     kept = np.delete(ALL, [3, 20])

@@ -363,6 +363,25 @@ def average(at: Ints, readings: Array) -> Array:
     return np.asarray(means.reshape(length, *readings.shape[1:]), np.float64)
 
 
+APART = 3.0
+"""Readings of one number that differ by more than so many steps from number to number are no
+readings of one position, not even of a stage that moves meanwhile."""
+
+
+def scattered(joined: Joined, readings: Array, number: Ints) -> str:
+    """What to say where readings (r, 2) of one ``number`` (r,) lie far apart, or empty."""
+    away = np.linalg.norm(readings - joined.positions[joined.readings], axis=1)
+    known = joined.positions[np.isfinite(joined.positions).all(1)]
+    steps = np.linalg.norm(np.diff(known, axis=0), axis=1)
+    if not steps.size or not (np.nan_to_num(away) > APART * np.median(steps)).any():
+        return ""
+    worst = int(np.nanargmax(away))
+    return (
+        f"readings of number {number[worst]} lie up to {away[worst]:.3g} m from their mean: "
+        "they may be of several positions"
+    )
+
+
 def _note(frames: Numbers, positions: Numbers) -> str:
     note = f"frames and positions are joined by number ({_both(frames, positions)})"
     readings, different = len(positions.values), len(np.unique(positions.values))

@@ -15,7 +15,7 @@ from ..planning.groups import by_exposure, contradiction
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames
-from .numbering import Numbers, average, join, whole
+from .numbering import Numbers, average, join, scattered, whole
 from .positions import STOPPED, Axes, Placed, arrange, pair, split
 from .quantities import numbers as stored_numbers
 from .quantities import places
@@ -232,6 +232,8 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     if found.left_out:
         cause = f" ({STOPPED})" if ours.counted and found.lost else ""
         source.assume(found.left_out + cause)
+    if apart := scattered(found, readings, theirs.values):
+        source.assume(apart)
     if found.is_in_order and len(found.positions) == len(readings):
         return replace(stack, each=found.each)
     source.notes.append(found.note)
