@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError, SettingsError
+from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
@@ -17,10 +18,12 @@ from .exposures import exposure_times, monitor_factor, rejected
 from .places import (
     directions,
     in_region,
+    in_rows,
     one_each,
     row_starts,
     to_and_fro,
     to_image_axes,
+    unfinished,
     unsnake,
     without_backlash,
 )
@@ -185,11 +188,18 @@ def _means(each: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
-    grid = scan.grid if scan.grid and np.prod(scan.grid) == len(positions) else None
-    if len(row_starts(positions, grid)) < 2:
-        raise SettingsError("positions.snake needs a scan in rows, none were found",
-                            "leave positions.snake (--snake) off", scan.source)  # fmt: skip
-    return unsnake(positions, grid)
+    starts = row_starts(positions, scan.grid)
+    if not in_rows(positions, starts):
+        raise SettingsError("positions.snake needs rows that are listed in one direction, none "
+                            "were found", "leave positions.snake (--snake) off",
+                            scan.source)  # fmt: skip
+    if len(starts) % 2 == 0 and unfinished(positions, starts):
+        warnings.warn(
+            f"{scan.source}: the last row was stopped after {len(positions) - starts[-1]} positions"
+            " and runs backwards from an end that is not listed: its frames are not used",
+            BeamlineWarning, stacklevel=2,
+        )  # fmt: skip
+    return unsnake(positions, scan.grid)
 
 
 def _without_backlash(
