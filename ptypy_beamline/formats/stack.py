@@ -15,7 +15,7 @@ from ..planning.places import one_each
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames
-from .positions import Axes, Placed, arrange, pair, split
+from .positions import Axes, Placed, arrange, pair, split, zero_padding
 from .quantities import places
 from .series import joined
 from .source import Found, Source, missing, text
@@ -114,7 +114,12 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
 def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> Stack:
     """Frames and positions, as many of each as belong together."""
     per_position, n = source.opening.frames_per_position, frames.shape[0]
-    stored = known.place(layout)
+    stored, padding = zero_padding(known.place(layout))
+    if padding:
+        source.assume(
+            f"the last {padding} positions are (0, 0), away from the scan: they are taken for "
+            "padding and not used"
+        )
     # While a scan is written, its positions may come after its frames.
     lagging = known.each or source.opening.growing
     placed, used, warning = pair(n, stored, per_position, lagging)
@@ -184,7 +189,9 @@ def _from_two(
 def _from_one(
     source: Source, both: Found, values: Array, own_split: Split | None
 ) -> Callable[[Layout], Placed]:
-    columns = text(both.dataset.attrs.get("columns"))
+    # Formats keep a position a row; where the user's array may be read in two ways, split asks.
+    own = "positions" not in source.opening.paths
+    columns = text(both.dataset.attrs.get("columns")) or ("x,y,z" if own else "")
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:
