@@ -190,15 +190,18 @@ def _means(each: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
     starts = row_starts(positions, scan.grid)
     if not in_rows(positions, starts):
-        raise SettingsError("positions.snake needs rows that are listed in one direction, none "
-                            "were found", "leave positions.snake (--snake) off",
-                            scan.source)  # fmt: skip
+        raise SettingsError(
+            "positions.snake needs rows that are listed in one direction, none were found",
+            "leave positions.snake (--snake) off",
+            scan.source,
+        )
     if len(starts) % 2 == 0 and unfinished(positions, starts):
         warnings.warn(
             f"{scan.source}: the last row was stopped after {len(positions) - starts[-1]} positions"
             " and runs backwards from an end that is not listed: its frames are not used",
-            BeamlineWarning, stacklevel=2,
-        )  # fmt: skip
+            BeamlineWarning,
+            stacklevel=2,
+        )
     return unsnake(positions, scan.grid)
 
 
