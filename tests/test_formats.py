@@ -61,7 +61,7 @@ def standard(path: Path, **changes) -> Path:
     return write(path, **{k: v for k, v in content.items() if v is not None})
 
 
-X, Y = np.arange(6) * 1e-6, np.arange(6) * 1e-7
+X, Y = np.arange(6) * 1e-6, np.array([0, 1, 2, 3, 5, 4]) * 1e-7  # no diagonal: that is a raster
 
 
 def cxi(path: Path, **changes) -> Path:
@@ -594,8 +594,21 @@ def test_few_positions_in_one_array():
     """Where both axes have two or three entries, the number of frames decides."""
     np.testing.assert_array_equal(split(XY[:3].T, "", (3,))[1], [0, 1, 2])
     np.testing.assert_array_equal(split(XYZ[:2], "", (2,))[1], [0, 1])
-    np.testing.assert_array_equal(split(XYZ[:3], "", (3,))[1], [0, 1, 2])
-    np.testing.assert_array_equal(split(XY[:2], "", (2,))[1], [0, 1])
+    np.testing.assert_array_equal(split(XYZ[:3], "x,y,z", (3,))[1], [0, 1, 2])
+    np.testing.assert_array_equal(split(XY[:2], "x,y", (2,))[1], [0, 1])
+
+
+@pytest.mark.parametrize(("array", "count"), [(XY[:2], 2), (XYZ[:3], 3)])
+def test_few_positions_that_may_be_rows_or_columns(tmp_path, array, count):
+    with pytest.raises(ScanError, match=r"may be . rows or . columns; .*columns='x,y'.*--path x="):
+        split(array, "", (count,))
+    own = standard(tmp_path / "a.h5", entry__data=stack(count), entry__pos=array)
+    np.testing.assert_array_equal(open_file(own).positions_m, array[:, 1::-1])
+    given = standard(
+        tmp_path / "b.h5", entry__data=stack(count), entry__pos=XY[:count], other=array
+    )
+    with pytest.raises(ScanError, match=r"b\.h5: positions .* may be"):
+        open_file(given, opening=Opening(paths={"positions": "/other"}, units={"positions": "m"}))
 
 
 def test_maps_in_one_array():
@@ -746,6 +759,40 @@ def test_a_stopped_raster(tmp_path):
         scan = generic(tmp_path / "a.h5", stack(13), x, y)
     np.testing.assert_allclose(scan.positions_m[12], [2e-6, 2e-6])
     assert scan.grid == (4, 5)
+
+
+@pytest.mark.parametrize(("frames", "k"), [(13, 1), (20, 1), (7, None), (15, 2)])
+def test_a_stopped_square_raster_is_no_diagonal(tmp_path, frames, k):
+    x, y = np.arange(5) * 1e-6, np.arange(5)[::-1] * 1e-6
+    with pytest.warns(BeamlineWarning, match=f"{frames} frames for 25 positions"):
+        scan = generic(tmp_path / "a.h5", stack(frames), x, y, frames_per_position=k)
+    np.testing.assert_allclose(scan.positions_m[5], [3e-6, 0], atol=1e-12)
+    assert scan.grid == (5, 5)
+
+
+def test_a_first_row_of_a_square_raster_may_be_a_list(tmp_path):
+    x = np.arange(5) * 1e-6
+    with pytest.raises(ScanError, match=r"3 frames may be the first of 5 .* a raster of 5 x 5"):
+        generic(tmp_path / "a.h5", stack(3), x, x)
+    line = generic(tmp_path / "b.h5", stack(5), x, x)
+    np.testing.assert_allclose(line.positions_m, np.stack([x, x], 1))
+
+
+@pytest.mark.parametrize(("frames", "count"), [(6, 6), (9, 6), (4, 6)])
+def test_trailing_zeros_away_from_the_scan_are_padding(tmp_path, frames, count):
+    x, y = (np.append(a + 5e-5, np.zeros(3)) for a in (X, Y))
+    with pytest.warns(BeamlineWarning) as caught:
+        scan = generic(tmp_path / "a.h5", stack(frames), x, y)
+    said = [str(one.message) for one in caught]
+    assert "the last 3 positions are (0, 0), away from the scan" in said[0]
+    assert len(said) == (1 if frames == count else 2)
+    assert (len(scan), len(scan.positions_m)) == (min(frames, count), count)
+
+
+def test_a_scan_may_end_at_the_origin(tmp_path):
+    x, y = X[::-1] - X.min(), Y[::-1] - Y.min()
+    assert (x[-1], y[-1]) == (0, 0)
+    close(generic(tmp_path / "a.h5", stack(6), x, y), y, x)
 
 
 def test_maps_that_were_not_filled(tmp_path):

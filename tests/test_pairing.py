@@ -41,9 +41,10 @@ def as_raster(truth):
 
 
 def test_a_correct_scan_raises_nothing(truth):
-    found, ranking = findings(scan_of(truth), Settings())
-    assert found == []
-    assert ranking.decided
+    verdict = findings(scan_of(truth), Settings())
+    assert verdict.found == ()
+    assert verdict.ranking.decided
+    assert verdict.along.words == "all along the scan"
 
 
 @pytest.mark.parametrize("lag", [1, -2, 5])
@@ -109,7 +110,7 @@ def test_backlash_that_is_not_there_is_taken_away(truth):
 
 
 def test_swapped_axes_are_found_and_both_remedies_named(truth):
-    (found,), _ = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings())
+    (found,) = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings()).found
     assert found.level == "error"
     assert "positions.axes='xy'" in found.remedy
 

@@ -61,12 +61,12 @@ class Survey:
         return self.plan.positions_m[self.positions]
 
 
-def survey(plan: Plan, in_order: bool = False) -> Survey:
-    """Look at some positions of ``plan``: those around its middle, or the first ones."""
+def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
+    """Look at some positions of ``plan``: those around its middle, or from ``first`` on."""
     ny, nx = plan.geometry.shape
     most = max(FEWEST, min(SURVEY_FRAMES, SURVEY_BYTES // (4 * ny * nx)))
     positions = (
-        np.arange(min(most, len(plan)))
+        np.arange(first, min(first + most, len(plan)))
         if in_order
         else nearest(plan.positions_m, np.median(plan.positions_m, axis=0), most)
     )

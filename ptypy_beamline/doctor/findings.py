@@ -103,16 +103,20 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
 
 def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
     """What takes short reconstructions; a pixel is only tried where frames are paired rightly."""
-    found, ranking = pairing.findings(look.scan, look.settings)
-    if found:
-        return found, ranking
+    verdict = pairing.findings(look.scan, look.settings)
+    ranking = verdict.ranking
+    if verdict.found:
+        return [*verdict.found], ranking
     if ranking is None:
         what = f"too few positions to tell pairing and orientation, {FEWEST} may"
     elif not ranking.decided:
         what = f"the data do not tell the orientation (confidence {ranking.confidence:.2f})"
     else:
-        what = (f"frames and positions belong together with orientation "
-                f"{code_of(look.settings.turn)} (confidence {ranking.confidence:.3f})")  # fmt: skip
+        along = f", {verdict.along.words}" if verdict.along else ""
+        what = (
+            f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
+            f"(confidence {ranking.confidence:.3f}){along}"
+        )
     return [Finding("note", what), *scale.findings(look)], ranking
 
 

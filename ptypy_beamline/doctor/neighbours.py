@@ -53,6 +53,12 @@ class Pairing:
         numbers = np.searchsorted(exposures, selection.exposures[kept, 0])
         places_m = np.full((len(exposures), 2), np.nan)
         places_m[numbers] = selection.positions_m[kept]
+        return cls.at(settings, places_m)
+
+    @classmethod
+    def at(cls, settings: Settings, places_m: Floats) -> Pairing:
+        """Of exposures at ``places_m`` (n, 2)."""
+        numbers = np.flatnonzero(np.isfinite(places_m).all(axis=1))
         near = NEIGHBOUR_STEPS * _step_m(places_m[numbers])
         pairs = cKDTree(places_m[numbers]).query_pairs(near, output_type="ndarray")
         ordered = np.sort(numbers[pairs], axis=1)

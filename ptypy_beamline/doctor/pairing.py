@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from . import backlash
+from .along import Along
 from .candidates import Outcome
 from .evidence import FEWEST, survey, unturned
 from .neighbours import SHIFTS, Likeness, Pairing
@@ -33,12 +35,30 @@ FAR_SHIFTS, FAR_TRIED, UNLIKELY = (*range(-12, -3), *range(4, 13)), 2, 1e-3
 """More of them: so many are reconstructed of those whose neighbours look alike by no chance."""
 
 
-def findings(scan: Scan, settings: Settings) -> tuple[list[Finding], Ranking | None]:
+@dataclass(frozen=True)
+class Verdict:
+    """What is wrong with the pairing of frames and positions, and how far that was tested.
+
+    Attributes
+    ----------
+    found
+        Nothing where all is well or the data do not tell.
+    ranking
+        Of the orientations; None of too few positions.
+    along
+        What a look along the scan says; None where something else is wrong.
+    """
+
+    found: tuple[Finding, ...]
+    ranking: Ranking | None = None
+    along: Along | None = None
+
+
+def findings(scan: Scan, settings: Settings) -> Verdict:
     """What is wrong with the pairing of frames and positions, or with their axes.
 
-    Frames that lag, rows that run backwards or hang behind, and, with those mended, frames turned
-    against the positions: the ranking of the orientations tells. Nothing where all is well or the
-    data do not tell; no ranking of too few positions.
+    Frames that were lost, frames that lag, rows that run backwards or hang behind, and, with those
+    mended, frames turned against the positions: the ranking of the orientations tells.
 
     Raises
     ------
@@ -46,21 +66,28 @@ def findings(scan: Scan, settings: Settings) -> tuple[list[Finding], Ranking | N
         No plan can be made.
     """
     if len(unturned(scan, settings)) < FEWEST:
-        return [], None
+        return Verdict(())
     ranking, tried = rank(scan, settings), settings
     if ranking.decided and not ranking.agrees(settings.turn):
         # With frames turned wrongly one lag may look better than another by chance.
         turned = {"orientation": ranking.orientation, "rotate": None, "flip": None}
         tried = changed(settings, turned)
-    found = mispaired(scan, tried)
+    found, along = judged(scan, tried)
     if not found:
-        return misorientation(ranking, settings), ranking
+        return Verdict(tuple(misorientation(ranking, settings)), ranking, along)
     ranking = rank(scan, changed(tried, found[0].settings))
-    return found + misorientation(ranking, settings), ranking
+    return Verdict((*found, *misorientation(ranking, settings)), ranking)
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
-    """Whether frames lag, rows run backwards or hang behind; at most one finding.
+    """What :func:`judged` finds."""
+    return judged(scan, settings)[0]
+
+
+def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
+    """Whether frames were lost, frames lag, rows run backwards or hang behind.
+
+    One finding for each place where frames were lost, or one of the others.
 
     Raises
     ------
@@ -68,16 +95,20 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
         No plan can be made.
     """
     scan = in_metres(scan, settings)
-    settings = settings.model_copy(update={"grouping": "none", "step": 1})
-    seen = survey(unturned(scan, settings), in_order=True)
+    each = settings.model_copy(update={"grouping": "none", "step": 1})
+    plan = unturned(scan, each)
+    along = Along.of(scan, each, plan)
+    if along.breaks:
+        return along.findings(scan, settings), along
+    seen = survey(plan, in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
-    given = Pairing.of(scan, settings, exposures)
+    given = Pairing.of(scan, each, exposures)
     suspects = [*_listed_otherwise(Trial(given, seen), scan, exposures),
                 *backlash.hanging_behind(given, scan, seen, exposures)]  # fmt: skip
     if not suspects:
-        return []
+        return [], along
     right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.t)
-    return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))]
+    return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))], along
 
 
 def _listed_otherwise(

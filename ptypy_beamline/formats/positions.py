@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,17 +34,25 @@ def split(array: Array, columns: str = "", counts: tuple[int, ...] = ()) -> tupl
     columns
         Names of the columns, as ``"x,y"`` (the default) or ``"y,x"``.
     counts
-        Possible numbers of positions; they decide where both axes have 2 or 3 entries.
+        Possible numbers of positions; they decide where both axes have 2 or 3 entries. Where they
+        do not, rows are positions if columns have names.
 
     Raises
     ------
     ScanError
-        No axis has 2 or 3 entries, or the columns' names are not x and y.
+        No axis has 2 or 3 entries, or it is not known which has the positions, or the columns'
+        names are not x and y.
     """
     stored = array.shape
     if array.ndim == 2:
         across = array.shape[1] in (2, 3) and array.shape[0] in counts
         down = array.shape[0] in (2, 3) and array.shape[1] in counts
+        if across and down and not columns:
+            raise ScanError(
+                f"positions {stored} may be {stored[0]} rows or {stored[1]} columns",
+                "name the columns in its attribute columns='x,y', or give x and y by "
+                "paths.x, paths.y (--path x=PATH)",
+            )
         if array.shape[1] not in (2, 3) or (down and not across):
             array = array.T
     if array.ndim not in (2, 3) or array.shape[-1] not in (2, 3):
@@ -91,7 +99,7 @@ def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -
     if per_frame:
         common = min(len(y), len(x))
         return Placed(np.stack([y[:common], x[:common]], axis=1))
-    if _raster_axes(len(y), len(x), math.prod(axes), per_position):
+    if _raster_axes(y, x, math.prod(axes), per_position):
         return _raster(y, x, axes)
     if len(y) != len(x):
         raise ScanError(f"Expected y and x of equal length, or the axes of a raster of "
@@ -101,14 +109,30 @@ def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -
     return Placed(np.stack([y, x], axis=1), grid)
 
 
-def _raster_axes(rows: int, columns: int, frames: int, per_position: int) -> bool:
-    """Whether y and x of these lengths are the axes of a raster, possibly a stopped one."""
+def _raster_axes(y: Array, x: Array, frames: int, per_position: int) -> bool:
+    """Whether these are the axes of a raster, possibly a stopped one."""
+    rows, columns = len(y), len(x)
     points = rows * columns
     if rows == columns and rows * per_position == frames:  # a list, and all its exposures
         return False
     if frames > 1 and frames in (points, points * per_position):
         return True
-    return rows != columns and max(rows, columns) * per_position < frames < points * per_position
+    stopped = max(rows, columns) * per_position < frames < points * per_position
+    if rows != columns or not (rows > 2 and _monotonic(y) and _monotonic(x)):
+        return rows != columns and stopped
+    if 1 < frames < rows:
+        raise ScanError(
+            f"{frames} frames may be the first of {rows} positions or of a raster of "
+            f"{rows} x {columns}: y and x have {rows} values each",
+            "give a position for each frame by paths.positions (--path positions=PATH)",
+        )
+    return stopped
+
+
+def _monotonic(axis: Array) -> bool:
+    """A list that is so in y and x is a diagonal line, which nobody scans."""
+    steps = np.diff(axis)
+    return bool((steps > 0).all() or (steps < 0).all())
 
 
 def _raster(y: Array, x: Array, axes: Axes) -> Placed:
@@ -154,7 +178,7 @@ def pair(
     ScanError
         Positions are not finite, or fewer than the frames.
     """
-    positions = _without_padding(placed.positions_m)
+    positions = without_padding(placed.positions_m)
     count = len(positions)
     padded = count < len(placed.positions_m)
     grid = None if padded else placed.grid
@@ -170,7 +194,26 @@ def pair(
     raise too_many(frames, count, times)
 
 
-def _without_padding(positions: Array) -> Array:
+def zero_padding(placed: Placed) -> tuple[Placed, int]:
+    """Positions of exactly (0, 0) at the end, away from the scan, as NaN; and how many.
+
+    Away is farther from all others than these mostly are from their next.
+    """
+    zero: NDArray[np.bool_] = np.asarray((placed.positions_m == 0).all(axis=1))
+    others = placed.positions_m[~zero & np.isfinite(placed.positions_m).all(axis=1)]
+    count = int(np.argmin(zero[::-1])) if len(others) else 0
+    if not count or len(others) < 3:
+        return placed, 0
+    step = np.median(np.linalg.norm(np.diff(others, axis=0), axis=1))
+    low, high = others.min(axis=0) - 1.5 * step, others.max(axis=0) + 1.5 * step
+    if ((low <= 0) & (high >= 0)).all() or zero[:-count].any():
+        return placed, 0
+    positions = placed.positions_m.copy()
+    positions[-count:] = np.nan
+    return replace(placed, positions_m=positions), count
+
+
+def without_padding(positions: Array) -> Array:
     """Cut trailing rows of NaN."""
     finite = np.isfinite(positions)
     used = np.flatnonzero(finite.any(axis=1))

@@ -16,7 +16,7 @@ from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames
 from .numbering import Numbers, average, join, scattered, whole
-from .positions import STOPPED, Axes, Placed, arrange, pair, split
+from .positions import STOPPED, Axes, Placed, arrange, pair, split, without_padding, zero_padding
 from .quantities import numbers as stored_numbers
 from .quantities import places
 from .series import joined
@@ -143,7 +143,7 @@ def read_stack(source: Source, table: Hdf5Format, kept: Kept) -> Stack:
 
 def _fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Places) -> Stack:
     """Frames and positions joined by number, else by count."""
-    stored, frames = known.place(at), kept.frames
+    stored, frames = _without_zeros(source, known.place(at)), kept.frames
     assert frames is not None
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     ours = _frame_numbers(source, table, kept, frames.shape[0])
@@ -154,10 +154,23 @@ def _fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pl
     counted = ours is None or ours.counted
     if theirs is None and counted:
         return _by_count(source, frames, stored, at, known)
+    if theirs is None:
+        stored = replace(stored, positions_m=without_padding(stored.positions_m))
     n, m = frames.shape[0], len(stored.positions_m)
     ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m)
     stack = Stack(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
     return _by_number(source, stack, ours, theirs)
+
+
+def _without_zeros(source: Source, stored: Placed) -> Placed:
+    """The positions, those of a list's end that were never written not known."""
+    placed, padding = zero_padding(stored)
+    if padding:
+        source.assume(
+            f"the last {padding} positions are (0, 0), away from the scan: they are taken for "
+            "padding and not used"
+        )
+    return placed
 
 
 def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known: Places) -> Stack:
@@ -387,7 +400,9 @@ def _from_two(
 def _from_one(
     source: Source, both: Found, values: Array, own_split: Split | None
 ) -> Callable[[Layout], Placed]:
-    columns = text(both.dataset.attrs.get("columns"))
+    # Formats keep a position a row; where the user's array may be read in two ways, split asks.
+    own = "positions" not in source.opening.paths
+    columns = text(both.dataset.attrs.get("columns")) or ("x,y,z" if own else "")
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:

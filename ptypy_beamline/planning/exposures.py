@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingDataError, ScanError, SettingsError
-from ..reading.images import rejected_frames, values_of
+from ..errors import MissingDataError, ScanError
+from ..reading.images import values_of
 from ..reading.picked import whole_stack
+from ..reading.rejects import RawFrames, rejected_frames
 from ..scan import Scan
 from ..settings import Settings
 from .groups import by_exposure, contradiction
@@ -178,14 +179,30 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> NDArray[np.int64]
     """
     if settings.reject is None:
         return np.zeros(0, np.int64)
-    named, (whole, picked) = rejected_frames(settings.reject), whole_stack(scan.frames)
-    total = whole.shape[0]
-    beyond = named[(named < 0) | (named >= total)]
-    if len(beyond) and not (growing and beyond.min() >= 0):
-        raise SettingsError(
-            f"reject names frame {beyond[0]}, the scan has frames 0 to {total - 1}",
-            "give the reject list of this scan", scan.source,
-        )  # fmt: skip
-    if picked is not None:
-        return np.flatnonzero(np.isin(picked, named))
-    return named[named < total]
+    whole, picked = whole_stack(scan.frames)
+    grid = None if picked is not None else scan.grid
+    named = rejected_frames(
+        settings.reject,
+        RawFrames(
+            whole.shape[0],
+            scan.source,
+            grid,
+            settings.frames_per_position or 1,
+            _of_each(scan, settings, whole.shape[0], picked),
+            growing,
+        ),
+    )
+    return named if picked is None else np.flatnonzero(np.isin(picked, named))
+
+
+def _of_each(
+    scan: Scan, settings: Settings, total: int, picked: NDArray[np.int64] | None
+) -> Values | None:
+    """(total, 2) position of each raw frame as listed; None where it takes more to tell."""
+    given = settings.positions
+    listed = len(scan.positions_m) == len(scan) and scan.positions_px is None
+    if given.shift or given.snake or given.backlash or not listed:
+        return None
+    each = np.full((total, 2), np.nan)
+    each[np.arange(len(scan)) if picked is None else picked] = scan.positions_m
+    return each

@@ -42,25 +42,81 @@ def to_stage_axes(positions_m: Places, axes: str) -> Places:
 
 
 def unsnake(positions_m: Places, grid: tuple[int, int] | None) -> Places:
-    """Turn the positions of every other row round; as they are where there are no rows."""
-    rows = np.split(positions_m, row_starts(positions_m, grid)[1:])
-    return np.concatenate([row[::-1] if i % 2 else row for i, row in enumerate(rows)])
+    """Turn the positions of every other row round; as they are where there are no rows.
+
+    Positions that are not known (NaN) keep their place in the list. Of a row to be turned that was
+    not finished the far end is not listed: its positions are then not known.
+    """
+    starts = row_starts(positions_m, grid)
+    rows = np.split(positions_m, starts[1:])
+    turned = [row[::-1] if i % 2 else row for i, row in enumerate(rows)]
+    if len(rows) % 2 == 0 and unfinished(positions_m, starts):
+        turned[-1] = np.full_like(rows[-1], np.nan)
+    return np.concatenate(turned)
 
 
 def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.int64]:
-    """Index of the first position of each row: known, or where the fast axis flies back.
+    """Index of the first position of each row: where the fast axis flies back.
 
-    Flying back is a step of at least half the usual length in the other direction.
+    Flying back is a step of at least half the usual length in the other direction. Positions that
+    are not known (NaN) between two rows belong to the one that has room for them. The rows of
+    ``grid`` are taken where none of them flies back.
     """
-    if grid:
-        return np.arange(0, len(positions_m), grid[1])
-    if len(positions_m) < 2:
+    known = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
+    if len(known) < 2:
         return np.zeros(1, np.int64)
-    row, usual_m = fast_axis(positions_m)
-    along = np.diff(positions_m @ row)
-    forward = np.sign(np.median(along))
-    back = along * forward < -0.5 * usual_m
-    return np.concatenate([[0], 1 + np.flatnonzero(back)])
+    along, _, usual_m = _along_rows(positions_m[known])
+    back = np.diff(along) < -0.5 * usual_m
+    last, first = known[:-1][back], known[1:][back]
+    if grid:
+        starts = np.arange(0, len(positions_m), grid[1])
+        if np.isin(last // grid[1] + 1, first // grid[1]).all():
+            return starts
+    at_start = along[1:][back]
+    late = np.rint((at_start - np.median(np.append(at_start, along[0]))) / usual_m)
+    return np.append(0, first - np.clip(late, 0, first - last - 1)).astype(np.int64)
+
+
+def in_rows(positions_m: Places, starts: NDArray[np.int64]) -> bool:
+    """Whether there are rows, of two positions or more, that all run in one direction.
+
+    Along a spiral, and where every other row runs backwards, every step in the other direction
+    would begin a row.
+    """
+    lengths = np.diff(np.append(starts, len(positions_m)))
+    known = np.isfinite(positions_m).all(axis=1)
+    if len(starts) < 2 or np.median(lengths) < 2 or np.count_nonzero(known) < 2:
+        return False
+    along, beside, usual_m = _along_rows(positions_m[known])
+    forward = np.diff(along) > 0.5 * usual_m
+    slanted = np.median(np.abs(np.diff(beside)[forward])) if forward.any() else np.inf
+    return bool(slanted < 0.5 * usual_m)
+
+
+def unfinished(positions_m: Places, starts: NDArray[np.int64]) -> bool:
+    """Whether the last row begins where others do and has fewer positions."""
+    known = np.isfinite(positions_m).all(axis=1)
+    lengths = np.diff(np.append(starts, len(positions_m)))
+    if len(starts) < 2 or not known.any() or lengths[-1] >= np.median(lengths[:-1]):
+        return False
+    along, _, usual_m = _along_rows(positions_m[known])
+    whole = np.full(len(positions_m), np.nan)
+    whole[known] = along
+    begin = whole[starts]
+    usual = begin[:-1][np.isfinite(begin[:-1])]
+    return not (usual.size and abs(begin[-1] - np.median(usual)) > 0.75 * usual_m)
+
+
+def _along_rows(places_m: Places) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """(n,) along the rows, growing in the direction in which most steps go, and beside; a step."""
+    row, usual_m = fast_axis(places_m)
+    along, beside = places_m @ row, places_m @ across_rows(row)
+    steps = np.diff(along)
+    inside = np.abs(steps) > 0.5 * usual_m
+    inside &= np.abs(steps) < 1.5 * usual_m
+    ways = np.sign(steps[inside & (np.abs(np.diff(beside)) < 0.25 * usual_m)])
+    forward = np.sign(ways.sum()) or np.sign(steps[inside].sum()) or 1.0
+    return along * forward, beside, usual_m
 
 
 def fast_axis(positions_m: Places) -> tuple[NDArray[np.float64], float]:

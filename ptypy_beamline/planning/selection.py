@@ -25,9 +25,11 @@ from .groups import group_means
 from .places import (
     directions,
     in_region,
+    in_rows,
     row_starts,
     to_and_fro,
     to_image_axes,
+    unfinished,
     unsnake,
     without_backlash,
 )
@@ -204,11 +206,21 @@ def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
-    grid = scan.grid if scan.grid and np.prod(scan.grid) == len(positions) else None
-    if len(row_starts(positions, grid)) < 2:
-        raise SettingsError("positions.snake needs a scan in rows, none were found",
-                            "leave positions.snake (--snake) off", scan.source)  # fmt: skip
-    return unsnake(positions, grid)
+    starts = row_starts(positions, scan.grid)
+    if not in_rows(positions, starts):
+        raise SettingsError(
+            "positions.snake needs rows that are listed in one direction, none were found",
+            "leave positions.snake (--snake) off",
+            scan.source,
+        )
+    if len(starts) % 2 == 0 and unfinished(positions, starts):
+        warnings.warn(
+            f"{scan.source}: the last row was stopped after {len(positions) - starts[-1]} positions"
+            " and runs backwards from an end that is not listed: its frames are not used",
+            BeamlineWarning,
+            stacklevel=2,
+        )
+    return unsnake(positions, scan.grid)
 
 
 def _without_backlash(

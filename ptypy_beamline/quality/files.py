@@ -132,6 +132,7 @@ def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> Non
     """The JSON that ``reject`` takes: file, format, paths, accepted and rejected raw frames."""
     content = {
         **{name: meta.get(name) for name in ("file", "format", "paths")},
+        "frames": found.total,
         "accepted_indices": found.accept_indices.tolist(),
         "rejected_indices": found.reject_indices.tolist(),
     }

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError
 from ..exports.reconstruction import versions
 from ..options import Qc
 from ..planning.exposures import recorded_i0
 from ..planning.places import to_stage_axes
 from ..planning.plan import Plan
-from ..reading.images import rejected_frames
+from ..reading.rejects import RawFrames, rejected_frames
 from ..scan import Scan
 from ..settings import Settings
 from .assessment import Assessment
@@ -72,11 +71,17 @@ def with_rejected(found: Assessment, settings: Settings) -> Assessment:
     """With the frames of the user's list rejected, too."""
     if settings.reject is None:
         return found
-    named = rejected_frames(settings.reject)
-    beyond = named[(named < 0) | (named >= found.total)]
-    if len(beyond) and not settings.live.timeout_s:
-        raise SettingsError(f"reject names frame {beyond[0]}, the scan has frames 0 to "
-                            f"{found.total - 1}", "give the reject list of this scan")  # fmt: skip
+    positions_m = np.full((found.total, 2), np.nan)
+    positions_m[found.frames] = found.positions_m
+    of = RawFrames(
+        found.total,
+        Path(settings.file_name),
+        None,
+        settings.frames_per_position or 1,
+        positions_m,
+        bool(settings.live.timeout_s),
+    )
+    named = rejected_frames(settings.reject, of)
     return replace(found, rejected=found.rejected | np.isin(found.frames, named))
 
 

@@ -1,9 +1,7 @@
-"""Images and lists a user names: arrays, ``.npy``, ``.tif``, CSV, JSON, ``file.h5::/path``."""
+"""Images and lists a user names: arrays, ``.npy``, ``.tif``, ``file.h5::/path``."""
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +35,9 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
     if "::" in text:
         path, dataset = _in_hdf5(text, name, links)
         return Hdf5Frames(path, dataset)
-    path = _existing(text, name)
+    path = existing(text, name)
     if path.suffix == ".npy":
-        return ArrayFrames(_load_npy(path))
+        return ArrayFrames(load_npy(path))
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
@@ -59,77 +57,45 @@ def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float6
         path, dataset = _in_hdf5(text, name, links)
         with open_hdf5(path) as opened:
             return np.asarray(opened[dataset], np.float64).ravel()
-    path = _existing(text, name)
+    path = existing(text, name)
     if path.suffix == ".npy":
-        return _load_npy(path).astype(np.float64).ravel()
+        return load_npy(path).astype(np.float64).ravel()
     raise SettingsError(f"{name}={text!r} is of no known kind",
                         "give a list, .npy or file.h5::/path")  # fmt: skip
-
-
-def rejected_frames(given: Any) -> NDArray[np.int64]:
-    """Raw frame indices to leave out, from a list or any file that quality control writes."""
-    if isinstance(given, np.ndarray | list | tuple):
-        return _indices(np.asarray(given), "reject")
-    path = _existing(given, "reject")
-    if path.suffix == ".npy":
-        return _indices(_load_npy(path), path)
-    if path.suffix == ".json":
-        try:
-            content = json.loads(path.read_text())
-        except ValueError as error:
-            raise FileError(f"not JSON ({error})", "give ptypy_indices.json", path) from error
-        if not isinstance(content, dict) or "rejected_indices" not in content:
-            raise FileError("Expected a key 'rejected_indices'", "give ptypy_indices.json", path)
-        return _indices(np.asarray(content["rejected_indices"]), path)
-    if path.suffix == ".csv":
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        if rows and not {"index", "rejected"} <= rows[0].keys():
-            raise FileError("Expected columns 'index' and 'rejected'", "give qc_summary.csv", path)
-        marked = [int(row["index"]) for row in rows if _true(row["rejected"], path)]
-        return _indices(np.asarray(marked), path)
-    raise SettingsError(f"reject={given!r} is of no known kind", "give a list, .npy, .json or .csv")
 
 
 def _in_hdf5(text: str, name: str, links: str) -> tuple[Path, str]:
     """File and dataset of ``file.h5::/path``."""
     given, _, dataset = text.partition("::")
-    file = _existing(given, name)
+    file = existing(given, name)
     with open_hdf5(file) as opened:
         if not isinstance(lookup(opened, dataset, links), h5py.Dataset):
             raise FileError(f"no dataset {dataset}", "check the path", file)
     return file, dataset
 
 
-def _true(text: str, path: Path) -> bool:
-    known = {"true": True, "yes": True, "false": False, "no": False, "": False}
-    word = text.strip().lower()
-    if word in known:
-        return known[word]
-    try:
-        return float(word) != 0
-    except ValueError as error:
-        raise FileError(f"Expected 0 or 1 in column 'rejected'. Got {text!r}", "mend it",
-                        path) from error  # fmt: skip
+def existing(given: Any, name: str) -> Path:
+    """The file that parameter ``name`` names.
 
-
-def _indices(values: NDArray[Any], source: str | Path) -> NDArray[np.int64]:
-    if values.size == 0:
-        return np.zeros(0, np.int64)
-    if values.dtype == np.bool_ or not np.issubdtype(values.dtype, np.integer):
-        raise SettingsError(f"Expected whole frame indices in {source}. Got {values.dtype}",
-                            "give the indices of the raw frames to leave out")  # fmt: skip
-    return np.unique(values.astype(np.int64))
-
-
-def _existing(given: Any, name: str) -> Path:
+    Raises
+    ------
+    FileError
+        There is none.
+    """
     path = Path(given).expanduser()
     if not path.is_file():
         raise FileError("no such file", f"check {name}", path)
     return path
 
 
-def _load_npy(path: Path) -> NDArray[Any]:
+def load_npy(path: Path) -> NDArray[Any]:
+    """The array of a ``.npy`` file, mapped into memory.
+
+    Raises
+    ------
+    FileError
+        It is none.
+    """
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError, OSError) as error:

@@ -1,0 +1,127 @@
+"""Whether frames and positions belong together all along a scan, or come apart in its middle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BeamlineError
+from ..planning.plan import Plan
+from ..planning.selection import select
+from ..scan import Scan
+from ..settings import Settings
+from ..summary import Finding
+from .breaks import Break, Stretch
+from .evidence import survey
+from .remedy import finding
+from .slips import Places
+
+SURVEYS, OVERLAP = 6, 500
+"""A long scan is looked at in so many surveys at most, that have so many positions in common."""
+
+ENOUGH = 0.8
+"""Share of the frames before which a loss is to be ruled out for a scan to be called sound."""
+
+
+@dataclass(frozen=True)
+class Along:
+    """What frames say, all along a scan, about others that were lost.
+
+    Attributes
+    ----------
+    breaks
+        Where frames and positions come apart, in the order of the scan.
+    told
+        Share of the frames that were looked at before which a loss is ruled out.
+    last
+        Raw frame up to which frames were looked at.
+    whole
+        Whether that is the last one.
+    spare
+        Positions after that of the last frame.
+    """
+
+    breaks: tuple[Break, ...]
+    told: float
+    last: int
+    whole: bool
+    spare: int
+
+    @classmethod
+    def of(cls, scan: Scan, settings: Settings, plan: Plan) -> Along:
+        """Of ``plan``, which has each exposure as a position of its own, as ``settings`` have."""
+        breaks: list[Break] = []
+        told: list[float] = []
+        first, lag = 0, 0
+        while True:
+            seen = survey(plan, in_order=True, first=first)
+            places = Places(scan, settings, plan.selection.exposures[seen.positions, 0])
+            stretch = Stretch.of(places, seen, lag)
+            breaks += stretch.breaks
+            told.append(stretch.told())
+            lag, end = int(stretch.lags[-1]), int(seen.positions[-1]) + 1
+            whole = end == len(plan)
+            if whole or len(told) == SURVEYS:
+                break
+            known = np.searchsorted(places.exposures, [one.frame for one in stretch.breaks])
+            first += max(len(seen.positions) - OVERLAP, *known.tolist(), 1)
+        return cls(
+            tuple(breaks),
+            float(np.mean(told)),
+            int(places.exposures[-1]),
+            whole,
+            places.after(stretch.lags),
+        )
+
+    def findings(self, scan: Scan, settings: Settings) -> list[Finding]:
+        """An error for each break."""
+        return [
+            _finding(self.breaks[: number + 1], scan, settings)
+            for number in range(len(self.breaks))
+        ]
+
+    @property
+    def words(self) -> str:
+        """How much of the scan was tested, and whether it was stopped."""
+        if self.told < ENOUGH:
+            return (
+                f"whether frames were lost in the middle shows for {self.told:.0%} of the scan only"
+            )
+        if not self.whole:
+            return f"up to frame {self.last}, later ones were not looked at"
+        if self.spare:
+            return f"all along: the scan was stopped after frame {self.last}, none was lost before"
+        return "all along the scan"
+
+
+def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding:
+    """The last of ``breaks``."""
+    this, total = breaks[-1], sum(one.lag for one in breaks)
+    so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
+    what = (
+        f"from about frame {this.frame} on, frames and positions are off by {abs(this.lag)}{so_far}"
+        f": the error of unseen frames near there is {this.outcome.other:.3f} instead of "
+        f"{this.outcome.given:.3f} once that is put right"
+    )
+    lost = f"{abs(this.lag)} frame{'s' * (abs(this.lag) > 1)}"
+    cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
+    if this.lag < 0:
+        cause = f"positions of {lost} were lost there, or so many were taken twice"
+    remedy = "join them by number (--path frame_index=PATH --path position_index=PATH)"
+    leaving_out = _leaving_out(breaks, scan, settings)
+    return finding("error", what, cause, leaving_out, f"or {remedy}" if leaving_out else remedy)
+
+
+def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dict[str, Any]:
+    """What leaves out the frames from the first break on."""
+    if len(breaks) > 1:
+        return {}
+    try:
+        exposures = select(scan, settings.model_copy(update={"num_frames": None})).exposures
+    except BeamlineError:
+        return {}
+    before = int(np.count_nonzero((exposures < breaks[0].frame).all(axis=1)))
+    return {"num_frames": before} if before else {}

@@ -1,0 +1,164 @@
+"""Breaks in the pairing of one survey: rows from which on frames belong to later positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .candidates import Outcome
+from .evidence import FEWEST, Floats, Survey
+from .neighbours import Pairing
+from .slips import Places, evidence, gains, unlikeness
+from .trial import Trial
+
+MOST_LOST, MOST_BREAKS = 100, 4
+"""Frames lost in one place, and places in a survey, that are looked for."""
+
+ALWAYS = tuple(lag for lag in range(-6, 7) if lag)
+"""Lags that are tried whatever the numbers of frames and positions."""
+
+EVIDENCE, TRIED, RIVAL = 12.0, 3, 0.7
+"""What a lag's neighbours must have for it to be reconstructed, how many lags are, and the share of
+the evidence of one that convinces that another needs. Correct scans have up to 20, since
+neighbouring pairs of frames say the same."""
+
+RULED_OUT = 6.0
+"""Evidence against a loss at which it is ruled out."""
+
+EDGE = FEWEST // 2
+"""Rows at either end of a survey that tell no break from a lag of the whole, or from none."""
+
+
+@dataclass(frozen=True)
+class Break:
+    """From raw frame ``frame`` on, frames belong ``lag`` positions later than those before it.
+
+    ``outcome``: what short reconstructions say about it.
+    """
+
+    frame: int
+    lag: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A break before row ``first`` of a survey, and the evidence for it."""
+
+    gain: float
+    first: int
+    lag: int
+
+    def on(self, lags: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) how many positions later each row belongs, so far ``lags``."""
+        return lags + np.where(np.arange(len(lags)) >= self.first, self.lag, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What is known of the pairing of one survey.
+
+    Attributes
+    ----------
+    places, seen
+        Of the survey.
+    unlike
+        Of its frames, see :func:`.slips.unlikeness`.
+    lags
+        (n,) how many positions later than given each row belongs.
+    breaks
+        In the order of the scan.
+    """
+
+    places: Places
+    seen: Survey
+    unlike: NDArray[np.float32]
+    lags: NDArray[np.int64]
+    breaks: tuple[Break, ...] = ()
+
+    @classmethod
+    def of(cls, places: Places, seen: Survey, lag: int = 0) -> Stretch:
+        """With all breaks that convince; ``lag``: of the first row."""
+        lags = np.full(len(seen.positions), lag, np.int64)
+        found = cls(places, seen, unlikeness(seen.looks), lags)
+        while len(found.breaks) < MOST_BREAKS:
+            more = found._with_another()
+            if more is None:
+                break
+            found = more
+        return found
+
+    @property
+    def pairing(self) -> Pairing:
+        """With all breaks so far."""
+        return Pairing.at(self.places.settings, self.places.at(self.lags))
+
+    def told(self) -> float:
+        """Share of the rows before which a loss of few frames, or a slip of one, is ruled out."""
+        spare = self.places.after(self.lags)
+        few = range(1, min(spare, max(ALWAYS)) + 1) if spare else (-1, 1)
+        gained = [*self._gains(few, self.lags).values()]
+        if not gained:
+            return 0.0
+        most = np.max(gained, axis=0)[EDGE:-EDGE]
+        return float(np.mean(most <= -RULED_OUT)) if len(most) else 0.0
+
+    def _with_another(self) -> Stretch | None:
+        """With the likeliest further break that convinces and that no other beats."""
+        trial = Trial(self.pairing, self.seen)
+        best: tuple[Guess, Pairing, Outcome] | None = None
+        for guess in self._likely():
+            if best and guess.gain < RIVAL * best[0].gain:
+                continue
+            pairing = Pairing.at(self.places.settings, self.places.at(guess.on(self.lags)))
+            outcome = trial.of_another(pairing)
+            if outcome and (best is None or Trial(best[1], self.seen).of_another(pairing)):
+                best = guess, pairing, outcome
+                if guess.lag == self.places.after(self.lags):  # all that is missing, in one place
+                    break
+        return best and self._broken(best[0], best[2])
+
+    def _broken(self, guess: Guess, outcome: Outcome) -> Stretch:
+        frame = int(self.places.exposures[guess.first])
+        breaks = sorted((*self.breaks, Break(frame, guess.lag, outcome)), key=lambda b: b.frame)
+        lags = guess.on(self.lags)
+        return Stretch(self.places, self.seen, self.unlike, lags, tuple(breaks))
+
+    def _likely(self) -> Iterator[Guess]:
+        """The likeliest further breaks; first, if likely, the loss in one place of all missing."""
+        spare = self.places.after(self.lags)
+        tried = {*ALWAYS, *range(1, min(spare, MOST_LOST) + 1), spare} - {0}
+        roughly = _guesses(self._gains(tried))
+        if not roughly:
+            return
+        guesses = _guesses(self._gains(tried, roughly[0].on(self.lags)))
+        yield from (one for one in guesses if one.lag == spare and one.gain > guesses[0].gain / 2)
+        peaks = [one for one in guesses if not _beside_a_better_one(one, guesses)]
+        yield from (one for one in peaks[:TRIED] if one.lag != spare)
+
+    def _gains(
+        self, tried: Iterable[int], right: NDArray[np.int64] | None = None
+    ) -> dict[int, Floats]:
+        """Of further breaks; what neighbours look like is learnt from the lags taken for right."""
+        lags = self.lags if right is None else right
+        table = evidence(self.unlike, self.places.at(lags), right is not None)
+        return gains(table, self.places, self.lags, tried)
+
+
+def _guesses(gained: dict[int, Floats]) -> list[Guess]:
+    """With enough evidence, also against a lag of all rows; the likeliest first."""
+    found = []
+    for lag, of_rows in gained.items():
+        inside = of_rows[EDGE:-EDGE]
+        if len(inside):
+            first = int(inside.argmax())
+            gain = float(inside[first]) - max(float(of_rows[0]), 0.0)
+            found.append(Guess(gain, first + EDGE, lag))
+    return sorted((one for one in found if one.gain >= EVIDENCE), key=lambda one: -one.gain)
+
+
+def _beside_a_better_one(guess: Guess, guesses: list[Guess]) -> bool:
+    return any(abs(one.lag - guess.lag) == 1 and one.gain > guess.gain for one in guesses)

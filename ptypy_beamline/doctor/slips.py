@@ -1,0 +1,192 @@
+"""How likely a scan's neighbours are if frames or positions were lost somewhere along it.
+
+If ``lag`` frames are lost before row ``first``, all from there on belong to so many later positions
+than they are given. Neighbours on the sample look alike: how much likelier those of such a reading
+look than those of the given one is told for all places and numbers at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ..errors import BeamlineError, BeamlineWarning
+from ..planning.selection import select
+from ..scan import Scan
+from ..settings import Settings
+from ..summary import step_m
+from .evidence import Floats
+from .neighbours import NEIGHBOUR_STEPS
+
+Indices = NDArray[np.int64]
+Links = tuple[Indices, Indices]
+
+BINS, CLIP = 32, 3.0
+"""Classes of unlikeness, and the most evidence that one pair of frames may be."""
+
+RING = 3.0
+"""Neighbours are told from positions up to so many times as far apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where exposures were taken, if they belong to later positions than they are given.
+
+    Attributes
+    ----------
+    scan, settings
+        Of the scan; each exposure is a position of its own.
+    exposures
+        (n,) raw frames of the survey, increasing.
+    """
+
+    scan: Scan
+    settings: Settings
+    exposures: Indices
+    _known: dict[int, Floats] = field(default_factory=dict)
+
+    def at(self, lags: Indices) -> Floats:
+        """(n, 2) places of exposures that belong ``lags`` (n,) positions later; NaN where none."""
+        places_m = np.full((len(self.exposures), 2), np.nan)
+        for lag in np.unique(lags).tolist():
+            rows = lags == lag
+            places_m[rows] = self._of(lag)[rows]
+        return places_m
+
+    def after(self, lags: Indices) -> int:
+        """Positions after that of the last exposure, which belongs ``lags[-1]`` later than given.
+
+        At most as many as there are exposures, or a few more.
+        """
+        last, step = int(lags[-1]), 1
+        while self._has_last(last + step) and step <= len(lags):
+            step *= 2
+        low, high = step // 2, step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._has_last(last + middle) else (low, middle)
+        return low
+
+    def _has_last(self, lag: int) -> bool:
+        return bool(np.isfinite(self._of(lag)[-1]).all())
+
+    def _of(self, lag: int) -> Floats:
+        if lag not in self._known:
+            places_m = np.full((len(self.exposures), 2), np.nan)
+            given = self.settings.positions
+            shifted = given.model_copy(update={"shift": given.shift - lag})
+            plain = {"positions": shifted, "reject": None, "monitor": False, "num_frames": None}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BeamlineWarning)
+                try:
+                    selection = select(self.scan, self.settings.model_copy(update=plain))
+                except BeamlineError:  # no position is left
+                    return self._known.setdefault(lag, places_m)
+            raw = selection.exposures[:, 0]
+            kept = np.isin(raw, self.exposures)
+            places_m[np.searchsorted(self.exposures, raw[kept])] = selection.positions_m[kept]
+            self._known[lag] = places_m
+        return self._known[lag]
+
+
+def unlikeness(looks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, n) how far down the list of those that look like a frame another one is.
+
+    The sum of the logarithms of both ranks: frames without a sample are all alike, which says
+    nothing about where they were taken.
+    """
+    alike = looks @ looks.T
+    order = np.argsort(-alike, axis=1)
+    ranks = np.empty_like(alike)
+    np.put_along_axis(ranks, order, np.arange(len(looks), dtype=np.float32)[None], axis=1)
+    ranks = np.log(np.maximum(ranks, 1))
+    return np.asarray(ranks + ranks.T, np.float32)
+
+
+def evidence(unlike: NDArray[np.float32], places_m: Floats, known: bool) -> NDArray[np.float32]:
+    """(n, n) logarithm of how much likelier two frames look if they are neighbours.
+
+    Compared are neighbours of ``places_m`` with any frames; if these places are ``known`` to be
+    right, with those a little farther apart, which tell more.
+    """
+    reach_m = near_m(places_m)
+    close = unlike[_links(places_m, reach_m)]
+    if known:
+        i, j = _links(places_m, RING * reach_m)
+        ring = np.linalg.norm(places_m[i] - places_m[j], axis=1) > reach_m
+        others = unlike[i[ring], j[ring]]
+    else:
+        others = unlike[np.triu_indices(len(unlike), 1)]
+    edges = np.quantile(
+        np.concatenate([close, others[:: max(1, len(others) // (4 * len(close)))]]),
+        np.linspace(0, 1, BINS + 1)[1:-1],
+    )
+    share = [
+        np.bincount(np.searchsorted(edges, values), minlength=BINS) + 1.0
+        for values in (close, others)
+    ]
+    ratio = np.log(share[0] / share[0].sum()) - np.log(share[1] / share[1].sum())
+    clipped = np.clip(ratio, -CLIP, CLIP).astype(np.float32)
+    return np.asarray(clipped[np.searchsorted(edges, unlike)])
+
+
+def gains(
+    table: NDArray[np.float32], places: Places, lags: Indices, tried: Iterable[int]
+) -> dict[int, Floats]:
+    """Evidence for each further lag from each row on: lag → (n + 1,), by the first row.
+
+    Of readings without places for the frames the entry is missing. ``lags`` (n,): those that are
+    taken for right so far.
+    """
+    n = len(lags)
+    given_m = places.at(lags)
+    reach_m = near_m(given_m)
+    i, j = _links(given_m, reach_m)
+    before = _steps(n, [(j + 1, table[i, j])])  # of pairs that lie before each row
+    found = {}
+    for lag in tried:
+        moved_m, gap = places.at(lags + lag), max(0, -lag)
+        i, j = _links(moved_m, reach_m)
+        if not len(i):
+            continue
+        after = table[i, j].sum() - _steps(n, [(np.maximum(i - gap, -1) + 1, table[i, j])])
+        x, y = _links(given_m, reach_m, moved_m, gap)
+        across = _steps(n, [(x + 1, table[x, y]), (y - gap + 1, -table[x, y])])
+        found[lag] = before + after + across - before[-1]
+    return found
+
+
+def _steps(n: int, changes: Iterable[tuple[Indices, NDArray[np.float32]]]) -> Floats:
+    """(n + 1,) running sum of what is added at each row."""
+    total = np.zeros(n + 2)
+    for rows, values in changes:
+        total += np.bincount(rows, values, n + 2)
+    return np.asarray(np.cumsum(total)[: n + 1])
+
+
+def near_m(places_m: Floats) -> float:
+    """Distance up to which places are neighbours."""
+    known = places_m[np.isfinite(places_m).all(axis=1)]
+    return NEIGHBOUR_STEPS * step_m(np.unique(known, axis=0))
+
+
+def _links(places_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0) -> Links:
+    """Rows (i, j), i < j, whose places are neighbours; of j those in ``later_m``, if given."""
+    rows = np.flatnonzero(np.isfinite(places_m).all(axis=1))
+    if not len(rows):
+        return rows, rows
+    tree = cKDTree(places_m[rows])
+    if later_m is None:
+        pairs = np.sort(rows[tree.query_pairs(reach_m, output_type="ndarray")], axis=1)
+        return pairs[:, 0], pairs[:, 1]
+    others = np.flatnonzero(np.isfinite(later_m).all(axis=1))
+    if not len(others):
+        return others, others
+    met = tree.sparse_distance_matrix(cKDTree(later_m[others]), reach_m, output_type="coo_matrix")
+    i, j = rows[met.row], others[met.col]
+    return i[i + gap < j], j[i + gap < j]
