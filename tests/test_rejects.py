@@ -90,8 +90,20 @@ def judged(tmp_path_factory):
     again = replace(raw, positions_m=np.concatenate([raw.positions_m] * 2),
                     frames=np.concatenate([raw.frames] * 2))  # fmt: skip
     WRITERS["standard"](folder / "longer.h5", again)
-    code = main(["qc", str(folder / "scan1.h5"), "--out", str(folder / "qc"), "--reject-topk", "5",
-                 "--thumbs-topk", "1", "--emit-ptypy-json", str(folder / "qc/list.json")])  # fmt: skip
+    code = main(
+        [
+            "qc",
+            str(folder / "scan1.h5"),
+            "--out",
+            str(folder / "qc"),
+            "--reject-topk",
+            "5",
+            "--thumbs-topk",
+            "1",
+            "--emit-ptypy-json",
+            str(folder / "qc/list.json"),
+        ]
+    )
     assert code == 0
     return folder
 
