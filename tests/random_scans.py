@@ -244,13 +244,14 @@ class _Scan:
 
     @property
     def amplitude(self) -> float:
-        return {1: 150.0, 2: 3000.0}.get(self.dtype.itemsize, 20000.0)
+        most = {1: 150.0, 2: 3000.0}.get(self.dtype.itemsize, 20000.0)
+        return min(most, 3000.0) if self.hot else most
 
     def _frames(self, n: int, bad: np.ndarray | None) -> np.ndarray:
         rng = self.rng
         y, x = np.indices(self.shape)
         wander = rng.uniform(-1.4, 1.4, (n, 2)) if self.aligned else np.zeros((n, 2))
-        width = min(self.shape) / 6
+        width = min(self.shape) / (3 if self.hot else 6)
         away = [(y - self.beam[0] - a) ** 2 + (x - self.beam[1] - b) ** 2 for a, b in wander]
         mean = 0.6 * self.amplitude * np.exp(-np.array(away) / (2 * width**2)) + 2
         counts = rng.poisson(mean * rng.uniform(0.7, 1.1, (n, 1, 1))).astype(float)

@@ -89,6 +89,6 @@ def write_generic(path: Path, raw: Raw, seed: int) -> tuple[Path, dict[str, Any]
         put("pixel", raw.pixel_m, "pixel")
         put("exposure", raw.exposure_s)
         put("mask", None if raw.bad is None else raw.bad.astype(np.uint16))
-        for name in ("dark", "flat", "center"):
+        for name in ("dark", "flat", "center", "monitor"):
             put(name, getattr(raw, {"center": "center_px"}.get(name, name)))
     return path, places
