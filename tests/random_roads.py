@@ -178,7 +178,8 @@ def by_ptyd(trip: Trip) -> None:
     got = Got(frames, weights > 0, positions, float(meta["energy"]) * 1e3, float(meta["distance"]),
               meta["psize"], meta["center"])  # fmt: skip
     compare(".ptyd", got, trip.wanted)
-    _again(".ptyd read back", file, trip.wanted)
+    if trip.case.chunk % 2:
+        _again(".ptyd read back", file, trip.wanted)
 
 
 def by_standard(trip: Trip) -> None:
@@ -217,6 +218,15 @@ def disagreement(case: Case, roads: Any = tuple(ROADS)) -> str:
         except Exception as problem:
             return f"{type(problem).__name__} (no error of the package's): {problem}"
     return ""
+
+
+def refused(case: Case) -> bool:
+    """Whether the reference finds fault with the settings."""
+    try:
+        load(case.measured, case.settings)
+    except Refused:
+        return True
+    return False
 
 
 def begun(case: Case, folder: Path) -> Trip:

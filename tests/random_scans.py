@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from reference_load import HC_EV_M, Measured
-from scan_files import store, write_generic
+from scan_files import named_elsewhere, store, write_generic
 
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -58,10 +58,10 @@ KINDS = {
                   given={"paths.x": "positions.h5::/x", "paths.y": "positions.h5::/y"}),
     "nanomax": Kind(IMAGES | REST | {"distance_m", "pixel_m"}),
     "hermes": Kind(REST | {"flat", "monitor", "distance_m", "pixel_m"}),
-    "product": Kind(IMAGES | REST - {"exposure_s"}, geometry=False, dtypes="ui"),
+    "product": Kind(IMAGES | REST - {"exposure_s"}, geometry=False),
     "adorym": Kind(IMAGES | REST, geometry=False),
     "ptychopinn": Kind(IMAGES | REST | {"energy_eV", "distance_m", "pixel_m"}, pixels=True,
-                       dtypes="ui", family="BeamlineScan"),
+                       family="BeamlineScan"),
     "tike": Kind(IMAGES | REST | {"energy_eV", "distance_m", "pixel_m"}, pixels=True,
                  family="BeamlineScan"),
     "tiff": Kind(family="BeamlineTiffScan"),
@@ -88,6 +88,10 @@ class Case:
         ``csv``.
     needs
         Parameters that the file cannot do without, so that shrinking keeps them.
+    elsewhere
+        Datasets of another file that ``paths`` name.
+    ptypy
+        Parameters that PtyPy keeps for itself.
     chunk
         Frames that PtyPy asks for at a time.
     """
@@ -99,6 +103,7 @@ class Case:
     settings: Mapping[str, Any]
     stored: Mapping[str, str]
     needs: frozenset[str]
+    elsewhere: Mapping[str, Any]
     ptypy: Mapping[str, Any]
     chunk: int
     loader: str
@@ -111,6 +116,10 @@ class Case:
             settings = {**places, **settings, "format": "hdf5"}
         else:
             file = WRITERS[self.format](folder / "scan.h5", self.raw)
+        if "sidecar" in settings:
+            settings["sidecar"] = str(file.with_name("sidecar.h5"))
+        if self.elsewhere:
+            settings |= named_elsewhere(file.with_name("extra.h5"), self.elsewhere)
         for name, how in self.stored.items():
             if name in settings:
                 settings[name] = store(folder, name, settings[name], how, self.measured.frames.shape[-3])
@@ -124,7 +133,7 @@ class Case:
                     for k, v in self.settings.items()}  # fmt: skip
         return (f"{self.name}: {self.format} {frames.dtype.str} {frames.shape}, "
                 f"{len(self.raw.positions_m)} positions, with {', '.join(kept) or 'nothing else'}; "
-                f"{settings}; PtyPy {dict(self.ptypy)}, chunk {self.chunk}")  # fmt: skip
+                f"{settings}; elsewhere {list(self.elsewhere)}; PtyPy {dict(self.ptypy)}, chunk {self.chunk}")  # fmt: skip
 
 
 def draw(seed: int, number: int) -> Case:
@@ -135,15 +144,51 @@ def draw(seed: int, number: int) -> Case:
     raw = scan.raw()
     measured = scan.measured(raw)
     settings, stored = _Settings(rng, scan, measured).draw()
-    mistaken = rng.random() < 0.12
-    if mistaken:
+    raw, measured = _said_otherwise(rng, scan, raw, measured, settings)
+    elsewhere = _elsewhere(rng, scan) if rng.random() < 0.2 else {}
+    measured = replace(measured, **{{"center": "center_px", "exposure": "exposure_s"}.get(k, k): v
+                                    for k, v in elsewhere.items()})  # fmt: skip
+    if rng.random() < 0.12:
         settings.update(MISTAKES[rng.integers(len(MISTAKES))](rng, measured))
-    needs = {"frames_per_position", "outer_index", *kind.given}
+    elif rng.random() < 0.05 and kind.geometry:
+        settings.update(IMPOSSIBLE[rng.integers(len(IMPOSSIBLE))])
     settings = {**kind.given, **settings}
+    needs = {"frames_per_position", "outer_index", "stored_as", "zero_frequency", *kind.given}
     family = kind.family if rng.random() < 0.5 else "BeamlineScan"
     return Case(f"{seed}:{number}", format, raw, measured, settings, stored,
-                frozenset(needs & set(settings)), _ptypy(rng), int(rng.integers(1, 25)),
+                frozenset(needs & set(settings)), elsewhere, _ptypy(rng), int(rng.integers(1, 25)),
                 family)  # fmt: skip
+
+
+def _said_otherwise(
+    rng: np.random.Generator, scan: _Scan, raw: Raw, measured: Measured, settings: dict[str, Any]
+) -> tuple[Raw, Measured]:
+    """The file departs from its format's rule, and a parameter says so."""
+    format = scan.format
+    plain = "mask" not in settings and raw.bad is not None and measured.mask is not None
+    if plain and format != "ptyd" and rng.random() < 0.2:
+        settings["mask_values"] = "good"
+        raw = replace(raw, bad=~raw.bad)
+        measured = replace(measured, mask=raw.bad)
+    if format in ("ptychopinn", "product") and raw.frames.dtype.kind == "f":
+        settings["stored_as"] = "intensity"
+    if format == "ptychopinn" and rng.random() < 0.4:
+        settings["zero_frequency"] = "corner"
+        raw = replace(raw, frames=np.fft.ifftshift(raw.frames, axes=(-2, -1)))
+    if format == "tiff" and rng.random() < 0.4:
+        settings["sidecar"] = "beside"
+    return raw, measured
+
+
+def _elsewhere(rng: np.random.Generator, scan: _Scan) -> dict[str, Any]:
+    """What another file has of the scan, instead of its own."""
+    known = {"dark": scan._dark, "flat": scan._flat, "monitor": lambda: scan._monitor(scan.n),
+             "mask": lambda: rng.random(scan.shape) < 0.05, "center": lambda: scan.beam,
+             "exposure": lambda: 0.25}  # fmt: skip
+    if scan.format not in ("standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "tiff"):
+        return {}
+    names = rng.choice(list(known), int(rng.integers(1, 4)), replace=False)
+    return {str(name): known[str(name)]() for name in names}
 
 
 def _ptypy(rng: np.random.Generator) -> dict[str, Any]:
@@ -282,7 +327,7 @@ class _Scan:
         counts[:, y, x + 2] = 0
         self.hot_px[y, x + 2] = True
         for at in ((2, 2), (self.shape[0] - 3, 4)):
-            counts[:, at[0], at[1]] = np.round(0.75 * self.amplitude)
+            counts[:, at[0], at[1]] = 240 if self.dtype.itemsize == 1 else 2400
             self.hot_px[at] = True
 
     def _exposure(self, n: int) -> Any:
@@ -462,7 +507,7 @@ class _Settings:
     def _chosen(self) -> None:
         rng, n = self.rng, self.scan.n
         if self._now_and_then(0.3):
-            self.found["reject"] = sorted(rng.choice(n, int(rng.integers(1, n // 3)), False).tolist())
+            self.found["reject"] = sorted(rng.choice(n, int(rng.integers(1, max(2, n // 3))), False).tolist())
             how = self._one_of([None, "npy", "json", "csv"])
             if how:
                 self.stored["reject"] = how
@@ -515,6 +560,8 @@ class _Settings:
             self.found["threads"] = self._one_of([1, 2])
         if self._now_and_then(0.1):
             self.found["links"] = "any"
+        if self._now_and_then(0.6):
+            self.found["format"] = self.scan.format
 
 
 def _wrong_image(rng: np.random.Generator, measured: Measured) -> dict[str, Any]:
@@ -536,12 +583,12 @@ MISTAKES = [
     lambda rng, m: {"monitor": True},
     lambda rng, m: {"saturation": "file"},
     lambda rng, m: {"grouping": "hdr"},
-    lambda rng, m: {"energy": 8800.0},
-    lambda rng, m: {"distance": 5000.0},
-    lambda rng, m: {"psize": 75.0},
     lambda rng, m: {"center": (100, 5)},
     lambda rng, m: {"outer_index": 7},
     lambda rng, m: {"positions.shift": 1000},
-    lambda rng, m: {} if m.bidirectional else {"positions.backlash": 1e-7},
+    lambda rng, m: {} if m.bidirectional or not m.row else {"positions.backlash": 1e-7},
 ]  # fmt: skip
 """Settings that may make no sense; the reference says whether they do."""
+
+IMPOSSIBLE: list[dict[str, Any]] = [{"energy": 8800.0}, {"distance": 5000.0}, {"psize": 75.0}]
+"""Quantities in the wrong unit."""

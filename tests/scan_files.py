@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def store(folder: Path, name: str, value: Any, how: str, frames: int) -> str:
     return str(file)
 
 
+def named_elsewhere(path: Path, values: Mapping[str, Any]) -> dict[str, str]:
+    """Write datasets, and the parameters that name them."""
+    with h5py.File(path, "w") as file:
+        for name, value in values.items():
+            file[f"of/{name}"] = np.asarray(value)
+    return {f"paths.{name}": f"{path}::/of/{name}" for name in values}
+
+
 UNITS = {"positions": {"m": 1.0, "mm": 1e3, "um": 1e6, "nm": 1e9},
          "energy": {"eV": 1.0, "keV": 1e-3}, "distance": {"m": 1.0, "mm": 1e3},
          "pixel": {"m": 1.0, "um": 1e6}}  # fmt: skip
@@ -46,49 +55,62 @@ UNITS = {"positions": {"m": 1.0, "mm": 1e3, "um": 1e6, "nm": 1e9},
 
 
 def write_generic(path: Path, raw: Raw, seed: int) -> tuple[Path, dict[str, Any]]:
-    """A scan whose every dataset must be named; its units are given, stored, or given instead.
+    """A scan whose every dataset must be named; some are in another file.
 
-    Some datasets are in another file.
+    Units are stored, or given by the user, or stored wrongly and given.
     """
     rng = np.random.default_rng([seed, 77])
-    other = path.with_name("other.h5")
     places: dict[str, Any] = {}
-    with h5py.File(path, "w") as file, h5py.File(other, "w") as elsewhere:
+    with h5py.File(path, "w") as file, h5py.File(path.with_name("other.h5"), "w") as other:
 
-        def put(name: str, value: Any, quantity: str = "") -> None:
+        def put(name: str, value: Any, unit: str = "", **attributes: str) -> None:
             if value is None:
                 return
             away = rng.random() < 0.3 and name != "frames"
-            place = f"/deep/{name}_of_it"
-            unit = ""
-            if quantity:
-                unit = str(rng.choice(list(UNITS[quantity])))
-                value = np.asarray(value) * UNITS[quantity][unit]
-            (elsewhere if away else file)[place] = value
-            stored = (elsewhere if away else file)[place]
-            given = bool(quantity) and f"units.{quantity}" in places
-            if quantity and not given:
-                stored.attrs["units"] = unit
+            kept, place = (other if away else file), f"/deep/{name}_of_it"
+            kept[place] = value
+            kept[place].attrs.update({"units": unit, **attributes} if unit else attributes)
             places[f"paths.{name}"] = f"other.h5::{place}" if away else place
 
+        def unit_of(quantity: str) -> tuple[str, float]:
+            """What is stored as the unit, and the number of units in one of SI's."""
+            unit = str(rng.choice(list(UNITS[quantity])))
+            stored = unit
+            if rng.random() < 0.4:
+                places[f"units.{quantity}"] = unit
+                stored = str(rng.choice(["", *UNITS[quantity]]))
+            return stored, UNITS[quantity][unit]
+
         put("frames", raw.frames)
-        unit = str(rng.choice(list(UNITS["positions"])))
-        known = raw.positions_m * UNITS["positions"][unit]
-        if rng.random() < 0.5:
-            places["units.positions"] = unit
-        together = rng.random() < 0.5
-        columns = {"positions": known[:, ::-1]} if together else {"y": known[:, 0], "x": known[:, 1]}
-        for name, values in columns.items():
-            put(name, values)
-            if "units.positions" not in places:
-                place = places[f"paths.{name}"]
-                inside = elsewhere if "::" in place else file
-                inside[place.split("::")[-1]].attrs["units"] = unit
-        put("energy", raw.energy_eV, "energy")
-        put("distance", raw.distance_m, "distance")
-        put("pixel", raw.pixel_m, "pixel")
-        put("exposure", raw.exposure_s)
+        unit, factor = unit_of("positions")
+        for name, (values, columns) in _columns(raw, rng).items():
+            put(name, values * factor, unit, **({"columns": columns} if columns else {}))
+        for name, quantity in (("energy", raw.energy_eV), ("distance", raw.distance_m),
+                               ("pixel", raw.pixel_m)):  # fmt: skip
+            unit, factor = unit_of(name)
+            put(name, np.asarray(quantity) * factor, unit)
         put("mask", None if raw.bad is None else raw.bad.astype(np.uint16))
-        for name in ("dark", "flat", "center", "monitor"):
-            put(name, getattr(raw, {"center": "center_px"}.get(name, name)))
+        for name, field in (("exposure", "exposure_s"), ("dark", "dark"), ("flat", "flat"),
+                            ("center", "center_px"), ("monitor", "monitor")):  # fmt: skip
+            put(name, getattr(raw, field))
     return path, places
+
+
+def _columns(raw: Raw, rng: np.random.Generator) -> dict[str, tuple[Any, str]]:
+    """Positions in one of the ways in which files keep them, and the names of the columns."""
+    y, x = raw.positions_m.T
+    way = rng.integers(6)
+    if way == 0:
+        return {"positions": (np.stack([x, y], 1), "")}
+    if way == 1:
+        return {"positions": (np.stack([y, x], 1), "y,x")}
+    if way == 2:
+        return {"positions": (np.stack([x, y, 0 * x], 1), "x,y,z")}
+    if way == 3:
+        return {"positions": (np.stack([x, y]), "")}
+    rows = int((x == x[0]).sum())
+    grid = raw.positions_m.reshape(rows, -1, 2) if len(x) % rows == 0 else None
+    if (way == 4 and grid is not None and rows not in (1, len(x)) and grid.shape[1] != rows
+            and (grid[:, :, 0] == grid[:, :1, 0]).all() and (grid[:, :, 1] == grid[:1, :, 1]).all()):
+        return {"y": (grid[:, 0, 0], ""), "x": (grid[0, :, 1], "")}
+    return {"y": (y, ""), "x": (x, "")}
