@@ -41,8 +41,10 @@ def main() -> int:
             failed += 1
             smallest = shrunk(case, lambda tried: disagreement(tried, given.roads))
             print(f"{problem}\n  {case}\n  smallest: {smallest}", flush=True)
-    print(f"{given.count} combinations of seed {given.seed} by {', '.join(given.roads)}: "
-          f"{failed} differ; {dict(tally)}")
+    print(
+        f"{given.count} combinations of seed {given.seed} by {', '.join(given.roads)}: "
+        f"{failed} differ; {dict(tally)}"
+    )
     return 1 if failed else 0
 
 

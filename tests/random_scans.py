@@ -122,7 +122,9 @@ class Case:
             settings |= named_elsewhere(file.with_name("extra.h5"), self.elsewhere)
         for name, how in self.stored.items():
             if name in settings:
-                settings[name] = store(folder, name, settings[name], how, self.measured.frames.shape[-3])
+                settings[name] = store(
+                    folder, name, settings[name], how, self.measured.frames.shape[-3]
+                )
         return file, settings
 
     def __str__(self) -> str:
@@ -185,7 +187,15 @@ def _elsewhere(rng: np.random.Generator, scan: _Scan) -> dict[str, Any]:
     known = {"dark": scan._dark, "flat": scan._flat, "monitor": lambda: scan._monitor(scan.n),
              "mask": lambda: rng.random(scan.shape) < 0.05, "center": lambda: scan.beam,
              "exposure": lambda: 0.25}  # fmt: skip
-    if scan.format not in ("standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "tiff"):
+    if scan.format not in (
+        "standard",
+        "cxi",
+        "nxcxi",
+        "diamond",
+        "areadetector",
+        "exchange",
+        "tiff",
+    ):
         return {}
     names = rng.choice(list(known), int(rng.integers(1, 4)), replace=False)
     return {str(name): known[str(name)]() for name in names}
@@ -216,7 +226,9 @@ class _Scan:
         self.pattern = str(rng.choice(["raster", "raster", "jitter", "scatter"]))
         self.fast = int(rng.random() < 0.7)
         self.bidirectional = self.pattern == "raster" and bool(rng.random() < 0.4)
-        self.dtype = np.dtype(str(rng.choice([d for d in DTYPES if d.strip("<>")[0] in kind.dtypes])))
+        self.dtype = np.dtype(
+            str(rng.choice([d for d in DTYPES if d.strip("<>")[0] in kind.dtypes]))
+        )
         several = format in ("standard", "hdf5") and self.k == 1
         self.projections = int(rng.integers(2, 4)) if several and rng.random() < 0.2 else 0
         self.hot = rng.random() < 0.12
@@ -300,7 +312,9 @@ class _Scan:
         away = [(y - self.beam[0] - a) ** 2 + (x - self.beam[1] - b) ** 2 for a, b in wander]
         mean = 0.6 * self.amplitude * np.exp(-np.array(away) / (2 * width**2)) + 2
         counts = rng.poisson(mean * rng.uniform(0.7, 1.1, (n, 1, 1))).astype(float)
-        counts = np.minimum(counts, 0.9 * np.iinfo(np.uint8).max) if self.dtype.itemsize == 1 else counts
+        counts = (
+            np.minimum(counts, 0.9 * np.iinfo(np.uint8).max) if self.dtype.itemsize == 1 else counts
+        )
         if self.dtype.kind == "f":
             counts += rng.random(counts.shape)
         if not self.hot:
@@ -451,7 +465,9 @@ class _Settings:
 
     def _stack(self, image: np.ndarray) -> np.ndarray:
         """An image, or as many as the scan has not frames."""
-        return image if self._now_and_then(0.5) else np.array([image] * int(self.rng.integers(1, 5)))
+        return (
+            image if self._now_and_then(0.5) else np.array([image] * int(self.rng.integers(1, 5)))
+        )
 
     def _images(self) -> None:
         rng, shape = self.rng, self.scan.shape
@@ -507,7 +523,9 @@ class _Settings:
     def _chosen(self) -> None:
         rng, n = self.rng, self.scan.n
         if self._now_and_then(0.3):
-            self.found["reject"] = sorted(rng.choice(n, int(rng.integers(1, max(2, n // 3))), False).tolist())
+            self.found["reject"] = sorted(
+                rng.choice(n, int(rng.integers(1, max(2, n // 3))), False).tolist()
+            )
             how = self._one_of([None, "npy", "json", "csv"])
             if how:
                 self.stored["reject"] = how
@@ -569,6 +587,13 @@ def _wrong_image(rng: np.random.Generator, measured: Measured) -> dict[str, Any]
     return {name: np.ones((measured.frames.shape[-2] + 1, measured.frames.shape[-1]))}
 
 
+def _runs_one_way(measured: Measured) -> bool:
+    """Whether all rows are listed in one direction, to the last digit."""
+    along = measured.positions[:, measured.fast]
+    exact = bool(measured.row) and len(np.unique(along.round(12))) == measured.row
+    return exact and not measured.bidirectional
+
+
 MISTAKES = [
     lambda rng, m: {"orientation": 3, "rotate": 90},
     lambda rng, m: {"select.shape": "circle", "select.center": (0.0, 0.0)},
@@ -578,7 +603,7 @@ MISTAKES = [
     lambda rng, m: {"reject": [m.frames.shape[-3]]},
     lambda rng, m: {"reject": list(range(m.frames.shape[-3]))},
     _wrong_image,
-    lambda rng, m: {"monitor": np.ones(m.frames.shape[-3] // 2 - 1)},
+    lambda rng, m: {"monitor": np.ones(2)},
     lambda rng, m: {"monitor": np.zeros(m.frames.shape[-3])},
     lambda rng, m: {"monitor": True},
     lambda rng, m: {"saturation": "file"},
@@ -586,7 +611,7 @@ MISTAKES = [
     lambda rng, m: {"center": (100, 5)},
     lambda rng, m: {"outer_index": 7},
     lambda rng, m: {"positions.shift": 1000},
-    lambda rng, m: {} if m.bidirectional or not m.row else {"positions.backlash": 1e-7},
+    lambda rng, m: {"positions.backlash": 1e-7} if _runs_one_way(m) else {},
 ]  # fmt: skip
 """Settings that may make no sense; the reference says whether they do."""
 

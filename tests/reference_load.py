@@ -205,9 +205,7 @@ def pairs(measured: Measured, settings: Mapping[str, Any]) -> tuple[np.ndarray, 
             seconds)  # fmt: skip
 
 
-def listed_positions(
-    measured: Measured, settings: Mapping[str, Any], n: int, k: int
-) -> np.ndarray:
+def listed_positions(measured: Measured, settings: Mapping[str, Any], n: int, k: int) -> np.ndarray:
     """(m, 2) in metres, one for each position, as the stage really went."""
     places = np.array(measured.positions, float)
     if measured.in_pixels:
@@ -222,7 +220,9 @@ def listed_positions(
     if settings.get("positions.snake"):
         if measured.row == 0 or measured.row >= len(places):
             raise Refused("snake")
-        rows = [places[start : start + measured.row] for start in range(0, len(places), measured.row)]
+        rows = [
+            places[start : start + measured.row] for start in range(0, len(places), measured.row)
+        ]
         places = np.concatenate([row[::-1] if i % 2 else row for i, row in enumerate(rows)])
     backlash = settings.get("positions.backlash", 0.0)
     if backlash:

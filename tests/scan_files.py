@@ -110,7 +110,13 @@ def _columns(raw: Raw, rng: np.random.Generator) -> dict[str, tuple[Any, str]]:
         return {"positions": (np.stack([x, y]), "")}
     rows = int((x == x[0]).sum())
     grid = raw.positions_m.reshape(rows, -1, 2) if len(x) % rows == 0 else None
-    if (way == 4 and grid is not None and rows not in (1, len(x)) and grid.shape[1] != rows
-            and (grid[:, :, 0] == grid[:, :1, 0]).all() and (grid[:, :, 1] == grid[:1, :, 1]).all()):
+    if (
+        way == 4
+        and grid is not None
+        and rows not in (1, len(x))
+        and grid.shape[1] != rows
+        and (grid[:, :, 0] == grid[:, :1, 0]).all()
+        and (grid[:, :, 1] == grid[:1, :, 1]).all()
+    ):
         return {"y": (grid[:, 0, 0], ""), "x": (grid[0, :, 1], "")}
     return {"y": (y, ""), "x": (x, "")}
