@@ -14,7 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 from random_scans import Case
-from reference_load import Expected, Refused, load
+from reference_load import Expected, load
+from reference_scan import RefusedError
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.exports.ptyd import write_ptyd
@@ -25,7 +26,11 @@ FOUND_WITHIN_PX = 1.0
 """How far a beam centre that is found in the data may lie from the true one."""
 
 
-class Differs(Exception):
+META = ("energy", "distance", "psize", "center", "shape", "num_frames")
+"""What is compared of a ``.ptyd``."""
+
+
+class DiffersError(Exception):
     """A road does not give what the reference does."""
 
 
@@ -51,7 +56,7 @@ def compare(road: str, got: Got, wanted: Expected) -> None:
 
     def same(name: str, ok: Any, *values: Any) -> None:
         if not np.all(ok):
-            raise Differs(f"{road}: {name}: {', '.join(str(v) for v in values)}")
+            raise DiffersError(f"{road}: {name}: {', '.join(str(v) for v in values)}")
 
     same("shape", got.frames.shape == wanted.frames.shape, got.frames.shape, wanted.frames.shape)
     same("dtype", got.frames.dtype == np.float32, got.frames.dtype)
@@ -59,18 +64,28 @@ def compare(road: str, got: Got, wanted: Expected) -> None:
     same("good pixels", not len(wrong), f"{len(wrong)} differ", wrong[:3].tolist())
     same("bad pixels hold 0", (got.frames[~got.good] == 0).all())
     off = np.abs(got.frames - wanted.frames) > wanted.slack + 1e-30
-    same("counts", not off.any(), f"{off.sum()} differ", np.argwhere(off)[:3].tolist(),
-         got.frames[off][:3], wanted.frames[off][:3])  # fmt: skip
+    same(
+        "counts",
+        not off.any(),
+        f"{off.sum()} differ",
+        np.argwhere(off)[:3].tolist(),
+        got.frames[off][:3],
+        wanted.frames[off][:3],
+    )
     extent = np.abs(wanted.positions_m).max() or 1
     near = np.abs(got.positions_m - wanted.positions_m) <= 1e-9 * extent
     same("positions", near, got.positions_m[:4].tolist(), wanted.positions_m[:4].tolist())
     if got.exposures is not None:
-        same("exposures", np.array_equal(got.exposures, wanted.exposures), got.exposures.tolist(),
-             wanted.exposures.tolist())  # fmt: skip
+        same(
+            "exposures",
+            np.array_equal(got.exposures, wanted.exposures),
+            got.exposures.tolist(),
+            wanted.exposures.tolist(),
+        )
     for name in ("energy_eV", "distance_m", "pixel_m", "center_px"):
         mine, other = np.array(getattr(got, name)), np.array(getattr(wanted, name))
-        same(name, np.allclose(mine, other, rtol=1e-9, atol=1e-9 if name == "center_px" else 0), mine,
-             other)  # fmt: skip
+        least = 1e-9 if name == "center_px" else 0
+        same(name, np.allclose(mine, other, rtol=1e-9, atol=least), mine, other)
 
 
 @dataclass(frozen=True)
@@ -96,10 +111,15 @@ def of_plan(plan: Plan, size: int | None = None) -> Got:
     blocks = list(plan.blocks(size))
     geometry = plan.geometry
     return Got(
-        np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks]),
-        np.concatenate([b.positions_m for b in blocks]), geometry.energy_eV, geometry.distance_m,
-        geometry.pixel_m, geometry.center_px, np.concatenate([b.exposures for b in blocks]),
-    )  # fmt: skip
+        np.concatenate([b.frames for b in blocks]),
+        np.concatenate([b.good for b in blocks]),
+        np.concatenate([b.positions_m for b in blocks]),
+        geometry.energy_eV,
+        geometry.distance_m,
+        geometry.pixel_m,
+        geometry.center_px,
+        np.concatenate([b.exposures for b in blocks]),
+    )
 
 
 def by_ptypy(trip: Trip) -> None:
@@ -114,17 +134,25 @@ def by_ptypy(trip: Trip) -> None:
         _refused_alike(trip, error)
         return
     if trip.wanted is None:
-        raise Differs(f"PtyPy takes what the plan refuses: {trip.error}")
+        raise DiffersError(f"PtyPy takes what the plan refuses: {trip.error}")
     if _square(trip.wanted) is False:
-        raise Differs("PtyPy gets frames that are not square")
+        raise DiffersError("PtyPy gets frames that are not square")
     items, indices = _all_items(scan, trip.case.chunk)
     if indices != list(range(len(trip.wanted.frames))):
-        raise Differs(f"PtyPy: indices {indices}")
+        raise DiffersError(f"PtyPy: indices {indices}")
     frames, masks, positions = (
         np.array([item[name] for item in items]) for name in ("data", "mask", "position")
     )
-    got = Got(frames, masks, positions, scan.meta.energy * 1e3, scan.meta.distance, scan.meta.psize,
-              scan.info.center, scan.frame_indices.reshape(len(frames), -1))  # fmt: skip
+    got = Got(
+        frames,
+        masks,
+        positions,
+        scan.meta.energy * 1e3,
+        scan.meta.distance,
+        scan.meta.psize,
+        scan.info.center,
+        scan.frame_indices.reshape(len(frames), -1),
+    )
     compare("PtyPy", got, replace(trip.wanted, center_px=told(trip.wanted.center_px)))
 
 
@@ -148,13 +176,13 @@ def _refused_alike(trip: Trip, error: BeamlineError) -> None:
     """As the plan was, or because PtyPy cannot take such frames."""
     if trip.error is not None:
         if type(error) is not type(trip.error) or str(error) != str(trip.error):
-            raise Differs(f"PtyPy says {error!r}, the plan {trip.error!r}")
+            raise DiffersError(f"PtyPy says {error!r}, the plan {trip.error!r}")
         return
     assert trip.wanted is not None
-    edge = min(min(c, n - 1 - c) for c, n in zip(trip.wanted.center_px, trip.wanted.frames.shape[1:],
-                                                 strict=True))  # fmt: skip
+    shape = trip.wanted.frames.shape[1:]
+    edge = min(min(c, n - 1 - c) for c, n in zip(trip.wanted.center_px, shape, strict=True))
     if _square(trip.wanted) and edge > 2:
-        raise Differs(f"PtyPy refuses what the plan takes: {error}")
+        raise DiffersError(f"PtyPy refuses what the plan takes: {error}")
 
 
 def by_ptyd(trip: Trip) -> None:
@@ -169,14 +197,20 @@ def by_ptyd(trip: Trip) -> None:
             np.concatenate([chunk[name][()] for chunk in chunks])
             for name in ("data", "weights", "positions", "indices")
         )
-        meta = {name: opened[f"meta/{name}"][()] for name in ("energy", "distance", "psize", "center",
-                                                             "shape", "num_frames")}  # fmt: skip
+        meta = {name: opened[f"meta/{name}"][()] for name in META}
     if indices.tolist() != list(range(len(frames))) or meta["num_frames"] != len(frames):
-        raise Differs(f".ptyd: indices {indices}, num_frames {meta['num_frames']}")
+        raise DiffersError(f".ptyd: indices {indices}, num_frames {meta['num_frames']}")
     if tuple(meta["shape"]) != frames.shape[1:]:
-        raise Differs(f".ptyd: shape {meta['shape']}")
-    got = Got(frames, weights > 0, positions, float(meta["energy"]) * 1e3, float(meta["distance"]),
-              meta["psize"], meta["center"])  # fmt: skip
+        raise DiffersError(f".ptyd: shape {meta['shape']}")
+    got = Got(
+        frames,
+        weights > 0,
+        positions,
+        float(meta["energy"]) * 1e3,
+        float(meta["distance"]),
+        meta["psize"],
+        meta["center"],
+    )
     compare(".ptyd", got, trip.wanted)
     if trip.case.chunk % 2:
         _again(".ptyd read back", file, trip.wanted)
@@ -192,7 +226,7 @@ def by_standard(trip: Trip) -> None:
     _again("standardized file", file, trip.wanted)
     with h5py.File(file) as opened:
         if not np.array_equal(opened["/entry/frame_indices"], trip.wanted.exposures):
-            raise Differs("standardized file: frame_indices")
+            raise DiffersError("standardized file: frame_indices")
 
 
 def _again(road: str, file: Path, wanted: Expected) -> None:
@@ -201,8 +235,11 @@ def _again(road: str, file: Path, wanted: Expected) -> None:
 
 
 ROADS: dict[str, Callable[[Trip], None]] = {
-    "plan": by_plan, "ptypy": by_ptypy, "ptyd": by_ptyd, "standard": by_standard,
-}  # fmt: skip
+    "plan": by_plan,
+    "ptypy": by_ptypy,
+    "ptyd": by_ptyd,
+    "standard": by_standard,
+}
 
 
 def disagreement(case: Case, roads: Any = tuple(ROADS)) -> str:
@@ -213,7 +250,7 @@ def disagreement(case: Case, roads: Any = tuple(ROADS)) -> str:
             trip = begun(case, folder)
             for road in roads:
                 ROADS[road](trip)
-        except Differs as problem:
+        except DiffersError as problem:
             return str(problem)
         except BeamlineError as problem:
             return f"{type(problem).__name__}: {problem}"
@@ -226,7 +263,7 @@ def refused(case: Case) -> bool:
     """Whether the reference finds fault with the settings."""
     try:
         load(case.measured, case.settings)
-    except Refused:
+    except RefusedError:
         return True
     return False
 
@@ -242,14 +279,14 @@ def begun(case: Case, folder: Path) -> Trip:
     wanted, refusal = None, None
     try:
         wanted = load(case.measured, {**settings, **case.settings}, _found(case, plan))
-    except Refused as problem:
+    except RefusedError as problem:
         refusal = problem
     if refusal is None and error is not None:
-        raise Differs(f"refused wrongly: {type(error).__name__}: {error}")
+        raise DiffersError(f"refused wrongly: {type(error).__name__}: {error}")
     if refusal is not None and error is None:
-        raise Differs(f"not refused, but wrong: {refusal}")
+        raise DiffersError(f"not refused, but wrong: {refusal}")
     if refusal is not None and not any(word in str(error) for word in refusal.words):
-        raise Differs(f"wrong because of {refusal}, refused because of: {error}")
+        raise DiffersError(f"wrong because of {refusal}, refused because of: {error}")
     return Trip(case, folder, file, settings, wanted, plan, error)
 
 
@@ -258,11 +295,11 @@ def _found(case: Case, plan: Plan | None) -> tuple[float, float] | None:
     told_anyway = "center" in case.settings or case.measured.center_px is not None
     if plan is None or told_anyway:
         return None
-    found = tuple(c + corner for c, corner in
-                  zip(plan.center_px, (plan.window.top, plan.window.left), strict=True))  # fmt: skip
-    if max(abs(f - b) for f, b in zip(found, case.measured.beam_px, strict=True)) > FOUND_WITHIN_PX:
-        raise Differs(f"the centre is found at {found}, it is at {case.measured.beam_px}")
-    return found[0], found[1]
+    y, x = plan.center_px[0] + plan.window.top, plan.center_px[1] + plan.window.left
+    true = case.measured.beam_px
+    if max(abs(y - true[0]), abs(x - true[1])) > FOUND_WITHIN_PX:
+        raise DiffersError(f"the centre is found at {(y, x)}, it is at {true}")
+    return y, x
 
 
 @contextlib.contextmanager
@@ -295,8 +332,9 @@ def _smaller(case: Case) -> Iterator[Case]:
             yield replace(case, settings=left)
     for name in case.ptypy:
         yield replace(case, ptypy={k: v for k, v in case.ptypy.items() if k != name})
-    for name, told_as in (("bad", "mask"), ("dark", "dark"), ("flat", "flat"), ("monitor", "monitor"),
-                          ("saturation", "saturation"), ("compression", None)):  # fmt: skip
+    for name in ("bad", "dark", "flat", "monitor", "saturation", "compression"):
         if getattr(case.raw, name) is not None:
-            measured = replace(case.measured, **{told_as: None}) if told_as else case.measured
+            measured = case.measured
+            if name != "compression":
+                measured = replace(measured, **{"mask" if name == "bad" else name: None})
             yield replace(case, raw=replace(case.raw, **{name: None}), measured=measured)

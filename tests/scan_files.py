@@ -22,15 +22,18 @@ def store(folder: Path, name: str, value: Any, how: str, frames: int) -> str:
         np.save(file, value)
     elif how == "tif":
         image = np.asarray(value)
-        tifffile.imwrite(file, image.astype(np.uint8) if image.dtype == bool else image,
-                         photometric="minisblack")  # fmt: skip
+        tifffile.imwrite(
+            file, image.astype(np.uint8) if image.dtype == bool else image, photometric="minisblack"
+        )
     elif how == "h5":
         with h5py.File(file, "w") as opened:
             opened["some/place"] = value
         return f"{file}::/some/place"
     elif how == "json":
-        content = {"accepted_indices": sorted(set(range(frames)) - set(value)),
-                   "rejected_indices": list(value)}  # fmt: skip
+        content = {
+            "accepted_indices": sorted(set(range(frames)) - set(value)),
+            "rejected_indices": list(value),
+        }
         file.write_text(json.dumps(content))
     else:
         with file.open("w", newline="") as opened:
@@ -48,9 +51,12 @@ def named_elsewhere(path: Path, values: Mapping[str, Any]) -> dict[str, str]:
     return {f"paths.{name}": f"{path}::/of/{name}" for name in values}
 
 
-UNITS = {"positions": {"m": 1.0, "mm": 1e3, "um": 1e6, "nm": 1e9},
-         "energy": {"eV": 1.0, "keV": 1e-3}, "distance": {"m": 1.0, "mm": 1e3},
-         "pixel": {"m": 1.0, "um": 1e6}}  # fmt: skip
+UNITS = {
+    "positions": {"m": 1.0, "mm": 1e3, "um": 1e6, "nm": 1e9},
+    "energy": {"eV": 1.0, "keV": 1e-3},
+    "distance": {"m": 1.0, "mm": 1e3},
+    "pixel": {"m": 1.0, "um": 1e6},
+}
 """Quantity → unit → its number in a metre or an electronvolt."""
 
 
@@ -85,13 +91,21 @@ def write_generic(path: Path, raw: Raw, seed: int) -> tuple[Path, dict[str, Any]
         unit, factor = unit_of("positions")
         for name, (values, columns) in _columns(raw, rng).items():
             put(name, values * factor, unit, **({"columns": columns} if columns else {}))
-        for name, quantity in (("energy", raw.energy_eV), ("distance", raw.distance_m),
-                               ("pixel", raw.pixel_m)):  # fmt: skip
+        for name, quantity in (
+            ("energy", raw.energy_eV),
+            ("distance", raw.distance_m),
+            ("pixel", raw.pixel_m),
+        ):
             unit, factor = unit_of(name)
             put(name, np.asarray(quantity) * factor, unit)
         put("mask", None if raw.bad is None else raw.bad.astype(np.uint16))
-        for name, field in (("exposure", "exposure_s"), ("dark", "dark"), ("flat", "flat"),
-                            ("center", "center_px"), ("monitor", "monitor")):  # fmt: skip
+        for name, field in (
+            ("exposure", "exposure_s"),
+            ("dark", "dark"),
+            ("flat", "flat"),
+            ("center", "center_px"),
+            ("monitor", "monitor"),
+        ):
             put(name, getattr(raw, field))
     return path, places
 
