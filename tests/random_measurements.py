@@ -122,12 +122,13 @@ class Measurement:
         return places
 
     def _frames_taken(self) -> int:
-        """Some scans were stopped, at the end of a position."""
+        """Some scans were stopped, but not so that frames and positions are as many."""
         planned = self.rows * self.row * self.k
         whole = ("ptyd", "tike", "ptychopinn", "product", "adorym", "areadetector")
-        if self.k > 1 or self.projections or self.format in whole or self.rng.random() < 0.85:
+        if self.each or self.projections or self.format in whole or self.rng.random() < 0.85:
             return planned
-        return planned - int(self.rng.integers(1, self.row))
+        taken = planned - int(self.rng.integers(1, self.row * self.k))
+        return taken + (taken == len(self.positions_m) * (self.k > 1))
 
     def raw(self) -> Raw:
         rng, (ny, nx) = self.rng, self.shape

@@ -138,7 +138,7 @@ class Parameters:
         if self.measured.monitor is not None and self._now_and_then(0.6):
             self.found["monitor"] = self._one_of([True, True, "file", False])
         elif self._now_and_then(0.15):
-            i0 = self.rng.uniform(0.5, 2, self._one_of([n, n // self.scan.k]))
+            i0 = self.rng.uniform(0.5, 2, self._one_of([n, self.scan.rows * self.scan.row]))
             i0[int(self.rng.integers(len(i0)))] = self._one_of([np.nan, 0.0, -3.0, 1.0])
             self.found["monitor"] = i0
             how = self._one_of([None, "npy", "h5"])

@@ -220,8 +220,6 @@ def by_standard(trip: Trip) -> None:
     """The standardized file that is written, read back."""
     if trip.plan is None or trip.wanted is None:
         return
-    if trip.plan.transform.align:  # its mask is that of frames which are not shifted
-        return
     file = write_standard(trip.plan, trip.folder / "out.h5")
     _again("standardized file", file, trip.wanted)
     with h5py.File(file) as opened:

@@ -47,8 +47,11 @@ def pairs(measured: Measured, settings: Mapping[str, Any]) -> tuple[np.ndarray, 
     for number, (y, x) in enumerate(places):
         frames = [number * k + j + settings.get("positions.shift", 0) for j in range(k)]
         frames = [f if 0 <= f < n else -1 for f in frames]
-        if np.isfinite([y, x]).all() and max(frames) >= 0:
-            table.append((y, x, frames))
+        table.append((y, x, frames))
+    begun = [row for row in table if max(row[2]) >= 0]
+    if k > 1 and len(begun) > 1 and min(begun[-1][2]) < 0 and begun[-1][2][-1] < 0:
+        begun = begun[:-1]  # the scan was stopped before the position was finished
+    table = [row for row in begun if np.isfinite(row[:2]).all()]
     if not table:
         raise RefusedError("position")
     table = [row for row, inside in zip(table, in_region(table, settings), strict=True) if inside]
@@ -84,6 +87,8 @@ def listed_positions(measured: Measured, settings: Mapping[str, Any], n: int, k:
     if measured.each and k > 1:
         groups = range(0, len(places), k)
         places = np.array([np.nanmean(places[g : g + k], axis=0) for g in groups])
+    elif k > 1 and len(places) == n:
+        raise RefusedError("frames_per_position")
     if len(places) * k < n:
         raise RefusedError("positions")
     if settings.get("positions.snake"):
@@ -130,9 +135,10 @@ def monitor_factor(measured: Measured, settings: Mapping[str, Any], k: int) -> n
     i0 = measured.monitor if of_the_file else np.asarray(given, float)
     if i0 is None:
         raise RefusedError("monitor")
-    if len(i0) * k == n:
+    places = len(measured.positions) // (k if measured.each else 1)
+    if len(i0) == places and n != places:
         i0 = np.repeat(i0, k)
-    if len(i0) < n:
+    if len(i0) not in (n, places * k):
         raise RefusedError("monitor")
     i0 = np.array([v if np.isfinite(v) and v > 0 else np.nan for v in i0[:n]])
     if np.isnan(i0).all():
