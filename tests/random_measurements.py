@@ -128,7 +128,7 @@ class Measurement:
         if self.each or self.projections or self.format in whole or self.rng.random() < 0.85:
             return planned
         taken = planned - int(self.rng.integers(1, self.row * self.k))
-        return taken + (taken == len(self.positions_m) * (self.k > 1))
+        return taken + (self.k > 1 and taken == self.rows * self.row)
 
     def raw(self) -> Raw:
         rng, (ny, nx) = self.rng, self.shape
