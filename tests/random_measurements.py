@@ -220,17 +220,18 @@ class Measurement:
         return 0.05
 
     def dark(self) -> np.ndarray:
-        return self.rng.integers(0, 5, (self._images(), *self.shape)).astype(np.uint16)
+        return self.rng.integers(0, 5, (self.images(), *self.shape)).astype(np.uint16)
 
     def flat(self) -> np.ndarray:
-        flat = self.rng.uniform(0.8, 1.2, (self._images(), *self.shape))
+        flat = self.rng.uniform(0.8, 1.2, (self.images(), *self.shape))
         if self.rng.random() < 0.4:
             flat[:, 3, 5], flat[:, 4, 4] = 0, -1
         return flat
 
-    def _images(self) -> int:
+    def images(self) -> int:
         """Not as many as the scan has frames."""
-        return int(self.rng.integers(1, 5))
+        number = int(self.rng.integers(1, 5))
+        return number if number != self.n else 1
 
     def monitor(self) -> np.ndarray:
         i0 = self.rng.uniform(0.7, 1.3, self.n) * 1e4

@@ -90,9 +90,7 @@ class Parameters:
 
     def _stack(self, image: np.ndarray) -> np.ndarray:
         """An image, or as many as the scan has not frames."""
-        return (
-            image if self._now_and_then(0.5) else np.array([image] * int(self.rng.integers(1, 5)))
-        )
+        return image if self._now_and_then(0.5) else np.array([image] * self.scan.images())
 
     def _images(self) -> None:
         rng, shape = self.rng, self.scan.shape

@@ -97,6 +97,8 @@ def draw(seed: int, number: int) -> Case:
     settings, stored = Parameters(rng, scan, measured).draw()
     raw, measured = _said_otherwise(rng, scan, raw, measured, settings)
     elsewhere = _elsewhere(rng, scan) if rng.random() < 0.2 else {}
+    if "mask_values" in settings:
+        elsewhere.pop("mask", None)
     measured = replace(
         measured,
         **{
