@@ -47,16 +47,21 @@ def group(counts, how, seconds=None):
 
 
 def align(frame, center):
+    return align_both(frame, frame, center)[0]
+
+
+def align_both(frame, other, center):
+    """``frame`` with its centre of mass at ``center``, and another image moved with it."""
     total = np.nansum(frame)
     rows, columns = np.indices(frame.shape)
     dy = round(center[0] - np.nansum(frame * rows) / total)
     dx = round(center[1] - np.nansum(frame * columns) / total)
     h, w = frame.shape
-    out = np.full(frame.shape, np.nan)
+    out = np.full((2, h, w), np.nan)
     for y in range(h):
         for x in range(w):
             if 0 <= y - dy < h and 0 <= x - dx < w:
-                out[y, x] = frame[y - dy, x - dx]
+                out[:, y, x] = frame[y - dy, x - dx], other[y - dy, x - dx]
     return out
 
 

@@ -65,7 +65,8 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
     _warn_about_flat(flat[~bad])
     no_count = np.inf if scan.no_count is None else scan.no_count
     if settings.hot_sigma is not None:
-        bad |= hot_or_dead(Sample(scan.frames, window), offset, settings.hot_sigma, no_count)
+        dark = np.where(np.isfinite(offset), offset, 0)  # else its neighbours are NaN, too
+        bad |= hot_or_dead(Sample(scan.frames, window), dark, settings.hot_sigma, no_count)
     return Calibration(
         offset=np.where(bad, 0, offset).astype(np.float32),
         gain=np.where(bad, 0, gain).astype(np.float32),

@@ -111,7 +111,7 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
             "set select.center, select.radius or select.size (metres, y,x)", scan.source,
         )  # fmt: skip
     out = rejected(scan, settings, so_far.frames is not None)
-    accepted = without(region[:: settings.step], out, scan.source)
+    accepted = without(_usable(region[:: settings.step]), out, scan.source)
     if settings.grouping == "none":
         accepted = one_exposure_each(accepted)
     chosen = accepted[: settings.num_frames]
@@ -151,9 +151,14 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     raw = np.maximum(exposures, 0)
     scale = monitor_factor(scan, settings, so_far.mean_i0)[raw]
     seconds = exposure_times(scan, settings, raw)
-    exposures[~(np.isfinite(scale) & np.isfinite(seconds))] = -1
     used = np.asarray((exposures >= 0).any(1))
     return Selection(exposures, positions, scale, seconds)[used]
+
+
+def _usable(selection: Selection) -> Selection:
+    """Without exposures whose I0 or exposure time is not usable."""
+    known = np.isfinite(selection.scale) & np.isfinite(selection.seconds)
+    return replace(selection, exposures=np.where(known, selection.exposures, -1))
 
 
 def _whole_groups(

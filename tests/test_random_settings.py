@@ -1,0 +1,33 @@
+"""Random scans with random settings: every road gives what plain NumPy gives.
+
+``python benchmarks/random_settings.py --count 5000 --seed 1`` tries more of them, and reduces what
+fails to the settings that it takes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from random_roads import disagreement, shrunk
+from random_scans import draw
+
+SEED, COUNT, TOGETHER = 13, 510, 51
+ALSO = ("ptypy", "ptyd", "standard")
+"""Beside the plan, each combination takes one of these, so that each gets 170."""
+
+
+def roads_of(number: int) -> list[str]:
+    also = ALSO[number % len(ALSO)]
+    there = also != "ptypy" or importlib.util.find_spec("ptypy") is not None
+    return ["plan", also] if there else ["plan"]
+
+
+@pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
+def test_random_settings_give_what_the_reference_gives(first):
+    for number in range(first, first + TOGETHER):
+        case, roads = draw(SEED, number), roads_of(number)
+        problem = disagreement(case, roads)
+        if problem:
+            smallest = shrunk(case, lambda tried, roads=roads: disagreement(tried, roads))
+            pytest.fail(f"{problem}\n{case}\nfails still as\n{smallest}")
