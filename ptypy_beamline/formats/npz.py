@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..geometry import unit_factor
 from ..reading.derived import Centred, as_counts
+from ..reading.masks import RULES
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
-from .masks import RULES
 from .opening import AS_STORED, Opening
 from .quantities import is_pixels
 from .stack import leading_axis

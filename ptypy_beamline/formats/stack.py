@@ -252,3 +252,9 @@ def follow(values: Array, at: Layout, columns: int = 0) -> Array:
     """The part of ``values`` that belongs to the leading index, if they have that axis, too."""
     has_axis = values.ndim > len(at.axes) + columns and values.shape[:2] == (at.outer, at.axes[0])
     return np.asarray(values[at.leading]) if at.leading is not None and has_axis else values
+
+
+def stack_like_the_frames(found: Found, at: Layout) -> Hdf5Frames:
+    """Images of a dataset; of one that is laid out like the frames those of the leading index."""
+    alike = at.leading is not None and found.dataset.shape[:-2] == (at.outer, *at.axes)
+    return Hdf5Frames(found.file, found.name, at.leading if alike else None)
