@@ -140,7 +140,10 @@ class Scan:
         (m, 2) instead, where a file has no metres: in pixels of the reconstruction from the whole
         raw frame. ``positions_m`` is then NaN; planning makes metres of them.
     energy_eV, distance_m, pixel_m
-        Photon energy, sample-detector distance, detector pixel (y, x); ``None`` if not recorded.
+        Photon energy or electrons' kinetic energy, sample-detector distance, detector pixel (y, x);
+        ``None`` if not recorded.
+    radiation
+        ``photon`` or ``electron``; ``None`` if not recorded.
     focus_m
         Distance from the focus to the sample, where the file says that the beam is a cone.
     bad
@@ -187,6 +190,7 @@ class Scan:
     distance_m: float | None = None
     pixel_m: tuple[float, float] | None = None
     focus_m: float | None = None
+    radiation: str | None = None
     bad: NDArray[np.bool_] | None = None
     bad_each: Frames | None = None
     dark: Frames | None = None

@@ -73,6 +73,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "positions": len(plan),
         "shape": list(geometry.shape),
         "energy_eV": geometry.energy_eV,
+        "radiation": geometry.radiation,
         "wavelength_m": geometry.wavelength_m,
         "distance_m": geometry.distance_m,
         "pixel_m": list(geometry.pixel_m),

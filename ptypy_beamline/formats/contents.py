@@ -52,9 +52,9 @@ def pixel(source: Source, table: Hdf5Format, stack: Stack) -> tuple[float, float
     if "pixel" in source.opening.given:
         return None
     both = source.find("pixel", table.pixel)
-    if both is not None and both.dataset.size == 2:
-        y, x = (float(v) for v in si(source, both, "pixel").ravel())
-        return y, x
+    values = si(source, both, "pixel").ravel() if both is not None else np.empty(0)
+    if values.size == 2:
+        return float(values[0]), float(values[1])
     pair = (both, both) if both else (
         source.find("pixel_y", table.pixel_y), source.find("pixel_x", table.pixel_x))  # fmt: skip
     sizes = [_constant(source, table, stack, f, "pixel") for f in pair if f is not None]

@@ -96,9 +96,10 @@ class NpzFormat:
         frames, notes = self._frames(path, opening, len(positions))
         unit = opening.units.get("positions", "px")
         pixels = is_pixels(unit)
+        factor = np.nan if pixels else unit_factor("positions", unit, given=True)
         return Scan(
             frames=frames,
-            positions_m=positions * (np.nan if pixels else unit_factor("positions", unit)),
+            positions_m=positions * factor,
             positions_px=positions if pixels else None,
             bad=_bad(path, opening, frames),
             probe=self._probe(path, frames),

@@ -184,7 +184,8 @@ def _from_two(
 def _from_one(
     source: Source, both: Found, values: Array, own_split: Split | None
 ) -> Callable[[Layout], Placed]:
-    columns = text(both.dataset.attrs.get("columns"))
+    # Names of all columns say nothing of a part of them.
+    columns = "" if both.part else text(both.dataset.attrs.get("columns"))
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:

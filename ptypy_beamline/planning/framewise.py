@@ -55,12 +55,15 @@ def with_own_images(scan: Scan, settings: Settings) -> tuple[Scan, Settings]:
 
 def _own_stacks(scan: Scan, settings: Settings) -> dict[str, Frames]:
     """Those of dark, flat and mask that have an image for each raw frame."""
-    stored, own = {"dark": scan.dark, "flat": scan.flat, "mask": None}, {}
+    stored = {"dark": scan.dark, "flat": scan.flat, "mask": None}
+    own: dict[str, Frames] = {}
     counts = _raw_frames(scan.frames)
     for name, in_file in stored.items():
         given = getattr(settings, name)
         stack = in_file if given is None else frames_of(given, name, settings.links)
         if stack is None or stack.shape[0] == 1 or stack.shape[0] not in counts:
+            continue
+        if isinstance(stack, PickedFrames):  # exposures of which the format takes some
             continue
         if stack.shape[1:] != scan.frame_shape:
             raise ScanError(f"{name} has images {stack.shape[1:]}, the frames {scan.frame_shape}",
@@ -93,6 +96,9 @@ def _say(name: str, scan: Scan) -> None:
 
 def _without(scan: Scan, settings: Settings, names: tuple[str, ...]) -> tuple[Scan, Settings]:
     """Neither the file's nor the user's: it is done when frames are read."""
-    stored = {name: None for name in names if name in ("dark", "flat")}
-    given = dict.fromkeys(names, None)
-    return replace(scan, **stored), settings.model_copy(update=given)
+    left = replace(
+        scan,
+        dark=None if "dark" in names else scan.dark,
+        flat=None if "flat" in names else scan.flat,
+    )
+    return left, settings.model_copy(update=dict.fromkeys(names))

@@ -71,6 +71,21 @@ def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float6
                         "give a list, .npy or file.h5::/path")  # fmt: skip
 
 
+def whole_numbers_of(given: Any, name: str, links: str = "inside") -> NDArray[np.int64]:
+    """The list of whole numbers that parameter ``name`` names, as (n,) int64.
+
+    Raises
+    ------
+    SettingsError
+        Some are no whole numbers.
+    """
+    values = values_of(given, name, links)
+    if not np.array_equal(values, np.round(values)):
+        raise SettingsError(f"Expected whole numbers in {name}. Got {values[values % 1 != 0][0]:g}",
+                            f"check {name}")  # fmt: skip
+    return values.astype(np.int64)
+
+
 def rejected_frames(given: Any) -> NDArray[np.int64]:
     """Raw frame indices to leave out, from a list or any file that quality control writes."""
     if isinstance(given, np.ndarray | list | tuple):

@@ -19,7 +19,7 @@ SIMPLON API 1.8, "pixel_mask": 0 gap, 1 dead, 2 under-, 3 overresponding, 4 nois
 
 RULES = {
     "bad": lambda mask: mask != 0,
-    "good": lambda mask: (mask == 0) | (mask != mask),  # NaN is no good pixel either
+    "good": lambda mask: (mask == 0) | np.isnan(mask),
     "cxi": lambda mask: (mask.astype(np.int64) & ~CXI_HAS_SIGNAL) != 0,
     "eiger": lambda mask: (mask.astype(np.int64) & EIGER_BAD) != 0,
 }
