@@ -55,7 +55,7 @@ def test_limits_are_those_of_electrons_and_photons_are_told_how_to_become_some()
         make_scan().plan(**SHORT | {"radiation": "neutron"})
 
 
-def test_a_file_in_keV_and_px(tmp_path):
+def test_a_file_in_kilovolts_and_positions_in_pixels(tmp_path):
     file = scans.write(tmp_path)
     with h5py.File(file, "a") as opened:
         opened["entry/energy_eV"][()] = 200.0
