@@ -381,9 +381,9 @@ def sources() -> list[Path]:
     """Where PtyPy's repository may be: PTYPY_SOURCE, or what its package was installed from."""
     import ptypy
 
-    places = [os.environ.get("PTYPY_SOURCE"), Path(ptypy.__file__).parents[1]]
-    return [Path(place) for place in places
-            if place and (Path(place) / "test/ptyscan_tests/hdf5_loader_test.py").is_file()]  # fmt: skip
+    places = [os.environ.get("PTYPY_SOURCE", ""), str(Path(ptypy.__file__).parents[1])]
+    module = "test/ptyscan_tests/hdf5_loader_test.py"
+    return [Path(place) for place in places if place and (Path(place) / module).is_file()]
 
 
 @pytest.mark.long

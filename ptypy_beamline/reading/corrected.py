@@ -63,6 +63,12 @@ class CorrectedFrames:
         counts[~np.isfinite(counts)] = np.nan
         return counts
 
+    @property
+    def images(self) -> str:
+        """What differs from frame to frame, in words."""
+        there = {"dark": self.dark, "flat": self.flat, "mask": self.bad}
+        return ", ".join(name for name, images in there.items() if images) + " of each frame"
+
     def ready(self) -> Readiness:
         """Those of the raw exposures."""
         return self.frames.ready()
