@@ -68,6 +68,17 @@ def test_a_file_in_kilovolts_and_positions_in_pixels(tmp_path):
     assert_allclose(pixels.positions_m, true.positions_m * step, rtol=1e-7)
 
 
+def test_a_file_that_may_hold_electrons_or_a_wrong_unit_is_asked_about(tmp_path):
+    file = scans.write(tmp_path)
+    with h5py.File(file, "a") as opened:
+        opened["entry/energy_eV"][()] = 300.0
+        opened["entry/energy_eV"].attrs["units"] = "keV"
+    with pytest.raises(SettingsError, match="300 keV is none of photons: of electrons, or in eV"):
+        open_scan(file)
+    assert open_scan(file, radiation="electron").energy_eV == pytest.approx(300e3)
+    assert open_scan(file, **{"units.energy": "eV"}).energy_eV == pytest.approx(300)
+
+
 @pytest.mark.ptypy
 @pytest.mark.parametrize("energy", [20.0, 80.0, 300.0])
 def test_the_wavelength_of_ptypy_agrees(tmp_path, energy):

@@ -125,6 +125,13 @@ def _plausible_energy(
     if not fits:
         return values
     stored = float(np.nanmedian(raw))
+    if source.opening.radiation is None and _possible(values, TRANSMISSION_EV):
+        raise SettingsError(
+            f"{found.name} = {stored:g} {unit} is none of photons: of electrons, or in "
+            f"{' or '.join(fits)}",
+            f"set radiation='electron' (--radiation electron), or {_unit_remedy('energy')}",
+            found.file,
+        )
     if len(fits) > 1:
         raise SettingsError(
             f"{found.name} = {stored:g} cannot be {unit}; it may be {' or '.join(fits)}",
@@ -133,6 +140,10 @@ def _plausible_energy(
     source.assume(f"{found.name} = {stored:g} cannot be {unit}: taken as {fits[0]}; "
                   f"settle it with units.energy='{fits[0]}' (--unit energy={fits[0]})")  # fmt: skip
     return raw * unit_factor("energy", fits[0])
+
+
+TRANSMISSION_EV = (ENERGY_RANGES_EV[PHOTON][1], 1.5e6)
+"""Energies of electrons that no photons in ptychography have."""
 
 
 def _possible(energies_eV: NDArray[np.float64], limits: tuple[float, float]) -> bool:
@@ -178,4 +189,8 @@ def constant(
 def _remedy(quantity: str) -> str:
     if quantity == "exposure":
         return f"mend its @units ({', '.join(UNITS[quantity])})"
-    return f"set units.{quantity} (--unit {quantity}=UNIT)"
+    return f"set {_unit_remedy(quantity)}"
+
+
+def _unit_remedy(quantity: str) -> str:
+    return f"units.{quantity} (--unit {quantity}=UNIT)"
