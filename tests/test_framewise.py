@@ -194,3 +194,10 @@ def test_masks_of_single_frames_cannot_be_followed_live():
     scan = replace(make_scan(N), bad_each=ArrayFrames(images()[2]))
     with pytest.raises(SettingsError, match="cannot be followed live"):
         scan.plan(**{"live.timeout_s": 1.0})
+
+
+def test_images_of_a_live_scan_are_averaged_with_a_word():
+    dark, _, _ = images()
+    with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as frames are to come"):
+        plan = make_scan(N).plan(dark=dark, **{"live.timeout_s": 1.0})
+    assert_allclose(plan.calibration.offset[0], dark.mean(0)[0], rtol=1e-6)

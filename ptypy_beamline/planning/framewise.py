@@ -30,15 +30,23 @@ def with_own_images(scan: Scan, settings: Settings) -> tuple[Scan, Settings]:
     SettingsError
         The scan is followed while it is written.
     """
-    live = settings.live.timeout_s is not None
-    own = {} if live else _own_stacks(scan, settings)
+    if settings.live.timeout_s is not None:
+        _warn_live(scan, settings)
+        return scan, settings
+    own = _own_stacks(scan, settings, _raw_frames(scan.frames))
     if not own and scan.bad_each is None:
         return scan, settings
-    if live:
-        raise SettingsError("the file has a mask for each frame, which cannot be followed live",
-                            "wait for the end of the scan", scan.source)  # fmt: skip
     for name in own:
-        _say(name, scan)
+        _warn(f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
+              f"corrected with its own; give one image (--{name}) if all frames have the same",
+              scan)  # fmt: skip
+    return _read_with(own, scan, settings)
+
+
+def _read_with(
+    own: dict[str, Frames], scan: Scan, settings: Settings
+) -> tuple[Scan, Settings]:  # fmt: skip
+    """Frames that are corrected as they are read; what is done then is not to be done again."""
     limit, offset = count_limit(scan, settings), None
     scan, settings = _without(scan, settings, ("saturation", *own))
     if "flat" in own:  # it divides what all else is subtracted from
@@ -53,11 +61,22 @@ def with_own_images(scan: Scan, settings: Settings) -> tuple[Scan, Settings]:
     return replace(scan, frames=frames, bad_each=None, no_count=None), settings
 
 
-def _own_stacks(scan: Scan, settings: Settings) -> dict[str, Frames]:
-    """Those of dark, flat and mask that have an image for each raw frame."""
+def _warn_live(scan: Scan, settings: Settings) -> None:
+    """Of a scan whose length is not known yet all frames have the same images."""
+    if scan.bad_each is not None:
+        raise SettingsError("the file has a mask for each frame, which cannot be followed live",
+                            "wait for the end of the scan", scan.source)  # fmt: skip
+    to_come = len(scan.positions_m) * (settings.frames_per_position or 1)
+    for name in _own_stacks(scan, settings, {to_come, scan.expected or to_come}):
+        _warn(f"{name} has {to_come} images, as many as frames are to come: all of them are taken "
+              "together for every frame, because a live scan has no images of single frames",
+              scan)  # fmt: skip
+
+
+def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, Frames]:
+    """Those of dark, flat and mask that have as many images as there are raw frames."""
     stored = {"dark": scan.dark, "flat": scan.flat, "mask": None}
     own: dict[str, Frames] = {}
-    counts = _raw_frames(scan.frames)
     for name, in_file in stored.items():
         given = getattr(settings, name)
         stack = in_file if given is None else frames_of(given, name, settings.links)
@@ -83,15 +102,13 @@ def _raw_frames(frames: Frames) -> set[int]:
     return counts
 
 
-def _say(name: str, scan: Scan) -> None:
-    n = whole_stack(scan.frames)[0].shape[0]
+def _total(scan: Scan) -> int:
+    return whole_stack(scan.frames)[0].shape[0]
+
+
+def _warn(message: str, scan: Scan) -> None:
     source = f"{scan.source}: " if scan.source else ""
-    warnings.warn(
-        f"{source}{name} has an image for each of the {n} raw frames: each frame is corrected with "
-        f"its own; give one image (--{name}) if all frames have the same",
-        BeamlineWarning,
-        stacklevel=2,
-    )
+    warnings.warn(f"{source}{message}", BeamlineWarning, stacklevel=2)
 
 
 def _without(scan: Scan, settings: Settings, names: tuple[str, ...]) -> tuple[Scan, Settings]:
