@@ -371,7 +371,9 @@ ON_TWO_RANKS = [
 def test_ten_rows_on_two_ranks(file, tmp_path):
     from test_mpi import HERE, mpirun
 
-    done = mpirun(2, [str(HERE / "mpi_equality.py")], str(file), str(tmp_path), *ON_TWO_RANKS)
+    done = mpirun(
+        2, [str(HERE / "mpi_equality.py")], str(file), str(tmp_path), *ON_TWO_RANKS, timeout=280
+    )
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("DONE")]
     assert said == [f"DONE 2 {name}" for name in ON_TWO_RANKS]

@@ -85,9 +85,15 @@ def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices,
     if lost:
         warnings.warn(f"{lost} of {len(slots)} frames in frame_order have no position: left out",
                       BeamlineWarning, stacklevel=2)  # fmt: skip
+    slots = slots[slots >= 0]
+    return (slots, np.zeros((len(slots), 1), np.int64)) if k == 1 else _grouped(slots, k)
+
+
+def _grouped(slots: Indices, k: int) -> tuple[Indices, Indices]:
+    """Positions and their exposures, of exposures numbered k·position + number in it."""
     rows: list[int] = []
     columns: list[list[int]] = []
-    for row, column in zip(*np.divmod(slots[slots >= 0], k), strict=True):
+    for row, column in zip(*np.divmod(slots, k), strict=True):
         if not rows or rows[-1] != row or column in columns[-1]:
             rows.append(int(row))
             columns.append([])
