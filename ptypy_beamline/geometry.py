@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -12,6 +13,15 @@ HC_EV_M = 1.239841984e-6
 
 EV_J = 1.602176634e-19
 """One electronvolt in joule (exact, SI 2019)."""
+
+ELECTRON_EV = 510_998.95
+"""Rest energy of an electron in eV (CODATA 2018)."""
+
+PTYPY_KEV_M = 1.23984193e-9
+"""Wavelength times photon energy in keV·m, as PtyPy 0.9 has it (``ptypy.core.geometry.Geo``)."""
+
+PHOTON, ELECTRON = "photon", "electron"
+"""Kinds of radiation."""
 
 LENGTH_M = {
     "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0,
@@ -44,12 +54,22 @@ PIXELS = ("px", "pixel", "pixels")
 """Names of the unit of positions that are pixels of the reconstruction."""
 
 ENERGY_RANGE_EV = (20.0, 120e3)
+ELECTRON_RANGE_EV = (100.0, 5e6)
 DISTANCE_RANGE_M = (1e-4, 1e3)
 PIXEL_RANGE_M = (1e-10, 5e-3)
 
 
-def unit_factor(quantity: str, unit: str) -> float:
+def unit_factor(quantity: str, unit: str, given: bool = False) -> float:
     """Factor from ``unit`` to metres, electronvolts or seconds.
+
+    Parameters
+    ----------
+    quantity
+        One of ``UNITS``.
+    unit
+        Its name.
+    given
+        By the user: it may be a number, metres (eV, s) for each unit stored, and negative.
 
     Raises
     ------
@@ -58,12 +78,24 @@ def unit_factor(quantity: str, unit: str) -> float:
     """
     table = UNITS[quantity]
     factor = table.get(unit.strip().lower())
+    if factor is None and given:
+        factor = _number(unit)
     if factor is None:
         known = "m, cm, mm, um, nm" if table is LENGTH_M else ", ".join(table)
         known += ", px" if quantity == "positions" else ""
+        known += ", or a number" if given else ""
         raise SettingsError(f"Expected a unit of {quantity} ({known}). Got {unit!r}",
                             f"set units.{quantity} (--unit {quantity}=UNIT)")  # fmt: skip
     return factor
+
+
+def _number(unit: str) -> float | None:
+    """The factor that a unit is, where it is one: finite and not 0."""
+    try:
+        factor = float(unit)
+    except ValueError:
+        return None
+    return factor if math.isfinite(factor) and factor else None
 
 
 def unit_of_name(quantity: str, name: str) -> str | None:
@@ -74,19 +106,34 @@ def unit_of_name(quantity: str, name: str) -> str | None:
     return found[1] if found[1].lower() in UNITS[quantity] else None
 
 
-def wavelength_m(energy_eV: float) -> float:
-    """λ = hc/E in metres."""
+def wavelength_m(energy_eV: float, radiation: str = PHOTON) -> float:
+    """λ in metres: hc/E of photons, hc/√(E(E + 2mc²)) of electrons of kinetic energy E.
+
+    Source of the latter: E. J. Kirkland, Advanced Computing in Electron Microscopy (2010), eq. 2.5.
+    """
+    if radiation == ELECTRON:
+        return HC_EV_M / math.sqrt(energy_eV * (energy_eV + 2 * ELECTRON_EV))
     return HC_EV_M / energy_eV
 
 
+def electron_energy_eV(wavelength_m: float) -> float:  # noqa: N802
+    """Kinetic energy of electrons of this wavelength: :func:`wavelength_m` undone."""
+    momentum = HC_EV_M / wavelength_m
+    return math.hypot(momentum, ELECTRON_EV) - ELECTRON_EV
+
+
 def resolution_m(
-    energy_eV: float, distance_m: float, pixel_m: tuple[float, float], shape: tuple[int, int]
+    energy_eV: float,
+    distance_m: float,
+    pixel_m: tuple[float, float],
+    shape: tuple[int, int],
+    radiation: str = PHOTON,
 ) -> tuple[float, float]:
     """Pixel (y, x) of a far-field reconstruction, λz/(N·p), in metres.
 
     Source: P. Thibault et al., Ultramicroscopy 109, 338 (2009), section 2.
     """
-    span = wavelength_m(energy_eV) * distance_m
+    span = wavelength_m(energy_eV, radiation) * distance_m
     return span / (shape[0] * pixel_m[0]), span / (shape[1] * pixel_m[1])
 
 
@@ -97,13 +144,16 @@ class Geometry:
     Attributes
     ----------
     energy_eV, distance_m
-        Photon energy and (effective) sample-detector distance.
+        Energy of a photon, or kinetic energy of an electron, and (effective) sample-detector
+        distance.
     pixel_m
         (Effective) detector pixel (y, x), binning included.
     shape
         Frame (ny, nx).
     center_px
         Where the beam falls on the frame (row, column), possibly fractional.
+    radiation
+        ``photon`` or ``electron``.
     """
 
     energy_eV: float
@@ -111,6 +161,7 @@ class Geometry:
     pixel_m: tuple[float, float]
     shape: tuple[int, int]
     center_px: tuple[float, float]
+    radiation: str = PHOTON
 
     def __post_init__(self) -> None:
         if not all(0 <= c <= n - 1 for c, n in zip(self.center_px, self.shape, strict=True)):
@@ -122,16 +173,32 @@ class Geometry:
 
     @property
     def wavelength_m(self) -> float:
-        """Photon wavelength."""
-        return wavelength_m(self.energy_eV)
+        """Of photons or electrons."""
+        return wavelength_m(self.energy_eV, self.radiation)
+
+    @property
+    def photon_energy_eV(self) -> float:  # noqa: N802
+        """Energy of photons of this wavelength, for files that know nothing but photons."""
+        return self.energy_eV if self.radiation == PHOTON else HC_EV_M / self.wavelength_m
+
+    @property
+    def ptypy_energy_keV(self) -> float:  # noqa: N802
+        """What PtyPy, which knows photons only, is told: of electrons what gives their wavelength.
+
+        Its own ``Hdf5Loader`` does the same (``electron_data``), with rounded constants.
+        """
+        if self.radiation == PHOTON:
+            return self.energy_eV / 1e3
+        return PTYPY_KEV_M / self.wavelength_m
 
     @property
     def resolution_m(self) -> tuple[float, float]:
         """Pixel (y, x) of the reconstruction."""
-        return resolution_m(self.energy_eV, self.distance_m, self.pixel_m, self.shape)
+        known = self.energy_eV, self.distance_m, self.pixel_m, self.shape
+        return resolution_m(*known, self.radiation)
 
 
-def check_plausible(name: str, value: float) -> None:
+def check_plausible(name: str, value: float, radiation: str = PHOTON) -> None:
     """Stop on a value that no experiment has, naming the likely unit mistake.
 
     Parameters
@@ -140,6 +207,8 @@ def check_plausible(name: str, value: float) -> None:
         ``energy`` (eV), ``distance`` (m) or ``pixel`` (m, of the detector itself).
     value
         To be judged.
+    radiation
+        Electrons may have other energies than photons.
 
     Raises
     ------
@@ -147,6 +216,8 @@ def check_plausible(name: str, value: float) -> None:
         ``value`` is impossible.
     """
     (low, high), unit = _PLAUSIBLE[name]
+    if name == "energy":
+        low, high = ENERGY_RANGES_EV[radiation]
     if low <= value <= high:
         return
     guess = ""
@@ -154,11 +225,16 @@ def check_plausible(name: str, value: float) -> None:
         if low <= value * factor <= high:
             guess = f" ({mistake})"
             break
+    if name == "energy" and radiation == PHOTON and high < value <= ELECTRON_RANGE_EV[1]:
+        guess += "; of electrons, set radiation='electron' (--radiation electron)"
     raise GeometryError(
         f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
         f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}=UNIT) for the file's value",
     )
 
+
+ENERGY_RANGES_EV = {PHOTON: ENERGY_RANGE_EV, ELECTRON: ELECTRON_RANGE_EV}
+"""Radiation → energies that experiments have."""
 
 _PLAUSIBLE = {"energy": (ENERGY_RANGE_EV, "eV"), "distance": (DISTANCE_RANGE_M, "m"),
               "pixel": (PIXEL_RANGE_M, "m")}  # fmt: skip

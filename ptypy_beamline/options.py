@@ -44,7 +44,9 @@ def monitor_value(value: Any) -> Any:
 
 Pair = Annotated[tuple[float, float], BeforeValidator(pair)]
 IntPair = Annotated[tuple[int, int], BeforeValidator(pair)]
-Center = Annotated[tuple[int | float, int | float] | Literal["fftshift"], BeforeValidator(numbers)]
+Center = Annotated[
+    tuple[int | float, int | float] | Literal["fftshift", "geometric"], BeforeValidator(numbers)
+]
 Orientation = Annotated[
     Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool] | Literal["auto"],
     BeforeValidator(numbers),
@@ -84,8 +86,23 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
+def unit_text(value: Any) -> Any:
+    """A number, or two of them, as the text that it is on the command line."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return ",".join(str(unit_text(part)) for part in value)
+    return value
+
+
+Unit = Annotated[str, BeforeValidator(unit_text)]
+
+
 class Paths(Group):
-    """Dataset paths that override the format's; ``other.h5::/path`` reads another file."""
+    """Dataset paths that override the format's; ``other.h5::/path`` reads another file.
+
+    A part of an array of numbers is named by its index: ``/positions[:,3]``.
+    """
 
     frames: str | None = field(None, "dataset of the frames")
     x: str | None = field(None, "dataset of the x positions")
@@ -114,13 +131,18 @@ class Paths(Group):
 
 
 class Units(Group):
-    """Units that override the file's."""
+    """Units that override the file's; or a number, in m (energy: eV) for each unit stored."""
 
-    positions: str | None = field(None, "unit of the stored positions: m, mm, um, nm, px")
-    energy: str | None = field(None, "unit of the stored energy: eV, keV, J")
-    distance: str | None = field(None, "unit of the stored distance: m, mm")
-    pixel: str | None = field(None, "unit of the stored pixel size: m, mm, um")
-    focus: str | None = field(None, "unit of the stored focus-sample distance: m, mm, um")
+    positions: Unit | None = field(
+        None, "unit of the stored positions: m, mm, um, nm, px, or a number (-1e-6: in µm, the "
+        "other way round); two for y and x where these differ",
+    )  # fmt: skip
+    energy: Unit | None = field(None, "unit of the stored energy: eV, keV, J, or a number")
+    distance: Unit | None = field(None, "unit of the stored distance: m, mm, or a number")
+    pixel: Unit | None = field(None, "unit of the stored pixel size: m, mm, um, or a number")
+    focus: Unit | None = field(
+        None, "unit of the stored focus-sample distance: m, mm, um, or a number"
+    )
 
 
 class Select(Group):

@@ -34,7 +34,7 @@ from .reading.files import open_hdf5
 from .settings import Settings
 from .summary import physics
 
-PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "auto_center", "load_parallel", "min_frames",
+PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "load_parallel", "min_frames",
              "positions_theory", "label", "experimentID", "version",
              "add_poisson_noise")  # fmt: skip
 """Parameters of PtyPy's base class that keep PtyPy's meaning."""
@@ -136,7 +136,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.info.center = ptypy_center(geometry.center_px)
         self.info.auto_center = False
         self.info.psize = self.meta.psize = geometry.pixel_m
-        self.info.energy = self.meta.energy = geometry.energy_eV / 1e3
+        self.info.energy = self.meta.energy = geometry.ptypy_energy_keV
         self.info.distance = self.meta.distance = geometry.distance_m
         self.orientation, self.rebin = None, 1
         self.weight2d = SharedWeight.of(self.weight2d)
@@ -356,8 +356,6 @@ def _check_ptypy_own(given: Mapping[str, Any], settings: Settings) -> None:
                             "write to another dfile")  # fmt: skip
     if not isinstance(given.get("min_frames", 1), int):
         raise SettingsError(f"min_frames={given['min_frames']!r}", "set it to a whole number")
-    if given.get("auto_center") and settings.center is not None:
-        raise SettingsError("auto_center=True contradicts center", "leave one of them out")
 
 
 def _is_own_output(path: Path) -> bool:

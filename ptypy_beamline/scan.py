@@ -140,13 +140,19 @@ class Scan:
         (m, 2) instead, where a file has no metres: in pixels of the reconstruction from the whole
         raw frame. ``positions_m`` is then NaN; planning makes metres of them.
     energy_eV, distance_m, pixel_m
-        Photon energy, sample-detector distance, detector pixel (y, x); ``None`` if not recorded.
+        Photon energy or electrons' kinetic energy, sample-detector distance, detector pixel (y, x);
+        ``None`` if not recorded.
+    radiation
+        ``photon`` or ``electron``; ``None`` if not recorded.
     focus_m
         Distance from the focus to the sample, where the file says that the beam is a cone.
     bad
         (ny, nx) bool, True = ignore this pixel.
+    bad_each
+        Stack (n, ny, nx) of bool, where each raw frame of the files has a mask of its own.
     dark, flat
-        Stacks (k, ny, nx) of dark and flat images, to be averaged.
+        Stacks (k, ny, nx) of dark and flat images: one for each raw frame of the files, or to be
+        averaged.
     monitor
         (n,) incident intensity of each exposure, in any unit.
     exposure_s
@@ -185,7 +191,9 @@ class Scan:
     distance_m: float | None = None
     pixel_m: tuple[float, float] | None = None
     focus_m: float | None = None
+    radiation: str | None = None
     bad: NDArray[np.bool_] | None = None
+    bad_each: Frames | None = None
     dark: Frames | None = None
     flat: Frames | None = None
     monitor: NDArray[np.float64] | None = None

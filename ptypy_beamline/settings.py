@@ -84,7 +84,13 @@ class Settings(Group):
         "--zero-frequency",
     )
     energy: Annotated[float, Field(gt=0)] | None = field(
-        None, "photon energy in keV, overrides the file", "--energy-kev"
+        None, "energy of a photon (or electron) in keV, overrides the file", "--energy-kev"
+    )
+    radiation: Literal["photon", "electron"] | None = field(
+        None,
+        "what the beam is made of: electrons have a kinetic energy and its relativistic "
+        "wavelength; None = what the file says, else photons",
+        "--radiation",
     )
     distance: Annotated[float, Field(gt=0)] | None = field(
         None, "sample-detector distance in m, overrides the file", "--distance-m"
@@ -111,8 +117,13 @@ class Settings(Group):
     center: Center | None = field(
         None,
         "beam centre (row, column) in raw pixels, or fractions in [0,1) of the frame, or "
-        "'fftshift'; None = the file's, else found from the data",
+        "'fftshift' (N//2) or 'geometric' ((N-1)/2); None = the file's, else found from the data",
         "--roi-center",
+    )
+    auto_center: bool | None = field(
+        None,
+        "True: the centre is found from the data, whatever the file says; False: never, without "
+        "one in the file it is the middle of the frame",
     )
     rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(numbers)] | None = field(
         None, "turn the frames clockwise by 0, 90, 180 or 270 degrees", "--rotate"
@@ -175,6 +186,12 @@ class Settings(Group):
         "raw frames to leave out: reject_indices.npy, ptypy_indices.json, qc_summary.csv or a list",
         "--reject",
     )
+    frame_order: Annotated[Any, BeforeValidator(listed)] = field(
+        None,
+        "raw frames in the order they are handed over, each with its own position; others are left "
+        "out: a list, array, .npy or file.h5::/path",
+        "--frame-order",
+    )
     qc: Annotated[Qc | None, BeforeValidator(switched)] = field(
         None, "judge the frames while loading and leave bad ones out: True, or a group of qc.*"
     )  # fmt: skip
@@ -207,6 +224,8 @@ class Settings(Group):
             raise ValueError("select.shape='rect' needs select.size (--select-size)")
         if self.live.timeout_s is not None:
             _causal(self)
+        if self.auto_center and self.center is not None:
+            raise ValueError("auto_center=True contradicts center: leave one of them out")
         if self.shape is not None and min(self.shape) < 1:
             raise ValueError(f"shape must be positive. Got {self.shape}")
         return self
@@ -266,6 +285,7 @@ class Settings(Group):
             growing=self.live.timeout_s is not None,
             stored_as=self.stored_as,
             zero_frequency=self.zero_frequency,
+            radiation=self.radiation,
             given=frozenset(name for name, value in overrides.items() if value is not None),
             simulate=self._simulate,
         )
@@ -290,6 +310,8 @@ def _causal(settings: Settings) -> None:
     if settings.positions.snake or settings.positions.backlash:
         raise ValueError("the rows of a live scan are not known before it ends (positions.snake, "
                          "positions.backlash)")  # fmt: skip
+    if settings.frame_order is not None:
+        raise ValueError("a live scan is handed over as its frames come (frame_order)")
     if settings.orientation == "auto":
         raise ValueError("the orientation of a live scan cannot be found before its frames are "
                          "there (orientation='auto'): give its number")  # fmt: skip

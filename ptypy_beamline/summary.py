@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from .planning.plan import Plan
 from .planning.sample import sample_indices
+from .reading.corrected import CorrectedFrames
 from .scan import Scan
 
 
@@ -73,6 +74,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "positions": len(plan),
         "shape": list(geometry.shape),
         "energy_eV": geometry.energy_eV,
+        "radiation": geometry.radiation,
         "wavelength_m": geometry.wavelength_m,
         "distance_m": geometry.distance_m,
         "pixel_m": list(geometry.pixel_m),
@@ -101,13 +103,16 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
     k = selection.exposures.shape[1]
     used = int((selection.exposures >= 0).sum())
     w, inside = plan.window, plan.inside
-    limit = "none" if np.isinf(cal.saturation) else f"{cal.saturation:g}"
+    own = plan.frames if isinstance(plan.frames, CorrectedFrames) else None
+    saturation = own.saturation if own else cal.saturation
+    limit = "none" if np.isinf(saturation) else f"{saturation:g}"
     turned = [n for n, on in zip(("transpose", "flip up-down", "flip left-right"),
                                  transform.turn, strict=True) if on]  # fmt: skip
     return [
         ("select", f"{len(selection)} positions from {used} of {plan.frames.shape[0]} frames"),
         ("read", f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
          + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)")),
+        *([("own", own.images)] if own else []),
         ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}"),
         ("dark", f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
          "background included"),

@@ -17,10 +17,10 @@ CONTRACT = """file sidecar format
 paths.frames paths.x paths.y paths.positions paths.energy paths.distance
 paths.pixel paths.focus paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
 stored_as zero_frequency units.positions units.energy units.distance units.pixel units.focus
-energy distance psize outer_index
-frames_per_position grouping shape center rotate flip orientation rebin pad dark flat mask
-mask_values background threshold saturation hot_sigma monitor align select.shape select.center
-select.radius select.size reject qc positions.axes positions.shift positions.snake
+energy radiation distance psize outer_index
+frames_per_position grouping shape center auto_center rotate flip orientation rebin pad dark flat
+mask mask_values background threshold saturation hot_sigma monitor align select.shape select.center
+select.radius select.size reject frame_order qc positions.axes positions.shift positions.snake
 positions.backlash focus_to_sample
 threads links live.timeout_s live.poll_s num_frames step
 simulate.probe simulate.shape simulate.photons simulate.seed simulate.scan simulate.step_px
@@ -30,8 +30,8 @@ FLAGS = """
 --sidecar --format --energy-kev --distance-m --pixel-m --outer-index --frames-per-pos --grouping
 --roi --roi-center --rotate --flip --bin --pad --dark --flat --mask --mask-values
 --background --threshold --sat --hot-sigma --monitor --align --select-shape
---select-center-pos --select-radius --select-size --reject --axes --position-shift
---snake --focus-to-sample-m --threads --links --num-frames --step
+--select-center-pos --select-radius --select-size --reject --frame-order --radiation --axes
+--position-shift --snake --focus-to-sample-m --threads --links --num-frames --step
 """.split()
 
 
@@ -110,7 +110,7 @@ def test_the_record_is_plain_and_only_what_was_set():
     [
         ({"shape": "big"}, "shape='big'"),
         ({"shape": 0}, "shape must be positive"),
-        ({"units.energy": 3}, "units.energy=3"),
+        ({"units.energy": True}, "units.energy=True"),
         ({"positions.axes": "yz"}, "positions.axes='yz'"),
         ({"copy": 3}, "unknown parameter 'copy'"),
         ({"paths": {"fames": "x"}}, "unknown parameter 'paths.fames'; did you mean 'paths.frames'"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from ..geometry import EV_J
+from ..geometry import EV_J, PHOTON
 from ..summary import Finding, step_m
 from .dose import dose_to_water
 from .look import Look
@@ -90,14 +90,14 @@ def _oversampling(s: Sampling) -> Finding:
 
 
 def _photons(s: Sampling, look: Look) -> Finding:
-    energy_eV = look.plan.geometry.energy_eV
+    energy_eV, radiation = look.plan.geometry.energy_eV, look.plan.geometry.radiation
     taken = look.plan.selection.exposures.shape[1]
     summed = look.settings.grouping == "sum"  # else a frame is as bright as one of its exposures
     fluence_m2 = s.fluence_m2 * (1 if summed else taken)
-    dose_Gy = dose_to_water(fluence_m2, energy_eV)
+    dose_Gy = dose_to_water(fluence_m2, energy_eV) if radiation == PHOTON else None
     dose = "" if dose_Gy is None else f", {dose_Gy:.3g} Gy to water"
     what = (
-        f"{s.photons:.3g} counts a frame, {fluence_m2 * 1e-12:.3g} photons/µm² of the "
+        f"{s.photons:.3g} counts a frame, {fluence_m2 * 1e-12:.3g} {radiation}s/µm² of the "
         f"frames used ({fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period "
         f"of about {s.resolution_m * 1e9:.3g} nm"
     )

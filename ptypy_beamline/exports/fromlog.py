@@ -69,11 +69,12 @@ class Names:
         return out
 
     def _factor(self, quantity: str, name: str, log: CsvLog) -> float:
-        unit = self.units.get(quantity) or unit_of_name(quantity, name)
+        given = self.units.get(quantity)
+        unit = given or unit_of_name(quantity, name)
         if unit is None:
             raise MissingDataError(f"Expected a unit of {quantity} with column {name!r}. Got none",
                                    f"set --unit {quantity}=UNIT", log.path)  # fmt: skip
-        return unit_factor(quantity, unit)
+        return unit_factor(quantity, unit, given is not None)
 
 
 def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:

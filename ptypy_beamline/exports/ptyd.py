@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from ..errors import FileError
+from ..geometry import PHOTON
 from ..planning.plan import Block, Plan
 from .chunks import write_frames
 from .files import complete, refuse_foreign, sign
@@ -110,13 +111,15 @@ def _write_chunk(group: h5py.Group, block: Block) -> None:
 
 def _meta(plan: Plan) -> dict[str, Any]:
     geometry = plan.geometry
+    noted = {} if geometry.radiation == PHOTON else {"radiation": geometry.radiation}
     return {
+        **noted,
         "version": 0.1,
         "num_frames": len(plan),
         "label": None,
         "shape": np.array(geometry.shape),
         "psize": np.array(geometry.pixel_m),
-        "energy": geometry.energy_eV / 1e3,
+        "energy": geometry.ptypy_energy_keV,
         "center": np.array(geometry.center_px),
         "distance": geometry.distance_m,
     }

@@ -59,6 +59,7 @@ def write_standard(
         entry["center_px"] = np.array(geometry.center_px)
         for name, unit in (("energy_eV", "eV"), ("det_dist_m", "m"), ("pixel_m", "m")):
             entry[name].attrs["units"] = unit
+        entry["energy_eV"].attrs["radiation"] = geometry.radiation
         if exposure_s is not None:
             entry["exposure_s"] = exposure_s
             entry["exposure_s"].attrs["units"] = "s"

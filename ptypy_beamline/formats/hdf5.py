@@ -129,6 +129,7 @@ def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
     mask = source.find("mask", table.mask)
     pixel_m = contents.pixel(source, table, stack)
     places = stack.placed.positions_m
+    bad, bad_each = bad_pixels(source, mask, stack, table.mask_rule)
     return Scan(
         frames=stack.frames,
         positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,
@@ -138,7 +139,8 @@ def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
         distance_m=contents.one(source, table, stack, "distance"),
         pixel_m=pixel_m,
         focus_m=contents.one(source, table, stack, "focus"),
-        bad=bad_pixels(source, mask, stack.frames, table.mask_rule) if mask else None,
+        bad=bad,
+        bad_each=bad_each,
         dark=contents.images(source, table, stack, "dark"),
         flat=contents.images(source, table, stack, "flat"),
         monitor=contents.monitor(source, table, stack),

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..geometry import unit_factor
 from ..reading.derived import Centred, as_counts
+from ..reading.masks import RULES
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
-from .masks import RULES
 from .opening import AS_STORED, Opening
 from .quantities import is_pixels
 from .stack import leading_axis
@@ -96,9 +96,10 @@ class NpzFormat:
         frames, notes = self._frames(path, opening, len(positions))
         unit = opening.units.get("positions", "px")
         pixels = is_pixels(unit)
+        factor = np.nan if pixels else unit_factor("positions", unit, given=True)
         return Scan(
             frames=frames,
-            positions_m=positions * (np.nan if pixels else unit_factor("positions", unit)),
+            positions_m=positions * factor,
             positions_px=positions if pixels else None,
             bad=_bad(path, opening, frames),
             probe=self._probe(path, frames),

@@ -46,6 +46,8 @@ class Opening:
         What the frames of simulated and converted data are, where the format cannot tell.
     zero_frequency
         Where an NPZ keeps the unscattered beam: pixel (0, 0) or the middle.
+    radiation
+        What the beam is made of, where the user says.
     growing
         The file is followed while it is written: that it is not whole yet is no error.
     given
@@ -72,6 +74,7 @@ class Opening:
     growing: bool = False
     stored_as: Literal["intensity", "magnitude", "wave"] | None = None
     zero_frequency: Literal["corner", "center"] | None = None
+    radiation: Literal["photon", "electron"] | None = None
     simulate: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
+from ..geometry import (
+    ELECTRON,
+    ENERGY_RANGES_EV,
+    PHOTON,
+    PTYPY_KEV_M,
+    electron_energy_eV,
+)
 from ..reading.files import open_hdf5
 from ..reading.ptyd import PtydFrames
 from ..scan import Scan
@@ -30,6 +37,9 @@ META = {
 
 POSITIONS = ("/info/positions_scan", "/info/positions_theory")
 """Positions (N, 2) of the whole scan, for chunks that have none."""
+
+HARDEST_EV = 2e6
+"""Energy of photons of the wavelength of electrons of 1.5 MeV."""
 
 OVERRIDABLE = frozenset({"energy", "distance", "pixel", "center", "positions"})
 
@@ -76,11 +86,13 @@ class PtydFormat:
             weights = tuple(chunk.weights for chunk in chunks) if own else ()
             frames = PtydFrames(tuple(chunk.data for chunk in chunks), weights, order, bad)
             positions, in_pixels = _positions(source, chunks, order)
+            energy_eV, radiation = _energy(source)
             return Scan(
                 frames=frames,
                 positions_m=np.full(positions.shape, np.nan) if in_pixels else positions,
                 positions_px=positions if in_pixels else None,
-                energy_eV=_one(source, "energy"),
+                energy_eV=energy_eV,
+                radiation=radiation,
                 distance_m=_one(source, "distance"),
                 pixel_m=_pair(source, "pixel"),
                 bad=bad if bad.any() else None,
@@ -195,6 +207,40 @@ def _one(source: Source, quantity: str) -> float | None:
     if found is None:
         return None
     return constant(si(source, found, quantity).ravel(), quantity, found.name, (None, 0))
+
+
+def _energy(source: Source) -> tuple[float | None, str | None]:
+    """Energy in eV, and of what.
+
+    PtyPy knows photons only: of electrons it keeps the energy of photons of their wavelength.
+
+    Raises
+    ------
+    SettingsError
+        It is above that of any photon in ptychography, and nothing says why.
+    """
+    found = None if "energy" in source.opening.given else _meta(source, "energy")
+    radiation = source.opening.radiation or _noted_radiation(source)
+    if found is None or radiation == PHOTON or "energy" in source.opening.units:
+        return _one(source, "energy"), radiation
+    stored_eV = float(numbers(found).ravel()[0]) * 1e3
+    kinetic_eV = electron_energy_eV(PTYPY_KEV_M * 1e3 / stored_eV)
+    if radiation == ELECTRON:
+        return kinetic_eV, radiation
+    if ENERGY_RANGES_EV[PHOTON][1] < stored_eV < HARDEST_EV:
+        raise SettingsError(
+            f"{found.name} = {stored_eV / 1e3:.6g} keV is none of photons: of electrons of "
+            f"{kinetic_eV / 1e3:.4g} keV, or in eV", "set radiation='electron' (--radiation "
+            "electron) or units.energy='eV' (--unit energy=eV)",
+        )  # fmt: skip
+    return _one(source, "energy"), radiation
+
+
+def _noted_radiation(source: Source) -> str | None:
+    """What this package notes."""
+    found = source.find("", Item(("/meta/radiation", "/info/radiation")))
+    noted = text(found.dataset[()]) if found is not None else ""
+    return noted if noted in ENERGY_RANGES_EV else None
 
 
 def _pair(source: Source, name: str) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, SettingsError
-from ..geometry import ENERGY_RANGE_EV, PIXELS, UNITS, unit_factor, unit_of_name
+from ..geometry import ENERGY_RANGES_EV, PHOTON, PIXELS, UNITS, unit_factor, unit_of_name
 from .source import Found, Source, text
 
 SETTINGS = {
@@ -29,7 +29,7 @@ def numbers(found: Found) -> NDArray[np.float64]:
     if found.dataset.dtype.kind not in "biuf":
         raise ScanError(f"Expected numbers in {found.name}. Got {found.dataset.dtype}",
                         "name another dataset with --path NAME=PATH", found.file)  # fmt: skip
-    return np.asarray(found.dataset[()], dtype=np.float64)
+    return np.asarray(found.dataset[()][found.part], dtype=np.float64)
 
 
 def unit_of(source: Source, found: Found, quantity: str) -> str:
@@ -66,13 +66,26 @@ def places(source: Source, *found: Found) -> tuple[list[NDArray[np.float64]], bo
     ScanError
         Some are in pixels and some are lengths.
     """
-    pixels = {is_pixels(unit_of(source, one, "positions")) for one in found}
+    units = _units_of_positions(source, *found)
+    pixels = {is_pixels(unit) for unit in units}
     if len(pixels) > 1:
         raise ScanError(f"{' and '.join(one.name for one in found)} are partly in pixels",
                         _remedy("positions"), found[0].file)  # fmt: skip
     if True in pixels:
         return [numbers(one) for one in found], True
-    return [si(source, one, "positions") for one in found], False
+    return [_in_si(source, one, "positions", unit)
+            for one, unit in zip(found, units, strict=True)], False  # fmt: skip
+
+
+def _units_of_positions(source: Source, *found: Found) -> list[str]:
+    """Of each dataset; the user may give one of y and one of x, separated by a comma."""
+    given = source.opening.units.get("positions", "").split(",")
+    if len(given) == 1:
+        return [unit_of(source, one, "positions") for one in found]
+    if len(given) != len(found):
+        raise SettingsError(f"Expected a unit of {found[0].name}. Got {','.join(given)!r}",
+                            "give one, or y and x by paths.y, paths.x", found[0].file)  # fmt: skip
+    return given
 
 
 def si(source: Source, found: Found, quantity: str) -> NDArray[np.float64]:
@@ -83,9 +96,13 @@ def si(source: Source, found: Found, quantity: str) -> NDArray[np.float64]:
     MissingDataError, SettingsError
         The unit is missing or unknown.
     """
-    raw, unit = numbers(found), unit_of(source, found, quantity)
+    return _in_si(source, found, quantity, unit_of(source, found, quantity))
+
+
+def _in_si(source: Source, found: Found, quantity: str, unit: str) -> NDArray[np.float64]:
+    raw, given = numbers(found), quantity in source.opening.units
     try:
-        values = raw * unit_factor(quantity, unit)
+        values = raw * unit_factor(quantity, unit, given)
     except SettingsError as error:
         raise SettingsError(f"{found.name}: {error.problem}", _remedy(quantity),
                             found.file) from error  # fmt: skip
@@ -101,12 +118,20 @@ def _plausible_energy(
 
     CXI and NXcxi_ptycho files in the wild hold eV or keV where they say joule, and the reverse.
     """
-    if not np.isfinite(raw).any() or _possible(values):
+    limits = ENERGY_RANGES_EV[source.opening.radiation or PHOTON]
+    if not np.isfinite(raw).any() or _possible(values, limits):
         return values
-    fits = [u for u in ("eV", "keV", "J") if _possible(raw * unit_factor("energy", u))]
+    fits = [u for u in ("eV", "keV", "J") if _possible(raw * unit_factor("energy", u), limits)]
     if not fits:
         return values
     stored = float(np.nanmedian(raw))
+    if source.opening.radiation is None and _possible(values, TRANSMISSION_EV):
+        raise SettingsError(
+            f"{found.name} = {stored:g} {unit} is none of photons: of electrons, or in "
+            f"{' or '.join(fits)}",
+            f"set radiation='electron' (--radiation electron), or {_unit_remedy('energy')}",
+            found.file,
+        )
     if len(fits) > 1:
         raise SettingsError(
             f"{found.name} = {stored:g} cannot be {unit}; it may be {' or '.join(fits)}",
@@ -117,8 +142,12 @@ def _plausible_energy(
     return raw * unit_factor("energy", fits[0])
 
 
-def _possible(energies_eV: NDArray[np.float64]) -> bool:
-    low, high = ENERGY_RANGE_EV
+TRANSMISSION_EV = (ENERGY_RANGES_EV[PHOTON][1], 1.5e6)
+"""Energies of electrons that no photons in ptychography have."""
+
+
+def _possible(energies_eV: NDArray[np.float64], limits: tuple[float, float]) -> bool:
+    low, high = limits
     middle = float(np.median(energies_eV[np.isfinite(energies_eV)]))
     return low <= middle <= high
 
@@ -160,4 +189,8 @@ def constant(
 def _remedy(quantity: str) -> str:
     if quantity == "exposure":
         return f"mend its @units ({', '.join(UNITS[quantity])})"
-    return f"set units.{quantity} (--unit {quantity}=UNIT)"
+    return f"set {_unit_remedy(quantity)}"
+
+
+def _unit_remedy(quantity: str) -> str:
+    return f"units.{quantity} (--unit {quantity}=UNIT)"

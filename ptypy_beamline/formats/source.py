@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import BeamlineError, BeamlineWarning, MissingDataError
+from ..errors import (
+    BeamlineError,
+    BeamlineWarning,
+    MissingDataError,
+    ScanError,
+    SettingsError,
+)
 from ..reading.files import is_locked, open_hdf5
 from ..reading.links import lookup
 from .opening import Opening
@@ -45,12 +52,15 @@ class Found:
         The file it is read through and its path there.
     unit
         The format's unit, used where the dataset says nothing.
+    part
+        Index of the part of it that the user names, as in ``/positions[:,3]``.
     """
 
     dataset: h5py.Dataset
     file: Path
     name: str
     unit: str = ""
+    part: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,12 +116,16 @@ class Source:
             path = self.path.parent / other
             path = path if path.exists() else Path(other).absolute()
             file = self.others.enter_context(open_hdf5(path))
-        inner = "/" + inner.strip("/")
+        inner, part = "/" + inner.strip("/"), ()
         dataset = lookup(file, inner, self.opening.links)
+        if not isinstance(dataset, h5py.Dataset):  # not named so by itself
+            inner, part = part_of(inner, name)
+            dataset = lookup(file, inner, self.opening.links)
         if not isinstance(dataset, h5py.Dataset):
             raise missing(name, (inner,), file, path)
+        _check_part(dataset, part, name, path)
         # The format's unit holds for its own files only.
-        return Found(dataset, path, inner, "" if other else item.unit)
+        return Found(dataset, path, inner, "" if other else item.unit, part)
 
     def assume(self, message: str) -> None:
         """Warn, and note it in the scan."""
@@ -136,6 +150,48 @@ def open_source(path: Path, opening: Opening, file: h5py.File | None = None) -> 
             if error.file is not None:
                 raise
             raise type(error)(error.problem, error.remedy, path) from error
+
+
+IMAGES = ("frames", "mask", "dark", "flat")
+"""What is read a window at a time, so that no part of its dataset can be named."""
+
+
+def part_of(path: str, name: str) -> tuple[str, tuple[Any, ...]]:
+    """Dataset and index of ``/positions[:,3]``: whole numbers, ``a:b``, ``:`` and ``...``.
+
+    Raises
+    ------
+    SettingsError
+        Something else is in the brackets.
+    """
+    found = re.fullmatch(r"(.+)\[([^\[\]]*)\]", path)
+    if found is None:
+        return path, ()
+    words = [word.strip() for word in found[2].split(",")]
+    if name in IMAGES or not all(re.fullmatch(r"-?\d+|(-?\d+)?:(-?\d+)?|\.\.\.", w) for w in words):
+        raise SettingsError(
+            f"paths.{name}={path!r} cannot be read in part",
+            f"name a column as paths.{name}='/positions[:,3]', of numbers only",
+        )
+    return found[1], tuple(_index(word) for word in words)
+
+
+def _index(word: str) -> Any:
+    if word == "...":
+        return Ellipsis
+    if ":" not in word:
+        return int(word)
+    start, _, stop = word.partition(":")
+    return slice(int(start) if start else None, int(stop) if stop else None)
+
+
+def _check_part(dataset: h5py.Dataset, part: tuple[Any, ...], name: str, path: Path) -> None:
+    """Refuse an index that the dataset has not."""
+    try:
+        np.broadcast_to(True, dataset.shape)[part]
+    except IndexError as error:
+        raise ScanError(f"{dataset.name} has shape {dataset.shape} ({error})",
+                        f"set paths.{name} (--path {name}=PATH)", path) from error  # fmt: skip
 
 
 def expand(file: h5py.File, pattern: str) -> list[str]:

@@ -401,8 +401,10 @@ def _from_one(
     source: Source, both: Found, values: Array, own_split: Split | None
 ) -> Callable[[Layout], Placed]:
     # Formats keep a position a row; where the user's array may be read in two ways, split asks.
+    # Names of all columns say nothing of a part of them.
     own = "positions" not in source.opening.paths
-    columns = text(both.dataset.attrs.get("columns")) or ("x,y,z" if own else "")
+    named = "" if both.part else text(both.dataset.attrs.get("columns"))
+    columns = named or ("x,y,z" if own else "")
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:
@@ -476,3 +478,9 @@ def follow(values: Array, at: Layout, columns: int = 0, k: int | None = None) ->
     inner = math.prod(values.shape[1 : values.ndim - columns])
     belongs = values.shape[1] == at.axes[0] or inner * (k or 1) == at.frames
     return np.asarray(values[at.leading]) if belongs else values
+
+
+def stack_like_the_frames(found: Found, at: Layout) -> Hdf5Frames:
+    """Images of a dataset; of one that is laid out like the frames those of the leading index."""
+    alike = at.leading is not None and found.dataset.shape[:-2] == (at.outer, *at.axes)
+    return Hdf5Frames(found.file, found.name, at.leading if alike else None)

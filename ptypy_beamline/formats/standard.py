@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h5py
 
+from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
-from .source import has
+from .source import Source, has, text
 
 
 def _recognise(file: h5py.File) -> bool:
@@ -13,6 +16,13 @@ def _recognise(file: h5py.File) -> bool:
     return frames and any(
         has(file, f"/entry/{name}") for name in ("pos", "posx_m", "energy_eV", "det_dist_m")
     )
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """What the beam is made of."""
+    found = source.find("", Item(("/entry/energy_eV",)))
+    radiation = text(found.dataset.attrs.get("radiation")) if found else ""
+    return replace(scan, radiation=radiation or None)
 
 
 STANDARD = Hdf5Format(
@@ -33,4 +43,5 @@ STANDARD = Hdf5Format(
     center=Item(("/entry/center_px",)),
     monitor=Item(("/entry/monitor",)),
     saturation=Item(("/entry/saturation",)),
+    finish=_finish,
 )

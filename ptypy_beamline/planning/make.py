@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import GeometryError, MissingDataError, ScanError, SettingsError
-from ..geometry import Geometry, check_plausible, cone_beam, resolution_m
+from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
 from ..reading.picked import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate
 from .center import find_center
+from .framewise import with_own_images
 from .plan import Plan
 from .sample import Sample
 from .selection import EVERYTHING, SoFar, select
@@ -38,7 +39,7 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         from ..doctor.orientation import settled
 
         settings = settled(scan, settings)
-    scan = in_metres(scan, settings)
+    scan, settings = with_own_images(in_metres(scan, settings), settings)
     selection = select(scan, settings, so_far)
     center = beam_center(scan, settings)
     window = make_window(settings.shape, center, scan.frame_shape)
@@ -64,12 +65,16 @@ def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
     given = settings.center
     if given == "fftshift":
         return shape[0] // 2, shape[1] // 2
+    if given == "geometric":
+        return (shape[0] - 1) / 2, (shape[1] - 1) / 2
     if given is not None:
         fractions = all(isinstance(c, float) and 0 <= c < 1 for c in given)
         center = tuple(c * n // 1 if fractions else c for c, n in zip(given, shape, strict=True))
         whose = "center (--roi-center)"
-    elif scan.center_px is not None:
+    elif scan.center_px is not None and not settings.auto_center:
         center, whose = scan.center_px, "the file's beam centre"
+    elif settings.auto_center is False:
+        return shape[0] // 2, shape[1] // 2
     else:
         whole = Window.full(shape)
         plain = settings.model_copy(update={"hot_sigma": None})
@@ -101,7 +106,7 @@ def make_geometry(
     if focus_m is not None:
         distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
     return Geometry(energy_eV, distance_m, transform.pixel(pixel_m), transform.shape,
-                    transform.center(center_px))  # fmt: skip
+                    transform.center(center_px), radiation_of(scan, settings))  # fmt: skip
 
 
 def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
@@ -123,8 +128,13 @@ def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
     return scan.focus_m or None
 
 
+def radiation_of(scan: Scan, settings: Settings) -> str:
+    """Photons or electrons: given, else the file's, else photons."""
+    return settings.radiation or scan.radiation or PHOTON
+
+
 def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[float, float]]:
-    """Photon energy in eV, distance and raw detector pixel (y, x) in m: given, else the file's.
+    """Energy in eV, distance and raw detector pixel (y, x) in m: given, else the file's.
 
     Raises
     ------
@@ -142,7 +152,7 @@ def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[floa
         raise _missing("detector distance", "distance in m (--distance-m)", "distance", scan)
     if pixel_m is None:
         raise _missing("detector pixel size", "psize in m (--pixel-m)", "pixel", scan)
-    check_plausible("energy", energy_eV)
+    check_plausible("energy", energy_eV, radiation_of(scan, settings))
     check_plausible("distance", distance_m)
     for pixel in pixel_m:
         check_plausible("pixel", pixel)
@@ -158,7 +168,8 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
     """
     if scan.positions_px is None:
         return scan
-    size = resolution_m(*quantities(scan, settings), scan.frame_shape)
+    radiation = radiation_of(scan, settings)
+    size = resolution_m(*quantities(scan, settings), scan.frame_shape, radiation)
     return replace(scan, positions_m=scan.positions_px * size, positions_px=None)
 
 

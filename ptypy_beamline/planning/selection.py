@@ -22,6 +22,7 @@ from .exposures import (
     rejected,
 )
 from .groups import group_means
+from .order import frame_order, in_order
 from .places import (
     directions,
     in_region,
@@ -89,8 +90,9 @@ class Selection:
 def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Selection:
     """Compile which exposures and positions are used.
 
-    Order: pair frames with positions → region → every n-th → rejected exposures and those with a
-    bad monitor → positions without exposures → ``grouping='none'`` → ``num_frames`` → image axes.
+    Order: pair frames with positions → ``frame_order`` → region → every n-th → rejected exposures
+    and those with a bad monitor → positions without exposures → ``grouping='none'`` →
+    ``num_frames`` → image axes.
 
     Raises
     ------
@@ -104,6 +106,7 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
     if not len(whole):
         raise ScanError("there is no frame with a position", "check positions.shift, or wait for "
                         "the scan", scan.source)  # fmt: skip
+    whole = _ordered(whole, scan, settings)
     region = whole[in_region(whole.positions_m, settings.select)]
     if not len(region):
         raise SettingsError(
@@ -120,6 +123,19 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
         exposures=_as_the_files_count(chosen.exposures, scan),
         positions_m=to_image_axes(chosen.positions_m, settings.positions.axes),
     )
+
+
+def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
+    """Positions in the order of the frames that the user lists."""
+    wanted = frame_order(scan, settings)
+    if wanted is None:
+        return whole
+    rows, columns = in_order(whole.exposures, wanted, scan.source)
+    chosen, each = whole[rows], np.maximum(columns, 0)
+    exposures = np.take_along_axis(chosen.exposures, each, 1)
+    scale: NDArray[np.float64] = np.take_along_axis(chosen.scale, each, 1)
+    seconds: NDArray[np.float64] = np.take_along_axis(chosen.seconds, each, 1)
+    return Selection(np.where(columns >= 0, exposures, -1), chosen.positions_m, scale, seconds)
 
 
 def _as_the_files_count(exposures: NDArray[np.int64], scan: Scan) -> NDArray[np.int64]:

@@ -30,14 +30,14 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
         It is of no known kind.
     """
     if isinstance(given, np.ndarray | list | tuple):
-        return ArrayFrames(np.asarray(given))
+        return _in_memory(np.asarray(given))
     text = str(given)
     if "::" in text:
         path, dataset = _in_hdf5(text, name, links)
         return Hdf5Frames(path, dataset)
     path = existing(text, name)
     if path.suffix == ".npy":
-        return ArrayFrames(load_npy(path))
+        return _in_memory(load_npy(path))
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
@@ -46,6 +46,11 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(f"not a readable TIFF ({error})", "save it again", path) from error
     raise SettingsError(f"{name}={text!r} is of no known kind", f"give {IMAGE_KINDS}")
+
+
+def _in_memory(images: NDArray[Any]) -> ArrayFrames:
+    """An image, a stack of them, or a map of them (rows, columns, ny, nx) as a stack."""
+    return ArrayFrames(images.reshape(-1, *images.shape[-2:]) if images.ndim == 4 else images)
 
 
 def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float64]:
@@ -62,6 +67,21 @@ def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float6
         return load_npy(path).astype(np.float64).ravel()
     raise SettingsError(f"{name}={text!r} is of no known kind",
                         "give a list, .npy or file.h5::/path")  # fmt: skip
+
+
+def whole_numbers_of(given: Any, name: str, links: str = "inside") -> NDArray[np.int64]:
+    """The list of whole numbers that parameter ``name`` names, as (n,) int64.
+
+    Raises
+    ------
+    SettingsError
+        Some are no whole numbers.
+    """
+    values = values_of(given, name, links)
+    if not np.array_equal(values, np.round(values)):
+        raise SettingsError(f"Expected whole numbers in {name}. Got {values[values % 1 != 0][0]:g}",
+                            f"check {name}")  # fmt: skip
+    return values.astype(np.int64)
 
 
 def _in_hdf5(text: str, name: str, links: str) -> tuple[Path, str]:

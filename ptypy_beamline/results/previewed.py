@@ -41,7 +41,7 @@ def from_preview(
         center_m=(float(y), float(x)),
         positions_m=positions_m,
         indices=np.arange(len(positions_m)),
-        energy_eV=plan.geometry.energy_eV,
+        energy_eV=plan.geometry.photon_energy_eV,
         distance_m=plan.geometry.distance_m,
         errors=found.errors,
         algorithm=f"preview {found.algorithm} {len(found.errors)}",

@@ -194,7 +194,7 @@ def _middle(obj: Tree, layers: Layers, pixel: Array, n: int) -> tuple[float, flo
 
 def _energy(obj: Tree, pars: Tree, scan: str, plan: Plan | None) -> float:
     """In eV; PtyPy's simplest models do not note it with the storage."""
-    noted = obj.get("_energy") or (plan and plan.geometry.energy_eV / 1e3)
+    noted = obj.get("_energy") or (plan and plan.geometry.ptypy_energy_keV)
     energy_keV = noted or pars["scans"][scan].get("data", {}).get("energy")
     if not energy_keV:
         raise MissingDataError(f"the photon energy of scan {scan!r} is not recorded",

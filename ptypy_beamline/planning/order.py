@@ -1,0 +1,102 @@
+"""The order in which frames are handed over, where the user gives one."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineWarning, SettingsError
+from ..reading.images import whole_numbers_of
+from ..reading.picked import whole_stack
+from ..scan import Scan
+from ..settings import Settings
+
+Indices = NDArray[np.int64]
+
+
+def frame_order(scan: Scan, settings: Settings) -> Indices | None:
+    """(m,) the scan's frames in the order they are wanted in; None = as they were taken.
+
+    The list counts raw frames of the files; one that the scan does not use is left out.
+
+    Raises
+    ------
+    SettingsError
+        It is empty, or names a frame that the files have not.
+    """
+    if settings.frame_order is None:
+        return None
+    wanted = whole_numbers_of(settings.frame_order, "frame_order", settings.links)
+    whole, picked = whole_stack(scan.frames)
+    total = whole.shape[0]
+    beyond = wanted[(wanted < 0) | (wanted >= total)]
+    if len(beyond) or not len(wanted):
+        problem = f"names frame {beyond[0]}" if len(beyond) else "is empty"
+        raise SettingsError(
+            f"frame_order {problem}, the scan has frames 0 to {total - 1}",
+            "give the raw frames to load in the order they are wanted in", scan.source,
+        )  # fmt: skip
+    if picked is None:
+        return wanted
+    number = np.full(total, -1)
+    number[picked] = np.arange(len(picked))
+    return np.asarray(number[wanted], np.int64)
+
+
+def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices, Indices]:
+    """Positions in the order of their frames.
+
+    Frames of one position that are listed one after another stay one position; listed apart, or
+    again, they are positions of their own.
+
+    Parameters
+    ----------
+    exposures
+        (p, k) frames of each position, −1 = left out.
+    wanted
+        (m,) frames, −1 = not used by the scan.
+    source
+        The file, for messages.
+
+    Returns
+    -------
+    rows : (q,)
+        The positions.
+    columns : (q, k)
+        Which of their exposures, −1 = left out.
+
+    Raises
+    ------
+    SettingsError
+        None of the frames has a position.
+    """
+    k = exposures.shape[1]
+    where = np.full(max(exposures.max(initial=-1), wanted.max(initial=-1)) + 1, -1)
+    there = exposures.ravel() >= 0
+    where[exposures.ravel()[there]] = np.flatnonzero(there)
+    slots = np.where(wanted >= 0, where[wanted], -1)
+    lost = int((slots < 0).sum())
+    if lost == len(slots):
+        raise SettingsError("no frame of frame_order has a position", "give raw frames that have",
+                            source)  # fmt: skip
+    if lost:
+        warnings.warn(f"{lost} of {len(slots)} frames in frame_order have no position: left out",
+                      BeamlineWarning, stacklevel=2)  # fmt: skip
+    slots = slots[slots >= 0]
+    return (slots, np.zeros((len(slots), 1), np.int64)) if k == 1 else _grouped(slots, k)
+
+
+def _grouped(slots: Indices, k: int) -> tuple[Indices, Indices]:
+    """Positions and their exposures, of exposures numbered k·position + number in it."""
+    rows: list[int] = []
+    columns: list[list[int]] = []
+    for row, column in zip(*np.divmod(slots, k), strict=True):
+        if not rows or rows[-1] != row or column in columns[-1]:
+            rows.append(int(row))
+            columns.append([])
+        columns[-1].append(int(column))
+    padded = [inside + [-1] * (k - len(inside)) for inside in columns]
+    return np.array(rows), np.array(padded)
