@@ -204,10 +204,15 @@ def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool
     ScanError
         As many different positions as frames, which are to be several a position.
     """
-    k, m = source.opening.frames_per_position or 1, len(positions_m)
-    if k == 1 or by_exposure(positions_m, k):
+    k, m, growing = (
+        source.opening.frames_per_position or 1,
+        len(positions_m),
+        source.opening.growing,
+    )
+    # Rows of k positions look like groups of k exposures, but then the frames are more.
+    if k == 1 or ((growing or frames <= m) and by_exposure(positions_m, k)):
         return True
-    if source.opening.growing:
+    if growing:
         return False
     if m == frames and m > 1:
         raise contradiction(m, k)
@@ -239,7 +244,9 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     """Join by acquisition number; what has no counterpart is left out, and said."""
     k, growing = source.opening.frames_per_position or 1, source.opening.growing
     readings = stack.placed.positions_m
-    each = by_exposure(readings, k) if theirs.counted and not theirs.declared else False
+    enough = growing or stack.frames.shape[0] <= len(readings)
+    listed = theirs.counted and not theirs.declared and enough
+    each = by_exposure(readings, k) if listed else False
     found = join(ours, theirs, readings, k, each or k == 1, growing)
     _say_lost(source, readings)
     if found.left_out:

@@ -32,7 +32,8 @@ def listed_by_exposure(scan: Scan, exposures: int) -> bool:
     """
     if scan.positions_each is not None:
         return scan.positions_each
-    if exposures == 1 or by_exposure(scan.positions_m, exposures):
+    enough = len(scan) <= len(scan.positions_m)
+    if exposures == 1 or (enough and by_exposure(scan.positions_m, exposures)):
         return True
     if len(scan.positions_m) == len(scan) > 1:
         error = contradiction(len(scan), exposures)
