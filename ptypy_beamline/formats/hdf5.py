@@ -13,7 +13,7 @@ from ..errors import FileError
 from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
-from .masks import bad_pixels
+from .masks import masked
 from .opening import AS_STORED, Opening
 from .source import NOWHERE, Item, Source, open_source
 from .stack import Split, read_stack
@@ -117,10 +117,13 @@ def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
     """Read everything but the frames."""
     stack = read_stack(source, table, frames)
     mask = source.find("mask", table.mask)
+    frames, bad = stack.frames, None
+    if mask is not None:
+        frames, bad = masked(source, mask, stack, table.mask_rule)
     pixel_m = contents.pixel(source, table, stack)
     places = stack.placed.positions_m
     return Scan(
-        frames=stack.frames,
+        frames=frames,
         positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,
         positions_px=places if stack.in_pixels else None,
         grid=stack.placed.grid,
@@ -128,7 +131,7 @@ def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
         distance_m=contents.one(source, table, stack, "distance"),
         pixel_m=pixel_m,
         focus_m=contents.one(source, table, stack, "focus"),
-        bad=bad_pixels(source, mask, stack.frames, table.mask_rule) if mask else None,
+        bad=bad,
         dark=contents.images(source, table, stack, "dark"),
         flat=contents.images(source, table, stack, "flat"),
         monitor=contents.monitor(source, table, stack),

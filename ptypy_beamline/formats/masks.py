@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..reading.hdf5 import Hdf5Frames
+from ..reading.marked import Marked
+from ..reading.picked import PickedFrames
 from ..scan import Frames, Window
 from .source import Found, Source
+from .stack import Stack
+
+Rule = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
 CXI_HAS_SIGNAL = 0x1000
 """The one bit of a CXI mask that does not spoil a pixel (CXI 1.6, section "mask")."""
@@ -21,13 +29,63 @@ SIMPLON API 1.8, "pixel_mask": 0 gap, 1 dead, 2 under-, 3 overresponding, 4 nois
 SAMPLE = 8
 """Frames looked at to tell whether a mask is inverted."""
 
-RULES = {
-    "bad": lambda mask: mask != 0,
-    "good": lambda mask: mask == 0,
-    "cxi": lambda mask: (mask.astype(np.int64) & ~CXI_HAS_SIGNAL) != 0,
-    "eiger": lambda mask: (mask.astype(np.int64) & EIGER_BAD) != 0,
-}
+
+def _nonzero(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(mask != 0)
+
+
+def _zero(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(mask == 0)
+
+
+def _cxi(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray((mask.astype(np.int64) & ~CXI_HAS_SIGNAL) != 0)
+
+
+def _eiger(mask: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray((mask.astype(np.int64) & EIGER_BAD) != 0)
+
+
+RULES = {"bad": _nonzero, "good": _zero, "cxi": _cxi, "eiger": _eiger}
 """Convention → bad pixels of a mask; named by what nonzero means."""
+
+
+def masked(
+    source: Source, found: Found, stack: Stack, rule: str
+) -> tuple[Frames, NDArray[np.bool_] | None]:
+    """Frames and the bad pixels that all of them share.
+
+    A mask laid out like the frames holds for each by itself: there they are NaN.
+
+    Parameters
+    ----------
+    rule
+        One of ``RULES``; ``opening.mask_values`` overrides it.
+
+    Raises
+    ------
+    ScanError
+        The mask is of another shape.
+    """
+    shape, at = found.dataset.shape, stack.layout
+    laid_out = (*((at.outer,) if at.leading is not None else ()), *at.axes)
+    each = laid_out if shape[:-2] == laid_out else at.axes
+    if shape[:-2] != each or np.prod(each, dtype=int) < 2 or shape[-2:] != stack.frames.shape[1:]:
+        return stack.frames, bad_pixels(source, found, stack.frames, rule)
+    leading = at.leading if len(each) > len(at.axes) else None
+    masks = Hdf5Frames(found.file, found.name, leading)
+    return _marked(stack.frames, masks, RULES[source.opening.mask_values or rule], source)
+
+
+def _marked(
+    frames: Frames, masks: Frames, rule: Rule, source: Source
+) -> tuple[Frames, NDArray[np.bool_] | None]:
+    if isinstance(frames, PickedFrames):
+        inner, bad = _marked(frames.frames, masks, rule, source)
+        return replace(frames, frames=inner), bad
+    made = Marked(frames, masks, rule)
+    # Of a scan that is being written not all masks are there yet.
+    return made, None if source.opening.growing else made.always_bad()
 
 
 def bad_pixels(source: Source, found: Found, frames: Frames, rule: str) -> NDArray[np.bool_]:
