@@ -81,7 +81,7 @@ def test_compressions(type_in, tmp_path, compression):
 
 def test_an_unknown_compression_is_refused(tmp_path):
     plan = open_scan(scans.write(tmp_path)).plan()
-    with pytest.raises(SettingsError, match="compression 'zip'.*gzip, bitshuffle or none"):
+    with pytest.raises(SettingsError, match=r"compression 'zip'.*gzip, bitshuffle or none"):
         write_standard(plan, tmp_path / "s.h5", compression="zip")
     assert not (tmp_path / "s.h5").exists()
 
