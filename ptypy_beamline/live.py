@@ -12,9 +12,8 @@ import numpy as np
 
 from . import formats
 from .errors import BeamlineError, BeamlineWarning, FileError
-from .planning.exposures import mean_i0
+from .planning.exposures import acquisitions, mean_i0
 from .planning.make import make_plan
-from .planning.places import one_each
 from .planning.plan import Plan
 from .planning.selection import SoFar, select
 from .reading.files import unlocked
@@ -225,13 +224,12 @@ class Follower:
 
     def _has_all(self, scan: Scan, whole: int) -> bool:
         """Every frame that will come is there: the file says so, or all positions have theirs."""
-        taken = whole if scan.numbers is None or not whole else int(scan.numbers[whole - 1]) + 1
+        taken = int(acquisitions(scan)[:whole].max(initial=-1)) + 1
         if scan.expected is not None:
             return taken >= scan.expected
-        if scan.positions_each or scan.listed_s is None:
+        if scan.listed_s is None:
             return False
-        k = self._each
-        listed = len(scan.positions_m) * (1 if k > 1 and one_each(scan.positions_m, k) else k)
+        listed = len(scan.positions_m) * (1 if scan.positions_each else self._each)
         if taken < listed:
             self._ahead = listed
             return False

@@ -67,6 +67,8 @@ Pad = Annotated[
 ]
 Number = Annotated[float | Literal["file"], BeforeValidator(numbers)]
 Image = Annotated[Any, Field()]
+Index = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+"""Dataset of acquisition numbers, or the first one."""
 
 
 def field(default: Any, help: str, flag: str = "") -> Any:
@@ -97,6 +99,16 @@ class Paths(Group):
     flat: str | None = field(None, "dataset of the flat image or stack")
     monitor: str | None = field(None, "dataset of the incident intensity; setting it applies it")
     center: str | None = field(None, "dataset of the beam centre (row, column)")
+    frame_index: Index | None = field(
+        None,
+        "dataset of the frames' acquisition numbers, which frames and positions are joined by; "
+        "0: count the frames in order",
+    )
+    position_index: Index | None = field(
+        None,
+        "dataset of the positions' acquisition numbers; a whole number: that of the first one, "
+        "others follow one by one",
+    )
 
 
 class Units(Group):

@@ -160,12 +160,13 @@ class Scan:
     grid
         (rows, columns) where the positions form a raster.
     numbers
-        (n,) acquisition number of each frame from 0, increasing, where the detector dropped some;
-        None = one after another.
+        (n,) acquisition of each frame, counted from the first exposure of the first position;
+        −1 = the frame has no position. None = one after another.
     expected
         Frames that the file announces, where it does.
     positions_each
-        The format logs a position with each raw frame, also where a position has several.
+        Whether positions are listed by exposure, also where a position has several, or by group of
+        exposures; None = the file does not say.
     listed_s
         When the list of positions was last changed, in Unix time; None where it has room for more.
     probe
@@ -195,7 +196,7 @@ class Scan:
     grid: tuple[int, int] | None = None
     numbers: NDArray[np.int64] | None = None
     expected: int | None = None
-    positions_each: bool = False
+    positions_each: bool | None = None
     listed_s: float | None = None
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
     positions_px: NDArray[np.float64] | None = None

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import open_scan
+from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.reading.csvlog import seconds
 from ptypy_beamline.scan import Window
@@ -102,23 +102,66 @@ def test_frames_without_a_row_are_left_out(folder, make):
     assert "2 of 12 frames have no row: left out (3, 4)" in said
     kept = np.delete(INDEX, [3, 4])
     assert index_of(folder) == kept.tolist()
-    scan = opened(folder)
-    assert_allclose(scan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
-    assert_array_equal(scan.frames.read(range(10), Window(0, 0, 1, 1)).ravel(), kept * 80)
+    with pytest.warns(BeamlineWarning, match=r"2 frames \(number 3, 4\) without a position"):
+        plan = opened(folder).plan(center=(5, 4))
+    assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+    assert_array_equal(plan.selection.exposures[:, 0], kept)
 
 
-def test_of_repeated_rows_the_last_counts(folder, make):
-    code, said = make([HEADER, "2,9e-6,9e-6,7112,1.5,7.5e-5,0.01", *ROWS, ROWS[4]])
+def test_repeated_rows_are_averaged(folder, make):
+    code, said = make([HEADER, "2,2.3e-6,1e-7,7112,1.5,7.5e-5,0.01", *ROWS, ROWS[4]])
     assert code == 0
-    assert "2 rows repeat the frame of another: the last one counts" in said
-    assert_allclose(opened(folder).positions_m, np.stack([Y, X], 1), atol=1e-18)
+    assert "2 rows repeat the frame of another: they are averaged" in said
+    mean = np.stack([Y, X], 1)
+    mean[2] = 0.5e-7, 2.25e-6
+    assert_allclose(opened(folder).positions_m, mean, atol=1e-18)
 
 
 def test_rows_after_the_last_frame(folder, make):
     code, said = make([HEADER, *ROWS, "12,0,0,7112,1.5,7.5e-5,0.01"])
     assert code == 0
-    assert "1 rows are of frames after the last one, 11: left out" in said
+    assert "1 rows have no frame: left out (frame 12)" in said
     assert len(opened(folder)) == N
+
+
+@pytest.mark.parametrize("words", [(), ("--first-index", "1")])
+def test_a_log_that_counts_from_1(folder, make, words):
+    assert make([HEADER, *(f"{i + 1},{row.partition(',')[2]}" for i, row in enumerate(ROWS))],
+                *words) == (0, "")  # fmt: skip
+    assert_allclose(opened(folder).positions_m, np.stack([Y, X], 1), atol=1e-18)
+
+
+def test_a_log_that_may_count_from_0_or_1_is_asked_for(folder, make):
+    code, said = make([HEADER, *ROWS[3:9]])
+    assert code == 1
+    assert "say what the log calls the first frame by --first-index" in said
+    assert make([HEADER, *ROWS[3:9]], "--first-index", "0")[0] == 0
+    assert index_of(folder) == [3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("lost", [0, 5, 11])
+def test_a_file_that_is_lost_shifts_nothing(folder, make, lost):
+    """Before the sidecar is written, or after."""
+    kept = np.delete(INDEX, lost)
+    if lost:
+        make([HEADER, *ROWS])
+        (folder / f"f_{lost}.tif").rename(folder / "lost")
+        with pytest.warns(BeamlineWarning, match=rf"1 position \(number {lost}\) without a frame"):
+            plan = opened(folder).plan(center=(5, 4))
+        assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+    else:
+        (folder / f"f_{lost}.tif").rename(folder / "lost")
+    code, said = make([HEADER, *ROWS])
+    if lost:
+        assert code == 0
+        assert f"1 rows have no frame: left out (frame {lost})" in said
+        plan = opened(folder).plan(center=(5, 4))
+        assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+        raw = plan.load(np.arange(11))[:, 0, 0, 0]
+        assert_array_equal(raw, kept * 80)
+    else:  # frames 1 to 11 of rows 0 to 11: the names may count from 1
+        assert code == 1
+        assert "fit in two ways" in said
 
 
 def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
@@ -140,9 +183,8 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
         ([HEADER, "0,nan,0,1,1,1,1"], (), "line 2: Expected a finite number in column 'posx_m'"),
         ([HEADER, "0,,0,1,1,1,1"], (), "line 2: Expected a number in column 'posx_m'. Got ''"),
         ([HEADER, "0.5,0,0,1,1,1,1"], (), "line 2: Expected a frame's number. Got 0.5"),
-        ([HEADER, *ROWS[1:], "12,0,0,1,1,1,1"], (), "if they count from 1, set --first-index 1"),
         ([HEADER, *ROWS], ("--first-index", "1"), "line 2: Expected a frame's number. Got 0"),
-        ([HEADER, "90,0,0,1,1,1,1"], (), "no row is of a frame from 0 to 11"),
+        ([HEADER, "90,0,0,1,1,1,1"], (), "have no number in common"),
         ([HEADER], (), "has no row below its header"),
         (ROWS, (), "Expected a line with the columns' names first. Got '0,"),
         ([""], (), "Expected a line with the columns' names first"),

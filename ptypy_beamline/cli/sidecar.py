@@ -38,11 +38,16 @@ def command(  # noqa: PLR0913
         list[str] | None,
         typer.Option(metavar="NAME=UNIT", help="unit of positions, energy, distance or pixel"),
     ] = None,
-    first_index: Annotated[int, typer.Option(help="what the log calls the first frame")] = 0,
+    first_index: Annotated[
+        int | None,
+        typer.Option(help="what the log calls the first frame; default: found from the numbers"),
+    ] = None,
 ) -> None:
     """Write the sidecar of TIFF frames from a beamline's CSV log."""
     from ..exports.fromlog import Names, by_index, by_time
     from ..exports.sidecar import write_sidecar
+    from ..formats.numbering import Numbers
+    from ..formats.tiff import numbers_by_name
     from ..reading.csvlog import read_log
     from ..reading.filelist import expand
     from ..reading.tiff import TiffFrames
@@ -58,14 +63,15 @@ def command(  # noqa: PLR0913
         raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
     stack, log = TiffFrames(files), read_log(csv)
     n = stack.shape[0]
+    numbers = numbers_by_name(stack) or Numbers.counting(n)
     if col_time is None:
         if frame_times is not None:
             raise SettingsError("--frame-times needs the log's column of time stamps",
                                 "name it with --col-time")  # fmt: skip
-        sidecar = by_index(log, names, n)
+        sidecar = by_index(log, names, numbers)
     else:
         from ..reading.frametimes import frame_times_s
 
-        sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time))
+        sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
     write_sidecar(sidecar, output, csv)
     typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {n} frames")

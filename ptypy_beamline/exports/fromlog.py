@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
+from ..formats.numbering import Numbers, average, frame_of
+from ..formats.tiff import BY_NAME, BY_ORDER
 from ..geometry import UNITS, unit_factor, unit_of_name
 from ..reading.csvlog import CsvLog
 from .sidecar import COLUMNS, INDEX, NEEDED, Sidecar
@@ -32,7 +34,7 @@ class Names:
     units
         Quantity → unit, where the column's name does not end in it.
     first_index
-        What the log calls the first frame.
+        What the log calls the first frame; None = found from the numbers.
 
     Raises
     ------
@@ -42,7 +44,7 @@ class Names:
 
     columns: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
-    first_index: int = 0
+    first_index: int | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.units) - set(UNITS))
@@ -74,11 +76,11 @@ class Names:
         return unit_factor(quantity, unit)
 
 
-def by_index(log: CsvLog, names: Names, frames: int) -> Sidecar:
-    """Positions of a log that has a row for each frame, in any order.
+def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
+    """Positions of a log that has rows with the number of a frame, in any order.
 
-    Of several rows of a frame the last one counts; frames without a row are left out, and rows
-    without a frame, each with a warning.
+    Several rows of a frame are averaged; frames without a row, and rows without a frame, are left
+    out, each with a warning.
 
     Raises
     ------
@@ -90,36 +92,54 @@ def by_index(log: CsvLog, names: Names, frames: int) -> Sidecar:
         raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(log.header)}", "name "
                                "it with --col-index, or time stamps with --col-time",
                                log.path)  # fmt: skip
-    stored = log.numbers(name, "--col-index")
-    index = (np.rint(stored) - names.first_index).astype(np.int64)
-    _check_index(log, stored, index, frames)
+    number = _frame_of_each_row(log, name, names.first_index, frames)
     quantities = names.quantities(log)
-    order = _last_of_each(log, index, "frame")
-    order = order[index[order] < frames]
-    beyond = int((index >= frames).sum())
-    if beyond:
-        _warn(log, f"{beyond} rows are of frames after the last one, {frames - 1}: left out")
-    lacking = np.setdiff1d(np.arange(frames), index)
-    if lacking.size:
-        _warn(log, f"{lacking.size} of {frames} frames have no row: left out ({_some(lacking)})")
-    return Sidecar(index[order], {k: v[order] for k, v in quantities.items()})
+    _say_left_out(log, number, frames)
+    used = np.isin(number, frames.values)
+    if not used.any():
+        raise ScanError(f"no row is of a frame ({frames.range}, {frames.name})",
+                        "check --frames and --first-index", log.path)  # fmt: skip
+    index, place, rows = np.unique(number[used], return_inverse=True, return_counts=True)
+    if (rows > 1).any():
+        _warn(log, f"{int((rows - 1).sum())} rows repeat the frame of another: they are averaged")
+    averaged = {short: average(place, values[used]) for short, values in quantities.items()}
+    return Sidecar(index, averaged, _counted(frames))
 
 
-def _check_index(log: CsvLog, stored: Array, index: NDArray[np.int64], frames: int) -> None:
-    wrong = np.flatnonzero((np.rint(stored) != stored) | (index < 0))
+def _frame_of_each_row(
+    log: CsvLog, name: str, first_index: int | None, frames: Numbers
+) -> NDArray[np.int64]:
+    stored = log.numbers(name, "--col-index")
+    wrong = np.flatnonzero((np.rint(stored) != stored) | (stored < (first_index or 0)))
     if wrong.size:
         raise FileError(f"line {log.rows[wrong[0]][0]}: Expected a frame's number. Got "
-                        f"{stored[wrong[0]]:g}", "mend it, or set --first-index",
-                        log.path)  # fmt: skip
-    if 0 not in index and frames in index:
-        raise ScanError(f"rows name frame {frames} but not the first one, 0, of {frames}",
-                        "if they count from 1, set --first-index 1", log.path)  # fmt: skip
-    if not (index < frames).any():
-        raise ScanError(f"no row is of a frame from 0 to {frames - 1}",
-                        "check --frames and --first-index", log.path)  # fmt: skip
+                        f"{stored[wrong[0]]:g}", "correct it, or set --first-index", log.path)  # fmt: skip
+    rows = Numbers(stored.astype(np.int64), f"column {name!r}", first_index)
+    first = (first_index or 0) if frames.counted else 0
+    if frames.counted:
+        frames = Numbers.counting(len(frames.values), first_index)
+    try:
+        return frame_of(frames, rows) - first
+    except ScanError as error:
+        raise ScanError(
+            error.problem, "say what the log calls the first frame by --first-index", log.path
+        ) from error
 
 
-def by_time(log: CsvLog, names: Names, frame_times_s: Array) -> Sidecar:
+def _say_left_out(log: CsvLog, number: NDArray[np.int64], frames: Numbers) -> None:
+    beyond, lacking = np.setdiff1d(number, frames.values), np.setdiff1d(frames.values, number)
+    if beyond.size:
+        _warn(log, f"{beyond.size} rows have no frame: left out (frame {_some(beyond)})")
+    if lacking.size:
+        _warn(log, f"{lacking.size} of {len(frames.values)} frames have no row: left out "
+              f"({_some(lacking)})")  # fmt: skip
+
+
+def _counted(frames: Numbers) -> str:
+    return BY_ORDER if frames.counted else BY_NAME
+
+
+def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) -> Sidecar:
     """Positions of a log with time stamps, interpolated linearly to those of the frames.
 
     Raises
@@ -145,7 +165,7 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array) -> Sidecar:
         )  # fmt: skip
     _warn_of_gaps(log, times, frame_times_s, step)
     at_frames = {k: _interpolate(frame_times_s, times, v[order]) for k, v in quantities.items()}
-    return Sidecar(np.arange(len(frame_times_s)), at_frames)
+    return Sidecar(frames.values, at_frames, _counted(frames))
 
 
 def _interpolate(at: Array, times: Array, values: Array) -> Array:

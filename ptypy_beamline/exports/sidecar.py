@@ -34,13 +34,16 @@ class Sidecar:
     Attributes
     ----------
     frame_index
-        (m,) frame of each position, increasing.
+        (m,) number of the frame of each position, increasing.
     quantities
         Short name of ``COLUMNS`` → (m,) in SI.
+    counted
+        How frames are numbered: by ``file names``, or from 0 in their ``order``.
     """
 
     frame_index: NDArray[np.int64]
     quantities: Mapping[str, NDArray[np.float64]]
+    counted: str
 
 
 def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
@@ -56,7 +59,8 @@ def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "log": str(log)})
         entry[INDEX] = sidecar.frame_index
-        entry[INDEX].attrs["description"] = "frame of each position, from 0"
+        entry[INDEX].attrs["description"] = "number of the frame of each position"
+        entry[INDEX].attrs["counted"] = sidecar.counted
         x, y = sidecar.quantities["x"], sidecar.quantities["y"]
         entry["pos"] = np.column_stack([x, y])
         entry["pos"].attrs.update({"columns": "x,y", "units": "m"})

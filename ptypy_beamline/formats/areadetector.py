@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import MissingDataError
 from ..geometry import unit_of_name
 from ..reading.links import lookup
-from ..scan import Scan
 from .cxi import NX_DEFINITIONS
 from .hdf5 import Hdf5Format, Item
 from .quantities import numbers
@@ -75,6 +73,7 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     if pair is not None:
         items |= {"x": Item((known[pair[0]],)), "y": Item((known[pair[1]],))}
         source.notes.append(f"positions are the NDAttributes {known[pair[0]]} and {known[pair[1]]}")
+    items["frame_index"] = Item(_paths(known, ("ndarrayuniqueid",)))
     return replace(table, count=_count(source, known), **items)
 
 
@@ -83,31 +82,13 @@ def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _count(source: Source, known: dict[str, str]) -> int | None:
-    """Frames written: NDArrayUniqueId is flushed last."""
-    ids = _unique_ids(source, known)
-    return None if ids is None else int(ids.size)
-
-
-def _unique_ids(source: Source, known: dict[str, str]) -> NDArray[np.int64] | None:
-    """NDArrayUniqueId of each frame; zeros at the end are chunk padding."""
+    """Frames written: NDArrayUniqueId is flushed last; zeros at its end are chunk padding."""
     found = source.find("", Item(_paths(known, ("ndarrayuniqueid",))))
     if found is None:
         return None
     stored = numbers(found).ravel()
     written = np.flatnonzero(np.isfinite(stored) & (stored != 0))
-    return stored[: written[-1] + 1].astype(np.int64) if written.size else None
-
-
-def _finish(source: Source, scan: Scan) -> Scan:
-    """Gaps in NDArrayUniqueId are frames that were dropped; their positions are skipped."""
-    ids = _unique_ids(source, attributes(source))
-    if ids is None or len(ids) < len(scan):
-        return scan
-    steps = np.diff(ids[: len(scan)])
-    if (steps <= 0).any() or (steps == 1).all():  # restarted, so no count of the scan's; or whole
-        return scan
-    source.notes.append(f"NDArrayUniqueId has gaps: {int((steps - 1).sum())} frames were dropped")
-    return replace(scan, numbers=ids[: len(scan)] - ids[0])
+    return int(written[-1]) + 1 if written.size else None
 
 
 AREADETECTOR = Hdf5Format(
@@ -122,6 +103,6 @@ AREADETECTOR = Hdf5Format(
     center_x=Item((f"{DETECTOR}/beam_center_x",)),
     center_y=Item((f"{DETECTOR}/beam_center_y",)),
     per_frame=True,
+    first_number=1,
     adapt=_adapt,
-    finish=_finish,
 )

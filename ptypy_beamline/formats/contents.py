@@ -83,41 +83,47 @@ def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames
 
 
 def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
-    """(n,) incident intensity of each exposure.
+    """(n,) incident intensity of each exposure; NaN where it has none.
 
     Raises
     ------
     ScanError
-        It is not as long as the frames.
+        It is neither one of each frame nor of each position.
     """
     found = source.find("monitor", table.monitor)
     if found is None:
         return None
-    at, n, m = stack.layout, stack.frames.shape[0], len(stack.placed.positions_m)
-    values = follow(numbers(found), at).ravel()
+    at, n = stack.layout, stack.frames.shape[0]
     k = source.opening.frames_per_position or 1
-    if len(values) == m != n:  # one value a position
-        values = np.repeat(values, k)
-    if table.per_frame:
+    values = follow(numbers(found), at, k=k).ravel()
+    if table.per_frame and "monitor" not in source.opening.paths:
         return _to_length(values, n)
-    if len(values) not in {n, k * m, at.frames}:
-        raise ScanError(f"Expected a monitor value of each of {n} frames. "
+    if len(values) == at.frames > n:
+        return values[:n]
+    of_frames = stack.for_frames(values, k)
+    if of_frames is None:
+        raise ScanError(f"Expected a monitor value of each of {n} frames, or of each position. "
                         f"Got {found.name} of shape {found.dataset.shape}",
                         "set paths.monitor (--path monitor=PATH)", found.file)  # fmt: skip
-    return values[:n]
+    return of_frames
 
 
 def exposure(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
-    """Exposure time in s, () or one for each exposure."""
+    """Exposure time in s: (), one for each exposure, or one for each of those of a position."""
     found = source.find("exposure", table.exposure)
     if found is None:
         return None
-    at = stack.layout
-    values = follow(si(source, found, "exposure"), at)
+    n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
+    values = follow(si(source, found, "exposure"), stack.layout, k=k)
     if values.size == 1:
         return values.reshape(())
     values = values.ravel()
-    return _to_length(values, stack.frames.shape[0]) if table.per_frame else values
+    if k > 1 and len(values) == k:
+        return values
+    if table.per_frame and "exposure" not in source.opening.paths:
+        return _to_length(values, n)
+    of_frames = stack.for_frames(values, k)
+    return values if of_frames is None else of_frames
 
 
 def _to_length(values: Array, length: int) -> Array:

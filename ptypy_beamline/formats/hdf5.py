@@ -14,9 +14,10 @@ from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
 from .masks import masked
+from .numbering import Numbers
 from .opening import AS_STORED, Opening
 from .source import NOWHERE, Item, Source, open_source
-from .stack import Split, read_stack
+from .stack import Kept, Split, read_stack
 
 __all__ = ["GENERIC", "Hdf5Format", "Item"]
 
@@ -31,6 +32,10 @@ class Hdf5Format:
         Whether an open file is of this format; looks at names and attributes only.
     frames … saturation
         Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
+    frame_index, position_index
+        Acquisition numbers of the frames, and of the readings of positions.
+    first_number
+        What the format's numbers of frames begin with.
     series
         Instead of ``frames``, datasets that follow each other in the order of the numbers that
         their paths, which this one matches, end in.
@@ -74,6 +79,9 @@ class Hdf5Format:
     center_x: Item = NOWHERE
     center_y: Item = NOWHERE
     saturation: Item = NOWHERE
+    frame_index: Item = NOWHERE
+    position_index: Item = NOWHERE
+    first_number: int | None = None
     series: str = ""
     mask_rule: str = "bad"
     per_frame: bool = False
@@ -105,17 +113,19 @@ class Hdf5Format:
         with open_source(self.master(path) if self.master else path, opening) as source:
             return self.read(source)
 
-    def read(self, source: Source, frames: Frames | None = None) -> Scan:
-        """The scan in an opened file, or that of ``frames`` which are kept elsewhere."""
+    def read(
+        self, source: Source, frames: Frames | None = None, numbers: Numbers | None = None
+    ) -> Scan:
+        """The scan in an opened file, or that of ``frames``, so numbered, kept elsewhere."""
         table = self.adapt(source, self) if self.adapt else self
-        scan = _scan(source, table, frames)
+        scan = _scan(source, table, Kept(frames, numbers))
         scan = table.finish(source, scan) if table.finish else scan
         return replace(scan, notes=(*scan.notes, *source.notes))
 
 
-def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
+def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
     """Read everything but the frames."""
-    stack = read_stack(source, table, frames)
+    stack = read_stack(source, table, kept)
     mask = source.find("mask", table.mask)
     frames, bad = stack.frames, None
     if mask is not None:
@@ -138,6 +148,7 @@ def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
         exposure_s=contents.exposure(source, table, stack),
         center_px=contents.center(source, table, pixel_m),
         saturation=contents.saturation(source, table),
+        numbers=stack.numbers,
         positions_each=stack.each,
         listed_s=stack.listed_s,
         format=table.name,

@@ -12,7 +12,7 @@ from ..scan import Scan
 
 NAMES = (
     "frames", "x", "y", "positions", "energy", "distance", "pixel", "focus", "exposure", "mask",
-    "dark", "flat", "monitor", "center",
+    "dark", "flat", "monitor", "center", "frame_index", "position_index",
 )  # fmt: skip
 """Things a dataset path can be given for."""
 

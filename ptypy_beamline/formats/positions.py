@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from .numbering import too_many
 
 Array = NDArray[np.float64]
 Axes = tuple[int, ...]
@@ -121,10 +122,23 @@ def _raster(y: Array, x: Array, axes: Axes) -> Placed:
     return Placed(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1), shape)
 
 
+STOPPED = "the scan was stopped, or frames were lost in the middle: ptypy-beamline check tells"
+"""What fewer frames than positions may mean, where neither has numbers."""
+
+
 def pair(
-    frames: int, placed: Placed, per_position: int | None = None, per_frame: bool = False
+    frames: int, placed: Placed, exposures: int = 1, lagging: bool = False
 ) -> tuple[Placed, int, str]:
     """Check the number of positions against that of frames.
+
+    Parameters
+    ----------
+    frames, placed
+        What is there.
+    exposures
+        Of each of these positions.
+    lagging
+        Positions may be written after their frames.
 
     Returns
     -------
@@ -141,25 +155,19 @@ def pair(
         Positions are not finite, or fewer than the frames.
     """
     positions = _without_padding(placed.positions_m)
-    count, k = len(positions), per_position or 1
+    count = len(positions)
     padded = count < len(placed.positions_m)
     grid = None if padded else placed.grid
-    if frames in (count, k * count):
+    if frames == exposures * count:
         return Placed(positions, grid), frames, ""
-    times = f" x {k} exposures" if k > 1 else ""
-    numbers = f"{frames} frames for {count} positions{times}"
-    if frames < k * count:
-        warning = f"{numbers}: a scan that was stopped; only positions with frames are used"
-        return Placed(positions, grid), frames, warning
-    if per_frame or padded:
-        warning = f"{numbers}: a scan that was stopped; only frames with positions are used"
-        return Placed(positions, grid), k * count, warning
-    remedy = "check paths.frames, paths.x and paths.y"
-    if frames % count == 0:
-        each = frames // count
-        remedy = f"if each position has {each} exposures, set frames_per_position={each} " \
-                 f"(--frames-per-pos {each})"  # fmt: skip
-    raise ScanError(f"Expected as many positions as frames. Got {numbers}", remedy)
+    times = f" x {exposures} exposures" if exposures > 1 else ""
+    counts = f"{frames} frames for {count} positions{times}"
+    if frames < exposures * count:
+        return Placed(positions, grid), frames, f"{counts}: {STOPPED}; the first ones are paired"
+    if lagging or padded:
+        warning = f"{counts}: a scan that was stopped; only frames with positions are used"
+        return Placed(positions, grid), exposures * count, warning
+    raise too_many(frames, count, times)
 
 
 def _without_padding(positions: Array) -> Array:

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..planning.places import one_each
+from ..planning.groups import by_exposure, contradiction
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames
-from .positions import Axes, Placed, arrange, pair, split
+from .numbering import Numbers, average, join, whole
+from .positions import STOPPED, Axes, Placed, arrange, pair, split
+from .quantities import numbers as stored_numbers
 from .quantities import places
 from .series import joined
-from .source import Found, Source, missing, text
+from .source import Found, Item, Source, missing, text
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
@@ -49,6 +51,14 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Frames that are kept outside of the file, and their acquisition numbers, if known."""
+
+    frames: Frames | None = None
+    numbers: Numbers | None = None
+
+
+@dataclass(frozen=True)
 class Stack:
     """Frames and their positions, fitted to each other.
 
@@ -57,7 +67,11 @@ class Stack:
     layout
         How the frames lie in the file.
     each
-        There is a position with each raw frame.
+        Positions are by exposure; False = by group of exposures; None = not known.
+    numbers
+        As in :class:`Scan`.
+    readings
+        (m,) place in ``placed`` of each position that is stored; None = in order.
     listed_s
         When the file of the positions was last changed, if there is no room for more.
     in_pixels
@@ -67,25 +81,42 @@ class Stack:
     frames: Frames
     placed: Placed
     layout: Layout
-    each: bool = False
+    each: bool | None = None
+    numbers: NDArray[np.int64] | None = None
+    readings: NDArray[np.int64] | None = None
     listed_s: float | None = None
     in_pixels: bool = False
+
+    def for_frames(self, values: Array, exposures: int) -> Array | None:
+        """(n,) of one value a frame, or one a stored position; None if it is neither."""
+        n, m = self.frames.shape[0], len(self.placed.positions_m)
+        stored = m if self.readings is None else len(self.readings)
+        if len(values) == n:
+            return values
+        if len(values) != stored:
+            return None
+        by_position = values if self.readings is None else average(self.readings, values)
+        at = np.arange(n) if self.numbers is None else self.numbers
+        place = at if self.each else at // exposures
+        there = (place >= 0) & (place < len(by_position))
+        return np.where(there, by_position[np.where(there, place, 0)], np.nan)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Positions as they are stored: how to place them for a layout, and as in :class:`Stack`."""
+    """Positions as they are stored: how to place them for a layout, whether they are logged
+    with each frame, and as in :class:`Stack`."""
 
     place: Callable[[Layout], Placed]
-    each: bool
+    logged: bool
     listed_s: float | None
     in_pixels: bool
 
 
-def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = None) -> Stack:
+def read_stack(source: Source, table: Hdf5Format, kept: Kept) -> Stack:
     """Find frames and positions and settle which axes of the dataset are frames.
 
-    Frames that are kept ``elsewhere`` are a list.
+    Frames that are ``kept`` elsewhere are a list.
 
     Raises
     ------
@@ -95,46 +126,200 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
         They do not fit.
     """
     if table.series and "frames" not in source.opening.paths:
-        elsewhere = joined(source, table.series)
-    if elsewhere is not None:
-        listed = Layout.of(
-            elsewhere.shape, leading_axis(elsewhere.shape, source.opening.outer_index)
-        )
-        return _fitted(source, elsewhere, listed, _positions(source, table))
+        kept = Kept(*joined(source, table.series))
+    k = source.opening.frames_per_position
+    if kept.frames is not None:
+        shape = kept.frames.shape
+        listed = Layout.of(shape, leading_axis(shape, source.opening.outer_index))
+        return _fitted(source, table, kept, listed, _positions(source, table))
     found = source.need("frames", table.frames)
-    stored = _positions(source, table)
-    shape, per_position = found.dataset.shape, source.opening.frames_per_position
+    stored, shape = _positions(source, table), found.dataset.shape
     tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
-    fits = [_fit(stored.place, layout, per_position) for layout in tries]
+    fits = [_fit(stored.place, layout, k) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
-    return _fitted(source, frames, layout, stored)
+    return _fitted(source, table, Kept(frames), layout, stored)
 
 
-def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> Stack:
+def _fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Places) -> Stack:
+    """Frames and positions joined by number, else by count."""
+    stored, frames = known.place(at), kept.frames
+    assert frames is not None
+    frames = _repeats_inside(source, frames, at, len(stored.positions_m))
+    ours = _frame_numbers(source, table, kept, frames.shape[0])
+    theirs = _position_numbers(source, table, len(stored.positions_m))
+    if known.logged and theirs is None:
+        stack = _by_count(source, frames, stored, at, known)
+        return stack if ours is None else _logged_by_number(source, stack, ours)
+    counted = ours is None or ours.counted
+    if theirs is None and counted:
+        return _by_count(source, frames, stored, at, known)
+    n, m = frames.shape[0], len(stored.positions_m)
+    ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m)
+    return _by_number(source, Stack(frames, stored, at, in_pixels=known.in_pixels), ours, theirs)
+
+
+def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known: Places) -> Stack:
     """Frames and positions, as many of each as belong together."""
-    per_position, n = source.opening.frames_per_position, frames.shape[0]
-    stored = known.place(layout)
+    n, k = frames.shape[0], source.opening.frames_per_position or 1
+    each = known.logged or _listed_by_exposure(source, stored.positions_m, n)
     # While a scan is written, its positions may come after its frames.
-    lagging = known.each or source.opening.growing
-    placed, used, warning = pair(n, stored, per_position, lagging)
+    lagging = known.logged or source.opening.growing
+    placed, used, warning = pair(n, stored, 1 if each else k, lagging)
     if warning:
         source.assume(warning)
-    count, k = len(placed.positions_m), per_position or 1
-    if source.opening.growing and (known.each or one_each(placed.positions_m, k)):
-        used = min(used, count)
+    if source.opening.growing and each:
+        used = min(used, len(placed.positions_m))
     if used < n:
         frames = (
             replace(frames, limit=used)
             if isinstance(frames, Hdf5Frames)
             else PickedFrames(frames, np.arange(used))
         )
-    lost = int((~np.isfinite(placed.positions_m).all(axis=1)).sum())
-    if lost:
-        source.assume(f"{lost} positions are not finite: their frames are not used")
+    _say_lost(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded else known.listed_s
-    return Stack(frames, placed, layout, known.each, listed_s, known.in_pixels)
+    return Stack(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
+
+
+def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool | None:
+    """Whether several exposures of a position are listed one by one; None = not known yet.
+
+    Raises
+    ------
+    ScanError
+        As many different positions as frames, which are to be several a position.
+    """
+    k, m = source.opening.frames_per_position or 1, len(positions_m)
+    if k == 1:
+        return True
+    if by_exposure(positions_m, k):
+        return True
+    if source.opening.growing:
+        return None if m <= k else False
+    if m == frames and m > 1:
+        raise contradiction(m, k)
+    return False
+
+
+def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
+    """Positions that are logged with each frame have its number."""
+    n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
+    steps = np.diff(ours.values[:n])
+    if len(ours.values) < n or (steps <= 0).any() or (steps == 1).all():
+        return stack  # no numbers of this scan, or nothing was lost
+    lost = int((steps - 1).sum())
+    source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
+    ours = replace(ours, values=ours.values[:n])
+    theirs = replace(ours, values=ours.values[: len(stack.placed.positions_m)])
+    joined_ = join(ours, theirs, stack.placed.positions_m, k, growing=True)
+    return replace(stack, placed=Placed(joined_.positions), numbers=joined_.numbers, each=True,
+                   readings=joined_.readings)  # fmt: skip
+
+
+def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> Stack:
+    """Join by acquisition number; what has no counterpart is left out, and said."""
+    k, growing = source.opening.frames_per_position or 1, source.opening.growing
+    readings = stack.placed.positions_m
+    each = by_exposure(readings, k) if theirs.counted and not theirs.declared else False
+    found = join(ours, theirs, readings, k, each or k == 1, growing)
+    _say_lost(source, readings)
+    if found.left_out:
+        cause = f" ({STOPPED})" if ours.counted and found.lost else ""
+        source.assume(found.left_out + cause)
+    if found.is_in_order and len(found.positions) == len(readings):
+        return replace(stack, each=found.each)
+    source.notes.append(found.note)
+    return replace(stack, placed=Placed(found.positions), each=found.each, numbers=found.numbers,
+                   readings=found.readings)  # fmt: skip
+
+
+def _say_lost(source: Source, positions_m: Array) -> None:
+    lost = int((~np.isfinite(positions_m).all(axis=1)).sum())
+    if lost:
+        source.assume(f"{lost} positions are not finite: their frames are not used")
+
+
+def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) -> Numbers | None:
+    """Acquisition numbers of the frames: the user's, else the format's; None if there are none."""
+    given = source.opening.paths.get("frame_index", "")
+    if _is_whole(given):
+        return Numbers.counting(count, int(given))
+    found = source.find("frame_index", table.frame_index)
+    if found is None:
+        return kept.numbers
+    name, values = found.name.rsplit("/", 1)[-1], stored_numbers(found).ravel()
+    if not given:  # zeros at the end are the padding of a chunk
+        written = np.flatnonzero(np.isfinite(values) & (values != 0))
+        values = values[: written[-1] + 1] if written.size else values[:0]
+        if len(values) < count:
+            return None
+    if len(values) != count and given:
+        raise ScanError(f"Expected an acquisition number of each of {count} frames in "
+                        f"{found.name}. Got {len(values)}", "set paths.frame_index "
+                        "(--path frame_index=PATH)", found.file)  # fmt: skip
+    numbers = Numbers(whole(values[:count], name), name, table.first_number, bool(given))
+    return numbers if given else _unless_restarted(source, numbers)
+
+
+def _unless_restarted(source: Source, numbers: Numbers) -> Numbers | None:
+    """A counter that starts again, as with each row, is no number of the scan's.
+
+    Raises
+    ------
+    ScanError
+        It starts again and has gaps, too.
+    """
+    steps = np.diff(numbers.values)
+    back = np.flatnonzero(steps < 0)
+    if not back.size:
+        return numbers
+    if (steps[steps >= 0] != 1).any():
+        raise ScanError(
+            f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not tell "
+            "which position a frame belongs to",
+            "count the frames in order by --path frame_index=0 (paths.frame_index)",
+        )
+    source.notes.append(f"{numbers.name} starts again at frame {back[0] + 1}: it is not used")
+    return None
+
+
+def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers | None:
+    """Acquisition numbers of the readings of positions; None if there are none.
+
+    Raises
+    ------
+    ScanError
+        They are not as many as the readings.
+    """
+    given = source.opening.paths.get("position_index", "")
+    if _is_whole(given):
+        return Numbers.counting(count, int(given))
+    found = source.find("position_index", table.position_index)
+    if found is None:
+        return None
+    values = whole(stored_numbers(found).ravel(), found.name)
+    if len(values) != count:
+        raise ScanError(f"Expected an acquisition number of each of {count} positions in "
+                        f"{found.name}. Got {len(values)}", "set paths.position_index "
+                        "(--path position_index=PATH)", found.file)  # fmt: skip
+    return Numbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))
+
+
+def _is_whole(given: str) -> bool:
+    return given.strip().lstrip("-").isdigit()
+
+
+def _repeats_inside(source: Source, frames: Frames, at: Layout, positions: int) -> Frames:
+    """Frames (exposures, positions) in the order of positions, exposures of each together."""
+    k = source.opening.frames_per_position or 1
+    if k == 1 or at.axes != (k, positions) or k == positions:
+        return frames
+    source.assume(
+        f"frames {at.axes} for {positions} positions of {k} exposures: the first axis is taken for "
+        "the exposures of each position"
+    )
+    return PickedFrames(frames, np.arange(k * positions).reshape(k, positions).T.ravel())
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:
@@ -175,7 +360,7 @@ def _from_two(
     y: Array, x: Array, per_position: int | None, per_frame: bool
 ) -> Callable[[Layout], Placed]:
     def place(at: Layout) -> Placed:
-        y_here, x_here = follow(y, at), follow(x, at)
+        y_here, x_here = follow(y, at, k=per_position), follow(x, at, k=per_position)
         return arrange(y_here, x_here, at.axes, per_position, per_frame)
 
     return place
@@ -188,7 +373,7 @@ def _from_one(
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:
-        here = follow(values, at, columns=1)
+        here = follow(values, at, columns=1, k=k)
         counts = (at.frames // k, at.frames)
         y, x = own_split(source, here, counts) if own_split else split(here, columns, counts)
         if y.ndim == 1:  # pairs are pairs, never the axes of a raster
@@ -248,7 +433,13 @@ def leading_axis(
     return 0
 
 
-def follow(values: Array, at: Layout, columns: int = 0) -> Array:
-    """The part of ``values`` that belongs to the leading index, if they have that axis, too."""
-    has_axis = values.ndim > len(at.axes) + columns and values.shape[:2] == (at.outer, at.axes[0])
-    return np.asarray(values[at.leading]) if at.leading is not None and has_axis else values
+def follow(values: Array, at: Layout, columns: int = 0, k: int | None = None) -> Array:
+    """The part of ``values`` that belongs to the leading index, if they have that axis, too.
+
+    They are then as many as the frames after it, or as the positions of ``k`` frames each.
+    """
+    if at.leading is None or values.ndim < 2 + columns or values.shape[0] != at.outer:
+        return values
+    inner = math.prod(values.shape[1 : values.ndim - columns])
+    belongs = values.shape[1] == at.axes[0] or inner * (k or 1) == at.frames
+    return np.asarray(values[at.leading]) if belongs else values

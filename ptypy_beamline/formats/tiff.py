@@ -7,24 +7,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
-import numpy as np
 
-from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
+from ..errors import BeamlineError, MissingDataError, SettingsError
 from ..reading.filelist import expand, first_file
-from ..reading.picked import PickedFrames
 from ..reading.tiff import TiffFrames
 from ..reading.tiffpages import is_tiff
-from ..scan import Frames, Scan
+from ..scan import Scan
+from .numbering import Numbers, unmatched, whole
 from .opening import AS_STORED, Opening
 from .quantities import numbers
-from .source import NOWHERE, Item, Source, open_source
+from .source import NOWHERE, Item, Source, open_source, text
 from .standard import STANDARD
+
+NAMES = "the numbers in the file names"
 
 SIDECAR = "sidecar.h5"
 """Taken where none is named, if it lies beside the list or the first frame."""
 
 FRAME_INDEX = Item(("/entry/frame_index",))
-"""Which frame each position belongs to, counted from 0 over all pages of all files."""
+"""Which frame each position belongs to: its number in the names of the files, or, counted from 0,
+its place among all pages of all files; the attribute ``counted`` says which."""
+
+BY_NAME, BY_ORDER = "file names", "order"
+"""What ``counted`` may be."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,10 @@ class TiffFormat:
         with open_source(sidecar or files[0], opening, empty) as source:
             if sidecar and not opening.sidecar:
                 source.notes.append(f"positions and metadata are from {sidecar}")
-            table = replace(STANDARD, name=self.name, frames=NOWHERE)
-            scan = table.read(source, _picked(source, frames))
+            table = replace(
+                STANDARD, name=self.name, frames=NOWHERE, position_index=FRAME_INDEX
+            )
+            scan = table.read(source, frames, frame_numbers(source, frames))
         return replace(scan, source=path.absolute() if path.is_file() else files[0])
 
 
@@ -97,33 +104,29 @@ def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
         )  # fmt: skip
 
 
-def _picked(source: Source, frames: Frames) -> Frames:
-    """The frames that have a position, in the order of the positions.
+def numbers_by_name(frames: TiffFrames) -> Numbers | None:
+    """The numbers in the names of the files; None if they have none that counts frames."""
+    named = frames.numbers
+    return None if named is None else Numbers(named.values, NAMES, per_step=named.pages)
 
-    Raises
-    ------
-    ScanError
-        ``frame_index`` does not name frames.
-    """
-    found = source.find("", FRAME_INDEX)
-    if found is None:
-        return frames
-    n, stored = frames.shape[0], numbers(found).ravel()
-    index = np.nan_to_num(stored, nan=-1).astype(np.int64)
-    if (index != stored).any() or (index < 0).any() or len(np.unique(index)) != len(index):
-        raise ScanError(f"Expected different whole numbers from 0 on in {found.name}. Got "
-                        f"{stored[:6]}", "write the sidecar again", found.file)  # fmt: skip
-    if (np.diff(index) > 0).all():
-        index = index[index < n]  # a scan that was stopped
-    if not len(index) or index.max() >= n:
-        raise ScanError(f"{found.name} names frame {int(stored.max())}, there are {n}, the first "
-                        "is 0", "give all frames, or write the sidecar again",
-                        found.file)  # fmt: skip
-    if np.array_equal(index, np.arange(n)):
-        return frames
-    source.notes.append(f"{len(index)} of {n} frames have a position and come in the order of "
-                        f"{found.name}; reject lists count all frames")  # fmt: skip
-    return PickedFrames(frames, index)
+
+def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
+    """What the frames are numbered by: their files' names, else their order; None if by neither."""
+    n, by_name = frames.shape[0], numbers_by_name(frames)
+    found = source.find("position_index", FRAME_INDEX)
+    if found is None or "position_index" in source.opening.paths:
+        return by_name
+    counted = text(found.dataset.attrs.get("counted", ""))
+    if counted == BY_ORDER or by_name is None:
+        return Numbers.counting(n, 0 if counted == BY_ORDER else None)
+    if counted == BY_NAME:
+        return by_name
+    index = whole(numbers(found).ravel(), found.name)
+    exposures = source.opening.frames_per_position or 1
+    rows = Numbers(index, found.name)
+    by_order = Numbers.counting(n)
+    better = unmatched(by_order, rows, exposures) < unmatched(by_name, rows, exposures)
+    return by_order if better else by_name
 
 
 TIFF = TiffFormat()

@@ -15,6 +15,11 @@ Values = NDArray[np.float64]
 """(n,) one for each raw frame."""
 
 
+def acquisitions(scan: Scan) -> NDArray[np.int64]:
+    """(n,) acquisition of each frame from 0; −1 = it has no position."""
+    return np.arange(len(scan)) if scan.numbers is None else scan.numbers
+
+
 def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     """I0 of each raw frame, NaN where it is not usable; None where no monitor is applied.
 
@@ -25,45 +30,76 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     ScanError
         It has fewer values than there are frames, or no positive one.
     """
-    n, k, given = len(scan), settings.frames_per_position or 1, settings.monitor
+    n, given = len(scan), settings.monitor
     if given is False or (given is None and settings.paths.monitor is None):
         return None
     stored = given is True or given is None
-    monitor = scan.monitor
     if not stored:
-        monitor = _of_raw_frames(values_of(given, "monitor", settings.links), scan)
-    if monitor is None:
+        values = values_of(given, "monitor", settings.links)
+        monitor = _of_frames(values, scan, settings)
+    elif scan.monitor is None:
         raise MissingDataError("no monitor is recorded", "set paths.monitor (--path monitor=PATH) "
                                "or leave monitor off", scan.source)  # fmt: skip
-    if len(monitor) < n and len(monitor) * k >= n:
-        monitor = np.repeat(monitor, k)
-    if len(monitor) < n:
-        raise ScanError(f"monitor has {len(monitor)} values for {n} frames",
-                        "give one value a raw frame", scan.source)  # fmt: skip
+    else:
+        monitor = _of_frames(scan.monitor, scan, settings)
     usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0)
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
     return np.where(usable, monitor[:n], np.nan)
 
 
-def _of_raw_frames(values: Values, scan: Scan) -> Values:
-    """The scan's own of one value for each raw frame of the files."""
-    picked = whole_stack(scan.frames)[1]
-    if picked is None or len(values) == len(scan) or len(values) <= picked.max(initial=0):
+def _of_frames(values: Values, scan: Scan, settings: Settings) -> Values:
+    """(n,) of one value for each raw frame of the files, each frame used, exposure or position.
+
+    Raises
+    ------
+    ScanError
+        It is none of these.
+    """
+    n, k, m = len(scan), settings.frames_per_position or 1, len(scan.positions_m)
+    whole, picked = whole_stack(scan.frames)
+    if len(values) == whole.shape[0]:
+        return values if picked is None else values[picked]
+    if len(values) == n:
         return values
-    return values[picked]
+    at = acquisitions(scan)
+    used = _with_position(scan, at, k)
+    if len(values) == used.size:
+        out = np.full(n, np.nan)
+        out[used] = values
+        return out
+    listed = 1 if scan.positions_each else k  # exposures of a position as they are listed
+    for of_each, expected in ((1, m * listed), (k, m * listed // k)):
+        if len(values) == expected:
+            place = at // of_each
+            return np.where((at >= 0) & (place < len(values)), values[np.maximum(place, 0)], np.nan)
+    raise ScanError(
+        f"monitor has {len(values)} values for {n} frames at {m * listed // k} positions",
+        "give one value a raw frame, or one a position",
+        scan.source,
+    )
+
+
+def _with_position(scan: Scan, at: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Frames that have a position, in the order of their acquisition."""
+    place = at if scan.positions_each else at // k
+    known = np.isfinite(scan.positions_m).all(1)
+    there = (place >= 0) & (place < len(known))
+    used = np.flatnonzero(there & known[np.where(there, place, 0)])
+    return used[np.argsort(at[used], kind="stable")]
 
 
 def recorded_i0(scan: Scan, settings: Settings) -> Values | None:
     """(total,) the file's own I0 of each raw frame of the files; NaN or None where it has none."""
-    n, monitor = len(scan), scan.monitor
-    if monitor is not None and len(monitor) < n:
-        monitor = np.repeat(monitor, settings.frames_per_position or 1)
-    if monitor is None or len(monitor) < n:
+    if scan.monitor is None:
+        return None
+    try:
+        monitor = _of_frames(scan.monitor, scan, settings)
+    except ScanError:
         return None
     whole, picked = whole_stack(scan.frames)
     found = np.full(whole.shape[0], np.nan)
-    found[np.arange(n) if picked is None else picked] = monitor[:n]
+    found[np.arange(len(scan)) if picked is None else picked] = monitor[: len(scan)]
     return found
 
 
@@ -81,8 +117,11 @@ def monitor_factor(scan: Scan, settings: Settings, mean: float | None) -> Values
     return np.asarray((np.nanmean(monitor) if mean is None else mean) / monitor, np.float64)
 
 
-def exposure_times(scan: Scan, settings: Settings) -> Values:
-    """Seconds of each raw frame where ``grouping='hdr'`` needs them, else 1; NaN if not usable.
+def exposure_times(scan: Scan, settings: Settings, raw: NDArray[np.int64]) -> Values:
+    """Seconds of the exposures ``raw`` (m, k) where ``grouping='hdr'`` needs them, else 1.
+
+    One time for each exposure of a position goes by its place among these, whatever the lag; NaN
+    where it is not usable.
 
     Raises
     ------
@@ -91,17 +130,21 @@ def exposure_times(scan: Scan, settings: Settings) -> Values:
     """
     n, k = len(scan), settings.frames_per_position or 1
     if settings.grouping != "hdr":
-        return np.ones(n)
+        return np.ones(raw.shape)
     if scan.exposure_s is None:
         raise MissingDataError("grouping='hdr' needs exposure times", "set paths.exposure "
                                "(--path exposure=PATH)", scan.source)  # fmt: skip
-    times = np.atleast_1d(scan.exposure_s).astype(np.float64)
-    if len(times) < n and len(times) not in (1, k):
+    stored = np.atleast_1d(scan.exposure_s).astype(np.float64)
+    if len(stored) in (1, k) and (len(stored) != n or n == k):
+        times = np.broadcast_to(stored, raw.shape)
+    elif len(stored) >= n:
+        times = stored[raw]
+    else:
         raise ScanError(
-            f"{len(times)} exposure times for {n} frames, {k} a position",
-            "give one a frame, or one for each exposure of a position", scan.source,
-        )  # fmt: skip
-    times = np.resize(times, n)
+            f"{len(stored)} exposure times for {n} frames, {k} a position",
+            "give one a frame, or one for each exposure of a position",
+            scan.source,
+        )
     return np.where(np.isfinite(times) & (times > 0), times, np.nan)
 
 

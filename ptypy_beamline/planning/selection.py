@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError, SettingsError
+from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
-from .exposures import exposure_times, monitor_factor, rejected
+from .exposures import acquisitions, exposure_times, monitor_factor, rejected
+from .groups import by_exposure, contradiction, group_means
 from .places import (
     directions,
     in_region,
-    one_each,
     row_starts,
     to_and_fro,
     to_image_axes,
@@ -123,8 +124,8 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     """Every position of the scan with its exposures; those that are not usable are left out."""
     n = len(scan) if so_far.frames is None else so_far.frames
     k, shift = settings.frames_per_position or 1, settings.positions.shift
-    numbers = _numbers(scan)[:n]
-    taken = int(numbers.max()) + 1 if n else 0
+    numbers = acquisitions(scan)[:n]
+    taken = int(numbers.max(initial=-1)) + 1
     positions = _of_groups(scan, k, so_far.frames is not None)
     if len(positions) < -(-taken // k):
         raise _too_many_frames(taken, len(positions), scan)
@@ -134,54 +135,72 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
         positions = _without_backlash(positions, settings.positions.backlash, scan)
     groups = min(-(-(taken + max(0, -shift)) // k), len(positions))
     frame_of = np.full(max(taken, groups * k) + abs(shift), -1)
-    frame_of[numbers] = np.arange(n)
+    known = numbers >= 0
+    frame_of[numbers[known]] = np.flatnonzero(known)
     wanted = np.arange(groups * k) + shift
     exposures = np.where(wanted >= 0, frame_of[wanted], -1).reshape(groups, k)
+    exposures, positions = _whole_groups(exposures, positions[:groups], scan, so_far)
     raw = np.maximum(exposures, 0)
     scale = monitor_factor(scan, settings, so_far.mean_i0)[raw]
-    seconds = exposure_times(scan, settings)[raw]
+    seconds = exposure_times(scan, settings, raw)
     exposures[~(np.isfinite(scale) & np.isfinite(seconds))] = -1
     used = np.asarray((exposures >= 0).any(1))
-    return Selection(exposures, positions[:groups], scale, seconds)[used]
+    return Selection(exposures, positions, scale, seconds)[used]
 
 
-def _numbers(scan: Scan) -> NDArray[np.int64]:
-    """Acquisition number of each frame: dropped ones leave gaps."""
-    return np.arange(len(scan)) if scan.numbers is None else scan.numbers
+def _whole_groups(
+    exposures: NDArray[np.int64], positions: NDArray[np.float64], scan: Scan, so_far: SoFar
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Without a last group that was not finished; of others that lack exposures it warns."""
+    there = exposures >= 0
+    begun = np.flatnonzero(there.any(1))
+    k = exposures.shape[1]
+    if k == 1 or not begun.size:
+        return exposures, positions
+    last = int(begun[-1])
+    stopped = len(begun) > 1 and not there[last].all() and not there[last, -1]
+    if stopped:
+        exposures, positions = exposures[:last], positions[:last]
+    if so_far.frames is None:
+        _say_incomplete(there[:last] if stopped else there, int(there[last].sum()), stopped, scan)
+    return exposures, positions
+
+
+def _say_incomplete(there: NDArray[np.bool_], of_last: int, stopped: bool, scan: Scan) -> None:
+    k = there.shape[1]
+    if stopped:
+        said = f"the last position has {of_last} of {k} exposures and is left out"
+        warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
+    lacking = there.any(1) & ~there.all(1)
+    if lacking.any():
+        first = int(np.argmax(lacking))
+        said = (f"{lacking.sum()} positions lack some of their {k} exposures, the first one is "
+                f"position {first}: they are made of the others")  # fmt: skip
+        warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
 
 
 def _of_groups(scan: Scan, k: int, growing: bool) -> NDArray[np.float64]:
-    """Positions of the groups of k exposures: given as they are, or the mean of those of each."""
-    positions, n = scan.positions_m, len(scan)
-    repeated = k > 1 and one_each(positions, k)
-    # Of a scan that grows, the frames are some time as many as the positions of a whole list.
-    listed = growing and k > 1 and scan.listed_s is not None and not repeated
-    logged = scan.positions_each and scan.numbers is not None and len(positions) > n
-    if (len(positions) == n and not listed) or logged:
-        numbers = _numbers(scan)
-        each = np.full((int(numbers.max()) + 1 if n else 0, 2), np.nan)
-        each[numbers] = positions[:n]
-    elif len(positions) > n and (scan.positions_each or (repeated and growing)):
-        each = positions
-    else:
-        if len(positions) > n and repeated:
-            raise ScanError(
-                f"{n} frames for {len(positions)} positions, which seem to be listed for each of "
-                f"{k} exposures", "give positions for the frames that are there", scan.source,
-            )  # fmt: skip
+    """Positions of the groups of k exposures: given as they are, or the mean of those of each.
+
+    Raises
+    ------
+    ScanError
+        The exposures of a group were taken at different positions.
+    """
+    positions, each = scan.positions_m, scan.positions_each
+    if k == 1:
         return positions
-    return each if k == 1 else _means(each, k)
-
-
-def _means(each: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Mean of each k positions, of those that are finite."""
-    groups = -(-len(each) // k)
-    padded = np.full((groups * k, 2), np.nan)
-    padded[: len(each)] = each
-    finite = np.isfinite(padded).all(1).reshape(groups, k)
-    total = np.where(finite[..., None], padded.reshape(groups, k, 2), 0).sum(1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / finite.sum(1)[:, None], np.float64)
+    if each is None:
+        each = by_exposure(positions, k)
+        if not each and len(positions) == len(scan) > 1 and not growing:
+            error = contradiction(len(positions), k)
+            raise ScanError(error.problem, error.remedy, scan.source)
+    if not each:
+        return positions
+    try:
+        return group_means(positions, k)
+    except ScanError as error:
+        raise ScanError(error.problem, error.remedy, scan.source) from error
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:

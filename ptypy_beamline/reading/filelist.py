@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import FileError, ScanError
 
 LIST_SUFFIX = ".txt"
@@ -28,6 +31,27 @@ def natural(name: str) -> tuple[list[str | int], str]:
     """A key that sorts ``img_2`` before ``img_10``."""
     parts = re.split(r"(\d+)", name)
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], name
+
+
+def numbers_in_names(files: Sequence[Path]) -> NDArray[np.int64] | None:
+    """(files,) the one number that differs between names that are otherwise alike.
+
+    Numbers that go up in steps, as 0, 10, 20, are counted in these. None if names differ in more
+    than one number, or in words, or if the numbers do not go up evenly, as times of day.
+    """
+    parts = [re.split(r"(\d+)", str(file)) for file in files]
+    if len({tuple(part[::2]) for part in parts}) != 1 or len(files) < 2:
+        return None
+    digits = np.array([[int(p) for p in part[1::2]] for part in parts], dtype=object)
+    differing = [column for column in digits.T if len(set(column)) > 1]
+    if len(differing) != 1 or max(differing[0]) > np.iinfo(np.int64).max:
+        return None
+    values = differing[0].astype(np.int64)
+    steps = np.diff(np.unique(values))
+    step = int(steps.min())
+    if (steps % step).any() or np.median(steps) != step:
+        return None
+    return np.asarray(values // step, np.int64)
 
 
 def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
