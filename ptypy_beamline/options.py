@@ -67,7 +67,9 @@ Pad = Annotated[
 ]
 Number = Annotated[float | Literal["file"], BeforeValidator(numbers)]
 Image = Annotated[Any, Field()]
-Index = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)]
+Index = Annotated[
+    str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)
+]
 """Dataset of acquisition numbers, or the first one."""
 
 

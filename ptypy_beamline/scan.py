@@ -145,8 +145,11 @@ class Scan:
         Distance from the focus to the sample, where the file says that the beam is a cone.
     bad
         (ny, nx) bool, True = ignore this pixel.
+    bad_each
+        Stack (n, ny, nx) of bool, where each raw frame of the files has a mask of its own.
     dark, flat
-        Stacks (k, ny, nx) of dark and flat images, to be averaged.
+        Stacks (k, ny, nx) of dark and flat images: one for each raw frame of the files, or to be
+        averaged.
     monitor
         (n,) incident intensity of each exposure, in any unit.
     exposure_s
@@ -186,6 +189,7 @@ class Scan:
     pixel_m: tuple[float, float] | None = None
     focus_m: float | None = None
     bad: NDArray[np.bool_] | None = None
+    bad_each: Frames | None = None
     dark: Frames | None = None
     flat: Frames | None = None
     monitor: NDArray[np.float64] | None = None

@@ -8,7 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineWarning, open_scan
-from ptypy_beamline.errors import ScanError
 from ptypy_beamline.exports.amplitudes import of_npz, of_plan
 from ptypy_beamline.exports.cxi import write_cxi
 from ptypy_beamline.exports.npz import write_npz
@@ -182,12 +181,3 @@ def test_other_readers_of_cxi_get_no_bad_pixel(tmp_path):
     with h5py.File(tmp_path / "a.cxi") as file:
         assert_array_equal(file["entry_1/data_1/mask"][()] == 0, good.all(axis=0))
         assert np.isfinite(file["entry_1/data_1/data"]).all()
-
-
-def test_fewer_masks_than_frames_are_refused(tmp_path):
-    path = raw_file(tmp_path / "raw.h5", np.random.default_rng(1))
-    with h5py.File(path, "r+") as file:
-        del file["entry/mask"]
-        file["entry/mask"] = np.zeros((FRAMES - 1, N, N), np.uint8)
-    with pytest.raises(ScanError, match="Expected a mask"):
-        open_scan(path)

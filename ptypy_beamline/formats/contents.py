@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..geometry import LENGTH_M
-from ..reading.hdf5 import Hdf5Frames
 from ..scan import Frames
 from .quantities import constant, numbers, si
 from .source import Found, Item, Source, text
-from .stack import Stack, follow
+from .stack import Stack, follow, stack_like_the_frames
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
@@ -79,7 +78,7 @@ def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames
         raise ScanError(f"Expected {name} images {frame} as the frames. "
                         f"Got {found.name} of shape {found.dataset.shape}",
                         f"set paths.{name} (--path {name}=PATH)", found.file)  # fmt: skip
-    return Hdf5Frames(found.file, found.name)
+    return stack_like_the_frames(found, stack.layout)
 
 
 def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:

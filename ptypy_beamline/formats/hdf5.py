@@ -13,7 +13,7 @@ from ..errors import FileError
 from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
-from .masks import masked
+from .masks import bad_pixels
 from .numbering import Numbers
 from .opening import AS_STORED, Opening
 from .source import NOWHERE, Item, Source, open_source
@@ -127,13 +127,11 @@ def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
     """Read everything but the frames."""
     stack = read_stack(source, table, kept)
     mask = source.find("mask", table.mask)
-    frames, bad = stack.frames, None
-    if mask is not None:
-        frames, bad = masked(source, mask, stack, table.mask_rule)
     pixel_m = contents.pixel(source, table, stack)
     places = stack.placed.positions_m
+    bad, bad_each = bad_pixels(source, mask, stack, table.mask_rule)
     return Scan(
-        frames=frames,
+        frames=stack.frames,
         positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,
         positions_px=places if stack.in_pixels else None,
         grid=stack.placed.grid,
@@ -142,6 +140,7 @@ def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
         pixel_m=pixel_m,
         focus_m=contents.one(source, table, stack, "focus"),
         bad=bad,
+        bad_each=bad_each,
         dark=contents.images(source, table, stack, "dark"),
         flat=contents.images(source, table, stack, "flat"),
         monitor=contents.monitor(source, table, stack),

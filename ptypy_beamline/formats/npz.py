@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..geometry import resolution_m, unit_factor
 from ..reading.derived import Centred, as_counts
-from ..reading.marked import Marked
+from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
-from .masks import RULES
 from .opening import AS_STORED, Opening
 from .quantities import is_pixels
 from .stack import leading_axis
@@ -146,10 +145,6 @@ class NpzFormat:
         counts = (count * (opening.frames_per_position or 1), count)
         axis = frames_axis(frames.shape, counts, name)
         frames = NpzFrames(Member(path, name), axis)
-        if is_own(path) and not {"frames", "mask"} & set(opening.paths):
-            mask = own_mask(path, frames.shape)
-            if mask is not None and mask.ndim == 3:
-                frames = Marked(frames, NpzFrames(Member(path, MASK)), RULES["bad"])
         notes: tuple[str, ...] = ()
         amplitude = self.amplitude and frames.dtype.kind in "fc"
         if amplitude and opening.stored_as is None:
@@ -225,6 +220,9 @@ def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
     known = {"energy": ("energy_eV", energy), "distance": ("distance_m", distance),
              "pixel": ("pixel_m", (height, width))}  # fmt: skip
     given |= {name: value for what, (name, value) in known.items() if what not in opening.given}
+    mask = None if {"frames", "mask"} & set(opening.paths) else own_mask(path, scan.frames.shape)
+    if mask is not None and mask.ndim == 3:
+        given["bad_each"] = MarkedFrames(NpzFrames(Member(path, MASK)))
     if CENTER in values and "frames" not in opening.paths:
         given["center_px"] = (float(values[CENTER][0]), float(values[CENTER][1]))
     note = "the detector's pixel follows from the object's"
@@ -254,9 +252,7 @@ def _bad(path: Path, opening: Opening, frames: Frames) -> NDArray[np.bool_] | No
     """Bad pixels of a mask the user names, or of the one for all frames in our own files."""
     if "mask" not in opening.paths:
         own = None if "frames" in opening.paths else own_mask(path, frames.shape)
-        if own is None:
-            return None
-        return RULES["bad"](own if own.ndim == 2 else own.min(axis=0))
+        return None if own is None or own.ndim == 3 else RULES["bad"](own)
     mask = Member(path, opening.paths["mask"]).array
     if mask.shape != frames.shape[1:]:
         raise ScanError(f"Expected a mask {frames.shape[1:]} as the frames. Got {mask.shape}",

@@ -443,3 +443,9 @@ def follow(values: Array, at: Layout, columns: int = 0, k: int | None = None) ->
     inner = math.prod(values.shape[1 : values.ndim - columns])
     belongs = values.shape[1] == at.axes[0] or inner * (k or 1) == at.frames
     return np.asarray(values[at.leading]) if belongs else values
+
+
+def stack_like_the_frames(found: Found, at: Layout) -> Hdf5Frames:
+    """Images of a dataset; of one that is laid out like the frames those of the leading index."""
+    alike = at.leading is not None and found.dataset.shape[:-2] == (at.outer, *at.axes)
+    return Hdf5Frames(found.file, found.name, at.leading if alike else None)

@@ -66,9 +66,7 @@ class TiffFormat:
         with open_source(sidecar or files[0], opening, empty) as source:
             if sidecar and not opening.sidecar:
                 source.notes.append(f"positions and metadata are from {sidecar}")
-            table = replace(
-                STANDARD, name=self.name, frames=NOWHERE, position_index=FRAME_INDEX
-            )
+            table = replace(STANDARD, name=self.name, frames=NOWHERE, position_index=FRAME_INDEX)
             scan = table.read(source, frames, frame_numbers(source, frames))
         return replace(scan, source=path.absolute() if path.is_file() else files[0])
 

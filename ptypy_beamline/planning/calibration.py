@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ..errors import BeamlineWarning, MissingDataError, ScanError
 from ..reading.images import frames_of
+from ..reading.masks import MarkedFrames
 from ..scan import Frames, Scan, Window
 from ..settings import Settings
 from .sample import Sample
@@ -55,8 +56,7 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
         ``saturation='file'`` and the file has none.
     """
     images = _Images(scan.frame_shape, window, settings.links)
-    offset = images.mean("dark", settings.dark, scan.dark, 0.0)
-    offset += images.background(settings.background)
+    offset = images.offset(scan, settings)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,9 +70,15 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
         offset=np.where(bad, 0, offset).astype(np.float32),
         gain=np.where(bad, 0, gain).astype(np.float32),
         bad=bad,
-        saturation=min(_saturation(settings.saturation, scan), no_count),
+        saturation=count_limit(scan, settings),
         threshold=settings.threshold or 0.0,
     )
+
+
+def static_offset(scan: Scan, settings: Settings) -> NDArray[np.float64]:
+    """(ny, nx) dark plus background of whole frames."""
+    window = Window.full(scan.frame_shape)
+    return _Images(scan.frame_shape, window, settings.links).offset(scan, settings)
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,11 @@ class _Images:
         total = sum(stack.sum(0, dtype=np.float64) for stack in in_blocks(frames, self.window))
         return np.asarray(total, np.float64) / frames.shape[0]
 
+    def offset(self, scan: Scan, settings: Settings) -> NDArray[np.float64]:
+        """Dark plus background."""
+        dark = self.mean("dark", settings.dark, scan.dark, 0.0)
+        return dark + self.background(settings.background)
+
     def background(self, given: Any) -> NDArray[np.float64] | float:
         if given is None or isinstance(given, int | float):
             return float(given or 0.0)
@@ -109,10 +120,9 @@ class _Images:
             self._check("mask", stored.shape)
             bad |= stored[rows, columns]
         if given is not None:
-            frames = frames_of(given, "mask", self.links)
-            self._check("mask", frames.shape[1:])
-            marked = (frames.read(range(frames.shape[0]), self.window) != 0).any(0)
-            bad |= ~marked if values == "good" else marked
+            masks = MarkedFrames(frames_of(given, "mask", self.links), values or "bad")
+            self._check("mask", masks.shape[1:])
+            bad |= masks.anywhere(self.window)
         return bad
 
     def _check(self, name: str, shape: tuple[int, ...]) -> None:
@@ -157,6 +167,18 @@ def hot_or_dead(
     noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
     dead = ~ever & (dim * seen >= sigma**2)
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
+
+
+def count_limit(scan: Scan, settings: Settings) -> float:
+    """Raw counts at or above it are bad in that exposure; inf where there is no limit.
+
+    Raises
+    ------
+    MissingDataError
+        ``saturation='file'`` and the file has none.
+    """
+    no_count = np.inf if scan.no_count is None else scan.no_count
+    return min(_saturation(settings.saturation, scan), no_count)
 
 
 def _saturation(given: float | str | None, scan: Scan) -> float:

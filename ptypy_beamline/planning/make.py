@@ -14,6 +14,7 @@ from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate
 from .center import find_center
+from .framewise import with_own_images
 from .plan import Plan
 from .sample import Sample
 from .selection import EVERYTHING, SoFar, select
@@ -38,7 +39,7 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         from ..doctor.orientation import settled
 
         settings = settled(scan, settings)
-    scan = in_metres(scan, settings)
+    scan, settings = with_own_images(in_metres(scan, settings), settings)
     selection = select(scan, settings, so_far)
     center = beam_center(scan, settings)
     window = make_window(settings.shape, center, scan.frame_shape)

@@ -32,14 +32,14 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
         It is of no known kind.
     """
     if isinstance(given, np.ndarray | list | tuple):
-        return ArrayFrames(np.asarray(given))
+        return _in_memory(np.asarray(given))
     text = str(given)
     if "::" in text:
         path, dataset = _in_hdf5(text, name, links)
         return Hdf5Frames(path, dataset)
     path = _existing(text, name)
     if path.suffix == ".npy":
-        return ArrayFrames(_load_npy(path))
+        return _in_memory(_load_npy(path))
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
@@ -48,6 +48,11 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(f"not a readable TIFF ({error})", "save it again", path) from error
     raise SettingsError(f"{name}={text!r} is of no known kind", f"give {IMAGE_KINDS}")
+
+
+def _in_memory(images: NDArray[Any]) -> ArrayFrames:
+    """An image, a stack of them, or a map of them (rows, columns, ny, nx) as a stack."""
+    return ArrayFrames(images.reshape(-1, *images.shape[-2:]) if images.ndim == 4 else images)
 
 
 def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float64]:

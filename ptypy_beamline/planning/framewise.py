@@ -1,0 +1,98 @@
+"""Dark, flat and mask that differ from frame to frame."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..reading.corrected import CorrectedFrames
+from ..reading.hdf5 import Hdf5Frames
+from ..reading.images import frames_of
+from ..reading.masks import MarkedFrames
+from ..reading.picked import PickedFrames, whole_stack
+from ..scan import Frames, Scan
+from ..settings import Settings
+from .calibration import count_limit, static_offset
+
+
+def with_own_images(scan: Scan, settings: Settings) -> tuple[Scan, Settings]:
+    """Let what each frame has of its own be applied as it is read; and what is left to be done.
+
+    A stack of dark, flat or mask images that is laid out like the data, one image for each raw
+    frame of the files, belongs to the frames one by one (the rule of PtyPy's ``Hdf5Loader``), and
+    a warning says so; any other is averaged, or taken together as one mask.
+
+    Raises
+    ------
+    ScanError
+        Its images are not of the frames' shape.
+    SettingsError
+        The scan is followed while it is written.
+    """
+    live = settings.live.timeout_s is not None
+    own = {} if live else _own_stacks(scan, settings)
+    if not own and scan.bad_each is None:
+        return scan, settings
+    if live:
+        raise SettingsError("the file has a mask for each frame, which cannot be followed live",
+                            "wait for the end of the scan", scan.source)  # fmt: skip
+    for name in own:
+        _say(name, scan)
+    limit, offset = count_limit(scan, settings), None
+    scan, settings = _without(scan, settings, ("saturation", *own))
+    if "flat" in own:  # it divides what all else is subtracted from
+        offset = static_offset(scan, settings)
+        scan, settings = _without(scan, settings, ("dark", "background"))
+    bad = tuple(stack for stack in (own.get("mask"), scan.bad_each) if stack is not None)
+    whole, picked = whole_stack(scan.frames)
+    frames: Frames = CorrectedFrames(
+        whole, own.get("dark"), own.get("flat"), bad, offset, saturation=limit
+    )
+    frames = frames if picked is None else PickedFrames(frames, picked)
+    return replace(scan, frames=frames, bad_each=None, no_count=None), settings
+
+
+def _own_stacks(scan: Scan, settings: Settings) -> dict[str, Frames]:
+    """Those of dark, flat and mask that have an image for each raw frame."""
+    stored, own = {"dark": scan.dark, "flat": scan.flat, "mask": None}, {}
+    counts = _raw_frames(scan.frames)
+    for name, in_file in stored.items():
+        given = getattr(settings, name)
+        stack = in_file if given is None else frames_of(given, name, settings.links)
+        if stack is None or stack.shape[0] == 1 or stack.shape[0] not in counts:
+            continue
+        if stack.shape[1:] != scan.frame_shape:
+            raise ScanError(f"{name} has images {stack.shape[1:]}, the frames {scan.frame_shape}",
+                            f"give {name} for the whole raw detector frame")  # fmt: skip
+        own[name] = stack
+    if "mask" in own:
+        own["mask"] = MarkedFrames(own["mask"], settings.mask_values or "bad")
+    return own
+
+
+def _raw_frames(frames: Frames) -> set[int]:
+    """How many raw frames the files have: those that can be used, and all of them."""
+    whole, _ = whole_stack(frames)
+    counts = {whole.shape[0]}
+    if isinstance(whole, Hdf5Frames) and whole.limit is not None:
+        counts.add(replace(whole, limit=None).shape[0])
+    return counts
+
+
+def _say(name: str, scan: Scan) -> None:
+    n = whole_stack(scan.frames)[0].shape[0]
+    source = f"{scan.source}: " if scan.source else ""
+    warnings.warn(
+        f"{source}{name} has an image for each of the {n} raw frames: each frame is corrected with "
+        f"its own; give one image (--{name}) if all frames have the same",
+        BeamlineWarning,
+        stacklevel=2,
+    )
+
+
+def _without(scan: Scan, settings: Settings, names: tuple[str, ...]) -> tuple[Scan, Settings]:
+    """Neither the file's nor the user's: it is done when frames are read."""
+    stored = {name: None for name in names if name in ("dark", "flat")}
+    given = dict.fromkeys(names, None)
+    return replace(scan, **stored), settings.model_copy(update=given)

@@ -1,0 +1,67 @@
+"""Stored detector masks as bad pixels: one rule for each convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..scan import Frames, Indices, Readiness, Window
+
+CXI_HAS_SIGNAL = 0x1000
+"""The one bit of a CXI mask that does not spoil a pixel (CXI 1.6, section "mask")."""
+
+EIGER_BAD = 0x8000FFFF
+"""Bits of an Eiger mask that spoil a pixel: the lower 16, and 31 for a virtual pixel (Dectris,
+SIMPLON API 1.8, "pixel_mask": 0 gap, 1 dead, 2 under-, 3 overresponding, 4 noisy, 31 virtual)."""
+
+RULES = {
+    "bad": lambda mask: mask != 0,
+    "good": lambda mask: (mask == 0) | (mask != mask),  # NaN is no good pixel either
+    "cxi": lambda mask: (mask.astype(np.int64) & ~CXI_HAS_SIGNAL) != 0,
+    "eiger": lambda mask: (mask.astype(np.int64) & EIGER_BAD) != 0,
+}
+"""Convention → bad pixels of a mask; named by what nonzero means."""
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedFrames:
+    """A stack of masks as bool, True = bad.
+
+    Attributes
+    ----------
+    frames
+        Masks as they are stored.
+    values
+        What they mean: a rule of :data:`RULES`.
+    """
+
+    frames: Frames
+    values: str = "bad"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return self.frames.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """bool."""
+        return np.dtype(np.bool_)
+
+    def read(self, indices: Indices, window: Window) -> NDArray[np.bool_]:
+        """Bad pixels of ``window`` (inside the frame), (len(indices), height, width)."""
+        return np.asarray(RULES[self.values](self.frames.read(indices, window)), np.bool_)
+
+    def ready(self) -> Readiness:
+        """Those of the masks."""
+        return self.frames.ready()
+
+    def anywhere(self, window: Window) -> NDArray[np.bool_]:
+        """(height, width) pixels of ``window`` that are bad in any of the masks."""
+        bad = np.zeros(window.shape, np.bool_)
+        for number in range(self.shape[0]):
+            bad |= self.read([number], window)[0]
+        return bad
