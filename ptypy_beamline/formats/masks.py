@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..reading.hdf5 import Hdf5Frames
-from ..reading.masks import RULES, MarkedFrames
+from ..reading.masks import MarkedFrames
 from ..scan import Frames, Window
 from .source import Found, Source
 from .stack import Stack, stack_like_the_frames

@@ -20,7 +20,7 @@ from .positions import STOPPED, Axes, Placed, arrange, pair, split
 from .quantities import numbers as stored_numbers
 from .quantities import places
 from .series import joined
-from .source import Found, Item, Source, missing, text
+from .source import Found, Source, missing, text
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
@@ -193,6 +193,8 @@ def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool
     k, m = source.opening.frames_per_position or 1, len(positions_m)
     if k == 1:
         return True
+    if m * k == frames and not source.opening.growing:
+        return False
     if by_exposure(positions_m, k):
         return True
     if source.opening.growing:

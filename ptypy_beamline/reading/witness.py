@@ -16,8 +16,6 @@ from ..scan import Frames, Window
 MOST = 4
 """Frames remembered: the first one, and the last ones seen."""
 
-State = tuple[int, int, int, int]
-
 
 @dataclass(frozen=True)
 class Witness:
@@ -32,13 +30,14 @@ class Witness:
         The file that is followed, or the first of several.
     seen
         (frame, checksum of its raw pixels).
-    state
-        Of the file when it was last looked at: device, inode, size, time of change.
+    inode
+        Of the file when it was last looked at; the same on all nodes of a cluster, unlike the
+        number of its device.
     """
 
     path: Path | None = None
     seen: tuple[tuple[int, int], ...] = ()
-    state: State | None = None
+    inode: int | None = None
 
     def after(self, frames: Frames, count: int) -> Witness:
         """This, with the last of ``count`` frames, and the first one."""
@@ -48,12 +47,12 @@ class Witness:
                 known[frame] = _checksum(frames, frame)
         first, *others = sorted(known.items()) or [(0, 0)]
         seen = (first, *others[1 - MOST :]) if known else ()
-        return replace(self, seen=seen, state=_state(self.path))
+        return replace(self, seen=seen, inode=_inode(self.path))
 
     def is_elsewhere(self) -> bool:
         """Whether another file has taken the name since."""
-        state = _state(self.path)
-        return state is not None and self.state is not None and state[:2] != self.state[:2]
+        inode = _inode(self.path)
+        return None not in (inode, self.inode) and inode != self.inode
 
     def differs(self, frames: Frames, count: int) -> int | None:
         """The first frame, of ``count`` that can be read, that is not what it was; None = none."""
@@ -88,12 +87,11 @@ class Witness:
             return None  # cannot be read now; whoever needs the frame says so
 
 
-def _state(path: Path | None) -> State | None:
+def _inode(path: Path | None) -> int | None:
     try:
-        status = os.stat(path) if path else None
+        return os.stat(path).st_ino if path else None
     except OSError:
         return None
-    return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _checksum(frames: Frames, number: int) -> int:
