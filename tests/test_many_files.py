@@ -123,3 +123,14 @@ def test_files_are_closed_with_their_scan(data_files):
     del frames
     with h5py.File(data_files[0], "r+"):
         pass
+
+
+def test_portions_of_frames_that_several_files_share():
+    """Modules of a detector in files of their own: a frame needs all of them at once."""
+    from ptypy_beamline.reading.virtual import portions
+
+    wanted = np.arange(12)
+    modules = np.array([[0, 5], [0, 5], [6, 11], [6, 11]])
+    assert list(portions(wanted, modules, 2)) == [slice(0, 6), slice(6, 12)]
+    assert list(portions(wanted, modules, 4)) == [slice(0, 12)]
+    assert list(portions(wanted, np.repeat([[0, 11]], 9, axis=0), 4)) == [slice(0, 12)]

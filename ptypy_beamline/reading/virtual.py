@@ -27,11 +27,11 @@ def spans(dataset: h5py.Dataset, leading: int | None) -> Spans | None:
     for source in dataset.virtual_sources():
         try:
             low, high = source.vspace.get_select_bounds()
-        except (RuntimeError, ValueError):
+            first, last = (_number(place[leading is not None : -2], axes) for place in (low, high))
+        except (RuntimeError, ValueError):  # without an end
             return _one_each(axes)
-        if "%b" in source.file_name or max(high) >= 2**62:
+        if "%b" in source.file_name:
             return _one_each(axes)
-        first, last = (_number(place[leading is not None : -2], axes) for place in (low, high))
         known = files.get(source.file_name, (first, last))
         files[source.file_name] = (min(first, known[0]), max(last, known[1]))
     return np.array(list(files.values()), np.int64).reshape(-1, 2)
