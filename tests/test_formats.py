@@ -824,8 +824,8 @@ def test_a_mask_of_another_shape(tmp_path):
         match=r"a\.h5: Expected a mask \(4, 5\) .* Got /entry/mask of shape \(5, 4\); .*ask",
     ):
         open_file(path)
-    standard(path, entry__mask=np.zeros((2, 4, 5), "u1"))
-    with pytest.raises(ScanError, match=r"shape \(2, 4, 5\)"):
+    standard(path, entry__mask=np.zeros((2, 5, 4), "u1"))
+    with pytest.raises(ScanError, match=r"shape \(2, 5, 4\)"):
         open_file(path)
 
 
