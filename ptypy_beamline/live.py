@@ -19,6 +19,7 @@ from .planning.selection import SoFar, select
 from .reading.files import unlocked
 from .reading.patient import PatientFrames
 from .reading.picked import whole_stack
+from .reading.witness import Witness
 from .scan import Scan, Window
 from .settings import Settings
 
@@ -62,6 +63,7 @@ class Follower:
         self._timeout_s = float(settings.live.timeout_s or 0)
         self._progress: Progress | None = None
         self._frames: PatientFrames
+        self._witness: Witness
         self._so_far = SoFar(0)
         self._there = 0
         self._ahead = 0
@@ -119,7 +121,8 @@ class Follower:
             usable = self._usable(whole, complete)
             self._so_far = SoFar(usable, mean_i0(scan, self.settings))
             self._was_written = not scan.frames.ready().complete
-            self._frames = self._patient(scan)
+            self._witness = Witness(scan.source)
+            self._frames = self._patient(scan, whole)
             plan = make_plan(scan, self.settings, self._so_far)
             plan = replace(plan, frames=self._frames)
         self.format = scan.format
@@ -137,17 +140,44 @@ class Follower:
         except BeamlineError:
             # The writer is in the middle of something; what was there stays valid.
             return self._reached(progress.plan, self._is_idle())
-        if whole < (self._so_far.frames or 0) and not self._is_idle():
-            return progress  # caught in the middle of something likewise, or replaced
+        fewer = whole < (self._so_far.frames or 0) and not self._is_idle()
+        if not fewer or self._witness.is_elsewhere():
+            self._check_same(scan, whole)
+        if fewer:
+            return progress  # caught in the middle of something likewise
         self._count(whole)
         complete = closed or self._has_all(scan, whole) or self._is_idle()
         self._so_far = replace(self._so_far, frames=self._usable(whole, complete))
         with unlocked():
-            return self._reached(self._longer(progress.plan, scan), complete)
+            return self._reached(self._longer(progress.plan, scan, whole), complete)
+
+    def _check_same(self, scan: Scan, whole: int) -> None:
+        """Stop where another scan has been written in the place of this one."""
+        frames = whole_stack(scan.frames)[0]
+        if replace(self._frames, frames=frames).continues(self._frames):  # else see _longer
+            with unlocked():
+                self._witness.check(frames, whole, self.settings.live.poll_s)
 
     def _reached(self, plan: Plan, complete: bool) -> Progress:
-        self._progress = Progress(plan, complete or len(plan) == self.settings.num_frames)
+        enough = len(plan) == self.settings.num_frames
+        if complete and not enough:
+            self._say_what_is_missing(len(plan))
+        self._progress = Progress(plan, complete or enough)
         return self._progress
+
+    def _say_what_is_missing(self, positions: int) -> None:
+        """Warn of what anybody is told who opens the file now; until here it was no news."""
+        opening = replace(self.settings.opening, growing=False)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                formats.open_file(self.settings.file or "", self.format, opening)
+                missing = [str(w.message) for w in said if issubclass(w.category, BeamlineWarning)]
+            except BeamlineError as error:
+                missing = [str(error)]
+        for what in missing:
+            warnings.warn(f"the live scan has ended with {positions} positions: {what}",
+                          BeamlineWarning, stacklevel=2)  # fmt: skip
 
     def _open(self) -> Scan:
         with warnings.catch_warnings():
@@ -168,16 +198,20 @@ class Follower:
             raise FileError(f"cannot be read yet ({error})", "wait for its writer",
                             self.settings.file_name) from error  # fmt: skip
 
-    def _longer(self, plan: Plan, scan: Scan) -> Plan:
+    def _longer(self, plan: Plan, scan: Scan, whole: int) -> Plan:
         """The plan with the positions that have come; earlier ones must be as they were."""
-        selection, frames = select(scan, self.settings, self._so_far), self._patient(scan)
+        selection, frames = select(scan, self.settings, self._so_far), self._patient(scan, whole)
         known, now = plan.selection, selection[: len(plan)]
         same = np.array_equal(now.exposures, known.exposures) and np.array_equal(
             now.positions_m, known.positions_m
         )
         if not same or not frames.continues(self._frames):
-            raise BeamlineError("frames that were there are no longer the same",
-                                "load the scan when its writer is done", scan.source)  # fmt: skip
+            raise BeamlineError(
+                "frames that were there are no longer the same: files came between them, or were "
+                "written again",
+                "load the scan when its writer is done, each scan under a name of its own",
+                scan.source,
+            )
         self._frames = frames
         return replace(plan, frames=frames, selection=selection)
 
@@ -217,9 +251,10 @@ class Follower:
         """Frames of positions that have all their exposures, or all frames at the end."""
         return whole if complete else whole // self._each * self._each
 
-    def _patient(self, scan: Scan) -> PatientFrames:
-        live = self.settings.live
-        return PatientFrames(whole_stack(scan.frames)[0], self._timeout_s, live.poll_s)
+    def _patient(self, scan: Scan, whole: int) -> PatientFrames:
+        frames = whole_stack(scan.frames)[0]
+        self._witness = self._witness.after(frames, whole)
+        return PatientFrames(frames, self._timeout_s, self.settings.live.poll_s, self._witness)
 
     @property
     def _each(self) -> int:

@@ -20,6 +20,13 @@ EXAMPLE = "ptypy-beamline standardize raw.h5 -o scan.h5 --roi 256 --dark dark.np
 def command(
     settings: Settings,
     output: Annotated[Path, typer.Option("-o", "--output", help="the HDF5 file to write")],
+    compression: Annotated[
+        str,
+        typer.Option(
+            help="gzip: read by PtyPy's Hdf5Loader and every h5py; bitshuffle: needs its plugin; "
+            "none"
+        ),
+    ] = "gzip",
 ) -> None:
     """Write the corrected scan as a standardized HDF5 file."""
     from ..exports.reconstruction import versions
@@ -35,7 +42,12 @@ def command(
     }
     with progress("writing", len(plan)) as advance:
         write_standard(
-            plan, output, exposure_s=_exposure(scan, settings), provenance=origin, progress=advance
+            plan,
+            output,
+            exposure_s=_exposure(scan, settings),
+            provenance=origin,
+            compression=compression,
+            progress=advance,
         )
     typer.echo(f"{output}: {len(plan)} frames of {plan.geometry.shape[0]}x{plan.geometry.shape[1]}")
 

@@ -6,18 +6,19 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError
-from ..formats.npz import frames_axis
-from ..planning.plan import BLOCK_BYTES, Plan
+from ..formats.npz import CENTER, frames_axis, own_mask
+from ..planning.plan import BLOCK_BYTES, Block, Plan
 from ..reading.npz import Member, NpzFrames, members
 from ..results.reconstruction import Reconstruction
 from ..scan import Window
+from .badpixels import BadPixels
 
 Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
@@ -34,11 +35,14 @@ class Amplitudes:
     shape
         (n, ny, nx).
     blocks
-        Gives all frames in order, as (k, ny, nx) float32 roots of counts; bad pixels hold 0.
+        Gives all frames in order, as (k, ny, nx) float32 roots of counts; NaN where bad.
+    center_px
+        Beam centre (row, column) in a frame; None = not known.
     """
 
     shape: tuple[int, int, int]
     blocks: Callable[[], Iterator[Stack]]
+    center_px: tuple[float, float] | None = None
 
     def checked(self, count: int) -> Amplitudes:
         """These, if there are ``count``.
@@ -59,11 +63,22 @@ class Amplitudes:
 def of_plan(plan: Plan) -> Amplitudes:
     """The corrected frames of ``plan``."""
     shape = (len(plan), *plan.geometry.shape)
-    return Amplitudes(shape, lambda: (np.sqrt(block.frames) for block in plan.blocks()))
+    return Amplitudes(shape, lambda: map(_marked, plan.blocks()), plan.geometry.center_px)
+
+
+def _marked(block: Block) -> Stack:
+    return np.where(block.good, np.sqrt(block.frames), np.float32(np.nan))
+
+
+def without_nan(stack: Stack, bad: BadPixels) -> Stack:
+    """A stack with 0 for NaN, which ``bad`` notes: other programs read it as numbers."""
+    good = ~np.isnan(stack)
+    bad.add(np.broadcast_to(good[:1], good.shape) if (good == good[:1]).all() else good)
+    return np.where(good, stack, np.float32(0))
 
 
 def of_npz(path: Path, count: int) -> Amplitudes:
-    """The ``count`` frames of a PtychoPINN NPZ.
+    """The ``count`` frames of a PtychoPINN NPZ, bad where its ``mask`` says so, if it has one.
 
     A compressed array in C order is decompressed as a stream; one that is not is mapped.
 
@@ -86,11 +101,23 @@ def of_npz(path: Path, count: int) -> Amplitudes:
     axis = frames_axis(NpzFrames(member).shape, (count, count), name)
     frames = NpzFrames(member, axis)
     streamed = axis == 0 and _streamable(path, name)
+    mask = own_mask(path, frames.shape)
 
     def blocks() -> Iterator[Stack]:
-        return map(_roots, _stream(path, name) if streamed else _read(frames))
+        stacks = map(_roots, _stream(path, name) if streamed else _read(frames))
+        return stacks if mask is None else _masked(stacks, mask)
 
-    return Amplitudes(frames.shape, blocks)
+    center = Member(path, CENTER).array.ravel() if CENTER in known else None
+    return Amplitudes(frames.shape, blocks, None if center is None else tuple(center.tolist()))
+
+
+def _masked(stacks: Iterator[Stack], mask: NDArray[Any]) -> Iterator[Stack]:
+    """NaN where a mask of all frames, or one for each frame, says bad."""
+    done = 0
+    for stack in stacks:
+        bad = mask if mask.ndim == 2 else mask[done : done + len(stack)]
+        done += len(stack)
+        yield np.where(bad != 0, np.float32(np.nan), stack)
 
 
 def centres_px(found: Reconstruction) -> Array:

@@ -19,6 +19,8 @@ from ..geometry import EV_J, Geometry
 from ..planning.plan import Plan
 from ..results.loading import check_count
 from ..results.reconstruction import Reconstruction
+from .badpixels import BadPixels
+from .chunks import Stack
 from .files import complete
 from .reconstruction import as_json, provenance
 
@@ -34,8 +36,9 @@ def write_cxi(
 ) -> Path:
     """Write ``entry_1``: source, detector, sample, object (``image_1``) and probe (``image_2``).
 
-    With ``plan``, this package and CDTools open the file as a scan. A pixel that is bad in one
-    frame only is NaN there, with a warning: a CXI mask holds for all frames.
+    With ``plan``, this package and CDTools open the file as a scan. A CXI mask holds for all
+    frames: pixels that are bad in single frames only are bad in it, with a warning, and
+    ``detector_1/frame_mask`` (n, ny, nx), which this package reads, has those of each frame.
 
     Parameters
     ----------
@@ -131,29 +134,23 @@ def _write_detector(detector: h5py.Group, geometry: Geometry) -> None:
 def _write_frames(
     entry: h5py.Group, detector: h5py.Group, plan: Plan, progress: Callable[[int], None]
 ) -> None:
+    """Write frames and masks: of a pixel that is bad in some frames, no other program uses any."""
     shape = plan.geometry.shape
-    detector["mask"] = (~plan.good).astype(np.uint32)
-    detector["mask"].attrs["description"] = "0 = good"
-    data = detector.create_dataset(
-        "data",
-        (len(plan), *shape),
-        np.float32,
-        chunks=(1, *shape),
-        shuffle=True,
-        compression="gzip",
-        compression_opts=1,
-    )
-    data.attrs["axes"] = "translation:y:x"
-    own = 0
+    data, bad = Stack(detector, "data", (len(plan), *shape), np.float32), BadPixels(shape)
+    data.dataset.attrs["axes"] = "translation:y:x"
     for block in plan.blocks():
-        defects = plan.good & ~block.good
-        own += int(defects.sum())
-        first = block.positions[0]
-        data[first : first + len(block.frames)] = np.where(defects, np.nan, block.frames)
+        data.append(block.frames)
+        bad.add(block.good)
         progress(len(block.frames))
-    if own:
-        warnings.warn(f"{own} pixels are bad in single frames only: they are NaN, which CDTools "
-                      "does not take", BeamlineWarning, stacklevel=3)  # fmt: skip
+    detector["mask"] = bad.ever.astype(np.uint32)
+    detector["mask"].attrs["description"] = "0 = good"
+    if not bad.shared:
+        each = bad.write_each(detector, "frame_mask")
+        each.attrs["description"] = "of each frame, 0 = good"
+        some = int((bad.ever & ~bad.always).sum())
+        warnings.warn(f"{bad.own} pixels are bad in single frames only: other programs leave out "
+                      f"{some} detector pixels in all frames", BeamlineWarning,
+                      stacklevel=3)  # fmt: skip
     group = _group(entry, "data_1", "NXdata", signal="data")
-    group["data"], group["mask"] = data, detector["mask"]
+    group["data"], group["mask"] = data.dataset, detector["mask"]
     group["translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")

@@ -6,17 +6,20 @@ Source: ``docs/data_contracts.md`` of PtychoPINN (github.com/hoidn/PtychoPINN).
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..formats.npz import CENTER, MASK
 from ..reading.npz import members
 from ..results.reconstruction import Reconstruction
-from .amplitudes import AMPLITUDES, Amplitudes, centres_px
+from .amplitudes import AMPLITUDES, Amplitudes, centres_px, without_nan
+from .badpixels import BadPixels
 from .files import SIGNATURE, complete
 from .reconstruction import as_json, provenance, strongest
 
@@ -28,10 +31,11 @@ def write_npz(
     frames: Amplitudes | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
-    """Write ``xcoords ycoords scan_index probeGuess objectGuess``, and ``diffraction``.
+    """Write ``xcoords ycoords scan_index probeGuess objectGuess``, ``diffraction`` and ``mask``.
 
     ``probeGuess`` is the most powerful mode; all are in ``probe_modes``. Coordinates are pixels
-    of ``objectGuess`` under the probe's middle, (N - 1)/2.
+    of ``objectGuess`` under the probe's middle, (N - 1)/2. ``mask`` (1 = bad) is this package's
+    own, one image or an image for each frame; bad pixels of ``diffraction`` hold 0.
 
     Parameters
     ----------
@@ -57,7 +61,10 @@ def write_npz(
     path = Path(path)
     ours = SIGNATURE in members(path) if path.is_file() else False
     with complete(path, ours) as temporary, zipfile.ZipFile(temporary, "w") as file:
-        for name, array in _arrays(found).items():
+        arrays = _arrays(found)
+        if frames is not None and frames.center_px is not None:
+            arrays[CENTER] = frames.center_px
+        for name, array in arrays.items():
             with file.open(f"{name}.npy", "w") as raw:
                 npy.write_array(cast(BinaryIO, raw), np.asarray(array), allow_pickle=False)
         if frames is not None:
@@ -91,10 +98,30 @@ def _arrays(found: Reconstruction) -> dict[str, Any]:
 def _write_frames(
     file: zipfile.ZipFile, frames: Amplitudes, progress: Callable[[int], None]
 ) -> None:
-    header = {"descr": npy.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False,
-              "shape": frames.shape}  # fmt: skip
-    with file.open(f"{AMPLITUDES}.npy", "w", force_zip64=True) as raw:
-        npy.write_array_header_1_0(cast(BinaryIO, raw), header)
+    bad = BadPixels(frames.shape[1:])
+
+    def amplitudes() -> Iterator[NDArray[Any]]:
         for block in frames.blocks():
-            raw.write(np.ascontiguousarray(block).data)
+            yield without_nan(block, bad)
             progress(len(block))
+
+    _write_stack(file, AMPLITUDES, frames.shape, np.float32, amplitudes())
+    if bad.shared:
+        _write_stack(file, MASK, frames.shape[1:], np.uint8, [bad.always])
+    else:
+        _write_stack(file, MASK, frames.shape, np.uint8, bad.stacks())
+
+
+def _write_stack(
+    file: zipfile.ZipFile,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: type,
+    stacks: Iterable[NDArray[Any]],
+) -> None:
+    """Write an array a piece at a time."""
+    header = {"descr": npy.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with file.open(f"{name}.npy", "w", force_zip64=True) as raw:
+        npy.write_array_header_1_0(cast(BinaryIO, raw), header)
+        for stack in stacks:
+            raw.write(np.ascontiguousarray(stack, dtype).data)

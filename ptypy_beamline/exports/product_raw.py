@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 
 from ..results.reconstruction import Reconstruction
-from .amplitudes import AMPLITUDES, Amplitudes, centres_px
+from .amplitudes import AMPLITUDES, Amplitudes, centres_px, without_nan
+from .badpixels import BadPixels
+from .chunks import Stack
 from .reconstruction import strongest
 
 
@@ -18,7 +20,9 @@ def write_raw(
     frames: Amplitudes,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Write frames, a block at a time.
+    """Write frames, a block at a time, and ``mask`` (uint8, 1 = bad), which is this package's own.
+
+    Bad pixels hold 0 for readers that know no mask.
 
     Parameters
     ----------
@@ -42,10 +46,10 @@ def write_raw(
     group["scan_index"] = found.indices
     group["probeGuess"] = found.probe[strongest(found)]
     group["objectGuess"] = found.object.prod(axis=0)  # PtychoPINN knows one layer: the projection
-    data = group.create_dataset(AMPLITUDES, shape, np.float32, chunks=(1, *shape[1:]),
-                                shuffle=True, compression="lzf")  # fmt: skip
-    done = 0
+    if frames.center_px is not None:
+        group["center_px"] = frames.center_px
+    data, bad = Stack(group, AMPLITUDES, shape, np.float32, "lzf"), BadPixels(shape[1:])
     for block in frames.blocks():
-        data[done : done + len(block)] = block
-        done += len(block)
+        data.append(without_nan(block, bad))
         progress(len(block))
+    bad.write(group, "mask")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 
 from ..planning.plan import Plan
+from .badpixels import BadPixels
+from .chunks import Stack
 from .files import complete
 
 
@@ -21,12 +22,14 @@ def write_standard(
     *,
     exposure_s: float | None = None,
     provenance: Mapping[str, Any] | None = None,
+    compression: str = "gzip",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
     """Write the frames of ``plan`` as they are handed to PtyPy.
 
-    Corrections are applied, so the file has neither dark nor flat; a pixel that is bad in one
-    frame only is NaN there, so that reading the file back gives the same frames and masks.
+    Corrections are applied, so the file has neither dark nor flat. ``/entry/mask`` is one image
+    where all frames have the same bad pixels, else an image for each frame; both this package and
+    PtyPy's ``Hdf5Loader`` (``mask.invert=True``) take either.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ def write_standard(
         Exposure time of a position.
     provenance
         Where it came from; stored as JSON in ``/entry/provenance``.
+    compression
+        ``gzip``, which every h5py reads, ``bitshuffle``, which needs a plugin, or ``none``.
     progress
         Called with the number of positions each block has written.
 
@@ -45,17 +50,20 @@ def write_standard(
     ------
     FileError
         The folder cannot be written.
+    SettingsError
+        An unknown compression.
     """
     geometry = plan.geometry
     with complete(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "default": "plot"})
-        _write_frames(entry, plan, progress)
+        _write_frames(entry, plan, compression, progress)
         _write_positions(entry, plan)
         entry["energy_eV"] = geometry.energy_eV
         entry["det_dist_m"] = geometry.distance_m
-        entry["pixel_m"] = np.array(geometry.pixel_m)
+        height, width = geometry.pixel_m
+        entry["pixel_m"] = height if height == width else np.array([height, width])
         entry["center_px"] = np.array(geometry.center_px)
         for name, unit in (("energy_eV", "eV"), ("det_dist_m", "m"), ("pixel_m", "m")):
             entry[name].attrs["units"] = unit
@@ -63,26 +71,23 @@ def write_standard(
         if exposure_s is not None:
             entry["exposure_s"] = exposure_s
             entry["exposure_s"].attrs["units"] = "s"
-        mask = entry.create_dataset("mask", data=(~plan.good).astype(np.uint8))
-        mask.attrs["description"] = "1 = bad"
         if provenance is not None:
             entry["provenance"] = json.dumps(provenance, default=str)
         _write_plot(entry)
     return Path(path)
 
 
-def _write_frames(entry: h5py.Group, plan: Plan, progress: Callable[[int], None]) -> None:
+def _write_frames(
+    entry: h5py.Group, plan: Plan, compression: str, progress: Callable[[int], None]
+) -> None:
     shape = plan.geometry.shape
-    data = entry.create_dataset(
-        "data", (len(plan), *shape), np.float32, chunks=(1, *shape), **hdf5plugin.Bitshuffle()
-    )
-    data.attrs["units"] = "counts"
+    data, bad = Stack(entry, "data", (len(plan), *shape), np.float32, compression), BadPixels(shape)
+    data.dataset.attrs["units"] = "counts"
     for block in plan.blocks():
-        frames = block.frames
-        if block.good.strides[0]:  # else no frame has defects of its own
-            frames = np.where(plan.good & ~block.good, np.float32(np.nan), frames)
-        data[block.positions[0] : block.positions[-1] + 1] = frames
+        data.append(block.frames)
+        bad.add(block.good)
         progress(len(block.positions))
+    bad.write(entry, "mask")
 
 
 def _write_positions(entry: h5py.Group, plan: Plan) -> None:

@@ -8,16 +8,17 @@ Sources: PtychoPINN's ``RawData`` (github.com/hoidn/PtychoPINN) and tike's ``tik
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
-from ..geometry import unit_factor
+from ..geometry import resolution_m, unit_factor
 from ..reading.derived import Centred, as_counts
-from ..reading.masks import RULES
+from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
 from .opening import AS_STORED, Opening
@@ -25,6 +26,13 @@ from .quantities import is_pixels
 from .stack import leading_axis
 
 Array = NDArray[np.float64]
+
+MASK, CENTER = "mask", "center_px"
+"""Arrays of this package's own files: bad pixels (1 = bad), one image or one a frame; the beam
+centre (row, column)."""
+
+OWN = {"energy_eV", "distance_m", "pixel_m", "object_center_m", "objectGuess"}
+"""Arrays by which this package's own files are known; the pixel is the object's."""
 
 READ = ("frames", "x", "y", "positions", "mask")
 """What can be named by ``paths``: arrays of the file."""
@@ -97,7 +105,7 @@ class NpzFormat:
         unit = opening.units.get("positions", "px")
         pixels = is_pixels(unit)
         factor = np.nan if pixels else unit_factor("positions", unit, given=True)
-        return Scan(
+        scan = Scan(
             frames=frames,
             positions_m=positions * factor,
             positions_px=positions if pixels else None,
@@ -107,6 +115,7 @@ class NpzFormat:
             source=path,
             notes=notes,
         )
+        return _with_physics(path, opening, scan) if is_own(path) else scan
 
     def _positions(self, path: Path, given: Mapping[str, str]) -> Array:
         """(m, 2) as (row, column), as stored."""
@@ -175,6 +184,52 @@ def frames_axis(shape: tuple[int, int, int], counts: tuple[int, int], name: str)
     )
 
 
+def is_own(path: Path) -> bool:
+    """Whether this package wrote the file, which then has metres and a mask, too."""
+    return set(members(path)) >= OWN
+
+
+def own_mask(path: Path, shape: tuple[int, int, int]) -> NDArray[Any] | None:
+    """(ny, nx) or (n, ny, nx), 1 = bad, of a file that this package wrote; None without one.
+
+    Raises
+    ------
+    ScanError
+        It is not of the frames' ``shape``.
+    """
+    if not is_own(path) or MASK not in members(path):
+        return None
+    mask = Member(path, MASK).array
+    if mask.shape not in (shape, shape[1:]):
+        raise ScanError(f"Expected a mask of the frames {shape}. Got {mask.shape}",
+                        "write the file again", path)  # fmt: skip
+    return mask
+
+
+def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
+    """What only this package's own files say: metres, and the beam centre."""
+    values = {name: np.asarray(Member(path, name).array, np.float64).ravel()
+              for name in (*OWN - {"objectGuess"}, CENTER) if name in members(path)}  # fmt: skip
+    pixel = np.broadcast_to(values["pixel_m"], 2)
+    energy, distance = float(values["energy_eV"][0]), float(values["distance_m"][0])
+    height, width = resolution_m(energy, distance, (pixel[0], pixel[1]), scan.frame_shape)
+    given: dict[str, Any] = {}
+    if scan.positions_px is not None and not {"x", "y", "positions"} & set(opening.paths):
+        half = (np.array(Member(path, "objectGuess").shape[-2:]) - 1) / 2
+        places = values["object_center_m"] + (scan.positions_px - half) * pixel
+        given = {"positions_m": places, "positions_px": None}
+    known = {"energy": ("energy_eV", energy), "distance": ("distance_m", distance),
+             "pixel": ("pixel_m", (height, width))}  # fmt: skip
+    given |= {name: value for what, (name, value) in known.items() if what not in opening.given}
+    mask = None if {"frames", "mask"} & set(opening.paths) else own_mask(path, scan.frames.shape)
+    if mask is not None and mask.ndim == 3:
+        given["bad_each"] = MarkedFrames(NpzFrames(Member(path, MASK)))
+    if CENTER in values and "frames" not in opening.paths:
+        given["center_px"] = (float(values[CENTER][0]), float(values[CENTER][1]))
+    note = "the detector's pixel follows from the object's"
+    return replace(scan, **given, notes=(*scan.notes, note))
+
+
 def _only_known(given: Mapping[str, str]) -> None:
     """Refuse what these files cannot be asked for, rather than ignore it."""
     unknown = sorted(set(given) - set(READ)) + [n for n in READ if "::" in given.get(n, "")]
@@ -195,9 +250,10 @@ def _numbers(path: Path, name: str) -> Array:
 
 
 def _bad(path: Path, opening: Opening, frames: Frames) -> NDArray[np.bool_] | None:
-    """Bad pixels of a mask the user names."""
+    """Bad pixels of a mask the user names, or of the one for all frames in our own files."""
     if "mask" not in opening.paths:
-        return None
+        own = None if "frames" in opening.paths else own_mask(path, frames.shape)
+        return None if own is None or own.ndim == 3 else RULES["bad"](own)
     mask = Member(path, opening.paths["mask"]).array
     if mask.shape != frames.shape[1:]:
         raise ScanError(f"Expected a mask {frames.shape[1:]} as the frames. Got {mask.shape}",

@@ -14,7 +14,7 @@ from ..geometry import resolution_m
 from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
-from .source import Source, has
+from .source import NOWHERE, Source, has
 
 RAW = "/raw_data"
 PLACES = ("/probe_position_x_m", "/probe_position_y_m")
@@ -32,6 +32,8 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
             f"a product without {RAW}/diffraction holds a reconstruction, and no frames",
             "open the raw scan, or name its frames by --path frames=OTHER.h5::/PATH (paths.frames)",
         )
+    if "frames" in source.opening.paths:  # mask and centre are those of the frames in the product
+        table = replace(table, mask=NOWHERE, center=NOWHERE)
     if has(source.file, *PLACES):
         return table
     x, y = (Item((path,), "px") for path in PIXELS)
@@ -115,6 +117,8 @@ PRODUCT = Hdf5Format(
     frames=Item((f"{RAW}/diffraction",)),
     x=Item(PLACES[:1], "m"),
     y=Item(PLACES[1:], "m"),
+    mask=Item((f"{RAW}/mask",)),
+    center=Item((f"{RAW}/center_px",)),
     adapt=_adapt,
     finish=_finish,
 )

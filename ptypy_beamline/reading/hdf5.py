@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from ..errors import FileError, ScanError
 from ..scan import Indices, Readiness, Window
 from .direct import Direct, direct
 from .files import being_written, check_filters, locking, open_dataset, open_hdf5
+from .pool import OPEN_FILES, most_open
 from .stored import ChunkError
+from .virtual import VIRTUAL, portions, spans
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
@@ -26,9 +29,9 @@ __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 class Hdf5Frames:
     """A dataset (n, y, x), (rows, columns, y, x), or one image (y, x), as a stack of frames.
 
-    The file is opened when it is first needed, once per process, and closed with this object;
-    a pickle carries names only. One that is being written is opened for each read, without a lock
-    where this object was made :func:`unlocked`.
+    The file is opened when it is first needed, and closed with this object, or earlier where there
+    are many, see :mod:`.pool`; a pickle carries names only. One that is being written is opened for
+    each read, without a lock where this object was made :func:`unlocked`.
 
     Parameters
     ----------
@@ -70,6 +73,7 @@ class Hdf5Frames:
             )
         object.__setattr__(self, "_axes", self._frame_axes(dataset))
         object.__setattr__(self, "_together", self._in_a_chunk(dataset))
+        object.__setattr__(self, "_sources", spans(dataset, self.leading))
         object.__setattr__(self, "_pixels", (dataset.shape[-2:], dataset.dtype.newbyteorder("=")))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,13 +82,16 @@ class Hdf5Frames:
     def _open(self) -> tuple[h5py.Dataset, Direct | None]:
         """The dataset, from a handle of this process, and what reads its chunks."""
         process, *opened = self.__dict__.get("_opened", (0, None, None))
-        if process != os.getpid():
+        if process == os.getpid():
+            OPEN_FILES.touch(self)
+        else:
             lock: bool = self.__dict__["_lock"]
             dataset = open_dataset(open_hdf5(self.path, lock), self.dataset, self.path)
             opened = [dataset, direct(dataset, self.leading, steady=lock)]
-            # While one handle of this process is open, HDF5 shows another what it saw then.
-            if lock and not dataset.file.swmr_mode:
-                object.__setattr__(self, "_opened", (os.getpid(), *opened))
+            # While one handle of this process is open, HDF5 shows another what it saw then, and
+            # an open virtual dataset keeps its sources open.
+            if lock and not dataset.file.swmr_mode and not dataset.is_virtual:
+                OPEN_FILES.use(self, (os.getpid(), *opened))
         return opened[0], opened[1]
 
     def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
@@ -137,6 +144,11 @@ class Hdf5Frames:
         FileError
             A frame cannot be read or decoded.
         """
+        # While one thread has a virtual dataset open, its sources stay open for all.
+        with nullcontext() if self.__dict__["_sources"] is None else VIRTUAL:
+            return self._read(indices, window)
+
+    def _read(self, indices: Indices, window: Window) -> NDArray[Any]:
         # Increasing order decodes a chunk of several frames only once.
         wanted, inverse = np.unique(np.asarray(indices, dtype=np.intp), return_inverse=True)
         dataset, chunks = self._open()
@@ -145,7 +157,10 @@ class Hdf5Frames:
             raise ScanError(f"Expected frames 0 to {math.prod(axes) - 1} of {self.dataset}. "
                             f"Got {wanted[0]} to {wanted[-1]}", file=self.path)  # fmt: skip
         out = np.empty((len(wanted), *window.shape), dataset.dtype)
-        if out.size:
+        if self.__dict__["_sources"] is not None:
+            del dataset
+            self._read_virtual(wanted, window, out)
+        elif out.size:
             left = self._read_chunks(chunks, wanted, window, out)
             if len(left) == len(wanted):
                 self._read_slabs(dataset, wanted, window, out)
@@ -157,6 +172,13 @@ class Hdf5Frames:
             out = out.byteswap(inplace=True).view(self.dtype)
         in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
         return out if in_order else out[inverse]
+
+    def _read_virtual(self, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]) -> None:
+        """Fill ``out``, with no more sources open at a time than there may be."""
+        if not out.size:
+            return
+        for some in portions(wanted, self.__dict__["_sources"], most_open() // 2):
+            self._read_slabs(self._open()[0], wanted[some], window, out[some])
 
     def _read_chunks(
         self, chunks: Direct | None, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineError
 from ..scan import Frames, Indices, Readiness, Window
+from .witness import Witness
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,14 @@ class PatientFrames:
         How long.
     poll_s
         Time between two attempts.
+    witness
+        What some of the frames were; None = nobody has looked.
     """
 
     frames: Frames
     timeout_s: float
     poll_s: float
+    witness: Witness | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -48,16 +52,21 @@ class PatientFrames:
         Raises
         ------
         BeamlineError
-            After ``timeout_s``: what is still wrong.
+            After ``timeout_s``: what is still wrong. At once: another file has taken the name of
+            the one that is followed.
         """
         until = time.monotonic() + self.timeout_s
         while True:
             try:
-                return self.frames.read(indices, window)
+                found = self.frames.read(indices, window)
+                break
             except (BeamlineError, OSError, KeyError, RuntimeError):
                 if time.monotonic() > until:
                     raise
             time.sleep(self.poll_s)
+        if self.witness is not None and self.witness.is_elsewhere():
+            self.witness.check(self.frames, self.shape[0], self.poll_s)
+        return found
 
     def ready(self) -> Readiness:
         """As the other stack."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,9 +12,6 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..scan import Indices, Readiness, Window
 from .hdf5 import Hdf5Frames
-
-MOST_OPEN = 64
-"""Chunks whose files are kept open: a thousand would be more than the system allows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +96,11 @@ class PtydFrames:
 
     def _read_chunk(self, number: int, rows: NDArray[np.intp], window: Window) -> NDArray[Any]:
         """Frames of one chunk, NaN where a frame has a defect of its own."""
-        data = self._held(self.chunks[number]).read(rows, window)
+        data = self.chunks[number].read(rows, window)
         weights = self.weights[number] if self.weights else None
         if weights is None:
             return data
         shared = weights.shape[0] == 1 != self.chunks[number].shape[0]
-        good = self._held(weights).read([0] if shared else rows, window) > 0
+        good = weights.read([0] if shared else rows, window) > 0
         own = ~good & ~self.bad[window.slices]
         return np.where(own, np.nan, data.astype(self.dtype, copy=False)).astype(self.dtype)
-
-    def _held(self, stack: Hdf5Frames) -> Hdf5Frames:
-        """``stack``; where there are many, a copy that holds its file open for one read only."""
-        return stack if len(self.chunks) <= MOST_OPEN else copy.copy(stack)

@@ -23,6 +23,7 @@ from .tiffpages import (
     directories,
     is_tiff,
     is_whole,
+    mark,
     naming,
     offsets_of,
     opened,
@@ -77,6 +78,10 @@ class TiffFrames:
     """Shape and dtype of a frame."""
     _size: int = field(init=False, repr=False, compare=False)
     """Bytes of the first file."""
+    _marks: list[tuple[int, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=list
+    )
+    """For each file that has been asked for, checksums of a few bytes of its whole pages."""
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -112,7 +117,9 @@ class TiffFrames:
 
     def ready(self) -> Readiness:
         """Those before the first one that is not whole: a file may still be copied."""
-        whole = np.fromiter(threads().map(whole_pages, self.files), np.int64, len(self.files))
+        marks = list(threads().map(page_marks, self.files))
+        object.__setattr__(self, "_marks", marks)
+        whole = np.array([len(pages) for pages in marks], np.int64)
         lacking = np.flatnonzero(whole < np.diff(self._ends, prepend=0))
         if not lacking.size:
             return Readiness(self.shape[0])
@@ -120,8 +127,13 @@ class TiffFrames:
         return Readiness(int(self._ends[first - 1] if first else 0) + int(whole[first]))
 
     def continues(self, earlier: TiffFrames) -> bool:
-        """Whether these are the files of ``earlier``, and more behind them."""
-        return self.files[: len(earlier.files)] == earlier.files
+        """Whether these are the files of ``earlier``, not written again, and more behind them.
+
+        The pages are compared that were whole when each was last asked how many are ready.
+        """
+        then, now = earlier._marks, self._marks
+        same = all(new[: len(old)] == old for old, new in zip(then, now, strict=False))
+        return same and self.files[: len(earlier.files)] == earlier.files
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.
@@ -222,24 +234,28 @@ def _count(path: Path, like: int, pages: int) -> int:
         return pages
 
 
-def whole_pages(path: Path) -> int:
-    """Pages of a file, from the first on, whose pixels are all there."""
+def page_marks(path: Path) -> tuple[int, ...]:
+    """For each page of a file, from the first on, whose pixels are all there: what they are like.
+
+    That is a checksum of a few bytes in four places: they change when the file is written again.
+    """
     try:
         status = path.stat()
     except OSError:
-        return 0
-    return _whole_pages(path, status.st_size, status.st_mtime_ns)
+        return ()
+    return _page_marks(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=2**17)
-def _whole_pages(path: Path, size: int, changed_ns: int) -> int:
-    count = 0
+def _page_marks(path: Path, inode: int, size: int, changed_ns: int) -> tuple[int, ...]:
+    marks: list[int] = []
     with suppress(FileError), opened(path) as tif:
         for offset in directories(tif.filehandle):
-            if not is_whole(page(tif, count, offset), size):
+            found = page(tif, len(marks), offset)
+            if not is_whole(found, size):
                 break
-            count += 1
-    return count
+            marks.append(mark(tif, found))
+    return tuple(marks)
 
 
 def _words(shape: tuple[int, ...], dtype: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,6 +28,9 @@ BROKEN = (tifffile.TiffFileError, ValueError, RuntimeError, IndexError, KeyError
 LAYOUTS = {42: ("I", 4, "H", 12), 43: ("Q", 8, "Q", 20)}
 """TIFF version → type of an offset, where the first one is, type of a directory's length, and
 bytes of its entries. Sources: TIFF 6.0, section 2; BigTIFF design (libtiff)."""
+
+MARK_BYTES = 2048
+"""Looked at in each of four places of a page to tell whether it was written again."""
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF files."""
@@ -139,6 +143,18 @@ def is_whole(page: Any, size: int) -> bool:
     """Whether every strip or tile of a page lies inside its file of ``size`` bytes."""
     places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     return bool(places) and all(o > 0 and n > 0 and o + n <= size for o, n in places)
+
+
+def mark(tif: Any, page: Any) -> int:
+    """A checksum of a few bytes of the pixels of a whole page, as they are stored."""
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    checksum = 0
+    for part in range(1, 5):
+        offset, count = places[len(places) * part // 5]
+        skipped = count * part // 5
+        data = _at(tif.filehandle, offset + skipped, min(MARK_BYTES, count - skipped))
+        checksum = zlib.crc32(data, checksum)
+    return checksum
 
 
 def decode(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
