@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..geometry import LENGTH_M
+from ..geometry import known_factor
 from ..reading.hdf5 import Hdf5Frames
 from ..scan import Frames
 from .quantities import constant, numbers, si
@@ -157,7 +157,7 @@ def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
     unit = text(found.dataset.attrs.get("units", "")).strip().lower() if found else ""
     if value is None or found is None or unit in PIXEL_UNITS:
         return value
-    factor = LENGTH_M.get(unit)
+    factor = known_factor("pixel", unit)
     if factor is None or not pixel_m:
         raise ScanError(f"Expected {found.name} in pixels or a length. Got unit {unit!r}",
                         "set center (--roi-center)", found.file)  # fmt: skip

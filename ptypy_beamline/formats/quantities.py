@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, SettingsError
-from ..geometry import ENERGY_RANGE_EV, PIXELS, UNITS, unit_factor, unit_of_name
+from ..geometry import ENERGY_RANGE_EV, KNOWN, PIXELS, unit_factor, unit_of_name
 from .source import Found, Source, text
 
 SETTINGS = {
@@ -159,5 +159,5 @@ def constant(
 
 def _remedy(quantity: str) -> str:
     if quantity == "exposure":
-        return f"mend its @units ({', '.join(UNITS[quantity])})"
+        return f"mend its @units ({KNOWN[quantity]})"
     return f"set units.{quantity} (--unit {quantity}=UNIT)"
