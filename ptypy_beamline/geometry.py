@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ PIXELS = ("px", "pixel", "pixels")
 """Names of the unit of positions that are pixels of the reconstruction."""
 
 ENERGY_RANGE_EV = (20.0, 120e3)
-DISTANCE_RANGE_M = (1e-4, 1e3)
+DISTANCE_RANGE_M = (1e-4, 100.0)
 PIXEL_RANGE_M = (1e-10, 5e-3)
 
 
@@ -188,27 +189,33 @@ def check_plausible(name: str, value: float) -> None:
     (low, high), unit = _PLAUSIBLE[name]
     if low <= value <= high:
         return
-    guess = ""
-    for factor, mistake in _MISTAKES[name]:
-        if low <= value * factor <= high:
-            guess = f" ({mistake})"
-            break
+    fits = [known for known in _MISTAKES[name] if low <= value * known[0] <= high]
+    fits.sort(key=lambda known: abs(math.log(value * known[0] / _USUAL[name])))
+    guess = f" ({fits[0][1]})" if fits else ""
+    meant = fits[0][2] if fits else ""
     raise GeometryError(
         f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
-        f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}=UNIT) for the file's value",
+        f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}={meant or 'UNIT'}) for the "
+        "file's value",
     )
 
 
 _PLAUSIBLE = {"energy": (ENERGY_RANGE_EV, "eV"), "distance": (DISTANCE_RANGE_M, "m"),
               "pixel": (PIXEL_RANGE_M, "m")}  # fmt: skip
+_USUAL = {"energy": 8e3, "distance": 1.0, "pixel": 75e-6}
 _PARAMETERS = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
                "pixel": "psize in m (--pixel-m)"}  # fmt: skip
 _MISTAKES = {
-    "energy": ((1e-3, "given in eV where keV is expected?"), (1e3, "stored in keV?"),
-               (1 / EV_J, "stored in joule?"), (EV_J, "read as joule twice?")),
-    "distance": ((1e-3, "stored in mm?"), (1e3, "divided by 1000 twice?")),
-    "pixel": ((1e-6, "stored in µm?"), (1e-3, "stored in mm?")),
-}  # fmt: skip
+    "energy": (
+        (1e-3, "given in eV where keV is expected?", ""),
+        (1e3, "stored in keV?", "keV"),
+        (1 / EV_J, "stored in joule?", "J"),
+        (EV_J, "read as joule twice?", ""),
+    ),
+    "distance": ((1e-3, "stored in mm?", "mm"), (1e3, "divided by 1000 twice?", "")),
+    "pixel": ((1e-6, "stored in µm?", "um"), (1e-3, "stored in mm?", "mm")),
+}
+"""Factor that makes it possible, what is then amiss, and the unit of the number that is stored."""
 
 
 def cone_beam(

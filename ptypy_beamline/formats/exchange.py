@@ -1,4 +1,8 @@
-"""APS Data Exchange (F. De Carlo et al., J. Synchrotron Rad. 21, 1224 (2014))."""
+"""APS Data Exchange (F. De Carlo et al., J. Synchrotron Rad. 21, 1224 (2014)).
+
+Where a dataset has no ``@units``, lengths of the instrument are in metres, positions in µm
+(motor_pos: mm) and the energy in keV.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +38,11 @@ EXCHANGE = Hdf5Format(
     y=Item(("/exchange/positions_y",), "um"),
     positions=Item(("/exchange/motor_pos",), "mm"),
     energy=Item(_instrument("source/energy", "monochromator/energy"), "keV"),
-    distance=Item(_instrument("detector/distance")),
-    pixel=Item(_instrument("detector/pixel_size")),
-    pixel_x=Item(_instrument("detector/pixel_size_x")),
-    pixel_y=Item(_instrument("detector/pixel_size_y")),
-    exposure=Item(_instrument("detector/exposure_time")),
+    distance=Item(_instrument("detector/distance"), "m"),
+    pixel=Item(_instrument("detector/pixel_size"), "m"),
+    pixel_x=Item(_instrument("detector/pixel_size_x"), "m"),
+    pixel_y=Item(_instrument("detector/pixel_size_y"), "m"),
+    exposure=Item(_instrument("detector/exposure_time"), "s"),
     mask=Item((*_instrument("detector/mask"), "/exchange/mask")),
     dark=Item(("/exchange/data_dark",)),
     flat=Item(("/exchange/data_white",)),
