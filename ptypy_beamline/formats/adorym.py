@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -13,6 +14,7 @@ from ..geometry import wavelength_m
 from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
+from .phantom_truth import is_phantom, measured_file
 from .quantities import numbers
 from .source import Source, has
 from .stack import Array
@@ -25,7 +27,21 @@ PIXEL_M = 75e-6
 
 def _recognise(file: h5py.File) -> bool:
     data: Any = file.get(DATA)
-    return isinstance(data, h5py.Dataset) and (has(file, PLACES) or data.dtype.kind == "c")
+    if has(file, PLACES):
+        return isinstance(data, h5py.Dataset)
+    # Without metadata, a phantom's directory has them.
+    return isinstance(data, h5py.Dataset) and data.dtype.kind == "c" and not in_phantom(file)
+
+
+def in_phantom(file: h5py.File) -> bool:
+    """Whether these are the frames of a phantom, whose directory has all else."""
+    directory = Path(file.filename).absolute().parent
+    ours = has(file, DATA) and not has(file, PLACES)
+    return (
+        ours
+        and is_phantom(directory)
+        and measured_file(directory) == directory / Path(file.filename).name
+    )
 
 
 def _number(source: Source, name: str) -> float | None:

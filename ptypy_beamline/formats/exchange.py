@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 
+from .adorym import in_phantom
 from .hdf5 import Hdf5Format, Item
 from .source import has
 
@@ -19,8 +20,10 @@ INSTRUMENTS = ("/instrument", "/measurement/instrument")
 def _recognise(file: h5py.File) -> bool:
     data: Any = file.get("/exchange/data")
     # Simulated data sets use the same path for waves and amplitudes.
-    simulated = has(file, "/metadata/probe_pos_px") or (
-        isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
+    simulated = (
+        has(file, "/metadata/probe_pos_px")
+        or (isinstance(data, h5py.Dataset) and data.dtype.kind == "c")
+        or in_phantom(file)
     )
     return has(file, "/exchange/data") and not simulated
 
