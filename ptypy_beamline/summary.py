@@ -61,6 +61,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "bad_pixels": None if scan.bad is None else int(scan.bad.sum()),
         **{name: None if f is None else list(f.shape) for name, f in images.items()},
         "monitor": None if scan.monitor is None else len(scan.monitor),
+        "probe": None if scan.probe is None else list(scan.probe.shape),
         "notes": list(scan.notes),
     }
 

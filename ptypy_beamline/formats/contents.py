@@ -164,6 +164,25 @@ def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
     return value * factor / pixel_m
 
 
+def probe(
+    source: Source, table: Hdf5Format, shape: tuple[int, int]
+) -> NDArray[np.complex64] | None:
+    """The first mode of the first probe that is as large as the frames, if any."""
+    for path in table.probe.paths:
+        found = source.find("", Item((path,)))
+        if found is None or found.dataset.ndim < 2:
+            continue
+        if found.dataset.shape[-2:] != shape or found.dataset.dtype.kind not in "cf":
+            source.notes.append(f"{found.name} is of shape {found.dataset.shape}, "
+                                f"{found.dataset.dtype}: not used as the probe")  # fmt: skip
+            continue
+        wave = np.asarray(found.dataset[(0,) * (found.dataset.ndim - 2)], np.complex64)
+        if np.isfinite(wave).all() and wave.any():
+            return wave
+        source.notes.append(f"{found.name} is 0 or not finite: not used as the probe")
+    return None
+
+
 PIXEL_UNITS = ("", "pixel", "pixels", "px", "1", "dimensionless", "none", "count", "counts")
 
 

@@ -29,7 +29,7 @@ class Hdf5Format:
     ----------
     recognise
         Whether an open file is of this format; looks at names and attributes only.
-    frames … saturation
+    frames … probe
         Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
     series
         Instead of ``frames``, datasets that follow each other in the order of the numbers that
@@ -74,6 +74,7 @@ class Hdf5Format:
     center_x: Item = NOWHERE
     center_y: Item = NOWHERE
     saturation: Item = NOWHERE
+    probe: Item = NOWHERE
     series: str = ""
     mask_rule: str = "bad"
     per_frame: bool = False
@@ -135,6 +136,7 @@ def _scan(source: Source, table: Hdf5Format, frames: Frames | None) -> Scan:
         exposure_s=contents.exposure(source, table, stack),
         center_px=contents.center(source, table, pixel_m),
         saturation=contents.saturation(source, table),
+        probe=contents.probe(source, table, stack.frames.shape[1:]),
         positions_each=stack.each,
         listed_s=stack.listed_s,
         format=table.name,
