@@ -16,6 +16,7 @@ from ..reading.files import open_hdf5
 from ..reading.npz import members
 from ..scan import Scan
 from .opening import AS_STORED, Format, Opening
+from .presenting import present
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -128,10 +129,8 @@ def open_file(
         what = "sidecar" if opening.sidecar else "several files"
         raise SettingsError(f"{what} given with a scan of format {known.name}, which keeps all in "
                             "one file", "leave it out", first)  # fmt: skip
-    if known.family != "NPZ" and opening.zero_frequency:
-        raise SettingsError(f"zero_frequency given with a scan of format {known.name}",
-                            "leave it (--zero-frequency) to NPZ files", first)  # fmt: skip
-    return known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
+    scan = known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
+    return present(scan, opening)
 
 
 def open_with(settings: Settings) -> Scan:

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import wavelength_m
-from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .phantom_truth import is_phantom, measured_file
@@ -70,13 +69,14 @@ def _top_left(source: Source, corners: Array, counts: tuple[int, ...]) -> tuple[
 
 
 def _finish(source: Source, scan: Scan) -> Scan:
-    """Intensity, and the geometry of the propagation to the detector."""
+    """What complex frames are, and the geometry of the propagation to the detector."""
     scan = replace(scan, grid=None, **_geometry(source, scan))
-    waves, stored_as = scan.frames.dtype.kind == "c", source.opening.stored_as
-    if waves and stored_as is None:
+    if scan.frames.dtype.kind != "c":
+        return scan
+    if source.opening.stored_as is None:
         source.notes.append(f"{scan.frames.dtype} frames are taken for waves or magnitudes and "
                             "squared; stored_as (--stored-as) says otherwise")  # fmt: skip
-    return replace(scan, frames=as_counts(scan.frames, stored_as, waves))
+    return replace(scan, stored_as="wave")
 
 
 def _geometry(source: Source, scan: Scan) -> dict[str, Any]:

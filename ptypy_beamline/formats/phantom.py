@@ -94,6 +94,9 @@ def simulated(info: Info, opening: Opening) -> Scan:
     """Frames computed as they are read."""
     if opening.paths:
         raise SettingsError("a simulated phantom has no dataset paths", "leave paths.* out")
+    if opening.stored_as not in (None, "intensity") or opening.zero_frequency == "corner":
+        raise SettingsError("a simulated phantom has frames of counts, with the beam in the middle",
+                            "leave stored_as and zero_frequency out")  # fmt: skip
     phantom = phantom_of(info.directory, info)
     ny, nx, nz = phantom.shape
     probe = _probe(info)

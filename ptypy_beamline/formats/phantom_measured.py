@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError
 from ..planning.sample import sample_indices
-from ..reading.derived import as_counts
 from ..reading.files import open_hdf5
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.multislice import back_to_sample
@@ -44,16 +43,18 @@ def measured(file: Path, info: Info, opening: Opening) -> Scan:
         scan = ADORYM.open(file, opening)
     else:
         angle = leading_axis(shape, opening.outer_index, fits=False, inner_fits=True)
-        scan = _recorded(Hdf5Frames(file, DATA, angle), info, opening.stored_as)
+        scan = _recorded(Hdf5Frames(file, DATA, angle), info)
     reference = file.with_name(f"{file.stem}_ref.h5")
-    probe, notes = _empty_beam(reference, scan.frame_shape) if reference.is_file() else (None, ())
+    corner = opening.zero_frequency == "corner"
+    probe, notes = (
+        _empty_beam(reference, scan.frame_shape, corner) if reference.is_file() else (None, ())
+    )
     return replace(scan, probe=probe, format="phantom", source=info.directory,
                    notes=(*scan.notes, *notes))  # fmt: skip
 
 
-def _recorded(stored: Hdf5Frames, info: Info, stored_as: str | None) -> Scan:
+def _recorded(frames: Hdf5Frames, info: Info) -> Scan:
     """Frames whose file has no metadata; waves and magnitudes are squared."""
-    frames = as_counts(stored, stored_as, stored.dtype.kind == "c")
     shape = frames.shape[1:]
     ny, nx, _ = phantom_of(info.directory, info).shape
     places = corners(info, (ny, nx), shape)
@@ -66,12 +67,13 @@ def _recorded(stored: Hdf5Frames, info: Info, stored_as: str | None) -> Scan:
         pixel_m=pixel_m,
         center_px=(shape[0] // 2, shape[1] // 2),
         positions_each=True,
+        stored_as="wave" if frames.dtype.kind == "c" else None,
         notes=("positions and geometry are those of info.txt", FAR_FIELD),
     )
 
 
 def _empty_beam(
-    file: Path, shape: tuple[int, int]
+    file: Path, shape: tuple[int, int], corner: bool
 ) -> tuple[NDArray[np.complex64] | None, tuple[str, ...]]:
     """The probe from the reference's wave, and what was made of it.
 
@@ -89,5 +91,6 @@ def _empty_beam(
         wave = stored.read([index], Window.full(shape))[0]
         if np.isfinite(wave).all() and np.any(wave):
             wave = wave if wave.dtype.kind == "c" else np.sqrt(np.maximum(wave, 0))
+            wave = np.fft.fftshift(wave) if corner else wave
             return back_to_sample(wave), (f"the probe is that of {file.name}",)
     return None, (f"{file.name} is all zero: it gives no probe",)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import resolution_m
-from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .source import Source, has
@@ -64,11 +63,10 @@ def _finish(source: Source, scan: Scan) -> Scan:
         # λz/(N·p) with the object's pixel for p: the two pixels change places in the formula.
         found["pixel_m"] = resolution_m(energy, distance, (height, width), scan.frame_shape)
         source.notes.append("the detector's pixel follows from the object's")
-    stored_as = source.opening.stored_as
     amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.opening.paths
-    if amplitude and stored_as is None:
+    if amplitude and source.opening.stored_as is None:
         source.notes.append(f"{RAW}/diffraction is taken to hold amplitudes, and squared")
-    found["frames"] = as_counts(scan.frames, stored_as, amplitude)
+    found["stored_as"] = "magnitude" if amplitude else None
     return _placed(source, replace(scan, **found))
 
 

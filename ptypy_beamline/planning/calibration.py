@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import BeamlineWarning, MissingDataError, ScanError
+from ..reading.derived import Centred
 from ..reading.images import frames_of
 from ..scan import Frames, Scan, Window
 from ..settings import Settings
@@ -54,7 +55,8 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
     MissingDataError
         ``saturation='file'`` and the file has none.
     """
-    images = _Images(scan.frame_shape, window, settings.links)
+    corner = scan.zero_frequency == "corner"
+    images = _Images(scan.frame_shape, window, settings.links, corner)
     offset = images.mean("dark", settings.dark, scan.dark, 0.0)
     offset += images.background(settings.background)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
@@ -82,12 +84,18 @@ class _Images:
     shape: tuple[int, int]
     window: Window
     links: str
+    corner: bool = False
+
+    def given(self, image: Any, name: str) -> Frames:
+        """What the user gave; it lies as the stored frames do."""
+        frames = frames_of(image, name, self.links)
+        return Centred(frames) if self.corner else frames
 
     def mean(
         self, name: str, given: Any, stored: Frames | None, default: float
     ) -> NDArray[np.float64]:
         """The mean image of what the user gave, else of what the file has."""
-        frames = frames_of(given, name, self.links) if given is not None else stored
+        frames = self.given(given, name) if given is not None else stored
         if frames is None:
             return np.full(self.window.shape, default)
         self._check(name, frames.shape[1:])
@@ -109,7 +117,7 @@ class _Images:
             self._check("mask", stored.shape)
             bad |= stored[rows, columns]
         if given is not None:
-            frames = frames_of(given, "mask", self.links)
+            frames = self.given(given, "mask")
             self._check("mask", frames.shape[1:])
             marked = (frames.read(range(frames.shape[0]), self.window) != 0).any(0)
             bad |= ~marked if values == "good" else marked
