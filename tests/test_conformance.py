@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ptypy_beamline import BeamlineError, formats, open_scan
-from ptypy_beamline.testing.conformance import Conformance
+from ptypy_beamline.testing.beamline_writers import write_hermes_stack
+from ptypy_beamline.testing.conformance import COLUMNS, ROWS, Conformance
 from ptypy_beamline.testing.writers import WRITERS
 
 
@@ -58,6 +59,25 @@ class TestHermes(Conformance):
     in_several_files = True
     lacks = frozenset({"bad", "flat", "monitor", "exposure_s", "center_px", "saturation"})
     unsaid = frozenset({"distance_m", "pixel_m"})
+
+
+class TestHermesStack(Conformance):
+    """One energy of several."""
+
+    format = "hermes"
+    in_several_files = True
+    lacks = frozenset({"bad", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    unsaid = frozenset({"pixel_m"})
+    settings = {"outer_index": 1}  # noqa: RUF012
+
+    def raw(self, **more):
+        return super().raw(grid=(ROWS, COLUMNS), **more)
+
+    def write(self, folder, raw):
+        return write_hermes_stack(folder / "Stack_D_05.h5", raw)
+
+    def frames_file(self, file):
+        return file.with_name("Stack_D_05_nrj02_000001.nxs")
 
 
 class TestProduct(Conformance):

@@ -83,12 +83,23 @@ def recognise(path: str | Path) -> Format:
     if found:
         raise UnknownFormatError(f"understood by {found}", "name one with --format", path)
     _openable(path)
+    lacking = [lacks for name in TABLE if (lacks := _lacks(get(name), path))]
+    if lacking:
+        raise UnknownFormatError(lacking[0], "copy that file, too, or name the format with "
+                                 "--format, or the datasets with --path frames=PATH --path x=PATH "
+                                 "--path y=PATH", path)  # fmt: skip
     raise UnknownFormatError(
         f"understood by no format of {', '.join(TABLE)}",
         "name one with --format, or the datasets with --path frames=PATH --path x=PATH "
         "--path y=PATH",
         path,
     )
+
+
+def _lacks(known: Format, path: Path) -> str:
+    """What a file lacks that is nearly of this format, where the format can tell."""
+    lacks = getattr(known, "lacks", None)
+    return str(lacks(path)) if lacks else ""
 
 
 def _openable(path: Path) -> None:

@@ -47,7 +47,10 @@ class Hdf5Format:
     finish
         Adds to the scan what a table cannot say.
     master
-        The file that the paths are in, from any of the files that belong together.
+        The file that the paths are in, from any of the files that belong together, and how it is
+        to be read, from what the user says of them all.
+    nearly
+        What lacks in, or beside, an open file that is nearly of this format; "" if it is not.
     family
         The kind of file.
     """
@@ -82,7 +85,8 @@ class Hdf5Format:
     split: Split | None = None
     adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None
     finish: Callable[[Source, Scan], Scan] | None = None
-    master: Callable[[Path], Path] | None = None
+    master: Callable[[Path, Opening], tuple[Path, Opening]] | None = None
+    nearly: Callable[[h5py.File], str] | None = None
     family: str = "HDF5"
 
     def understands(self, path: Path) -> bool:
@@ -103,8 +107,17 @@ class Hdf5Format:
         FileError, MissingDataError, ScanError, SettingsError
             Each names the file and the remedy.
         """
-        with open_source(self.master(path) if self.master else path, opening) as source:
+        if self.master:
+            path, opening = self.master(path, opening)
+        with open_source(path, opening) as source:
             return self.read(source)
+
+    def lacks(self, path: Path) -> str:
+        """What a file lacks that is nearly of this format; "" if it is not."""
+        if self.nearly is None or not h5py.is_hdf5(path):
+            return ""
+        with open_hdf5(path) as file:
+            return self.nearly(file)
 
     def read(self, source: Source, frames: Frames | None = None) -> Scan:
         """The scan in an opened file, or that of ``frames`` which are kept elsewhere."""

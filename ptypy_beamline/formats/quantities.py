@@ -29,7 +29,8 @@ def numbers(found: Found) -> NDArray[np.float64]:
     if found.dataset.dtype.kind not in "biuf":
         raise ScanError(f"Expected numbers in {found.name}. Got {found.dataset.dtype}",
                         "name another dataset with --path NAME=PATH", found.file)  # fmt: skip
-    return np.asarray(found.dataset[()], dtype=np.float64)
+    part = () if found.entry is None else found.entry
+    return np.asarray(found.dataset[part], dtype=np.float64)
 
 
 def unit_of(source: Source, found: Found, quantity: str) -> str:

@@ -25,10 +25,12 @@ class Item:
     """Where a format keeps something: paths, the first present one counts, and their unit.
 
     A component of a path may have a ``*``; ``OTHER::/path`` is in a file beside this one.
+    ``entry``: the index on the dataset's first axis, which other scans are on, too.
     """
 
     paths: tuple[str, ...] = ()
     unit: str = ""
+    entry: int | None = None
 
 
 NOWHERE = Item()
@@ -45,12 +47,15 @@ class Found:
         The file it is read through and its path there.
     unit
         The format's unit, used where the dataset says nothing.
+    entry
+        Which entry of the first axis is meant; None = the whole dataset.
     """
 
     dataset: h5py.Dataset
     file: Path
     name: str
     unit: str = ""
+    entry: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Source:
             for path in expand(file, inner):
                 dataset = lookup(file, path, self.opening.links)
                 if isinstance(dataset, h5py.Dataset):
-                    return Found(dataset, place, path, item.unit)
+                    return Found(dataset, place, path, item.unit, item.entry)
         return None
 
     def need(self, name: str, item: Item) -> Found:
