@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,7 +21,12 @@ from ptypy_beamline.errors import (
 )
 from ptypy_beamline.formats import recognise
 from ptypy_beamline.scan import Window
-from ptypy_beamline.testing.beamline_writers import SOLEIL, write_hermes_stack, write_soleil
+from ptypy_beamline.testing.beamline_writers import (
+    SOLEIL,
+    write_hermes_stack,
+    write_nanomax_now,
+    write_soleil,
+)
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 FULL = Window(0, 0, 4, 5)
@@ -195,6 +201,52 @@ def test_nanomax_frames_in_another_file(tmp_path):
     assert recognise(path).name == "nanomax"
     with pytest.raises(FileError, match=r"links to frames\.h5"):
         open_scan(path)
+
+
+@pytest.mark.parametrize(
+    "place", ["eiger/data", "Eiger/data", "merlin/frames", "instrument", "lines"]
+)
+def test_nanomax_now(tmp_path, place):
+    wanted = raw(12, grid=(3, 4))
+    path = write_nanomax_now(tmp_path / "000123.h5", wanted, place)
+    assert recognise(path).name == "nanomax"
+    scan = open_scan(path)
+    assert_array_equal(scan.frames.read([11, 0, 5], FULL), wanted.frames[[11, 0, 5]])
+    assert_allclose(scan.positions_m, wanted.positions_m)
+    assert scan.energy_eV == 8800
+
+
+def test_nanomax_energy_that_drifts_is_said(tmp_path):
+    path = write_nanomax_now(tmp_path / "a.h5", raw())
+    replaced(path, entry__snapshots__post_scan__energy=np.array([8850.0]))
+    with pytest.warns(BeamlineWarning, match="8800 eV before the scan and 8850 eV after it"):
+        assert open_scan(path).energy_eV == 8800
+    replaced(path, entry__snapshots__pre_scan__energy=None)
+    assert open_scan(path).energy_eV == 8850
+
+
+def test_nanomax_bursts(tmp_path):
+    wanted = raw(15)
+    path = write_nanomax_now(tmp_path / "a.h5", replace(wanted, positions_m=wanted.positions_m[:5]))
+    with pytest.warns(BeamlineWarning, match=r"bursts of 3.*frames_per_position=3"):
+        scan = open_scan(path)
+    assert_array_equal(scan.frames.read(range(15), FULL), wanted.frames)
+    assert_allclose(scan.positions_m, np.repeat(wanted.positions_m[:5], 3, axis=0))
+    given = {"distance": 2.0, "psize": 75e-6, "center": (2, 2)}
+    plan = open_scan(path, frames_per_position=3).plan(**given)
+    assert_allclose(plan.positions_m, wanted.positions_m[:5])
+    summed = wanted.frames.reshape(5, 3, 4, 5).sum(1)
+    assert_array_equal(next(plan.blocks(5)).frames, summed)
+    path = write_nanomax_now(tmp_path / "b.h5", replace(wanted, positions_m=wanted.positions_m[:4]))
+    with pytest.raises(ScanError, match="Got 15 frames for 4 positions"):
+        open_scan(path)
+
+
+def test_nanomax_stage_that_moves(tmp_path):
+    path, moved = write_nanomax_now(tmp_path / "a.h5", raw()), np.arange(16.0)
+    replaced(path, entry__measurement__basex=moved)
+    shift = [0, 1e-6] * (moved[:, None] + 120)
+    assert_allclose(open_scan(path).positions_m, raw().positions_m + shift, atol=1e-12)
 
 
 # HERMES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptypy_beamline import BeamlineError, formats, open_scan
-from ptypy_beamline.testing.beamline_writers import write_hermes_stack
+from ptypy_beamline.testing.beamline_writers import write_hermes_stack, write_nanomax_now
 from ptypy_beamline.testing.conformance import COLUMNS, ROWS, Conformance
 from ptypy_beamline.testing.writers import WRITERS
 
@@ -52,6 +52,28 @@ class TestNanomax(Conformance):
     format = "nanomax"
     lacks = frozenset({"bad", "dark", "flat", "monitor", "exposure_s", "center_px", "saturation"})
     unsaid = frozenset({"distance_m", "pixel_m"})
+
+
+class TestNanomaxNow(TestNanomax):
+    """Today's layout."""
+
+    def write(self, folder, raw):
+        return write_nanomax_now(folder / "scan.h5", raw)
+
+
+class TestNanomaxLines(TestNanomax):
+    """A dataset for each line, in another file."""
+
+    in_several_files = True
+
+    def raw(self, **more):
+        return super().raw(grid=(ROWS, COLUMNS), **more)
+
+    def write(self, folder, raw):
+        return write_nanomax_now(folder / "scan.h5", raw, "lines")
+
+    def frames_file(self, file):
+        return file.with_name("scan_pilatus1m.h5")
 
 
 class TestHermes(Conformance):

@@ -38,6 +38,8 @@ class Hdf5Format:
         What a nonzero mask pixel means: ``bad``, ``good``, or its bits as in ``cxi``, ``eiger``.
     per_frame
         Positions and all else are logged with each frame: they may be padded or lag behind.
+    bursts
+        Where there are k times as many frames as positions, k follow each other at each.
     count
         Use at most so many frames.
     split
@@ -81,6 +83,7 @@ class Hdf5Format:
     series: str = ""
     mask_rule: str = "bad"
     per_frame: bool = False
+    bursts: bool = False
     count: int | None = None
     split: Split | None = None
     adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None

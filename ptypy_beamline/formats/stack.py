@@ -100,7 +100,7 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
         listed = Layout.of(
             elsewhere.shape, leading_axis(elsewhere.shape, source.opening.outer_index)
         )
-        return _fitted(source, elsewhere, listed, _positions(source, table))
+        return _fitted(source, table, elsewhere, listed, _positions(source, table))
     found = source.need("frames", table.frames)
     stored = _positions(source, table)
     shape, per_position = found.dataset.shape, source.opening.frames_per_position
@@ -108,13 +108,17 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
     fits = [_fit(stored.place, layout, per_position) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
-    return _fitted(source, frames, layout, stored)
+    return _fitted(source, table, frames, layout, stored)
 
 
-def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> Stack:
+def _fitted(
+    source: Source, table: Hdf5Format, frames: Frames, layout: Layout, known: Places
+) -> Stack:
     """Frames and positions, as many of each as belong together."""
     per_position, n = source.opening.frames_per_position, frames.shape[0]
     stored = known.place(layout)
+    if table.bursts and per_position is None:
+        stored = _with_bursts(source, stored, n)
     # While a scan is written, its positions may come after its frames.
     lagging = known.each or source.opening.growing
     placed, used, warning = pair(n, stored, per_position, lagging)
@@ -135,6 +139,17 @@ def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> St
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded else known.listed_s
     return Stack(frames, placed, layout, known.each, listed_s, known.in_pixels)
+
+
+def _with_bursts(source: Source, placed: Placed, frames: int) -> Placed:
+    """Each position as often as there are frames at it."""
+    each, left = divmod(frames, len(placed.positions_m))
+    if each < 2 or left or source.opening.growing:
+        return placed
+    source.assume(f"{frames} frames for {len(placed.positions_m)} positions: bursts of {each}, "
+                  f"each frame is used with its position; frames_per_position={each} "
+                  f"(--frames-per-pos {each}) joins them")  # fmt: skip
+    return Placed(np.repeat(placed.positions_m, each, axis=0))
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:

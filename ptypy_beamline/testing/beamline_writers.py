@@ -58,6 +58,47 @@ def write_nanomax(path: Path, raw: Raw) -> Path:
     return path
 
 
+def write_nanomax_now(path: Path, raw: Raw, frames: str = "eiger/data") -> Path:
+    """NanoMAX today: buffered piezo positions on a coarse stage, snapshots around the scan.
+
+    ``frames``: ``eiger/data``, ``Eiger/data`` or ``merlin/frames`` in ``measurement``,
+    ``instrument``, or ``lines``: a dataset for each row of ``raw.grid``, all in another file.
+    """
+    with h5py.File(path, "w") as file:
+        measurement = group(group(file, "entry"), "measurement")
+        spectra = np.arange(len(raw.frames) * 6).reshape(-1, 2, 3)
+        put(group(measurement, "xspress3"), "frames", spectra)
+        if frames == "instrument":
+            eiger = group(group(file["entry"], "instrument"), "Eiger")
+            put_frames(eiger, "data", raw.frames, raw.compression)
+        elif frames == "lines":
+            _write_lines(path, group(measurement, "pilatus1m"), raw)
+        else:
+            device, name = frames.split("/")
+            put_frames(group(measurement, device), name, raw.frames, raw.compression)
+        piezo = group(measurement, "npoint_buff")
+        for axis, base, name in ((0, 350.0, "y"), (1, -120.0, "x")):
+            places = raw.positions_m[:, axis] * 1e6 - base
+            put(piezo, name, places.reshape(raw.grid or (-1,)))
+        snapshots = group(file["entry"], "snapshots")
+        for name in ("pre_scan", "post_scan"):
+            snapshot = group(snapshots, name)
+            put(snapshot, "energy", np.array([raw.energy_eV]))
+            put(snapshot, "basey", np.array([350.0]))
+            put(snapshot, "basex", np.array([-120.0]))
+    return path
+
+
+def _write_lines(path: Path, device: h5py.Group, raw: Raw) -> None:
+    """The rows of the scan in another file, and a link to each."""
+    other = path.with_name(f"{path.stem}_pilatus1m.h5")
+    with h5py.File(other, "w") as file:
+        for number, line in enumerate(raw.gridded):
+            name = f"entry_{number:04d}/measurement/Pilatus"
+            put_frames(file.create_group(name), "data", line, raw.compression)
+            device[f"{number:06d}"] = h5py.ExternalLink(other.name, f"/{name}/data")
+
+
 def write_hermes(path: Path, raw: Raw) -> Path:
     """HERMES: three files; the first dark is one that must not be used."""
     experiment = path.stem
