@@ -73,7 +73,7 @@ PIXELS = ("px", "pixel", "pixels")
 """Names of the unit of positions that are pixels of the reconstruction."""
 
 ENERGY_RANGE_EV = (20.0, 120e3)
-DISTANCE_RANGE_M = (1e-4, 100.0)
+DISTANCE_RANGE_M = (1e-4, 1e3)
 PIXEL_RANGE_M = (1e-10, 5e-3)
 
 
@@ -171,7 +171,7 @@ class Geometry:
         return resolution_m(self.energy_eV, self.distance_m, self.pixel_m, self.shape)
 
 
-def check_plausible(name: str, value: float) -> None:
+def check_plausible(name: str, value: float, most: float = math.inf) -> None:
     """Stop on a value that no experiment has, naming the likely unit mistake.
 
     Parameters
@@ -180,6 +180,8 @@ def check_plausible(name: str, value: float) -> None:
         ``energy`` (eV), ``distance`` (m) or ``pixel`` (m, of the detector itself).
     value
         To be judged.
+    most
+        A lower limit than that of all experiments, where the unit is not certain.
 
     Raises
     ------
@@ -187,6 +189,7 @@ def check_plausible(name: str, value: float) -> None:
         ``value`` is impossible.
     """
     (low, high), unit = _PLAUSIBLE[name]
+    high = min(high, most)
     if low <= value <= high:
         return
     fits = [known for known in _MISTAKES[name] if low <= value * known[0] <= high]

@@ -51,6 +51,8 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "format": scan.format,
         "frames": list(scan.frames.shape),
         "dtype": str(scan.frames.dtype),
+        "stored_as": scan.stored_as,
+        "zero_frequency": "corner" if scan.zero_frequency == "corner" else None,
         "positions": len(scan.positions_m),
         "grid": scan.grid,
         "energy_eV": scan.energy_eV,

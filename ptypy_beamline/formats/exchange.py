@@ -1,8 +1,4 @@
-"""APS Data Exchange (F. De Carlo et al., J. Synchrotron Rad. 21, 1224 (2014)).
-
-Where a dataset has no ``@units``, lengths of the instrument are in metres, positions in µm
-(motor_pos: mm) and the energy in keV.
-"""
+"""APS Data Exchange (F. De Carlo et al., J. Synchrotron Rad. 21, 1224 (2014))."""
 
 from __future__ import annotations
 
@@ -10,9 +6,14 @@ from typing import Any
 
 import h5py
 
+from ..geometry import check_plausible, unit_of_name
+from ..scan import Scan
 from .adorym import in_phantom
 from .hdf5 import Hdf5Format, Item
-from .source import has
+from .source import Source, has, text
+
+LONGEST_M = 100.0
+"""No detector is farther away: a larger number without ``@units`` is not in metres."""
 
 INSTRUMENTS = ("/instrument", "/measurement/instrument")
 
@@ -30,6 +31,16 @@ def _recognise(file: h5py.File) -> bool:
 
 def _instrument(*names: str) -> tuple[str, ...]:
     return tuple(f"{place}/{name}" for name in names for place in INSTRUMENTS)
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """A distance in the layout's own metres, which many files do not keep to, is looked at."""
+    found = source.find("distance", EXCHANGE.distance)
+    if found is None or scan.distance_m is None or "distance" in source.opening.units:
+        return scan
+    if not text(found.dataset.attrs.get("units")) and not unit_of_name("distance", found.name):
+        check_plausible("distance", scan.distance_m, LONGEST_M)
+    return scan
 
 
 EXCHANGE = Hdf5Format(
@@ -50,4 +61,5 @@ EXCHANGE = Hdf5Format(
     dark=Item(("/exchange/data_dark",)),
     flat=Item(("/exchange/data_white",)),
     monitor=Item(("/exchange/monitor",)),
+    finish=_finish,
 )
