@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, BeamlineWarning
-from ..scan import Frames, Scan, Window
+from ..scan import ArrayFrames, Frames, Scan, Window
 from .sample import sample_indices
 
 FRAMES = 8
@@ -81,6 +82,18 @@ def _parts(scan: Scan) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def _sample(frames: Frames) -> Iterator[NDArray[Any]]:
     """Frames from all over the scan, without those that cannot be read."""
     n, ny, nx = frames.shape
+    frames = _apart(frames)
     for index in sample_indices(min(n, frames.ready().frames), FRAMES):
         with suppress(BeamlineError):
             yield frames.read([index], Window.full((ny, nx)))[0]
+
+
+def _apart(frames: Frames) -> Frames:
+    """The same stack with handles of its own, so that a plan leaves no file open."""
+    inner: Any = frames
+    while hasattr(inner, "frames"):
+        inner = inner.frames
+    if isinstance(inner, ArrayFrames):
+        return frames
+    same: Frames = pickle.loads(pickle.dumps(frames))
+    return same
