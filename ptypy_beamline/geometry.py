@@ -23,25 +23,50 @@ PTYPY_KEV_M = 1.23984193e-9
 PHOTON, ELECTRON = "photon", "electron"
 """Kinds of radiation."""
 
+PREFIXES = {
+    "": (1.0, "", ""),
+    "c": (1e-2, "centi", ""),
+    "m": (1e-3, "milli", ""),
+    "µ": (1e-6, "micro", "uμ"),
+    "n": (1e-9, "nano", ""),
+    "p": (1e-12, "pico", ""),
+}
+"""Symbol of an SI prefix → its factor, its name, and other ways to write the symbol."""
+
+
+def _units(symbol: str, *names: str, base: float = 1.0, prefixes: str = "") -> dict[str, float]:
+    """A unit by its symbol and its names in the singular, with prefixes, in lower case."""
+    out: dict[str, float] = {}
+    for prefix in ("", *prefixes):
+        factor, long, others = PREFIXES[prefix]
+        out |= dict.fromkeys([f"{p}{symbol.lower()}" for p in (prefix, *others)], factor * base)
+        words = [f"{long}{name}{plural}" for name in names for plural in ("", "s")]
+        out |= dict.fromkeys(words, factor * base)
+    return out
+
+
 LENGTH_M = {
-    "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0,
-    "cm": 1e-2, "mm": 1e-3, "millimeter": 1e-3, "millimeters": 1e-3, "millimetre": 1e-3,
-    "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6, "microns": 1e-6, "micrometer": 1e-6,
-    "micrometers": 1e-6, "micrometre": 1e-6, "nm": 1e-9, "nanometer": 1e-9, "nanometers": 1e-9,
-    "nanometre": 1e-9, "pm": 1e-12, "a": 1e-10, "å": 1e-10, "angstrom": 1e-10,
-}  # fmt: skip
+    **_units("m", "meter", "metre", prefixes="cmµnp"),
+    **dict.fromkeys(("micron", "microns"), 1e-6),
+    **_units("Å", "angstrom", "ångstrom", "ångström", base=1e-10),
+    **dict.fromkeys(("a", "ang"), 1e-10),
+}
 """Metres in a unit of length, by its lower-case name."""
 
 ENERGY_EV = {
-    "ev": 1.0, "electronvolt": 1.0, "kev": 1e3, "mev": 1e6, "j": 1 / EV_J, "joule": 1 / EV_J,
-    "joules": 1 / EV_J,
-}  # fmt: skip
+    "ev": 1.0,
+    "kev": 1e3,
+    "mev": 1e6,
+    **dict.fromkeys(("electronvolt", "electronvolts"), 1.0),
+    **dict.fromkeys(("kiloelectronvolt", "kiloelectronvolts"), 1e3),
+    **_units("J", "joule", base=1 / EV_J),
+}
 """Electronvolts in a unit of energy, by its lower-case name."""
 
 TIME_S = {
-    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
-    "ns": 1e-9,
-}  # fmt: skip
+    **_units("s", "sec", "second", prefixes="mµn"),
+    **{"msec": 1e-3, "usec": 1e-6, "µsec": 1e-6, "nsec": 1e-9},
+}
 """Seconds in a unit of time, by its lower-case name."""
 
 UNITS = {
@@ -49,6 +74,9 @@ UNITS = {
     "energy": ENERGY_EV, "exposure": TIME_S,
 }  # fmt: skip
 """Quantity → its units."""
+
+KNOWN = {"energy": "eV, keV, MeV, J", "exposure": "s, ms, us, ns"}
+"""What a message calls the units of a quantity that is no length."""
 
 PIXELS = ("px", "pixel", "pixels")
 """Names of the unit of positions that are pixels of the reconstruction."""
@@ -59,8 +87,20 @@ DISTANCE_RANGE_M = (1e-4, 1e3)
 PIXEL_RANGE_M = (1e-10, 5e-3)
 
 
+def known_factor(quantity: str, unit: str) -> float | None:
+    """Factor from ``unit`` to metres, electronvolts or seconds; None if there is no such unit.
+
+    Letters may be large or small, but for meV and MeV; words may be plural or apart, as in
+    ``Electron volts``, and have brackets, as ``[um]``.
+    """
+    name = re.sub(r"[\s_-]", "", unit.strip().strip("[]()"))
+    if name.lower() == "mev" and quantity == "energy":
+        return {"meV": 1e-3, "MeV": 1e6}.get(name)
+    return UNITS[quantity].get(name.lower())
+
+
 def unit_factor(quantity: str, unit: str, given: bool = False) -> float:
-    """Factor from ``unit`` to metres, electronvolts or seconds.
+    """As :func:`known_factor`, but the unit must be known.
 
     Parameters
     ----------
@@ -76,12 +116,11 @@ def unit_factor(quantity: str, unit: str, given: bool = False) -> float:
     SettingsError
         The unit is not one of this quantity's.
     """
-    table = UNITS[quantity]
-    factor = table.get(unit.strip().lower())
+    factor = known_factor(quantity, unit)
     if factor is None and given:
         factor = _number(unit)
     if factor is None:
-        known = "m, cm, mm, um, nm" if table is LENGTH_M else ", ".join(table)
+        known = KNOWN.get(quantity, "m, cm, mm, um, nm, pm, angstrom")
         known += ", px" if quantity == "positions" else ""
         known += ", or a number" if given else ""
         raise SettingsError(f"Expected a unit of {quantity} ({known}). Got {unit!r}",
@@ -100,10 +139,10 @@ def _number(unit: str) -> float | None:
 
 def unit_of_name(quantity: str, name: str) -> str | None:
     """The unit a dataset's name ends in, as ``um`` in ``sample_x_um``; None if it has none."""
-    found = re.search(r"_([A-Za-zµμ]+)$", name)
+    found = re.search(r"_([A-Za-zµμåÅ]+)$", name)
     if found is None or found[1] in ("a", "A"):  # as in posx_a, which is hardly an ångström
         return None
-    return found[1] if found[1].lower() in UNITS[quantity] else None
+    return found[1] if known_factor(quantity, found[1]) else None
 
 
 def wavelength_m(energy_eV: float, radiation: str = PHOTON) -> float:
@@ -198,7 +237,9 @@ class Geometry:
         return resolution_m(*known, self.radiation)
 
 
-def check_plausible(name: str, value: float, radiation: str = PHOTON) -> None:
+def check_plausible(
+    name: str, value: float, radiation: str = PHOTON, most: float = math.inf
+) -> None:
     """Stop on a value that no experiment has, naming the likely unit mistake.
 
     Parameters
@@ -209,6 +250,8 @@ def check_plausible(name: str, value: float, radiation: str = PHOTON) -> None:
         To be judged.
     radiation
         Electrons may have other energies than photons.
+    most
+        A lower limit than that of all experiments, where the unit is not certain.
 
     Raises
     ------
@@ -218,18 +261,19 @@ def check_plausible(name: str, value: float, radiation: str = PHOTON) -> None:
     (low, high), unit = _PLAUSIBLE[name]
     if name == "energy":
         low, high = ENERGY_RANGES_EV[radiation]
+    high = min(high, most)
     if low <= value <= high:
         return
-    guess = ""
-    for factor, mistake in _MISTAKES[name]:
-        if low <= value * factor <= high:
-            guess = f" ({mistake})"
-            break
+    fits = [known for known in _MISTAKES[name] if low <= value * known[0] <= high]
+    fits.sort(key=lambda known: abs(math.log(value * known[0] / _USUAL[name])))
+    guess = f" ({fits[0][1]})" if fits else ""
+    meant = fits[0][2] if fits else ""
     if name == "energy" and radiation == PHOTON and high < value <= ELECTRON_RANGE_EV[1]:
         guess += "; of electrons, set radiation='electron' (--radiation electron)"
     raise GeometryError(
         f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
-        f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}=UNIT) for the file's value",
+        f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}={meant or 'UNIT'}) for the "
+        "file's value",
     )
 
 
@@ -238,14 +282,20 @@ ENERGY_RANGES_EV = {PHOTON: ENERGY_RANGE_EV, ELECTRON: ELECTRON_RANGE_EV}
 
 _PLAUSIBLE = {"energy": (ENERGY_RANGE_EV, "eV"), "distance": (DISTANCE_RANGE_M, "m"),
               "pixel": (PIXEL_RANGE_M, "m")}  # fmt: skip
+_USUAL = {"energy": 8e3, "distance": 1.0, "pixel": 75e-6}
 _PARAMETERS = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
                "pixel": "psize in m (--pixel-m)"}  # fmt: skip
 _MISTAKES = {
-    "energy": ((1e-3, "given in eV where keV is expected?"), (1e3, "stored in keV?"),
-               (1 / EV_J, "stored in joule?"), (EV_J, "read as joule twice?")),
-    "distance": ((1e-3, "stored in mm?"), (1e3, "divided by 1000 twice?")),
-    "pixel": ((1e-6, "stored in µm?"), (1e-3, "stored in mm?")),
-}  # fmt: skip
+    "energy": (
+        (1e-3, "given in eV where keV is expected?", ""),
+        (1e3, "stored in keV?", "keV"),
+        (1 / EV_J, "stored in joule?", "J"),
+        (EV_J, "read as joule twice?", ""),
+    ),
+    "distance": ((1e-3, "stored in mm?", "mm"), (1e3, "divided by 1000 twice?", "")),
+    "pixel": ((1e-6, "stored in µm?", "um"), (1e-3, "stored in mm?", "mm")),
+}
+"""Factor that makes it possible, what is then amiss, and the unit of the number that is stored."""
 
 
 def cone_beam(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Indices: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
 """Which frames or positions."""
+
+StoredAs: TypeAlias = Literal["intensity", "magnitude", "wave"]
+ZeroFrequency: TypeAlias = Literal["corner", "center"]
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,12 @@ class Scan:
         When the list of positions was last changed, in Unix time; None where it has room for more.
     probe
         Initial probe (ny, nx), complex, where the file has one.
+    stored_as
+        What the stored frames are: intensity, magnitude or wave; those of an opened scan are
+        intensity. None = counts, or complex numbers of which nobody says what they are.
+    zero_frequency
+        Where the stored frames have it, pixel (0, 0) or the middle; those of an opened scan always
+        have it in the middle. Images that are given for the detector lie as the stored ones do.
     format, source
         Format name and the file it came from.
     notes
@@ -208,6 +217,8 @@ class Scan:
     listed_s: float | None = None
     probe: NDArray[np.complexfloating[Any, Any]] | None = None
     positions_px: NDArray[np.float64] | None = None
+    stored_as: StoredAs | None = None
+    zero_frequency: ZeroFrequency = "center"
     format: str = ""
     source: Path | None = None
     notes: tuple[str, ...] = ()

@@ -73,14 +73,14 @@ class Settings(Group):
     units: Units = Field(default=Units(), description=Units.__doc__)
     stored_as: Literal["intensity", "magnitude", "wave"] | None = field(
         None,
-        "what simulated or converted frames are (adorym, phantom, NPZ, product); None: complex or "
-        "floating amplitudes are squared, as the format has it",
+        "what the stored frames are: magnitudes and waves are squared; None: as the format has it "
+        "(counts, but for adorym, phantom, ptychopinn and product)",
         "--stored-as",
     )
     zero_frequency: Literal["corner", "center"] | None = field(
         None,
-        "where the frames of an NPZ have the unscattered beam, at pixel (0, 0) or in the middle; "
-        "None: as the format has it (tike: corner)",
+        "where the stored frames have the unscattered beam: at pixel (0, 0), as an FFT gives them, "
+        "or in the middle; None: as the format has it (center, but for tike)",
         "--zero-frequency",
     )
     energy: Annotated[float, Field(gt=0)] | None = field(

@@ -52,6 +52,8 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "format": scan.format,
         "frames": list(scan.frames.shape),
         "dtype": str(scan.frames.dtype),
+        "stored_as": scan.stored_as,
+        "zero_frequency": "corner" if scan.zero_frequency == "corner" else None,
         "positions": len(scan.positions_m),
         "grid": scan.grid,
         "energy_eV": scan.energy_eV,
@@ -62,6 +64,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "bad_pixels": None if scan.bad is None else int(scan.bad.sum()),
         **{name: None if f is None else list(f.shape) for name, f in images.items()},
         "monitor": None if scan.monitor is None else len(scan.monitor),
+        "probe": None if scan.probe is None else list(scan.probe.shape),
         "notes": list(scan.notes),
     }
 

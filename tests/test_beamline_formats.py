@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,9 +12,21 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.errors import BeamlineWarning, FileError, MissingDataError, ScanError
+from ptypy_beamline.errors import (
+    BeamlineWarning,
+    FileError,
+    MissingDataError,
+    ScanError,
+    UnknownFormatError,
+)
 from ptypy_beamline.formats import recognise
 from ptypy_beamline.scan import Window
+from ptypy_beamline.testing.beamline_writers import (
+    SOLEIL,
+    write_hermes_stack,
+    write_nanomax_now,
+    write_soleil,
+)
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 FULL = Window(0, 0, 4, 5)
@@ -190,6 +203,52 @@ def test_nanomax_frames_in_another_file(tmp_path):
         open_scan(path)
 
 
+@pytest.mark.parametrize(
+    "place", ["eiger/data", "Eiger/data", "merlin/frames", "instrument", "lines"]
+)
+def test_nanomax_now(tmp_path, place):
+    wanted = raw(12, grid=(3, 4))
+    path = write_nanomax_now(tmp_path / "000123.h5", wanted, place)
+    assert recognise(path).name == "nanomax"
+    scan = open_scan(path)
+    assert_array_equal(scan.frames.read([11, 0, 5], FULL), wanted.frames[[11, 0, 5]])
+    assert_allclose(scan.positions_m, wanted.positions_m)
+    assert scan.energy_eV == 8800
+
+
+def test_nanomax_energy_that_drifts_is_said(tmp_path):
+    path = write_nanomax_now(tmp_path / "a.h5", raw())
+    replaced(path, entry__snapshots__post_scan__energy=np.array([8850.0]))
+    with pytest.warns(BeamlineWarning, match="8800 eV before the scan and 8850 eV after it"):
+        assert open_scan(path).energy_eV == 8800
+    replaced(path, entry__snapshots__pre_scan__energy=None)
+    assert open_scan(path).energy_eV == 8850
+
+
+def test_nanomax_bursts(tmp_path):
+    wanted = raw(15)
+    path = write_nanomax_now(tmp_path / "a.h5", replace(wanted, positions_m=wanted.positions_m[:5]))
+    with pytest.warns(BeamlineWarning, match=r"bursts of 3.*frames_per_position=3"):
+        scan = open_scan(path)
+    assert_array_equal(scan.frames.read(range(15), FULL), wanted.frames)
+    assert_allclose(scan.positions_m, np.repeat(wanted.positions_m[:5], 3, axis=0))
+    given = {"distance": 2.0, "psize": 75e-6, "center": (2, 2)}
+    plan = open_scan(path, frames_per_position=3).plan(**given)
+    assert_allclose(plan.positions_m, wanted.positions_m[:5])
+    summed = wanted.frames.reshape(5, 3, 4, 5).sum(1)
+    assert_array_equal(next(plan.blocks(5)).frames, summed)
+    path = write_nanomax_now(tmp_path / "b.h5", replace(wanted, positions_m=wanted.positions_m[:4]))
+    with pytest.raises(ScanError, match="Got 15 frames for 4 positions"):
+        open_scan(path)
+
+
+def test_nanomax_stage_that_moves(tmp_path):
+    path, moved = write_nanomax_now(tmp_path / "a.h5", raw()), np.arange(16.0)
+    replaced(path, entry__measurement__basex=moved)
+    shift = [0, 1e-6] * (moved[:, None] + 120)
+    assert_allclose(open_scan(path).positions_m, raw().positions_m + shift, atol=1e-12)
+
+
 # HERMES
 
 
@@ -214,7 +273,8 @@ def test_hermes_is_found_from_any_file(hermes, name):
 def test_hermes_missing_partner_is_named(hermes, name):
     other = ".hdf5" if name == "_000001.nxs" else "_000001.nxs"
     hermes.with_name(f"Sample_dark_red{name}").unlink()
-    with pytest.raises(FileError, match=rf"in Sample_dark_red{name}\. Got no such file beside it"):
+    error = FileError if name == "_000001.nxs" else UnknownFormatError
+    with pytest.raises(error, match=rf"in Sample_dark_red{name}\. Got no such file beside it"):
         open_scan(hermes.with_name(f"Sample_dark_red{other}"))
 
 
@@ -237,3 +297,64 @@ def test_hermes_axes_with_x_fast(tmp_path):
     assert scan.grid == (2, 3)
     wanted = [[10, 0], [10, 1], [10, 2], [20, 0], [20, 1], [20, 2]]
     assert_allclose(scan.positions_m * 1e6, wanted)
+
+
+def stack(tmp_path: Path, **more) -> Path:
+    dark = np.full((3, 4, 5), 2, np.uint32)
+    return write_hermes_stack(tmp_path / "Stack_D_05.h5", raw(12, dark=dark, grid=(3, 4)), **more)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_hermes_stack_of_energies(tmp_path, index):
+    file, wanted = stack(tmp_path, index=index), raw(12)
+    for path, settings in (
+        (file, {"outer_index": index}),
+        (file.with_name("Stack_D_05_dark_000001.nxs"), {"outer_index": index}),
+        (file.with_name(f"Stack_D_05_nrj{index + 1:02d}_000001.nxs"), {}),
+        (file.with_name(f"Stack_D_05_nrj{index + 1:02d}_000001.nxs"), {"outer_index": index}),
+    ):
+        assert recognise(path).name == "hermes"
+        scan = open_scan(path, **settings)
+        assert_array_equal(scan.frames.read(range(12), FULL), wanted.frames)
+        assert_allclose(scan.positions_m, wanted.positions_m)
+        assert scan.grid == (3, 4)
+        assert_allclose([scan.energy_eV, scan.distance_m], [8800, 2.0])
+        assert_array_equal(scan.dark.read(range(3), FULL), np.full((3, 4, 5), 2))
+
+
+def test_hermes_stack_mistakes(tmp_path):
+    file = stack(tmp_path)
+    with pytest.raises(ScanError, match="the stack holds 3 energies; choose one by outer_index"):
+        open_scan(file)
+    with pytest.raises(ScanError, match=r"Expected outer_index 0 to 2 for 3 energies\. Got 3"):
+        open_scan(file, outer_index=3)
+    with pytest.raises(ScanError, match="outer_index 0 is another energy than that of this file"):
+        open_scan(file.with_name("Stack_D_05_nrj02_000001.nxs"), outer_index=0)
+    file.with_name("Stack_D_05_nrj03_000001.nxs").unlink()  # a stack that was stopped
+    with pytest.raises(FileError, match=r"in Stack_D_05_nrj03_000001\.nxs. Got no such file"):
+        open_scan(file, outer_index=2)
+    assert open_scan(file, outer_index=1).energy_eV == 8800
+
+
+def test_hermes_stack_of_one_energy(tmp_path):
+    file = stack(tmp_path, energies=1, index=0)
+    assert_allclose(open_scan(file).positions_m, raw(12).positions_m)
+
+
+@pytest.mark.parametrize("beamline", SOLEIL)
+@pytest.mark.parametrize("name", ["scan_000001.nxs", "flyscan_00017-0001.nxs"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_other_beamlines_of_soleil_are_not_hermes(tmp_path, beamline, name, beside):
+    path = write_soleil(tmp_path / name, raw(), beamline)
+    if beside:  # a file of that name, of something else
+        with h5py.File(tmp_path / "scan.hdf5", "w") as file:
+            file["results"] = np.zeros(3)
+    with pytest.raises(UnknownFormatError, match="scan_data of SOLEIL's beamlines") as caught:
+        open_scan(path)
+    assert "\n" not in str(caught.value)
+    names = SOLEIL[beamline]
+    at = {key: f"/{path.stem}/scan_data/{name}" for key, name in
+          zip(("frames", "x", "y"), names, strict=True)}  # fmt: skip
+    scan = open_scan(path, paths=at, units={"positions": "mm"})
+    assert scan.format == "hdf5"
+    assert_allclose(scan.positions_m, raw().positions_m)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ptypy_beamline import BeamlineError, formats, open_scan
-from ptypy_beamline.testing.conformance import Conformance
+from ptypy_beamline.testing.beamline_writers import write_hermes_stack, write_nanomax_now
+from ptypy_beamline.testing.conformance import COLUMNS, ROWS, Conformance
 from ptypy_beamline.testing.writers import WRITERS
 
 
@@ -53,11 +54,52 @@ class TestNanomax(Conformance):
     unsaid = frozenset({"distance_m", "pixel_m"})
 
 
+class TestNanomaxNow(TestNanomax):
+    """Today's layout."""
+
+    def write(self, folder, raw):
+        return write_nanomax_now(folder / "scan.h5", raw)
+
+
+class TestNanomaxLines(TestNanomax):
+    """A dataset for each line, in another file."""
+
+    in_several_files = True
+
+    def raw(self, **more):
+        return super().raw(grid=(ROWS, COLUMNS), **more)
+
+    def write(self, folder, raw):
+        return write_nanomax_now(folder / "scan.h5", raw, "lines")
+
+    def frames_file(self, file):
+        return file.with_name("scan_pilatus1m.h5")
+
+
 class TestHermes(Conformance):
     format = "hermes"
     in_several_files = True
     lacks = frozenset({"bad", "flat", "monitor", "exposure_s", "center_px", "saturation"})
     unsaid = frozenset({"distance_m", "pixel_m"})
+
+
+class TestHermesStack(Conformance):
+    """One energy of several."""
+
+    format = "hermes"
+    in_several_files = True
+    lacks = frozenset({"bad", "flat", "monitor", "exposure_s", "center_px", "saturation"})
+    unsaid = frozenset({"pixel_m"})
+    settings = {"outer_index": 1}  # noqa: RUF012
+
+    def raw(self, **more):
+        return super().raw(grid=(ROWS, COLUMNS), **more)
+
+    def write(self, folder, raw):
+        return write_hermes_stack(folder / "Stack_D_05.h5", raw)
+
+    def frames_file(self, file):
+        return file.with_name("Stack_D_05_nrj02_000001.nxs")
 
 
 class TestProduct(Conformance):

@@ -1175,6 +1175,32 @@ def test_exchange_units_where_they_are_stored(tmp_path):
     close(scan, Y, X)
 
 
+def test_exchange_without_units(tmp_path):
+    """The layout's own: µm, metres and keV."""
+    path = exchange(tmp_path / "a.h5", instrument__detector__distance=2.0,
+                    instrument__detector__pixel_size=75e-6, exchange__data_white=None)  # fmt: skip
+    scan = open_file(path)
+    close(scan, Y, X)
+    assert (scan.distance_m, scan.pixel_m, scan.energy_eV) == (2.0, (75e-6, 75e-6), 8000.0)
+    scan.plan()
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "unit"),
+    [("distance", 2000.0, "distance=mm"), ("distance", 350.0, "distance=mm"),
+     ("pixel_size", 75.0, "pixel=um"), ("pixel_size", 0.055, "pixel=mm")],
+)  # fmt: skip
+def test_exchange_with_other_units_and_without_saying_so(tmp_path, name, stored, unit):
+    right = {"instrument__detector__distance": 2.0, "instrument__detector__pixel_size": 75e-6,
+             "exchange__data_white": None}  # fmt: skip
+    changes = right | {f"instrument__detector__{name}": stored}
+    path = exchange(tmp_path / "a.h5", **changes)
+    with pytest.raises(BeamlineError, match=rf"impossible.*--unit {unit}\)"):
+        open_file(path).plan()
+    quantity, meant = unit.split("=")
+    assert open_file(path, opening=Opening(units={quantity: meant})).plan()
+
+
 # every error is one line that can be printed --------------------------------------------------
 
 

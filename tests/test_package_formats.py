@@ -137,11 +137,6 @@ def test_zero_frequency_where_the_user_says(tmp_path, write):
         assert_array_equal(scan.frames.read(range(len(scan)), FULL), expected)
 
 
-def test_zero_frequency_is_for_npz_alone(tmp_path):
-    with pytest.raises(SettingsError, match="zero_frequency given with a scan of format product"):
-        open_scan(write_product(tmp_path / "a.h5", raw()), zero_frequency="corner")
-
-
 def test_npz_is_mapped_where_it_is_not_compressed(tmp_path):
     path = save(tmp_path / "a.npz", other=np.arange(3), a=np.arange(24.0).reshape(2, 3, 4))
     member = Member(path, "a")

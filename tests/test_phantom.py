@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.comparison.likeness import compare
 from ptypy_beamline.comparison.rings import half_bit, ring_correlation
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
+from ptypy_beamline.formats import recognise
 from ptypy_beamline.formats.phantom_info import Info, corners, parse
 from ptypy_beamline.formats.phantom_truth import phantom_of
 from ptypy_beamline.geometry import wavelength_m
@@ -266,6 +268,50 @@ def test_measured_frames_where_the_file_has_no_metadata(tmp_path, stored):
     wrong = open_scan(folder, stored_as="intensity" if stored == "wave" else "magnitude")
     found = empty_beam(wrong, wrong.plan(center="fftshift"))
     assert "times the counts of the empty beam" in found[0].what
+
+
+@pytest.mark.parametrize("stored", ["wave", "counts"])
+def test_the_file_inside_finds_its_directory(tmp_path, type_in, stored):
+    folder = tmp_path / "cone"
+    write_simulation(folder, **SMALL)
+    counts = open_scan(folder).frames.read(range(20), Window.full((32, 32)))
+    with h5py.File(folder / "cone.h5", "w") as file:
+        file["exchange/data"] = (np.sqrt(counts).astype("c8") if stored == "wave" else counts)[None]
+    assert recognise(folder / "cone.h5").name == "phantom"
+    inside, whole_folder = open_scan(folder / "cone.h5"), open_scan(folder)
+    assert inside.source == folder
+    assert_array_equal(inside.positions_m, whole_folder.positions_m)
+    assert_allclose(inside.frames.read(range(20), whole(inside)), counts, rtol=1e-5)
+    code, out, _ = type_in("info", folder / "cone.h5")
+    assert code == 0
+    assert "phantom" in out
+    shutil.copy(folder / "cone.h5", tmp_path / "alone.h5")
+    if stored == "wave":
+        assert recognise(tmp_path / "alone.h5").name == "adorym"
+
+
+@pytest.mark.parametrize("kind", ["zero", "mostly zero", "other size", "empty"])
+def test_a_reference_that_is_no_probe(tmp_path, kind):
+    folder = tmp_path / "cone"
+    write_simulation(folder, **SMALL)
+    scan = open_scan(folder)
+    counts = scan.frames.read(range(20), whole(scan))
+    reference = np.zeros((1, 20, 32, 32), np.complex64)
+    if kind == "mostly zero":
+        reference[0, 7] = np.fft.fftshift(np.fft.fft2(scan.probe, norm="ortho"))
+    with h5py.File(folder / "cone.h5", "w") as file:
+        file["exchange/data"] = counts[None]
+    with h5py.File(folder / "cone_ref.h5", "w") as file:
+        file["other" if kind == "empty" else "exchange/data"] = (
+            reference[..., :16] if kind == "other size" else reference
+        )
+    measured = open_scan(folder)
+    if kind == "mostly zero":
+        assert_allclose(measured.probe, scan.probe, atol=1e-3)
+        return
+    assert measured.probe is None
+    assert "cone_ref.h5" in measured.notes[-1]
+    assert "it gives no probe" in measured.notes[-1]
 
 
 def test_one_of_several_angles(tmp_path):

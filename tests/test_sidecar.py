@@ -94,6 +94,49 @@ def test_other_names_and_units(folder, make):
     assert "Expected a unit of positions with column 'M1'. Got none; set --unit posi" in said
 
 
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("# frame_index,posx_m,posy_m,energy_keV", "{i},{x},{y},7.112"),
+        ("# made at 12:00, by hand\n#frame_index; posx_m; posy_m; Energy (keV)",
+         "{i}; {x}; {y}; 7.112"),
+        ("# a comment\nframe_index,PosX_um,PosY_um,energy_KEV\n# another", "{i},{xu},{yu},7.112"),
+        ("# frame_index x_um y_um photon_energy_eV", "{i}   {xu} {yu}  7112"),
+        ("frame_index\tX [micrometres]\tY [micrometres]\tenergy [electronvolts]",
+         "{i}\t{xu}\t{yu}\t7112"),
+        ("frame_index,x_um,y_um,posx_m,posy_m,energy_eV", "{i},7,7,{x},{y},7112"),
+    ],
+)  # fmt: skip
+def test_columns_by_their_names(folder, make, head, row):
+    rows = [row.format(i=i, x=X[i], y=Y[i], xu=X[i] * 1e6, yu=Y[i] * 1e6) for i in INDEX]
+    assert make([head, *rows, "# end of scan"]) == (0, "")
+    scan = opened(folder)
+    assert_allclose(scan.positions_m, np.stack([Y, X], 1), atol=1e-15)
+    assert_allclose(scan.energy_eV, 7112)
+
+
+def test_columns_that_may_be_meant(folder, make):
+    lines = ["frame_index,x_um,X_nm,y_um"] + [f"{i},1,2,3" for i in INDEX]
+    code, said = make(lines)
+    assert code == 1
+    assert "columns 'x_um' and 'X_nm' may both be x; name one with --col-x" in said
+    lines = ["frame_index,x_um,y_um,energy"] + [f"{i},{i},3,8.8" for i in INDEX]
+    code, said = make(lines)
+    assert code == 0
+    assert "column 'energy' has no unit of energy: not used, unless --unit energy=UNIT" in said
+    assert opened(folder).energy_eV is None
+    assert make(lines, "--unit", "energy=keV") == (0, "")
+    assert_allclose(opened(folder).energy_eV, 8800)
+    lines = ["frame_index,samplex_um,stagey_um"] + [f"{i},1,2" for i in INDEX]
+    assert "Expected a column 'posx_m'. Got frame_index, samplex_um" in make(lines)[1]
+
+
+def test_lines_are_counted_with_comments(folder, make):
+    code, said = make(["# x", HEADER, "# y", ROWS[0], "1,zero,0,1,1,1,1"])
+    assert code == 1
+    assert "log.csv: line 5: Expected a number in column 'posx_m'. Got 'zero'" in said
+
+
 def test_frames_without_a_row_are_left_out(folder, make):
     code, said = make([HEADER, *ROWS[:3], *ROWS[5:]])
     assert code == 0

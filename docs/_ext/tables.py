@@ -82,6 +82,7 @@ THINGS = {
     "exposure": "exposure time", "mask": "mask", "dark": "dark", "flat": "flat",
     "monitor": "monitor", "center": "beam centre", "center_y": "beam centre, row",
     "center_x": "beam centre, column", "saturation": "count limit",
+    "probe": "probe",
 }  # fmt: skip
 
 

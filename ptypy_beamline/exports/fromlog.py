@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,21 @@ from numpy.typing import NDArray
 from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
 from ..formats.numbering import Numbers, average, frame_of
 from ..formats.tiff import BY_NAME, BY_ORDER
-from ..geometry import UNITS, unit_factor, unit_of_name
+from ..geometry import UNITS, known_factor, unit_factor, unit_of_name
 from ..reading.csvlog import CsvLog
 from .sidecar import COLUMNS, INDEX, NEEDED, Sidecar
 
 Array = NDArray[np.float64]
+
+CALLED = {
+    "x": ("posx", "positionx", "xposition", "samplex", "stagex", "x"),
+    "y": ("posy", "positiony", "yposition", "sampley", "stagey", "y"),
+    "energy": ("energy", "photonenergy"),
+    "distance": ("detdist", "detdistance", "detectordistance", "distance"),
+    "pixel": ("pixel", "pixelsize"),
+    "exposure": ("exposure", "exposuretime", "counttime", "acquiretime"),
+}
+"""Short name → what a log may call the column, in any letters, with any unit, the first first."""
 
 LONG_GAP = 3
 """Steps without a row in a log with time stamps from which on a warning is given."""
@@ -62,19 +73,65 @@ class Names:
         """
         out = {}
         for short, (default, quantity, _) in COLUMNS.items():
-            name, flag = self.columns.get(short, default), f"--col-{short}"
+            name = self.columns.get(short) or find_column(log, short) or default
             if short in NEEDED or short in self.columns or name in log.header:
-                values = log.numbers(name, flag, empty=short not in NEEDED)
-                out[short] = values * self._factor(quantity, name, log)
+                factor = self._factor(quantity, name, log, short)
+                if factor is not None:
+                    values = log.numbers(name, f"--col-{short}", empty=short not in NEEDED)
+                    out[short] = values * factor
         return out
 
-    def _factor(self, quantity: str, name: str, log: CsvLog) -> float:
+    def _factor(self, quantity: str, name: str, log: CsvLog, short: str) -> float | None:
+        """To SI; None, with a warning, of a column nobody asked for and that has no unit."""
         given = self.units.get(quantity)
-        unit = given or unit_of_name(quantity, name)
-        if unit is None:
+        unit = given or split_name(quantity, name)[1]
+        if unit:
+            return unit_factor(quantity, unit, given is not None)
+        if short in NEEDED or short in self.columns:
+            log.place(name, f"--col-{short}")
             raise MissingDataError(f"Expected a unit of {quantity} with column {name!r}. Got none",
                                    f"set --unit {quantity}=UNIT", log.path)  # fmt: skip
-        return unit_factor(quantity, unit, given is not None)
+        _warn(log, f"column {name!r} has no unit of {quantity}: not used, unless --unit "
+                   f"{quantity}=UNIT says which")  # fmt: skip
+        return None
+
+
+def split_name(quantity: str, name: str) -> tuple[str, str]:
+    """A column's name in lower case without its unit, and the unit or "".
+
+    The unit is at the end, as in ``energy_keV``, ``Energy (keV)`` or ``energy [keV]``.
+    """
+    unit = unit_of_name(quantity, name)
+    bare = name[: -len(unit) - 1] if unit else name
+    found = re.fullmatch(r"(.*?)[\s_]*[(\[]([^)\]]+)[)\]]", name)
+    if found and known_factor(quantity, found[2]):
+        bare, unit = found[1], found[2]
+    return re.sub(r"[\s_-]", "", bare).lower(), unit or ""
+
+
+def find_column(log: CsvLog, short: str) -> str | None:
+    """The log's name of a column: that of ``COLUMNS``, else the one that is called alike.
+
+    Raises
+    ------
+    MissingDataError
+        Several are.
+    """
+    default, quantity, _ = COLUMNS[short]
+    if default in log.header:
+        return default
+    bare = [split_name(quantity, name)[0] for name in log.header]
+    together = NEEDED if short in NEEDED else (short,)  # never the x of one stage, y of another
+    for names in zip(*(CALLED[name] for name in together), strict=True):
+        if not set(names) <= set(bare):
+            continue
+        wanted = names[together.index(short)]
+        found = [log.header[n] for n, name in enumerate(bare) if name == wanted]
+        if len(found) > 1:
+            raise MissingDataError(f"columns {' and '.join(map(repr, found))} may both be {short}",
+                                   f"name one with --col-{short}", log.path)  # fmt: skip
+        return found[0]
+    return None
 
 
 def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:

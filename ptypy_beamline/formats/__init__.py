@@ -16,6 +16,7 @@ from ..reading.files import open_hdf5
 from ..reading.npz import members
 from ..scan import Scan
 from .opening import AS_STORED, Format, Opening
+from .presenting import present
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -82,12 +83,23 @@ def recognise(path: str | Path) -> Format:
     if found:
         raise UnknownFormatError(f"understood by {found}", "name one with --format", path)
     _openable(path)
+    lacking = [lacks for name in TABLE if (lacks := _lacks(get(name), path))]
+    if lacking:
+        raise UnknownFormatError(lacking[0], "copy that file, too, or name the format with "
+                                 "--format, or the datasets with --path frames=PATH --path x=PATH "
+                                 "--path y=PATH", path)  # fmt: skip
     raise UnknownFormatError(
         f"understood by no format of {', '.join(TABLE)}",
         "name one with --format, or the datasets with --path frames=PATH --path x=PATH "
         "--path y=PATH",
         path,
     )
+
+
+def _lacks(known: Format, path: Path) -> str:
+    """What a file lacks that is nearly of this format, where the format can tell."""
+    lacks = getattr(known, "lacks", None)
+    return str(lacks(path)) if lacks else ""
 
 
 def _openable(path: Path) -> None:
@@ -128,10 +140,8 @@ def open_file(
         what = "sidecar" if opening.sidecar else "several files"
         raise SettingsError(f"{what} given with a scan of format {known.name}, which keeps all in "
                             "one file", "leave it out", first)  # fmt: skip
-    if known.family != "NPZ" and opening.zero_frequency:
-        raise SettingsError(f"zero_frequency given with a scan of format {known.name}",
-                            "leave it (--zero-frequency) to NPZ files", first)  # fmt: skip
-    return known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
+    scan = known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
+    return present(scan, opening)
 
 
 def open_with(settings: Settings) -> Scan:

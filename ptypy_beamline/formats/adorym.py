@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -10,9 +11,9 @@ import numpy as np
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import wavelength_m
-from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
+from .phantom_truth import is_phantom, measured_file
 from .quantities import numbers
 from .source import Source, has
 from .stack import Array
@@ -25,7 +26,21 @@ PIXEL_M = 75e-6
 
 def _recognise(file: h5py.File) -> bool:
     data: Any = file.get(DATA)
-    return isinstance(data, h5py.Dataset) and (has(file, PLACES) or data.dtype.kind == "c")
+    if has(file, PLACES):
+        return isinstance(data, h5py.Dataset)
+    # Without metadata, a phantom's directory has them.
+    return isinstance(data, h5py.Dataset) and data.dtype.kind == "c" and not in_phantom(file)
+
+
+def in_phantom(file: h5py.File) -> bool:
+    """Whether these are the frames of a phantom, whose directory has all else."""
+    directory = Path(file.filename).absolute().parent
+    ours = has(file, DATA) and not has(file, PLACES)
+    return (
+        ours
+        and is_phantom(directory)
+        and measured_file(directory) == directory / Path(file.filename).name
+    )
 
 
 def _number(source: Source, name: str) -> float | None:
@@ -54,13 +69,14 @@ def _top_left(source: Source, corners: Array, counts: tuple[int, ...]) -> tuple[
 
 
 def _finish(source: Source, scan: Scan) -> Scan:
-    """Intensity, and the geometry of the propagation to the detector."""
+    """What complex frames are, and the geometry of the propagation to the detector."""
     scan = replace(scan, grid=None, **_geometry(source, scan))
-    waves, stored_as = scan.frames.dtype.kind == "c", source.opening.stored_as
-    if waves and stored_as is None:
+    if scan.frames.dtype.kind != "c":
+        return scan
+    if source.opening.stored_as is None:
         source.notes.append(f"{scan.frames.dtype} frames are taken for waves or magnitudes and "
                             "squared; stored_as (--stored-as) says otherwise")  # fmt: skip
-    return replace(scan, frames=as_counts(scan.frames, stored_as, waves))
+    return replace(scan, stored_as="wave")
 
 
 def _geometry(source: Source, scan: Scan) -> dict[str, Any]:

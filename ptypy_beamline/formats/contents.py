@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..geometry import LENGTH_M
+from ..geometry import known_factor
 from ..scan import Frames
 from .quantities import constant, numbers, si
 from .source import Found, Item, Source, text
@@ -162,11 +162,30 @@ def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
     unit = text(found.dataset.attrs.get("units", "")).strip().lower() if found else ""
     if value is None or found is None or unit in PIXEL_UNITS:
         return value
-    factor = LENGTH_M.get(unit)
+    factor = known_factor("pixel", unit)
     if factor is None or not pixel_m:
         raise ScanError(f"Expected {found.name} in pixels or a length. Got unit {unit!r}",
                         "set center (--roi-center)", found.file)  # fmt: skip
     return value * factor / pixel_m
+
+
+def probe(
+    source: Source, table: Hdf5Format, shape: tuple[int, int]
+) -> NDArray[np.complex64] | None:
+    """The first mode of the first probe that is as large as the frames, if any."""
+    for path in table.probe.paths:
+        found = source.find("", Item((path,)))
+        if found is None or found.dataset.ndim < 2:
+            continue
+        if found.dataset.shape[-2:] != shape or found.dataset.dtype.kind not in "cf":
+            source.notes.append(f"{found.name} is of shape {found.dataset.shape}, "
+                                f"{found.dataset.dtype}: not used as the probe")  # fmt: skip
+            continue
+        wave = np.asarray(found.dataset[(0,) * (found.dataset.ndim - 2)], np.complex64)
+        if np.isfinite(wave).all() and wave.any():
+            return wave
+        source.notes.append(f"{found.name} is 0 or not finite: not used as the probe")
+    return None
 
 
 PIXEL_UNITS = ("", "pixel", "pixels", "px", "1", "dimensionless", "none", "count", "counts")

@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..geometry import HC_EV_M
 from ..reading.links import lookup
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
+from .quantities import constant, si
 from .source import Source, definitions, has
 
 Array = NDArray[np.float64]
 DETECTOR = "/entry_1/instrument_1/detector_1"
 DATA = "/entry_1/data_1"
+SOURCE = "/entry_1/instrument_1/source_1"
 NX_DEFINITIONS = {"NXcxi_ptycho", "NXptycho"}
 
 
@@ -70,6 +73,7 @@ def _illumination(
 
 def _finish(source: Source, scan: Scan) -> Scan:
     """Pixel size, distance and centre from the detector's vectors, where not given directly."""
+    scan = _by_wavelength(source, scan)
     basis, corner = _detector(source, "basis_vectors"), _detector(source, "corner_position")
     given, paths = source.opening.given, source.opening.paths
     if basis is not None and scan.pixel_m is None and "pixel" not in given:
@@ -84,6 +88,19 @@ def _finish(source: Source, scan: Scan) -> Scan:
     if basis is not None and scan.center_px is None and "center" not in paths:
         scan = replace(scan, center_px=_center(source, corner, scan.frame_shape))
     return scan
+
+
+def _by_wavelength(source: Source, scan: Scan) -> Scan:
+    """The energy that belongs to a wavelength in metres, where the file has that instead."""
+    found = source.find("", Item((f"{SOURCE}/wavelength",)))
+    if scan.energy_eV is not None or "energy" in source.opening.given or found is None:
+        return scan
+    values = si(source, replace(found, unit="m"), "distance")  # a length
+    wavelength = constant(values.ravel(), "distance", found.name, (None, 0))
+    if not wavelength or wavelength < 0:
+        return scan
+    source.notes.append(f"the energy follows from {found.name}")
+    return replace(scan, energy_eV=HC_EV_M / wavelength)
 
 
 def _center(source: Source, corner: Array, shape: tuple[int, int]) -> tuple[float, float] | None:
@@ -115,7 +132,7 @@ CXI = Hdf5Format(
         ),
         "m",
     ),
-    energy=Item(("/entry_1/instrument_1/source_1/energy",), "J"),
+    energy=Item((f"{SOURCE}/energy",), "J"),
     distance=Item((f"{DETECTOR}/distance",), "m"),
     pixel_x=Item((f"{DETECTOR}/x_pixel_size",), "m"),
     pixel_y=Item((f"{DETECTOR}/y_pixel_size",), "m"),
@@ -126,6 +143,7 @@ CXI = Hdf5Format(
     flat=Item((f"{DETECTOR}/data_white", f"{DETECTOR}/flat")),
     monitor=Item(("/entry_1/instrument_1/monitor/data", "/entry_1/instrument_1/monitor_1/data")),
     saturation=Item((f"{DETECTOR}/saturation_value",)),
+    probe=Item(("/entry_1/instrument_1/illumination_1/probe",)),
     split=_illumination,
     finish=_finish,
 )

@@ -6,8 +6,14 @@ from typing import Any
 
 import h5py
 
+from ..geometry import check_plausible, unit_of_name
+from ..scan import Scan
+from .adorym import in_phantom
 from .hdf5 import Hdf5Format, Item
-from .source import has
+from .source import Source, has, text
+
+LONGEST_M = 100.0
+"""No detector is farther away: a larger number without ``@units`` is not in metres."""
 
 INSTRUMENTS = ("/instrument", "/measurement/instrument")
 
@@ -15,14 +21,26 @@ INSTRUMENTS = ("/instrument", "/measurement/instrument")
 def _recognise(file: h5py.File) -> bool:
     data: Any = file.get("/exchange/data")
     # Simulated data sets use the same path for waves and amplitudes.
-    simulated = has(file, "/metadata/probe_pos_px") or (
-        isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
+    simulated = (
+        has(file, "/metadata/probe_pos_px")
+        or (isinstance(data, h5py.Dataset) and data.dtype.kind == "c")
+        or in_phantom(file)
     )
     return has(file, "/exchange/data") and not simulated
 
 
 def _instrument(*names: str) -> tuple[str, ...]:
     return tuple(f"{place}/{name}" for name in names for place in INSTRUMENTS)
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """A distance in the layout's own metres, which many files do not keep to, is looked at."""
+    found = source.find("distance", EXCHANGE.distance)
+    if found is None or scan.distance_m is None or "distance" in source.opening.units:
+        return scan
+    if not text(found.dataset.attrs.get("units")) and not unit_of_name("distance", found.name):
+        check_plausible("distance", scan.distance_m, most=LONGEST_M)
+    return scan
 
 
 EXCHANGE = Hdf5Format(
@@ -34,13 +52,14 @@ EXCHANGE = Hdf5Format(
     y=Item(("/exchange/positions_y",), "um"),
     positions=Item(("/exchange/motor_pos",), "mm"),
     energy=Item(_instrument("source/energy", "monochromator/energy"), "keV"),
-    distance=Item(_instrument("detector/distance")),
-    pixel=Item(_instrument("detector/pixel_size")),
-    pixel_x=Item(_instrument("detector/pixel_size_x")),
-    pixel_y=Item(_instrument("detector/pixel_size_y")),
-    exposure=Item(_instrument("detector/exposure_time")),
+    distance=Item(_instrument("detector/distance"), "m"),
+    pixel=Item(_instrument("detector/pixel_size"), "m"),
+    pixel_x=Item(_instrument("detector/pixel_size_x"), "m"),
+    pixel_y=Item(_instrument("detector/pixel_size_y"), "m"),
+    exposure=Item(_instrument("detector/exposure_time"), "s"),
     mask=Item((*_instrument("detector/mask"), "/exchange/mask")),
     dark=Item(("/exchange/data_dark",)),
     flat=Item(("/exchange/data_white",)),
     monitor=Item(("/exchange/monitor",)),
+    finish=_finish,
 )

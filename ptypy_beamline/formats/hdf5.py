@@ -30,7 +30,7 @@ class Hdf5Format:
     ----------
     recognise
         Whether an open file is of this format; looks at names and attributes only.
-    frames … saturation
+    frames … probe
         Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
     frame_index, position_index
         Acquisition numbers of the frames, and of the readings of positions.
@@ -43,6 +43,8 @@ class Hdf5Format:
         What a nonzero mask pixel means: ``bad``, ``good``, or its bits as in ``cxi``, ``eiger``.
     per_frame
         Positions and all else are logged with each frame: they may be padded or lag behind.
+    bursts
+        Where there are k times as many frames as positions, k follow each other at each.
     count
         Use at most so many frames.
     split
@@ -52,7 +54,10 @@ class Hdf5Format:
     finish
         Adds to the scan what a table cannot say.
     master
-        The file that the paths are in, from any of the files that belong together.
+        The file that the paths are in, from any of the files that belong together, and how it is
+        to be read, from what the user says of them all.
+    nearly
+        What lacks in, or beside, an open file that is nearly of this format; "" if it is not.
     family
         The kind of file.
     """
@@ -82,14 +87,17 @@ class Hdf5Format:
     frame_index: Item = NOWHERE
     position_index: Item = NOWHERE
     first_number: int | None = None
+    probe: Item = NOWHERE
     series: str = ""
     mask_rule: str = "bad"
     per_frame: bool = False
+    bursts: bool = False
     count: int | None = None
     split: Split | None = None
     adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None
     finish: Callable[[Source, Scan], Scan] | None = None
-    master: Callable[[Path], Path] | None = None
+    master: Callable[[Path, Opening], tuple[Path, Opening]] | None = None
+    nearly: Callable[[h5py.File], str] | None = None
     family: str = "HDF5"
 
     def understands(self, path: Path) -> bool:
@@ -110,8 +118,17 @@ class Hdf5Format:
         FileError, MissingDataError, ScanError, SettingsError
             Each names the file and the remedy.
         """
-        with open_source(self.master(path) if self.master else path, opening) as source:
+        if self.master:
+            path, opening = self.master(path, opening)
+        with open_source(path, opening) as source:
             return self.read(source)
+
+    def lacks(self, path: Path) -> str:
+        """What a file lacks that is nearly of this format; "" if it is not."""
+        if self.nearly is None or not h5py.is_hdf5(path):
+            return ""
+        with open_hdf5(path) as file:
+            return self.nearly(file)
 
     def read(
         self, source: Source, frames: Frames | None = None, numbers: Numbers | None = None
@@ -148,6 +165,7 @@ def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
         center_px=contents.center(source, table, pixel_m),
         saturation=contents.saturation(source, table),
         numbers=stack.numbers,
+        probe=contents.probe(source, table, stack.frames.shape[1:]),
         positions_each=stack.each,
         listed_s=stack.listed_s,
         format=table.name,

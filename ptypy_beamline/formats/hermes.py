@@ -1,34 +1,121 @@
-"""HERMES (SOLEIL): a scan in three files, found from any one of them.
+"""HERMES (SOLEIL): a scan, or a stack of several energies, in files found from any one of them.
 
-``EXP_000001.nxs`` has the frames, ``EXP_dark_000001.nxs`` the dark, ``EXP.hdf5`` the positions.
+A scan has ``EXP_000001.nxs`` (frames), ``EXP_dark_000001.nxs`` (dark) and ``EXP.hdf5`` (positions).
+A stack has ``EXP_nrj01_000001.nxs`` and so on, one for each energy that ``EXP.hdf5`` lists.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from ..errors import FileError
+from ..errors import FileError, ScanError
 from ..reading.files import open_hdf5
 from ..reading.links import lookup
 from ..reading.picked import PickedFrames
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
+from .opening import Opening
 from .source import Source, expand, has
 
 STACKS = "/*/scan_data/*"
+CAMERA = "/entry1/camera"
 AXES = ("real_sample", "sample")
 """Measured positions come before the axes that were asked for."""
 
 
+@dataclass(frozen=True)
+class Files:
+    """The files that belong together, by their names.
+
+    Attributes
+    ----------
+    folder, experiment, run
+        ``EXP`` and the six digits; 000001 where only ``EXP.hdf5`` is known.
+    energy
+        Number behind ``_nrj`` in the name of the file that was given.
+    """
+
+    folder: Path
+    experiment: str
+    run: str = "000001"
+    energy: int | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> Files:
+        """From the name of any one of them."""
+        found = re.fullmatch(r"(.+?)(?:_dark|_nrj(\d+))?_(\d{6})\.nxs", path.name)
+        if found is None:
+            return cls(path.parent, path.stem)
+        return cls(path.parent, found[1], found[3], int(found[2]) if found[2] else None)
+
+    @property
+    def frames(self) -> Path:
+        """Of a single scan."""
+        return self.folder / f"{self.experiment}_{self.run}.nxs"
+
+    @property
+    def dark(self) -> Path:
+        """Of both."""
+        return self.folder / f"{self.experiment}_dark_{self.run}.nxs"
+
+    @property
+    def positions(self) -> Path:
+        """Of both."""
+        return self.folder / f"{self.experiment}.hdf5"
+
+    @cached_property
+    def energies(self) -> dict[int, Path]:
+        """Number behind ``_nrj`` → file of a stack's frames; empty for a single scan."""
+        named = re.compile(rf"{re.escape(self.experiment)}_nrj(\d+)_{self.run}\.nxs")
+        names = sorted(path.name for path in self.folder.glob("*_nrj*.nxs"))
+        found = [(match, name) for name in names if (match := named.fullmatch(name))]
+        return {int(match[1]): self.folder / name for match, name in found}
+
+    @property
+    def first(self) -> int:
+        """The first energy's number."""
+        return min(1, *self.energies, 1)
+
+    def count(self) -> int:
+        """Energies that ``EXP.hdf5`` lists, else those that have frames."""
+        if self.positions.is_file():
+            with open_hdf5(self.positions) as file:
+                listed = file.get(f"{CAMERA}/energy")
+                if isinstance(listed, h5py.Dataset):
+                    return int(listed.size)
+        return max(self.energies, default=0) + 1 - self.first
+
+
 def _recognise(file: h5py.File) -> bool:
-    return has(file, STACKS) or any(
-        has(file, f"/entry1/camera/{name}_x", f"/entry1/camera/{name}_y") for name in AXES
-    )
+    """By the positions; a file of frames by those beside it, as all of SOLEIL has scan_data."""
+    path = Path(file.filename).absolute()
+    if _has_positions(file):
+        return True
+    positions = Files.of(path).positions
+    if not has(file, STACKS) or positions.name == path.name or not h5py.is_hdf5(positions):
+        return False
+    with open_hdf5(positions) as beside:
+        return _has_positions(beside)
+
+
+def _has_positions(file: h5py.File) -> bool:
+    return any(has(file, f"{CAMERA}/{name}_x", f"{CAMERA}/{name}_y") for name in AXES)
+
+
+def _nearly(file: h5py.File) -> str:
+    """What lacks beside a file of frames."""
+    wanted = Files.of(Path(file.filename)).positions
+    if not has(file, STACKS) or wanted.name == Path(file.filename).name:
+        return ""
+    found = "one without positions" if wanted.is_file() else "no such file beside it"
+    return (f"it has the scan_data of SOLEIL's beamlines; for a scan of HERMES, expected its "
+            f"positions in {wanted.name}. Got {found}")  # fmt: skip
 
 
 def _first_stack(file: h5py.File, links: str) -> str:
@@ -40,49 +127,77 @@ def _first_stack(file: h5py.File, links: str) -> str:
     return STACKS
 
 
-def names(path: Path) -> tuple[Path, Path, Path]:
-    """The files of frames, dark and positions, from any one of them."""
-    found = re.fullmatch(r"(.+?)(?:_dark)?_(\d{6})\.nxs", path.name)
-    experiment, number = (found[1], found[2]) if found else (path.stem, "000001")
-    return (path.with_name(f"{experiment}_{number}.nxs"),
-            path.with_name(f"{experiment}_dark_{number}.nxs"),
-            path.with_name(f"{experiment}.hdf5"))  # fmt: skip
-
-
-def _frames_file(path: Path) -> Path:
-    frames = names(Path(path))[0]
+def _master(path: Path, opening: Opening) -> tuple[Path, Opening]:
+    """The file of the frames; of a stack those of one energy, which ``outer_index`` chooses."""
+    files = Files.of(Path(path))
+    frames = files.frames
+    if files.energies and (files.energy is not None or not frames.is_file()):
+        index = _index(files, opening.outer_index)
+        number = index + files.first
+        name = f"{files.experiment}_nrj{number:02d}_{files.run}.nxs"
+        frames = files.energies.get(number, files.folder / name)
+        opening = replace(opening, outer_index=None)
     if not frames.is_file():
         raise FileError(f"Expected the frames of this HERMES scan in {frames.name}. Got no such "
                         "file beside it", "copy that file, too", path)  # fmt: skip
-    return frames
+    return frames, opening
+
+
+def _index(files: Files, asked: int | None) -> int:
+    """Which energy, from 0: that of the file that was given, else as asked, else the only one."""
+    count = files.count()
+    named = None if files.energy is None else files.energy - files.first
+    if asked is not None and named is not None and asked != named:
+        raise ScanError(f"outer_index {asked} is another energy than that of this file, {named}",
+                        "leave outer_index (--outer-index) out, or give "
+                        f"{files.positions.name}")  # fmt: skip
+    index = asked if asked is not None else named
+    if index is None and count > 1:
+        raise ScanError(f"the stack holds {count} energies",
+                        f"choose one by outer_index (--outer-index) 0 to {count - 1}")  # fmt: skip
+    if not 0 <= (index or 0) < count:
+        raise ScanError(f"Expected outer_index 0 to {count - 1} for {count} energies. Got {index}",
+                        "set outer_index (--outer-index)")  # fmt: skip
+    return index or 0
 
 
 def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
-    """Name the three files, and the first stack of frames."""
-    _, dark, positions = names(source.path)
-    given = source.opening.paths
-    if not positions.is_file() and "positions" not in given and not {"x", "y"} <= set(given):
+    """Name the files, the first stack of frames, and the energy's part of what all share."""
+    files, given = Files.of(source.path), source.opening.paths
+    named = "positions" in given or {"x", "y"} <= set(given)
+    if not files.positions.is_file() and not named:
         raise FileError(
-            f"Expected the positions of this HERMES scan in {positions.name}. Got no such file "
-            "beside it", "copy that file, too, or name positions by paths.x, paths.y "
+            f"Expected the positions of this HERMES scan in {files.positions.name}. Got no such "
+            "file beside it", "copy that file, too, or name positions by paths.x, paths.y "
             "(--path x=PATH --path y=PATH)",
         )  # fmt: skip
-    if not dark.is_file() and "dark" not in given:
-        source.assume(f"no {dark.name} beside it: no dark is subtracted, unless dark (--dark) "
-                      "names one")  # fmt: skip
+    if not files.dark.is_file() and "dark" not in given:
+        source.assume(f"no {files.dark.name} beside it: no dark is subtracted, unless dark "
+                      "(--dark) names one")  # fmt: skip
     return replace(
         table,
         frames=Item((_first_stack(source.file, source.opening.links),)),
-        dark=_dark(source, dark),
-        x=_named(table.x, positions),
-        y=_named(table.y, positions),
-        energy=_named(table.energy, positions),
+        dark=_dark(source, files.dark),
+        x=_shared(source, table.x, files),
+        y=_shared(source, table.y, files),
+        energy=_shared(source, table.energy, files),
+        distance=_shared(source, table.distance, files),
     )
 
 
-def _named(item: Item, file: Path) -> Item:
-    """``EXP.hdf5::/path`` with the file's own name."""
-    return replace(item, paths=tuple(path.replace("EXP.hdf5", file.name) for path in item.paths))
+def _shared(source: Source, item: Item, files: Files) -> Item:
+    """The first of the item's datasets that ``EXP.hdf5`` has, and its part for the energy."""
+    paths = [path.partition("::")[2] for path in item.paths]
+    if not files.positions.is_file():
+        return Item()
+    file = source.others.enter_context(open_hdf5(files.positions))
+    path = next((path for path in paths if path in file), paths[0])
+    entry = None
+    if files.energy is not None and isinstance(file.get(path), h5py.Dataset):
+        shape, count = file[path].shape, files.count()
+        each = len(shape) > 1 or (path in SCALARS and len(shape) == 1)
+        entry = files.energy - files.first if each and shape[0] == count else None
+    return replace(item, paths=(f"{files.positions.name}::{path}",), entry=entry)
 
 
 def _dark(source: Source, file: Path) -> Item:
@@ -105,20 +220,26 @@ def _finish(source: Source, scan: Scan) -> Scan:
 
 
 def _camera(axis: str) -> Item:
-    return Item(tuple(f"EXP.hdf5::/entry1/camera/{name}_{axis}" for name in AXES), "um")
+    return Item(tuple(f"EXP.hdf5::{CAMERA}/{name}_{axis}" for name in AXES), "um")
 
+
+SCALARS = (f"{CAMERA}/energy", "/entry1/instrument/monochromator/energy",
+           "/entry1/scanArgs/SDDistance")  # fmt: skip
+"""What a stack has one number of for each energy."""
 
 HERMES = Hdf5Format(
     name="hermes",
-    title="HERMES: EXP_000001.nxs with EXP.hdf5 and EXP_dark_000001.nxs, found from any of them",
+    title="HERMES: EXP_000001.nxs, or EXP_nrj01_000001.nxs and so on, with EXP.hdf5 and "
+    "EXP_dark_000001.nxs, found from any of them",
     recognise=_recognise,
+    nearly=_nearly,
     frames=Item((STACKS,)),
     x=_camera("x"),
     y=_camera("y"),
-    energy=Item(("EXP.hdf5::/entry1/camera/energy",
-                 "EXP.hdf5::/entry1/instrument/monochromator/energy"), "eV"),
+    energy=Item(tuple(f"EXP.hdf5::{path}" for path in SCALARS[:2]), "eV"),
+    distance=Item((f"EXP.hdf5::{SCALARS[2]}",), "um"),
     dark=Item((f"EXP_dark_000001.nxs::{STACKS}",)),
     adapt=_adapt,
     finish=_finish,
-    master=_frames_file,
-)  # fmt: skip
+    master=_master,
+)

@@ -1,50 +1,119 @@
-"""NanoMAX (MAX IV): frames of one detector, and the piezo's positions."""
+"""NanoMAX (MAX IV): frames of one detector, and the piezo's positions.
+
+From the source of public readers (PtyPy, nmutils, PyNX), older files' layout and today's.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import MissingDataError
 from ..reading.links import lookup
+from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
+from .quantities import numbers, si
 from .source import Source, expand, has
 
-FRAMES = "/entry/measurement/*/frames"
+MEASURED = "/entry/measurement"
+FRAMES = (f"{MEASURED}/*/frames", f"{MEASURED}/*/data", "/entry/instrument/*/data")
+"""Where a detector keeps them; the first place counts that has any."""
+
+LINES = f"{MEASURED}/*/000000"
+"""The first of several datasets, of a line each."""
+
+NO_CAMERA = re.compile(r"/(xspress3|panda|alba|ni|adlink)", re.IGNORECASE)
+"""Devices whose numbers are no images."""
+
+PIEZO = f"{MEASURED}/npoint_buff"
+SNAPSHOTS = ("/entry/snapshot", "/entry/snapshots/pre_scan", "/entry/snapshots/post_scan")
 
 
 def _recognise(file: h5py.File) -> bool:
-    group = file.get("/entry/measurement")
+    group = file.get(MEASURED)
     if not isinstance(group, h5py.Group):
         return False
     devices = [group.get(name, getlink=True) for name in group]
     # A detector may be a link to another file, which need not be here to tell the format.
     linked = any(isinstance(device, h5py.ExternalLink) for device in devices)
-    return has(file, "/entry/measurement/pseudo") and (linked or has(file, FRAMES))
+    piezo = has(file, f"{MEASURED}/pseudo") or has(file, PIEZO)
+    return piezo and (linked or any(has(file, path) for path in (*FRAMES, LINES)))
 
 
 def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     """Choose the detector, of which there may be only one."""
     if "frames" in source.opening.paths:
         return table
-    found = [(path, lookup(source.file, path, source.opening.links))
-             for path in expand(source.file, FRAMES)]  # fmt: skip
-    images = [path for path, dataset in found
-              if isinstance(dataset, h5py.Dataset) and dataset.ndim >= 3]  # fmt: skip
-    if len(images) > 1:
-        raise MissingDataError(f"Expected one detector with frames. Got {', '.join(images)}",
-                               "name one by paths.frames (--path frames=PATH)")  # fmt: skip
-    return replace(table, frames=Item(tuple(images) or (FRAMES,)))
+    for place in (*FRAMES[:2], LINES, FRAMES[2]):
+        found = list(_images(source, place))
+        if len(found) > 1:
+            raise MissingDataError(f"Expected one detector with frames. Got {', '.join(found)}",
+                                   "name one by paths.frames (--path frames=PATH)")  # fmt: skip
+        if found and place == LINES:
+            return replace(table, series=re.sub(r"\d+$", "*", found[0]))
+        if found:
+            return replace(table, frames=Item((found[0],)))
+    return table
+
+
+def _images(source: Source, place: str) -> Iterator[str]:
+    """The datasets at ``place`` that may be frames; a line may have a single one."""
+    for path in expand(source.file, place):
+        if NO_CAMERA.search(path):
+            continue
+        dataset = lookup(source.file, path, source.opening.links)
+        if isinstance(dataset, h5py.Dataset) and dataset.ndim >= (2 if place == LINES else 3):
+            yield path
+
+
+def _finish(source: Source, scan: Scan) -> Scan:
+    """With the coarse stage's offsets, and a look at the energy after the scan."""
+    _compare_energies(source, scan)
+    own = {"positions", "x", "y"} & set(source.opening.paths)
+    if own or scan.positions_px is not None or has(source.file, f"{MEASURED}/pseudo/x"):
+        return scan
+    offsets = [_offset(source, axis, len(scan.positions_m)) for axis in "yx"]
+    return replace(scan, positions_m=scan.positions_m + np.stack(offsets, axis=1))
+
+
+def _offset(source: Source, axis: str, count: int) -> NDArray[np.float64]:
+    """Position of the stage under the piezo, in metres: of each position, or one of all."""
+    places = tuple(f"{group}/base{axis}" for group in (MEASURED, *SNAPSHOTS))
+    found = source.find("", Item(places, "um"))
+    if found is None:
+        return np.zeros(count)
+    values = si(source, found, "positions").ravel()
+    if not values.size or not np.isfinite(values).all():
+        source.assume(f"{found.name} holds no finite numbers: no offset is added")
+        return np.zeros(count)
+    return np.repeat(values, -(-count // len(values)))[:count]
+
+
+def _compare_energies(source: Source, scan: Scan) -> None:
+    """The energy is that before the scan."""
+    found = source.find("", Item((f"{SNAPSHOTS[2]}/energy",)))
+    if found is None or scan.energy_eV is None or {"energy"} & set(source.opening.paths):
+        return
+    after = numbers(found).ravel()
+    if after.size and abs(after[0] - scan.energy_eV) > 1e-3 * scan.energy_eV:
+        source.assume(f"the energy is {scan.energy_eV:g} eV before the scan and {after[0]:g} eV "
+                      "after it: the first is taken")  # fmt: skip
 
 
 NANOMAX = Hdf5Format(
     name="nanomax",
-    title="NanoMAX: entry/measurement/DETECTOR/frames with entry/measurement/pseudo/x and y",
+    title="NanoMAX: entry/measurement/DETECTOR/frames with entry/measurement/pseudo or npoint_buff",
     recognise=_recognise,
-    frames=Item((FRAMES,)),
-    x=Item(("/entry/measurement/pseudo/x",), "um"),
-    y=Item(("/entry/measurement/pseudo/y",), "um"),
-    energy=Item(("/entry/snapshot/energy",), "eV"),
+    frames=Item(FRAMES),
+    x=Item((f"{MEASURED}/pseudo/x", f"{PIEZO}/x"), "um"),
+    y=Item((f"{MEASURED}/pseudo/y", f"{PIEZO}/y"), "um"),
+    energy=Item(tuple(f"{group}/energy" for group in SNAPSHOTS), "eV"),
+    bursts=True,
     adapt=_adapt,
+    finish=_finish,
 )

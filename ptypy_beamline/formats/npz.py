@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..geometry import resolution_m, unit_factor
-from ..reading.derived import Centred, as_counts
 from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
@@ -101,7 +100,11 @@ class NpzFormat:
     def _open(self, path: Path, opening: Opening) -> Scan:
         _only_known(opening.paths)
         positions = self._positions(path, opening.paths)
-        frames, notes = self._frames(path, opening, len(positions))
+        frames, name = self._frames(path, opening, len(positions))
+        amplitude = self.amplitude and frames.dtype.kind in "fc"
+        notes: tuple[str, ...] = ()
+        if amplitude and opening.stored_as is None:
+            notes = (f"{name} is taken to hold amplitudes, and squared",)
         unit = opening.units.get("positions", "px")
         pixels = is_pixels(unit)
         factor = np.nan if pixels else unit_factor("positions", unit, given=True)
@@ -111,6 +114,8 @@ class NpzFormat:
             positions_px=positions if pixels else None,
             bad=_bad(path, opening, frames),
             probe=self._probe(path, frames),
+            stored_as="magnitude" if amplitude else None,
+            zero_frequency="corner" if self.corner else "center",
             format=self.name,
             source=path,
             notes=notes,
@@ -133,28 +138,18 @@ class NpzFormat:
             )
         return values
 
-    def _frames(self, path: Path, opening: Opening, count: int) -> tuple[Frames, tuple[str, ...]]:
-        """The frames as intensity, centred, and what was assumed."""
+    def _frames(self, path: Path, opening: Opening, count: int) -> tuple[Frames, str]:
+        """The frames as stored, and the array's name."""
         known = members(path)
         name = opening.paths.get("frames") or next((n for n in self.frames if n in known), "")
         if not name:
             raise MissingDataError(f"Expected an array {' or '.join(self.frames)}. "
                                    f"Got {', '.join(known)}",
                                    "set paths.frames (--path frames=ARRAY)")  # fmt: skip
-        frames: Frames = NpzFrames(Member(path, name))
+        frames = NpzFrames(Member(path, name))
         leading_axis(frames.shape, opening.outer_index)
         counts = (count * (opening.frames_per_position or 1), count)
-        axis = frames_axis(frames.shape, counts, name)
-        frames = NpzFrames(Member(path, name), axis)
-        notes: tuple[str, ...] = ()
-        amplitude = self.amplitude and frames.dtype.kind in "fc"
-        if amplitude and opening.stored_as is None:
-            notes = (f"{name} is taken to hold amplitudes, and squared",)
-        counts_ = as_counts(frames, opening.stored_as, amplitude)
-        corner = self.corner
-        if opening.zero_frequency is not None:
-            corner = opening.zero_frequency == "corner"
-        return (Centred(counts_) if corner else counts_), notes
+        return NpzFrames(Member(path, name), frames_axis(frames.shape, counts, name)), name
 
     def _probe(self, path: Path, frames: Frames) -> NDArray[np.complex64] | None:
         """The first mode, if it is as large as the frames."""

@@ -43,9 +43,9 @@ class Opening:
     links
         HDF5 links and virtual sources: only inside the file's directory tree, or anywhere.
     stored_as
-        What the frames of simulated and converted data are, where the format cannot tell.
+        What the stored frames are, where that is not what the format takes them for.
     zero_frequency
-        Where an NPZ keeps the unscattered beam: pixel (0, 0) or the middle.
+        Where the stored frames have the unscattered beam, likewise: pixel (0, 0) or the middle.
     radiation
         What the beam is made of, where the user says.
     growing

@@ -13,17 +13,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, FileError, SettingsError
+from ..reading.files import open_hdf5
 from ..reading.images import frames_of
 from ..reading.simulated import SimulatedFrames
 from ..scan import Scan, Window
+from .adorym import in_phantom
 from .opening import AS_STORED, Opening
 from .phantom_info import Info, corners
-from .phantom_measured import measured, measured_file
-from .phantom_truth import FAR_FIELD, GRIDS, far_field_geometry, phantom_of
+from .phantom_measured import measured
+from .phantom_truth import (
+    FAR_FIELD,
+    GRIDS,
+    far_field_geometry,
+    is_phantom,
+    measured_file,
+    phantom_of,
+)
 
 GEOMETRY = ("energy", "distance", "psize")
 """What is given along with ``simulate`` and does not ask for a simulation."""
@@ -40,8 +50,8 @@ class PhantomFormat:
     family: str = "phantom"
 
     def understands(self, path: Path) -> bool:
-        """Whether ``path`` is a directory with a phantom's ground truth."""
-        return path.is_dir() and all((path / name).is_file() for name in GRIDS)
+        """Whether ``path`` is a directory with a phantom's ground truth, or its frames' file."""
+        return is_phantom(path) or _is_inside(path)
 
     def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
         """The scan; nothing is simulated yet.
@@ -52,6 +62,8 @@ class PhantomFormat:
             Each names the file and the parameter to set.
         """
         path = Path(path).absolute()
+        if _is_inside(path):
+            path = path.parent
         if not path.is_dir():
             raise FileError("Expected a phantom directory", f"with {' and '.join(GRIDS)}", path)
         asked = set(opening.simulate) - set(GEOMETRY)
@@ -67,10 +79,24 @@ class PhantomFormat:
             raise type(error)(error.problem, error.remedy, path) from error
 
 
+def _is_inside(path: Path) -> bool:
+    """Whether it is the file of a phantom's measured frames, which has no metadata itself."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with open_hdf5(path) as file:
+            return in_phantom(file)
+    except FileError:
+        return False
+
+
 def simulated(info: Info, opening: Opening) -> Scan:
     """Frames computed as they are read."""
     if opening.paths:
         raise SettingsError("a simulated phantom has no dataset paths", "leave paths.* out")
+    if opening.stored_as not in (None, "intensity") or opening.zero_frequency == "corner":
+        raise SettingsError("a simulated phantom has frames of counts, with the beam in the middle",
+                            "leave stored_as and zero_frequency out")  # fmt: skip
     phantom = phantom_of(info.directory, info)
     ny, nx, nz = phantom.shape
     probe = _probe(info)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError
-from ..reading.derived import as_counts
+from ..planning.sample import sample_indices
 from ..reading.files import open_hdf5
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.multislice import back_to_sample
@@ -22,15 +22,8 @@ from .stack import leading_axis
 
 DATA = "/exchange/data"
 METADATA = ("/metadata/probe_pos_px", "/metadata/psize_cm")
-
-
-def measured_file(directory: Path) -> Path | None:
-    """``NAME.h5`` of a directory NAME, or the only HDF5 file but for the ``_ref``."""
-    named = directory / f"{directory.name}.h5"
-    others = [path for path in sorted(directory.glob("*.h5")) if not path.stem.endswith("_ref")]
-    if named in others:
-        return named
-    return others[0] if len(others) == 1 else None
+REFERENCES = 64
+"""Frames of a reference that are looked at for one with a wave."""
 
 
 def measured(file: Path, info: Info, opening: Opening) -> Scan:
@@ -50,16 +43,18 @@ def measured(file: Path, info: Info, opening: Opening) -> Scan:
         scan = ADORYM.open(file, opening)
     else:
         angle = leading_axis(shape, opening.outer_index, fits=False, inner_fits=True)
-        scan = _recorded(Hdf5Frames(file, DATA, angle), info, opening.stored_as)
+        scan = _recorded(Hdf5Frames(file, DATA, angle), info)
     reference = file.with_name(f"{file.stem}_ref.h5")
-    probe = _empty_beam(reference) if reference.is_file() else None
-    notes = scan.notes if probe is None else (*scan.notes, f"the probe is that of {reference.name}")
-    return replace(scan, probe=probe, format="phantom", source=info.directory, notes=notes)
+    corner = opening.zero_frequency == "corner"
+    probe, notes = (
+        _empty_beam(reference, scan.frame_shape, corner) if reference.is_file() else (None, ())
+    )
+    return replace(scan, probe=probe, format="phantom", source=info.directory,
+                   notes=(*scan.notes, *notes))  # fmt: skip
 
 
-def _recorded(stored: Hdf5Frames, info: Info, stored_as: str | None) -> Scan:
+def _recorded(frames: Hdf5Frames, info: Info) -> Scan:
     """Frames whose file has no metadata; waves and magnitudes are squared."""
-    frames = as_counts(stored, stored_as, stored.dtype.kind == "c")
     shape = frames.shape[1:]
     ny, nx, _ = phantom_of(info.directory, info).shape
     places = corners(info, (ny, nx), shape)
@@ -72,14 +67,30 @@ def _recorded(stored: Hdf5Frames, info: Info, stored_as: str | None) -> Scan:
         pixel_m=pixel_m,
         center_px=(shape[0] // 2, shape[1] // 2),
         positions_each=True,
+        stored_as="wave" if frames.dtype.kind == "c" else None,
         notes=("positions and geometry are those of info.txt", FAR_FIELD),
     )
 
 
-def _empty_beam(file: Path) -> NDArray[np.complex64]:
-    """The probe from the reference's wave; a magnitude has a flat phase: the sharpest focus."""
+def _empty_beam(
+    file: Path, shape: tuple[int, int], corner: bool
+) -> tuple[NDArray[np.complex64] | None, tuple[str, ...]]:
+    """The probe from the reference's wave, and what was made of it.
+
+    A magnitude has a flat phase: the sharpest focus. References may be of zeros, all or in part.
+    """
     with open_hdf5(file) as opened:
         axes = opened[DATA].ndim if DATA in opened else 0
+    if axes not in (3, 4):
+        return None, (f"{file.name} has no frames in {DATA}: it gives no probe",)
     stored = Hdf5Frames(file, DATA, 0 if axes == 4 else None)
-    wave = stored.read([0], Window.full(stored.shape[1:]))[0]
-    return back_to_sample(wave if wave.dtype.kind == "c" else np.sqrt(np.maximum(wave, 0)))
+    if stored.shape[1:] != shape:
+        found = "x".join(map(str, stored.shape[1:]))
+        return None, (f"{file.name} has frames of {found}: it gives no probe",)
+    for index in sample_indices(stored.shape[0], REFERENCES):
+        wave = stored.read([index], Window.full(shape))[0]
+        if np.isfinite(wave).all() and np.any(wave):
+            wave = wave if wave.dtype.kind == "c" else np.sqrt(np.maximum(wave, 0))
+            wave = np.fft.fftshift(wave) if corner else wave
+            return back_to_sample(wave), (f"the probe is that of {file.name}",)
+    return None, (f"{file.name} is all zero: it gives no probe",)

@@ -18,6 +18,20 @@ PIXEL_M = 75e-6
 FAR_FIELD = "far field: distance and detector pixel stand for any pair that gives the same λz/p"
 
 
+def is_phantom(path: Path) -> bool:
+    """Whether ``path`` is a directory with a phantom's ground truth."""
+    return path.is_dir() and all((path / name).is_file() for name in GRIDS)
+
+
+def measured_file(directory: Path) -> Path | None:
+    """``NAME.h5`` of a directory NAME, or the only HDF5 file but for the ``_ref``."""
+    named = directory / f"{directory.name}.h5"
+    others = [path for path in sorted(directory.glob("*.h5")) if not path.stem.endswith("_ref")]
+    if named in others:
+        return named
+    return others[0] if len(others) == 1 else None
+
+
 def phantom_of(path: Path, info: Info) -> Phantom:
     """The ground truth; voxels are cubes unless ``simulate.slice_m`` or ``info.txt`` says else.
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import resolution_m
-from ..reading.derived import as_counts
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .source import NOWHERE, Source, has
@@ -48,13 +47,13 @@ def _number(source: Source, place: str, *names: str) -> float | None:
 
 
 def _finish(source: Source, scan: Scan) -> Scan:
-    """Geometry from the attributes, counts from amplitudes, the probe."""
+    """Geometry from the attributes, counts from amplitudes."""
     given = source.opening.given
     energy = _number(source, "/", "photon_energy_eV", "probe_energy_eV")
     distance = _number(source, "/", "detector_object_distance_m")
     seconds = _number(source, "/", "exposure_time_s")
     height, width = (_number(source, "/object", f"pixel_{side}_m") for side in ("height", "width"))
-    found: dict[str, Any] = {"probe": _probe(source, scan.frame_shape)}
+    found: dict[str, Any] = {}
     if scan.energy_eV is None and "energy" not in given:
         found["energy_eV"] = energy
     if scan.distance_m is None and "distance" not in given:
@@ -66,11 +65,10 @@ def _finish(source: Source, scan: Scan) -> Scan:
         # λz/(N·p) with the object's pixel for p: the two pixels change places in the formula.
         found["pixel_m"] = resolution_m(energy, distance, (height, width), scan.frame_shape)
         source.notes.append("the detector's pixel follows from the object's")
-    stored_as = source.opening.stored_as
     amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.opening.paths
-    if amplitude and stored_as is None:
+    if amplitude and source.opening.stored_as is None:
         source.notes.append(f"{RAW}/diffraction is taken to hold amplitudes, and squared")
-    found["frames"] = as_counts(scan.frames, stored_as, amplitude)
+    found["stored_as"] = "magnitude" if amplitude else None
     return _placed(source, replace(scan, **found))
 
 
@@ -100,16 +98,6 @@ def _indices(source: Source, path: str) -> NDArray[np.int64] | None:
     return None if found is None else np.asarray(found.dataset[()], np.int64).ravel()
 
 
-def _probe(source: Source, shape: tuple[int, int]) -> NDArray[np.complex64] | None:
-    """The first mode of the probe, if it is as large as the frames."""
-    for path in ("/probe", f"{RAW}/probeGuess"):
-        found = source.find("", Item((path,)))
-        if found is not None and found.dataset.ndim >= 2 and found.dataset.shape[-2:] == shape:
-            first = (0,) * (found.dataset.ndim - 2)
-            return np.asarray(found.dataset[first], np.complex64)
-    return None
-
-
 PRODUCT = Hdf5Format(
     name="product",
     title="Ptychodus product with the frames in /raw_data/diffraction",
@@ -119,6 +107,7 @@ PRODUCT = Hdf5Format(
     y=Item(PLACES[1:], "m"),
     mask=Item((f"{RAW}/mask",)),
     center=Item((f"{RAW}/center_px",)),
+    probe=Item(("/probe", f"{RAW}/probeGuess")),
     adapt=_adapt,
     finish=_finish,
 )

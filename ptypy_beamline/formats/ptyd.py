@@ -22,7 +22,7 @@ from ..reading.ptyd import PtydFrames
 from ..scan import Scan
 from .opening import AS_STORED, Opening
 from .positions import split
-from .ptyd_chunks import Chunk, judge_weights, read_chunks, weights_apart
+from .ptyd_chunks import Chunk, is_stored, judge_weights, read_chunks, weights_apart
 from .quantities import constant, numbers, places, si
 from .source import Found, Item, Source, open_source, text
 
@@ -35,11 +35,14 @@ META = {
 }
 """Where the geometry of the prepared frames is, and its unit: ``ptypy.core.data``, METAKEYS."""
 
-POSITIONS = ("/info/positions_scan", "/info/positions_theory")
+POSITIONS = ("/info/positions_scan", "/common/positions_scan", "/info/positions_theory")
 """Positions (N, 2) of the whole scan, for chunks that have none."""
 
 HARDEST_EV = 2e6
 """Energy of photons of the wavelength of electrons of 1.5 MeV."""
+
+COMMON_WEIGHT = ("/meta/weight2d", "/common/weight2d")
+"""The weight of all frames, for chunks that have none: older versions of PtyPy write it."""
 
 OVERRIDABLE = frozenset({"energy", "distance", "pixel", "center", "positions"})
 
@@ -87,6 +90,7 @@ class PtydFormat:
             frames = PtydFrames(tuple(chunk.data for chunk in chunks), weights, order, bad)
             positions, in_pixels = _positions(source, chunks, order)
             energy_eV, radiation = _energy(source)
+            _tell_near_field(source)
             return Scan(
                 frames=frames,
                 positions_m=np.full(positions.shape, np.nan) if in_pixels else positions,
@@ -161,10 +165,12 @@ def _expected(source: Source, count: int) -> int | None:
 
 
 def _common_bad(source: Source, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Bad pixels of the one weight that older files keep for all frames."""
-    found = source.find("", Item(("/meta/weight2d",)))
-    weight = None if found is None else found.dataset[()]
-    return bad if weight is None or weight.shape != bad.shape else np.asarray(weight <= 0)
+    """Bad pixels of the one weight for all frames, if there is one."""
+    for path in COMMON_WEIGHT:
+        found = source.find("", Item((path,)))
+        if found is not None and is_stored(found.dataset) and found.dataset.shape == bad.shape:
+            return np.asarray(found.dataset[()] <= 0)
+    return bad
 
 
 def _positions(
@@ -194,11 +200,23 @@ def _positions(
 
 
 def _meta(source: Source, name: str) -> Found | None:
-    """A number or pair of ``/meta``; ``ptypy.io.h5rw`` marks a None by its ``type``."""
+    """A number or pair of ``/meta``.
+
+    ``ptypy.io.h5rw`` marks a None by its ``type``; the word, or nothing, means the same.
+    """
     found = source.find(name, META[name])
-    if found is None or found.dataset.dtype.kind not in "iuf":
+    if found is None or found.dataset.dtype.kind not in "iuf" or not found.dataset.size:
         return None
     return None if text(found.dataset.attrs.get("type")) == "None" else found
+
+
+def _tell_near_field(source: Source) -> None:
+    """PtyPy takes the propagation of the scan's own parameters, not of the file."""
+    found = source.find("", Item(("/meta/propagation",)))
+    word = "" if found is None else text(found.dataset[()])
+    if word.startswith("near"):
+        source.assume("meta/propagation is nearfield: set propagation='nearfield' of the scan, "
+                      "PtyPy does not take it from the file")  # fmt: skip
 
 
 def _one(source: Source, quantity: str) -> float | None:

@@ -143,7 +143,8 @@ def _inspect(path: Path, file: h5py.File, name: str, links: str) -> Chunk:
     """Read all but the frames of the chunk in group ``name``, and see that it is whole."""
     found = {key: lookup(file, f"{name}/{key}", links)
              for key in ("data", "weights", "indices", "positions")}  # fmt: skip
-    there = {key: item for key, item in found.items() if is_stored(item)}
+    there = {key: item for key, item in found.items()
+             if is_stored(item) and (item.size or key == "data")}  # fmt: skip
     if "data" not in there:
         raise FileError(f"{name or 'the part'} has no data", "its writer was stopped: write the "
                         ".ptyd again", path)  # fmt: skip
@@ -162,9 +163,16 @@ def _inspect(path: Path, file: h5py.File, name: str, links: str) -> Chunk:
 
 
 def is_stored(item: Any) -> bool:
-    """Whether an array is there; ``ptypy.io.h5rw`` marks a None by the attribute ``type``."""
+    """Whether numbers are there.
+
+    ``ptypy.io.h5rw`` marks a None by the attribute ``type``; others write an empty array, or the
+    word.
+    """
     return (
-        isinstance(item, h5py.Dataset) and item.ndim > 0 and text(item.attrs.get("type")) != "None"
+        isinstance(item, h5py.Dataset)
+        and item.ndim > 0
+        and item.dtype.kind in "biuf"
+        and text(item.attrs.get("type")) != "None"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, SettingsError
-from ..geometry import ENERGY_RANGES_EV, PHOTON, PIXELS, UNITS, unit_factor, unit_of_name
+from ..geometry import ENERGY_RANGES_EV, KNOWN, PHOTON, PIXELS, unit_factor, unit_of_name
 from .source import Found, Source, text
 
 SETTINGS = {
@@ -188,7 +188,7 @@ def constant(
 
 def _remedy(quantity: str) -> str:
     if quantity == "exposure":
-        return f"mend its @units ({', '.join(UNITS[quantity])})"
+        return f"correct its @units ({KNOWN[quantity]})"
     return f"set {_unit_remedy(quantity)}"
 
 

@@ -32,14 +32,20 @@ class Item:
     """Where a format keeps something: paths, the first present one counts, and their unit.
 
     A component of a path may have a ``*``; ``OTHER::/path`` is in a file beside this one.
+    ``entry``: the index on the dataset's first axis, which other scans are on, too.
     """
 
     paths: tuple[str, ...] = ()
     unit: str = ""
+    entry: int | None = None
 
 
 NOWHERE = Item()
 """A thing the format does not record."""
+
+
+def _entry(item: Item) -> tuple[int, ...]:
+    return () if item.entry is None else (item.entry,)
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Found:
     unit
         The format's unit, used where the dataset says nothing.
     part
-        Index of the part of it that the user names, as in ``/positions[:,3]``.
+        Index of the part of it that is meant, as in ``/positions[:,3]``.
     """
 
     dataset: h5py.Dataset
@@ -92,7 +98,7 @@ class Source:
             for path in expand(file, inner):
                 dataset = lookup(file, path, self.opening.links)
                 if isinstance(dataset, h5py.Dataset):
-                    return Found(dataset, place, path, item.unit)
+                    return Found(dataset, place, path, item.unit, _entry(item))
         return None
 
     def need(self, name: str, item: Item) -> Found:

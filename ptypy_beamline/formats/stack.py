@@ -145,6 +145,8 @@ def _fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pl
     """Frames and positions joined by number, else by count."""
     stored, frames = _without_zeros(source, known.place(at)), kept.frames
     assert frames is not None
+    if table.bursts and source.opening.frames_per_position is None:
+        stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     ours = _frame_numbers(source, table, kept, frames.shape[0])
     theirs = _position_numbers(source, table, len(stored.positions_m))
@@ -358,6 +360,17 @@ def _repeats_inside(source: Source, frames: Frames, at: Layout, positions: int) 
         "the exposures of each position"
     )
     return PickedFrames(frames, np.arange(k * positions).reshape(k, positions).T.ravel())
+
+
+def _with_bursts(source: Source, placed: Placed, frames: int) -> Placed:
+    """Each position as often as there are frames at it."""
+    each, left = divmod(frames, len(placed.positions_m))
+    if each < 2 or left or source.opening.growing:
+        return placed
+    source.assume(f"{frames} frames for {len(placed.positions_m)} positions: bursts of {each}, "
+                  f"each frame is used with its position; frames_per_position={each} "
+                  f"(--frames-per-pos {each}) joins them")  # fmt: skip
+    return Placed(np.repeat(placed.positions_m, each, axis=0))
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import BeamlineWarning, MissingDataError, ScanError
+from ..reading.derived import Centred
 from ..reading.images import frames_of
 from ..reading.masks import MarkedFrames
 from ..scan import Frames, Scan, Window
@@ -55,7 +56,8 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
     MissingDataError
         ``saturation='file'`` and the file has none.
     """
-    images = _Images(scan.frame_shape, window, settings.links)
+    corner = scan.zero_frequency == "corner"
+    images = _Images(scan.frame_shape, window, settings.links, corner)
     offset = images.offset(scan, settings)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
@@ -79,7 +81,8 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
 def static_offset(scan: Scan, settings: Settings) -> NDArray[np.float64]:
     """(ny, nx) dark plus background of whole frames."""
     window = Window.full(scan.frame_shape)
-    return _Images(scan.frame_shape, window, settings.links).offset(scan, settings)
+    corner = scan.zero_frequency == "corner"
+    return _Images(scan.frame_shape, window, settings.links, corner).offset(scan, settings)
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,18 @@ class _Images:
     shape: tuple[int, int]
     window: Window
     links: str
+    corner: bool = False
+
+    def given(self, image: Any, name: str) -> Frames:
+        """What the user gave; it lies as the stored frames do."""
+        frames = frames_of(image, name, self.links)
+        return Centred(frames) if self.corner else frames
 
     def mean(
         self, name: str, given: Any, stored: Frames | None, default: float
     ) -> NDArray[np.float64]:
         """The mean image of what the user gave, else of what the file has."""
-        frames = frames_of(given, name, self.links) if given is not None else stored
+        frames = self.given(given, name) if given is not None else stored
         if frames is None:
             return np.full(self.window.shape, default)
         self._check(name, frames.shape[1:])
@@ -121,7 +130,7 @@ class _Images:
             self._check("mask", stored.shape)
             bad |= stored[rows, columns]
         if given is not None:
-            masks = MarkedFrames(frames_of(given, "mask", self.links), values or "bad")
+            masks = MarkedFrames(self.given(given, "mask"), values or "bad")
             self._check("mask", masks.shape[1:])
             bad |= masks.anywhere(self.window)
         return bad

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..reading.corrected import CorrectedFrames
+from ..reading.derived import Centred
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.images import frames_of
 from ..reading.masks import MarkedFrames
@@ -80,6 +81,8 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
     for name, in_file in stored.items():
         given = getattr(settings, name)
         stack = in_file if given is None else frames_of(given, name, settings.links)
+        if given is not None and scan.zero_frequency == "corner":
+            stack = Centred(frames_of(given, name, settings.links))
         if stack is None or stack.shape[0] == 1 or stack.shape[0] not in counts:
             continue
         if isinstance(stack, PickedFrames):  # exposures of which the format takes some

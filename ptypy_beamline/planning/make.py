@@ -19,6 +19,7 @@ from .plan import Plan
 from .sample import Sample
 from .selection import EVERYTHING, SoFar, select
 from .transform import Transform, make_transform
+from .zero_frequency import warn_of_zero_frequency
 
 
 def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Plan:
@@ -32,8 +33,10 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         One line that names what is wrong and the remedy.
     """
     if scan.frames.dtype.kind == "c":
-        raise ScanError(f"frames are {scan.frames.dtype}, not counts", "name the format or the "
-                        "dataset of the intensities (--path frames=PATH)", scan.source)  # fmt: skip
+        raise ScanError(f"frames are {scan.frames.dtype}, not counts", "say what they are by "
+                        "stored_as (--stored-as), or name the dataset of the intensities (--path "
+                        "frames=PATH)", scan.source)  # fmt: skip
+    warn_of_zero_frequency(scan)
     if settings.orientation == "auto":
         # The doctor makes plans itself.
         from ..doctor.orientation import settled

@@ -16,7 +16,10 @@ from ..errors import FileError, MissingDataError
 
 Array = NDArray[np.float64]
 DELIMITERS = ",;\t"
-"""What may separate columns; the one that the header has most of does."""
+"""What may separate columns; the one that the header has most of does, else spaces do."""
+
+COMMENT = "#"
+"""Starts a line that is no row; the last one above the rows may be the header."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class CsvLog:
 
 
 def read_log(path: Path) -> CsvLog:
-    """The log in a CSV file; a byte order mark and blank lines do not matter.
+    """The log in a CSV file; a byte order mark, blank lines and comments do not matter.
+
+    Lines that start with ``#`` are comments, but for the header, which may be written so.
 
     Raises
     ------
@@ -91,15 +96,9 @@ def read_log(path: Path) -> CsvLog:
         raise FileError("no such file", "check the path", path) from error
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"not readable as a CSV file ({error})", "check the path", path) from error
-    lines = text.splitlines()
+    lines = _uncommented(text.splitlines())
     first = next((line for line in lines if line.strip()), "")
-    delimiter = max(DELIMITERS, key=first.count)
-    try:
-        reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-        rows = [(reader.line_num, tuple(row)) for row in reader if any(c.strip() for c in row)]
-    except csv.Error as error:
-        raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
-                        "mend that line", path) from error  # fmt: skip
+    rows = _cells(lines, _delimiter(first), path)
     header = tuple(name.strip() for name in rows[0][1]) if rows else ()
     if not header or any(_is_number(name) for name in header):
         raise FileError(f"Expected a line with the columns' names first. Got {first[:60]!r}",
@@ -107,6 +106,47 @@ def read_log(path: Path) -> CsvLog:
     if len(rows) < 2:
         raise FileError("has no row below its header", "give a log with rows", path)
     return CsvLog(path, header, tuple(rows[1:]))
+
+
+def _uncommented(lines: list[str]) -> list[str]:
+    """The lines with comments made blank; the last one before a row of numbers is the header."""
+    row = next((n for n, line in enumerate(lines) if line.strip() and not _is_comment(line)), 0)
+    above = next((n for n in reversed(range(row)) if _is_comment(lines[n])), None)
+    header = None
+    if above is not None and _is_number(_split(lines[row])[0]):
+        names = lines[above].strip().lstrip(COMMENT).strip()
+        header = names if len(_split(names)) == len(_split(lines[row])) else None
+    blanked = ["" if _is_comment(line) else line for line in lines]
+    if above is not None and header:
+        blanked[above] = header
+    return blanked
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith(COMMENT)
+
+
+def _delimiter(line: str) -> str:
+    """What separates the columns of this line."""
+    delimiter = max(DELIMITERS, key=line.count)
+    return delimiter if delimiter in line else " "
+
+
+def _split(line: str) -> list[str]:
+    delimiter = _delimiter(line)
+    return line.split() if delimiter == " " else line.split(delimiter)
+
+
+def _cells(lines: list[str], delimiter: str, path: Path) -> list[tuple[int, tuple[str, ...]]]:
+    """Line number and cells of each line that is not blank."""
+    if delimiter == " ":
+        lines = [" ".join(line.split()) for line in lines]
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        return [(reader.line_num, tuple(row)) for row in reader if any(c.strip() for c in row)]
+    except csv.Error as error:
+        raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
+                        "mend that line", path) from error  # fmt: skip
 
 
 def seconds(text: str) -> float:

@@ -87,16 +87,36 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Intensity:
-    """Amplitudes or waves as intensity, |a|², in float32; or intensity kept as complex, a + 0j."""
+class Derived:
+    """Frames made of ``frames`` one by one, as they are read."""
 
     frames: Frames
-    squared: bool = True
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(n, ny, nx)."""
         return self.frames.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.frames.dtype
+
+    def ready(self) -> Readiness:
+        """As the frames they are made of."""
+        return self.frames.ready()
+
+    def continues(self, earlier: Derived) -> bool:
+        """Whether those of ``earlier`` are the first ones still, where the stack can tell."""
+        known = getattr(self.frames, "continues", None)
+        return known is None or bool(known(earlier.frames))
+
+
+@dataclass(frozen=True)
+class Intensity(Derived):
+    """Amplitudes or waves as intensity, |a|², in float32; or intensity kept as complex, a + 0j."""
+
+    squared: bool = True
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -112,63 +132,44 @@ class Intensity:
         total = wide.real**2 + wide.imag**2 if wide.dtype.kind == "c" else wide**2
         return np.asarray(total, np.float32)
 
-    def ready(self) -> Readiness:
-        """As the amplitudes."""
-        return self.frames.ready()
 
-
-def as_counts(frames: Frames, stored_as: str | None, squared: bool) -> Frames:
-    """Frames of counts, whatever a file keeps instead.
-
-    Parameters
-    ----------
-    frames
-        As stored.
-    stored_as
-        ``intensity``, ``magnitude`` or ``wave``, as the user knows; None = what the format takes
-        them for.
-    squared
-        Whether the format takes them for amplitudes.
-    """
-    squared = squared if stored_as is None else stored_as != "intensity"
-    if squared or frames.dtype.kind == "c":
-        return Intensity(frames, squared)
+def as_counts(frames: Frames, stored_as: str) -> Frames:
+    """Frames of counts, where a file keeps ``intensity``, ``magnitude`` or ``wave``."""
+    if stored_as != "intensity" or frames.dtype.kind == "c":
+        return Intensity(frames, stored_as != "intensity")
     return frames
 
 
 @dataclass(frozen=True)
-class Centred:
+class Centred(Derived):
     """Frames stored with zero frequency at pixel (0, 0), presented with it at (ny//2, nx//2).
 
     As ``numpy.fft.fftshift``: output row i is stored row (i − ny//2) mod ny. A window therefore
-    lies in at most four rectangles of the stored frame, and only those are read.
+    lies in at most four rectangles of the stored frame. A small one is read from those; for a large
+    one the frame is decoded once, not four times.
     """
-
-    frames: Frames
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(n, ny, nx)."""
-        return self.frames.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of a pixel."""
-        return self.frames.dtype
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` of the centred frames."""
         _, ny, nx = self.shape
         out = np.empty((len(indices), *window.shape), self.dtype)
-        for top, rows in _stored_runs(window.top, window.height, ny):
-            for left, columns in _stored_runs(window.left, window.width, nx):
-                place = Window(top, left, rows.stop - rows.start, columns.stop - columns.start)
+        pieces = [
+            (rows, columns, Window(top, left, rows.stop - rows.start, columns.stop - columns.start))
+            for top, rows in _stored_runs(window.top, window.height, ny)
+            for left, columns in _stored_runs(window.left, window.width, nx)
+        ]
+        if len(pieces) > 1 and window.height * window.width * LARGE > ny * nx:
+            whole = self.frames.read(indices, Window.full((ny, nx)))
+            for rows, columns, place in pieces:
+                out[:, rows, columns] = whole[:, place.slices[0], place.slices[1]]
+        else:
+            for rows, columns, place in pieces:
                 out[:, rows, columns] = self.frames.read(indices, place)
         return out
 
-    def ready(self) -> Readiness:
-        """As the stored frames."""
-        return self.frames.ready()
+
+LARGE = 8
+"""A window of more than this part of the frame is cut from whole frames."""
 
 
 def _stored_runs(start: int, length: int, n: int) -> Sequence[tuple[int, slice]]:
