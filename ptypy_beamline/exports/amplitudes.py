@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
 COUNTS, AMPLITUDES = "diff3d", "diffraction"
 """PtychoPINN's two names of frames; whole numbers are counts under either."""
+PLACES = ("ycoords", "xcoords", "scan_index")
+"""PtychoPINN's names of where the frames were taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +37,16 @@ class Amplitudes:
         (n, ny, nx).
     blocks
         Gives all frames in order, as (k, ny, nx) float32 roots of counts; bad pixels hold 0.
+    coordinates_px
+        (n, 2) row, column as the frames' own file has them; None = pixels of the object.
+    scan_index
+        (n,) likewise; None = the raw frame of each position.
     """
 
     shape: tuple[int, int, int]
     blocks: Callable[[], Iterator[Stack]]
+    coordinates_px: Array | None = None
+    scan_index: NDArray[np.int64] | None = None
 
     def checked(self, count: int) -> Amplitudes:
         """These, if there are ``count``.
@@ -90,7 +98,14 @@ def of_npz(path: Path, count: int) -> Amplitudes:
     def blocks() -> Iterator[Stack]:
         return map(_roots, _stream(path, name) if streamed else _read(frames))
 
-    return Amplitudes(frames.shape, blocks)
+    own = {key: Member(path, key).array.ravel() for key in PLACES if key in known}
+    rows_columns = [own[key] for key in PLACES[:2] if key in own]
+    return Amplitudes(
+        frames.shape,
+        blocks,
+        np.stack(rows_columns, axis=1).astype(np.float64) if len(rows_columns) == 2 else None,
+        own[PLACES[2]].astype(np.int64) if PLACES[2] in own else None,
+    )
 
 
 def centres_px(found: Reconstruction) -> Array:

@@ -37,15 +37,27 @@ def write_raw(
         There is not one frame a position.
     """
     shape = frames.checked(len(found.positions_m)).shape
+    file.attrs.update(bundle_version="1.0", contains_raw_data=1)
     group = file.create_group("raw_data")
-    group["ycoords"], group["xcoords"] = centres_px(found).T
-    group["scan_index"] = found.indices
-    group["probeGuess"] = found.probe[strongest(found)]
-    group["objectGuess"] = found.object.prod(axis=0)  # PtychoPINN knows one layer: the projection
+    own = frames.coordinates_px
+    group["ycoords"], group["xcoords"] = (centres_px(found) if own is None else own).T
+    group["scan_index"] = found.indices if frames.scan_index is None else frames.scan_index
+    _guesses(file, group, found)
     data = group.create_dataset(AMPLITUDES, shape, np.float32, chunks=(1, *shape[1:]),
                                 shuffle=True, compression="lzf")  # fmt: skip
+    data.attrs["axis_canonical"] = "NHW"
     done = 0
     for block in frames.blocks():
         data[done : done + len(block)] = block
         done += len(block)
         progress(len(block))
+
+
+def _guesses(file: h5py.File, group: h5py.Group, found: Reconstruction) -> None:
+    """Links to the product's own probe and object, which PtychoPINN takes as (rows, columns).
+
+    Of several modes, the strongest is written by itself; of several layers, the projection.
+    """
+    modes, layers = len(found.probe), len(found.object)
+    group["probeGuess"] = file["probe"] if modes == 1 else found.probe[strongest(found)]
+    group["objectGuess"] = file["object"] if layers == 1 else found.object.prod(axis=0)
