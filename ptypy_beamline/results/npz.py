@@ -75,9 +75,12 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     center, positions_m = _place(coordinates, (obj, probe), pixel, known, physics)
     outside = _outside(positions_m - center, pixel, obj.shape, probe.shape)
     if outside:
-        warnings.warn(f"{path}: {outside} of {len(positions_m)} views lie outside the object: set "
-                      "--object-center-y-m and --object-center-x-m to where its middle is",
-                      BeamlineWarning, stacklevel=2)  # fmt: skip
+        warnings.warn(
+            f"{path}: {outside} of {len(positions_m)} views lie outside the object: set "
+            "--object-center-y-m and --object-center-x-m to where its middle is",
+            BeamlineWarning,
+            stacklevel=2,
+        )
     numbers = known.get("frame_indices", known.get("scan_index", ()))
     unique = len(np.unique(numbers)) == len(coordinates)
     return Reconstruction(
@@ -120,9 +123,12 @@ def _say_unknown(names: list[str], path: Path) -> None:
         return
     taken = ", ".join(f"{name} = {UNKNOWN[name]:g}" for name in names)
     flags = ", ".join(FLAGS[name] for name in names)
-    warnings.warn(f"{path}: not in the file, nor given: {taken} is written, as PtychoPINN's "
-                  f"converter does (0 = not known); set {flags}", BeamlineWarning,
-                  stacklevel=3)  # fmt: skip
+    warnings.warn(
+        f"{path}: not in the file, nor given: {taken} is written, as PtychoPINN's "
+        f"converter does (0 = not known); set {flags}",
+        BeamlineWarning,
+        stacklevel=3,
+    )
 
 
 def _given(known: dict[str, NDArray[Any]], value: float | None, name: str, path: Path) -> Any:
@@ -177,8 +183,11 @@ def _place(
         if not _outside(positions_m - center, pixel, obj.shape, probe.shape):
             break
     if not default.any() and physics.center_m == (None, None):
-        warnings.warn("coordinates are no pixels of objectGuess: its middle is taken to be at 0",
-                      BeamlineWarning, stacklevel=3)  # fmt: skip
+        warnings.warn(
+            "coordinates are no pixels of objectGuess: its middle is taken to be at 0",
+            BeamlineWarning,
+            stacklevel=3,
+        )
     return center, positions_m
 
 
