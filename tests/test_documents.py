@@ -153,9 +153,14 @@ class TestIngestionKit:
 
     @pytest.mark.parametrize(
         ("grouping", "of_three"),
-        [("sum", lambda k: k.sum(0)), ("mean", lambda k: k.mean(0)), ("first", lambda k: k[0]),
-         ("best", lambda k: k[2]), ("none", lambda k: k)],
-    )  # fmt: skip
+        [
+            ("sum", lambda k: k.sum(0)),
+            ("mean", lambda k: k.mean(0)),
+            ("first", lambda k: k[0]),
+            ("best", lambda k: k[2]),
+            ("none", lambda k: k),
+        ],
+    )
     def test_grouping(self, shell, grouping, of_three):
         """best: the highest median after clipping at saturation."""
         frames = np.full((3, 16, 16), 9, np.uint16) * np.array([1, 5, 7], np.uint16)[:, None, None]
@@ -218,10 +223,19 @@ class TestIngestionKit:
         assert "holds the whole scan" in said
         names = {path.name for path in Path("qc_run").iterdir()}
         assert names >= {
-            "qc_maps.png", "outlier_score.npy", "stxm.npy", "dpcx.npy", "dpcy.npy",
-            "accept_indices.npy", "reject_indices.npy", "mask_indices.npy", "qc_summary.csv",
-            "qc_meta.json", "ptypy_indices.json", "features.npy",
-        }  # fmt: skip
+            "qc_maps.png",
+            "outlier_score.npy",
+            "stxm.npy",
+            "dpcx.npy",
+            "dpcy.npy",
+            "accept_indices.npy",
+            "reject_indices.npy",
+            "mask_indices.npy",
+            "qc_summary.csv",
+            "qc_meta.json",
+            "ptypy_indices.json",
+            "features.npy",
+        }
         assert Path("qc_run/thumbs/index.html").is_file()
         assert len(np.load("qc_run/reject_indices.npy")) == 1
         stxm = np.load("qc_run/stxm.npy")
@@ -230,7 +244,8 @@ class TestIngestionKit:
         assert listed["paths"]["frames"] == "/entry_1/data/data"
         shell("""info data.cxi --reject qc_run/ptypy_indices.json \\
             --path frames=/entry_1/data/data --path x=/entry_1/instrument/positioners/x \\
-            --path y=/entry_1/instrument/positioners/y --unit positions=um --energy-kev 8.8 --distance-m 2 --pixel-m 75e-6 --plan""")
+            --path y=/entry_1/instrument/positioners/y --unit positions=um \\
+            --energy-kev 8.8 --distance-m 2 --pixel-m 75e-6 --plan""")
 
     def test_evaluate_other_modes(self, shell, tmp_path):
         """The three reject modes may be combined; --circ CX CY R instead of --rect."""
@@ -361,10 +376,13 @@ class TestPtychodusProduct:
         rng, n = np.random.default_rng(4), 12
         probe, obj = (rng.random((k, k)) + 1j * rng.random((k, k)) for k in (32, 90))
         arrays = {
-            "xcoords": rng.uniform(20, 70, n), "ycoords": rng.uniform(20, 70, n),
-            "diff3d": rng.random((n, 32, 32)).astype(np.float32), "scan_index": np.zeros(n, int),
-            "probeGuess": probe.astype(np.complex64), "objectGuess": obj.astype(np.complex64),
-        }  # fmt: skip
+            "xcoords": rng.uniform(20, 70, n),
+            "ycoords": rng.uniform(20, 70, n),
+            "diff3d": rng.random((n, 32, 32)).astype(np.float32),
+            "scan_index": np.zeros(n, int),
+            "probeGuess": probe.astype(np.complex64),
+            "objectGuess": obj.astype(np.complex64),
+        }
         Path("datasets").mkdir()
         Path("outputs/ptychodus_products").mkdir(parents=True)
         np.savez("datasets/Run1084_recon3_postPC_shrunk_3.npz", **arrays)
@@ -401,8 +419,10 @@ class TestPtychodusProduct:
     def check(self, npz):
         """The structure, as the document has it."""
         with h5py.File(self.PRODUCT) as file:
-            for name, array, pixel in (("probe", "probeGuess", 1.25e-7),
-                                       ("object", "objectGuess", 5e-8)):  # fmt: skip
+            for name, array, pixel in (
+                ("probe", "probeGuess", 1.25e-7),
+                ("object", "objectGuess", 5e-8),
+            ):
                 assert_array_equal(file[name], npz[array])
                 assert file[name].attrs["pixel_width_m"] == pixel
                 assert file[name].attrs["pixel_height_m"] == pixel
@@ -580,12 +600,29 @@ class TestPtypyDataManagement:
         rng, positions = np.random.default_rng(5), grid(30)[:, ::-1]
         frames = rng.poisson(9, (30, 128, 128)).astype(np.int32)
         with h5py.File("sample.ptyd", "w") as file:
-            meta = {"center": [64.0, 64.0], "distance": 7.0, "energy": 6.2, "label": "None",
-                    "experimentID": "None", "psize": [0.000172, 0.000172], "shape": [128, 128],
-                    "version": "0.1", "weight2d": np.ones((128, 128))}  # fmt: skip
-            info = {"auto_center": "None", "chunk_format": ".chunk%02d", "dfile": "sample.ptyd",
-                    "min_frames": 1, "num_frames": 30, "origin": "fftshift", "rebin": 1,
-                    "positions_scan": positions, "propagation": "farfield", "save": "append"}  # fmt: skip
+            meta = {
+                "center": [64.0, 64.0],
+                "distance": 7.0,
+                "energy": 6.2,
+                "label": "None",
+                "experimentID": "None",
+                "psize": [0.000172, 0.000172],
+                "shape": [128, 128],
+                "version": "0.1",
+                "weight2d": np.ones((128, 128)),
+            }
+            info = {
+                "auto_center": "None",
+                "chunk_format": ".chunk%02d",
+                "dfile": "sample.ptyd",
+                "min_frames": 1,
+                "num_frames": 30,
+                "origin": "fftshift",
+                "rebin": 1,
+                "positions_scan": positions,
+                "propagation": "farfield",
+                "save": "append",
+            }
             for name, values in (("meta", meta), ("info", info)):
                 for key, value in values.items():
                     file[f"{name}/{key}"] = value
@@ -675,10 +712,19 @@ def same_frames(one, two, shape):
 
 def python(*words):
     """The last line that a script says."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1",
-                   "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}  # fmt: skip
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=200,
-                          env=environment, check=False)  # fmt: skip
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip().splitlines()[-1]
 
