@@ -292,10 +292,11 @@ class TestIngestionKit:
         assert "absent_*.tif" in said
 
     @pytest.mark.ptypy
-    def test_recipe_of_a_standardized_file(self, shell, tmp_path):
+    def test_recipe_of_a_standardized_file(self, shell):
         """examples/ptypy_recipe_hdf5.py, word for word, with PtyPy's own Hdf5Loader."""
-        scans.write(tmp_path)
-        shell("standardize standard.h5 -o std.h5")
+        truth = scans.truth()
+        standardized("raw.h5", truth.frames, truth.positions_m[:, ::-1])
+        shell("standardize raw.h5 -o std.h5 --roi-center 32,32")
         Path("recipe.py").write_text(RECIPE_HDF5)
         said = python("recipe.py", "--data", "std.h5", "--engine", "DM", "--iters", "2")
         assert said == "49 frames of 64x64, 8.8 keV, 2 iterations"
