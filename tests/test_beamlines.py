@@ -63,6 +63,13 @@ def test_exposures_are_grouped_where_the_scan_has_them(tmp_path, listed):
     assert next(plan.blocks(1)).frames[0].sum() == frames[:3].sum()
 
 
+def test_a_scan_that_is_followed_may_have_any_number_of_exposures(tmp_path):
+    mine = yaml(tmp_path, "frames_per_position: 3\n")
+    with pytest.warns(BeamlineWarning, match="say it by --frames-per-pos"):
+        fitting = over(mine, {"file": "to_come.h5", "live.timeout_s": "60"})
+    assert "frames_per_position" not in fitting
+
+
 def test_a_window_that_fits_stays_and_so_does_what_is_typed(tmp_path):
     file = str(scans.write(tmp_path))
     assert defaults(yaml(tmp_path, "shape: 48\n"), file) == {"shape": 48}

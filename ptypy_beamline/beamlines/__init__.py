@@ -91,12 +91,23 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
         if height > rows or width > columns:
             _say(f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}")
             left |= {"shape", "center"} & by_default
-    if single is not None and EXPOSURES in by_default:
-        places = single.positions_m if single.positions_px is None else single.positions_px
-        if not one_each(places, int(values[EXPOSURES])):
-            _say(f"{EXPOSURES}={values[EXPOSURES]}", "each frame has a position of its own")
+    if EXPOSURES in by_default:
+        count = int(values[EXPOSURES])
+        why = _not_grouped(single, count, {"live", "live.timeout_s"} & set(values) != set())
+        if why:
+            _say(f"{EXPOSURES}={count}", why)
             left.add(EXPOSURES)
     return left
+
+
+def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
+    """Why ``count`` exposures a position are no default for a scan; empty = they may be."""
+    if followed:
+        return "of a scan that is followed nobody knows yet; say it by --frames-per-pos"
+    if single is None:  # it has fewer positions than frames, or cannot be opened anyhow
+        return ""
+    places = single.positions_m if single.positions_px is None else single.positions_px
+    return "" if one_each(places, count) else "each frame has a position of its own"
 
 
 def _say(what: str, why: str) -> None:
