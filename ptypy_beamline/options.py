@@ -214,10 +214,12 @@ class Qc(Group):
         None, "reject frames whose score is at or above", "--reject-thresh"
     )
     rect: tuple[float, float, float, float] | None = field(
-        None, "keep a rectangle only: centre x, y, width, height in stage metres", "--rect"
+        None,
+        "keep a rectangle only: centre x, y, width, height in the unit of the stage positions",
+        "--rect",
     )
     circ: tuple[float, float, float] | None = field(
-        None, "keep a circle only: centre x, y, radius in stage metres", "--circ"
+        None, "keep a circle only: centre x, y, radius in the unit of the stage positions", "--circ"
     )
     labels: Annotated[int, Field(ge=0)] = field(
         0, "find so many classes of frames; 0 = none", "--labels"

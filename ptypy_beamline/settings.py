@@ -106,8 +106,8 @@ class Settings(Group):
     )
     grouping: Literal["sum", "mean", "first", "best", "none", "hdr"] = field(
         "sum",
-        "how the exposures of a position become one frame: sum, mean, the first, the best (fewest "
-        "bad pixels, then most counts), none (each is a frame of its own), hdr (counts over "
+        "how the exposures of a position become one frame: sum, mean, the first, the best (highest "
+        "median after clipping at saturation), none (each is a frame of its own), hdr (counts over "
         "exposure time of the unsaturated exposures)",
         "--grouping",
     )

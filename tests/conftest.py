@@ -40,6 +40,10 @@ NEEDS = {
         )
         for client in ("ptychodus", "cdtools", "silx")
     },
+    "ptychopinn": (
+        lambda: importlib.util.find_spec("ptycho") is not None,
+        "PtychoPINN is not installed",
+    ),
 }
 """Mark → (whether the machine has it, what to say where it has not)."""
 

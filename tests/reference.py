@@ -10,10 +10,15 @@ import numpy as np
 
 
 def correct(raw, *, bad=None, dark=0.0, background=0.0, flat=1.0, saturation=np.inf, scale=None,
-            threshold=0.0):  # fmt: skip
-    """Raw exposures (k, h, w) → counts (NaN where bad)."""
+            threshold=0.0, clipped=False):  # fmt: skip
+    """Raw exposures (k, h, w) → counts (NaN where bad).
+
+    ``clipped``: saturated pixels count with the saturation, as grouping ``best`` ranks exposures.
+    """
     counts = raw.astype(np.float64)
-    counts[~np.isfinite(counts) | (raw >= saturation)] = np.nan
+    saturated = np.isfinite(counts) & (raw >= saturation)
+    counts[~np.isfinite(counts)] = np.nan
+    counts[saturated] = saturation if clipped else np.nan
     if bad is not None:
         counts[:, bad] = np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -27,15 +32,21 @@ def correct(raw, *, bad=None, dark=0.0, background=0.0, flat=1.0, saturation=np.
     return counts
 
 
-def group(counts, how, seconds=None):
-    """Exposures (k, h, w), NaN = bad → one frame (h, w), NaN = bad in all."""
+def group(counts, how, seconds=None, clipped=None):
+    """Exposures (k, h, w), NaN = bad → one frame (h, w), NaN = bad in all.
+
+    ``clipped``: the same with saturated pixels clipped, for ``best``; default: none is saturated.
+    """
     good = np.isfinite(counts)
     filled = np.where(good, counts, 0)
     number = good.sum(0)
     if how in ("first", "best"):
         best = 0
         if how == "best":
-            best = min(range(len(counts)), key=lambda k: ((~good[k]).sum(), -filled[k].sum()))
+            seen = [one[np.isfinite(one)] for one in (counts if clipped is None else clipped)]
+            medians = [np.median(one) if one.size else -1.0 for one in seen]
+            ranks = [(medians[k], good[k].sum(), filled[k].sum(), -k) for k in range(len(counts))]
+            best = ranks.index(max(ranks))
         return counts[best]
     with np.errstate(divide="ignore", invalid="ignore"):
         if how == "sum":

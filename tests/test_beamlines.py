@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import scans
 
 from ptypy_beamline import Settings, open_scan
 from ptypy_beamline.beamlines import defaults, names, over
 from ptypy_beamline.cli import main
-from ptypy_beamline.errors import SettingsError
+from ptypy_beamline.errors import BeamlineWarning, SettingsError
 
 
 def yaml(folder, text):
@@ -31,10 +32,54 @@ def test_there_are_the_two_beamlines():
     assert names() == ["hermes", "xrnf"]
 
 
+def test_they_carry_what_the_wrappers_of_the_kit_carried():
+    window = {"shape": [1024, 1024]}
+    summed = {"center": [0.5, 0.5], "grouping": "sum", "frames_per_position": 3}
+    turned = {"rotate": 180, "flip": "none", "grouping": "mean"}
+    assert (window | summed).items() <= defaults("hermes").items()
+    assert (window | turned).items() <= defaults("xrnf").items()
+
+
 @pytest.mark.parametrize("beamline", names())
 def test_a_file_of_the_beamline_loads(tmp_path, beamline):
-    scan = open_scan(scans.write(tmp_path, "areadetector"), **defaults(beamline))
-    assert scan.format == "areadetector"
+    """A small detector and one exposure a position: the defaults of these are left out."""
+    file = scans.write(tmp_path, "areadetector")
+    with pytest.warns(BeamlineWarning) as said:
+        fitting = defaults(beamline, file)
+    assert "shape 1024x1024 (--roi) is left out: the detector is 64x64" in str(said[0].message)
+    plan = open_scan(file, **fitting).plan(**fitting)
+    assert (plan.frames.shape, len(plan), plan.geometry.shape) == ((49, 64, 64), 49, (64, 64))
+
+
+@pytest.mark.parametrize("listed", [3, 1])
+def test_exposures_are_grouped_where_the_scan_has_them(tmp_path, listed):
+    """Three a position: with a position for each frame, and with one for the three."""
+    frames, positions = scans.exposures(3), scans.truth().positions_m
+    mine = yaml(tmp_path, "frames_per_position: 3\ngrouping: sum\n")
+    file = scans.write(tmp_path, frames=frames, positions_m=np.repeat(positions, listed, axis=0))
+    fitting = defaults(mine, file)
+    plan = open_scan(file, **fitting).plan(**fitting)
+    assert len(plan) == 49
+    assert next(plan.blocks(1)).frames[0].sum() == frames[:3].sum()
+
+
+def test_a_scan_that_is_followed_may_have_any_number_of_exposures(tmp_path):
+    mine = yaml(tmp_path, "frames_per_position: 3\n")
+    with pytest.warns(BeamlineWarning, match="say it by --frames-per-pos"):
+        fitting = over(mine, {"file": "to_come.h5", "live.timeout_s": "60"})
+    assert "frames_per_position" not in fitting
+
+
+def test_a_window_that_fits_stays_and_so_does_what_is_typed(tmp_path):
+    file = str(scans.write(tmp_path))
+    assert defaults(yaml(tmp_path, "shape: 48\n"), file) == {"shape": 48}
+    typed = over(yaml(tmp_path, "shape: 48\n"), {"file": file, "shape": "1024"})
+    assert typed["shape"] == "1024"
+
+
+def test_a_file_that_cannot_be_opened_leaves_all(tmp_path):
+    mine = yaml(tmp_path, "shape: 1024\nframes_per_position: 3\n")
+    assert defaults(mine, tmp_path / "absent.h5") == defaults(mine)
 
 
 def test_flags_count_before_the_beamline(tmp_path):

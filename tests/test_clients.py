@@ -1,6 +1,6 @@
 """Programs that our files are for, reading them; each test runs where its program is installed.
 
-pip install ptychodus cdtools-py silx
+pip install ptychodus cdtools-py silx; PtychoPINN from its source (its folder on PYTHONPATH)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reconstructions import assert_same, exact
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.exports.amplitudes import of_plan
+from ptypy_beamline.exports.amplitudes import centres_px, of_plan
 from ptypy_beamline.exports.cxi import write_cxi
 from ptypy_beamline.exports.product import ProductInfo, export_product, import_product
 from ptypy_beamline.exports.reconstruction import write_reconstruction
@@ -24,6 +24,17 @@ from ptypy_beamline.testing.recording import Raw
 from ptypy_beamline.testing.writers import WRITERS
 
 LAYERED = {"object": np.stack([scans.truth().object] * 2), "layer_spacing_m": (2e-6,)}
+
+
+def npz(folder):
+    """As PtychoPINN has it: one mode, coordinates in pixels of objectGuess, one scan."""
+    truth, (rows, columns) = scans.truth(), centres_px(exact()).T
+    path = folder / "in.npz"
+    arrays = {"xcoords": columns, "ycoords": rows, "scan_index": np.zeros(49, int)}
+    amplitudes = np.sqrt(truth.frames).astype(np.float32)
+    guesses = {"probeGuess": truth.probe, "objectGuess": truth.object}
+    np.savez(path, diffraction=amplitudes, **guesses, **arrays)
+    return path
 
 
 @pytest.fixture
@@ -79,6 +90,46 @@ class TestPtychodus:
         product = io.load_product(export_product(found, tmp_path / "p.h5"))
         io.save_product(tmp_path / "again.h5", product)
         assert_same(import_product(tmp_path / "again.h5"), found)
+
+    @pytest.mark.parametrize("flags", [(), ("--object-pixel-size-m", "1e-8")])
+    def test_views_of_a_product_from_an_npz(self, tmp_path, io, type_in, flags):
+        """Nothing but the file is given: every view where it was taken, each with its number."""
+        code, _, err = type_in("product", npz(tmp_path), "-o", tmp_path / "p.h5", *flags)
+        assert code == 0, err
+        product = io.load_product(tmp_path / "p.h5")
+        geometry = product.object_.get_geometry()
+        y = geometry.map_probe_positions_to_object_y_px(product.probe_positions)
+        x = geometry.map_probe_positions_to_object_x_px(product.probe_positions)
+        assert_allclose(np.column_stack([y, x]) - 31.5, scans.truth().corners_px, atol=1e-6)
+        assert_array_equal(product.probe_positions.get_indexes(), np.arange(49))
+        assert_array_equal(product.probes.get_array(), scans.truth().probe[None, None])
+        assert_array_equal(product.object_.get_array(), scans.truth().object[None])
+
+
+@pytest.mark.ptychopinn
+class TestPtychopinn:
+    @pytest.fixture
+    def read(self):
+        return import_module("ptycho.io.ptychodus_product_io").import_product_to_rawdata
+
+    @pytest.mark.parametrize("flags", [(), ("--object-pixel-size-m", "1e-8")])
+    def test_it_imports_what_the_npz_had(self, tmp_path, read, type_in, flags):
+        source = npz(tmp_path)
+        assert type_in("product", source, "-o", tmp_path / "p.h5", *flags)[0] == 0
+        found = read(tmp_path / "p.h5")
+        with np.load(source) as given:
+            for name in ("probeGuess", "objectGuess"):
+                assert_array_equal(getattr(found, name), given[name])
+            for name in ("xcoords", "ycoords"):
+                assert_allclose(getattr(found, name), given[name], atol=1e-9)
+        assert (found.scan_index.dtype, found.scan_index.shape) == (np.int64, (49,))
+
+    def test_it_imports_a_reconstruction(self, tmp_path, read):
+        wanted = exact(probe=exact().probe[1:])
+        found = read(export_product(wanted, tmp_path / "p.h5"))
+        assert_array_equal(found.probeGuess, wanted.probe[0])
+        assert_array_equal(found.objectGuess, wanted.object[0])
+        assert_allclose(np.diff(found.xcoords), np.diff(centres_px(wanted)[:, 1]), atol=1e-6)
 
 
 @pytest.mark.cdtools

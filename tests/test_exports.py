@@ -93,6 +93,7 @@ class TestProduct:
             power = (np.abs(found.probe) ** 2).sum()
             assert file.attrs["probe_photon_count"] == pytest.approx(power)
             assert file["probe"].shape == (1, 2, 64, 64)
+            assert file["object"].shape == found.object.shape[1:]
             assert file["object"].attrs["center_y_m"] == found.center_m[0]
             assert file["loss_epochs"][()].tolist() == [0, 2]
             assert file["loss_values"][()].tolist() == [0.5, 0.25]
@@ -109,6 +110,16 @@ class TestProduct:
         with h5py.File(export_product(exact(), tmp_path / "p.h5", frames=of_plan(plan))) as file:
             corners = np.column_stack([file["raw_data/ycoords"], file["raw_data/xcoords"]]) - 31.5
         assert_allclose(corners, scans.truth().corners_px, atol=1e-6)
+
+    def test_one_mode_and_one_layer_are_images_and_linked(self, tmp_path, plan):
+        """As PtychoPINN's importer takes them; its names in /raw_data lead to the same data."""
+        found = exact(probe=exact().probe[1:])
+        with h5py.File(export_product(found, tmp_path / "p.h5", frames=of_plan(plan))) as file:
+            assert file["probe"].shape == (64, 64)
+            assert file["object"].shape == found.object.shape[1:]
+            assert file["raw_data/probeGuess"] == file["probe"]
+            assert file["raw_data/objectGuess"] == file["object"]
+            assert file.attrs["contains_raw_data"] == 1
 
     def test_other_frames_are_refused_and_nothing_is_left(self, tmp_path, plan):
         few = open_scan(scans.write(tmp_path)).plan(reject=[3])
@@ -280,8 +291,9 @@ class TestProductCommand:
         with h5py.File(target) as file, np.load(source) as given:
             raw = file["raw_data"]
             assert_array_equal(raw["diffraction"], given["diffraction"])
-            for name in ("xcoords", "ycoords"):
-                assert_allclose(raw[name], given[name], atol=1e-9)
+            for name in ("xcoords", "ycoords", "scan_index"):
+                assert_array_equal(raw[name], given[name])
+            assert_array_equal(file["probe_position_indexes"], np.arange(49))
             for name in ("probeGuess", "objectGuess"):
                 assert_array_equal(raw[name], given[name])
 
@@ -321,22 +333,25 @@ class TestProductCommand:
         assert total == 256
         assert peak < 140 * 2**20
 
-    def test_nothing_physical_is_guessed(self, tmp_path, type_in):
+    def test_what_is_not_known_is_said(self, tmp_path, type_in):
+        """Each quantity by itself: PtychoPINN's default, with the flag that sets it."""
         source, target = self.written(tmp_path), tmp_path / "p.h5"
+        taken = ("energy_eV = 0", "distance_m = 0", "pixel_m = 5e-08")
         for k, flag in enumerate(FLAGS[::2]):
             words = [w for n, w in enumerate(FLAGS) if n // 2 != k]
             code, _, err = type_in("product", source, "-o", target, *words)
-            assert code == 1
-            assert flag in err
-        assert not target.exists()
+            assert code == 0
+            assert f"{taken[k]} is written" in err
+            assert f"set {flag}" in err
+        assert type_in("product", source, "-o", target, *FLAGS)[2] == ""
 
     def test_nothing_unphysical_is_taken(self, tmp_path, type_in):
         source, target = self.written(tmp_path), tmp_path / "p.h5"
         for flag in FLAGS[::2]:
-            for value in ("-1", "0", "nan"):
+            for value in ("-1", "nan") + (("0",) if "pixel" in flag else ()):
                 code, _, err = type_in("product", source, "-o", target, *FLAGS, flag, value)
                 assert code == 1
-                assert "Expected a positive" in err
+                assert "positive" in err
                 assert flag in err
         assert not target.exists()
 
@@ -354,12 +369,25 @@ class TestProductCommand:
         assert code == 1
         assert said in err
 
+    def test_coordinates_from_the_objects_middle(self, tmp_path, type_in):
+        """They are no pixels of objectGuess: its middle is at 0, PtychoPINN's default, and said."""
+        rows, columns = centres_px(exact()).T
+        ny, nx = exact().object.shape[-2:]
+        source = self.written(tmp_path, xcoords=columns - (nx - 1) / 2, ycoords=rows - (ny - 1) / 2)
+        words = ("product", source, "-o", tmp_path / "p.h5", *FLAGS)
+        code, _, err = type_in(*words)
+        assert code == 0
+        assert "its middle is taken to be at 0" in err
+        assert import_product(tmp_path / "p.h5").center_m == (0, 0)
+        centre = ("--object-center-x-m", "0", "--object-center-y-m", "0")
+        assert type_in(*words, *centre)[2] == ""
+
     def test_coordinates_outside_the_object(self, tmp_path, type_in):
         source = self.written(tmp_path, xcoords=np.linspace(-20, 20, 49))
         words = ("product", source, "-o", tmp_path / "p.h5", *FLAGS)
         code, _, err = type_in(*words)
-        assert code == 1
-        assert "views lie outside the object; set --object-center-y-m" in err
+        assert code == 0
+        assert "views lie outside the object: set --object-center-y-m" in err
         centre = ("--object-center-x-m", "0")
         code, _, err = type_in(*words, *centre)
         assert (code, err) == (0, "")

@@ -116,10 +116,31 @@ def test_grouping_of_exposures(how):
                      dark=np.full((NY, NX), 1.5))  # fmt: skip
     wanted = []
     for p in range(4):
-        counts = reference.correct(raw_of(scan)[3 * p : 3 * p + 3], bad=bad, dark=1.5,
-                                   saturation=700)  # fmt: skip
-        wanted.append(reference.group(counts, how, [0.1, 0.5, 2.0]))
+        raw, said = raw_of(scan)[3 * p : 3 * p + 3], {"bad": bad, "dark": 1.5, "saturation": 700}
+        counts, clipped = (reference.correct(raw, **said, clipped=c) for c in (False, True))
+        wanted.append(reference.group(counts, how, [0.1, 0.5, 2.0], clipped))
     assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("exposures", "saturation", "wanted"),
+    [
+        ([[5, 5, 5, 5], [7, 7, 7, 0], [6, 6, 6, 99]], None, 1),  # highest median, not most counts
+        ([[5, 5, 5, 5], [9, 9, 9, 9], [7, 7, 7, 7]], 8, 1),  # saturated: counts as 8, above 7
+        ([[5, 5, 5, 5], [9, 9, 9, 9], [8, 8, 8, 8]], 6, 1),  # both clipped alike: the first
+        ([[5, 9, 0, 9], [5, 5, 5, 5]], 8, 0),  # the median of 5, 8, 0, 8 is 6.5
+        ([[0, 0, 0, 1], [0, 0, 0, 3], [0, 0, 0, 2]], None, 1),  # medians of 0: most counts
+        ([[0, 0, 0, 9], [0, 0, 0, 3]], 8, 1),  # of equal medians, the fewest bad pixels
+    ],
+)
+def test_the_best_exposure_has_the_highest_median_after_clipping(exposures, saturation, wanted):
+    scan = make_scan(len(exposures), positions=[[0, 0]])
+    scan.frames.array[:] = np.tile(exposures, NY * NX // 4).reshape(len(exposures), NY, NX)
+    plan = scan.plan(frames_per_position=len(exposures), grouping="best", saturation=saturation)
+    frames, good = all_frames(plan)
+    raw = raw_of(scan)[wanted].astype(float)
+    assert_array_equal(good[0], raw < (saturation or np.inf))
+    assert_array_equal(frames[0], np.where(good[0], raw, 0))
 
 
 def test_grouping_none_makes_each_exposure_a_position():

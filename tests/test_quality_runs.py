@@ -26,8 +26,8 @@ from ptypy_beamline.testing.spoil import spoil
 HERE = Path(__file__).parent
 INTEGERS = {"accept_indices.npy", "reject_indices.npy", "mask_indices.npy"}
 NUMBERS = {"outlier_score.npy", "stxm.npy", "dpcx.npy", "dpcy.npy"}
-FILES = {*INTEGERS, *NUMBERS, "qc_summary.csv", "qc_meta.json", "qc_maps.png", "qc_report.html",
-         "thumbs"}  # fmt: skip
+FILES = {*INTEGERS, *NUMBERS, "features.npy", "qc_summary.csv", "qc_meta.json", "qc_maps.png",
+         "qc_report.html", "thumbs"}  # fmt: skip
 COLUMNS = ["index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
            "rejected"]  # fmt: skip
 
@@ -133,6 +133,12 @@ class TestFolder:
         assert meta["qc"]["reject_topk"] == 5
         assert "5 frames" in meta["qc"]["rule"]
         assert meta["settings"]["step"] == 2
+        features = np.load(run / "features.npy")
+        assert features.shape == (COUNT, len(meta["features"]))
+        assert np.isnan(features[1::2]).all()
+        totals = features[::2, meta["features"].index("total")]
+        assert_allclose(np.log1p(totals), np.load(run / "stxm.npy")[::2])
+        assert meta["stxm"] == "log(1 + counts)"
 
     def test_every_list_makes_the_same_plan(self, run, spoiled_file):
         wanted = open_scan(spoiled_file).plan(step=2, reject=np.load(run / "reject_indices.npy"))
@@ -208,7 +214,8 @@ class TestCommand:
         assert {"embed_side": 16, "pca_k": 6, "w_feat": 0.7, "embedding": "autoencoder",
                 "labels": 4, "rect": [1e-8, 0, 6e-7, 8e-7]}.items() <= qc.items()  # fmt: skip
         window = frames[:, 8:56, 8:56]
-        assert_allclose(np.load(tmp_path / "qc/stxm.npy"), window.sum((1, 2)), rtol=1e-5)
+        stxm = np.load(tmp_path / "qc/stxm.npy")
+        assert_allclose(stxm, np.log1p(window.sum((1, 2))), rtol=1e-6)
         assert [path.name for path in (tmp_path / "qc/thumbs").iterdir()] == ["index.html"]
 
     @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ptypy_beamline import open_scan
 from ptypy_beamline.testing.simulate import Truth
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYOUTS = sorted((ROOT / "xml_layouts").glob("*.xml"))
+LAYOUTS = sorted((ROOT / "xml_layouts").glob("*/*.xml"))
 TRUTH_VALUES = {"true", "false"}
 WHEN = {"OnFileOpen", "OnFileClose", "OnFileWrite"}
 TYPES = {"int": int, "float": float, "string": str}
@@ -187,14 +187,18 @@ def ndattributes(truth: Truth) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.fixture(params=LAYOUTS, ids=lambda path: path.stem)
+@pytest.fixture(params=LAYOUTS, ids=lambda path: f"{path.parent.name} {path.stem}")
 def layout(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
 def test_there_are_two_for_each_beamline() -> None:
-    names = {path.stem for path in LAYOUTS}
-    assert names == {f"{b}_{k}" for b in ("hermes", "xrnf") for k in ("full", "minimal")}
+    names = {(path.parent.name, path.stem) for path in LAYOUTS}
+    assert names == {
+        (beamline, f"beamline_{kind}_layout")
+        for beamline in ("hermes", "xrnf")
+        for kind in ("cxi", "minimal")
+    }
 
 
 def test_grammar(layout: Path) -> None:
@@ -216,7 +220,7 @@ def test_grammar(layout: Path) -> None:
     ],
 )
 def test_the_grammar_refuses(good: str, spoiled: str, words: str) -> None:
-    text = (ROOT / "xml_layouts/hermes_full.xml").read_text()
+    text = (ROOT / "xml_layouts/hermes/beamline_cxi_layout.xml").read_text()
     assert good in text
     assert any(words in problem for problem in problems(ET.fromstring(text.replace(good, spoiled))))
 

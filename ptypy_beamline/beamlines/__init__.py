@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import FileError, SettingsError
+import numpy as np
+
+from ..errors import BeamlineError, BeamlineWarning, FileError, SettingsError
+from ..formats import open_with
+from ..planning.groups import by_exposure
 from ..run import read_tree
+from ..scan import Scan
 from ..settings import Settings
 
 FOLDER = Path(__file__).parent
 SUFFIXES = (".yaml", ".yml", ".json")
 EITHER = ({"orientation"}, {"rotate", "flip"})
 """Who gives one of these does without the other."""
+EXPOSURES = "frames_per_position"
 
 
 def names() -> list[str]:
@@ -21,13 +28,16 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def defaults(beamline: str | Path) -> dict[str, Any]:
+def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, Any]:
     """Loader parameters of a beamline, nested as in a PtyPy tree.
 
     Parameters
     ----------
     beamline
         ``hermes`` or ``xrnf``, or a YAML (or JSON) file of one's own.
+    file
+        The scan they are for: a window larger than its detector, and several exposures a position
+        where each frame has a position of its own, are left out, with a warning.
 
     Raises
     ------
@@ -47,16 +57,71 @@ def defaults(beamline: str | Path) -> dict[str, Any]:
         Settings.of(tree)
     except SettingsError as error:
         raise SettingsError(error.problem, error.remedy, path) from error
-    return tree
+    if file is None:
+        return tree
+    return {
+        name: value for name, value in over(path, {"file": str(file)}).items() if name != "file"
+    }
 
 
 def over(beamline: str | Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, dotted names allowed, and the beamline's defaults for the rest."""
+    """What is given, dotted names allowed, and the beamline's defaults for the rest.
+
+    With a ``file``, those that its scan contradicts are left out, as in :func:`defaults`.
+    """
     tree = defaults(beamline) if beamline is not None else {}
     for one, other in (EITHER, EITHER[::-1]):
         if one & set(given):
             tree = {name: value for name, value in tree.items() if name not in other}
-    return {**tree, **given}
+    both = {**tree, **given}
+    left = _unsuitable(both, set(tree) - set(given)) if "file" in given else set()
+    return {name: value for name, value in both.items() if name not in left}
+
+
+def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
+    """The defaults that do not suit the scan; none where it cannot be opened."""
+    if not by_default & {"shape", EXPOSURES}:
+        return set()
+    single = _opened({name: value for name, value in values.items() if name != EXPOSURES})
+    scan = single or _opened(values)
+    left: set[str] = set()
+    if scan is not None and "shape" in by_default:
+        height, width = np.broadcast_to(np.asarray(values["shape"], np.int64), 2).tolist()
+        rows, columns = scan.frame_shape
+        if height > rows or width > columns:
+            _say(f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}")
+            left |= {"shape", "center"} & by_default
+    if EXPOSURES in by_default:
+        count = int(values[EXPOSURES])
+        why = _not_grouped(single, count, {"live", "live.timeout_s"} & set(values) != set())
+        if why:
+            _say(f"{EXPOSURES}={count}", why)
+            left.add(EXPOSURES)
+    return left
+
+
+def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
+    """Why ``count`` exposures a position are no default for a scan; empty = they may be."""
+    if followed:
+        return "of a scan that is followed nobody knows yet; say it by --frames-per-pos"
+    if single is None:  # it has fewer positions than frames, or cannot be opened anyhow
+        return ""
+    places = single.positions_m if single.positions_px is None else single.positions_px
+    return "" if by_exposure(places, count) else "each frame has a position of its own"
+
+
+def _say(what: str, why: str) -> None:
+    warnings.warn(f"the beamline's {what} is left out: {why}", BeamlineWarning, stacklevel=4)
+
+
+def _opened(values: Mapping[str, Any]) -> Scan | None:
+    """The scan, if it can be opened; what is wrong or assumed is said by who loads it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BeamlineWarning)
+            return open_with(Settings.of(values))
+    except BeamlineError:
+        return None
 
 
 def _file(beamline: str | Path) -> Path:

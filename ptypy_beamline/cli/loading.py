@@ -34,8 +34,8 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
         values = {leaf.name: given.pop(_python(leaf)) for leaf in flagged}
         values = {name: value for name, value in values.items() if value not in (None, False)}
         values |= named("paths", given.pop("path")) | named("units", given.pop("unit"))
-        values = over(given.pop("beamline"), values)
-        settings = Settings.of({"file": str(given.pop("file")), **values})
+        values["file"] = str(given.pop("file"))
+        settings = Settings.of(over(given.pop("beamline"), values))
         return command(settings, **given)
 
     parameters = [

@@ -27,25 +27,34 @@ def command(  # noqa: PLR0913
     name: Annotated[str, typer.Option(help="of the product; default: the file's")] = "",
     comments: Annotated[str, typer.Option(help="free text")] = "",
     distance_m: Annotated[
-        float | None, typer.Option("--detector-distance-m", help="sample to detector")
+        float | None,
+        typer.Option("--detector-distance-m", help="sample to detector; default: the file's, or 0"),
     ] = None,
     energy_eV: Annotated[
-        float | None, typer.Option("--probe-energy-eV", help="photon energy")
+        float | None,
+        typer.Option("--probe-energy-eV", help="photon energy; default: the file's, or 0"),
     ] = None,
     exposure_time_s: Annotated[float, typer.Option(help="of a frame; 0 = not known")] = 0.0,
     pixel_m: Annotated[
-        float | None, typer.Option("--object-pixel-size-m", help="pixel of object and positions")
+        float | None,
+        typer.Option(
+            "--object-pixel-size-m",
+            help="pixel of object and positions; default: the file's, or 5e-8",
+        ),
     ] = None,
     probe_pixel_m: Annotated[
         float | None,
-        typer.Option("--probe-pixel-size-m", help="of the probe; default: the object's"),
+        typer.Option(
+            "--probe-pixel-size-m",
+            help="of the probe; default: the object's, or 1.25e-7 where that is not known either",
+        ),
     ] = None,
     center_x_m: Annotated[
         float | None,
         typer.Option(
             "--object-center-x-m",
             help="of the object's middle, on the axes of the coordinates; "
-            "default: coordinates are pixels of objectGuess",
+            "default: coordinates are pixels of objectGuess, or, where they would lie outside, 0",
         ),
     ] = None,
     center_y_m: Annotated[
@@ -58,10 +67,13 @@ def command(  # noqa: PLR0913
     """Turn an NPZ of PtychoPINN into a Ptychodus product, frames included."""
     from ..exports.amplitudes import of_npz
     from ..exports.product import ProductInfo, export_product
-    from ..results.npz import Physics, read_npz
+    from ..results.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
 
     source, target = _one(npz, input_npz), _given(output)
-    found = read_npz(source, Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m)))
+    physics = Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m))
+    found = read_npz(source, physics)
+    if probe_pixel_m is None and "pixel_m" in unknown(source, physics):
+        probe_pixel_m = PROBE_PIXEL_M
     if target.resolve() == source.resolve():
         raise SettingsError(f"{target} is read by this command", "write to another file (-o)")
     info = ProductInfo(name or source.stem, comments, exposure_time_s, probe_pixel_m=probe_pixel_m)

@@ -22,6 +22,7 @@ from .progress import progress
 if TYPE_CHECKING:
     from ..quality.assessment import Assessment
     from ..quality.inspect import Output
+    from ..quality.needs import Needs
 
 EXAMPLE = "ptypy-beamline qc scan.h5 --roi 256 --reject-topp 0.02 --out qc"
 PANEL = "Quality"
@@ -97,17 +98,20 @@ def command(  # noqa: PLR0913
 def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
     """Evaluate, alone or with the other ranks, and write."""
     from ..quality.inspect import judged_scan, put_down
+    from ..quality.needs import Needs
 
-    wanted = settings.model_copy(update={"reject": None})
-    if settings.live.timeout_s:
-        if comm is not None:
-            raise SettingsError("--live follows a file with one process", "leave mpirun out")
-        plan = _followed(wanted, settings, qc, output)
+    live = settings.live.timeout_s
+    if live and comm is not None:
+        raise SettingsError("--live follows a file with one process", "leave mpirun out")
+    needs = Needs.of(settings.model_copy(update={"reject": None}))
+    wanted = needs.settings
+    if live:
+        plan = _followed(needs, settings, qc, output)
         scan = open_with(wanted)
     else:
         scan, plan = plan_with(wanted)
     with progress("looking", int((plan.selection.exposures >= 0).sum())) as advance:
-        found = judged_scan(scan, plan, settings, qc, comm, advance)
+        found = judged_scan(scan, plan, settings, qc, comm, advance, needs)
     if found is not None:
         put_down(found, plan, scan, settings, output)
         typer.echo(_in_words(found) + f"; {output.folder.path / 'qc_report.html'}")
@@ -121,19 +125,20 @@ def _in_words(found: Assessment) -> str:
             f"({found.settings['rule']})")  # fmt: skip
 
 
-def _followed(wanted: Settings, settings: Settings, qc: Qc, output: Output) -> Plan:
+def _followed(needs: Needs, settings: Settings, qc: Qc, output: Output) -> Plan:
     """Judge a growing scan again and again; the plan of all of it."""
     from ..live import Follower
     from ..quality.inspect import follow
 
-    follower = Follower(wanted)
+    follower = Follower(needs.settings)
     follower.first()
 
     def plans() -> Iterator[Plan]:
         while not (now := follower.look()).complete:
             yield now.plan
 
-    follow(plans(), open_with(wanted), settings, qc, output, REFRESH_S)
+    scan = open_with(needs.settings)
+    follow(plans(), scan, settings, qc, output, REFRESH_S, needs)
     return follower.look().plan
 
 

@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 Stack = NDArray[np.float32]
 COUNTS, AMPLITUDES = "diff3d", "diffraction"
 """PtychoPINN's two names of frames; whole numbers are counts under either."""
+PLACES = ("ycoords", "xcoords", "scan_index")
+"""PtychoPINN's names of where the frames were taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +40,17 @@ class Amplitudes:
         Gives all frames in order, as (k, ny, nx) float32 roots of counts; NaN where bad.
     center_px
         Beam centre (row, column) in a frame; None = not known.
+    coordinates_px
+        (n, 2) row, column as the frames' own file has them; None = pixels of the object.
+    scan_index
+        (n,) likewise; None = the raw frame of each position.
     """
 
     shape: tuple[int, int, int]
     blocks: Callable[[], Iterator[Stack]]
     center_px: tuple[float, float] | None = None
+    coordinates_px: Array | None = None
+    scan_index: NDArray[np.int64] | None = None
 
     def checked(self, count: int) -> Amplitudes:
         """These, if there are ``count``.
@@ -108,7 +116,15 @@ def of_npz(path: Path, count: int) -> Amplitudes:
         return stacks if mask is None else _masked(stacks, mask)
 
     center = Member(path, CENTER).array.ravel() if CENTER in known else None
-    return Amplitudes(frames.shape, blocks, None if center is None else tuple(center.tolist()))
+    own = {key: Member(path, key).array.ravel() for key in PLACES if key in known}
+    rows_columns = [own[key] for key in PLACES[:2] if key in own]
+    return Amplitudes(
+        frames.shape,
+        blocks,
+        None if center is None else tuple(center.tolist()),
+        np.stack(rows_columns, axis=1).astype(np.float64) if len(rows_columns) == 2 else None,
+        own[PLACES[2]].astype(np.int64) if PLACES[2] in own else None,
+    )
 
 
 def _masked(stacks: Iterator[Stack], mask: NDArray[Any]) -> Iterator[Stack]:

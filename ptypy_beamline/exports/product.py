@@ -155,12 +155,15 @@ def _attributes(found: Reconstruction, info: ProductInfo) -> dict[str, Any]:
 
 
 def _write_waves(file: h5py.File, found: Reconstruction, info: ProductInfo) -> None:
-    """Probe (coherent, incoherent, H, W) and object (layers, H, W)."""
+    """Probe (coherent, incoherent, H, W) and object (layers, H, W); one of a kind is (H, W).
+
+    PtychoPINN takes no other than (H, W), Ptychodus all.
+    """
     pixel = {f"pixel_{side}_m": size for side, size in zip(SIDES, found.pixel_m, strict=True)}
-    file["probe"] = found.probe[None]
+    file["probe"] = found.probe[None] if len(found.probe) > 1 else found.probe[0]
     stated = info.probe_pixel_m
     file["probe"].attrs.update(pixel if stated is None else dict.fromkeys(pixel, stated))
-    file["object"] = found.object
+    file["object"] = found.object if len(found.object) > 1 else found.object[0]
     center = dict(zip(("center_y_m", "center_x_m"), found.center_m, strict=True))
     file["object"].attrs.update({**pixel, **center})
     file["object_layer_spacing_m"] = np.asarray(found.layer_spacing_m, np.float64)

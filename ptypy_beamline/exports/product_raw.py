@@ -41,15 +41,27 @@ def write_raw(
         There is not one frame a position.
     """
     shape = frames.checked(len(found.positions_m)).shape
+    file.attrs.update(bundle_version="1.0", contains_raw_data=1)
     group = file.create_group("raw_data")
-    group["ycoords"], group["xcoords"] = centres_px(found).T
-    group["scan_index"] = found.indices
-    group["probeGuess"] = found.probe[strongest(found)]
-    group["objectGuess"] = found.object.prod(axis=0)  # PtychoPINN knows one layer: the projection
+    own = frames.coordinates_px
+    group["ycoords"], group["xcoords"] = (centres_px(found) if own is None else own).T
+    group["scan_index"] = found.indices if frames.scan_index is None else frames.scan_index
+    _guesses(file, group, found)
     if frames.center_px is not None:
         group["center_px"] = frames.center_px
     data, bad = Stack(group, AMPLITUDES, shape, np.float32, "lzf"), BadPixels(shape[1:])
+    group[AMPLITUDES].attrs["axis_canonical"] = "NHW"
     for block in frames.blocks():
         data.append(without_nan(block, bad))
         progress(len(block))
     bad.write(group, "mask")
+
+
+def _guesses(file: h5py.File, group: h5py.Group, found: Reconstruction) -> None:
+    """Links to the product's own probe and object, which PtychoPINN takes as (rows, columns).
+
+    Of several modes, the strongest is written by itself; of several layers, the projection.
+    """
+    modes, layers = len(found.probe), len(found.object)
+    group["probeGuess"] = file["probe"] if modes == 1 else found.probe[strongest(found)]
+    group["objectGuess"] = file["object"] if layers == 1 else found.object.prod(axis=0)

@@ -168,31 +168,48 @@ def robust_total(  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _ranked(  # type: ignore[no-untyped-def]
+    raw, scale, offset, gain, bad, limits, values
+):  # pragma: no cover - compiled
+    """What ranks an exposure (h, w): median with saturation clipped, bad pixels, counts.
+
+    A saturated pixel counts with the saturation; ``values`` (h * w,) is scratch.
+    """
+    saturation, threshold = limits
+    number, spoiled, total = 0, 0, 0.0
+    for y in range(raw.shape[0]):
+        for x in range(raw.shape[1]):
+            if bad[y, x]:
+                continue
+            counts = np.float64(raw[y, x])
+            clipped = np.isfinite(counts) and counts >= saturation
+            counts = saturation if clipped else counts
+            value = _value(counts, offset[y, x], gain[y, x], scale, np.inf, threshold)
+            spoiled += clipped or np.isnan(value)
+            if not np.isnan(value):
+                values[number] = value
+                number += 1
+                total += 0.0 if clipped else value
+    return (np.median(values[:number]) if number else -1.0), -spoiled, total
+
+
+@compiled
 def best_exposure(  # type: ignore[no-untyped-def]
     raw, keep, scale, offset, gain, bad, limits, choice
 ):  # pragma: no cover - compiled
-    """Into ``choice`` (p,): the kept exposure with the fewest bad pixels, then most counts."""
-    positions, exposures, height, width = raw.shape
-    saturation, threshold = limits
-    for p in range(positions):
-        fewest, most, best = height * width + 1, -1.0, 0
-        for k in range(exposures):
-            if not keep[p, k]:
-                continue
-            spoiled, total = 0, 0.0
-            for y in range(height):
-                for x in range(width):
-                    if bad[y, x]:
-                        continue
-                    value = _value(raw[p, k, y, x], offset[y, x], gain[y, x], scale[p, k],
-                                   saturation, threshold)  # fmt: skip
-                    if np.isnan(value):
-                        spoiled += 1
-                    else:
-                        total += value
-            if spoiled < fewest or (spoiled == fewest and total > most):
-                fewest, most, best = spoiled, total, k
-        choice[p] = best
+    """Into ``choice`` (p,): the kept exposure with the highest median after clipping.
+
+    Of equal ones, as those of far-field frames whose pixels mostly count nothing, that with the
+    fewest bad pixels; then that with the most counts; then the first.
+    """
+    values = np.empty(raw.shape[2] * raw.shape[3])
+    for p in range(raw.shape[0]):
+        best = (-2.0, 0, 0.0)
+        for k in range(raw.shape[1]):
+            if keep[p, k]:
+                rank = _ranked(raw[p, k], scale[p, k], offset, gain, bad, limits, values)
+                if rank > best:
+                    best, choice[p] = rank, k
 
 
 @compiled

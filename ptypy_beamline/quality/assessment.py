@@ -24,7 +24,7 @@ class Assessment:
     total
         Raw frames of the scan.
     positions_m
-        (n, 2) float64: y, x of the stage, metres.
+        (n, 2) float64: y, x of the stage, metres, or as ``unit`` says.
     features
         Name → (n,) float64, as measured; NaN where a frame has no such number.
     deviation
@@ -34,7 +34,7 @@ class Assessment:
     score
         (n,) float64, 0 (most ordinary) to 1 (least).
     stxm
-        (n,) transmitted intensity: total counts of the corrected frame.
+        (n,) transmitted intensity: log(1 + total counts of the corrected frame).
     dpcx, dpcy
         (n,) centre of mass of the frame against the scan's median, in detector pixels, along
         columns and rows.
@@ -48,6 +48,8 @@ class Assessment:
         (n, s, s) uint8: a small picture of each frame, logarithmic, 255 = the scan's maximum.
     settings
         How it was decided, for the record: plain values.
+    unit
+        Of the positions: ``m``, ``px``, or empty where it is not known.
     """
 
     frames: NDArray[np.int64]
@@ -65,6 +67,7 @@ class Assessment:
     rejected: NDArray[np.bool_]
     images: NDArray[np.uint8]
     settings: Mapping[str, Any]
+    unit: str = "m"
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -112,8 +112,10 @@ def _share(positions: Values, which: NDArray[Any], sizes: Values, step: Values) 
     return Cells(positions + shift * size, size / divided, size, step)
 
 
-def length_unit(extent_m: float) -> tuple[float, str]:
-    """Factor from metres, and the unit, in which ``extent_m`` reads well."""
+def length_unit(extent_m: float, unit: str = "m") -> tuple[float, str]:
+    """Factor from metres, and the unit, in which ``extent_m`` reads well; 1 for another unit."""
+    if unit != "m":
+        return 1.0, unit or "as stored"
     if 0 < extent_m < 1e-6:
         return 1e9, "nm"
     return (1e6, "µm") if extent_m < 5e-3 else (1e3, "mm")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError, SettingsError
+from ..errors import ScanError
 from ..options import Qc
 from ..planning.plan import Plan
 from ..planning.selection import one_exposure_each
@@ -75,6 +75,7 @@ def evaluate(
     monitor: NDArray[np.float64] | None = None,
     comm: Any = None,
     progress: Progress = lambda _: None,
+    unit: str = "m",
 ) -> Assessment | None:
     """Measure and judge, in one pass over the data.
 
@@ -92,6 +93,8 @@ def evaluate(
         MPI communicator whose ranks share the work; None = this process alone.
     progress
         Told how many exposures are done.
+    unit
+        Of ``stage_m``, where that is not metres.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def evaluate(
         inspection.look(exposures, comm, progress)
         if comm is not None and comm.rank:
             return None
-        return inspection.judge(exposures, stage_m, monitor)
+        return inspection.judge(exposures, stage_m, monitor, unit)
 
 
 @dataclass
@@ -154,6 +157,7 @@ class Inspection:
         exposures: Exposures,
         stage_m: NDArray[np.float64] | None = None,
         monitor: NDArray[np.float64] | None = None,
+        unit: str = "m",
     ) -> Assessment:
         """Score what has been measured, and decide."""
         plan, qc = exposures.plan, self.qc
@@ -168,9 +172,7 @@ class Inspection:
         embedding = embed(self.spool, qc.pca_k, qc.embedding)
         by_embedding = evidence.embedding_deviation(embedding, seen, around)
         score = combined(by_features.z, by_embedding.z, qc.w_feat)
-        masked = reject.inside(stage_m, qc)
-        if not masked.any():
-            raise SettingsError("no frame lies in the region", "check rect or circ (metres, x y)")
+        masked = reject.region(stage_m, qc, unit)
         row, column = seen.column("row"), seen.column("column")
         return Assessment(
             frames=exposures.frames,
@@ -180,7 +182,7 @@ class Inspection:
             deviation=by_features.z,
             reason=by_features.reason,
             score=score,
-            stxm=seen.column("total"),
+            stxm=np.log1p(np.maximum(seen.column("total"), 0)),
             dpcx=column - evidence.middle(column),
             dpcy=row - evidence.middle(row),
             labels=classes(embedding, qc.labels),
@@ -188,6 +190,7 @@ class Inspection:
             rejected=~masked | reject.judge(score, by_features.z, by_embedding.z, masked, qc),
             images=small_pictures(self.spool),
             settings={**qc.model_dump(), "rule": reject.rule(qc)},
+            unit=unit,
         )
 
 

@@ -22,7 +22,7 @@ from .thumbs import write_thumbs
 META = "qc_meta.json"
 COLUMNS = ("index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
            "rejected")  # fmt: skip
-"""Of ``qc_summary.csv``; positions in metres of the stage."""
+"""Of ``qc_summary.csv``; stage positions in metres, or as ``positions_unit`` of META says."""
 
 Pictures = Mapping[int, NDArray[np.float32]]
 
@@ -87,6 +87,11 @@ class Folder:
             temporary.write_text(text, encoding="utf-8")
 
 
+def _features(found: Assessment) -> NDArray[np.float64]:
+    """(total, features) as measured, NaN where a raw frame was not looked at."""
+    return np.stack([found.per_frame(values) for values in found.features.values()], axis=1)
+
+
 _ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
     "outlier_score.npy": lambda found: found.per_frame(found.score),
     "stxm.npy": lambda found: found.per_frame(found.stxm),
@@ -95,6 +100,7 @@ _ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
     "accept_indices.npy": lambda found: found.accept_indices,
     "reject_indices.npy": lambda found: found.reject_indices,
     "mask_indices.npy": lambda found: found.frames[found.masked],
+    "features.npy": _features,
 }
 
 
@@ -107,6 +113,9 @@ def _result(found: Assessment) -> dict[str, Any]:
         "accepted": len(found.accept_indices),
         "rejected": len(found.reject_indices),
         "outside_region": int((~found.masked).sum()),
+        "features": list(found.features),
+        "stxm": "log(1 + counts)",
+        "positions_unit": found.unit or None,
         "qc": dict(found.settings),
     }
 

@@ -21,7 +21,9 @@ from ..settings import Settings
 from .assessment import Assessment
 from .evaluate import Exposures, Inspection, Progress, evaluate
 from .files import Folder, write_indices
+from .needs import Needs
 from .pictures import large_pictures
+from .reject import inside
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,11 @@ def judged_scan(
     qc: Qc,
     comm: Any = None,
     progress: Progress = lambda _: None,
+    needs: Needs | None = None,
 ) -> Assessment | None:
     """Evaluate a plan of ``scan``; frames of the user's reject list stay rejected.
+
+    ``needs``: what the plan was made with, where that is not ``settings``.
 
     Returns
     -------
@@ -50,7 +55,9 @@ def judged_scan(
         On the first rank; None on the others.
     """
     exposures, monitor = Exposures.of(plan), recorded_i0(scan, settings)
-    found = evaluate(exposures, qc, stage(exposures, settings), monitor, comm, progress)
+    needs = needs or Needs(settings)
+    places = needs.stage(stage(exposures, settings))
+    found = evaluate(exposures, qc, places, monitor, comm, progress, needs.unit)
     return None if found is None else with_rejected(found, settings)
 
 
@@ -121,13 +128,16 @@ def follow(
     qc: Qc,
     output: Output,
     refresh_s: float,
+    needs: Needs | None = None,
 ) -> None:
     """Judge a growing scan again whenever it has grown; each exposure is read once.
 
-    ``plans`` gives the plan so far, again and again.
+    ``plans`` gives the plan so far, again and again. A region that the scan has not reached yet
+    is waited for.
     """
     from .spool import Spool
 
+    needs = needs or Needs(settings)
     with Spool() as spool:
         inspection = Inspection(qc, spool)
         for plan in plans:
@@ -135,5 +145,8 @@ def follow(
             if len(exposures) < MINIMUM or len(exposures) == inspection.done:
                 continue
             inspection.look(exposures)
-            found = inspection.judge(exposures, stage(exposures, settings))
+            places = needs.stage(stage(exposures, settings))
+            if not inside(places, qc).any():
+                continue
+            found = inspection.judge(exposures, places, unit=needs.unit)
             put_down(with_rejected(found, settings), plan, scan, settings, output, refresh_s)

@@ -50,7 +50,7 @@ def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
     one by one four times over would make every movement of the mouse slow.
     """
     found = cells(assessment.positions_m)
-    factor, unit = length_unit(float(np.ptp(assessment.positions_m, axis=0).max()))
+    factor, unit = length_unit(float(np.ptp(assessment.positions_m, axis=0).max()), assessment.unit)
     frames = models.ColumnDataSource(_columns(assessment, found, order, factor))
     blank: dict[str, Any] = {name: [0.0] for name in ("x", "y", "w", "h")}
     blank |= {panel.name: [np.zeros((1, 1), np.uint8)] for panel in PANELS}
@@ -89,7 +89,7 @@ def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
 def scales(assessment: Assessment) -> dict[str, Any]:
     """What the page's script needs to paint the maps: plain numbers in the unit of the maps."""
     found = cells(assessment.positions_m)
-    factor, unit = length_unit(float(np.ptp(assessment.positions_m, axis=0).max()))
+    factor, unit = length_unit(float(np.ptp(assessment.positions_m, axis=0).max()), assessment.unit)
     low = (found.centers - found.sizes / 2).min(0) * factor
     high = (found.centers + found.sizes / 2).max(0) * factor
     return {

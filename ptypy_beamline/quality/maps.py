@@ -56,7 +56,7 @@ class Panel:
 
 PANELS = (
     Panel("deviation", "Deviation", "local spreads", "viridis"),
-    Panel("stxm", "STXM, transmitted", "counts", "cividis"),
+    Panel("stxm", "STXM, transmitted", "log(1 + counts)", "cividis"),
     Panel("dpcx", "DPC-X, shift along columns", "pixels", "gray"),
     Panel("dpcy", "DPC-Y, shift along rows", "pixels", "gray"),
 )
@@ -79,7 +79,7 @@ def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path
     """
     found = cells(assessment.positions_m)
     left, right, bottom, top = found.window()
-    factor, unit = length_unit(right - left)
+    factor, unit = length_unit(right - left, assessment.unit)
     window = (left * factor, right * factor, bottom * factor, top * factor)
     nearest = _nearest(found)
     shape = (bottom - top) / (right - left)

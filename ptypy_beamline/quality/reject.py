@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BeamlineWarning, SettingsError
 from ..options import Qc
 
 Values = NDArray[np.float64]
@@ -57,14 +60,43 @@ def rule(qc: Qc) -> str:
     )
 
 
-def inside(positions_m: Values, qc: Qc) -> Flags:
-    """Rows inside the region that is asked for; ``positions_m`` (n, 2) stage y, x."""
-    y, x = positions_m.T
-    keep = np.ones(len(positions_m), np.bool_)
+def inside(positions: Values, qc: Qc) -> Flags:
+    """Rows inside the region that is asked for; ``positions`` (n, 2) stage y, x."""
+    y, x = positions.T
+    keep = np.ones(len(positions), np.bool_)
     if qc.rect is not None:
         cx, cy, width, height = qc.rect
         keep &= (np.abs(x - cx) <= width / 2) & (np.abs(y - cy) <= height / 2)
     if qc.circ is not None:
         cx, cy, radius = qc.circ
         keep &= np.hypot(x - cx, y - cy) <= radius
+    return keep
+
+
+def region(positions: Values, qc: Qc, unit: str) -> Flags:
+    """As :func:`inside`; a region that holds the whole scan is warned of.
+
+    Raises
+    ------
+    SettingsError
+        It holds nothing of it.
+    """
+    keep = inside(positions, qc)
+    if qc.rect is None and qc.circ is None:
+        return keep
+    (y0, x0), (y1, x1) = positions.min(0), positions.max(0)
+    unit = unit or "(as stored)"
+    where = f"positions are x {x0:.4g} to {x1:.4g}, y {y0:.4g} to {y1:.4g} {unit}"
+    if not keep.any():
+        raise SettingsError(
+            f"no frame lies in the region: {where}",
+            "give rect (--rect CX CY W H) or circ (--circ CX CY R) in that unit",
+        )
+    if keep.all():
+        warnings.warn(
+            f"the region holds the whole scan, so that it leaves nothing out: {where}; "
+            "rect and circ (--rect, --circ) are in that unit",
+            BeamlineWarning,
+            stacklevel=3,
+        )
     return keep

@@ -199,7 +199,7 @@ class QcReport {
       ["score", table.score[row].toFixed(4)],
       ["deviation", table.deviation[row].toFixed(1)],
       ["reason", table.reason[row]],
-      ["STXM", table.stxm[row].toLocaleString("en", { maximumSignificantDigits: 4 })],
+      ["STXM, log", table.stxm[row].toLocaleString("en", { maximumSignificantDigits: 4 })],
       ["DPC-X", `${table.dpcx[row].toFixed(3)} px`],
       ["DPC-Y", `${table.dpcy[row].toFixed(3)} px`],
       ["x", `${table.x[row].toFixed(decimals)} ${unit}`],

@@ -133,7 +133,8 @@ figcaption { margin-top: 6px; font-size: 13px; }
 
 def _page(assessment: Assessment, rows: NDArray[np.intp], top: float, title: str, size: int) -> str:
     extent = float(np.ptp(assessment.positions_m, axis=0).max())
-    figures = "\n".join(_figure(assessment, int(row), length_unit(extent)) for row in rows)
+    unit = length_unit(extent, assessment.unit)
+    figures = "\n".join(_figure(assessment, int(row), unit) for row in rows)
     said = (
         f"{len(rows)} of {len(assessment):,} frames, the highest score first. "
         f"Corrected counts, the same logarithmic colours for all: 0 to {top:,.0f}."

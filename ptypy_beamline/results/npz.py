@@ -15,11 +15,15 @@ from ..reading.npz import Member, members
 from .reconstruction import Reconstruction
 
 NEEDED = ("xcoords", "ycoords", "probeGuess", "objectGuess")
+UNKNOWN = {"energy_eV": 0.0, "distance_m": 0.0, "pixel_m": 5e-8}
+"""What PtychoPINN's converter takes where neither the user nor the file knows; 0 = not known."""
+PROBE_PIXEL_M = 1.25e-7
+"""And for the probe's pixel, where the object's is not known either."""
 
 
 @dataclass(frozen=True)
 class Physics:
-    """What the user says of a file without units; None = as the file says, if it does.
+    """What the user says of a file without units; None = as the file says, else ``UNKNOWN``.
 
     Attributes
     ----------
@@ -28,7 +32,8 @@ class Physics:
     pixel_m
         Of object and probe.
     center_m
-        (y, x) of the object's middle; None there = coordinates are pixels of ``objectGuess``.
+        (y, x) of the object's middle; None there = coordinates are pixels of ``objectGuess``, or,
+        where views would then lie outside it, are counted from its middle.
     """
 
     energy_eV: float | None = None
@@ -44,31 +49,38 @@ FLAGS = {"energy_eV": "--probe-energy-eV", "distance_m": "--detector-distance-m"
 def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     """Object, probe and positions of a PtychoPINN NPZ.
 
-    Files that this package wrote have energy, distance and pixel, too.
+    Files that this package wrote have energy, distance and pixel, too. A warning says what is not
+    known, and how many views lie outside the object.
 
     Raises
     ------
     FileError
         The file is missing or damaged.
     MissingDataError
-        An array, or a physical quantity, is not given.
+        An array is not there.
     SettingsError
-        A physical quantity is not positive.
+        A physical quantity is negative, or the pixel is not positive.
     ScanError
-        Arrays do not belong together, or views would lie outside the object.
+        Arrays do not belong together.
     """
     path = Path(path)
     known = _arrays(path)
+    _say_unknown(unknown(path, physics), path)
     pixel = np.broadcast_to(_given(known, physics.pixel_m, "pixel_m", path), 2)
     obj, probe = _waves(known["objectGuess"]), _waves(known.get("probe_modes", known["probeGuess"]))
     if len(obj) != 1:
         raise ScanError(f"Expected objectGuess (rows, columns). Got {known['objectGuess'].shape}",
                         "give one object of one layer", path)  # fmt: skip
     coordinates = _coordinates(known, path)
-    center, positions_m = _place(coordinates, obj, pixel, known, physics)
+    center, positions_m = _place(coordinates, (obj, probe), pixel, known, physics)
     outside = _outside(positions_m - center, pixel, obj.shape, probe.shape)
     if outside:
-        _complain(outside, len(positions_m), path, given=physics.center_m != (None, None))
+        warnings.warn(
+            f"{path}: {outside} of {len(positions_m)} views lie outside the object: set "
+            "--object-center-y-m and --object-center-x-m to where its middle is",
+            BeamlineWarning,
+            stacklevel=2,
+        )
     numbers = known.get("frame_indices", known.get("scan_index", ()))
     unique = len(np.unique(numbers)) == len(coordinates)
     return Reconstruction(
@@ -100,12 +112,31 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     return {name: Member(path, name).array for name in wanted if name in known}
 
 
+def unknown(path: str | Path, physics: Physics) -> list[str]:
+    """The physical quantities that neither the user nor the file gives."""
+    there = members(Path(path))
+    return [name for name in UNKNOWN if getattr(physics, name) is None and name not in there]
+
+
+def _say_unknown(names: list[str], path: Path) -> None:
+    if not names:
+        return
+    taken = ", ".join(f"{name} = {UNKNOWN[name]:g}" for name in names)
+    flags = ", ".join(FLAGS[name] for name in names)
+    warnings.warn(
+        f"{path}: not in the file, nor given: {taken} is written, as PtychoPINN's "
+        f"converter does (0 = not known); set {flags}",
+        BeamlineWarning,
+        stacklevel=3,
+    )
+
+
 def _given(known: dict[str, NDArray[Any]], value: float | None, name: str, path: Path) -> Any:
-    if value is None and name not in known:
-        raise MissingDataError(f"{name} is not in the file", f"set {FLAGS[name]}", path)
-    found = np.asarray(known[name] if value is None else value)
-    if not ((found > 0) & np.isfinite(found)).all():
-        raise SettingsError(f"Expected a positive {name}. Got {found}", f"set {FLAGS[name]}", path)
+    found = np.asarray(known.get(name, UNKNOWN[name]) if value is None else value)
+    zero = UNKNOWN[name] == 0
+    if not (np.isfinite(found) & ((found >= 0) if zero else (found > 0))).all():
+        kind = "a positive" if not zero else "0 (not known) or a positive"
+        raise SettingsError(f"Expected {kind} {name}. Got {found}", f"set {FLAGS[name]}", path)
     return found
 
 
@@ -129,7 +160,7 @@ def _coordinates(known: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
 
 def _place(
     coordinates: NDArray[Any],
-    obj: NDArray[np.complex64],
+    waves: tuple[NDArray[np.complex64], NDArray[np.complex64]],
     pixel: NDArray[Any],
     known: dict[str, NDArray[Any]],
     physics: Physics,
@@ -137,15 +168,27 @@ def _place(
     """The object's middle and the positions in metres.
 
     A file with the middle in metres has coordinates in pixels of the object; so are they taken
-    where nothing is said. A middle that the user gives is on the axes of the coordinates.
+    where nothing is said, unless views would lie outside: then the middle is 0, the default of
+    PtychoPINN's converter. A middle that the user gives is on the axes of the coordinates.
     """
+    obj, probe = waves
     half = (np.array(obj.shape[-2:]) - 1) / 2
-    center = half * pixel
     if "object_center_m" in known:
-        center, coordinates = known["object_center_m"], coordinates - half
-        return center, center + coordinates * pixel
-    given = [old if new is None else new for old, new in zip(center, physics.center_m, strict=True)]
-    return np.array(given), np.asarray(coordinates * pixel, np.float64)
+        center = known["object_center_m"]
+        return center, center + (coordinates - half) * pixel
+    positions_m = np.asarray(coordinates * pixel, np.float64)
+    for default in (half * pixel, np.zeros(2)):
+        given = zip(default, physics.center_m, strict=True)
+        center = np.array([old if new is None else new for old, new in given])
+        if not _outside(positions_m - center, pixel, obj.shape, probe.shape):
+            break
+    if not default.any() and physics.center_m == (None, None):
+        warnings.warn(
+            "coordinates are no pixels of objectGuess: its middle is taken to be at 0",
+            BeamlineWarning,
+            stacklevel=3,
+        )
+    return center, positions_m
 
 
 def _outside(
@@ -157,12 +200,3 @@ def _outside(
     """Views that reach more than a pixel beyond the object."""
     reach = (np.array(obj[-2:]) - np.array(probe[-2:])) / 2 + 1
     return int((np.abs(from_center_m) > reach * pixel).any(axis=1).sum())
-
-
-def _complain(outside: int, count: int, path: Path, given: bool) -> None:
-    """An error, or a warning where the user has said where the object is."""
-    problem = f"{outside} of {count} views lie outside the object"
-    remedy = "set --object-center-y-m and --object-center-x-m to where its middle is"
-    if not given:
-        raise ScanError(problem, remedy, path)
-    warnings.warn(f"{path}: {problem}: {remedy}", BeamlineWarning, stacklevel=3)
