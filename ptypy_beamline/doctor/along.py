@@ -14,7 +14,7 @@ from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .breaks import Break, Stretch
+from .breaks import Break, Stretch, joined
 from .evidence import survey
 from .remedy import finding
 from .slips import Places
@@ -69,7 +69,7 @@ class Along:
             known = np.searchsorted(places.exposures, [one.frame for one in stretch.breaks])
             first += max(len(seen.positions) - OVERLAP, *known.tolist(), 1)
         return cls(
-            tuple(breaks),
+            joined(breaks),
             float(np.mean(told)),
             int(places.exposures[-1]),
             whole,

@@ -28,6 +28,9 @@ neighbouring pairs of frames say the same."""
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
 
+NEAR = 6
+"""Frames between two breaks that may be one, of which some frames fit neither side."""
+
 EDGE = FEWEST // 2
 """Rows at either end of a survey that tell no break from a lag of the whole, or from none."""
 
@@ -42,6 +45,19 @@ class Break:
     frame: int
     lag: int
     outcome: Outcome
+
+
+def joined(breaks: Iterable[Break]) -> tuple[Break, ...]:
+    """Breaks in the order of the scan; those so close together that they are one, as one."""
+    one_each: list[Break] = []
+    for this in sorted(breaks, key=lambda one: one.frame):
+        before = one_each[-1] if one_each else None
+        if before is None or this.frame - before.frame > NEAR:
+            one_each.append(this)
+            continue
+        surer = max(before, this, key=lambda one: one.outcome.margin.t)
+        one_each[-1] = Break(this.frame, before.lag + this.lag, surer.outcome)
+    return tuple(one for one in one_each if one.lag)
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,7 @@ class Stretch:
         """With the likeliest further break that convinces and that no other beats."""
         trial = Trial(self.pairing, self.seen)
         best: tuple[Guess, Pairing, Outcome] | None = None
-        for guess in self._likely():
+        for guess in self.guesses():
             if best and guess.gain < RIVAL * best[0].gain:
                 continue
             pairing = Pairing.at(self.places.settings, self.places.at(guess.on(self.lags)))
@@ -127,7 +143,7 @@ class Stretch:
         lags = guess.on(self.lags)
         return Stretch(self.places, self.seen, self.unlike, lags, tuple(breaks))
 
-    def _likely(self) -> Iterator[Guess]:
+    def guesses(self) -> Iterator[Guess]:
         """The likeliest further breaks; first, if likely, the loss in one place of all missing."""
         spare = self.places.after(self.lags)
         tried = {*ALWAYS, *range(1, min(spare, MOST_LOST) + 1), spare} - {0}
