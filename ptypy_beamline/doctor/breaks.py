@@ -112,15 +112,19 @@ class Stretch:
         """With all breaks so far."""
         return Pairing.at(self.places.settings, self.places.at(self.lags))
 
-    def told(self) -> float:
-        """Share of the rows before which a loss of few frames, or a slip of one, is ruled out."""
+    def told(self) -> tuple[float, int]:
+        """Where a loss of few frames, or a slip of one, is ruled out.
+
+        The last row before which it is, and the share of the rows up to there.
+        """
         spare = self.places.after(self.lags)
         few = range(1, min(spare, max(ALWAYS)) + 1) if spare else (-1, 1)
         gained = [*self._gains(few, self.lags).values()]
-        if not gained:
-            return 0.0
-        most = np.max(gained, axis=0)[EDGE:-EDGE]
-        return float(np.mean(most <= -RULED_OUT)) if len(most) else 0.0
+        if not gained or len(self.lags) <= 2 * EDGE:
+            return 0.0, 0
+        out = np.max(gained, axis=0)[EDGE:-EDGE] <= -RULED_OUT
+        last = int(np.flatnonzero(out)[-1]) if out.any() else 0
+        return float(np.mean(out[: last + 1])), last + EDGE
 
     def _with_another(self) -> Stretch | None:
         """With the likeliest further break that convinces and that no other beats."""
