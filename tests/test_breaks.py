@@ -112,17 +112,6 @@ def test_a_loss_near_the_end_that_does_not_show_is_not_denied():
 
 
 @pytest.mark.long
-def test_frames_that_were_lost_twice():
-    found, _ = judged(without(simulated("snake"), (50, 3), (120, 1)), Settings())
-    assert [
-        re.search(r"off by (\d+)(?: \((\d+) in all\))?", str(one)).groups() for one in found
-    ] == [
-        ("3", None),
-        ("1", "4"),
-    ]
-
-
-@pytest.mark.long
 def test_lost_exposures_of_positions_that_have_two():
     truth = simulated("snake")
     frames = np.delete(np.repeat(truth.frames, 2, axis=0), slice(150, 153), axis=0)
