@@ -37,9 +37,19 @@ MAP = np.isin(np.arange(N), OUT)
 
 @pytest.mark.parametrize(
     "given",
-    [OUT, tuple(OUT), set(OUT), np.array(OUT), MAP, MAP.astype(int), MAP.astype(int).tolist(),
-     MAP.tolist(), MAP.reshape(GRID), MAP.reshape(GRID).astype("u1")],
-)  # fmt: skip
+    [
+        OUT,
+        tuple(OUT),
+        set(OUT),
+        np.array(OUT),
+        MAP,
+        MAP.astype(int),
+        MAP.astype(int).tolist(),
+        MAP.tolist(),
+        MAP.reshape(GRID),
+        MAP.reshape(GRID).astype("u1"),
+    ],
+)
 def test_lists_and_maps(given):
     assert left(given) == ACCEPTED
     assert left(given, scan_of(grid=GRID)) == ACCEPTED
@@ -87,23 +97,15 @@ def judged(tmp_path_factory):
     WRITERS["standard"](folder / "moved.h5", moved)
     shorter = replace(raw, positions_m=raw.positions_m[:42], frames=raw.frames[:42])
     WRITERS["standard"](folder / "shorter.h5", shorter)
-    again = replace(raw, positions_m=np.concatenate([raw.positions_m] * 2),
-                    frames=np.concatenate([raw.frames] * 2))  # fmt: skip
-    WRITERS["standard"](folder / "longer.h5", again)
-    code = main(
-        [
-            "qc",
-            str(folder / "scan1.h5"),
-            "--out",
-            str(folder / "qc"),
-            "--reject-topk",
-            "5",
-            "--thumbs-topk",
-            "1",
-            "--emit-ptypy-json",
-            str(folder / "qc/list.json"),
-        ]
+    again = replace(
+        raw,
+        positions_m=np.concatenate([raw.positions_m] * 2),
+        frames=np.concatenate([raw.frames] * 2),
     )
+    WRITERS["standard"](folder / "longer.h5", again)
+    where = ["--out", str(folder / "qc"), "--emit-ptypy-json", str(folder / "qc/list.json")]
+    fewest = ["--reject-topk", "5", "--thumbs-topk", "1"]
+    code = main(["qc", str(folder / "scan1.h5"), *where, *fewest])
     assert code == 0
     return folder
 
@@ -173,7 +175,17 @@ def test_an_empty_table(tmp_path, text):
 
 
 def test_quality_control_notices_too(judged, capsys):
-    code = main(["qc", str(judged / "shorter.h5"), "--out", str(judged / "qc2"), "--reject",
-                 str(judged / "qc/list.json"), "--thumbs-topk", "1"])  # fmt: skip
+    code = main(
+        [
+            "qc",
+            str(judged / "shorter.h5"),
+            "--out",
+            str(judged / "qc2"),
+            "--reject",
+            str(judged / "qc/list.json"),
+            "--thumbs-topk",
+            "1",
+        ]
+    )
     assert code == 1
     assert "frame" in capsys.readouterr().err

@@ -14,8 +14,8 @@ from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .breaks import Break, Stretch
-from .evidence import survey
+from .breaks import Break, Stretch, joined
+from .evidence import FEWEST, survey
 from .remedy import finding
 from .slips import Places
 
@@ -34,8 +34,8 @@ class Along:
     ----------
     breaks
         Where frames and positions come apart, in the order of the scan.
-    told
-        Share of the frames that were looked at before which a loss is ruled out.
+    told, until
+        Up to raw frame ``until`` the share of the frames before which a loss is ruled out.
     last
         Raw frame up to which frames were looked at.
     whole
@@ -46,6 +46,7 @@ class Along:
 
     breaks: tuple[Break, ...]
     told: float
+    until: int
     last: int
     whole: bool
     spare: int
@@ -61,7 +62,8 @@ class Along:
             places = Places(scan, settings, plan.selection.exposures[seen.positions, 0])
             stretch = Stretch.of(places, seen, lag)
             breaks += stretch.breaks
-            told.append(stretch.told())
+            share, row = stretch.told()
+            told.append(share)
             lag, end = int(stretch.lags[-1]), int(seen.positions[-1]) + 1
             whole = end == len(plan)
             if whole or len(told) == SURVEYS:
@@ -69,8 +71,9 @@ class Along:
             known = np.searchsorted(places.exposures, [one.frame for one in stretch.breaks])
             first += max(len(seen.positions) - OVERLAP, *known.tolist(), 1)
         return cls(
-            tuple(breaks),
+            joined(breaks),
             float(np.mean(told)),
+            int(places.exposures[row]),
             int(places.exposures[-1]),
             whole,
             places.after(stretch.lags),
@@ -90,8 +93,9 @@ class Along:
             return (
                 f"whether frames were lost in the middle shows for {self.told:.0%} of the scan only"
             )
-        if not self.whole:
-            return f"up to frame {self.last}, later ones were not looked at"
+        if not self.whole or self.last - self.until > FEWEST:
+            why = "a loss would not show" if self.whole else "nothing was looked at"
+            return f"up to about frame {self.until}; after it {why}"
         if self.spare:
             return f"all along: the scan was stopped after frame {self.last}, none was lost before"
         return "all along the scan"

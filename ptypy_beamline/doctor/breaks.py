@@ -28,6 +28,9 @@ neighbouring pairs of frames say the same."""
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
 
+NEAR = 6
+"""Frames between two breaks that may be one, of which some frames fit neither side."""
+
 EDGE = FEWEST // 2
 """Rows at either end of a survey that tell no break from a lag of the whole, or from none."""
 
@@ -42,6 +45,19 @@ class Break:
     frame: int
     lag: int
     outcome: Outcome
+
+
+def joined(breaks: Iterable[Break]) -> tuple[Break, ...]:
+    """Breaks in the order of the scan; those so close together that they are one, as one."""
+    one_each: list[Break] = []
+    for this in sorted(breaks, key=lambda one: one.frame):
+        before = one_each[-1] if one_each else None
+        if before is None or this.frame - before.frame > NEAR:
+            one_each.append(this)
+            continue
+        surer = max(before, this, key=lambda one: one.outcome.margin.t)
+        one_each[-1] = Break(this.frame, before.lag + this.lag, surer.outcome)
+    return tuple(one for one in one_each if one.lag)
 
 
 @dataclass(frozen=True)
@@ -96,21 +112,25 @@ class Stretch:
         """With all breaks so far."""
         return Pairing.at(self.places.settings, self.places.at(self.lags))
 
-    def told(self) -> float:
-        """Share of the rows before which a loss of few frames, or a slip of one, is ruled out."""
+    def told(self) -> tuple[float, int]:
+        """Where a loss of few frames, or a slip of one, is ruled out.
+
+        The last row before which it is, and the share of the rows up to there.
+        """
         spare = self.places.after(self.lags)
         few = range(1, min(spare, max(ALWAYS)) + 1) if spare else (-1, 1)
         gained = [*self._gains(few, self.lags).values()]
-        if not gained:
-            return 0.0
-        most = np.max(gained, axis=0)[EDGE:-EDGE]
-        return float(np.mean(most <= -RULED_OUT)) if len(most) else 0.0
+        if not gained or len(self.lags) <= 2 * EDGE:
+            return 0.0, 0
+        out = np.max(gained, axis=0)[EDGE:-EDGE] <= -RULED_OUT
+        last = int(np.flatnonzero(out)[-1]) if out.any() else 0
+        return float(np.mean(out[: last + 1])), last + EDGE
 
     def _with_another(self) -> Stretch | None:
         """With the likeliest further break that convinces and that no other beats."""
         trial = Trial(self.pairing, self.seen)
         best: tuple[Guess, Pairing, Outcome] | None = None
-        for guess in self._likely():
+        for guess in self.guesses():
             if best and guess.gain < RIVAL * best[0].gain:
                 continue
             pairing = Pairing.at(self.places.settings, self.places.at(guess.on(self.lags)))
@@ -127,7 +147,7 @@ class Stretch:
         lags = guess.on(self.lags)
         return Stretch(self.places, self.seen, self.unlike, lags, tuple(breaks))
 
-    def _likely(self) -> Iterator[Guess]:
+    def guesses(self) -> Iterator[Guess]:
         """The likeliest further breaks; first, if likely, the loss in one place of all missing."""
         spare = self.places.after(self.lags)
         tried = {*ALWAYS, *range(1, min(spare, MOST_LOST) + 1), spare} - {0}

@@ -116,6 +116,8 @@ def evidence(unlike: NDArray[np.float32], places_m: Floats, known: bool) -> NDAr
     """
     reach_m = near_m(places_m)
     close = unlike[_links(places_m, reach_m)]
+    if not len(close):
+        return np.zeros_like(unlike)
     if known:
         i, j = _links(places_m, RING * reach_m)
         ring = np.linalg.norm(places_m[i] - places_m[j], axis=1) > reach_m
