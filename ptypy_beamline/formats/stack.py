@@ -14,7 +14,7 @@ from ..errors import ScanError
 from ..planning.places import one_each
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
-from ..scan import Frames
+from ..scan import Frames, written
 from .positions import Axes, Placed, arrange, pair, split
 from .quantities import places
 from .series import joined
@@ -113,6 +113,7 @@ def read_stack(source: Source, table: Hdf5Format, elsewhere: Frames | None = Non
 
 def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> Stack:
     """Frames and positions, as many of each as belong together."""
+    frames = up_to_last_written(source, frames)
     per_position, n = source.opening.frames_per_position, frames.shape[0]
     stored = known.place(layout)
     # While a scan is written, its positions may come after its frames.
@@ -123,18 +124,43 @@ def _fitted(source: Source, frames: Frames, layout: Layout, known: Places) -> St
     count, k = len(placed.positions_m), per_position or 1
     if source.opening.growing and (known.each or one_each(placed.positions_m, k)):
         used = min(used, count)
-    if used < n:
-        frames = (
-            replace(frames, limit=used)
-            if isinstance(frames, Hdf5Frames)
-            else PickedFrames(frames, np.arange(used))
-        )
+    frames = first(frames, used)
     lost = int((~np.isfinite(placed.positions_m).all(axis=1)).sum())
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded else known.listed_s
     return Stack(frames, placed, layout, known.each, listed_s, known.in_pixels)
+
+
+def first(frames: Frames, count: int) -> Frames:
+    """At most so many of the frames."""
+    if count >= frames.shape[0]:
+        return frames
+    if isinstance(frames, Hdf5Frames):
+        return replace(frames, limit=count)
+    return PickedFrames(frames, np.arange(count))
+
+
+def up_to_last_written(source: Source, frames: Frames) -> Frames:
+    """Frames without those at the end that were never written, for which there is only room.
+
+    Raises
+    ------
+    ScanError
+        None was written, and nobody is following the scan.
+    """
+    there = written(frames)
+    if there is None:
+        return frames
+    if not there.any() and not source.opening.growing:
+        raise ScanError(
+            f"none of the {len(there)} frames was ever written",
+            "copy the file again, with the files it takes frames from",
+        )
+    lacking = int(np.count_nonzero(~there))
+    source.assume(f"{lacking} of {len(there)} frames were never written: they are not used")
+    return first(frames, int(np.flatnonzero(there).max(initial=-1)) + 1)
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import MissingDataError, ScanError, SettingsError
 from ..reading.images import rejected_frames, values_of
 from ..reading.picked import whole_stack
-from ..scan import Scan
+from ..scan import Frames, Scan, written
 from ..settings import Settings
 
 Values = NDArray[np.float64]
@@ -126,3 +126,9 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> NDArray[np.int64]
     if picked is not None:
         return np.flatnonzero(np.isin(picked, named))
     return named[named < total]
+
+
+def unwritten(frames: Frames) -> NDArray[np.int64]:
+    """Frames that there is only room for: nothing was ever written there."""
+    there = written(frames)
+    return np.zeros(0, np.int64) if there is None else np.flatnonzero(~there)

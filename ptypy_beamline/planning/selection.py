@@ -13,7 +13,7 @@ from ..errors import ScanError, SettingsError
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
-from .exposures import exposure_times, monitor_factor, rejected
+from .exposures import exposure_times, monitor_factor, rejected, unwritten
 from .places import (
     directions,
     in_region,
@@ -101,7 +101,7 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
             f"no position lies in the selected {settings.select.shape} {_extent(whole)}",
             "set select.center, select.radius or select.size (metres, y,x)", scan.source,
         )  # fmt: skip
-    out = rejected(scan, settings, so_far.frames is not None)
+    out = np.union1d(rejected(scan, settings, so_far.frames is not None), unwritten(scan.frames))
     accepted = without(region[:: settings.step], out, scan.source)
     if settings.grouping == "none":
         accepted = one_exposure_each(accepted)
