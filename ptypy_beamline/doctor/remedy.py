@@ -55,7 +55,8 @@ def _short(value: Any) -> Any:
 
 def exactly(value: float) -> float | int:
     """A whole number as it is, another one to six digits."""
-    return int(value) if value.is_integer() and abs(value) < 2**63 else float(f"{value:.6g}")
+    short = float(f"{value:.6g}")
+    return int(value) if value.is_integer() and short != value else short
 
 
 @cache

@@ -17,6 +17,9 @@ Image = NDArray[np.float64]
 BAND_PIXELS, REACH = 2**22, 4
 """Pixels that are looked at in one go, and how many rows away a neighbour still matters."""
 
+RANK_SIGMAS = 1.55
+"""The sixth largest of 49 deviations of Gaussian noise, in standard deviations."""
+
 
 def hot_or_dead(
     sample: Sample, offset: Image | float, sigma: float, counts: Counting = ALL
@@ -25,8 +28,9 @@ def hot_or_dead(
 
     A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
     surroundings: a corner of the beam has three neighbours as bright as itself, a defect has at
-    most two. Noise is Poisson's plus the local median deviation, so that speckle does not count;
-    at the edge of the frame, where neighbours are missing, also what :func:`edge_rise` says.
+    most two. Noise is Poisson's plus what the sixth largest of 49 pixels around deviates from its
+    neighbours, so that neither speckle nor fine ripples count; at the edge of the frame, where
+    neighbours are missing, also what :func:`edge_rise` says.
     Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
 
     Parameters
@@ -60,7 +64,7 @@ def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArr
     mean = total / seen
     bright, dim = neighbours(mean)
     deviation = np.abs(mean - ndimage.median_filter(mean, 3))
-    spread = 1.4826 * ndimage.median_filter(deviation, 7)
+    spread = ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
     noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
     dead = ~ever & (dim * seen >= sigma**2)
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
@@ -90,5 +94,5 @@ def edge_rise(mean: Image) -> Image:
             continue
         for edge, inside in ((0, 1), (-1, -2)):
             step = ndimage.rank_filter(np.abs(image[edge] - image[inside]), -3, 7, mode="mirror")
-            turned[edge] = np.maximum(turned[edge], 2 * step)
+            turned[edge] += 2 * step
     return rise

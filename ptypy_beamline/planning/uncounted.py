@@ -120,9 +120,12 @@ class _Seen:
     """
 
     def __init__(self, dtype: np.dtype[Any], maybe: tuple[float, ...], known: float) -> None:
-        self._signed, self._known = dtype.kind != "u", dtype.type(known) if known < np.inf else None
+        self._signed = dtype.kind != "u"
+        self._known: int | None = None
+        if dtype.kind in "iu" and known <= float(np.iinfo(dtype).max):
+            self._known = min(int(known), np.iinfo(dtype).max)
         self._top: Any = -np.inf
-        self._always: dict[Any, Any] = dict.fromkeys(map(dtype.type, maybe), True)
+        self._always: dict[Any, Any] = {dtype.type(number): True for number in maybe}
         self._ever: NDArray[np.bool_] | None = None
         self._same: NDArray[np.bool_]
         self._first: NDArray[Any]
