@@ -101,14 +101,15 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
     k = selection.exposures.shape[1]
     used = int((selection.exposures >= 0).sum())
     w, inside = plan.window, plan.inside
-    limit = "none" if np.isinf(cal.saturation) else f"{cal.saturation:g}"
+    limit = "none" if np.isinf(cal.saturation) else f"{cal.saturation:.10g}"
+    counts = f", no counts: {cal.counting}" if str(cal.counting) else ""
     turned = [n for n, on in zip(("transpose", "flip up-down", "flip left-right"),
                                  transform.turn, strict=True) if on]  # fmt: skip
     return [
         ("select", f"{len(selection)} positions from {used} of {plan.frames.shape[0]} frames"),
         ("read", f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
          + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)")),
-        ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}"),
+        ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}{counts}"),
         ("dark", f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
          "background included"),
         ("flat", "none" if (cal.gain[~cal.bad] == 1).all() else

@@ -251,6 +251,7 @@ def test_pad_square():
     assert_array_equal(plan.good.sum(1) > 0, [False] * 2 + [True] * NY + [False] * 2)
 
 
+@pytest.mark.filterwarnings("ignore:the monitor is 0")
 @pytest.mark.parametrize("size", [1, 2, 4, 100])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_results_do_not_depend_on_chunks_or_threads(size, threads):
@@ -500,7 +501,8 @@ class TestExposures:
     def test_a_bad_monitor_leaves_out_that_exposure(self):
         i0 = np.linspace(1, 2, 12)
         i0[4] = np.nan
-        plan = self.scan(monitor=i0).plan(frames_per_position=3, monitor=True)
+        with pytest.warns(BeamlineWarning, match="at 1 of 12 frames"):
+            plan = self.scan(monitor=i0).plan(frames_per_position=3, monitor=True)
         assert_array_equal(plan.selection.exposures[1], [3, -1, 5])
         assert_allclose(plan.selection.scale[2], np.nanmean(i0) / i0[6:9])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 
 import h5py
@@ -387,3 +388,31 @@ def test_bands_find_what_one_look_finds(monkeypatch):
     assert whole.sum() == 3
     monkeypatch.setattr("ptypy_beamline.planning.defects.BAND_PIXELS", 40 * 9)
     assert_array_equal(hot_or_dead(sample, 0.0, 6.0), whole)
+
+
+# ---- large detectors ----
+
+
+@pytest.mark.parametrize("settings", [{}, {"hot_sigma": 6, "shape": 256}])
+def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, settings):
+    """Planning, with the centre looked for, and loading; a detector for which 2000² is large."""
+    monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
+    monkeypatch.setattr("ptypy_beamline.planning.defects.BAND_PIXELS", 2**18)
+    side, file = 2000, tmp_path / "a.h5"
+    beam = 300 * np.exp(-(((np.arange(side) - 900) / 100) ** 2))
+    with h5py.File(file, "w") as opened:
+        data = opened.create_dataset("/entry/data", (3, side, side), "u2", chunks=(1, 500, side))
+        data[:] = np.outer(beam / 300, beam).astype(np.uint16)
+        _beside(opened, 3)
+        del opened["/entry/center_px"]
+    loaded(open_scan(file).plan(shape=64))  # compiles
+    tracemalloc.start()
+    try:
+        plan = open_scan(file).plan(**settings)
+        sums = [s for block in plan.blocks() for s in block.frames.sum((1, 2))]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(sums) == 3
+    assert_allclose(np.add(plan.center_px, (plan.window.top, plan.window.left)), 900, atol=0.1)
+    assert peak < 32 * side**2, peak / side**2

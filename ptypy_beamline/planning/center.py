@@ -18,7 +18,7 @@ from .threads import available_threads, pool
 
 Image = NDArray[np.float64]
 
-MOST_PIXELS = 2**24
+MOST_PIXELS = 2**23
 """Of the mean frame; those of a larger detector are averaged, some at a time."""
 
 BAND_ROWS = 512
