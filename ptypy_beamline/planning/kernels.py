@@ -33,6 +33,9 @@ SUM, MEAN, RATE = 0, 1, 2
 LARGEST = float(np.finfo(np.float32).max)
 """What a good pixel can hold: frames are handed over in float32."""
 
+SMALLEST = float(np.nextafter(0, 1))
+"""Of the positive numbers."""
+
 
 @compiled
 def _value(  # type: ignore[no-untyped-def]
@@ -100,13 +103,14 @@ def single(  # type: ignore[no-untyped-def]
     """:func:`combine` for one exposure a position, without a branch a pixel: several times as fast.
 
     ``raw`` (p, h, w); ``scale`` (p,). Statically bad pixels have gain 0. Into ``tally`` (p, 2): how
-    many others are bad in this exposure, and how many pixels have counts.
+    many others are bad in this exposure, and whether any pixel has counts.
     """
     positions, height, width = raw.shape
     top, left = corner
     lowest, saturation, threshold = limits
+    least = threshold if threshold > 0.0 else SMALLEST  # one comparison instead of two
     for p in range(positions):
-        without, lit = 0, 0
+        without, lit = 0, False
         for y in range(height):
             # Rows of their own let the compiler take several pixels at a time.
             line, dark, factor = raw[p, y], offset[y], gain[y]
@@ -115,10 +119,10 @@ def single(  # type: ignore[no-untyped-def]
                 counts = np.float64(line[x])
                 value = (counts - dark[x]) * factor[x] * scale[p]
                 counted = (counts >= lowest) & (counts < saturation) & (value <= LARGEST)
-                kept = counted & (value >= threshold) & (value > 0.0)
+                kept = counted & (value >= least)
                 out[x] = value if kept else 0.0
                 without += (not counted) & (factor[x] > 0.0)
-                lit += kept
+                lit |= kept
         tally[p, 0], tally[p, 1] = without, lit
 
 

@@ -101,10 +101,10 @@ def _in_source(dataset: h5py.Dataset, source: Any, count: int) -> Flags:
         if taken is None or len(taken) != count:  # other axes than those of frames
             return every if written is None or written.any() else missing
         length = math.prod(found.shape[:-2])
-        here = taken < length
-        if written is None:
-            return here
-        return here & written[np.minimum(taken, length - 1)]
+        here: Flags = taken < length
+        if written is not None:
+            here &= written[np.minimum(taken, length - 1)]
+        return here
 
 
 @contextmanager
