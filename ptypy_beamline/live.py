@@ -20,7 +20,7 @@ from .reading.files import unlocked
 from .reading.patient import PatientFrames
 from .reading.picked import whole_stack
 from .reading.witness import Witness
-from .scan import Scan, Window
+from .scan import Scan, Window, written
 from .settings import Settings
 
 SPIN_S = 0.01
@@ -147,6 +147,8 @@ class Follower:
             return progress  # caught in the middle of something likewise
         self._count(whole)
         complete = closed or self._has_all(scan, whole) or self._is_idle()
+        if complete and written(scan.frames) is not None:
+            whole = len(scan)  # frames that lack in the middle do not come any more
         self._so_far = replace(self._so_far, frames=self._usable(whole, complete))
         with unlocked():
             return self._reached(self._longer(progress.plan, scan, whole), complete)

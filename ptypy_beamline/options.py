@@ -67,7 +67,7 @@ Pad = Annotated[
     Annotated[int, Field(ge=0)] | tuple[int, int, int, int] | Literal["square"],
     BeforeValidator(numbers),
 ]
-Number = Annotated[float | Literal["file"], BeforeValidator(numbers)]
+Limit = Annotated[Annotated[float, Field(gt=0)] | Literal["file"], BeforeValidator(numbers)]
 Image = Annotated[Any, Field()]
 Index = Annotated[
     str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)

@@ -93,6 +93,18 @@ def stored_in(frames: Frames, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     return indices if inner is None else np.asarray(inner.stored_in(indices))
 
 
+def written(frames: Frames) -> NDArray[np.bool_] | None:
+    """(n,) which frames were ever written; None = all, or nobody can tell.
+
+    Stacks that know it have a method of this name; others are asked what they are made of.
+    """
+    inner: Any = frames
+    while inner is not None and not hasattr(inner, "written"):
+        inner = getattr(inner, "frames", None)
+    found: NDArray[np.bool_] | None = None if inner is None else inner.written()
+    return found
+
+
 @dataclass(frozen=True)
 class ArrayFrames:
     """Frames that are already in memory, as an array (n, ny, nx) or one frame (ny, nx)."""

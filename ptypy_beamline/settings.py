@@ -22,8 +22,8 @@ from .options import (
     Group,
     Image,
     IntPair,
+    Limit,
     Live,
-    Number,
     Orientation,
     Pad,
     Pair,
@@ -162,8 +162,10 @@ class Settings(Group):
         None, "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
         "--background",
     )  # fmt: skip
-    threshold: float | None = field(None, "corrected counts below it become 0", "--threshold")
-    saturation: Number | None = field(
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = field(
+        None, "corrected counts below it become 0", "--threshold"
+    )
+    saturation: Limit | None = field(
         None, "raw counts at or above are bad in that exposure; 'file' = the detector's limit",
         "--sat",
     )  # fmt: skip

@@ -108,7 +108,8 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
     w, inside = plan.window, plan.inside
     own = plan.frames if isinstance(plan.frames, CorrectedFrames) else None
     saturation = own.saturation if own else cal.saturation
-    limit = "none" if np.isinf(saturation) else f"{saturation:g}"
+    limit = "none" if np.isinf(saturation) else f"{saturation:.10g}"
+    counts = f", no counts: {cal.counting}" if str(cal.counting) else ""
     turned = [n for n, on in zip(("transpose", "flip up-down", "flip left-right"),
                                  transform.turn, strict=True) if on]  # fmt: skip
     return [
@@ -116,7 +117,7 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
         ("read", f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
          + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)")),
         *([("own", own.images)] if own else []),
-        ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}"),
+        ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}{counts}"),
         ("dark", f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
          "background included"),
         ("flat", "none" if (cal.gain[~cal.bad] == 1).all() else

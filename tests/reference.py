@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
+LARGEST = np.finfo(np.float32).max
+"""Counts above cannot be handed over: such a pixel is bad."""
+
 
 def correct(raw, *, bad=None, dark=0.0, background=0.0, flat=1.0, saturation=np.inf, scale=None,
-            threshold=0.0, clipped=False):  # fmt: skip
+            threshold=0.0, lowest=-np.inf, clipped=False):  # fmt: skip
     """Raw exposures (k, h, w) → counts (NaN where bad).
 
     ``clipped``: saturated pixels count with the saturation, as grouping ``best`` ranks exposures.
     """
     counts = raw.astype(np.float64)
     saturated = np.isfinite(counts) & (raw >= saturation)
-    counts[~np.isfinite(counts)] = np.nan
+    counts[~np.isfinite(counts) | (raw < lowest)] = np.nan
     counts[saturated] = saturation if clipped else np.nan
     if bad is not None:
         counts[:, bad] = np.nan
@@ -26,17 +29,24 @@ def correct(raw, *, bad=None, dark=0.0, background=0.0, flat=1.0, saturation=np.
     counts[:, ~np.isfinite(np.broadcast_to(flat, counts.shape[1:]))] = np.nan
     counts[:, np.broadcast_to(flat, counts.shape[1:]) <= 0] = np.nan
     if scale is not None:
-        counts *= np.asarray(scale)[:, None, None]
+        with np.errstate(over="ignore"):
+            counts *= np.asarray(scale)[:, None, None]
+    counts[~(counts <= LARGEST)] = np.nan
     counts[counts < 0] = 0
     counts[counts < threshold] = 0
     return counts
 
 
 def group(counts, how, seconds=None, clipped=None):
-    """Exposures (k, h, w), NaN = bad → one frame (h, w), NaN = bad in all.
+    """Exposures (k, h, w), NaN = bad → one frame (h, w), NaN = bad in all, or more than fits.
 
     ``clipped``: the same with saturated pixels clipped, for ``best``; default: none is saturated.
     """
+    frame = _grouped(counts, how, seconds, clipped)
+    return np.where(frame <= LARGEST, frame, np.nan)
+
+
+def _grouped(counts, how, seconds, clipped):
     good = np.isfinite(counts)
     filled = np.where(good, counts, 0)
     number = good.sum(0)
@@ -78,7 +88,8 @@ def align_both(frame, other, center):
 
 def rebin(frame, b):
     h, w = frame.shape
-    return frame.reshape(h // b, b, w // b, b).sum((1, 3))  # NaN spreads: such a bin is bad
+    binned = frame.reshape(h // b, b, w // b, b).sum((1, 3))  # NaN spreads: such a bin is bad
+    return np.where(binned <= LARGEST, binned, np.nan)
 
 
 def orient(frame, code):

@@ -178,7 +178,8 @@ def test_rejected_exposure_leaves_the_position_with_the_others():
 def test_monitor_scales_and_a_bad_value_rejects_that_exposure_only(broken):
     i0 = np.array([1.0, 2.0, broken, 4.0, 1.0, 2.0])
     scan = make_scan(monitor=i0)
-    plan = scan.plan(monitor=True)
+    with pytest.warns(BeamlineWarning, match="not a number at 1 of 6 frames, which are left out"):
+        plan = scan.plan(monitor=True)
     assert_array_equal(plan.selection.exposures[:, 0], [0, 1, 3, 4, 5])
     mean = np.mean([1.0, 2, 4, 1, 2])
     kept = [0, 1, 3, 4, 5]
@@ -272,6 +273,7 @@ def test_pad_square():
     assert_array_equal(plan.good.sum(1) > 0, [False] * 2 + [True] * NY + [False] * 2)
 
 
+@pytest.mark.filterwarnings("ignore:the monitor is 0")
 @pytest.mark.parametrize("size", [1, 2, 4, 100])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_results_do_not_depend_on_chunks_or_threads(size, threads):
@@ -525,7 +527,8 @@ class TestExposures:
     def test_a_bad_monitor_leaves_out_that_exposure(self):
         i0 = np.linspace(1, 2, 12)
         i0[4] = np.nan
-        plan = self.scan(monitor=i0).plan(frames_per_position=3, monitor=True)
+        with pytest.warns(BeamlineWarning, match="at 1 of 12 frames"):
+            plan = self.scan(monitor=i0).plan(frames_per_position=3, monitor=True)
         assert_array_equal(plan.selection.exposures[1], [3, -1, 5])
         assert_allclose(plan.selection.scale[2], np.nanmean(i0) / i0[6:9])
 

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError
-from ..planning.calibration import hot_or_dead
+from ..planning.defects import hot_or_dead
 from ..planning.sample import Sample
 from ..summary import Finding
 from .detector import OUTER, Detector
 from .look import Look
-from .remedy import changed, finding, planned
+from .remedy import changed, exactly, finding, planned
 
 PEDESTAL, FLATNESS, FANO = 0.05, 1.3, 2.0
 """A pedestal: its share of all counts, how much a ring further in may exceed it, and how much the
@@ -25,6 +25,9 @@ INNER = (0.6, 0.75)
 PILE, FEW, PILE_TIMES = 40, 8, 5
 """Counts from which a limit can be told from chance, how many pixels must share it, and how many
 times those at each count just below."""
+
+FULL = tuple(2**bits - 1 for bits in (8, 12, 14, 16, 31, 32))
+"""Largest numbers of detectors."""
 
 HOT_SIGMAS = (100.0, 50.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0)
 """Settings of ``hot_sigma`` that may find a defect."""
@@ -40,7 +43,12 @@ def findings(look: Look) -> list[Finding]:
                     "dark frames, a closed shutter, or a dark that is too high",
                     remedy="check paths.frames (--path frames=PATH), --outer-index and --dark")
         ]  # fmt: skip
-    return [*pedestal(look, detector), *saturation(look), *hot_pixels(look, detector)]
+    return [
+        *uncounted(look),
+        *pedestal(look, detector),
+        *saturation(look),
+        *hot_pixels(look, detector),
+    ]
 
 
 def mask(look: Look, detector: Detector) -> list[Finding]:
@@ -95,9 +103,9 @@ def pedestal(look: Look, detector: Detector) -> list[Finding]:
 
 def saturation(look: Look) -> list[Finding]:
     """Many pixels that share the highest count were cut off there."""
-    limit = look.plan.calibration.saturation
+    lowest, limit, _ = look.plan.calibration.limits
     counts = look.raw[..., ~look.plan.calibration.bad].ravel()
-    counts = counts[np.isfinite(counts) & (counts < limit)]
+    counts = counts[(counts >= lowest) & (counts < limit)]
     top = float(counts.max(initial=0))
     if top < PILE:
         return []
@@ -108,9 +116,27 @@ def saturation(look: Look) -> list[Finding]:
         return []
     stored = look.scan.saturation
     value = "file" if stored is not None and stored <= top else top
-    return [finding("warning", f"{full} pixels of {len(look.picked)} frames share the highest "
-                    f"count, {top:g}; {len(high) - full} are within 5 % below",
-                    "saturated", {"saturation": value})]  # fmt: skip
+    return [
+        finding(
+            "warning",
+            f"{full} pixels of {len(look.picked)} frames share the highest count, {exactly(top)}; "
+            f"{len(high) - full} are within 5 % below",
+            "saturated, or what the detector writes for no count" if top in FULL else "saturated",
+            {"saturation": value},
+        )
+    ]
+
+
+def uncounted(look: Look) -> list[Finding]:
+    """Numbers that are left out because they stand for no count."""
+    counts = look.plan.calibration.counting
+    none = (look.raw < counts.lowest) | (look.raw >= counts.no_count)
+    share = float(none.mean())
+    if not share:
+        return []
+    return [
+        finding("note", f"raw numbers {counts} are no counts: {share:.2g} of all pixels, left out")
+    ]
 
 
 def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
@@ -139,11 +165,10 @@ def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
 
 def _sigma(look: Look, strange: NDArray[np.bool_]) -> float | None:
     """The largest ``hot_sigma`` that finds all of these pixels, so that it finds few others."""
-    plan, limit = look.plan, look.scan.no_count
-    offset = plan.calibration.offset.astype(np.float64)
+    calibration, sample = look.plan.calibration, Sample(look.scan.frames, look.plan.inside)
+    offset = calibration.offset.astype(np.float64)
     for sigma in HOT_SIGMAS:
-        found = hot_or_dead(Sample(look.scan.frames, plan.inside), offset, sigma,
-                            np.inf if limit is None else limit)  # fmt: skip
+        found = hot_or_dead(sample, offset, sigma, calibration.counting)
         if found[strange].all():
             return sigma
     return None

@@ -72,7 +72,7 @@ class Patch:
         blocks = list(plan.stream(positions))
         frames = np.concatenate([block.frames[:, rows, columns] for block in blocks])
         good = plan.good[rows, columns]
-        if not plan.shared_mask:
+        if any(block.good.strides[0] for block in blocks):
             good = np.concatenate([block.good[:, rows, columns] for block in blocks])
         # λz/(N·p): a smaller window has coarser object pixels.
         pixel = [r * n / side_px for r, n in zip(geometry.resolution_m, geometry.shape,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from ..planning.defects import neighbours
 from .look import Look, from_beam
 
 OUTER = 0.9
@@ -26,7 +26,7 @@ class Detector:
     mean, variance
         (h, w) of the raw counts of an exposure.
     good
-        (h, w) pixels that no static defect excludes.
+        (h, w) pixels that no static defect excludes and that have a count in some exposure.
     radius
         (h, w) distance from the beam centre over that of the nearest edge.
     frames
@@ -46,14 +46,14 @@ class Detector:
     def of(cls, look: Look) -> Detector:
         """From the raw exposures of frames that show the beam."""
         plan = look.plan
-        limit = np.inf if look.scan.no_count is None else look.scan.no_count
+        counts = plan.calibration.counting
         present = plan.selection.exposures[look.picked] >= 0
         stack = look.raw[present & look.lit[:, None]] if look.lit.any() else look.raw[present]
         total, square, number = (np.zeros(plan.inside.shape) for _ in range(3))
         for frame in stack:
-            counted = np.isfinite(frame) & (frame < limit)
-            counts = np.where(counted, frame, 0).astype(np.float64)
-            total, square, number = total + counts, square + counts**2, number + counted
+            counted = (frame >= counts.lowest) & (frame < counts.no_count)
+            level = np.where(counted, frame, 0).astype(np.float64)
+            total, square, number = total + level, square + level**2, number + counted
         mean = total / np.maximum(number, 1)
         variance = square / np.maximum(number, 1) - mean**2
         center = [
@@ -66,7 +66,7 @@ class Detector:
             )
         ]
         radius = from_beam(center, mean.shape)
-        good = ~plan.calibration.bad
+        good = ~plan.calibration.bad & (number > 0)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
         return cls(mean, variance, good, radius, len(stack), faint)
@@ -74,8 +74,8 @@ class Detector:
     def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
         """(h, w) good pixels that cannot be of the pattern: isolated, or dead between lit ones."""
         level = np.where(self.good, self.mean - offset, 0)
-        bright = ndimage.rank_filter(level, -4, 3, mode="mirror").clip(0)
-        dim = ndimage.rank_filter(level, 3, 3, mode="mirror")
+        bright, dim = neighbours(level)
+        bright = bright.clip(0)
         noise = np.sqrt((bright + 1) / max(self.frames, 1))
         hot = level > HOT_TIMES * (bright + 2 * noise)
         dead = (self.mean == 0) & (dim * self.frames > 100)

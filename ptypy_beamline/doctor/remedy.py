@@ -47,10 +47,16 @@ def _flag(name: str, value: Any) -> str:
 
 
 def _short(value: Any) -> Any:
-    """Six digits are enough to read."""
+    """Six digits are enough to read; whole numbers keep theirs."""
     if isinstance(value, tuple | list):
         return tuple(_short(v) for v in value)
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return exactly(value) if isinstance(value, float) else value
+
+
+def exactly(value: float) -> float | int:
+    """A whole number as it is, another one to six digits."""
+    short = float(f"{value:.6g}")
+    return int(value) if value.is_integer() and short != value else short
 
 
 @cache

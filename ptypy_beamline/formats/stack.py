@@ -14,7 +14,7 @@ from ..errors import ScanError
 from ..planning.groups import by_exposure, contradiction
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
-from ..scan import Frames
+from ..scan import Frames, written
 from .numbering import Numbers, average, join, scattered, whole
 from .positions import STOPPED, Axes, Placed, arrange, pair, split, without_padding, zero_padding
 from .quantities import numbers as stored_numbers
@@ -148,6 +148,7 @@ def _fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pl
     if table.bursts and source.opening.frames_per_position is None:
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
+    frames = up_to_last_written(source, frames)
     ours = _frame_numbers(source, table, kept, frames.shape[0])
     theirs = _position_numbers(source, table, len(stored.positions_m))
     if known.logged and theirs is None:
@@ -186,12 +187,7 @@ def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known:
         source.assume(warning)
     if source.opening.growing and each:
         used = min(used, len(placed.positions_m))
-    if used < n:
-        frames = (
-            replace(frames, limit=used)
-            if isinstance(frames, Hdf5Frames)
-            else PickedFrames(frames, np.arange(used))
-        )
+    frames = first(frames, used)
     _say_lost(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded or known.logged else known.listed_s
@@ -371,6 +367,36 @@ def _with_bursts(source: Source, placed: Placed, frames: int) -> Placed:
                   f"each frame is used with its position; frames_per_position={each} "
                   f"(--frames-per-pos {each}) joins them")  # fmt: skip
     return Placed(np.repeat(placed.positions_m, each, axis=0))
+
+
+def first(frames: Frames, count: int) -> Frames:
+    """At most so many of the frames."""
+    if count >= frames.shape[0]:
+        return frames
+    if isinstance(frames, Hdf5Frames):
+        return replace(frames, limit=count)
+    return PickedFrames(frames, np.arange(count))
+
+
+def up_to_last_written(source: Source, frames: Frames) -> Frames:
+    """Frames without those at the end that were never written, for which there is only room.
+
+    Raises
+    ------
+    ScanError
+        None was written, and nobody is following the scan.
+    """
+    there = written(frames)
+    if there is None:
+        return frames
+    if not there.any() and not source.opening.growing:
+        raise ScanError(
+            f"none of the {len(there)} frames was ever written",
+            "copy the file again, with the files it takes frames from",
+        )
+    lacking = int(np.count_nonzero(~there))
+    source.assume(f"{lacking} of {len(there)} frames were never written: they are not used")
+    return first(frames, int(np.flatnonzero(there).max(initial=-1)) + 1)
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from ..errors import BeamlineWarning, MissingDataError, ScanError
+from ..errors import MissingDataError, ScanError
 from ..reading.derived import Centred
 from ..reading.images import frames_of
 from ..reading.masks import MarkedFrames
-from ..scan import Frames, Scan, Window
+from ..scan import Frames, Scan, Window, written
 from ..settings import Settings
-from .sample import Sample
+from .absurd import warn_about_dark, warn_about_flat
+from .defects import hot_or_dead
+from .sample import TOGETHER, Sample
+from .uncounted import ALL, FEW, Counting, counting
+
+Image = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,8 @@ class Calibration:
         stands for no count; inf where there is none.
     threshold
         Corrected counts below become 0.
+    counting
+        Which raw numbers are counts; ``saturation`` is not above its upper end.
     """
 
     offset: NDArray[np.float32]
@@ -44,10 +50,28 @@ class Calibration:
     bad: NDArray[np.bool_]
     saturation: float
     threshold: float
+    counting: Counting = ALL
+
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """Lowest raw number that counts, saturation and threshold."""
+        return self.counting.lowest, self.saturation, self.threshold
+
+    @cached_property
+    def usable(self) -> int:
+        """Pixels that no static defect excludes."""
+        return int(self.bad.size - np.count_nonzero(self.bad))
 
 
-def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
+def calibrate(
+    scan: Scan, settings: Settings, window: Window, counts: Counting | None = None
+) -> Calibration:
     """Compile the calibration of ``window`` (inside the frame).
+
+    Parameters
+    ----------
+    counts
+        Which raw numbers are counts; None = look at a few frames.
 
     Raises
     ------
@@ -56,33 +80,45 @@ def calibrate(scan: Scan, settings: Settings, window: Window) -> Calibration:
     MissingDataError
         ``saturation='file'`` and the file has none.
     """
+    counts = counting(scan) if counts is None else counts
     corner = scan.zero_frequency == "corner"
     images = _Images(scan.frame_shape, window, settings.links, corner)
     offset = images.offset(scan, settings)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gain = 1.0 / flat
-    bad |= ~np.isfinite(offset) | ~np.isfinite(gain) | (gain <= 0)
-    _warn_about_flat(flat[~bad])
-    no_count = np.inf if scan.no_count is None else scan.no_count
+    dark, gain = _in_float32(offset, flat, bad)
+    warn_about_flat(flat, bad)
     if settings.hot_sigma is not None:
-        dark = np.where(np.isfinite(offset), offset, 0)  # else its neighbours are NaN, too
-        bad |= hot_or_dead(Sample(scan.frames, window), dark, settings.hot_sigma, no_count)
-    return Calibration(
-        offset=np.where(bad, 0, offset).astype(np.float32),
-        gain=np.where(bad, 0, gain).astype(np.float32),
-        bad=bad,
-        saturation=count_limit(scan, settings),
-        threshold=settings.threshold or 0.0,
-    )
+        finite = np.where(np.isfinite(offset), offset, 0)  # else its neighbours are NaN, too
+        bad |= hot_or_dead(Sample(scan.frames, window), finite, settings.hot_sigma, counts)
+    if np.ndim(offset) or offset:
+        warn_about_dark(Sample(scan.frames, window, FEW), offset, bad)
+    dark[bad] = gain[bad] = 0
+    saturation = count_limit(scan, settings, counts)
+    return Calibration(dark, gain, bad, saturation, settings.threshold or 0.0, counts)
 
 
-def static_offset(scan: Scan, settings: Settings) -> NDArray[np.float64]:
+def _in_float32(
+    offset: Image | float, flat: Image | float, bad: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Offset and gain as the kernels take them; where either is not finite becomes bad."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+        dark = np.asarray(offset, np.float32)
+        gain = np.asarray(1.0 / np.asarray(flat, np.float64), np.float32)
+    bad |= ~np.isfinite(dark)
+    bad |= ~(np.isfinite(gain) & (gain > 0))
+    # Zeros take no memory until they are written to.
+    none = not dark.ndim and not dark
+    whole = np.zeros(bad.shape, np.float32) if none else np.broadcast_to(dark, bad.shape).copy()
+    return whole, np.broadcast_to(gain, bad.shape).copy()
+
+
+def static_offset(scan: Scan, settings: Settings) -> Image:
     """(ny, nx) dark plus background of whole frames."""
     window = Window.full(scan.frame_shape)
     corner = scan.zero_frequency == "corner"
-    return _Images(scan.frame_shape, window, settings.links, corner).offset(scan, settings)
+    offset = _Images(scan.frame_shape, window, settings.links, corner).offset(scan, settings)
+    return np.broadcast_to(offset, scan.frame_shape)
 
 
 @dataclass(frozen=True)
@@ -99,23 +135,26 @@ class _Images:
         frames = frames_of(image, name, self.links)
         return Centred(frames) if self.corner else frames
 
-    def mean(
-        self, name: str, given: Any, stored: Frames | None, default: float
-    ) -> NDArray[np.float64]:
-        """The mean image of what the user gave, else of what the file has."""
+    def mean(self, name: str, given: Any, stored: Frames | None, default: float) -> Image | float:
+        """The mean image of what the user gave, else of what the file has; else ``default``."""
         frames = self.given(given, name) if given is not None else stored
         if frames is None:
-            return np.full(self.window.shape, default)
+            return default
         self._check(name, frames.shape[1:])
-        total = sum(stack.sum(0, dtype=np.float64) for stack in in_blocks(frames, self.window))
-        return np.asarray(total, np.float64) / frames.shape[0]
+        there = written(frames)
+        known = np.arange(frames.shape[0]) if there is None else np.flatnonzero(there)
+        if not len(known):
+            raise ScanError(f"no image of {name} was ever written", f"give another {name}")
+        blocks = in_blocks(frames, self.window, known)
+        total = sum(stack.sum(0, dtype=np.float64) for stack in blocks)
+        return np.asarray(total, np.float64) / len(known)
 
-    def offset(self, scan: Scan, settings: Settings) -> NDArray[np.float64]:
+    def offset(self, scan: Scan, settings: Settings) -> Image | float:
         """Dark plus background."""
         dark = self.mean("dark", settings.dark, scan.dark, 0.0)
         return dark + self.background(settings.background)
 
-    def background(self, given: Any) -> NDArray[np.float64] | float:
+    def background(self, given: Any) -> Image | float:
         if given is None or isinstance(given, int | float):
             return float(given or 0.0)
         return self.mean("background", given, None, 0.0)
@@ -143,43 +182,15 @@ class _Images:
             )
 
 
-def in_blocks(frames: Frames, window: Window, size: int = 16) -> Iterator[NDArray[Any]]:
-    """A whole stack, a few images at a time."""
-    n = frames.shape[0]
-    for start in range(0, n, size):
-        yield frames.read(range(start, min(start + size, n)), window)
+def in_blocks(frames: Frames, window: Window, indices: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+    """Some of a stack, as many images at a time as :data:`TOGETHER` bytes hold."""
+    one = window.height * window.width * frames.dtype.itemsize
+    size = max(1, TOGETHER // max(one, 1))
+    for start in range(0, len(indices), size):
+        yield frames.read(indices[start : start + size], window)
 
 
-def hot_or_dead(
-    sample: Sample, offset: NDArray[np.float64], sigma: float, no_count: float = np.inf
-) -> NDArray[np.bool_]:
-    """Pixels that stand out of their neighbours, or never count, in a sample of frames.
-
-    A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
-    surroundings: a corner of the beam has three neighbours as bright as itself, a defect has at
-    most two. Noise is Poisson's plus the local median deviation, so that speckle does not count.
-    Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample. Raw
-    numbers from ``no_count`` on are none.
-    """
-    n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
-    ever = np.zeros(offset.shape, np.bool_)
-    for frame in sample:
-        finite = np.isfinite(frame) & (frame < no_count)
-        n += finite
-        total += np.where(finite, frame - offset, 0)
-        ever |= finite & (frame != 0)
-    seen = np.maximum(n, 1)
-    mean = total / seen
-    bright = ndimage.rank_filter(mean, -4, 3, mode="mirror")
-    dim = ndimage.rank_filter(mean, 3, 3, mode="mirror")
-    deviation = np.abs(mean - ndimage.median_filter(mean, 3))
-    spread = 1.4826 * ndimage.median_filter(deviation, 7)
-    noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
-    dead = ~ever & (dim * seen >= sigma**2)
-    return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
-
-
-def count_limit(scan: Scan, settings: Settings) -> float:
+def count_limit(scan: Scan, settings: Settings, counts: Counting) -> float:
     """Raw counts at or above it are bad in that exposure; inf where there is no limit.
 
     Raises
@@ -187,8 +198,7 @@ def count_limit(scan: Scan, settings: Settings) -> float:
     MissingDataError
         ``saturation='file'`` and the file has none.
     """
-    no_count = np.inf if scan.no_count is None else scan.no_count
-    return min(_saturation(settings.saturation, scan), no_count)
+    return min(_saturation(settings.saturation, scan), counts.no_count)
 
 
 def _saturation(given: float | str | None, scan: Scan) -> float:
@@ -198,15 +208,3 @@ def _saturation(given: float | str | None, scan: Scan) -> float:
                                    "the detector's count limit", scan.source)  # fmt: skip
         return scan.saturation
     return np.inf if given is None else float(given)
-
-
-def _warn_about_flat(flat: NDArray[np.float64]) -> None:
-    some = flat[:: max(1, flat.size // 10_000)]  # enough for a warning
-    middle = float(np.median(some)) if some.size else 1.0
-    if not 0.5 <= middle <= 2.0:
-        warnings.warn(
-            f"the flat has a median of {middle:.4g}, so dividing by it changes the counts by that "
-            "factor; give a flat normalised to 1 (--flat) to keep photon counts",
-            BeamlineWarning,
-            stacklevel=2,
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ from .threads import available_threads, pool
 
 Image = NDArray[np.float64]
 
+MOST_PIXELS = 2**23
+"""Of the mean frame; those of a larger detector are averaged, some at a time."""
+
+BAND_ROWS = 512
+"""Rows that are weighed in one go."""
+
 
 def find_center(sample: Sample, calibration: Calibration) -> tuple[float, float]:
     """Beam centre (row, column) in a sample of whole frames.
@@ -29,45 +36,65 @@ def find_center(sample: Sample, calibration: Calibration) -> tuple[float, float]
     GeometryError
         No frame of the sample has counts.
     """
-    image = mean_of_usable(sample, calibration)
+    pixels = sample.window.height * sample.window.width
+    size = math.ceil(math.sqrt(pixels / MOST_PIXELS))
+    image = mean_of_usable(sample, calibration, size)
     image = np.maximum(image - np.quantile(image, 0.2), 0)
-    rows, columns = (np.asarray(i, np.float64) for i in np.indices(image.shape))
-    weights = image
-    center = _moments(weights, rows, columns)
+    y, x, spread = _moments(image) or _middle(image)
     for _ in range(20):
-        y, x, spread = center
-        near = (rows - y) ** 2 + (columns - x) ** 2 <= (3 * max(spread, 2.0)) ** 2
-        weights = image * near
-        if not weights.any():
+        before, reach = (y, x), 3 * max(spread, 2.0)
+        found = _moments(image, (y, x, reach))
+        if found is None:
             break
-        center = _moments(weights, rows, columns)
-        if abs(center[0] - y) < 0.01 and abs(center[1] - x) < 0.01:
+        y, x, spread = found
+        if abs(before[0] - y) < 0.01 and abs(before[1] - x) < 0.01:
             break
-    return float(center[0]), float(center[1])
+    return (y + 0.5) * size - 0.5, (x + 0.5) * size - 0.5
+
+
+def _middle(image: Image) -> tuple[float, float, float]:
+    height, width = image.shape
+    return height // 2, width // 2, float(max(height, width))
 
 
 def _moments(
-    weights: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
-) -> tuple[float, float, float]:
-    """Centre of mass (row, column) and root-mean-square spread."""
-    total = weights.sum()
+    image: Image, near: tuple[float, float, float] | None = None
+) -> tuple[float, float, float] | None:
+    """Centre of mass (row, column) and root-mean-square spread; None without counts.
+
+    Of the whole image, or of pixels ``near`` (row, column, reach).
+    """
+    height, width = image.shape
+    sums = np.zeros(5)
+    columns = np.arange(width, dtype=np.float64)
+    for top in range(0, height, BAND_ROWS):
+        weights = image[top : top + BAND_ROWS]
+        rows = np.arange(top, top + len(weights), dtype=np.float64)
+        if near is not None:
+            y, x, reach = near
+            away = (rows[:, None] - y) ** 2 + (columns - x) ** 2
+            weights = weights * (away <= reach**2)
+        down, across = weights.sum(1), weights.sum(0)
+        sums += (down.sum(), down @ rows, across @ columns, down @ rows**2, across @ columns**2)
+    total, y, x, *square = sums
     if total == 0:
-        ny, nx = weights.shape
-        return ny // 2, nx // 2, float(max(ny, nx))
-    y, x = (weights * rows).sum() / total, (weights * columns).sum() / total
-    square = (weights * ((rows - y) ** 2 + (columns - x) ** 2)).sum() / total
-    return float(y), float(x), float(np.sqrt(square / 2))
+        return None
+    y, x = y / total, x / total
+    spread = (sum(square) / total - y**2 - x**2) / 2
+    return float(y), float(x), float(np.sqrt(max(spread, 0.0)))
 
 
-def mean_of_usable(sample: Sample, calibration: Calibration) -> Image:
+def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> Image:
     """Mean corrected counts of the frames that show the beam, bad pixels mended.
+
+    ``size`` × ``size`` pixels are averaged, if more than 1.
 
     A frame counts when its total lies within a factor of 4 of the median total: blank frames and
     flashes do not move the mean. Pixels that are bad, saturated or not finite in every frame take
     their neighbours' values, and so does a pixel far from the median around it.
     """
     cal, pixels = calibration, sample.window.height * sample.window.width
-    known = (cal.offset, cal.gain, cal.bad, cal.saturation)
+    known = (cal.offset, cal.gain, cal.bad, cal.limits[:2])
     few = max(1, pixels // 10_000)
 
     def brightness(frame: NDArray[Any]) -> float:
@@ -81,10 +108,11 @@ def mean_of_usable(sample: Sample, calibration: Calibration) -> Image:
     if not usable.any():
         raise GeometryError("no counts in a sample of the frames, so no beam centre can be found",
                             "set center (--roi-center)")  # fmt: skip
-    total, number = np.zeros(sample.window.shape), np.zeros(sample.window.shape)
+    shape = tuple(-(-n // size) for n in sample.window.shape)
+    total, number = np.zeros(shape), np.zeros(shape)
     for frame, counts in zip(sample, usable, strict=True):
         if counts:
-            add_counts(contiguous(frame), *known, total, number)
+            add_counts(contiguous(frame), *known, size, total, number)
     mean = fill(total / np.maximum(number, 1), number > 0)
     local = _median(mean, 5)
     outlier = np.abs(mean - local) > 5 * np.sqrt(np.maximum(local, 1.0)) + 2 * local

@@ -9,7 +9,7 @@ from ..errors import MissingDataError, ScanError
 from ..reading.images import values_of
 from ..reading.picked import whole_stack
 from ..reading.rejects import RawFrames, rejected_frames
-from ..scan import Scan
+from ..scan import Frames, Scan, written
 from ..settings import Settings
 from .groups import by_exposure, contradiction
 
@@ -207,3 +207,9 @@ def _of_each(
     each = np.full((total, 2), np.nan)
     each[np.arange(len(scan)) if picked is None else picked] = scan.positions_m
     return each
+
+
+def unwritten(frames: Frames) -> NDArray[np.int64]:
+    """Frames that there is only room for: nothing was ever written there."""
+    there = written(frames)
+    return np.zeros(0, np.int64) if there is None else np.flatnonzero(~there)

@@ -15,10 +15,15 @@ from ..reading.picked import PickedFrames, whole_stack
 from ..scan import Frames, Scan
 from ..settings import Settings
 from .calibration import count_limit, static_offset
+from .uncounted import ALL, Counting
 
 
-def with_own_images(scan: Scan, settings: Settings) -> tuple[Scan, Settings]:
+def with_own_images(
+    scan: Scan, settings: Settings, counts: Counting
+) -> tuple[Scan, Settings, Counting]:
     """Let what each frame has of its own be applied as it is read; and what is left to be done.
+
+    That includes raw numbers that are no ``counts``: they are NaN then.
 
     A stack of dark, flat or mask images that is laid out like the data, one image for each raw
     frame of the files, belongs to the frames one by one (the rule of PtyPy's ``Hdf5Loader``), and
@@ -33,22 +38,22 @@ def with_own_images(scan: Scan, settings: Settings) -> tuple[Scan, Settings]:
     """
     if settings.live.timeout_s is not None:
         _warn_live(scan, settings)
-        return scan, settings
+        return scan, settings, counts
     own = _own_stacks(scan, settings, _raw_frames(scan.frames))
     if not own and scan.bad_each is None:
-        return scan, settings
+        return scan, settings, counts
     for name in own:
         _warn(f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
               f"corrected with its own; give one image (--{name}) if all frames have the same",
               scan)  # fmt: skip
-    return _read_with(own, scan, settings)
+    return *_read_with(own, scan, settings, counts), ALL
 
 
 def _read_with(
-    own: dict[str, Frames], scan: Scan, settings: Settings
+    own: dict[str, Frames], scan: Scan, settings: Settings, counts: Counting
 ) -> tuple[Scan, Settings]:  # fmt: skip
     """Frames that are corrected as they are read; what is done then is not to be done again."""
-    limit, offset = count_limit(scan, settings), None
+    limit, offset = count_limit(scan, settings, counts), None
     scan, settings = _without(scan, settings, ("saturation", *own))
     if "flat" in own:  # it divides what all else is subtracted from
         offset = static_offset(scan, settings)
@@ -56,7 +61,7 @@ def _read_with(
     bad = tuple(stack for stack in (own.get("mask"), scan.bad_each) if stack is not None)
     whole, picked = whole_stack(scan.frames)
     frames: Frames = CorrectedFrames(
-        whole, own.get("dark"), own.get("flat"), bad, offset, saturation=limit
+        whole, own.get("dark"), own.get("flat"), bad, offset, counts.lowest, limit
     )
     frames = frames if picked is None else PickedFrames(frames, picked)
     return replace(scan, frames=frames, bad_each=None, no_count=None), settings

@@ -30,33 +30,43 @@ def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
 SUM, MEAN, RATE = 0, 1, 2
 """How exposures are combined: filled-up sum, mean, counts per second."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""What a good pixel can hold: frames are handed over in float32."""
+
+SMALLEST = float(np.nextafter(0, 1))
+"""Of the positive numbers."""
+
 
 @compiled
 def _value(  # type: ignore[no-untyped-def]
-    raw, offset, gain, scale, saturation, threshold
+    raw, offset, gain, scale, limits
 ):  # pragma: no cover - compiled
     """One corrected pixel, or NaN where it is bad in this exposure."""
+    lowest, saturation, threshold = limits
     counts = np.float64(raw)
-    if not np.isfinite(counts) or counts >= saturation:
+    if not lowest <= counts < saturation:
         return np.nan
     counts = (counts - offset) * gain * scale
+    if not counts <= LARGEST:
+        return np.nan
     return counts if counts >= threshold and counts > 0.0 else 0.0
 
 
 @compiled
 def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    raw, keep, scale, seconds, offset, gain, bad, limits, mode, corner, frames, good
+    raw, keep, scale, seconds, offset, gain, bad, limits, mode, corner, frames, good, tally
 ):  # pragma: no cover - compiled
     """Correct the exposures of each position and make one frame of them.
 
     ``raw`` (p, k, h, w) native; ``keep`` (p, k) exposures that count; ``scale``, ``seconds``
-    (p, k); ``offset``, ``gain``, ``bad`` (h, w); ``limits`` (saturation, threshold); the result
-    goes into ``frames``, ``good`` (p, H, W) from ``corner`` on, whose other pixels stay 0, False.
+    (p, k); ``offset``, ``gain``, ``bad`` (h, w); ``limits`` (lowest, saturation, threshold); the
+    result goes into ``frames``, ``good`` (p, H, W) from ``corner`` on, whose other pixels stay 0,
+    False. ``tally`` (p, 2) as of :func:`single`.
     """
     positions, exposures, height, width = raw.shape
     top, left = corner
-    saturation, threshold = limits
     for p in range(positions):
+        without, lit = 0, 0
         for y in range(height):
             for x in range(width):
                 if bad[y, x]:
@@ -65,91 +75,105 @@ def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                 for k in range(exposures):
                     if not keep[p, k]:
                         continue
-                    value = _value(raw[p, k, y, x], offset[y, x], gain[y, x], scale[p, k],
-                                   saturation, threshold)  # fmt: skip
+                    value = _value(raw[p, k, y, x], offset[y, x], gain[y, x], scale[p, k], limits)
                     if not np.isnan(value):
                         total += value
                         count += 1
                         time += seconds[p, k]
-                if count == 0:
+                if count > 0:
+                    if mode == RATE:
+                        total /= time
+                    elif mode == MEAN:
+                        total /= count
+                    elif count < exposures:
+                        total *= exposures / count
+                if count == 0 or not total <= LARGEST:
+                    without += 1
                     continue
-                if mode == RATE:
-                    total /= time
-                elif mode == MEAN:
-                    total /= count
-                elif count < exposures:
-                    total *= exposures / count
+                lit += total > 0.0
                 frames[p, top + y, left + x] = total
                 good[p, top + y, left + x] = True
+        tally[p, 0], tally[p, 1] = without, lit
 
 
 @compiled
 def single(  # type: ignore[no-untyped-def]
-    raw, scale, offset, gain, limits, corner, frames, spoiled
+    raw, scale, offset, gain, limits, corner, frames, tally
 ):  # pragma: no cover - compiled
     """:func:`combine` for one exposure a position, without a branch a pixel: several times as fast.
 
-    ``raw`` (p, h, w); ``scale`` (p,). Statically bad pixels have gain 0. Into ``spoiled`` (p,):
-    whether others are bad in this exposure.
+    ``raw`` (p, h, w); ``scale`` (p,). Statically bad pixels have gain 0. Into ``tally`` (p, 2): how
+    many others are bad in this exposure, and whether any pixel has counts.
     """
     positions, height, width = raw.shape
     top, left = corner
-    saturation, threshold = limits
+    lowest, saturation, threshold = limits
+    least = threshold if threshold > 0.0 else SMALLEST  # one comparison instead of two
     for p in range(positions):
-        without = 0
+        without, lit = 0, False
         for y in range(height):
             # Rows of their own let the compiler take several pixels at a time.
             line, dark, factor = raw[p, y], offset[y], gain[y]
             out = frames[p, top + y, left : left + width]
             for x in range(width):
                 counts = np.float64(line[x])
-                counted = (counts > -np.inf) & (counts < saturation)
                 value = (counts - dark[x]) * factor[x] * scale[p]
-                kept = counted & (value >= threshold) & (value > 0.0)
+                counted = (counts >= lowest) & (counts < saturation) & (value <= LARGEST)
+                kept = counted & (value >= least)
                 out[x] = value if kept else 0.0
                 without += (not counted) & (factor[x] > 0.0)
-        spoiled[p] = without > 0
+                lit |= kept
+        tally[p, 0], tally[p, 1] = without, lit
 
 
 @compiled
-def counted(raw, saturation, bad, corner, good):  # type: ignore[no-untyped-def]  # pragma: no cover
+def counted(  # type: ignore[no-untyped-def]
+    raw, scale, offset, gain, limits, bad, corner, good
+):  # pragma: no cover - compiled
     """Into ``good`` (H, W), from ``corner`` on: where an exposure (h, w) has a usable count."""
     top, left = corner
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
-            good[top + y, left + x] = -np.inf < raw[y, x] < saturation and not bad[y, x]
+            value = _value(raw[y, x], offset[y, x], gain[y, x], scale, limits)
+            good[top + y, left + x] = not (bad[y, x] or np.isnan(value))
 
 
 @compiled
 def add_counts(  # type: ignore[no-untyped-def]
-    raw, offset, gain, bad, saturation, total, number
+    raw, offset, gain, bad, limits, size, total, number
 ):  # pragma: no cover - compiled
-    """Add the usable counts of one frame ``raw`` (h, w) to ``total``, and 1 to ``number``."""
+    """Add the usable counts of one frame ``raw`` (h, w) to ``total``, and 1 to ``number``.
+
+    ``limits`` (lowest, saturation). A pixel of ``total`` and ``number`` is of ``size`` × ``size``.
+    """
+    lowest, saturation = limits
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
             counts = np.float64(raw[y, x])
-            if not bad[y, x] and np.isfinite(counts) and counts < saturation:
-                total[y, x] += (counts - offset[y, x]) * gain[y, x]
-                number[y, x] += 1
+            if not bad[y, x] and lowest <= counts < saturation:
+                total[y // size, x // size] += (counts - offset[y, x]) * gain[y, x]
+                number[y // size, x // size] += 1
 
 
 @compiled
 def robust_total(  # type: ignore[no-untyped-def]
-    raw, offset, gain, bad, saturation, few
+    raw, offset, gain, bad, limits, few
 ):  # pragma: no cover - compiled
     """Total counts of a frame (h, w), its ``few`` brightest pixels taken to be like the next.
 
     Counts are sorted by the leading bits of their float32 numbers, eight bins an octave.
+    ``limits`` (lowest, saturation).
     """
+    lowest, saturation = limits
     one = np.zeros(1, np.float32)
     bits = one.view(np.int32)
     pixels, sums = np.zeros(2048, np.int64), np.zeros(2048)
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
             counts = np.float64(raw[y, x])
-            if not bad[y, x] and np.isfinite(counts) and counts < saturation:
+            if not bad[y, x] and lowest <= counts < saturation:
                 value = (counts - offset[y, x]) * gain[y, x]
-                one[0] = max(value, 0.0)
+                one[0] = min(max(value, 0.0), LARGEST)
                 place = bits[0] >> 20
                 pixels[place] += 1
                 sums[place] += value
@@ -175,7 +199,8 @@ def _ranked(  # type: ignore[no-untyped-def]
 
     A saturated pixel counts with the saturation; ``values`` (h * w,) is scratch.
     """
-    saturation, threshold = limits
+    lowest, saturation, threshold = limits
+    open_ended = (lowest, np.inf, threshold)
     number, spoiled, total = 0, 0, 0.0
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
@@ -184,7 +209,7 @@ def _ranked(  # type: ignore[no-untyped-def]
             counts = np.float64(raw[y, x])
             clipped = np.isfinite(counts) and counts >= saturation
             counts = saturation if clipped else counts
-            value = _value(counts, offset[y, x], gain[y, x], scale, np.inf, threshold)
+            value = _value(counts, offset[y, x], gain[y, x], scale, open_ended)
             spoiled += clipped or np.isnan(value)
             if not np.isnan(value):
                 values[number] = value
@@ -231,12 +256,13 @@ def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # p
 
 @compiled
 def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    frames, good, shift, rebin, turn, corner, inner, out, out_good
+    frames, good, shift, rebin, turn, corner, inner, out, out_good, own
 ):  # pragma: no cover - compiled
     """Shift, bin, turn and pad.
 
     ``frames``, ``good`` (p, H, W) → ``out``, ``out_good`` (p, Y, X), zero and False on entry.
-    ``inner`` (h, w) is the binned and turned frame that sits at ``corner`` of the output.
+    ``inner`` (h, w) is the binned and turned frame that sits at ``corner`` of the output. ``own``
+    (p,) becomes True where a bin of good pixels holds more than a float32 can.
     """
     positions, height, width = frames.shape
     transpose, ud, lr = turn
@@ -256,7 +282,9 @@ def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                             whole = False
                         else:
                             total += frames[p, y, x]
-                if whole:
+                if whole and not total <= LARGEST:
+                    own[p] = True
+                elif whole:
                     out[p, corner[0] + v, corner[1] + u] = total
                     out_good[p, corner[0] + v, corner[1] + u] = True
 

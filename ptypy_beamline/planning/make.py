@@ -12,13 +12,16 @@ from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_
 from ..reading.picked import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
+from .absurd import warn_about_monitor
 from .calibration import calibrate
 from .center import find_center
+from .exposures import usable_i0
 from .framewise import with_own_images
 from .plan import Plan
 from .sample import Sample
 from .selection import EVERYTHING, SoFar, select
 from .transform import Transform, make_transform
+from .uncounted import Counting, counting
 from .zero_frequency import warn_of_zero_frequency
 
 
@@ -42,9 +45,11 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         from ..doctor.orientation import settled
 
         settings = settled(scan, settings)
-    scan, settings = with_own_images(in_metres(scan, settings), settings)
+    scan = in_metres(scan, settings)
+    counts = counting(scan, so_far.frames)
+    scan, settings, counts = with_own_images(scan, settings, counts)
     selection = select(scan, settings, so_far)
-    center = beam_center(scan, settings)
+    center = beam_center(scan, settings, counts)
     window = make_window(settings.shape, center, scan.frame_shape)
     inside = window.inside(scan.frame_shape)
     if 0 in inside.shape:
@@ -53,16 +58,21 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
             f"{scan.frame_shape[0]}x{scan.frame_shape[1]} frame", "set center (--roi-center) to a "
             "raw detector pixel", scan.source,
         )  # fmt: skip
+    monitor = usable_i0(scan, settings)
+    if monitor is not None:
+        warn_about_monitor(monitor[: so_far.frames])
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)
     return Plan(
         whole_stack(scan.frames)[0], selection, window, in_window,
-        calibrate(scan, settings, inside), transform,
+        calibrate(scan, settings, inside, counts), transform,
         make_geometry(scan, settings, transform, in_window), settings.threads,
     )  # fmt: skip
 
 
-def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
+def beam_center(
+    scan: Scan, settings: Settings, counts: Counting | None = None
+) -> tuple[float, float]:
     """Beam centre (row, column) on the raw detector: given, else the file's, else found."""
     shape = scan.frame_shape
     given = settings.center
@@ -81,7 +91,7 @@ def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
     else:
         whole = Window.full(shape)
         plain = settings.model_copy(update={"hot_sigma": None})
-        return find_center(Sample(scan.frames, whole), calibrate(scan, plain, whole))
+        return find_center(Sample(scan.frames, whole), calibrate(scan, plain, whole, counts))
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",

@@ -15,7 +15,7 @@ from ..scan import Frames, Indices, Window
 from . import kernels
 from .calibration import Calibration
 from .selection import Selection, without
-from .streaming import Block, corrected, streamed
+from .streaming import Block, Outcome, corrected, streamed
 from .transform import MODES, Transform
 
 __all__ = ["Block", "Plan"]
@@ -85,12 +85,6 @@ class Plan:
     def _corner(self) -> tuple[int, int]:
         return self.inside.top - self.window.top, self.inside.left - self.window.left
 
-    @property
-    def shared_mask(self) -> bool:
-        """True when the same pixels are good in every frame, whatever the counts."""
-        whole_numbers = not np.issubdtype(self.frames.dtype, np.floating)
-        return whole_numbers and np.isinf(self.calibration.saturation) and not self.transform.align
-
     @cached_property
     def good(self) -> NDArray[np.bool_]:
         """(ny, nx) pixels that no static defect excludes, as they are handed over."""
@@ -141,7 +135,7 @@ class Plan:
         raw: NDArray[Any],
         chosen: Selection,
         out: tuple[NDArray[np.float32], NDArray[np.bool_]],
-    ) -> NDArray[np.bool_]:
+    ) -> Outcome:
         """Correct exposures (p, k, h, w) of some positions in the calling thread.
 
         Parameters
@@ -155,18 +149,18 @@ class Plan:
 
         Returns
         -------
-        (p,) bool
-            Which have bad pixels of their own; ``good`` of the others need not be filled.
+        Outcome
+            ``good`` of frames without bad pixels of their own need not be filled.
         """
         raw = kernels.contiguous(raw)
         if self.transform.is_identity:
             return self._combine(raw, chosen, *out)
         window = (len(raw), *self.window.shape)
         frames, good = np.zeros(window, np.float32), np.zeros(window, np.bool_)
-        own = self._combine(raw, chosen, frames, good)
-        good[~own] = self._window_good
-        self.transform.deliver(frames, good, self.center_px, out)
-        return own | self.transform.align
+        outcome = self._combine(raw, chosen, frames, good)
+        good[~outcome.own] = self._window_good
+        own = self.transform.deliver(frames, good, self.center_px, out)
+        return outcome._replace(own=outcome.own | own)
 
     def _combine(
         self,
@@ -174,26 +168,23 @@ class Plan:
         chosen: Selection,
         frames: NDArray[np.float32],
         good: NDArray[np.bool_],
-    ) -> NDArray[np.bool_]:
+    ) -> Outcome:
         """Group corrected exposures; ``good`` is filled where it is not the one all share."""
         cal, grouping = self.calibration, self.transform.grouping
-        limits = (cal.saturation, cal.threshold)
-        own = np.zeros(len(raw), np.bool_)
+        tally = np.zeros((len(raw), 2), np.int64)
+        images = cal.offset, cal.gain
         if raw.shape[1] == 1 and grouping != "hdr":
-            kernels.single(
-                raw[:, 0], chosen.scale[:, 0], cal.offset, cal.gain, limits, self._corner, frames,
-                own,
-            )  # fmt: skip
-            for p in np.flatnonzero(own):
-                kernels.counted(raw[p, 0], cal.saturation, cal.bad, self._corner, good[p])
-            return own
-        keep = _reduce(grouping, chosen, raw, cal, limits)
-        kernels.combine(
-            raw, keep, chosen.scale, chosen.seconds, cal.offset, cal.gain, cal.bad, limits,
-            MODES[grouping], self._corner, frames, good,
-        )  # fmt: skip
-        own[:] = not self.shared_mask
-        return own
+            scale, first = chosen.scale[:, 0], raw[:, 0]
+            kernels.single(first, scale, *images, cal.limits, self._corner, frames, tally)
+            for p in np.flatnonzero(tally[:, 0]):
+                one = first[p], scale[p], *images, cal.limits, cal.bad, self._corner, good[p]
+                kernels.counted(*one)
+        else:
+            keep = _reduce(grouping, chosen, raw, cal)
+            given = raw, keep, chosen.scale, chosen.seconds, *images, cal.bad, cal.limits
+            kernels.combine(*given, MODES[grouping], self._corner, frames, good, tally)
+        without, lit = tally.T
+        return Outcome(without > 0, lit == 0, without == cal.usable)
 
     def stream(self, positions: Indices, size: int | None = None) -> Iterator[Block]:
         """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile."""
@@ -220,7 +211,6 @@ def _reduce(
     chosen: Selection,
     raw: NDArray[Any],
     cal: Calibration,
-    limits: tuple[float, float],
 ) -> NDArray[np.bool_]:
     """The exposures (p, k) that count; only one of each position where one is to be chosen."""
     keep: NDArray[np.bool_] = chosen.exposures >= 0
@@ -228,9 +218,8 @@ def _reduce(
         return keep
     choice = keep.argmax(1)
     if grouping == "best":
-        kernels.best_exposure(
-            raw, keep, chosen.scale, cal.offset, cal.gain, cal.bad, limits, choice
-        )
+        images = cal.offset, cal.gain, cal.bad
+        kernels.best_exposure(raw, keep, chosen.scale, *images, cal.limits, choice)
     one = np.zeros_like(keep)
     one[np.arange(len(keep)), choice] = True
     return one & keep

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan import Frames, Window
+from ..scan import Frames, Window, written
 
 SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
@@ -25,13 +26,15 @@ def sample_indices(n: int, size: int = SAMPLE) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Sample:
-    """A few frames of a stack, cut to ``window`` (inside the frame), read ``TOGETHER`` at a time.
+    """At most ``size`` frames of a stack, cut to ``window`` (inside the frame).
 
-    Not all at once, because 64 frames of a big detector are gigabytes in double precision.
+    They are read ``TOGETHER`` at a time and not all at once, because 64 frames of a big detector
+    are gigabytes in double precision. Frames that were never written are none of them.
     """
 
     frames: Frames
     window: Window
+    size: int = SAMPLE
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Frames (h, w) native."""
@@ -41,10 +44,23 @@ class Sample:
     def stacks(self) -> Iterator[NDArray[Any]]:
         """The same, some at a time: (n, h, w)."""
         one = self.window.height * self.window.width * self.frames.dtype.itemsize
-        size, indices = max(1, TOGETHER // max(one, 1)), sample_indices(self.frames.shape[0])
+        size, indices = max(1, TOGETHER // max(one, 1)), self.indices
         for start in range(0, len(indices), size):
             yield self.frames.read(indices[start : start + size], self.window)
 
+    @cached_property
+    def indices(self) -> NDArray[np.int64]:
+        """Which frames."""
+        return written_sample(self.frames, self.size)
+
     def __len__(self) -> int:
         """Number of frames."""
-        return len(sample_indices(self.frames.shape[0]))
+        return len(self.indices)
+
+
+def written_sample(frames: Frames, size: int, so_far: int | None = None) -> NDArray[np.int64]:
+    """At most ``size`` of the frames that were written, of the first ``so_far``, evenly spread."""
+    n = frames.shape[0] if so_far is None else min(so_far, frames.shape[0])
+    there = written(frames)
+    known = np.arange(n) if there is None else np.flatnonzero(there[:n])
+    return known[sample_indices(len(known), size)] if len(known) else known

@@ -20,6 +20,7 @@ from .exposures import (
     listed_by_exposure,
     monitor_factor,
     rejected,
+    unwritten,
 )
 from .groups import group_means
 from .order import frame_order, in_order
@@ -113,7 +114,7 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
             f"no position lies in the selected {settings.select.shape} {_extent(whole)}",
             "set select.center, select.radius or select.size (metres, y,x)", scan.source,
         )  # fmt: skip
-    out = rejected(scan, settings, so_far.frames is not None)
+    out = np.union1d(rejected(scan, settings, so_far.frames is not None), unwritten(scan.frames))
     accepted = without(_usable(region[:: settings.step]), out, scan.source)
     if settings.grouping == "none":
         accepted = one_exposure_each(accepted)

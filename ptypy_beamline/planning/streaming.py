@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BeamlineWarning
 from ..scan import stored_in
 from .threads import available_threads, pool, shares
 
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 
 PART_BYTES = 4 * 2**20
 """Raw data that a thread reads and corrects in one go: it stays in the processor's cache."""
+
+
+class Outcome(NamedTuple):
+    """What became of some frames, (p,) bool each."""
+
+    own: NDArray[np.bool_]
+    """Some pixels are bad that are not bad in every frame."""
+    unlit: NDArray[np.bool_]
+    """No pixel has a count."""
+    blind: NDArray[np.bool_]
+    """No pixel is good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,21 +81,23 @@ class _Making:
         self._frames = np.zeros((len(positions), *plan.transform.shape), np.float32)
         # No memory is taken until it is written to.
         self._good = np.zeros(self._frames.shape, np.bool_)
-        self._own = np.zeros(len(positions), np.bool_)
+        self.outcome = Outcome(*(np.zeros(len(positions), np.bool_) for _ in range(3)))
         threads = pool(plan.threads or available_threads())
         self._parts: list[Future[None]] = [threads.submit(self._make, part) for part in parts]
 
     def _make(self, part: slice) -> None:
         out = self._frames[part], self._good[part]
-        self._own[part] = self._plan.correct_part(self._raw(part), self._chosen[part], out)
+        outcome = self._plan.correct_part(self._raw(part), self._chosen[part], out)
+        for all_of_them, found in zip(self.outcome, outcome, strict=True):
+            all_of_them[part] = found
 
     def block(self) -> Block:
         """The block, once it is made; of several errors the first one."""
         for part in self._parts:
             part.result()
-        frames, good = self._frames, self._good
-        if self._own.any():
-            good[~self._own] = self._plan.good
+        frames, good, own = self._frames, self._good, self.outcome.own
+        if own.any():
+            good[~own] = self._plan.good
         else:
             good = np.broadcast_to(self._plan.good, frames.shape)
         chosen = self._chosen
@@ -121,15 +136,34 @@ def streamed(plan: Plan, positions: NDArray[np.int64], size: int | None) -> Iter
         parts = cut(stored[block], few, len(some))
         return _Making(plan, some, lambda part: plan.load(some[part]), parts)
 
-    ahead = [begin(block) for block in blocks[:1]]
+    ahead, unlit, blind = [begin(block) for block in blocks[:1]], 0, 0
     try:
         for number in range(len(blocks)):
             ahead += [begin(block) for block in blocks[number + 1 : number + 2]]
-            yield ahead[0].block()
-            del ahead[0]
+            block = ahead[0].block()
+            unlit += int((ahead[0].outcome.unlit & ~ahead[0].outcome.blind).sum())
+            blind += int(ahead[0].outcome.blind.sum())
+            yield block
+            del block, ahead[0]
+        _warn_of_empty(unlit, blind, len(positions))
     finally:
         for making in ahead:
             making.stop()
+
+
+def _warn_of_empty(unlit: int, blind: int, number: int) -> None:
+    """Count frames that hold nothing."""
+    kinds = (
+        (unlit, "hold no count", "dark, background, threshold and monitor"),
+        (blind, "have no good pixel", "mask, saturation and flat"),
+    )
+    for count, what, where in kinds:
+        if count:
+            warnings.warn(
+                f"{count} of {number} frames {what}: check {where}, or leave them out (--reject)",
+                BeamlineWarning,
+                stacklevel=3,
+            )
 
 
 def cut(stored: NDArray[np.int64], size: int, most: int) -> list[slice]:

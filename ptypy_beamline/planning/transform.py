@@ -85,16 +85,20 @@ class Transform:
         good: NDArray[np.bool_],
         center_px: tuple[float, float],
         out: tuple[NDArray[np.float32], NDArray[np.bool_]],
-    ) -> None:
+    ) -> NDArray[np.bool_]:
         """Align, bin, turn and pad frames (p, H, W) into ``out`` (frames, good), zero on entry.
 
-        ``center_px`` is the beam centre in the window.
+        ``center_px`` is the beam centre in the window. Returns which frames (p,) got bad pixels
+        that are not bad in the others: shifted ones, and bins that overflow.
         """
+        own = np.full(len(frames), self.align)
         shift = np.zeros((len(frames), 2), np.int64)
         if self.align:
             kernels.shift_to_center(frames, center_px, shift)
         corner = (self.pad[0], self.pad[2])
-        kernels.deliver(frames, good, shift, self.rebin, self.turn, corner, self.inner_shape, *out)
+        how = self.rebin, self.turn, corner, self.inner_shape
+        kernels.deliver(frames, good, shift, *how, *out, own)
+        return own
 
 
 def make_transform(settings: Settings, window_shape: tuple[int, int]) -> Transform:

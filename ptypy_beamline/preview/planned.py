@@ -71,12 +71,13 @@ def load_all(
     """Frames (M, ny, nx) and good pixels, (ny, nx) where all frames share them."""
     wanted = np.arange(len(plan)) if positions is None else positions
     frames = np.empty((len(wanted), *plan.geometry.shape), np.float32)
-    good = plan.good if plan.shared_mask else np.empty(frames.shape, np.bool_)
-    done = 0
+    good, done = plan.good, 0
     for block in plan.stream(wanted):
         part = slice(done, done + len(block.frames))
         frames[part] = block.frames
-        if not plan.shared_mask:
+        if block.good.strides[0] and good.ndim == 2:  # the first with bad pixels of its own
+            good = np.broadcast_to(good, frames.shape).copy()
+        if good.ndim == 3:
             good[part] = block.good
         done = part.stop
     return frames, good

@@ -25,8 +25,8 @@ class CorrectedFrames:
         Stacks of bool, one image for each exposure, True = bad in it.
     offset
         (ny, nx) subtracted before a flat divides.
-    saturation
-        Raw counts at or above it are bad.
+    lowest, saturation
+        Raw numbers below ``lowest``, and at or above ``saturation``, are bad.
     """
 
     frames: Frames
@@ -34,6 +34,7 @@ class CorrectedFrames:
     flat: Frames | None = None
     bad: tuple[Frames, ...] = ()
     offset: NDArray[np.float64] | None = field(default=None, repr=False)
+    lowest: float = -np.inf
     saturation: float = np.inf
 
     @property
@@ -50,7 +51,8 @@ class CorrectedFrames:
         """Corrected counts of ``window`` (inside the frame), (len(indices), height, width)."""
         raw = self.frames.read(indices, window)
         counts = raw.astype(np.float64)
-        counts[~np.isfinite(counts) | (counts >= self.saturation)] = np.nan
+        counted = np.isfinite(counts) & (counts >= self.lowest) & (counts < self.saturation)
+        counts[~counted] = np.nan
         if self.dark is not None:
             counts -= self.dark.read(indices, window)
         if self.offset is not None:

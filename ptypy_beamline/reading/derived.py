@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..scan import Frames, Indices, Readiness, Window
+from ..scan import Frames, Indices, Readiness, Window, written
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,14 @@ class Joined:
             mine = owner == number
             out[mine] = self.parts[number].read(wanted[mine] - first, window)
         return out
+
+    def written(self) -> NDArray[np.bool_] | None:
+        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        each = [(written(part), part.shape[0]) for part in self.parts]
+        if all(there is None for there, _ in each):
+            return None
+        flags = [np.ones(n, np.bool_) if there is None else there for there, n in each]
+        return np.concatenate(flags)
 
     def ready(self) -> Readiness:
         """Frames up to the first part that is not complete."""

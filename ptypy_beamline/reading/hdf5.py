@@ -21,6 +21,7 @@ from .files import being_written, check_filters, locking, open_dataset, open_hdf
 from .pool import OPEN_FILES, most_open
 from .stored import ChunkError
 from .virtual import VIRTUAL, portions, spans
+from .written import written_frames
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
@@ -129,10 +130,19 @@ class Hdf5Frames:
         return count if self.limit is None else min(count, self.limit)
 
     def ready(self) -> Readiness:
-        """Frames in the file now; complete once its writer has closed it."""
+        """Frames in the file now, up to one that was not written; complete once it is closed."""
         complete = not being_written(self.path)
         dataset, _ = self._open()
-        return Readiness(self._limited(math.prod(self._frame_axes(dataset))), complete)
+        there = written_frames(dataset, self.leading)
+        count = math.prod(self._frame_axes(dataset)) if there is None else int(there.argmin())
+        return Readiness(self._limited(count), complete)
+
+    def written(self) -> NDArray[np.bool_] | None:
+        """(n,) which frames were ever written, when this was first asked; None = all of them."""
+        if "_written" not in self.__dict__:
+            object.__setattr__(self, "_written", written_frames(self._open()[0], self.leading))
+        there: NDArray[np.bool_] | None = self.__dict__["_written"]
+        return None if there is None or there[: self.limit].all() else there[: self.limit]
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.

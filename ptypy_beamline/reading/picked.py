@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan import Frames, Indices, Readiness, Window
+from ..scan import Frames, Indices, Readiness, Window, written
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,11 @@ class PickedFrames:
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width)."""
         return self.frames.read(self.picked[np.asarray(indices, np.intp)], window)
+
+    def written(self) -> NDArray[np.bool_] | None:
+        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        there = written(self.frames)
+        return None if there is None else there[self.picked]
 
     def ready(self) -> Readiness:
         """Those of the picked frames, from the first on, that can be read now."""

@@ -1,0 +1,98 @@
+"""Hot and dead pixels, found in a sample of frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ..scan import Window
+from .sample import Sample
+from .uncounted import ALL, Counting
+
+Image = NDArray[np.float64]
+
+BAND_PIXELS, REACH = 2**22, 4
+"""Pixels that are looked at in one go, and how many rows away a neighbour still matters."""
+
+RANK_SIGMAS = 1.55
+"""The sixth largest of 49 deviations of Gaussian noise, in standard deviations."""
+
+
+def hot_or_dead(
+    sample: Sample, offset: Image | float, sigma: float, counts: Counting = ALL
+) -> NDArray[np.bool_]:
+    """Pixels that stand out of their neighbours, or never count, in a sample of frames.
+
+    A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
+    surroundings: a corner of the beam has three neighbours as bright as itself, a defect has at
+    most two. Noise is Poisson's plus what the sixth largest of 49 pixels around deviates from its
+    neighbours, so that neither speckle nor fine ripples count; at the edge of the frame, where
+    neighbours are missing, also what :func:`edge_rise` says.
+    Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
+
+    Parameters
+    ----------
+    offset
+        (h, w) dark and background.
+    counts
+        Which raw numbers are counts.
+    """
+    window, height = sample.window, sample.window.height
+    offsets = np.broadcast_to(offset, window.shape)
+    found, rows = np.zeros(window.shape, np.bool_), max(REACH, BAND_PIXELS // max(1, window.width))
+    for top in range(0, height, rows):
+        first, last = max(0, top - REACH), min(height, top + rows + REACH)
+        band = Window(window.top + first, window.left, last - first, window.width)
+        odd = _odd(replace(sample, window=band), offsets[first:last], sigma, counts)
+        found[top : top + rows] = odd[top - first : top - first + rows]
+    return found
+
+
+def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArray[np.bool_]:
+    """:func:`hot_or_dead` of a band of rows."""
+    n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
+    ever = np.zeros(offset.shape, np.bool_)
+    for frame in sample:
+        counted = (frame >= counts.lowest) & (frame < counts.no_count)
+        n += counted
+        total += np.where(counted, frame - offset, 0)
+        ever |= counted & (frame != 0)
+    seen = np.maximum(n, 1)
+    mean = total / seen
+    bright, dim = neighbours(mean)
+    deviation = np.abs(mean - ndimage.median_filter(mean, 3))
+    spread = ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
+    noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
+    dead = ~ever & (dim * seen >= sigma**2)
+    return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
+
+
+def neighbours(mean: Image) -> tuple[Image, Image]:
+    """Fourth largest and fourth smallest value around each pixel.
+
+    At the edge of the frame the rows inside stand for those outside, give or take
+    :func:`edge_rise`: counts may rise or fall outwards.
+    """
+    rise = edge_rise(mean)
+    bright = ndimage.rank_filter(mean, -4, 3, mode="mirror") + rise
+    dim = ndimage.rank_filter(mean, 3, 3, mode="mirror") - rise
+    return bright, dim
+
+
+def edge_rise(mean: Image) -> Image:
+    """(h, w) how much the pixels of an edge may differ from the row inside; 0 elsewhere.
+
+    Twice the third largest such difference among the seven nearest pixels of that edge: a defect,
+    or two of them, do not make it larger.
+    """
+    rise = np.zeros(mean.shape)
+    for turned, image in ((rise, mean), (rise.T, mean.T)):
+        if len(image) < 2:
+            continue
+        for edge, inside in ((0, 1), (-1, -2)):
+            step = ndimage.rank_filter(np.abs(image[edge] - image[inside]), -3, 7, mode="mirror")
+            turned[edge] += 2 * step
+    return rise
