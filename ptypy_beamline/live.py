@@ -13,7 +13,7 @@ import numpy as np
 from . import formats
 from .errors import BeamlineError, BeamlineWarning, FileError
 from .planning.exposures import mean_i0
-from .planning.make import make_plan
+from .planning.make import make_plan, with_center
 from .planning.places import one_each
 from .planning.plan import Plan
 from .planning.selection import SoFar, select
@@ -55,10 +55,13 @@ class Follower:
     ----------
     settings
         With ``live.timeout_s``.
+    auto_center
+        See :func:`ptypy_beamline.planning.make.with_center`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, auto_center: bool | None = None) -> None:
         self.settings = settings
+        self._auto_center = auto_center
         self.format = settings.format
         self._timeout_s = float(settings.live.timeout_s or 0)
         self._progress: Progress | None = None
@@ -121,7 +124,7 @@ class Follower:
             self._so_far = SoFar(usable, mean_i0(scan, self.settings))
             self._was_written = not scan.frames.ready().complete
             self._frames = self._patient(scan)
-            plan = make_plan(scan, self.settings, self._so_far)
+            plan = make_plan(*with_center(scan, self.settings, self._auto_center), self._so_far)
             plan = replace(plan, frames=self._frames)
         self.format = scan.format
         self._looked = time.monotonic()

@@ -82,6 +82,19 @@ def beam_center(scan: Scan, settings: Settings) -> tuple[float, float]:
     return float(center[0]), float(center[1])
 
 
+def with_center(scan: Scan, settings: Settings, auto_center: bool | None) -> tuple[Scan, Settings]:
+    """As PtyPy's ``auto_center`` has it, where no centre is given.
+
+    True: found from the data, whatever the file says. False: never; the middle of the frame where
+    the file says nothing. None: the file's, else found.
+    """
+    if auto_center and settings.center is None:
+        return replace(scan, center_px=None), settings
+    if auto_center is False and settings.center is None and scan.center_px is None:
+        return scan, settings.model_copy(update={"center": "fftshift"})
+    return scan, settings
+
+
 def make_window(
     shape: tuple[int, int] | None, center: tuple[float, float], frame_shape: tuple[int, int]
 ) -> Window:
