@@ -285,7 +285,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
         _check_for_ptypy(plan, self.settings.file_name)
         for implausible in physics(plan):
-            warnings.warn(str(implausible), BeamlineWarning, stacklevel=2)
+            said = str(implausible).removeprefix(f"{implausible.level}: ")
+            warnings.warn(said, BeamlineWarning, stacklevel=2)
         if self.settings.qc is None:
             self._check_count(plan)
         self._i0 = recorded_i0(scan, self.settings)
