@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ptypy import utils as u
 from ptypy.core.data import PtyScan
-from ptypy.experiment import register
+from ptypy.core.manager import ScanModel
+from ptypy.experiment import PTYSCANS, register
 from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
@@ -35,6 +36,9 @@ from .quality.assessment import Assessment
 from .settings import Settings
 from .summary import physics
 from .told import Told
+
+NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
+OTHER_MODEL = "use another scan model, BlockFull for one"
 
 WHOLE_SCAN = 100_000
 """PtyPy's default of ``frames_per_block``."""
@@ -92,12 +96,32 @@ class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
     __hash__ = None
 
 
+class Common(u.Param):  # type: ignore[misc]
+    """What all ranks share; a model that looks for more is told so."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("rocking_step", "n_rocking_positions", "theta_bragg"):
+            raise SettingsError(NO_BRAGG, OTHER_MODEL)
+        raise AttributeError(name)
+
+
+def loader_names() -> list[str]:
+    """Loaders that are registered with PtyPy."""
+    return list(PTYSCANS)
+
+
+def model_names() -> list[str]:
+    """PtyPy's scan models."""
+    return list(u.all_subclasses(ScanModel, names=True))
+
+
 class BeamlineScan(PtyScan):  # type: ignore[misc]
     """A raw scan of any known format, recognised by content."""
 
     FAMILY: str | None = None
     """Family of formats this loader reads; None = all."""
 
+    common: Any
     min_frames: int
     weight2d: Any
     """What PtyPy keeps of :meth:`load_weight`."""
@@ -147,6 +171,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     def post_initialize(self) -> None:
         """Tell PtyPy the geometry of the frames it will get, so that it leaves them alone."""
+        self.common = Common(self.common)
         self._plan = self.common["plan"]
         geometry = self.plan.geometry
         self.info.shape = geometry.shape

@@ -1,7 +1,8 @@
 """Scan models of PtyPy, engines and kinds of masks: one small reconstruction of each.
 
-As a program, on the ranks of mpirun: ``matrix.py FOLDER "KIND,MODEL,ENGINE" …`` prints as JSON for
-each how many frames each rank has, and how many different objects the ranks have.
+As a program, on the ranks of mpirun: ``matrix.py FOLDER KIND,MODEL,ENGINE[,FRAMES] …`` prints for
+each, as JSON: frames of each rank, how many different objects the ranks have, and frames of each
+rank in each block.
 """
 
 from __future__ import annotations
@@ -61,15 +62,16 @@ def grow(file: Path, more: Path) -> None:
         data[there:] = whole["entry/data"][there:]
 
 
-def settings(kind: str, file: Path) -> dict[str, Any]:
+def settings(kind: str, file: Path, count: int = COUNT) -> dict[str, Any]:
     """Of the loader."""
     more: dict[str, Any] = {
         "shared mask": {},
         "own masks": {"saturation": 1000},
-        "live": {"live": {"timeout_s": 20.0, "poll_s": 0.01}, "num_frames": COUNT, "min_frames": 3},
+        "live": {"live": {"timeout_s": 20.0, "poll_s": 0.01}, "min_frames": 3},
         "qc": {"qc": {"reject_topk": 2}},
     }[kind]
-    return {"name": "BeamlineScan", "file": str(file), "center": [8, 8], **more}
+    given = {"name": "BeamlineScan", "file": str(file), "center": [8, 8], "num_frames": count}
+    return given | more
 
 
 def supported() -> list[tuple[str, str]]:
@@ -113,7 +115,7 @@ def reconstruct(
     p.io.autoplot, p.io.interaction = u.Param(active=False), u.Param(active=False)
     p.scans = u.Param(s=u.Param(name=model))
     p.scans.s.data = u.Param()
-    p.scans.s.data.update(settings(kind, file), Convert=True)
+    p.scans.s.data.update(settings(kind, file, count), Convert=True)
     beam = {"model": probe, "aperture": None, "propagation": None, "diversity": None}
     start = {"illumination": {"size": 1e-5} if "Vanilla" in model else beam}
     p.scans.s.update(start, Convert=True)
@@ -143,11 +145,13 @@ if __name__ == "__main__":
     folder, *cases = sys.argv[1:]
     results = []
     for case in cases:
-        kind, model, engine = case.split(",")
-        ptycho = reconstruct(Path(folder), model, engine, kind)
+        kind, model, engine, *count = case.split(",")
+        ptycho = reconstruct(Path(folder), model, engine, kind, count=int(*count or [COUNT]))
         active = int(sum(pod.active for pod in ptycho.pods.values()))
-        mine = active, zlib.crc32(object_of(ptycho).tobytes())
-        every = parallel.comm.gather(mine) or []
-        results.append([[frames for frames, _ in every], len({digest for _, digest in every})])
+        blocks = [len(storage.data) for storage in ptycho.diff.storages.values()]
+        every = parallel.comm.gather((active, zlib.crc32(object_of(ptycho).tobytes()), blocks))
+        if parallel.master:
+            frames, digests, blocks = zip(*every, strict=True)
+            results.append([frames, len(set(digests)), blocks])
     if parallel.master:
         sys.stdout.write(f"RESULT {json.dumps(results)}\n")

@@ -127,12 +127,30 @@ def test_full_and_blockfull_give_the_same(folder, engines_of, engine):
     assert_allclose(*objects, rtol=0, atol=tolerance * np.abs(objects[0]).max())
 
 
-@pytest.mark.mpi
-def test_several_ranks_reconstruct_with_every_kind_of_model(folder):
-    done = mpirun(2, [str(HERE / "matrix.py")], str(folder), *ON_RANKS)
+def on_ranks(ranks, folder, cases):
+    done = mpirun(ranks, [str(HERE / "matrix.py")], str(folder), *cases)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert len(lines) == 1, done.stderr
-    for case, (frames, objects) in zip(ON_RANKS, json.loads(lines[0][7:]), strict=True):
+    return zip(cases, json.loads(lines[0].removeprefix("RESULT")), strict=True)
+
+
+@pytest.mark.mpi
+def test_several_ranks_reconstruct_with_every_kind_of_model(folder):
+    for case, (frames, objects, _) in on_ranks(2, folder, ON_RANKS):
         assert min(frames) > 0, case
         assert sum(frames) == COUNT - 2 * case.startswith("qc"), case
         assert objects == 1, case
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(("ranks", "counts"), [(2, [9]), (3, [13, 14])])
+def test_a_remainder_smaller_than_the_ranks_is_work_for_all(folder, ranks, counts):
+    """Serial engines fail on a rank that has no frame of a block; blocks are of 4 a rank."""
+    cases = [f"{kind},BlockFull,DM_serial,{count}" for kind in ("own masks", "live")
+             for count in counts]  # fmt: skip
+    for case, (frames, objects, blocks) in on_ranks(ranks, folder, cases):
+        assert sum(frames) == int(case.rpartition(",")[2]), case
+        assert objects == 1, case
+        for of_rank in blocks:
+            assert min(of_rank) > 0, case
+            assert max(of_rank) == of_rank[0], case
