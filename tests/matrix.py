@@ -92,7 +92,13 @@ def load_engines() -> None:
 
 
 def reconstruct(
-    folder: Path, model: str, engine: str, kind: str, iterations: int = 3, **more: Any
+    folder: Path,
+    model: str,
+    engine: str,
+    kind: str,
+    iterations: int = 3,
+    count: int = COUNT,
+    **more: Any,
 ) -> Any:
     """The ``Ptycho`` after some iterations."""
     from ptypy import utils as u
