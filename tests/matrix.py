@@ -67,7 +67,7 @@ def settings(kind: str, file: Path, count: int = COUNT) -> dict[str, Any]:
     more: dict[str, Any] = {
         "shared mask": {},
         "own masks": {"saturation": 1000},
-        "live": {"live": {"timeout_s": 20.0, "poll_s": 0.01}, "min_frames": 3},
+        "live": {"live": {"timeout_s": 20.0, "poll_s": 0.01}, "min_frames": 2},
         "qc": {"qc": {"reject_topk": 2}},
     }[kind]
     given = {"name": "BeamlineScan", "file": str(file), "center": [8, 8], "num_frames": count}

@@ -19,11 +19,13 @@ FRAMES = 60
 
 
 def write() -> None:
-    data = u.Param(dfile=FILE, shape=64, num_frames=FRAMES, min_frames=10, save="link")
+    data = u.Param(dfile=FILE, shape=32, num_frames=FRAMES, min_frames=10, save="link")
     data.update(label=None, psize=172e-6, energy=6.2, center="fftshift", distance=7)
     data.update(auto_center=None, rebin=None, orientation=None)
     ptypy.defaults_tree["scandata.MoonFlowerScan"].validate(data)
     scan = ptypy.core.data.MoonFlowerScan(data)
+    while not Path(folder, "ready").exists():
+        time.sleep(0.05)
     scan.initialize()
     for _ in range(FRAMES // 10):
         scan.auto(10)
@@ -41,7 +43,7 @@ def reconstruct() -> None:
     p.scans = u.Param(MF=u.Param(name="Full"))
     p.scans.MF.data = u.Param(name="BeamlinePtydScan", file=FILE, min_frames=10)
     p.scans.MF.data.live = u.Param(timeout_s=20.0, poll_s=0.1)
-    p.engines = u.Param(engine00=u.Param(name="DM", numiter=20, numiter_contiguous=2))
+    p.engines = u.Param(engine00=u.Param(name="DM", numiter=16, numiter_contiguous=2))
     p.engines.engine00.update(probe_support=None, probe_update_start=2, probe_inertia=0.01)
     p.engines.engine00.update(object_inertia=0.1, update_object_first=True)
     p.engines.engine00.update(overlap_converge_factor=0.5, overlap_max_iterations=100)

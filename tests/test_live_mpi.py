@@ -99,14 +99,14 @@ def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, 
         assert_array_equal(found["bad"], np.where(np.arange(count) % 4, 1, 2))
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_ptypys_on_the_fly_template_gets_frames_as_they_come(tmp_path, ranks):
     """A model without blocks, ``min_frames`` and no ``frames_per_block``."""
     task = [sys.executable, str(HERE / "on_the_fly.py")]
     with subprocess.Popen([*task, "write", str(tmp_path)], stdout=subprocess.DEVNULL) as writer:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *task, "reconstruct"]
         done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True,
-                              timeout=100, env=ENVIRONMENT, check=False)  # fmt: skip
+                              timeout=150, env=ENVIRONMENT, check=False)  # fmt: skip
         assert writer.wait(20) == 0
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert (done.returncode, len(lines)) == (0, ranks), done.stderr

@@ -143,7 +143,9 @@ def test_several_ranks_reconstruct_with_every_kind_of_model(folder):
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(("ranks", "counts"), [(2, [9]), (3, [13, 14])])
+@pytest.mark.parametrize(
+    ("ranks", "counts"), [(2, [9]), pytest.param(3, [13, 14], marks=pytest.mark.long)]
+)
 def test_a_remainder_smaller_than_the_ranks_is_work_for_all(folder, ranks, counts):
     """Serial engines fail on a rank that has no frame of a block; blocks are of 4 a rank."""
     cases = [f"{kind},BlockFull,DM_serial,{count}" for kind in ("own masks", "live")
