@@ -27,9 +27,10 @@ def write() -> None:
     while not Path(folder, "ready").exists():
         time.sleep(0.05)
     scan.initialize()
-    for _ in range(FRAMES // 10):
+    for number in range(FRAMES // 10):
+        while number == 3 and not Path(folder, "iterates").exists():
+            time.sleep(0.05)
         scan.auto(10)
-        time.sleep(0.5)
 
 
 def reconstruct() -> None:
@@ -53,6 +54,7 @@ def reconstruct() -> None:
     def counted(self, *given):
         """An iteration that leaves the writer some time."""
         numbers.append(len(self.ptycho.diff.views))
+        Path(folder, "iterates").touch()
         time.sleep(0.3)
         return iterate(self, *given)
 
