@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from .base_parameters import CHECKED
 from .settings import Leaf, leaves
 
 _TYPES = (
-    "str, int, float, bool, tuple, list, array, PosixPath, int64, int32, float64, float32, bool_"
+    "str, int, float, bool, tuple, list, set, frozenset, range, array, memmap, PosixPath, str_, "
+    "bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64"
 )
+_NO_LIMITS = "lowlim =\nuplim =\n"
+"""Those that PtyPy's base class sets compare texts with numbers."""
+
+_BASE_DEFAULTS = {"load_parallel": "'data'", "min_frames": "1", "add_poisson_noise": "False"}
 # PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
 # Settings checks.
 
@@ -15,16 +21,24 @@ def _describe(leaf: Leaf) -> str:
     """One parameter in the grammar of PtyPy's docstrings."""
     types = f"{_TYPES}, Param" if leaf.name == "qc" else _TYPES
     default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
-    return f"[{leaf.name}]\ndefault = {default}\ntype = {types}\nhelp = {leaf.help}\n"
+    return (f"[{leaf.name}]\ndefault = {default}\ntype = {types}\nhelp = {leaf.help}\n"
+            f"{_NO_LIMITS}")  # fmt: skip
 
 
 def _group(name: str) -> str:
     return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
 
 
+def _base(name: str) -> str:
+    """A parameter of PtyPy's base class, with PtyPy's default."""
+    default = _BASE_DEFAULTS.get(name, "None")
+    return f"[{name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = as PtyPy has it\n{_NO_LIMITS}"
+
+
 def defaults_section(name: str) -> str:
     """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
     blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
+    blocks += map(_base, CHECKED)
     groups: list[str] = []
     for leaf in leaves():
         group = leaf.name.partition(".")[0]

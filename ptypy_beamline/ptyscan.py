@@ -10,34 +10,42 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from ptypy import utils as u
 from ptypy.core.data import PtyScan
-from ptypy.experiment import register
+from ptypy.core.manager import ScanModel
+from ptypy.experiment import PTYSCANS, register
 from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
 from . import formats
+from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, BeamlineWarning, SettingsError
 from .live import Follower
 from .options import Qc, code_of
 from .planning.exposures import recorded_i0
 from .planning.make import make_plan
 from .planning.plan import Block, Plan
+from .planning.shares import Shares
 from .ptypy_docs import defaults_section
 from .quality.assessment import Assessment
-from .reading.files import open_hdf5
 from .settings import Settings
 from .summary import physics
+from .told import Told
 
-PTYPY_OWN = ("name", "dfile", "chunk_format", "save", "load_parallel", "min_frames",
-             "positions_theory", "label", "experimentID", "version",
-             "add_poisson_noise")  # fmt: skip
-"""Parameters of PtyPy's base class that keep PtyPy's meaning."""
+NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
+OTHER_MODEL = "use another scan model, BlockFull for one"
+
+WHOLE_SCAN = 100_000
+"""PtyPy's default of ``frames_per_block``."""
+
+TOLD = Told(lambda text: log("CITATION", text), parallel.comm if parallel.MPIenabled else None)
+"""Warnings of this package, at a level that PtyPy's log shows by default; warnings it does not."""
+TOLD.install()
 
 
 class RawFrames(Mapping[int, NDArray[Any]]):
@@ -81,6 +89,31 @@ class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
         """Itself, compared with 0."""
         return self if isinstance(other, int) and other == 0 else super().__gt__(other)
 
+    def __eq__(self, other: Any) -> Any:
+        """No text, which PtyPy asks of all that it reports."""
+        return False if isinstance(other, str) else super().__eq__(other)
+
+    __hash__ = None
+
+
+class Common(u.Param):  # type: ignore[misc]
+    """What all ranks share; a model that looks for more is told so."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("rocking_step", "n_rocking_positions", "theta_bragg"):
+            raise SettingsError(NO_BRAGG, OTHER_MODEL)
+        raise AttributeError(name)
+
+
+def loader_names() -> list[str]:
+    """Loaders that are registered with PtyPy."""
+    return list(PTYSCANS)
+
+
+def model_names() -> list[str]:
+    """PtyPy's scan models."""
+    return list(u.all_subclasses(ScanModel, names=True))
+
 
 class BeamlineScan(PtyScan):  # type: ignore[misc]
     """A raw scan of any known format, recognised by content."""
@@ -88,19 +121,25 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     FAMILY: str | None = None
     """Family of formats this loader reads; None = all."""
 
+    common: Any
+    min_frames: int
     weight2d: Any
     """What PtyPy keeps of :meth:`load_weight`."""
 
     def __init__(self, pars: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        TOLD.forget()
         given = {**(pars or {}), **kwargs}
-        given = {name: str(v) if isinstance(v, Path) else v for name, v in given.items()}
         self.settings = Settings.of({k: v for k, v in given.items() if k not in PTYPY_OWN})
-        _check_ptypy_own(given, self.settings)
-        super().__init__(u.Param(given))
+        super().__init__(u.Param(checked(given, self.settings)))
+        self.p = self.info.copy()
+        self._shares = Shares(parallel.size, self.info.min_frames)
+        self.min_frames = 1  # else PtyPy waits for ever where a block is smaller
+        self._first: int | None = None
         self._plan: Plan | None = None
         self._i0: NDArray[np.float64] | None = None
         self.assessment: Assessment | None = None
-        self._follower = Follower(self.settings) if self.settings.live.timeout_s else None
+        live = self.settings.live.timeout_s is not None
+        self._follower = Follower(self.settings) if live else None
 
     @property
     def plan(self) -> Plan:
@@ -123,13 +162,16 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         BeamlineError
             On every rank alike, so that none waits for another.
         """
-        self._plan = self._planned_together()
-        if self.settings.qc is not None:
-            self._plan = self._without_bad_frames(self.settings.qc)
-        super().initialize()
+        with together():
+            self._plan = self._planned_together()
+            if self.settings.qc is not None:
+                self._plan = self._without_bad_frames(self.settings.qc)
+            super().initialize()
+            TOLD.gather()
 
     def post_initialize(self) -> None:
         """Tell PtyPy the geometry of the frames it will get, so that it leaves them alone."""
+        self.common = Common(self.common)
         self._plan = self.common["plan"]
         geometry = self.plan.geometry
         self.info.shape = geometry.shape
@@ -159,34 +201,56 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         """The plan: PtyPy hands it to every rank."""
         return {"plan": self.plan}
 
+    def auto(self, frames: int) -> Any:
+        """PtyPy's; a problem on one rank ends all."""
+        with together():
+            return super().auto(frames)
+
     def check(self, frames: int | None = None, start: int | None = None) -> tuple[int, int]:
         """How many positions from ``start`` on can be loaded, and whether that is the end."""
         start = self.framestart if start is None else start
-        wanted = max(frames or 0, self.min_frames)
         if self._follower is not None:
-            with together():
-                return self._check_live(self._follower, wanted, start)
-        count = max(0, min(wanted, len(self.plan) - start))
-        return count, int(start + count >= len(self.plan))
+            return self._check_live(self._follower, frames or 0, start)
+        left = max(0, len(self.plan) - start)
+        count = self._shares.next(left, frames or 0)
+        return count, int(count == left)
 
     def _check_live(self, follower: Follower, wanted: int, start: int) -> tuple[int, int]:
-        """Whole blocks only, because GPU engines size their buffers by the first; the last may
-        be smaller."""
+        """Whole blocks, or such of ``min_frames`` where that is set, and the rest at the end."""
+        if wanted >= WHOLE_SCAN * parallel.size and self._shares.least == 1:
+            warnings.warn(
+                f"{self.settings.file_name}: frames of this live scan come in blocks of "
+                f"{WHOLE_SCAN}, or all at its end; set min_frames of the scan's data, or "
+                "frames_per_block", BeamlineWarning, stacklevel=2,
+            )  # fmt: skip
         progress = follower.look()
         left = len(progress.plan) - start
-        if left < wanted and not progress.complete:
-            return 0, 0
+        if not progress.complete:
+            count = self._shares.next_of_growing(left, wanted, self._first)
+            if count:
+                self._plan = progress.plan
+            return count, 0
         self._plan = progress.plan
-        count = min(left, wanted)
-        return count, int(progress.complete and count == left)
+        _check_share(len(progress.plan), self.settings.file_name)
+        count = self._shares.next(left, wanted, self._first)
+        return count, int(count == left)
 
     def _mpi_check(self, chunksize: int, start: int | None = None) -> Any:
         """PtyPy's check, after which every rank knows the positions that have come."""
         answer = super()._mpi_check(chunksize, start)
-        if self._follower is not None and answer not in (self.WAIT, self.EOS):
+        if answer in (self.WAIT, self.EOS):
+            return answer
+        self._first = self._first or answer[1]
+        if self._follower is not None:
             grown = parallel.bcast((self.plan.frames, self.plan.selection))
             self._plan = replace(self.plan, frames=grown[0], selection=grown[1])
         return answer
+
+    def get_data_chunk(self, chunksize: int, start: int | None = None) -> Any:
+        """PtyPy's, after which the master has said what any rank was warned of."""
+        chunk = super().get_data_chunk(chunksize, start)
+        TOLD.gather()
+        return chunk
 
     def load(
         self, indices: Sequence[int]
@@ -198,8 +262,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         places = {i: self.plan.positions_m[i] for i in indices} if self._follower else {}
         if self.load_in_parallel:
             return RawFrames(self.plan, indices), places, {}
-        with together():
-            raw = self.plan.load(indices)
+        raw = self.plan.load(indices)
         return dict(zip(indices, raw, strict=True)), places, {}
 
     def correct(
@@ -213,13 +276,12 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         data: dict[int, NDArray[np.float32]] = {}
         good: dict[int, NDArray[np.bool_]] = {}
         shared = self.weight2d
-        with together():
-            for block in self._corrected(raw):
-                numbers = block.positions.tolist()
-                data.update(zip(numbers, block.frames, strict=True))
-                if block.good.strides[0]:  # else all frames share one image
-                    for number, own in zip(numbers, block.good, strict=True):
-                        good[number] = shared if np.array_equal(own, shared) else own.copy()
+        for block in self._corrected(raw):
+            numbers = block.positions.tolist()
+            data.update(zip(numbers, block.frames, strict=True))
+            if block.good.strides[0]:  # else all frames share one image
+                for number, own in zip(numbers, block.good, strict=True):
+                    good[number] = shared if np.array_equal(own, shared) else own.copy()
         return data, good
 
     def _corrected(self, raw: Mapping[int, NDArray[Any]]) -> Iterator[Block]:
@@ -248,9 +310,10 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
         _check_for_ptypy(plan, self.settings.file_name)
         for implausible in physics(plan):
-            warnings.warn(str(implausible), BeamlineWarning, stacklevel=2)
+            said = str(implausible).removeprefix(f"{implausible.level}: ")
+            warnings.warn(said, BeamlineWarning, stacklevel=2)
         if self.settings.qc is None:
-            _check_theory(plan, self.info.positions_theory, self.settings.file_name)
+            self._check_count(plan)
         self._i0 = recorded_i0(scan, self.settings)
         return plan
 
@@ -262,17 +325,26 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         from .quality.inspect import judged_plan
 
         comm = parallel.comm if parallel.MPIenabled else None
-        with together():
-            plan: Plan = parallel.bcast(self._plan)
-            self.assessment = judged_plan(plan, self.settings, qc, self._i0, comm)
-            out = self.assessment.reject_indices if self.assessment is not None else None
-            out = parallel.bcast(out)
-            log(3, f"Quality control: {len(out)} of {np.sum(plan.selection.exposures >= 0)} "
-                f"exposures rejected: {', '.join(map(str, out))}")  # fmt: skip
-            plan = plan.without(out)
-            if parallel.master:
-                _check_theory(plan, self.info.positions_theory, self.settings.file_name)
+        plan: Plan = parallel.bcast(self._plan)
+        self.assessment = judged_plan(plan, self.settings, qc, self._i0, comm)
+        out = self.assessment.reject_indices if self.assessment is not None else None
+        out = parallel.bcast(out)
+        log(3, f"Quality control: {len(out)} of {np.sum(plan.selection.exposures >= 0)} "
+            f"exposures rejected: {', '.join(map(str, out))}")  # fmt: skip
+        plan = plan.without(out)
+        if parallel.master:
+            self._check_count(plan)
         return plan
+
+    def _check_count(self, plan: Plan) -> None:
+        """Whether there are as many positions as need be."""
+        file, theory = self.settings.file_name, self.info.positions_theory
+        _check_share(len(plan), file)
+        if theory is not None and len(theory) != len(plan):
+            raise SettingsError(
+                f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
+                "give one for each position that is loaded", file,
+            )  # fmt: skip
 
     def _check_family(self, name: str | None) -> None:
         if name is not None and self.FAMILY not in (None, formats.get(name).family):
@@ -288,10 +360,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         each = self.load_common_in_parallel and not alone
         if parallel.master or each:
             try:
-                with warnings.catch_warnings():
-                    if not parallel.master:
-                        warnings.simplefilter("ignore", BeamlineWarning)
-                    plan = self._make_plan()
+                plan = self._make_plan()
             except BeamlineError as error:
                 problem = error
             except Exception as error:
@@ -317,14 +386,34 @@ def together() -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # of KeyboardInterrupt and SystemExit others know nothing either
         if parallel.MPIenabled and not getattr(error, "agreed", False):
             text = " ".join(str(error).split())
             kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
             sys.stderr.write(f"error: rank {parallel.rank}: {kind}{text}\n")
-            sys.stderr.flush()
-            parallel.comm.Abort(1)
+            _end_all_ranks()
         raise
+
+
+def _end_all_ranks() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parallel.comm.Abort(1)
+
+
+def _hook_of_all_ranks() -> None:
+    """An exception that ends a script on one rank ends it on all, wherever it comes from."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        _end_all_ranks()
+
+    sys.excepthook = hook
+
+
+if parallel.MPIenabled:
+    _hook_of_all_ranks()
 
 
 def ptypy_center(center_px: tuple[float, float]) -> tuple[float, float]:
@@ -337,35 +426,6 @@ def ptypy_center(center_px: tuple[float, float]) -> tuple[float, float]:
     return y, x
 
 
-def _check_ptypy_own(given: Mapping[str, Any], settings: Settings) -> None:
-    load_parallel = given.get("load_parallel")
-    if load_parallel not in (None, "data", "common", "all"):
-        raise SettingsError(f"load_parallel={load_parallel!r}",
-                            "set load_parallel to None, 'data', 'common' or 'all'")  # fmt: skip
-    save = given.get("save")
-    if save not in (None, "append", "link"):
-        raise SettingsError(f"save={save!r}", "set save to None, 'append' or 'link'")
-    if save and not given.get("dfile"):
-        raise SettingsError(f"save={save!r} needs a file", "set dfile to the .ptyd to write")
-    if save and not _is_own_output(Path(str(given["dfile"]))):
-        # PtyPy moves away whatever is there: it might be the raw file, or one it is linked to.
-        raise SettingsError(f"dfile={given['dfile']!r} exists and is no .ptyd",
-                            "write to another dfile")  # fmt: skip
-    if save and Path(str(given["dfile"])).resolve() == Path(settings.file_name).resolve():
-        raise SettingsError(f"dfile={given['dfile']!r} is the file that is read",
-                            "write to another dfile")  # fmt: skip
-    if not isinstance(given.get("min_frames", 1), int):
-        raise SettingsError(f"min_frames={given['min_frames']!r}", "set it to a whole number")
-
-
-def _is_own_output(path: Path) -> bool:
-    """Whether PtyPy may write there: nothing, or a ``.ptyd``."""
-    if not path.exists():
-        return True
-    with open_hdf5(path) as file:
-        return "chunks" in file and "meta" in file
-
-
 def _check_for_ptypy(plan: Plan, file: str) -> None:
     ny, nx = plan.geometry.shape
     if ny != nx:
@@ -374,7 +434,9 @@ def _check_for_ptypy(plan: Plan, file: str) -> None:
             "set shape (--roi) to a square window, or pad='square'",
             file,
         )
-    if not all(0 < c < n for c, n in zip(plan.geometry.center_px, (ny, nx), strict=True)):
+    told = ptypy_center(plan.geometry.center_px)
+    # PtyPy's models round it up, and its propagator wraps a centre at the edge around.
+    if not all(c > 0 and np.ceil(c) < n for c, n in zip(told, (ny, nx), strict=True)):
         y, x = plan.geometry.center_px
         raise SettingsError(
             f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
@@ -383,10 +445,11 @@ def _check_for_ptypy(plan: Plan, file: str) -> None:
         )
 
 
-def _check_theory(plan: Plan, theory: Any, file: str) -> None:
-    if theory is not None and len(theory) != len(plan):
-        raise SettingsError(f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
-                            "give one for each position that is loaded", file)  # fmt: skip
+def _check_share(positions: int, file: str) -> None:
+    """PtyPy's engines fail on a rank without a frame."""
+    if positions < parallel.size:
+        raise SettingsError(f"{positions} positions are too few for {parallel.size} MPI ranks",
+                            f"start at most {positions} (mpirun -n {positions})", file)  # fmt: skip
 
 
 def _publish(cls: type[BeamlineScan]) -> type[BeamlineScan]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, FileError, SettingsError
+
+BACKENDS = ("cupy", "pycuda", "cuda", "serial")
+"""What PtyPy's ``load_gpu_engines`` knows; it takes any other word for nothing to do."""
+
+RECONSTRUCTS = 5
+"""The level at which PtyPy runs its engines."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -62,7 +70,7 @@ def run(
     level
         How far: 1 structures, 2 data loaded, 4 engines ready, 5 run (as PtyPy's ``Ptycho``).
     backend
-        ``'cupy'`` or ``'pycuda'`` to register GPU engines.
+        ``'cupy'`` or ``'pycuda'`` to register GPU engines, ``'serial'`` their CPU versions.
     output
         PtyPy's ``io.home``: where reconstructions go.
 
@@ -82,6 +90,7 @@ def run(
     _check_scans(plain.get("scans"), ptyscan)
     if backend:
         _load_engines(ptypy, backend)
+    _check_engines(plain.get("engines"), level)
     pars = ptypy.utils.Param()
     pars.update(plain, Convert=True)
     _quiet(pars, ptypy.utils.Param, output)
@@ -116,17 +125,53 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
         if not isinstance(data, Mapping) or "name" not in data:
             raise SettingsError(f"scans.{label} has no data with a name",
                                 f"set scans.{label}.data.name to a loader")  # fmt: skip
-        loader = getattr(ptyscan, str(data.get("name")), None)
+        _check_named(f"scans.{label}.data.name", data["name"], ptyscan.loader_names(), "loader")
+        loader = getattr(ptyscan, str(data["name"]), None)
+        model = scan.get("name", "Full")
+        _check_named(f"scans.{label}.name", model, ptyscan.model_names(), "scan model")
         if loader is None:
             continue
-        own = {name: value for name, value in data.items() if name not in ptyscan.PTYPY_OWN}
+        if model == "Bragg3dModel":
+            raise SettingsError(f"scans.{label}.name: {ptyscan.NO_BRAGG}", ptyscan.OTHER_MODEL)
+        own = {name: value for name, value in data.items() if name not in PTYPY_OWN}
         try:
-            Settings.of(own)
+            checked(data, Settings.of(own))
         except SettingsError as error:
             raise SettingsError(f"scans.{label}.data: {error.problem}", error.remedy) from error
 
 
+def _check_named(where: str, name: Any, known: Collection[str], what: str) -> None:
+    """Whether PtyPy knows something of this name; PtyPy would only ask for the name."""
+    if name not in known:
+        close = difflib.get_close_matches(str(name), known, 1, 0.7)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+        raise SettingsError(f"{where}={name!r} is no {what}", hint)
+
+
+def _check_engines(engines: Any, level: int) -> None:
+    """Check that there are some, and that they are known."""
+    from ptypy.engines import ENGINES
+
+    if engines is not None and not isinstance(engines, Mapping):
+        raise SettingsError("engines is no tree", "give a tree with engines.NAME.name")
+    if not engines and level >= RECONSTRUCTS:
+        raise SettingsError("no engines, so nothing is reconstructed",
+                            "give a tree with engines.NAME, or load only (-l 2)")  # fmt: skip
+    for label, engine in (engines or {}).items():
+        if not isinstance(engine, Mapping) or "name" not in engine:
+            raise SettingsError(f"engines.{label} has no name",
+                                f"set engines.{label}.name to an engine")  # fmt: skip
+        name = str(engine["name"])
+        backend = next((word for word in BACKENDS if f"_{word}" in name), None)
+        if backend is not None and name not in ENGINES:
+            raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or no engine",
+                                f"load the {backend} engines (-b {backend})")  # fmt: skip
+        _check_named(f"engines.{label}.name", name, ENGINES, "engine")
+
+
 def _load_engines(ptypy: Any, backend: str) -> None:
+    if backend not in BACKENDS:
+        raise SettingsError(f"backend {backend!r} is unknown", f"known: {', '.join(BACKENDS)}")
     try:
         ptypy.load_gpu_engines(backend)
     except ImportError as error:

@@ -228,6 +228,7 @@ class Settings(Group):
             _causal(self)
         if self.auto_center and self.center is not None:
             raise ValueError("auto_center=True contradicts center: leave one of them out")
+        _check_center(self.center)
         if self.shape is not None and min(self.shape) < 1:
             raise ValueError(f"shape must be positive. Got {self.shape}")
         return self
@@ -243,6 +244,7 @@ class Settings(Group):
         """
         tree = _tree(values)
         _refuse_unknown(tree)
+        _refuse_switches(tree)
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -302,6 +304,16 @@ class Settings(Group):
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""
         return _record(self)
+
+
+def _check_center(center: Any) -> None:
+    """Refuse a fraction beside a pixel."""
+    if center is None or isinstance(center, str):
+        return
+    fraction = [isinstance(c, float) and 0 < c < 1 for c in center]
+    if any(fraction) and not all(isinstance(c, float) and c < 1 for c in center):
+        raise ValueError(f"center={tuple(center)} mixes a fraction of the frame and a pixel: give "
+                         "both as fractions below 1, or both in pixels")  # fmt: skip
 
 
 def _causal(settings: Settings) -> None:
@@ -378,13 +390,14 @@ def _tree(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_input(value: Any) -> Any:
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, np.ndarray) and value.size <= 4 and value.ndim == 1:
         return value.tolist()
-    if isinstance(value, list | tuple | range):
+    if isinstance(value, list | tuple | range | set | frozenset):
+        value = sorted(value) if isinstance(value, set | frozenset) else value
         return [_plain_input(v) for v in value]
     return value
 
@@ -415,6 +428,16 @@ def _refuse_unknown(tree: Mapping[str, Any]) -> None:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
             raise SettingsError(f"unknown parameter {name!r}", hint)
+
+
+def _refuse_switches(tree: Mapping[str, Any]) -> None:
+    """True is no number, though Python takes it for 1."""
+    for leaf in every_leaf():
+        value: Any = tree
+        for part in leaf.name.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, bool) and leaf.kind in ("int", "float", "tuple"):
+            raise SettingsError(f"{leaf.name}={value}: expected a number", leaf.help)
 
 
 def _settings_error(error: ValidationError) -> SettingsError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from test_mpi import ENVIRONMENT
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 
@@ -59,12 +59,7 @@ def reconstruct(ranks, loader, file, first=6, block=5, **settings):
                str(first), str(block), str(Path(file).parent / "ready")]  # fmt: skip
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
-    environment = os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment,
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=ENVIRONMENT,
                           check=False)  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert (done.returncode, len(lines)) == (0, 1), done.stderr
@@ -91,7 +86,10 @@ def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, 
     assert found["numbers"] == found["layers"] == found["indices"] == list(range(count))
     assert_allclose(found["positions"], expected_positions(count))
     whole = 5 * ranks
-    assert found["blocks"] == [whole] * (count // whole) + [count % whole] * (count % whole > 0)
+    blocks = [whole] * (count // whole) + [count % whole] * (count % whole > 0)
+    if blocks[-1] < ranks:  # every rank gets one, from the block before
+        blocks[-2:] = [blocks[-2] + blocks[-1] - ranks, ranks]
+    assert found["blocks"] == blocks
     assert found["started"] >= 6
     assert found["started"] < count or mode != "pause", "it began before the scan was over"
     all_listed = layout == "tiff" and mode != "killed"
@@ -99,3 +97,19 @@ def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, 
     assert writer.wait(10) == (-9 if mode == "killed" else 0), "the reader did not disturb it"
     if "ptyd" in file:
         assert_array_equal(found["bad"], np.where(np.arange(count) % 4, 1, 2))
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_ptypys_on_the_fly_template_gets_frames_as_they_come(tmp_path, ranks):
+    """A model without blocks, ``min_frames`` and no ``frames_per_block``."""
+    task = [sys.executable, str(HERE / "on_the_fly.py")]
+    with subprocess.Popen([*task, "write", str(tmp_path)], stdout=subprocess.DEVNULL) as writer:
+        command = ["mpirun", "--oversubscribe", "-n", str(ranks), *task, "reconstruct"]
+        done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True,
+                              timeout=150, env=ENVIRONMENT, check=False)  # fmt: skip
+        assert writer.wait(20) == 0
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert (done.returncode, len(lines)) == (0, ranks), done.stderr
+    numbers = json.loads(lines[0].removeprefix("RESULT "))
+    assert numbers == sorted(numbers)
+    assert 10 * ranks <= numbers[0] < numbers[-1] == 60

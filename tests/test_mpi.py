@@ -20,15 +20,17 @@ SETTINGS = {"shape": 48, "rebin": 2, "rotate": 90, "saturation": 3000, "center":
             "hot_sigma": 6, "align": "com"}  # fmt: skip
 
 
+ENVIRONMENT = os.environ | {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
+}  # fmt: skip
+
+
 def mpirun(ranks, script, *arguments, timeout=150):
-    environment = os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
     command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                          env=environment, check=False)  # fmt: skip
+                          env=ENVIRONMENT, check=False)  # fmt: skip
 
 
 def load(ranks, file, settings, frames=1000, *fault):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ..errors import GeometryError, MissingDataError, ScanError, SettingsError
+from ..errors import BeamlineWarning, GeometryError, MissingDataError, ScanError, SettingsError
 from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
 from ..reading.picked import whole_stack
 from ..scan import Scan, Window
@@ -61,6 +62,7 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
     monitor = usable_i0(scan, settings)
     if monitor is not None:
         warn_about_monitor(monitor[: so_far.frames])
+    _warn_of_padding(scan, window, inside)
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)
     return Plan(
@@ -68,6 +70,18 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         calibrate(scan, settings, inside, counts), transform,
         make_geometry(scan, settings, transform, in_window), settings.threads,
     )  # fmt: skip
+
+
+def _warn_of_padding(scan: Scan, window: Window, inside: Window) -> None:
+    """Of a window that is larger than the detector, or that lies mostly off it."""
+    (ny, nx), share = scan.frame_shape, np.prod(inside.shape) / np.prod(window.shape)
+    if window.height > ny or window.width > nx or share < 0.5:
+        file = f"{scan.source}: " if scan.source else ""
+        warnings.warn(
+            f"{file}{1 - share:.0%} of the window {window.height}x{window.width} lies off the "
+            f"{ny}x{nx} detector and is padding, never valid; make it smaller, or move it (shape, "
+            "--roi; center, --roi-center)", BeamlineWarning, stacklevel=3,
+        )  # fmt: skip
 
 
 def beam_center(

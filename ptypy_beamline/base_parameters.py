@@ -1,0 +1,119 @@
+"""The parameters of PtyPy's own base class, checked before PtyPy sees them.
+
+PtyPy checks their types in a parameter tree alone, and stumbles over them without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import SettingsError
+from .reading.files import open_hdf5
+from .settings import Settings
+
+CHECKED = ("save", "load_parallel", "min_frames", "positions_theory", "add_poisson_noise")
+"""Those that are checked here; PtyPy's own check lets them pass."""
+
+PTYPY_OWN = (*CHECKED, "name", "dfile", "chunk_format", "label", "experimentID", "version")
+"""Parameters of PtyPy's base class that keep PtyPy's meaning."""
+
+
+def checked(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """All parameters as PtyPy's base class takes them.
+
+    Raises
+    ------
+    SettingsError
+        One line that names the parameter.
+    """
+    _check_output(given, settings)
+    load_parallel = given.get("load_parallel")
+    if load_parallel not in (None, "data", "common", "all"):
+        raise SettingsError(f"load_parallel={load_parallel!r}",
+                            "set load_parallel to None, 'data', 'common' or 'all'")  # fmt: skip
+    _check_switches(given)
+    own = {name: _plain(value) for name, value in given.items()}
+    known = {"energy": settings.energy, "distance": settings.distance, "psize": settings.psize}
+    own |= {name: value for name, value in known.items() if value is not None}
+    if given.get("min_frames") is not None:
+        own["min_frames"] = _whole(given["min_frames"])
+    if given.get("positions_theory") is not None:
+        own["positions_theory"] = _positions(given["positions_theory"])
+    return own
+
+
+def _check_output(given: Mapping[str, Any], settings: Settings) -> None:
+    save = given.get("save")
+    if save not in (None, "append", "link"):
+        raise SettingsError(f"save={save!r}", "set save to None, 'append' or 'link'")
+    if not save:
+        return
+    dfile = given.get("dfile")
+    if not dfile:
+        raise SettingsError(f"save={save!r} needs a file", "set dfile to the .ptyd to write")
+    path = Path(str(dfile))
+    if not _is_own_output(path):
+        # PtyPy moves away whatever is there: it might be the raw file, or one it is linked to.
+        raise SettingsError(
+            f"dfile={str(dfile)!r} exists and is no .ptyd", "write to another dfile"
+        )
+    if path.resolve() == Path(settings.file_name).resolve():
+        raise SettingsError(f"dfile={str(dfile)!r} is the file that is read",
+                            "write to another dfile")  # fmt: skip
+
+
+def _is_own_output(path: Path) -> bool:
+    """Whether PtyPy may write there: nothing, or a ``.ptyd``."""
+    if not path.exists():
+        return True
+    with open_hdf5(path) as file:
+        return "chunks" in file and "meta" in file
+
+
+def _check_switches(given: Mapping[str, Any]) -> None:
+    for name in ("auto_center", "add_poisson_noise"):
+        value = given.get(name)
+        if value is not None and not isinstance(value, bool | np.bool_):
+            raise SettingsError(f"{name}={value!r}", "set it to True or False, or leave it out")
+    if given.get("add_poisson_noise"):
+        raise SettingsError("add_poisson_noise=True: measured frames have their own noise",
+                            "leave it out; a phantom's noise is simulate.photons")  # fmt: skip
+
+
+def _whole(value: Any) -> int:
+    """``min_frames`` as an int."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise SettingsError(f"min_frames={value!r}", "set it to a whole number from 1 on")
+    return int(value)
+
+
+def _positions(value: Any) -> NDArray[np.float64]:
+    """``positions_theory`` as an array (N, 2)."""
+    try:
+        positions = np.array(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingsError("positions_theory is no array of numbers", _THEORY) from error
+    if positions.ndim != 2 or positions.shape[1] != 2:
+        raise SettingsError(f"positions_theory has shape {positions.shape}", _THEORY)
+    if not np.isfinite(positions).all():
+        bad = int(np.sum(~np.isfinite(positions).all(1)))
+        raise SettingsError(f"{bad} positions of positions_theory are not finite", _THEORY)
+    return positions
+
+
+_THEORY = "give (N, 2) positions (y, x) in metres"
+
+
+def _plain(value: Any) -> Any:
+    """What PtyPy can print and store: it fails on 0-d arrays, sets and kinds of arrays."""
+    if isinstance(value, np.ndarray):
+        return value.item() if value.ndim == 0 else np.asarray(value).view(np.ndarray)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return str(value) if isinstance(value, Path) else value

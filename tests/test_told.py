@@ -1,0 +1,74 @@
+"""Warnings of this package, as the user of a PtyPy script sees them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from test_mpi import mpirun
+
+pytestmark = pytest.mark.ptypy
+
+HERE = Path(__file__).parent
+WORDS = "7 frames for 12 positions"
+TREE = """
+verbose_level: {level}
+io:
+  rfile: null
+  autosave: {{active: false}}
+  autoplot: {{active: false}}
+  interaction: {{active: false}}
+scans:
+  s:
+    name: BlockFull
+    data: {{name: BeamlineScan, file: '{file}', center: [8, 8]}}
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A parameter tree of a scan that stopped early."""
+
+    def write(level="ERROR"):
+        file = tmp_path / "a.h5"
+        with h5py.File(file, "w") as out:
+            out["entry/data"] = np.random.default_rng(1).poisson(5.0, (7, 16, 16))
+            out["entry/posx_m"], out["entry/posy_m"] = np.indices((3, 4)).reshape(2, -1) * 1e-7
+            out["entry/energy_eV"], out["entry/det_dist_m"] = 8800.0, 1.0
+            out["entry/pixel_m"] = 75e-6
+        (tmp_path / "tree.yaml").write_text(TREE.format(level=level, file=file))
+        return tmp_path / "tree.yaml"
+
+    return write
+
+
+def run(*words):
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True,
+                          check=False, env=environment, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
+    """At PtyPy's default verbosity, what any rank was warned of."""
+    done = mpirun(ranks, [str(HERE / "noisy_load.py")], str(tree()))
+    assert done.returncode == 0, done.stderr
+    head, tail = done.stdout.split("and again")
+    for shown in (head, tail):
+        assert shown.count(f"warning: {tmp_path / 'a.h5'}: {WORDS}") == shown.count(WORDS) == 1
+        assert shown.count("warning: of frame 0") == shown.count("warning: of frame 1") == 1
+    assert "of another library" not in done.stdout + done.stderr, "PtyPy hides those of others"
+
+
+@pytest.mark.parametrize("level", ["ERROR", "INFO"])
+def test_the_command_says_it_once(tmp_path, tree, level):
+    shown = run("-m", "ptypy_beamline", "run", tree(level), "-l", "2", "-o", tmp_path)
+    assert shown.count(f"warning: {tmp_path / 'a.h5'}: {WORDS}") == shown.count(WORDS) == 1
