@@ -5,12 +5,16 @@ Every frame carries its number in its first pixel, and position i lies at (i // 
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import warnings
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
+from conftest import REAL_DATA, ROOT
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
@@ -259,6 +263,39 @@ def test_the_monitor_follows_the_numbers(tmp_path):
         assert_allclose(plan.selection.scale[:, 0], i0[kept].mean() / i0[kept])
 
 
+def test_a_monitor_a_position_is_not_shifted_by_a_lost_exposure(tmp_path):
+    kept = np.delete(ALL, 7)
+    file = areadetector(tmp_path, kept)
+    i0 = 1 + 0.1 * np.arange(12)
+    with h5py.File(tmp_path / "motors.h5", "a") as out:
+        for name in "xy":
+            del out[name]
+        out["y"], out["x"] = positions(np.arange(12)).T
+        out["i0"] = i0
+    paths = {**MOTORS["paths"], "monitor": "motors.h5::/i0"}
+    plan, said = opened(file, paths=paths, frames_per_position=2)
+    assert "1 positions lack some of their 2 exposures, the first one is position 3" in said
+    scale = np.where(plan.selection.exposures >= 0, plan.selection.scale, np.nan)
+    mean = np.repeat(i0, 2)[kept].mean()
+    assert_allclose(np.nanmean(scale, axis=1), mean / i0)
+
+
+def test_a_monitor_that_is_too_short_is_said(tmp_path):
+    file = areadetector(tmp_path, ALL, inside=True)
+    with h5py.File(file, "a") as out:
+        out["entry/instrument/NDAttributes/monitor"] = np.ones(21)
+    plan, said = opened(file, monitor="file")
+    assert len(plan) == 21
+    assert "3" in said
+    assert "monitor" in said
+    with h5py.File(tmp_path / "motors.h5", "a") as out:
+        out["i0"] = np.ones(21)
+    with pytest.raises(
+        BeamlineError, match="Expected a monitor value of each of 24 frames, or of e"
+    ):
+        opened(file, paths={"monitor": "motors.h5::/i0"})
+
+
 # what numbers cannot tell ----------------------------------------------------------------------
 
 
@@ -385,3 +422,45 @@ def test_exposure_times_of_a_position_on_areadetector(tmp_path):
     plan, said = opened(file, paths={"exposure": "/times"}, frames_per_position=3, grouping="hdr")
     assert not said
     assert_allclose(plan.selection.seconds, np.tile([0.01, 0.1, 1.0], (8, 1)))
+
+
+# measured frames -----------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.real
+@pytest.mark.ptypy
+def test_measured_frames_of_which_30_were_lost_reconstruct_as_the_rest(tmp_path):
+    """PtyPy's error is that of the frames that are left with their own positions beside them."""
+    kept = np.delete(np.arange(516), np.arange(200, 230))
+    with np.load(REAL_DATA) as star:
+        measured, listed = star["frames"][kept], star["positions_px"] * 1e-8
+    errors = []
+    for name, ids, places in (("lost", kept, listed), ("rest", np.arange(486), listed[kept])):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["entry/data/data"] = measured
+            file["entry/instrument/NDAttributes/NDArrayUniqueId"] = ids + 1
+            file["motors/y_m"], file["motors/x_m"] = places.T
+        errors.append(reconstruction_error(tmp_path / f"{name}.h5"))
+    assert errors[0] == pytest.approx(errors[1], rel=0.02)
+
+
+def reconstruction_error(file):
+    """Of 20 iterations of DM and 10 of ML, by the benchmark's script in a process of its own."""
+    pixel_m, energy_keV = 75e-6, 8.8
+    distance_m = 1e-8 * 128 * pixel_m * energy_keV * 1e3 / 1.239841984e-6
+    data = {
+        "name": "BeamlineScan",
+        "file": str(file),
+        "paths": {"x": "/motors/x_m", "y": "/motors/y_m"},
+        "units": {"positions": "m"},
+        "center": [64, 64],
+        "psize": pixel_m,
+        "energy": energy_keV,
+        "distance": distance_m,
+    }
+    script = ROOT / "benchmarks" / "reconstruct.py"
+    out = file.with_suffix(".json")
+    words = [sys.executable, script, REAL_DATA, json.dumps(data), out, "--dm", 20, "--ml", 10]
+    subprocess.run(list(map(str, words)), check=True, capture_output=True)
+    return json.loads(out.read_text())["error"]

@@ -10,12 +10,13 @@ import scans
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineError, SettingsError
-from ptypy_beamline.reading.images import rejected_frames
+from ptypy_beamline.reading.rejects import RawFrames, rejected_frames
 from ptypy_beamline.settings import Settings, leaves
 
 CONTRACT = """file sidecar format
 paths.frames paths.x paths.y paths.positions paths.energy paths.distance
 paths.pixel paths.focus paths.exposure paths.mask paths.dark paths.flat paths.monitor paths.center
+paths.frame_index paths.position_index
 stored_as zero_frequency units.positions units.energy units.distance units.pixel units.focus
 energy radiation distance psize outer_index
 frames_per_position grouping shape center auto_center rotate flip orientation rebin pad dark flat
@@ -154,7 +155,7 @@ class TestOpeningAndPlanning:
 )
 def test_reject_csv_as_others_write_it(tmp_path, text, rejected):
     (tmp_path / "qc.csv").write_text(f"index,rejected\n0,0\n1,{text}\n")
-    assert rejected_frames(tmp_path / "qc.csv").tolist() == rejected
+    assert rejected_frames(tmp_path / "qc.csv", RawFrames(2)).tolist() == rejected
 
 
 @pytest.mark.parametrize(
@@ -164,4 +165,4 @@ def test_reject_csv_as_others_write_it(tmp_path, text, rejected):
 def test_a_broken_reject_list_is_named(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(BeamlineError, match=name):
-        rejected_frames(tmp_path / name)
+        rejected_frames(tmp_path / name, RawFrames(2))

@@ -77,7 +77,7 @@ def test_zero_frequency_at_the_corner(tmp_path, format):
     assert_allclose(again[2].center_px, geometry.center_px)
 
 
-@pytest.mark.parametrize("format", set(SUITES) - {"adorym", "phantom"})
+@pytest.mark.parametrize("format", sorted(set(SUITES) - {"adorym", "phantom"}))
 def test_magnitudes_are_squared(tmp_path, format):
     suite = SUITES[format]()
     raw = suite.raw(saturation=None)
