@@ -13,10 +13,10 @@ from ..errors import MissingDataError, ScanError
 from ..geometry import wavelength_m
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
+from .layout import Array
 from .phantom_truth import is_phantom, measured_file
 from .quantities import numbers
 from .source import Source, has
-from .stack import Array
 
 DATA = "/exchange/data"
 PLACES = "/metadata/probe_pos_px"

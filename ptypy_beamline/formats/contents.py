@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..geometry import known_factor
 from ..scan import Frames
+from .layout import Stack, follow, stack_like_the_frames
 from .quantities import constant, numbers, si
 from .source import Found, Item, Source, text
-from .stack import Stack, follow, stack_like_the_frames
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format

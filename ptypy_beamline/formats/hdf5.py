@@ -13,11 +13,12 @@ from ..errors import FileError
 from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
+from .layout import Kept, Split
 from .masks import bad_pixels
 from .numbering import Numbers
 from .opening import AS_STORED, Opening
 from .source import NOWHERE, Item, Source, open_source
-from .stack import Kept, Split, read_stack
+from .stack import read_stack
 
 __all__ = ["GENERIC", "Hdf5Format", "Item"]
 

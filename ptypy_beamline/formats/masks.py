@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 from ..reading.masks import MarkedFrames
 from ..scan import Frames, Window
+from .layout import Stack, stack_like_the_frames
 from .source import Found, Source
-from .stack import Stack, stack_like_the_frames
 
 SAMPLE = 8
 """Frames looked at to tell whether a mask is inverted."""

@@ -20,9 +20,9 @@ from ..geometry import resolution_m, unit_factor
 from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
+from .layout import leading_axis
 from .opening import AS_STORED, Opening
 from .quantities import is_pixels
-from .stack import leading_axis
 
 Array = NDArray[np.float64]
 

@@ -15,10 +15,10 @@ from ..reading.hdf5 import Hdf5Frames
 from ..reading.multislice import back_to_sample
 from ..scan import Scan, Window
 from .adorym import ADORYM
+from .layout import leading_axis
 from .opening import Opening
 from .phantom_info import Info, corners
 from .phantom_truth import FAR_FIELD, far_field_geometry, phantom_of
-from .stack import leading_axis
 
 DATA = "/exchange/data"
 METADATA = ("/metadata/probe_pos_px", "/metadata/psize_cm")

@@ -1,0 +1,280 @@
+"""Frames and positions of a file that belong together: by acquisition number, else by count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ScanError
+from ..planning.groups import by_exposure, contradiction
+from ..reading.hdf5 import Hdf5Frames
+from ..reading.picked import PickedFrames
+from ..scan import Frames, written
+from .layout import Array, Kept, Layout, Places, Stack
+from .numbering import Numbers, join, scattered, whole
+from .positions import STOPPED, Placed, pair, without_padding, zero_padding
+from .quantities import numbers as stored_numbers
+from .source import Source
+
+if TYPE_CHECKING:
+    from .hdf5 import Hdf5Format
+
+
+def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Places) -> Stack:
+    """Frames and positions joined by number, else by count."""
+    stored, frames = _without_zeros(source, known.place(at)), kept.frames
+    assert frames is not None
+    if table.bursts and source.opening.frames_per_position is None:
+        stored = _with_bursts(source, stored, frames.shape[0])
+    frames = _repeats_inside(source, frames, at, len(stored.positions_m))
+    frames = up_to_last_written(source, frames)
+    ours = _frame_numbers(source, table, kept, frames.shape[0])
+    theirs = _position_numbers(source, table, len(stored.positions_m))
+    if known.logged and theirs is None:
+        stack = _by_count(source, frames, stored, at, known)
+        return stack if ours is None else _logged_by_number(source, stack, ours)
+    counted = ours is None or ours.counted
+    if theirs is None and counted:
+        return _by_count(source, frames, stored, at, known)
+    if theirs is None:
+        stored = replace(stored, positions_m=without_padding(stored.positions_m))
+    n, m = frames.shape[0], len(stored.positions_m)
+    ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m)
+    stack = Stack(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
+    return _by_number(source, stack, ours, theirs)
+
+
+def _without_zeros(source: Source, stored: Placed) -> Placed:
+    """The positions, those of a list's end that were never written not known."""
+    placed, padding = zero_padding(stored)
+    if padding:
+        source.assume(
+            f"the last {padding} positions are (0, 0), away from the scan: they are taken for "
+            "padding and not used"
+        )
+    return placed
+
+
+def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known: Places) -> Stack:
+    """Frames and positions, as many of each as belong together."""
+    n, k = frames.shape[0], source.opening.frames_per_position or 1
+    each = known.logged or _listed_by_exposure(source, stored.positions_m, n)
+    # While a scan is written, its positions may come after its frames.
+    lagging = known.logged or source.opening.growing
+    placed, used, warning = pair(n, stored, 1 if each else k, lagging)
+    if warning:
+        source.assume(warning)
+    if source.opening.growing and each:
+        used = min(used, len(placed.positions_m))
+    frames = first(frames, used)
+    _say_lost(source, placed.positions_m)
+    padded = len(placed.positions_m) < len(stored.positions_m)
+    listed_s = None if padded or known.logged else known.listed_s
+    return Stack(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
+
+
+def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool:
+    """Whether several exposures of a position are listed one by one.
+
+    Raises
+    ------
+    ScanError
+        As many different positions as frames, which are to be several a position.
+    """
+    k, m, growing = (
+        source.opening.frames_per_position or 1,
+        len(positions_m),
+        source.opening.growing,
+    )
+    # Rows of k positions look like groups of k exposures, but then the frames are more.
+    if k == 1 or ((growing or frames <= m) and by_exposure(positions_m, k)):
+        return True
+    if growing:
+        return False
+    if m == frames and m > 1:
+        raise contradiction(m, k)
+    return False
+
+
+def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
+    """Positions that are logged with each frame have its number."""
+    n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
+    steps = np.diff(ours.values[:n])
+    if len(ours.values) < n or (steps <= 0).any() or (steps == 1).all():
+        return stack  # no numbers of this scan, or nothing was lost
+    lost = int((steps - 1).sum())
+    source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
+    ours = replace(ours, values=ours.values[:n])
+    readings = stack.placed.positions_m[:n]
+    theirs = Numbers(ours.values[: len(readings)], ours.name)
+    found = join(ours, theirs, readings, k, growing=True)
+    return replace(
+        stack,
+        placed=Placed(found.positions),
+        numbers=found.numbers,
+        readings=found.readings,
+        each=True,
+    )
+
+
+def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> Stack:
+    """Join by acquisition number; what has no counterpart is left out, and said."""
+    k, growing = source.opening.frames_per_position or 1, source.opening.growing
+    readings = stack.placed.positions_m
+    enough = growing or stack.frames.shape[0] <= len(readings)
+    listed = theirs.counted and not theirs.declared and enough
+    each = by_exposure(readings, k) if listed else False
+    found = join(ours, theirs, readings, k, each or k == 1, growing)
+    _say_lost(source, readings)
+    if found.left_out:
+        cause = f" ({STOPPED})" if ours.counted and found.lost else ""
+        source.assume(found.left_out + cause)
+    if apart := scattered(found, readings, theirs.values):
+        source.assume(apart)
+    if found.is_in_order and len(found.positions) == len(readings):
+        return replace(stack, each=found.each)
+    source.notes.append(found.note)
+    return replace(
+        stack,
+        placed=Placed(found.positions),
+        each=found.each,
+        numbers=found.numbers,
+        readings=found.readings,
+    )
+
+
+def _say_lost(source: Source, positions_m: Array) -> None:
+    lost = int((~np.isfinite(positions_m).all(axis=1)).sum())
+    if lost:
+        source.assume(f"{lost} positions are not finite: their frames are not used")
+
+
+def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) -> Numbers | None:
+    """Acquisition numbers of the frames: the user's, else the format's; None if there are none."""
+    given = source.opening.paths.get("frame_index", "")
+    if _is_whole(given):
+        return Numbers.counting(count, int(given))
+    found = source.find("frame_index", table.frame_index)
+    if found is None:
+        return kept.numbers
+    name, values = found.name.rsplit("/", 1)[-1], stored_numbers(found).ravel()
+    if not given:  # zeros at the end are the padding of a chunk
+        written = np.flatnonzero(np.isfinite(values) & (values != 0))
+        values = values[: written[-1] + 1] if written.size else values[:0]
+        if len(values) < count:
+            return None
+    if len(values) != count and given:
+        raise ScanError(
+            f"Expected an acquisition number of each of {count} frames in "
+            f"{found.name}. Got {len(values)}",
+            "set paths.frame_index (--path frame_index=PATH)",
+            found.file,
+        )
+    numbers = Numbers(whole(values[:count], name), name, table.first_number, bool(given))
+    return numbers if given else _unless_restarted(source, numbers)
+
+
+def _unless_restarted(source: Source, numbers: Numbers) -> Numbers | None:
+    """A counter that starts again, as with each row, is no number of the scan's.
+
+    Raises
+    ------
+    ScanError
+        It starts again and has gaps, too.
+    """
+    steps = np.diff(numbers.values)
+    back = np.flatnonzero(steps < 0)
+    if not back.size:
+        return numbers
+    if (steps[steps >= 0] != 1).any():
+        raise ScanError(
+            f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not tell "
+            "which position a frame belongs to",
+            "count the frames in order by --path frame_index=0 (paths.frame_index)",
+        )
+    source.notes.append(f"{numbers.name} starts again at frame {back[0] + 1}: it is not used")
+    return None
+
+
+def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers | None:
+    """Acquisition numbers of the readings of positions; None if there are none.
+
+    Raises
+    ------
+    ScanError
+        They are not as many as the readings.
+    """
+    given = source.opening.paths.get("position_index", "")
+    if _is_whole(given):
+        return Numbers.counting(count, int(given))
+    found = source.find("position_index", table.position_index)
+    if found is None:
+        return None
+    values = whole(stored_numbers(found).ravel(), found.name)
+    if len(values) != count:
+        raise ScanError(
+            f"Expected an acquisition number of each of {count} positions in "
+            f"{found.name}. Got {len(values)}",
+            "set paths.position_index (--path position_index=PATH)",
+            found.file,
+        )
+    return Numbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))
+
+
+def _is_whole(given: str) -> bool:
+    return given.strip().lstrip("-").isdigit()
+
+
+def _repeats_inside(source: Source, frames: Frames, at: Layout, positions: int) -> Frames:
+    """Frames (exposures, positions) in the order of positions, exposures of each together."""
+    k = source.opening.frames_per_position or 1
+    if k == 1 or at.axes != (k, positions) or k == positions:
+        return frames
+    source.assume(
+        f"frames {at.axes} for {positions} positions of {k} exposures: the first axis is taken for "
+        "the exposures of each position"
+    )
+    return PickedFrames(frames, np.arange(k * positions).reshape(k, positions).T.ravel())
+
+
+def _with_bursts(source: Source, placed: Placed, frames: int) -> Placed:
+    """Each position as often as there are frames at it."""
+    each, left = divmod(frames, len(placed.positions_m))
+    if each < 2 or left or source.opening.growing:
+        return placed
+    source.assume(f"{frames} frames for {len(placed.positions_m)} positions: bursts of {each}, "
+                  f"each frame is used with its position; frames_per_position={each} "
+                  f"(--frames-per-pos {each}) joins them")  # fmt: skip
+    return Placed(np.repeat(placed.positions_m, each, axis=0))
+
+
+def first(frames: Frames, count: int) -> Frames:
+    """At most so many of the frames."""
+    if count >= frames.shape[0]:
+        return frames
+    if isinstance(frames, Hdf5Frames):
+        return replace(frames, limit=count)
+    return PickedFrames(frames, np.arange(count))
+
+
+def up_to_last_written(source: Source, frames: Frames) -> Frames:
+    """Frames without those at the end that were never written, for which there is only room.
+
+    Raises
+    ------
+    ScanError
+        None was written, and nobody is following the scan.
+    """
+    there = written(frames)
+    if there is None:
+        return frames
+    if not there.any() and not source.opening.growing:
+        raise ScanError(
+            f"none of the {len(there)} frames was ever written",
+            "copy the file again, with the files it takes frames from",
+        )
+    lacking = int(np.count_nonzero(~there))
+    source.assume(f"{lacking} of {len(there)} frames were never written: they are not used")
+    return first(frames, int(np.flatnonzero(there).max(initial=-1)) + 1)
