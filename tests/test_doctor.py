@@ -58,6 +58,7 @@ def test_a_correct_scan_has_no_problem(tmp_path, format, n, pattern, step_px, ph
     assert problems(settings_of(tmp_path, format, truth)) == []
 
 
+@pytest.mark.long
 def test_an_orientation_that_is_to_be_found_hides_no_lag(tmp_path):
     """Two golden angles turn the pattern by a quarter: neither is found without the other."""
     truth = simulate(64, (11, 11), 6, "fermat", photons=1e6, seed=1)

@@ -137,7 +137,7 @@ class TestIngestionKit:
 
     def test_b2_tiff_and_sidecar_to_standardized(self, shell):
         """ingest_tiff → standardize, its --pattern the file; the window reaches past the edge."""
-        frames = tiffs(4)
+        frames = tiffs(4, positions=np.repeat(grid(2), 2, axis=0))
         shell("sidecar --frames 'scan001_*.tif' --csv epics_log.csv --output scan001_sidecar.h5")
         shell("""standardize 'scan001_*.tif' --sidecar scan001_sidecar.h5 \\
             --output scan001_std.h5 --frames-per-pos 2 --grouping mean \\
@@ -149,7 +149,7 @@ class TestIngestionKit:
             inside = block_of(np.ones((SIDE, SIDE)), (256, 300))
             beyond = np.flip(np.rot90(inside, -3), 0) == 0
             assert_array_equal(file["entry/mask"], beyond)
-            assert_allclose(file["entry/pos"], grid(4).reshape(2, 2, 2).mean(1))
+            assert_allclose(file["entry/pos"], grid(2))
 
     @pytest.mark.parametrize(
         ("grouping", "of_three"),

@@ -122,7 +122,8 @@ class TestProduct:
             assert file.attrs["contains_raw_data"] == 1
 
     def test_other_frames_are_refused_and_nothing_is_left(self, tmp_path, plan):
-        few = open_scan(scans.write(tmp_path)).plan(reject=[3])
+        (tmp_path / "few").mkdir()
+        few = open_scan(scans.write(tmp_path / "few")).plan(reject=[3])
         with pytest.raises(ScanError, match=r"a frame for each of 49 positions\. Got 48"):
             export_product(exact(), tmp_path / "p.h5", frames=of_plan(few))
         with pytest.raises(ScanError, match="Expected the 49 positions"):

@@ -19,6 +19,8 @@ from ptypy_beamline.testing.compare import correlation
 from ptypy_beamline.testing.simulate import Truth, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
+pytestmark = pytest.mark.long
+
 RNG = np.random.default_rng(7)
 N = 64
 MARGIN_PX = 24

@@ -110,6 +110,7 @@ def test_phase_and_absorption_fall_together_in_material_and_not_in_its_twin():
     assert abs(falls_together(np.exp(1j * thickness) * rng.uniform(1, 2, (20, 20)))) < 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
 def test_a_lag_that_turns_a_spiral_is_doubted_with_few_photons(seed):
     dim = simulate(64, (11, 11), 6, "fermat", photons=1e4, seed=seed)
@@ -130,6 +131,7 @@ def test_shuffled_positions_are_not_guessed_at(truth):
     assert not rank(scan_of(truth, 0, shuffled), Settings()).decided
 
 
+@pytest.mark.long
 def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
     """Two golden angles are 275 degrees."""
     spiral = simulate(64, (12, 12), 7, "fermat", photons=1e6, seed=1)

@@ -63,17 +63,20 @@ def test_a_lag_of_a_fermat_spiral_needs_a_reconstruction(truth):
     assert dict(found.settings) == {"positions.shift": 1}
 
 
+@pytest.mark.long
 def test_a_lag_that_is_set_already_is_not_found_again(truth):
     settings = Settings(positions=Positions(shift=1))
     assert mispaired(lagging(truth, 1), settings) == []
 
 
+@pytest.mark.long
 def test_a_snake_written_down_as_a_raster_is_found(truth):
     (found,) = mispaired(as_raster(truth), Settings())
     assert dict(found.settings) == {"positions.snake": True}
     assert "--snake" in found.remedy
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("steps", "axes"), [(0.5, "yx"), (-1, "x-y")])
 def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
     """A trigger that is late in every other row is a backlash of one step."""
@@ -99,11 +102,13 @@ def test_backlash_of_several_exposures_of_a_position(truth, repeated):
     assert found.settings["positions.backlash"] == pytest.approx(3e-8, abs=3e-9)
 
 
+@pytest.mark.long
 def test_a_thinned_scan_is_looked_at_whole(truth):
     (found,) = mispaired(lagging(truth, 1), Settings(step=2))
     assert dict(found.settings) == {"positions.shift": 1}
 
 
+@pytest.mark.long
 def test_backlash_that_is_not_there_is_taken_away(truth):
     (found,) = mispaired(scan_of(truth), Settings.of({"positions.backlash": 6e-8}))
     assert dict(found.settings) == {"positions.backlash": 0.0}

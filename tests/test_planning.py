@@ -133,6 +133,7 @@ def test_grouping_of_exposures(how):
         ([[0, 0, 0, 9], [0, 0, 0, 3]], 8, 1),  # of equal medians, the fewest bad pixels
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*have no good pixel")
 def test_the_best_exposure_has_the_highest_median_after_clipping(exposures, saturation, wanted):
     scan = make_scan(len(exposures), positions=[[0, 0]])
     scan.frames.array[:] = np.tile(exposures, NY * NX // 4).reshape(len(exposures), NY, NX)
@@ -240,6 +241,7 @@ def test_turning_swaps_the_pixel_size():
 
 
 @pytest.mark.parametrize("center", [(10, 12), (1, 22), (18.4, 2.6), (0, 0)])
+@pytest.mark.filterwarnings("ignore:.*of the window")
 def test_window_past_the_edge_is_bad_there(center):
     scan = make_scan()
     plan = scan.plan(shape=(10, 12), center=center)
@@ -249,6 +251,7 @@ def test_window_past_the_edge_is_bad_there(center):
     assert_allclose(plan.geometry.center_px, np.array(center) - (top, left))
 
 
+@pytest.mark.filterwarnings("ignore:.*of the window")
 def test_center_as_fractions_and_fftshift():
     scan = make_scan()
     assert scan.plan(center=(0.5, 0.5)).center_px == (NY // 2, NX // 2)

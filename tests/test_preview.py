@@ -154,6 +154,7 @@ def test_picture_is_drawn(tmp_path: Path, truth, found):
     assert large.std() > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_measured_scan_tells_the_sign_of_its_rows():
     folder = os.environ.get("PTYPY_BEAMLINE_DATA")

@@ -119,7 +119,8 @@ class TestFolder:
         assert set(accepted) <= set(masked)
         assert len(set(out) & set(masked)) == 5
         listed = json.loads((run / "ptypy_indices.json").read_text())
-        assert set(listed) == {"file", "format", "paths", "accepted_indices", "rejected_indices"}
+        indices = {"accepted_indices", "rejected_indices"}
+        assert set(listed) == {"file", "format", "paths", "frames"} | indices
         assert listed["accepted_indices"] == accepted.tolist()
         assert listed["rejected_indices"] == out.tolist()
         assert (Path(listed["file"]).name, listed["format"]) == ("standard.h5", "standard")

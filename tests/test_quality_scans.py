@@ -10,7 +10,7 @@ from judging import COUNT, SIDE, judged, scan_of, truth
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_auc_score
 
-from ptypy_beamline import BeamlineError, Settings
+from ptypy_beamline import BeamlineError, BeamlineWarning, Settings
 from ptypy_beamline.options import Qc
 from ptypy_beamline.quality import Exposures, evaluate, models, pictures
 from ptypy_beamline.quality.evaluate import Inspection
@@ -103,7 +103,8 @@ class TestDecisions:
     def test_an_applied_monitor_leaves_its_bad_frames_out(self):
         i0 = np.ones(COUNT)
         i0[7] = np.nan
-        found = judged(scan_of(monitor=i0), i0=i0, monitor=True)
+        with pytest.warns(BeamlineWarning, match="not a number at 1 of 196 frames"):
+            found = judged(scan_of(monitor=i0), i0=i0, monitor=True)
         assert 7 not in found.frames
         assert np.isnan(found.per_frame(found.score)[7])
 

@@ -74,6 +74,7 @@ def test_tree_converges_from_yaml_alone(folder: Path, made: Demo) -> None:
     assert correlation(found, made.truth.object) > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 def test_hdf5_dm_ml(folder: Path, made: Demo) -> None:
     script = RECIPES / "hdf5_dm_ml.py"
@@ -95,6 +96,7 @@ def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
     assert len(list(folder.glob(f"{save}.ptyd.part*"))) == (3 if save == "link" else 0)
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 def test_ptyd_dm(folder: Path, made: Demo) -> None:
     words = ("demo/raw_scan.h5", "-o", "prepared.ptyd", "--frames-per-pos", "3", "--roi", "128")
@@ -105,6 +107,7 @@ def test_ptyd_dm(folder: Path, made: Demo) -> None:
     assert np.isfinite(reconstruction(folder / "again", "ptyd_dm")).all()
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 def test_phantom_dm(folder: Path) -> None:
     write_simulation(folder / "phantom", size=120, scan=(8, 8))
@@ -119,6 +122,7 @@ def test_phantom_dm(folder: Path) -> None:
     assert json.loads(told.stdout)["correlation"] > 0.8
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: Demo) -> None:
     script = RECIPES / "cupy_dm_ml.py"
@@ -128,6 +132,7 @@ def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: De
     assert np.isfinite(reconstruction(folder / "gpu", "cupy_dm_ml")).all()
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 @pytest.mark.mpi
 def test_two_ranks(folder: Path, made: Demo) -> None:

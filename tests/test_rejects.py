@@ -57,6 +57,7 @@ def test_lists_and_maps(given):
 
 def test_a_map_of_positions_with_several_exposures():
     scan = scan_of(grid=None)
+    scan = replace(scan, positions_m=np.repeat(scan.positions_m[:10], 2, axis=0))
     plan = scan.plan(reject=MAP[:10], center=(4, 4), frames_per_position=2)
     assert_array_equal(plan.selection.exposures[:, 0], [0, 2, 4, 8, 10, 12, 18])
 

@@ -69,7 +69,7 @@ class Patch:
         corner = [min(max(0, round(c) - side_px // 2), n - side_px)
                   for c, n in zip(geometry.center_px, geometry.shape, strict=True)]  # fmt: skip
         rows, columns = (slice(first, first + side_px) for first in corner)
-        blocks = list(plan.stream(positions))
+        blocks = list(plan.stream(positions, say_empty=False))
         frames = np.concatenate([block.frames[:, rows, columns] for block in blocks])
         good = plan.good[rows, columns]
         if any(block.good.strides[0] for block in blocks):

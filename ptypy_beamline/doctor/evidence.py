@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
+from ..errors import BeamlineWarning
 from ..planning.make import make_plan
 from ..planning.plan import Plan
 from ..quality.features import Yardstick, measured
@@ -85,7 +87,9 @@ def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
     ``other`` replaces more of the settings.
     """
     plain = {"rotate": None, "flip": None, "orientation": 0, "pad": None, "qc": None, "step": 1}
-    return make_plan(scan, settings.model_copy(update={**plain, **other}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BeamlineWarning)  # said of the scan's own plan
+        return make_plan(scan, settings.model_copy(update={**plain, **other}))
 
 
 def nearest(positions_m: Floats, place_m: Floats, count: int) -> NDArray[np.int64]:

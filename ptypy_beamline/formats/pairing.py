@@ -60,7 +60,8 @@ def _without_zeros(source: Source, stored: Placed) -> Placed:
 def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known: Places) -> Stack:
     """Frames and positions, as many of each as belong together."""
     n, k = frames.shape[0], source.opening.frames_per_position or 1
-    each = known.logged or _listed_by_exposure(source, stored.positions_m, n)
+    one_each = known.logged and n != k * len(stored.positions_m)
+    each = one_each or _listed_by_exposure(source, stored.positions_m, n)
     # While a scan is written, its positions may come after its frames.
     lagging = known.logged or source.opening.growing
     placed, used, warning = pair(n, stored, 1 if each else k, lagging)

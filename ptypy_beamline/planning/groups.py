@@ -23,6 +23,8 @@ def by_exposure(positions_m: Array, exposures: int) -> bool:
     """Whether positions (m, 2) come in groups of ``exposures`` that hardly differ."""
     steps = np.linalg.norm(np.diff(positions_m, axis=0), axis=-1)
     onward = np.arange(1, len(positions_m)) % exposures == 0
+    if len(positions_m) == exposures > 1:  # one position only: nothing to compare with
+        return not steps.any()
     if not np.isfinite(steps[onward]).any() or not np.isfinite(steps[~onward]).any():
         return False
     return bool(np.nanmedian(steps[~onward]) <= SAME * np.nanmedian(steps[onward]))

@@ -16,7 +16,7 @@ from ..settings import Settings
 from .absurd import warn_about_monitor
 from .calibration import calibrate
 from .center import find_center
-from .exposures import usable_i0
+from .exposures import acquisitions, usable_i0
 from .framewise import with_own_images
 from .plan import Plan
 from .sample import Sample
@@ -61,7 +61,8 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         )  # fmt: skip
     monitor = usable_i0(scan, settings)
     if monitor is not None:
-        warn_about_monitor(monitor[: so_far.frames])
+        paired = acquisitions(scan)[: so_far.frames] >= 0
+        warn_about_monitor(monitor[: so_far.frames][paired])
     _warn_of_padding(scan, window, inside)
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)

@@ -186,9 +186,14 @@ class Plan:
         without, lit = tally.T
         return Outcome(without > 0, lit == 0, without == cal.usable)
 
-    def stream(self, positions: Indices, size: int | None = None) -> Iterator[Block]:
-        """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile."""
-        return streamed(self, np.asarray(positions, np.int64), size)
+    def stream(
+        self, positions: Indices, size: int | None = None, say_empty: bool = True
+    ) -> Iterator[Block]:
+        """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
+
+        At the end, ``say_empty`` warns of frames that hold nothing.
+        """
+        return streamed(self, np.asarray(positions, np.int64), size, say_empty)
 
     def blocks(self, size: int | None = None) -> Iterator[Block]:
         """Every position in order, ``size`` at a time."""

@@ -118,7 +118,9 @@ def corrected(plan: Plan, raw: NDArray[Any], positions: NDArray[np.int64]) -> Bl
         making.stop()
 
 
-def streamed(plan: Plan, positions: NDArray[np.int64], size: int | None) -> Iterator[Block]:
+def streamed(
+    plan: Plan, positions: NDArray[np.int64], size: int | None, say_empty: bool = True
+) -> Iterator[Block]:
     """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
 
     Each thread reads a few frames and corrects them while they are in its cache.
@@ -145,7 +147,8 @@ def streamed(plan: Plan, positions: NDArray[np.int64], size: int | None) -> Iter
             blind += int(ahead[0].outcome.blind.sum())
             yield block
             del block, ahead[0]
-        _warn_of_empty(unlit, blind, len(positions))
+        if say_empty:
+            _warn_of_empty(unlit, blind, len(positions))
     finally:
         for making in ahead:
             making.stop()

@@ -45,7 +45,7 @@ class Yardstick:
         center, shape = plan.geometry.center_px, plan.geometry.shape
         most = max(MINIMUM, SAMPLE_BYTES // (4 * shape[0] * shape[1]))
         picked = sample_indices(len(plan), min(most, SAMPLE // 2))
-        sample = np.concatenate([block.frames for block in plan.stream(picked)])
+        sample = np.concatenate([block.frames for block in plan.stream(picked, say_empty=False)])
         edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center, shape, strict=True)))
         rows, columns = np.indices(shape)
         radius = np.hypot(rows - center[0], columns - center[1])
@@ -94,10 +94,10 @@ def measured(plan: Plan, positions: NDArray[np.int64], yard: Yardstick,
     if not len(positions):
         return
     first = int(positions[0])
-    before = next(plan.stream([max(first - 1, 0)])).frames[0]
+    before = next(plan.stream([max(first - 1, 0)], say_empty=False)).frames[0]
     known = first > 0
     # Nothing is kept: small blocks stay in the processor's memory.
-    for block in plan.stream(positions, max(1, plan.block_size // 4)):
+    for block in plan.stream(positions, max(1, plan.block_size // 4), say_empty=False):
         table, binned = _measure(block, before, yard, side, plan.threads)
         if not known:
             table[0, kernels.COLUMNS.index("change")] = np.nan

@@ -36,6 +36,6 @@ def _scaled(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:
 def large_pictures(plan: Plan, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
     """Corrected frames of some positions: raw frame → (ny, nx)."""
     found: dict[int, NDArray[np.float32]] = {}
-    for block in plan.stream(np.sort(rows)):
+    for block in plan.stream(np.sort(rows), say_empty=False):
         found.update(zip(block.exposures[:, 0].tolist(), block.frames.copy(), strict=True))
     return found

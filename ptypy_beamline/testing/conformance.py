@@ -137,8 +137,11 @@ class Conformance:
         """However big the file is."""
         file = self.write(tmp_path, self.raw())
 
-        def read(*_: Any) -> None:
-            pytest.fail("a frame was read")
+        def read(frames: Any, *_: Any) -> Any:
+            """A mask may be read."""
+            if frames.shape[0] > 1:
+                pytest.fail("a frame was read")
+            return np.zeros(frames.shape, frames.dtype)
 
         with monkeypatch.context() as patched:
             for frames in ("hdf5.Hdf5Frames", "tiff.TiffFrames", "npz.NpzFrames"):
