@@ -44,6 +44,12 @@ class Finding:
         return f"{self.level}: " + "; ".join(filter(None, (self.what, self.cause, self.remedy)))
 
 
+def _known_positions(scan: Scan) -> int:
+    """Those that are known: numbers without a reading have none."""
+    listed = scan.positions_m if scan.positions_px is None else scan.positions_px
+    return int(np.isfinite(listed).all(axis=1).sum())
+
+
 def describe_scan(scan: Scan) -> dict[str, Any]:
     """What the file says, in SI units, with names that carry them."""
     images = {"dark": scan.dark, "flat": scan.flat}
@@ -54,7 +60,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "dtype": str(scan.frames.dtype),
         "stored_as": scan.stored_as,
         "zero_frequency": "corner" if scan.zero_frequency == "corner" else None,
-        "positions": len(scan.positions_m),
+        "positions": _known_positions(scan),
         "grid": scan.grid,
         "energy_eV": scan.energy_eV,
         "distance_m": scan.distance_m,

@@ -1,6 +1,6 @@
 """DM, then ML, on GPUs: PtyPy's cupy engines, one rank a GPU.
 
-    mpirun -n 4 python recipes/cupy_dm_ml.py demo/raw_scan.h5 --reject demo/reject_indices.npy
+    mpirun -n 4 python recipes/cupy_dm_ml.py demo/raw_scan.h5 --reject demo/qc/reject_indices.npy
 
 Needs cupy for the machine's CUDA. ``--arch serial`` takes the same engines without a GPU, to try
 the script on a laptop.

@@ -1,6 +1,6 @@
 """ePIE on a GPU: PtyPy's EPIE_cupy.
 
-    python recipes/cupy_epie.py demo/raw_scan.h5 --reject demo/reject_indices.npy
+    python recipes/cupy_epie.py demo/raw_scan.h5 --reject demo/qc/reject_indices.npy
 
 PtyPy's ePIE takes one rank, hence one GPU; for several see cupy_dm_ml.py. ``--arch serial`` takes
 the same engine without a GPU, to try the script on a laptop.

@@ -1,7 +1,7 @@
 """From a raw HDF5 file to an object: DM, then ML, in plain PtyPy.
 
     ptypy-beamline demo
-    python recipes/hdf5_dm_ml.py demo/raw_scan.h5 --reject demo/reject_indices.npy
+    python recipes/hdf5_dm_ml.py demo/raw_scan.h5 --reject demo/qc/reject_indices.npy
 
 It runs on any number of ranks: ``mpirun -n 4 python recipes/hdf5_dm_ml.py ...``.
 """

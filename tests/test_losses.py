@@ -274,7 +274,7 @@ def test_a_monitor_a_position_is_not_shifted_by_a_lost_exposure(tmp_path):
         out["i0"] = i0
     paths = {**MOTORS["paths"], "monitor": "motors.h5::/i0"}
     plan, said = opened(file, paths=paths, frames_per_position=2)
-    assert "1 positions lack some of their 2 exposures, the first one is position 3" in said
+    assert "lack some of their 2 exposures: 1, the first one is position 3" in said
     scale = np.where(plan.selection.exposures >= 0, plan.selection.scale, np.nan)
     mean = np.repeat(i0, 2)[kept].mean()
     assert_allclose(np.nanmean(scale, axis=1), mean / i0)
@@ -357,6 +357,77 @@ def test_names_that_are_no_numbers_of_frames(tmp_path):
         plan, said = opened(str(folder / "f_*.tif"))
         assert_true_pairs(plan, ALL)
         assert not said
+
+
+@pytest.mark.parametrize("kept", [ALL[::2], np.array([0, 2, 3, 5, 6, 8]), np.array([0, 3, 4, 9])])
+def test_names_of_which_most_were_lost_go_by_number(tmp_path, kept):
+    plan, said = opened(tiff(tmp_path, kept, index=ALL))
+    assert_true_pairs(plan, kept)
+    assert f"{N - len(kept)} positions (number 1" in said
+
+
+def test_every_other_file_of_a_list_is_asked_for(tmp_path):
+    with pytest.raises(BeamlineError, match="in steps of 2 and 24 positions fit in two ways"):
+        opened(tiff(tmp_path, ALL[::2]))
+
+
+def test_a_file_of_several_pages_that_was_lost(tmp_path):
+    kept = np.delete(ALL, np.arange(6, 12))
+    for part in np.split(kept, 3):
+        name = tmp_path / f"s_{part[0] // 6:02d}.tif"
+        tifffile.imwrite(name, frames(part), photometric="minisblack")
+    with h5py.File(tmp_path / "sidecar.h5", "w") as file:
+        file["entry/posy_m"], file["entry/posx_m"] = positions().T
+    plan, said = opened(str(tmp_path / "s_*.tif"))
+    assert_true_pairs(plan, kept)
+    assert "6 positions (number 6, 7, 8, 9, 10, 11) without a frame" in said
+
+
+@pytest.mark.parametrize("of", ["positions", "frames", "both"])
+@pytest.mark.parametrize("from_", [0, 1])
+def test_numbers_in_any_order(tmp_path, of, from_):
+    """Nothing was lost, but either side is stored in another order."""
+    mixed = np.random.default_rng(3).permutation(N)
+    taken = mixed if of != "positions" else ALL
+    logged = mixed[::-1] if of != "frames" else ALL
+    file = generic(tmp_path, taken, taken + from_, logged + from_, positions(logged))
+    plan, said = opened(file, **ANY)
+    assert not said
+    assert_true_pairs(plan, ALL)
+    assert_array_equal(taken[plan.selection.exposures[:, 0]], ALL)
+
+
+def test_the_first_exposure_that_was_lost_moves_no_group(tmp_path):
+    """Positions are logged with each frame, and the counter begins with 2."""
+    kept = ALL[1:]
+    file = areadetector(tmp_path, kept, inside=True)
+    with h5py.File(file, "a") as out:
+        attributes = out["entry/instrument/NDAttributes"]
+        attributes["posy_m"][:], attributes["posx_m"][:] = positions(kept // 2).T
+    plan, _ = opened(file, frames_per_position=2)
+    wanted = np.arange(-1, 23).reshape(12, 2)
+    assert_array_equal(plan.selection.exposures, wanted)
+
+
+def test_a_time_of_each_acquisition_is_not_shifted_by_a_lost_frame(tmp_path):
+    kept = np.delete(ALL, 4)
+    file = tiff(tmp_path, kept, index=ALL)
+    with h5py.File(tmp_path / "sidecar.h5", "a") as out:
+        for name, column in zip(("posy_m", "posx_m"), positions(ALL // 2).T, strict=True):
+            out["entry"][name][:] = column
+        out["entry/exposure_s"] = np.tile([0.1, 1.0], 12)
+    plan, _ = opened(file, frames_per_position=2, grouping="hdr", saturation=3000)
+    there = plan.selection.exposures >= 0
+    assert_allclose(plan.selection.seconds[there], np.tile([0.1, 1.0], (12, 1))[there])
+
+
+def test_maps_with_the_axes_of_the_frames_exchanged_are_refused(tmp_path):
+    with h5py.File(tmp_path / "any.h5", "w") as file:
+        file["frames"] = frames(ALL).reshape(4, 6, 8, 8)
+        file["y"], file["x"] = (column.reshape(6, 4) for column in positions().T)
+    paths = {"frames": "/frames", "x": "/x", "y": "/y"}
+    with pytest.raises(BeamlineError, match=r"Expected maps of positions \(4, 6\) as the frames"):
+        opened(tmp_path / "any.h5", paths=paths)
 
 
 # groups --------------------------------------------------------------------------------------

@@ -481,7 +481,7 @@ def test_a_flat_far_from_one_is_pointed_out():
         ({"mask": np.zeros((3, 4))}, r"mask has shape \(3, 4\)"),
         ({"dark": "nowhere.npy"}, "nowhere.npy: no such file; check dark"),
         ({"monitor": True}, "no monitor is recorded; set paths.monitor"),
-        ({"monitor": [1.0, 2.0]}, "monitor has 2 values for 6 frames"),
+        ({"monitor": [1.0, 2.0]}, "2 monitor values for 6 frames"),
         ({"saturation": "file"}, "no saturation value is recorded"),
         ({"grouping": "hdr"}, "needs exposure times"),
         ({"grouping": "median"}, "grouping='median'"),

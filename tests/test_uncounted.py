@@ -259,10 +259,11 @@ def test_live_they_are_frames_to_come(tmp_path):
     assert plan.selection.exposures[:, 0].tolist() == [0, 1, 2, 3, 4]
     with h5py.File(file, "a") as opened:
         opened["/entry/data"][7] = 107
-    with pytest.warns(
-        BeamlineWarning, match="ended with 6 positions: .* 6 of 12 frames were never"
-    ):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         plan = follower.to_the_end()
+    assert any("ended with 6 positions: " in str(one.message) for one in said)
+    assert any("6 of 12 frames were never written" in str(one.message) for one in said)
     assert plan.selection.exposures[:, 0].tolist() == [0, 1, 2, 3, 4, 7]
 
 

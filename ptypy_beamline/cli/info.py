@@ -13,7 +13,7 @@ from ..errors import BeamlineError, SettingsError
 from ..exports.files import PICTURES
 from ..settings import Settings
 from ..summary import describe_plan, describe_scan, physics, stations
-from .loading import loading, open_with
+from .loading import loading, open_with, plan_with
 
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
 
@@ -34,9 +34,10 @@ def command(
 
     if plot and plot.suffix not in PICTURES:
         raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")
-    scan = open_with(settings)
+    followed = plan_with(settings) if settings.live.timeout_s else None
+    scan = followed[0] if followed else open_with(settings)
     try:
-        plan, problem = make_plan(scan, settings), None
+        plan, problem = followed[1] if followed else make_plan(scan, settings), None
     except BeamlineError as error:
         if show_plan or plot:
             raise

@@ -54,13 +54,14 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
         Whether short reconstructions check that frames and positions are paired and turned
         rightly, and that the pixel is not that of another binning.
     """
-    look, ranking = None, None
+    look, ranking, told = None, None, None
     found: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BeamlineWarning)
         try:
             settings, found = _with_orientation(settings)
             look = Look.at(*_opened(settings))
+            told = len(caught)  # what trials are warned of is nothing of the scan's
             more, sound = of_look(look)
             found += more
             if sound and turned:
@@ -70,8 +71,7 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
             look, found = None, [geometry.impossible(settings, error)]
         except BeamlineError as error:
             found.append(Finding("error", str(error)))
-    # The same warning comes again each time a remedy is tried.
-    assumed = dict.fromkeys(str(w.message) for w in caught
+    assumed = dict.fromkeys(str(w.message) for w in caught[:told]
                             if issubclass(w.category, BeamlineWarning))  # fmt: skip
     found += [Finding("warning", message) for message in assumed]
     ordered = sorted(found, key=lambda f: LEVELS.index(f.level))

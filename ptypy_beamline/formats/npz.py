@@ -7,6 +7,7 @@ Sources: PtychoPINN's ``RawData`` (github.com/hoidn/PtychoPINN) and tike's ``tik
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
+from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..geometry import resolution_m, unit_factor
 from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
@@ -171,6 +172,14 @@ def frames_axis(shape: tuple[int, int, int], counts: tuple[int, int], name: str)
         None is.
     """
     fitting = [axis for axis in (0, 2) if shape[axis] in counts]
+    if fitting == [2] and shape[1] == shape[2] != shape[0]:
+        fitting = []  # frames are square, and some are lacking
+    if len(fitting) == 2 and len(set(shape)) == 1:
+        warnings.warn(
+            f"{name} of shape {shape} is taken for frames (N,H,W), but may be (H,W,N)",
+            BeamlineWarning,
+            stacklevel=2,
+        )
     if fitting:
         return fitting[0]
     raise ScanError(

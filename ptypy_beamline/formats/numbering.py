@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,9 @@ class Joined:
     @property
     def is_in_order(self) -> bool:
         """Whether joining by count gives the same."""
-        return bool(np.array_equal(self.numbers, np.arange(len(self.numbers))))
+        return all(
+            np.array_equal(one, np.arange(len(one))) for one in (self.numbers, self.readings)
+        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class _Sides:
             return [positions.first - first for first in ((step, low) if low else (0,))]
         return [0, step, -step]
 
-    def preferred(self, growing: bool) -> int | None:
+    def preferred(self) -> int | None:
         """The shift that decides between ways that are as good."""
         frames, positions = self.frames, self.positions
         low, origin = int(frames.values.min()), int(positions.values.min())
@@ -160,9 +162,7 @@ class _Sides:
             return 0 if literal else None
         if frames.counted and not positions.counted:
             return 0 if origin == 0 else None
-        if frames.first is not None:
-            return -frames.first
-        return -low if growing and low in (0, frames.per_step) else None
+        return None if frames.first is None else -frames.first
 
     def first(self, match: _Match) -> int:
         """Number that becomes 0: of the first position, or of the first exposure of its group."""
@@ -216,6 +216,7 @@ def join(
         Several frames have one number, or the numbers do not tell what belongs together.
     """
     _refuse_repeats(frames)
+    frames = _in_steps(frames, _Sides(frames, positions, exposures, each))
     sides = _Sides(frames, positions, exposures, each)
     match = _chosen(sides, growing)
     at, there = sides.groups(match)
@@ -227,9 +228,34 @@ def join(
         match.per == 1,
         positions.values - first,
         _note(frames, positions),
-        _left_out(sides, known, ~np.isin(there, at)),
+        _left_out(sides, match, known, ~np.isin(there, at)),
         bool(not np.isin(there, at).all()),
     )
+
+
+def _in_steps(frames: Numbers, sides: _Sides) -> Numbers:
+    """Numbers that go up in steps, as 0, 10, 20, counted in these where that fits a list better.
+
+    Raises
+    ------
+    ScanError
+        Both ways fit as well: every other frame was lost, or they are numbered so.
+    """
+    steps = np.diff(np.unique(frames.values))
+    step = int(np.gcd.reduce(steps)) // frames.per_step if len(steps) > 1 else 1
+    if step <= 1 or not sides.positions.counted or frames.counted or frames.first is not None:
+        return frames
+    by_step = replace(frames, values=frames.values // (step * frames.per_step) * frames.per_step)
+    both = [replace(sides, frames=one) for one in (frames, by_step)]
+    as_they_are, in_steps = (min(s.unmatched(m) for m in s.matches()) for s in both)
+    if as_they_are == in_steps:
+        raise ScanError(
+            f"frames numbered {_listed(frames)} in steps of {step} and "
+            f"{len(sides.positions.values)} positions fit in two ways",
+            "give the number of the first position by --path position_index=N "
+            "(paths.position_index), or count the frames in order by --path frame_index=0",
+        )
+    return by_step if in_steps < as_they_are else frames
 
 
 def frame_of(frames: Numbers, positions: Numbers) -> Ints:
@@ -272,7 +298,7 @@ def _chosen(sides: _Sides, growing: bool) -> _Match:
     """
     tried = {match: sides.unmatched(match) for match in sides.matches()}
     best = [match for match, unmatched in tried.items() if unmatched == min(tried.values())]
-    preferred = sides.preferred(growing)
+    preferred = sides.preferred()
     chosen = [match for match in best if match.shift == preferred] or best
     if not any(np.isin(*sides.groups(match)).any() for match in best):
         raise ScanError(
@@ -328,11 +354,12 @@ def _refuse_contradiction(sides: _Sides, known: NDArray[np.bool_]) -> None:
 def too_many(frames: int, positions: int, times: str = "") -> ScanError:
     """The error for more frames than positions."""
     remedy = "check paths.frames, paths.x and paths.y"
-    several, rest = divmod(frames, max(positions, 1))
-    if not rest:
+    several = -(-frames // max(positions, 1))
+    if positions and several > 1 and frames > (several - 0.5) * positions:
+        stopped = "" if frames == several * positions else " and the last ones are lacking"
         remedy = (
-            f"if each position has {several} exposures, set frames_per_position={several} "
-            f"(--frames-per-pos {several})"
+            f"if each position has {several} exposures{stopped}, set "
+            f"frames_per_position={several} (--frames-per-pos {several})"
         )
     return ScanError(
         f"Expected as many positions as frames. Got {frames} frames for {positions} "
@@ -399,18 +426,22 @@ def _listed(side: Numbers) -> str:
     return f"{side.range} ({side.name})"
 
 
-def _left_out(sides: _Sides, known: NDArray[np.bool_], without_frame: NDArray[np.bool_]) -> str:
+def _left_out(
+    sides: _Sides, match: _Match, known: NDArray[np.bool_], without_frame: NDArray[np.bool_]
+) -> str:
     """What has no counterpart, counted."""
-    missing = [
-        (sides.positions.values[without_frame], "position", "frame"),
-        (sides.frames.values[~known], "frame", "position"),
-    ]
+    lost = sides.positions.values[without_frame]
+    if sides.positions.counted and not sides.frames.counted:  # as the frames' numbers call them
+        lost = lost * match.per - match.shift
+    missing = [(lost, "position", "frame"), (sides.frames.values[~known], "frame", "position")]
     parts = [
         f"{_counted(np.unique(values), what)} without a {other}"
         for values, what, other in missing
         if values.size
     ]
     by = _both(sides.frames, sides.positions)
+    if parts and sides.positions.counted and sides.frames.first is not None:
+        by += f", which counts from {-match.shift}: if not, set --path position_index=N"
     return f"left out by number ({by}): {' and '.join(parts)}" if parts else ""
 
 

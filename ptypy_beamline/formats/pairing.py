@@ -103,7 +103,8 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     """Positions that are logged with each frame have its number."""
     n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
     steps = np.diff(ours.values[:n])
-    if len(ours.values) < n or (steps <= 0).any() or (steps == 1).all():
+    whole_groups = k == 1 or ours.values[0] in (0, ours.first)
+    if len(ours.values) < n or (steps <= 0).any() or ((steps == 1).all() and whole_groups):
         return stack  # no numbers of this scan, or nothing was lost
     lost = int((steps - 1).sum())
     source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")

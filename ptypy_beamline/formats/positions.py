@@ -92,6 +92,11 @@ def arrange(
         return _lists(y, x, axes, per_position or 1, per_frame)
     if y.shape != x.shape or y.ndim != 2:
         raise ScanError(f"Expected y and x of one shape. Got y {y.shape} and x {x.shape}")
+    if len(axes) == 2 and axes == y.shape[::-1] and axes != y.shape:
+        raise ScanError(
+            f"Expected maps of positions {axes} as the frames. Got {y.shape}",
+            "store the maps with the axes of the frames, or name lists by paths.x, paths.y",
+        )
     return Placed(np.stack([y.ravel(), x.ravel()], axis=1), (y.shape[0], y.shape[1]))
 
 

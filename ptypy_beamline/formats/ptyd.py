@@ -89,6 +89,9 @@ class PtydFormat:
             weights = tuple(chunk.weights for chunk in chunks) if own else ()
             frames = PtydFrames(tuple(chunk.data for chunk in chunks), weights, order, bad)
             positions, in_pixels = _positions(source, chunks, order)
+            lost = int((~np.isfinite(positions).all(axis=1)).sum())
+            if lost:
+                source.assume(f"{lost} positions are not finite: their frames are not used")
             energy_eV, radiation = _energy(source)
             _tell_near_field(source)
             return Scan(

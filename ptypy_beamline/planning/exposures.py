@@ -57,19 +57,19 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     stored = given is True or given is None
     if not stored:
         values = values_of(given, "monitor", settings.links)
-        monitor = _of_frames(values, scan, settings)
+        monitor = _of_frames(values, scan, settings, "monitor values")
     elif scan.monitor is None:
         raise MissingDataError("no monitor is recorded", "set paths.monitor (--path monitor=PATH) "
                                "or leave monitor off", scan.source)  # fmt: skip
     else:
-        monitor = _of_frames(scan.monitor, scan, settings)
+        monitor = _of_frames(scan.monitor, scan, settings, "monitor values")
     usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0) & (acquisitions(scan) >= 0)
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
     return np.where(usable, monitor[:n], np.nan)
 
 
-def _of_frames(values: Values, scan: Scan, settings: Settings) -> Values:
+def _of_frames(values: Values, scan: Scan, settings: Settings, what: str) -> Values:
     """(n,) of one value for each raw frame of the files, each frame used, exposure or position.
 
     Raises
@@ -96,8 +96,8 @@ def _of_frames(values: Values, scan: Scan, settings: Settings) -> Values:
             there = (place >= 0) & (place < len(values))
             return np.where(there, values[np.where(there, place, 0)], np.nan)
     raise ScanError(
-        f"monitor has {len(values)} values for {n} frames at {exposures // k} positions",
-        "give one value a raw frame, or one a position",
+        f"{len(values)} {what} for {n} frames at {exposures // k} positions",
+        "give one a raw frame, or one a position",
         scan.source,
     )
 
@@ -116,7 +116,7 @@ def recorded_i0(scan: Scan, settings: Settings) -> Values | None:
     if scan.monitor is None:
         return None
     try:
-        monitor = _of_frames(scan.monitor, scan, settings)
+        monitor = _of_frames(scan.monitor, scan, settings, "monitor values")
     except ScanError:
         return None
     whole, picked = whole_stack(scan.frames)
@@ -159,14 +159,8 @@ def exposure_times(scan: Scan, settings: Settings, raw: NDArray[np.int64]) -> Va
     stored = np.atleast_1d(scan.exposure_s).astype(np.float64)
     if len(stored) in (1, k) and (len(stored) != n or n == k):
         times = np.broadcast_to(stored, raw.shape)
-    elif len(stored) >= n:
-        times = stored[raw]
     else:
-        raise ScanError(
-            f"{len(stored)} exposure times for {n} frames, {k} a position",
-            "give one a frame, or one for each exposure of a position",
-            scan.source,
-        )
+        times = _of_frames(stored, scan, settings, "exposure times")[raw]
     return np.where(np.isfinite(times) & (times > 0), times, np.nan)
 
 

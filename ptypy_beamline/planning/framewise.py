@@ -88,7 +88,10 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
         stack = in_file if given is None else frames_of(given, name, settings.links)
         if given is not None and scan.zero_frequency == "corner":
             stack = Centred(frames_of(given, name, settings.links))
-        if stack is None or stack.shape[0] == 1 or stack.shape[0] not in counts:
+        if stack is None or stack.shape[0] == 1:
+            continue
+        if stack.shape[0] not in counts:
+            _warn_averaged(name, stack.shape[0], scan, settings)
             continue
         if isinstance(stack, PickedFrames):  # exposures of which the format takes some
             continue
@@ -99,6 +102,18 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
     if "mask" in own:
         own["mask"] = MarkedFrames(own["mask"], settings.mask_values or "bad")
     return own
+
+
+def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> None:
+    """Of as many images as positions or acquisitions, some of which have no frame."""
+    m, k = len(scan.positions_m), settings.frames_per_position or 1
+    if images > 1 and images in (m, m * k) and images != len(scan):
+        _warn(
+            f"{name} has {images} images, as many as positions or acquisitions, but there are "
+            f"{_total(scan)} frames: all of them are taken together for every frame; give one "
+            f"image for each raw frame (--{name}) if they differ",
+            scan,
+        )
 
 
 def _raw_frames(frames: Frames) -> set[int]:

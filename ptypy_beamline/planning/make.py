@@ -79,9 +79,9 @@ def _warn_of_padding(scan: Scan, window: Window, inside: Window) -> None:
     if window.height > ny or window.width > nx or share < 0.5:
         file = f"{scan.source}: " if scan.source else ""
         warnings.warn(
-            f"{file}{1 - share:.0%} of the window {window.height}x{window.width} lies off the "
-            f"{ny}x{nx} detector and is padding, never valid; make it smaller, or move it (shape, "
-            "--roi; center, --roi-center)", BeamlineWarning, stacklevel=3,
+            f"{file}{100 * (1 - share):.3g} % of the window {window.height}x{window.width} lies "
+            f"off the {ny}x{nx} detector and is padding, never valid; make it smaller, or move it "
+            "(shape, --roi; center, --roi-center)", BeamlineWarning, stacklevel=3,
         )  # fmt: skip
 
 

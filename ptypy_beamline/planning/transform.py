@@ -111,7 +111,7 @@ def make_transform(settings: Settings, window_shape: tuple[int, int]) -> Transfo
     """
     b = settings.rebin
     if any(n % b for n in window_shape):
-        fit = ",".join(str(n // b * b) for n in window_shape)
+        fit = ",".join(str(max(n // b, 1) * b) for n in window_shape)
         raise SettingsError(
             f"a window of {window_shape[0]}x{window_shape[1]} is not a multiple of rebin={b}",
             f"set shape (--roi) to a multiple, for example {fit}",

@@ -34,6 +34,9 @@ ALWAYS_BITS = 32
 NARROWER = (2**16 - 1, 2**32 - 1)
 """Largest numbers of detectors whose files were converted to wider types."""
 
+HALF = 0.5
+"""Where all negative numbers are −1 and −2, which noise makes at other pixels each time."""
+
 STATIC = 0.9
 """Share of the pixels with a negative number that have the same one in every frame."""
 
@@ -130,6 +133,7 @@ class _Seen:
         self._same: NDArray[np.bool_]
         self._first: NDArray[Any]
         self._frames = 0
+        self._marks = True  # all negative numbers are those of Pilatus
 
     def add(self, frame: NDArray[Any]) -> None:
         """Look at one frame (ny, nx)."""
@@ -140,6 +144,7 @@ class _Seen:
         if not self._signed:
             return
         negative = frame < 0
+        self._marks &= bool(np.isin(frame[negative], PILATUS).all())
         if self._ever is None:
             self._ever, self._same, self._first = negative, negative, frame
         else:
@@ -158,7 +163,8 @@ class _Seen:
     def no_count(self) -> float:
         """The largest number, where it fills what cannot be counts; inf where there is none."""
         for number, always in self._always.items():
-            if self._top == number and fills(always):
+            never = float(number) >= 2.0**32 - 1  # no detector counts so far
+            if self._top == number and (np.any(always) if never else fills(always)):
                 return float(number)
         return np.inf
 
@@ -169,11 +175,12 @@ class _Seen:
         ever = int(self._ever.sum())
         if not ever:
             return 0.0 if whole else LOWEST
-        if self._same.sum() < STATIC * ever:
+        static = int(self._same.sum())
+        if self._marks and static >= HALF * ever and self._frames > 1:
+            return 0.0
+        if static < STATIC * ever:
             return LOWEST
         of_pilatus = bool(np.isin(self._first[self._same], PILATUS).all())
-        if whole and of_pilatus and self._frames > 1:
-            return 0.0
         return 0.0 if (whole or of_pilatus) and fills(self._same) else LOWEST
 
 

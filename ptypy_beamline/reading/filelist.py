@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ..errors import FileError, ScanError
 
 LIST_SUFFIX = ".txt"
+SPARSE = 20
+"""Numbers of which so many times more are lacking than there are do not count frames."""
+
 LIST_BYTES = 2**26
 """A text that is longer is no list of files."""
 
@@ -36,8 +39,8 @@ def natural(name: str) -> tuple[list[str | int], str]:
 def numbers_in_names(files: Sequence[Path]) -> NDArray[np.int64] | None:
     """(files,) the one number that differs between names that are otherwise alike.
 
-    Numbers that go up in steps, as 0, 10, 20, are counted in these. None if names differ in more
-    than one number, or in words, or if the numbers do not go up evenly, as times of day.
+    None if names differ in more than one number, or in words, or if most numbers are lacking, as of
+    times of day.
     """
     parts = [re.split(r"(\d+)", str(file)) for file in files]
     if len({tuple(part[::2]) for part in parts}) != 1 or len(files) < 2:
@@ -48,10 +51,8 @@ def numbers_in_names(files: Sequence[Path]) -> NDArray[np.int64] | None:
         return None
     values = differing[0].astype(np.int64)
     steps = np.diff(np.unique(values))
-    step = int(steps.min())
-    if (steps % step).any() or np.median(steps) != step:
-        return None
-    return np.asarray(values // step, np.int64)
+    lacking = np.ptp(values) // np.gcd.reduce(steps) > SPARSE * len(values)
+    return None if lacking else values
 
 
 def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
