@@ -115,7 +115,7 @@ class TestAutoCenter:
 
 
 def test_a_window_larger_than_the_detector_is_warned_of(file, type_in, tmp_path):
-    words = "98% of the window 512x512 lies off the 64x64 detector and is padding"
+    words = "98.4 % of the window 512x512 lies off the 64x64 detector and is padding"
     with pytest.warns(BeamlineWarning, match=words):
         open_scan(file).plan(shape=512)
     out = tmp_path / "a.h5"

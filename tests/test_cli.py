@@ -364,6 +364,7 @@ class TestDemo:
             assert_array_equal(file["entry_1/image_1/data"][()], first.object[0])
 
     @pytest.mark.ptypy
+    @pytest.mark.long
     def test_ptypy_engine(self, tmp_path, capsys):
         told, _ = self.told(tmp_path, capsys)
         assert told["engine"] == "PtyPy"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import open_scan
+from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.errors import (
     FileError,
     GeometryError,
@@ -94,7 +94,8 @@ def test_ptychopinn_variants_are_one_scan(tmp_path, compression, frames_last, am
 
 def test_stack_of_which_both_axes_fit_is_frames_first(tmp_path):
     known = raw(6)
-    scan = open_scan(write_ptychopinn(tmp_path / "a.npz", known))
+    with pytest.warns(BeamlineWarning, match="may be \\(H,W,N\\)"):
+        scan = open_scan(write_ptychopinn(tmp_path / "a.npz", known))
     assert_array_equal(scan.frames.read([1], FULL), known.frames[1:2])
 
 

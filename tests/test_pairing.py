@@ -141,6 +141,7 @@ def test_exposures_of_a_position_are_told_apart(truth):
     assert dict(found.settings) == {"positions.shift": 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lag", [0, -2])
 def test_a_lag_of_long_rows_shows_at_their_ends(lag):
     """Only there, where frames may also look alike by chance."""

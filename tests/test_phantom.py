@@ -414,6 +414,7 @@ def test_what_cannot_be_compared_is_named(tmp_path, capsys, words, message):
 
 @pytest.mark.ptypy
 @pytest.mark.parametrize("slices", [1, 4])
+@pytest.mark.long
 def test_simulated_loaded_reconstructed_and_compared(tmp_path, slices):
     truth = write_simulation(tmp_path / "phantom", slices=slices)
     np.save(tmp_path / "probe.npy", open_scan(tmp_path / "phantom").probe.astype(complex))

@@ -356,6 +356,7 @@ BeamlineScan(file=sys.argv[2], shape=48, qc=True, center=(32, 32)).initialize()
 
 
 @pytest.mark.mpi
+@pytest.mark.long
 class TestRanks:
     """The same on any number of ranks."""
 

@@ -18,7 +18,7 @@ from ptypy_beamline.testing.raw import Demo, write_demo_scan
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "recipes"
-SCAN = ("demo/raw_scan.h5", "--reject", "demo/reject_indices.npy")
+SCAN = ("demo/raw_scan.h5", "--reject", "demo/qc/reject_indices.npy")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(folder: Path) -> Demo:
     made = write_demo_scan(folder / "demo/raw_scan.h5", shape=(9, 9))
-    np.save(folder / "demo/reject_indices.npy", made.spoiled)
+    (folder / "demo/qc").mkdir()
+    np.save(folder / "demo/qc/reject_indices.npy", made.spoiled)
     return made
 
 

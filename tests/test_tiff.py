@@ -380,6 +380,7 @@ class TestPtyPy:
         with pytest.raises(SettingsError, match="reads TIFF files, this is standard; use Beam"):
             ptyscan.BeamlineTiffScan(file=str(scans.write(tmp_path))).initialize()
 
+    @pytest.mark.long
     def test_the_recipe(self, tmp_path):
         scans.write(tmp_path, "tiff")
         words = ("tiff/img_*.tif", "tiff/pair_*.tif", "--dm", "30", "--ml", "10", "-o", "out")

@@ -109,6 +109,7 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_to_the_same_volume(raw: Path, out: Path, tmp_path: Path) -> None:
     words = ("tomo", str(raw), "-o", str(tmp_path), *PREVIEW)
     for number in range(COUNT // 2):
@@ -219,6 +220,7 @@ def test_what_cannot_be(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.ptypy
 @pytest.mark.mpi
+@pytest.mark.long
 def test_the_recipe_on_two_ranks_goes_on_where_it_was(tmp_path: Path) -> None:
     series, out = simulated(tmp_path / "series.h5", 3, TINY), tmp_path / "out"
     alone = Engine("ptypy", dm=6, ml=3)

@@ -144,8 +144,9 @@ class _Sides:
             return [origin * per - origin]
         if positions.counted:
             known = [0, step] if frames.first is None else [0, frames.first]
+            known = known if low else [0]  # who counts from 1 has no 0
             last = (int(positions.values.max()) + 1) * per - 1 - int(frames.values.max())
-            from_anywhere = [-low, last] if last < -known[-1] else []
+            from_anywhere = [-low, last] if last < -known[-1] and low > known[-1] else []
             return [*(-first for first in known), *from_anywhere]
         if frames.counted:
             return [0] if frames.declared else [0, 1, origin]
