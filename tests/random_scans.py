@@ -147,6 +147,9 @@ def _said_otherwise(
     if format == "ptychopinn" and rng.random() < 0.4:
         settings["zero_frequency"] = "corner"
         raw = replace(raw, frames=np.fft.ifftshift(raw.frames, axes=(-2, -1)))
+        measured = replace(measured, corner=True)
+    if format == "tike":
+        measured = replace(measured, corner=True)
     if format == "tiff" and rng.random() < 0.4:
         settings["sidecar"] = "beside"
     return raw, measured

@@ -151,7 +151,9 @@ def calibration(measured: Measured, settings: Mapping[str, Any]) -> Images:
         image = image.mean(0) if image.ndim == 3 else image
         if image.ndim and image.shape != shape:
             raise RefusedError(name)
-        return np.broadcast_to(image, shape)
+        turned = measured.corner and name in settings
+        whole = np.broadcast_to(image, shape)
+        return np.fft.fftshift(whole) if turned else whole
 
     dark, flat = mean("dark", measured.dark, 0), mean("flat", measured.flat, 1)
     background = mean("background", None, 0)
@@ -178,7 +180,8 @@ def bad_in_masks(measured: Measured, settings: Mapping[str, Any]) -> np.ndarray:
         stack = np.asarray(given).reshape(-1, *np.shape(given)[-2:])
         if stack.shape[1:] != bad.shape:
             raise RefusedError("mask")
-        bad |= (stack == 0).any(0) if good_ones else (stack != 0).any(0)
+        marked = (stack == 0).any(0) if good_ones else (stack != 0).any(0)
+        bad |= np.fft.fftshift(marked) if measured.corner else marked
     return bad
 
 
@@ -186,15 +189,21 @@ def one_frame(measured, settings, which, per_frame, images, window, center):
     """One position: its counts (NaN = bad), and the size of the numbers they are made of."""
     factor, seconds = per_frame
     counts = np.full((len(which), *images.bad.shape), np.nan)
-    sizes = counts.copy()
+    sizes, clipped = counts.copy(), counts.copy()
     for j, f in enumerate(which):
         if f >= 0:
             raw = reference.cut(measured.frames[f].astype(float), *window)
-            counts[j], sizes[j] = corrected(raw, images, factor[f], settings.get("threshold", 0.0))
+            known = images, factor[f], settings.get("threshold", 0.0)
+            counts[j], sizes[j] = corrected(raw, *known)
+            clipped[j] = corrected(raw, *known, clipped=True)[0]
     how = settings.get("grouping", "sum")
     if how in ("first", "best"):
         there = [j for j, f in enumerate(which) if f >= 0]
-        chosen = there[0] if how == "first" else min(there, key=lambda j: _quality(counts[j]))
+        chosen = (
+            there[0]
+            if how == "first"
+            else max(there, key=lambda j: (*_quality(counts[j], clipped[j]), -j))
+        )
         counts, sizes = counts[[chosen]], sizes[[chosen]]
     how = {"first": "mean", "best": "mean", "none": "mean"}.get(how, how)
     weights = [seconds[f] if f >= 0 else 1.0 for f in which]
@@ -205,7 +214,7 @@ def one_frame(measured, settings, which, per_frame, images, window, center):
 
 
 def corrected(
-    raw: np.ndarray, images: Images, factor: float, threshold: float
+    raw: np.ndarray, images: Images, factor: float, threshold: float, clipped: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """One exposure: counts, NaN where bad, and the size of the numbers they are made of."""
     counts = reference.correct(
@@ -217,15 +226,18 @@ def corrected(
         saturation=images.saturation,
         scale=[factor],
         threshold=threshold,
+        clipped=clipped,
     )[0]
     with np.errstate(all="ignore"):
         size = (np.abs(raw) + np.abs(images.dark) + np.abs(images.background)) / images.flat
     return counts, np.where(np.isnan(counts), np.nan, size * factor)
 
 
-def _quality(counts: np.ndarray) -> tuple[int, float]:
-    """Fewest bad pixels first, then most counts."""
-    return int(np.isnan(counts).sum()), -float(np.nansum(counts))
+def _quality(counts: np.ndarray, clipped: np.ndarray) -> tuple[float, int, float]:
+    """Highest median after clipping at saturation, then fewest bad pixels, then most counts."""
+    seen = clipped[np.isfinite(clipped)]
+    median = float(np.median(seen)) if seen.size else -1.0
+    return median, -int(np.isnan(counts).sum()), float(np.nansum(counts))
 
 
 def delivered(image: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:

@@ -42,6 +42,8 @@ class Measured:
         Where the beam really is.
     hot
         Pixels that are really hot or dead, and that ``hot_sigma`` must find.
+    corner
+        Frames are stored with the beam at pixel (0, 0); so are images that are given.
     """
 
     frames: np.ndarray
@@ -64,3 +66,4 @@ class Measured:
     bidirectional: bool = False
     beam_px: tuple[float, float] = (0, 0)
     hot: np.ndarray | None = None
+    corner: bool = False

@@ -156,7 +156,10 @@ def times(measured: Measured, settings: Mapping[str, Any], k: int) -> np.ndarray
     seconds = np.atleast_1d(measured.exposure_s)
     if len(seconds) == 1:
         return np.full(n, float(seconds[0]))
-    return np.array([seconds[f] if len(seconds) == n else seconds[f % k] for f in range(n)], float)
+    if len(seconds) == n:
+        return seconds.astype(float)
+    shift = settings.get("positions.shift", 0)
+    return np.array([seconds[(f - shift) % k] for f in range(n)], float)
 
 
 def image_axes(positions: np.ndarray, axes: str) -> np.ndarray:

@@ -16,6 +16,7 @@ def scan_of(frames, positions_m, **more):
     return Scan(ArrayFrames(frames), np.asarray(positions_m, float), **(known | more))
 
 
+@pytest.mark.filterwarnings("ignore:the monitor is 0")
 def test_every_second_position_counts_those_with_an_unusable_monitor():
     frames = np.arange(8, dtype=np.uint16)[:, None, None] * np.ones((12, 12), np.uint16)
     monitor = np.array([1.0, 1, 1, np.nan, 1, 1, 1, 1])

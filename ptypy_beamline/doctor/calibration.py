@@ -130,7 +130,7 @@ def saturation(look: Look) -> list[Finding]:
 def uncounted(look: Look) -> list[Finding]:
     """Numbers that are left out because they stand for no count."""
     counts = look.plan.calibration.counting
-    none = (look.raw < counts.lowest) | (look.raw >= counts.no_count)
+    none = (look.raw < counts.lowest_of(look.raw.dtype)) | (look.raw >= counts.no_count)
     share = float(none.mean())
     if not share:
         return []

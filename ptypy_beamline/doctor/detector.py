@@ -51,7 +51,7 @@ class Detector:
         stack = look.raw[present & look.lit[:, None]] if look.lit.any() else look.raw[present]
         total, square, number = (np.zeros(plan.inside.shape) for _ in range(3))
         for frame in stack:
-            counted = (frame >= counts.lowest) & (frame < counts.no_count)
+            counted = (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count)
             level = np.where(counted, frame, 0).astype(np.float64)
             total, square, number = total + level, square + level**2, number + counted
         mean = total / np.maximum(number, 1)

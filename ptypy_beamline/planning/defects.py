@@ -56,7 +56,7 @@ def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArr
     n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
     ever = np.zeros(offset.shape, np.bool_)
     for frame in sample:
-        counted = (frame >= counts.lowest) & (frame < counts.no_count)
+        counted = (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count)
         n += counted
         total += np.where(counted, frame - offset, 0)
         ever |= counted & (frame != 0)

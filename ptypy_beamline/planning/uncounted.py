@@ -51,6 +51,10 @@ class Counting:
     lowest: float = LOWEST
     no_count: float = np.inf
 
+    def lowest_of(self, dtype: np.dtype[Any]) -> float:
+        """``lowest`` as frames of this type hold it."""
+        return max(self.lowest, float(np.finfo(dtype).min)) if dtype.kind == "f" else self.lowest
+
     def __str__(self) -> str:
         """``4294967295 and above``, ``below 0``; empty where every number is a count."""
         words = [f"below {self.lowest:.0f}"] if self.lowest > LOWEST else []
