@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import rankdata
 
 Values = NDArray[np.float64]
 Neighbours = NDArray[np.int64]
@@ -93,7 +92,9 @@ def rank(values: Values) -> Values:
     """Ranks from 0 (lowest) to 1; equal values share theirs."""
     if len(values) < 2:
         return np.zeros(len(values))
-    return np.asarray((rankdata(values) - 1) / (len(values) - 1), np.float64)
+    ordered = np.sort(values)  # scipy.stats.rankdata says the same and takes 0.7 s to import
+    below, up_to = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
+    return (below + up_to - 1) / (2 * (len(values) - 1))
 
 
 def combined(features: Values, embedding: Values, weight: float) -> Values:
