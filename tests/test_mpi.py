@@ -44,12 +44,21 @@ def result(done):
     return lines[0][1]
 
 
-def test_any_number_of_ranks_gets_the_same(tmp_path):
+@pytest.mark.parametrize(
+    "cases",
+    [
+        pytest.param([(2, 1000, "data"), (3, 5, None)], id="some"),
+        pytest.param(
+            [(2, 9, "all"), (3, 1000, "common"), (3, 4, "data"), (2, 1000, None)],
+            marks=pytest.mark.long,
+            id="others",
+        ),
+    ],
+)
+def test_any_number_of_ranks_gets_the_same(tmp_path, cases):
     file = scans.write(tmp_path, "cxi")
     wanted = result(load(1, file, SETTINGS))
-    for ranks, frames, load_parallel in [(2, 1000, "data"), (2, 9, "all"), (3, 5, None),
-                                         (3, 1000, "common"), (3, 4, "data"),
-                                         (2, 1000, None)]:  # fmt: skip
+    for ranks, frames, load_parallel in cases:
         done = load(ranks, file, SETTINGS | {"load_parallel": load_parallel}, frames)
         assert result(done) == wanted, (ranks, frames, load_parallel)
 

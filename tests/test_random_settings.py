@@ -13,6 +13,7 @@ from random_roads import disagreement, shrunk
 from random_scans import draw
 
 SEED, COUNT, TOGETHER = 13, 570, 57
+"""The first ``TOGETHER`` of ``COUNT`` are tried by every run, the others by the long one."""
 ALSO = (["ptypy"], ["ptypy", "ptyd"], ["standard"])
 """Beside the plan: each is taken by more than 150 that nothing refuses, PtyPy by 190 squares."""
 
@@ -22,7 +23,13 @@ def roads_of(number: int) -> list[str]:
     return ["plan", *(r for r in ALSO[number % len(ALSO)] if there or r != "ptypy")]
 
 
-@pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=() if first < TOGETHER else pytest.mark.long)
+        for first in range(0, COUNT, TOGETHER)
+    ],
+)
 def test_random_settings_give_what_the_reference_gives(first):
     for number in range(first, first + TOGETHER):
         case, roads = draw(SEED, number), roads_of(number)

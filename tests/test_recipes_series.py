@@ -51,7 +51,7 @@ def test_live(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["readback", "setpoint"])
+@pytest.mark.parametrize("kind", ["readback", pytest.param("setpoint", marks=pytest.mark.long)])
 def test_position_refinement(tmp_path: Path, kind: str) -> None:
     raw = Raw.of(truth())
     WRITERS["areadetector"](tmp_path / "scan.h5", raw)
@@ -71,6 +71,7 @@ def test_position_refinement(tmp_path: Path, kind: str) -> None:
     assert kind == "readback" or moved > 1e-9, "what is right already need not move"
 
 
+@pytest.mark.long
 def test_epie_parameters_with_the_same_engine_on_the_cpu(tmp_path: Path) -> None:
     write_demo_scan(tmp_path / "raw_scan.h5", shape=(4, 4))
     words = ("raw_scan.h5", "--arch", "serial", "--epie", "3", "--block", "8", "-o", "out")
