@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.picture import coarse
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.defects import hot_or_dead
 from ptypy_beamline.planning.sample import Sample
@@ -558,3 +559,33 @@ def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, setting
     assert len(sums) == 3
     assert_allclose(np.add(plan.center_px, (plan.window.top, plan.window.left)), 900, atol=0.1)
     assert peak < 32 * side**2, peak / side**2
+
+
+def test_so_does_its_picture(tmp_path, monkeypatch, type_in):
+    monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
+    monkeypatch.setattr("ptypy_beamline.doctor.picture.MOST_PX", 300)
+    side, file = 2000, tmp_path / "a.h5"
+    with h5py.File(file, "w") as opened:
+        data = opened.create_dataset("/entry/data", (12, side, side), "u2", chunks=(1, 500, side))
+        stripe = np.zeros((side, side), np.uint16)
+        stripe[600:900] = 3
+        for number in range(12):
+            data[number] = stripe
+        _beside(opened, 12)
+    words = ["--roi-center", "900,900", "--plot", tmp_path / "a.png"]
+    assert type_in("info", file, *words)[0] == 0  # compiles
+    tracemalloc.start()
+    try:
+        assert type_in("info", file, *words)[0] == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * side**2, peak / side**2
+
+
+def test_a_coarse_picture_keeps_the_place_of_its_pixels():
+    image = np.arange(7 * 5).reshape(7, 5)
+    wanted = [[image[:3, :2].mean(), image[:3, 2:4].mean()]]
+    wanted += [[image[3:6, :2].mean(), image[3:6, 2:4].mean()]]
+    assert_array_equal(coarse(image, (3, 2)), wanted)
+    assert_array_equal(coarse(image, (1, 1)), image)
