@@ -41,6 +41,10 @@ class FileError(BeamlineError):
     """A file is missing, truncated, of the wrong kind, or unreadable."""
 
 
+class LostFileError(FileError):
+    """A file is not there, or is damaged: what is in it is lost."""
+
+
 class UnknownFormatError(BeamlineError):
     """No format, or more than one, understands a file."""
 

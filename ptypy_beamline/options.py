@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -24,7 +25,10 @@ def pair(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """``"3"`` and ``"3,4"`` are lists, another text is a file."""
+    """``"3"``, ``"3,4"`` and ``"3,6-11"`` are lists, another text is a file."""
+    if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
+        runs = [[int(end) for end in run.split("-")] for run in value.split(",")]
+        return [number for run in runs for number in range(run[0], run[-1] + 1)]
     value = numbers(value)
     return [value] if isinstance(value, int | float) else value
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    runtime_checkable,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,14 +90,19 @@ class Frames(Protocol):
         """Frames readable now, and whether that is all."""
 
 
+class Gaps(NamedTuple):
+    """Pixels (ny, nx) of a detector that were not written in any frame, and not in some frames."""
+
+    always: NDArray[np.bool_]
+    sometimes: NDArray[np.bool_]
+
+
 def stored_in(frames: Frames, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     """A number for each frame, the same for those that are compressed as one.
 
     Stacks that know it have a method of this name; of others each frame is by itself.
     """
-    inner: Any = frames
-    while inner is not None and not hasattr(inner, "stored_in"):
-        inner = getattr(inner, "frames", None)  # made of others as they are read
+    inner = _that_knows("stored_in", frames)
     return indices if inner is None else np.asarray(inner.stored_in(indices))
 
 
@@ -98,11 +111,37 @@ def written(frames: Frames) -> NDArray[np.bool_] | None:
 
     Stacks that know it have a method of this name; others are asked what they are made of.
     """
-    inner: Any = frames
-    while inner is not None and not hasattr(inner, "written"):
-        inner = getattr(inner, "frames", None)
+    inner = _that_knows("written", frames)
     found: NDArray[np.bool_] | None = None if inner is None else inner.written()
     return found
+
+
+def gaps(frames: Frames) -> Gaps | None:
+    """Pixels that were not written in frames that were, as they are stored; None = there are none.
+
+    Stacks that know it have a method of this name; others are asked what they are made of.
+    """
+    inner = _that_knows("gaps", frames)
+    found: Gaps | None = None if inner is None else inner.gaps()
+    return found
+
+
+def absent(frames: Frames) -> NDArray[np.bool_] | None:
+    """(n,) which frames are in files that cannot be read; None = none of them.
+
+    Stacks that know it have a method of this name; others are asked what they are made of.
+    """
+    inner = _that_knows("absent", frames)
+    found: NDArray[np.bool_] | None = None if inner is None else inner.absent()
+    return found
+
+
+def _that_knows(name: str, frames: Frames) -> Any:
+    """A stack, or what it is made of, that has a method of this name; None if nothing has."""
+    inner: Any = frames
+    while inner is not None and not hasattr(inner, name):
+        inner = getattr(inner, "frames", None)
+    return inner
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,8 @@ class Settings(Group):
     select: Select = Field(default=Select(), description=Select.__doc__)
     reject: Annotated[Any, BeforeValidator(listed)] = field(
         None,
-        "raw frames to leave out: reject_indices.npy, ptypy_indices.json, qc_summary.csv or a list",
+        "raw frames to leave out: reject_indices.npy, ptypy_indices.json, qc_summary.csv, or a "
+        "list as 3,6-11",
         "--reject",
     )
     frame_order: Annotated[Any, BeforeValidator(listed)] = field(

@@ -88,14 +88,26 @@ def test_eiger_parts_follow_by_number_not_by_name(tmp_path):
 
 def test_eiger_missing_part_is_named(master):
     (master.parent / "a_master_data_000002.h5").unlink()
-    with pytest.raises(FileError, match=r"data_000002 links to a_master_data_000002\.h5"):
-        open_scan(master, **PLACES)
+    words = r"data_000002 links to a_master_data_000002\.h5, which does not exist"
+    with pytest.warns(BeamlineWarning, match=f"{words}: 7 frames, 7-13, are lacking"):
+        scan = open_scan(master, **PLACES)
+    with pytest.raises(FileError, match=rf"{words}, and frames 7-13 are in it; .*--reject 7-13"):
+        scan.plan(center="fftshift")
 
 
 def test_eiger_truncated_part_is_named(master):
     part = master.parent / "a_master_data_000003.h5"
     part.write_bytes(part.read_bytes()[:900])
-    with pytest.raises(FileError, match=r"a_master_data_000003\.h5: truncated"):
+    with pytest.warns(BeamlineWarning, match=r"_000003\.h5: truncated .*: 2 frames, 14-15, are"):
+        scan = open_scan(master, **PLACES)
+    with pytest.raises(FileError, match=r"a_master_data_000003\.h5: truncated .* frames 14-15 are"):
+        scan.plan(center="fftshift")
+
+
+def test_eiger_without_any_part(master):
+    for part in master.parent.glob("*_data_*.h5"):
+        part.unlink()
+    with pytest.raises(FileError, match=r"data_000001 links to a_master_data_000001\.h5"):
         open_scan(master, **PLACES)
 
 

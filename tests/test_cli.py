@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -12,9 +16,11 @@ import pytest
 import scans
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import open_scan
+from ptypy_beamline import BeamlineWarning, Settings, open_scan
 from ptypy_beamline.cli import main
+from ptypy_beamline.doctor.pairing import mispaired
 from ptypy_beamline.results import read
+from ptypy_beamline.testing.writers import WRITERS, Raw
 
 COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
             "run", "orient", "plot", "export", "product", "tomo")  # fmt: skip
@@ -64,6 +70,27 @@ def test_info_of_a_scan_that_lacks_something_says_what(type_in, tmp_path):
     assert "--energy-kev" in out
 
 
+@pytest.mark.parametrize("period_s", [0, 0.2])
+def test_info_waits_for_a_live_scan(type_in, tmp_path, period_s):
+    """For the file, for its first frames, and for the rest."""
+    writer = Path(__file__).parent / "live_writer.py"
+    words = [writer, tmp_path / "a.h5", 6, period_s, "swmr", "hdf5", tmp_path / "begin"]
+    with subprocess.Popen([sys.executable, *map(str, words)]):
+        begin = threading.Timer(0.5, (tmp_path / "begin").touch)
+        begin.start()
+        code, out, _ = type_in("info", tmp_path / "a.h5", "--live", 5, "--roi-center", "16,16")
+        begin.join()
+    assert code == 0
+    assert "6, 32, 32" in out
+    assert re.search(r"positions +6$", out, re.MULTILINE)
+
+
+def test_info_of_a_live_scan_that_never_comes_is_an_error(type_in, tmp_path):
+    code, _, err = type_in("info", tmp_path / "a.h5", "--live", 0.3)
+    assert code == 1
+    assert "a.h5: no such file" in err
+
+
 def test_info_draws_the_plan(type_in, tmp_path):
     import matplotlib.image
 
@@ -99,6 +126,17 @@ def test_check_is_content_with_a_good_scan(type_in, tmp_path):
     code, out, _ = type_in("check", scans.write(tmp_path))
     assert code == 0
     assert "no problem found" in out
+
+
+def test_trials_of_check_warn_of_nothing(tmp_path):
+    """With rows turned round, which is tried, the last row of this one would be cut short."""
+    raw = Raw.of(scans.truth())
+    some = replace(raw, frames=raw.frames[:39], positions_m=raw.positions_m[:39])
+    file = WRITERS["standard"](tmp_path / "a.h5", some)
+    scan = open_scan(file)
+    with pytest.warns(BeamlineWarning, match="the last row was stopped"):
+        scan.plan(**{"positions.snake": True})
+    assert mispaired(scan, Settings.of({"file": str(file)})) == []  # a warning is an error here
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,30 @@ def test_masks_of_single_frames_cannot_be_followed_live():
         scan.plan(**{"live.timeout_s": 1.0})
 
 
+@pytest.mark.filterwarnings("ignore:.*lack some of their 2 exposures")
+@pytest.mark.parametrize("name", ["dark", "flat", "mask"])
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_stack_as_long_as_the_acquisitions_but_not_as_the_frames_is_said(name, k):
+    """Two frames of 2k positions were lost: nobody can tell which images are theirs."""
+    given = dict(zip(("dark", "flat", "mask"), images(n=N * k), strict=True))[name]
+    kept = np.delete(np.arange(N * k), [1, 4])
+    scan = make_scan(N * k, positions=[(0, i * 1e-6) for i in range(N)])
+    scan = replace(scan, frames=ArrayFrames(raw_of(scan)[kept]), numbers=kept)
+    settings = {"frames_per_position": k} if k > 1 else {}
+    with pytest.warns(BeamlineWarning, match=f"{name} has {N * k} images, as many as positions or"):
+        scan.plan(**{name: given}, **settings)
+
+
+def test_a_stack_as_long_as_what_is_picked_or_announced_is_said():
+    dark, _, _ = images()
+    scan = make_scan(N + 2)
+    some = PickedFrames(scan.frames, np.arange(N))
+    picked = replace(scan, frames=some, positions_m=scan.positions_m[:N])
+    for unclear in (picked, replace(make_scan(N - 2), expected=N)):
+        with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as positions or"):
+            unclear.plan(dark=dark)
+
+
 def test_images_of_a_live_scan_are_averaged_with_a_word():
     dark, _, _ = images()
     with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as frames are to come"):

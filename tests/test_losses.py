@@ -6,6 +6,7 @@ Every frame carries its number in its first pixel, and position i lies at (i // 
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import warnings
@@ -163,6 +164,87 @@ def test_eiger_data_files_say_which_images_they_have(tmp_path, lost):
     plan, said = opened(eiger(tmp_path, kept), **MOTORS)
     assert_true_pairs(plan, kept)
     assert "image_nr" in said or not lost
+
+
+# data files that are gone ---------------------------------------------------------------------
+
+
+def without(master, *numbers):
+    """A series of four files of 6 images, some of which are gone; and the frames in these."""
+    for number in numbers:
+        (master.parent / f"raw_data_{number:06d}.h5").unlink()
+    return np.concatenate([np.arange(6 * number - 6, 6 * number) for number in numbers])
+
+
+@pytest.mark.parametrize("gone", [(1,), (2,), (4,), (2, 3)])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_frames_of_a_data_file_that_is_gone_are_left_out_by_number(tmp_path, gone, numbered):
+    file = eiger(tmp_path, ALL, numbered=numbered)
+    lost = without(file, *gone)
+    first = f"{lost[0]}-{lost[5]}"
+    name = f"raw_data_{gone[0]:06d}.h5"
+    with pytest.raises(BeamlineError, match=rf"{name}, .*reject='{first}' \(--reject {first}\)"):
+        opened(file, **MOTORS)
+    reject = f"{lost[0]}-{lost[-1]}"
+    plan, said = opened(file, **MOTORS, reject=reject)
+    assert f"{name}, which does not exist: 6 frames, {first}, are lacking" in said
+    assert_true_pairs(plan, np.delete(ALL, lost))
+    assert_array_equal(pickle.loads(pickle.dumps(plan)).load([0]), plan.load([0]))
+    assert_array_equal(plan.selection.exposures[:, 0], np.delete(ALL, lost))
+
+
+FIRST_ROW = {"select.shape": "rect", "select.size": (5e-7, 9e-6), "select.center": (0, 0)}
+
+
+@pytest.mark.parametrize("chosen", [{"num_frames": 6}, FIRST_ROW])
+def test_frames_that_are_not_wanted_need_no_file(tmp_path, chosen):
+    file = eiger(tmp_path, ALL)
+    without(file, 2, 4)
+    plan, _ = opened(file, **MOTORS, **chosen)
+    assert_true_pairs(plan, ALL[: len(plan)])
+    assert len(plan) == chosen.get("num_frames", 5)
+
+
+def test_exposures_in_a_data_file_that_is_gone_leave_no_group_shifted(tmp_path):
+    file = eiger(tmp_path, ALL)
+    with h5py.File(tmp_path / "motors.h5", "a") as out:
+        del out["x"], out["y"]
+        out["y"], out["x"] = positions(np.arange(6)).T
+    lost = without(file, 2)
+    plan, _ = opened(file, **MOTORS, frames_per_position=4, reject=lost)
+    there = np.where(np.isin(ALL, lost), -1, ALL).reshape(6, 4)
+    assert_array_equal(plan.selection.exposures, there[(there >= 0).any(1)])
+    assert_allclose(plan.positions_m, positions(np.flatnonzero((there >= 0).any(1))))
+
+
+def test_a_file_for_each_of_few_images(tmp_path):
+    """The first of two is gone: only the numbers in the other tell how many images it had."""
+    file = eiger(tmp_path, ALL[:10])
+    (tmp_path / "raw_data_000001.h5").unlink()
+    plan, _ = opened(file, **MOTORS, reject="0-5")
+    assert_true_pairs(plan, ALL[6:10])
+    other = tmp_path / "other"
+    other.mkdir()
+    file = eiger(other, ALL[:10], numbered=False)
+    (other / "raw_data_000001.h5").unlink()
+    with pytest.raises(BeamlineError, match=r"raw_data_000001\.h5, which does not exist; copy"):
+        opened(file, **MOTORS, reject="0-5")
+
+
+def test_the_remedy_for_a_data_file_that_is_gone_is_typed_as_printed(tmp_path, type_in):
+    file = eiger(tmp_path, ALL)
+    without(file, 2)
+    words = ["--unit", "positions=m", "--energy-kev", 8.8, "--distance-m", 1, "--pixel-m", 75e-6]
+    words += ["--roi-center", "4,4", "--path", "x=motors.h5::/x", "--path", "y=motors.h5::/y"]
+    code, _, err = type_in("info", file, "--plan", *words)
+    assert code == 1
+    flag = err.split("(--reject ")[1].split(")")[0]
+    code, out, _ = type_in("info", file, "--plan", *words, "--reject", flag)
+    assert code == 0
+    assert "18 positions from 18 of 24" in out
+    code, out, _ = type_in("qc", file, *words, "--reject", flag, "--out", tmp_path / "qc")
+    assert code == 0
+    assert "of 18 frames rejected" in out
 
 
 @losses

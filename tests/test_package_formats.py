@@ -200,6 +200,16 @@ def test_npz_arrays_by_name(tmp_path):
         open_scan(path, paths={"frames": "no"})
 
 
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_cube_that_lost_a_frame_is_not_read_along_another_axis(tmp_path, k):
+    """Frames of 6x6: the 6 positions, or 6 exposures, are no columns of pixels."""
+    y, x = np.indices((2, 3)).reshape(2, -1)[:, : 6 // k]
+    path = save(tmp_path / "a.npz", diff3d=raw(5).frames, xcoords=x, ycoords=y)
+    settings = {"frames_per_position": k} if k > 1 else {}
+    with pytest.raises(ScanError, match=r"Expected 6 frames .* diff3d of shape \(5, 6, 6\)"):
+        open_scan(path, **settings)
+
+
 def test_npz_numbers_that_do_not_fit(tmp_path):
     path = save(tmp_path / "a.npz", data=raw().frames, scan=np.zeros((7, 2)), probe=np.ones(1))
     with pytest.raises(ScanError, match=r"Expected 7 frames .* data of shape \(10, 6, 6\)"):

@@ -16,7 +16,7 @@ import pytest
 import scans
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import BeamlineError, open_scan
+from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
 from ptypy_beamline.exports.ptyd import write_ptyd as export
 from ptypy_beamline.reading import pool
@@ -173,6 +173,17 @@ def test_positions_of_the_whole_scan_where_chunks_have_none(tmp_path):
     with h5py.File(file, "a") as opened:
         opened["info/positions_scan"] = scans.truth().positions_m
     assert_array_equal(open_scan(file).positions_m, scans.truth().positions_m)
+
+
+def test_frames_without_a_position_are_left_out_with_a_word(tmp_path):
+    file = write_ptyd(tmp_path / "a.ptyd", raw())
+    with h5py.File(file, "a") as opened:
+        opened["chunks/1/positions"][2, 0] = opened["chunks/6/positions"][6, 1] = np.nan
+    with pytest.warns(BeamlineWarning, match="2 positions are not finite: their frames are not"):
+        got, _, positions_m = loaded(file)
+    kept = np.delete(np.arange(49), [9, 48])
+    assert_array_equal(got, np.where(BAD, 0, scans.truth().frames[kept]))
+    assert_array_equal(positions_m, scans.truth().positions_m[kept])
 
 
 def test_a_none_is_a_none(tmp_path):

@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.picture import coarse
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.defects import hot_or_dead
 from ptypy_beamline.planning.sample import Sample
@@ -65,6 +66,44 @@ def test_what_marks_a_pixel_without_a_count_is_no_count(dtype, value, k):
     assert_array_equal(good, np.broadcast_to(~BLIND, got.shape))
     raw = np.where(BLIND, 0, frames[:48]).astype(np.float64)
     assert_array_equal(got, raw.reshape(-1, k, 64, 64).sum(1))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float32", "float64"])
+def test_the_mark_of_eiger_at_a_single_pixel_of_a_wider_type(dtype):
+    frames = np.clip(scans.truth().frames[:12], 0, 200).astype(dtype)
+    frames[:, 7, 40] = 2**32 - 1
+    got, good = loaded(memory(frames).plan())
+    assert_array_equal(~good[0], np.indices((64, 64))[0] * 64 + np.indices((64, 64))[1] == 488)
+    assert got.max() <= 200
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int16", "float32"])
+def test_marks_of_pilatus_beside_pixels_that_are_negative_in_some_frames(dtype):
+    frames = np.clip(scans.truth().frames[:12], 0, 200).astype(dtype)
+    always = np.zeros((64, 64), bool)
+    always[7, 40] = always[50, 51] = always[20, 20] = True
+    frames[:, always] = [-1, -2, -1]
+    frames[3, 9, 9] = frames[5, 30, 30] = -1
+    good = loaded(memory(frames).plan())[1]
+    wanted = np.broadcast_to(~always, good.shape).copy()
+    wanted[3, 9, 9] = wanted[5, 30, 30] = False
+    assert_array_equal(good, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+@pytest.mark.parametrize("dark", [None, np.zeros((12, 64, 64))], ids=["no dark", "own darks"])
+@pytest.mark.filterwarnings("ignore:.*an image for each")
+def test_marks_of_pilatus_beside_noise_that_is_negative(dtype, dark):
+    """Where a dark was subtracted negative numbers are counts, but not those of the gaps."""
+    noise = np.random.default_rng(0).normal(2, 3, (12, 64, 64)).round()
+    frames = noise.astype(dtype)
+    frames[:, GAP], frames[:, 50, 51] = -1, -2
+    plan = memory(frames).plan(dark=dark)
+    got, good = loaded(plan)
+    marked = GAP.copy()
+    marked[50, 51] = True
+    assert_array_equal(good, np.broadcast_to(~marked, good.shape))
+    assert_array_equal(got, np.where(marked, 0, noise.clip(0)))
 
 
 def test_a_mark_in_one_frame_only_spoils_that_frame():
@@ -234,6 +273,103 @@ def test_a_virtual_dataset_is_as_whole_as_its_sources(tmp_path, how):
         file.create_virtual_dataset("/entry/data", layout)
         _beside(file, 12)
     check_frames(tmp_path / "v.h5", wanted, 12 - len(wanted))
+
+
+FIRST, LAST = slice(0, 3), slice(5, 8)
+MODULES = {"a": (FIRST, FIRST), "b": (FIRST, LAST), "c": (LAST, FIRST), "d": (LAST, LAST)}
+COVERED = np.zeros((8, 8), bool)
+for where in MODULES.values():
+    COVERED[where] = True
+
+
+def modules(folder, how="", n=12):
+    """Four modules of 3x3 pixels, gaps of 2 between them, which read as 0, in a virtual dataset."""
+    layout = h5py.VirtualLayout((n, 8, 8), "u2", maxshape=(None, 8, 8))
+    for name, (rows, columns) in MODULES.items():
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            data = file.create_dataset(
+                "d", (n, 3, 3), "u2", maxshape=(None, 3, 3), chunks=(1, 3, 3)
+            )
+            data[:] = np.arange(100, 100 + n)[:, None, None]
+        source = h5py.VirtualSource(f"{name}.h5", "d", (n, 3, 3), maxshape=(None, 3, 3))
+        if how == "unlimited":
+            every = slice(0, h5py.h5s.UNLIMITED)
+            layout[every, rows, columns] = source[every]
+        elif how == "by file":
+            layout[: n // 2, rows, columns] = source[: n // 2]
+            layout[n // 2 :, rows, columns] = source[n // 2 :]
+        elif how == "moved" and name == "d":
+            layout[: n // 2, rows, columns] = source[: n // 2]
+            layout[n // 2 :, rows, slice(4, 7)] = source[n // 2 :]
+        else:
+            layout[:, rows, columns] = source
+    with h5py.File(folder / "v.h5", "w") as file:
+        nested = how == "nested"
+        file.create_virtual_dataset("/inner" if nested else "/entry/data", layout)
+        if nested:
+            whole = h5py.VirtualLayout((n, 8, 8), "u2")
+            whole[...] = h5py.VirtualSource(".", "/inner", (n, 8, 8))
+            file.create_virtual_dataset("/entry/data", whole)
+        _beside(file, n)
+    return folder / "v.h5"
+
+
+@pytest.mark.parametrize("how", ["", "nested", "by file", "unlimited"])
+def test_pixels_between_the_modules_of_a_virtual_detector_are_bad(tmp_path, how):
+    scan = open_scan(modules(tmp_path, how))
+    assert_array_equal(scan.bad, ~COVERED)
+    assert any("28 pixels were not written in any frame" in note for note in scan.notes)
+    got, good = loaded(scan.plan())
+    assert_array_equal(good, np.broadcast_to(COVERED, good.shape))
+    wanted = np.arange(100, 112)[:, None, None] * COVERED
+    assert_array_equal(got, wanted)
+
+
+def test_so_are_they_beside_a_mask_and_where_the_corner_is_stored(tmp_path):
+    file = modules(tmp_path)
+    with h5py.File(file, "a") as opened:
+        opened["/entry/mask"] = np.eye(8, dtype=np.uint8)
+    assert_array_equal(open_scan(file).bad, ~COVERED | np.eye(8, dtype=bool))
+    scan = open_scan(file, zero_frequency="corner")
+    assert_array_equal(scan.bad, np.fft.fftshift(~COVERED | np.eye(8, dtype=bool)))
+
+
+def test_a_pixel_that_some_frames_lack_is_bad_in_all(tmp_path):
+    with pytest.warns(BeamlineWarning, match="6 pixels were not written in some frames"):
+        scan = open_scan(modules(tmp_path, "moved"))
+    wanted = COVERED.copy()
+    wanted[5:8, 7] = False
+    assert_array_equal(scan.bad, ~wanted)
+    assert_array_equal(loaded(scan.plan())[1][0], wanted)
+
+
+@pytest.mark.filterwarnings("ignore:.*stopped")
+def test_frames_and_pixels_that_were_never_written(tmp_path):
+    """A module that was stopped, and one chunk of the detector that is never written."""
+    file = modules(tmp_path)
+    with h5py.File(tmp_path / "b.h5", "a") as opened:
+        del opened["d"]
+        data = opened.create_dataset("d", (12, 3, 3), "u2", chunks=(1, 3, 3))
+        data[:9] = np.arange(100, 109)[:, None, None]
+    assert_array_equal(check_frames(file, list(range(9)), 3).bad, ~COVERED)
+    file = room(tmp_path / "chunks.h5", [], chunks=(1, 4, 8))
+    with h5py.File(file, "a") as opened:
+        opened["/entry/data"][:, :4] = np.arange(100, 112)[:, None, None]
+    assert_array_equal(open_scan(file).bad[:, 0], np.arange(8) >= 4)
+
+
+def test_pixels_of_a_leading_axis(tmp_path):
+    """Two projections with a gap of one row."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["d"] = np.ones((2, 12, 8, 8), np.uint16)
+        layout = h5py.VirtualLayout((2, 12, 8, 8), "u2")
+        source = h5py.VirtualSource(".", "d", (2, 12, 8, 8))
+        for number in range(2):
+            layout[number, :, :7] = source[number, :, :7]
+        file.create_virtual_dataset("/v", layout)
+    for number in range(2):
+        gaps = Hdf5Frames(tmp_path / "a.h5", "/v", number).gaps()
+        assert_array_equal(gaps.always, np.indices((8, 8))[0] == 7)
 
 
 def test_more_room_than_positions(tmp_path):
@@ -423,3 +559,33 @@ def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, setting
     assert len(sums) == 3
     assert_allclose(np.add(plan.center_px, (plan.window.top, plan.window.left)), 900, atol=0.1)
     assert peak < 32 * side**2, peak / side**2
+
+
+def test_so_does_its_picture(tmp_path, monkeypatch, type_in):
+    monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
+    monkeypatch.setattr("ptypy_beamline.doctor.picture.MOST_PX", 300)
+    side, file = 2000, tmp_path / "a.h5"
+    with h5py.File(file, "w") as opened:
+        data = opened.create_dataset("/entry/data", (12, side, side), "u2", chunks=(1, 500, side))
+        stripe = np.zeros((side, side), np.uint16)
+        stripe[600:900] = 3
+        for number in range(12):
+            data[number] = stripe
+        _beside(opened, 12)
+    words = ["--roi-center", "900,900", "--plot", tmp_path / "a.png"]
+    assert type_in("info", file, *words)[0] == 0  # compiles
+    tracemalloc.start()
+    try:
+        assert type_in("info", file, *words)[0] == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * side**2, peak / side**2
+
+
+def test_a_coarse_picture_keeps_the_place_of_its_pixels():
+    image = np.arange(7 * 5).reshape(7, 5)
+    wanted = [[image[:3, :2].mean(), image[:3, 2:4].mean()]]
+    wanted += [[image[3:6, :2].mean(), image[3:6, 2:4].mean()]]
+    assert_array_equal(coarse(image, (3, 2)), wanted)
+    assert_array_equal(coarse(image, (1, 1)), image)

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..doctor.picture import show_counts, show_raw
+from ..doctor.picture import coarse, show_counts, show_raw, steps_of
 from ..planning.plan import Plan
 from ..planning.sample import sample_indices
 from ..scan import Scan
@@ -24,12 +24,23 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     show_raw(raw, scan, plan, "raw mean frame, counts")
     window, (y, x) = plan.window, plan.center_px
     raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
-    frames, good = plan.correct(plan.load(picked := sample_indices(len(plan))), picked)
-    mean = np.where(good.any(0), frames.mean(0), np.nan)
-    show_counts(handed, mean, f"handed over, mean of {len(picked)}, counts")
+    picked, steps = sample_indices(len(plan)), steps_of(plan.geometry.shape)
+    mean = _mean(plan, picked, steps)
+    show_counts(handed, mean, f"handed over, mean of {len(picked)}, counts", steps)
     handed.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
     _positions(where, plan.positions_m * 1e6)
     figure.savefig(path, dpi=110)
+
+
+def _mean(plan: Plan, picked: NDArray[np.int64], steps: tuple[int, int]) -> NDArray[np.float64]:
+    """The mean of some frames, in blocks of ``steps`` pixels; NaN where no pixel is good."""
+    shape = [n // step for n, step in zip(plan.geometry.shape, steps, strict=True)]
+    total, seen = np.zeros(shape), np.zeros(shape)
+    for position in picked:
+        frames, good = plan.correct(plan.load([position]), [position])
+        total += coarse(frames[0], steps)
+        seen += coarse(good[0], steps)
+    return np.where(seen > 0, total / len(picked), np.nan)
 
 
 def _positions(axes: Axes, positions_um: NDArray[np.float64]) -> None:

@@ -16,7 +16,7 @@ from ..errors import BeamlineError, SettingsError
 from ..options import Qc
 from ..planning.plan import Plan
 from ..settings import Settings
-from .loading import loading, open_with, plan_with, refuse_input
+from .loading import loading, open_with, refuse_input
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -97,19 +97,20 @@ def command(  # noqa: PLR0913
 
 def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
     """Evaluate, alone or with the other ranks, and write."""
-    from ..quality.inspect import judged_scan, put_down
+    from ..planning.make import make_plan
+    from ..quality.inspect import judged_scan, put_down, to_be_judged
     from ..quality.needs import Needs
 
     live = settings.live.timeout_s
     if live and comm is not None:
         raise SettingsError("--live follows a file with one process", "leave mpirun out")
     needs = Needs.of(settings.model_copy(update={"reject": None}))
-    wanted = needs.settings
     if live:
         plan = _followed(needs, settings, qc, output)
-        scan = open_with(wanted)
+        scan = open_with(needs.settings)
     else:
-        scan, plan = plan_with(wanted)
+        scan = open_with(needs.settings)
+        plan = make_plan(scan, to_be_judged(scan, settings, needs))
     with progress("looking", int((plan.selection.exposures >= 0).sum())) as advance:
         found = judged_scan(scan, plan, settings, qc, comm, advance, needs)
     if found is not None:

@@ -28,6 +28,9 @@ from .orientation import Ranking
 CIRCLES = 40
 """Probe circles that are drawn at most."""
 
+MOST_PX = 1024
+"""Pixels on a side of a drawn image, at most; those of a large detector are averaged."""
+
 LINES, WIDTH = 26, 58
 """Lines of findings, and characters of a line, that have room."""
 
@@ -152,19 +155,40 @@ def _ranking(ranking: Ranking | None) -> list[str]:
 def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
     """The mean of some whole raw frames, and the window."""
     sample, window = Sample(scan.frames, Window.full(scan.frame_shape)), plan.window
-    mean = sum(frame.astype(np.float64) for frame in sample) / len(sample)
-    show_counts(axes, np.asarray(mean), title)
+    steps = steps_of(scan.frame_shape)
+    mean = sum(coarse(frame, steps) for frame in sample) / len(sample)
+    show_counts(axes, np.asarray(mean), title, steps)
     axes.add_patch(
         Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
                   fill=False, edgecolor="tab:red", linewidth=1.5)
     )  # fmt: skip
 
 
-def show_counts(axes: Axes, image: NDArray[Any], title: str) -> None:
-    """An image of counts on a logarithmic scale; NaN stays empty."""
+def steps_of(shape: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns that make one of a drawn image."""
+    return -(-shape[0] // MOST_PX), -(-shape[1] // MOST_PX)
+
+
+def coarse(image: NDArray[Any], steps: tuple[int, int]) -> NDArray[np.float64]:
+    """Means of blocks of ``steps`` pixels; what is left over at the end is left out."""
+    (down, across), (rows, columns) = steps, image.shape
+    cut = image[: rows // down * down, : columns // across * across]
+    blocks = cut.reshape(rows // down, down, columns // across, across)
+    return np.asarray(blocks.mean((1, 3), dtype=np.float64))
+
+
+def show_counts(
+    axes: Axes, image: NDArray[Any], title: str, steps: tuple[int, int] = (1, 1)
+) -> None:
+    """An image of counts on a logarithmic scale; NaN stays empty.
+
+    ``steps``: detector pixels that a pixel of the image stands for.
+    """
     positive = image[np.isfinite(image) & (image > 0)]
     low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
     norm = LogNorm(max(low, high * 1e-6), max(high, low * 1.01))
-    shown = axes.imshow(image, norm=norm, cmap="viridis", interpolation="nearest")
+    bottom, right = (n * step - 0.5 for n, step in zip(image.shape, steps, strict=True))
+    extent = (-0.5, right, bottom, -0.5)
+    shown = axes.imshow(image, norm=norm, cmap="viridis", interpolation="nearest", extent=extent)
     axes.figure.colorbar(shown, ax=axes, shrink=0.8)
     axes.set(title=title, xlabel="column", ylabel="row")

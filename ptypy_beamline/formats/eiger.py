@@ -42,11 +42,18 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     return table
 
 
+def _announced(source: Source) -> int | None:
+    """Images of the series."""
+    taken = [source.find("", Item((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
+    if taken[0] is None:
+        return None
+    return int(np.prod([numbers(found).ravel()[0] for found in taken if found is not None]))
+
+
 def _finish(source: Source, scan: Scan) -> Scan:
     """The number of a pixel without a count, and whether the series is complete."""
-    taken = [source.find("", Item((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
-    expected = int(np.prod([numbers(found).ravel()[0] for found in taken if found is not None]))
-    if taken[0] is not None and "frames" not in source.opening.paths:
+    expected = _announced(source)
+    if expected is not None and "frames" not in source.opening.paths:
         scan = replace(scan, expected=expected)
         if expected > len(scan):
             source.assume(f"{len(scan)} of {expected} images (nimages x ntrigger) are there")
@@ -63,6 +70,7 @@ EIGER = Hdf5Format(
     title="Eiger master: /entry/data/data_000001 and so on; positions from another file",
     recognise=_recognise,
     series="/entry/data/data_*",
+    announced=_announced,
     frames=Item(("/entry/data/data",)),
     energy=Item((f"{SPECIFIC}/photon_energy", "/entry/instrument/beam/incident_energy"), "eV"),
     distance=Item((f"{DETECTOR}/detector_distance",), "m"),

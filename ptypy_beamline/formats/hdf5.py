@@ -14,7 +14,7 @@ from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
 from .layout import Kept, Split
-from .masks import bad_pixels
+from .masks import bad_pixels, with_gaps
 from .numbering import Numbers
 from .opening import AS_STORED, Opening
 from .source import NOWHERE, Item, Source, open_source
@@ -40,6 +40,8 @@ class Hdf5Format:
     series
         Instead of ``frames``, datasets that follow each other in the order of the numbers that
         their paths, which this one matches, end in.
+    announced
+        How many frames a file says that there are, or will be.
     mask_rule
         What a nonzero mask pixel means: ``bad``, ``good``, or its bits as in ``cxi``, ``eiger``.
     per_frame
@@ -90,6 +92,7 @@ class Hdf5Format:
     first_number: int | None = None
     probe: Item = NOWHERE
     series: str = ""
+    announced: Callable[[Source], int | None] | None = None
     mask_rule: str = "bad"
     per_frame: bool = False
     bursts: bool = False
@@ -148,6 +151,7 @@ def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
     pixel_m = contents.pixel(source, table, stack)
     places = stack.placed.positions_m
     bad, bad_each = bad_pixels(source, mask, stack, table.mask_rule)
+    bad = with_gaps(source, stack.frames, bad)
     return Scan(
         frames=stack.frames,
         positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..reading.masks import MarkedFrames
-from ..scan import Frames, Window
+from ..scan import Frames, Window, gaps
 from .layout import Stack, stack_like_the_frames
 from .source import Found, Source
 
@@ -53,6 +53,21 @@ def bad_pixels(
         )
         return MarkedFrames(stored, "good").anywhere(whole), None
     return bad, None
+
+
+def with_gaps(
+    source: Source, frames: Frames, bad: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Bad pixels with those of which no source and no chunk has a number, in all or some frames."""
+    found = gaps(frames)
+    if found is None:
+        return bad
+    never, some = int(found.always.sum()), int((found.sometimes & ~found.always).sum())
+    if never:
+        source.notes.append(f"{never} pixels were not written in any frame: they are bad")
+    if some:
+        source.assume(f"{some} pixels were not written in some frames: they are bad in all")
+    return found.sometimes if bad is None else bad | found.sometimes
 
 
 def _holds_the_counts(frames: Frames, bad: NDArray[np.bool_]) -> bool:

@@ -33,7 +33,8 @@ def read_stack(source: Source, table: Hdf5Format, kept: Kept) -> Stack:
         They do not fit.
     """
     if table.series and "frames" not in source.opening.paths:
-        kept = Kept(*joined(source, table.series))
+        announced = table.announced(source) if table.announced else None
+        kept = Kept(*joined(source, table.series, announced))
     k = source.opening.frames_per_position
     if kept.frames is not None:
         shape = kept.frames.shape

@@ -86,6 +86,8 @@ def calibrate(
     offset = images.offset(scan, settings)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
+    if counts.never is not None:
+        bad |= counts.never[window.slices]
     dark, gain = _in_float32(offset, flat, bad)
     warn_about_flat(flat, bad)
     if settings.hot_sigma is not None:

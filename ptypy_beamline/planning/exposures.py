@@ -9,7 +9,7 @@ from ..errors import MissingDataError, ScanError
 from ..reading.images import values_of
 from ..reading.picked import whole_stack
 from ..reading.rejects import RawFrames, rejected_frames
-from ..scan import Frames, Scan, written
+from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
 from .groups import by_exposure, contradiction
 
@@ -207,3 +207,16 @@ def unwritten(frames: Frames) -> NDArray[np.int64]:
     """Frames that there is only room for: nothing was ever written there."""
     there = written(frames)
     return np.zeros(0, np.int64) if there is None else np.flatnonzero(~there)
+
+
+def refuse_absent(exposures: NDArray[np.int64], frames: Frames) -> None:
+    """Stop where raw ``exposures`` are wanted that are in a file that cannot be read.
+
+    Raises
+    ------
+    FileError
+        Which file, and how its frames are left out.
+    """
+    lacking, wanted = absent(frames), exposures[exposures >= 0]
+    if lacking is not None and lacking[wanted].any():
+        frames.read(wanted[lacking[wanted]][:1], Window(0, 0, 1, 1))  # it says what is wrong

@@ -15,7 +15,7 @@ from ..reading.picked import PickedFrames, whole_stack
 from ..scan import Frames, Scan
 from ..settings import Settings
 from .calibration import count_limit, static_offset
-from .uncounted import ALL, Counting
+from .uncounted import Counting
 
 
 def with_own_images(
@@ -46,7 +46,7 @@ def with_own_images(
         _warn(f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
               f"corrected with its own; give one image (--{name}) if all frames have the same",
               scan)  # fmt: skip
-    return *_read_with(own, scan, settings, counts), ALL
+    return *_read_with(own, scan, settings, counts), Counting(never=counts.never)
 
 
 def _read_with(
@@ -105,9 +105,9 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
 
 
 def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> None:
-    """Of as many images as positions or acquisitions, some of which have no frame."""
+    """Of as many images as positions or acquisitions, some of which have no frame of their own."""
     m, k = len(scan.positions_m), settings.frames_per_position or 1
-    if images > 1 and images in (m, m * k) and images != len(scan):
+    if images in (m, m * k, scan.expected):
         _warn(
             f"{name} has {images} images, as many as positions or acquisitions, but there are "
             f"{_total(scan)} frames: all of them are taken together for every frame; give one "

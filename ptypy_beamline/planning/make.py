@@ -16,7 +16,7 @@ from ..settings import Settings
 from .absurd import warn_about_monitor
 from .calibration import calibrate
 from .center import find_center
-from .exposures import acquisitions, usable_i0
+from .exposures import acquisitions, refuse_absent, usable_i0
 from .framewise import with_own_images
 from .plan import Plan
 from .sample import Sample
@@ -50,6 +50,7 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
     counts = counting(scan, so_far.frames)
     scan, settings, counts = with_own_images(scan, settings, counts)
     selection = select(scan, settings, so_far)
+    refuse_absent(selection.exposures, whole_stack(scan.frames)[0])
     center = beam_center(scan, settings, counts)
     window = make_window(settings.shape, center, scan.frame_shape)
     inside = window.inside(scan.frame_shape)

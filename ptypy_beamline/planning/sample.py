@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan import Frames, Window, written
+from ..scan import Frames, Window, absent, written
 
 SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
@@ -59,8 +59,9 @@ class Sample:
 
 
 def written_sample(frames: Frames, size: int, so_far: int | None = None) -> NDArray[np.int64]:
-    """At most ``size`` of the frames that were written, of the first ``so_far``, evenly spread."""
+    """At most ``size`` of the frames that can be read, of the first ``so_far``, evenly spread."""
     n = frames.shape[0] if so_far is None else min(so_far, frames.shape[0])
-    there = written(frames)
-    known = np.arange(n) if there is None else np.flatnonzero(there[:n])
+    there, lacking = written(frames), absent(frames)
+    usable = np.ones(n, np.bool_) if there is None else there[:n]
+    known = np.flatnonzero(usable if lacking is None else usable & ~lacking[:n])
     return known[sample_indices(len(known), size)] if len(known) else known

@@ -8,7 +8,7 @@ Pilatus −1 and −2. Files that were converted keep it, in types that are wide
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,15 @@ SIDE = 8
 
 @dataclass(frozen=True)
 class Counting:
-    """Raw numbers from ``lowest`` on and below ``no_count`` are counts."""
+    """Raw numbers from ``lowest`` on and below ``no_count`` are counts.
+
+    But for those of the pixels ``never`` (ny, nx), which are marked by −1 or −2 in frames whose
+    negative numbers are counts; None = there are no such pixels.
+    """
 
     lowest: float = LOWEST
     no_count: float = np.inf
+    never: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
     def lowest_of(self, dtype: np.dtype[Any]) -> float:
         """``lowest`` as frames of this type hold it."""
@@ -59,6 +64,7 @@ class Counting:
         """``4294967295 and above``, ``below 0``; empty where every number is a count."""
         words = [f"below {self.lowest:.0f}"] if self.lowest > LOWEST else []
         words += [f"{self.no_count:.0f} and above"] if np.isfinite(self.no_count) else []
+        words += [] if self.never is None else [f"-1 and -2 of {self.never.sum()} pixels"]
         return ", ".join(words)
 
 
@@ -72,7 +78,9 @@ def counting(scan: Scan, so_far: int | None = None) -> Counting:
     The largest number of a type of 32 bits or more never is. A smaller largest number, or one that
     was kept in a wider type, may be a saturated count: it is none where it fills rows, columns or
     squares, as between modules. Negative integers are no counts where a scan has none, or only
-    −1 and −2, or only ones that fill rows and columns, at the same pixels in every frame.
+    −1 and −2, or only ones that fill rows and columns, at the same pixels in every frame. Beside
+    others that come and go, −1 and −2 are none at the pixels that always have them, where these
+    fill rows, columns or squares.
 
     Parameters
     ----------
@@ -89,7 +97,9 @@ def counting(scan: Scan, so_far: int | None = None) -> Counting:
     seen = _Seen(dtype, maybe, known)
     for frame in _few(scan.frames, so_far):
         seen.add(frame)
-    return Counting(seen.lowest(whole), min(known, seen.no_count()))
+    lowest = seen.lowest(whole)
+    never = seen.marked() if lowest == LOWEST else None
+    return Counting(lowest, min(known, seen.no_count()), never)
 
 
 def _maybe(dtype: np.dtype[Any], known: float) -> Iterator[float]:
@@ -186,6 +196,13 @@ class _Seen:
             return LOWEST
         of_pilatus = bool(np.isin(self._first[self._same], PILATUS).all())
         return 0.0 if (whole or of_pilatus) and fills(self._same) else LOWEST
+
+    def marked(self) -> NDArray[np.bool_] | None:
+        """Pixels that are −1 or −2 in every frame, where they fill what cannot be counts."""
+        if self._ever is None or self._frames < 2:
+            return None
+        marks = self._same & np.isin(self._first, PILATUS)
+        return marks if fills(marks) else None
 
 
 def fills(at: NDArray[np.bool_]) -> bool:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ..exports.reconstruction import versions
 from ..options import Qc
-from ..planning.exposures import recorded_i0
+from ..planning.exposures import recorded_i0, rejected
 from ..planning.places import to_stage_axes
 from ..planning.plan import Plan
+from ..reading.picked import whole_stack
 from ..reading.rejects import RawFrames, rejected_frames
-from ..scan import Scan
+from ..scan import Scan, absent
 from ..settings import Settings
 from .assessment import Assessment
 from .evaluate import Exposures, Inspection, Progress, evaluate
@@ -59,6 +60,20 @@ def judged_scan(
     places = needs.stage(stage(exposures, settings))
     found = evaluate(exposures, qc, places, monitor, comm, progress, needs.unit)
     return None if found is None else with_rejected(found, settings)
+
+
+def to_be_judged(scan: Scan, settings: Settings, needs: Needs) -> Settings:
+    """Rejected frames are judged, too, but not those that the user leaves out for want of a file.
+
+    ``needs``: without the user's reject list, which ``settings`` have.
+    """
+    whole, picked = whole_stack(scan.frames)
+    gone = absent(whole)
+    if gone is None:
+        return needs.settings
+    out = rejected(scan, settings, growing=False)
+    raw = out if picked is None else picked[out]
+    return needs.settings.model_copy(update={"reject": raw[gone[raw]]})
 
 
 def judged_plan(

@@ -10,8 +10,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
-from ..scan import Frames, Indices, Readiness, Window, written
+from ..errors import FileError, ScanError
+from ..scan import Frames, Gaps, Indices, Readiness, Window, gaps, written
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Frames of a file that cannot be read, which keep their place in the scan.
+
+    Attributes
+    ----------
+    first
+        Number of the first one in the scan.
+    shape
+        (n, ny, nx).
+    dtype
+        Of a pixel.
+    why
+        What is wrong with the file.
+    """
+
+    first: int
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    why: FileError
+
+    @property
+    def range(self) -> str:
+        """Their numbers, as ``reject`` takes them."""
+        last = self.first + self.shape[0] - 1
+        return f"{self.first}-{last}" if last > self.first else f"{last}"
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Nothing.
+
+        Raises
+        ------
+        FileError
+            A frame is asked for.
+        """
+        if len(indices):
+            raise FileError(
+                f"{self.why.problem}, and frames {self.range} are in it",
+                f"{self.why.remedy}, or leave these frames out by reject='{self.range}' "
+                f"(--reject {self.range})",
+                self.why.file,
+            )
+        return np.empty((0, *window.shape), self.dtype)
+
+    def ready(self) -> Readiness:
+        """All: no more will come."""
+        return Readiness(self.shape[0])
 
 
 @dataclass(frozen=True)
@@ -81,6 +130,26 @@ class Joined:
             return None
         flags = [np.ones(n, np.bool_) if there is None else there for there, n in each]
         return np.concatenate(flags)
+
+    def gaps(self) -> Gaps | None:
+        """Pixels that were not written in frames that were; None = there are none."""
+        there = [part for part in self.parts if not isinstance(part, Absent)]
+        found: Gaps | None = None
+        for number, each in enumerate(map(gaps, there)):
+            none = np.zeros(self.shape[1:], np.bool_)
+            always, sometimes = each or (none, none)
+            if found is not None:
+                found = Gaps(found.always & always, found.sometimes | sometimes)
+            elif each is not None:
+                found = Gaps(none if number else always, sometimes)
+        return found
+
+    def absent(self) -> NDArray[np.bool_] | None:
+        """(n,) which frames are in files that cannot be read; None = none of them."""
+        if not any(isinstance(part, Absent) for part in self.parts):
+            return None
+        lengths = [part.shape[0] for part in self.parts]
+        return np.repeat([isinstance(part, Absent) for part in self.parts], lengths)
 
     def ready(self) -> Readiness:
         """Frames up to the first part that is not complete."""

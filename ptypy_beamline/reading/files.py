@@ -12,19 +12,22 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
 
-from ..errors import FileError
+from ..errors import FileError, LostFileError
 
 CACHE_LIMIT = 2**29
 """Most bytes a dataset's chunk cache may hold."""
 
 PROBLEMS = (
-    ("truncated file", "truncated HDF5 file", "copy it again, or wait until it is complete"),
-    ("signature not found", "not an HDF5 file", "check the path, or name the --format"),
-    ("already open for write", "the file is open for writing", "wait until its writer closes it, "
-     "or, if the writer died, run: h5clear -s FILE"),
-    ("unable to lock", "the file is locked by its writer", "set HDF5_USE_FILE_LOCKING=FALSE"),
+    ("truncated file", LostFileError, "truncated HDF5 file", "copy it again, or wait until it is "
+     "complete"),
+    ("signature not found", LostFileError, "not an HDF5 file", "check the path, or name the "
+     "--format"),
+    ("already open for write", FileError, "the file is open for writing", "wait until its writer "
+     "closes it, or, if the writer died, run: h5clear -s FILE"),
+    ("unable to lock", FileError, "the file is locked by its writer",
+     "set HDF5_USE_FILE_LOCKING=FALSE"),
 )  # fmt: skip
-"""What HDF5 says of a file it cannot open, what we say, and the remedy."""
+"""What HDF5 says of a file it cannot open, the error, what we say, and the remedy."""
 
 
 _locking: ContextVar[bool] = ContextVar("locking", default=True)
@@ -72,9 +75,9 @@ def open_hdf5(path: str | Path, lock: bool | None = None) -> h5py.File:
     try:
         return _open_in_mode(path, being_written(path), locking() if lock is None else lock)
     except OSError as error:
-        for words, problem, remedy in PROBLEMS:
+        for words, kind, problem, remedy in PROBLEMS:
             if words in str(error):
-                raise FileError(problem, remedy, path) from error
+                raise kind(problem, remedy, path) from error
         reason = " ".join(str(error).split())
         raise FileError(f"cannot be opened ({reason})", "check the file", path) from error
 

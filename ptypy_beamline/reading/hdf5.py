@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
-from ..scan import Indices, Readiness, Window
+from ..scan import Gaps, Indices, Readiness, Window
 from .direct import Direct, direct
 from .files import being_written, check_filters, locking, open_dataset, open_hdf5
 from .pool import OPEN_FILES, most_open
 from .stored import ChunkError
 from .virtual import VIRTUAL, portions, spans
-from .written import written_frames
+from .written import Written
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
@@ -133,16 +133,20 @@ class Hdf5Frames:
         """Frames in the file now, up to one that was not written; complete once it is closed."""
         complete = not being_written(self.path)
         dataset, _ = self._open()
-        there = written_frames(dataset, self.leading)
+        there = Written.of(dataset, self.leading).frames
         count = math.prod(self._frame_axes(dataset)) if there is None else int(there.argmin())
         return Readiness(self._limited(count), complete)
 
     def written(self) -> NDArray[np.bool_] | None:
         """(n,) which frames were ever written, when this was first asked; None = all of them."""
         if "_written" not in self.__dict__:
-            object.__setattr__(self, "_written", written_frames(self._open()[0], self.leading))
+            object.__setattr__(self, "_written", Written.of(self._open()[0], self.leading).frames)
         there: NDArray[np.bool_] | None = self.__dict__["_written"]
         return None if there is None or there[: self.limit].all() else there[: self.limit]
+
+    def gaps(self) -> Gaps | None:
+        """Pixels that were not written in frames that were; None = there are none."""
+        return Written.of(self._open()[0], self.leading).gaps
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.

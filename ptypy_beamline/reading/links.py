@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from ..errors import FileError
+from ..errors import FileError, LostFileError
 from .files import check_filters, fresh, open_hdf5
 
 DEPTH = 16
@@ -104,8 +104,8 @@ def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
         tries.append(Path(name))
     found = next((path for path in tries if path.is_file()), None)
     if found is None:
-        raise FileError(f"{link} links to {name}, which does not exist",
-                        "copy that file too, beside this one", owner)  # fmt: skip
+        raise LostFileError(f"{link} links to {name}, which does not exist",
+                            "copy that file too, beside this one", owner)  # fmt: skip
     if allowed is not None and not found.resolve().is_relative_to(allowed):
         raise FileError(f"{link} links to {name}, outside {allowed}",
                         "if you trust this file, set links='any' (--links any)", owner)  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan import Frames, Indices, Readiness, Window, written
+from ..scan import Frames, Indices, Readiness, Window, absent, written
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,11 @@ class PickedFrames:
         """(n,) which frames were ever written; None = all, or nobody can tell."""
         there = written(self.frames)
         return None if there is None else there[self.picked]
+
+    def absent(self) -> NDArray[np.bool_] | None:
+        """(n,) which frames are in files that cannot be read; None = none of them."""
+        lacking = absent(self.frames)
+        return None if lacking is None else lacking[self.picked]
 
     def ready(self) -> Readiness:
         """Those of the picked frames, from the first on, that can be read now."""

@@ -175,6 +175,7 @@ class Conformance:
         """The file that keeps the frames, or one of them."""
         return file
 
+    @pytest.mark.filterwarnings("ignore:.* are lacking")
     def test_a_truncated_file_is_named(self, tmp_path: Path) -> None:
         """On opening or, where only a later part is damaged, on reading."""
         file = self.write(tmp_path, self.raw())
@@ -184,6 +185,7 @@ class Conformance:
             list(open_scan(file, **self.settings).plan().blocks())
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.filterwarnings("ignore:.* are lacking")
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         """Never a wait for it."""
         file = self.write(tmp_path, self.raw())
