@@ -69,8 +69,15 @@ def test_more_ranks_than_frames_in_a_chunk(tmp_path):
     assert result(load(3, file, {"num_frames": 4}, 2)) == wanted
 
 
-@pytest.mark.parametrize("load_parallel", ["data", "all"])
-@pytest.mark.parametrize("fault", ["open", "load"])
+@pytest.mark.parametrize(
+    ("fault", "load_parallel"),
+    [
+        ("open", "data"),
+        ("load", "all"),
+        pytest.param("open", "all", marks=pytest.mark.long),
+        pytest.param("load", "data", marks=pytest.mark.long),
+    ],
+)
 def test_an_error_on_one_rank_ends_all_with_its_message(tmp_path, fault, load_parallel):
     file = scans.write(tmp_path)
     start = time.monotonic()
@@ -80,7 +87,7 @@ def test_an_error_on_one_rank_ends_all_with_its_message(tmp_path, fault, load_pa
     assert time.monotonic() - start < 40, "most of it starting Python twice"
 
 
-@pytest.mark.parametrize("load_parallel", ["data", None])
+@pytest.mark.parametrize("load_parallel", ["data", pytest.param(None, marks=pytest.mark.long)])
 def test_a_live_scan_on_two_ranks(tmp_path, load_parallel):
     file = tmp_path / "live.h5"
     plain = {"shape": 32, "center": [16, 16]}
