@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -63,3 +66,11 @@ class GeometryError(BeamlineError):
 
 class BeamlineWarning(UserWarning):
     """Something was assumed or left out; the message says what and how to settle it."""
+
+
+@contextmanager
+def silenced_warnings() -> Iterator[None]:
+    """No warnings of this package: of a trial, or of what another call warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BeamlineWarning)
+        yield
