@@ -68,6 +68,12 @@ class BeamlineWarning(UserWarning):
     """Something was assumed or left out; the message says what and how to settle it."""
 
 
+def warn(message: str, file: str | Path | None = None) -> None:
+    """Warn of what was assumed or left out in ``file``."""
+    head = f"{file}: " if file is not None else ""
+    warnings.warn(f"{head}{message}", BeamlineWarning, stacklevel=3)
+
+
 @contextmanager
 def silenced_warnings() -> Iterator[None]:
     """No warnings of this package: of a trial, or of what another call warns of."""

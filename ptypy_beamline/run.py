@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def run(
         PtyPy is missing, or the tree is wrong, in one line.
     """
     plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
-    ptypy = import_ptypy()
+    ptypy = import_ptypy(asks_for_server(plain))
     from . import ptyscan
 
     _check_scans(plain.get("scans"), ptyscan)
@@ -103,15 +104,34 @@ def run(
             raise SettingsError(" ".join(str(error).split()), "mend the tree") from error
 
 
-def import_ptypy() -> Any:
-    """PtyPy, or an error that says how to get it."""
+def import_ptypy(server: bool = False) -> Any:
+    """PtyPy, or an error that says how to get it.
+
+    It reports the lack of ZeroMQ, which only its interaction ``server`` needs, on standard output.
+    """
+    log = logging.getLogger("ptypy")
+    if not server:
+        log.addFilter(_not_of_zeromq)
     try:
         import ptypy
         import ptypy.core
     except ImportError as error:
         raise BeamlineError("PtyPy is not installed", "install it (make ptypy) or use "
                             "ptypy-beamline preview") from error  # fmt: skip
+    finally:
+        log.removeFilter(_not_of_zeromq)
     return ptypy
+
+
+def _not_of_zeromq(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("ZeroMQ not found")
+
+
+def asks_for_server(tree: Mapping[str, Any]) -> bool:
+    """Whether a tree has PtyPy's interaction server on."""
+    io = tree.get("io")
+    asked = io.get("interaction", False) if isinstance(io, Mapping) else False
+    return bool(asked.get("active", True) if isinstance(asked, Mapping) else asked)
 
 
 def _check_scans(scans: Any, ptyscan: Any) -> None:

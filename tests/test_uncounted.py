@@ -323,6 +323,17 @@ def test_absurd_factors_are_named(tmp_path):
         loaded(plan)
 
 
+def test_absurd_images_are_named_once_where_the_centre_is_found_from_the_data():
+    y, x = np.indices((16, 16))
+    beam = 200 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 18)
+    frames = np.random.default_rng(0).poisson(beam, (8, 16, 16)).astype(np.uint16)
+    flat = np.full((16, 16), 3.0)
+    flat[:, :8] = 4  # so that the median of a window is another
+    with pytest.warns(BeamlineWarning, match="the flat has a median of") as seen:
+        memory(frames, center_px=None).plan(flat=flat, shape=8)
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize("k", [1, 2])
 def test_frames_that_hold_nothing_are_counted(k):
     frames = np.random.default_rng(0).poisson(50, (16, 16, 16)).astype(np.uint16)

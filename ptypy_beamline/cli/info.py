@@ -12,7 +12,7 @@ import typer
 from ..errors import BeamlineError, SettingsError
 from ..exports.files import PICTURES
 from ..settings import Settings
-from ..summary import describe_plan, describe_scan, physics, stations
+from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
 from .loading import loading, open_with, plan_with
 
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
@@ -46,7 +46,7 @@ def command(
         loaded = describe_plan(plan) if plan else {"problem": str(problem)}
         typer.echo(json.dumps({"scan": describe_scan(scan), "plan": loaded}, indent=1))
     else:
-        _print(describe_scan(scan).items())
+        _print({**describe_scan(scan), "notes": unwarned_notes(scan)}.items())
         if plan:
             typer.echo("loaded as")
             _print((f"  {name}", value) for name, value in describe_plan(plan).items())

@@ -11,7 +11,7 @@ from ..options import code_of
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
-from ..summary import Finding, empty_beam, physics
+from ..summary import Finding, empty_beam, physics, unwarned_notes
 from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
 from .evidence import FEWEST
 from .look import Look
@@ -83,7 +83,8 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
 
     What rests on counts or on the geometry is left out where these are wrong.
     """
-    notes, found = [Finding("note", note) for note in look.scan.notes], calibration.findings(look)
+    notes = [Finding("note", note) for note in unwarned_notes(look.scan)]
+    found = calibration.findings(look)
     if any(finding.level == "error" for finding in found):
         return notes + found, False
     found = notes + found
