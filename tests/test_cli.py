@@ -349,7 +349,8 @@ def test_numbers_in_yaml(tmp_path):
 def test_what_is_assumed_is_said_once(type_in, tmp_path, command):
     file = scans.write(tmp_path, "hermes")
     file.with_name(f"{file.stem.rpartition('_')[0]}_dark_000001.nxs").unlink(missing_ok=True)
-    _, out, err = type_in(command, file, "--pixel-m", 75e-6)
+    known = ("--pixel-m", 75e-6, "--distance-m", 2, "--energy-kev", 8.8)
+    _, out, err = type_in(command, file, *known)
     assert (out + err).count("no dark is subtracted") == 1
     _, out, _ = type_in("info", file, "--json")
     assert "no dark is subtracted" in str(json.loads(out)["scan"]["notes"])
