@@ -207,7 +207,7 @@ class Follower:
         )
         if not same or not frames.continues(self._frames):
             raise BeamlineError(
-                "frames that were there are no longer the same: files came between them, or were "
+                "frames that were read before have changed: files were added between them, or "
                 "written again",
                 "load the scan when its writer is done, each scan under a name of its own",
                 scan.source,

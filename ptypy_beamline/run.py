@@ -49,7 +49,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
         tree = json.loads(text) if path.suffix in (".json", ".jsn") else yaml.load(text, _Loader)
     except (ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
-        raise FileError(f"not readable as YAML or JSON: {problem}", "mend it", path) from error
+        raise FileError(f"not readable as YAML or JSON: {problem}", "correct it", path) from error
     if not isinstance(tree, dict):
         raise FileError("Expected a tree of parameters", "give a tree with scans.NAME.data", path)
     return dict(tree.get("parameter_tree") or tree)
@@ -101,7 +101,7 @@ def run(
         except RuntimeError as error:
             if "Parameter validation failed" not in str(error):
                 raise
-            raise SettingsError(" ".join(str(error).split()), "mend the tree") from error
+            raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
 
 
 def import_ptypy(server: bool = False) -> Any:
@@ -165,7 +165,7 @@ def _check_named(where: str, name: Any, known: Collection[str], what: str) -> No
     if name not in known:
         close = difflib.get_close_matches(str(name), known, 1, 0.7)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-        raise SettingsError(f"{where}={name!r} is no {what}", hint)
+        raise SettingsError(f"{where}={name!r} is not a known {what}", hint)
 
 
 def _check_engines(engines: Any, level: int) -> None:
@@ -173,7 +173,7 @@ def _check_engines(engines: Any, level: int) -> None:
     from ptypy.engines import ENGINES
 
     if engines is not None and not isinstance(engines, Mapping):
-        raise SettingsError("engines is no tree", "give a tree with engines.NAME.name")
+        raise SettingsError("engines is not a tree", "give a tree with engines.NAME.name")
     if not engines and level >= RECONSTRUCTS:
         raise SettingsError("no engines, so nothing is reconstructed",
                             "give a tree with engines.NAME, or load only (-l 2)")  # fmt: skip
@@ -184,7 +184,7 @@ def _check_engines(engines: Any, level: int) -> None:
         name = str(engine["name"])
         backend = next((word for word in BACKENDS if f"_{word}" in name), None)
         if backend is not None and name not in ENGINES:
-            raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or no engine",
+            raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or not an engine",
                                 f"load the {backend} engines (-b {backend})")  # fmt: skip
         _check_named(f"engines.{label}.name", name, ENGINES, "engine")
 

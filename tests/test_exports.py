@@ -131,7 +131,7 @@ class TestProduct:
         assert not list(tmp_path.glob("*p.*"))
 
     def test_a_file_of_another_kind_is_named(self, tmp_path):
-        with pytest.raises(FileError, match="no Ptychodus product"):
+        with pytest.raises(FileError, match="not a Ptychodus product"):
             import_product(scans.write(tmp_path))
 
 
@@ -253,7 +253,7 @@ def test_malformed_products_are_named(tmp_path, name):
     with h5py.File(path, "r+") as file:
         del file[name]
         file[name] = np.arange(7)
-    with pytest.raises(FileError, match=r"a\.h5: no Ptychodus product"):
+    with pytest.raises(FileError, match=r"a\.h5: not a Ptychodus product"):
         import_product(path)
 
 

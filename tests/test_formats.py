@@ -899,7 +899,7 @@ def test_a_dark_of_another_shape(tmp_path):
 def test_the_monitor_has_a_value_for_each_frame(tmp_path):
     np.testing.assert_array_equal(open_file(diamond(tmp_path / "a.h5")).monitor, np.arange(6))
     path = standard(tmp_path / "b.h5", entry__monitor=np.arange(5.0))
-    with pytest.raises(ScanError, match=r"Expected a monitor value of each of 6 frames.*\(5,\)"):
+    with pytest.raises(ScanError, match=r"Expected a monitor value for each of 6 frames.*\(5,\)"):
         open_file(path)
     standard(path, entry__data=stack(12), entry__monitor=np.arange(6.0))
     scan = open_file(path, opening=Opening(frames_per_position=2))

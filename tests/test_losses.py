@@ -291,7 +291,7 @@ def test_a_monitor_that_is_too_short_is_said(tmp_path):
     with h5py.File(tmp_path / "motors.h5", "a") as out:
         out["i0"] = np.ones(21)
     with pytest.raises(
-        BeamlineError, match="Expected a monitor value of each of 24 frames, or of e"
+        BeamlineError, match="Expected a monitor value for each of 24 frames, or for e"
     ):
         opened(file, paths={"monitor": "motors.h5::/i0"})
 

@@ -33,7 +33,9 @@ def command(
     from ..planning.make import make_plan
 
     if plot and plot.suffix not in PICTURES:
-        raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")
+        raise SettingsError(
+            f"{plot} is not a picture file", f"end its name in {', '.join(PICTURES)}"
+        )
     followed = plan_with(settings) if settings.live.timeout_s else None
     scan = followed[0] if followed else open_with(settings)
     try:

@@ -109,9 +109,9 @@ def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
     if verdict.found:
         return [*verdict.found], ranking
     if ranking is None:
-        what = f"too few positions to tell pairing and orientation, {FEWEST} may"
+        what = f"too few positions to check pairing and orientation, at least {FEWEST} are needed"
     elif not ranking.decided:
-        what = f"the data do not tell the orientation (confidence {ranking.confidence:.2f})"
+        what = f"the data do not determine the orientation (confidence {ranking.confidence:.2f})"
     else:
         along = f", {verdict.along.words}" if verdict.along else ""
         what = (
@@ -139,7 +139,7 @@ def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
         Finding("warning", f"orientation {code} was found from the data",
                 f"set orientation={code} (--orientation {code}) to settle it")
         if ranking.decided
-        else Finding("error", "the data do not tell the orientation", ranking.remedy)
+        else Finding("error", "the data do not determine the orientation", ranking.remedy)
     )  # fmt: skip
     return settings.model_copy(update={"orientation": code}), [said]
 
