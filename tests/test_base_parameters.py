@@ -143,15 +143,17 @@ class TestTree:
     def test_a_mistyped_loader(self, file, ptyscan):
         pars = tree(file, DM)
         pars["scans"]["s"]["data"]["name"] = "BeamlineHdf5scan"
-        self.refused("no loader; did you mean 'BeamlineHdf5Scan'", pars)
+        self.refused("is not a known loader; did you mean 'BeamlineHdf5Scan'", pars)
 
     def test_a_mistyped_model(self, file, ptyscan):
         pars = tree(file, DM)
         pars["scans"]["s"]["name"] = "BlockFul"
-        self.refused("no scan model; did you mean 'BlockFull'", pars)
+        self.refused("is not a known scan model; did you mean 'BlockFull'", pars)
 
     def test_a_mistyped_engine(self, file, ptyscan):
-        self.refused("no engine; did you mean 'EPIE'", tree(file, {"e": {"name": "EPIEE"}}))
+        self.refused(
+            "is not a known engine; did you mean 'EPIE'", tree(file, {"e": {"name": "EPIEE"}})
+        )
         self.refused(r"engines\.e has no name", tree(file, {"e": {"numiter": 3}}))
 
     def test_an_engine_of_a_backend_that_is_not_loaded(self, file, ptyscan):

@@ -426,7 +426,9 @@ def test_maps_with_the_axes_of_the_frames_exchanged_are_refused(tmp_path):
         file["frames"] = frames(ALL).reshape(4, 6, 8, 8)
         file["y"], file["x"] = (column.reshape(6, 4) for column in positions().T)
     paths = {"frames": "/frames", "x": "/x", "y": "/y"}
-    with pytest.raises(BeamlineError, match=r"Expected maps of positions \(4, 6\) as the frames"):
+    with pytest.raises(
+        BeamlineError, match=r"Expected maps of positions \(4, 6\), like the frames"
+    ):
         opened(tmp_path / "any.h5", paths=paths)
 
 
