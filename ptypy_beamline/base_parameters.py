@@ -61,7 +61,7 @@ def _check_output(given: Mapping[str, Any], settings: Settings) -> None:
     if not _is_own_output(path):
         # PtyPy moves away whatever is there: it might be the raw file, or one it is linked to.
         raise SettingsError(
-            f"dfile={str(dfile)!r} exists and is no .ptyd", "write to another dfile"
+            f"dfile={str(dfile)!r} exists and is not a .ptyd", "write to another dfile"
         )
     if path.resolve() == Path(settings.file_name).resolve():
         raise SettingsError(f"dfile={str(dfile)!r} is the file that is read",
@@ -98,7 +98,7 @@ def _positions(value: Any) -> NDArray[np.float64]:
     try:
         positions = np.array(value, np.float64)
     except (TypeError, ValueError) as error:
-        raise SettingsError("positions_theory is no array of numbers", _THEORY) from error
+        raise SettingsError("positions_theory is not an array of numbers", _THEORY) from error
     if positions.ndim != 2 or positions.shape[1] != 2:
         raise SettingsError(f"positions_theory has shape {positions.shape}", _THEORY)
     if not np.isfinite(positions).all():

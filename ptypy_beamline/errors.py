@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -67,3 +70,17 @@ class GeometryError(BeamlineError):
 
 class BeamlineWarning(UserWarning):
     """Something was assumed or left out; the message says what and how to settle it."""
+
+
+def warn(message: str, file: str | Path | None = None) -> None:
+    """Warn of what was assumed or left out in ``file``."""
+    head = f"{file}: " if file is not None else ""
+    warnings.warn(f"{head}{message}", BeamlineWarning, stacklevel=3)
+
+
+@contextmanager
+def silenced_warnings() -> Iterator[None]:
+    """No warnings of this package: of a trial, or of what another call warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BeamlineWarning)
+        yield

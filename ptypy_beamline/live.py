@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import formats
-from .errors import BeamlineError, BeamlineWarning, FileError
+from .errors import BeamlineError, BeamlineWarning, FileError, silenced_warnings
 from .planning.exposures import acquisitions, mean_i0
 from .planning.make import make_plan
 from .planning.plan import Plan
@@ -182,9 +182,7 @@ class Follower:
                           BeamlineWarning, stacklevel=2)  # fmt: skip
 
     def _open(self) -> Scan:
-        with warnings.catch_warnings():
-            # That frames and positions are not equally many yet is no news.
-            warnings.simplefilter("ignore", BeamlineWarning)
+        with silenced_warnings():  # that frames and positions are not equally many yet is no news
             file = self.settings.file or ""
             return formats.open_file(file, self.format, self.settings.opening)
 
@@ -209,7 +207,7 @@ class Follower:
         )
         if not same or not frames.continues(self._frames):
             raise BeamlineError(
-                "frames that were there are no longer the same: files came between them, or were "
+                "frames that were read before have changed: files were added between them, or "
                 "written again",
                 "load the scan when its writer is done, each scan under a name of its own",
                 scan.source,

@@ -173,8 +173,8 @@ class Positions(Group):
     )
     snake: bool = field(False, "positions of every other row run backwards", "--snake")
     backlash: float = field(
-        0.0, "metres by which the stage hangs behind where its fast axis runs backwards: such "
-        "positions are moved forwards by so much", "--backlash-m",
+        0.0, "metres by which the stage lags where its fast axis runs backwards: those "
+        "positions are moved forwards by this much", "--backlash-m",
     )  # fmt: skip
 
 
@@ -183,12 +183,12 @@ class Live(Group):
 
     timeout_s: Annotated[float, Field(gt=0)] | None = field(
         None,
-        "follow the file: after so many seconds without a new frame the scan counts as ended, and "
-        "what is there is delivered",
+        "follow the file: after this many seconds without a new frame the scan counts as ended, "
+        "and what is there is delivered",
         "--live",
     )
     poll_s: Annotated[float, Field(gt=0)] = field(
-        1.0, "seconds between two looks at a file that is followed"
+        1.0, "seconds between two looks at a followed file"
     )
 
 
@@ -226,7 +226,7 @@ class Qc(Group):
         None, "keep a circle only: centre x, y, radius in the unit of the stage positions", "--circ"
     )
     labels: Annotated[int, Field(ge=0)] = field(
-        0, "find so many classes of frames; 0 = none", "--labels"
+        0, "number of classes of frames to find; 0 = none", "--labels"
     )
 
 
@@ -260,6 +260,6 @@ class Simulate(Group):
         None, "the phantom's voxel across the beam in m", "--sim-pixel-m"
     )
     slice_m: Annotated[float, Field(gt=0)] | None = field(
-        None, "thickness of the phantom's slices in m; None = as its voxels are wide",
+        None, "thickness of the phantom's slices in m; None = the width of its voxels",
         "--sim-slice-m",
     )  # fmt: skip

@@ -5,12 +5,10 @@ The only module, besides :mod:`ptypy_beamline.run`, that imports PtyPy.
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -27,15 +25,17 @@ from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, BeamlineWarning, SettingsError
 from .live import Follower
 from .options import Qc, code_of
+from .parallel import ending_all, hook_all
 from .planning.exposures import recorded_i0
 from .planning.make import make_plan
 from .planning.plan import Block, Plan
 from .planning.shares import Shares
 from .ptypy_docs import defaults_section
+from .ptypy_frames import RawFrames, SharedWeight, check_frames, check_share, ptypy_center
 from .quality.assessment import Assessment
 from .settings import Settings
 from .summary import physics
-from .told import Told
+from .told import TOLD
 
 NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
 OTHER_MODEL = "use another scan model, BlockFull for one"
@@ -43,57 +43,14 @@ OTHER_MODEL = "use another scan model, BlockFull for one"
 WHOLE_SCAN = 100_000
 """PtyPy's default of ``frames_per_block``."""
 
-TOLD = Told(lambda text: log("CITATION", text), parallel.comm if parallel.MPIenabled else None)
-"""Warnings of this package, at a level that PtyPy's log shows by default; warnings it does not."""
-TOLD.install()
+COMM = parallel.comm if parallel.MPIenabled else None
+"""Of all ranks; None for a process alone."""
 
+if COMM is not None:
+    hook_all(COMM)
 
-class RawFrames(Mapping[int, NDArray[Any]]):
-    """Raw exposures of some positions, read when asked for.
-
-    PtyPy asks :meth:`BeamlineScan.load` for all frames of a rank at once; handing over the raw
-    stack would double a rank's memory.
-    """
-
-    def __init__(self, plan: Plan, positions: Sequence[int]) -> None:
-        self.plan, self.positions = plan, dict.fromkeys(positions)
-
-    def __getitem__(self, position: int) -> NDArray[Any]:
-        if position not in self.positions:
-            raise KeyError(position)
-        raw: NDArray[Any] = self.plan.load([position])[0]
-        return raw
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.positions)
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-
-class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
-    """Good pixels (ny, nx) that all frames share; read-only.
-
-    PtyPy takes ``weight > 0`` of every frame for its mask. Of booleans that is a copy: a quarter
-    of the frames' memory, and of the time to load them.
-    """
-
-    @classmethod
-    def of(cls, good: NDArray[np.bool_]) -> SharedWeight:
-        """``good`` as a weight."""
-        weight = good.view(cls)
-        weight.flags.writeable = False
-        return weight
-
-    def __gt__(self, other: Any) -> Any:
-        """Itself, compared with 0."""
-        return self if isinstance(other, int) and other == 0 else super().__gt__(other)
-
-    def __eq__(self, other: Any) -> Any:
-        """No text, which PtyPy asks of all that it reports."""
-        return False if isinstance(other, str) else super().__eq__(other)
-
-    __hash__ = None
+# At a level that PtyPy's log shows by default; warnings it does not.
+TOLD.install(lambda text: log("CITATION", text), COMM)
 
 
 class Common(u.Param):  # type: ignore[misc]
@@ -103,6 +60,11 @@ class Common(u.Param):  # type: ignore[misc]
         if name in ("rocking_step", "n_rocking_positions", "theta_bragg"):
             raise SettingsError(NO_BRAGG, OTHER_MODEL)
         raise AttributeError(name)
+
+
+def together() -> AbstractContextManager[None]:
+    """End every rank when this one fails; see :func:`~ptypy_beamline.parallel.ending_all`."""
+    return ending_all(COMM)
 
 
 def loader_names() -> list[str]:
@@ -231,7 +193,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
                 self._plan = progress.plan
             return count, 0
         self._plan = progress.plan
-        _check_share(len(progress.plan), self.settings.file_name)
+        check_share(len(progress.plan), parallel.size, self.settings.file_name)
         count = self._shares.next(left, wanted, self._first)
         return count, int(count == left)
 
@@ -301,14 +263,14 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if self._follower is not None:
             plan = self._follower.first()
             self._check_family(self._follower.format)
-            _check_for_ptypy(plan, self.settings.file_name)
+            check_frames(plan, self.settings.file_name)
             return plan
         scan = formats.open_with(self.settings)
         self._check_family(scan.format)
         plan = make_plan(scan, self.settings)
         if self.settings.orientation == "auto":
             log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
-        _check_for_ptypy(plan, self.settings.file_name)
+        check_frames(plan, self.settings.file_name)
         for implausible in physics(plan):
             said = str(implausible).removeprefix(f"{implausible.level}: ")
             warnings.warn(said, BeamlineWarning, stacklevel=2)
@@ -324,9 +286,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         """
         from .quality.inspect import judged_plan
 
-        comm = parallel.comm if parallel.MPIenabled else None
         plan: Plan = parallel.bcast(self._plan)
-        self.assessment = judged_plan(plan, self.settings, qc, self._i0, comm)
+        self.assessment = judged_plan(plan, self.settings, qc, self._i0, COMM)
         out = self.assessment.reject_indices if self.assessment is not None else None
         out = parallel.bcast(out)
         log(3, f"Quality control: {len(out)} of {np.sum(plan.selection.exposures >= 0)} "
@@ -339,7 +300,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     def _check_count(self, plan: Plan) -> None:
         """Whether there are as many positions as need be."""
         file, theory = self.settings.file_name, self.info.positions_theory
-        _check_share(len(plan), file)
+        check_share(len(plan), parallel.size, file)
         if theory is not None and len(theory) != len(plan):
             raise SettingsError(
                 f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
@@ -364,11 +325,11 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             except BeamlineError as error:
                 problem = error
             except Exception as error:
-                if not parallel.MPIenabled:
+                if COMM is None:
                     raise
                 problem = BeamlineError(f"{type(error).__name__}: {error}")
-        if parallel.MPIenabled:
-            problems = parallel.comm.allgather(problem)
+        if COMM is not None:
+            problems = COMM.allgather(problem)
             problem = next((p for p in problems if p is not None), None)
         if problem is not None:
             problem.agreed = True
@@ -376,80 +337,6 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if self.load_common_in_parallel and not each:
             plan = parallel.bcast(plan)
         return plan
-
-
-@contextmanager
-def together() -> Iterator[None]:
-    """End every rank when this one fails, with its message: the others would wait for ever.
-
-    A :class:`BeamlineError` that all ranks agreed on is raised on each of them as it is.
-    """
-    try:
-        yield
-    except BaseException as error:  # of KeyboardInterrupt and SystemExit others know nothing either
-        if parallel.MPIenabled and not getattr(error, "agreed", False):
-            text = " ".join(str(error).split())
-            kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
-            sys.stderr.write(f"error: rank {parallel.rank}: {kind}{text}\n")
-            _end_all_ranks()
-        raise
-
-
-def _end_all_ranks() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    parallel.comm.Abort(1)
-
-
-def _hook_of_all_ranks() -> None:
-    """An exception that ends a script on one rank ends it on all, wherever it comes from."""
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        before(kind, error, trace)
-        _end_all_ranks()
-
-    sys.excepthook = hook
-
-
-if parallel.MPIenabled:
-    _hook_of_all_ranks()
-
-
-def ptypy_center(center_px: tuple[float, float]) -> tuple[float, float]:
-    """The centre PtyPy is told.
-
-    Its scan models round a fractional centre up to a whole pixel, so one that lies less than 0.3
-    pixel above a whole one is told as that: 64.1 would be taken for 65.
-    """
-    y, x = (float(np.floor(c)) if c - np.floor(c) < 0.3 else float(c) for c in center_px)
-    return y, x
-
-
-def _check_for_ptypy(plan: Plan, file: str) -> None:
-    ny, nx = plan.geometry.shape
-    if ny != nx:
-        raise SettingsError(
-            f"frames of {ny}x{nx} are not square, PtyPy needs square ones",
-            "set shape (--roi) to a square window, or pad='square'",
-            file,
-        )
-    told = ptypy_center(plan.geometry.center_px)
-    # PtyPy's models round it up, and its propagator wraps a centre at the edge around.
-    if not all(c > 0 and np.ceil(c) < n for c, n in zip(told, (ny, nx), strict=True)):
-        y, x = plan.geometry.center_px
-        raise SettingsError(
-            f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
-            "set center (--roi-center), or shape for a window around it",
-            file,
-        )
-
-
-def _check_share(positions: int, file: str) -> None:
-    """PtyPy's engines fail on a rank without a frame."""
-    if positions < parallel.size:
-        raise SettingsError(f"{positions} positions are too few for {parallel.size} MPI ranks",
-                            f"start at most {positions} (mpirun -n {positions})", file)  # fmt: skip
 
 
 def _publish(cls: type[BeamlineScan]) -> type[BeamlineScan]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
         tree = json.loads(text) if path.suffix in (".json", ".jsn") else yaml.load(text, _Loader)
     except (ValueError, yaml.YAMLError) as error:
         problem = " ".join(str(error).split())
-        raise FileError(f"not readable as YAML or JSON: {problem}", "mend it", path) from error
+        raise FileError(f"not readable as YAML or JSON: {problem}", "correct it", path) from error
     if not isinstance(tree, dict):
         raise FileError("Expected a tree of parameters", "give a tree with scans.NAME.data", path)
     return dict(tree.get("parameter_tree") or tree)
@@ -84,7 +85,7 @@ def run(
         PtyPy is missing, or the tree is wrong, in one line.
     """
     plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
-    ptypy = import_ptypy()
+    ptypy = import_ptypy(asks_for_server(plain))
     from . import ptyscan
 
     _check_scans(plain.get("scans"), ptyscan)
@@ -100,18 +101,37 @@ def run(
         except RuntimeError as error:
             if "Parameter validation failed" not in str(error):
                 raise
-            raise SettingsError(" ".join(str(error).split()), "mend the tree") from error
+            raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
 
 
-def import_ptypy() -> Any:
-    """PtyPy, or an error that says how to get it."""
+def import_ptypy(server: bool = False) -> Any:
+    """PtyPy, or an error that says how to get it.
+
+    It reports the lack of ZeroMQ, which only its interaction ``server`` needs, on standard output.
+    """
+    log = logging.getLogger("ptypy")
+    if not server:
+        log.addFilter(_not_of_zeromq)
     try:
         import ptypy
         import ptypy.core
     except ImportError as error:
         raise BeamlineError("PtyPy is not installed", "install it (make ptypy) or use "
                             "ptypy-beamline preview") from error  # fmt: skip
+    finally:
+        log.removeFilter(_not_of_zeromq)
     return ptypy
+
+
+def _not_of_zeromq(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("ZeroMQ not found")
+
+
+def asks_for_server(tree: Mapping[str, Any]) -> bool:
+    """Whether a tree has PtyPy's interaction server on."""
+    io = tree.get("io")
+    asked = io.get("interaction", False) if isinstance(io, Mapping) else False
+    return bool(asked.get("active", True) if isinstance(asked, Mapping) else asked)
 
 
 def _check_scans(scans: Any, ptyscan: Any) -> None:
@@ -145,7 +165,7 @@ def _check_named(where: str, name: Any, known: Collection[str], what: str) -> No
     if name not in known:
         close = difflib.get_close_matches(str(name), known, 1, 0.7)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-        raise SettingsError(f"{where}={name!r} is no {what}", hint)
+        raise SettingsError(f"{where}={name!r} is not a known {what}", hint)
 
 
 def _check_engines(engines: Any, level: int) -> None:
@@ -153,7 +173,7 @@ def _check_engines(engines: Any, level: int) -> None:
     from ptypy.engines import ENGINES
 
     if engines is not None and not isinstance(engines, Mapping):
-        raise SettingsError("engines is no tree", "give a tree with engines.NAME.name")
+        raise SettingsError("engines is not a tree", "give a tree with engines.NAME.name")
     if not engines and level >= RECONSTRUCTS:
         raise SettingsError("no engines, so nothing is reconstructed",
                             "give a tree with engines.NAME, or load only (-l 2)")  # fmt: skip
@@ -164,7 +184,7 @@ def _check_engines(engines: Any, level: int) -> None:
         name = str(engine["name"])
         backend = next((word for word in BACKENDS if f"_{word}" in name), None)
         if backend is not None and name not in ENGINES:
-            raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or no engine",
+            raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or not an engine",
                                 f"load the {backend} engines (-b {backend})")  # fmt: skip
         _check_named(f"engines.{label}.name", name, ENGINES, "engine")
 

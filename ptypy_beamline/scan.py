@@ -177,6 +177,12 @@ class ArrayFrames:
         return Readiness(len(self.array))
 
 
+class Assumed(str):
+    """A note on a scan that was warned of when its file was opened."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A ptychography scan as its file describes it, in SI units.
@@ -240,7 +246,7 @@ class Scan:
     format, source
         Format name and the file it came from.
     notes
-        What was assumed while reading, one sentence each.
+        What was assumed while reading, one sentence each; :class:`Assumed` where it was warned of.
     given
         Loader parameters it was opened with.
     """

@@ -170,7 +170,7 @@ class Settings(Group):
         "--sat",
     )  # fmt: skip
     hot_sigma: Annotated[float, Field(gt=0)] | None = field(
-        None, "find static hot and dead pixels beyond so many sigma of their neighbours",
+        None, "find static hot and dead pixels beyond this many sigma of their neighbours",
         "--hot-sigma",
     )  # fmt: skip
     monitor: Annotated[Any, BeforeValidator(monitor_value)] = field(
@@ -213,7 +213,7 @@ class Settings(Group):
     live: Live = Field(default=Live(), description=Live.__doc__)
     simulate: Simulate = Field(default=Simulate(), description=Simulate.__doc__)
     num_frames: Annotated[int, Field(ge=1)] | None = field(
-        None, "at most so many positions", "--num-frames"
+        None, "at most this many positions", "--num-frames"
     )
     step: Annotated[int, Field(ge=1)] = field(1, "take every n-th position", "--step")
 

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from .planning.plan import Plan
 from .planning.sample import sample_indices
 from .reading.corrected import CorrectedFrames
-from .scan import Scan
+from .scan import Assumed, Scan
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "probe": None if scan.probe is None else list(scan.probe.shape),
         "notes": list(scan.notes),
     }
+
+
+def unwarned_notes(scan: Scan) -> list[str]:
+    """Notes on a scan that no warning has said already."""
+    return [note for note in scan.notes if not isinstance(note, Assumed)]
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:

@@ -33,8 +33,8 @@ REFUSED = [
     ({"auto_center": True, "center": "fftshift"}, "auto_center=True contradicts center"),
     ({"positions_theory": np.zeros((49, 3))}, r"positions_theory has shape \(49, 3\)"),
     ({"positions_theory": [[0.0, np.nan]] * 49}, "49 positions of positions_theory are not finite"),
-    ({"positions_theory": "none"}, "positions_theory is no array of numbers"),
-    ({"positions_theory": [[0, 0], [0]]}, "positions_theory is no array of numbers"),
+    ({"positions_theory": "none"}, "positions_theory is not an array of numbers"),
+    ({"positions_theory": [[0, 0], [0]]}, "positions_theory is not an array of numbers"),
     ({"energy": True}, "energy=True: expected a number"),
     ({"energy": "nine"}, "energy='nine'"),
     ({"shape": True}, "shape=True: expected a number"),
@@ -143,15 +143,17 @@ class TestTree:
     def test_a_mistyped_loader(self, file, ptyscan):
         pars = tree(file, DM)
         pars["scans"]["s"]["data"]["name"] = "BeamlineHdf5scan"
-        self.refused("no loader; did you mean 'BeamlineHdf5Scan'", pars)
+        self.refused("is not a known loader; did you mean 'BeamlineHdf5Scan'", pars)
 
     def test_a_mistyped_model(self, file, ptyscan):
         pars = tree(file, DM)
         pars["scans"]["s"]["name"] = "BlockFul"
-        self.refused("no scan model; did you mean 'BlockFull'", pars)
+        self.refused("is not a known scan model; did you mean 'BlockFull'", pars)
 
     def test_a_mistyped_engine(self, file, ptyscan):
-        self.refused("no engine; did you mean 'EPIE'", tree(file, {"e": {"name": "EPIEE"}}))
+        self.refused(
+            "is not a known engine; did you mean 'EPIE'", tree(file, {"e": {"name": "EPIEE"}})
+        )
         self.refused(r"engines\.e has no name", tree(file, {"e": {"numiter": 3}}))
 
     def test_an_engine_of_a_backend_that_is_not_loaded(self, file, ptyscan):

@@ -340,7 +340,7 @@ def test_hermes_stack_mistakes(tmp_path):
         open_scan(file)
     with pytest.raises(ScanError, match=r"Expected outer_index 0 to 2 for 3 energies\. Got 3"):
         open_scan(file, outer_index=3)
-    with pytest.raises(ScanError, match="outer_index 0 is another energy than that of this file"):
+    with pytest.raises(ScanError, match="outer_index 0 is not the energy of this file"):
         open_scan(file.with_name("Stack_D_05_nrj02_000001.nxs"), outer_index=0)
     file.with_name("Stack_D_05_nrj03_000001.nxs").unlink()  # a stack that was stopped
     with pytest.raises(FileError, match=r"in Stack_D_05_nrj03_000001\.nxs. Got no such file"):

@@ -383,11 +383,24 @@ def test_numbers_in_yaml(tmp_path):
                                              "f": "e-3"}  # fmt: skip
 
 
+@pytest.mark.parametrize("command", ["info", "check"])
+def test_what_is_assumed_is_said_once(type_in, tmp_path, command):
+    file = scans.write(tmp_path, "hermes")
+    file.with_name(f"{file.stem.rpartition('_')[0]}_dark_000001.nxs").unlink(missing_ok=True)
+    known = ("--pixel-m", 75e-6, "--distance-m", 2, "--energy-kev", 8.8)
+    _, out, err = type_in(command, file, *known)
+    assert (out + err).count("no dark is subtracted") == 1
+    _, out, _ = type_in("info", file, "--json")
+    assert "no dark is subtracted" in str(json.loads(out)["scan"]["notes"])
+
+
 class TestDemo:
     def told(self, tmp_path, capsys, *words):
         code = main(["demo", "-o", str(tmp_path / "demo"), *words])
         assert code == 0
-        return json.loads((tmp_path / "demo" / "summary.json").read_text()), capsys.readouterr().out
+        out, err = capsys.readouterr()
+        assert (out + err).count("the monitor is") == 1
+        return json.loads((tmp_path / "demo" / "summary.json").read_text()), out
 
     def test_preview_engine(self, tmp_path, capsys):
         told, out = self.told(tmp_path, capsys, "--engine", "preview")

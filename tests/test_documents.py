@@ -220,7 +220,7 @@ class TestIngestionKit:
             --thumbs-topk 4 --thumbs-size 256 \\
             --out qc_run""")
         assert "no unit" in said
-        assert "holds the whole scan" in said
+        assert "contains the whole scan" in said
         names = {path.name for path in Path("qc_run").iterdir()}
         assert names >= {
             "qc_maps.png",

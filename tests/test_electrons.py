@@ -73,7 +73,9 @@ def test_a_file_that_may_hold_electrons_or_a_wrong_unit_is_asked_about(tmp_path)
     with h5py.File(file, "a") as opened:
         opened["entry/energy_eV"][()] = 300.0
         opened["entry/energy_eV"].attrs["units"] = "keV"
-    with pytest.raises(SettingsError, match="300 keV is none of photons: of electrons, or in eV"):
+    with pytest.raises(
+        SettingsError, match="300 keV is not a photon energy: it is of electrons, or in eV"
+    ):
         open_scan(file)
     assert open_scan(file, radiation="electron").energy_eV == pytest.approx(300e3)
     assert open_scan(file, **{"units.energy": "eV"}).energy_eV == pytest.approx(300)
@@ -135,7 +137,9 @@ def test_an_unmarked_ptyd_is_asked_about(tmp_path):
     path = write_ptyd(plan, tmp_path / "a.ptyd")
     with h5py.File(path, "a") as file:
         del file["meta/radiation"]
-    with pytest.raises(SettingsError, match="keV is none of photons: of electrons of 300 keV"):
+    with pytest.raises(
+        SettingsError, match="keV is not a photon energy: it is of electrons of 300 keV"
+    ):
         open_scan(path)
     assert open_scan(path, radiation="electron").energy_eV == pytest.approx(300e3, rel=1e-9)
     assert open_scan(path, **{"units.energy": "eV"}).energy_eV == pytest.approx(629.7, rel=1e-3)

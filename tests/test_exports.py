@@ -70,7 +70,7 @@ class TestReconstructionFile:
     def test_an_older_file_is_named(self, tmp_path):
         with h5py.File(write_reconstruction(exact(), tmp_path / "a.h5"), "r+") as file:
             del file["positions"]
-        with pytest.raises(FileError, match=r"a\.h5: no reconstruction\.h5, or one of an older"):
+        with pytest.raises(FileError, match=r"a\.h5: not a reconstruction\.h5, or one of an older"):
             read_reconstruction(tmp_path / "a.h5")
 
 
@@ -131,7 +131,7 @@ class TestProduct:
         assert not list(tmp_path.glob("*p.*"))
 
     def test_a_file_of_another_kind_is_named(self, tmp_path):
-        with pytest.raises(FileError, match="no Ptychodus product"):
+        with pytest.raises(FileError, match="not a Ptychodus product"):
             import_product(scans.write(tmp_path))
 
 
@@ -243,7 +243,7 @@ def test_malformed_reconstructions_are_named(tmp_path, name):
     with h5py.File(path, "r+") as file:
         del file[name]
         file[name] = 3
-    with pytest.raises(BeamlineError, match=r"no reconstruction\.h5|Expected"):
+    with pytest.raises(BeamlineError, match=r"not a reconstruction\.h5|Expected"):
         read_reconstruction(path)
 
 
@@ -253,7 +253,7 @@ def test_malformed_products_are_named(tmp_path, name):
     with h5py.File(path, "r+") as file:
         del file[name]
         file[name] = np.arange(7)
-    with pytest.raises(FileError, match=r"a\.h5: no Ptychodus product"):
+    with pytest.raises(FileError, match=r"a\.h5: not a Ptychodus product"):
         import_product(path)
 
 

@@ -868,7 +868,7 @@ def test_a_mask_of_another_shape(tmp_path):
     path = standard(tmp_path / "a.h5", entry__mask=np.zeros((5, 4), "u1"))
     with pytest.raises(
         ScanError,
-        match=r"a\.h5: Expected a mask \(4, 5\) .* Got /entry/mask of shape \(5, 4\); .*ask",
+        match=r"a\.h5: Expected a mask \(4, 5\), .* Got /entry/mask of shape \(5, 4\); .*ask",
     ):
         open_file(path)
     standard(path, entry__mask=np.zeros((2, 5, 4), "u1"))
@@ -891,7 +891,7 @@ def test_a_dark_of_another_shape(tmp_path):
     path = standard(tmp_path / "a.h5", entry__dark=np.zeros((2, 5, 5)))
     with pytest.raises(
         ScanError,
-        match=r"Expected dark images \(4, 5\) .*Got /entry/dark of shape \(2, 5, 5\); .*dark",
+        match=r"Expected dark images \(4, 5\), .*Got /entry/dark of shape \(2, 5, 5\); .*dark",
     ):
         open_file(path)
 
@@ -899,7 +899,7 @@ def test_a_dark_of_another_shape(tmp_path):
 def test_the_monitor_has_a_value_for_each_frame(tmp_path):
     np.testing.assert_array_equal(open_file(diamond(tmp_path / "a.h5")).monitor, np.arange(6))
     path = standard(tmp_path / "b.h5", entry__monitor=np.arange(5.0))
-    with pytest.raises(ScanError, match=r"Expected a monitor value of each of 6 frames.*\(5,\)"):
+    with pytest.raises(ScanError, match=r"Expected a monitor value for each of 6 frames.*\(5,\)"):
         open_file(path)
     standard(path, entry__data=stack(12), entry__monitor=np.arange(6.0))
     scan = open_file(path, opening=Opening(frames_per_position=2))

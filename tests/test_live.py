@@ -273,7 +273,7 @@ class TestFilesThatCome:
             come(number)
         assert len(follower.first()) == 3
         come(2)
-        with pytest.raises(BeamlineError, match="no longer the same"):
+        with pytest.raises(BeamlineError, match="read before have changed"):
             self.seen(follower)
 
     def test_pages_that_come(self, tmp_path):

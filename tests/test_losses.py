@@ -373,7 +373,7 @@ def test_a_monitor_that_is_too_short_is_said(tmp_path):
     with h5py.File(tmp_path / "motors.h5", "a") as out:
         out["i0"] = np.ones(21)
     with pytest.raises(
-        BeamlineError, match="Expected a monitor value of each of 24 frames, or of e"
+        BeamlineError, match="Expected a monitor value for each of 24 frames, or for e"
     ):
         opened(file, paths={"monitor": "motors.h5::/i0"})
 
@@ -508,7 +508,9 @@ def test_maps_with_the_axes_of_the_frames_exchanged_are_refused(tmp_path):
         file["frames"] = frames(ALL).reshape(4, 6, 8, 8)
         file["y"], file["x"] = (column.reshape(6, 4) for column in positions().T)
     paths = {"frames": "/frames", "x": "/x", "y": "/y"}
-    with pytest.raises(BeamlineError, match=r"Expected maps of positions \(4, 6\) as the frames"):
+    with pytest.raises(
+        BeamlineError, match=r"Expected maps of positions \(4, 6\), like the frames"
+    ):
         opened(tmp_path / "any.h5", paths=paths)
 
 

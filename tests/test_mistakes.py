@@ -121,7 +121,7 @@ MISTAKES = {
     "energy given in eV": Mistake(
         "energy 1e+03 times too large", {"energy": 8800}, mend={"energy": 8.8}, level="error"),
     "centre off by 20 px": Mistake(
-        "the centre is not the beam's", {"center": (50, 78), "shape": 64},
+        "the centre is not that of the beam", {"center": (50, 78), "shape": 64},
         {"frames": moved(0, 0)}, mend={"center": (64.0, 64.0)}),
     "mask inverted": Mistake(
         "inverted", {}, {"bad": INVERTED}, mend={"mask_values": "good"}, level="error"),
@@ -151,7 +151,7 @@ MISTAKES = {
         {"distance": 1.25 * truth().distance_m}, mend={"distance": truth().distance_m},
         like=0.5, turned=True),  # a few per cent off still, which scales the image
     "axes swapped": Mistake(
-        "turned against each other", {"positions.axes": "xy"}, mend={"orientation": 4},
+        "rotated or mirrored relative to", {"positions.axes": "xy"}, mend={"orientation": 4},
         level="error", turned=True),
     "positions shifted by one frame": Mistake(
         "frames are 1 behind their positions", {},

@@ -175,7 +175,7 @@ def test_a_gradient_field_has_no_curl():
 
 
 def test_too_few_positions_are_refused(truth):
-    with pytest.raises(BeamlineError, match="9 positions do not tell an orientation"):
+    with pytest.raises(BeamlineError, match="9 positions are too few to find an orientation"):
         rank(scan_of(truth), Settings(num_frames=9))
 
 
@@ -207,7 +207,9 @@ def test_auto_makes_the_same_plan_as_the_number(file, truth):
 
 def test_auto_says_when_it_cannot_tell(truth):
     scan = scan_of(truth, 0, np.random.default_rng(1).permutation(truth.positions_m))
-    with pytest.raises(SettingsError, match=r"do not tell the orientation;.*--orientation.*--flip"):
+    with pytest.raises(
+        SettingsError, match=r"do not determine the orientation;.*--orientation.*--flip"
+    ):
         scan.plan(orientation="auto")
 
 
@@ -241,7 +243,9 @@ def test_command_prints_a_table_and_fails_where_it_cannot_tell(file, truth, tmp_
     shuffled = np.random.default_rng(1).permutation(truth.positions_m)
     lost = WRITERS["standard"](tmp_path / "lost.h5", replace(Raw.of(truth), positions_m=shuffled))
     assert main(["orient", str(lost)]) == 1
-    assert capsys.readouterr().err.startswith("error: the data do not tell the orientation; set")
+    assert capsys.readouterr().err.startswith(
+        "error: the data do not determine the orientation; set"
+    )
 
 
 @pytest.mark.ptypy

@@ -387,7 +387,7 @@ def test_adoryms_checkpoint(tmp_path, capsys):
     ("words", "message"),
     [
         (["nothing.npy", "{}"], "nothing.npy: no such file"),
-        (["{}/info.h5", "{}"], "info.h5: no reconstructed object"),
+        (["{}/info.h5", "{}"], "info.h5: not a reconstructed object"),
         (["{}/phantom/grid_delta.npy", "{}"], r"Expected \(y,x,z,2\) = \(delta, beta\)"),
         (["{}/good.h5", "{}"], "the reconstruction's pixel is 2e-08 m, the phantom's 1e-08 m"),
         (["{}/good.h5", "{}", "--sim-pixel-m", "2e-8", "--margin", "60"], "set a smaller --margin"),

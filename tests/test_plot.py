@@ -255,7 +255,7 @@ def test_kind_of_picture_goes_by_the_suffix(tmp_path, suffix, start):
 
 
 def test_other_suffixes_and_colour_maps_are_refused(tmp_path):
-    with pytest.raises(SettingsError, match=r"no picture.*\.png, \.pdf, \.svg"):
+    with pytest.raises(SettingsError, match=r"not a picture file.*\.png, \.pdf, \.svg"):
         draw(tmp_path / "picture.docx", finish(known(), Postprocess()))
     with pytest.raises(SettingsError, match=r"colour map 'rainbows'.*viridis"):
         Look(colours="rainbows")
@@ -291,7 +291,7 @@ def test_plot_says_which_region_it_found_empty(stored, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("more", "problem"), [
-    (["-o", "x.docx"], "no picture"), (["--cmap", "rainbows"], "no colour map"),
+    (["-o", "x.docx"], "not a picture file"), (["--cmap", "rainbows"], "no colour map"),
     (["--flatten", "here"], "Expected a rectangle"), (["--flatten", "900,900,9,9"], "4 pixels"),
 ])  # fmt: skip
 def test_what_cannot_be_plotted_is_one_line(stored, capsys, more, problem):

@@ -272,6 +272,6 @@ def test_ptypy_may_not_move_away_a_raw_file(tmp_path, ptyscan):
     file, other = scans.write(tmp_path), scans.write(tmp_path, "cxi")
     for dfile in (file, other):
         before = dfile.read_bytes()
-        with pytest.raises(BeamlineError, match=r"exists and is no \.ptyd; write to another"):
+        with pytest.raises(BeamlineError, match=r"exists and is not a \.ptyd; write to another"):
             ptyscan.BeamlineScan(file=str(file), save="append", dfile=str(dfile))
         assert dfile.read_bytes() == before

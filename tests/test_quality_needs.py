@@ -132,7 +132,7 @@ class TestRegion:
 
     @pytest.mark.parametrize("qc", [Qc(rect=(0, 0, 50, 50)), Qc(circ=(0, 0, 5))])
     def test_the_whole_scan_is_said(self, qc):
-        said = r"holds the whole scan.* x 0 to 4, y 0 to 2 mm; rect and circ .* in that unit"
+        said = r"contains the whole scan.* x 0 to 4, y 0 to 2 mm; rect and circ .* in that unit"
         with pytest.warns(BeamlineWarning, match=said):
             assert region(self.POSITIONS, qc, "mm").all()
 

@@ -162,7 +162,7 @@ class TestFolder:
         (tmp_path / name).write_text("{}")
         code, _, err = type_in("qc", spoiled_file, "--out", tmp_path)
         assert code == 1
-        assert f"{name}: is there and not from ptypy-beamline qc; write to another" in err
+        assert f"{name}: exists and was not written by ptypy-beamline qc; write to another" in err
         assert everything_in(tmp_path) == {name: b"{}"}
 
     def test_two_runs_at_once(self, spoiled_file, tmp_path):
@@ -229,7 +229,7 @@ class TestCommand:
          (("--data-path", "/entry/nothing"), "got no such dataset"),
          (("--reject", "nowhere.npy"), "nowhere.npy: no such file"),
          (("--mask", "all.npy"), "the frames hold no counts"),
-         (("--emit-ptypy-json", "notes.json"), "notes.json: is there and no list"),
+         (("--emit-ptypy-json", "notes.json"), "notes.json: exists and is not a list"),
          (("--emit-ptypy-json", "standard.h5"), "is read by this command")],
     )  # fmt: skip
     def test_mistakes_end_in_one_line(

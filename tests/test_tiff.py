@@ -83,7 +83,7 @@ class TestNames:
         [
             ("a.tif\nnowhere.tif\n", "nowhere.tif: no such file; mend line 2 of files.txt"),
             ("n*.tif\n", "files.txt: no file matches .*n.*; mend line 1 of files.txt"),
-            ("# nothing\n\n", "files.txt: lists no file"),
+            ("# nothing\n\n", "files.txt: lists no files"),
             ("a.tif\n*.tif\n", r"a.tif: Expected each file once. Got it twice"),
         ],
     )

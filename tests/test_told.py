@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from test_mpi import mpirun
 
+from ptypy_beamline.errors import warn
+from ptypy_beamline.run import asks_for_server
+from ptypy_beamline.told import Told
+
 pytestmark = pytest.mark.ptypy
 
 HERE = Path(__file__).parent
@@ -71,4 +75,26 @@ def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
 @pytest.mark.parametrize("level", ["ERROR", "INFO"])
 def test_the_command_says_it_once(tmp_path, tree, level):
     shown = run("-m", "ptypy_beamline", "run", tree(level), "-l", "2", "-o", tmp_path)
+    assert "ZeroMQ" not in shown
     assert shown.count(f"warning: {tmp_path / 'a.h5'}: {WORDS}") == shown.count(WORDS) == 1
+
+
+def test_a_command_says_it_once_wherever_it_is_shown():
+    """A plan of the command itself, then that of a loader, in PtyPy's log."""
+    told, shown = Told(), []
+    with told.command(shown.append):
+        warn("the monitor is 0", "a.h5")
+        told.install(shown.append)
+        told.forget()
+        warn("the monitor is 0", "a.h5")
+        warn("the monitor is 0", "b.h5")
+    assert shown == ["warning: a.h5: the monitor is 0", "warning: b.h5: the monitor is 0"]
+
+
+@pytest.mark.parametrize(
+    ("io", "asks"),
+    [({}, False), ({"interaction": False}, False), ({"interaction": {"active": False}}, False),
+     ({"interaction": {}}, True), ({"interaction": True}, True), (None, False)],
+)  # fmt: skip
+def test_zeromq_is_missed_where_the_interaction_server_is_asked_for(io, asks):
+    assert asks_for_server({"io": io}) == asks

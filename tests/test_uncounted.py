@@ -165,7 +165,7 @@ def said(file, **settings):
 
 def test_check_names_them_and_finds_no_problem(tmp_path):
     found = said(scans.write(tmp_path, frames=masked("uint32", 2**32 - 1)))
-    assert any("4294967295 and above are no counts" in line for line in found), found
+    assert any("4294967295 and above are not counts" in line for line in found), found
     assert not any("highest count" in line or "between lit" in line for line in found), found
 
 
@@ -457,6 +457,17 @@ def test_absurd_factors_are_named(tmp_path):
         plan = scan.plan(dark=np.full((16, 16), 1e3))
     with pytest.warns(BeamlineWarning, match="8 of 8 frames hold no count"):
         loaded(plan)
+
+
+def test_absurd_images_are_named_once_where_the_centre_is_found_from_the_data():
+    y, x = np.indices((16, 16))
+    beam = 200 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 18)
+    frames = np.random.default_rng(0).poisson(beam, (8, 16, 16)).astype(np.uint16)
+    flat = np.full((16, 16), 3.0)
+    flat[:, :8] = 4  # so that the median of a window is another
+    with pytest.warns(BeamlineWarning, match="the flat has a median of") as seen:
+        memory(frames, center_px=None).plan(flat=flat, shape=8)
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("k", [1, 2])

@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BeamlineError, BeamlineWarning, FileError, SettingsError
+from ..errors import (
+    BeamlineError,
+    BeamlineWarning,
+    FileError,
+    SettingsError,
+    silenced_warnings,
+)
 from ..formats import open_with
 from ..planning.groups import by_exposure
 from ..run import read_tree
@@ -117,8 +123,7 @@ def _say(what: str, why: str) -> None:
 def _opened(values: Mapping[str, Any]) -> Scan | None:
     """The scan, if it can be opened; what is wrong or assumed is said by who loads it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BeamlineWarning)
+        with silenced_warnings():
             return open_with(Settings.of(values))
     except BeamlineError:
         return None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import typer
 
-from ..errors import BeamlineError, BeamlineWarning
+from ..errors import BeamlineError
+from ..told import TOLD
 from . import (
     check,
     compare,
@@ -58,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", BeamlineWarning)
-            warnings.showwarning = _show_warning
+        with TOLD.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
@@ -89,6 +86,6 @@ def _fail(text: str, code: int) -> int:
     return code
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if mpi_rank() == 0 and issubclass(category, BeamlineWarning):
-        sys.stderr.write(f"warning: {message}\n")
+def _show_warning(text: str) -> None:
+    if mpi_rank() == 0:
+        sys.stderr.write(f"{text}\n")

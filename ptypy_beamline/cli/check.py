@@ -33,7 +33,9 @@ def command(
         return
     if plot:
         if plot.suffix not in PICTURES:
-            raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")
+            raise SettingsError(
+                f"{plot} is not a picture file", f"end its name in {', '.join(PICTURES)}"
+            )
         refuse_input(plot, settings)
     diagnosis = diagnose(settings)
     found = diagnosis.findings

@@ -22,15 +22,17 @@ def command(
         Path, typer.Argument(metavar="PHANTOM", help="directory with phantom/grid_delta.npy")
     ],
     energy_kev: Annotated[
-        float | None, typer.Option(help="photon energy in keV; default: of info.txt")
+        float | None, typer.Option(help="photon energy in keV; default: from info.txt")
     ] = None,
     pixel_m: Annotated[
         float | None,
-        typer.Option("--sim-pixel-m", help="the phantom's voxel in m; default: of info.txt"),
+        typer.Option("--sim-pixel-m", help="the phantom's voxel in m; default: from info.txt"),
     ] = None,
     slice_m: Annotated[
         float | None,
-        typer.Option("--sim-slice-m", help="thickness of its slices in m; default: as it is wide"),
+        typer.Option(
+            "--sim-slice-m", help="thickness of its slices in m; default: the width of the voxel"
+        ),
     ] = None,
     margin: Annotated[
         int | None, typer.Option(min=0, help="pixels left out at each edge; default: an eighth")

@@ -12,7 +12,7 @@ import typer
 from ..errors import BeamlineError, SettingsError
 from ..exports.files import PICTURES
 from ..settings import Settings
-from ..summary import describe_plan, describe_scan, physics, stations
+from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
 from .loading import loading, open_with, plan_with
 
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
@@ -33,7 +33,9 @@ def command(
     from ..planning.make import make_plan
 
     if plot and plot.suffix not in PICTURES:
-        raise SettingsError(f"{plot} is no picture", f"end it in {', '.join(PICTURES)}")
+        raise SettingsError(
+            f"{plot} is not a picture file", f"end its name in {', '.join(PICTURES)}"
+        )
     followed = plan_with(settings) if settings.live.timeout_s else None
     scan = followed[0] if followed else open_with(settings)
     try:
@@ -46,7 +48,7 @@ def command(
         loaded = describe_plan(plan) if plan else {"problem": str(problem)}
         typer.echo(json.dumps({"scan": describe_scan(scan), "plan": loaded}, indent=1))
     else:
-        _print(describe_scan(scan).items())
+        _print({**describe_scan(scan), "notes": unwarned_notes(scan)}.items())
         if plan:
             typer.echo("loaded as")
             _print((f"  {name}", value) for name, value in describe_plan(plan).items())

@@ -22,7 +22,7 @@ def command(
     settings: Settings,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Rank the 8 orientations of the detector from the data; exit 1 if they do not tell.
+    """Rank the 8 orientations of the detector from the data; exit 1 if they do not determine it.
 
     The axes of the positions stay as --axes has them; --rotate, --flip and --orientation play no
     part.
@@ -34,14 +34,14 @@ def command(
     found = rank(open_with(settings), settings)
     typer.echo(json.dumps(_plain(found), indent=1) if to_json else _text(found))
     if not found.decided:
-        typer.echo(f"error: the data do not tell the orientation; {found.remedy}", err=True)
+        typer.echo(f"error: the data do not determine the orientation; {found.remedy}", err=True)
         raise typer.Exit(1)
 
 
 WHY = {
     "absorption": "its material absorbs and has a negative phase (correlation {:.2f})",
     "empty region": "its material has a negative phase against the empty region ({:.2f} of 1)",
-    "": "nothing tells them apart, the lower number is named",
+    "": "nothing distinguishes them, the lower number is given",
 }
 
 
@@ -76,8 +76,8 @@ def _text(found: Ranking) -> str:
           for pair in found.pairs),
         f"orientation {code} with axes {found.axes}, confidence {found.confidence:.3f}"
         f"{'' if found.decided else ': not decided'}",
-        f"{code} and {twin} (turned by 180 degrees: object and probe conjugated) fit alike; of the "
-        f"two, with {code} {why}",
+        f"{code} and {twin} (turned by 180 degrees: object and probe conjugated) fit equally well; "
+        f"of the two, with {code} {why}",
         "the same with the object turned or mirrored: "
         + ", ".join(f"{o} {axes}" for o, axes in turned),
     ])  # fmt: skip

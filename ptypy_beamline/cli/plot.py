@@ -41,7 +41,9 @@ def command(  # noqa: PLR0913
 
     path = output or recon.with_name(f"{recon.stem}_plot.png")
     if path.suffix not in PICTURES:
-        raise SettingsError(f"{path} is no picture", f"end it in {', '.join(PICTURES)}")
+        raise SettingsError(
+            f"{path} is not a picture file", f"end its name in {', '.join(PICTURES)}"
+        )
     look = Look(positions, dpi, cmap)
     finished = finish(read(recon, scan=scan, raw=raw, distance_m=distance_m), asked)
     draw(path, finished, look)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import BeamlineError, SettingsError
+from ..errors import SettingsError
 from ..options import Qc
+from ..parallel import ending_all
 from ..planning.plan import Plan
 from ..settings import Settings
 from .loading import loading, open_with, refuse_input
@@ -154,18 +152,3 @@ def communicator() -> Any:
 
 WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """Environment variables that say how many ranks there are."""
-
-
-@contextmanager
-def ending_all(comm: Any) -> Iterator[None]:
-    """End every rank when this one fails, with its message: the others would wait for ever."""
-    try:
-        yield
-    except Exception as error:
-        if comm is None:
-            raise
-        time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so and ends all
-        kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
-        sys.stderr.write(f"error: rank {comm.rank}: {kind}{' '.join(str(error).split())}\n")
-        sys.stderr.flush()
-        comm.Abort(1)

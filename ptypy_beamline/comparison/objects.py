@@ -67,5 +67,5 @@ def _from_hdf5(path: Path) -> tuple[Complex, float | None]:
             if isinstance(found, h5py.Dataset):
                 size = np.ravel(file[pixel.replace("*", storage)][()])
                 return found[()].reshape(-1, *found.shape[-2:])[0], float(size[0])
-    raise FileError("no reconstructed object: neither reconstruction.h5 nor .ptyr",
+    raise FileError("not a reconstructed object: neither reconstruction.h5 nor .ptyr",
                     "give one of them, or Adorym's obj_checkpoint.npy", path)  # fmt: skip

@@ -135,7 +135,7 @@ def uncounted(look: Look) -> list[Finding]:
     if not share:
         return []
     return [
-        finding("note", f"raw numbers {counts} are no counts: {share:.2g} of all pixels, left out")
+        finding("note", f"raw numbers {counts} are not counts: {share:.2g} of all pixels, left out")
     ]
 
 

@@ -34,7 +34,7 @@ PASSES = 6
 """Over the frames, after the search for the probe."""
 
 RATIO, STUDENT_T = 1.05, 3.5
-"""Margin by which unseen frames of a reconstruction must be foretold better."""
+"""Margin by which unseen frames of a reconstruction must be predicted better."""
 
 
 @dataclass(frozen=True, eq=False)

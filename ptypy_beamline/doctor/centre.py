@@ -93,7 +93,7 @@ def findings(look: Look) -> list[Finding]:
         finding(
             "warning",
             f"{what}, {centre.away_px:.1f} px apart",
-            "the centre is not the beam's",
+            "the centre is not that of the beam",
             {"center": (round(y, 2), round(x, 2))},
         )
     ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
-from ..errors import BeamlineWarning
+from ..errors import silenced_warnings
 from ..planning.make import make_plan
 from ..planning.plan import Plan
 from ..quality.features import Yardstick, measured
@@ -87,8 +86,7 @@ def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
     ``other`` replaces more of the settings.
     """
     plain = {"rotate": None, "flip": None, "orientation": 0, "pad": None, "qc": None, "step": 1}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BeamlineWarning)  # said of the scan's own plan
+    with silenced_warnings():  # said of the scan's own plan
         return make_plan(scan, settings.model_copy(update={**plain, **other}))
 
 

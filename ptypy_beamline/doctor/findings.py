@@ -11,7 +11,7 @@ from ..options import code_of
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
-from ..summary import Finding, empty_beam, physics
+from ..summary import Finding, empty_beam, physics, unwarned_notes
 from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
 from .evidence import FEWEST
 from .look import Look
@@ -83,7 +83,8 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
 
     What rests on counts or on the geometry is left out where these are wrong.
     """
-    notes, found = [Finding("note", note) for note in look.scan.notes], calibration.findings(look)
+    notes = [Finding("note", note) for note in unwarned_notes(look.scan)]
+    found = calibration.findings(look)
     if any(finding.level == "error" for finding in found):
         return notes + found, False
     found = notes + found
@@ -108,9 +109,9 @@ def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
     if verdict.found:
         return [*verdict.found], ranking
     if ranking is None:
-        what = f"too few positions to tell pairing and orientation, {FEWEST} may"
+        what = f"too few positions to check pairing and orientation, at least {FEWEST} are needed"
     elif not ranking.decided:
-        what = f"the data do not tell the orientation (confidence {ranking.confidence:.2f})"
+        what = f"the data do not determine the orientation (confidence {ranking.confidence:.2f})"
     else:
         along = f", {verdict.along.words}" if verdict.along else ""
         what = (
@@ -138,7 +139,7 @@ def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
         Finding("warning", f"orientation {code} was found from the data",
                 f"set orientation={code} (--orientation {code}) to settle it")
         if ranking.decided
-        else Finding("error", "the data do not tell the orientation", ranking.remedy)
+        else Finding("error", "the data do not determine the orientation", ranking.remedy)
     )  # fmt: skip
     return settings.model_copy(update={"orientation": code}), [said]
 

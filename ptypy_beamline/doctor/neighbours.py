@@ -5,7 +5,6 @@ Of two pairings most neighbours are the same; those that only one of them has te
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import mannwhitneyu
 
-from ..errors import BeamlineWarning
+from ..errors import silenced_warnings
 from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
@@ -50,8 +49,7 @@ class Pairing:
     @classmethod
     def of(cls, scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Pairing:
         """Of the raw ``exposures`` (n,), increasing."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", BeamlineWarning)  # said of the scan's own plan
+        with silenced_warnings():  # said of the scan's own plan
             selection = select(scan, settings)
         kept = np.isin(selection.exposures[:, 0], exposures)
         numbers = np.searchsorted(exposures, selection.exposures[kept, 0])

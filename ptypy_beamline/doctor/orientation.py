@@ -113,7 +113,8 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
     plan = unturned(scan, settings)
     if len(plan) < FEWEST:
         raise ScanError(
-            f"{len(plan)} positions do not tell an orientation, {FEWEST} may",
+            f"{len(plan)} positions are too few to find an orientation, at least {FEWEST} are "
+            "needed",
             "set orientation (--orientation), or rotate and flip", scan.source,
         )  # fmt: skip
     seen = survey(plan)
@@ -173,7 +174,7 @@ def settled(scan: Scan, settings: Settings) -> Settings:
     """
     found = rank(scan, settings)
     if not found.decided:
-        raise SettingsError("the data do not tell the orientation", found.remedy, scan.source)
+        raise SettingsError("the data do not determine the orientation", found.remedy, scan.source)
     code = found.orientation
     warnings.warn(
         BeamlineWarning(
@@ -194,8 +195,8 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
                                                                             pair.twin))  # fmt: skip
     axes = [a for o, a in ranking.equivalent if o == code_of(settings.turn)]
     return [Finding(
-        "error", f"frames and positions are turned against each other: unseen frames are foretold "
-        f"with an error of {given.error:.3f}, and of {best.error:.3f} with orientation "
+        "error", "the frames are rotated or mirrored relative to the positions: unseen frames are "
+        f"predicted with an error of {given.error:.3f}, and of {best.error:.3f} with orientation "
         f"{code} (confidence {ranking.confidence:.3f})",
         f"set orientation={code} (--orientation {code}), or positions.axes='{axes[0]}' "
         f"(--axes={axes[0]})",

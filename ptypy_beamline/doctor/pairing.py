@@ -139,7 +139,7 @@ def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likene
     if now.snake != given.snake:
         what = "every other row runs backwards"
         change: dict[str, Any] = {"positions.snake": now.snake}
-        cause = "a snake scan was written down as a raster, or the other way round"
+        cause = "a snake scan was recorded as a raster, or vice versa"
     elif now.backlash != given.backlash:
         beside_m = abs(now.backlash - given.backlash)
         what = f"rows that run backwards lie {beside_m:.3g} m beside the others"

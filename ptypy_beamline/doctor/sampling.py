@@ -73,7 +73,7 @@ def findings(look: Look) -> list[Finding]:
 def _overlap(s: Sampling) -> Finding:
     what = (
         f"overlap {max(s.overlap, 0):.0%} between neighbours, step {s.step_m * 1e9:.4g} nm, "
-        f"probe about {s.probe_m * 1e9:.3g} nm, each place is lit {s.coverage:.3g} times"
+        f"probe about {s.probe_m * 1e9:.3g} nm, each point is illuminated {s.coverage:.3g} times"
     )
     if s.overlap >= ENOUGH_OVERLAP or s.overlap < -0.2:  # what cannot be is the geometry's matter
         return finding("note", what)

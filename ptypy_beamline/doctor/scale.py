@@ -62,8 +62,9 @@ def _refined(patch: Patch, best: float) -> float:
 
 def _finding(look: Look, factor: float, outcome: Outcome) -> Finding:
     what = (
-        f"unseen frames of a short reconstruction are foretold with an error of {outcome.given:.3f}"
-        f", and of {outcome.other:.3f} with a reconstructed pixel {1 / factor:.3g} times as large"
+        "unseen frames of a short reconstruction are predicted with an error of "
+        f"{outcome.given:.3f}, and of {outcome.other:.3f} with a reconstructed pixel "
+        f"{1 / factor:.3g} times as large"
     )
     if factor not in BINNINGS:
         _, distance_m, _ = look.detector

@@ -7,7 +7,6 @@ look than those of the given one is told for all places and numbers at once.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..errors import BeamlineError, BeamlineWarning
+from ..errors import BeamlineError, silenced_warnings
 from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
@@ -81,8 +80,7 @@ class Places:
             given = self.settings.positions
             shifted = given.model_copy(update={"shift": given.shift - lag})
             plain = {"positions": shifted, "reject": None, "monitor": False, "num_frames": None}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", BeamlineWarning)
+            with silenced_warnings():
                 try:
                     selection = select(self.scan, self.settings.model_copy(update=plain))
                 except BeamlineError:  # no position is left

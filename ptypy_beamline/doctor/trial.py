@@ -20,7 +20,7 @@ TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
 
 TURNS, RATIO_OF_FEW = 3, 1.1
 """Where few frames differ they are held out in so many turns, so that all of them count, and are to
-be foretold better by so much."""
+be predicted better by so much."""
 
 
 @dataclass(frozen=True, eq=False)

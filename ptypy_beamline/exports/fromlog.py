@@ -156,7 +156,7 @@ def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
     used = np.isin(number, frames.values)
     if not used.any():
         raise ScanError(
-            f"no row is of a frame ({frames.range}, {frames.name})",
+            f"no row belongs to a frame ({frames.range}, {frames.name})",
             "check --frames and --first-index",
             log.path,
         )
@@ -186,7 +186,7 @@ def _frame_of_each_row(
         return frame_of(frames, rows) - first
     except ScanError as error:
         raise ScanError(
-            error.problem, "say what the log calls the first frame by --first-index", log.path
+            error.problem, "give the log's number of the first frame with --first-index", log.path
         ) from error
 
 

@@ -116,7 +116,7 @@ def import_product(path: str | Path) -> Reconstruction:
         try:
             return _read(file, Path(path))
         except MALFORMED as error:
-            raise FileError(f"no Ptychodus product ({error.args[0]})", "give a product",
+            raise FileError(f"not a Ptychodus product ({error.args[0]})", "give a product",
                             path) from error  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
         try:
             return _read(file)
         except MALFORMED as error:
-            raise FileError(f"no reconstruction.h5, or one of an older version ({error.args[0]})",
-                            "write it again", path) from error  # fmt: skip
+            what = f"not a reconstruction.h5, or one of an older version ({error.args[0]})"
+            raise FileError(what, "write it again", path) from error
 
 
 def _read(file: h5py.File) -> Reconstruction:

@@ -75,7 +75,7 @@ def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames
         return None
     frame = stack.frames.shape[1:]
     if found.dataset.shape[-2:] != frame:
-        raise ScanError(f"Expected {name} images {frame} as the frames. "
+        raise ScanError(f"Expected {name} images {frame}, like the frames. "
                         f"Got {found.name} of shape {found.dataset.shape}",
                         f"set paths.{name} (--path {name}=PATH)", found.file)  # fmt: skip
     return stack_like_the_frames(found, stack.layout)
@@ -101,7 +101,7 @@ def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
         return values[:n]
     of_frames = stack.for_frames(values, k)
     if of_frames is None:
-        raise ScanError(f"Expected a monitor value of each of {n} frames, or of each position. "
+        raise ScanError(f"Expected a monitor value for each of {n} frames, or for each position. "
                         f"Got {found.name} of shape {found.dataset.shape}",
                         "set paths.monitor (--path monitor=PATH)", found.file)  # fmt: skip
     return of_frames

@@ -50,7 +50,7 @@ def _basis(source: Source) -> Array:
     basis = basis.T if basis.shape == (3, 2) else basis
     if basis.shape != (2, 3) or not np.linalg.norm(basis, axis=1).all():
         raise ScanError(f"Expected basis_vectors (2,3). Got {basis.tolist()}",
-                        "mend them, or remove them for the default ones")  # fmt: skip
+                        "correct them, or remove them for the default ones")  # fmt: skip
     return basis
 
 

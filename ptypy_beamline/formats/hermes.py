@@ -109,7 +109,7 @@ def _has_positions(file: h5py.File) -> bool:
 
 
 def _nearly(file: h5py.File) -> str:
-    """What lacks beside a file of frames."""
+    """What is missing beside a file of frames."""
     wanted = Files.of(Path(file.filename)).positions
     if not has(file, STACKS) or wanted.name == Path(file.filename).name:
         return ""
@@ -148,7 +148,7 @@ def _index(files: Files, asked: int | None) -> int:
     count = files.count()
     named = None if files.energy is None else files.energy - files.first
     if asked is not None and named is not None and asked != named:
-        raise ScanError(f"outer_index {asked} is another energy than that of this file, {named}",
+        raise ScanError(f"outer_index {asked} is not the energy of this file, {named}",
                         "leave outer_index (--outer-index) out, or give "
                         f"{files.positions.name}")  # fmt: skip
     index = asked if asked is not None else named

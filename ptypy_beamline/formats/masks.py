@@ -36,7 +36,7 @@ def bad_pixels(
         return None, None
     shape, frames = found.dataset.shape, stack.frames
     if shape[-2:] != frames.shape[1:]:
-        raise ScanError(f"Expected a mask {frames.shape[1:]} as the frames. "
+        raise ScanError(f"Expected a mask {frames.shape[1:]}, like the frames. "
                         f"Got {found.name} of shape {shape}",
                         "set paths.mask (--path mask=PATH)", found.file)  # fmt: skip
     given = source.opening.mask_values

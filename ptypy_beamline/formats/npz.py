@@ -135,7 +135,8 @@ class NpzFormat:
         if values.ndim != 2 or values.shape[1] != 2 or not np.isfinite(values).all():
             raise ScanError(
                 "Expected finite positions (N,2) as (row, column), or as many x as y. Got others",
-                "mend the file, or name others by paths.x, paths.y (--path x=ARRAY --path y=ARRAY)",
+                "correct the file, or name others by paths.x, paths.y (--path x=ARRAY "
+                "--path y=ARRAY)",
             )
         return values
 
@@ -176,7 +177,7 @@ def frames_axis(shape: tuple[int, int, int], counts: tuple[int, int], name: str)
         fitting = []  # frames are square, and some are lacking
     if len(fitting) == 2 and len(set(shape)) == 1:
         warnings.warn(
-            f"{name} of shape {shape} is taken for frames (N,H,W), but may be (H,W,N)",
+            f"{name} of shape {shape} is taken as frames (N,H,W), but may be (H,W,N)",
             BeamlineWarning,
             stacklevel=2,
         )
@@ -260,7 +261,7 @@ def _bad(path: Path, opening: Opening, frames: Frames) -> NDArray[np.bool_] | No
         return None if own is None or own.ndim == 3 else RULES["bad"](own)
     mask = Member(path, opening.paths["mask"]).array
     if mask.shape != frames.shape[1:]:
-        raise ScanError(f"Expected a mask {frames.shape[1:]} as the frames. Got {mask.shape}",
+        raise ScanError(f"Expected a mask {frames.shape[1:]}, like the frames. Got {mask.shape}",
                         "set paths.mask (--path mask=ARRAY)")  # fmt: skip
     return np.asarray(RULES[opening.mask_values or "bad"](mask), np.bool_)
 

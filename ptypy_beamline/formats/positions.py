@@ -94,7 +94,7 @@ def arrange(
         raise ScanError(f"Expected y and x of one shape. Got y {y.shape} and x {x.shape}")
     if len(axes) == 2 and axes == y.shape[::-1] and axes != y.shape:
         raise ScanError(
-            f"Expected maps of positions {axes} as the frames. Got {y.shape}",
+            f"Expected maps of positions {axes}, like the frames. Got {y.shape}",
             "store the maps with the axes of the frames, or name lists by paths.x, paths.y",
         )
     return Placed(np.stack([y.ravel(), x.ravel()], axis=1), (y.shape[0], y.shape[1]))

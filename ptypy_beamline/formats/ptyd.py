@@ -250,8 +250,8 @@ def _energy(source: Source) -> tuple[float | None, str | None]:
         return kinetic_eV, radiation
     if ENERGY_RANGES_EV[PHOTON][1] < stored_eV < HARDEST_EV:
         raise SettingsError(
-            f"{found.name} = {stored_eV / 1e3:.6g} keV is none of photons: of electrons of "
-            f"{kinetic_eV / 1e3:.4g} keV, or in eV", "set radiation='electron' (--radiation "
+            f"{found.name} = {stored_eV / 1e3:.6g} keV is not a photon energy: it is of electrons "
+            f"of {kinetic_eV / 1e3:.4g} keV, or in eV", "set radiation='electron' (--radiation "
             "electron) or units.energy='eV' (--unit energy=eV)",
         )  # fmt: skip
     return _one(source, "energy"), radiation

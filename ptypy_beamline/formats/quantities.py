@@ -127,7 +127,7 @@ def _plausible_energy(
     stored = float(np.nanmedian(raw))
     if source.opening.radiation is None and _possible(values, TRANSMISSION_EV):
         raise SettingsError(
-            f"{found.name} = {stored:g} {unit} is none of photons: of electrons, or in "
+            f"{found.name} = {stored:g} {unit} is not a photon energy: it is of electrons, or in "
             f"{' or '.join(fits)}",
             f"set radiation='electron' (--radiation electron), or {_unit_remedy('energy')}",
             found.file,

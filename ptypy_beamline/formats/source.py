@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..reading.files import is_locked, open_hdf5
 from ..reading.links import lookup
+from ..scan import Assumed
 from .opening import Opening
 
 
@@ -135,7 +136,7 @@ class Source:
 
     def assume(self, message: str) -> None:
         """Warn, and note it in the scan."""
-        self.notes.append(message)
+        self.notes.append(Assumed(message))
         warnings.warn(f"{self.path}: {message}", BeamlineWarning, stacklevel=2)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineWarning
+from ..errors import warn
 from .sample import Sample
 
 Image = NDArray[np.float64]
@@ -16,49 +16,56 @@ FACTOR = 1e3
 """Further off its median no monitor and no flat is."""
 
 
-def warn_about_flat(flat: Image | float, bad: NDArray[np.bool_]) -> None:
+def warn_about_flat(flat: Image | float, bad: NDArray[np.bool_], file: Path | None) -> None:
     """A flat whose median is not 1, or that is far off it at good pixels."""
     good = np.broadcast_to(flat, bad.shape)[~bad] if np.ndim(flat) else np.ones(1)
     middle = float(np.median(good[:: max(1, good.size // 10_000)])) if good.size else 1.0
     if not 0.5 <= middle <= 2.0:
-        _warn(
+        warn(
             f"the flat has a median of {middle:.4g}, so dividing by it changes the counts by that "
-            "factor; give a flat normalised to 1 (--flat) to keep photon counts"
+            "factor; give a flat normalised to 1 (--flat) to keep photon counts",
+            file,
         )
     far = far_off(good, middle)
     if far:
-        _warn(
+        warn(
             f"the flat is more than {FACTOR:.0f} times off its median of {middle:.4g} at {far} "
             "pixels, whose counts grow or vanish with it; give another flat (--flat) or mask these "
-            "pixels (--mask)"
+            "pixels (--mask)",
+            file,
         )
 
 
-def warn_about_dark(sample: Sample, offset: Image | float, bad: NDArray[np.bool_]) -> None:
+def warn_about_dark(
+    sample: Sample, offset: Image | float, bad: NDArray[np.bool_], file: Path | None
+) -> None:
     """A dark and background that leave no count in a sample of frames."""
     if bad.all() or any((frame > offset)[~bad].any() for frame in sample):
         return
-    _warn(
+    warn(
         f"dark and background exceed every count of {len(sample)} sampled frames, which come out "
-        "empty; give the dark of this exposure time (--dark), and check background (--background)"
+        "empty; give the dark of this exposure time (--dark), and check background (--background)",
+        file,
     )
 
 
-def warn_about_monitor(i0: NDArray[np.float64]) -> None:
+def warn_about_monitor(i0: NDArray[np.float64], file: Path | None) -> None:
     """Exposures that a monitor drops, NaN in ``i0`` (n,), or scales out of proportion."""
     usable = i0[np.isfinite(i0)]
     dropped, middle = len(i0) - len(usable), float(np.median(usable))
     if dropped:
-        _warn(
+        warn(
             f"the monitor is 0, negative or not a number at {dropped} of {len(i0)} frames, which "
-            "are left out; check paths.monitor (--path monitor=PATH), or leave monitor off"
+            "are left out; check paths.monitor (--path monitor=PATH), or leave monitor off",
+            file,
         )
     far = far_off(usable, middle)
     if far:
-        _warn(
+        warn(
             f"the monitor is more than {FACTOR:.0f} times off its median of {middle:.4g} at {far} "
             f"of {len(i0)} frames, which are scaled by as much; leave these frames out (--reject) "
-            "or check paths.monitor (--path monitor=PATH)"
+            "or check paths.monitor (--path monitor=PATH)",
+            file,
         )
 
 
@@ -66,7 +73,3 @@ def far_off(values: NDArray[np.float64], middle: float) -> int:
     """How many are more than ``FACTOR`` times larger or smaller than ``middle``."""
     off = (values > FACTOR * middle) | (values < middle / FACTOR)
     return int(np.count_nonzero(off))
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, BeamlineWarning, stacklevel=3)

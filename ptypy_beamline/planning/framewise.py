@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
-from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..errors import ScanError, SettingsError, warn
 from ..reading.corrected import CorrectedFrames
 from ..reading.derived import Centred
 from ..reading.hdf5 import Hdf5Frames
@@ -43,9 +42,9 @@ def with_own_images(
     if not own and scan.bad_each is None:
         return scan, settings, counts
     for name in own:
-        _warn(f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
+        warn(f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
               f"corrected with its own; give one image (--{name}) if all frames have the same",
-              scan)  # fmt: skip
+               scan.source)  # fmt: skip
     return *_read_with(own, scan, settings, counts), Counting(never=counts.never)
 
 
@@ -74,9 +73,9 @@ def _warn_live(scan: Scan, settings: Settings) -> None:
                             "wait for the end of the scan", scan.source)  # fmt: skip
     to_come = len(scan.positions_m) * (settings.frames_per_position or 1)
     for name in _own_stacks(scan, settings, {to_come, scan.expected or to_come}):
-        _warn(f"{name} has {to_come} images, as many as frames are to come: all of them are taken "
+        warn(f"{name} has {to_come} images, as many as frames are to come: all of them are taken "
               "together for every frame, because a live scan has no images of single frames",
-              scan)  # fmt: skip
+              scan.source)  # fmt: skip
 
 
 def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, Frames]:
@@ -108,11 +107,11 @@ def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> No
     """Of as many images as positions or acquisitions, some of which have no frame of their own."""
     m, k = len(scan.positions_m), settings.frames_per_position or 1
     if images in (m, m * k, scan.expected):
-        _warn(
+        warn(
             f"{name} has {images} images, as many as positions or acquisitions, but there are "
             f"{_total(scan)} frames: all of them are taken together for every frame; give one "
             f"image for each raw frame (--{name}) if they differ",
-            scan,
+            scan.source,
         )
 
 
@@ -127,11 +126,6 @@ def _raw_frames(frames: Frames) -> set[int]:
 
 def _total(scan: Scan) -> int:
     return whole_stack(scan.frames)[0].shape[0]
-
-
-def _warn(message: str, scan: Scan) -> None:
-    source = f"{scan.source}: " if scan.source else ""
-    warnings.warn(f"{source}{message}", BeamlineWarning, stacklevel=2)
 
 
 def _without(scan: Scan, settings: Settings, names: tuple[str, ...]) -> tuple[Scan, Settings]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ..errors import BeamlineWarning, GeometryError, MissingDataError, ScanError, SettingsError
+from ..errors import (
+    GeometryError,
+    MissingDataError,
+    ScanError,
+    SettingsError,
+    silenced_warnings,
+    warn,
+)
 from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
 from ..reading.picked import whole_stack
 from ..scan import Scan, Window
@@ -63,7 +69,7 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
     monitor = usable_i0(scan, settings)
     if monitor is not None:
         paired = acquisitions(scan)[: so_far.frames] >= 0
-        warn_about_monitor(monitor[: so_far.frames][paired])
+        warn_about_monitor(monitor[: so_far.frames][paired], scan.source)
     _warn_of_padding(scan, window, inside)
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)
@@ -78,12 +84,12 @@ def _warn_of_padding(scan: Scan, window: Window, inside: Window) -> None:
     """Of a window that is larger than the detector, or that lies mostly off it."""
     (ny, nx), share = scan.frame_shape, np.prod(inside.shape) / np.prod(window.shape)
     if window.height > ny or window.width > nx or share < 0.5:
-        file = f"{scan.source}: " if scan.source else ""
-        warnings.warn(
-            f"{file}{100 * (1 - share):.3g} % of the window {window.height}x{window.width} lies "
-            f"off the {ny}x{nx} detector and is padding, never valid; make it smaller, or move it "
-            "(shape, --roi; center, --roi-center)", BeamlineWarning, stacklevel=3,
-        )  # fmt: skip
+        warn(
+            f"{100 * (1 - share):.3g} % of the window {window.height}x{window.width} lies off the "
+            f"{ny}x{nx} detector and is padding, never valid; make it smaller, or move it (shape, "
+            "--roi; center, --roi-center)",
+            scan.source,
+        )
 
 
 def beam_center(
@@ -107,7 +113,9 @@ def beam_center(
     else:
         whole = Window.full(shape)
         plain = settings.model_copy(update={"hot_sigma": None})
-        return find_center(Sample(scan.frames, whole), calibrate(scan, plain, whole, counts))
+        with silenced_warnings():  # the plan's own calibration warns
+            calibration = calibrate(scan, plain, whole, counts)
+        return find_center(Sample(scan.frames, whole), calibration)
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",

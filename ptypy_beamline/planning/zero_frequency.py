@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -12,7 +11,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, BeamlineWarning
+from ..errors import BeamlineError, warn
 from ..scan import ArrayFrames, Frames, Scan, Window
 from .sample import sample_indices
 
@@ -36,12 +35,11 @@ def warn_of_zero_frequency(scan: Scan) -> None:
         return
     seen, meant = ("center", "corner") if scan.zero_frequency == "center" else ("corner", "center")
     times = f"{ratio:.3g} times" if np.isfinite(ratio) else "many times"
-    warnings.warn(
-        f"{scan.source}: with zero_frequency={seen!r} the corners of the frames are {times} as "
+    warn(
+        f"with zero_frequency={seen!r} the corners of the frames are {times} as "
         f"bright as their middle: set zero_frequency={meant!r} (--zero-frequency {meant}), unless "
         "they really are",
-        BeamlineWarning,
-        stacklevel=2,
+        scan.source,
     )
 
 

@@ -34,7 +34,7 @@ class Folder:
     Raises
     ------
     FileError
-        A file that is to be written is there and not from quality control.
+        A file that is to be written exists and is not from quality control.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class Folder:
                                                  "qc_report.html", META)]  # fmt: skip
         there = [file for file in written if file.exists()]
         if there and not self._is_ours():
-            raise FileError("is there and not from ptypy-beamline qc",
+            raise FileError("exists and was not written by ptypy-beamline qc",
                             "write to another folder (--out)", there[0])  # fmt: skip
 
     def _is_ours(self) -> bool:
@@ -165,5 +165,5 @@ def check_indices(path: Path) -> None:
     except (OSError, ValueError):
         known = None
     if not isinstance(known, dict) or not {"accepted_indices", "rejected_indices"} <= set(known):
-        raise FileError("is there and no list of accepted and rejected frames",
+        raise FileError("exists and is not a list of accepted and rejected frames",
                         "write to another file (--emit-ptypy-json)", path)  # fmt: skip

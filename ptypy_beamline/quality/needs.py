@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, BeamlineWarning, MissingDataError
+from ..errors import BeamlineError, BeamlineWarning, MissingDataError, silenced_warnings
 from ..formats import open_with
 from ..geometry import resolution_m
 from ..planning.make import quantities
@@ -53,8 +53,7 @@ class Needs:
         end = time.monotonic() + (settings.live.timeout_s or 0)
         while True:
             try:
-                with warnings.catch_warnings():  # whoever loads it warns
-                    warnings.simplefilter("ignore", BeamlineWarning)
+                with silenced_warnings():  # whoever loads it warns
                     needs = _needs(settings)
             except BeamlineError:
                 if time.monotonic() >= end:

@@ -94,7 +94,7 @@ def region(positions: Values, qc: Qc, unit: str) -> Flags:
         )
     if keep.all():
         warnings.warn(
-            f"the region holds the whole scan, so that it leaves nothing out: {where}; "
+            f"the region contains the whole scan, so it excludes nothing: {where}; "
             "rect and circ (--rect, --circ) are in that unit",
             BeamlineWarning,
             stacklevel=3,

@@ -76,7 +76,7 @@ class CsvLog:
                 out[row] = read(text)
             except ValueError as error:
                 raise FileError(f"line {line}: Expected {error} in column {name!r}. Got {text!r}",
-                                "mend or remove that line", self.path) from error  # fmt: skip
+                                "correct or remove that line", self.path) from error  # fmt: skip
         return out
 
 
@@ -146,7 +146,7 @@ def _cells(lines: list[str], delimiter: str, path: Path) -> list[tuple[int, tupl
         return [(reader.line_num, tuple(row)) for row in reader if any(c.strip() for c in row)]
     except csv.Error as error:
         raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
-                        "mend that line", path) from error  # fmt: skip
+                        "correct that line", path) from error  # fmt: skip
 
 
 def seconds(text: str) -> float:

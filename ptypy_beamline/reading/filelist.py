@@ -94,7 +94,7 @@ def _files(name: str | Path) -> Iterator[Path]:
         remedy = f"mend line {number} of {path.name}"
         yield from _matches(path.parent / Path(line).expanduser(), path, remedy)
     if empty:
-        raise FileError("lists no file", "write one path or glob a line", path)
+        raise FileError("lists no files", "write one path or glob a line", path)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

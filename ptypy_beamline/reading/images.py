@@ -27,7 +27,7 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
     FileError
         The file is missing or unreadable.
     SettingsError
-        It is of no known kind.
+        It is of an unknown kind.
     """
     if isinstance(given, np.ndarray | list | tuple):
         return _in_memory(np.asarray(given))
@@ -45,7 +45,7 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
             return ArrayFrames(tifffile.imread(path))
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(f"not a readable TIFF ({error})", "save it again", path) from error
-    raise SettingsError(f"{name}={text!r} is of no known kind", f"give {IMAGE_KINDS}")
+    raise SettingsError(f"{name}={text!r} is of an unknown kind", f"give {IMAGE_KINDS}")
 
 
 def _in_memory(images: NDArray[Any]) -> ArrayFrames:
@@ -65,7 +65,7 @@ def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float6
     path = existing(text, name)
     if path.suffix == ".npy":
         return load_npy(path).astype(np.float64).ravel()
-    raise SettingsError(f"{name}={text!r} is of no known kind",
+    raise SettingsError(f"{name}={text!r} is of an unknown kind",
                         "give a list, .npy or file.h5::/path")  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def rejected_frames(given: Any, of: RawFrames) -> Indices:
         for doubt in (_another_file(found, of), _other_positions(found, of)):
             if doubt:
                 warnings.warn(
-                    f"{found.source}: {doubt}: its {len(named)} frames are left out all the same",
+                    f"{found.source}: {doubt}: its {len(named)} frames are left out nevertheless",
                     BeamlineWarning,
                     stacklevel=2,
                 )
@@ -118,11 +118,11 @@ def _read(given: Any) -> RejectList:
     if isinstance(given, np.ndarray | list | tuple):
         return RejectList(np.asarray(given))
     if not isinstance(given, str | Path):
-        raise SettingsError(f"reject={given!r} is of no known kind", KINDS)
+        raise SettingsError(f"reject={given!r} is of an unknown kind", KINDS)
     path = existing(given, "reject")
     readers = {".npy": _of_npy, ".json": _of_json, ".csv": _of_csv}
     if path.suffix not in readers:
-        raise SettingsError(f"reject={str(given)!r} is of no known kind", KINDS)
+        raise SettingsError(f"reject={str(given)!r} is of an unknown kind", KINDS)
     return readers[path.suffix](path)
 
 
@@ -171,7 +171,7 @@ def _of_csv(path: Path) -> RejectList:
         )
     except (TypeError, ValueError) as error:
         raise FileError(
-            f"Expected whole numbers in column 'index' ({error})", "mend it", path
+            f"Expected whole numbers in column 'index' ({error})", "correct it", path
         ) from error
     marked = np.array([_true(row["rejected"] or "", path) for row in rows])
     return RejectList(judged[marked], path, judged, _meta_beside(path, "qc_summary.csv"), places)
@@ -198,7 +198,7 @@ def _true(text: str, path: Path) -> bool:
         return float(word) != 0
     except ValueError as error:
         raise FileError(
-            f"Expected 0 or 1 in column 'rejected'. Got {text!r}", "mend it", path
+            f"Expected 0 or 1 in column 'rejected'. Got {text!r}", "correct it", path
         ) from error
 
 

@@ -47,7 +47,7 @@ class Phantom:
         delta, beta = open_grid(self.delta), open_grid(self.beta)
         if delta.shape != beta.shape:
             raise ScanError(f"Expected delta and beta of one shape. Got {delta.shape} and "
-                            f"{beta.shape}", "mend the phantom", self.beta)  # fmt: skip
+                            f"{beta.shape}", "correct the phantom", self.beta)  # fmt: skip
         ny, nx, nz = delta.shape
         return ny, nx, nz
 

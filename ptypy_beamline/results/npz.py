@@ -184,7 +184,7 @@ def _place(
             break
     if not default.any() and physics.center_m == (None, None):
         warnings.warn(
-            "coordinates are no pixels of objectGuess: its middle is taken to be at 0",
+            "the coordinates are not pixels of objectGuess: its middle is taken to be at 0",
             BeamlineWarning,
             stacklevel=3,
         )

@@ -72,7 +72,9 @@ def draw(path: str | Path, finished: Finished, look: Look | None = None) -> Path
     """
     path, look = Path(path), look or Look()
     if path.suffix not in PICTURES:
-        raise SettingsError(f"{path} is no picture", f"end it in {', '.join(PICTURES)}")
+        raise SettingsError(
+            f"{path} is not a picture file", f"end its name in {', '.join(PICTURES)}"
+        )
     figure = compose(finished, look)
     with complete(path) as temporary, mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(temporary, dpi=look.dpi)

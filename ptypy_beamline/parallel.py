@@ -1,0 +1,52 @@
+"""MPI ranks that end together."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from .errors import BeamlineError
+
+
+@contextmanager
+def ending_all(comm: Any) -> Iterator[None]:
+    """End every rank when this one fails, with its message: the others would wait for ever.
+
+    A :class:`BeamlineError` that all ranks agreed on is raised on each of them as it is.
+
+    Parameters
+    ----------
+    comm
+        MPI communicator; None for a process alone.
+    """
+    try:
+        yield
+    except BaseException as error:  # of KeyboardInterrupt and SystemExit others know nothing either
+        if comm is not None and not getattr(error, "agreed", False):
+            time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so
+            text = " ".join(str(error).split())
+            kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
+            sys.stderr.write(f"error: rank {comm.rank}: {kind}{text}\n")
+            _end_all(comm)
+        raise
+
+
+def hook_all(comm: Any) -> None:
+    """An exception that ends a script on one rank ends it on all, wherever it comes from."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        _end_all(comm)
+
+    sys.excepthook = hook
+
+
+def _end_all(comm: Any) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    comm.Abort(1)
