@@ -116,7 +116,9 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
         cause = f"positions of {lost} were lost there, or so many were taken twice"
     remedy = _by_number(breaks, scan)
     leaving_out = _leaving_out(breaks, scan, settings)
-    return finding("error", what, cause, leaving_out, f"or {remedy}" if leaving_out else remedy)
+    if leaving_out:
+        remedy = f"and check again, as more may have been lost before it; or {remedy}"
+    return finding("error", what, cause, leaving_out, remedy)
 
 
 def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
