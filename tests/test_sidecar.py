@@ -264,6 +264,18 @@ def test_files_by_row_and_column(folder, make, first):
     assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
 
 
+def test_a_first_index_that_settles_nothing(folder, make):
+    """Of names from 4 on it does not say what they call the first frame."""
+    for number in INDEX[:4]:
+        (folder / f"f_{number}.tif").unlink()
+    code, said = make([HEADER, *ROWS], "--first-index", "0")
+    assert code == 1
+    assert "fit in two ways" in said
+    assert "leave the rows of lost frames out of the log" in said
+    assert make([HEADER, *ROWS[4:]])[0] == 0
+    assert index_of(folder) == INDEX[4:].tolist()
+
+
 def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
     lines = ["frame_index,posx_m,posy_m,energy_eV,pixel_m"]
     lines += [f"{i},{X[i]},{Y[i]},{7112.0 if i == 0 else ''}," for i in INDEX]

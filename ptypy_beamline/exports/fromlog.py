@@ -33,6 +33,8 @@ CALLED = {
 
 FIRST_INDEX = "say what the log calls the first frame by --first-index"
 
+NO_SPARE_ROWS = "leave the rows of lost frames out of the log"
+
 LONG_GAP = 3
 """Steps without a row in a log with time stamps from which on a warning is given."""
 
@@ -214,7 +216,7 @@ def _frame_of_each_row(
     if frames.counted:
         frames = Numbers.counting(len(frames.values), first_index)
     try:
-        return frame_of(frames, rows, FIRST_INDEX) - first
+        return frame_of(frames, rows, FIRST_INDEX if first_index is None else NO_SPARE_ROWS) - first
     except ScanError as error:
         raise ScanError(error.problem, error.remedy, log.path) from error
 
