@@ -90,7 +90,8 @@ def test_neighbours_alone_suggest_where_frames_were_lost(pattern, lost, where):
     ],
 )
 def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
-    found, _ = judged(without(simulated(pattern), lost), Settings())
+    scan = without(simulated(pattern), lost)
+    found, _ = judged(scan, Settings())
     assert [one.level for one in found] == ["error"]
     first, count = lost
     said = re.search(
@@ -100,7 +101,23 @@ def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
     assert int(said[1]) == pytest.approx(first, abs=6)
     assert dict(found[0].settings) == {"num_frames": int(said[1])}
     assert f"{count} frame" in found[0].cause
-    assert "frame_index" in found[0].remedy
+    numbers = re.search(r"about (np\.delete\(.*\)), in a dataset .*frame_index=", found[0].remedy)
+    kept = eval(numbers[1], {"np": np})
+    assert len(kept) == len(scan)
+    assert kept[int(said[1])] == int(said[1]) + count
+
+
+@pytest.mark.long
+def test_two_losses_are_found_one_after_the_other():
+    """Taken for one of all that are missing, until what is behind it is left out as it says."""
+    scan = without(simulated("jitter", (16, 18)), (96, 10), (192, 8))
+    found, _ = judged(scan, Settings())
+    kept = found[0].settings["num_frames"]
+    assert kept > 100
+    assert "check again, as more may have been lost before it" in found[0].remedy
+    (found,), along = judged(scan, Settings(num_frames=kept))
+    assert found.settings["num_frames"] == pytest.approx(96, abs=6)
+    assert along.breaks[0].lag == 10
 
 
 def test_a_loss_near_the_end_that_does_not_show_is_not_denied():

@@ -240,6 +240,27 @@ def test_no_format_understands(tmp_path):
         open_file(path)
 
 
+def test_what_may_be_meant_in_a_file_of_no_known_layout(tmp_path):
+    content = {
+        "scan__camera__images": stack(6),
+        "scan__camera__background": stack(2).astype("f4"),
+        "scan__clock": np.arange(6.0),
+        "scan__title": "gold",
+        "scan__samx_um": X * 1e6,
+        "scan__samy_um": Y * 1e6,
+        "scan__spectrum": np.zeros(2048),
+    }
+    with pytest.raises(UnknownFormatError) as caught:
+        open_file(write(tmp_path / "a.h5", **content))
+    assert (
+        ": /scan/camera/images (6, 4, 5), /scan/camera/background (2, 4, 5) may be frames, "
+        "/scan/samx_um (6,), /scan/samy_um (6,), /scan/clock (6,), /scan/spectrum (2048,) positions"
+        in str(caught.value)
+    )
+    with pytest.raises(UnknownFormatError, match="no dataset in it has three axes"):
+        open_file(write(tmp_path / "b.h5", spectrum=np.zeros(2048)))
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
@@ -971,8 +992,8 @@ def test_cxi_positions_on_the_detectors_axes(tmp_path, basis, y, x):
 def test_cxi_translation_as_columns(tmp_path):
     name = "entry_1__sample_1__geometry_1__translation"
     close(open_file(cxi(tmp_path / "a.h5", **{name: np.stack([X, Y, 0 * X])})), Y, X)
-    path = cxi(tmp_path / "b.h5", **{name: np.zeros((6, 4))})
-    with pytest.raises(ScanError, match=r"Expected translation \(N,3\) or \(3,N\)\. Got"):
+    path = cxi(tmp_path / "b.h5", **{name: np.zeros((6, 2))})
+    with pytest.raises(ScanError, match=r"Expected translation \(N,3\) or \(3,N\)\. Got \(6, 2\)"):
         open_file(path)
     path = cxi(tmp_path / "c.h5", **{name: None, "entry_1__data_1__translation": np.zeros((6, 3))})
     assert len(open_file(path).positions_m) == 6

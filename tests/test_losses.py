@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -146,7 +147,48 @@ def test_areadetector_with_positions_elsewhere(tmp_path, lost, first):
     """The counter starts at 1, unless a frame has number 0 or it was not reset."""
     kept = np.delete(ALL, lost)
     said = paired_or_refused(areadetector(tmp_path, kept, first), kept, lost, **MOTORS)
-    assert "fit in two ways" not in said or first == 5001
+    assert "fit in two ways" not in said or first == 5001 or {0, 23} <= {*lost}
+
+
+@pytest.mark.parametrize("lost", [[0, 1, 2], [0, 1, 2, 9]])
+def test_a_counter_whose_first_frames_were_lost_is_asked_for(tmp_path, lost):
+    """Ids 3 to 23: of a counter from 0, or of one from 1 that lost the last frame, too."""
+    kept = np.delete(ALL, lost)
+    file = areadetector(tmp_path, kept, first=0)
+    with pytest.raises(
+        BeamlineError,
+        match=r"frames numbered 3 to 23 \(NDArrayUniqueId\) and 24 positions without numbers fit "
+        r"in two ways: the first position may belong to frame 0 or 1; .*position_index=0 or --path",
+    ):
+        opened(file, **MOTORS)
+    plan, said = opened(file, paths={**MOTORS["paths"], "position_index": 0})
+    assert_true_pairs(plan, kept)
+    assert f"{len(lost)} positions (number 0, 1, 2" in said
+    del plan
+    plan, _ = opened(areadetector(tmp_path, kept, first=1), **MOTORS)
+    assert_true_pairs(plan, kept)
+
+
+def test_a_counter_that_begins_with_1_is_said_to_count_from_1(tmp_path):
+    """A stopped scan, unless the counter begins with 0 and the first frame was lost."""
+    stopped = areadetector(tmp_path, ALL[:-1], first=1)
+    plan, said = opened(stopped, **MOTORS)
+    assert_true_pairs(plan, ALL[:-1])
+    assert (
+        "(NDArrayUniqueId, taken to count from 1; if it counts from 0 and the first frame was "
+        "lost, set --path position_index=0): 1 position (number 24) without a frame" in said
+    )
+    del plan
+    lost = areadetector(tmp_path, ALL[1:], first=0)
+    plan, said = opened(lost, paths={**MOTORS["paths"], "position_index": 0})
+    assert_true_pairs(plan, ALL[1:])
+    assert "taken to count" not in said
+    del plan
+    with h5py.File(tmp_path / "motors.h5", "a") as file:
+        file["n"] = ALL
+    plan, said = opened(lost, paths={**MOTORS["paths"], "position_index": "motors.h5::/n"})
+    assert_true_pairs(plan, ALL[1:])
+    assert "whose numbers are taken as they are" in said
 
 
 @losses
@@ -281,7 +323,7 @@ def test_the_number_of_the_first_position_settles_it(tmp_path):
     kept = ALL[1:]
     file = tiff(tmp_path, kept, first=0)
     with pytest.raises(
-        BeamlineError, match=r"fit in two ways: .* frame 0 or 1; .*position_index=N"
+        BeamlineError, match=r"fit in two ways: .* frame 0 or 1; .*position_index=0 or --path"
     ):
         opened(file)
     plan, said = opened(file, paths={"position_index": 0})
@@ -389,6 +431,50 @@ def test_frames_of_one_number_are_refused(tmp_path):
         opened(areadetector(tmp_path, np.delete(kept, [0, 1])), **MOTORS)
 
 
+@pytest.mark.parametrize("number", [2, 24])
+def test_frames_of_one_number_are_refused_with_positions_inside(tmp_path, number):
+    file = areadetector(tmp_path, ALL, inside=True)
+    with h5py.File(file, "a") as out:
+        ids = out["entry/instrument/NDAttributes/NDArrayUniqueId"]
+        ids[number - 2] = number
+    words = rf"NDArrayUniqueId. Got 2 of number {number}, and 1 such number; .*frame_index=0"
+    with pytest.raises(BeamlineError, match=words):
+        opened(file)
+    plan, said = opened(file, paths={"frame_index": 0})
+    assert_true_pairs(plan, ALL)
+    assert not said
+
+
+def test_images_and_files_of_one_number_are_refused(tmp_path):
+    with pytest.raises(BeamlineError, match=r"number in image_nr. Got 2 of number 7, and 6 such"):
+        opened(eiger(tmp_path, np.append(ALL, ALL[6:12])), **MOTORS)
+    file = tiff(tmp_path, ALL)
+    shutil.copy(tmp_path / "scan7_0007.tif", tmp_path / "scan7_007.tif")
+    with pytest.raises(BeamlineError, match=r"number in the numbers in the file names. Got 2 of"):
+        opened(file)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        (np.array(ALL, np.uint64) + np.uint64(2**63), "below 2.62 in n. Got 9223372036854775808"),
+        (ALL * 1e19, "below 2.62 in n. Got 1e.19 at entry 1"),
+        (ALL + 0.5, "whole acquisition numbers in n. Got 0.5 at entry 0"),
+        (np.where(ALL == 5, np.nan, ALL), "whole acquisition numbers in n. Got nan at entry 5"),
+    ],
+)
+def test_numbers_that_count_nothing(tmp_path, numbers, words):
+    with pytest.raises(BeamlineError, match=words):
+        opened(generic(tmp_path, ALL, numbers, ALL), **ANY)
+
+
+def test_large_numbers_are_exact(tmp_path):
+    """As time stamps in nanoseconds, which 64 bits of a float do not hold."""
+    kept = np.delete(ALL, 7)
+    plan, _ = opened(generic(tmp_path, kept, kept + 2**60, ALL + 2**60), **ANY)
+    assert_true_pairs(plan, kept)
+
+
 def test_a_gap_where_nothing_is_lacking_is_asked_for(tmp_path):
     """Either the positions have the same gap, or one frame too many was taken."""
     kept = np.delete(np.arange(N + 1), 7)
@@ -426,13 +512,20 @@ def test_a_counter_that_starts_again_with_each_row(tmp_path):
         opened(file, **MOTORS)
 
 
+NO_NUMBERS = {
+    "times": ("f_{}", lambda i: (101500 + i**2 * 7,)),
+    "number and time": ("f_{}_{}", lambda i: (i, 101500 + i**2 * 7)),
+    "three numbers": ("f_{}_{}_{}", lambda i: (i // 8, i // 2 % 4, i % 2)),
+}
+
+
 def test_names_that_are_no_numbers_of_frames(tmp_path):
-    """Times of day, or rows and columns: frames and positions go by their order."""
-    for name, stem in (("times", "f_{}"), ("rows", "f_{}_{}")):
+    """Frames and positions go by their order."""
+    for name, (stem, of) in NO_NUMBERS.items():
         folder = tmp_path / name
         folder.mkdir()
         for number, frame in enumerate(frames(ALL)):
-            words = (number // 5, number % 5) if name == "rows" else (101500 + number**2 * 7,)
+            words = of(number)
             tifffile.imwrite(folder / f"{stem.format(*words)}.tif", frame, photometric="minisblack")
         with h5py.File(folder / "sidecar.h5", "w") as file:
             file["entry/posy_m"], file["entry/posx_m"] = positions().T
@@ -463,6 +556,63 @@ def test_a_file_of_several_pages_that_was_lost(tmp_path):
     plan, said = opened(str(tmp_path / "s_*.tif"))
     assert_true_pairs(plan, kept)
     assert "6 positions (number 6, 7, 8, 9, 10, 11) without a frame" in said
+
+
+def by_row_and_column(folder, kept, columns=5, first=(0, 0), axes=False, pages=1):
+    """``s_01_02.tif`` and so on, rows of so many files, and a sidecar of all positions."""
+    for number in kept:
+        row, column = np.divmod(number, columns) + np.array(first)
+        pair = frames(number * pages + np.arange(pages))
+        tifffile.imwrite(folder / f"s_{row:02d}_{column:02d}.tif", pair, photometric="minisblack")
+    with h5py.File(folder / "sidecar.h5", "w") as file:
+        if axes:
+            file["entry/posy_m"], file["entry/posx_m"] = np.arange(4) * 1e-6, np.arange(5) * 1e-6
+        else:
+            file["entry/posy_m"], file["entry/posx_m"] = positions().T
+    return str(folder / "s_*.tif")
+
+
+@losses
+@pytest.mark.parametrize("first", [(0, 0), (1, 1), (0, 1)])
+def test_names_by_row_and_column(tmp_path, lost, first):
+    kept = np.delete(ALL, lost)
+    plan, said = opened(by_row_and_column(tmp_path, kept, first=first))
+    assert_true_pairs(plan, kept)
+    numbers = ", ".join(str(number + 5 * first[0]) for number in lost)
+    assert f"(number {numbers}) without a frame" in said if lost else not said
+    column = "column - 1" if first[1] else "column"
+    assert (f"the numbers in the file names (row x 5 + {column})" in said) == bool(lost)
+
+
+def test_names_by_row_and_column_with_pages_or_exposures(tmp_path):
+    kept = np.delete(np.arange(12), 7)
+    for name, how in {"pages": {"columns": 3, "pages": 2}, "exposures": {"columns": 2}}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        taken = kept if name == "pages" else np.delete(ALL, [14, 15])
+        plan, said = opened(by_row_and_column(folder, taken, **how), frames_per_position=2)
+        raw = plan.load(np.arange(11))[..., 0, 0].astype(int) - 100
+        assert_array_equal(raw, np.arange(24).reshape(12, 2)[kept])
+        assert_allclose(plan.positions_m, positions(kept))
+        assert "without a frame" in said
+
+
+@pytest.mark.parametrize("axes", [False, True])
+def test_a_column_that_was_lost_is_asked_for(tmp_path, axes):
+    """Four columns of 20 positions: of four rows of which each lacks one, or of five."""
+    kept = [number for number in range(20) if number % 5 < 4]
+    file = by_row_and_column(tmp_path, kept, axes=axes)
+    if not axes:
+        with h5py.File(tmp_path / "sidecar.h5", "w") as out:
+            out["entry/posy_m"], out["entry/posx_m"] = positions(np.arange(20)).T
+    there = "4 x 5" if axes else "20"
+    words = f"4 rows x 4 columns by the file names, for {there} positions: which column each"
+    with pytest.raises(BeamlineError, match=words):
+        opened(file)
+    with h5py.File(tmp_path / "numbers.h5", "w") as out:
+        out["frame"] = kept
+    plan, _ = opened(file, paths={"frame_index": f"{tmp_path}/numbers.h5::/frame"})
+    assert_true_pairs(plan, kept)
 
 
 @pytest.mark.parametrize("of", ["positions", "frames", "both"])

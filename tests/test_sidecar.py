@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -206,6 +208,74 @@ def test_a_file_that_is_lost_shifts_nothing(folder, make, lost):
         assert "fit in two ways" in said
 
 
+@pytest.mark.parametrize("cell", ["nan", "NaN", ""])
+def test_a_row_without_a_position_is_left_out(folder, make, cell):
+    """Its energy is not missed, nor does one of two rows of a frame spoil the other."""
+    rows = [*ROWS, f"7,{cell},{Y[7]},7112,1.5,7.5e-5,0.01"]
+    rows[4] = f"4,{X[4]},{cell},{cell},1.5,7.5e-5,0.01"
+    code, said = make([HEADER, *rows])
+    assert code == 0
+    assert "2 rows have no position: left out (line 6, 14)" in said
+    assert "1 of 12 frames have no row: left out (4)" in said
+    kept = np.delete(INDEX, 4)
+    assert index_of(folder) == kept.tolist()
+    with pytest.warns(BeamlineWarning, match=r"1 frame \(number 4\) without a position"):
+        plan = opened(folder).plan(center=(5, 4))
+    assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+
+
+def test_columns_that_are_not_used_are_named(folder, type_in):
+    rows = [f"{i},{i},{i},20,8.8,1" for i in INDEX]
+    head = "frame_index,x_um,y_um,temperature,energy_keV,shutter"
+    (folder / "log.csv").write_text("\n".join([head, *rows]))
+    words = ("--csv", folder / "log.csv", "-o", folder / "sidecar.h5")
+    code, out, err = type_in("sidecar", "--frames", folder / "f_*.tif", *words)
+    assert (code, err) == (0, "")
+    assert "columns of log.csv that are not used: temperature, shutter" in out
+
+
+def test_the_help_lists_units(capsys):
+    assert main(["sidecar", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "exposure (s, ms, us, ns)" in said
+
+
+def test_two_files_of_one_number(folder, make):
+    shutil.copy(folder / "f_3.tif", folder / "f_03.tif")
+    code, said = make([HEADER, *ROWS])
+    assert code == 1
+    assert "Got 2 of number 3, and 1 such number; leave out the copies" in said
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_files_by_row_and_column(folder, make, first):
+    """A file that is lost shifts nothing, whether the log counts from 0 or from 1."""
+    for number in INDEX:
+        name = folder / f"f_{number}.tif"
+        name.rename(folder / f"f_{number // 4 + 1}_{number % 4 + 1}.tif")
+    (folder / "f_2_3.tif").unlink()
+    rows = [f"{i + first},{ROWS[i].partition(',')[2]}" for i in INDEX]
+    code, said = make([HEADER, *rows])
+    assert code == 0
+    assert "1 rows have no frame: left out" in said
+    plan = opened(folder).plan(center=(5, 4))
+    kept = np.delete(INDEX, 6)
+    assert_array_equal(plan.load(np.arange(11))[:, 0, 0, 0], kept * 80)
+    assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+
+
+def test_a_first_index_that_settles_nothing(folder, make):
+    """Of names from 4 on it does not say what they call the first frame."""
+    for number in INDEX[:4]:
+        (folder / f"f_{number}.tif").unlink()
+    code, said = make([HEADER, *ROWS], "--first-index", "0")
+    assert code == 1
+    assert "fit in two ways" in said
+    assert "leave the rows of lost frames out of the log" in said
+    assert make([HEADER, *ROWS[4:]])[0] == 0
+    assert index_of(folder) == INDEX[4:].tolist()
+
+
 def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
     lines = ["frame_index,posx_m,posy_m,energy_eV,pixel_m"]
     lines += [f"{i},{X[i]},{Y[i]},{7112.0 if i == 0 else ''}," for i in INDEX]
@@ -222,8 +292,10 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
         ([HEADER, *ROWS], ("--col-energy", "E"), "Expected a column 'E'"),
         ([HEADER, "", "0,zero,0,1,1,1,1"], (), "log.csv: line 3: Expected a number in column "
                                                "'posx_m'. Got 'zero'"),
-        ([HEADER, "0,nan,0,1,1,1,1"], (), "line 2: Expected a finite number in column 'posx_m'"),
-        ([HEADER, "0,,0,1,1,1,1"], (), "line 2: Expected a number in column 'posx_m'. Got ''"),
+        ([HEADER, "0,inf,0,1,1,1,1"], (), "line 2: Expected a finite number in column 'posx_m'"),
+        ([HEADER, "0,nan,0,1,1,1,1"], (), "no row has a position; check --col-x and --col-y"),
+        ([HEADER, ",0,0,1,1,1,1"], (), "line 2: Expected a frame's number. Got nan"),
+        ([HEADER, "1e30,0,0,1,1,1,1"], (), "below 2^62 in column 'frame_index'. Got 1e+30"),
         ([HEADER, "0.5,0,0,1,1,1,1"], (), "line 2: Expected a frame's number. Got 0.5"),
         ([HEADER, *ROWS], ("--first-index", "1"), "line 2: Expected a frame's number. Got 0"),
         ([HEADER, "90,0,0,1,1,1,1"], (), "have no number in common"),
@@ -310,6 +382,15 @@ class TestTimes:
         code, said = make(self.lines(), *words)
         assert code == 1
         assert "1 of 12 frames (0) lie up to 0.76 s outside the log, more than half its" in said
+
+    def test_rows_without_a_position(self, folder, make, tmp_path):
+        np.save(tmp_path / "t.npy", 2.0 * INDEX)
+        lines = self.lines()
+        lines[5] = "3.0,nan,1,8000"
+        code, said = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
+        assert code == 0
+        assert "1 rows have no position: left out (line 6)" in said
+        self.check(folder, 2 * INDEX)
 
     def test_a_gap_in_the_log(self, folder, make, tmp_path):
         np.save(tmp_path / "t.npy", 2.0 * INDEX)

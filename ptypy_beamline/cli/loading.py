@@ -132,7 +132,7 @@ def _metavar(leaf: Leaf) -> str:
 def _many(name: str, metavar: str) -> inspect.Parameter:
     what = {
         "path": "dataset path, overriding the format's; OTHER.h5::/PATH reads another file",
-        "unit": "unit of positions, energy, distance or pixel, overriding the file's",
+        "unit": "unit of positions, energy, distance, pixel or focus, overriding the file's",
     }[name]
     annotation = Annotated[
         list[str] | None,

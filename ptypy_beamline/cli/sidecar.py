@@ -36,7 +36,11 @@ def command(  # noqa: PLR0913
     ] = None,
     unit: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=UNIT", help="unit of positions, energy, distance or pixel"),
+        typer.Option(
+            metavar="NAME=UNIT",
+            help="unit of positions, distance or pixel (m, mm, um, nm), of energy (eV, keV) or of "
+            "exposure (s, ms, us, ns)",
+        ),
     ] = None,
     first_index: Annotated[
         int | None,
@@ -75,3 +79,5 @@ def command(  # noqa: PLR0913
         sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
     write_sidecar(sidecar, output, csv)
     typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {n} frames")
+    if sidecar.ignored:
+        typer.echo(f"columns of {csv.name} that are not used: {', '.join(sidecar.ignored)}")

@@ -114,9 +114,30 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
     cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
     if this.lag < 0:
         cause = f"positions of {lost} were lost there, or so many were taken twice"
-    remedy = "join them by number (--path frame_index=PATH --path position_index=PATH)"
+    remedy = _by_number(breaks, scan)
     leaving_out = _leaving_out(breaks, scan, settings)
-    return finding("error", what, cause, leaving_out, f"or {remedy}" if leaving_out else remedy)
+    if leaving_out:
+        remedy = f"and check again, as more may have been lost before it; or {remedy}"
+    return finding("error", what, cause, leaving_out, remedy)
+
+
+def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
+    """What joins frames and positions by number; of lost frames the numbers themselves."""
+    if scan.numbers is not None or any(one.lag < 0 for one in breaks):
+        return (
+            "join them by number (--path frame_index=PATH --path position_index=PATH, a whole "
+            "number for each frame and position)"
+        )
+    lost, before = [], 0
+    for one in breaks:
+        first = one.frame + before
+        lost.append(f"{first}:{first + one.lag}")
+        before += one.lag
+    numbers = f"np.delete(np.arange({len(scan) + before}), np.r_[{', '.join(lost)}])"
+    return (
+        f"number the frames, about {numbers}, in a dataset of an HDF5 file (--path "
+        "frame_index=OTHER.h5::/PATH)"
+    )
 
 
 def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dict[str, Any]:

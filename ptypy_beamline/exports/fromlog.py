@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
-from ..formats.numbering import Numbers, average, frame_of
+from ..formats.joining import frame_of
+from ..formats.numbering import Numbers, average, refuse_repeats, whole
 from ..formats.tiff import BY_NAME, BY_ORDER
 from ..geometry import UNITS, known_factor, unit_factor, unit_of_name
 from ..reading.csvlog import CsvLog
@@ -29,6 +30,10 @@ CALLED = {
     "exposure": ("exposure", "exposuretime", "counttime", "acquiretime"),
 }
 """Short name → what a log may call the column, in any letters, with any unit, the first first."""
+
+FIRST_INDEX = "say what the log calls the first frame by --first-index"
+
+NO_SPARE_ROWS = "leave the rows of lost frames out of the log"
 
 LONG_GAP = 3
 """Steps without a row in a log with time stamps from which on a warning is given."""
@@ -64,7 +69,7 @@ class Names:
                                 "use --unit NAME=UNIT with one of these names")  # fmt: skip
 
     def quantities(self, log: CsvLog) -> dict[str, Array]:
-        """The log's columns in SI, by their short names; NaN where a cell is empty.
+        """The log's columns in SI, by their short names; NaN where a cell is empty or NaN.
 
         Raises
         ------
@@ -72,14 +77,23 @@ class Names:
             A column that is needed or named is not there, or its unit is not known.
         """
         out = {}
-        for short, (default, quantity, _) in COLUMNS.items():
-            name = self.columns.get(short) or find_column(log, short) or default
+        for short, (_, quantity, _) in COLUMNS.items():
+            name = self.column(log, short)
             if short in NEEDED or short in self.columns or name in log.header:
                 factor = self._factor(quantity, name, log, short)
                 if factor is not None:
-                    values = log.numbers(name, f"--col-{short}", empty=short not in NEEDED)
-                    out[short] = values * factor
+                    out[short] = log.numbers(name, f"--col-{short}") * factor
         return out
+
+    def column(self, log: CsvLog, short: str) -> str:
+        """The log's name of a quantity; that which it has by default where the log has none."""
+        return self.columns.get(short) or find_column(log, short) or COLUMNS[short][0]
+
+    def ignored(self, log: CsvLog, used: Mapping[str, Array]) -> list[str]:
+        """Columns of the log that are neither index, nor time stamps, nor ``used`` quantities."""
+        key = self.columns.get("time") or self.columns.get("index", INDEX)
+        taken = {key, *(self.column(log, short) for short in used)}
+        return [name for name in log.header if name not in taken]
 
     def _factor(self, quantity: str, name: str, log: CsvLog, short: str) -> float | None:
         """To SI; None, with a warning, of a column nobody asked for and that has no unit."""
@@ -152,6 +166,8 @@ def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
                                log.path)  # fmt: skip
     number = _frame_of_each_row(log, name, names.first_index, frames)
     quantities = names.quantities(log)
+    placed = _rows_with_position(log, quantities)
+    number, quantities = number[placed], {k: v[placed] for k, v in quantities.items()}
     _say_left_out(log, number, frames)
     used = np.isin(number, frames.values)
     if not used.any():
@@ -164,30 +180,45 @@ def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
     if (rows > 1).any():
         _warn(log, f"{int((rows - 1).sum())} rows repeat the frame of another: they are averaged")
     averaged = {short: average(place, values[used]) for short, values in quantities.items()}
-    return Sidecar(index, averaged, _counted(frames))
+    return Sidecar(index, averaged, _counted(frames), names.ignored(log, quantities))
+
+
+def _rows_with_position(log: CsvLog, quantities: Mapping[str, Array]) -> NDArray[np.intp]:
+    """Rows whose x and y are known; it is said how many others are left out.
+
+    Raises
+    ------
+    ScanError
+        There is none.
+    """
+    known = np.isfinite([quantities[short] for short in NEEDED]).all(axis=0)
+    if not known.any():
+        raise ScanError("no row has a position", "check --col-x and --col-y", log.path)
+    lacking = np.array([line for line, _ in log.rows])[~known]
+    if lacking.size:
+        _warn(log, f"{lacking.size} rows have no position: left out (line {_some(lacking)})")
+    return np.flatnonzero(known)
 
 
 def _frame_of_each_row(
     log: CsvLog, name: str, first_index: int | None, frames: Numbers
 ) -> NDArray[np.int64]:
     stored = log.numbers(name, "--col-index")
-    wrong = np.flatnonzero((np.rint(stored) != stored) | (stored < (first_index or 0)))
+    wrong = np.flatnonzero(~(np.rint(stored) == stored) | (stored < (first_index or 0)))
     if wrong.size:
         raise FileError(
             f"line {log.rows[wrong[0]][0]}: Expected a frame's number. Got {stored[wrong[0]]:g}",
             "correct it, or set --first-index",
             log.path,
         )
-    rows = Numbers(stored.astype(np.int64), f"column {name!r}", first_index)
+    rows = Numbers(whole(stored, f"column {name!r}"), f"column {name!r}", first_index)
     first = (first_index or 0) if frames.counted else 0
     if frames.counted:
         frames = Numbers.counting(len(frames.values), first_index)
     try:
-        return frame_of(frames, rows) - first
+        return frame_of(frames, rows, FIRST_INDEX if first_index is None else NO_SPARE_ROWS) - first
     except ScanError as error:
-        raise ScanError(
-            error.problem, "give the log's number of the first frame with --first-index", log.path
-        ) from error
+        raise ScanError(error.problem, error.remedy, log.path) from error
 
 
 def _say_left_out(log: CsvLog, number: NDArray[np.int64], frames: Numbers) -> None:
@@ -214,8 +245,10 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) ->
     ScanError
         A frame lies more than half a step (the median one) before or after the log.
     """
+    refuse_repeats(frames, "")
     times, quantities = log.times_s(names.columns["time"], "--col-time"), names.quantities(log)
-    order = _last_of_each(log, times, "time")
+    placed = _rows_with_position(log, quantities)
+    order = placed[_last_of_each(log, times[placed], "time")]
     times = times[order]
     if len(times) < 2:
         raise ScanError("Expected two time stamps or more. Got one", "give a log with more rows",
@@ -232,7 +265,7 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) ->
         )  # fmt: skip
     _warn_of_gaps(log, times, frame_times_s, step)
     at_frames = {k: _interpolate(frame_times_s, times, v[order]) for k, v in quantities.items()}
-    return Sidecar(frames.values, at_frames, _counted(frames))
+    return Sidecar(frames.values, at_frames, _counted(frames), names.ignored(log, quantities))
 
 
 def _interpolate(at: Array, times: Array, values: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,14 @@ class Sidecar:
         Short name of ``COLUMNS`` → (m,) in SI.
     counted
         How frames are numbered: by ``file names``, or from 0 in their ``order``.
+    ignored
+        Columns of the log that were not used.
     """
 
     frame_index: NDArray[np.int64]
     quantities: Mapping[str, NDArray[np.float64]]
     counted: str
+    ignored: Sequence[str] = ()
 
 
 def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:

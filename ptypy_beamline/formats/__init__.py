@@ -17,6 +17,7 @@ from ..reading.npz import members
 from ..scan import Scan
 from .opening import AS_STORED, Format, Opening
 from .presenting import present
+from .unknown import candidates
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -88,9 +89,11 @@ def recognise(path: str | Path) -> Format:
         raise UnknownFormatError(lacking[0], "copy that file, too, or name the format with "
                                  "--format, or the datasets with --path frames=PATH --path x=PATH "
                                  "--path y=PATH", path)  # fmt: skip
+    with open_hdf5(path) as file:
+        there = candidates(file)
     raise UnknownFormatError(
-        f"understood by no format of {', '.join(TABLE)}",
-        "name one with --format, or the datasets with --path frames=PATH --path x=PATH "
+        f"understood by no format of {', '.join(TABLE)}: {there}",
+        "name a format with --format, or the datasets with --path frames=PATH --path x=PATH "
         "--path y=PATH",
         path,
     )

@@ -58,12 +58,13 @@ def _illumination(
     source: Source, translation: Array, counts: tuple[int, ...]
 ) -> tuple[Array, Array]:
     """Where the beam hits the sample, on the detector's axes: minus the sample's translation."""
+    stored = translation.shape
     translation = np.atleast_2d(np.squeeze(translation))
     down = translation.shape[0] == 3 and translation.shape[1] in counts
     if translation.shape[-1] != 3 or (down and 3 not in counts):
         translation = translation.T
     if translation.ndim != 2 or translation.shape[1] != 3:
-        raise ScanError(f"Expected translation (N,3) or (3,N). Got {translation.shape}",
+        raise ScanError(f"Expected translation (N,3) or (3,N). Got {stored}",
                         "set paths.positions (--path positions=PATH)")  # fmt: skip
     basis = _basis(source)
     unit = basis / np.linalg.norm(basis, axis=1, keepdims=True)

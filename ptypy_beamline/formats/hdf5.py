@@ -36,7 +36,7 @@ class Hdf5Format:
     frame_index, position_index
         Acquisition numbers of the frames, and of the readings of positions.
     first_number
-        What the format's numbers of frames begin with.
+        What the format's numbers of frames usually begin with.
     series
         Instead of ``frames``, datasets that follow each other in the order of the numbers that
         their paths, which this one matches, end in.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..planning.groups import by_acquisition, for_frames
 from ..reading.hdf5 import Hdf5Frames
 from ..scan import Frames
 from .numbering import Numbers, average
@@ -79,18 +80,14 @@ class Stack:
     in_pixels: bool = False
 
     def for_frames(self, values: Array, exposures: int) -> Array | None:
-        """(n,) of one value a frame, or one a stored position; None if it is neither."""
+        """(n,) of one value a frame, exposure, position or reading; None if it is none of these."""
         n, m = self.frames.shape[0], len(self.placed.positions_m)
-        stored = m if self.readings is None else len(self.readings)
-        if len(values) == n:
-            return values
-        if len(values) != stored:
-            return None
-        by_position = values if self.readings is None else average(self.readings, values)
         at = np.arange(n) if self.numbers is None else self.numbers
-        place = at if self.each else at // exposures
-        there = (place >= 0) & (place < len(by_position))
-        return np.where(there, by_position[np.where(there, place, 0)], np.nan)
+        each = bool(self.each)
+        if self.readings is not None and len(values) == len(self.readings) != n:
+            by_position = average(self.readings, values)
+            return by_acquisition(by_position, at, 1 if each else exposures)
+        return for_frames(values, at, m, exposures, each)
 
 
 @dataclass(frozen=True)

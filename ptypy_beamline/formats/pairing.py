@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ScanError
-from ..planning.groups import by_exposure, contradiction
+from ..planning.groups import by_exposure, listed_by_exposure
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames, written
+from .joining import join, scattered
 from .layout import Array, Kept, Layout, Places, Stack
-from .numbering import Numbers, join, scattered, whole
+from .numbering import Numbers, refuse_repeats, whole
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
-from .quantities import numbers as stored_numbers
+from .quantities import as_stored
 from .source import Source
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pla
     if theirs is None:
         stored = replace(stored, positions_m=without_padding(stored.positions_m))
     n, m = frames.shape[0], len(stored.positions_m)
-    ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m)
+    columns = stored.grid[1] if stored.grid else 0
+    ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m, columns=columns)
     stack = Stack(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
     return _by_number(source, stack, ours, theirs)
 
@@ -61,7 +63,7 @@ def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known:
     """Frames and positions, as many of each as belong together."""
     n, k = frames.shape[0], source.opening.frames_per_position or 1
     one_each = known.logged and n != k * len(stored.positions_m)
-    each = one_each or _listed_by_exposure(source, stored.positions_m, n)
+    each = one_each or listed_by_exposure(stored.positions_m, n, k, source.opening.growing)
     # While a scan is written, its positions may come after its frames.
     lagging = known.logged or source.opening.growing
     placed, used, warning = pair(n, stored, 1 if each else k, lagging)
@@ -76,39 +78,17 @@ def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known:
     return Stack(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
 
 
-def _listed_by_exposure(source: Source, positions_m: Array, frames: int) -> bool:
-    """Whether several exposures of a position are listed one by one.
-
-    Raises
-    ------
-    ScanError
-        As many different positions as frames, which are to be several a position.
-    """
-    k, m, growing = (
-        source.opening.frames_per_position or 1,
-        len(positions_m),
-        source.opening.growing,
-    )
-    # Rows of k positions look like groups of k exposures, but then the frames are more.
-    if k == 1 or ((growing or frames <= m) and by_exposure(positions_m, k)):
-        return True
-    if growing:
-        return False
-    if m == frames and m > 1:
-        raise contradiction(m, k)
-    return False
-
-
 def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     """Positions that are logged with each frame have its number."""
     n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
-    steps = np.diff(ours.values[:n])
+    ours = replace(ours, values=ours.values[:n])
+    refuse_repeats(ours)
+    steps = np.diff(ours.values)
     whole_groups = k == 1 or ours.values[0] in (0, ours.first)
-    if len(ours.values) < n or (steps <= 0).any() or ((steps == 1).all() and whole_groups):
+    if len(ours.values) < n or (steps < 0).any() or ((steps == 1).all() and whole_groups):
         return stack  # no numbers of this scan, or nothing was lost
     lost = int((steps - 1).sum())
     source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
-    ours = replace(ours, values=ours.values[:n])
     readings = stack.placed.positions_m[:n]
     theirs = Numbers(ours.values[: len(readings)], ours.name)
     found = join(ours, theirs, readings, k, growing=True)
@@ -161,7 +141,7 @@ def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) ->
     found = source.find("frame_index", table.frame_index)
     if found is None:
         return kept.numbers
-    name, values = found.name.rsplit("/", 1)[-1], stored_numbers(found).ravel()
+    name, values = found.name.rsplit("/", 1)[-1], as_stored(found).ravel()
     if not given:  # zeros at the end are the padding of a chunk
         written = np.flatnonzero(np.isfinite(values) & (values != 0))
         values = values[: written[-1] + 1] if written.size else values[:0]
@@ -174,7 +154,9 @@ def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) ->
             "set paths.frame_index (--path frame_index=PATH)",
             found.file,
         )
-    numbers = Numbers(whole(values[:count], name), name, table.first_number, bool(given))
+    first = table.first_number
+    values = whole(values[:count], name)
+    numbers = Numbers(values, name, first, assumed=first is not None, declared=bool(given))
     return numbers if given else _unless_restarted(source, numbers)
 
 
@@ -214,7 +196,7 @@ def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers 
     found = source.find("position_index", table.position_index)
     if found is None:
         return None
-    values = whole(stored_numbers(found).ravel(), found.name)
+    values = whole(as_stored(found).ravel(), found.name)
     if len(values) != count:
         raise ScanError(
             f"Expected an acquisition number of each of {count} positions in "

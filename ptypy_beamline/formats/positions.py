@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from .numbering import too_many
+from ..planning.groups import of_exposures, too_many
 
 Array = NDArray[np.float64]
 Axes = tuple[int, ...]
@@ -189,7 +189,7 @@ def pair(
     grid = None if padded else placed.grid
     if frames == exposures * count:
         return Placed(positions, grid), frames, ""
-    times = f" x {exposures} exposures" if exposures > 1 else ""
+    times = of_exposures(exposures)
     counts = f"{frames} frames for {count} positions{times}"
     if frames < exposures * count:
         return Placed(positions, grid), frames, f"{counts}: {STOPPED}; the first ones are paired"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,12 @@ SETTINGS = {
 
 
 def numbers(found: Found) -> NDArray[np.float64]:
-    """The dataset as float64.
+    """The dataset as float64; else as :func:`as_stored`."""
+    return np.asarray(as_stored(found), dtype=np.float64)
+
+
+def as_stored(found: Found) -> NDArray[Any]:
+    """The dataset, in its own type.
 
     Raises
     ------
@@ -29,7 +36,7 @@ def numbers(found: Found) -> NDArray[np.float64]:
     if found.dataset.dtype.kind not in "biuf":
         raise ScanError(f"Expected numbers in {found.name}. Got {found.dataset.dtype}",
                         "name another dataset with --path NAME=PATH", found.file)  # fmt: skip
-    return np.asarray(found.dataset[()][found.part], dtype=np.float64)
+    return np.asarray(found.dataset[()][found.part])
 
 
 def unit_of(source: Source, found: Found, quantity: str) -> str:

@@ -13,9 +13,10 @@ from ..reading.filelist import expand, first_file
 from ..reading.tiff import TiffFrames
 from ..reading.tiffpages import is_tiff
 from ..scan import Scan
-from .numbering import Numbers, unmatched, whole
+from .joining import unmatched
+from .numbering import Numbers, whole
 from .opening import AS_STORED, Opening
-from .quantities import numbers
+from .quantities import as_stored
 from .source import NOWHERE, Item, Source, open_source, text
 from .standard import STANDARD
 
@@ -105,7 +106,13 @@ def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
 def numbers_by_name(frames: TiffFrames) -> Numbers | None:
     """The numbers in the names of the files; None if they have none that counts frames."""
     named = frames.numbers
-    return None if named is None else Numbers(named.values, NAMES, per_step=named.pages)
+    if named is None:
+        return None
+    name, row = NAMES, named.columns or 1
+    if named.columns:
+        first = f" - {named.first_column}" if named.first_column else ""
+        name += f" (row x {named.columns} + column{first})"
+    return Numbers(named.values, name, per_step=row * named.pages, columns=named.columns)
 
 
 def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
@@ -121,7 +128,7 @@ def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
         return Numbers.counting(n, 0 if counted == BY_ORDER else None)
     if counted == BY_NAME:
         return by_name
-    index = whole(numbers(found).ravel(), found.name)
+    index = whole(as_stored(found).ravel(), found.name)
     exposures = source.opening.frames_per_position or 1
     rows = Numbers(index, found.name)
     by_order = Numbers.counting(n)

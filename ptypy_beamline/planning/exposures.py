@@ -11,7 +11,7 @@ from ..reading.picked import whole_stack
 from ..reading.rejects import RawFrames, rejected_frames
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
-from .groups import by_exposure, contradiction
+from . import groups
 
 Values = NDArray[np.float64]
 """(n,) one for each raw frame."""
@@ -32,13 +32,7 @@ def listed_by_exposure(scan: Scan, exposures: int) -> bool:
     """
     if scan.positions_each is not None:
         return scan.positions_each
-    enough = len(scan) <= len(scan.positions_m)
-    if exposures == 1 or (enough and by_exposure(scan.positions_m, exposures)):
-        return True
-    if len(scan.positions_m) == len(scan) > 1:
-        error = contradiction(len(scan), exposures)
-        raise ScanError(error.problem, error.remedy, scan.source)
-    return False
+    return groups.listed_by_exposure(scan.positions_m, len(scan), exposures, file=scan.source)
 
 
 def usable_i0(scan: Scan, settings: Settings) -> Values | None:
@@ -89,14 +83,12 @@ def _of_frames(values: Values, scan: Scan, settings: Settings, what: str) -> Val
         out = np.full(n, np.nan)
         out[used] = values
         return out
-    exposures = m if listed_by_exposure(scan, k) else m * k
-    for of_each in (1, k):
-        if len(values) == exposures // of_each:
-            place = at // of_each
-            there = (place >= 0) & (place < len(values))
-            return np.where(there, values[np.where(there, place, 0)], np.nan)
+    each = listed_by_exposure(scan, k)
+    found = groups.for_frames(values, at, m, k, each)
+    if found is not None:
+        return found
     raise ScanError(
-        f"{len(values)} {what} for {n} frames at {exposures // k} positions",
+        f"{len(values)} {what} for {n} frames at {-(-m // k) if each else m} positions",
         "give one a raw frame, or one a position",
         scan.source,
     )
@@ -104,10 +96,9 @@ def _of_frames(values: Values, scan: Scan, settings: Settings, what: str) -> Val
 
 def _with_position(scan: Scan, at: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """Frames that have a position, in the order of their acquisition."""
-    place = at if listed_by_exposure(scan, k) else at // k
-    known: NDArray[np.bool_] = np.asarray(np.isfinite(scan.positions_m).all(1))
-    there = (place >= 0) & (place < len(known))
-    used = np.flatnonzero(there & known[np.where(there, place, 0)])
+    known = np.asarray(np.isfinite(scan.positions_m).all(1), np.float64)
+    of_each = 1 if listed_by_exposure(scan, k) else k
+    used = np.flatnonzero(groups.by_acquisition(known, at, of_each) == 1)
     return used[np.argsort(at[used], kind="stable")]
 
 

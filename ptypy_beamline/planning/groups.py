@@ -1,8 +1,9 @@
-"""Positions that have several exposures: whether they are listed by exposure or by position."""
+"""Which list goes with what: one value a frame, an exposure, or a position of several exposures."""
 
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import ScanError
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 SAME = 0.5
 """Exposures of one position lie closer than this share of the step to the next position."""
@@ -30,7 +32,57 @@ def by_exposure(positions_m: Array, exposures: int) -> bool:
     return bool(np.nanmedian(steps[~onward]) <= SAME * np.nanmedian(steps[onward]))
 
 
-def group_means(by_exposure_m: Array, exposures: int) -> Array:
+def listed_by_exposure(
+    positions_m: Array,
+    frames: int,
+    exposures: int,
+    growing: bool = False,
+    file: Path | None = None,
+) -> bool:
+    """Whether positions (m, 2) are listed one for each exposure, not for each group of them.
+
+    Raises
+    ------
+    ScanError
+        As many different positions as frames, which are to have several each. Of a ``growing``
+        scan that says nothing.
+    """
+    # Rows of k positions look like groups of k exposures, but then the frames are more.
+    enough = growing or frames <= len(positions_m)
+    if exposures == 1 or (enough and by_exposure(positions_m, exposures)):
+        return True
+    if len(positions_m) == frames > 1 and not growing:
+        raise _contradiction(frames, exposures, file)
+    return False
+
+
+def by_acquisition(values: Array, acquisitions: Ints, exposures: int = 1) -> Array:
+    """(n,) of ``values``, one for so many ``exposures``, that of each frame; NaN where none is.
+
+    ``acquisitions`` (n,) count the exposures from 0; −1 = the frame has no position.
+    """
+    place = acquisitions // exposures
+    there = (place >= 0) & (place < len(values))
+    return np.where(there, values[np.where(there, place, 0)], np.nan)
+
+
+def for_frames(
+    values: Array, acquisitions: Ints, positions: int, exposures: int, each: bool
+) -> Array | None:
+    """(n,) of one value for each frame, exposure or position; None if it is none of these.
+
+    ``positions`` are listed for ``each`` exposure, or for each group of ``exposures``.
+    """
+    if len(values) == len(acquisitions):
+        return values
+    total = positions if each else positions * exposures
+    for of_each in (1, exposures):
+        if len(values) == -(-total // of_each):
+            return by_acquisition(values, acquisitions, of_each)
+    return None
+
+
+def group_means(by_exposure_m: Array, exposures: int, file: Path | None = None) -> Array:
     """(groups, 2) mean of the finite positions of each group of exposures.
 
     Raises
@@ -48,7 +100,7 @@ def group_means(by_exposure_m: Array, exposures: int) -> Array:
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():
-        raise _different(int(np.argmax(apart)), exposures, by_exposure_m)
+        raise _different(int(np.argmax(apart)), exposures, by_exposure_m, file)
     return np.asarray(means, np.float64)
 
 
@@ -61,7 +113,7 @@ def _grouped(by_exposure_m: Array, exposures: int) -> NDArray[Any]:
     return padded.reshape(groups, exposures, 2)
 
 
-def _different(group: int, exposures: int, by_exposure_m: Array) -> ScanError:
+def _different(group: int, exposures: int, by_exposure_m: Array, file: Path | None) -> ScanError:
     first = group * exposures
     last = min(first + exposures, len(by_exposure_m)) - 1
     some = by_exposure_m[first : last + 1]
@@ -71,14 +123,39 @@ def _different(group: int, exposures: int, by_exposure_m: Array) -> ScanError:
         f"apart",
         f"check frames_per_position={exposures} (--frames-per-pos); if an exposure was lost, give "
         "acquisition numbers by paths.frame_index (--path frame_index=PATH)",
+        file,
     )
 
 
-def contradiction(frames: int, exposures: int) -> ScanError:
+def _contradiction(frames: int, exposures: int, file: Path | None) -> ScanError:
     """As many frames as different positions, which are to have several frames each."""
     return ScanError(
         f"{frames} frames for {frames} different positions, of {exposures} exposures each",
         "leave frames_per_position (--frames-per-pos) out if each frame has its position; if the "
         f"scan was stopped after {frames} of {frames * exposures} exposures, say so by --path "
         "position_index=0 (paths.position_index)",
+        file,
     )
+
+
+def too_many(frames: int, positions: int, times: str = "", file: Path | None = None) -> ScanError:
+    """The error for more frames than positions; ``times``: how many exposures these have."""
+    remedy = "check paths.frames, paths.x and paths.y"
+    several = -(-frames // max(positions, 1))
+    if positions and several > 1 and frames > (several - 0.5) * positions:
+        stopped = "" if frames == several * positions else " and the last ones are lacking"
+        remedy = (
+            f"if each position has {several} exposures{stopped}, set "
+            f"frames_per_position={several} (--frames-per-pos {several})"
+        )
+    return ScanError(
+        f"Expected as many positions as frames. Got {frames} frames for {positions} "
+        f"positions{times}",
+        remedy,
+        file,
+    )
+
+
+def of_exposures(exposures: int) -> str:
+    """`` x 3 exposures`` for messages; empty for one."""
+    return f" x {exposures} exposures" if exposures > 1 else ""

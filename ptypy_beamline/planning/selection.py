@@ -22,7 +22,7 @@ from .exposures import (
     rejected,
     unwritten,
 )
-from .groups import group_means
+from .groups import group_means, of_exposures, too_many
 from .order import frame_order, in_order
 from .places import (
     directions,
@@ -153,7 +153,7 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     taken = int(numbers.max(initial=-1)) + 1
     positions = _of_groups(scan, k)
     if len(positions) < -(-taken // k):
-        raise _too_many_frames(taken, len(positions), scan)
+        raise too_many(taken, len(positions), of_exposures(k), scan.source)
     if settings.positions.snake:
         positions = _unsnaked(positions, scan)
     if settings.positions.backlash:
@@ -221,10 +221,7 @@ def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
     """
     if k == 1 or not listed_by_exposure(scan, k):
         return scan.positions_m
-    try:
-        return group_means(scan.positions_m, k)
-    except ScanError as error:
-        raise ScanError(error.problem, error.remedy, scan.source) from error
+    return group_means(scan.positions_m, k, scan.source)
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
@@ -256,14 +253,6 @@ def _without_backlash(
     moved: NDArray[np.float64] = positions.copy()
     moved[known] = without_backlash(positions[known], backlash_m)
     return moved
-
-
-def _too_many_frames(frames: int, positions: int, scan: Scan) -> ScanError:
-    several, rest = divmod(frames, max(positions, 1))
-    remedy = "give the positions of all frames (--path x=PATH --path y=PATH)"
-    if not rest and several > 1:
-        remedy = f"set frames_per_position={several} (--frames-per-pos {several})"
-    return ScanError(f"{frames} frames but {positions} positions", remedy, scan.source)
 
 
 def without(selection: Selection, out: NDArray[np.int64], source: Path | None) -> Selection:

@@ -51,27 +51,25 @@ class CsvLog:
                                    f"name the right one with {flag}", self.path)  # fmt: skip
         return self.header.index(name)
 
-    def numbers(self, name: str, flag: str, *, empty: bool = False) -> Array:
-        """A column of numbers; where a cell may be ``empty`` it is NaN.
+    def numbers(self, name: str, flag: str) -> Array:
+        """A column of numbers; NaN where a cell is empty or says so.
 
         Raises
         ------
         FileError
-            A cell is no finite number; its line is named.
+            A cell is no number, or infinite; its line is named.
         """
-        return self._column(name, flag, _number, empty)
+        return self._column(name, flag, lambda text: _number(text) if text else np.nan)
 
     def times_s(self, name: str, flag: str) -> Array:
         """A column of time stamps, see :func:`seconds`."""
-        return self._column(name, flag, seconds, False)
+        return self._column(name, flag, seconds)
 
-    def _column(self, name: str, flag: str, read: Callable[[str], float], empty: bool) -> Array:
+    def _column(self, name: str, flag: str, read: Callable[[str], float]) -> Array:
         place = self.place(name, flag)
         out = np.full(len(self.rows), np.nan)
         for row, (line, cells) in enumerate(self.rows):
             text = cells[place].strip() if place < len(cells) else ""
-            if not text and empty:
-                continue
             try:
                 out[row] = read(text)
             except ValueError as error:
@@ -160,7 +158,10 @@ def seconds(text: str) -> float:
         It is neither; the message says what is expected.
     """
     if _is_number(text):
-        return _number(text)
+        value = _number(text)
+        if np.isnan(value):
+            raise ValueError("a finite number")
+        return value
     date, rest = text[:10].replace(":", "-"), text[10:].replace("Z", "+00:00")
     # Python 3.10 reads 3 or 6 digits of a second only.
     rest = re.sub(r"\.(\d{1,6})\d*", lambda found: "." + found[1].ljust(6, "0"), rest)
@@ -178,7 +179,7 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError as error:
         raise ValueError("a number") from error
-    if not np.isfinite(value):
+    if np.isinf(value):
         raise ValueError("a finite number")
     return value
 

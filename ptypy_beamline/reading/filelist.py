@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from ..errors import FileError, ScanError
 LIST_SUFFIX = ".txt"
 SPARSE = 20
 """Numbers of which so many times more are lacking than there are do not count frames."""
+
+LARGEST = 2**48
+"""Larger numbers in names count nothing."""
 
 LIST_BYTES = 2**26
 """A text that is longer is no list of files."""
@@ -36,23 +41,62 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], name
 
 
-def numbers_in_names(files: Sequence[Path]) -> NDArray[np.int64] | None:
-    """(files,) the one number that differs between names that are otherwise alike.
+@dataclass(frozen=True, eq=False)
+class NameNumbers:
+    """Numbers of files, or of their pages, by the files' names.
 
-    None if names differ in more than one number, or in words, or if most numbers are lacking, as of
-    times of day.
+    Attributes
+    ----------
+    values
+        (n,) number; of names by row and column the row times ``columns`` plus the column from 0.
+    columns
+        From the first to the last that any name has; 0 = names have one number.
+    first_column
+        What names call column 0.
+    pages
+        In a file: ``values`` are then those of the files times ``pages``, plus the page from 0.
+    """
+
+    values: NDArray[np.int64]
+    columns: int = 0
+    first_column: int = 0
+    pages: int = 1
+
+
+def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:
+    """The one number that differs between names that are otherwise alike, or two: row and column.
+
+    None if names differ in more numbers, or in words, or if most numbers are lacking, as of times
+    of day.
     """
     parts = [re.split(r"(\d+)", str(file)) for file in files]
     if len({tuple(part[::2]) for part in parts}) != 1 or len(files) < 2:
         return None
     digits = np.array([[int(p) for p in part[1::2]] for part in parts], dtype=object)
     differing = [column for column in digits.T if len(set(column)) > 1]
-    if len(differing) != 1 or max(differing[0]) > np.iinfo(np.int64).max:
+    if not 1 <= len(differing) <= 2 or max(map(max, differing)) > LARGEST:
         return None
-    values = differing[0].astype(np.int64)
-    steps = np.diff(np.unique(values))
-    lacking = np.ptp(values) // np.gcd.reduce(steps) > SPARSE * len(values)
-    return None if lacking else values
+    found = _of_grid(*differing) if len(differing) == 2 else NameNumbers(_whole(differing[0]))
+    if found is None:
+        return None
+    steps = np.diff(np.unique(found.values))
+    lacking = np.ptp(found.values) // np.gcd.reduce(steps) > SPARSE * len(files)
+    return None if lacking else found
+
+
+def _of_grid(rows: NDArray[Any], columns: NDArray[Any]) -> NameNumbers | None:
+    """Of names by row and column; None if one of both tells all files apart by itself."""
+    if len(files := set(zip(rows, columns, strict=True))) in (len(set(rows)), len(set(columns))):
+        return NameNumbers(_whole(rows)) if len({r - c for r, c in files}) == 1 else None
+    first = min(columns)
+    count = max(columns) - first + 1
+    if max(rows) * count > LARGEST:
+        return None
+    return NameNumbers(_whole(rows * count + columns - first), int(count), int(first))
+
+
+def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
+    return values.astype(np.int64)
 
 
 def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise, repeat
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import FileError, ScanError
 from ..planning.threads import available_threads
 from ..scan import Indices, Readiness, Window
-from .filelist import numbers_in_names
+from .filelist import NameNumbers, numbers_in_names
 from .threads import spread, threads
 from .tiffpages import (
     decode,
@@ -33,22 +33,6 @@ from .tiffpages import (
 
 PAGES = 16
 """Most pages of a file that one thread reads in one go."""
-
-
-@dataclass(frozen=True, eq=False)
-class FileNumbers:
-    """Numbers of frames by their files' names.
-
-    Attributes
-    ----------
-    values
-        (n,) number of the file times ``pages``, plus that of the page from 0.
-    pages
-        In a file.
-    """
-
-    values: NDArray[np.int64]
-    pages: int
 
 
 @dataclass(frozen=True)
@@ -106,14 +90,15 @@ class TiffFrames:
         return self._look[1]
 
     @property
-    def numbers(self) -> FileNumbers | None:
+    def numbers(self) -> NameNumbers | None:
         """Those in the names of the files; None if these are not numbered, or differ in pages."""
         pages = np.diff(self._ends, prepend=0)
         named = numbers_in_names(self.files)
         if named is None or len(np.unique(pages[:-1])) != 1 or pages[-1] > pages[0]:
             return None
         page = np.arange(self.shape[0]) - np.repeat(self._ends - pages, pages)
-        return FileNumbers(np.repeat(named * pages[0], pages) + page, int(pages[0]))
+        values = np.repeat(named.values * pages[0], pages) + page
+        return replace(named, values=values, pages=int(pages[0]))
 
     def ready(self) -> Readiness:
         """Those before the first one that is not whole: a file may still be copied."""

@@ -1,0 +1,194 @@
+"""Frames and positions that belong together by their acquisition numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from .matching import Choice, Sides, choose, in_steps
+from .numbering import Array, Ints, Numbers, average, refuse_repeats
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Frames and positions of a scan on one axis of acquisitions.
+
+    Attributes
+    ----------
+    positions
+        (m, 2) by acquisition, or by group of exposures; NaN where there is none.
+    numbers
+        (n,) acquisition of each frame, from 0; −1 = it has no position.
+    each
+        Positions are by acquisition, not by group.
+    readings
+        (r,) place in ``positions`` of each reading.
+    note
+        How they were joined.
+    left_out
+        What has no counterpart, or empty.
+    lost
+        Positions have no frame.
+    """
+
+    positions: Array
+    numbers: Ints
+    each: bool
+    readings: Ints
+    note: str
+    left_out: str
+    lost: bool
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether joining by count gives the same."""
+        return all(
+            np.array_equal(one, np.arange(len(one))) for one in (self.numbers, self.readings)
+        )
+
+
+def join(
+    frames: Numbers,
+    positions: Numbers,
+    readings: Array,
+    exposures: int = 1,
+    each: bool = False,
+    growing: bool = False,
+) -> Joined:
+    """Join frames and readings of positions by number.
+
+    Parameters
+    ----------
+    frames, positions
+        Numbers of the frames (n,) and of the readings (m,); not both ``counted``.
+    readings
+        (m, 2) positions; those of one number are averaged.
+    exposures
+        Of each position.
+    each
+        Positions that are counted are listed for each exposure.
+    growing
+        Frames are still to come, so that their first number decides.
+
+    Raises
+    ------
+    ScanError
+        Several frames have one number, or the numbers do not tell what belongs together.
+    """
+    refuse_repeats(frames)
+    sides = in_steps(Sides(frames, positions, exposures, each))
+    choice = choose(sides, growing)
+    match = choice.match
+    at, there = sides.groups(match)
+    known = np.isin(at, there)
+    first = sides.first(match)
+    return Joined(
+        average(_checked(positions.values - first), readings),
+        np.where(known, sides.frames.values + match.shift - first * match.per, -1),
+        match.per == 1,
+        positions.values - first,
+        _note(sides),
+        _left_out(sides, choice, known, ~np.isin(there, at)),
+        bool(not np.isin(there, at).all()),
+    )
+
+
+def frame_of(frames: Numbers, positions: Numbers, settled_by: str) -> Ints:
+    """(m,) number of the frame that each reading belongs to, which may not be there.
+
+    Raises
+    ------
+    ScanError
+        As :func:`join`; ``settled_by`` says what tells how the numbers are to be read.
+    """
+    refuse_repeats(frames, "")
+    sides = Sides(frames, positions, 1, each=True)
+    return positions.values - choose(sides, settled_by=settled_by).match.shift
+
+
+def unmatched(frames: Numbers, positions: Numbers, exposures: int = 1) -> tuple[int, int]:
+    """How badly the numbers fit, (positions or frames left over, incomplete groups)."""
+    sides = Sides(frames, positions, exposures, each=False)
+    return min(sides.unmatched(match) for match in sides.matches())
+
+
+def _checked(at: Ints) -> Ints:
+    """Places of readings; numbers that are not of acquisitions would spread them too far."""
+    if len(at) and at.max() > 1_000_000 + 100 * len(at):
+        raise ScanError(
+            f"Expected acquisition numbers of {len(at)} positions. Got a range of {at.max() + 1}",
+            "name a dataset of acquisition numbers by paths.position_index",
+        )
+    return at
+
+
+APART = 3.0
+"""Readings of one number that differ by more than so many steps from number to number are no
+readings of one position, not even of a stage that moves meanwhile."""
+
+
+def scattered(joined: Joined, readings: Array, number: Ints) -> str:
+    """What to say where readings (r, 2) of one ``number`` (r,) lie far apart, or empty."""
+    away = np.linalg.norm(readings - joined.positions[joined.readings], axis=1)
+    known = joined.positions[np.isfinite(joined.positions).all(1)]
+    steps = np.linalg.norm(np.diff(known, axis=0), axis=1)
+    if not steps.size or not (np.nan_to_num(away) > APART * np.median(steps)).any():
+        return ""
+    worst = int(np.nanargmax(away))
+    return (
+        f"readings of number {number[worst]} lie up to {away[worst]:.3g} m from their mean: "
+        "they may be of several positions"
+    )
+
+
+def _note(sides: Sides) -> str:
+    note = f"frames and positions are joined by number ({_both(sides)})"
+    values = sides.positions.values
+    if (different := len(np.unique(values))) < len(values):
+        note += f"; {len(values)} readings of {different} positions are averaged"
+    return note
+
+
+def _both(sides: Sides) -> str:
+    names = [side.name for side in (sides.frames, sides.positions) if not side.counted]
+    return " and ".join(dict.fromkeys(names))
+
+
+def _left_out(
+    sides: Sides, choice: Choice, known: NDArray[np.bool_], without_frame: NDArray[np.bool_]
+) -> str:
+    """What has no counterpart, counted."""
+    match, lost = choice.match, sides.positions.values[without_frame]
+    if sides.positions.counted and not sides.frames.counted:  # as the frames' numbers call them
+        lost = lost * match.per - match.shift
+    missing = [(lost, "position", "frame"), (sides.frames.values[~known], "frame", "position")]
+    parts = [
+        f"{_counted(np.unique(values), what)} without a {other}"
+        for values, what, other in missing
+        if values.size
+    ]
+    if not parts:
+        return ""
+    return f"left out by number ({_both(sides)}{_taken(sides, choice)}): {' and '.join(parts)}"
+
+
+def _taken(sides: Sides, choice: Choice) -> str:
+    """How numbers are read that could be read otherwise as well, and what would say so."""
+    if not choice.rivals:
+        return ""
+    if sides.frames.assumed and sides.positions.counted:
+        other = choice.rivals[0]
+        return (
+            f", taken to count from {sides.number_of_first(choice.match)}; if it counts from "
+            f"{other} and the first frame was lost, set --path position_index={other}"
+        )
+    declared = sides.frames.declared or sides.positions.declared
+    return ", whose numbers are taken as they are" if declared else ""
+
+
+def _counted(numbers: Ints, what: str) -> str:
+    some = ", ".join(map(str, numbers[:6].tolist())) + (", …" if len(numbers) > 6 else "")
+    return f"{len(numbers)} {what}{'s' if len(numbers) > 1 else ''} (number {some})"

@@ -1,0 +1,230 @@
+"""How the numbers of frames and of positions are to be read, where either may count from 0 or 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScanError
+from ..planning.groups import of_exposures, too_many
+from .numbering import Ints, Numbers
+
+
+@dataclass(frozen=True)
+class Match:
+    """(Number of a frame + ``shift``) // ``per`` = number of its position."""
+
+    shift: int
+    per: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The way that is taken, and the numbers that the first position has in others as good."""
+
+    match: Match
+    rivals: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """What is to be joined.
+
+    Attributes
+    ----------
+    frames, positions
+        Numbers of the frames, and of the readings of positions.
+    exposures
+        Of each position.
+    each
+        Positions that are counted are listed for each exposure.
+    """
+
+    frames: Numbers
+    positions: Numbers
+    exposures: int
+    each: bool
+
+    def matches(self) -> Iterator[Match]:
+        """Ways to read the numbers."""
+        if self.positions.counted:
+            ways = {1 if self.each else self.exposures}
+        else:
+            ways = {1, self.exposures}
+        for per in sorted(ways):
+            for shift in self._shifts(per):
+                yield Match(shift, per)
+
+    def _shifts(self, per: int) -> list[int]:
+        """Either side may count from 0 or 1; a counter that was not reset, from anywhere."""
+        frames, positions, step = self.frames, self.positions, self.frames.per_step
+        low, origin = int(frames.values.min()), int(positions.values.min())
+        if positions.counted and positions.declared:
+            return [origin * per - origin]
+        if positions.counted:
+            known = [0, step] if frames.first is None else [0, frames.first]
+            known = known if low else [0]  # who counts from 1 has no 0
+            last = (int(positions.values.max()) + 1) * per - 1 - int(frames.values.max())
+            from_anywhere = [-low, last] if last < -known[-1] and low > known[-1] else []
+            return [*(-first for first in known), *from_anywhere]
+        if frames.counted:
+            return [0] if frames.declared else [0, 1, origin]
+        if positions.first is not None:
+            return [positions.first - first for first in ((step, low) if low else (0,))]
+        return [*dict.fromkeys((0, step, -step, 1, 1 - step))]
+
+    def preferred(self) -> int | None:
+        """The shift that decides between ways that are as good."""
+        frames, positions = self.frames, self.positions
+        low, origin = int(frames.values.min()), int(positions.values.min())
+        if not (frames.counted or positions.counted):
+            literal = frames.declared or positions.declared or low == origin == 0
+            return 0 if literal else None
+        if frames.counted and not positions.counted:
+            return 0 if origin == 0 else None
+        if frames.first is None or (frames.assumed and low > frames.first):
+            return None
+        return -frames.first
+
+    def first(self, match: Match) -> int:
+        """Number that becomes 0: of the first position, or of the first exposure of its group."""
+        first = int(self.positions.values.min())
+        if match.per > 1 or self.exposures == 1:
+            return first
+        lowest = int(self.frames.values.min()) + match.shift
+        start = lowest if self.frames.first is None else self.frames.first + match.shift
+        return start if first - len(self.positions.values) < start < first else first
+
+    def groups(self, match: Match) -> tuple[Ints, Ints]:
+        """Position of each frame and of each reading, by number, from 0."""
+        at, first = self.frames.values + match.shift, self.first(match)
+        if match.per > 1:
+            return at // match.per - first, self.positions.values - first
+        return (at - first) // self.exposures, (self.positions.values - first) // self.exposures
+
+    def unmatched(self, match: Match) -> tuple[int, int]:
+        """Positions without frames, or the reverse, and groups that lack exposures."""
+        at, there = self.groups(match)
+        _, exposures = np.unique(at, return_counts=True)
+        return int(np.setxor1d(at, there).size), int((exposures != self.exposures).sum())
+
+    def number_of_first(self, match: Match) -> int:
+        """What the frames' numbers call the first position."""
+        return self.first(match) * match.per - match.shift
+
+
+def in_steps(sides: Sides) -> Sides:
+    """Numbers that go up in steps, as 0, 10, 20, counted in these where that fits a list better.
+
+    Raises
+    ------
+    ScanError
+        Both ways fit as well: every other frame was lost, or they are numbered so.
+    """
+    frames = sides.frames
+    steps = np.diff(np.unique(frames.values))
+    step = int(np.gcd.reduce(steps)) // frames.per_step if len(steps) > 1 else 1
+    if step <= 1 or not sides.positions.counted or frames.counted or frames.first is not None:
+        return sides
+    values = frames.values // (step * frames.per_step) * frames.per_step
+    both = [sides, replace(sides, frames=replace(frames, values=values))]
+    as_they_are, by_step = (min(s.unmatched(m) for m in s.matches()) for s in both)
+    if as_they_are == by_step:
+        raise ScanError(
+            f"{frames.listed('frames')} in steps of {step} and "
+            f"{len(sides.positions.values)} positions fit in two ways",
+            "give the number of the first position by --path position_index=N "
+            "(paths.position_index), or count the frames in order by --path frame_index=0",
+        )
+    return both[by_step < as_they_are]
+
+
+def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
+    """The way to read the numbers that leaves the fewest without a counterpart.
+
+    Raises
+    ------
+    ScanError
+        Two ways are as good, which ``settled_by`` says how to settle, or none is any.
+    """
+    _refuse_columns(sides)
+    tried = {match: sides.unmatched(match) for match in sides.matches()}
+    best = [match for match, unmatched in tried.items() if unmatched == min(tried.values())]
+    preferred = sides.preferred()
+    chosen = [match for match in best if match.shift == preferred] or best
+    both = f"{sides.frames.listed('frames')} and {sides.positions.listed('positions')}"
+    if not any(np.isin(*sides.groups(match)).any() for match in best):
+        raise ScanError(
+            f"{both} have no number in common",
+            settled_by or "check paths.frame_index and paths.position_index",
+        )
+    if sides.positions.counted and not growing:
+        known = [np.isin(*sides.groups(match)) for match in chosen]
+        _refuse_contradiction(sides, max(known, key=np.sum))
+    starts = sorted({sides.number_of_first(match) for match in chosen})
+    if len(starts) > 1:
+        raise ScanError(
+            f"{both} fit in two ways: the first position may belong to frame "
+            f"{starts[0]} or {starts[-1]}",
+            settled_by or _settled_by(sides, starts),
+        )
+    return Choice(chosen[0], tuple({sides.number_of_first(m) for m in best} - {*starts}))
+
+
+def _settled_by(sides: Sides, starts: list[int]) -> str:
+    """What says how numbers are to be read that may be read in two ways."""
+    if sides.positions.counted:
+        return (
+            f"give the number of the first position by --path position_index={starts[0]} or "
+            f"--path position_index={starts[-1]} (paths.position_index)"
+        )
+    if sides.frames.counted:
+        return "give the number of the first frame by --path frame_index=N (paths.frame_index)"
+    return (
+        "set paths.position_index (--path position_index=PATH), whose numbers are taken as they are"
+    )
+
+
+def _refuse_columns(sides: Sides) -> None:
+    """Names by row and column tell which rows lack frames only where they have all columns.
+
+    Raises
+    ------
+    ScanError
+        The positions have others, or, of positions in a list, have one more in each row as well.
+    """
+    frames, k, listed = sides.frames, sides.exposures, len(np.unique(sides.positions.values))
+    if not frames.columns:
+        return
+    rows, raster = int(np.ptp(frames.values // frames.per_step)) + 1, sides.positions.columns
+    with_another = rows * (frames.per_step + frames.per_step // frames.columns)
+    known = frames.per_step in (raster, raster * k, k) if raster else with_another != listed * k
+    if known and (raster or with_another != listed):
+        return
+    there = f"{listed // raster} x {raster}" if raster else f"{listed}"
+    raise ScanError(
+        f"{rows} rows x {frames.columns} columns by the file names, for {there} positions: which "
+        "column each frame belongs to is not known",
+        "number the files one by one, or give the frames' numbers by --path "
+        "frame_index=OTHER.h5::/PATH (paths.frame_index)",
+    )
+
+
+def _refuse_contradiction(sides: Sides, known: NDArray[np.bool_]) -> None:
+    """A list of positions without numbers tells nothing of frames beyond it."""
+    if known.all():
+        return
+    n, m = len(known), len(sides.positions.values)
+    times = "" if sides.each else of_exposures(sides.exposures)
+    gaps = int(np.ptp(sides.frames.values)) + 1 - n
+    if gaps:
+        raise ScanError(
+            f"{n} frames for {m} positions{times}, but {sides.frames.name}, {sides.frames.range}, "
+            f"skip {gaps}",
+            "set --path frame_index=0 (paths.frame_index) if the positions have the same gaps, "
+            "so that frames are counted in order",
+        )
+    raise too_many(n, m, times)
