@@ -122,6 +122,7 @@ def test_flags_do_what_their_parameters_do(type_in, tmp_path):
         assert_array_equal(one.frames, other.frames)
 
 
+@pytest.mark.long
 def test_check_is_content_with_a_good_scan(type_in, tmp_path):
     code, out, _ = type_in("check", scans.write(tmp_path))
     assert code == 0
@@ -383,7 +384,7 @@ def test_numbers_in_yaml(tmp_path):
                                              "f": "e-3"}  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["info", "check"])
+@pytest.mark.parametrize("command", ["info", pytest.param("check", marks=pytest.mark.long)])
 def test_what_is_assumed_is_said_once(type_in, tmp_path, command):
     file = scans.write(tmp_path, "hermes")
     file.with_name(f"{file.stem.rpartition('_')[0]}_dark_000001.nxs").unlink(missing_ok=True)
@@ -402,6 +403,7 @@ class TestDemo:
         assert (out + err).count("the monitor is") == 1
         return json.loads((tmp_path / "demo" / "summary.json").read_text()), out
 
+    @pytest.mark.long
     def test_preview_engine(self, tmp_path, capsys):
         told, out = self.told(tmp_path, capsys, "--engine", "preview")
         assert told["correlation"] > 0.9

@@ -367,6 +367,7 @@ ON_TWO_RANKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.mpi
 def test_ten_rows_on_two_ranks(file, tmp_path):
     from test_mpi import HERE, mpirun

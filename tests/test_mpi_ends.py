@@ -20,7 +20,9 @@ def file(tmp_path_factory):
     return matrix.write(tmp_path_factory.mktemp("ends"))
 
 
-@pytest.mark.parametrize(("how", "rank"), [("run", 1), ("script", 0)])
+@pytest.mark.parametrize(
+    ("how", "rank"), [pytest.param("run", 1, marks=pytest.mark.long), ("script", 0)]
+)
 def test_an_interrupt_of_one_rank_ends_all(file, how, rank):
     command = ["mpirun", "--oversubscribe", "-n", "2", sys.executable, HERE / "mpi_interrupt.py"]
     with subprocess.Popen([*command, file, how], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -43,6 +45,7 @@ def test_an_interrupt_of_one_rank_ends_all(file, how, rank):
             os.kill(process, 0)
 
 
+@pytest.mark.long
 def test_a_rank_that_exits_in_the_loader_ends_all(file):
     done = mpirun(2, [str(HERE / "mpi_interrupt.py")], str(file), "exit", timeout=60)
     assert done.returncode != 0

@@ -64,7 +64,9 @@ def test_undoing_a_turn_gives_the_frames_back(mounted):
     assert_array_equal(turned(turned(frames, undone(mounted)), mounted), frames)
 
 
-@pytest.mark.parametrize("mounted", range(8))
+@pytest.mark.parametrize(
+    "mounted", [0, 3, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 4, 5, 6, 7))]
+)
 def test_orientation_is_found_with_its_twin(truth, mounted):
     found = rank(scan_of(truth, mounted), Settings())
     assert found.decided
@@ -83,7 +85,7 @@ def seen_through(truth, thickness, beta):
     return replace(truth, object=obj, frames=np.random.default_rng(0).poisson(frames))
 
 
-@pytest.mark.parametrize("mounted", [1, 2])
+@pytest.mark.parametrize("mounted", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_an_empty_region_tells_the_twin_of_what_does_not_absorb(mounted):
     wide = simulate(64, (12, 12), 6, "jitter", photons=5e5, seed=3)
     thickness = -np.angle(wide.object)
@@ -93,7 +95,7 @@ def test_an_empty_region_tells_the_twin_of_what_does_not_absorb(mounted):
     assert (found.prior.value > 0) == (mounted == min(mounted, mounted ^ 3))
 
 
-@pytest.mark.parametrize("mounted", [1, 2])
+@pytest.mark.parametrize("mounted", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_absorption_tells_the_twin_where_nothing_is_empty(truth, mounted):
     y, x = np.indices(truth.object.shape)
     thickness = 1 + np.sin(y / 3) * np.sin(x / 4 + y / 9)
@@ -118,7 +120,7 @@ def test_a_lag_that_turns_a_spiral_is_doubted_with_few_photons(seed):
     assert not rank(scan_of(late), Settings()).decided
 
 
-@pytest.mark.parametrize("axes", ["-yx", "x-y"])
+@pytest.mark.parametrize("axes", [pytest.param("-yx", marks=pytest.mark.long), "x-y"])
 def test_axes_are_kept_and_the_orientation_belongs_to_them(truth, axes):
     stage = scan_of(truth, 5, to_stage_axes(truth.positions_m, axes))
     settings = Settings(positions=Positions(axes=axes))
@@ -126,6 +128,7 @@ def test_axes_are_kept_and_the_orientation_belongs_to_them(truth, axes):
     assert (found.axes, found.orientation, found.decided) == (axes, 5, True)
 
 
+@pytest.mark.long
 def test_shuffled_positions_are_not_guessed_at(truth):
     shuffled = np.random.default_rng(1).permutation(truth.positions_m)
     assert not rank(scan_of(truth, 0, shuffled), Settings()).decided
@@ -205,6 +208,7 @@ def test_auto_makes_the_same_plan_as_the_number(file, truth):
     assert plan.geometry == named.geometry
 
 
+@pytest.mark.long
 def test_auto_says_when_it_cannot_tell(truth):
     scan = scan_of(truth, 0, np.random.default_rng(1).permutation(truth.positions_m))
     with pytest.raises(

@@ -40,6 +40,7 @@ def as_raster(truth):
     return scan_of(truth, positions_m=rows.reshape(-1, 2))
 
 
+@pytest.mark.long
 def test_a_correct_scan_raises_nothing(truth):
     verdict = findings(scan_of(truth), Settings())
     assert verdict.found == ()
@@ -47,7 +48,9 @@ def test_a_correct_scan_raises_nothing(truth):
     assert verdict.along.words == "all along the scan"
 
 
-@pytest.mark.parametrize("lag", [1, -2, 5])
+@pytest.mark.parametrize(
+    "lag", [1, pytest.param(-2, marks=pytest.mark.long), pytest.param(5, marks=pytest.mark.long)]
+)
 def test_a_lag_is_found_and_named(truth, lag):
     (found,) = mispaired(lagging(truth, lag), Settings())
     assert found.level == "error"
@@ -56,6 +59,7 @@ def test_a_lag_is_found_and_named(truth, lag):
     assert f"frames are {abs(lag)} {'behind' if lag > 0 else 'ahead of'}" in found.what
 
 
+@pytest.mark.long
 def test_a_lag_of_a_fermat_spiral_needs_a_reconstruction(truth):
     """Its neighbours stay neighbours: the whole pattern is turned by the golden angle."""
     spiral = simulate(64, (SIDE, SIDE), 6, "fermat", photons=5e5, seed=2)
@@ -92,6 +96,7 @@ def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
     assert "--backlash-m" in found.remedy
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("repeated", [1, 2])
 def test_backlash_of_several_exposures_of_a_position(truth, repeated):
     recorded = truth.positions_m.copy()
@@ -114,6 +119,7 @@ def test_backlash_that_is_not_there_is_taken_away(truth):
     assert dict(found.settings) == {"positions.backlash": 0.0}
 
 
+@pytest.mark.long
 def test_swapped_axes_are_found_and_both_remedies_named(truth):
     (found,) = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings()).found
     assert found.level == "error"
@@ -132,6 +138,7 @@ def test_only_links_that_differ_are_compared(truth):
     assert (same.chance, same.share) == (1.0, 0.5)
 
 
+@pytest.mark.long
 def test_exposures_of_a_position_are_told_apart(truth):
     """Two exposures each: a lag of one mixes neighbours."""
     frames = np.roll(np.repeat(truth.frames, 2, axis=0), 1, axis=0)
@@ -150,6 +157,7 @@ def test_a_lag_of_long_rows_shows_at_their_ends(lag):
     assert [dict(one.settings) for one in found] == [{"positions.shift": lag}] * bool(lag)
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_a_lag_of_measured_frames_is_found():
     """The geometry was not recorded: one is chosen that makes an object pixel 10 nm."""

@@ -449,6 +449,7 @@ Ptycho(p, level=5)
 """
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 @pytest.mark.mpi
 def test_any_number_of_ranks_gets_the_same_frames(tmp_path):

@@ -67,6 +67,7 @@ def test_positions_and_origin_place_the_views(truth, found):
     np.testing.assert_allclose(placed, truth.positions_m, atol=1e-12)
 
 
+@pytest.mark.long
 def test_bad_pixels_and_an_off_centre_beam_do_no_harm(truth):
     good = GOOD.copy()
     good[20:24, 30:50] = False

@@ -324,7 +324,7 @@ def collect(scan, frames=13):
 
 
 @pytest.mark.ptypy
-@pytest.mark.parametrize("save", ["append", "link"])
+@pytest.mark.parametrize("save", ["link", pytest.param("append", marks=pytest.mark.long)])
 @pytest.mark.parametrize("absolute", [False, True], ids=["relative", "absolute"])
 def test_what_ptypy_saves_comes_back(tmp_path, ptyscan, save, absolute):
     file = scans.write(tmp_path, bad=BAD)

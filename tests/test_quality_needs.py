@@ -99,6 +99,7 @@ def test_what_the_user_says_stays(bare):
     assert (needs.settings.energy, needs.unit) == (8.8, "m")
 
 
+@pytest.mark.long
 def test_the_scores_are_those_of_the_whole_file(bare, tmp_path, type_in):
     """Physics changes no score."""
     whole = scans.write(tmp_path)
@@ -115,6 +116,7 @@ def test_a_missing_dataset_is_still_named(bare, type_in):
     assert "Expected y at /a/z" in err
 
 
+@pytest.mark.long
 def test_a_growing_file_is_waited_for(bare, tmp_path, type_in):
     words = ("--live", "0.5", "--out", tmp_path / "qc")
     code, _, err = type_in("qc", bare(), *FLAGS, *words)

@@ -394,7 +394,7 @@ def counts(page):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("corner", [FIRST, LAST])
+@pytest.mark.parametrize("corner", [pytest.param(FIRST, marks=pytest.mark.long), LAST])
 def test_click_shows_the_frame(opened, corner):
     found = assessed()
     page = opened(found, pictures_of(found, [41], (50, 50)))
@@ -414,6 +414,7 @@ def test_click_shows_the_frame(opened, corner):
     assert "2.50 µm" in told
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_pointing_shows_a_frame_for_as_long(opened):
     found = assessed()
@@ -456,7 +457,7 @@ def test_reject_accept_reset_and_download(opened, tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("corner", [FIRST, LAST])
+@pytest.mark.parametrize("corner", [FIRST, pytest.param(LAST, marks=pytest.mark.long)])
 def test_box_selects_in_all_maps_and_the_table(opened, corner):
     page = opened(assessed())
     place = Map(page, corner)
@@ -479,6 +480,7 @@ def test_box_selects_in_all_maps_and_the_table(opened, corner):
     assert bright == [6] * 4
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_lasso_selects(opened):
     page = opened(assessed())
@@ -517,6 +519,7 @@ def column_of(page, number):
     return page.evaluate(COLUMN, number)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_table_is_sorted_and_escaped(opened):
     page = opened(assessed())
@@ -535,6 +538,7 @@ def test_table_is_sorted_and_escaped(opened):
     assert counts(page) == ("5", "139")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_table_row_shows_its_frame(opened):
     page = opened(assessed())
@@ -543,6 +547,7 @@ def test_table_row_shows_its_frame(opened):
     picture(page, 27)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_names_of_files_are_text(opened):
     page = opened(assessed(), title=EVIL)
@@ -554,6 +559,7 @@ def test_names_of_files_are_text(opened):
     assert "<img src=x onerror=alert(1)>" in page.inner_text("#about")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_classes_and_threshold_select(opened, tmp_path):
     labels = np.arange(SIDE**2) % 3
@@ -574,6 +580,7 @@ def test_classes_and_threshold_select(opened, tmp_path):
     assert downloaded(page, tmp_path) == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_page_without_classes_offers_none(opened):
     assert opened(assessed()).locator("#label").is_hidden()
@@ -590,6 +597,7 @@ def test_live_page_keeps_what_was_edited(opened):
     assert counts(page) == ("6", "138")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 @pytest.mark.parametrize("scan", ["spiral", "three exposures", "line", "one position", "one frame"])
 def test_click_finds_the_frame_in_any_scan(opened, scan):
@@ -600,6 +608,7 @@ def test_click_finds_the_frame_in_any_scan(opened, scan):
     selected(page, [target + 10])
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_large_report_is_small_and_opens(opened, tmp_path, record_property):
     n = 20_000

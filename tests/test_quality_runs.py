@@ -148,6 +148,7 @@ class TestFolder:
             plan = open_scan(spoiled_file).plan(step=2, reject=str(run / name))
             assert_array_equal(plan.selection.exposures, wanted.selection.exposures)
 
+    @pytest.mark.long
     def test_the_next_run_takes_its_place(self, spoiled_file, tmp_path, type_in):
         for flags in (("--labels", 2, "--thumbs-topk", 9), ("--thumbs-topk", 2)):
             assert type_in("qc", spoiled_file, "--out", tmp_path / "qc", *flags)[0] == 0
@@ -165,6 +166,7 @@ class TestFolder:
         assert f"{name}: exists and was not written by ptypy-beamline qc; write to another" in err
         assert everything_in(tmp_path) == {name: b"{}"}
 
+    @pytest.mark.long
     def test_two_runs_at_once(self, spoiled_file, tmp_path):
         command = [sys.executable, "-m", "ptypy_beamline", "qc", str(spoiled_file), "--out",
                    str(tmp_path / "qc")]  # fmt: skip
@@ -254,6 +256,7 @@ class TestCommand:
         file.chmod(0o444)
         assert type_in("qc", file, "--out", tmp_path / "qc")[0] == 0
 
+    @pytest.mark.long
     def test_several_exposures_of_the_demo(self, tmp_path, type_in):
         """Dark, flat, saturation, hot pixels, a monitor with a hole, three exposures a position."""
         from ptypy_beamline.testing.raw import write_demo_scan
@@ -443,6 +446,7 @@ class TestGrowing:
         over.set()
         watcher.join()
 
+    @pytest.mark.long
     def test_reports_meanwhile_and_ends_as_a_run_afterwards(self, writing, seen, tmp_path, type_in):
         file, writer = writing
         flags = ("--roi", 32, "--roi-center", "16,16")

@@ -65,6 +65,7 @@ def reconstruction(folder: Path, name: str) -> np.ndarray:
         return storage["data"][0]
 
 
+@pytest.mark.long
 @pytest.mark.ptypy
 def test_tree_converges_from_yaml_alone(folder: Path, made: Demo) -> None:
     command = (sys.executable, "-m", "ptypy_beamline", "run", RECIPES / "tree.yaml")
@@ -87,7 +88,7 @@ def test_hdf5_dm_ml(folder: Path, made: Demo) -> None:
 
 
 @pytest.mark.ptypy
-@pytest.mark.parametrize("save", ["append", "link"])
+@pytest.mark.parametrize("save", ["append", pytest.param("link", marks=pytest.mark.long)])
 def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
     script = RECIPES / "make_ptyd.py"
     words = ("demo/raw_scan.h5", f"{save}.ptyd", "--save", save, "--block", "30")

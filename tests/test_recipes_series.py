@@ -51,7 +51,8 @@ def test_live(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["readback", pytest.param("setpoint", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["readback", "setpoint"])
 def test_position_refinement(tmp_path: Path, kind: str) -> None:
     raw = Raw.of(truth())
     WRITERS["areadetector"](tmp_path / "scan.h5", raw)

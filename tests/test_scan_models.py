@@ -134,6 +134,7 @@ def on_ranks(ranks, folder, cases):
     return zip(cases, json.loads(lines[0].removeprefix("RESULT")), strict=True)
 
 
+@pytest.mark.long
 @pytest.mark.mpi
 def test_several_ranks_reconstruct_with_every_kind_of_model(folder):
     for case, (frames, objects, _) in on_ranks(2, folder, ON_RANKS):

@@ -388,6 +388,7 @@ class TestPtyPy:
         found = reconstruction(tmp_path / "out", "tiff_dm_ml")
         assert correlation(found, scans.truth().object, 28) > 0.8
 
+    @pytest.mark.long
     @pytest.mark.mpi
     def test_two_ranks_get_the_same(self, tmp_path):
         file, settings = scans.write(tmp_path, "tiff"), {"shape": 48, "rebin": 2}

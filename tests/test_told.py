@@ -60,7 +60,7 @@ def run(*words):
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
     """At PtyPy's default verbosity, what any rank was warned of."""
     done = mpirun(ranks, [str(HERE / "noisy_load.py")], str(tree()))
@@ -72,7 +72,7 @@ def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
     assert "of another library" not in done.stdout + done.stderr, "PtyPy hides those of others"
 
 
-@pytest.mark.parametrize("level", ["ERROR", "INFO"])
+@pytest.mark.parametrize("level", [pytest.param("ERROR", marks=pytest.mark.long), "INFO"])
 def test_the_command_says_it_once(tmp_path, tree, level):
     shown = run("-m", "ptypy_beamline", "run", tree(level), "-l", "2", "-o", tmp_path)
     assert "ZeroMQ" not in shown

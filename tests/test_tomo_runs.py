@@ -77,6 +77,7 @@ def environment() -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_volume_is_that_of_the_balls(out: Path) -> None:
     volume, turned = volume_of(out), SERIES.turned
     truth = turned.volume(volume.shape)
@@ -85,6 +86,7 @@ def test_the_volume_is_that_of_the_balls(out: Path) -> None:
     np.testing.assert_allclose(densities(found), [ball.density_e_A3 for ball in BALLS], rtol=0.1)
 
 
+@pytest.mark.long
 def test_each_angle_is_kept_with_its_origin(raw: Path, out: Path) -> None:
     found = read(out / "ptycho_tomo/angle_003/reconstruction.h5")
     assert found.provenance["made"]["projection"] == 3
@@ -132,6 +134,7 @@ def test_a_killed_run_goes_on_to_the_same_volume(raw: Path, out: Path, tmp_path:
     np.testing.assert_array_equal(volume_of(tmp_path), volume_of(out))
 
 
+@pytest.mark.long
 def test_finished_angles_of_another_kind_are_not_mixed_in(
     raw: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +148,7 @@ def test_finished_angles_of_another_kind_are_not_mixed_in(
     assert (out / "ptycho_tomo/theta.csv").read_text() == table
 
 
+@pytest.mark.long
 def test_a_file_of_the_same_name_is_another_only_by_content(
     raw: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +168,7 @@ def test_results_do_not_go_among_the_scans(raw: Path, capsys: pytest.CaptureFixt
     assert "results would lie among the scans" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_reconstructions_from_elsewhere_are_taken_over(out: Path, tmp_path: Path) -> None:
     for kept in out.glob("ptycho_tomo/*/reconstruction.h5"):
         (tmp_path / f"{kept.parent.name}.h5").symlink_to(kept)

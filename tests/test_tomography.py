@@ -129,6 +129,7 @@ def test_shifts_are_found_to_a_fraction_of_a_pixel(noise: float) -> None:
     assert x < 0.1
 
 
+@pytest.mark.long
 def test_reprojection_mends_what_the_centre_of_mass_gets_wrong() -> None:
     moves = shifts(len(ANGLES))
     tilted = mass(ANGLES, moves)
@@ -255,6 +256,7 @@ def test_a_positive_phase_is_told(tmp_path: Path) -> None:
         assert run(folder, tmp_path / "out", rounds=0).sum() < 0
 
 
+@pytest.mark.long
 def test_a_missing_wedge_is_told_and_not_made_up(tmp_path: Path) -> None:
     angles = np.arange(0, 120, 4.0)
     folder = write_phases(tmp_path / "phases", angles, shifts(len(angles)), size=(54, SIZE))
@@ -343,6 +345,7 @@ def change_phase(folder: Path, number: int, change) -> None:
         tifffile.imwrite(path, change(tifffile.imread(path)).astype(np.float32))
 
 
+@pytest.mark.long
 def test_an_angle_that_failed_is_told(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES[::2], shifts(12))
     change_phase(folder, 4, np.ones_like)

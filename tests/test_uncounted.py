@@ -572,6 +572,7 @@ def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, setting
     assert peak < 32 * side**2, peak / side**2
 
 
+@pytest.mark.long
 def test_so_does_its_picture(tmp_path, monkeypatch, type_in):
     monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
     monkeypatch.setattr("ptypy_beamline.doctor.picture.MOST_PX", 300)
