@@ -69,7 +69,8 @@ def reconstruct(ranks, loader, file, first=6, block=5, **settings):
 LIVE = {"timeout_s": 3.0, "poll_s": 0.1}
 CASES = [("tiff", "pause", 1, "data"), ("ptyd", "pause", 2, None)]
 LONG = [("tiff", "killed", 2, "data"), ("tiff", "steady", 3, "all"), ("ptyd", "killed", 1, "data"),
-        ("hdf5", "reopen", 2, "data"), ("ptyd", "killed", 3, "data"), ("append", "steady", 2, "data")]  # fmt: skip
+        ("hdf5", "reopen", 2, "data"), ("ptyd", "killed", 3, "data"),
+        ("append", "steady", 2, "data")]  # fmt: skip
 CASES += [pytest.param(*case, marks=pytest.mark.long) for case in LONG]
 LOADERS = {"tiff": "BeamlineTiffScan", "hdf5": "BeamlineHdf5Scan"}
 ALIVE = {"tiff": COUNT // 2 + 1, "ptyd": COUNT // 2 // 4 * 4 + 4}
