@@ -667,23 +667,125 @@ def test_maps_with_the_axes_of_the_frames_exchanged_are_refused(tmp_path):
 # groups --------------------------------------------------------------------------------------
 
 
-@losses
-def test_exposures_that_were_lost(tmp_path, lost):
-    """Two exposures a position: none is summed with another's."""
-    kept = np.delete(ALL, lost)
-    file = areadetector(tmp_path, kept)
-    with h5py.File(tmp_path / "motors.h5", "a") as out:
-        for name in "xy":
-            del out[name]
-        out["y"], out["x"] = positions(np.arange(12)).T
-    plan, said = opened(file, **MOTORS, frames_per_position=2)
+def assert_own_exposures(plan, k):
+    """No exposure is of another position."""
     raw = plan.load(np.arange(len(plan)))[..., 0, 0].astype(int) - 100
-    for exposures, numbers, place in zip(raw, plan.selection.exposures, plan.positions_m,
-                                         strict=True):  # fmt: skip
-        for frame, index in zip(exposures, numbers, strict=True):
-            if index >= 0:
-                assert_allclose(place, positions([frame // 2])[0], atol=1e-15)
+    own = np.where(plan.selection.exposures >= 0, raw // k, -1)
+    for exposures, place in zip(own, plan.positions_m, strict=True):
+        for number in exposures[exposures >= 0]:
+            assert_allclose(place, positions([number])[0], atol=1e-15)
+
+
+EXPOSURES = {
+    **LOST,
+    "the first position": [0, 1],
+    "the last position": [22, 23],
+    "the last two positions": [20, 21, 22, 23],
+    "a position and the end": [10, 11, 22, 23],
+}
+
+
+def grouped(folder, writer, kept, first, k):
+    """Positions listed once for ``k`` exposures each; numbers of frames begin with ``first``."""
+    of_groups = positions(np.arange(N // k))
+    if writer == "tiff":
+        file = tiff(folder, kept, first)
+        with h5py.File(folder / "sidecar.h5", "w") as out:
+            out["entry/posy_m"], out["entry/posx_m"] = of_groups.T
+        return file, {}
+    file = (areadetector if writer == "areadetector" else eiger)(folder, kept, first)
+    with h5py.File(folder / "motors.h5", "w") as out:
+        out["y"], out["x"] = of_groups.T
+    return file, MOTORS
+
+
+@pytest.mark.parametrize(
+    "k", [2, pytest.param(3, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("lost", EXPOSURES.values(), ids=list(EXPOSURES))
+@pytest.mark.parametrize(
+    ("writer", "first"), [("areadetector", 1), ("eiger", 1), ("tiff", 0), ("tiff", 1)]
+)
+def test_exposures_that_were_lost(tmp_path, writer, first, lost, k):
+    """Several exposures a position: none is summed with another's."""
+    file, given = grouped(tmp_path, writer, np.delete(ALL, lost), first, k)
+    asked = ""
+    try:
+        plan, said = opened(file, **given, frames_per_position=k)
+    except BeamlineError as error:
+        asked = str(error)
+        assert "fit in two ways" in asked
+    if asked or f"set --path position_index={first}" in said:
+        assert {0, 23} & {*lost}
+        assert writer != "eiger", "its numbers begin with 1"
+        paths = {**given.get("paths", {}), "position_index": first}
+        plan, said = opened(file, paths=paths, frames_per_position=k)
+    assert_own_exposures(plan, k)
     assert bool(said) == bool(lost)
+
+
+def test_a_counter_of_exposures_says_how_it_is_read(tmp_path):
+    """Frames 1 to 23: of a stopped scan, or of a counter from 0 that lost its first frame."""
+    file, given = grouped(tmp_path, "areadetector", ALL[1:], 0, 2)
+    _, said = opened(file, **given, frames_per_position=2)
+    assert "taken to count from 1; if it counts from 0 and the first frame was lost" in said
+    paths = {**given["paths"], "position_index": 0}
+    assert_own_exposures(opened(file, paths=paths, frames_per_position=2)[0], 2)
+
+
+@pytest.mark.parametrize(
+    "k", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(3, marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize(
+    "first", [pytest.param(0, marks=pytest.mark.long), 1, pytest.param(100, marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("lost", EXPOSURES.values(), ids=list(EXPOSURES))
+def test_rows_numbered_by_file_names_are_taken_literally(tmp_path, lost, first, k):
+    """As ``ptypy-beamline sidecar`` writes them; files and rows may be lost, not the same."""
+    file = tiff(tmp_path, np.delete(ALL, lost), first)
+    rows = np.delete(ALL, [4, 23])
+    with h5py.File(tmp_path / "sidecar.h5", "w") as out:
+        out["entry/posy_m"], out["entry/posx_m"] = positions(rows // k).T
+        out["entry/frame_index"] = rows + first
+        out["entry/frame_index"].attrs["counted"] = "file names"
+    plan, said = opened(file, frames_per_position=k)
+    assert_own_exposures(plan, k)
+    assert said or (k > 1 and not lost), "another exposure of the position has its row"
+
+
+@pytest.mark.parametrize("k", [pytest.param(2, marks=pytest.mark.long), 3])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("lost", EXPOSURES.values(), ids=list(EXPOSURES))
+def test_rows_numbered_by_position(tmp_path, lost, first, k):
+    """A sidecar that does not say what its numbers count."""
+    file = tiff(tmp_path, np.delete(ALL, lost), first)
+    with h5py.File(tmp_path / "sidecar.h5", "w") as out:
+        out["entry/posy_m"], out["entry/posx_m"] = positions(np.arange(N // k)).T
+        out["entry/frame_index"] = np.arange(N // k) + first
+    try:
+        plan, said = opened(file, frames_per_position=k)
+    except BeamlineError as error:
+        asked = str(error)
+    else:
+        asked = ""
+    if asked:
+        assert "fit in two ways" in asked
+        assert {0, 23} & {*lost}
+        return
+    assert_own_exposures(plan, k)
+    assert bool(said) == bool(lost)
+
+
+def test_unequal_numbers_that_go_together_are_said(tmp_path):
+    """Rows 1 to 23 and files 2 to 24: a lost file and a stopped log, or counts that differ."""
+    kept = ALL[1:]
+    file = tiff(tmp_path, kept, 1)
+    with h5py.File(tmp_path / "sidecar.h5", "w") as out:
+        out["entry/posy_m"], out["entry/posx_m"] = positions(kept).T
+        out["entry/frame_index"] = ALL[:-1] + 1
+    _, said = opened(file)
+    assert "positions numbered 1 to 23 (frame_index) are taken for those of frames numbered" in said
+    assert "number 1 for frame 2" in said
 
 
 def test_as_many_frames_as_different_positions_of_several_exposures(tmp_path):

@@ -215,10 +215,14 @@ def _frame_of_each_row(
     first = (first_index or 0) if frames.counted else 0
     if frames.counted:
         frames = Numbers.counting(len(frames.values), first_index)
+    settled_by = FIRST_INDEX if first_index is None else NO_SPARE_ROWS
     try:
-        return frame_of(frames, rows, FIRST_INDEX if first_index is None else NO_SPARE_ROWS) - first
+        number, assumed = frame_of(frames, rows, settled_by)
     except ScanError as error:
         raise ScanError(error.problem, error.remedy, log.path) from error
+    if assumed:
+        _warn(log, assumed)
+    return number - first
 
 
 def _say_left_out(log: CsvLog, number: NDArray[np.int64], frames: Numbers) -> None:

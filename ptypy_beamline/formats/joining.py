@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from .matching import Choice, Sides, choose, in_steps
+from .matching import Choice, Match, Sides, choose, in_steps
 from .numbering import Array, Ints, Numbers, average, refuse_repeats
 
 
@@ -30,6 +30,8 @@ class Joined:
         How they were joined.
     left_out
         What has no counterpart, or empty.
+    assumed
+        How the numbers are read, where that is not evident and nothing is left out, or empty.
     lost
         Positions have no frame.
     """
@@ -40,6 +42,7 @@ class Joined:
     readings: Ints
     note: str
     left_out: str
+    assumed: str
     lost: bool
 
     @property
@@ -85,19 +88,21 @@ def join(
     at, there = sides.groups(match)
     known = np.isin(at, there)
     first = sides.first(match)
+    left_out = _left_out(sides, choice, known, ~np.isin(there, at))
     return Joined(
         average(_checked(positions.values - first), readings),
         np.where(known, sides.frames.values + match.shift - first * match.per, -1),
         match.per == 1,
         positions.values - first,
         _note(sides),
-        _left_out(sides, choice, known, ~np.isin(there, at)),
+        left_out,
+        _shifted(sides, match) or ("" if left_out else _uncertain(sides, choice)),
         bool(not np.isin(there, at).all()),
     )
 
 
-def frame_of(frames: Numbers, positions: Numbers, settled_by: str) -> Ints:
-    """(m,) number of the frame that each reading belongs to, which may not be there.
+def frame_of(frames: Numbers, positions: Numbers, settled_by: str) -> tuple[Ints, str]:
+    """(m,) number of the frame of each reading, which may not be there, and ``Joined.assumed``.
 
     Raises
     ------
@@ -106,13 +111,14 @@ def frame_of(frames: Numbers, positions: Numbers, settled_by: str) -> Ints:
     """
     refuse_repeats(frames, "")
     sides = Sides(frames, positions, 1, each=True)
-    return positions.values - choose(sides, settled_by=settled_by).match.shift
+    match = choose(sides, settled_by=settled_by).match
+    return positions.values - match.shift, _shifted(sides, match)
 
 
-def unmatched(frames: Numbers, positions: Numbers, exposures: int = 1) -> tuple[int, int]:
-    """How badly the numbers fit, (positions or frames left over, incomplete groups)."""
+def unmatched(frames: Numbers, positions: Numbers, exposures: int = 1) -> int:
+    """How many frames have no position, however the numbers are read."""
     sides = Sides(frames, positions, exposures, each=False)
-    return min(sides.unmatched(match) for match in sides.matches())
+    return min(sides.unmatched(match)[0] for match in sides.matches())
 
 
 def _checked(at: Ints) -> Ints:
@@ -179,14 +185,35 @@ def _taken(sides: Sides, choice: Choice) -> str:
     """How numbers are read that could be read otherwise as well, and what would say so."""
     if not choice.rivals:
         return ""
-    if sides.frames.assumed and sides.positions.counted:
-        other = choice.rivals[0]
+    uncertain = sides.frames.assumed or sides.frames.first is None
+    if uncertain and sides.positions.counted and not sides.frames.declared:
+        start, other = sides.number_of_first(choice.match), choice.rivals[0]
+        lost = " and the first frame was lost" if other < start else ""
         return (
-            f", taken to count from {sides.number_of_first(choice.match)}; if it counts from "
-            f"{other} and the first frame was lost, set --path position_index={other}"
+            f", taken to count from {start}; if it counts from {other}{lost}, set --path "
+            f"position_index={other}"
         )
     declared = sides.frames.declared or sides.positions.declared
     return ", whose numbers are taken as they are" if declared else ""
+
+
+def _uncertain(sides: Sides, choice: Choice) -> str:
+    """Which number the frames are taken to begin with, where positions lack exposures anyway."""
+    taken = _taken(sides, choice) if sides.unmatched(choice.match)[1] else ""
+    return f"frames go by number ({_both(sides)}{taken})" if taken else ""
+
+
+def _shifted(sides: Sides, match: Match) -> str:
+    """That unequal numbers go together, unless one side evidently counts from 0, one from 1."""
+    frames, positions = sides.frames, sides.positions
+    lowest = int(frames.values.min()), int(positions.values.min())
+    evident = set(lowest) <= {0, 1, frames.per_step} or positions.first is not None
+    if frames.counted or positions.counted or match.per > 1 or not match.shift or evident:
+        return ""
+    return (
+        f"{positions.listed('positions')} are taken for those of {frames.listed('frames')}: number "
+        f"{lowest[1]} for frame {lowest[1] - match.shift}"
+    )
 
 
 def _counted(numbers: Ints, what: str) -> str:

@@ -23,7 +23,10 @@ class Match:
 
 @dataclass(frozen=True)
 class Choice:
-    """The way that is taken, and the numbers that the first position has in others as good."""
+    """The way that is taken, and the numbers that the first position has in others.
+
+    ``rivals`` leave as few frames without a position.
+    """
 
     match: Match
     rivals: tuple[int, ...] = ()
@@ -52,6 +55,8 @@ class Sides:
         """Ways to read the numbers."""
         if self.positions.counted:
             ways = {1 if self.each else self.exposures}
+        elif self.frames.literal:
+            ways = {1}
         else:
             ways = {1, self.exposures}
         for per in sorted(ways):
@@ -70,11 +75,14 @@ class Sides:
             last = (int(positions.values.max()) + 1) * per - 1 - int(frames.values.max())
             from_anywhere = [-low, last] if last < -known[-1] and low > known[-1] else []
             return [*(-first for first in known), *from_anywhere]
+        if frames.literal:
+            return [0]
         if frames.counted:
             return [0] if frames.declared else [0, 1, origin]
         if positions.first is not None:
             return [positions.first - first for first in ((step, low) if low else (0,))]
-        return [*dict.fromkeys((0, step, -step, 1, 1 - step))]
+        from_0_or_1 = (origin * per - first for origin in (0, 1) for first in (0, step))
+        return [*dict.fromkeys((0, step, -step, 1, 1 - step, *from_0_or_1))]
 
     def preferred(self) -> int | None:
         """The shift that decides between ways that are as good."""
@@ -88,6 +96,19 @@ class Sides:
         if frames.first is None or (frames.assumed and low > frames.first):
             return None
         return -frames.first
+
+    @property
+    def counts_from(self) -> int | None:
+        """Number that the frames surely begin with; None = it is assumed, or nobody knows."""
+        return None if self.frames.assumed else self.frames.first
+
+    @property
+    def begins_late(self) -> bool:
+        """Whether frames were lost before the first of a list, wherever it counts from."""
+        frames = self.frames
+        if not self.positions.counted or self.positions.declared or self.counts_from is not None:
+            return False
+        return int(frames.values.min()) > (frames.first or frames.per_step)
 
     def first(self, match: Match) -> int:
         """Number that becomes 0: of the first position, or of the first exposure of its group."""
@@ -106,10 +127,16 @@ class Sides:
         return (at - first) // self.exposures, (self.positions.values - first) // self.exposures
 
     def unmatched(self, match: Match) -> tuple[int, int]:
-        """Positions without frames, or the reverse, and groups that lack exposures."""
+        """Frames that no position has room for, and positions that lack some of their exposures.
+
+        Where every frame has its place, complete positions tell which exposure is which: a scan
+        that was stopped, or that lost a position, leaves none that is incomplete.
+        """
         at, there = self.groups(match)
-        _, exposures = np.unique(at, return_counts=True)
-        return int(np.setxor1d(at, there).size), int((exposures != self.exposures).sum())
+        group, exposures = np.unique(at, return_counts=True)
+        listed = np.isin(group, there)
+        beyond = np.where(listed, exposures - self.exposures, exposures).clip(0)
+        return int(beyond.sum()), int((listed & (exposures < self.exposures)).sum())
 
     def number_of_first(self, match: Match) -> int:
         """What the frames' numbers call the first position."""
@@ -145,6 +172,9 @@ def in_steps(sides: Sides) -> Sides:
 def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     """The way to read the numbers that leaves the fewest without a counterpart.
 
+    Among those, the one that leaves most positions complete, unless the frames' first number is
+    known, or so late that their beginning was lost however they are counted.
+
     Raises
     ------
     ScanError
@@ -152,9 +182,12 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     """
     _refuse_columns(sides)
     tried = {match: sides.unmatched(match) for match in sides.matches()}
+    fewest = min(beyond for beyond, _ in tried.values())
+    fair = [match for match, (beyond, _) in tried.items() if beyond == fewest]
     best = [match for match, unmatched in tried.items() if unmatched == min(tried.values())]
-    preferred = sides.preferred()
-    chosen = [match for match in best if match.shift == preferred] or best
+    eligible = best if sides.counts_from is None and not sides.begins_late else fair
+    preferred = [match for match in eligible if match.shift == sides.preferred()]
+    chosen = preferred or (fair if sides.begins_late else best)
     both = f"{sides.frames.listed('frames')} and {sides.positions.listed('positions')}"
     if not any(np.isin(*sides.groups(match)).any() for match in best):
         raise ScanError(
@@ -171,7 +204,8 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
             f"{starts[0]} or {starts[-1]}",
             settled_by or _settled_by(sides, starts),
         )
-    return Choice(chosen[0], tuple({sides.number_of_first(m) for m in best} - {*starts}))
+    others = {sides.number_of_first(match) for match in fair} - {*starts}
+    return Choice(chosen[0], tuple(sorted(others)))
 
 
 def _settled_by(sides: Sides, starts: list[int]) -> str:

@@ -35,6 +35,8 @@ class Numbers:
         ``first`` is only what such a counter usually begins with.
     declared
         The user named them: taken literally where several readings of them are as good.
+    literal
+        Of frames: the positions are numbered by these very numbers.
     counted
         Nothing is stored: they are counted one after another.
     per_step
@@ -49,6 +51,7 @@ class Numbers:
     first: int | None = None
     assumed: bool = False
     declared: bool = False
+    literal: bool = False
     counted: bool = False
     per_step: int = 1
     columns: int = 0

@@ -81,7 +81,7 @@ def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known:
 def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     """Positions that are logged with each frame have its number."""
     n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
-    ours = replace(ours, values=ours.values[:n])
+    ours = replace(ours, values=ours.values[:n], literal=True)
     refuse_repeats(ours)
     steps = np.diff(ours.values)
     whole_groups = k == 1 or ours.values[0] in (0, ours.first)
@@ -113,8 +113,9 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     if found.left_out:
         cause = f" ({STOPPED})" if ours.counted and found.lost else ""
         source.assume(found.left_out + cause)
-    if apart := scattered(found, readings, theirs.values):
-        source.assume(apart)
+    for said in (found.assumed, scattered(found, readings, theirs.values)):
+        if said:
+            source.assume(said)
     if found.is_in_order and len(found.positions) == len(readings):
         return replace(stack, each=found.each)
     source.notes.append(found.note)

@@ -127,13 +127,13 @@ def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
     if counted == BY_ORDER or by_name is None:
         return Numbers.counting(n, 0 if counted == BY_ORDER else None)
     if counted == BY_NAME:
-        return by_name
+        return replace(by_name, literal=True)
     index = whole(as_stored(found).ravel(), found.name)
     exposures = source.opening.frames_per_position or 1
     rows = Numbers(index, found.name)
     by_order = Numbers.counting(n)
-    better = unmatched(by_order, rows, exposures) < unmatched(by_name, rows, exposures)
-    return by_order if better else by_name
+    in_order, named = (unmatched(way, rows, exposures) for way in (by_order, by_name))
+    return by_order if in_order < named else by_name
 
 
 TIFF = TiffFormat()
