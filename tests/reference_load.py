@@ -8,7 +8,7 @@ error must have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,9 @@ def load(measured: Measured, settings: Mapping[str, Any], found_center: Any = No
     """Every station; ``found_center`` is where the beam was found, where nothing tells."""
     check(settings)
     measured = chosen_projection(measured, settings)
-    energy_eV, distance_m, pixel_m = quantities(measured, settings)
-    positions_m, exposures, factor, seconds = pairs(measured, settings)
+    (energy_eV, distance_m, pixel_m), (positions_m, exposures, factor, seconds) = _all_of(
+        lambda: quantities(measured, settings), lambda: pairs(measured, settings)
+    )
     center = beam_center(measured, settings, found_center)
     window = window_of(measured, settings, center)
     images = calibration(measured, settings).cut(window)
@@ -74,6 +75,19 @@ def load(measured: Measured, settings: Mapping[str, Any], found_center: Any = No
         pixel_m=(size[1], size[0]) if transposed else (size[0], size[1]),
         center_px=center_px,
     )
+
+
+def _all_of(*parts: Callable[[], Any]) -> list[Any]:
+    """What each part gives; of several that refuse, any may be named."""
+    found, words = [], []
+    for part in parts:
+        try:
+            found.append(part())
+        except RefusedError as problem:
+            words += problem.words
+    if words:
+        raise RefusedError(*words)
+    return found
 
 
 def check(settings: Mapping[str, Any]) -> None:

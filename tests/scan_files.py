@@ -39,7 +39,8 @@ def store(folder: Path, name: str, value: Any, how: str, frames: int) -> str:
         with file.open("w", newline="") as opened:
             table = csv.writer(opened)
             table.writerow(["index", "score", "rejected"])
-            table.writerows([i, 0.5, int(i in value)] for i in range(frames))
+            rows = sorted({*range(frames), *value})
+            table.writerows([i, 0.5, int(i in value)] for i in rows)
     return str(file)
 
 
