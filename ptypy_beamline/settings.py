@@ -428,6 +428,8 @@ def _refuse_unknown(tree: Mapping[str, Any]) -> None:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            if "wavelength" in name:
+                hint = "give the energy, E = hc/wavelength: 12.39842 keV at 1 angstrom"
             raise SettingsError(f"unknown parameter {name!r}", hint)
 
 

@@ -164,7 +164,7 @@ def test_repeated_rows_are_averaged(folder, make):
 def test_rows_after_the_last_frame(folder, make):
     code, said = make([HEADER, *ROWS, "12,0,0,7112,1.5,7.5e-5,0.01"])
     assert code == 0
-    assert "1 rows have no frame: left out (frame 12)" in said
+    assert "1 row has no frame: left out (frame 12)" in said
     assert len(opened(folder)) == N
 
 
@@ -198,7 +198,7 @@ def test_a_file_that_is_lost_shifts_nothing(folder, make, lost):
     code, said = make([HEADER, *ROWS])
     if lost:
         assert code == 0
-        assert f"1 rows have no frame: left out (frame {lost})" in said
+        assert f"1 row has no frame: left out (frame {lost})" in said
         plan = opened(folder).plan(center=(5, 4))
         assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
         raw = plan.load(np.arange(11))[:, 0, 0, 0]
@@ -257,7 +257,7 @@ def test_files_by_row_and_column(folder, make, first):
     rows = [f"{i + first},{ROWS[i].partition(',')[2]}" for i in INDEX]
     code, said = make([HEADER, *rows])
     assert code == 0
-    assert "1 rows have no frame: left out" in said
+    assert "1 row has no frame: left out" in said
     plan = opened(folder).plan(center=(5, 4))
     kept = np.delete(INDEX, 6)
     assert_array_equal(plan.load(np.arange(11))[:, 0, 0, 0], kept * 80)
@@ -389,7 +389,7 @@ class TestTimes:
         lines[5] = "3.0,nan,1,8000"
         code, said = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
         assert code == 0
-        assert "1 rows have no position: left out (line 6)" in said
+        assert "1 row has no position: left out (line 6)" in said
         self.check(folder, 2 * INDEX)
 
     def test_a_gap_in_the_log(self, folder, make, tmp_path):

@@ -196,7 +196,7 @@ def _rows_with_position(log: CsvLog, quantities: Mapping[str, Array]) -> NDArray
         raise ScanError("no row has a position", "check --col-x and --col-y", log.path)
     lacking = np.array([line for line, _ in log.rows])[~known]
     if lacking.size:
-        _warn(log, f"{lacking.size} rows have no position: left out (line {_some(lacking)})")
+        _warn(log, f"{_rows(lacking.size)} no position: left out (line {_some(lacking)})")
     return np.flatnonzero(known)
 
 
@@ -225,10 +225,14 @@ def _frame_of_each_row(
     return number - first
 
 
+def _rows(count: int) -> str:
+    return "1 row has" if count == 1 else f"{count} rows have"
+
+
 def _say_left_out(log: CsvLog, number: NDArray[np.int64], frames: Numbers) -> None:
     beyond, lacking = np.setdiff1d(number, frames.values), np.setdiff1d(frames.values, number)
     if beyond.size:
-        _warn(log, f"{beyond.size} rows have no frame: left out (frame {_some(beyond)})")
+        _warn(log, f"{_rows(beyond.size)} no frame: left out (frame {_some(beyond)})")
     if lacking.size:
         _warn(
             log,

@@ -110,8 +110,14 @@ def _openable(path: Path) -> None:
     if is_glob(path) or is_list(path):
         raise FileError("neither TIFF nor any other kind of file that a scan may have several of",
                         "name the one file of the scan", first_file(path))  # fmt: skip
-    members(path)
     if path.is_file() and not h5py.is_hdf5(path):
+        arrays = members(path)
+        if arrays:
+            raise UnknownFormatError(
+                f"an NPZ of no known program, with {', '.join(arrays)}",
+                "name its arrays by --format ptychopinn --path frames=ARRAY --path positions=ARRAY",
+                path,
+            )
         raise FileError("not an HDF5 file, nor understood by another format",
                         f"known formats are {', '.join(TABLE)}", path)  # fmt: skip
     open_hdf5(path).close()

@@ -118,6 +118,11 @@ def _refuse(opening: Opening) -> None:
     if unknown:
         raise SettingsError(f"a .ptyd keeps its {unknown[0]} in the chunks or has none",
                             f"leave paths.{unknown[0]} (--path {unknown[0]}=) out")  # fmt: skip
+    if "positions" in opening.units and "positions" not in opening.paths:
+        raise SettingsError(
+            "the positions of a .ptyd are metres",
+            "leave units.positions (--unit positions=) out, or name others by paths.positions",
+        )
     if opening.outer_index is not None:
         raise SettingsError("a .ptyd holds one scan", "leave outer_index (--outer-index) out")
 
