@@ -129,7 +129,7 @@ class Parameters:
                 limits.append("file")
             self.found["saturation"] = self._one_of(limits)
         if self.scan.hot:
-            self.found["hot_sigma"] = self._one_of([8, 12.5])
+            self.found["hot_sigma"] = self._one_of([8, 10])
             self.found.pop("shape", None)  # a window's edge may lie beside a hot pixel
 
     def _monitor(self) -> None:
