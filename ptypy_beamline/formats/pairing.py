@@ -83,12 +83,14 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
     ours = replace(ours, values=ours.values[:n])
     refuse_repeats(ours)
-    steps = np.diff(ours.values)
+    if not n or len(ours.values) < n:
+        return stack  # no numbers of this scan
+    lost = int(np.ptp(ours.values)) + 1 - n
     whole_groups = k == 1 or ours.values[0] in (0, ours.first)
-    if len(ours.values) < n or (steps < 0).any() or ((steps == 1).all() and whole_groups):
-        return stack  # no numbers of this scan, or nothing was lost
-    lost = int((steps - 1).sum())
-    source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
+    if not lost and (np.diff(ours.values) == 1).all() and whole_groups:
+        return stack
+    if lost:
+        source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
     readings = stack.placed.positions_m[:n]
     theirs = Numbers(ours.values[: len(readings)], ours.name)
     found = join(ours, theirs, readings, k, growing=True)
@@ -163,14 +165,24 @@ def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) ->
 def _unless_restarted(source: Source, numbers: Numbers) -> Numbers | None:
     """A counter that starts again, as with each row, is no number of the scan's.
 
+    One that has each number once does not: its frames were written in another order.
+
     Raises
     ------
     ScanError
-        It starts again and has gaps, too.
+        It starts again and has gaps, too; or a scan that is followed comes in another order.
     """
     steps = np.diff(numbers.values)
     back = np.flatnonzero(steps < 0)
-    if not back.size:
+    once = len(np.unique(numbers.values)) == len(numbers.values)
+    if back.size and once and source.opening.growing:
+        raise ScanError(
+            f"{numbers.name} goes back from {numbers.values[back[0]]} to "
+            f"{numbers.values[back[0] + 1]} at frame {back[0] + 1}, but a scan that is followed is "
+            "handed over in the order of its numbers",
+            "load it when it has ended, without live.timeout_s (--live)",
+        )
+    if not back.size or once:
         return numbers
     if (steps[steps >= 0] != 1).any():
         raise ScanError(
