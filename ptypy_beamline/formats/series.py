@@ -100,10 +100,14 @@ def _untold(part: _Part) -> str:
     """What to say of a part whose frames are left out."""
     assert isinstance(part.frames, Hdf5Frames)
     count, told = part.frames.shape[0], part.told
-    images = f" for images {told.start} to {told.stop - 1}" if told else ", images unknown"
+    images = (
+        f" for images {told.start} to {told.stop - 1}"
+        if told
+        else ", which are not as many as the images before the next file"
+    )
     return (
-        f"{part.frames.path}: {count} frames{images}: which of them was lost is not known, so its "
-        f"{count} frames are left out; {NUMBERS}"
+        f"{part.frames.path}: {count} frames{images}: which were lost is not known, so "
+        f"its {count} frames are left out; {NUMBERS}"
     )
 
 

@@ -54,9 +54,8 @@ def _say_uncounted(source: Source, stored: int, counted: int) -> None:
     """Frames behind those that the file counts; of a growing scan they will be counted yet."""
     if counted < stored and not source.opening.growing:
         source.assume(
-            f"{stored} frames are stored, but numbers of {counted} only: the last "
-            f"{stored - counted} are left out; --path frame_index=0 (paths.frame_index) takes all "
-            "frames, in order"
+            f"{stored} frames are stored, but only {counted} numbers: frames from {counted} on "
+            "are left out; --path frame_index=0 (paths.frame_index) takes all, in order"
         )
 
 
