@@ -600,6 +600,22 @@ def test_a_counter_that_starts_again_with_each_row(tmp_path):
         opened(file, **MOTORS)
 
 
+@pytest.mark.parametrize("lost", [0, 5, 6, 11, 18, 23])
+def test_a_counter_that_starts_again_with_a_row_that_lost_a_frame(tmp_path, lost):
+    """At the end of the last row it is a scan that was stopped; no other frame is shifted."""
+    file = areadetector(tmp_path, np.delete(ALL, lost))
+    with h5py.File(file, "a") as out:
+        ids = out["entry/instrument/NDAttributes/NDArrayUniqueId"]
+        ids[:] = np.delete(ALL, lost) % 6 + 1
+    if lost == 23:
+        plan, said = opened(file, **MOTORS)
+        assert_true_pairs(plan, ALL[:-1])
+        assert "23 frames for 24 positions" in said
+    else:
+        with pytest.raises(BeamlineError, match=r"starts again at frame [56] and has gaps"):
+            opened(file, **MOTORS)
+
+
 NO_NUMBERS = {
     "times": ("f_{}", lambda i: (101500 + i**2 * 7,)),
     "number and time": ("f_{}_{}", lambda i: (i, 101500 + i**2 * 7)),

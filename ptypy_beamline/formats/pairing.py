@@ -31,7 +31,9 @@ def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pla
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     frames = up_to_last_written(source, frames)
-    ours = _frame_numbers(source, table, kept, frames.shape[0])
+    ours = _frame_numbers(
+        source, table, kept, frames.shape[0], _lacks_frames(source, frames, stored)
+    )
     theirs = _position_numbers(source, table, len(stored.positions_m))
     if known.logged and theirs is None:
         stack = _by_count(source, frames, stored, at, known)
@@ -135,8 +137,19 @@ def _say_lost(source: Source, positions_m: Array) -> None:
         source.assume(f"{lost} positions are not finite: their frames are not used")
 
 
-def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) -> Numbers | None:
-    """Acquisition numbers of the frames: the user's, else the format's; None if there are none."""
+def _lacks_frames(source: Source, frames: Frames, stored: Placed) -> bool:
+    """Whether there are neither as many frames as positions nor as all their exposures."""
+    m, k = len(stored.positions_m), source.opening.frames_per_position or 1
+    return not source.opening.growing and frames.shape[0] < m * k and frames.shape[0] != m
+
+
+def _frame_numbers(
+    source: Source, table: Hdf5Format, kept: Kept, count: int, lacking: bool
+) -> Numbers | None:
+    """Acquisition numbers of the frames: the user's, else the format's; None if there are none.
+
+    ``lacking``: there are fewer of them than positions.
+    """
     given = source.opening.paths.get("frame_index", "")
     if _is_whole(given):
         return Numbers.counting(count, int(given))
@@ -159,10 +172,10 @@ def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) ->
     first = table.first_number
     values = whole(values[:count], name)
     numbers = Numbers(values, name, first, assumed=first is not None, declared=bool(given))
-    return numbers if given else _unless_restarted(source, numbers)
+    return numbers if given else _unless_restarted(source, numbers, lacking)
 
 
-def _unless_restarted(source: Source, numbers: Numbers) -> Numbers | None:
+def _unless_restarted(source: Source, numbers: Numbers, lacking: bool) -> Numbers | None:
     """A counter that starts again, as with each row, is no number of the scan's.
 
     One that has each number once does not: its frames were written in another order.
@@ -184,11 +197,14 @@ def _unless_restarted(source: Source, numbers: Numbers) -> Numbers | None:
         )
     if not back.size or once:
         return numbers
-    if (steps[steps >= 0] != 1).any():
+    rows = np.split(numbers.values, back + 1)
+    uneven = any(row[0] != rows[0][0] for row in rows) or len({len(row) for row in rows[:-1]}) > 1
+    if (steps[steps >= 0] != 1).any() or (uneven and lacking):
         raise ScanError(
             f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not tell "
             "which position a frame belongs to",
-            "count the frames in order by --path frame_index=0 (paths.frame_index)",
+            "give the number of each frame by --path frame_index=OTHER.h5::/PATH "
+            "(paths.frame_index), or count the frames in order by --path frame_index=0",
         )
     source.notes.append(f"{numbers.name} starts again at frame {back[0] + 1}: it is not used")
     return None
