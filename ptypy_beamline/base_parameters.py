@@ -39,10 +39,11 @@ def checked(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
                             "set load_parallel to None, 'data', 'common' or 'all'")  # fmt: skip
     _check_switches(given)
     own = {name: _plain(value) for name, value in given.items()}
-    known = {"energy": settings.energy, "distance": settings.distance, "psize": settings.psize}
-    own |= {name: value for name, value in known.items() if value is not None}
-    if given.get("min_frames") is not None:
-        own["min_frames"] = _whole(given["min_frames"])
+    for name in ("energy", "distance", "psize", "num_frames"):  # "5" is 5, too
+        if (value := getattr(settings, name)) is not None:
+            own[name] = value
+    if "min_frames" in given:
+        own["min_frames"] = 1 if given["min_frames"] is None else _whole(given["min_frames"])
     if given.get("positions_theory") is not None:
         own["positions_theory"] = _positions(given["positions_theory"])
     return own

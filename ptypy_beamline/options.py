@@ -5,12 +5,27 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _NUMERIC = set("0123456789+-.eE, ")
 
 
 def numbers(value: Any) -> Any:
+    """As :func:`typed`; True is no number, though Python takes it for 1.
+
+    Raises
+    ------
+    ValueError
+        It is True or False, or a list with one of them.
+    """
+    for part in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(part, bool):
+            raise ValueError(f"expected a number, not {part}")
+    return typed(value)
+
+
+def typed(value: Any) -> Any:
     """``"256,256"`` as typed on a command line → a list of numbers; anything else unchanged."""
     if not isinstance(value, str) or not value.strip() or set(value) - _NUMERIC:
         return value
@@ -25,11 +40,20 @@ def pair(value: Any) -> Any:
 
 
 def listed(value: Any) -> Any:
-    """``"3"``, ``"3,4"`` and ``"3,6-11"`` are lists, another text is a file."""
+    """``"3"``, ``"3,4"`` and ``"3,6-11"`` are lists, another text is a file.
+
+    Raises
+    ------
+    ValueError
+        It is neither a list nor a file.
+    """
+    known = isinstance(value, str | int | float | list | tuple | np.ndarray)
+    if not known or isinstance(value, bool) or (isinstance(value, str) and not value.strip()):
+        raise ValueError("expected a list of raw frames, or a file")
     if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
         runs = [[int(end) for end in run.split("-")] for run in value.split(",")]
         return [number for run in runs for number in range(run[0], run[-1] + 1)]
-    value = numbers(value)
+    value = typed(value)
     return [value] if isinstance(value, int | float) else value
 
 
@@ -53,7 +77,7 @@ Center = Annotated[
 ]
 Orientation = Annotated[
     Annotated[int, Field(ge=0, le=7)] | tuple[bool, bool, bool] | Literal["auto"],
-    BeforeValidator(numbers),
+    BeforeValidator(typed),
 ]
 
 

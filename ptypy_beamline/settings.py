@@ -422,8 +422,10 @@ def _plain(value: Any) -> Any:
 
 def _refuse_unknown(tree: Mapping[str, Any]) -> None:
     known = [leaf.name for leaf in every_leaf()]
+    groups = {name.partition(".")[0] for name in known}
     given = [f"{a}.{b}" for a, v in tree.items() if isinstance(v, dict) for b in v]
     given += [a for a, v in tree.items() if not isinstance(v, dict)]
+    given += [a for a, v in tree.items() if isinstance(v, dict) and not v and a not in groups]
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)

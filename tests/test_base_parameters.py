@@ -48,6 +48,9 @@ REFUSED = [
     ({"center": (63.5, 32.0)}, r"centre \(63\.5, 32\.0\) lies outside the window"),
     ({"center": (32, 0)}, r"the beam at \(32\.0, 0\.0\) is on the edge of the 64x64 frame"),
     ({"reject": {1.5}}, "reject"),
+    ({"reject": ""}, r"reject='': expected a list of raw frames, or a file"),
+    ({"center": (True, True)}, r"center=\[True, True\]: expected a number, not True"),
+    ({"background": True}, "background=True: expected a number, not True"),
 ]
 
 
@@ -71,6 +74,8 @@ def test_what_is_wrong_is_said_in_one_line(file, ptyscan, given, message):
         ({"reject": {3, 1}}, {"reject": [1, 3]}),
         ({"reject": frozenset({np.int64(3)})}, {"reject": [3]}),
         ({"min_frames": np.int64(2)}, {}),
+        ({"min_frames": None}, {}),
+        ({"num_frames": "5"}, {"num_frames": 5}),
         ({"add_poisson_noise": False}, {}),
         ({"dark": np.zeros((64, 64)).view(np.memmap)}, {}),
     ],

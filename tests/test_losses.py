@@ -150,6 +150,45 @@ def test_areadetector_with_positions_elsewhere(tmp_path, lost, first):
     assert "fit in two ways" not in said or first == 5001 or {0, 23} <= {*lost}
 
 
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize(("first", "lost"), [(1, []), (1, [7]), (0, [7, 8])])
+def test_areadetector_frames_in_another_order(tmp_path, inside, first, lost):
+    """As a plugin that gathers from threads writes them: each number is there once."""
+    kept = np.random.default_rng(0).permutation(np.delete(ALL, lost))
+    if kept[-1] + first == 0:
+        kept = kept[::-1]
+    file = areadetector(tmp_path, kept, first, inside)
+    plan, said = opened(file, **({} if inside else MOTORS))
+    assert_true_pairs(plan, np.sort(kept))
+    assert ("without a frame" in said) == (bool(lost) and not inside)
+
+
+def test_a_followed_scan_in_another_order_is_refused(tmp_path):
+    file = areadetector(tmp_path, np.array([0, 2, 1, 3]))
+    with pytest.raises(BeamlineError, match="goes back from 3 to 2 at frame 2, but a scan that is"):
+        opened(file, **MOTORS, live={"timeout_s": 1})
+
+
+@pytest.mark.parametrize("positions_there", [16, N])
+def test_frames_that_the_counter_does_not_count_are_said(tmp_path, positions_there):
+    file = areadetector(tmp_path, ALL, inside=True)
+    with h5py.File(file, "a") as out:
+        attributes = out["entry/instrument/NDAttributes"]
+        lengths = {"NDArrayUniqueId": 16, "posx_m": positions_there, "posy_m": positions_there}
+        for name, length in lengths.items():
+            values = attributes[name][:length]
+            del attributes[name]
+            attributes[name] = values
+    plan, said = opened(file)
+    assert_true_pairs(plan, ALL[:16])
+    assert (
+        "24 frames are stored, but only 16 numbers: frames from 16 on are left out; --path" in said
+    )
+    plan, said = opened(file, paths={"frame_index": 0})
+    assert_true_pairs(plan, ALL[:positions_there])
+    assert ("only frames with positions" in said) == (positions_there == 16)
+
+
 @pytest.mark.parametrize("lost", [[0, 1, 2], [0, 1, 2, 9]])
 def test_a_counter_whose_first_frames_were_lost_is_asked_for(tmp_path, lost):
     """Ids 3 to 23: of a counter from 0, or of one from 1 that lost the last frame, too."""
@@ -257,6 +296,55 @@ def test_exposures_in_a_data_file_that_is_gone_leave_no_group_shifted(tmp_path):
     there = np.where(np.isin(ALL, lost), -1, ALL).reshape(6, 4)
     assert_array_equal(plan.selection.exposures, there[(there >= 0).any(1)])
     assert_allclose(plan.positions_m, positions(np.flatnonzero((there >= 0).any(1))))
+
+
+@pytest.mark.parametrize(("number", "told"), [(1, 1), (2, 1), (4, 1), (1, 0), (2, 0), (3, 0)])
+def test_a_data_file_that_lacks_a_frame_inside_shifts_no_other(tmp_path, number, told):
+    """Its own frames are left out: which one of its images was lost, nobody knows."""
+    file = eiger(tmp_path, ALL)
+    own = ALL[6 * number - 6 : 6 * number]
+    with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
+        said_of_it = dict(part["entry/data/data"].attrs) if told else {}
+        del part["entry/data/data"]
+        part["entry/data/data"] = frames(np.delete(own, 2))
+        part["entry/data/data"].attrs.update(said_of_it)
+    plan, said = opened(file, **MOTORS)
+    assert_true_pairs(plan, np.delete(ALL, own))
+    images = f" for images {own[0] + 1} to {own[-1] + 1}" if told else ", which are not as"
+    assert f"raw_data_{number:06d}.h5: 5 frames{images}" in said
+    assert "which were lost is not known, so its 5 frames are left out" in said
+    assert "6 positions (number" in said
+    assert "23 of 24 images (nimages x ntrigger) are there" in said
+    assert_array_equal(plan.selection.exposures[-1, 0], 22 if number < 4 else 17)
+    with h5py.File(tmp_path / "numbers.h5", "w") as out:
+        out["n"] = np.delete(ALL, own[2])
+    paths = {**MOTORS["paths"], "frame_index": "numbers.h5::/n"}
+    plan, said = opened(file, paths=paths)
+    assert_true_pairs(plan, np.delete(ALL, own[2]))
+
+
+def test_a_data_file_that_says_nothing_has_the_images_between(tmp_path):
+    file = eiger(tmp_path, ALL)
+    for number in (2, 3):
+        with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
+            del part["entry/data/data"].attrs["image_nr_high"]
+    plan, said = opened(file, **MOTORS)
+    assert_true_pairs(plan, ALL)
+    assert not said
+
+
+def test_data_files_none_of_which_tells_its_images(tmp_path):
+    file = eiger(tmp_path, ALL)
+    for number in range(1, 5):
+        with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
+            part["entry/data/data"].attrs["image_nr_high"] = 0
+    with (
+        pytest.raises(BeamlineError, match=r"no data file tells .*by --path frame_index=0"),
+        pytest.warns(BeamlineWarning),
+    ):
+        open_scan(file, **PLAN, **MOTORS)
+    plan, _ = opened(file, paths={**MOTORS["paths"], "frame_index": 0})
+    assert_true_pairs(plan, ALL)
 
 
 def test_a_file_for_each_of_few_images(tmp_path):
@@ -510,6 +598,22 @@ def test_a_counter_that_starts_again_with_each_row(tmp_path):
         ids[:] = np.where(ALL % 6 > 2, ALL % 6 + 2, ALL % 6 + 1)
     with pytest.raises(BeamlineError, match="starts again at frame 6 and has gaps"):
         opened(file, **MOTORS)
+
+
+@pytest.mark.parametrize("lost", [0, 5, 6, 11, 18, 23])
+def test_a_counter_that_starts_again_with_a_row_that_lost_a_frame(tmp_path, lost):
+    """At the end of the last row it is a scan that was stopped; no other frame is shifted."""
+    file = areadetector(tmp_path, np.delete(ALL, lost))
+    with h5py.File(file, "a") as out:
+        ids = out["entry/instrument/NDAttributes/NDArrayUniqueId"]
+        ids[:] = np.delete(ALL, lost) % 6 + 1
+    if lost == 23:
+        plan, said = opened(file, **MOTORS)
+        assert_true_pairs(plan, ALL[:-1])
+        assert "23 frames for 24 positions" in said
+    else:
+        with pytest.raises(BeamlineError, match=r"starts again at frame [56] and has gaps"):
+            opened(file, **MOTORS)
 
 
 NO_NUMBERS = {

@@ -520,6 +520,24 @@ class TestExposures:
         with pytest.raises(BeamlineError, match="exposures 6 to 8 would make position 2, but were"):
             make_scan(12, positions=shifted).plan(frames_per_position=3)
 
+    @pytest.mark.parametrize("noise_m", [0, 2e-8])
+    @pytest.mark.parametrize("k", [2, 3, 5, 8])
+    @pytest.mark.parametrize("lost", [0, 1, 8, 20])
+    def test_an_exposure_lost_with_its_position_is_refused(self, k, lost, noise_m):
+        """Early losses, too, after which most groups would mix two positions."""
+        snake = [(y, x if y % 2 == 0 else 5 - x) for y in range(6) for x in range(6)]
+        each = np.repeat(np.array(snake) * 1e-6, k, axis=0)
+        each += np.random.default_rng(1).normal(0, 1, each.shape) * noise_m
+        left = np.delete(each, lost * k, axis=0)
+        with pytest.raises(BeamlineError, match=r"would make position|different positions"):
+            make_scan(len(left), positions=left).plan(frames_per_position=k)
+
+    @pytest.mark.parametrize(("columns", "k"), [(4, 2), (6, 3), (10, 5), (9, 3)])
+    def test_rows_of_positions_are_no_exposures_of_one(self, columns, k):
+        raster = np.array(np.divmod(np.arange(2 * columns + k), columns)).T * 1e-6
+        with pytest.raises(BeamlineError, match="different positions, of"):
+            make_scan(len(raster), positions=raster).plan(frames_per_position=k)
+
     def test_noisy_encoders_are_averaged(self):
         rng = np.random.default_rng(0)
         true = np.repeat(np.arange(30) * 1e-7, 3)

@@ -120,6 +120,10 @@ def test_the_record_is_plain_and_only_what_was_set():
         ({"energy": -3}, "energy=-3"),
         ({"threads": 1.5}, "threads=1.5"),
         ({"links": "some"}, "links='some'"),
+        ({"reject": (frame for frame in [3])}, "reject=<generator .*: expected a list of raw fr"),
+        ({"reject": True}, "reject=True: expected a list of raw frames, or a file"),
+        ({"pad": [True, 1, 1, 1]}, "pad=.*: expected a number, not True"),
+        ({"recipe": {}}, "unknown parameter 'recipe'"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(values, message):

@@ -74,7 +74,8 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
         items |= {"x": Item((known[pair[0]],)), "y": Item((known[pair[1]],))}
         source.notes.append(f"positions are the NDAttributes {known[pair[0]]} and {known[pair[1]]}")
     items["frame_index"] = Item(_paths(known, ("ndarrayuniqueid",)))
-    return replace(table, count=_count(source, known), **items)
+    counted = "frame_index" not in given or source.opening.growing
+    return replace(table, count=_count(source, known) if counted else None, **items)
 
 
 def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:

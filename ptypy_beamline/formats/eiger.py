@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from ..errors import MissingDataError
+from ..reading.picked import whole_stack
 from ..scan import Scan
 from .areadetector import PLACES
 from .cxi import NX_DEFINITIONS
@@ -55,8 +56,9 @@ def _finish(source: Source, scan: Scan) -> Scan:
     expected = _announced(source)
     if expected is not None and "frames" not in source.opening.paths:
         scan = replace(scan, expected=expected)
-        if expected > len(scan):
-            source.assume(f"{len(scan)} of {expected} images (nimages x ntrigger) are there")
+        there = whole_stack(scan.frames)[0].shape[0]
+        if expected > there:
+            source.assume(f"{there} of {expected} images (nimages x ntrigger) are there")
     if scan.frames.dtype.kind != "u":
         return scan
     highest = float(np.iinfo(scan.frames.dtype).max)

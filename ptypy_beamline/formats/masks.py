@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..reading.masks import MarkedFrames
+from ..reading.masks import MarkedFrames, different_masks
 from ..scan import Frames, Window, gaps
 from .layout import Stack, stack_like_the_frames
 from .source import Found, Source
@@ -20,7 +20,8 @@ def bad_pixels(
 ) -> tuple[NDArray[np.bool_] | None, Frames | None]:
     """Bad pixels of all frames (ny, nx), True = ignore, or a stack of them, one for each frame.
 
-    Of a stack of another length a pixel counts as bad that is bad in any of its masks.
+    Of a stack of another length a pixel counts as bad that is bad in any of its masks, and a
+    warning says so.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def bad_pixels(
     masks = MarkedFrames(stored, given or rule)
     if masks.shape[0] == stack.layout.frames > 1:
         return None, masks
+    if masks.shape[0] > 1:
+        source.assume(f"{found.name} has {different_masks(masks.shape[0], stack.layout.frames)}")
     whole = Window.full(masks.shape[1:])
     bad = masks.anywhere(whole)
     if rule == "cxi" and not given and bad.mean() > 0.5 and _holds_the_counts(frames, bad):

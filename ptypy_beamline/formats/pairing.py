@@ -31,7 +31,9 @@ def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pla
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     frames = up_to_last_written(source, frames)
-    ours = _frame_numbers(source, table, kept, frames.shape[0])
+    ours = _frame_numbers(
+        source, table, kept, frames.shape[0], _lacks_frames(source, frames, stored)
+    )
     theirs = _position_numbers(source, table, len(stored.positions_m))
     if known.logged and theirs is None:
         stack = _by_count(source, frames, stored, at, known)
@@ -83,12 +85,14 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
     ours = replace(ours, values=ours.values[:n], literal=True)
     refuse_repeats(ours)
-    steps = np.diff(ours.values)
+    if not n or len(ours.values) < n:
+        return stack  # no numbers of this scan
+    lost = int(np.ptp(ours.values)) + 1 - n
     whole_groups = k == 1 or ours.values[0] in (0, ours.first)
-    if len(ours.values) < n or (steps < 0).any() or ((steps == 1).all() and whole_groups):
-        return stack  # no numbers of this scan, or nothing was lost
-    lost = int((steps - 1).sum())
-    source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
+    if not lost and (np.diff(ours.values) == 1).all() and whole_groups:
+        return stack
+    if lost:
+        source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
     readings = stack.placed.positions_m[:n]
     theirs = Numbers(ours.values[: len(readings)], ours.name)
     found = join(ours, theirs, readings, k, growing=True)
@@ -134,8 +138,19 @@ def _say_lost(source: Source, positions_m: Array) -> None:
         source.assume(f"{lost} positions are not finite: their frames are not used")
 
 
-def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) -> Numbers | None:
-    """Acquisition numbers of the frames: the user's, else the format's; None if there are none."""
+def _lacks_frames(source: Source, frames: Frames, stored: Placed) -> bool:
+    """Whether there are neither as many frames as positions nor as all their exposures."""
+    m, k = len(stored.positions_m), source.opening.frames_per_position or 1
+    return not source.opening.growing and frames.shape[0] < m * k and frames.shape[0] != m
+
+
+def _frame_numbers(
+    source: Source, table: Hdf5Format, kept: Kept, count: int, lacking: bool
+) -> Numbers | None:
+    """Acquisition numbers of the frames: the user's, else the format's; None if there are none.
+
+    ``lacking``: there are fewer of them than positions.
+    """
     given = source.opening.paths.get("frame_index", "")
     if _is_whole(given):
         return Numbers.counting(count, int(given))
@@ -158,26 +173,39 @@ def _frame_numbers(source: Source, table: Hdf5Format, kept: Kept, count: int) ->
     first = table.first_number
     values = whole(values[:count], name)
     numbers = Numbers(values, name, first, assumed=first is not None, declared=bool(given))
-    return numbers if given else _unless_restarted(source, numbers)
+    return numbers if given else _unless_restarted(source, numbers, lacking)
 
 
-def _unless_restarted(source: Source, numbers: Numbers) -> Numbers | None:
+def _unless_restarted(source: Source, numbers: Numbers, lacking: bool) -> Numbers | None:
     """A counter that starts again, as with each row, is no number of the scan's.
+
+    One that has each number once does not: its frames were written in another order.
 
     Raises
     ------
     ScanError
-        It starts again and has gaps, too.
+        It starts again and has gaps, too; or a scan that is followed comes in another order.
     """
     steps = np.diff(numbers.values)
     back = np.flatnonzero(steps < 0)
-    if not back.size:
+    once = len(np.unique(numbers.values)) == len(numbers.values)
+    if back.size and once and source.opening.growing:
+        raise ScanError(
+            f"{numbers.name} goes back from {numbers.values[back[0]]} to "
+            f"{numbers.values[back[0] + 1]} at frame {back[0] + 1}, but a scan that is followed is "
+            "handed over in the order of its numbers",
+            "load it when it has ended, without live.timeout_s (--live)",
+        )
+    if not back.size or once:
         return numbers
-    if (steps[steps >= 0] != 1).any():
+    rows = np.split(numbers.values, back + 1)
+    uneven = any(row[0] != rows[0][0] for row in rows) or len({len(row) for row in rows[:-1]}) > 1
+    if (steps[steps >= 0] != 1).any() or (uneven and lacking):
         raise ScanError(
             f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not tell "
             "which position a frame belongs to",
-            "count the frames in order by --path frame_index=0 (paths.frame_index)",
+            "give the number of each frame by --path frame_index=OTHER.h5::/PATH "
+            "(paths.frame_index), or count the frames in order by --path frame_index=0",
         )
     source.notes.append(f"{numbers.name} starts again at frame {back[0] + 1}: it is not used")
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileError, LostFileError
+from ..errors import FileError, LostFileError, ScanError
 from ..reading.derived import Absent, Joined
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.links import lookup
+from ..reading.picked import PickedFrames
 from ..scan import Frames
 from .numbering import Numbers
 from .source import Source, expand
 
 Ints = NDArray[np.int64]
+
+NUMBERS = "give the number of each frame by --path frame_index=OTHER.h5::/PATH (paths.frame_index)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +33,22 @@ class _Part:
     ----------
     frames
         Its frames, or what is wrong with it.
-    images
-        Their numbers, from 1, where they are known.
+    told
+        Numbers of the images that are said to be in it, from 1; None where nothing is said.
     """
 
     frames: Hdf5Frames | LostFileError
-    images: Ints | None = None
+    told: range | None = None
 
 
 def joined(
     source: Source, pattern: str, announced: int | None = None
-) -> tuple[Joined | None, Numbers | None]:
+) -> tuple[Frames | None, Numbers | None]:
     """The datasets whose path matches as one stack, and the numbers of its frames.
 
-    None if there are none, or if the datasets do not say which images they have. One that cannot
-    be read keeps its place, with a warning, where it is known how many frames it has.
+    None if there are none, or if no dataset says which images it has. One that cannot be read keeps
+    its place, with a warning, where it is known how many frames it has. The frames of one that does
+    not tell which images they are, while others do, are left out, with a warning.
 
     Parameters
     ----------
@@ -57,17 +61,54 @@ def joined(
         All of them cannot be read; or one cannot, and nobody can tell how many frames it has, or
         the scan is being followed.
     ScanError
-        They are not of one shape and dtype.
+        They are not of one shape and dtype, or none tells which images its frames are.
     """
     parts = list(_parts(source, pattern))
     if not parts:
         return None, None
     stacks, images = zip(*_with_absent(source, parts, announced), strict=True)
     frames = Joined(stacks)
-    known = [numbers for numbers in images if numbers is not None]
-    if len(known) < len(parts):
+    told = any(part.told is not None for part in parts)
+    if not told or "frame_index" in source.opening.paths:
         return frames, None
-    return frames, Numbers(np.concatenate(known), "image_nr", first=1)
+    if source.opening.growing and any(numbers is None for numbers in images):
+        return frames, None  # those of the file that is being written are to come
+    return _numbered(source, parts, frames, images)
+
+
+def _numbered(
+    source: Source, parts: list[_Part], frames: Joined, images: Sequence[Ints | None]
+) -> tuple[Frames, Numbers]:
+    """The frames of the parts whose images are known, and their numbers."""
+    ends, picked, known = np.cumsum([part.shape[0] for part in frames.parts]), [], []
+    for part, end, numbers in zip(parts, ends, images, strict=True):
+        if numbers is None:
+            source.assume(_untold(part))
+        else:
+            known.append(numbers)
+            picked.append(np.arange(end - len(numbers), end))
+    if not known:
+        remedy = f"{NUMBERS}, or count the frames in order by --path frame_index=0"
+        raise ScanError("no data file tells which images its frames are", remedy)
+    numbered = Numbers(np.concatenate(known), "image_nr", first=1)
+    if len(known) == len(parts):
+        return frames, numbered
+    return PickedFrames(frames, np.concatenate(picked)), numbered
+
+
+def _untold(part: _Part) -> str:
+    """What to say of a part whose frames are left out."""
+    assert isinstance(part.frames, Hdf5Frames)
+    count, told = part.frames.shape[0], part.told
+    images = (
+        f" for images {told.start} to {told.stop - 1}"
+        if told
+        else ", which are not as many as the images before the next file"
+    )
+    return (
+        f"{part.frames.path}: {count} frames{images}: which were lost is not known, so "
+        f"its {count} frames are left out; {NUMBERS}"
+    )
 
 
 def _with_absent(
@@ -96,28 +137,45 @@ def _with_absent(
             stack: Frames = absent
             images: Ints | None = np.arange(image + 1, image + count + 1)
         else:
-            stack, images = part.frames, part.images
+            stack, images = part.frames, _images(parts[place:], part.frames.shape[0], image)
         yield stack, images
         first += stack.shape[0]
-        image = image + stack.shape[0] if images is None else int(images[-1])
+        image = part.told.stop - 1 if part.told else image + stack.shape[0]
 
 
 def _images_before(parts: list[_Part], place: int, announced: int | None) -> int | None:
     """Images before those of a part, or of all parts; None where that is not known."""
     if place == len(parts):
         return announced
-    images = parts[place].images
-    return None if images is None else int(images[0]) - 1
+    told = parts[place].told
+    return None if told is None else told.start - 1
 
 
-def _images(dataset: h5py.Dataset) -> Ints | None:
-    """Image numbers of a data file, from 1, where its attributes tell (SIMPLON API)."""
+def _images(parts: list[_Part], count: int, before: int) -> Ints | None:
+    """The ``count`` images of the first of these parts, after so many; None = it does not tell.
+
+    One that says nothing has the next ones, unless these do not lead up to those of a later part.
+    """
+    told = parts[0].told
+    if told is not None:  # a part that lacks images inside does not say which
+        return np.asarray(told) if len(told) == count else None
+    image = before
+    for part in parts:
+        if part.told is not None and part.told.start != image + 1:
+            return None
+        if part.told is not None or isinstance(part.frames, LostFileError):
+            break
+        image += part.frames.shape[0]
+    return np.arange(before + 1, before + count + 1)
+
+
+def _told(dataset: h5py.Dataset) -> range | None:
+    """Numbers of the images that the attributes of a data file name (SIMPLON API)."""
     ends = [dataset.attrs.get(f"image_nr_{end}") for end in ("low", "high")]
     if any(end is None or np.size(end) != 1 for end in ends):
         return None
     low, high = (int(np.ravel(end)[0]) for end in ends)
-    # A file that lacks images inside does not say which.
-    return np.arange(low, high + 1) if high - low + 1 == dataset.shape[0] else None
+    return range(low, high + 1)
 
 
 def _parts(source: Source, pattern: str) -> Iterator[_Part]:
@@ -135,7 +193,7 @@ def _parts(source: Source, pattern: str) -> Iterator[_Part]:
             dataset = lookup(source.file, numbered[number], source.opening.links)
             if isinstance(dataset, h5py.Dataset):
                 frames = Hdf5Frames(Path(dataset.file.filename), dataset.name)
-                yield _Part(frames, _images(dataset))
+                yield _Part(frames, _told(dataset))
         except LostFileError as error:
             if source.opening.growing:  # it may come yet
                 raise

@@ -46,7 +46,17 @@ def read_stack(source: Source, table: Hdf5Format, kept: Kept) -> Stack:
     fits = [_fit(stored.place, layout, k) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
     frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
+    _say_uncounted(source, layout.frames, frames.shape[0])
     return fitted(source, table, Kept(frames), layout, stored)
+
+
+def _say_uncounted(source: Source, stored: int, counted: int) -> None:
+    """Frames behind those that the file counts; of a growing scan they will be counted yet."""
+    if counted < stored and not source.opening.growing:
+        source.assume(
+            f"{stored} frames are stored, but only {counted} numbers: frames from {counted} on "
+            "are left out; --path frame_index=0 (paths.frame_index) takes all, in order"
+        )
 
 
 def _positions(source: Source, table: Hdf5Format) -> Places:

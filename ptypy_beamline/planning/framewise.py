@@ -9,7 +9,7 @@ from ..reading.corrected import CorrectedFrames
 from ..reading.derived import Centred
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.images import frames_of
-from ..reading.masks import MarkedFrames
+from ..reading.masks import MarkedFrames, different_masks
 from ..reading.picked import PickedFrames, whole_stack
 from ..scan import Frames, Scan
 from ..settings import Settings
@@ -104,7 +104,7 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
 
 
 def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> None:
-    """Of as many images as positions or acquisitions, some of which have no frame of their own."""
+    """Of as many images as positions or acquisitions, some of which have no frame; of any masks."""
     m, k = len(scan.positions_m), settings.frames_per_position or 1
     if images in (m, m * k, scan.expected):
         warn(
@@ -113,6 +113,8 @@ def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> No
             f"image for each raw frame (--{name}) if they differ",
             scan.source,
         )
+    elif name == "mask":
+        warn(f"mask has {different_masks(images, _total(scan))}", scan.source)
 
 
 def _raw_frames(frames: Frames) -> set[int]:

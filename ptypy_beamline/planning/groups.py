@@ -18,18 +18,25 @@ SAME = 0.5
 """Exposures of one position lie closer than this share of the step to the next position."""
 
 ENCODER_NOISE = 6.0
-"""Or, where encoders are noisy, than so many times what the steadiest quarter of groups differs."""
+"""Or, where encoders are noisy, than so many times what two readings of one position differ."""
 
 
 def by_exposure(positions_m: Array, exposures: int) -> bool:
     """Whether positions (m, 2) come in groups of ``exposures`` that hardly differ."""
-    steps = np.linalg.norm(np.diff(positions_m, axis=0), axis=-1)
+    steps = _steps(positions_m)
     onward = np.arange(1, len(positions_m)) % exposures == 0
     if len(positions_m) == exposures > 1:  # one position only: nothing to compare with
         return not steps.any()
     if not np.isfinite(steps[onward]).any() or not np.isfinite(steps[~onward]).any():
         return False
-    return bool(np.nanmedian(steps[~onward]) <= SAME * np.nanmedian(steps[onward]))
+    # Of rows of 2k positions half the steps onward lead to the next row: the lower median is none.
+    onward_m = np.nanquantile(steps[onward], 0.5, method="lower")
+    return bool(np.nanmedian(steps[~onward]) <= SAME * onward_m)
+
+
+def _steps(positions_m: Array) -> Array:
+    """(m - 1,) distances from each position to the next."""
+    return np.asarray(np.linalg.norm(np.diff(positions_m, axis=0), axis=-1), np.float64)
 
 
 def listed_by_exposure(
@@ -94,9 +101,11 @@ def group_means(by_exposure_m: Array, exposures: int, file: Path | None = None) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # groups without a position
         means = np.nanmean(grouped, axis=1)
-        spread_m = np.nanmax(np.linalg.norm(grouped - means[:, None], axis=-1), axis=1)
-        step_m = np.nanmedian(np.linalg.norm(np.diff(means, axis=0), axis=-1))
-        limit_m = max(SAME * step_m, ENCODER_NOISE * np.nanquantile(spread_m, 0.25))
+        spread_m = np.nanmax(np.linalg.norm(grouped - _first_known(grouped), axis=-1), axis=1)
+        step_m = np.nanmedian(_steps(means))
+        # The shorter steps are those inside of groups, wherever a lost exposure lets them begin.
+        noise_m = np.nanquantile(_steps(by_exposure_m), (exposures - 1) / (2 * exposures))
+    limit_m = np.fmax(SAME * step_m, ENCODER_NOISE * noise_m)
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():
@@ -111,6 +120,12 @@ def _grouped(by_exposure_m: Array, exposures: int) -> NDArray[Any]:
     padded[: len(by_exposure_m)] = by_exposure_m
     padded[~np.isfinite(padded).all(1)] = np.nan
     return padded.reshape(groups, exposures, 2)
+
+
+def _first_known(grouped: NDArray[Any]) -> NDArray[Any]:
+    """(groups, 1, 2) first position of each group that is known; NaN where none is."""
+    first = np.argmax(np.isfinite(grouped).all(-1), axis=1)
+    return np.take_along_axis(grouped, first[:, None, None], axis=1)
 
 
 def _different(group: int, exposures: int, by_exposure_m: Array, file: Path | None) -> ScanError:
