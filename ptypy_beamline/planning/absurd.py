@@ -69,8 +69,10 @@ def warn_about_dark(
         )
 
 
-def warn_about_unusable(offset: Image, bad: NDArray[np.bool_], file: Path | None) -> None:
-    """A dark and background, in float32, that are not finite at pixels that are not bad yet."""
+def warn_about_unusable(
+    offset: NDArray[np.float32], bad: NDArray[np.bool_], file: Path | None
+) -> None:
+    """A dark and background that are not finite at pixels that are not bad yet."""
     lost = int(np.count_nonzero(~np.isfinite(offset) & ~bad))
     if lost:
         warn(

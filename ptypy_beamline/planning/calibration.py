@@ -105,7 +105,7 @@ def calibrate(
 def _in_float32(
     offset: Image | float, flat: Image | float, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Offset and gain (h, w) as the kernels take them; pixels where either is not finite are bad."""
+    """Offset and gain (h, w) as the kernels take them; a pixel where one is not finite is bad."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         dark = np.asarray(offset, np.float32)
         gain = np.asarray(1.0 / np.asarray(flat, np.float64), np.float32)

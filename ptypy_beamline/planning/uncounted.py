@@ -83,10 +83,10 @@ def counting(scan: Scan, so_far: int | None = None) -> Counting:
 
     The largest number of a type of 32 bits or more never is, in a wider type neither, where the
     frames do not come near it. A smaller largest number, or one that was kept in a wider type, may
-    be a saturated count: it is none where it fills rows, columns or squares, as between modules. Negative integers are no counts where a scan has none, or only
-    −1 and −2, or only ones that fill rows and columns, at the same pixels in every frame. Beside
-    others that come and go, −1 and −2 are none at the pixels that always have them, where these
-    fill rows, columns or squares.
+    be a saturated count: it is none where it fills rows, columns or squares, as between modules.
+    Negative integers are no counts where a scan has none, or only −1 and −2, or only ones that fill
+    rows and columns, at the same pixels in every frame. Beside others that come and go, −1 and −2
+    are none at the pixels that always have them, where these fill rows, columns or squares.
 
     Parameters
     ----------
