@@ -480,8 +480,8 @@ def test_darks_that_are_no_numbers_or_far_below_zero_are_named():
         good = loaded(memory(frames).plan(dark=dark, mask=mask))[1]
     said = [str(w.message) for w in seen]
     assert len(said) == 2
-    assert "NaN, infinite or beyond a float32 at 4 pixels, which are bad" in said[0]
-    assert "further below 0 at 1 pixels than 1000 times the highest count" in said[1]
+    assert "NaN, infinite or beyond a float32 at 4 pixels, which become bad" in said[0]
+    assert "below 0 at 1 pixels by more than 1000 times the highest count" in said[1]
     assert not good[:, 0, :5].any()
 
 

@@ -62,7 +62,7 @@ def warn_about_dark(
     below = int(np.count_nonzero((offset < -FACTOR * max(highest, 1.0)) & ~bad))
     if below:
         warn(
-            f"dark and background are further below 0 at {below} pixels than {FACTOR:.0f} times "
+            f"dark and background lie below 0 at {below} pixels by more than {FACTOR:.0f} times "
             f"the highest count of {len(sample)} sampled frames, and add as much to each frame; "
             "give another dark (--dark) or mask these pixels (--mask)",
             file,
@@ -77,7 +77,7 @@ def warn_about_unusable(
     if lost:
         warn(
             f"dark and background are NaN, infinite or beyond a float32 at {lost} pixels, which "
-            "are bad therefore; give another dark (--dark), or mask these pixels (--mask)",
+            "become bad; give another dark (--dark), or mask these pixels (--mask)",
             file,
         )
 
