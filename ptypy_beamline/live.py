@@ -8,19 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from . import formats
-from .errors import BeamlineError, BeamlineWarning, FileError, silenced_warnings
+from .errors import BeamlineError, BeamlineWarning, FileError, silenced_warnings, warn
 from .planning.exposures import acquisitions, mean_i0
-from .planning.make import make_plan
+from .planning.make import in_metres, make_plan
 from .planning.plan import Plan
-from .planning.selection import SoFar, select
+from .planning.selection import Selection, SoFar, select
 from .reading.files import unlocked
 from .reading.patient import PatientFrames
 from .reading.picked import whole_stack
 from .reading.witness import Witness
-from .scan import Scan, Window, written
+from .scan import Lasting, Scan, Window, written
 from .settings import Settings
 
 SPIN_S = 0.01
@@ -64,6 +62,7 @@ class Follower:
         self._progress: Progress | None = None
         self._frames: PatientFrames
         self._witness: Witness
+        self._said: list[str] = []
         self._so_far = SoFar(0)
         self._there = 0
         self._ahead = 0
@@ -118,13 +117,15 @@ class Follower:
             whole = self._whole(scan)
             self._count(whole)
             complete = self._has_all(scan, whole)
-            usable = self._usable(whole, complete)
-            self._so_far = SoFar(usable, mean_i0(scan, self.settings))
+            self._so_far = SoFar(whole, mean_i0(scan, self.settings), not complete)
             self._was_written = not scan.frames.ready().complete
             self._witness = Witness(scan.source)
             self._frames = self._patient(scan, whole)
             plan = make_plan(scan, self.settings, self._so_far)
             plan = replace(plan, frames=self._frames)
+        self._said = [str(note) for note in scan.notes if isinstance(note, Lasting)]
+        for note in self._said:
+            warn(note, scan.source)
         self.format = scan.format
         self._looked = time.monotonic()
         return self._reached(plan, complete)
@@ -149,7 +150,7 @@ class Follower:
         complete = closed or self._has_all(scan, whole) or self._is_idle()
         if complete and written(scan.frames) is not None:
             whole = len(scan)  # frames that lack in the middle do not come any more
-        self._so_far = replace(self._so_far, frames=self._usable(whole, complete))
+        self._so_far = replace(self._so_far, frames=whole, growing=not complete)
         with unlocked():
             return self._reached(self._longer(progress.plan, scan, whole), complete)
 
@@ -163,23 +164,29 @@ class Follower:
     def _reached(self, plan: Plan, complete: bool) -> Progress:
         enough = len(plan) == self.settings.num_frames
         if complete and not enough:
-            self._say_what_is_missing(len(plan))
+            self._say_what_is_missing(plan.selection)
         self._progress = Progress(plan, complete or enough)
         return self._progress
 
-    def _say_what_is_missing(self, positions: int) -> None:
-        """Warn of what anybody is told who opens the file now; until here it was no news."""
-        opening = replace(self.settings.opening, growing=False)
+    def _say_what_is_missing(self, delivered: Selection) -> None:
+        """Warn of what anybody is told who loads the file now; until here it was no news."""
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
-                formats.open_file(self.settings.file or "", self.format, opening)
-                missing = [str(w.message) for w in said if issubclass(w.category, BeamlineWarning)]
+                if not self._as_finished().begins_with(delivered):
+                    warn("loaded now, its frames have other positions: load it again")
             except BeamlineError as error:
-                missing = [str(error)]
-        for what in missing:
-            warnings.warn(f"the live scan has ended with {positions} positions: {what}",
-                          BeamlineWarning, stacklevel=2)  # fmt: skip
+                warn(str(error))
+        for one in said:
+            known = any(str(one.message).endswith(note) for note in self._said)
+            if issubclass(one.category, BeamlineWarning) and not known:
+                warn(f"the live scan has ended with {len(delivered)} positions: {one.message}")
+
+    def _as_finished(self) -> Selection:
+        """The positions of the file, opened as one that nobody writes any more."""
+        opening = replace(self.settings.opening, growing=False)
+        scan = formats.open_file(self.settings.file or "", self.format, opening)
+        return select(in_metres(scan, self.settings), self.settings)
 
     def _open(self) -> Scan:
         with silenced_warnings():  # that frames and positions are not equally many yet is no news
@@ -200,16 +207,21 @@ class Follower:
 
     def _longer(self, plan: Plan, scan: Scan, whole: int) -> Plan:
         """The plan with the positions that have come; earlier ones must be as they were."""
-        selection, frames = select(scan, self.settings, self._so_far), self._patient(scan, whole)
-        known, now = plan.selection, selection[: len(plan)]
-        same = np.array_equal(now.exposures, known.exposures) and np.array_equal(
-            now.positions_m, known.positions_m
-        )
-        if not same or not frames.continues(self._frames):
+        selection = select(in_metres(scan, self.settings), self.settings, self._so_far)
+        frames = self._patient(scan, whole)
+        if not frames.continues(self._frames):
             raise BeamlineError(
                 "frames that were read before have changed: files were added between them, or "
                 "written again",
                 "load the scan when its writer is done, each scan under a name of its own",
+                scan.source,
+            )
+        if not selection.begins_with(plan.selection):
+            raise BeamlineError(
+                "frames that were read before have other positions now: positions were written "
+                "again, or acquisition numbers that came since say so",
+                "load the scan when its writer is done; if frames were lost, give the number of "
+                "the first position by --path position_index=N (paths.position_index)",
                 scan.source,
             )
         self._frames = frames
@@ -246,10 +258,6 @@ class Follower:
         except BeamlineError:
             return n - 1
         return n
-
-    def _usable(self, whole: int, complete: bool) -> int:
-        """Frames of positions that have all their exposures, or all frames at the end."""
-        return whole if complete else whole // self._each * self._each
 
     def _patient(self, scan: Scan, whole: int) -> PatientFrames:
         frames = whole_stack(scan.frames)[0]

@@ -183,6 +183,12 @@ class Assumed(str):
     __slots__ = ()
 
 
+class Lasting(Assumed):
+    """One that holds of a scan that is still being written, whatever comes."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A ptychography scan as its file describes it, in SI units.

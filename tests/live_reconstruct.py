@@ -6,7 +6,6 @@ rank takes BLOCK at a time. Makes the file SIGN when it is ready; prints what ar
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from ptypy_beamline.live import Follower
 
 loader, settings, first, block, sign = sys.argv[1:]
 blocks: list[list[int]] = []
-ended: list[float] = []
+idle: list[bool] = []
 started: list[int] = []
 looks: list[int] = []
 Loader = getattr(ptyscan, loader)
@@ -27,12 +26,10 @@ get_data_chunk = Loader.get_data_chunk
 
 
 def noted(self, *given):
-    """PtyPy's method, with a note of what came and when."""
+    """PtyPy's method, with a note of what came."""
     chunk = get_data_chunk(self, *given)
     if chunk not in (self.WAIT, self.EOS):
         blocks.append(list(chunk.indices))
-    elif chunk == self.EOS:
-        ended.append(time.monotonic())
     return chunk
 
 
@@ -47,6 +44,16 @@ def looked(self):
 
 
 Follower._begin = looked
+is_idle = Follower._is_idle
+
+
+def waited(self):
+    """Whether nothing has come for too long, with a note of it."""
+    idle.append(is_idle(self))
+    return idle[-1]
+
+
+Follower._is_idle = waited
 
 p = u.Param(verbose_level="ERROR", frames_per_block=int(block), min_frames_for_recon=int(first))
 p.io = u.Param(rfile=None, autosave=u.Param(active=False))
@@ -94,6 +101,6 @@ if parallel.master:
         "blocks": [len(numbers) for numbers in blocks],
         "indices": [number for numbers in blocks for number in numbers],
         "started": started[0],
-        "end_s": ended[0] - ptycho.model.scans["s"].ptyscan._follower._grew,
+        "by_timeout": any(idle),
     }
     sys.stdout.write(f"RESULT {json.dumps(found)}\n")

@@ -202,6 +202,7 @@ def test_masks_of_single_frames_cannot_be_followed_live():
 @pytest.mark.filterwarnings("ignore:.*lack some of their 2 exposures")
 @pytest.mark.parametrize("name", ["dark", "flat", "mask"])
 @pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.filterwarnings("ignore:.*beyond a float32")
 def test_a_stack_as_long_as_the_acquisitions_but_not_as_the_frames_is_said(name, k):
     """Two frames of 2k positions were lost: nobody can tell which images are theirs."""
     given = dict(zip(("dark", "flat", "mask"), images(n=N * k), strict=True))[name]
@@ -213,6 +214,7 @@ def test_a_stack_as_long_as_the_acquisitions_but_not_as_the_frames_is_said(name,
         scan.plan(**{name: given}, **settings)
 
 
+@pytest.mark.filterwarnings("ignore:.*beyond a float32")
 def test_a_stack_as_long_as_what_is_picked_or_announced_is_said():
     dark, _, _ = images()
     scan = make_scan(N + 2)
@@ -223,6 +225,7 @@ def test_a_stack_as_long_as_what_is_picked_or_announced_is_said():
             unclear.plan(dark=dark)
 
 
+@pytest.mark.filterwarnings("ignore:.*beyond a float32")
 def test_images_of_a_live_scan_are_averaged_with_a_word():
     dark, _, _ = images()
     with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as frames are to come"):

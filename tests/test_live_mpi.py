@@ -59,14 +59,16 @@ def reconstruct(ranks, loader, file, first=6, block=5, **settings):
                str(first), str(block), str(Path(file).parent / "ready")]  # fmt: skip
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=ENVIRONMENT,
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=ENVIRONMENT,
                           check=False)  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert (done.returncode, len(lines)) == (0, 1), done.stderr
     return json.loads(lines[0].removeprefix("RESULT "))
 
 
-LIVE = {"timeout_s": 3.0, "poll_s": 0.1}
+LIVE = {"timeout_s": 5.0, "poll_s": 0.1}
+"""A writer on a machine with much to do may stand still for seconds."""
+
 CASES = [("tiff", "pause", 1, "data"), ("ptyd", "pause", 2, None)]
 LONG = [("tiff", "killed", 2, "data"), ("tiff", "steady", 3, "all"), ("ptyd", "killed", 1, "data"),
         ("hdf5", "reopen", 2, "data"), ("ptyd", "killed", 3, "data"),
@@ -93,7 +95,7 @@ def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, 
     assert found["started"] >= 6
     assert found["started"] < count or mode != "pause", "it began before the scan was over"
     all_listed = layout == "tiff" and mode != "killed"
-    assert found["end_s"] < (2 if all_listed else LIVE["timeout_s"] + 2)
+    assert found["by_timeout"] is not all_listed, "who knows the end does not wait for it"
     assert writer.wait(10) == (-9 if mode == "killed" else 0), "the reader did not disturb it"
     if "ptyd" in file:
         assert_array_equal(found["bad"], np.where(np.arange(count) % 4, 1, 2))

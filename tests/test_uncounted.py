@@ -52,7 +52,8 @@ def loaded(plan, size=None):
 
 MARKS = [("uint32", 2**32 - 1), ("uint16", 2**16 - 1), ("uint8", 255), ("int32", -1), ("int32", -2),
          ("int16", -1), ("int32", 2**31 - 1), ("int64", 2**32 - 1), ("uint64", 2**64 - 1),
-         ("float32", 2**32 - 1), ("float64", 2**16 - 1), ("float32", -1),
+         ("float32", 2**32 - 1), ("float64", 2**16 - 1), ("float32", 2**31 - 1), ("float32", -1),
+         ("float64", 2**31 - 1), ("uint32", 2**16 - 1), ("uint32", 2**31 - 1), ("int32", 2**16 - 1),
          ("int64", -9999)]  # fmt: skip
 
 
@@ -106,12 +107,23 @@ def test_marks_of_pilatus_beside_noise_that_is_negative(dtype, dark):
     assert_array_equal(got, np.where(marked, 0, noise.clip(0)))
 
 
-def test_a_mark_in_one_frame_only_spoils_that_frame():
-    frames = scans.truth().frames.astype(np.uint32)
-    frames[5, 3, 4] = 2**32 - 1
+@pytest.mark.parametrize("dtype", ["uint32", "uint64", "float32", "float64"])
+@pytest.mark.parametrize("frame", [0, 5])  # the first one is looked at
+def test_a_mark_in_one_frame_only_spoils_that_frame(dtype, frame):
+    frames = scans.truth().frames.astype(dtype)
+    frames[frame, 3, 4] = 2**32 - 1
     good = loaded(memory(frames).plan())[1]
     assert (~good).sum() == 1
-    assert not good[5, 3, 4]
+    assert not good[frame, 3, 4]
+
+
+@pytest.mark.parametrize("brightest", [1e9, 1e12])
+def test_bright_frames_that_no_detector_counted_are_left_alone(brightest):
+    frames = np.full((12, 16, 16), brightest)
+    frames[3] *= 6
+    got, good = loaded(memory(frames).plan())
+    assert good.all()
+    assert_allclose(got, frames, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
@@ -457,6 +469,20 @@ def test_absurd_factors_are_named(tmp_path):
         plan = scan.plan(dark=np.full((16, 16), 1e3))
     with pytest.warns(BeamlineWarning, match="8 of 8 frames hold no count"):
         loaded(plan)
+
+
+def test_darks_that_are_no_numbers_or_far_below_zero_are_named():
+    frames = np.random.default_rng(0).poisson(50, (8, 16, 16)).astype(np.uint16)
+    dark, mask = np.zeros((16, 16)), np.zeros((16, 16), bool)
+    dark[0, :5], dark[3, 3], dark[4, 4] = [np.nan, np.inf, -np.inf, 1e39, -1e39], -1e38, -3
+    mask[0, 0] = True
+    with pytest.warns(BeamlineWarning) as seen:
+        good = loaded(memory(frames).plan(dark=dark, mask=mask))[1]
+    said = [str(w.message) for w in seen]
+    assert len(said) == 2
+    assert "NaN, infinite or beyond a float32 at 4 pixels, which become bad" in said[0]
+    assert "below 0 at 1 pixels by more than 1000 times the highest count" in said[1]
+    assert not good[:, 0, :5].any()
 
 
 def test_absurd_images_are_named_once_where_the_centre_is_found_from_the_data():

@@ -14,6 +14,7 @@ from ..reading.picked import PickedFrames
 from ..scan import Frames, written
 from .joining import join, scattered
 from .layout import Array, Kept, Layout, Places, Stack
+from .matching import Sides, in_steps
 from .numbering import Numbers, refuse_repeats, whole
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
 from .quantities import as_stored
@@ -112,6 +113,8 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     enough = growing or stack.frames.shape[0] <= len(readings)
     listed = theirs.counted and not theirs.declared and enough
     each = by_exposure(readings, k) if listed else False
+    if growing and theirs.counted and not theirs.declared:
+        theirs = _as_begun(source, ours, theirs, k, each or k == 1)
     found = join(ours, theirs, readings, k, each or k == 1, growing)
     _say_lost(source, readings)
     if found.left_out:
@@ -130,6 +133,39 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
         numbers=found.numbers,
         readings=found.readings,
     )
+
+
+def _as_begun(source: Source, ours: Numbers, theirs: Numbers, k: int, each: bool) -> Numbers:
+    """Positions without numbers, of a scan that is written, by the number of the first of them.
+
+    It stays what it is: positions without frames and without some of their exposures may get them
+    yet, so that only frames without a position tell against a way to read the numbers.
+
+    Raises
+    ------
+    ScanError
+        Several ways are as good still.
+    """
+    sides = in_steps(Sides(ours, theirs, k, each))
+    placed = {match: int(np.isin(*sides.groups(match)).sum()) for match in sides.matches()}
+    best = [match for match, frames in placed.items() if frames == max(placed.values())]
+    usual = [match for match in best if match.shift == sides.preferred()] or best
+    first, *others = sorted({sides.number_of_first(match) for match in usual})
+    if others:
+        raise ScanError(
+            f"{sides.frames.listed('frames')} so far and {theirs.listed('positions')} fit in two "
+            f"ways: the first position may belong to frame {first} or {others[-1]}",
+            f"give the number of the first position by --path position_index={first} or --path "
+            f"position_index={others[-1]} (paths.position_index)",
+        )
+    for other in sorted({sides.number_of_first(match) for match in best} - {first}):
+        lost = " and the first frame was lost" if other < first else ""
+        source.assume(
+            f"{ours.name} is taken to count from {first}; if it counts from {other}{lost}, set "
+            f"--path position_index={other} (paths.position_index)",
+            lasting=True,
+        )
+    return Numbers.counting(len(theirs.values), first)
 
 
 def _say_lost(source: Source, positions_m: Array) -> None:

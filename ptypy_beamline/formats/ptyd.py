@@ -223,8 +223,11 @@ def _tell_near_field(source: Source) -> None:
     found = source.find("", Item(("/meta/propagation",)))
     word = "" if found is None else text(found.dataset[()])
     if word.startswith("near"):
-        source.assume("meta/propagation is nearfield: set propagation='nearfield' of the scan, "
-                      "PtyPy does not take it from the file")  # fmt: skip
+        source.assume(
+            "meta/propagation is nearfield: set propagation='nearfield' of the scan, PtyPy does "
+            "not take it from the file",
+            lasting=True,
+        )
 
 
 def _one(source: Source, quantity: str) -> float | None:

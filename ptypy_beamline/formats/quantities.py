@@ -144,8 +144,11 @@ def _plausible_energy(
             f"{found.name} = {stored:g} cannot be {unit}; it may be {' or '.join(fits)}",
             _remedy("energy"), found.file,
         )  # fmt: skip
-    source.assume(f"{found.name} = {stored:g} cannot be {unit}: taken as {fits[0]}; "
-                  f"settle it with units.energy='{fits[0]}' (--unit energy={fits[0]})")  # fmt: skip
+    source.assume(
+        f"{found.name} = {stored:g} cannot be {unit}: taken as {fits[0]}; settle it with "
+        f"units.energy='{fits[0]}' (--unit energy={fits[0]})",
+        lasting=True,
+    )
     return raw * unit_factor("energy", fits[0])
 
 

@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..reading.files import is_locked, open_hdf5
 from ..reading.links import lookup
-from ..scan import Assumed
+from ..scan import Assumed, Lasting
 from .opening import Opening
 
 
@@ -134,9 +134,9 @@ class Source:
         # The format's unit holds for its own files only.
         return Found(dataset, path, inner, "" if other else item.unit, part)
 
-    def assume(self, message: str) -> None:
-        """Warn, and note it in the scan."""
-        self.notes.append(Assumed(message))
+    def assume(self, message: str, lasting: bool = False) -> None:
+        """Warn, and note it in the scan; ``lasting``: no frame that is still to come changes it."""
+        self.notes.append(Lasting(message) if lasting else Assumed(message))
         warnings.warn(f"{self.path}: {message}", BeamlineWarning, stacklevel=2)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import warn
 from .sample import Sample
+from .uncounted import Counting
 
 Image = NDArray[np.float64]
 
@@ -37,16 +38,48 @@ def warn_about_flat(flat: Image | float, bad: NDArray[np.bool_], file: Path | No
 
 
 def warn_about_dark(
-    sample: Sample, offset: Image | float, bad: NDArray[np.bool_], file: Path | None
+    sample: Sample,
+    offset: Image | float,
+    bad: NDArray[np.bool_],
+    counts: Counting,
+    file: Path | None,
 ) -> None:
-    """A dark and background that leave no count in a sample of frames."""
-    if bad.all() or any((frame > offset)[~bad].any() for frame in sample):
+    """A dark and background that leave no count in a sample of frames, or that make counts."""
+    if bad.all():
         return
-    warn(
-        f"dark and background exceed every count of {len(sample)} sampled frames, which come out "
-        "empty; give the dark of this exposure time (--dark), and check background (--background)",
-        file,
-    )
+    highest, left = 0.0, False
+    for frame in sample:
+        counted = (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count) & ~bad
+        highest = max(highest, float(frame.max(initial=0, where=counted)))
+        left = left or bool(((frame > offset) & counted).any())
+    if not left:
+        warn(
+            f"dark and background exceed every count of {len(sample)} sampled frames, which come "
+            "out empty; give the dark of this exposure time (--dark), and check background "
+            "(--background)",
+            file,
+        )
+    below = int(np.count_nonzero((offset < -FACTOR * max(highest, 1.0)) & ~bad))
+    if below:
+        warn(
+            f"dark and background lie below 0 at {below} pixels by more than {FACTOR:.0f} times "
+            f"the highest count of {len(sample)} sampled frames, and add as much to each frame; "
+            "give another dark (--dark) or mask these pixels (--mask)",
+            file,
+        )
+
+
+def warn_about_unusable(
+    offset: NDArray[np.float32], bad: NDArray[np.bool_], file: Path | None
+) -> None:
+    """A dark and background that are not finite at pixels that are not bad yet."""
+    lost = int(np.count_nonzero(~np.isfinite(offset) & ~bad))
+    if lost:
+        warn(
+            f"dark and background are NaN, infinite or beyond a float32 at {lost} pixels, which "
+            "become bad; give another dark (--dark), or mask these pixels (--mask)",
+            file,
+        )
 
 
 def warn_about_monitor(i0: NDArray[np.float64], file: Path | None) -> None:

@@ -16,7 +16,7 @@ from ..reading.images import frames_of
 from ..reading.masks import MarkedFrames
 from ..scan import Frames, Scan, Window, written
 from ..settings import Settings
-from .absurd import warn_about_dark, warn_about_flat
+from .absurd import warn_about_dark, warn_about_flat, warn_about_unusable
 from .defects import hot_or_dead
 from .sample import TOGETHER, Sample
 from .uncounted import ALL, FEW, Counting, counting
@@ -88,31 +88,31 @@ def calibrate(
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
     if counts.never is not None:
         bad |= counts.never[window.slices]
-    dark, gain = _in_float32(offset, flat, bad)
+    dark, gain = _in_float32(offset, flat, bad.shape)
+    warn_about_unusable(dark, bad, scan.source)
+    bad |= ~np.isfinite(dark) | ~(np.isfinite(gain) & (gain > 0))
     warn_about_flat(flat, bad, scan.source)
     if settings.hot_sigma is not None:
         finite = np.where(np.isfinite(offset), offset, 0)  # else its neighbours are NaN, too
         bad |= hot_or_dead(Sample(scan.frames, window), finite, settings.hot_sigma, counts)
     if np.ndim(offset) or offset:
-        warn_about_dark(Sample(scan.frames, window, FEW), offset, bad, scan.source)
+        warn_about_dark(Sample(scan.frames, window, FEW), offset, bad, counts, scan.source)
     dark[bad] = gain[bad] = 0
     saturation = count_limit(scan, settings, counts)
     return Calibration(dark, gain, bad, saturation, settings.threshold or 0.0, counts)
 
 
 def _in_float32(
-    offset: Image | float, flat: Image | float, bad: NDArray[np.bool_]
+    offset: Image | float, flat: Image | float, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Offset and gain as the kernels take them; where either is not finite becomes bad."""
+    """Offset and gain (h, w) as the kernels take them; a pixel where one is not finite is bad."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         dark = np.asarray(offset, np.float32)
         gain = np.asarray(1.0 / np.asarray(flat, np.float64), np.float32)
-    bad |= ~np.isfinite(dark)
-    bad |= ~(np.isfinite(gain) & (gain > 0))
     # Zeros take no memory until they are written to.
     none = not dark.ndim and not dark
-    whole = np.zeros(bad.shape, np.float32) if none else np.broadcast_to(dark, bad.shape).copy()
-    return whole, np.broadcast_to(gain, bad.shape).copy()
+    whole = np.zeros(shape, np.float32) if none else np.broadcast_to(dark, shape).copy()
+    return whole, np.broadcast_to(gain, shape).copy()
 
 
 def static_offset(scan: Scan, settings: Settings) -> Image:

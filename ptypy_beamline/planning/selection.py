@@ -47,10 +47,13 @@ class SoFar:
         Raw frames; None = all.
     mean_i0
         What the monitor is scaled to; None = the mean of all its usable values.
+    growing
+        More frames may come.
     """
 
     frames: int | None = None
     mean_i0: float | None = None
+    growing: bool = False
 
 
 EVERYTHING = SoFar()
@@ -86,6 +89,12 @@ class Selection:
     def __getitem__(self, positions: NDArray[Any] | slice) -> Selection:
         return Selection(self.exposures[positions], self.positions_m[positions],
                          self.scale[positions], self.seconds[positions])  # fmt: skip
+
+    def begins_with(self, earlier: Selection) -> bool:
+        """Whether the first positions and their exposures are those of ``earlier``."""
+        n = len(earlier)
+        same = np.array_equal(self.exposures[:n], earlier.exposures)
+        return same and np.array_equal(self.positions_m[:n], earlier.positions_m)
 
 
 def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Selection:
@@ -181,14 +190,17 @@ def _usable(selection: Selection) -> Selection:
 def _whole_groups(
     exposures: NDArray[np.int64], positions: NDArray[np.float64], scan: Scan, so_far: SoFar
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Without a last group that was not finished; of others that lack exposures it warns."""
+    """Without a last group that is not finished; of others that lack exposures it warns.
+
+    A group whose last exposure is there is finished, whatever it lacks: exposures come in order.
+    """
     there = exposures >= 0
     begun = np.flatnonzero(there.any(1))
     k = exposures.shape[1]
     if k == 1 or not begun.size:
         return exposures, positions
     last = int(begun[-1])
-    stopped = len(begun) > 1 and not there[last].all() and not there[last, -1]
+    stopped = not there[last, -1] and (so_far.growing or len(begun) > 1)
     if stopped:
         exposures, positions = exposures[:last], positions[:last]
     if so_far.frames is None:

@@ -31,8 +31,14 @@ PILATUS = (-1, -2)
 ALWAYS_BITS = 32
 """No detector counts up to the largest number of so many bits."""
 
-NARROWER = (2**16 - 1, 2**32 - 1)
+NARROWER = (2**16 - 1, 2**31 - 1, 2**32 - 1)
 """Largest numbers of detectors whose files were converted to wider types."""
+
+BEYOND_COUNTS = 2**32 - 1
+"""No detector counts so far."""
+
+HEADROOM = 16
+"""Frames that are not looked at are brighter than those that are, at most so many times."""
 
 HALF = 0.5
 """Where all negative numbers are −1 and −2, which noise makes at other pixels each time."""
@@ -75,12 +81,12 @@ ALL = Counting()
 def counting(scan: Scan, so_far: int | None = None) -> Counting:
     """Which raw numbers of a scan are counts.
 
-    The largest number of a type of 32 bits or more never is. A smaller largest number, or one that
-    was kept in a wider type, may be a saturated count: it is none where it fills rows, columns or
-    squares, as between modules. Negative integers are no counts where a scan has none, or only
-    −1 and −2, or only ones that fill rows and columns, at the same pixels in every frame. Beside
-    others that come and go, −1 and −2 are none at the pixels that always have them, where these
-    fill rows, columns or squares.
+    The largest number of a type of 32 bits or more never is, in a wider type neither, where the
+    frames do not come near it. A smaller largest number, or one that was kept in a wider type, may
+    be a saturated count: it is none where it fills rows, columns or squares, as between modules.
+    Negative integers are no counts where a scan has none, or only −1 and −2, or only ones that fill
+    rows and columns, at the same pixels in every frame. Beside others that come and go, −1 and −2
+    are none at the pixels that always have them, where these fill rows, columns or squares.
 
     Parameters
     ----------
@@ -108,7 +114,7 @@ def _maybe(dtype: np.dtype[Any], known: float) -> Iterator[float]:
         yield from (float(dtype.type(number)) for number in NARROWER)
     if dtype.kind in "iu" and dtype.itemsize * 8 < ALWAYS_BITS:
         yield from (n for n in (float(np.iinfo(dtype).max),) if n < known)
-    elif dtype.kind in "iu" and dtype != np.uint32:  # nobody keeps 16 bits in these
+    elif dtype.kind in "iu":
         yield from (float(n) for n in NARROWER if n < known)
 
 
@@ -175,10 +181,12 @@ class _Seen:
         return frame.max(initial=0, where=frame < self._known)
 
     def no_count(self) -> float:
-        """The largest number, where it fills what cannot be counts; inf where there is none."""
+        """The lowest number from which on there are no counts; inf where there is none."""
         for number, always in self._always.items():
-            never = float(number) >= 2.0**32 - 1  # no detector counts so far
-            if self._top == number and (np.any(always) if never else fills(always)):
+            beyond = float(number) >= BEYOND_COUNTS
+            if self._top == number and (beyond or fills(always)):
+                return float(number)
+            if beyond and self._top <= float(number) / HEADROOM:
                 return float(number)
         return np.inf
 
