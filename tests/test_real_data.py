@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.real, pytest.mark.ptypy]
+pytestmark = [pytest.mark.long, pytest.mark.real, pytest.mark.ptypy, pytest.mark.timeout(900)]
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 CASES = [
