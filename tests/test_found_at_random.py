@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from ptypy_beamline import Scan, open_scan
+from ptypy_beamline import BeamlineWarning, Scan, open_scan
 from ptypy_beamline.scan import ArrayFrames
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -33,7 +33,8 @@ def test_a_broken_pixel_of_the_dark_leaves_its_neighbours_good(broken):
     frames = rng.poisson(beam, (9, 12, 12)).astype(np.uint16)
     dark = np.zeros((12, 12))
     dark[2, 6] = broken
-    plan = scan_of(frames, np.eye(9, 2)).plan(dark=dark, hot_sigma=12)
+    with pytest.warns(BeamlineWarning, match="dark"):
+        plan = scan_of(frames, np.eye(9, 2)).plan(dark=dark, hot_sigma=12)
     assert np.argwhere(plan.calibration.bad).tolist() == [[2, 6]]
 
 

@@ -114,7 +114,7 @@ def _openable(path: Path) -> None:
         arrays = members(path)
         if arrays:
             raise UnknownFormatError(
-                f"an NPZ of no known program, with {', '.join(arrays)}",
+                f"an NPZ understood by no format, with the arrays {', '.join(arrays)}",
                 "name its arrays by --format ptychopinn --path frames=ARRAY --path positions=ARRAY",
                 path,
             )
