@@ -880,6 +880,52 @@ def test_rows_numbered_by_position(tmp_path, lost, first, k):
     assert bool(said) == bool(lost)
 
 
+@pytest.mark.parametrize("lost", [[0, 5, 20], [0, 4, 22], [1, 5, 23]])
+def test_equal_numbers_go_together_whatever_was_lost(tmp_path, lost):
+    """Another way would leave more positions complete."""
+    kept, places = np.delete(ALL, lost), positions(ALL // 3)
+    file = generic(tmp_path, kept, kept + 1, ALL + 1, places)
+    plan, _ = opened(file, **ANY, frames_per_position=3)
+    assert_own_exposures(plan, 3)
+
+
+def test_a_counter_that_begins_with_1_counts_from_1_whatever_was_lost(tmp_path):
+    file, given = grouped(tmp_path, "areadetector", np.delete(ALL, [1, 5, 23]), 1, 3)
+    assert_own_exposures(opened(file, **given, frames_per_position=3)[0], 3)
+
+
+def test_rows_of_as_many_positions_as_exposures_are_no_groups(tmp_path):
+    """15 positions in rows of three; 15 of 45 exposures came."""
+    numbers = np.arange(15)
+    places = np.column_stack([numbers // 3, numbers % 3]) * 1e-6
+    with h5py.File(tmp_path / "any.h5", "w") as file:
+        file["frames"], file["n"] = frames(numbers), numbers + 1
+        file["y"], file["x"] = places.T
+    paths = {"frames": "/frames", "x": "/x", "y": "/y", "frame_index": "/n"}
+    plan, said = opened(tmp_path / "any.h5", paths=paths, frames_per_position=3)
+    assert_allclose(plan.positions_m, places[:5])
+    assert_array_equal(plan.selection.exposures, numbers.reshape(5, 3))
+    assert "10 positions" in said
+
+
+def test_a_list_for_frames_or_for_positions_is_asked_about(tmp_path):
+    """16 values for 16 frames, half of those of 16 positions."""
+    numbers = np.arange(16)
+    with h5py.File(tmp_path / "any.h5", "w") as file:
+        file["frames"], file["n"] = frames(numbers), numbers
+        file["y"], file["x"] = positions(numbers).T
+    settings = {
+        "paths": {"frames": "/frames", "x": "/x", "y": "/y", "frame_index": "/n"},
+        "frames_per_position": 2,
+    }
+    of_all = np.repeat(100.0 + numbers, 2)
+    with pytest.raises(BeamlineError, match="16 values may be one for each frame, or one for each"):
+        opened(tmp_path / "any.h5", **settings, monitor=of_all[::2])
+    plan, _ = opened(tmp_path / "any.h5", **settings, monitor=of_all)
+    used = plan.selection.scale[plan.selection.exposures >= 0]
+    assert_allclose(used * of_all[:16], (used * of_all[:16])[0])
+
+
 def test_unequal_numbers_that_go_together_are_said(tmp_path):
     """Rows 1 to 23 and files 2 to 24: a lost file and a stopped log, or counts that differ."""
     kept = ALL[1:]

@@ -97,6 +97,21 @@ class Sides:
             return None
         return -frames.first
 
+    def plain(self) -> tuple[Match | None, bool]:
+        """Numbers of several exposures as they stand, if they may be, and whether that is sure.
+
+        Equal numbers go together; frames that begin with 0 or 1 begin with the first position.
+        """
+        frames, positions = self.frames, self.positions
+        low, origin = int(frames.values.min()), int(positions.values.min())
+        if self.exposures == 1 or frames.counted:
+            return None, False
+        if not positions.counted:
+            return Match(0, 1), low == origin or frames.declared or positions.declared
+        if positions.declared or low > (frames.first or frames.per_step):
+            return None, False
+        return Match(-low, 1 if self.each else self.exposures), low == frames.first
+
     @property
     def counts_from(self) -> int | None:
         """Number that the frames surely begin with; None = it is assumed, or nobody knows."""
@@ -173,7 +188,8 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     """The way to read the numbers that leaves the fewest without a counterpart.
 
     Among those, the one that leaves most positions complete, unless the frames' first number is
-    known, or so late that their beginning was lost however they are counted.
+    known, or so late that their beginning was lost however they are counted, or the numbers can be
+    taken as they stand.
 
     Raises
     ------
@@ -188,6 +204,9 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     eligible = best if sides.counts_from is None and not sides.begins_late else fair
     preferred = [match for match in eligible if match.shift == sides.preferred()]
     chosen = preferred or (fair if sides.begins_late else best)
+    plain, sure = sides.plain()
+    if plain in fair:
+        chosen = [plain] if sure else list(dict.fromkeys([*chosen, plain]))
     both = f"{sides.frames.listed('frames')} and {sides.positions.listed('positions')}"
     if not any(np.isin(*sides.groups(match)).any() for match in best):
         raise ScanError(

@@ -51,6 +51,7 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     stored = given is True or given is None
     if not stored:
         values = values_of(given, "monitor", settings.links)
+        _refuse_two_meanings(values, scan, settings)
         monitor = _of_frames(values, scan, settings, "monitor values")
     elif scan.monitor is None:
         raise MissingDataError("no monitor is recorded", "set paths.monitor (--path monitor=PATH) "
@@ -61,6 +62,15 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
     return np.where(usable, monitor[:n], np.nan)
+
+
+def _refuse_two_meanings(values: Values, scan: Scan, settings: Settings) -> None:
+    """Stop where a list is as long as the frames and as the positions of several exposures."""
+    k = settings.frames_per_position or 1
+    if k > 1 and len(values) == len(scan):
+        each = listed_by_exposure(scan, k)
+        at = acquisitions(scan)
+        groups.for_frames(values, at, len(scan.positions_m), k, each, scan.source)
 
 
 def _of_frames(values: Values, scan: Scan, settings: Settings, what: str) -> Values:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ..errors import ScanError
 
@@ -31,7 +32,17 @@ def by_exposure(positions_m: Array, exposures: int) -> bool:
         return False
     # Of rows of 2k positions half the steps onward lead to the next row: the lower median is none.
     onward_m = np.nanquantile(steps[onward], 0.5, method="lower")
+    # Rows of k positions lie as far apart as the positions in them.
+    onward_m = min(onward_m, _spacing(_grouped(positions_m, exposures)[:, 0]))
     return bool(np.nanmedian(steps[~onward]) <= SAME * onward_m)
+
+
+def _spacing(positions_m: Array) -> float:
+    """Median distance of each position from the nearest other; inf of fewer than two."""
+    known = positions_m[np.isfinite(positions_m).all(axis=1)]
+    if len(known) < 2:
+        return float("inf")
+    return float(np.median(cKDTree(known).query(known, k=2)[0][:, 1]))
 
 
 def _steps(positions_m: Array) -> Array:
@@ -74,19 +85,37 @@ def by_acquisition(values: Array, acquisitions: Ints, exposures: int = 1) -> Arr
 
 
 def for_frames(
-    values: Array, acquisitions: Ints, positions: int, exposures: int, each: bool
+    values: Array,
+    acquisitions: Ints,
+    positions: int,
+    exposures: int,
+    each: bool,
+    file: Path | None = None,
 ) -> Array | None:
     """(n,) of one value for each frame, exposure or position; None if it is none of these.
 
     ``positions`` are listed for ``each`` exposure, or for each group of ``exposures``.
+
+    Raises
+    ------
+    ScanError
+        It is as long as two of these, which differ.
     """
-    if len(values) == len(acquisitions):
-        return values
     total = positions if each else positions * exposures
-    for of_each in (1, exposures):
-        if len(values) == -(-total // of_each):
-            return by_acquisition(values, acquisitions, of_each)
-    return None
+    found = [values] if len(values) == len(acquisitions) else []
+    found += [
+        by_acquisition(values, acquisitions, of_each)
+        for of_each in (1, exposures)
+        if len(values) == -(-total // of_each)
+    ]
+    if not all(np.array_equal(one, found[0], equal_nan=True) for one in found[1:]):
+        raise ScanError(
+            f"{len(values)} values may be one for each frame, or one for each position of "
+            f"{exposures} exposures",
+            f"give one for each of the {total} exposures of all positions",
+            file,
+        )
+    return found[0] if found else None
 
 
 def group_means(by_exposure_m: Array, exposures: int, file: Path | None = None) -> Array:
