@@ -130,7 +130,8 @@ class Parameters:
             self.found["saturation"] = self._one_of(limits)
         if self.scan.hot:
             self.found["hot_sigma"] = self._one_of([8, 10])
-            self.found.pop("shape", None)  # a window's edge may lie beside a hot pixel
+            for window in ("shape", "rebin"):  # a window's edge may lie beside a hot pixel
+                self.found.pop(window, None)
 
     def _monitor(self) -> None:
         n = self.scan.n
