@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BeamlineError
+from ..errors import BeamlineError, silenced_warnings
 from ..planning.plan import Plan
 from ..planning.selection import select
 from ..scan import Scan
@@ -144,8 +144,10 @@ def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dic
     """What leaves out the frames from the first break on."""
     if len(breaks) > 1:
         return {}
+    whole = settings.model_copy(update={"num_frames": None})
     try:
-        exposures = select(scan, settings.model_copy(update={"num_frames": None})).exposures
+        with silenced_warnings():  # of the scan's own plan
+            exposures = select(scan, whole).exposures
     except BeamlineError:
         return {}
     before = int(np.count_nonzero((exposures < breaks[0].frame).all(axis=1)))
