@@ -151,8 +151,12 @@ class Follower:
         if complete and written(scan.frames) is not None:
             whole = len(scan)  # frames that lack in the middle do not come any more
         self._so_far = replace(self._so_far, frames=whole, growing=not complete)
-        with unlocked():
-            return self._reached(self._longer(progress.plan, scan, whole), complete)
+        try:
+            with unlocked():
+                plan = self._longer(progress.plan, scan, whole)
+        except FileError:  # the writer has opened it again meanwhile
+            return self._reached(progress.plan, self._is_idle())
+        return self._reached(plan, complete)
 
     def _check_same(self, scan: Scan, whole: int) -> None:
         """Stop where another scan has been written in the place of this one."""
