@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import SettingsError
-from ..exports.files import PICTURES
+from ..exports.files import check_picture
 from ..settings import Settings
 from ..summary import Finding, as_json, describe_plan
 from .loading import loading, refuse_input
@@ -32,10 +31,7 @@ def command(
     if mpi_rank() > 0:  # one process is enough
         return
     if plot:
-        if plot.suffix not in PICTURES:
-            raise SettingsError(
-                f"{plot} is not a picture file", f"end its name in {', '.join(PICTURES)}"
-            )
+        check_picture(plot)
         refuse_input(plot, settings)
     diagnosis = diagnose(settings)
     found = diagnosis.findings

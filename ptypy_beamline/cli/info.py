@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import BeamlineError, SettingsError
-from ..exports.files import PICTURES
+from ..errors import BeamlineError
+from ..exports.files import check_picture
 from ..settings import Settings
 from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
 from .loading import loading, open_with, plan_with
@@ -32,10 +32,8 @@ def command(
     """Show what was recognised in a scan: shapes, units, geometry, positions."""
     from ..planning.make import make_plan
 
-    if plot and plot.suffix not in PICTURES:
-        raise SettingsError(
-            f"{plot} is not a picture file", f"end its name in {', '.join(PICTURES)}"
-        )
+    if plot:
+        check_picture(plot)
     followed = plan_with(settings) if settings.live.timeout_s else None
     scan = followed[0] if followed else open_with(settings)
     try:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import SettingsError
-from ..exports.files import PICTURES
+from ..exports.files import check_picture
 from ..results.postprocess import Postprocess
 from .finishing import finishing
 
@@ -40,10 +39,7 @@ def command(  # noqa: PLR0913
     from ..results.postprocess import finish
 
     path = output or recon.with_name(f"{recon.stem}_plot.png")
-    if path.suffix not in PICTURES:
-        raise SettingsError(
-            f"{path} is not a picture file", f"end its name in {', '.join(PICTURES)}"
-        )
+    check_picture(path)
     look = Look(positions, dpi, cmap)
     finished = finish(read(recon, scan=scan, raw=raw, distance_m=distance_m), asked)
     draw(path, finished, look)

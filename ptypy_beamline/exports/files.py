@@ -10,12 +10,26 @@ from pathlib import Path
 
 import h5py
 
-from ..errors import FileError
+from ..errors import FileError, SettingsError
 from ..reading.files import open_hdf5
 
 SIGNATURE = "creator"
 PICTURES = (".png", ".pdf", ".svg")
 REMEDY = "choose another output (-o), or make room and check the folder's permissions"
+
+
+def check_picture(path: Path) -> None:
+    """Make sure that a picture can be written by the name.
+
+    Raises
+    ------
+    SettingsError
+        Its ending is none of :data:`PICTURES`.
+    """
+    if path.suffix not in PICTURES:
+        raise SettingsError(
+            f"{path} is not a picture file", f"end its name in {', '.join(PICTURES)}"
+        )
 
 
 @contextmanager

@@ -198,9 +198,9 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     """
     _refuse_columns(sides)
     tried = {match: sides.unmatched(match) for match in sides.matches()}
-    fewest = min(beyond for beyond, _ in tried.values())
-    fair = [match for match, (beyond, _) in tried.items() if beyond == fewest]
-    best = [match for match, unmatched in tried.items() if unmatched == min(tried.values())]
+    least = min(tried.values())
+    fair = [match for match, (beyond, _) in tried.items() if beyond == least[0]]
+    best = [match for match, unmatched in tried.items() if unmatched == least]
     eligible = best if sides.counts_from is None and not sides.begins_late else fair
     preferred = [match for match in eligible if match.shift == sides.preferred()]
     chosen = preferred or (fair if sides.begins_late else best)

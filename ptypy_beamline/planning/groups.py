@@ -65,7 +65,7 @@ def listed_by_exposure(
         As many different positions as frames, which are to have several each. Of a ``growing``
         scan that says nothing.
     """
-    # Rows of k positions look like groups of k exposures, but then the frames are more.
+    # Positions that are fewer than the frames are not listed one for each exposure.
     enough = growing or frames <= len(positions_m)
     if exposures == 1 or (enough and by_exposure(positions_m, exposures)):
         return True

@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from ..exports.files import PICTURES, complete
+from ..exports.files import check_picture, complete
 from .area import pixels_of, scanned
 from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
 from .panels import (
@@ -71,10 +71,7 @@ def draw(path: str | Path, finished: Finished, look: Look | None = None) -> Path
         The suffix is another.
     """
     path, look = Path(path), look or Look()
-    if path.suffix not in PICTURES:
-        raise SettingsError(
-            f"{path} is not a picture file", f"end its name in {', '.join(PICTURES)}"
-        )
+    check_picture(path)
     figure = compose(finished, look)
     with complete(path) as temporary, mpl.rc_context({"pdf.fonttype": 42}):
         figure.savefig(temporary, dpi=look.dpi)
