@@ -1,15 +1,18 @@
 """Write an areaDetector file as if it were measured now. Run as a process of its own.
 
-``live_copy.py SOURCE TARGET PERIOD_S``: frames and NDAttributes one by one, by SWMR.
+``live_copy.py SOURCE TARGET HOLD_AT RESUME``: frames and NDAttributes one by one, by SWMR. The
+scan stands still before frame HOLD_AT until there is a file RESUME.
 """
 
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import hdf5plugin  # noqa: F401  the filter of the source
 
-source, target, period = sys.argv[1], sys.argv[2], float(sys.argv[3])
+source, target, hold_at, resume = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
+PERIOD_S = 0.02
 PLACE = "/entry/instrument/NDAttributes"
 
 with h5py.File(source) as old, h5py.File(target, "w", libver="latest") as new:
@@ -23,8 +26,10 @@ with h5py.File(source) as old, h5py.File(target, "w", libver="latest") as new:
         )
     new.swmr_mode = True
     for number in range(len(old[names[0]])):
+        while number == hold_at and not resume.exists():
+            time.sleep(PERIOD_S)
         for name, dataset in series.items():
             dataset.resize(number + 1, axis=0)
             dataset[number] = old[name][number]
             dataset.flush()
-        time.sleep(period)
+        time.sleep(PERIOD_S)

@@ -37,21 +37,26 @@ def made(folder: Path) -> Demo:
     return made
 
 
-def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command line in ``folder``, on one thread, as any user (MPI asks root to insist)."""
-    environment = {
+def environment() -> dict[str, str]:
+    """For one thread, and as any user (MPI asks root to insist)."""
+    return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "PYTHON": sys.executable,
+        "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
     }
+
+
+def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line in ``folder``."""
     done = subprocess.run(
         [str(word) for word in words],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False,
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done

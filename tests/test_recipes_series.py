@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from test_recipes import RECIPES, reconstruction, run
+from test_recipes import RECIPES, environment, reconstruction, run
 
 from ptypy_beamline.testing.raw import write_demo_scan
 from ptypy_beamline.testing.simulate import Truth, simulate
@@ -32,23 +33,41 @@ def positions_m(ptyr: Path) -> np.ndarray:
 
 def test_live(tmp_path: Path) -> None:
     write_demo_scan(tmp_path / "whole.h5", shape=(4, 4))
-    writer = subprocess.Popen(
-        [sys.executable, str(COPY), str(tmp_path / "whole.h5"), str(tmp_path / "live.h5"), "0.1"]
-    )
-    words = ("--window", "128", "--center", "91,104", "--each", "3", "--timeout", "5", "--poll",
-             "0.2", "--first", "5", "--block", "5", "--dm", "3", "-o", "out")  # fmt: skip
-    try:
-        done = run(tmp_path, sys.executable, RECIPES / "live.py", "live.h5", *words)
-        assert writer.wait() == 0
-    finally:
-        writer.kill()
-        writer.wait()
+    resume = tmp_path / "resume"
+    copy = [COPY, tmp_path / "whole.h5", tmp_path / "live.h5", "30", resume]
+    options = [
+        "--window=128",
+        "--center=91,104",
+        "--each=3",
+        "--poll=0.2",
+        "--first=5",
+        "--block=5",
+    ]
+    recipe = [RECIPES / "live.py", "live.h5", *options, "--dm=3", "--output=out"]
+    with (
+        subprocess.Popen([sys.executable, *map(str, copy)]) as writer,
+        subprocess.Popen(
+            [sys.executable, *map(str, recipe)],
+            cwd=tmp_path, env=environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as reader,
+    ):  # fmt: skip
+        assert reader.stdout is not None
+        lines = []
+        for line in reader.stdout:
+            lines.append(line)
+            if "Iteration #" in line:  # it reconstructs while the scan stands still
+                resume.touch()
+        resume.touch()
+    assert (writer.returncode, reader.returncode) == (0, 0), "".join(lines)
     assert np.isfinite(reconstruction(tmp_path / "out", "live")).all()
     (ptyr,) = tmp_path.glob("out/recons/live/*.ptyr")
     with h5py.File(ptyr) as file:
         iterations = len(file["content/runtime/iter_info"])
-    assert iterations > 3, "it reconstructed while the scan was growing"
-    assert "Traceback" not in done.stderr
+    assert iterations > 3, "DM counts its 3 once all frames are there"
+    log = "".join(lines)
+    assert sum(map(int, re.findall(r"created (\d+) new PODs", log))) == 16
+    assert "Traceback" not in log
 
 
 @pytest.mark.long
