@@ -75,7 +75,7 @@ def test_neighbours_alone_suggest_where_frames_were_lost(pattern, lost, where):
     places, seen = looked_at(without(simulated(pattern, (16, 18)), (first, lost)))
     nothing_yet = np.zeros(len(seen.positions), np.int64)
     guesses = [*Stretch(places, seen, unlikeness(seen.looks), nothing_yet).guesses()]
-    assert any(one.lag == lost and abs(one.first - first) <= 6 for one in guesses)
+    assert any(one.lag == lost and one.within[0] <= first <= one.within[1] for one in guesses)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +94,18 @@ def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
     found, _ = judged(scan, Settings())
     assert [one.level for one in found] == ["error"]
     first, count = lost
-    said = re.search(
-        r"from about frame (\d+) on, frames and positions are off by (\d+)", str(found[0])
-    )
-    assert int(said[2]) == count
-    assert int(said[1]) == pytest.approx(first, abs=6)
-    assert dict(found[0].settings) == {"num_frames": int(said[1])}
+    assert f"off by {count}:" in found[0].what
     assert f"{count} frame" in found[0].cause
-    numbers = re.search(r"about (np\.delete\(.*\)), in a dataset .*frame_index=", found[0].remedy)
-    kept = eval(numbers[1], {"np": np})
-    assert len(kept) == len(scan)
-    assert kept[int(said[1])] == int(said[1]) + count
+    assert int(re.search(r"likeliest (\d+)", found[0].what)[1]) == pytest.approx(first, abs=6)
+    assert first - 20 < found[0].settings["num_frames"] <= first
+    numbers, low, high = re.search(
+        r"frames, (np\.delete\(.*\)), in a dataset .*frame_index=.*--reject (\d+)-(\d+)\)",
+        found[0].remedy,
+    ).groups()
+    assert len(eval(numbers, {"np": np})) == len(scan)
+    sure = np.delete(np.arange(len(scan)), np.arange(int(low), int(high) + 1))
+    right = np.delete(np.arange(len(scan) + count), np.arange(first, first + count))
+    assert (eval(numbers, {"np": np})[sure] == right[sure]).all()
 
 
 @pytest.mark.long
@@ -116,7 +117,7 @@ def test_two_losses_are_found_one_after_the_other():
     assert kept > 100
     assert "check again, as more may have been lost before it" in found[0].remedy
     (found,), along = judged(scan, Settings(num_frames=kept))
-    assert found.settings["num_frames"] == pytest.approx(96, abs=6)
+    assert 76 < found.settings["num_frames"] <= 96
     assert along.breaks[0].lag == 10
 
 
@@ -160,8 +161,11 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
         ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
     )
     (found,), _ = judged(scan, Settings())
-    said = re.search(r"from about frame (\d+) on, frames and positions are off by 30", found.what)
-    assert int(said[1]) == pytest.approx(200, abs=4)
+    said = re.search(
+        r"a frame between (\d+) and (\d+) .* on, frames and positions are off by 30", found.what
+    )
+    assert int(said[1]) <= 200 <= int(said[2]) < int(said[1]) + 25
+    assert found.settings["num_frames"] <= 200
     stopped = replace(scan, frames=ArrayFrames(frames[:486]))
     nothing = Along.of(stopped, EACH, unturned(stopped, EACH))
     assert nothing.breaks == ()

@@ -68,7 +68,7 @@ class Along:
             whole = end == len(plan)
             if whole or len(told) == SURVEYS:
                 break
-            known = np.searchsorted(places.exposures, [one.frame for one in stretch.breaks])
+            known = np.searchsorted(places.exposures, [one.last for one in stretch.breaks])
             first += max(len(seen.positions) - OVERLAP, *known.tolist(), 1)
         return cls(
             joined(breaks),
@@ -106,7 +106,7 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
     this, total = breaks[-1], sum(one.lag for one in breaks)
     so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
     what = (
-        f"from about frame {this.frame} on, frames and positions are off by {abs(this.lag)}{so_far}"
+        f"from {_some_frame(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
         f": the error of unseen frames near there is {this.outcome.other:.3f} instead of "
         f"{this.outcome.given:.3f} once that is put right"
     )
@@ -119,6 +119,12 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
     if leaving_out:
         remedy = f"and check again, as more may have been lost before it; or {remedy}"
     return finding("error", what, cause, leaving_out, remedy)
+
+
+def _some_frame(this: Break) -> str:
+    if this.first == this.last:
+        return f"frame {this.frame}"
+    return f"a frame between {this.first} and {this.last} (likeliest {this.frame})"
 
 
 def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
@@ -134,14 +140,20 @@ def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
         lost.append(f"{first}:{first + one.lag}")
         before += one.lag
     numbers = f"np.delete(np.arange({len(scan) + before}), np.r_[{', '.join(lost)}])"
+    doubted = ",".join(f"{one.first}-{one.last - 1}" for one in breaks if one.first < one.last)
     return (
-        f"number the frames, about {numbers}, in a dataset of an HDF5 file (--path "
+        f"number the frames, {numbers}, in a dataset of an HDF5 file (--path "
         "frame_index=OTHER.h5::/PATH)"
+        + (
+            f", without those that may belong to either side (--reject {doubted})"
+            if doubted
+            else ""
+        )
     )
 
 
 def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dict[str, Any]:
-    """What leaves out the frames from the first break on."""
+    """What leaves out all frames that a break may have moved, if it is the first."""
     if len(breaks) > 1:
         return {}
     whole = settings.model_copy(update={"num_frames": None})
@@ -150,5 +162,5 @@ def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dic
             exposures = select(scan, whole).exposures
     except BeamlineError:
         return {}
-    before = int(np.count_nonzero((exposures < breaks[0].frame).all(axis=1)))
+    before = int(np.count_nonzero((exposures < breaks[0].first).all(axis=1)))
     return {"num_frames": before} if before else {}

@@ -31,6 +31,10 @@ RULED_OUT = 6.0
 NEAR = 6
 """Frames between two breaks that may be one, of which some frames fit neither side."""
 
+DOUBT, BESIDE = 9.0, 1
+"""Evidence that a break may lack where it is, and rows that are doubted beside these. Of 297
+simulated and measured losses 98 % lay in what this gives, which is 7 rows wide in the median."""
+
 EDGE = FEWEST // 2
 """Rows at either end of a survey that tell no break from a lag of the whole, or from none."""
 
@@ -39,11 +43,20 @@ EDGE = FEWEST // 2
 class Break:
     """From raw frame ``frame`` on, frames belong ``lag`` positions later than those before it.
 
-    ``outcome``: what short reconstructions say about it.
+    Attributes
+    ----------
+    frame, lag
+        The likeliest.
+    first, last
+        The break is before a frame of these, or before one between them.
+    outcome
+        What short reconstructions say about it.
     """
 
     frame: int
     lag: int
+    first: int
+    last: int
     outcome: Outcome
 
 
@@ -55,22 +68,24 @@ def joined(breaks: Iterable[Break]) -> tuple[Break, ...]:
         if before is None or this.frame - before.frame > NEAR:
             one_each.append(this)
             continue
-        surer = max(before, this, key=lambda one: one.outcome.margin.t)
-        one_each[-1] = Break(this.frame, before.lag + this.lag, surer.outcome)
+        lag, surer = before.lag + this.lag, max(before, this, key=lambda one: one.outcome.margin.t)
+        first, last = min(before.first, this.first), max(before.last, this.last)
+        one_each[-1] = Break(this.frame, lag, first, last, surer.outcome)
     return tuple(one for one in one_each if one.lag)
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A break before row ``first`` of a survey, and the evidence for it."""
+    """A break before row ``row`` of a survey, or another ``within``, and the evidence for it."""
 
     gain: float
-    first: int
+    row: int
     lag: int
+    within: tuple[int, int]
 
     def on(self, lags: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) how many positions later each row belongs, so far ``lags``."""
-        return lags + np.where(np.arange(len(lags)) >= self.first, self.lag, 0)
+        return lags + np.where(np.arange(len(lags)) >= self.row, self.lag, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +157,9 @@ class Stretch:
         return best and self._broken(best[0], best[2])
 
     def _broken(self, guess: Guess, outcome: Outcome) -> Stretch:
-        frame = int(self.places.exposures[guess.first])
-        breaks = sorted((*self.breaks, Break(frame, guess.lag, outcome)), key=lambda b: b.frame)
+        frame, first, last = self.places.exposures[[guess.row, *guess.within]].tolist()
+        another = Break(frame, guess.lag, first, last, outcome)
+        breaks = sorted((*self.breaks, another), key=lambda one: one.frame)
         lags = guess.on(self.lags)
         return Stretch(self.places, self.seen, self.unlike, lags, tuple(breaks))
 
@@ -174,9 +190,11 @@ def _guesses(gained: dict[int, Floats]) -> list[Guess]:
     for lag, of_rows in gained.items():
         inside = of_rows[EDGE:-EDGE]
         if len(inside):
-            first = int(inside.argmax())
-            gain = float(inside[first]) - max(float(of_rows[0]), 0.0)
-            found.append(Guess(gain, first + EDGE, lag))
+            best = int(inside.argmax())
+            gain = float(inside[best]) - max(float(of_rows[0]), 0.0)
+            doubted = np.flatnonzero(inside >= inside[best] - DOUBT)[[0, -1]] + EDGE
+            within = int(doubted[0]) - BESIDE, int(doubted[1]) + BESIDE
+            found.append(Guess(gain, best + EDGE, lag, within))
     return sorted((one for one in found if one.gain >= EVIDENCE), key=lambda one: -one.gain)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .. import formats
 from ..errors import BeamlineError, BeamlineWarning, GeometryError
+from ..formats.positions import TOLD_BY_CHECK
 from ..options import code_of
 from ..planning.plan import Plan
 from ..scan import Scan
@@ -71,8 +72,8 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
             look, found = None, [geometry.impossible(settings, error)]
         except BeamlineError as error:
             found.append(Finding("error", str(error)))
-    assumed = dict.fromkeys(str(w.message) for w in caught[:told]
-                            if issubclass(w.category, BeamlineWarning))  # fmt: skip
+    ours = [w.message for w in caught[:told] if issubclass(w.category, BeamlineWarning)]
+    assumed = dict.fromkeys(str(message).replace(TOLD_BY_CHECK, "") for message in ours)
     found += [Finding("warning", message) for message in assumed]
     ordered = sorted(found, key=lambda f: LEVELS.index(f.level))
     return Diagnosis(tuple(ordered), look, ranking)

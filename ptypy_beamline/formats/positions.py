@@ -151,7 +151,8 @@ def _raster(y: Array, x: Array, axes: Axes) -> Placed:
     return Placed(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1), shape)
 
 
-STOPPED = "the scan was stopped, or frames were lost in the middle: ptypy-beamline check tells"
+TOLD_BY_CHECK = ": ptypy-beamline check tells"
+STOPPED = "the scan was stopped, or frames were lost in the middle" + TOLD_BY_CHECK
 """What fewer frames than positions may mean, where neither has numbers."""
 
 
