@@ -987,7 +987,6 @@ def test_exposure_times_of_a_position_on_areadetector(tmp_path):
 @pytest.mark.long
 @pytest.mark.real
 @pytest.mark.ptypy
-@pytest.mark.timeout(900)
 def test_measured_frames_of_which_30_were_lost_reconstruct_as_the_rest(tmp_path):
     """PtyPy's error is that of the frames that are left with their own positions beside them."""
     kept = np.delete(np.arange(516), np.arange(200, 230))
