@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,18 @@ class NameNumbers:
     columns: int = 0
     first_column: int = 0
     pages: int = 1
+
+
+def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
+    """Files with other words in their names than most, which are numbered; none if most are not."""
+    words = [re.sub(r"\d+", "0", str(file)) for file in files]
+    usual, count = Counter(words).most_common(1)[0]
+    if not len(files) / 2 < count < len(files):
+        return ()
+    alike = [file for file, word in zip(files, words, strict=True) if word == usual]
+    if numbers_in_names(alike) is None:
+        return ()
+    return tuple(file for file, word in zip(files, words, strict=True) if word != usual)
 
 
 def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:
