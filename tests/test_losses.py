@@ -986,6 +986,7 @@ def test_exposure_times_of_a_position_on_areadetector(tmp_path):
 
 # measured frames -----------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("lost", [[5], [4], [0], [0, 9]])
 @pytest.mark.parametrize("first", [1, 2, 3])
 @pytest.mark.parametrize("inside", [False, True])
@@ -1063,7 +1064,7 @@ def test_the_number_of_the_first_position_without_a_sidecar(tmp_path):
     file = tiff(tmp_path, ALL[1:])
     (tmp_path / "sidecar.h5").rename(tmp_path / "e_pos.h5")
     paths = {name: f"e_pos.h5::/entry/pos{name}_m" for name in "xy"}
-    with pytest.raises(BeamlineError, match="fit in two ways.*--path position_index=0"):
+    with pytest.raises(BeamlineError, match=r"fit in two ways.*--path position_index=0"):
         opened(file, paths=paths)
     plan, _ = opened(file, paths={**paths, "position_index": "0"})
     assert_true_pairs(plan, ALL[1:])
