@@ -1006,7 +1006,11 @@ def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
     try:
         plan, said = opened(file, **given)
     except BeamlineError as error:
-        assert f"--path position_index={first} or" in str(error)
+        asked = str(error)
+    else:
+        asked = ""
+    if asked:
+        assert f"--path position_index={first} or" in asked
         paths = {**MOTORS["paths"], "position_index": first}
         plan, said = opened(file, **given | {"paths": paths})
     assert_own_exposures(plan, 2)
