@@ -19,6 +19,9 @@ LIST_SUFFIX = ".txt"
 SPARSE = 20
 """Numbers of which so many times more are lacking than there are do not count frames."""
 
+MOST = 0.75
+"""Share of files named alike from which on others are odd; fewer are a scan of several kinds."""
+
 LARGEST = 2**48
 """Larger numbers in names count nothing."""
 
@@ -68,7 +71,7 @@ def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
     """Files with other words in their names than most, which are numbered; none if most are not."""
     words = [re.sub(r"\d+", "0", str(file)) for file in files]
     usual, count = Counter(words).most_common(1)[0]
-    if not len(files) / 2 < count < len(files):
+    if not MOST * len(files) <= count < len(files):
         return ()
     alike = [file for file, word in zip(files, words, strict=True) if word == usual]
     if numbers_in_names(alike) is None:
