@@ -45,13 +45,17 @@ def listed(value: Any) -> Any:
     Raises
     ------
     ValueError
-        It is neither a list nor a file.
+        It is neither a list nor a file, or a range runs backwards.
     """
     known = isinstance(value, str | int | float | list | tuple | np.ndarray)
     if not known or isinstance(value, bool) or (isinstance(value, str) and not value.strip()):
         raise ValueError("expected a list of raw frames, or a file")
     if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
         runs = [[int(end) for end in run.split("-")] for run in value.split(",")]
+        backwards = next((run for run in runs if run[0] > run[-1]), None)
+        if backwards:
+            low, high = sorted(backwards)
+            raise ValueError(f"expected a range as {low}-{high}, not {high}-{low}")
         return [number for run in runs for number in range(run[0], run[-1] + 1)]
     value = typed(value)
     return [value] if isinstance(value, int | float) else value

@@ -165,6 +165,7 @@ def _choose(path: Path, format: str | None, opening: Opening) -> Format:
     try:
         return recognise(path)
     except UnknownFormatError as error:
-        if "frames" not in opening.paths or error.problem.startswith("understood by ["):
+        named = "frames" in opening.paths and h5py.is_hdf5(path)
+        if not named or error.problem.startswith("understood by ["):
             raise
         return get("hdf5")

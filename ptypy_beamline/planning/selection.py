@@ -233,7 +233,7 @@ def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
     """
     if k == 1 or not listed_by_exposure(scan, k):
         return scan.positions_m
-    return group_means(scan.positions_m, k, scan.source)
+    return group_means(scan.positions_m, k, scan.source, scan.numbers is not None)
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
