@@ -557,6 +557,33 @@ class TestExposures:
         plan = self.scan().plan(frames_per_position=3, monitor=[1.0, 2.0, 1.0, 2.0])
         assert_allclose(plan.selection.scale[1], 0.75)
 
+    @pytest.mark.parametrize("how", ["sum", "mean"])
+    @pytest.mark.parametrize("listed", ["place", "frame", "frame, one lost"])
+    def test_unequal_exposures_are_filled_by_their_times(self, how, listed):
+        """Each exposure as bright as it is long: a saturated pixel leaves no trace."""
+        times, rate = np.array([0.05, 0.2, 1.0]), np.full((NY, NX), 1000.0)
+        scan = self.scan(exposure_s=times if listed == "place" else np.resize(times, 12))
+        raw_of(scan)[:] = np.resize(times, 12)[:, None, None] * rate
+        raw_of(scan)[[2, 4, 5], 3, 7] = 60_000
+        reject = [7] if listed == "frame, one lost" else None
+        plan = scan.plan(frames_per_position=3, grouping=how, saturation=60_000, reject=reject)
+        frames, good = all_frames(plan)
+        assert good.all()
+        assert_allclose(frames, times.sum() * 1000 / (3 if how == "mean" else 1), rtol=1e-6)
+
+    def test_a_monitor_that_makes_up_for_the_times(self):
+        """Counts are all of one exposure then."""
+        times = np.resize([0.05, 0.2, 1.0], 12)
+        scan = self.scan(exposure_s=times, monitor=times * 1e6)
+        raw_of(scan)[:] = 1000 * times[:, None, None]
+        raw_of(scan)[2, 3, 7] = 60_000
+        plan = scan.plan(frames_per_position=3, monitor="file", saturation=60_000)
+        assert_allclose(all_frames(plan)[0], 3 * 1000 * times.mean(), rtol=1e-6)
+
+    def test_too_few_times_are_said(self):
+        with pytest.warns(BeamlineWarning, match="5 exposure times for 12 frames .* equally long"):
+            self.scan(exposure_s=np.ones(5)).plan(frames_per_position=3)
+
     @pytest.mark.parametrize("broken", [np.nan, 0.0])
     def test_an_exposure_without_its_time_is_left_out(self, broken):
         times = np.resize([0.1, 0.5, 2.0], 12)

@@ -176,7 +176,7 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     exposures, positions = _whole_groups(exposures, positions[:groups], scan, so_far)
     raw = np.maximum(exposures, 0)
     scale = monitor_factor(scan, settings, so_far.mean_i0)[raw]
-    seconds = exposure_times(scan, settings, raw)
+    seconds = exposure_times(scan, settings, exposures, scale)
     used = np.asarray((exposures >= 0).any(1))
     return Selection(exposures, positions, scale, seconds)[used]
 
