@@ -614,6 +614,56 @@ class TestExposures:
         assert_allclose(plan.selection.seconds, np.tile(times, (3, 1)))
 
 
+class TestOddPositions:
+    """Readings that were lost, which every loader and command warns of."""
+
+    def said(self, positions, **settings):
+        k = settings.get("frames_per_position", 1)
+        scan = make_scan(len(positions) * k, positions=positions, source="a.h5")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            scan.plan(**settings)
+        return [str(w.message) for w in caught]
+
+    def positions(self, n=48):
+        return np.random.default_rng(0).uniform(-3e-6, 3e-6, (n, 2))
+
+    @pytest.mark.parametrize("value", ["zero", "frozen"])
+    @pytest.mark.parametrize("part", [slice(40, 48), slice(20, 28), slice(0, 3)])
+    def test_that_stand_still_inside_the_scan(self, part, value):
+        positions = self.positions()
+        positions[part] = 0 if value == "zero" else positions[part.start]
+        frames = f"{part.start}-{part.stop - 1}"
+        (told,) = self.said(positions)
+        assert told.startswith(f"a.h5: positions of frames {frames} are all the same")
+        assert f"(--reject {frames})" in told
+        assert not self.said(positions, reject=frames)
+
+    def test_all_exposures_of_each_are_named(self):
+        positions = self.positions(20)
+        positions[10:14] = 0
+        (told,) = self.said(positions, frames_per_position=3)
+        assert "(--reject 30-41)" in told
+
+    @pytest.mark.parametrize("settings", [{"frame_order": [5, 5, 5, 5, *range(40)]}, {}])
+    def test_of_a_scan_with_pairs_and_repeats_are_not_odd(self, settings):
+        positions = self.positions()
+        positions[7] = positions[6]
+        assert not self.said(positions, **settings)
+
+    @pytest.mark.parametrize("away_m", [2e-3, -1000.0, 1e-4])
+    def test_far_outside_the_scan(self, away_m):
+        positions = self.positions()
+        positions[[7, 9], 1] = away_m
+        (told,) = self.said(positions)
+        assert told.startswith("a.h5: positions up to")
+        assert "(--reject 7,9)" in told
+        assert not self.said(positions, reject="7,9")
+
+    def test_of_a_line_are_not_odd(self):
+        assert not self.said(np.column_stack([np.zeros(40), np.arange(40) * 1e-6]))
+
+
 def test_a_frame_without_position_is_not_used():
     positions = np.column_stack([np.arange(6), np.arange(6)]) * 1e-6
     positions[2] = np.nan

@@ -23,6 +23,7 @@ from .exposures import (
     unwritten,
 )
 from .groups import group_means, of_exposures, too_many
+from .odd_positions import warn_about_positions
 from .order import frame_order, in_order
 from .places import (
     directions,
@@ -128,11 +129,11 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
     if settings.grouping == "none":
         accepted = one_exposure_each(accepted)
     chosen = accepted[: settings.num_frames]
-    return replace(
-        chosen,
-        exposures=_as_the_files_count(chosen.exposures, scan),
-        positions_m=to_image_axes(chosen.positions_m, settings.positions.axes),
-    )
+    exposures = _as_the_files_count(chosen.exposures, scan)
+    if so_far.frames is None:
+        warn_about_positions(exposures, chosen.positions_m, scan.source)
+    positions_m = to_image_axes(chosen.positions_m, settings.positions.axes)
+    return replace(chosen, exposures=exposures, positions_m=positions_m)
 
 
 def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
