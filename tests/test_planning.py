@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -725,3 +726,53 @@ def test_a_forked_process_makes_blocks_with_threads_of_its_own():
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
+
+
+class TestNothingLeft:
+    """Whatever takes all counts away is named, with its file."""
+
+    BRIGHT: ClassVar = {"center_px": None, "source": "a.h5"}
+
+    @pytest.mark.parametrize(
+        ("settings", "stored", "words"),
+        [
+            ({"dark": np.full((NY, NX), np.nan)}, {}, "dark"),
+            ({"dark": np.full((NY, NX), 1e5)}, {}, "the dark that is given .* exceeds the counts"),
+            ({}, {"dark": 1e5}, "the file's dark"),
+            ({"flat": np.zeros((NY, NX))}, {}, "the flat that is given is 0, negative"),
+            ({"flat": np.full((NY, NX), -1.0)}, {}, r"flat .* give another flat \(--flat\)"),
+            ({"mask": np.ones((NY, NX))}, {}, "the mask that is given leaves out every pixel"),
+            ({}, {"bad": np.ones((NY, NX), bool)}, "the file's mask .*--mask-values"),
+            ({"saturation": 1}, {}, r"saturation=1.* set saturation \(--sat\)"),
+            ({"background": 1e5}, {}, "background=100000.0 .*--background"),
+        ],
+    )
+    @pytest.mark.parametrize("center", [None, (10, 12)])
+    @pytest.mark.filterwarnings("ignore::ptypy_beamline.BeamlineWarning")
+    def test_what_takes_all_counts_is_named(self, settings, stored, words, center):
+        if "dark" in stored:
+            stored = {"dark": ArrayFrames(np.full((1, NY, NX), stored["dark"]))}
+        scan = make_scan(**(self.BRIGHT | stored))
+        only_counts = any(np.all(v == 1e5) for v in settings.values()) or "dark" in stored
+        if center and only_counts:  # pixels are good, and hold 0
+            assert not all_frames(scan.plan(center=center, **settings))[0].any()
+            return
+        start = "no frame has a good pixel" if center else "no counts in a sample"
+        with pytest.raises(BeamlineError, match=f"^a.h5: {start}.*: .*{words}"):
+            scan.plan(center=center, **settings)
+
+    @pytest.mark.parametrize("first", [0, 5])
+    def test_one_frame_with_a_good_pixel_is_enough(self, first):
+        scan = make_scan(dtype=np.float32)
+        raw_of(scan)[:first] = np.nan
+        assert len(scan.plan()) == 6
+
+    def test_frames_of_nan_are_refused(self):
+        scan = make_scan(dtype=np.float32)
+        raw_of(scan)[:] = np.nan
+        with pytest.raises(BeamlineError, match="no frame has a good pixel: the frames are NaN"):
+            scan.plan()
+
+    def test_bins_that_all_have_a_bad_pixel(self):
+        with pytest.raises(BeamlineError, match=r"no frame has a good pixel; .*rebin \(--bin\)"):
+            make_scan().plan(rebin=2, mask=np.indices((NY, NX)).sum(0) % 2)

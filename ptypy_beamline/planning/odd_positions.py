@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import warn
+from ..options import as_listed
 
 Places = NDArray[np.float64]
 """(m, 2) in metres."""
@@ -18,9 +19,6 @@ STUCK = 3
 MIDDLE, FAR, FEWEST = 0.9, 10.0, 8
 """Share of the positions that span the usual extent of a scan; so many times that extent outside
 of them no position is; and how many there must be to tell."""
-
-NAMED = 12
-"""Runs of frames that a message names."""
 
 
 def warn_about_positions(
@@ -41,7 +39,7 @@ def warn_about_positions(
     exposures, positions_m = exposures[rows], positions_m[rows]
     for start, stop in stuck(positions_m):
         y, x = positions_m[start]
-        frames = as_list(exposures[start:stop])
+        frames = as_listed(exposures[start:stop])
         warn(
             f"positions of frames {frames} are all the same, (y, x) = ({y:.6g}, {x:.6g}) m: the "
             f"stage stood still, or its readings were lost; leave these frames out (--reject "
@@ -51,7 +49,7 @@ def warn_about_positions(
     away_m, extent_m = outside(positions_m)
     far = away_m > FAR * extent_m
     if far.any():
-        frames = as_list(exposures[far])
+        frames = as_listed(exposures[far])
         warn(
             f"positions up to {away_m.max():.3g} m outside the scan, most of which is "
             f"{extent_m:.3g} m wide: their readings are hardly right (frames {frames}); leave "
@@ -87,12 +85,3 @@ def outside(positions_m: Places) -> tuple[NDArray[np.float64], float]:
         return none
     beyond = np.maximum(0, np.maximum(low - positions_m, positions_m - high))
     return np.asarray(np.hypot(*beyond.T), np.float64), extent_m
-
-
-def as_list(exposures: NDArray[np.int64]) -> str:
-    """``3,6-11``, as ``reject`` takes it; the first ones of very many, and ``…``."""
-    frames = np.unique(exposures[exposures >= 0])
-    ends = np.flatnonzero(np.diff(frames) > 1)
-    starts, stops = frames[np.append(0, ends + 1)], frames[np.append(ends, len(frames) - 1)]
-    runs = [f"{a}-{b}" if b > a else f"{a}" for a, b in zip(starts, stops, strict=True)]
-    return ",".join(runs[:NAMED]) + (",…" if len(runs) > NAMED else "")
