@@ -298,8 +298,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return plan
 
     def _say_rejected(self, out: NDArray[np.int64], total: int) -> None:
-        log(3, f"Quality control: {len(out)} of {total} exposures rejected: "
-            f"{', '.join(map(str, out))}")  # fmt: skip
+        every = ", ".join(map(str, out))
+        log(3, f"Quality control: {len(out)} of {total} exposures rejected: {every}")
         if len(out):
             warn(
                 f"quality control leaves out {len(out)} of {total} exposures, frames "

@@ -80,10 +80,18 @@ def test_info_of_a_scan_with_an_error_ends_with_1(type_in, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [("--energy-kev", 0.001), ("--distance-m", 1e5), ("--pixel-m", 1), ("--bin", 3, "--roi", 64),
-     ("--dark", "nan.npy"), ("--mask", "nan.npy"), ("--sat", 1), ("--outer-index", 3),
-     ("--format", "cxi")],
-)  # fmt: skip
+    [
+        ("--energy-kev", 0.001),
+        ("--distance-m", 1e5),
+        ("--pixel-m", 1),
+        ("--bin", 3, "--roi", 64),
+        ("--dark", "nan.npy"),
+        ("--mask", "nan.npy"),
+        ("--sat", 1),
+        ("--outer-index", 3),
+        ("--format", "cxi"),
+    ],
+)
 @pytest.mark.parametrize("command", ["ptyd", "standardize"])
 @pytest.mark.filterwarnings("ignore::ptypy_beamline.BeamlineWarning")
 def test_an_error_begins_with_the_file(type_in, tmp_path, command, words):

@@ -741,7 +741,7 @@ class TestNothingLeft:
             ({}, {"dark": 1e5}, "the file's dark"),
             ({"flat": np.zeros((NY, NX))}, {}, "the flat that is given is 0, negative"),
             ({"flat": np.full((NY, NX), -1.0)}, {}, r"flat .* give another flat \(--flat\)"),
-            ({"mask": np.ones((NY, NX))}, {}, "the mask that is given leaves out every pixel"),
+            ({"mask": np.ones((NY, NX))}, {}, "the mask that is given leaves no pixel"),
             ({}, {"bad": np.ones((NY, NX), bool)}, "the file's mask .*--mask-values"),
             ({"saturation": 1}, {}, r"saturation=1.* set saturation \(--sat\)"),
             ({"background": 1e5}, {}, "background=100000.0 .*--background"),

@@ -166,8 +166,8 @@ def exposure_times(
     ones = np.ones(exposures.shape)
     if settings.grouping == "hdr":
         if scan.exposure_s is None:
-            raise MissingDataError("grouping='hdr' needs exposure times", "set paths.exposure "
-                                   "(--path exposure=PATH)", scan.source)  # fmt: skip
+            remedy = "set paths.exposure (--path exposure=PATH)"
+            raise MissingDataError("grouping='hdr' needs exposure times", remedy, scan.source)
         return _seconds(scan, settings, exposures)
     if settings.grouping not in ("sum", "mean") or exposures.shape[1] == 1:
         return ones

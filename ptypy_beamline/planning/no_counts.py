@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,10 @@ from .sample import Sample
 from .uncounted import FEW, Counting, counting
 
 Image = NDArray[np.float64]
+Good = NDArray[np.bool_]
+
+Step = Callable[[Image, Good], tuple[Image, Good]]
+"""A correction: counts and good pixels, before and after it."""
 
 
 UNKNOWN = "check mask (--mask), saturation (--sat) and rebin (--bin)"
@@ -89,7 +93,13 @@ def cause_of(scan: Scan, settings: Settings, window: Window, counts: Counting, l
     lit
         Counts are looked for, else pixels that are good.
     """
-    steps = list(_steps(scan, settings, window, counts, lit))
+    images = Images(scan.frame_shape, window, settings.links, scan.zero_frequency == "corner")
+    steps = [
+        *_of_raw_counts(scan, settings, counts, lit),
+        _of_mask(scan, settings, counts, images),
+        *_of_offsets(scan, settings, images, lit),
+        _of_flat(scan, settings, images),
+    ]
     left = np.zeros(len(steps), np.bool_)
     for frame in Sample(scan.frames, window, FEW):
         value, good = frame.astype(np.float64), np.ones(frame.shape, np.bool_)
@@ -99,50 +109,64 @@ def cause_of(scan: Scan, settings: Settings, window: Window, counts: Counting, l
     return Cause() if left.all() else steps[int(np.argmin(left))][0]
 
 
-def _steps(
-    scan: Scan, settings: Settings, window: Window, counts: Counting, lit: bool
-) -> Iterator[tuple[Cause, Any]]:
-    """Corrections in their order, each with what to say; (values, good) → the same after it."""
-    images = Images(scan.frame_shape, window, settings.links, scan.zero_frequency == "corner")
-    lowest, limit = counts.lowest, count_limit(scan, settings, counts)
+def _of_raw_counts(
+    scan: Scan, settings: Settings, counts: Counting, lit: bool
+) -> Iterator[tuple[Cause, Step]]:
+    """Numbers that are no counts, and saturation."""
+
+    def counted(value: Image, good: Good) -> tuple[Image, Good]:
+        usable = np.isfinite(value) & (value >= counts.lowest) & (value < counts.no_count)
+        return value, good & usable
+
+    def unsaturated(value: Image, good: Good) -> tuple[Image, Good]:
+        return value, good & (value < limit)
+
     own = scan.frames.images if isinstance(scan.frames, CorrectedFrames) else ""
+    whose = f"the frames, corrected by {own}," if own else "the frames"
     none = "hold no counts" if lit else "are NaN, or no counts, at every pixel"
-    yield (
-        Cause(f"the frames{f', corrected by {own},' if own else ''} {none}",
-              "check paths.frames (--path frames=PATH)" + (f" and {own}" if own else "")),
-        lambda value, good: (value, np.isfinite(value) & (value >= lowest)
-                             & (value < counts.no_count)),
-    )  # fmt: skip
+    remedy = "check paths.frames (--path frames=PATH)" + (f" and {own}" if own else "")
+    yield Cause(f"{whose} {none}", remedy), counted
+    limit = count_limit(scan, settings, counts)
+    remedy = "set saturation (--sat) to the detector's count limit"
+    yield Cause(f"no raw count lies below saturation={limit:g}", remedy), unsaturated
+
+
+def _of_mask(
+    scan: Scan, settings: Settings, counts: Counting, images: Images
+) -> tuple[Cause, Step]:
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
     if counts.never is not None:
-        bad = bad | counts.never[window.slices]
-    yield (
-        Cause(f"{_whose('mask', settings.mask, scan.bad)} leaves out every pixel"
-              + (" that has counts" if lit else ""), "check mask (--mask, --path mask=PATH) and "
-              "mask_values (--mask-values)"),
-        lambda value, good: (value, good & ~bad),
-    )  # fmt: skip
-    yield (
-        Cause(f"no raw count lies below saturation={settings.saturation!r} ({limit:g})",
-              "set saturation (--sat) to the detector's count limit"),
-        lambda value, good: (value, good & (value < limit)),
-    )  # fmt: skip
+        bad |= counts.never[images.window.slices]
+    what = f"{_whose('mask', settings.mask, scan.bad)} leaves no pixel to use"
+    remedy = "check mask (--mask, --path mask=PATH) and mask_values (--mask-values)"
+    return Cause(what, remedy), lambda value, good: (value, good & ~bad)
+
+
+def _of_offsets(
+    scan: Scan, settings: Settings, images: Images, lit: bool
+) -> Iterator[tuple[Cause, Step]]:
+    """Dark and background."""
     dark = images.mean("dark", settings.dark, scan.dark, 0.0)
     background = images.background(settings.background)
     for name, image, stored in (("dark", dark, scan.dark), ("background", background, None)):
-        what = "is NaN, or exceeds the counts" if lit else "is NaN or infinite at every pixel left"
-        yield (
-            Cause(f"{_whose(name, getattr(settings, name), stored)} {what}",
-                  f"give another {name} (--{name})"),
-            lambda value, good, image=image: (value - image, good & np.isfinite(image)),
-        )  # fmt: skip
-    flat = images.mean("flat", settings.flat, scan.flat, 1.0)
-    fine = np.isfinite(flat) & (np.asarray(flat) > 0)
-    yield (
-        Cause(f"{_whose('flat', settings.flat, scan.flat)} is 0, negative or NaN at every pixel"
-              + (" that has counts" if lit else " left"), "give another flat (--flat)"),
-        lambda value, good: (value / np.where(fine, flat, 1.0), good & fine),
-    )  # fmt: skip
+
+        def subtracted(value: Image, good: Good, image: Any = image) -> tuple[Image, Good]:
+            return value - image, good & np.isfinite(image)
+
+        exceeds = lit and np.isfinite(image).any()
+        what = "exceeds the counts" if exceeds else "is NaN or infinite at every pixel that is left"
+        whose = _whose(name, getattr(settings, name), stored)
+        yield Cause(f"{whose} {what}", f"give another {name} (--{name})"), subtracted
+
+
+def _of_flat(scan: Scan, settings: Settings, images: Images) -> tuple[Cause, Step]:
+    flat = np.asarray(images.mean("flat", settings.flat, scan.flat, 1.0))
+    usable = np.isfinite(flat) & (flat > 0)
+    divisor = np.where(usable, flat, 1.0)
+    whose = _whose("flat", settings.flat, scan.flat)
+    what = f"{whose} is 0, negative or NaN at every pixel that is left"
+    remedy = "give another flat (--flat)"
+    return Cause(what, remedy), lambda value, good: (value / divisor, good & usable)
 
 
 def _whose(name: str, given: Any, stored: Any) -> str:
