@@ -230,7 +230,7 @@ class TestCommand:
          (("--w-feat", -1), "qc.w_feat=-1.0"),
          (("--data-path", "/entry/nothing"), "got no such dataset"),
          (("--reject", "nowhere.npy"), "nowhere.npy: no such file"),
-         (("--mask", "all.npy"), "the frames hold no counts"),
+         (("--mask", "all.npy"), "no frame has a good pixel"),
          (("--emit-ptypy-json", "notes.json"), "notes.json: exists and is not a list"),
          (("--emit-ptypy-json", "standard.h5"), "is read by this command")],
     )  # fmt: skip

@@ -142,7 +142,7 @@ def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
     if wanted is None:
         return whole
     rows, columns = in_order(whole.exposures, wanted, scan.source)
-    chosen, each = whole[rows], np.maximum(columns, 0)
+    chosen, each = whole[rows], np.where(columns >= 0, columns, ~columns)
     exposures = np.take_along_axis(chosen.exposures, each, 1)
     scale: NDArray[np.float64] = np.take_along_axis(chosen.scale, each, 1)
     seconds: NDArray[np.float64] = np.take_along_axis(chosen.seconds, each, 1)
