@@ -34,10 +34,17 @@ from .uncounted import Counting, counting
 from .zero_frequency import warn_of_zero_frequency
 
 
-def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Plan:
+def make_plan(
+    scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING, even_blind: bool = False
+) -> Plan:
     """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
 
     With ``orientation='auto'`` up to two thousand are, and the orientation found is warned of.
+
+    Parameters
+    ----------
+    even_blind
+        Also of a scan none of whose frames has a good pixel, to look at what is wrong with it.
 
     Raises
     ------
@@ -45,10 +52,10 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
         One line that names the file, what is wrong and the remedy.
     """
     with naming(scan.source):
-        return _compiled(scan, settings, so_far)
+        return _compiled(scan, settings, so_far, even_blind)
 
 
-def _compiled(scan: Scan, settings: Settings, so_far: SoFar) -> Plan:
+def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -> Plan:
     if scan.frames.dtype.kind == "c":
         raise ScanError(f"frames are {scan.frames.dtype}, not counts", "say what they are by "
                         "stored_as (--stored-as), or name the dataset of the intensities (--path "
@@ -85,7 +92,8 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar) -> Plan:
         calibrate(scan, settings, inside, counts), transform,
         make_geometry(scan, settings, transform, in_window), settings.threads,
     )  # fmt: skip
-    refuse_without_good_pixels(plan, scan, settings, counts, so_far.frames is not None)
+    if not even_blind:
+        refuse_without_good_pixels(plan, scan, settings, counts, so_far.frames is not None)
     return plan
 
 

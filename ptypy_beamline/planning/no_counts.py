@@ -56,11 +56,15 @@ def refuse_without_good_pixels(
     ScanError
         What leaves none.
     """
-    if plan.good.any() and (growing or _any_good(plan, counts)):
-        return
+    if not plan.good.any() or not (growing or _any_good(plan, counts)):
+        raise without_good_pixels(plan, scan, settings, counts)
+
+
+def without_good_pixels(plan: Plan, scan: Scan, settings: Settings, counts: Counting) -> ScanError:
+    """The error for a scan none of whose frames has a good pixel."""
     found = cause_of(scan, settings, plan.inside, counts, lit=False)
     what = ": ".join(filter(None, ("no frame has a good pixel", found.what)))
-    raise ScanError(what, found.remedy or UNKNOWN, scan.source)
+    return ScanError(what, found.remedy or UNKNOWN, scan.source)
 
 
 def _any_good(plan: Plan, counts: Counting) -> bool:
