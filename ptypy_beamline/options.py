@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _NUMERIC = set("0123456789+-.eE, ")
@@ -59,6 +60,18 @@ def listed(value: Any) -> Any:
         return [number for run in runs for number in range(run[0], run[-1] + 1)]
     value = typed(value)
     return [value] if isinstance(value, int | float) else value
+
+
+NAMED = 12
+"""Runs of frames that a message names."""
+
+
+def as_listed(frames: NDArray[np.int64]) -> str:
+    """Raw frames as :func:`listed` takes them, the first ones of very many and ``…``; not −1."""
+    known = np.unique(frames[frames >= 0])
+    runs = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+    named = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:NAMED]]
+    return ",".join(named + ["…"] * (len(runs) > NAMED))
 
 
 def switched(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import h5py
 
-from ..errors import FileError, SettingsError, UnknownFormatError
+from ..errors import FileError, SettingsError, UnknownFormatError, naming
 from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import open_hdf5
 from ..reading.npz import members
@@ -144,6 +144,11 @@ def open_file(
         What is wrong, in one line with the file and the remedy.
     """
     first, *more = [str(path)] if isinstance(path, str | Path) else path or [""]
+    with naming(first):
+        return _opened(first, more, format, opening)
+
+
+def _opened(first: str, more: Sequence[str], format: str | None, opening: Opening) -> Scan:
     known = _choose(Path(first), format, opening)
     if known.family != "TIFF" and (more or opening.sidecar):
         what = "sidecar" if opening.sidecar else "several files"
