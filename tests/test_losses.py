@@ -1042,7 +1042,14 @@ def mixed(folder, kept, *odd):
 
 
 @pytest.mark.parametrize(
-    "odd", ["dark_0000.tif", "dark.tif", "scan7_0003 (1).tif", "scan7_0003_copy.tif"]
+    "odd",
+    [
+        "dark_0000.tif",
+        "dark.tif",
+        "scan7_0003 (1).tif",
+        "scan7_0003_copy.tif",
+        "scan7_20240531.tif",
+    ],
 )
 def test_a_file_that_is_named_otherwise_is_refused(tmp_path, odd):
     """It would leave all others without their numbers."""
@@ -1055,6 +1062,13 @@ def test_a_file_that_is_named_otherwise_is_refused(tmp_path, odd):
     assert len(plan) == N
     (tmp_path / "files.txt").write_text("scan7_????.tif\n")
     assert_true_pairs(opened(tmp_path / "files.txt")[0], kept)
+
+
+def test_a_file_in_the_middle_with_other_pages_is_refused(tmp_path):
+    file = tiff(tmp_path, np.delete(ALL, 7))
+    tifffile.imwrite(tmp_path / "scan7_0009.tif", frames([9, 9]), photometric="minisblack")
+    with pytest.raises(BeamlineError, match=r"of as many pages as scan7_0000.tif. Got 1 of others"):
+        opened(file)
 
 
 def test_many_files_that_are_named_otherwise_are_not_all_told(tmp_path):

@@ -116,18 +116,11 @@ def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> Numbers | None
     Raises
     ------
     ScanError
-        Most have, and some are named otherwise; ``in_order``: how to say that numbers do not count.
+        Some are named otherwise than most, or have other pages; ``in_order``: how to say that
+        numbers do not count.
     """
-    odd = odd_names(frames.files)
-    if odd:
-        usual = next(file for file in frames.files if file not in odd)
-        raise ScanError(
-            f"Expected {len(frames.files)} files numbered as {usual.name}. Got {len(odd)} named "
-            f"otherwise: {', '.join(file.name for file in odd[:4])}{', …' if odd[4:] else ''}",
-            "leave out what is no frame of the scan by a narrower pattern or a list (files.txt), "
-            f"or remove it{in_order}",
-            odd[0],
-        )
+    _refuse_odd(frames, odd_names(frames.files), "numbered", "named otherwise", in_order)
+    _refuse_odd(frames, frames.odd_pages, "of as many pages", "of others", in_order)
     named = frames.numbers
     if named is None:
         return None
@@ -136,6 +129,21 @@ def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> Numbers | None
         first = f" - {named.first_column}" if named.first_column else ""
         name += f" (row x {named.columns} + column{first})"
     return Numbers(named.values, name, per_step=row * named.pages, columns=named.columns)
+
+
+def _refuse_odd(
+    frames: TiffFrames, odd: tuple[Path, ...], what: str, otherwise: str, in_order: str
+) -> None:
+    if not odd:
+        return
+    usual = next(file for file in frames.files if file not in odd)
+    raise ScanError(
+        f"Expected {len(frames.files)} files {what} as {usual.name}. Got {len(odd)} {otherwise}: "
+        f"{', '.join(file.name for file in odd[:4])}{', …' if odd[4:] else ''}",
+        "leave out what is no frame of the scan by a narrower pattern or a list (files.txt), "
+        f"or remove it{in_order}",
+        odd[0],
+    )
 
 
 def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:

@@ -68,15 +68,30 @@ class NameNumbers:
 
 
 def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
-    """Files with other words in their names than most, which are numbered; none if most are not."""
-    words = [re.sub(r"\d+", "0", str(file)) for file in files]
-    usual, count = Counter(words).most_common(1)[0]
-    if not MOST * len(files) <= count < len(files):
+    """Files with other words, or numbers far off, in their names than most, which are numbered.
+
+    None if most are not.
+    """
+    words = np.array([re.sub(r"\d+", "0", str(file)) for file in files])
+    usual = Counter(words.tolist()).most_common(1)[0][0]
+    alike = words == usual
+    named = [file for file, same in zip(files, alike, strict=True) if same]
+    alike[alike] = _near(named)
+    if not MOST * len(files) <= np.count_nonzero(alike) < len(files):
         return ()
-    alike = [file for file, word in zip(files, words, strict=True) if word == usual]
-    if numbers_in_names(alike) is None:
+    if numbers_in_names([file for file, same in zip(files, alike, strict=True) if same]) is None:
         return ()
-    return tuple(file for file, word in zip(files, words, strict=True) if word != usual)
+    return tuple(file for file, same in zip(files, alike, strict=True) if not same)
+
+
+def _near(files: Sequence[Path]) -> NDArray[np.bool_]:
+    """(n,) files of alike names whose one differing number is near to the others'."""
+    digits = np.array([[int(p) for p in re.findall(r"\d+", str(file))] for file in files], object)
+    differing = [column for column in digits.T if len(set(column)) > 1]
+    if len(differing) != 1:
+        return np.ones(len(files), np.bool_)
+    values = differing[0]
+    return np.asarray(abs(values - np.sort(values)[len(values) // 2]) <= SPARSE * len(files), bool)
 
 
 def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import FileError, ScanError
 from ..planning.threads import available_threads
 from ..scan import Indices, Readiness, Window
-from .filelist import NameNumbers, numbers_in_names
+from .filelist import MOST, NameNumbers, numbers_in_names
 from .threads import spread, threads
 from .tiffpages import (
     decode,
@@ -88,6 +88,15 @@ class TiffFrames:
     def dtype(self) -> np.dtype[Any]:
         """Pixel type in native byte order."""
         return self._look[1]
+
+    @property
+    def odd_pages(self) -> tuple[Path, ...]:
+        """Files before the last that have another number of pages than most; none if many do."""
+        pages = np.diff(self._ends, prepend=0)
+        odd = pages != np.median(pages)
+        odd[-1] = pages[-1] > np.median(pages)
+        few = np.count_nonzero(odd) <= (1 - MOST) * len(pages)
+        return tuple(self.files[row] for row in np.flatnonzero(odd)) if few else ()
 
     @property
     def numbers(self) -> NameNumbers | None:
