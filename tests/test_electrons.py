@@ -148,7 +148,7 @@ def test_an_unmarked_ptyd_is_asked_about(tmp_path):
 def test_on_the_command_line(tmp_path):
     done = CliRunner().invoke(app, ["info", str(scans.write(tmp_path)), "--json", "--energy-kev",
                                     "300", "--radiation", "electron"])  # fmt: skip
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, "steps wider than the field of view are an error"
     assert '"wavelength_m": 1.968' in done.output
 
 

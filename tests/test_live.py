@@ -71,7 +71,10 @@ def test_every_frame_arrives_once_in_order_with_its_position(write, mode):
 
 
 def test_a_killed_writer_ends_the_scan_within_the_timeout(write):
-    follower = Follower(Settings.of(settings(write("killed"), timeout_s=1.0)))
+    file = write("killed")
+    while not file.exists():  # a process may take long to start
+        time.sleep(0.01)
+    follower = Follower(Settings.of(settings(file, timeout_s=1.0)))
     plan = follower.to_the_end()
     ended = time.monotonic()
     assert_array_equal(plan.selection.exposures[:, 0], np.arange(COUNT // 2 + 1))

@@ -18,7 +18,7 @@ from .trial import Trial
 RUNS = (24, 36, 48, 72, 96)
 """Numbers of frames in a row that are looked for."""
 
-EVIDENCE, TRIED = 9.0, 3
+EVIDENCE, TRIED = 9.0, 2
 """What a run's neighbours must have for it to be reconstructed, and how many runs are. Nine of ten
 correct scans have less."""
 
