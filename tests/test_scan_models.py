@@ -14,7 +14,10 @@ from test_mpi import HERE, mpirun
 from ptypy_beamline import open_scan
 from ptypy_beamline.run import run
 
-pytestmark = pytest.mark.ptypy
+pytestmark = [
+    pytest.mark.ptypy,
+    pytest.mark.filterwarnings("ignore:.*quality control leaves out 2 of 15 exposures"),
+]
 
 ON_RANKS = [
     "shared mask,Full,DM", "shared mask,GradFull,ML", "shared mask,Vanilla,RAAR",
@@ -82,7 +85,6 @@ def test_every_engine_takes_a_scan_whose_frames_share_a_mask(folder, engines_of,
         check(folder, "shared mask", model, engine)
 
 
-@pytest.mark.filterwarnings("ignore:.*quality control leaves out 2 of 15 exposures")
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_every_model_takes_every_kind_of_scan(folder, engines_of, kind, model):
