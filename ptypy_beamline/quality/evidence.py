@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from .embedding import Embedding
 from .features import Part
 from .kernels import COLUMNS
-from .scores import LIMIT, Deviation, Neighbours, Values, largest, local_z
+from .scores import Around, Neighbours, Values, local_z, neighbours
+
+PICTURE = ("level", "residual", "apart", "step")
+"""What is compared with the neighbours' of the embedded pictures."""
 
 LEAST = {"row": 0.05, "column": 0.05, "without_count": 0.002}
 LEAST_LOG = 0.005
@@ -20,6 +23,10 @@ and half a percent of everything else."""
 
 DARK, BRIGHT = 0.02, 0.9
 """A frame with less than this part of the counts of a bright frame, the quantile, has no beam."""
+
+BESIDE, FEWEST, MOSTLY, BRIGHTER, SHORT = 8, 3, 0.75, 10.0, 8
+"""Neighbours of a dark frame; how many of other times it takes, and the share of them that are
+bright where the beam was lost; how much brighter than it; frames in a row that are no row."""
 
 ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
              "residual": 1, "apart": 1, "step": -1}  # fmt: skip
@@ -98,15 +105,32 @@ def features(measured: Measured, around: Neighbours) -> dict[str, Values]:
     return found
 
 
-def feature_deviation(measured: Measured, around: Neighbours) -> Deviation:
-    """How far off each frame is by its features; one without beam as far as can be.
+def deviations(measured: Measured, embedding: Embedding, around: Around) -> dict[str, Values]:
+    """(n,) robust z of everything that is compared, of :func:`features` and :func:`picture`.
 
-    A beam dump may last longer than a neighbourhood reaches.
+    Positive is unusual where that has one direction.
     """
-    deviation = _deviation(features(measured, around), around)
-    dark = no_beam(measured)
-    return Deviation(np.where(dark, LIMIT, deviation.z),
-                     np.where(dark, "no beam", deviation.reason))  # fmt: skip
+    found = features(measured, around.rows) | picture(embedding, around.rows)
+    return {name: _one_sided(name, local_z(values, around, LEAST.get(name, LEAST_LOG)))
+            for name, values in found.items()}  # fmt: skip
+
+
+def _one_sided(name: str, z: Values) -> Values:
+    sign = ONE_SIDED.get(name, 0)
+    return np.maximum(z * sign, 0) if sign else z
+
+
+def picture(embedding: Embedding, around: Neighbours) -> dict[str, Values]:
+    """What is compared of the embedded pictures."""
+    place = embedding.place
+    step = np.full(len(place), np.nan)
+    step[1:] = np.linalg.norm(np.diff(place, axis=0), axis=1)
+    return {
+        "level": embedding.level,
+        "residual": _log(embedding.residual, 1e-9),
+        "apart": _log(apart(place, around, "root"), 1e-9),
+        "step": _log_step(step),
+    }
 
 
 def no_beam(measured: Measured) -> NDArray[np.bool_]:
@@ -118,28 +142,37 @@ def no_beam(measured: Measured) -> NDArray[np.bool_]:
     return dark
 
 
-def embedding_deviation(embedding: Embedding, measured: Measured, around: Neighbours) -> Deviation:
-    """How far off each frame is by its place among the embedded pictures; as above."""
-    place = embedding.place
-    step = np.full(len(place), np.nan)
-    step[1:] = np.linalg.norm(np.diff(place, axis=0), axis=1)
-    found = {
-        "level": embedding.level,
-        "residual": _log(embedding.residual, 1e-9),
-        "apart": _log(apart(place, around, "root"), 1e-9),
-        "step": _log_step(step),
-    }
-    deviation = _deviation(found, around)
-    return Deviation(np.where(no_beam(measured), LIMIT, deviation.z), deviation.reason)
+def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) -> Values:
+    """(n,) how near each dark frame is to one without a beam: 1 and more, no absorber is there.
+
+    Neighbours of other times are mostly bright then. Frames from one turn of the stage to another
+    may be rows behind an absorber.
+    """
+    lost = np.zeros(len(dark))
+    if not dark.any() or dark.all():
+        return lost
+    total = measured.column("total")
+    run = np.concatenate([[0], np.cumsum(dark[1:] != dark[:-1])])
+    near = neighbours(positions_m, measured.slot, BESIDE)
+    turns = _turns(positions_m)
+    for one in np.unique(run[dark]).tolist():
+        rows = np.flatnonzero(run == one)
+        other = run[near[rows]] != one
+        bright = other & (total[near[rows]] > BRIGHTER * total[rows, None]) & ~dark[near[rows]]
+        lost[rows] = bright.sum(axis=1) / np.maximum(other.sum(axis=1), FEWEST) / MOSTLY
+        if len(rows) > SHORT and turns[rows[0]] and turns[rows[-1]]:
+            lost[rows] = np.minimum(lost[rows], 0.99)
+    return lost
 
 
-def _deviation(found: Mapping[str, Values], around: Neighbours) -> Deviation:
-    z = {}
-    for name, values in found.items():
-        one = local_z(values, around, LEAST.get(name, LEAST_LOG))
-        sign = ONE_SIDED.get(name, 0)
-        z[name] = np.maximum(one * sign, 0) if sign else one
-    return largest(z)
+def _turns(positions_m: Values) -> NDArray[np.bool_]:
+    """(n,) where the stage turns by more than 60 degrees, or a scan ends; none without rows."""
+    steps = np.diff(positions_m, axis=0)
+    size = np.maximum(np.linalg.norm(steps, axis=1), np.finfo(float).tiny)
+    turning = (steps[1:] * steps[:-1]).sum(axis=1) < 0.5 * size[1:] * size[:-1]
+    turns = np.ones(len(positions_m), np.bool_)
+    turns[1:-1] = turning
+    return turns if turning.mean() < 0.5 else np.zeros(len(turns), np.bool_)
 
 
 def apart(points: NDArray[np.floating], around: Neighbours, norm: str) -> Values:

@@ -55,7 +55,7 @@ class Panel:
 
 
 PANELS = (
-    Panel("deviation", "Deviation", "local spreads", "viridis"),
+    Panel("deviation", "Deviation", "of the limit", "viridis"),
     Panel("stxm", "STXM, transmitted", "log(1 + counts)", "cividis"),
     Panel("dpcx", "DPC-X, shift along columns", "pixels", "gray"),
     Panel("dpcy", "DPC-Y, shift along rows", "pixels", "gray"),
