@@ -24,6 +24,9 @@ and half a percent of everything else."""
 DARK, BRIGHT = 0.02, 0.9
 """A frame with less than this part of the counts of a bright frame, the quantile, has no beam."""
 
+BLANK = 1e-4
+"""The same of a frame that is lost wherever it is: it says nothing of the sample."""
+
 BESIDE, FEWEST, MOSTLY, BRIGHTER, SHORT = 8, 3, 0.75, 10.0, 8
 """Neighbours of a dark frame; how many of other times it takes, and the share of them that are
 bright where the beam was lost; how much brighter than it; frames in a row that are no row."""
@@ -133,12 +136,12 @@ def picture(embedding: Embedding, around: Neighbours) -> dict[str, Values]:
     }
 
 
-def no_beam(measured: Measured) -> NDArray[np.bool_]:
-    """(n,) frames that are dark, beside those of their slot that are not."""
+def no_beam(measured: Measured, share: float = DARK) -> NDArray[np.bool_]:
+    """(n,) frames with less than a ``share`` of a bright frame of their slot."""
     total, dark = measured.column("total"), np.zeros(len(measured.table), np.bool_)
     for one in np.unique(measured.slot):
         rows = measured.slot == one
-        dark[rows] = total[rows] < DARK * np.quantile(total[rows], BRIGHT)
+        dark[rows] = total[rows] < share * np.quantile(total[rows], BRIGHT)
     return dark
 
 
@@ -162,7 +165,7 @@ def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) 
         lost[rows] = bright.sum(axis=1) / np.maximum(other.sum(axis=1), FEWEST) / MOSTLY
         if len(rows) > SHORT and turns[rows[0]] and turns[rows[-1]]:
             lost[rows] = np.minimum(lost[rows], 0.99)
-    return lost
+    return np.where(no_beam(measured, BLANK), 1.0, lost)
 
 
 def _turns(positions_m: Values) -> NDArray[np.bool_]:
