@@ -48,7 +48,7 @@ FAULTS = (
     Fault("unlike the scan", {"likeness": 5}),
     Fault("unlike its neighbours", {"apart": 6}),
     Fault("unlike its neighbours", {"neighbours": 5}),
-    Fault("the frame before again", {"step": 8}),
+    Fault("repeated frame", {"step": 8}),
     Fault("light", {"total": 3, "apart": 5}),
     Fault("light", {"total": 3.5, "apart": 1.5}, {"shape": 2.5}),
     Fault("noise", {"spread": 4, "neighbours": 3}),
@@ -56,6 +56,9 @@ FAULTS = (
     Fault("any", {"any": 10, "apart": 3}),
 )
 """Names of features are those of :mod:`.evidence`, and of :func:`_sizes`."""
+
+LOST = 10.0
+"""How far beyond the limit a frame without a beam is."""
 
 SUSPICIOUS, SUSPECTED = 10.0, 0.99
 """|z| of any feature alone that brings a frame near to a fault, and how near."""
@@ -83,7 +86,7 @@ class Deviation:
         reason = np.where(names == "any", np.array(features)[which], names)
         suspicious = np.minimum(size["any"] / SUSPICIOUS, SUSPECTED)
         nearness = np.maximum(each.max(axis=0), suspicious)
-        nearness = np.where(dark, np.where(lost >= 1, LIMIT, lost), nearness)
+        nearness = np.where(dark, np.where(lost >= 1, LOST * lost, lost), nearness)
         return cls(nearness, np.where(lost >= 1, "no beam", np.where(dark, "dark", reason)))
 
 
