@@ -32,9 +32,12 @@ class BeamlineError(Exception):
 
     def __init__(self, problem: str, remedy: str = "", file: str | Path | None = None) -> None:
         self.problem, self.remedy, self.file = problem, remedy, file
-        head = f"{file}: " if file is not None else ""
-        tail = f"; {remedy}" if remedy else ""
-        super().__init__(f"{head}{problem}{tail}")
+        super().__init__(problem, remedy, file)
+
+    def __str__(self) -> str:
+        head = f"{self.file}: " if self.file is not None else ""
+        tail = f"; {self.remedy}" if self.remedy else ""
+        return f"{head}{self.problem}{tail}"
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str | Path | None]]:
         return type(self), (self.problem, self.remedy, self.file)
@@ -76,6 +79,17 @@ def warn(message: str, file: str | Path | None = None) -> None:
     """Warn of what was assumed or left out in ``file``."""
     head = f"{file}: " if file is not None else ""
     warnings.warn(f"{head}{message}", BeamlineWarning, stacklevel=3)
+
+
+@contextmanager
+def naming(file: str | Path | None) -> Iterator[None]:
+    """Let errors that name no file begin with ``file``, which is opened or planned here."""
+    try:
+        yield
+    except BeamlineError as error:
+        if error.file is None and file and str(file) not in str(error):
+            error.file = file
+        raise
 
 
 @contextmanager

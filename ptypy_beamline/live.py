@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from . import formats
-from .errors import BeamlineError, BeamlineWarning, FileError, silenced_warnings, warn
+from .errors import BeamlineError, BeamlineWarning, FileError, naming, silenced_warnings, warn
 from .planning.exposures import acquisitions, mean_i0
 from .planning.make import in_metres, make_plan
 from .planning.plan import Plan
@@ -152,7 +152,7 @@ class Follower:
             whole = len(scan)  # frames that lack in the middle do not come any more
         self._so_far = replace(self._so_far, frames=whole, growing=not complete)
         try:
-            with unlocked():
+            with unlocked(), naming(scan.source):
                 plan = self._longer(progress.plan, scan, whole)
         except FileError:  # the writer has opened it again meanwhile
             return self._reached(progress.plan, self._is_idle())

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _NUMERIC = set("0123456789+-.eE, ")
@@ -45,16 +46,32 @@ def listed(value: Any) -> Any:
     Raises
     ------
     ValueError
-        It is neither a list nor a file.
+        It is neither a list nor a file, or a range runs backwards.
     """
     known = isinstance(value, str | int | float | list | tuple | np.ndarray)
     if not known or isinstance(value, bool) or (isinstance(value, str) and not value.strip()):
         raise ValueError("expected a list of raw frames, or a file")
     if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
         runs = [[int(end) for end in run.split("-")] for run in value.split(",")]
+        backwards = next((run for run in runs if run[0] > run[-1]), None)
+        if backwards:
+            low, high = sorted(backwards)
+            raise ValueError(f"expected a range as {low}-{high}, not {high}-{low}")
         return [number for run in runs for number in range(run[0], run[-1] + 1)]
     value = typed(value)
     return [value] if isinstance(value, int | float) else value
+
+
+NAMED = 12
+"""Runs of frames that a message names."""
+
+
+def as_listed(frames: NDArray[np.int64]) -> str:
+    """Raw frames as :func:`listed` takes them, the first ones of very many and ``…``; not −1."""
+    known = np.unique(frames[frames >= 0])
+    runs = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+    named = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:NAMED]]
+    return ",".join(named + ["…"] * (len(runs) > NAMED))
 
 
 def switched(value: Any) -> Any:

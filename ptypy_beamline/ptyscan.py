@@ -22,9 +22,9 @@ from ptypy.utils.verbose import log
 
 from . import formats
 from .base_parameters import PTYPY_OWN, checked
-from .errors import BeamlineError, BeamlineWarning, SettingsError
+from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
-from .options import Qc, code_of
+from .options import Qc, as_listed, code_of
 from .parallel import ending_all, hook_all
 from .planning.exposures import recorded_i0
 from .planning.make import make_plan
@@ -290,12 +290,22 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.assessment = judged_plan(plan, self.settings, qc, self._i0, COMM)
         out = self.assessment.reject_indices if self.assessment is not None else None
         out = parallel.bcast(out)
-        log(3, f"Quality control: {len(out)} of {np.sum(plan.selection.exposures >= 0)} "
-            f"exposures rejected: {', '.join(map(str, out))}")  # fmt: skip
+        if parallel.master:
+            self._say_rejected(out, int(np.sum(plan.selection.exposures >= 0)))
         plan = plan.without(out)
         if parallel.master:
             self._check_count(plan)
         return plan
+
+    def _say_rejected(self, out: NDArray[np.int64], total: int) -> None:
+        every = ", ".join(map(str, out))
+        log(3, f"Quality control: {len(out)} of {total} exposures rejected: {every}")
+        if len(out):
+            warn(
+                f"quality control leaves out {len(out)} of {total} exposures, frames "
+                f"{as_listed(out)}; look at them with ptypy-beamline qc, or leave qc off",
+                self.settings.file_name,
+            )
 
     def _check_count(self, plan: Plan) -> None:
         """Whether there are as many positions as need be."""

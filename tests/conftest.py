@@ -63,10 +63,15 @@ def type_in(capsys):
     return run
 
 
+LONG_TIMEOUT_S = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what cannot run here."""
+    """Skip what cannot run here; long tests may take long."""
     missing = {mark: reason for mark, (present, reason) in NEEDS.items() if not present()}
     for item in items:
+        if "long" in item.keywords and "timeout" not in item.keywords:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
         for mark, reason in missing.items():
             if mark in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))

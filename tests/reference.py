@@ -59,11 +59,11 @@ def _grouped(counts, how, seconds, clipped):
             best = ranks.index(max(ranks))
         return counts[best]
     with np.errstate(divide="ignore", invalid="ignore"):
-        if how == "sum":
-            return filled.sum(0) * len(counts) / np.where(number, number, np.nan)
-        if how == "mean":
-            return filled.sum(0) / np.where(number, number, np.nan)
-        time = (good * np.asarray(seconds)[:, None, None]).sum(0)
+        seconds = np.ones(len(counts)) if seconds is None else np.asarray(seconds)
+        time = (good * seconds[:, None, None]).sum(0)
+        if how in ("sum", "mean"):
+            whole = seconds.sum() / (len(counts) if how == "mean" else 1)
+            return filled.sum(0) * whole / np.where(number, time, np.nan)
         return filled.sum(0) / np.where(time, time, np.nan)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import reference
 from reference_scan import Measured, RefusedError
-from reference_selection import image_axes, pairs, quantities
+from reference_selection import image_axes, pairs, quantities, times_in_place
 
 SLACK = 2.0**-22
 """Of a count, relative to the numbers it is the difference of: four roundings to float32."""
@@ -219,8 +219,10 @@ def one_frame(measured, settings, which, per_frame, images, window, center):
             else max(there, key=lambda j: (*_quality(counts[j], clipped[j]), -j))
         )
         counts, sizes = counts[[chosen]], sizes[[chosen]]
+    weights = [seconds[f] if f >= 0 else 1.0 for f in which] if how == "hdr" else None
+    if how in ("sum", "mean"):
+        weights = times_in_place(measured, settings, len(which))
     how = {"first": "mean", "best": "mean", "none": "mean"}.get(how, how)
-    weights = [seconds[f] if f >= 0 else 1.0 for f in which]
     image, size = (reference.group(stack, how, weights) for stack in (counts, sizes))
     if settings.get("align") == "com" and np.nansum(image) > 0:
         image, size = reference.align_both(image, size, center)

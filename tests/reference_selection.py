@@ -162,6 +162,19 @@ def times(measured: Measured, settings: Mapping[str, Any], k: int) -> np.ndarray
     return np.array([seconds[(f - shift) % k] for f in range(n)], float)
 
 
+def times_in_place(measured: Measured, settings: Mapping[str, Any], k: int) -> np.ndarray:
+    """Seconds of the k exposures of any position, by which a sum is filled; 1 where they are equal.
+
+    Times of frames repeat after k of them.
+    """
+    seconds = np.atleast_1d(np.ones(1) if measured.exposure_s is None else measured.exposure_s)
+    if k == 1 or np.ptp(seconds) == 0:
+        return np.ones(k)
+    by_frame = len(seconds) == len(measured.frames) != k
+    shift = settings.get("positions.shift", 0) if by_frame else 0
+    return np.array([seconds[(j + shift) % k] for j in range(k)], float)
+
+
 def image_axes(positions: np.ndarray, axes: str) -> np.ndarray:
     """Stage (y, x) as image (row, column): ``-xy`` is row = −x, column = y."""
     columns, sign = [], 1.0

@@ -138,6 +138,27 @@ def test_lost_exposures_of_positions_that_have_two():
     assert "off by 3" in found.what
 
 
+@pytest.mark.parametrize(
+    "pattern", ["snake", *(pytest.param(p, marks=pytest.mark.long) for p in ("raster", "fermat"))]
+)
+def test_frames_whose_numbers_are_wrong_amid_others(pattern):
+    """Lost were 40, 41 and 90; numbered as if it had been 65 to 67, what is doubtful left out."""
+    truth = simulated(pattern, (14, 14))
+    kept = np.delete(np.arange(196), [40, 41, 90])
+    given = np.delete(np.arange(196), [65, 66, 67])
+    scan = replace(scan_of(truth, kept), positions_m=truth.positions_m[given])
+    (found,), _ = judged(scan, Settings(reject=[*range(62, 71)]))
+    first, last, lag = re.search(
+        r"frames between (\d+) and (\d+) belong (\d) positions later", found.what
+    ).groups()
+    assert (int(first), int(last), int(lag)) == (
+        pytest.approx(40, abs=6),
+        pytest.approx(75, abs=10),
+        2,
+    )
+    assert f"--reject {first}-{last}" in found.remedy
+
+
 def test_a_long_scan_is_looked_at_in_parts(monkeypatch):
     truth = simulated("raster")
     monkeypatch.setattr(evidence, "SURVEY_FRAMES", 70)
@@ -170,3 +191,16 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
     nothing = Along.of(stopped, EACH, unturned(stopped, EACH))
     assert nothing.breaks == ()
     assert "stopped after frame 485, none was lost before" in nothing.words
+
+
+@pytest.mark.real
+def test_the_beginning_of_a_measured_scan_that_is_off_is_not_certified():
+    """Frames 0 to 29 belong one position earlier than the rest, which was put right."""
+    with np.load(REAL_DATA) as data:
+        frames, positions_m = data["frames"], data["positions_px"] * 10e-9
+    kept = np.delete(np.arange(516), [30, 400])
+    scan = Scan(
+        ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
+    )
+    found, along = judged(scan, Settings.of({"positions.shift": -1, "num_frames": 387}))
+    assert found or re.search("but for frames [0-9] to [1-4][0-9], which fit", along.words)

@@ -65,9 +65,46 @@ def test_info_of_a_scan_that_lacks_something_says_what(type_in, tmp_path):
     with h5py.File(file, "a") as opened:
         del opened["entry/energy_eV"]
     code, out, _ = type_in("info", file)
-    assert code == 0
-    assert "cannot be loaded yet" in out
+    assert code == 1
+    assert f"cannot be loaded yet: {file}: no photon energy" in out
     assert "--energy-kev" in out
+    assert type_in("info", file, "--json")[0] == 1
+
+
+def test_info_of_a_scan_with_an_error_ends_with_1(type_in, tmp_path):
+    file = scans.write(tmp_path, positions_m=1e3 * scans.truth().positions_m)
+    code, out, _ = type_in("info", file)
+    assert "error: the step of" in out
+    assert code == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--energy-kev", 0.001),
+        ("--distance-m", 1e5),
+        ("--pixel-m", 1),
+        ("--bin", 3, "--roi", 64),
+        ("--dark", "nan.npy"),
+        ("--mask", "nan.npy"),
+        ("--sat", 1),
+        ("--outer-index", 3),
+        ("--format", "cxi"),
+    ],
+)
+@pytest.mark.parametrize("command", ["ptyd", "standardize"])
+@pytest.mark.filterwarnings("ignore::ptypy_beamline.BeamlineWarning")
+def test_an_error_begins_with_the_file(type_in, tmp_path, command, words):
+    """Once, whatever stops opening or planning a scan; and nothing is written."""
+    file = scans.write(tmp_path, center_px=None)
+    np.save(tmp_path / "nan.npy", np.full((64, 64), np.nan))
+    words = [str(tmp_path / "nan.npy") if word == "nan.npy" else word for word in words]
+    code, _, err = type_in(command, file, *words, "-o", tmp_path / "out")
+    assert code == 1
+    last = err.strip().splitlines()[-1]
+    assert last.startswith(f"error: {file}: ")
+    assert last.count(str(file)) == 1
+    assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.parametrize("period_s", [0, 0.2])

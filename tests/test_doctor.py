@@ -215,6 +215,13 @@ def test_check_prints_json_and_draws_a_page(tmp_path, capsys):
     assert page.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_what_leaves_no_pixel_is_named(tmp_path, capsys):
+    settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"))
+    np.save(tmp_path / "dark.npy", np.full((64, 64), np.nan))
+    assert main(["check", settings.file, "--dark", str(tmp_path / "dark.npy")]) == 1
+    assert "error: no frame has a good pixel: dark='" in capsys.readouterr().out
+
+
 def test_check_draws_even_where_a_mask_leaves_nothing(tmp_path):
     bad = np.ones((64, 64), bool)
     settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"), bad=bad)

@@ -1241,3 +1241,28 @@ def test_errors_of_pure_functions_get_the_files_name(tmp_path):
         open_file(path)
     assert str(caught.value).startswith(f"{path.absolute()}: Expected positions (N,2)")
     assert "\n" not in str(caught.value)
+
+
+def test_a_cxi_file_that_keeps_frames_and_motors_elsewhere_as_well(tmp_path):
+    others = {f"entry_1__instrument__positioners__{axis}": X for axis in "xy"}
+    path = cxi(tmp_path / "a.h5", entry_1__data__data=stack(6), **others)
+    assert recognise(path).name == open_file(path).format == "cxi"
+
+
+def test_named_arrays_of_an_npz_ask_for_the_format(tmp_path):
+    np.savez(tmp_path / "my.npz", frames=stack(6), pos=np.stack([Y, X], 1))
+    paths = {"frames": "frames", "positions": "pos"}
+    with pytest.raises(UnknownFormatError, match="name its arrays by --format ptychopinn --path"):
+        open_scan(tmp_path / "my.npz", paths=paths)
+    scan = open_scan(tmp_path / "my.npz", format="ptychopinn", paths=paths)
+    assert "pos is taken as row, column: --axes xy (positions.axes)" in " ".join(scan.notes)
+
+
+def test_a_note_says_how_the_columns_of_named_positions_are_taken(tmp_path):
+    path = write(tmp_path / "a.h5", frames=stack(6), pos=np.stack([X, Y], 1))
+    how = {"paths": {"frames": "/frames", "positions": "/pos"}, "units": {"positions": "m"}}
+    said = "/pos is taken as x, y: --axes xy (positions.axes) exchanges them"
+    assert said in open_scan(path, **how).notes
+    with h5py.File(path, "a") as file:
+        file["pos"].attrs["columns"] = "x,y"
+    assert said not in open_scan(path, **how).notes

@@ -96,6 +96,15 @@ def test_exposures_of_a_position_stay_together_where_they_are_listed_together():
     assert_array_equal(alone.selection.exposures[:, 0], [5, 4, 2])
 
 
+def test_an_exposure_that_is_not_listed_is_made_up_for_by_its_time():
+    times = np.array([0.1, 0.4, 1.0])
+    scan = make_scan(6, positions=[(0, 0), (0, 1e-6)], exposure_s=times)
+    raw_of(scan)[:] = 1000 * np.resize(times, 6)[:, None, None]
+    plan = scan.plan(frame_order=[4, 3, 2], frames_per_position=3)
+    assert_array_equal(plan.selection.exposures, [[4, 3, -1], [2, -1, -1]])
+    assert_allclose(all_frames(plan)[0], 1000 * times.sum())
+
+
 def test_a_live_scan_comes_in_its_own_order():
     with pytest.raises(SettingsError, match="handed over as its frames come"):
         Settings.of({"frame_order": [1, 0], "live.timeout_s": 1.0})

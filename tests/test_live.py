@@ -177,6 +177,16 @@ class TestTheEnd:
         assert count == 49
         assert seconds < 60, "at once"
 
+    def test_positions_that_stood_still_are_said(self, tmp_path):
+        """Once the scan has ended: until then their readings may come."""
+        positions = scans.truth().positions_m.copy()
+        positions[40:48] = positions[40]
+        file = scans.write(tmp_path, positions_m=positions)
+        os.utime(file, (time.time() - 100,) * 2)
+        with pytest.warns(BeamlineWarning, match="positions of frames 40-47 are all the") as seen:
+            assert self.end(file, timeout_s=60)[0] == 49
+        assert len(seen) == 1
+
     def test_a_list_that_has_just_been_written_may_be_written_again(self, tmp_path):
         """With more positions, by a writer that replaces it with each frame."""
         count, seconds = self.end(scans.write(tmp_path))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from conftest import REAL_DATA, ROOT
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
+from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.settings import Settings
 
 N = 24
 ALL = np.arange(N)
@@ -984,10 +987,98 @@ def test_exposure_times_of_a_position_on_areadetector(tmp_path):
 # measured frames -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("lost", [[5], [4], [0], [0, 9]])
+@pytest.mark.parametrize("first", [1, 2, 3])
+@pytest.mark.parametrize("inside", [False, True])
+def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
+    tmp_path, inside, first, lost
+):
+    """Listed for each exposure, elsewhere or with the frames; a list begins with a position."""
+    kept = np.delete(ALL, lost)
+    file = areadetector(tmp_path, kept, first, inside=inside)
+    with h5py.File(tmp_path / "motors.h5", "a") as out:
+        out["y"][:], out["x"][:] = positions(ALL // 2).T
+    if inside:
+        with h5py.File(file, "a") as out:
+            attributes = out["entry/instrument/NDAttributes"]
+            attributes["posy_m"][:], attributes["posx_m"][:] = positions(kept // 2).T
+    given = {"frames_per_position": 2} | ({} if inside else MOTORS)
+    try:
+        plan, said = opened(file, **given)
+    except BeamlineError as error:
+        asked = str(error)
+    else:
+        asked = ""
+    if asked:
+        assert f"--path position_index={first} or" in asked
+        paths = {**MOTORS["paths"], "position_index": first}
+        plan, said = opened(file, **given | {"paths": paths})
+    assert_own_exposures(plan, 2)
+    assert ("taken to count from 2" in said) == (inside and first == 2)
+
+
+def test_an_exposure_that_was_lost_without_numbers_is_said(tmp_path):
+    """Positions have numbers, frames have none: the count is all that tells."""
+    for frame, letter in zip(frames(np.delete(ALL, 5)), "abcdefghijklmnopqrstuvw", strict=True):
+        tifffile.imwrite(tmp_path / f"s_{letter}.tif", frame, photometric="minisblack")
+    with h5py.File(tmp_path / "sidecar.h5", "w") as file:
+        file["entry/posy_m"], file["entry/posx_m"] = positions(np.arange(12)).T
+        file["entry/frame_index"] = np.arange(12)
+    told = "the scan was stopped, or frames were lost in the middle"
+    files = str(tmp_path / "s_*.tif")
+    _, said = opened(files, frames_per_position=2)
+    assert f"23 frames for 12 positions x 2 exposures: {told}: ptypy-beamline check tells" in said
+    settings = Settings(file=files, units={"positions": "m"}, frames_per_position=2, **PLAN)
+    found = [str(finding) for finding in diagnose(settings, turned=False).findings]
+    assert [finding.rpartition(": ")[2] for finding in found if told in finding] == [told]
+
+
+def mixed(folder, kept, *odd):
+    """Numbered files among which some are named otherwise, and a sidecar of all positions."""
+    file = tiff(folder, kept)
+    for name in odd:
+        tifffile.imwrite(folder / name, frames([0])[0], photometric="minisblack")
+    return file.replace("scan7_", "")
+
+
+@pytest.mark.parametrize(
+    "odd", ["dark_0000.tif", "dark.tif", "scan7_0003 (1).tif", "scan7_0003_copy.tif"]
+)
+def test_a_file_that_is_named_otherwise_is_refused(tmp_path, odd):
+    """It would leave all others without their numbers."""
+    kept = np.delete(ALL, 7)
+    file = mixed(tmp_path, kept, odd)
+    words = rf"{re.escape(odd)}: Expected 24 files numbered as scan7_0000.tif. Got 1 named otherw"
+    with pytest.raises(BeamlineError, match=words):
+        opened(file)
+    plan, _ = opened(file, paths={"frame_index": 0})
+    assert len(plan) == N
+    (tmp_path / "files.txt").write_text("scan7_????.tif\n")
+    assert_true_pairs(opened(tmp_path / "files.txt")[0], kept)
+
+
+def test_many_files_that_are_named_otherwise_are_not_all_told(tmp_path):
+    file = mixed(tmp_path, ALL, *(f"dark_{number}.tif" for number in range(6)))
+    with pytest.raises(BeamlineError, match=r"Got 6 named otherwise: dark_0.*dark_3.tif, …; leave"):
+        opened(file)
+
+
+def test_the_number_of_the_first_position_without_a_sidecar(tmp_path):
+    """As an error of pairing prints it."""
+    file = tiff(tmp_path, ALL[1:])
+    (tmp_path / "sidecar.h5").rename(tmp_path / "e_pos.h5")
+    paths = {name: f"e_pos.h5::/entry/pos{name}_m" for name in "xy"}
+    with pytest.raises(BeamlineError, match=r"fit in two ways.*--path position_index=0"):
+        opened(file, paths=paths)
+    plan, _ = opened(file, paths={**paths, "position_index": "0"})
+    assert_true_pairs(plan, ALL[1:])
+    with pytest.raises(BeamlineError, match="position_index=/n names a dataset, but there is no"):
+        opened(file, paths={**paths, "position_index": "/n"})
+
+
 @pytest.mark.long
 @pytest.mark.real
 @pytest.mark.ptypy
-@pytest.mark.timeout(900)
 def test_measured_frames_of_which_30_were_lost_reconstruct_as_the_rest(tmp_path):
     """PtyPy's error is that of the frames that are left with their own positions beside them."""
     kept = np.delete(np.arange(516), np.arange(200, 230))

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -557,6 +558,33 @@ class TestExposures:
         plan = self.scan().plan(frames_per_position=3, monitor=[1.0, 2.0, 1.0, 2.0])
         assert_allclose(plan.selection.scale[1], 0.75)
 
+    @pytest.mark.parametrize("how", ["sum", "mean"])
+    @pytest.mark.parametrize("listed", ["place", "frame", "frame, one lost"])
+    def test_unequal_exposures_are_filled_by_their_times(self, how, listed):
+        """Each exposure as bright as it is long: a saturated pixel leaves no trace."""
+        times, rate = np.array([0.05, 0.2, 1.0]), np.full((NY, NX), 1000.0)
+        scan = self.scan(exposure_s=times if listed == "place" else np.resize(times, 12))
+        raw_of(scan)[:] = np.resize(times, 12)[:, None, None] * rate
+        raw_of(scan)[[2, 4, 5], 3, 7] = 60_000
+        reject = [7] if listed == "frame, one lost" else None
+        plan = scan.plan(frames_per_position=3, grouping=how, saturation=60_000, reject=reject)
+        frames, good = all_frames(plan)
+        assert good.all()
+        assert_allclose(frames, times.sum() * 1000 / (3 if how == "mean" else 1), rtol=1e-6)
+
+    def test_a_monitor_that_makes_up_for_the_times(self):
+        """Counts are all of one exposure then."""
+        times = np.resize([0.05, 0.2, 1.0], 12)
+        scan = self.scan(exposure_s=times, monitor=times * 1e6)
+        raw_of(scan)[:] = 1000 * times[:, None, None]
+        raw_of(scan)[2, 3, 7] = 60_000
+        plan = scan.plan(frames_per_position=3, monitor="file", saturation=60_000)
+        assert_allclose(all_frames(plan)[0], 3 * 1000 * times.mean(), rtol=1e-6)
+
+    def test_too_few_times_are_said(self):
+        with pytest.warns(BeamlineWarning, match="5 exposure times for 12 frames .* equally long"):
+            self.scan(exposure_s=np.ones(5)).plan(frames_per_position=3)
+
     @pytest.mark.parametrize("broken", [np.nan, 0.0])
     def test_an_exposure_without_its_time_is_left_out(self, broken):
         times = np.resize([0.1, 0.5, 2.0], 12)
@@ -585,6 +613,56 @@ class TestExposures:
             **{"frames_per_position": 3, "grouping": "hdr", "positions.shift": 3}
         )
         assert_allclose(plan.selection.seconds, np.tile(times, (3, 1)))
+
+
+class TestOddPositions:
+    """Readings that were lost, which every loader and command warns of."""
+
+    def said(self, positions, **settings):
+        k = settings.get("frames_per_position", 1)
+        scan = make_scan(len(positions) * k, positions=positions, source="a.h5")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            scan.plan(**settings)
+        return [str(w.message) for w in caught]
+
+    def positions(self, n=48):
+        return np.random.default_rng(0).uniform(-3e-6, 3e-6, (n, 2))
+
+    @pytest.mark.parametrize("value", ["zero", "frozen"])
+    @pytest.mark.parametrize("part", [slice(40, 48), slice(20, 28), slice(0, 3)])
+    def test_that_stand_still_inside_the_scan(self, part, value):
+        positions = self.positions()
+        positions[part] = 0 if value == "zero" else positions[part.start]
+        frames = f"{part.start}-{part.stop - 1}"
+        (told,) = self.said(positions)
+        assert told.startswith(f"a.h5: positions of frames {frames} are all the same")
+        assert f"(--reject {frames})" in told
+        assert not self.said(positions, reject=frames)
+
+    def test_all_exposures_of_each_are_named(self):
+        positions = self.positions(20)
+        positions[10:14] = 0
+        (told,) = self.said(positions, frames_per_position=3)
+        assert "(--reject 30-41)" in told
+
+    @pytest.mark.parametrize("settings", [{"frame_order": [5, 5, 5, 5, *range(40)]}, {}])
+    def test_of_a_scan_with_pairs_and_repeats_are_not_odd(self, settings):
+        positions = self.positions()
+        positions[7] = positions[6]
+        assert not self.said(positions, **settings)
+
+    @pytest.mark.parametrize("away_m", [2e-3, -1000.0, 1e-4])
+    def test_far_outside_the_scan(self, away_m):
+        positions = self.positions()
+        positions[[7, 9], 1] = away_m
+        (told,) = self.said(positions)
+        assert told.startswith("a.h5: positions up to")
+        assert "(--reject 7,9)" in told
+        assert not self.said(positions, reject="7,9")
+
+    def test_of_a_line_are_not_odd(self):
+        assert not self.said(np.column_stack([np.zeros(40), np.arange(40) * 1e-6]))
 
 
 def test_a_frame_without_position_is_not_used():
@@ -648,3 +726,53 @@ def test_a_forked_process_makes_blocks_with_threads_of_its_own():
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
+
+
+class TestNothingLeft:
+    """Whatever takes all counts away is named, with its file."""
+
+    BRIGHT: ClassVar = {"center_px": None, "source": "a.h5"}
+
+    @pytest.mark.parametrize(
+        ("settings", "stored", "words"),
+        [
+            ({"dark": np.full((NY, NX), np.nan)}, {}, "dark"),
+            ({"dark": np.full((NY, NX), 1e5)}, {}, "the dark that is given exceeds the counts"),
+            ({}, {"dark": 1e5}, "the file's dark"),
+            ({"flat": np.zeros((NY, NX))}, {}, "the flat that is given is 0, negative"),
+            ({"flat": np.full((NY, NX), -1.0)}, {}, r"flat .* give another flat \(--flat\)"),
+            ({"mask": np.ones((NY, NX))}, {}, "the mask that is given leaves no pixel"),
+            ({}, {"bad": np.ones((NY, NX), bool)}, "the file's mask .*--mask-values"),
+            ({"saturation": 1}, {}, r"saturation=1.* set saturation \(--sat\)"),
+            ({"background": 1e5}, {}, "background=100000.0 .*--background"),
+        ],
+    )
+    @pytest.mark.parametrize("center", [None, (10, 12)])
+    @pytest.mark.filterwarnings("ignore::ptypy_beamline.BeamlineWarning")
+    def test_what_takes_all_counts_is_named(self, settings, stored, words, center):
+        if "dark" in stored:
+            stored = {"dark": ArrayFrames(np.full((1, NY, NX), stored["dark"]))}
+        scan = make_scan(**(self.BRIGHT | stored))
+        only_counts = any(np.all(v == 1e5) for v in settings.values()) or "dark" in stored
+        if center and only_counts:  # pixels are good, and hold 0
+            assert not all_frames(scan.plan(center=center, **settings))[0].any()
+            return
+        start = "no frame has a good pixel" if center else "no counts in a sample"
+        with pytest.raises(BeamlineError, match=f"^a.h5: {start}.*: .*{words}"):
+            scan.plan(center=center, **settings)
+
+    @pytest.mark.parametrize("first", [0, 5])
+    def test_one_frame_with_a_good_pixel_is_enough(self, first):
+        scan = make_scan(dtype=np.float32)
+        raw_of(scan)[:first] = np.nan
+        assert len(scan.plan()) == 6
+
+    def test_frames_of_nan_are_refused(self):
+        scan = make_scan(dtype=np.float32)
+        raw_of(scan)[:] = np.nan
+        with pytest.raises(BeamlineError, match="no frame has a good pixel: the frames are NaN"):
+            scan.plan()
+
+    def test_bins_that_all_have_a_bad_pixel(self):
+        with pytest.raises(BeamlineError, match=r"no frame has a good pixel; .*rebin \(--bin\)"):
+            make_scan().plan(rebin=2, mask=np.indices((NY, NX)).sum(0) % 2)

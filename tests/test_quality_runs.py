@@ -19,7 +19,7 @@ from test_mpi import load, mpirun, result
 
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.options import Qc
+from ptypy_beamline.options import Qc, as_listed
 from ptypy_beamline.quality import Exposures, evaluate
 from ptypy_beamline.testing.spoil import spoil
 
@@ -230,7 +230,7 @@ class TestCommand:
          (("--w-feat", -1), "qc.w_feat=-1.0"),
          (("--data-path", "/entry/nothing"), "got no such dataset"),
          (("--reject", "nowhere.npy"), "nowhere.npy: no such file"),
-         (("--mask", "all.npy"), "the frames hold no counts"),
+         (("--mask", "all.npy"), "no frame has a good pixel"),
          (("--emit-ptypy-json", "notes.json"), "notes.json: exists and is not a list"),
          (("--emit-ptypy-json", "standard.h5"), "is read by this command")],
     )  # fmt: skip
@@ -271,6 +271,7 @@ class TestCommand:
 
 
 @pytest.mark.ptypy
+@pytest.mark.filterwarnings("ignore:.*quality control leaves out")
 class TestLoader:
     """``qc`` in a parameter tree."""
 
@@ -303,6 +304,20 @@ class TestLoader:
             assert_array_equal(scan.assessment.reject_indices, out)
         else:
             assert scan.assessment is None
+
+    @pytest.mark.mpi
+    @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
+    def test_what_is_left_out_is_said_at_the_default_verbosity(self, spoiled_file, ranks):
+        """Once, whatever the number of ranks."""
+        program = (
+            "import sys; from ptypy_beamline.ptyscan import BeamlineScan; "
+            "BeamlineScan(file=sys.argv[1], shape=48, qc=True).initialize()"
+        )
+        done = mpirun(ranks, ["-c", program], str(spoiled_file))
+        assert done.returncode == 0, done.stderr
+        count, frames = len(frames_and_spoiled()[1]), as_listed(frames_and_spoiled()[1])
+        words = f"quality control leaves out {count} of {COUNT} exposures, frames {frames}; "
+        assert done.stdout.count(f"warning: {spoiled_file}: {words}") == 1
 
     def test_an_empty_group_asks_for_nothing(self, spoiled_file):
         """PtyPy makes one of a parameter that nobody set."""

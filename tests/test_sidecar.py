@@ -430,3 +430,17 @@ class TestTimes:
 )
 def test_time_stamps(text, wanted):
     assert seconds(text) == wanted
+
+
+def test_a_log_without_index_or_times_says_what_to_add(make):
+    code, said = make(["posx_m,posy_m", *(f"{x},{y}" for x, y in zip(X, Y, strict=True))])
+    assert code == 1
+    assert "add a column frame_index with the number of each row's frame" in said
+
+
+def test_a_frame_that_is_named_otherwise_is_refused(folder, make):
+    shutil.copy(folder / "f_3.tif", folder / "f_3 (1).tif")
+    code, said = make([HEADER, *ROWS])
+    assert code == 1
+    assert "Expected 13 files numbered as f_0.tif. Got 1 named otherwise: f_3 (1).tif; " in said
+    assert "frame_index=0" not in said, "this command has no --path"

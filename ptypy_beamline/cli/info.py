@@ -29,7 +29,7 @@ def command(
         Path | None, typer.Option(help="draw the mean frame, window and positions")
     ] = None,
 ) -> None:
-    """Show what was recognised in a scan: shapes, units, geometry, positions."""
+    """Show what was recognised: shapes, units, geometry, positions; exit 1 if there is an error."""
     from ..planning.make import make_plan
 
     if plot:
@@ -42,6 +42,7 @@ def command(
         if show_plan or plot:
             raise
         plan, problem = None, error
+    found = physics(plan) if plan else []
     if to_json:
         loaded = describe_plan(plan) if plan else {"problem": str(problem)}
         typer.echo(json.dumps({"scan": describe_scan(scan), "plan": loaded}, indent=1))
@@ -50,7 +51,7 @@ def command(
         if plan:
             typer.echo("loaded as")
             _print((f"  {name}", value) for name, value in describe_plan(plan).items())
-            for finding in physics(plan):
+            for finding in found:
                 typer.echo(str(finding))
         else:
             typer.echo(f"cannot be loaded yet: {problem}")
@@ -64,6 +65,8 @@ def command(
         with complete(plot) as temporary:
             draw_plan(temporary, scan, plan)
         typer.echo(f"picture in {plot}")
+    if problem or any(finding.level == "error" for finding in found):
+        raise typer.Exit(1)
 
 
 def _print(rows: Iterable[tuple[str, Any]]) -> None:

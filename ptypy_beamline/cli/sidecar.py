@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913
         raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
     stack, log = TiffFrames(files), read_log(csv)
     n = stack.shape[0]
-    numbers = numbers_by_name(stack) or Numbers.counting(n)
+    numbers = numbers_by_name(stack, in_order="") or Numbers.counting(n)
     if col_time is None:
         if frame_times is not None:
             raise SettingsError("--frame-times needs the log's column of time stamps",

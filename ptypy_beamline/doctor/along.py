@@ -15,9 +15,11 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from .breaks import Break, Stretch, joined
+from .candidates import Outcome
 from .evidence import FEWEST, survey
 from .remedy import finding
 from .slips import Places
+from .strays import Strays, strays
 
 SURVEYS, OVERLAP = 6, 500
 """A long scan is looked at in so many surveys at most, that have so many positions in common."""
@@ -42,6 +44,8 @@ class Along:
         Whether that is the last one.
     spare
         Positions after that of the last frame.
+    strays
+        Frames between others that fit elsewhere; where there are breaks none are looked for.
     """
 
     breaks: tuple[Break, ...]
@@ -50,18 +54,21 @@ class Along:
     last: int
     whole: bool
     spare: int
+    strays: tuple[Strays, ...] = ()
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, plan: Plan) -> Along:
         """Of ``plan``, which has each exposure as a position of its own, as ``settings`` have."""
         breaks: list[Break] = []
         told: list[float] = []
+        amid: list[Strays] = []
         first, lag = 0, 0
         while True:
             seen = survey(plan, in_order=True, first=first)
             places = Places(scan, settings, plan.selection.exposures[seen.positions, 0])
             stretch = Stretch.of(places, seen, lag)
             breaks += stretch.breaks
+            amid += [] if breaks else strays(stretch)
             share, row = stretch.told()
             told.append(share)
             lag, end = int(stretch.lags[-1]), int(seen.positions[-1]) + 1
@@ -77,10 +84,14 @@ class Along:
             int(places.exposures[-1]),
             whole,
             places.after(stretch.lags),
+            () if breaks else tuple(amid),
         )
 
     def findings(self, scan: Scan, settings: Settings) -> list[Finding]:
-        """An error for each break."""
+        """An error for each break, or for the surest frames amid others that fit elsewhere."""
+        for one in self.strays[:1]:
+            if one.outcome:
+                return [_finding_of_strays(one, one.outcome)]
         return [
             _finding(self.breaks[: number + 1], scan, settings)
             for number in range(len(self.breaks))
@@ -89,6 +100,12 @@ class Along:
     @property
     def words(self) -> str:
         """How much of the scan was tested, and whether it was stopped."""
+        doubted = " and ".join(f"{one.first} to {one.last}" for one in self.strays)
+        doubt = f", but for frames {doubted}, which fit other positions as well" if doubted else ""
+        return self._tested + doubt
+
+    @property
+    def _tested(self) -> str:
         if self.told < ENOUGH:
             return (
                 f"whether frames were lost in the middle shows for {self.told:.0%} of the scan only"
@@ -117,8 +134,20 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
     remedy = _by_number(breaks, scan)
     leaving_out = _leaving_out(breaks, scan, settings)
     if leaving_out:
-        remedy = f"and check again, as more may have been lost before it; or {remedy}"
+        remedy = f"and check again, as more may have been lost before it; if not, {remedy}"
     return finding("error", what, cause, leaving_out, remedy)
+
+
+def _finding_of_strays(these: Strays, outcome: Outcome) -> Finding:
+    side = "later" if these.lag > 0 else "earlier"
+    what = (
+        f"frames between {these.first} and {these.last} belong {abs(these.lag)} positions {side}: "
+        f"the error of unseen frames there is {outcome.other:.3f} instead of {outcome.given:.3f} "
+        "once that is put right"
+    )
+    cause = "frames or positions were lost before and after them, or their numbers are wrong"
+    remedy = f"leave them out (--reject {these.first}-{these.last}) and check again"
+    return finding("error", what, cause, remedy=remedy)
 
 
 def _some_frame(this: Break) -> str:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineError
 from ..planning.defects import hot_or_dead
+from ..planning.no_counts import without_good_pixels
 from ..planning.sample import Sample
 from ..summary import Finding
 from .detector import OUTER, Detector
@@ -37,6 +38,10 @@ def findings(look: Look) -> list[Finding]:
     """Everything about the counts; of frames without any only that."""
     detector = Detector.of(look)
     inverted = mask(look, detector)
+    if not look.plan.good.any() and not any(found.level == "error" for found in inverted):
+        counts = look.plan.calibration.counting
+        error = without_good_pixels(look.plan, look.scan, look.settings, counts)
+        return [finding("error", error.problem, remedy=error.remedy)]
     if inverted or not look.totals.any():
         return inverted or [
             finding("error", f"no counts in {len(look.picked)} sampled frames",

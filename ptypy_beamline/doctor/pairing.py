@@ -98,8 +98,9 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     each = settings.model_copy(update={"grouping": "none", "step": 1})
     plan = unturned(scan, each)
     along = Along.of(scan, each, plan)
-    if along.breaks:
-        return along.findings(scan, settings), along
+    found = along.findings(scan, settings)
+    if found:
+        return found, along
     seen = survey(plan, in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
     given = Pairing.of(scan, each, exposures)

@@ -77,6 +77,6 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def planned(settings: Settings) -> tuple[Scan, Plan]:
-    """The scan and the plan that ``settings`` make, to see whether a remedy helps."""
+    """The scan and the plan that ``settings`` make, to see what is wrong, or if a remedy helps."""
     scan = formats.open_with(settings)
-    return scan, make_plan(scan, settings)
+    return scan, make_plan(scan, settings, even_blind=True)

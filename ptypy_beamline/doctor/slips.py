@@ -161,6 +161,32 @@ def gains(
     return found
 
 
+def gains_of_runs(
+    table: NDArray[np.float32], places: Places, lags: Indices, tried: Iterable[int], count: int
+) -> dict[int, Floats]:
+    """Evidence for a further lag of ``count`` rows only: lag → (n - count + 1,), by the first row.
+
+    Neighbours among these rows say nothing. ``lags`` (n,): those of all other rows.
+    """
+    given_m = places.at(lags)
+    reach_m = near_m(given_m)
+    now = _across_runs(table, _met(given_m, given_m, reach_m), count)
+    return {
+        lag: _across_runs(table, _met(places.at(lags + lag), given_m, reach_m), count) - now
+        for lag in tried
+    }
+
+
+def _across_runs(table: NDArray[np.float32], links: Links, count: int) -> Floats:
+    """(n - count + 1,) evidence of links (i, j) with only i among ``count`` rows, by the first."""
+    n, (i, j) = len(table), links
+    first = np.maximum(np.where(j > i, i - count + 1, np.maximum(i - count, j) + 1), 0)
+    last = np.where(j > i, np.minimum(i, j - count), i)
+    some = (last >= first) & (i != j)
+    i, j, first, last = i[some], j[some], first[some], last[some]
+    return _steps(n, [(first, table[i, j]), (last + 1, -table[i, j])])[: max(0, n - count + 1)]
+
+
 def _steps(n: int, changes: Iterable[tuple[Indices, NDArray[np.float32]]]) -> Floats:
     """(n + 1,) running sum of what is added at each row."""
     total = np.zeros(n + 2)
@@ -180,13 +206,21 @@ def _links(places_m: Floats, reach_m: float, later_m: Floats | None = None, gap:
     rows = np.flatnonzero(np.isfinite(places_m).all(axis=1))
     if not len(rows):
         return rows, rows
-    tree = cKDTree(places_m[rows])
     if later_m is None:
+        tree = cKDTree(places_m[rows])
         pairs = np.sort(rows[tree.query_pairs(reach_m, output_type="ndarray")], axis=1)
         return pairs[:, 0], pairs[:, 1]
-    others = np.flatnonzero(np.isfinite(later_m).all(axis=1))
-    if not len(others):
-        return others, others
-    met = tree.sparse_distance_matrix(cKDTree(later_m[others]), reach_m, output_type="coo_matrix")
-    i, j = rows[met.row], others[met.col]
+    i, j = _met(places_m, later_m, reach_m)
     return i[i + gap < j], j[i + gap < j]
+
+
+def _met(places_m: Floats, others_m: Floats, reach_m: float) -> Links:
+    """Rows (i, j) of one list of places and of another that are neighbours."""
+    rows, others = (
+        np.flatnonzero(np.isfinite(all_m).all(axis=1)) for all_m in (places_m, others_m)
+    )
+    if not len(rows) or not len(others):
+        return rows[:0], others[:0]
+    trees = cKDTree(places_m[rows]), cKDTree(others_m[others])
+    met = trees[0].sparse_distance_matrix(trees[1], reach_m, output_type="coo_matrix")
+    return rows[met.row], others[met.col]

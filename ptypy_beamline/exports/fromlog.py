@@ -162,7 +162,8 @@ def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
     name = names.columns.get("index", INDEX)
     if name not in log.header and "index" not in names.columns:
         raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(log.header)}", "name "
-                               "it with --col-index, or time stamps with --col-time",
+                               "it with --col-index, or time stamps with --col-time; if there are "
+                               f"neither, add a column {name} with the number of each row's frame",
                                log.path)  # fmt: skip
     number = _frame_of_each_row(log, name, names.first_index, frames)
     quantities = names.quantities(log)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import h5py
 
-from ..errors import FileError, SettingsError, UnknownFormatError
+from ..errors import FileError, SettingsError, UnknownFormatError, naming
 from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import open_hdf5
 from ..reading.npz import members
@@ -144,6 +144,11 @@ def open_file(
         What is wrong, in one line with the file and the remedy.
     """
     first, *more = [str(path)] if isinstance(path, str | Path) else path or [""]
+    with naming(first):
+        return _opened(first, more, format, opening)
+
+
+def _opened(first: str, more: Sequence[str], format: str | None, opening: Opening) -> Scan:
     known = _choose(Path(first), format, opening)
     if known.family != "TIFF" and (more or opening.sidecar):
         what = "sidecar" if opening.sidecar else "several files"
@@ -165,6 +170,7 @@ def _choose(path: Path, format: str | None, opening: Opening) -> Format:
     try:
         return recognise(path)
     except UnknownFormatError as error:
-        if "frames" not in opening.paths or error.problem.startswith("understood by ["):
+        named = "frames" in opening.paths and h5py.is_hdf5(path)
+        if not named or error.problem.startswith("understood by ["):
             raise
         return get("hdf5")

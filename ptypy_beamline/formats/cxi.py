@@ -21,6 +21,11 @@ Array = NDArray[np.float64]
 DETECTOR = "/entry_1/instrument_1/detector_1"
 DATA = "/entry_1/data_1"
 SOURCE = "/entry_1/instrument_1/source_1"
+TRANSLATIONS = (
+    "/entry_1/sample_1/geometry_1/translation",
+    f"{DATA}/translation",
+    f"{DETECTOR}/translation",
+)
 NX_DEFINITIONS = {"NXcxi_ptycho", "NXptycho"}
 
 
@@ -28,7 +33,9 @@ def _recognise(file: h5py.File) -> bool:
     ours = has(file, "/cxi_version") or any(
         has(file, f"{place}/data") for place in (DATA, DETECTOR)
     )
-    diamond = has(file, "/entry_1/data/data") and not has(file, "/cxi_version")
+    unversioned = has(file, "/entry_1/data/data") and not has(file, "/cxi_version")
+    placed = any(has(file, path) for path in TRANSLATIONS) and not has(file, "/entry_1/data/x")
+    diamond = unversioned and not placed
     return ours and not diamond and not NX_DEFINITIONS & definitions(file)
 
 
@@ -125,14 +132,7 @@ CXI = Hdf5Format(
     title="CXI 1.6: entry_1/data_1/data with sample_1/geometry_1/translation",
     recognise=_recognise,
     frames=Item((f"{DATA}/data", f"{DETECTOR}/data")),
-    positions=Item(
-        (
-            "/entry_1/sample_1/geometry_1/translation",
-            f"{DATA}/translation",
-            f"{DETECTOR}/translation",
-        ),
-        "m",
-    ),
+    positions=Item(TRANSLATIONS, "m"),
     energy=Item((f"{SOURCE}/energy",), "J"),
     distance=Item((f"{DETECTOR}/distance",), "m"),
     pixel_x=Item((f"{DETECTOR}/x_pixel_size",), "m"),

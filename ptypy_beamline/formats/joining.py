@@ -33,7 +33,7 @@ class Joined:
     assumed
         How the numbers are read, where that is not evident and nothing is left out, or empty.
     lost
-        Positions have no frame.
+        Positions have no frame, or lack some of their exposures.
     """
 
     positions: Array
@@ -97,7 +97,7 @@ def join(
         _note(sides),
         left_out,
         _shifted(sides, match) or ("" if left_out else _uncertain(sides, choice)),
-        bool(not np.isin(there, at).all()),
+        bool(not np.isin(there, at).all() or sides.unmatched(match)[1]),
     )
 
 

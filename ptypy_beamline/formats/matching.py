@@ -128,8 +128,8 @@ class Sides:
     def first(self, match: Match) -> int:
         """Number that becomes 0: of the first position, or of the first exposure of its group."""
         first = int(self.positions.values.min())
-        if match.per > 1 or self.exposures == 1:
-            return first
+        if match.per > 1 or self.exposures == 1 or self.positions.counted:
+            return first  # a list begins with the first exposure of a position
         lowest = int(self.frames.values.min()) + match.shift
         start = lowest if self.frames.first is None else self.frames.first + match.shift
         return start if first - len(self.positions.values) < start < first else first

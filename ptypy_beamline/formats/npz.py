@@ -102,10 +102,14 @@ class NpzFormat:
         _only_known(opening.paths)
         positions = self._positions(path, opening.paths)
         frames, name = self._frames(path, opening, len(positions))
+        both = opening.paths.get("positions")
         amplitude = self.amplitude and frames.dtype.kind in "fc"
         notes: tuple[str, ...] = ()
         if amplitude and opening.stored_as is None:
             notes = (f"{name} is taken to hold amplitudes, and squared",)
+        if both:
+            what = f"{both} is taken as row, column: --axes xy (positions.axes) exchanges them"
+            notes = (*notes, what)
         unit = opening.units.get("positions", "px")
         pixels = is_pixels(unit)
         factor = np.nan if pixels else unit_factor("positions", unit, given=True)

@@ -74,6 +74,11 @@ class Numbers:
         return f"{what} numbered {self.range} ({self.name})"
 
 
+def is_number(given: str) -> bool:
+    """Whether a path of ``frame_index`` or ``position_index`` is the first number itself."""
+    return given.strip().lstrip("-").isdigit()
+
+
 def whole(values: NDArray[Any], name: str) -> Ints:
     """Stored numbers as whole ones.
 

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ScanError
-from ..planning.groups import by_exposure, listed_by_exposure
+from ..planning.groups import are_groups, by_exposure, listed_by_exposure, of_exposures
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.picked import PickedFrames
 from ..scan import Frames, written
 from .joining import join, scattered
 from .layout import Array, Kept, Layout, Places, Stack
 from .matching import Sides, in_steps
-from .numbering import Numbers, refuse_repeats, whole
+from .numbering import Numbers, average, is_number, refuse_repeats, whole
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
 from .quantities import as_stored
 from .source import Source
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
+
+SPREAD = 100
+"""Numbers that range over so many times more than there are do not count exposures."""
 
 
 def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Places) -> Stack:
@@ -93,8 +96,10 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     if not lost and (np.diff(ours.values) == 1).all() and whole_groups:
         return stack
     if lost:
-        source.notes.append(f"{ours.name} has gaps: {lost} frames were dropped")
+        dropped = "1 frame was" if lost == 1 else f"{lost} frames were"
+        source.notes.append(f"{ours.name} has gaps: {dropped} dropped")
     readings = stack.placed.positions_m[:n]
+    ours = _from_first_exposure(source, ours, readings, k)
     theirs = Numbers(ours.values[: len(readings)], ours.name)
     found = join(ours, theirs, readings, k, growing=True)
     return replace(
@@ -106,20 +111,46 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     )
 
 
+def _from_first_exposure(source: Source, ours: Numbers, readings: Array, k: int) -> Numbers:
+    """Numbers that begin where the exposures of each position have its ``readings`` (n, 2).
+
+    What such a counter usually begins with stands if it fits, or if several others do.
+    """
+    low, n = int(ours.values.min()), len(readings)
+    spread = int(np.ptp(ours.values)) > SPREAD * n
+    if k == 1 or not ours.assumed or ours.first is None or source.opening.growing or spread:
+        return ours
+    fitting = [
+        first
+        for first in range(low, low - k, -1)
+        if are_groups(average(ours.values[:n] - first, readings), k)
+    ]
+    if len(fitting) != 1 or (fitting[0] - ours.first) % k == 0:
+        return ours
+    source.assume(
+        f"{ours.name} is taken to count from {fitting[0]}: from {ours.first}, the {k} exposures of "
+        "a position would lie apart"
+    )
+    return replace(ours, first=fitting[0], assumed=False)
+
+
 def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> Stack:
     """Join by acquisition number; what has no counterpart is left out, and said."""
     k, growing = source.opening.frames_per_position or 1, source.opening.growing
     readings = stack.placed.positions_m
     enough = growing or stack.frames.shape[0] <= len(readings)
-    listed = theirs.counted and not theirs.declared and enough
+    listed = theirs.counted and enough
     each = by_exposure(readings, k) if listed else False
     if growing and theirs.counted and not theirs.declared:
         theirs = _as_begun(source, ours, theirs, k, each or k == 1)
     found = join(ours, theirs, readings, k, each or k == 1, growing)
     _say_lost(source, readings)
+    unknown = ours.counted and found.lost and not growing
     if found.left_out:
-        cause = f" ({STOPPED})" if ours.counted and found.lost else ""
-        source.assume(found.left_out + cause)
+        source.assume(found.left_out + (f" ({STOPPED})" if unknown else ""))
+    elif unknown:
+        counts = f"{stack.frames.shape[0]} frames for {len(readings)} positions"
+        source.assume(f"{counts}{'' if found.each else of_exposures(k)}: {STOPPED}")
     for said in (found.assumed, scattered(found, readings, theirs.values)):
         if said:
             source.assume(said)
@@ -188,7 +219,7 @@ def _frame_numbers(
     ``lacking``: there are fewer of them than positions.
     """
     given = source.opening.paths.get("frame_index", "")
-    if _is_whole(given):
+    if is_number(given):
         return Numbers.counting(count, int(given))
     found = source.find("frame_index", table.frame_index)
     if found is None:
@@ -256,7 +287,7 @@ def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers 
         They are not as many as the readings.
     """
     given = source.opening.paths.get("position_index", "")
-    if _is_whole(given):
+    if is_number(given):
         return Numbers.counting(count, int(given))
     found = source.find("position_index", table.position_index)
     if found is None:
@@ -270,10 +301,6 @@ def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers 
             found.file,
         )
     return Numbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))
-
-
-def _is_whole(given: str) -> bool:
-    return given.strip().lstrip("-").isdigit()
 
 
 def _repeats_inside(source: Source, frames: Frames, at: Layout, positions: int) -> Frames:

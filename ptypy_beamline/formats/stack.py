@@ -111,6 +111,10 @@ def _from_one(
     own = "positions" not in source.opening.paths
     named = "" if both.part else text(both.dataset.attrs.get("columns"))
     columns = named or ("x,y,z" if own else "")
+    if not own and not named:
+        source.notes.append(
+            f"{both.name} is taken as x, y: --axes xy (positions.axes) exchanges them"
+        )
     k = source.opening.frames_per_position or 1
 
     def place(at: Layout) -> Placed:

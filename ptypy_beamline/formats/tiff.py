@@ -8,13 +8,13 @@ from pathlib import Path
 
 import h5py
 
-from ..errors import BeamlineError, MissingDataError, SettingsError
-from ..reading.filelist import expand, first_file
+from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
+from ..reading.filelist import expand, first_file, odd_names
 from ..reading.tiff import TiffFrames
 from ..reading.tiffpages import is_tiff
 from ..scan import Scan
 from .joining import unmatched
-from .numbering import Numbers, whole
+from .numbering import ORDER, Numbers, is_number, whole
 from .opening import AS_STORED, Opening
 from .quantities import as_stored
 from .source import NOWHERE, Item, Source, open_source, text
@@ -28,6 +28,9 @@ SIDECAR = "sidecar.h5"
 FRAME_INDEX = Item(("/entry/frame_index",))
 """Which frame each position belongs to: its number in the names of the files, or, counted from 0,
 its place among all pages of all files; the attribute ``counted`` says which."""
+
+INDICES = ("frame_index", "position_index")
+"""Paths that may be a number instead of a dataset."""
 
 BY_NAME, BY_ORDER = "file names", "order"
 """What ``counted`` may be."""
@@ -91,7 +94,11 @@ def reads(names: Sequence[str], sidecar: str | None) -> tuple[Path, ...]:
 
 def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
     """Make sure that the user's paths stand in for the sidecar."""
-    inside = [f"{name}={path}" for name, path in opening.paths.items() if "::" not in path]
+    inside = [
+        f"{name}={path}"
+        for name, path in opening.paths.items()
+        if "::" not in path and not (name in INDICES and is_number(path))
+    ]
     if inside:
         raise SettingsError(f"{inside[0]} names a dataset, but there is no sidecar to have it",
                             "give sidecar (--sidecar), or OTHER.h5::/PATH", file)  # fmt: skip
@@ -103,8 +110,24 @@ def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
         )  # fmt: skip
 
 
-def numbers_by_name(frames: TiffFrames) -> Numbers | None:
-    """The numbers in the names of the files; None if they have none that counts frames."""
+def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> Numbers | None:
+    """The numbers in the names of the files; None if they have none that counts frames.
+
+    Raises
+    ------
+    ScanError
+        Most have, and some are named otherwise; ``in_order``: how to say that numbers do not count.
+    """
+    odd = odd_names(frames.files)
+    if odd:
+        usual = next(file for file in frames.files if file not in odd)
+        raise ScanError(
+            f"Expected {len(frames.files)} files numbered as {usual.name}. Got {len(odd)} named "
+            f"otherwise: {', '.join(file.name for file in odd[:4])}{', …' if odd[4:] else ''}",
+            "leave out what is no frame of the scan by a narrower pattern or a list (files.txt), "
+            f"or remove it{in_order}",
+            odd[0],
+        )
     named = frames.numbers
     if named is None:
         return None
@@ -117,14 +140,15 @@ def numbers_by_name(frames: TiffFrames) -> Numbers | None:
 
 def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
     """What the frames are numbered by: their files' names, else their order; None if by neither."""
-    n, by_name = frames.shape[0], numbers_by_name(frames)
-    if "position_index" in source.opening.paths:
-        return by_name
-    found = source.find("position_index", FRAME_INDEX)
+    if "frame_index" in source.opening.paths:
+        return None  # the user's are taken
+    n, given = frames.shape[0], "position_index" in source.opening.paths
+    found = None if given else source.find("position_index", FRAME_INDEX)
+    counted = text(found.dataset.attrs.get("counted", "")) if found else ""
+    by_name = None if counted == BY_ORDER else numbers_by_name(frames)
     if found is None:
         return by_name
-    counted = text(found.dataset.attrs.get("counted", ""))
-    if counted == BY_ORDER or by_name is None:
+    if by_name is None:
         return Numbers.counting(n, 0 if counted == BY_ORDER else None)
     if counted == BY_NAME:
         return replace(by_name, literal=True)

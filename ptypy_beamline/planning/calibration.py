@@ -82,7 +82,7 @@ def calibrate(
     """
     counts = counting(scan) if counts is None else counts
     corner = scan.zero_frequency == "corner"
-    images = _Images(scan.frame_shape, window, settings.links, corner)
+    images = Images(scan.frame_shape, window, settings.links, corner)
     offset = images.offset(scan, settings)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
     bad = images.bad(settings.mask, scan.bad, settings.mask_values)
@@ -119,12 +119,12 @@ def static_offset(scan: Scan, settings: Settings) -> Image:
     """(ny, nx) dark plus background of whole frames."""
     window = Window.full(scan.frame_shape)
     corner = scan.zero_frequency == "corner"
-    offset = _Images(scan.frame_shape, window, settings.links, corner).offset(scan, settings)
+    offset = Images(scan.frame_shape, window, settings.links, corner).offset(scan, settings)
     return np.broadcast_to(offset, scan.frame_shape)
 
 
 @dataclass(frozen=True)
-class _Images:
+class Images:
     """Calibration images of one detector, cut to a window."""
 
     shape: tuple[int, int]
@@ -157,6 +157,7 @@ class _Images:
         return dark + self.background(settings.background)
 
     def background(self, given: Any) -> Image | float:
+        """The number, or the mean image, that the user gave; 0 where that is nothing."""
         if given is None or isinstance(given, int | float):
             return float(given or 0.0)
         return self.mean("background", given, None, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingDataError, ScanError
+from ..errors import MissingDataError, ScanError, warn
 from ..reading.images import values_of
 from ..reading.picked import whole_stack
 from ..reading.rejects import RawFrames, rejected_frames
@@ -15,6 +15,9 @@ from . import groups
 
 Values = NDArray[np.float64]
 """(n,) one for each raw frame."""
+
+UNEVEN = 0.01
+"""Exposure times of a position that differ by a larger share than this are not equal."""
 
 
 def acquisitions(scan: Scan) -> NDArray[np.int64]:
@@ -140,29 +143,73 @@ def monitor_factor(scan: Scan, settings: Settings, mean: float | None) -> Values
     return np.asarray((np.nanmean(monitor) if mean is None else mean) / monitor, np.float64)
 
 
-def exposure_times(scan: Scan, settings: Settings, raw: NDArray[np.int64]) -> Values:
-    """Seconds of the exposures ``raw`` (m, k) where ``grouping='hdr'`` needs them, else 1.
+def exposure_times(
+    scan: Scan, settings: Settings, exposures: NDArray[np.int64], scale: Values
+) -> Values:
+    """Seconds of ``exposures`` (m, k; −1 = left out) where ``grouping`` needs them, else 1.
 
-    One time for each exposure of a position goes by its place among these, whatever the lag; NaN
-    where it is not usable.
+    ``hdr`` always does: NaN where a time is not usable. A ``sum`` or ``mean`` does at positions
+    whose times are known and differ, as a pixel that is bad in some exposures is filled from the
+    others by these; an exposure that is left out has the median time of those in its place.
+
+    Parameters
+    ----------
+    scale
+        (m, k) monitor factors: where they make up for the times already, these are 1.
 
     Raises
     ------
     MissingDataError, ScanError
-        They are not recorded, or are not one a frame or one for each exposure of a position.
+        ``hdr``: times are not recorded, or are not one a frame or one for each exposure of a
+        position.
+    """
+    ones = np.ones(exposures.shape)
+    if settings.grouping == "hdr":
+        if scan.exposure_s is None:
+            remedy = "set paths.exposure (--path exposure=PATH)"
+            raise MissingDataError("grouping='hdr' needs exposure times", remedy, scan.source)
+        return _seconds(scan, settings, exposures)
+    if settings.grouping not in ("sum", "mean") or exposures.shape[1] == 1:
+        return ones
+    if scan.exposure_s is None:
+        return ones
+    try:
+        seconds = _seconds(scan, settings, exposures)
+    except ScanError as error:
+        warn(f"{error.problem}: exposures of a position are taken to be equally long", error.file)
+        return ones
+    seconds = np.where(exposures < 0, _filled(seconds), seconds)
+    known = np.isfinite(seconds).all(axis=1)
+    uneven = known & (seconds.max(axis=1) > (1 + UNEVEN) * seconds.min(axis=1))
+    made_up = _spread(seconds * scale) < 0.5 * _spread(seconds)
+    return np.where((uneven & ~made_up)[:, None], seconds, ones)
+
+
+def _seconds(scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Values:
+    """(m, k) recorded times; NaN where one is not usable.
+
+    One time for each exposure of a position goes by its place among these, whatever the lag.
     """
     n, k = len(scan), settings.frames_per_position or 1
-    if settings.grouping != "hdr":
-        return np.ones(raw.shape)
-    if scan.exposure_s is None:
-        raise MissingDataError("grouping='hdr' needs exposure times", "set paths.exposure "
-                               "(--path exposure=PATH)", scan.source)  # fmt: skip
-    stored = np.atleast_1d(scan.exposure_s).astype(np.float64)
+    stored = np.atleast_1d(np.asarray(scan.exposure_s, np.float64))
     if len(stored) in (1, k) and (len(stored) != n or n == k):
-        times = np.broadcast_to(stored, raw.shape)
+        times = np.broadcast_to(stored, exposures.shape)
     else:
-        times = _of_frames(stored, scan, settings, "exposure times")[raw]
+        of_frames = _of_frames(stored, scan, settings, "exposure times")
+        times = np.where(exposures >= 0, of_frames[np.maximum(exposures, 0)], np.nan)
     return np.where(np.isfinite(times) & (times > 0), times, np.nan)
+
+
+def _filled(seconds: Values) -> Values:
+    """(m, k) with the median of the same column where one is NaN; NaN where that has none."""
+    columns = [column[np.isfinite(column)] for column in seconds.T]
+    usual = [np.median(known) if known.size else np.nan for known in columns]
+    return np.where(np.isfinite(seconds), seconds, usual)
+
+
+def _spread(values: Values) -> Values:
+    """(m,) standard deviation of the logarithms of each row (m, k); NaN where one is not known."""
+    return np.asarray(np.std(np.log(values), axis=1), np.float64)
 
 
 def rejected(scan: Scan, settings: Settings, growing: bool) -> NDArray[np.int64]:

@@ -118,8 +118,12 @@ def for_frames(
     return found[0] if found else None
 
 
-def group_means(by_exposure_m: Array, exposures: int, file: Path | None = None) -> Array:
+def group_means(
+    by_exposure_m: Array, exposures: int, file: Path | None = None, numbered: bool = False
+) -> Array:
     """(groups, 2) mean of the finite positions of each group of exposures.
+
+    ``numbered``: they go by acquisition numbers, so that a lost one is known.
 
     Raises
     ------
@@ -138,8 +142,17 @@ def group_means(by_exposure_m: Array, exposures: int, file: Path | None = None) 
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():
-        raise _different(int(np.argmax(apart)), exposures, by_exposure_m, file)
+        raise _different(int(np.argmax(apart)), exposures, by_exposure_m, file, numbered)
     return np.asarray(means, np.float64)
+
+
+def are_groups(by_exposure_m: Array, exposures: int) -> bool:
+    """Whether the exposures of each group were taken at one position."""
+    try:
+        group_means(by_exposure_m, exposures)
+    except ScanError:
+        return False
+    return True
 
 
 def _grouped(by_exposure_m: Array, exposures: int) -> NDArray[Any]:
@@ -157,16 +170,23 @@ def _first_known(grouped: NDArray[Any]) -> NDArray[Any]:
     return np.take_along_axis(grouped, first[:, None, None], axis=1)
 
 
-def _different(group: int, exposures: int, by_exposure_m: Array, file: Path | None) -> ScanError:
+def _different(
+    group: int, exposures: int, by_exposure_m: Array, file: Path | None, numbered: bool
+) -> ScanError:
     first = group * exposures
     last = min(first + exposures, len(by_exposure_m)) - 1
     some = by_exposure_m[first : last + 1]
     apart_m = np.linalg.norm(np.nanmax(some, axis=0) - np.nanmin(some, axis=0))
+    remedy = f"check frames_per_position={exposures} (--frames-per-pos)"
+    if not numbered:
+        remedy += (
+            "; if an exposure was lost, give acquisition numbers by paths.frame_index "
+            "(--path frame_index=PATH)"
+        )
     return ScanError(
         f"exposures {first} to {last} would make position {group}, but were taken {apart_m:.3g} m "
         f"apart",
-        f"check frames_per_position={exposures} (--frames-per-pos); if an exposure was lost, give "
-        "acquisition numbers by paths.frame_index (--path frame_index=PATH)",
+        remedy,
         file,
     )
 

@@ -59,14 +59,15 @@ def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """Correct the exposures of each position and make one frame of them.
 
     ``raw`` (p, k, h, w) native; ``keep`` (p, k) exposures that count; ``scale``, ``seconds``
-    (p, k); ``offset``, ``gain``, ``bad`` (h, w); ``limits`` (lowest, saturation, threshold); the
-    result goes into ``frames``, ``good`` (p, H, W) from ``corner`` on, whose other pixels stay 0,
-    False. ``tally`` (p, 2) as of :func:`single`.
+    (p, k), the latter 1 where times do not matter; ``offset``, ``gain``, ``bad`` (h, w);
+    ``limits`` (lowest, saturation, threshold); the result goes into ``frames``, ``good`` (p, H, W)
+    from ``corner`` on, whose other pixels stay 0, False. ``tally`` (p, 2) as of :func:`single`.
     """
     positions, exposures, height, width = raw.shape
     top, left = corner
     for p in range(positions):
         without, lit = 0, 0
+        whole = seconds[p].sum()
         for y in range(height):
             for x in range(width):
                 if bad[y, x]:
@@ -84,9 +85,9 @@ def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                     if mode == RATE:
                         total /= time
                     elif mode == MEAN:
-                        total /= count
+                        total /= time * exposures / whole
                     elif count < exposures:
-                        total *= exposures / count
+                        total *= whole / time
                 if count == 0 or not total <= LARGEST:
                     without += 1
                     continue

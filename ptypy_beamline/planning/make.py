@@ -12,6 +12,7 @@ from ..errors import (
     MissingDataError,
     ScanError,
     SettingsError,
+    naming,
     silenced_warnings,
     warn,
 )
@@ -24,6 +25,7 @@ from .calibration import calibrate
 from .center import find_center
 from .exposures import acquisitions, refuse_absent, usable_i0
 from .framewise import with_own_images
+from .no_counts import no_center, refuse_without_good_pixels
 from .plan import Plan
 from .sample import Sample
 from .selection import EVERYTHING, SoFar, select
@@ -32,16 +34,28 @@ from .uncounted import Counting, counting
 from .zero_frequency import warn_of_zero_frequency
 
 
-def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Plan:
+def make_plan(
+    scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING, even_blind: bool = False
+) -> Plan:
     """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
 
     With ``orientation='auto'`` up to two thousand are, and the orientation found is warned of.
 
+    Parameters
+    ----------
+    even_blind
+        Also of a scan none of whose frames has a good pixel, to look at what is wrong with it.
+
     Raises
     ------
     BeamlineError
-        One line that names what is wrong and the remedy.
+        One line that names the file, what is wrong and the remedy.
     """
+    with naming(scan.source):
+        return _compiled(scan, settings, so_far, even_blind)
+
+
+def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -> Plan:
     if scan.frames.dtype.kind == "c":
         raise ScanError(f"frames are {scan.frames.dtype}, not counts", "say what they are by "
                         "stored_as (--stored-as), or name the dataset of the intensities (--path "
@@ -73,11 +87,14 @@ def make_plan(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Pla
     _warn_of_padding(scan, window, inside)
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)
-    return Plan(
+    plan = Plan(
         whole_stack(scan.frames)[0], selection, window, in_window,
         calibrate(scan, settings, inside, counts), transform,
         make_geometry(scan, settings, transform, in_window), settings.threads,
     )  # fmt: skip
+    if not even_blind:
+        refuse_without_good_pixels(plan, scan, settings, counts, so_far.frames is not None)
+    return plan
 
 
 def _warn_of_padding(scan: Scan, window: Window, inside: Window) -> None:
@@ -115,7 +132,10 @@ def beam_center(
         plain = settings.model_copy(update={"hot_sigma": None})
         with silenced_warnings():  # the plan's own calibration warns
             calibration = calibrate(scan, plain, whole, counts)
-        return find_center(Sample(scan.frames, whole), calibration)
+        try:
+            return find_center(Sample(scan.frames, whole), calibration)
+        except GeometryError as error:
+            raise no_center(scan, settings, counts) from error
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",

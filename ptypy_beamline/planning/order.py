@@ -66,7 +66,7 @@ def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices,
     rows : (q,)
         The positions.
     columns : (q, k)
-        Which of their exposures, −1 = left out.
+        Which of their exposures; −1−c = exposure c is left out.
 
     Raises
     ------
@@ -98,5 +98,5 @@ def _grouped(slots: Indices, k: int) -> tuple[Indices, Indices]:
             rows.append(int(row))
             columns.append([])
         columns[-1].append(int(column))
-    padded = [inside + [-1] * (k - len(inside)) for inside in columns]
+    padded = [inside + [~c for c in range(k) if c not in inside] for inside in columns]
     return np.array(rows), np.array(padded)

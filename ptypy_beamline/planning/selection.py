@@ -23,6 +23,7 @@ from .exposures import (
     unwritten,
 )
 from .groups import group_means, of_exposures, too_many
+from .odd_positions import warn_about_positions
 from .order import frame_order, in_order
 from .places import (
     directions,
@@ -128,11 +129,11 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
     if settings.grouping == "none":
         accepted = one_exposure_each(accepted)
     chosen = accepted[: settings.num_frames]
-    return replace(
-        chosen,
-        exposures=_as_the_files_count(chosen.exposures, scan),
-        positions_m=to_image_axes(chosen.positions_m, settings.positions.axes),
-    )
+    exposures = _as_the_files_count(chosen.exposures, scan)
+    if so_far.frames is None:
+        warn_about_positions(exposures, chosen.positions_m, scan.source)
+    positions_m = to_image_axes(chosen.positions_m, settings.positions.axes)
+    return replace(chosen, exposures=exposures, positions_m=positions_m)
 
 
 def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
@@ -141,7 +142,7 @@ def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
     if wanted is None:
         return whole
     rows, columns = in_order(whole.exposures, wanted, scan.source)
-    chosen, each = whole[rows], np.maximum(columns, 0)
+    chosen, each = whole[rows], np.where(columns >= 0, columns, ~columns)
     exposures = np.take_along_axis(chosen.exposures, each, 1)
     scale: NDArray[np.float64] = np.take_along_axis(chosen.scale, each, 1)
     seconds: NDArray[np.float64] = np.take_along_axis(chosen.seconds, each, 1)
@@ -176,7 +177,7 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
     exposures, positions = _whole_groups(exposures, positions[:groups], scan, so_far)
     raw = np.maximum(exposures, 0)
     scale = monitor_factor(scan, settings, so_far.mean_i0)[raw]
-    seconds = exposure_times(scan, settings, raw)
+    seconds = exposure_times(scan, settings, exposures, scale)
     used = np.asarray((exposures >= 0).any(1))
     return Selection(exposures, positions, scale, seconds)[used]
 
@@ -233,7 +234,7 @@ def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
     """
     if k == 1 or not listed_by_exposure(scan, k):
         return scan.positions_m
-    return group_means(scan.positions_m, k, scan.source)
+    return group_means(scan.positions_m, k, scan.source, scan.numbers is not None)
 
 
 def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from ..errors import FileError, ScanError
 LIST_SUFFIX = ".txt"
 SPARSE = 20
 """Numbers of which so many times more are lacking than there are do not count frames."""
+
+MOST = 0.75
+"""Share of files named alike from which on others are odd; fewer are a scan of several kinds."""
 
 LARGEST = 2**48
 """Larger numbers in names count nothing."""
@@ -61,6 +65,18 @@ class NameNumbers:
     columns: int = 0
     first_column: int = 0
     pages: int = 1
+
+
+def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
+    """Files with other words in their names than most, which are numbered; none if most are not."""
+    words = [re.sub(r"\d+", "0", str(file)) for file in files]
+    usual, count = Counter(words).most_common(1)[0]
+    if not MOST * len(files) <= count < len(files):
+        return ()
+    alike = [file for file, word in zip(files, words, strict=True) if word == usual]
+    if numbers_in_names(alike) is None:
+        return ()
+    return tuple(file for file, word in zip(files, words, strict=True) if word != usual)
 
 
 def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:

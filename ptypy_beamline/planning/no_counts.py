@@ -1,0 +1,184 @@
+"""Scans of which nothing is left, and what takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BeamlineError, GeometryError, ScanError
+from ..reading.corrected import CorrectedFrames
+from ..scan import Scan, Window
+from ..settings import Settings
+from .calibration import Images, count_limit
+from .plan import Plan
+from .sample import Sample
+from .uncounted import FEW, Counting, counting
+
+Image = NDArray[np.float64]
+Good = NDArray[np.bool_]
+
+Step = Callable[[Image, Good], tuple[Image, Good]]
+"""A correction: counts and good pixels, before and after it."""
+
+
+UNKNOWN = "check mask (--mask), saturation (--sat) and rebin (--bin)"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What takes away all that is left of a sample of frames.
+
+    Attributes
+    ----------
+    what
+        Which of dark, flat, mask, ..., and what about it; empty where it is not one alone.
+    remedy
+        What to give instead.
+    """
+
+    what: str = ""
+    remedy: str = ""
+
+
+def refuse_without_good_pixels(
+    plan: Plan, scan: Scan, settings: Settings, counts: Counting, growing: bool
+) -> None:
+    """Stop where no frame has a good pixel; of a ``growing`` scan only static defects tell.
+
+    One frame is read, and more only if that has none.
+
+    Raises
+    ------
+    ScanError
+        What leaves none.
+    """
+    if not plan.good.any() or not (growing or _any_good(plan, counts)):
+        raise without_good_pixels(plan, scan, settings, counts)
+
+
+def without_good_pixels(plan: Plan, scan: Scan, settings: Settings, counts: Counting) -> ScanError:
+    """The error for a scan none of whose frames has a good pixel."""
+    found = cause_of(scan, settings, plan.inside, counts, lit=False)
+    what = ": ".join(filter(None, ("no frame has a good pixel", found.what)))
+    return ScanError(what, found.remedy or UNKNOWN, scan.source)
+
+
+def _any_good(plan: Plan, counts: Counting) -> bool:
+    """Whether any frame has a good pixel; a frame that cannot be read is left to loading."""
+    try:
+        first = plan.load([0])[0][plan.selection.exposures[0] >= 0]
+        counted = (first >= counts.lowest_of(first.dtype)) & (first < plan.calibration.saturation)
+        if (counted & ~plan.calibration.bad).any():
+            return True
+        blocks = plan.stream(np.arange(len(plan)), say_empty=False)
+        return any(block.good.any() for block in blocks)
+    except BeamlineError:
+        return True
+
+
+def no_center(scan: Scan, settings: Settings, counts: Counting | None) -> GeometryError:
+    """The error for a scan whose frames have no counts to find the beam by."""
+    counts = counting(scan) if counts is None else counts
+    found = cause_of(scan, settings, Window.full(scan.frame_shape), counts, lit=True)
+    what = "no counts in a sample of the frames, so no beam centre can be found"
+    remedy = ", or ".join(filter(None, (found.remedy, "set center (--roi-center)")))
+    return GeometryError(": ".join(filter(None, (what, found.what))), remedy, scan.source)
+
+
+def cause_of(scan: Scan, settings: Settings, window: Window, counts: Counting, lit: bool) -> Cause:
+    """The first of the corrections after which no frame of a sample has a count, or a good pixel.
+
+    Parameters
+    ----------
+    lit
+        Counts are looked for, else pixels that are good.
+    """
+    images = Images(scan.frame_shape, window, settings.links, scan.zero_frequency == "corner")
+    steps = [
+        *_of_raw_counts(scan, settings, counts, lit),
+        _of_mask(scan, settings, counts, images),
+        *_of_offsets(scan, settings, images, lit),
+        _of_flat(scan, settings, images),
+    ]
+    left = np.zeros(len(steps), np.bool_)
+    for frame in Sample(scan.frames, window, FEW):
+        value, good = frame.astype(np.float64), np.ones(frame.shape, np.bool_)
+        for number, (_, step) in enumerate(steps):
+            value, good = step(value, good)
+            left[number] |= good.any() and (not lit or value[good].sum() > 0)
+    return Cause() if left.all() else steps[int(np.argmin(left))][0]
+
+
+def _of_raw_counts(
+    scan: Scan, settings: Settings, counts: Counting, lit: bool
+) -> Iterator[tuple[Cause, Step]]:
+    """Numbers that are no counts, and saturation."""
+
+    def counted(value: Image, good: Good) -> tuple[Image, Good]:
+        usable = np.isfinite(value) & (value >= counts.lowest) & (value < counts.no_count)
+        return value, good & usable
+
+    def unsaturated(value: Image, good: Good) -> tuple[Image, Good]:
+        return value, good & (value < limit)
+
+    own = scan.frames.images if isinstance(scan.frames, CorrectedFrames) else ""
+    whose = f"the frames, corrected by {own}," if own else "the frames"
+    none = "hold no counts" if lit else "are NaN, or no counts, at every pixel"
+    remedy = "check paths.frames (--path frames=PATH)" + (f" and {own}" if own else "")
+    yield Cause(f"{whose} {none}", remedy), counted
+    limit = count_limit(scan, settings, counts)
+    remedy = "set saturation (--sat) to the detector's count limit"
+    yield Cause(f"no raw count lies below saturation={limit:g}", remedy), unsaturated
+
+
+def _of_mask(
+    scan: Scan, settings: Settings, counts: Counting, images: Images
+) -> tuple[Cause, Step]:
+    bad = images.bad(settings.mask, scan.bad, settings.mask_values)
+    if counts.never is not None:
+        bad |= counts.never[images.window.slices]
+    what = f"{_whose('mask', settings.mask, scan.bad)} leaves no pixel to use"
+    remedy = "check mask (--mask, --path mask=PATH) and mask_values (--mask-values)"
+    return Cause(what, remedy), lambda value, good: (value, good & ~bad)
+
+
+def _of_offsets(
+    scan: Scan, settings: Settings, images: Images, lit: bool
+) -> Iterator[tuple[Cause, Step]]:
+    """Dark and background."""
+    dark = images.mean("dark", settings.dark, scan.dark, 0.0)
+    background = images.background(settings.background)
+    for name, image, stored in (("dark", dark, scan.dark), ("background", background, None)):
+
+        def subtracted(value: Image, good: Good, image: Any = image) -> tuple[Image, Good]:
+            return value - image, good & np.isfinite(image)
+
+        exceeds = lit and np.isfinite(image).any()
+        what = "exceeds the counts" if exceeds else "is NaN or infinite at every pixel that is left"
+        whose = _whose(name, getattr(settings, name), stored)
+        yield Cause(f"{whose} {what}", f"give another {name} (--{name})"), subtracted
+
+
+def _of_flat(scan: Scan, settings: Settings, images: Images) -> tuple[Cause, Step]:
+    flat = np.asarray(images.mean("flat", settings.flat, scan.flat, 1.0))
+    usable = np.isfinite(flat) & (flat > 0)
+    divisor = np.where(usable, flat, 1.0)
+    whose = _whose("flat", settings.flat, scan.flat)
+    what = f"{whose} is 0, negative or NaN at every pixel that is left"
+    remedy = "give another flat (--flat)"
+    return Cause(what, remedy), lambda value, good: (value / divisor, good & usable)
+
+
+def _whose(name: str, given: Any, stored: Any) -> str:
+    """The image in words: whose it is."""
+    if isinstance(given, str | int | float):
+        own = f"{name}={given!r}"
+    else:
+        own = f"the {name} that is given" if given is not None else ""
+    of_file = f"the file's {name}" if stored is not None else ""
+    # A mask of the user's is added to the file's; another image takes its place.
+    return " with ".join(filter(None, (own, of_file))) if name == "mask" else own or of_file
