@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=5, help="of the detection")
     parser.add_argument("--hard", type=int, default=208, help="hard scans")
-    parser.add_argument("--hard-seed", type=int, default=5, help="of these")
+    parser.add_argument("--hard-seed", type=int, default=6, help="of these")
     parser.add_argument("--seeds-worth", type=int, default=3, help="of the reconstructions")
     parser.add_argument("--frames-speed", type=int, nargs="+", default=[2000, 10000])
     parser.add_argument("--repeats", type=int, default=5, help="turns of the speed")

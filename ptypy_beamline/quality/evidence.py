@@ -27,9 +27,10 @@ DARK, BRIGHT = 0.02, 0.9
 BLANK = 1e-4
 """The same of a frame that is lost wherever it is: it says nothing of the sample."""
 
-BESIDE, FEWEST, MOSTLY, BRIGHTER, SHORT = 8, 3, 0.75, 10.0, 8
+BESIDE, FEWEST, MOSTLY, BRIGHTER, SHORT, CLOSE = 8, 3, 0.85, 10.0, 8, 3
 """Neighbours of a dark frame; how many of other times it takes, and the share of them that are
-bright where the beam was lost; how much brighter than it; frames in a row that are no row."""
+bright where the beam was lost; how much brighter than it; frames in a row that are no row; frames
+between two dark ones that are of one run, and from its end to a turn of the stage."""
 
 ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
              "residual": 1, "apart": 1, "step": -1}  # fmt: skip
@@ -155,12 +156,12 @@ def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) 
     if not dark.any() or dark.all():
         return lost
     total = measured.column("total")
-    run = np.concatenate([[0], np.cumsum(dark[1:] != dark[:-1])])
+    run = _runs(dark)
     near = neighbours(positions_m, measured.slot, BESIDE)
     turns = _turns(positions_m)
     for one in np.unique(run[dark]).tolist():
-        rows = np.flatnonzero(run == one)
-        other = run[near[rows]] != one
+        rows = np.flatnonzero(dark & (run == one))
+        other = (run[near[rows]] != one) | ~dark[near[rows]]
         bright = other & (total[near[rows]] > BRIGHTER * total[rows, None]) & ~dark[near[rows]]
         lost[rows] = bright.sum(axis=1) / np.maximum(other.sum(axis=1), FEWEST) / MOSTLY
         if len(rows) > SHORT and turns[rows[0]] and turns[rows[-1]]:
@@ -168,14 +169,22 @@ def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) 
     return np.where(no_beam(measured, BLANK), 1.0, lost)
 
 
+def _runs(dark: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n,) number of the run of dark frames that each is in or follows."""
+    rows = np.flatnonzero(dark)
+    begins = rows[np.concatenate([[True], np.diff(rows) > CLOSE])]
+    return np.asarray(np.searchsorted(begins, np.arange(len(dark)), side="right"))
+
+
 def _turns(positions_m: Values) -> NDArray[np.bool_]:
-    """(n,) where the stage turns by more than 60 degrees, or a scan ends; none without rows."""
+    """(n,) near a turn of the stage by more than 60 degrees, or an end; none without rows."""
     steps = np.diff(positions_m, axis=0)
     size = np.maximum(np.linalg.norm(steps, axis=1), np.finfo(float).tiny)
     turning = (steps[1:] * steps[:-1]).sum(axis=1) < 0.5 * size[1:] * size[:-1]
     turns = np.ones(len(positions_m), np.bool_)
     turns[1:-1] = turning
-    return turns if turning.mean() < 0.5 else np.zeros(len(turns), np.bool_)
+    near = np.convolve(turns, np.ones(2 * CLOSE - 1), "same") > 0
+    return near if turning.mean() < 0.5 else np.zeros(len(turns), np.bool_)
 
 
 def apart(points: NDArray[np.floating], around: Neighbours, norm: str) -> Values:

@@ -45,7 +45,7 @@ class Fault:
 
 
 FAULTS = (
-    Fault("unlike the scan", {"likeness": 5}),
+    Fault("unlike the scan", {"likeness": 5, "apart": 2}),
     Fault("unlike its neighbours", {"apart": 6}),
     Fault("unlike its neighbours", {"neighbours": 5}),
     Fault("repeated frame", {"step": 8}),
@@ -53,7 +53,7 @@ FAULTS = (
     Fault("light", {"total": 3.5, "apart": 1.5}, {"shape": 2.5}),
     Fault("noise", {"spread": 4, "neighbours": 3}),
     Fault("shifted", {"offset": 6, "likeness": 2}, {"variance": 3}),
-    Fault("any", {"any": 10, "apart": 3}),
+    Fault("any", {"any": 10, "apart": 4}),
 )
 """Names of features are those of :mod:`.evidence`, and of :func:`_sizes`."""
 
