@@ -251,7 +251,8 @@ class TestFaults:
          ({"row_variance": 5, "column_variance": 6, "neighbours": 3}, "noise"),
          ({"row_variance": -5, "column_variance": 6, "neighbours": 3}, None),
          ({"step": 9}, "repeated frame"),
-         ({"likeness": 6, "apart": 3}, "unlike the scan"), ({"neighbours": 6}, "unlike its neighbours"),
+         ({"likeness": 6, "apart": 3}, "unlike the scan"),
+         ({"neighbours": 6}, "unlike its neighbours"),
          ({"ring_3": -11, "apart": 5}, "ring_3"), ({"ring_3": -30}, None)],
     )  # fmt: skip
     def test_what_is_one(self, off, reason):
