@@ -3,9 +3,10 @@
     python benchmarks/quality.py
     python benchmarks/quality.py --only detection --seeds 2
 
-``detection`` judges simulated scans with known spoiled frames, ``worth`` reconstructs them with
-PtyPy, ``speed`` takes turns with plain NumPy, ``large`` judges files of many frames, each in a
-fresh process. What is not asked for is kept of the last run.
+``detection`` judges simulated scans with known spoiled frames, ``hard`` scans with empty halves,
+particles and edges, ``worth`` reconstructs them with PtyPy, ``speed`` takes turns with plain NumPy,
+``large`` judges files of many frames, each in a fresh process. What is not asked for is kept of the
+last run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import quality_detection as detection
+import quality_hard as hard
 import quality_speed as fast
 import quality_worth as worth
 from star import ROOT
@@ -31,6 +33,16 @@ def detected(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
     yield f"False rejections on clean scans; {scans}", list(detection.clean(counts))
     for sample in detection.SAMPLES:
         yield f"2 % spoiled, sample: {sample}; {scans}", list(detection.kinds(counts, sample))
+
+
+def hardly(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+    """The same of scans with empty halves, particles and edges."""
+    clean, found = hard.count(args.hard, args.hard_seed)
+    scans = (
+        f"{args.hard} scans of {hard.SHAPE[0] * hard.SHAPE[1]} frames of {hard.SIDE}x{hard.SIDE}"
+    )
+    yield f"Hard scans, clean; {scans}, seed {args.hard_seed}", clean
+    yield "Hard scans, 2 % spoiled; steps up to 0.6 of the probe, then 0.9", found
 
 
 def reconstructed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
@@ -52,7 +64,7 @@ def weighed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[str, Rows]]]] = {
-    "detection": detected, "worth": reconstructed, "speed": timed, "large": weighed,
+    "detection": detected, "hard": hardly, "worth": reconstructed, "speed": timed, "large": weighed,
 }  # fmt: skip
 
 
@@ -68,6 +80,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=5, help="of the detection")
+    parser.add_argument("--hard", type=int, default=208, help="hard scans")
+    parser.add_argument("--hard-seed", type=int, default=6, help="of these")
     parser.add_argument("--seeds-worth", type=int, default=3, help="of the reconstructions")
     parser.add_argument("--frames-speed", type=int, nargs="+", default=[2000, 10000])
     parser.add_argument("--repeats", type=int, default=5, help="turns of the speed")

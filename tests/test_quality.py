@@ -12,11 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import Settings
 from ptypy_beamline.options import Qc
 from ptypy_beamline.planning import plan as plan_module
-from ptypy_beamline.quality import Exposures, evaluate, kernels, reject
-from ptypy_beamline.quality.evidence import apart
+from ptypy_beamline.quality import Exposures, evaluate, faults, kernels, reject
+from ptypy_beamline.quality.evidence import Measured, apart, beam_lost, no_beam
 from ptypy_beamline.quality.features import Yardstick, measured
 from ptypy_beamline.quality.inspect import judged_scan
-from ptypy_beamline.quality.scores import LIMIT, combined, largest, local_z, neighbours, rank
+from ptypy_beamline.quality.scores import LIMIT, Around, combined, local_z, neighbours, rank
 
 
 def everything(plan, side=32, positions=None):
@@ -168,37 +168,50 @@ class TestScores:
         assert [set(row) for row in around.tolist()] == [{1, 2}, {0, 2}, {0, 1}]
         assert neighbours(np.zeros((1, 2)), np.zeros(1, int), 4).tolist() == [[0] * 4]
 
-    def test_z_is_the_residual_over_that_of_the_neighbours(self):
-        values = np.array([0.0, 1, -1, 2, 8, 0])
-        around = np.array([[1, 2, 3, 5]] * 6)
-        residual = values - 0.5  # their median
-        local = np.quantile(np.abs(residual)[around[0]], 0.75) / 1.1503
-        floor = 1.4826 * max(np.median(np.abs(residual)), 0.1 * np.median(np.abs(values - 0.5)))
-        assert_allclose(local_z(values, around), residual / max(local, floor))
-        assert_allclose(local_z(values, around, least=100), residual / 100)
+    def test_z_is_the_residual_over_the_largest_of_the_usual_ones(self):
+        rng = np.random.default_rng(3)
+        places = rng.random((60, 2))
+        values = places @ [3.0, -2.0] + 0.01 * rng.standard_normal(60)
+        around = Around.of(places, np.zeros(60, int))
+        for row in range(60):  # a plane, fitted by least squares
+            near = around.rows[row]
+            offset = places[near] - places[row]
+            away = np.linalg.norm(offset, axis=1)
+            root = np.sqrt(np.exp(-0.5 * (away / np.median(away)) ** 2))
+            plane = np.column_stack([np.ones(16), offset / np.median(away)]) * root[:, None]
+            at_row = np.linalg.lstsq(plane, values[near] * root, rcond=None)[0][0]
+            assert_allclose(around.weights[row] @ values[near], at_row, atol=1e-4)
+        residual = values - (around.weights * values[around.rows]).sum(axis=1)
+        size = np.abs(residual)
+        for row in range(60):
+            near = size[around.rows[row]]
+            scale = max(np.quantile(near, 0.75) / 1.1503, np.sort(near[:6])[-2] / 1.2,
+                        np.quantile(size, 0.95) / 1.96)  # fmt: skip
+            assert_allclose(local_z(values, around, 1e-9)[row], residual[row] / scale)
+        assert_allclose(local_z(values, around, 100), residual / 100)
 
     def test_an_edge_is_no_outlier_and_a_frame_that_departs_is(self):
         rng = np.random.default_rng(0)
         places = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
         values = np.where(places[:, 1] < 9.5, 1.0, 30.0) + 0.1 * rng.standard_normal(400)
         values[[45, 333]] += (12, -12)
-        z = np.abs(local_z(values, neighbours(places, np.zeros(400, int))))
+        z = np.abs(local_z(values, Around.of(places, np.zeros(400, int)), 0.005))
         assert set(np.argsort(z)[-2:].tolist()) == {45, 333}
         assert np.delete(z, [45, 333]).max() < 10
 
     def test_no_value_no_deviation_and_all_alike_neither(self):
-        around = neighbours(np.random.default_rng(0).random((30, 2)), np.zeros(30, int))
+        around = Around.of(np.random.default_rng(0).random((30, 2)), np.zeros(30, int))
         values = np.random.default_rng(1).random(30)
         values[7] = np.nan
-        z = local_z(values, around)
+        z = local_z(values, around, 0.005)
         assert z[7] == 0
         assert np.isfinite(z).all()
-        assert_array_equal(local_z(np.full(30, np.nan), around), np.zeros(30))
-        assert_array_equal(local_z(np.full(30, 4.0), around), np.zeros(30))
+        assert_array_equal(local_z(np.full(30, np.nan), around, 0.005), np.zeros(30))
+        assert_allclose(local_z(np.full(30, 4.0), around, 0.005), 0, atol=1e-9)
         one = np.full(30, 4.0)
         one[3] = 5
-        assert local_z(one, around).argmax() == 3
-        assert local_z(np.where(np.arange(30) == 3, 1e300, values), around)[3] == LIMIT
+        assert local_z(one, around, 0.005).argmax() == 3
+        assert local_z(np.where(np.arange(30) == 3, 1e300, values), around, 0.005)[3] == LIMIT
 
     def test_ranks(self):
         assert_allclose(rank(np.array([3.0, 1, 1, 2])), [1, 1 / 6, 1 / 6, 2 / 3])
@@ -211,16 +224,81 @@ class TestScores:
         assert_allclose(combined(features, embedding, 0), [1, 0, 1 / 3, 2 / 3])
         assert_allclose(combined(features, embedding, 0.25), [0.75, 0.25, 1 / 3, 2 / 3])
 
-    def test_the_largest_deviation_gives_the_reason(self):
-        found = largest({"total": np.array([1.0, -9, 0]), "row": np.array([2.0, 3, 0])})
-        assert found.z.tolist() == [2, 9, 0]
-        assert found.reason[:2].tolist() == ["row", "total"]
-
     def test_distance_from_neighbours_is_the_median(self):
         points = np.array([[0.0, 0], [3, 4], [0, 1], [6, 8]])
         around = np.array([[1, 2, 3]] * 4)
         assert_allclose(apart(points, around, "root")[0], 5)
         assert_allclose(apart(points, around, "mean")[0], 3.5)
+
+
+def z_of(rows=4, **off):
+    """Deviations of ``rows`` rows: none but ``off`` in row 0, and 0.5 in all that are not given."""
+    names = {*faults.ANY, *faults.SHAPE, "step", "level", "residual", "apart", "change", "ring_4"}
+    return {name: np.array([off.get(name, 0.5)] + [0.5] * (rows - 1)) for name in names}
+
+
+class TestFaults:
+    """What is a fault, and what is the sample."""
+
+    @pytest.mark.parametrize(
+        ("off", "reason"),
+        [({"total": -4, "apart": 2}, "light"),
+         ({"total": 4, "apart": 6, "contrast": 9}, "light"),
+         ({"total": 4, "apart": 2, "contrast": 9}, None),
+         ({"total": 4}, None),
+         ({"row": 5, "column": -4, "likeness": 3}, "shifted"),
+         ({"row": 5, "column": -4, "likeness": 3, "row_variance": 4}, None),
+         ({"row_variance": 5, "column_variance": 6, "neighbours": 3}, "noise"),
+         ({"row_variance": -5, "column_variance": 6, "neighbours": 3}, None),
+         ({"step": 9}, "repeated frame"),
+         ({"likeness": 6, "apart": 3}, "unlike the scan"),
+         ({"neighbours": 6}, "unlike its neighbours"),
+         ({"ring_3": -11, "apart": 5}, "ring_3"), ({"ring_3": -30}, None)],
+    )  # fmt: skip
+    def test_what_is_one(self, off, reason):
+        nothing = np.zeros(4)
+        found = faults.Deviation.of(z_of(**off), nothing.astype(bool), nothing)
+        assert (found.nearness[1:] < 0.5).all()
+        assert (found.nearness[0] >= 1) == (reason is not None)
+        assert reason is None or found.reason[0] == reason
+
+    def test_dark_frames_are_faults_where_the_beam_was_lost(self):
+        dark = np.array([True, True, False, False])
+        found = faults.Deviation.of(z_of(total=-99, apart=99), dark, np.array([1.3, 0.4, 0, 0]))
+        assert found.nearness[:2].tolist() == [13, 0.4]
+        assert found.reason[:2].tolist() == ["no beam", "dark"]
+
+
+def seen(total):
+    """What was measured of frames with these counts."""
+    table = np.zeros((len(total), len(kernels.COLUMNS)))
+    table[:, 0] = total
+    slot = np.zeros(len(total), np.int64)
+    return Measured(table, np.zeros(len(total)), np.zeros((len(total), 64), np.float32), slot)
+
+
+class TestBeamLost:
+    """Dark frames: of a beam that was lost, or behind an absorber."""
+
+    places = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
+
+    def lost(self, dark):
+        measured = seen(np.where(dark, 1.0, 1000.0))
+        assert (no_beam(measured) == dark).all()
+        return beam_lost(measured, dark, self.places) >= 1
+
+    @pytest.mark.parametrize("rows", [[5], [5, 6, 7], [*range(107, 147)], [399]])
+    def test_lost(self, rows):
+        dark = np.isin(np.arange(400), rows)
+        assert self.lost(dark)[dark].mean() > 0.7
+        assert not self.lost(dark)[~dark].any()
+
+    @pytest.mark.parametrize("where", ["column", "block", "row"])
+    def test_an_absorber(self, where):
+        y, x = self.places.T
+        dark = {"column": (x > 4) & (x < 7), "block": (x > 4) & (x < 9) & (y > 8) & (y < 14),
+                "row": y == 8}[where]  # fmt: skip
+        assert not self.lost(dark).any()
 
 
 class TestRules:
@@ -231,7 +309,7 @@ class TestRules:
     def rows(self, masked=None, **rules):
         masked = np.ones(10, bool) if masked is None else masked
         z = np.zeros(10)
-        return np.flatnonzero(reject.judge(self.score, z, z, masked, Qc(**rules))).tolist()
+        return np.flatnonzero(reject.judge(self.score, z, masked, Qc(**rules))).tolist()
 
     @pytest.mark.parametrize(
         ("rules", "rows"),
@@ -251,17 +329,16 @@ class TestRules:
         assert self.rows(masked, reject_topk=1) == [9]
         assert self.rows(masked, reject_topp=0.4) == [8, 9]
 
-    def test_the_default_wants_both_off(self):
-        features = np.array([0.0, 50, 50, reject.FEATURES_LIMIT])
-        embedding = np.array([50.0, 0, 50, reject.EMBEDDING_LIMIT])
-        found = reject.judge(np.ones(4), features, embedding, np.ones(4, bool), Qc())
+    def test_the_default_rejects_what_is_a_fault(self):
+        nearness = np.array([0.0, 0.999, 1, 50])
+        found = reject.judge(np.ones(4), nearness, np.ones(4, bool), Qc())
         assert found.tolist() == [False, False, True, True]
 
     def test_each_rule_is_said_in_words(self):
         said = reject.rule(Qc(reject_topk=3, reject_topp=0.02, reject_thresh=0.9))
         for words in ("3 frames", "0.02", "0.9", "and"):
             assert words in said
-        assert f"{reject.FEATURES_LIMIT:g}" in reject.rule(Qc())
+        assert "neighbours" in reject.rule(Qc())
 
     @pytest.mark.parametrize("axes", ["yx", "-xy", "x-y"])
     def test_regions_are_in_stage_coordinates(self, axes):

@@ -161,7 +161,7 @@ class TestEmbedding:
         self.batches_of(monkeypatch, 37)
         found = judged(scan_of(frames))
         assert_array_equal(found.reject_indices, spoiled)
-        assert np.corrcoef(found.score, whole.score)[0, 1] > 0.9
+        assert np.corrcoef(found.score, whole.score)[0, 1] > 0.8
         assert_array_equal(found.images, whole.images)
 
     @pytest.mark.parametrize(("k", "side"), [(50, 4), (60, 32), (500, 32)])

@@ -28,9 +28,9 @@ class Assessment:
     features
         Name → (n,) float64, as measured; NaN where a frame has no such number.
     deviation
-        (n,) float64: largest robust z of the features, in units of the local spread.
+        (n,) float64: how near each is to a fault; 1 and more: the default rule rejects it.
     reason
-        (n,) str: the feature that is farthest off.
+        (n,) str: the fault that it is nearest to, or the feature that is farthest off.
     score
         (n,) float64, 0 (most ordinary) to 1 (least).
     stxm

@@ -16,10 +16,11 @@ from ..planning.selection import one_exposure_each
 from . import evidence, kernels, reject
 from .assessment import Assessment
 from .embedding import embed
+from .faults import Deviation
 from .features import Part, Yardstick, measured
 from .labels import classes
 from .pictures import small_pictures
-from .scores import combined, neighbours
+from .scores import Around, combined
 from .spool import Spool
 
 Progress = Callable[[int], None]
@@ -167,11 +168,15 @@ class Inspection:
         if not seen.column("total").any():
             raise ScanError("the frames hold no counts", "check paths.frames, dark, mask and shape")
         # A dump of the beam may be longer than a neighbourhood: it is nobody's neighbour.
-        around = neighbours(stage_m, np.where(evidence.no_beam(seen), -1, exposures.slot))
-        by_features = evidence.feature_deviation(seen, around)
+        dark = evidence.no_beam(seen)
+        around = Around.of(stage_m, np.where(dark, -1, exposures.slot))
         embedding = embed(self.spool, qc.pca_k, qc.embedding)
-        by_embedding = evidence.embedding_deviation(embedding, seen, around)
-        score = combined(by_features.z, by_embedding.z, qc.w_feat)
+        z = evidence.deviations(seen, embedding, around)
+        found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m))
+        pictures = np.where(
+            dark, found.nearness, np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
+        )
+        score = combined(found.nearness, pictures, qc.w_feat)
         masked = reject.region(stage_m, qc, unit)
         row, column = seen.column("row"), seen.column("column")
         return Assessment(
@@ -179,15 +184,15 @@ class Inspection:
             total=exposures.total,
             positions_m=stage_m,
             features={name: seen.column(name) for name in kernels.COLUMNS},
-            deviation=by_features.z,
-            reason=by_features.reason,
+            deviation=found.nearness,
+            reason=found.reason,
             score=score,
             stxm=np.log1p(np.maximum(seen.column("total"), 0)),
             dpcx=column - evidence.middle(column),
             dpcy=row - evidence.middle(row),
             labels=classes(embedding, qc.labels),
             masked=masked,
-            rejected=~masked | reject.judge(score, by_features.z, by_embedding.z, masked, qc),
+            rejected=~masked | reject.judge(score, found.nearness, masked, qc),
             images=small_pictures(self.spool),
             settings={**qc.model_dump(), "rule": reject.rule(qc)},
             unit=unit,

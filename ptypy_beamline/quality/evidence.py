@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from .embedding import Embedding
 from .features import Part
 from .kernels import COLUMNS
-from .scores import LIMIT, Deviation, Neighbours, Values, largest, local_z
+from .scores import Around, Neighbours, Values, local_z, neighbours
+
+PICTURE = ("level", "residual", "apart", "step")
+"""What is compared with the neighbours' of the embedded pictures."""
 
 LEAST = {"row": 0.05, "column": 0.05, "without_count": 0.002}
 LEAST_LOG = 0.005
@@ -20,6 +23,14 @@ and half a percent of everything else."""
 
 DARK, BRIGHT = 0.02, 0.9
 """A frame with less than this part of the counts of a bright frame, the quantile, has no beam."""
+
+BLANK = 1e-4
+"""The same of a frame that is lost wherever it is: it says nothing of the sample."""
+
+BESIDE, FEWEST, MOSTLY, BRIGHTER, SHORT, CLOSE = 8, 3, 0.85, 10.0, 8, 3
+"""Neighbours of a dark frame; how many of other times it takes, and the share of them that are
+bright where the beam was lost; how much brighter than it; frames in a row that are no row; frames
+between two dark ones that are of one run, and from its end to a turn of the stage."""
 
 ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
              "residual": 1, "apart": 1, "step": -1}  # fmt: skip
@@ -98,48 +109,82 @@ def features(measured: Measured, around: Neighbours) -> dict[str, Values]:
     return found
 
 
-def feature_deviation(measured: Measured, around: Neighbours) -> Deviation:
-    """How far off each frame is by its features; one without beam as far as can be.
+def deviations(measured: Measured, embedding: Embedding, around: Around) -> dict[str, Values]:
+    """(n,) robust z of everything that is compared, of :func:`features` and :func:`picture`.
 
-    A beam dump may last longer than a neighbourhood reaches.
+    Positive is unusual where that has one direction.
     """
-    deviation = _deviation(features(measured, around), around)
-    dark = no_beam(measured)
-    return Deviation(np.where(dark, LIMIT, deviation.z),
-                     np.where(dark, "no beam", deviation.reason))  # fmt: skip
+    found = features(measured, around.rows) | picture(embedding, around.rows)
+    return {name: _one_sided(name, local_z(values, around, LEAST.get(name, LEAST_LOG)))
+            for name, values in found.items()}  # fmt: skip
 
 
-def no_beam(measured: Measured) -> NDArray[np.bool_]:
-    """(n,) frames that are dark, beside those of their slot that are not."""
-    total, dark = measured.column("total"), np.zeros(len(measured.table), np.bool_)
-    for one in np.unique(measured.slot):
-        rows = measured.slot == one
-        dark[rows] = total[rows] < DARK * np.quantile(total[rows], BRIGHT)
-    return dark
+def _one_sided(name: str, z: Values) -> Values:
+    sign = ONE_SIDED.get(name, 0)
+    return np.maximum(z * sign, 0) if sign else z
 
 
-def embedding_deviation(embedding: Embedding, measured: Measured, around: Neighbours) -> Deviation:
-    """How far off each frame is by its place among the embedded pictures; as above."""
+def picture(embedding: Embedding, around: Neighbours) -> dict[str, Values]:
+    """What is compared of the embedded pictures."""
     place = embedding.place
     step = np.full(len(place), np.nan)
     step[1:] = np.linalg.norm(np.diff(place, axis=0), axis=1)
-    found = {
+    return {
         "level": embedding.level,
         "residual": _log(embedding.residual, 1e-9),
         "apart": _log(apart(place, around, "root"), 1e-9),
         "step": _log_step(step),
     }
-    deviation = _deviation(found, around)
-    return Deviation(np.where(no_beam(measured), LIMIT, deviation.z), deviation.reason)
 
 
-def _deviation(found: Mapping[str, Values], around: Neighbours) -> Deviation:
-    z = {}
-    for name, values in found.items():
-        one = local_z(values, around, LEAST.get(name, LEAST_LOG))
-        sign = ONE_SIDED.get(name, 0)
-        z[name] = np.maximum(one * sign, 0) if sign else one
-    return largest(z)
+def no_beam(measured: Measured, share: float = DARK) -> NDArray[np.bool_]:
+    """(n,) frames with less than a ``share`` of a bright frame of their slot."""
+    total, dark = measured.column("total"), np.zeros(len(measured.table), np.bool_)
+    for one in np.unique(measured.slot):
+        rows = measured.slot == one
+        dark[rows] = total[rows] < share * np.quantile(total[rows], BRIGHT)
+    return dark
+
+
+def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) -> Values:
+    """(n,) how near each dark frame is to one without a beam: 1 and more, no absorber is there.
+
+    Neighbours of other times are mostly bright then. Frames from one turn of the stage to another
+    may be rows behind an absorber.
+    """
+    lost = np.zeros(len(dark))
+    if not dark.any() or dark.all():
+        return lost
+    total = measured.column("total")
+    run = _runs(dark)
+    near = neighbours(positions_m, measured.slot, BESIDE)
+    turns = _turns(positions_m)
+    for one in np.unique(run[dark]).tolist():
+        rows = np.flatnonzero(dark & (run == one))
+        other = (run[near[rows]] != one) | ~dark[near[rows]]
+        bright = other & (total[near[rows]] > BRIGHTER * total[rows, None]) & ~dark[near[rows]]
+        lost[rows] = bright.sum(axis=1) / np.maximum(other.sum(axis=1), FEWEST) / MOSTLY
+        if len(rows) > SHORT and turns[rows[0]] and turns[rows[-1]]:
+            lost[rows] = np.minimum(lost[rows], 0.99)
+    return np.where(no_beam(measured, BLANK), 1.0, lost)
+
+
+def _runs(dark: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(n,) number of the run of dark frames that each is in or follows."""
+    rows = np.flatnonzero(dark)
+    begins = rows[np.concatenate([[True], np.diff(rows) > CLOSE])]
+    return np.asarray(np.searchsorted(begins, np.arange(len(dark)), side="right"))
+
+
+def _turns(positions_m: Values) -> NDArray[np.bool_]:
+    """(n,) near a turn of the stage by more than 60 degrees, or an end; none without rows."""
+    steps = np.diff(positions_m, axis=0)
+    size = np.maximum(np.linalg.norm(steps, axis=1), np.finfo(float).tiny)
+    turning = (steps[1:] * steps[:-1]).sum(axis=1) < 0.5 * size[1:] * size[:-1]
+    turns = np.ones(len(positions_m), np.bool_)
+    turns[1:-1] = turning
+    near = np.convolve(turns, np.ones(2 * CLOSE - 1), "same") > 0
+    return near if turning.mean() < 0.5 else np.zeros(len(turns), np.bool_)
 
 
 def apart(points: NDArray[np.floating], around: Neighbours, norm: str) -> Values:

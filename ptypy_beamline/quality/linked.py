@@ -223,14 +223,14 @@ def _table(source: Any, view: Any, scale: dict[str, Any], labelled: bool) -> mod
     )
     place = number("0." + "0" * scale["decimals"] if scale["decimals"] else "0")
     columns = [
-        ("frame", "frame", 62, number("0")),
-        ("score", "score", 58, number("0.0000")),
-        ("deviation", "deviation", 72, number("0.0")),
-        ("reason", "reason", 104, models.StringFormatter()),
+        ("frame", "frame", 52, number("0")),
+        ("score", "score", 54, number("0.0000")),
+        ("deviation", "deviation", 62, number("0.0")),
+        ("reason", "reason", 138, models.StringFormatter()),
         ("label", "label", 44, number("0")),
         ("x", f"x ({scale['unit']})", 70, place),
         ("y", f"y ({scale['unit']})", 70, place),
-        ("rejected", "rejected", 62, mark),
+        ("rejected", "rejected", 58, mark),
     ]
     return models.DataTable(
         source=source, view=view, index_position=None, row_height=23, sizing_mode="stretch_both",

@@ -38,15 +38,21 @@ class Panel:
     colours: str
 
     def limits(self, assessment: Assessment) -> tuple[float, float]:
-        """Colour limits that neither the outermost values nor rejected frames stretch."""
-        values = getattr(assessment, self.name)
-        kept = values[~assessment.rejected & assessment.masked & np.isfinite(values)]
-        kept = kept if len(kept) else values[np.isfinite(values)]
-        if not len(kept):
-            return 0.0, 1.0
-        low, high = (float(v) for v in np.percentile(kept, (0.5, 99.5)))
+        """Colour limits that neither the outermost values nor rejected frames stretch.
+
+        Deviations end where frames are rejected; both shifts have one range.
+        """
         if self.name == "deviation":
-            return 0.0, max(high, 1e-6)
+            return 0.0, 1.0
+        names = ("dpcx", "dpcy") if self.name != "stxm" else ("stxm",)
+        kept = ~assessment.rejected & assessment.masked
+        values = np.concatenate([getattr(assessment, name)[kept] for name in names])
+        if not np.isfinite(values).any():
+            values = np.concatenate([getattr(assessment, name) for name in names])
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return 0.0, 1.0
+        low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
         if self.name != "stxm":
             high = max(abs(low), abs(high), 1e-6)
             return -high, high
@@ -55,7 +61,7 @@ class Panel:
 
 
 PANELS = (
-    Panel("deviation", "Deviation", "local spreads", "viridis"),
+    Panel("deviation", "Deviation, 1 is rejected", "of the limit", "viridis"),
     Panel("stxm", "STXM, transmitted", "log(1 + counts)", "cividis"),
     Panel("dpcx", "DPC-X, shift along columns", "pixels", "gray"),
     Panel("dpcy", "DPC-Y, shift along rows", "pixels", "gray"),
@@ -126,7 +132,7 @@ def _figure(shape: float, rows: int, title: str, assessment: Assessment) -> Figu
     if outside:
         words += f", {outside:,} outside the region (pale)"
     ring = Line2D([], [], marker="o", linestyle="", markersize=9, markeredgecolor=REJECTED,
-                  markerfacecolor="none", markeredgewidth=1.6, label=words)  # fmt: skip
+                  markerfacecolor="none", markeredgewidth=1.1, label=words)  # fmt: skip
     figure.legend(handles=[ring], loc="upper right", frameon=False, fontsize=11, labelcolor=INK)
     return figure
 
@@ -173,5 +179,5 @@ def _rings(axes: Axes, found: Cells, assessment: Assessment, factor: float) -> N
     left, right = axes.get_xlim()
     points = 400 * float(np.median(found.sizes)) * factor / (right - left)
     size = float(np.clip(1.1 * points, 6, 18))
-    for colour, width in (("white", 3.4), (REJECTED, 1.7)):
+    for colour, width in (("white", 2.2), (REJECTED, 1.1)):
         axes.scatter(x, y, s=size**2, facecolors="none", edgecolors=colour, linewidths=width)

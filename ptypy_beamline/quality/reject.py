@@ -13,27 +13,22 @@ from ..options import Qc
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-FEATURES_LIMIT, EMBEDDING_LIMIT = 10.0, 2.0
-"""Where nothing else is asked for, a frame is rejected whose features are off by 10 robust
-deviations or more, and whose picture by 2 or more. ``benchmarks/quality.py`` prints what that
-finds, and the false alarms."""
 
-
-def judge(score: Values, features: Values, embedding: Values, masked: Flags, qc: Qc) -> Flags:
+def judge(score: Values, nearness: Values, masked: Flags, qc: Qc) -> Flags:
     """Rows to reject: by the rules that are asked for, together, else by the default one.
 
     Parameters
     ----------
     score
         (n,) 0 … 1.
-    features, embedding
-        (n,) robust deviations.
+    nearness
+        (n,) 1 and more: a fault.
     masked
         (n,) inside the region; only those count for the rules by number.
     """
     asked = (qc.reject_topk, qc.reject_topp, qc.reject_thresh)
     if all(rule is None for rule in asked):
-        return (features >= FEATURES_LIMIT) & (embedding >= EMBEDDING_LIMIT)
+        return nearness >= 1
     inside_rows = np.flatnonzero(masked)
     worst = inside_rows[np.argsort(-score[inside_rows], kind="stable")]
     count = max(qc.reject_topk or 0, round((qc.reject_topp or 0) * len(worst)))
@@ -54,10 +49,7 @@ def rule(qc: Qc) -> str:
         said.append(f"{qc.reject_topp:.3g} of the frames, those of the highest scores")
     if qc.reject_thresh is not None:
         said.append(f"scores of {qc.reject_thresh:g} and above")
-    return " and ".join(said) or (
-        f"features off by {FEATURES_LIMIT:g} robust deviations from the neighbours', "
-        f"and the picture by {EMBEDDING_LIMIT:g}"
-    )
+    return " and ".join(said) or "those that depart from their neighbours as faults do"
 
 
 def inside(positions: Values, qc: Qc) -> Flags:

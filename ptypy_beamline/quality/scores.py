@@ -1,13 +1,12 @@
 """How far off each frame is: against the frames around it on the sample, robustly.
 
-A number that changes at an edge of the sample changes for its neighbours, too. So each feature is
-compared with the median of its neighbours on the sample, and what is left with how much is left
-of theirs. Median and MAD: P. J. Rousseeuw, C. Croux, J. Am. Stat. Assoc. 88, 1273 (1993).
+A number that changes across the sample changes for a frame's neighbours, too. So each feature is
+foretold from the neighbours on the sample, and what is left is compared with what is left there and
+in the whole scan. Local linear regression: W. S. Cleveland, J. Am. Stat. Assoc. 74, 829 (1979).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy.spatial import cKDTree
 
 Values = NDArray[np.float64]
 Neighbours = NDArray[np.int64]
-"""(n, k) rows around each row."""
+"""(n, k) rows around each row, the nearest first."""
 
 NEIGHBOURS = 16
 SIGMA = 1.4826
@@ -27,18 +26,76 @@ SPREAD, WIDTH = 0.75, 1.1503
 Of 16 neighbours four may be spoiled, too, as in a burst along a row; an edge of the sample that
 crosses the neighbourhood reaches more than four.
 """
-WHOLE = 0.03
-"""A change that is small beside what the whole sample does is no defect."""
+CLOSEST, SECOND = 6, 1.2
+"""A particle is in few frames: the second largest of so many of the nearest, and what that is."""
+WHOLE, WHOLE_WIDTH = 0.95, 1.96
+"""The same of all frames. Most of a scan may be empty, and its edges elsewhere."""
+OUTLIER, TURNS = 6.0, 2
+"""Neighbours that are off by more foretell nothing, and how often that is settled."""
+BLOCK = 20_000
+"""Rows of which weights are computed at a time, for the sake of memory."""
 LIMIT = 1e3
 """Deviations are cut here: more says nothing more."""
 
 
 @dataclass(frozen=True, eq=False)
-class Deviation:
-    """Of each row, the largest robust z of its features and the feature that has it."""
+class Around:
+    """The neighbours of each row, and what foretells it from them.
 
-    z: Values
-    reason: NDArray[np.str_]
+    Attributes
+    ----------
+    rows
+        (n, k) the neighbours.
+    weights
+        (n, k) of their values: the sum is that of a plane, fitted to near ones more, at the row.
+    """
+
+    rows: Neighbours
+    weights: Values
+
+    @classmethod
+    def of(cls, positions_m: Values, slot: NDArray[np.int64]) -> Around:
+        """Neighbours as :func:`neighbours` has them."""
+        rows = neighbours(positions_m, slot)
+        parts = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
+        weights = [_weights(positions_m[rows[part]] - positions_m[part, None]) for part in parts]
+        return cls(rows, np.concatenate(weights))
+
+    def residuals(self, values: Values) -> Values:
+        """(n,) what the neighbours do not foretell; those that are off themselves do not count."""
+        foretold = np.median(values[self.rows], axis=1)
+        residual = values - foretold
+        for _ in range(TURNS):
+            size = np.abs(residual)
+            usual = np.maximum(self._local(size), SIGMA * np.median(size))
+            usable = np.where(size > OUTLIER * usual, foretold, values)
+            foretold = (self.weights * usable[self.rows]).sum(axis=1)
+            residual = values - foretold
+        return np.asarray(residual)
+
+    def scale(self, residual: Values) -> Values:
+        """(n,) size of a deviation of 1: the largest of the neighbours' and the whole scan's."""
+        size = np.abs(residual)
+        nearest = np.sort(size[self.rows[:, :CLOSEST]], axis=1)[:, -2] / SECOND
+        whole = float(np.quantile(size, WHOLE)) / WHOLE_WIDTH
+        return np.asarray(
+            np.maximum.reduce([self._local(size), nearest, np.full(len(size), whole)])
+        )
+
+    def _local(self, size: Values) -> Values:
+        return np.asarray(np.quantile(size[self.rows], SPREAD, axis=1) / WIDTH)
+
+
+def _weights(offset: Values) -> Values:
+    """(n, k) for neighbours at ``offset`` (n, k, 2) of each row."""
+    away = np.linalg.norm(offset, axis=2)
+    reach = np.maximum(np.median(away, axis=1), np.finfo(float).tiny)[:, None]
+    near = np.exp(-0.5 * (away / reach) ** 2)
+    plane = np.concatenate([np.ones((*away.shape, 1)), offset / reach[..., None]], axis=2)
+    normal = np.einsum("nki,nk,nkj->nij", plane, near, plane)
+    normal += np.diag([0, 1e-6, 1e-6])  # a line of positions fits many planes
+    at_row = np.linalg.solve(normal, np.broadcast_to(np.eye(3)[:, :1], (len(normal), 3, 1)))[..., 0]
+    return np.asarray(np.einsum("ni,nki,nk->nk", at_row, plane, near))
 
 
 def neighbours(positions_m: Values, slot: NDArray[np.int64], count: int = NEIGHBOURS) -> Neighbours:
@@ -60,32 +117,17 @@ def neighbours(positions_m: Values, slot: NDArray[np.int64], count: int = NEIGHB
     return found
 
 
-def local_z(values: Values, around: Neighbours, least: float = 0.0) -> Values:
-    """Robust z of each value against its neighbours; 0 where there is no value.
+def local_z(values: Values, around: Around, least: float) -> Values:
+    """(n,) robust z of each value against its neighbours, at most ``LIMIT``; 0 without a value.
 
-    The scale is the spread of the neighbours' own residuals, at least that of the whole scan's
-    residuals, at least 3 % of the spread of the values, and at least ``least``.
+    A deviation of 1 is as :meth:`Around.scale` has it, at least ``least``.
     """
     known = np.isfinite(values)
     if not known.any():
         return np.zeros(len(values))
-    middle = float(np.median(values[known]))
-    filled = np.where(known, values, middle)
-    residual = filled - np.median(filled[around], axis=1)
-    size = np.abs(residual)
-    local = np.quantile(size[around], SPREAD, axis=1) / WIDTH
-    floor = max(float(np.median(size)), WHOLE * float(np.median(np.abs(filled - middle))))
-    # Where more than half of a scan agrees to the last digit, the mean says what a digit is.
-    floor = floor or float(size.mean()) or 1.0
-    scale = np.maximum(np.maximum(local, SIGMA * floor), least)
+    residual = around.residuals(np.where(known, values, np.median(values[known])))
+    scale = np.maximum(around.scale(residual), least)
     return np.where(known, (residual / scale).clip(-LIMIT, LIMIT), 0)
-
-
-def largest(z: Mapping[str, Values]) -> Deviation:
-    """The largest |z| of each row over all features, and its name."""
-    names, sizes = np.array(list(z)), np.abs(np.stack(list(z.values())))
-    best = sizes.argmax(0)
-    return Deviation(sizes.max(0), names[best])
 
 
 def rank(values: Values) -> Values:
