@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import REAL_DATA
 from judging import COUNT, SIDE, judged, scan_of, truth
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_auc_score
 
-from ptypy_beamline import BeamlineError, BeamlineWarning, Settings
+from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, Settings
 from ptypy_beamline.options import Qc
 from ptypy_beamline.quality import Exposures, evaluate, models, pictures
 from ptypy_beamline.quality.evaluate import Inspection
 from ptypy_beamline.quality.features import Yardstick
 from ptypy_beamline.quality.inspect import judged_scan
 from ptypy_beamline.quality.spool import Spool
+from ptypy_beamline.scan import ArrayFrames
 from ptypy_beamline.testing.simulate import PATTERNS, diffract, simulate
 from ptypy_beamline.testing.spoil import KINDS, spoil
 
@@ -233,3 +235,18 @@ def test_no_warning_reaches_the_user():
     frames[5, 3, 3] = 1
     found = judged(scan_of(frames), Qc(labels=4))
     assert set(found.reject_indices.tolist()) == {3, 4, 5}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", [None, *KINDS])
+def test_a_measured_scan(kind):
+    """A Siemens star: none of its good frames is rejected, nearly all spoiled ones are."""
+    with np.load(REAL_DATA) as data:
+        frames, positions_m = data["frames"].astype(np.uint32), data["positions_px"] * 10e-9
+    spoiled = np.zeros(0, np.int64)
+    if kind:
+        frames, spoiled = spoil(frames, kind, 0.02, 1)
+    scan = Scan(ArrayFrames(frames), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64))
+    found = judged(scan)
+    assert np.isin(found.reject_indices, spoiled).all()
+    assert len(found.reject_indices) >= 0.9 * len(spoiled)
