@@ -53,7 +53,10 @@ def looked_at(scan):
     return Places(scan, EACH, plan.selection.exposures[seen.positions, 0]), seen
 
 
-@pytest.mark.parametrize("stopped", [0, 20, 60])
+@pytest.mark.parametrize(
+    "stopped",
+    [pytest.param(0, marks=pytest.mark.long), 20, pytest.param(60, marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("pattern", ["raster", "snake", "jitter", "fermat", "spiral"])
 def test_a_sound_scan_has_no_break(pattern, stopped):
     truth = simulated(pattern)

@@ -131,11 +131,13 @@ def test_quality_control_judges_raw_frames_in_any_order(tmp_path):
     from ptypy_beamline.quality.inspect import judged_plan
 
     file, order = scans.write(tmp_path), [*range(48, -1, -1), 7, 8]
+    with h5py.File(file, "a") as opened:
+        for number in (11, 20, 33):
+            opened["entry/data"][number] = opened["entry/data"][number] // 3
     qc = Qc(reject_topk=3)
     found = [
         judged_plan(open_scan(file).plan(**given), Settings.of({"file": str(file), **given}), qc,
                     None, None)
         for given in ({}, {"frame_order": order[:49]}, {"frame_order": order})
     ]  # fmt: skip
-    assert set(found[0].reject_indices) == set(found[1].reject_indices)
-    assert len(found[2].reject_indices)
+    assert [set(one.reject_indices) for one in found] == [{11, 20, 33}] * 3
