@@ -196,6 +196,7 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
     assert "stopped after frame 485, none was lost before" in nothing.words
 
 
+@pytest.mark.long
 @pytest.mark.real
 def test_the_beginning_of_a_measured_scan_that_is_off_is_not_certified():
     """Frames 0 to 29 belong one position earlier than the rest, which was put right."""
