@@ -99,7 +99,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     plan = unturned(scan, each)
     along = Along.of(scan, each, plan)
     found = along.findings(scan, settings)
-    if found:
+    if along.breaks:
         return found, along
     seen = survey(plan, in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
@@ -107,7 +107,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     suspects = [*_listed_otherwise(Trial(given, seen), scan, exposures),
                 *backlash.hanging_behind(given, scan, seen, exposures)]  # fmt: skip
     if not suspects:
-        return [], along
+        return found, along
     right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.t)
     return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))], along
 

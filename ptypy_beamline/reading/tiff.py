@@ -91,7 +91,9 @@ class TiffFrames:
 
     @property
     def odd_pages(self) -> tuple[Path, ...]:
-        """Files before the last that have another number of pages than most; none if many do."""
+        """Numbered files before the last that have other pages than most; none if many do."""
+        if numbers_in_names(self.files) is None:
+            return ()
         pages = np.diff(self._ends, prepend=0)
         odd = pages != np.median(pages)
         odd[-1] = pages[-1] > np.median(pages)
