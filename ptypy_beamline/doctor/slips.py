@@ -162,18 +162,24 @@ def gains(
 
 
 def gains_of_runs(
-    table: NDArray[np.float32], places: Places, lags: Indices, tried: Iterable[int], count: int
-) -> dict[int, Floats]:
-    """Evidence for a further lag of ``count`` rows only: lag → (n - count + 1,), by the first row.
+    table: NDArray[np.float32],
+    places: Places,
+    lags: Indices,
+    tried: Iterable[int],
+    counts: Iterable[int],
+) -> dict[tuple[int, int], Floats]:
+    """Evidence for a further lag of some rows only: (lag, count) → (n - count + 1,), by the first.
 
-    Neighbours among these rows say nothing. ``lags`` (n,): those of all other rows.
+    Neighbours among the ``count`` rows say nothing. ``lags`` (n,): those of all other rows.
     """
     given_m = places.at(lags)
     reach_m = near_m(given_m)
-    now = _across_runs(table, _met(given_m, given_m, reach_m), count)
+    now = _met(given_m, given_m, reach_m)
+    moved = {lag: _met(places.at(lags + lag), given_m, reach_m) for lag in tried}
     return {
-        lag: _across_runs(table, _met(places.at(lags + lag), given_m, reach_m), count) - now
-        for lag in tried
+        (lag, count): _across_runs(table, links, count) - _across_runs(table, now, count)
+        for count in counts
+        for lag, links in moved.items()
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,23 +66,21 @@ def strays(stretch: Stretch) -> list[Strays]:
     return sorted(found, key=lambda one: one.outcome is None)
 
 
-def _runs(stretch: Stretch) -> Iterator[_Run]:
+def _runs(stretch: Stretch) -> list[_Run]:
     """The likeliest runs that do not overlap."""
     table = evidence(stretch.unlike, stretch.places.at(stretch.lags), True)
-    likely = []
-    for count in RUNS:
-        gained = gains_of_runs(table, stretch.places, stretch.lags, SHIFTS, count)
-        likely += [_run(lag, of_rows, count) for lag, of_rows in gained.items() if len(of_rows)]
+    gained = gains_of_runs(table, stretch.places, stretch.lags, SHIFTS, RUNS)
+    likely = [_run(*which, of_rows) for which, of_rows in gained.items() if len(of_rows)]
     likely.sort(key=lambda run: -run.gain)
     taken: list[_Run] = []
     for run in likely:
         apart = all(run.first > other.last or run.last < other.first for other in taken)
         if run.gain >= EVIDENCE and apart and len(taken) < TRIED:
             taken.append(run)
-    yield from taken
+    return taken
 
 
-def _run(lag: int, of_rows: Floats, count: int) -> _Run:
+def _run(lag: int, count: int, of_rows: Floats) -> _Run:
     """The likeliest of runs of ``count`` rows; of runs nearly as likely all rows."""
     best = int(of_rows.argmax())
     near = np.abs(np.arange(len(of_rows)) - best) < count

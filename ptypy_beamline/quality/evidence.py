@@ -162,7 +162,7 @@ def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) 
     for one in np.unique(run[dark]).tolist():
         rows = np.flatnonzero(dark & (run == one))
         other = (run[near[rows]] != one) | ~dark[near[rows]]
-        bright = other & (total[near[rows]] > BRIGHTER * total[rows, None]) & ~dark[near[rows]]
+        bright = ~dark[near[rows]] & (total[near[rows]] > BRIGHTER * total[rows, None])
         lost[rows] = bright.sum(axis=1) / np.maximum(other.sum(axis=1), FEWEST) / MOSTLY
         if len(rows) > SHORT and turns[rows[0]] and turns[rows[-1]]:
             lost[rows] = np.minimum(lost[rows], 0.99)

@@ -78,9 +78,7 @@ class Around:
         size = np.abs(residual)
         nearest = np.sort(size[self.rows[:, :CLOSEST]], axis=1)[:, -2] / SECOND
         whole = float(np.quantile(size, WHOLE)) / WHOLE_WIDTH
-        return np.asarray(
-            np.maximum.reduce([self._local(size), nearest, np.full(len(size), whole)])
-        )
+        return np.asarray(np.maximum(np.maximum(self._local(size), nearest), whole))
 
     def _local(self, size: Values) -> Values:
         return np.asarray(np.quantile(size[self.rows], SPREAD, axis=1) / WIDTH)

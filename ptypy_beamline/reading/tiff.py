@@ -92,13 +92,13 @@ class TiffFrames:
     @property
     def odd_pages(self) -> tuple[Path, ...]:
         """Numbered files before the last that have other pages than most; none if many do."""
-        if numbers_in_names(self.files) is None:
-            return ()
         pages = np.diff(self._ends, prepend=0)
         odd = pages != np.median(pages)
         odd[-1] = pages[-1] > np.median(pages)
-        few = np.count_nonzero(odd) <= (1 - MOST) * len(pages)
-        return tuple(self.files[row] for row in np.flatnonzero(odd)) if few else ()
+        few = 0 < np.count_nonzero(odd) <= (1 - MOST) * len(pages)
+        if not few or numbers_in_names(self.files) is None:
+            return ()
+        return tuple(self.files[row] for row in np.flatnonzero(odd))
 
     @property
     def numbers(self) -> NameNumbers | None:
