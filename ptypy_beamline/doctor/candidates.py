@@ -105,7 +105,15 @@ def window_px(seen: Survey) -> int:
     return min(side, *geometry.shape)
 
 
-def held_out_errors(patch: Patch, unseen: NDArray[np.int64] | None = None) -> Floats:
+def folds(n: int, count: int) -> list[NDArray[np.int64]]:
+    """So many groups of every sixth of ``n`` frames at random, none in two of them."""
+    order, size = np.random.default_rng(0).permutation(n), max(2, n // HELD_OUT)
+    return [order[k * size : (k + 1) * size] for k in range(count)]
+
+
+def held_out_errors(
+    patch: Patch, unseen: NDArray[np.int64] | None = None, passes: int = PASSES
+) -> Floats:
     """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
 
     Parameters
@@ -114,8 +122,10 @@ def held_out_errors(patch: Patch, unseen: NDArray[np.int64] | None = None) -> Fl
         The frames.
     unseen
         (m,) those that are held out; default: every sixth, at random.
+    passes
+        Over the others.
     """
-    engine, state, unseen = fitted(patch, PASSES, unseen)
+    engine, state, unseen = fitted(patch, passes, unseen)
     errors = [engine.misfit(state, np.array([k])) / max(float(engine.moduli[k].sum()), 1e-12)
               for k in unseen]  # fmt: skip
     return np.array(errors)
@@ -132,7 +142,7 @@ def fitted(
     engine = prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
     n = len(patch.frames)
     if unseen is None:
-        unseen = rng.permutation(n)[: max(2, n // HELD_OUT)]
+        unseen = folds(n, 1)[0]
     trial = replace(engine, visited=np.setdiff1d(np.arange(n), unseen))
     state = State(engine.free_space(), engine.best_probe(seed=0))
     for k in range(passes):

@@ -2,23 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 
 from ..summary import Finding
-from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors, in_order
+from .candidates import PATCH_FRAMES, PASSES, Margin, Outcome, Patch, folds, held_out_errors
 from .evidence import FEWEST, Floats, liveliest, survey
 from .geometry import Numbers
 from .look import Look
 from .remedy import finding
 
+Factors = tuple[float, float]
+"""By what positions (y, x) are scaled, which stands for a λz/p so many times smaller."""
+
 BINNINGS = (0.25, 0.5, 2.0, 4.0)
-FACTORS = (*BINNINGS, 0.67, 0.82, 1.22, 1.5)
-"""By what λz/p is tried to be smaller."""
 
-FINE, SAME = 1.07, 0.12
-"""Between factors that are tried around the best one, and how far from a binning is still one."""
+BESIDE = 1.3
+"""The nearest factor whose reconstruction is surely worse where λz/p is right."""
 
-STUDENT_T = 4.0
+CLEAR, CLEAR_T = 1.02, 3.0
+"""Ratio of errors, and Student's t, by which factors on both sides must be worse to settle it."""
+
+LONG_PASSES, FOLDS = 16, 2
+"""A difference of a third shows late: passes, and how many times other frames are held out."""
+
+LONG_RATIO, STUDENT_T = 1.03, 4.0
+"""Margin of another factor in long reconstructions; Student's t of any."""
+
+FINE, SAME = 1.12, 0.12
+"""Between factors around the best one, and how far from a binning is still one."""
+
+DIM = 3000.0
+"""Counts of a frame below which a wrong scale may fit better by chance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Errors of unseen frames of one patch with its positions scaled by factors."""
+
+    patch: Patch
+    known: dict[tuple[Factors, bool], Floats] = field(default_factory=dict)
+
+    def errors(self, factors: Factors, long: bool = False) -> Floats:
+        """(m,) of the same frames for all factors."""
+        key = factors, long
+        if key not in self.known:
+            patch = self.patch.at(self.patch.positions_m * factors)
+            parts = folds(len(patch.frames), FOLDS if long else 1)
+            passes = LONG_PASSES if long else PASSES
+            self.known[key] = np.concatenate([held_out_errors(patch, p, passes) for p in parts])
+        return self.known[key]
+
+    def best(self, tried: Iterable[Factors], long: bool = False) -> Factors:
+        """The one with the least mean error."""
+        return min(tried, key=lambda factors: float(self.errors(factors, long).mean()))
+
+    def outcome(self, factors: Factors, long: bool) -> Outcome:
+        """Of these factors, as against none."""
+        return Outcome.of(self.errors(SET, long), self.errors(factors, long))
+
+    def clear(self, long: bool) -> bool:
+        """Whether factors on both sides of what is set are surely worse."""
+        here = self.errors(SET, long)
+        margins = [Margin.of(here, self.errors(even(f), long)) for f in (BESIDE, 1 / BESIDE)]
+        return all(m.ratio >= CLEAR and m.t >= CLEAR_T for m in margins)
+
+    def lowest(self, along: Factors) -> float:
+        """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
+
+        Errors scatter from factor to factor, since places are rounded to pixels.
+        """
+        powers = np.arange(-2, 3) * np.log(FINE)
+        start = np.log(max(along, key=lambda f: abs(np.log(f))))
+        used = [1.0 if f != 1 else 0.0 for f in along]
+        means = [float(self.errors(powered(start + p, used), long=True).mean()) for p in powers]
+        bend, slope, _ = np.polyfit(powers, means, 2)
+        lowest = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
+        return float(np.exp(start + np.clip(lowest, powers[0], powers[-1])))
+
+
+def even(factor: float) -> Factors:
+    """The same along both axes."""
+    return factor, factor
+
+
+def powered(log: float, used: list[float]) -> Factors:
+    """``exp(log)`` along the axes that are ``used``, 1 along another."""
+    y, x = (float(np.exp(log * u)) for u in used)
+    return y, x
+
+
+SET = even(1.0)
 
 
 def findings(look: Look) -> list[Finding]:
@@ -31,36 +108,54 @@ def findings(look: Look) -> list[Finding]:
     plan = look.plan
     if look.in_pixels or len(plan) < FEWEST or plan.geometry.shape[0] != plan.geometry.shape[1]:
         return []
+    counts = float(np.median(look.totals[look.lit]))
+    if counts < DIM:
+        return [finding("note", f"distance and pixel were not checked by reconstructions: "
+                        f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed")]  # fmt: skip
     seen = survey(plan)
-    patch = Patch.of(seen, liveliest(seen, PATCH_FRAMES))
+    scales = Scales(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
+    if scales.clear(long=False):
+        return [_settled(scales, long=False)]
     step = Numbers.of(look).step
-    tried = [f for f in FACTORS if look.share is None or f * step < 1]
-    errors = {factor: _errors(patch, factor) for factor in (1.0, *tried)}
-    best = in_order(errors)[0]
-    outcome = Outcome.of(errors[1.0], errors[best])
-    if not outcome.convinces() or outcome.margin.t < STUDENT_T:
-        return []
-    return [_finding(look, _refined(patch, best), outcome)]
+    binned = [even(f) for f in BINNINGS if look.share is None or f * step < 1]
+    best = scales.best([*binned, even(BESIDE), even(1 / BESIDE)])
+    outcome = scales.outcome(best, long=False)
+    if outcome.convinces() and outcome.margin.t >= STUDENT_T:
+        return [_of_both(look, scales.lowest(best), outcome)]
+    if scales.clear(long=True):
+        return [_settled(scales, long=True)]
+    return _beside(look, scales)
 
 
-def _errors(patch: Patch, factor: float) -> Floats:
-    return held_out_errors(patch.at(patch.positions_m * factor))
+def _beside(look: Look, scales: Scales) -> list[Finding]:
+    """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
+    each = (BESIDE, 1 / BESIDE)
+    both, one = [even(f) for f in each], [pair for f in each for pair in ((f, 1.0), (1.0, f))]
+    best = scales.best([*both, *one], long=True)
+    outcome = scales.outcome(best, long=True)
+    if not outcome.convinces(LONG_RATIO) or outcome.margin.t < STUDENT_T:
+        return [finding("note", "the data do not tell distance and pixel to within a third: "
+                        f"{_words(scales, long=True)}")]  # fmt: skip
+    factor = scales.lowest(best)
+    return [_of_both(look, factor, outcome) if best in both else _of_one(best, factor, outcome)]
 
 
-def _refined(patch: Patch, best: float) -> float:
-    """A binning, or the factor around ``best`` that foretells best: the lowest place of a parabola.
-
-    Errors scatter from factor to factor, since places are rounded to pixels.
-    """
-    powers = np.arange(-3, 4)
-    means = [float(_errors(patch, best * FINE**k).mean()) for k in powers]
-    bend, slope, _ = np.polyfit(powers, means, 2)
-    lowest = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
-    factor = best * FINE ** float(np.clip(lowest, -3, 3))
-    return next((b for b in BINNINGS if abs(factor / b - 1) < SAME), float(f"{factor:.3g}"))
+def _settled(scales: Scales, long: bool) -> Finding:
+    return finding("note", f"distance and pixel fit the positions' scale: {_words(scales, long)}")
 
 
-def _finding(look: Look, factor: float, outcome: Outcome) -> Finding:
+def _words(scales: Scales, long: bool) -> str:
+    here, small, large = (float(scales.errors(even(f), long).mean())
+                          for f in (1.0, BESIDE, 1 / BESIDE))  # fmt: skip
+    return (
+        f"unseen frames of a short reconstruction are predicted with an error of {here:.3f}, of "
+        f"{large:.3f} with a reconstructed pixel {BESIDE:g} times as large, and of {small:.3f} "
+        f"with one {1 / BESIDE:.2g} times"
+    )
+
+
+def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
+    factor = next((b for b in BINNINGS if abs(factor / b - 1) < SAME), float(f"{factor:.3g}"))
     what = (
         "unseen frames of a short reconstruction are predicted with an error of "
         f"{outcome.given:.3f}, and of {outcome.other:.3f} with a reconstructed pixel "
@@ -82,3 +177,16 @@ def _finding(look: Look, factor: float, outcome: Outcome) -> Finding:
         "error", what, f"the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
         {"psize": y if y == x else (y, x)}, "or, by the same factor, distance or energy",
     )  # fmt: skip
+
+
+def _of_one(best: Factors, factor: float, outcome: Outcome) -> Finding:
+    axis = "y" if best[1] == 1 else "x"
+    return finding(
+        "warning",
+        "unseen frames of a short reconstruction are predicted with an error of "
+        f"{outcome.given:.3f}, and of {outcome.other:.3f} with positions {factor:.3g} times as far "
+        f"apart along {axis}",
+        f"the scale of the stage's {axis} axis is off",
+        remedy=f"give {axis} in another unit (--unit {axis}={factor:.3g}UNIT) or correct it in the "
+        "file; right to a tenth",
+    )

@@ -1,0 +1,327 @@
+"""What `check` says of defective scans, and of sound ones.
+
+    python benchmarks/verdicts.py
+    python benchmarks/verdicts.py --only defects --bases 1
+
+Each defect is put into simulated scans and into the measured star, written to a file and given to
+``check``. It is named rightly where a finding says what it is; a setting that is proposed must be
+the one that mends it. Typed as proposed, it must remove the finding. Sound scans, hard ones among
+them, must be given neither an error nor a warning.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from quality_hard import Hard
+from star import ROOT, STAR, Star
+from table import table
+
+from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.remedy import changed
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.summary import Finding
+from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+RESULTS = ROOT / "benchmarks/results/verdicts.md"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan, how it is loaded, and what is to be said of it.
+
+    Attributes
+    ----------
+    raw, given
+        What is in the file, and the settings.
+    says
+        One of these must be in an error or a warning; nothing: neither is allowed.
+    mend
+        Settings that may be proposed; numbers may be 15 % off.
+    """
+
+    raw: Raw
+    says: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    mend: Mapping[str, Any] = field(default_factory=dict)
+
+
+Defect = Callable[[Raw, np.random.Generator], Case]
+
+
+def stretched(factor: float) -> Defect:
+    def make(raw: Raw, rng: np.random.Generator) -> Case:
+        return Case(replace(raw, distance_m=raw.distance_m * factor), ("distance", "binning"),
+                    mend={"distance": raw.distance_m, "psize": raw.pixel_m[0] * factor})  # fmt: skip
+    return make
+
+
+def one_axis(raw: Raw, rng: np.random.Generator) -> Case:
+    return Case(replace(raw, positions_m=raw.positions_m * (1, 1.3)), ("scale", "distance"))
+
+
+def turned(turn: Callable[[NDArray[Any]], NDArray[Any]], *codes: int) -> Defect:
+    def make(raw: Raw, rng: np.random.Generator) -> Case:
+        return Case(replace(raw, frames=np.ascontiguousarray(turn(raw.frames)), center_px=None),
+                    ("rotated or mirrored",), mend={"orientation": codes})  # fmt: skip
+    return make
+
+
+def gap(raw: Raw, rng: np.random.Generator) -> Case:
+    frames, n = raw.frames.copy(), raw.frames.shape[1]
+    frames[:, n // 2 + 5 : n // 2 + 9] = 0
+    return Case(replace(raw, frames=frames), ("dead", "gap", "zero"), mend=ANY_MASK)
+
+
+def stop(raw: Raw, rng: np.random.Generator) -> Case:
+    return Case(replace(raw, frames=raw.frames * ~disc(raw)), ("beam stop", "dead", "zero"),
+                mend=ANY_MASK)  # fmt: skip
+
+
+ANY_MASK = {"hot_sigma": None}
+
+
+def disc(raw: Raw, share: float = 0.05) -> NDArray[np.bool_]:
+    y, x = np.indices(raw.frames.shape[1:]) - raw.frames.shape[1] // 2
+    return np.asarray(np.hypot(y, x) < share * raw.frames.shape[1])
+
+
+def pedestal(raw: Raw, rng: np.random.Generator) -> Case:
+    level = 8
+    return Case(replace(raw, frames=raw.frames + rng.poisson(level, raw.frames.shape)),
+                ("not subtracted",), mend={"background": level})  # fmt: skip
+
+
+def hot(raw: Raw, rng: np.random.Generator) -> Case:
+    frames = raw.frames.astype(np.uint32)
+    rows, columns = rng.integers(0, frames.shape[1], (2, 20))
+    frames[:, rows, columns] += np.uint32(20 * frames.max())
+    return Case(replace(raw, frames=frames), ("hot",), mend={"hot_sigma": None})
+
+
+def far(raw: Raw, rng: np.random.Generator) -> Case:
+    places = raw.positions_m.copy()
+    places[rng.integers(len(places))] += 1.0
+    return Case(replace(raw, positions_m=places), ("outside the scan",))
+
+
+def stuck(raw: Raw, rng: np.random.Generator) -> Case:
+    places, first = raw.positions_m.copy(), int(rng.integers(10, len(raw.frames) - 40))
+    places[first : first + 30] = places[first]
+    return Case(replace(raw, positions_m=places), ("all the same",))
+
+
+def shuffled(raw: Raw, rng: np.random.Generator) -> Case:
+    return Case(replace(raw, positions_m=rng.permutation(raw.positions_m)),
+                ("do not fit", "do not belong", "not determine"))  # fmt: skip
+
+
+def unit(name: str, wrong: str, right: str) -> Defect:
+    return lambda raw, rng: Case(raw, (f"{name} ",), {f"units.{name}": wrong},
+                                 {f"units.{name}": right})  # fmt: skip
+
+
+def cut_off(raw: Raw, rng: np.random.Generator) -> Case:
+    top = int(np.sort(raw.frames.ravel())[-len(raw.frames) * 4])
+    return Case(replace(raw, frames=raw.frames.clip(0, max(top, 60))), ("saturated",),
+                mend={"saturation": max(top, 60)})  # fmt: skip
+
+
+def lag(by: int) -> Defect:
+    return lambda raw, rng: Case(replace(raw, frames=np.roll(raw.frames, by, axis=0)),
+                                 ("behind", "ahead"), mend={"positions.shift": by})  # fmt: skip
+
+
+def lost(raw: Raw, rng: np.random.Generator) -> Case:
+    at = len(raw.frames) // 2
+    return Case(replace(raw, frames=np.delete(raw.frames, np.s_[at : at + 5], axis=0)),
+                ("off by 5",), mend={"num_frames": at})  # fmt: skip
+
+
+def blank(raw: Raw, rng: np.random.Generator) -> Case:
+    frames = raw.frames.copy()
+    frames[rng.permutation(len(frames))[: len(frames) // 2]] = 0
+    return Case(replace(raw, frames=frames), ("hold less than", "beam", "no counts"))
+
+
+def inverted(raw: Raw, rng: np.random.Generator) -> Case:
+    good = np.ones(raw.frames.shape[1:], np.bool_)
+    good[3, 4] = False
+    return Case(replace(raw, bad=good), ("inverted",), mend={"mask_values": "good"})
+
+
+def off_centre(raw: Raw, rng: np.random.Generator) -> Case:
+    n = raw.frames.shape[1] // 2
+    side = 3 * n // 2
+    return Case(replace(raw, center_px=(n + 9, n - 11)), ("centre",), {"shape": side},
+                {"center": (n, n)})  # fmt: skip
+
+
+DEFECTS: dict[str, Defect] = {
+    "distance 30 % long": stretched(1.3),
+    "distance 30 % short": stretched(1 / 1.3),
+    "distance 2 times": stretched(2.0),
+    "one axis 30 % long": one_axis,
+    "detector flipped in x": turned(lambda f: f[:, :, ::-1], 1, 2),
+    "detector transposed": turned(lambda f: f.swapaxes(1, 2), 4, 7),
+    "detector turned by 90": turned(lambda f: np.rot90(f, axes=(1, 2)), 5, 6),
+    "module gap as counts": gap,
+    "beam stop as counts": stop,
+    "pedestal of 8": pedestal,
+    "hot pixels": hot,
+    "a position a metre away": far,
+    "30 positions the same": stuck,
+    "positions shuffled": shuffled,
+    "um as mm": unit("positions", "mm", "um"),
+    "um as nm": unit("positions", "nm", "um"),
+    "keV as eV": unit("energy", "eV", "keV"),
+    "saturated": cut_off,
+    "lag of 1": lag(1),
+    "lag of -2": lag(-2),
+    "5 frames lost": lost,
+    "half of the frames blank": blank,
+    "mask inverted": inverted,
+    "centre off by 14 px": off_centre,
+}
+
+
+def few_photons(raw: Raw, rng: np.random.Generator, counts: float = 1000) -> Raw:
+    share = counts / float(np.median(raw.frames.sum((1, 2))))
+    return replace(raw, frames=rng.binomial(raw.frames.astype(np.int64), min(share, 1)))
+
+
+SOUND: dict[str, Defect] = {
+    "as it is": lambda raw, rng: Case(raw),
+    "1,000 counts a frame": lambda raw, rng: Case(few_photons(raw, rng)),
+    "every third position": lambda raw, rng: Case(
+        replace(raw, frames=raw.frames[::3], positions_m=raw.positions_m[::3])),
+    "9 frames": lambda raw, rng: Case(
+        replace(raw, frames=raw.frames[:9], positions_m=raw.positions_m[:9])),
+    "40 frames": lambda raw, rng: Case(
+        replace(raw, frames=raw.frames[:40], positions_m=raw.positions_m[:40])),
+    "beam stop and its mask": lambda raw, rng: Case(
+        replace(raw, frames=raw.frames * ~disc(raw), bad=disc(raw))),
+    "gap and its mask": lambda raw, rng: Case(replace(gap(raw, rng).raw, bad=rows_of_gap(raw))),
+}  # fmt: skip
+
+
+def rows_of_gap(raw: Raw) -> NDArray[np.bool_]:
+    bad, n = np.zeros(raw.frames.shape[1:], np.bool_), raw.frames.shape[1]
+    bad[n // 2 + 5 : n // 2 + 9] = True
+    return bad
+
+
+def bases(count: int) -> dict[str, Raw]:
+    """The measured star and simulated scans, ``count`` in all."""
+    data = Star.read(STAR)
+    found = {"star": Raw(data.frames.astype(np.uint32), data.positions_m, data.energy_eV,
+                         data.distance_m, (data.pixel_m, data.pixel_m))}  # fmt: skip
+    made = {
+        "jitter 1e6": lambda: simulate(96, (13, 13), 7, "jitter", photons=1e6, seed=31),
+        "fermat 1e5": lambda: simulate(64, (14, 14), 6, "fermat", photons=1e5, seed=32),
+        "chip, snake 1e6": lambda: Hard("a chip", "snake", 0.4, 1e6, 0.3, 33).truth,
+        "cells, spiral 1e5": lambda: Hard("cells", "spiral", 0.4, 1e5, 0.3, 34).truth,
+        "half, raster 1e6": lambda: Hard("structured, half", "raster", 0.4, 1e6, 0.3, 35).truth,
+    }
+    for name, truth in list(made.items())[: count - 1]:
+        found[name] = Raw.of(truth(), center_px=None)
+    return found
+
+
+def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
+    """``right``, ``silent``, ``wrong`` (a wrong setting is proposed) or ``stays``."""
+    file = WRITERS["exchange" if case.raw.center_px is None else "standard"](folder / "scan.h5",
+                                                                             case.raw)  # fmt: skip
+    settings = Settings.of({"file": str(file), **case.given})
+    found = said(settings)
+    if any(not allowed(f, case.mend) for f in found):
+        return "wrong", found
+    if not case.says:
+        return "alarm" if found else "right", found
+    named = [f for f in found if any(word in str(f) for word in case.says)]
+    if not named:
+        return "silent", found
+    if not named[0].settings:
+        return "right", found
+    after = said(changed(settings, named[0].settings))
+    stays = any(word in str(f) for f in after for word in case.says)
+    return "stays" if stays else "right", found
+
+
+def said(settings: Settings) -> list[Finding]:
+    return [f for f in diagnose(settings).findings if f.level != "note"]
+
+
+def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
+    """Whether all it proposes is what mends the scan."""
+    for name, value in finding.settings.items():
+        if value is None:
+            continue
+        if name not in mend:
+            return False
+        right = mend[name]
+        if name == "orientation":
+            if value not in right:
+                return False
+        elif isinstance(right, str):
+            if value != right:
+                return False
+        elif right is not None:
+            near = np.atleast_1d(np.isclose(value, right, rtol=0.15, atol=1e-12))
+            if not near.all():
+                return False
+    return True
+
+
+def rows(cases: Mapping[str, Defect], scans: Mapping[str, Raw], only: str) -> Iterator[dict[str, Any]]:
+    for name, make in cases.items():
+        if only and only not in name:
+            continue
+        row: dict[str, Any] = {"scan": name}
+        for number, (base, raw) in enumerate(scans.items()):
+            case = make(raw, np.random.default_rng([number, 77]))
+            start = time.process_time()
+            with tempfile.TemporaryDirectory() as folder:
+                verdict, found = judged(case, Path(folder))
+            row[base] = verdict
+            print(f"{name} | {base} | {verdict} | {time.process_time() - start:.1f} s", flush=True)
+            if verdict != "right" or only:
+                for one in found:
+                    print("     ", one.level, one, dict(one.settings), flush=True)
+        yield row
+
+
+def summed(found: list[dict[str, Any]]) -> str:
+    verdicts = [v for row in found for key, v in row.items() if key != "scan"]
+    return f"{verdicts.count('right')} of {len(verdicts)} right, {verdicts.count('wrong')} with a wrong setting"  # noqa: E501
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["defects", "sound"])
+    parser.add_argument("--case", default="", help="only cases with this in their name")
+    parser.add_argument("--bases", type=int, default=6)
+    parser.add_argument("--base", default="", help="only scans with this in their name")
+    args = parser.parse_args()
+    scans = {n: raw for n, raw in bases(args.bases).items() if args.base in n}
+    text = ["# What check says of defective and of sound scans\n"]
+    for part, cases in (("defects", DEFECTS), ("sound", SOUND)):
+        if args.only in (None, part):
+            found = list(rows(cases, scans, args.case))
+            text.append(f"## {part}: {summed(found)}\n\n{table(found)}")
+    if not (args.only or args.case or args.base):
+        RESULTS.write_text("\n".join(text))
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
