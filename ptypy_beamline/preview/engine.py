@@ -130,10 +130,14 @@ class Engine:
             side //= 2
         if side == n:
             return self
-        low = _low(n, side)
-        corners_px = np.rint(self.corners_px * (side / n)).astype(np.int64)
-        moduli, bad, mean = (a[(..., *low)] for a in (self.moduli, self.bad, self.mean_frame))
-        return replace(self, moduli=moduli, bad=bad, mean_frame=mean, corners_px=corners_px)
+        rows, columns = _low(n, side)
+        return replace(
+            self,
+            moduli=np.ascontiguousarray(self.moduli[:, rows, columns]),
+            bad=np.ascontiguousarray(self.bad[:, rows, columns]),
+            mean_frame=self.mean_frame[rows, columns],
+            corners_px=np.rint(self.corners_px * (side / n)).astype(np.int64),
+        )
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> float:
         """Σ|√I − |Ψ|| of some frames."""
@@ -178,7 +182,7 @@ def enlarged(probe: Complex, side: int) -> Complex:
 def _low(n: int, side: int) -> Window:
     """The ``side`` lowest frequencies of ``n``, in the order of FFTs, as an index of two axes."""
     line = np.r_[: side // 2, n - side // 2 : n]
-    return np.ix_(line, line)  # type: ignore[return-value]
+    return line[:, None], line
 
 
 def prepare(
