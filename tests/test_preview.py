@@ -9,6 +9,7 @@ from matplotlib.image import imread
 
 from ptypy_beamline.errors import ScanError
 from ptypy_beamline.preview import probe_guess, reconstruct
+from ptypy_beamline.preview.engine import enlarged, prepare
 from ptypy_beamline.preview.phase import flatten_phase
 from ptypy_beamline.preview.picture import draw, hue_and_brightness
 from ptypy_beamline.testing.compare import correlation
@@ -108,6 +109,36 @@ def test_probe_guess_has_the_mean_frames_power_and_modulus(truth):
         assert (np.abs(guess) ** 2).sum() == pytest.approx(mean.sum(), rel=1e-4)
         modulus = np.abs(np.fft.fftshift(np.fft.fft2(guess, norm="ortho")))
         np.testing.assert_allclose(modulus, np.sqrt(mean), atol=1e-3 * np.sqrt(mean.max()))
+
+
+def likeness(a, b):
+    return abs(np.vdot(a, b)) / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def test_the_probe_is_searched_on_the_part_of_the_detector_that_holds_the_light():
+    scan = simulate(96, (9, 9), 8, "spiral", photons=1e5)
+    engine = prepare(
+        scan.frames, np.ones((96, 96), bool), scan.positions_m, scan.resolution_m, None
+    )
+    assert engine.cropped().moduli.shape == (81, 48, 48)
+    found = engine.best_probe(seed=0)
+    assert found.shape == (96, 96)
+    assert likeness(found, scan.probe) > 0.8
+
+
+def test_steps_of_few_pixels_are_not_cropped_away():
+    scan = simulate(96, (9, 9), 3, "spiral", photons=1e5)
+    engine = prepare(
+        scan.frames, np.ones((96, 96), bool), scan.positions_m, scan.resolution_m, None
+    )
+    assert engine.cropped() is engine
+
+
+def test_an_enlarged_probe_is_the_same_wave_on_finer_pixels():
+    scan = simulate(96, (2, 2), 8)
+    fine = enlarged(enlarged(scan.probe, 96), 192)
+    assert np.linalg.norm(fine) == pytest.approx(np.linalg.norm(scan.probe), rel=1e-5)
+    assert likeness(fine[::2, ::2], scan.probe) > 0.9999
 
 
 def test_probe_guess_is_as_wide_as_asked(truth):

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..planning.mend import fill
+from .kernels import illuminate, replace_moduli, update
 from .probe import probe_guess, to_corner
 
-OBJECT_ALPHA, PROBE_BETA = 0.5, 1.0
-"""Regularisation of the two updates: 1 is the cautious ePIE, 0 divides by the local power."""
+ALPHA = np.float32(0.5), np.float32(1)
+"""Regularisation of the updates of object and probe: 1 is the cautious ePIE, 0 divides by the local
+power."""
 
-PROBE_STEP = 0.25
+PROBE_STEP = np.float32(0.25)
 """Share of the probe's update that is taken; a whole one beside the object's overshoots."""
 
 MARGIN_PX = 4
@@ -30,7 +32,14 @@ MOST_PX = 2e8
 WIDTHS = (0.0, 1.0, -1.0, 1.5, -1.5, 2.2, -2.2, 3.3, -3.3)
 """Defocused radii of the guessed probe that are tried, in mean distances of the positions."""
 
+KEPT = (5, 3, 2, 1)
+"""How many of the guesses go on after each pass."""
+
+LEAST_PX, LIGHT, STEP_PX = 48, 0.95, 2.5
+"""Of the cropped window: its least side, share of the counts in it, object pixels of a step."""
+
 Complex = NDArray[np.complex64]
+Window = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass
@@ -58,7 +67,7 @@ class Engine:
     """The data in the order of FFTs, and the passes over it."""
 
     moduli: NDArray[np.float32]  # (n, N, N) √counts, zero frequency at (0, 0)
-    bad: NDArray[np.bool_] | None  # (n or 1, N, N)
+    bad: NDArray[np.bool_]  # (n or 1, N, N)
     corners_px: NDArray[np.int64]
     origin_px: NDArray[np.int64]
     mean_frame: NDArray[np.float64]  # (N, N), bad pixels filled, zero frequency at (0, 0)
@@ -79,69 +88,101 @@ class Engine:
         factor = np.sqrt(self.power / float((np.abs(probe) ** 2).sum()))
         return np.asarray(probe * factor, np.complex64)
 
-    def best_probe(self, seed: int, passes: int = 4) -> Complex:
+    def best_probe(self, seed: int) -> Complex:
         """The guess that after a few passes foretells best frames it has not seen.
 
         Tried are diverging and converging beams of several widths: the mean frame does not
         tell them apart. The frames that were fitted would not do as judges: a probe too small
-        for any overlap fits each frame by itself.
+        for any overlap fits each frame by itself. After each pass only the better ones go on,
+        and all of it on the part of the detector that holds the light.
         """
-        order = np.random.default_rng(seed).permutation(len(self.moduli))
+        small = self.cropped()
+        order = np.random.default_rng(seed).permutation(small.visited)
         unseen, seen = np.split(order, [max(1, len(order) // 6)])
-        trial = replace(self, visited=seen if len(seen) else unseen)
+        trial = replace(small, visited=seen if len(seen) else unseen)
+        tried = [(State(small.free_space(), small.scaled(guess)), np.random.default_rng(seed))
+                 for guess in small.guesses()]  # fmt: skip
+        for done, kept in enumerate(KEPT):
+            for state, rng in tried:
+                trial.sweep(state, rng, update_probe=done > 0)
+            misfits = [small.misfit(state, unseen) for state, _ in tried]
+            tried = [tried[k] for k in np.argsort(misfits, kind="stable")[:kept]]
+        return self.scaled(enlarged(tried[0][0].probe, self.moduli.shape[1]))
+
+    def guesses(self) -> list[Complex]:
+        """Guessed probes, without those that the window makes the same."""
         step = np.sqrt(np.ptp(self.corners_px, axis=0).clip(1).prod() / len(self.moduli))
         widest = self.moduli.shape[1] / 4
-        results: list[tuple[float, int, Complex]] = []
-        for width in np.clip(np.array(WIDTHS) * step, -widest, widest):
-            guess = probe_guess(self.mean_frame, None, (0, 0), float(width))
-            state, rng = State(self.free_space(), self.scaled(guess)), np.random.default_rng(seed)
-            for k in range(passes):
-                trial.sweep(state, rng, update_probe=k > 0)
-            results.append((self.misfit(state, unseen), len(results), state.probe))
-        return min(results)[2]
+        widths = dict.fromkeys(np.clip(np.array(WIDTHS) * step, -widest, widest).tolist())
+        return [probe_guess(self.mean_frame, None, (0, 0), width) for width in widths]
+
+    def cropped(self) -> Engine:
+        """With the smallest part of the detector that holds the light and resolves the steps.
+
+        A smaller window has larger object pixels, λz/(N·p), to which positions are rounded.
+        """
+        n = side = self.moduli.shape[1]
+        step = np.sqrt(np.ptp(self.corners_px, axis=0).clip(1).prod() / len(self.moduli))
+        while side % 4 == 0 and side // 2 >= LEAST_PX and step * side / n >= 2 * STEP_PX:
+            low = _low(n, side // 2)
+            if self.mean_frame[low].sum() < LIGHT * self.power:
+                break
+            side //= 2
+        if side == n:
+            return self
+        rows, columns = _low(n, side)
+        return replace(
+            self,
+            moduli=np.ascontiguousarray(self.moduli[:, rows, columns]),
+            bad=np.ascontiguousarray(self.bad[:, rows, columns]),
+            mean_frame=self.mean_frame[rows, columns],
+            corners_px=np.rint(self.corners_px * (side / n)).astype(np.int64),
+        )
 
     def misfit(self, state: State, frames: NDArray[np.int64]) -> float:
         """Σ|√I − |Ψ|| of some frames."""
-        return sum(self.project(int(k), self.view(state, k) * state.probe)[1] for k in frames)
-
-    def view(self, state: State, k: int) -> Complex:
-        """The part of the object that frame ``k`` shows."""
-        (row, column), n = self.corners_px[k], self.moduli.shape[1]
-        return state.object[row : row + n, column : column + n]
+        return sum(self.project(state, int(k))[1] for k in frames)
 
     def sweep(self, state: State, rng: np.random.Generator, update_probe: bool) -> float:
-        """One pass over all frames in random order; returns the error."""
-        misfit = 0.0
+        """One pass over the visited frames in random order; returns the error."""
+        misfit, step = 0.0, PROBE_STEP if update_probe else np.float32(0)
         for k in rng.permutation(self.visited):
-            view = self.view(state, k)
-            exit_wave = view * state.probe
-            change, distance = self.project(int(k), exit_wave)
+            wave, distance = self.project(state, int(k))
             misfit += distance
-            power = np.abs(state.probe) ** 2
-            step = state.probe.conj() / ((1 - OBJECT_ALPHA) * power + OBJECT_ALPHA * power.max())
-            if update_probe:
-                power = np.abs(view) ** 2
-                back = view.conj() / ((1 - PROBE_BETA) * power + PROBE_BETA * power.max())
-                state.probe += PROBE_STEP * back * change
-            view += step * change
+            change = scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True)
+            update(state.object, self.corners_px[k], state.probe, change, ALPHA, step)
         self._balance(state)
         return misfit / max(float(self.moduli[self.visited].sum(dtype=np.float64)), 1e-12)
 
-    def project(self, k: int, exit_wave: Complex) -> tuple[Complex, float]:
-        """Change of the exit wave that gives it the measured modulus, and the misfit."""
-        wave = scipy.fft.fft2(exit_wave, norm="ortho")
-        modulus = np.abs(wave)
-        excess = self.moduli[k] - modulus
-        if self.bad is not None:
-            excess[self.bad[k if len(self.bad) > 1 else 0]] = 0
-        wave *= excess / np.maximum(modulus, 1e-6)
-        return scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True), float(np.abs(excess).sum())
+    def project(self, state: State, k: int) -> tuple[Complex, float]:
+        """Change of frame ``k``'s wave on the detector that gives it the measured modulus, and
+        the misfit."""
+        exit_wave = np.empty_like(state.probe)
+        illuminate(state.object, self.corners_px[k], state.probe, exit_wave)
+        wave = scipy.fft.fft2(exit_wave, norm="ortho", overwrite_x=True)
+        bad = self.bad[k if len(self.bad) > 1 else 0]
+        return wave, replace_moduli(wave, self.moduli[k], bad)
 
     def _balance(self, state: State) -> None:
         """Give the probe the power of a mean frame; only its product with the object is fixed."""
         factor = np.float32(np.sqrt(self.power / float((np.abs(state.probe) ** 2).sum())))
         state.probe *= factor
         state.object /= factor
+
+
+def enlarged(probe: Complex, side: int) -> Complex:
+    """``probe`` on the finer pixels of a detector of ``side`` pixels, nothing scattered farther."""
+    if len(probe) == side:
+        return probe
+    wave = np.zeros((side, side), np.complex64)
+    wave[_low(side, len(probe))] = scipy.fft.fft2(scipy.fft.ifftshift(probe), norm="ortho")
+    return np.asarray(scipy.fft.fftshift(scipy.fft.ifft2(wave, norm="ortho")), np.complex64)
+
+
+def _low(n: int, side: int) -> Window:
+    """The ``side`` lowest frequencies of ``n``, in the order of FFTs, as an index of two axes."""
+    line = np.r_[: side // 2, n - side // 2 : n]
+    return line[:, None], line
 
 
 def prepare(
@@ -178,7 +219,7 @@ def prepare(
         )
     return Engine(
         moduli=np.sqrt(counts),
-        bad=bad if bad.any() else None,
+        bad=bad,
         corners_px=points - first,
         origin_px=first - height // 2,
         mean_frame=fill(counts.sum(axis=0, dtype=np.float64) / seen, np.asarray(~bad.all(axis=0))),
