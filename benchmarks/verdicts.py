@@ -62,6 +62,7 @@ def stretched(factor: float) -> Defect:
     def make(raw: Raw, rng: np.random.Generator) -> Case:
         return Case(replace(raw, distance_m=raw.distance_m * factor), ("distance", "binning"),
                     mend={"distance": raw.distance_m, "psize": raw.pixel_m[0] * factor})  # fmt: skip
+
     return make
 
 
@@ -73,6 +74,7 @@ def turned(turn: Callable[[NDArray[Any]], NDArray[Any]], *codes: int) -> Defect:
     def make(raw: Raw, rng: np.random.Generator) -> Case:
         return Case(replace(raw, frames=np.ascontiguousarray(turn(raw.frames)), center_px=None),
                     ("rotated or mirrored",), mend={"orientation": codes})  # fmt: skip
+
     return make
 
 
@@ -282,7 +284,9 @@ def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
     return True
 
 
-def rows(cases: Mapping[str, Defect], scans: Mapping[str, Raw], only: str) -> Iterator[dict[str, Any]]:
+def rows(
+    cases: Mapping[str, Defect], scans: Mapping[str, Raw], only: str
+) -> Iterator[dict[str, Any]]:
     for name, make in cases.items():
         if only and only not in name:
             continue

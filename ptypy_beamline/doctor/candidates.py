@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..planning.transform import Transform
-from ..preview.engine import Engine, State, prepare
+from ..preview.engine import Complex, Engine, State, prepare
 from ..summary import step_m
 from .evidence import Survey
 
@@ -85,6 +85,12 @@ class Patch:
         """The same frames at other positions."""
         return replace(self, positions_m=positions_m)
 
+    def some(self, which: NDArray[np.bool_]) -> Patch:
+        """Only some of the frames, ``which`` (n,)."""
+        good = self.good if self.good.ndim == 2 else self.good[which]
+        return replace(self, frames=self.frames[which], good=good,
+                       positions_m=self.positions_m[which])  # fmt: skip
+
     def turned(self, turn: tuple[bool, bool, bool]) -> Patch:
         """The frames turned as the loader does it; the positions stay."""
         transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
@@ -112,7 +118,10 @@ def folds(n: int, count: int) -> list[NDArray[np.int64]]:
 
 
 def held_out_errors(
-    patch: Patch, unseen: NDArray[np.int64] | None = None, passes: int = PASSES
+    patch: Patch,
+    unseen: NDArray[np.int64] | None = None,
+    passes: int = PASSES,
+    probe: Complex | None = None,
 ) -> Floats:
     """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
 
@@ -124,27 +133,37 @@ def held_out_errors(
         (m,) those that are held out; default: every sixth, at random.
     passes
         Over the others.
+    probe
+        What to start from; default: the best of the preview's guesses.
     """
-    engine, state, unseen = fitted(patch, passes, unseen)
+    engine, state, unseen = fitted(patch, passes, unseen, probe)
     errors = [engine.misfit(state, np.array([k])) / max(float(engine.moduli[k].sum()), 1e-12)
               for k in unseen]  # fmt: skip
     return np.array(errors)
 
 
+def prepared(patch: Patch) -> Engine:
+    """The preview's engine of a patch."""
+    return prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
+
+
 def fitted(
-    patch: Patch, passes: int, unseen: NDArray[np.int64] | None = None
+    patch: Patch,
+    passes: int,
+    unseen: NDArray[np.int64] | None = None,
+    probe: Complex | None = None,
 ) -> tuple[Engine, State, NDArray[np.int64]]:
     """A reconstruction of ``patch`` without the frames ``unseen``, and which these are.
 
-    It starts from the best of the preview's guesses of the probe.
+    It starts from ``probe``, or the best of the preview's guesses.
     """
     rng = np.random.default_rng(0)
-    engine = prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
-    n = len(patch.frames)
+    engine, n = prepared(patch), len(patch.frames)
     if unseen is None:
         unseen = folds(n, 1)[0]
     trial = replace(engine, visited=np.setdiff1d(np.arange(n), unseen))
-    state = State(engine.free_space(), engine.best_probe(seed=0))
+    start = engine.best_probe(seed=0) if probe is None else probe.copy()
+    state = State(engine.free_space(), start)
     for k in range(passes):
         trial.sweep(state, rng, update_probe=k > 0)
     return engine, state, unseen

@@ -34,10 +34,6 @@ TELLING = 0.05
 FAR_SHIFTS, FAR_TRIED, UNLIKELY = (*range(-12, -3), *range(4, 13)), 2, 1e-3
 """More lags: so many are reconstructed of those whose neighbours look alike by no chance."""
 
-RULED_OUT = 1e-6
-"""Chance that the given neighbours look more alike than another pairing's below which that one is
-not reconstructed."""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -134,9 +130,7 @@ def _listed_otherwise(
            for other in at({"positions.shift": given.shift + k} for k in FAR_SHIFTS)}  # fmt: skip
     likely = sorted((other for other in far if far[other] < UNLIKELY), key=lambda o: far[o])
     for other in (*near, *likely[:FAR_TRIED]):
-        if Likeness.of(trial.given, other, trial.seen.looks).chance < RULED_OUT:
-            continue
-        outcome = trial.of_another(other)
+        outcome = None if trial.hopeless(other) else trial.of_another(other)
         if outcome is not None:
             yield other, outcome
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from ..preview.engine import Complex
 from ..summary import Finding
-from .candidates import PATCH_FRAMES, PASSES, Margin, Outcome, Patch, folds, held_out_errors
+from .candidates import (
+    PASSES,
+    PATCH_FRAMES,
+    Margin,
+    Outcome,
+    Patch,
+    folds,
+    held_out_errors,
+    prepared,
+)
 from .evidence import FEWEST, Floats, liveliest, survey
 from .geometry import Numbers
 from .look import Look
@@ -45,16 +54,24 @@ class Scales:
 
     patch: Patch
     known: dict[tuple[Factors, bool], Floats] = field(default_factory=dict)
+    probes: dict[Factors, Complex] = field(default_factory=dict)
 
     def errors(self, factors: Factors, long: bool = False) -> Floats:
         """(m,) of the same frames for all factors."""
         key = factors, long
         if key not in self.known:
-            patch = self.patch.at(self.patch.positions_m * factors)
-            parts = folds(len(patch.frames), FOLDS if long else 1)
-            passes = LONG_PASSES if long else PASSES
-            self.known[key] = np.concatenate([held_out_errors(patch, p, passes) for p in parts])
+            patch, probe = self.patch.at(self.patch.positions_m * factors), self._probe(factors)
+            passes, times = (LONG_PASSES, FOLDS) if long else (PASSES, 1)
+            parts = [held_out_errors(patch, unseen, passes, probe)
+                     for unseen in folds(len(patch.frames), times)]  # fmt: skip
+            self.known[key] = np.concatenate(parts)
         return self.known[key]
+
+    def _probe(self, factors: Factors) -> Complex:
+        if factors not in self.probes:
+            patch = self.patch.at(self.patch.positions_m * factors)
+            self.probes[factors] = prepared(patch).best_probe(seed=0)
+        return self.probes[factors]
 
     def best(self, tried: Iterable[Factors], long: bool = False) -> Factors:
         """The one with the least mean error."""
@@ -114,16 +131,15 @@ def findings(look: Look) -> list[Finding]:
                         f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed")]  # fmt: skip
     seen = survey(plan)
     scales = Scales(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
-    if scales.clear(long=False):
-        return [_settled(scales, long=False)]
+    for long in (False, True):
+        if scales.clear(long):
+            return [_settled(scales, long)]
     step = Numbers.of(look).step
     binned = [even(f) for f in BINNINGS if look.share is None or f * step < 1]
     best = scales.best([*binned, even(BESIDE), even(1 / BESIDE)])
     outcome = scales.outcome(best, long=False)
     if outcome.convinces() and outcome.margin.t >= STUDENT_T:
         return [_of_both(look, scales.lowest(best), outcome)]
-    if scales.clear(long=True):
-        return [_settled(scales, long=True)]
     return _beside(look, scales)
 
 

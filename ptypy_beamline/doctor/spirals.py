@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..options import turn_of
 from ..planning.plan import Plan
 from ..summary import step_m
-from .candidates import Patch, held_out_errors
+from .candidates import Patch, held_out_errors, prepared
 from .evidence import FEWEST, Floats
 from .gauge import PAIRS
 from .neighbours import SHIFTS
+from .trial import HOPELESS
 
 ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
 """How far positions, shifted and turned, lie beside each other at most, and off a quarter turn."""
@@ -43,13 +42,27 @@ def hidden_lag(plan: Plan, positions: NDArray[np.int64], patch: Patch, best: int
         usable = known[positions]
         if usable.sum() < FEWEST:
             continue
-        given = _some(patch, usable)
+        given = patch.some(usable)
         lagging = given.at(plan.positions_m[before[positions[usable]]])
-        unlagged = held_out_errors(given.turned(turn_of(best))).mean()
-        # Better at all is enough to doubt: the right reading of a right scan has no rival here.
-        if any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS):
+        if _better(lagging, given.turned(turn_of(best))):
             return lag
     return 0
+
+
+def _better(lagging: Patch, given: Patch) -> bool:
+    """Whether frames that lag foretell better in some orientation than as given.
+
+    Better at all is enough to doubt: the right reading of a right scan has no rival here.
+    """
+    probe = prepared(given).best_probe(seed=0)
+    unlagged = held_out_errors(given, probe=probe).mean()
+    for code in PAIRS:
+        turned = lagging.turned(turn_of(code))
+        if held_out_errors(turned, probe=probe).mean() > HOPELESS * unlagged:
+            continue
+        if held_out_errors(turned).mean() < unlagged:
+            return True
+    return False
 
 
 def _taken_before(plan: Plan, lag: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -73,9 +86,3 @@ def turns_by_a_quarter(here_m: Floats, there_m: Floats) -> bool:
     angle = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
     quarter = abs(abs(angle) - 90) < NEAR_DEGREES
     return bool(quarter and beside < ALIKE_STEPS * step_m(here_m))
-
-
-def _some(patch: Patch, which: NDArray[np.bool_]) -> Patch:
-    good = patch.good if patch.good.ndim == 2 else patch.good[which]
-    return replace(patch, frames=patch.frames[which], good=good,
-                   positions_m=patch.positions_m[which])  # fmt: skip

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from .candidates import HELD_OUT, RATIO, Outcome, Patch, held_out_errors
-from .evidence import Survey
+from ..preview.engine import Complex
+from .candidates import HELD_OUT, RATIO, Outcome, Patch, folds, held_out_errors, prepared
+from .evidence import Survey, liveliest
 from .neighbours import NEIGHBOUR_STEPS, Pairing
 
 Indices = NDArray[np.int64]
@@ -21,6 +23,10 @@ TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
 TURNS, RATIO_OF_FEW = 3, 1.1
 """Where few frames differ they are held out in so many turns, so that all of them count, and are to
 be predicted better by so much."""
+
+HOPELESS, ENOUGH = 1.1, 0.8
+"""By how much worse a pairing may be that starts from the given one's probe to be tried at all, and
+share of the frames that it must have places for to be judged so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +64,33 @@ class Trial:
                 return None
         outcome = Outcome.of(given, now)
         return outcome if outcome.convinces(RATIO if len(turns) == 1 else RATIO_OF_FEW) else None
+
+    def hopeless(self, other: Pairing) -> bool:
+        """Whether another pairing foretells frames much worse, where these differ most.
+
+        Cheap: both start from the probe that suits the given one.
+        """
+        picked, patch, probe, unseen, given = self._lively
+        places_m = other.places_m[picked]
+        known = np.isfinite(places_m).all(axis=1)
+        if known.mean() < ENOUGH:
+            return False
+        judges = known[unseen]
+        there = patch.at(places_m).some(known)
+        numbers = (np.cumsum(known) - 1)[unseen[judges]]
+        errors = held_out_errors(there, numbers, probe=probe)
+        return bool(errors.mean() > HOPELESS * given[judges].mean())
+
+    @cached_property
+    def _lively(self) -> tuple[Indices, Patch, Complex, Indices, NDArray[np.float64]]:
+        """Frames that differ most, their patch and probe, those not seen and their errors."""
+        picked = np.searchsorted(self.seen.positions, liveliest(self.seen, TRIAL_FRAMES))
+        picked = picked[np.isfinite(self.given.places_m[picked]).all(axis=1)]
+        patch = Patch.of(self.seen, self.seen.positions[picked]).turned(self.given.settings.turn)
+        patch = patch.at(self.given.places_m[picked])
+        probe = prepared(patch).best_probe(seed=0)
+        (unseen,) = folds(len(picked), 1)
+        return picked, patch, probe, unseen, held_out_errors(patch, unseen, probe=probe)
 
     def _turns(self, other: Pairing, picked: Indices, concerned: Indices) -> list[Indices]:
         """Which of the ``picked`` frames are held out, turn by turn.
