@@ -60,8 +60,9 @@ Defect = Callable[[Raw, np.random.Generator], Case]
 
 def stretched(factor: float) -> Defect:
     def make(raw: Raw, rng: np.random.Generator) -> Case:
-        return Case(replace(raw, distance_m=raw.distance_m * factor), ("distance", "binning"),
-                    mend={"distance": raw.distance_m, "psize": raw.pixel_m[0] * factor})  # fmt: skip
+        mend = {"distance": raw.distance_m, "psize": raw.pixel_m[0] * factor}
+        wrong = replace(raw, distance_m=raw.distance_m * factor)
+        return Case(wrong, ("distance", "binning"), mend=mend)
 
     return make
 

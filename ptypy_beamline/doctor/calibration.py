@@ -145,7 +145,7 @@ def uncounted(look: Look) -> list[Finding]:
 
 
 def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
-    """Single pixels far brighter than all but two of their neighbours, or dead between lit ones.
+    """Pixels far brighter than all but two of their neighbours, or no count between lit ones.
 
     Speckles are wider than a pixel; the peaks of a beam are no defects.
     """
@@ -161,9 +161,9 @@ def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
             "warning",
             f"{number} pixels count far more than their neighbours, or nothing between lit ones, "
             "and are not in the mask",
-            "hot or dead pixels",
+            "hot or dead pixels, a gap between modules, or a beam stop",
             {"hot_sigma": found} if found else {},
-            "" if found else "give a mask (--mask)",
+            "or give a mask (--mask)" if found else "give a mask (--mask)",
         )
     ]
 

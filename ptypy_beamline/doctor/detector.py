@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.defects import neighbours
+from ..planning.defects import beside_zeros, brightest
 from .look import Look, from_beam
 
 OUTER = 0.9
 """Where a frame's far corners begin, in distances of the beam from the nearest edge."""
 
-FAINT, HOT_TIMES = 0.05, 5.0
-"""Share of far pixels that are the faintest; by how much a defect exceeds its neighbours."""
+FAINT, HOT_TIMES, ENOUGH = 0.05, 5.0, 100.0
+"""Share of far pixels that are the faintest; by how much a defect exceeds its neighbours; counts on
+both sides of a dead one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +73,11 @@ class Detector:
         return cls(mean, variance, good, radius, len(stack), faint)
 
     def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(h, w) good pixels that cannot be of the pattern: isolated, or dead between lit ones."""
+        """(h, w) good pixels that are not of the pattern: isolated, or no count between lit ones."""
         level = np.where(self.good, self.mean - offset, 0)
-        bright, dim = neighbours(level)
-        bright = bright.clip(0)
+        bright = brightest(level).clip(0)
         noise = np.sqrt((bright + 1) / max(self.frames, 1))
         hot = level > HOT_TIMES * (bright + 2 * noise)
-        dead = (self.mean == 0) & (dim * self.frames > 100)
+        counting = (self.mean > 0) & self.good
+        dead = ~counting & (beside_zeros(level * self.frames, counting) > ENOUGH)
         return np.asarray((hot | dead) & self.good, np.bool_)

@@ -66,7 +66,8 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
             more, sound = of_look(look)
             found += more
             if sound and turned:
-                more, ranking = _reconstructed(look)
+                spoilt = any(f.level == "warning" for f in more)
+                more, ranking = _reconstructed(look, spoilt)
                 found += more
         except GeometryError as error:
             look, found = None, [geometry.impossible(settings, error)]
@@ -103,8 +104,8 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
     return found + sampling.findings(look), True
 
 
-def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
-    """What takes short reconstructions; a pixel is only tried where frames are paired rightly."""
+def _reconstructed(look: Look, spoilt: bool) -> tuple[list[Finding], Ranking | None]:
+    """What takes short reconstructions; another λz/p is only tried where all else is in order."""
     verdict = pairing.findings(look.scan, look.settings)
     ranking = verdict.ranking
     if verdict.found:
@@ -119,7 +120,8 @@ def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:
             f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
             f"(confidence {ranking.confidence:.3f}){along}"
         )
-    return [Finding("note", what), *scale.findings(look)], ranking
+    decided = ranking is not None and ranking.decided and not spoilt
+    return [Finding("note", what), *scale.findings(look, decided)], ranking
 
 
 def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:

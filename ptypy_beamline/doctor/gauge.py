@@ -47,3 +47,12 @@ def equivalents(code: int, axes: str) -> Iterator[tuple[int, str]]:
             # The trace of a signed permutation is ±2 for ± the identity only.
             if abs(np.trace(relation(number, other) @ seen.T)) == 2:
                 yield number, other
+
+
+def same_axes(given: int, code: int, axes: str) -> str:
+    """The axes with which orientation ``given`` is the same to the data as ``code`` with ``axes``.
+
+    The same object too, not its twin: the phases keep their sign.
+    """
+    seen = relation(code, axes)
+    return next(other for other in AXES if np.array_equal(relation(given, other), seen))

@@ -19,7 +19,7 @@ from ..settings import Settings
 from ..summary import Finding
 from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
 from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
-from .gauge import PAIRS, equivalents, twin
+from .gauge import PAIRS, equivalents, same_axes, twin
 from .spirals import hidden_lag
 from .twin import Prior, prior
 
@@ -193,13 +193,13 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
     code, best = ranking.orientation, ranking.pairs[0]
     given = next(pair for pair in ranking.pairs if code_of(settings.turn) in (pair.orientation,
                                                                             pair.twin))  # fmt: skip
-    axes = [a for o, a in ranking.equivalent if o == code_of(settings.turn)]
+    axes = same_axes(code_of(settings.turn), code, ranking.axes)
     return [Finding(
         "error", "the frames are rotated or mirrored relative to the positions: unseen frames are "
         f"predicted with an error of {given.error:.3f}, and of {best.error:.3f} with orientation "
         f"{code} (confidence {ranking.confidence:.3f})",
-        f"set orientation={code} (--orientation {code}), or positions.axes='{axes[0]}' "
-        f"(--axes={axes[0]})",
+        f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
+        f"(--axes={axes})",
         "the detector is mounted turned or mirrored, or the stage's axes are named or signed "
         "otherwise", {"orientation": code, "rotate": None, "flip": None},
     )]  # fmt: skip

@@ -115,16 +115,27 @@ def powered(log: float, used: list[float]) -> Factors:
 SET = even(1.0)
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(look: Look, decided: bool) -> list[Finding]:
     """Whether another λz/p foretells unseen frames better.
 
     Overlap cannot tell a factor of 2; short reconstructions of neighbouring positions can. Only
     λz/p enters, so that positions scaled by a factor stand for a pixel scaled by it, or a distance
     divided by it. A fifth or less is hardly seen: the object can make up for it.
+
+    Parameters
+    ----------
+    look
+        At the scan.
+    decided
+        Whether the counts are in order and the orientation is decided: else another scale may
+        fit better what is wrong otherwise, and nothing is said but that.
     """
     plan = look.plan
     if look.in_pixels or len(plan) < FEWEST or plan.geometry.shape[0] != plan.geometry.shape[1]:
         return []
+    if not decided:
+        return [finding("note", "distance and pixel were not checked by reconstructions, as "
+                        "something else is wrong or not determined")]  # fmt: skip
     counts = float(np.median(look.totals[look.lit]))
     if counts < DIM:
         return [finding("note", f"distance and pixel were not checked by reconstructions: "

@@ -14,8 +14,9 @@ from .uncounted import ALL, Counting
 
 Image = NDArray[np.float64]
 
-BAND_PIXELS, REACH = 2**22, 4
-"""Pixels that are looked at in one go, and how many rows away a neighbour still matters."""
+BAND_PIXELS, REACH = 2**22, 48
+"""Pixels that are looked at in one go, and how many rows away a neighbour still matters: the widest
+gap between two modules has 38."""
 
 RANK_SIGMAS = 1.55
 """The sixth largest of 49 deviations of Gaussian noise, in standard deviations."""
@@ -31,7 +32,8 @@ def hot_or_dead(
     most two. Noise is Poisson's plus what the sixth largest of 49 pixels around deviates from its
     neighbours, so that neither speckle nor fine ripples count; at the edge of the frame, where
     neighbours are missing, also what :func:`edge_rise` says.
-    Dead: never a count where the fourth smallest makes at least ``sigma²`` in the sample.
+    Dead: never a count, as the gaps between modules or the shade of a beam stop, where the nearest
+    pixels that count, on both sides of a row or a column, have ``sigma²`` counts in the sample.
 
     Parameters
     ----------
@@ -62,24 +64,52 @@ def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArr
         ever |= counted & (frame != 0)
     seen = np.maximum(n, 1)
     mean = total / seen
-    bright, dim = neighbours(mean)
+    bright = brightest(mean)
     deviation = np.abs(mean - ndimage.median_filter(mean, 3))
     spread = ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
     noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
-    dead = ~ever & (dim * seen >= sigma**2)
+    dead = ~ever & (beside_zeros(mean * seen, ever) >= sigma**2)
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
 
 
-def neighbours(mean: Image) -> tuple[Image, Image]:
-    """Fourth largest and fourth smallest value around each pixel.
+def brightest(mean: Image) -> Image:
+    """Fourth largest value around each pixel.
 
     At the edge of the frame the rows inside stand for those outside, give or take
     :func:`edge_rise`: counts may rise or fall outwards.
     """
-    rise = edge_rise(mean)
-    bright = ndimage.rank_filter(mean, -4, 3, mode="mirror") + rise
-    dim = ndimage.rank_filter(mean, 3, 3, mode="mirror") - rise
-    return bright, dim
+    return np.asarray(ndimage.rank_filter(mean, -4, 3, mode="mirror") + edge_rise(mean))
+
+
+def beside_zeros(total: Image, counting: NDArray[np.bool_]) -> Image:
+    """The lesser of the nearest counts on both sides, along the row or the column with more.
+
+    Parameters
+    ----------
+    total
+        (h, w) counts.
+    counting
+        (h, w) pixels that ever count.
+    """
+    found = np.zeros(total.shape)
+    for turned, image, ever in ((found, total, counting), (found.T, total.T, counting.T)):
+        height = len(image)
+        rows = np.where(ever, np.arange(height)[:, None], -1)
+        before = np.maximum.accumulate(rows, axis=0)
+        after = (
+            height
+            - 1
+            - np.maximum.accumulate(
+                np.where(ever, np.arange(height)[::-1, None], -1)[::-1], axis=0
+            )[::-1]
+        )
+        columns = np.arange(image.shape[1])
+        sides = [
+            np.where(known, image[at.clip(0, height - 1), columns], 0)
+            for at, known in ((before, before >= 0), (after, after < height))
+        ]
+        np.maximum(turned, np.minimum(*sides), out=turned)
+    return found
 
 
 def edge_rise(mean: Image) -> Image:
