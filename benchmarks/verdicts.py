@@ -231,9 +231,9 @@ def bases(count: int) -> dict[str, Raw]:
     made = {
         "jitter 1e6": lambda: simulate(96, (13, 13), 7, "jitter", photons=1e6, seed=31),
         "fermat 1e5": lambda: simulate(64, (14, 14), 6, "fermat", photons=1e5, seed=32),
-        "chip, snake 1e6": lambda: Hard("a chip", "snake", 0.4, 1e6, 0.3, 33).truth,
-        "cells, spiral 1e5": lambda: Hard("cells", "spiral", 0.4, 1e5, 0.3, 34).truth,
-        "half, raster 1e6": lambda: Hard("structured, half", "raster", 0.4, 1e6, 0.3, 35).truth,
+        "chip, snake 1e6": lambda: Hard("a chip", "snake", 0.4, 1e6, 0.15, 33).truth,
+        "cells, spiral 1e5": lambda: Hard("cells", "spiral", 0.4, 1e5, 0.15, 34).truth,
+        "half, raster 1e6": lambda: Hard("structured, half", "raster", 0.4, 1e6, 0.15, 35).truth,
     }
     for name, truth in list(made.items())[: count - 1]:
         found[name] = Raw.of(truth(), center_px=None)

@@ -73,7 +73,7 @@ class Detector:
         return cls(mean, variance, good, radius, len(stack), faint)
 
     def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """(h, w) good pixels that are not of the pattern: isolated, or no count between lit ones."""
+        """(h, w) good pixels not of the pattern: isolated, or no count between lit ones."""
         level = np.where(self.good, self.mean - offset, 0)
         bright = brightest(level).clip(0)
         noise = np.sqrt((bright + 1) / max(self.frames, 1))

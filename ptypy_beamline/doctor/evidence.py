@@ -48,6 +48,8 @@ class Survey:
         distance of theirs, from 0 (alike) to √2.
     spread_px
         Half side of the square around the beam that holds 95 % of the counts.
+    counts
+        Median of the frames' counts.
     """
 
     plan: Plan
@@ -55,6 +57,7 @@ class Survey:
     com_px: Floats
     looks: NDArray[np.float32]
     spread_px: float
+    counts: float
 
     @property
     def positions_m(self) -> Floats:
@@ -77,7 +80,8 @@ def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
     looks = np.sqrt(binned.reshape(len(binned), -1))
     looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
     com_px = table[:, [COLUMNS.index("row"), COLUMNS.index("column")]]
-    return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan))
+    counts = float(np.median(binned.sum((1, 2))))
+    return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan), counts)
 
 
 def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:

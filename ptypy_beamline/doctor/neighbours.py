@@ -100,6 +100,20 @@ class Likeness:
             np.array([*links], np.int64).reshape(-1, 2)
             for links in (pairing.links - given.links, given.links - pairing.links)
         )
+        return cls.compared(own, others, looks)
+
+    @classmethod
+    def of_neighbours(cls, pairing: Pairing, looks: NDArray[np.float32]) -> Likeness:
+        """Of all neighbours, compared with as many pairs of frames drawn at random."""
+        links = np.array([*pairing.links], np.int64).reshape(-1, 2)
+        any_two = np.random.default_rng(0).integers(0, len(looks), links.shape)
+        return cls.compared(links, any_two[any_two[:, 0] != any_two[:, 1]], looks)
+
+    @classmethod
+    def compared(
+        cls, own: NDArray[np.int64], others: NDArray[np.int64], looks: NDArray[np.float32]
+    ) -> Likeness:
+        """Of links (n, 2) with others (m, 2)."""
         if min(len(own), len(others)) < FEWEST_LINKS:
             return cls(1.0, 0.5)
         unlike = [np.linalg.norm(looks[a] - looks[b], axis=1) for a, b in (own.T, others.T)]

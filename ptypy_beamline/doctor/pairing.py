@@ -31,6 +31,9 @@ from .trial import Trial
 TELLING = 0.05
 """Chance below which likeness is worth a word."""
 
+MANY_LINKS, BRIGHT = 150, 3000.0
+"""Neighbours, and median counts of a frame, from which it shows whether they look alike."""
+
 FAR_SHIFTS, FAR_TRIED, UNLIKELY = (*range(-12, -3), *range(4, 13)), 2, 1e-3
 """More lags: so many are reconstructed of those whose neighbours look alike by no chance."""
 
@@ -74,9 +77,33 @@ def findings(scan: Scan, settings: Settings) -> Verdict:
         tried = changed(settings, turned)
     found, along = judged(scan, tried)
     if not found:
-        return Verdict(tuple(misorientation(ranking, settings)), ranking, along)
+        wrong = misorientation(ranking, settings) or unrelated(ranking, scan, settings)
+        return Verdict(tuple(wrong), ranking, along)
     ranking = rank(scan, changed(tried, found[0].settings))
     return Verdict((*found, *misorientation(ranking, settings)), ranking)
+
+
+def unrelated(ranking: Ranking, scan: Scan, settings: Settings) -> list[Finding]:
+    """Whether frames have nothing to do with their positions, where no orientation is found.
+
+    Neighbours on the sample look alike where their views overlap; of few or dim frames it does
+    not show.
+    """
+    if ranking.decided:
+        return []
+    seen = survey(unturned(in_metres(scan, settings), settings), in_order=True)
+    given = Pairing.at(settings, seen.positions_m)
+    likeness = Likeness.of_neighbours(given, seen.looks)
+    if len(given.links) < MANY_LINKS or seen.counts < BRIGHT or likeness.chance < UNLIKELY:
+        return []
+    what = (
+        f"frames at neighbouring positions look no more alike than any two frames (alike in "
+        f"{likeness.share:.0%} of {len(given.links)} comparisons, chance {likeness.chance:.1g}), "
+        "and no orientation foretells unseen frames"
+    )
+    return [finding("warning", what, "frames and positions do not belong together, or neighbours "
+                    "hardly overlap", remedy="check the positions' datasets and their order "
+                    "(--path x=PATH --path y=PATH)")]  # fmt: skip
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:

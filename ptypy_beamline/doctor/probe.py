@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy import ndimage
 
 EDGE = 1e-3
 """Share of its highest value to which the autocorrelation falls at the probe's diameter."""
-
-FEWEST_PAIRS = 0.05
-"""Share of the pixels that must have a good partner at a distance for it to count."""
 
 SIGMAS, FEWEST = 5.0, 4
 """By how much it exceeds the noise up to there, and of how many frames it is made."""
@@ -63,7 +61,7 @@ def _autocorrelation(
     counts *= (totals.mean() / np.maximum(totals, 1e-12)).astype(np.float32)[:, None, None]
     counts -= counts.mean(0)
     power = sum(np.abs(scipy.fft.fft2(frame, norm="ortho")) ** 2 for frame in counts)
-    spectrum = _without_mask(np.asarray(power, np.float64) / len(counts), good)
+    spectrum = np.asarray(power, np.float64) / len(counts)
     ny, nx = spectrum.shape
     distance = np.hypot(scipy.fft.fftfreq(ny)[:, None], scipy.fft.fftfreq(nx)[None])
     floor = float(np.median(spectrum[distance > 0.55]))
@@ -71,19 +69,8 @@ def _autocorrelation(
     ring = (distance * 2 * bins).astype(int).ravel()
     number = np.maximum(np.bincount(ring)[:bins], 1)
     mean = np.bincount(ring, spectrum.ravel())[:bins] / number
+    if not good.all():  # a gap's edges spread over a few pixels of each ring
+        mean = np.asarray(ndimage.median(spectrum.ravel(), ring, np.arange(bins)))
     # Half of the pixels repeat the others, and intensities scatter by as much as they are.
     noise = floor / np.sqrt(number * len(counts) / 2)
     return (np.arange(bins) + 0.5) / (2 * bins), mean - floor, noise
-
-
-def _without_mask(spectrum: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """What a power spectrum would be without bad pixels, whose edges spread it.
-
-    Its transform, the covariance of pixels at a distance, is divided by the share of their pairs
-    that are good: R. Blackman, J. Tukey, The Measurement of Power Spectra (1958).
-    """
-    if good.all():
-        return spectrum
-    pairs = scipy.fft.ifft2(np.abs(scipy.fft.fft2(good.astype(np.float64))) ** 2).real / good.size
-    covariance = scipy.fft.ifft2(spectrum).real / np.maximum(pairs, 1 / good.size)
-    return np.asarray(scipy.fft.fft2(np.where(pairs > FEWEST_PAIRS, covariance, 0)).real)

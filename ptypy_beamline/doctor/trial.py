@@ -72,7 +72,7 @@ class Trial:
         """
         picked, patch, probe, unseen, given = self._lively
         places_m = other.places_m[picked]
-        known = np.isfinite(places_m).all(axis=1)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=1))
         if known.mean() < ENOUGH:
             return False
         judges = known[unseen]
