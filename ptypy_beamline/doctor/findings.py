@@ -91,14 +91,15 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
         return notes + found, False
     found = notes + found
     found += [*empty_beam(look.scan, look.plan), *light.findings(look), *centre.findings(look)]
-    near, plain = fresnel.is_near(look), physics(look.plan)
+    times, plain = fresnel.magnification(look), physics(look.plan)
+    near = times is not None
     wrong = [] if near else geometry.findings(look)
     if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
         return found, False
-    found += fresnel.findings(look, near)
+    found += fresnel.findings(look, times)
     if near:
         return found, False
     return found + sampling.findings(look), True

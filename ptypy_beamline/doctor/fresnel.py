@@ -9,85 +9,133 @@ from scipy.spatial import cKDTree
 
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
+from . import geometry
+from .evidence import Floats
 from .look import Look
 from .remedy import finding
 
-PAIRS, MOST = 5, 0.6
-"""Pairs of frames that are compared at least, and the share that must have moved as the stage."""
+PLACES, FARTHER = 12, 2.0
+"""Places that are compared with their nearest neighbour, and with one so many times as far."""
+
+PAIRS, MOST, MOST_NEAR = 8, 0.6, 30
+"""Pairs of frames that are compared at least, the share that must have moved alike, and neighbours
+among which one is chosen."""
 
 TOLERANCE_PX, TOLERANCE = 1.5, 0.1
 """By how much a picture's move may differ from the stage's: pixels, and share of it."""
 
+FULL = 0.5
+"""Probe over the field of view λz/p from which it does not fit."""
 
-def is_near(look: Look) -> bool:
-    """Whether the frames are holograms of the near field.
+FOLLOWS = 0.5
+"""How far moves may be off the stage's, over how far they differ from each other, in the median."""
 
-    These are pictures of the sample, which move over the detector as the stage does: M. Stockmar
+
+def magnification(look: Look) -> float | None:
+    """How far pictures move over the detector for each step of the stage; None in the far field.
+
+    Frames of the near field are pictures of the sample, which move as the stage does: M. Stockmar
     et al., Scientific Reports 3, 1927 (2013). A far-field pattern stays where it is. How far
     pairs of neighbouring frames have moved is the place of their correlation's highest value;
-    only its length counts, so that orientation and axes need not be known.
+    only its length counts, so that orientation and axes need not be known. It is 1 where pixel
+    and focus are right, as in a parallel beam: a cone beam has (z + s)/s.
     """
-    first, second, expected_px = _pairs(look)
+    first, second = _pairs(look)
     if len(first) < PAIRS:
-        return False
-    moved = [_moved_px(look, a, b) for a, b in zip(first, second, strict=True)]
-    off = np.abs(np.array(moved) - expected_px)
-    return bool(np.mean(off <= TOLERANCE_PX + TOLERANCE * expected_px) >= MOST)
+        return None
+    points = look.plan.positions_m / min(look.plan.geometry.pixel_m)
+    stage_px = np.linalg.norm(points[first] - points[second], axis=1)
+    moved_px = _moved_px(look, first, second)
+    times = float(np.median(moved_px / stage_px))
+    off = np.abs(moved_px - times * stage_px)
+    alike = np.mean(off <= TOLERANCE_PX + TOLERANCE * moved_px) >= MOST
+    # Patterns that stay seem to move by the size of their speckles, however far the stage went.
+    follows = np.median(off) < FOLLOWS * np.median(np.abs(moved_px - np.median(moved_px)))
+    if not (alike and follows):
+        return None
+    # Patterns of a far field are shadows too where the probe diverges: a field of view that holds
+    # the probe is a far-field one.
+    fits = look.share is not None and look.share < FULL and not geometry.findings(look)
+    return None if fits and abs(times - 1) > TOLERANCE else times
 
 
-def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Frames of the sample, their nearest neighbours, and how far these are in detector pixels."""
-    lit = np.flatnonzero(look.lit)
-    points = look.plan.positions_m[look.picked[lit]] / min(look.plan.geometry.pixel_m)
-    if len(points) < 2:
-        return lit[:0], lit[:0], np.zeros(0)
-    distance, nearest = (column[:, 1] for column in cKDTree(points).query(points, k=2))
-    seen = (distance > 2 * TOLERANCE_PX) & (distance < min(look.plan.geometry.shape) / 3)
-    return lit[seen], lit[nearest[seen]], distance[seen]
+def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the plan, and others near them: the nearest, and one farther away."""
+    points = look.plan.positions_m
+    lit = look.picked[look.lit]
+    if len(lit) < 2:
+        return lit[:0], lit[:0]
+    here = lit[:: max(1, len(lit) // PLACES)][:PLACES]
+    distances, near = cKDTree(points).query(points[here], k=min(MOST_NEAR, len(points)))
+    pairs = []
+    for place, away, others in zip(here, distances, near, strict=True):
+        apart = away > 0
+        if apart.any():
+            nearest = int(np.argmax(apart))
+            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest])))
+            pairs += [(place, others[k]) for k in {nearest, farther}]
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    return first, second
 
 
-def _moved_px(look: Look, first: int, second: int) -> float:
-    """By how many pixels one frame is another one moved."""
+def _moved_px(look: Look, first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
+    """(n,) by how many pixels frames are others moved."""
     level = np.maximum(look.mended, 1.0)
-    one, other = (scipy.fft.fft2(np.where(look.seen, (look.frames[k] - level) / np.sqrt(level), 0))
-                  for k in (first, second))  # fmt: skip
-    alike = scipy.fft.ifft2(one * other.conj()).real
-    place = np.unravel_index(int(alike.argmax()), alike.shape)
-    return float(np.hypot(*(min(c, n - c) for c, n in zip(place, alike.shape, strict=True))))
+    needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
+    frames, good = look.plan.correct(look.plan.load(needed), needed)
+    waves = [scipy.fft.rfft2(np.where(ok & look.seen, (frame - level) / np.sqrt(level), 0))
+             for frame, ok in zip(frames, good, strict=True)]  # fmt: skip
+    moved = []
+    for one, other in numbers.reshape(2, -1).T:
+        alike = scipy.fft.irfft2(waves[one] * waves[other].conj(), frames.shape[1:])
+        place = np.unravel_index(int(alike.argmax()), alike.shape)
+        moved.append(np.hypot(*(min(c, n - c) for c, n in zip(place, alike.shape, strict=True))))
+    return np.array(moved, np.float64)
 
 
-def findings(look: Look, near: bool) -> list[Finding]:
-    """The regime, ``near`` as :func:`is_near` has it, and what a known focus makes effective."""
-    geometry, known = look.plan.geometry, focus_to_sample_m(look.scan, look.settings) is not None
-    span_m2 = geometry.wavelength_m * geometry.distance_m
+def findings(look: Look, times: float | None) -> list[Finding]:
+    """The regime, by :func:`magnification`, and what a known focus makes effective."""
+    plan, focus_m = look.plan.geometry, focus_to_sample_m(look.scan, look.settings)
     found = []
-    if known:
-        found.append(
-            finding(
-                "note",
-                f"cone beam: effective distance {geometry.distance_m:.4g} m "
-                f"and pixel {min(geometry.pixel_m):.4g} m are handed over",
-            )
-        )
-    if near:
-        beam_m = _width_px(look) * min(geometry.pixel_m)
+    if focus_m is not None:
         what = (
-            f"frames move over the detector as the stage does: Fresnel number "
-            f"{beam_m**2 / span_m2:.3g} of the {beam_m:.3g} m beam over {geometry.distance_m:.3g} m"
+            f"cone beam: effective distance {plan.distance_m:.4g} m and pixel "
+            f"{min(plan.pixel_m):.4g} m are handed over"
         )
-        where = "" if known else "; for a cone beam also focus_to_sample (--focus-to-sample-m)"
-        found.append(
-            finding(
-                "warning",
-                what,
-                "near-field frames, no far-field pixel applies",
-                remedy="set propagation='nearfield' in PtyPy's scan" + where,
-            )
-        )
+        found.append(finding("note", what))
+    if times is not None:
+        found.append(_near(look, times, focus_m))
     elif look.share is not None:
+        span_m2 = plan.wavelength_m * plan.distance_m
         number = (look.share * look.field_m) ** 2 / span_m2
         found.append(finding("note", f"far field: Fresnel number {number:.2g} of the probe"))
     return found
+
+
+def _near(look: Look, times: float, focus_m: float | None) -> Finding:
+    """What is to be set for frames of the near field."""
+    plan = look.plan.geometry
+    beam_m = _width_px(look) * min(plan.pixel_m)
+    number = beam_m**2 / (plan.wavelength_m * plan.distance_m)
+    model = "set propagation='nearfield' in PtyPy's scan"
+    if abs(times - 1) <= TOLERANCE:
+        what = (
+            f"near field: frames move over the detector as the stage does, Fresnel number "
+            f"{number:.3g} of the {beam_m:.3g} m beam over {plan.distance_m:.3g} m"
+        )
+        level = "warning" if focus_m is None else "note"
+        return finding(level, what, "no far-field pixel applies", remedy=model)
+    what = f"near field: frames move over the detector {times:.3g} times as far as the stage"
+    _, distance_m, _ = look.detector
+    enlarged = times * (1 if focus_m is None else (distance_m + focus_m) / focus_m)
+    if enlarged <= 1 + TOLERANCE:
+        return finding("warning", what, "the positions' unit or the pixel is wrong, or the focus",
+                       remedy="check units.positions (--unit positions=UNIT), pixel and "
+                       f"focus_to_sample; and {model}")  # fmt: skip
+    found_m = distance_m / (enlarged - 1)
+    return finding("warning", what, f"a cone beam magnifies {enlarged:.3g} times",
+                   {"focus_to_sample": float(f"{found_m:.4g}")},
+                   f"right to a few per cent; and {model}")  # fmt: skip
 
 
 def _width_px(look: Look) -> float:
