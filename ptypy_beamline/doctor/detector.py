@@ -13,6 +13,9 @@ from .look import Look, from_beam
 OUTER = 0.9
 """Where a frame's far corners begin, in distances of the beam from the nearest edge."""
 
+DIRECT_PX = 3.0
+"""The direct beam beside a zone plate's cone may light a single pixel, so near the centre."""
+
 FAINT, HOT_TIMES, ENOUGH = 0.05, 5.0, 100.0
 """Share of far pixels that are the faintest; by how much a defect exceeds its neighbours; counts on
 both sides of a dead one."""
@@ -30,6 +33,8 @@ class Detector:
         (h, w) pixels that no static defect excludes and that have a count in some exposure.
     radius
         (h, w) distance from the beam centre over that of the nearest edge.
+    direct_beam
+        (h, w) pixels so near the beam centre that one alone may be bright.
     frames
         Exposures in the sample.
     faint
@@ -40,6 +45,7 @@ class Detector:
     variance: NDArray[np.float64]
     good: NDArray[np.bool_]
     radius: NDArray[np.float64]
+    direct_beam: NDArray[np.bool_]
     frames: int
     faint: float
 
@@ -67,17 +73,19 @@ class Detector:
             )
         ]
         radius = from_beam(center, mean.shape)
+        rows, columns = np.indices(mean.shape)
+        direct_beam = np.hypot(rows - center[0], columns - center[1]) < DIRECT_PX
         good = ~plan.calibration.bad & (number > 0)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
-        return cls(mean, variance, good, radius, len(stack), faint)
+        return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
 
     def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
         """(h, w) good pixels not of the pattern: isolated, or no count between lit ones."""
         level = np.where(self.good, self.mean - offset, 0)
         bright = brightest(level).clip(0)
         noise = np.sqrt((bright + 1) / max(self.frames, 1))
-        hot = level > HOT_TIMES * (bright + 2 * noise)
+        hot = (level > HOT_TIMES * (bright + 2 * noise)) & ~self.direct_beam
         counting = (self.mean > 0) & self.good
         dead = ~counting & (beside_zeros(level * self.frames, counting) > ENOUGH)
         return np.asarray((hot | dead) & self.good, np.bool_)
