@@ -90,7 +90,7 @@ def run(
 
     _check_scans(plain.get("scans"), ptyscan)
     if backend:
-        _load_engines(ptypy, backend)
+        load_engines(backend)
     _check_engines(plain.get("engines"), level)
     pars = ptypy.utils.Param()
     pars.update(plain, Convert=True)
@@ -189,14 +189,30 @@ def _check_engines(engines: Any, level: int) -> None:
         _check_named(f"engines.{label}.name", name, ENGINES, "engine")
 
 
-def _load_engines(ptypy: Any, backend: str) -> None:
+def load_engines(backend: str) -> None:
+    """Register PtyPy's engines of a ``backend``, as ``ptypy.load_gpu_engines`` does.
+
+    PtyPy asks for its CUDA kernels in C++14, which cupy's headers for CUDA 13 refuse; C++17 does
+    for these and for earlier ones.
+
+    Raises
+    ------
+    BeamlineError
+        No such backend, or what it needs is not installed.
+    """
     if backend not in BACKENDS:
         raise SettingsError(f"backend {backend!r} is unknown", f"known: {', '.join(BACKENDS)}")
+    ptypy = import_ptypy()
     try:
         ptypy.load_gpu_engines(backend)
     except ImportError as error:
         raise BeamlineError(f"the {backend} engines cannot be loaded ({error})",
                             f"install {backend} for this machine's CUDA") from error  # fmt: skip
+    if backend in ("cupy", "cuda"):
+        from ptypy.accelerate import cuda_cupy
+
+        options = cuda_cupy.compile_options
+        options[:] = [option.replace("-std=c++14", "-std=c++17") for option in options]
 
 
 def _quiet(pars: Any, param: Any, output: str | Path | None) -> None:

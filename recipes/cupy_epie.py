@@ -8,13 +8,13 @@ the same engine without a GPU, to try the script on a laptop.
 
 import argparse
 
-import ptypy
 from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline import open_scan
 from ptypy_beamline.preview import probe_of
+from ptypy_beamline.run import load_engines
 
 # How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
 LOADING = {
@@ -35,7 +35,7 @@ parser.add_argument("-o", "--output", default="results", help="folder for the .p
 args = parser.parse_args()
 loading = {**LOADING, "reject": args.reject}
 
-ptypy.load_gpu_engines(args.arch)
+load_engines(args.arch)
 
 if u.parallel.MPIenabled:
     parser.error("PtyPy's ePIE takes one rank: run it without mpirun, or cupy_dm_ml.py with it")
