@@ -53,10 +53,18 @@ def magnification(look: Look) -> float | None:
     follows = np.median(off) < FOLLOWS * np.median(np.abs(moved_px - np.median(moved_px)))
     if not (alike and follows):
         return None
-    # Patterns of a far field are shadows too where the probe diverges: a field of view that holds
-    # the probe is a far-field one.
-    fits = look.share is not None and look.share < FULL and not geometry.findings(look)
-    return None if fits and abs(times - 1) > TOLERANCE else times
+    return times if abs(times - 1) <= TOLERANCE or not _holds_probe(look) else None
+
+
+def _holds_probe(look: Look) -> bool:
+    """Whether the frames are far-field ones, perhaps with a quantity in another unit.
+
+    Patterns of a far field are shadows too where the probe diverges, but its field of view holds
+    the probe.
+    """
+    if look.share is None or look.share >= FULL:
+        return False
+    return all(wrong.settings for wrong in geometry.findings(look))
 
 
 def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
