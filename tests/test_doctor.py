@@ -14,6 +14,7 @@ from ptypy_beamline.doctor import fresnel
 from ptypy_beamline.doctor.centre import friedel_centre
 from ptypy_beamline.doctor.dose import dose_to_water
 from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.gauge import relation, same_axes
 from ptypy_beamline.doctor.look import Look
 from ptypy_beamline.doctor.probe import probe_share
 from ptypy_beamline.doctor.remedy import changed, planned, written
@@ -184,8 +185,34 @@ def test_a_cone_beam_says_what_is_handed_over(tmp_path):
     raw = hologram_scan(pixel_m=10e-6, distance_m=1.98)
     file = WRITERS["standard"](tmp_path / "cone.h5", replace(raw, positions_m=raw.positions_m / 99))
     settings = Settings.of({"file": str(file), "focus_to_sample": 1.98 / 98})
-    notes = [f.what for f in diagnose(settings, turned=False).findings]
+    known = diagnose(settings, turned=False).findings
+    assert {f.level for f in known} == {"note"}
+    notes = [f.what for f in known]
     assert any("effective distance 0.02 m and pixel 1.01e-07 m" in note for note in notes)
+
+
+def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path):
+    raw = hologram_scan(pixel_m=10e-6, distance_m=1.98)
+    file = WRITERS["standard"](tmp_path / "cone.h5", replace(raw, positions_m=raw.positions_m / 99))
+    for given in ({}, {"focus_to_sample": 0.04}):
+        (found,) = [f for f in diagnose(Settings.of({"file": str(file), **given})).findings
+                    if f.level != "note"]  # fmt: skip
+        assert found.settings["focus_to_sample"] == pytest.approx(1.98 / 98, rel=0.03)
+
+
+def test_a_masked_gap_does_not_change_the_size_of_the_probe():
+    truth = simulate(96, (8, 8), 7, "jitter", photons=1e6, seed=4)
+    frames, good = truth.frames.astype(np.float32), np.ones((96, 96), np.bool_)
+    whole = probe_share(frames, good)
+    good[54:58] = False
+    assert probe_share(np.where(good, frames, 0), good) == pytest.approx(whole, rel=0.15)
+
+
+@pytest.mark.parametrize("code", range(8))
+def test_axes_offered_for_an_orientation_keep_the_sign_of_the_phase(code):
+    for given in range(8):
+        axes = same_axes(given, code, "yx")
+        assert np.array_equal(relation(given, axes), relation(code, "yx"))
 
 
 def test_what_is_set_is_written_as_parameter_and_flag():

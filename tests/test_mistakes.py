@@ -63,6 +63,12 @@ def hot() -> np.ndarray:
     return frames
 
 
+def with_gap() -> np.ndarray:
+    frames = truth().frames.copy()
+    frames[:, 36:40] = 0
+    return frames
+
+
 def moved(rows: int, columns: int) -> np.ndarray:
     wide = np.zeros((64, 128, 128), np.uint32)
     wide[:, 32 + rows : 96 + rows, 32 + columns : 96 + columns] = truth().frames
@@ -133,6 +139,11 @@ MISTAKES = {
     "saturated": Mistake(
         "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, mend={"saturation": 3000.0}),
     "hot pixels": Mistake("hot", {}, {"frames": hot()}, mend={"hot_sigma": 100.0}),
+    "gap between modules": Mistake(
+        "a gap between modules", {}, {"frames": with_gap()}, mend={"hot_sigma": 30.0}, like=0.9),
+    "one axis scaled": Mistake(
+        "scale of the stage's x axis is off", {},
+        {"positions_m": truth().positions_m * (1, 1.3)}, turned=True),
     "useless monitor": Mistake(
         "does not follow the beam", {"monitor": True}, {"monitor": DRIFT}, mend={"monitor": False}),
     "too large a step": Mistake("too large a step", step_px=26),
@@ -194,6 +205,17 @@ def test_a_mistake_is_found_named_and_mended(tmp_path, name):
         assert [str(f) for f in diagnose(mended, turned=False).findings if f.level != "note"] == []
         before, after = (like_the_truth(one, mistake) for one in (settings, mended))
         assert after > max(mistake.like, before + 0.05)
+
+
+@pytest.mark.parametrize("pattern", ["fermat", "snake"])
+def test_shuffled_positions_are_named(tmp_path, pattern):
+    scan = simulate(64, (14, 14), 5, pattern, photons=1e6, seed=3)
+    for shuffled in (False, True):
+        places = RNG.permutation(scan.positions_m) if shuffled else scan.positions_m
+        file = WRITERS["exchange"](tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=places))
+        found = [f for f in diagnose(Settings.of({"file": str(file)})).findings
+                 if f.level != "note"]  # fmt: skip
+        assert any("do not belong together" in f.cause for f in found) == shuffled, found
 
 
 def like_the_truth(settings: Settings, mistake: Mistake) -> float:
