@@ -81,7 +81,7 @@ def test_few_photons_are_no_garbage():
 
 
 def test_too_few_frames_have_no_held_out_error(truth):
-    few = slice(0, 8)
+    few = slice(0, 19)
     found = reconstruct(truth.frames[few], GOOD, truth.positions_m[few], truth.resolution_m,
                         iterations=5)  # fmt: skip
     assert np.isnan(found.held_out_error)

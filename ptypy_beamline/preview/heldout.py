@@ -12,8 +12,9 @@ from scipy.special import xlogy
 
 from .engine import Engine, State
 
-SHARE, FEWEST = 20, 9
-"""One frame of so many is held out, where there are so many at least."""
+SHARE, FEWEST, LEAST = 20, 20, 2
+"""One frame of so many is held out, two at least; none of fewer frames than that: at the rim of a
+small scan others do not tell enough of a frame."""
 
 FLOOR = 0.01
 """Share of the mean pattern in a foretold one: no count is then impossible."""
@@ -21,7 +22,7 @@ FLOOR = 0.01
 
 def held_out(count: int, seed: int) -> NDArray[np.int64]:
     """Frames of ``count`` that are held out; none of a few."""
-    number = count // SHARE or int(count >= FEWEST)
+    number = max(count // SHARE, LEAST) if count >= FEWEST else 0
     return np.random.default_rng([seed, count]).permutation(count)[:number]
 
 
