@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..geometry import in_words
+
 EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"
 
 

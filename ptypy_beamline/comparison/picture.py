@@ -27,9 +27,11 @@ VIEWS: tuple[tuple[str, View], ...] = (("phase", np.angle), ("amplitude", np.abs
 
 def draw(path: str | Path, likeness: Likeness, title: str = "") -> Path:
     """Draw the comparison as a PNG; both amplitudes on the reconstruction's range."""
-    figure = Figure(figsize=(15, 7.6), dpi=110, layout="constrained")
+    rows, columns = likeness.obj.shape
+    height = 3.8 + 3.8 * min(1.0, rows / columns)
+    figure = Figure(figsize=(15, height), dpi=110, layout="constrained")
     figure.suptitle(title or "Reconstruction and truth", x=0.012, ha="left", fontweight="bold")
-    grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.1), wspace=0.25, hspace=0.1)
+    grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.1), wspace=0.15, hspace=0.1)
     upright = np.exp(-1j * np.angle(likeness.truth.mean()))
     errors = (("δ", likeness.delta_error), ("β", likeness.beta_error))
     for row, ((name, part), error) in enumerate(zip(VIEWS, errors, strict=True)):
