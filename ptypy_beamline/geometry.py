@@ -6,6 +6,9 @@ import math
 import re
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import GeometryError, SettingsError
 
 HC_EV_M = 1.239841984e-6
@@ -310,3 +313,32 @@ def cone_beam(
     magnification = (distance_m + focus_to_sample_m) / focus_to_sample_m
     y, x = pixel_m
     return distance_m / magnification, (y / magnification, x / magnification)
+
+
+def transfer(
+    shape: tuple[int, int], pixel_m: tuple[float, float], distance_m: float, wavelength_m: float
+) -> NDArray[np.complex64]:
+    """Transfer function of free space, exp(2πi·z/λ·(√(1 − λ²q²) − 1)), in the order of FFTs.
+
+    Source: J. W. Goodman, Introduction to Fourier Optics (1996), eq. 3-69; PtyPy's near-field
+    propagator has the same. Waves that would be evanescent do not arrive.
+    """
+    y, x = (np.fft.fftfreq(n, pixel) for n, pixel in zip(shape, pixel_m, strict=True))
+    squared = 1 - wavelength_m**2 * (y[:, None] ** 2 + x**2)
+    phase = 2 * np.pi * distance_m / wavelength_m * (np.sqrt(squared.clip(0)) - 1)
+    return np.asarray(np.where(squared > 0, np.exp(1j * phase), 0), np.complex64)
+
+
+def in_words(length_m: float, digits: int = 4) -> str:
+    """A length in the unit that suits it: ``200 nm``, ``1 µm``; ``digits`` that count."""
+    for unit, factor in (("mm", 1e-3), ("µm", 1e-6)):
+        if length_m >= factor * (1 - 1e-9):
+            return f"{length_m / factor:.{digits}g} {unit}"
+    return f"{length_m * 1e9:.{digits}g} nm"
+
+
+def length_unit(extent_m: float) -> tuple[float, str]:
+    """Factor from metres, and the unit, in which lengths up to ``extent_m`` read well."""
+    if 0 < extent_m < 1e-6:
+        return 1e9, "nm"
+    return (1e6, "µm") if extent_m < 5e-3 else (1e3, "mm")

@@ -19,6 +19,7 @@ from ptypy_beamline.doctor.look import Look
 from ptypy_beamline.doctor.probe import probe_share
 from ptypy_beamline.doctor.remedy import changed, planned, written
 from ptypy_beamline.doctor.sampling import Sampling
+from ptypy_beamline.exports.reconstruction import read_reconstruction
 from ptypy_beamline.geometry import EV_J, wavelength_m
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.raw import write_demo_scan
@@ -168,6 +169,62 @@ def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3):
     counts = rng.poisson(1e3 * np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2)
     return Raw(counts.astype(np.uint32), points * pixel_m, energy_eV, distance_m,
                (pixel_m, pixel_m), center_px=(n // 2, n // 2))  # fmt: skip
+
+
+def test_preview_says_first_why_its_error_cannot_be_trusted(tmp_path, capsys):
+    truth = simulate(64, (6, 6), 6, "fermat", photons=3e5)
+    pedestal = {"frames": truth.frames + 100}
+    file = settings_of(tmp_path, "standard", truth, **pedestal).file
+    assert main(["preview", file, "-o", str(tmp_path / "p"), "--iterations", "5", "--json"]) == 0
+    text, said = capsys.readouterr()
+    assert "--background" in said
+    assert "cannot be trusted until this is mended" in said
+    told = json.loads(text)
+    assert told["held_out_error"] > 0.9
+    assert "not subtracted" in told["findings"][0]["cause"]
+    assert main(["preview", file, "-o", str(tmp_path / "p"), "--background", "100"]) == 0
+    text, said = capsys.readouterr()
+    assert said == ""
+    assert float(text.partition("held-out error ")[2].split()[0]) < 0.6
+
+
+def test_preview_refuses_what_can_only_be_garbage(tmp_path, capsys):
+    truth = simulate(64, (6, 6), 6, "fermat", photons=3e5)
+    far_apart = {"positions_m": truth.positions_m * 100}
+    file = settings_of(tmp_path, "standard", truth, **far_apart).file
+    assert main(["preview", file, "-o", str(tmp_path / "p")]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {file}: ")
+    assert "nothing but garbage" in error
+    assert "exceeds" in error
+    assert not (tmp_path / "p").exists()
+
+
+def test_near_field_frames_are_reconstructed_as_such(tmp_path, capsys):
+    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
+    assert main(["preview", str(file), "-o", str(tmp_path / "p"), "--json"]) == 0
+    text, said = capsys.readouterr()
+    assert said.startswith("note: reconstructed as the near field of a parallel beam; ")
+    told = json.loads(text)
+    assert told["near_field"]
+    assert told["held_out_error"] < 0.2
+    found = read_reconstruction(tmp_path / "p" / "reconstruction.h5")
+    assert found.pixel_m == pytest.approx((1e-6, 1e-6))
+    assert found.held_out_error == told["held_out_error"]
+    far = ["preview", str(file), "-o", str(tmp_path / "far"), "--propagation", "farfield"]
+    assert main(far) == 1  # steps are larger than the field of view would be
+
+
+def test_near_field_of_a_cone_beam_is_scaled(tmp_path, capsys):
+    """Focus, distance and pixel twice as large in all make the same hologram."""
+    raw = hologram_scan()
+    cone = replace(raw, distance_m=0.04, pixel_m=(2e-6, 2e-6))
+    file = WRITERS["standard"](tmp_path / "cone.h5", cone)
+    words = ["preview", str(file), "-o", str(tmp_path / "p"), "--json"]
+    assert main([*words, "--focus-to-sample-m", "0.04"]) == 0
+    text, said = capsys.readouterr()
+    assert "effective distance 0.02 m with pixels of 1e-06 m" in said
+    assert json.loads(text)["held_out_error"] < 0.2
 
 
 def test_near_field_frames_are_recognised(tmp_path):

@@ -588,14 +588,52 @@ def test_page_without_classes_offers_none(opened):
 
 
 @pytest.mark.browser
-def test_live_page_keeps_what_was_edited(opened):
-    page = opened(assessed(), refresh_s=3600)
+@pytest.mark.parametrize("refresh_s", [None, 3600])
+def test_page_keeps_what_was_edited(opened, refresh_s):
+    page = opened(assessed(), refresh_s=refresh_s)
     page.evaluate("() => { qc.frames.selected.indices = [7, 8]; }")
     page.click("#reject")
     assert counts(page) == ("6", "138")
     page.reload()
     page.wait_for_function(READY)
     assert counts(page) == ("6", "138")
+    page.click("#reset")
+    page.reload()
+    page.wait_for_function(READY)
+    assert counts(page) == ("4", "140")
+
+
+@pytest.mark.browser
+def test_page_asks_before_it_goes_where_edits_cannot_be_kept(opened):
+    page = opened(assessed())
+    page.evaluate("() => { qc.key = () => { throw new Error('no storage'); }; }")
+    page.evaluate("() => { qc.frames.selected.indices = [7, 8]; }")
+    page.click("#reject")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+@pytest.mark.browser
+def test_rings_fit_their_cells_and_can_be_hidden(opened):
+    page = opened(assessed())
+    page.wait_for_function("qc.rings.data.size.length === 4")
+    cell = page.evaluate("qc.table.w[0] / Math.abs(qc.maps.origin.px)"
+                         " * qc.figures[0].frame_width / qc.maps.width")  # fmt: skip
+    assert page.evaluate("Math.max(...qc.rings.data.size)") <= max(6, 1.3 * cell)
+    page.click("#rings")
+    assert page.evaluate("qc.rings.data.x.length") == 0
+
+
+@pytest.mark.browser
+def test_colours_of_a_picture_have_a_scale(opened):
+    image = np.full((64, 64), 1500, np.float32)
+    page = opened(assessed(), {REJECTED[0] + 10: image})
+    page.evaluate(f"() => {{ const row = qc.table.frame.indexOf({REJECTED[0] + 10});"
+                  " qc.frames.selected.indices = [row]; }")  # fmt: skip
+    page.wait_for_function("document.getElementById('picture').dataset.kind === 'large'")
+    assert "".join(page.inner_text("#counts").split()) == "01,500counts,log"
 
 
 @pytest.mark.long

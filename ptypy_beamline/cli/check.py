@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..exports.files import check_picture
+from ..geometry import in_words
 from ..settings import Settings
 from ..summary import Finding, as_json, describe_plan
 from .loading import loading, refuse_input
@@ -55,7 +56,7 @@ def _print(found: tuple[Finding, ...], summary: dict[str, Any]) -> None:
     if summary:
         typer.echo(
             f"{summary['positions']} positions, {summary['shape'][0]}x{summary['shape'][1]} "
-            f"pixels, reconstructed pixel {summary['resolution_m'][0] * 1e9:.4g} nm"
+            f"pixels, reconstructed pixel {in_words(summary['resolution_m'][0])}"
         )
     if all(finding.level == "note" for finding in found):
         typer.echo("no problem found")

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..geometry import in_words
+
 EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"
 
 
@@ -72,6 +74,6 @@ def _print(record: dict[str, Any]) -> None:
         share = f", {error / contrast:.1%} of its contrast" if contrast else ""
         typer.echo(f"{name:11s}  rms error {error:.3g}{share}")
     least = "at most " if record["resolution_reaches_pixel"] else ""
-    full, half = (record[f"resolution_{n}_period_m"] * 1e9 for n in ("full", "half"))
-    typer.echo(f"resolution   {least}{full:.3g} nm full period, {half:.3g} nm half period "
+    full, half = (in_words(record[f"resolution_{n}_period_m"], 3) for n in ("full", "half"))
+    typer.echo(f"resolution   {least}{full} full period, {half} half period "
                "(Fourier ring correlation, half bit)")  # fmt: skip

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..testing.raw import Demo
 
 EXAMPLE = "ptypy-beamline demo --output demo"
-DM_ITERATIONS, ML_ITERATIONS, RPIE_ITERATIONS = 60, 40, 60
+DM_ITERATIONS, ML_ITERATIONS = 60, 40
 
 
 def command(
@@ -143,7 +143,7 @@ def _with_preview(values: dict[str, Any], plan: Plan) -> Reconstruction:
     from ..results import from_preview
 
     origin = {"source": values["file"], "settings": values}
-    return from_preview(preview(plan, RPIE_ITERATIONS), plan, origin)
+    return from_preview(preview(plan), plan, origin)
 
 
 def _named(result: Reconstruction) -> str:
@@ -175,7 +175,8 @@ def _write(
     (output / "parameters.json").write_text(json.dumps(tree, indent=1))
     engine, _, algorithm = result.algorithm.partition(" ")
     summary = {"engine": engine, "algorithm": algorithm, "correlation": likeness,
-               "positions": len(plan), "center_px": plan.center_px}  # fmt: skip
+               "positions": len(plan), "center_px": plan.center_px,
+               "held_out_error": result.held_out_error}  # fmt: skip
     (output / "summary.json").write_text(json.dumps(summary, indent=1))
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..doctor.picture import coarse, show_counts, show_raw, steps_of
+from ..doctor.picture import coarse, show_counts, show_positions, show_raw, steps_of
 from ..planning.plan import Plan
 from ..planning.sample import sample_indices
 from ..scan import Scan
@@ -21,14 +20,14 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     raw, handed, where = figure.subplots(1, 3)
-    show_raw(raw, scan, plan, "raw mean frame, counts")
+    show_raw(raw, scan, plan, "raw mean frame and window")
     window, (y, x) = plan.window, plan.center_px
     raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
     picked, steps = sample_indices(len(plan)), steps_of(plan.geometry.shape)
     mean = _mean(plan, picked, steps)
-    show_counts(handed, mean, f"handed over, mean of {len(picked)}, counts", steps)
+    show_counts(handed, mean, f"handed over, mean of {len(picked)}", steps)
     handed.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
-    _positions(where, plan.positions_m * 1e6)
+    show_positions(where, plan.positions_m)
     figure.savefig(path, dpi=110)
 
 
@@ -41,13 +40,3 @@ def _mean(plan: Plan, picked: NDArray[np.int64], steps: tuple[int, int]) -> NDAr
         total += coarse(frames[0], steps)
         seen += coarse(good[0], steps)
     return np.where(seen > 0, total / len(picked), np.nan)
-
-
-def _positions(axes: Axes, positions_um: NDArray[np.float64]) -> None:
-    axes.plot(positions_um[:, 1], positions_um[:, 0], "-", linewidth=0.4, color="0.6")
-    order = axes.scatter(positions_um[:, 1], positions_um[:, 0], s=9,
-                         c=np.arange(len(positions_um)), cmap="plasma")  # fmt: skip
-    axes.figure.colorbar(order, ax=axes, shrink=0.85, label="position")
-    axes.set(title="positions in image axes", xlabel="column, µm", ylabel="row, µm",
-             aspect="equal")  # fmt: skip
-    axes.invert_yaxis()

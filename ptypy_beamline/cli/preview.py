@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import ScanError, SettingsError
 from ..settings import Settings
+from ..summary import Finding, as_json
 from .loading import loading, plan_with, refuse_input
 from .progress import progress
 
-EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 60 -o preview"
+if TYPE_CHECKING:
+    from ..doctor.look import Look
+
+WRONG = 0.9
+"""Held-out error from which a reconstruction foretells next to nothing."""
+
+EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 20 -o preview"
 
 
 @loading
@@ -20,21 +29,99 @@ def command(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="folder for reconstruction.h5 and .png")
     ] = Path("preview"),
-    iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 60,
+    iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 20,
+    propagation: Annotated[
+        str, typer.Option(help="farfield, nearfield, or auto: near field where the frames are")
+    ] = "auto",
+    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Reconstruct quickly, without PtyPy, with the embedded rPIE engine."""
+    from ..doctor.fresnel import is_near
+    from ..doctor.look import Look
     from ..exports.reconstruction import write_reconstruction
     from ..preview import preview
     from ..preview.picture import draw
     from ..results import from_preview
 
+    if propagation not in ("auto", "farfield", "nearfield"):
+        raise SettingsError(f"propagation={propagation!r}", "use auto, farfield or nearfield")
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
     refuse_input(result, settings)
     scan, plan = plan_with(settings)
+    look = Look.at(scan, settings, plan)
+    near = propagation == "nearfield" or (propagation == "auto" and is_near(look))
+    doubts = _doubts(look, near)
     with progress("reconstructing", iterations) as advance:
-        found = preview(plan, iterations, progress=lambda *_: advance(1))
+        found = preview(plan, iterations, progress=lambda *_: advance(1), near_field=near)
     origin = {"source": scan.source, "settings": settings.record()}
-    write_reconstruction(from_preview(found, plan, origin), result)
+    made = from_preview(found, plan, origin)
+    write_reconstruction(made, result)
+    unseen = "" if made.held_out_error is None else f", held-out error {made.held_out_error:.3g}"
     draw(picture, found.object, found.probe, found.errors, found.resolution_m,
-         title=f"{Path(settings.file_name).name}: {found.algorithm}")  # fmt: skip
-    typer.echo(f"error {found.errors[-1]:.4g} after {iterations} iterations; {result}, {picture}")
+         title=f"{Path(settings.file_name).name}: {found.algorithm}{unseen}")  # fmt: skip
+    doubts += _said(_verdict(made.held_out_error))
+    if to_json:
+        told = {"error": float(found.errors[-1]), "held_out_error": made.held_out_error,
+                "iterations": iterations, "near_field": near,
+                "findings": [as_json(finding) for finding in doubts],
+                "reconstruction": str(result), "picture": str(picture)}  # fmt: skip
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        typer.echo(f"error {found.errors[-1]:.4g}{unseen} after {iterations} iterations; "
+                   f"{result}, {picture}")  # fmt: skip
+
+
+def _doubts(look: Look, near: bool) -> list[Finding]:
+    """What the checks that need no reconstruction find, said before it.
+
+    Raises
+    ------
+    ScanError
+        Only garbage would come out.
+    """
+    from ..doctor.findings import doubts
+
+    found = doubts(look, near)
+    for finding in found:
+        if finding.level == "error":
+            what = "; ".join(filter(None, (finding.what, finding.cause)))
+            raise ScanError(f"nothing but garbage would come of it: {what}",
+                            finding.remedy or "see ptypy-beamline check",
+                            look.settings.file_name)  # fmt: skip
+    _said([*_near_field(look, near), *found])
+    if found:
+        typer.echo("the errors below cannot be trusted until this is mended", err=True)
+    return found
+
+
+def _near_field(look: Look, near: bool) -> list[Finding]:
+    """By which geometry near-field frames are reconstructed."""
+    from ..planning.make import focus_to_sample_m
+
+    if not near:
+        return []
+    geometry = look.plan.geometry
+    if focus_to_sample_m(look.scan, look.settings) is None:
+        return [Finding("note", "reconstructed as the near field of a parallel beam",
+                        "for a cone beam give focus_to_sample (--focus-to-sample-m)")]  # fmt: skip
+    return [Finding("note", "reconstructed as the near field of a cone beam, at the effective "
+                    f"distance {geometry.distance_m:.4g} m with pixels of "
+                    f"{min(geometry.pixel_m):.4g} m")]  # fmt: skip
+
+
+def _verdict(held_out_error: float | None) -> list[Finding]:
+    """Whether the reconstruction foretells frames that it has not seen."""
+    if held_out_error is None:
+        return [Finding("note", "too few positions or iterations for a held-out error")]
+    if held_out_error < WRONG:
+        return []
+    return [Finding("warning", "frames that were held out are foretold no better than by the mean "
+                    f"frame (held-out error {held_out_error:.3g})",
+                    "run ptypy-beamline check for positions, orientation and geometry",
+                    "garbage, or too few photons to tell")]  # fmt: skip
+
+
+def _said(findings: list[Finding]) -> list[Finding]:
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+    return findings

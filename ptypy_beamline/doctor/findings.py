@@ -80,8 +80,10 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
     return Diagnosis(tuple(ordered), look, ranking)
 
 
-def of_look(look: Look) -> tuple[list[Finding], bool]:
-    """What needs no reconstruction, and whether frames and geometry allow one.
+def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
+    """What needs no reconstruction, and whether frames and geometry allow a far-field one.
+
+    ``near``: whether the frames are taken as near-field ones; default: as they are.
 
     What rests on counts or on the geometry is left out where these are wrong.
     """
@@ -91,7 +93,9 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
         return notes + found, False
     found = notes + found
     found += [*empty_beam(look.scan, look.plan), *light.findings(look), *centre.findings(look)]
-    times, plain = fresnel.magnification(look), physics(look.plan)
+    times, plain = None if near is False else fresnel.magnification(look), physics(look.plan)
+    if near and times is None:
+        times = 1.0
     near = times is not None
     wrong = [] if near else geometry.findings(look)
     if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
@@ -103,6 +107,16 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
     if near:
         return found, False
     return found + sampling.findings(look), True
+
+
+def doubts(look: Look, near: bool) -> list[Finding]:
+    """Errors and warnings of :func:`of_look`, worst first, on a reconstruction as ``near`` has it.
+
+    That the frames are of the near field is no doubt where they are reconstructed as such.
+    """
+    handled = fresnel.findings(look, 1.0) if near else []
+    found = [f for f in of_look(look, near)[0] if f.level != "note" and f not in handled]
+    return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
 def _reconstructed(look: Look, spoilt: bool) -> tuple[list[Finding], Ranking | None]:

@@ -56,6 +56,11 @@ def magnification(look: Look) -> float | None:
     return times if abs(times - 1) <= TOLERANCE or not _holds_probe(look) else None
 
 
+def is_near(look: Look) -> bool:
+    """Whether the frames are pictures of the near field, see :func:`magnification`."""
+    return magnification(look) is not None
+
+
 def _holds_probe(look: Look) -> bool:
     """Whether the frames are far-field ones, perhaps with a quantity in another unit.
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import mannwhitneyu
 
 from ..errors import silenced_warnings
 from ..planning.selection import select
@@ -116,6 +115,8 @@ class Likeness:
         """Of links (n, 2) with others (m, 2)."""
         if min(len(own), len(others)) < FEWEST_LINKS:
             return cls(1.0, 0.5)
+        from scipy.stats import mannwhitneyu  # takes 0.7 s to import
+
         unlike = [np.linalg.norm(looks[a] - looks[b], axis=1) for a, b in (own.T, others.T)]
         test = mannwhitneyu(*unlike, alternative="less")
         return cls(float(test.pvalue), 1 - float(test.statistic) / (len(own) * len(others)))

@@ -16,17 +16,25 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ..exports.files import complete
+from ..geometry import in_words, length_unit
 from ..planning.plan import Plan
 from ..planning.sample import Sample
 from ..scan import Scan, Window
 from ..summary import step_m
-from .evidence import survey
+from .evidence import nearest, survey
 from .findings import Diagnosis
 from .look import Look
 from .orientation import Ranking
 
-CIRCLES = 40
-"""Probe circles that are drawn at most."""
+CIRCLES = 3
+"""Positions in the middle of the scan that are drawn with the probe's circle."""
+
+COUNTS, DECADES = "inferno", 1e-4
+"""Colours of counts, which at the bright end still tell a beam's structure, and the least counts of
+their logarithmic scale in highest ones: what is fainter is black."""
+
+THIN = 3
+"""A map of positions is at most so many times longer than wide."""
 
 MOST_PX = 1024
 """Pixels on a side of a drawn image, at most; those of a large detector are averaged."""
@@ -58,7 +66,7 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
 
 def _raw(axes: Axes, look: Look) -> None:
     """The mean of whole raw frames, with the window and the centres found."""
-    show_raw(axes, look.scan, look.plan, "raw mean frame: counts, window, beam centre")
+    show_raw(axes, look.scan, look.plan, "raw mean frame, window, beam centre")
     if not look.totals.any() or not look.seen.any():
         return
     centre = look.centre
@@ -81,47 +89,69 @@ def _mask(axes: Axes, look: Look) -> None:
 def _handed(axes: Axes, look: Look) -> None:
     """The mean of the frames that are handed over."""
     mean = np.where(look.seen, look.mean, np.nan)
-    show_counts(axes, mean, f"handed over, mean of {int(look.lit.sum())}: counts")
+    show_counts(axes, mean, f"handed over, mean of {int(look.lit.sum())}")
     axes.plot(*look.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
 
 
 def _places(axes: Axes, look: Look) -> None:
-    """Positions in the order they were visited, with circles as wide as the probe."""
-    points = look.plan.positions_m * 1e6
+    """Positions in the order they were visited, a few with circles as wide as the probe."""
+    factor = show_positions(axes, look.plan.positions_m)
+    if look.share is None:
+        return
+    width = look.share * look.field_m
+    points_m = look.plan.positions_m
+    some = points_m[nearest(points_m, np.median(points_m, axis=0), CIRCLES)] * factor
+    size = np.full(len(some), width * factor)
+    axes.add_collection(EllipseCollection(
+        size, size, np.zeros(len(some)), units="xy", offsets=some[:, ::-1],
+        offset_transform=axes.transData, facecolors="none", edgecolors="black", linewidths=1.2,
+        zorder=3,
+    ))  # fmt: skip
+    rim = size[0] / 2
+    around(axes, np.concatenate([points_m * factor, some - rim, some + rim]))
+    axes.set_title(f"positions in image axes, probe about {in_words(width, 3)}")
+
+
+def show_positions(axes: Axes, positions_m: NDArray[np.float64]) -> float:
+    """Positions in the order they were visited; the factor from metres they are drawn with."""
+    factor, unit = length_unit(float(np.ptp(positions_m, axis=0).max()))
+    points = positions_m * factor
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    if len(steps) and np.median(steps) < 3e6 * step_m(look.plan.positions_m):  # not to and fro
+    if len(steps) and np.median(steps) < 3 * factor * step_m(positions_m):  # not to and fro
         axes.plot(points[:, 1], points[:, 0], "-", linewidth=0.4, color="0.6")
-    shown = axes.scatter(points[:, 1], points[:, 0], s=9, c=np.arange(len(points)), cmap="plasma")
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="position")
-    title = "positions in image axes"
-    if look.share is not None:
-        width = look.share * look.field_m * 1e6
-        some = points[:: max(1, len(points) // CIRCLES)]
-        size = np.full(len(some), width)
-        axes.add_collection(EllipseCollection(
-            size, size, np.zeros(len(some)), units="xy", offsets=some[:, ::-1],
-            offset_transform=axes.transData, facecolors="none", edgecolors="tab:blue",
-            linewidths=0.8, alpha=0.6, zorder=3,
-        ))  # fmt: skip
-        title += f", probe about {width:.3g} µm"
-    axes.set(title=title, xlabel="column, µm", ylabel="row, µm", aspect="equal")
-    axes.invert_yaxis()
+    area = min(9, 9 * 2500 / len(points))
+    shown = axes.scatter(points[:, 1], points[:, 0], s=area, c=np.arange(len(points)),
+                         cmap="plasma", linewidths=0)  # fmt: skip
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="position, in the order visited")
+    axes.set(title="positions in image axes", xlabel=f"column, {unit}", ylabel=f"row, {unit}",
+             aspect="equal")  # fmt: skip
+    around(axes, points)
+    return factor
+
+
+def around(axes: Axes, points: NDArray[np.float64]) -> None:
+    """Limits with room round (n, 2) row, column; rows run downwards."""
+    low, high = points.min(0), points.max(0)
+    size = np.maximum(high - low, max((high - low).max() / THIN, 1e-12)) * 1.1
+    (y, x), (height, width) = (low + high) / 2, size / 2
+    axes.set(xlim=(x - width, x + width), ylim=(y + height, y - height))
 
 
 def _deflection(axes: Axes, look: Look) -> None:
     """Differential phase contrast: the shift of each frame's centre of mass."""
-    axes.set(title="shift of the centre of mass (DPC)", xlabel="column, µm", ylabel="row, µm",
-             aspect="equal")  # fmt: skip
+    factor, unit = length_unit(float(np.ptp(look.plan.positions_m, axis=0).max()))
+    axes.set(title="shift of the centre of mass (DPC)", xlabel=f"column, {unit}",
+             ylabel=f"row, {unit}", aspect="equal")  # fmt: skip
     if not look.totals.any():
         return
     seen = survey(look.plan)
     shift = seen.com_px - np.nanmedian(seen.com_px, axis=0)
-    points = seen.positions_m * 1e6
+    points = seen.positions_m * factor
     strength = np.hypot(shift[:, 0], shift[:, 1])
     shown = axes.quiver(points[:, 1], points[:, 0], shift[:, 1], shift[:, 0], strength,
                         angles="xy", cmap="viridis", width=0.004)  # fmt: skip
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="pixels")
-    axes.invert_yaxis()
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="shift, detector pixels")
+    around(axes, points)
 
 
 def _text(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -160,7 +190,7 @@ def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
     show_counts(axes, np.asarray(mean), title, steps)
     axes.add_patch(
         Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
-                  fill=False, edgecolor="tab:red", linewidth=1.5)
+                  fill=False, edgecolor="tab:red", linewidth=2, clip_on=False, zorder=3)
     )  # fmt: skip
 
 
@@ -186,9 +216,9 @@ def show_counts(
     """
     positive = image[np.isfinite(image) & (image > 0)]
     low, high = (positive.min(), positive.max()) if positive.size else (0.1, 1.0)
-    norm = LogNorm(max(low, high * 1e-6), max(high, low * 1.01))
+    norm = LogNorm(max(low, high * DECADES), max(high, low * 1.01), clip=True)
     bottom, right = (n * step - 0.5 for n, step in zip(image.shape, steps, strict=True))
     extent = (-0.5, right, bottom, -0.5)
-    shown = axes.imshow(image, norm=norm, cmap="viridis", interpolation="nearest", extent=extent)
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+    shown = axes.imshow(image, norm=norm, cmap=COUNTS, interpolation="nearest", extent=extent)
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="mean counts a frame")
     axes.set(title=title, xlabel="column", ylabel="row")

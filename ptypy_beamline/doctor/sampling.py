@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from ..geometry import EV_J, PHOTON
+from ..geometry import EV_J, PHOTON, in_words
 from ..summary import Finding, step_m
 from .dose import dose_to_water
 from .look import Look
@@ -72,13 +72,13 @@ def findings(look: Look) -> list[Finding]:
 
 def _overlap(s: Sampling) -> Finding:
     what = (
-        f"overlap {max(s.overlap, 0):.0%} between neighbours, step {s.step_m * 1e9:.4g} nm, "
-        f"probe about {s.probe_m * 1e9:.3g} nm, each point is illuminated {s.coverage:.3g} times"
+        f"overlap {max(s.overlap, 0):.0%} between neighbours, step {in_words(s.step_m)}, "
+        f"probe about {in_words(s.probe_m, 3)}, each point is illuminated {s.coverage:.3g} times"
     )
     if s.overlap >= ENOUGH_OVERLAP or s.overlap < -0.2:  # what cannot be is the geometry's matter
         return finding("note", what)
     return finding("warning", what, "too large a step",
-                   remedy=f"scan with steps below {0.4 * s.probe_m * 1e9:.3g} nm")  # fmt: skip
+                   remedy=f"scan with steps below {in_words(0.4 * s.probe_m, 3)}")  # fmt: skip
 
 
 def _oversampling(s: Sampling) -> Finding:
@@ -99,7 +99,7 @@ def _photons(s: Sampling, look: Look) -> Finding:
     what = (
         f"{s.photons:.3g} counts a frame, {fluence_m2 * 1e-12:.3g} {radiation}s/µm² of the "
         f"frames used ({fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period "
-        f"of about {s.resolution_m * 1e9:.3g} nm"
+        f"of about {in_words(s.resolution_m, 3)}"
     )
     exposure = look.scan.exposure_s
     seconds = float(np.median(exposure)) if exposure is not None and np.size(exposure) else 0.0

@@ -60,6 +60,8 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
         metrics = _group(file, "metrics", "NXentry", default="view")
         metrics["error_per_iteration"] = found.errors
         metrics["algorithm"], metrics["n_iterations"] = found.algorithm, found.iterations
+        if found.held_out_error is not None:
+            metrics["held_out_error"] = found.held_out_error
         _view(metrics, "error_per_iteration")
         _write_provenance(_group(file, "provenance", "NXentry"), found)
     return Path(path)
@@ -83,6 +85,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
 
 def _read(file: h5py.File) -> Reconstruction:
     wave, pixel = file["object/complex"][()], file["object/pixel_size"][()]
+    unseen = file.get("metrics/held_out_error")
     center, spacing = file["object/center"][()], file["object/layer_spacing"][()]
     return Reconstruction(
         object=wave.reshape(-1, *wave.shape[-2:]),
@@ -98,6 +101,7 @@ def _read(file: h5py.File) -> Reconstruction:
         layer_spacing_m=tuple(spacing.tolist()),
         scan=str(file.attrs["scan"]),
         provenance={name: _entry(item) for name, item in file["provenance"].items()},
+        held_out_error=None if unseen is None else float(unseen[()]),
     )
 
 

@@ -18,12 +18,25 @@ from ..planning.mend import fill
 from .kernels import illuminate, replace_moduli, update
 from .probe import probe_guess, to_corner
 
-ALPHA = np.float32(0.5), np.float32(1)
-"""Regularisation of the updates of object and probe: 1 is the cautious ePIE, 0 divides by the local
-power."""
 
-PROBE_STEP = np.float32(0.25)
-"""Share of the probe's update that is taken; a whole one beside the object's overshoots."""
+@dataclass(frozen=True)
+class Pace:
+    """How boldly a pass updates.
+
+    Attributes
+    ----------
+    alpha
+        Regularisation of the object's update: 1 is the cautious ePIE, which averages the noise of
+        overlapping frames best; 0 divides by the local power. The probe's is that of ePIE.
+    probe_step
+        Share of the probe's update that is taken; a whole one beside the object's overshoots.
+    """
+
+    alpha: float = 0.5
+    probe_step: float = 0.25
+
+
+STEADY = Pace()
 
 MARGIN_PX = 4
 MOST_PX = 2e8
@@ -64,7 +77,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """The data in the order of FFTs, and the passes over it."""
+    """The data and the passes over it; far-field frames in the order of FFTs."""
 
     moduli: NDArray[np.float32]  # (n, N, N) √counts, zero frequency at (0, 0)
     bad: NDArray[np.bool_]  # (n or 1, N, N)
@@ -72,11 +85,16 @@ class Engine:
     origin_px: NDArray[np.int64]
     mean_frame: NDArray[np.float64]  # (N, N), bad pixels filled, zero frequency at (0, 0)
     visited: NDArray[np.int64]  # frames a pass goes over
+    transfer: Complex | None = None  # (N, N) of free space to a near-field detector
 
     @property
     def power(self) -> float:
         """Counts of a mean frame."""
         return float(self.mean_frame.sum())
+
+    def without(self, frames: NDArray[np.int64]) -> Engine:
+        """The same that does not go over some frames."""
+        return replace(self, visited=np.setdiff1d(self.visited, frames))
 
     def free_space(self) -> Complex:
         """An object of ones that holds all views."""
@@ -94,8 +112,11 @@ class Engine:
         Tried are diverging and converging beams of several widths: the mean frame does not
         tell them apart. The frames that were fitted would not do as judges: a probe too small
         for any overlap fits each frame by itself. After each pass only the better ones go on,
-        and all of it on the part of the detector that holds the light.
+        and all of it on the part of the detector that holds the light. A beam that is parallel, as
+        that of a near field, is the mean frame propagated back.
         """
+        if self.transfer is not None:
+            return self.scaled(self.back(np.sqrt(self.mean_frame).astype(np.complex64)))
         small = self.cropped()
         order = np.random.default_rng(seed).permutation(small.visited)
         unseen, seen = np.split(order, [max(1, len(order) // 6)])
@@ -143,25 +164,48 @@ class Engine:
         """Σ|√I − |Ψ|| of some frames."""
         return sum(self.project(state, int(k))[1] for k in frames)
 
-    def sweep(self, state: State, rng: np.random.Generator, update_probe: bool) -> float:
+    def sweep(
+        self, state: State, rng: np.random.Generator, update_probe: bool, pace: Pace = STEADY
+    ) -> float:
         """One pass over the visited frames in random order; returns the error."""
-        misfit, step = 0.0, PROBE_STEP if update_probe else np.float32(0)
+        misfit, alpha = 0.0, np.float32(pace.alpha)
+        step = np.float32(pace.probe_step if update_probe else 0)
         for k in rng.permutation(self.visited):
             wave, distance = self.project(state, int(k))
             misfit += distance
-            change = scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True)
-            update(state.object, self.corners_px[k], state.probe, change, ALPHA, step)
+            change = self.back(wave)
+            update(state.object, self.corners_px[k], state.probe, change, alpha, step)
         self._balance(state)
         return misfit / max(float(self.moduli[self.visited].sum(dtype=np.float64)), 1e-12)
 
-    def project(self, state: State, k: int) -> tuple[Complex, float]:
-        """Change of frame ``k``'s wave on the detector that gives it the measured modulus, and
-        the misfit."""
+    def wave(self, state: State, k: int) -> Complex:
+        """Frame ``k``'s wave on the detector."""
         exit_wave = np.empty_like(state.probe)
         illuminate(state.object, self.corners_px[k], state.probe, exit_wave)
-        wave = scipy.fft.fft2(exit_wave, norm="ortho", overwrite_x=True)
-        bad = self.bad[k if len(self.bad) > 1 else 0]
-        return wave, replace_moduli(wave, self.moduli[k], bad)
+        wave: Complex = scipy.fft.fft2(exit_wave, norm="ortho", overwrite_x=True)
+        if self.transfer is None:
+            return wave
+        wave *= self.transfer
+        near: Complex = scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True)
+        return near
+
+    def back(self, wave: Complex) -> Complex:
+        """A wave on the detector taken back to the sample."""
+        if self.transfer is not None:
+            wave = scipy.fft.fft2(wave, norm="ortho", overwrite_x=True)
+            wave *= self.transfer.conj()
+        exit_wave: Complex = scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True)
+        return exit_wave
+
+    def bad_of(self, k: int) -> NDArray[np.bool_]:
+        """(N, N) bad pixels of frame ``k``."""
+        bad: NDArray[np.bool_] = self.bad[k if len(self.bad) > 1 else 0]
+        return bad
+
+    def project(self, state: State, k: int) -> tuple[Complex, float]:
+        """Change of :meth:`wave` that gives it the measured modulus, and the misfit."""
+        wave = self.wave(state, k)
+        return wave, replace_moduli(wave, self.moduli[k], self.bad_of(k))
 
     def _balance(self, state: State) -> None:
         """Give the probe the power of a mean frame; only its product with the object is fixed."""
@@ -191,8 +235,9 @@ def prepare(
     positions_m: NDArray[np.float64],
     resolution_m: tuple[float, float],
     center_px: tuple[float, float] | None,
+    transfer: Complex | None = None,
 ) -> Engine:
-    """Check the data and put it in the order of FFTs."""
+    """Check the data and put far-field frames in the order of FFTs."""
     n, height, width = frames.shape
     if len(positions_m) != n or height != width:
         raise ScanError(
@@ -201,6 +246,7 @@ def prepare(
             "choose a square window (shape, --roi) and check the positions' dataset",
         )
     center = (height // 2, width // 2) if center_px is None else center_px
+    center = center if transfer is None else (0, 0)
     counts = to_corner(np.asarray(frames, np.float32).clip(0, None), center)
     bad = to_corner(~np.asarray(good).reshape(-1, height, width), center)
     counts[np.broadcast_to(bad, counts.shape)] = 0
@@ -224,4 +270,5 @@ def prepare(
         origin_px=first - height // 2,
         mean_frame=fill(counts.sum(axis=0, dtype=np.float64) / seen, np.asarray(~bad.all(axis=0))),
         visited=np.arange(n),
+        transfer=transfer,
     )

@@ -43,8 +43,8 @@ def update(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Add to object and probe what the ``change`` of the exit wave asks of them.
 
-    ``alpha`` (object, probe): regularisation, 1 divides by the highest power. ``step`` is the share
-    of the probe's update that is taken. All float32.
+    ``alpha`` regularises the object's update, ``step`` is the share of the probe's that is taken;
+    both float32.
     """
     row, column = corner
     height, width = probe.shape
@@ -55,12 +55,11 @@ def update(  # type: ignore[no-untyped-def]
             brightest = max(brightest, p.real * p.real + p.imag * p.imag)
             clearest = max(clearest, v.real * v.real + v.imag * v.imag)
     one = np.float32(1)
-    brightest, clearest = alpha[0] * brightest, alpha[1] * clearest
+    brightest *= alpha
+    share = step / clearest
     for i in range(height):
         for j in range(width):
             p, v, c = probe[i, j], image[row + i, column + j], change[i, j]
-            lit = (one - alpha[0]) * (p.real * p.real + p.imag * p.imag) + brightest
+            lit = (one - alpha) * (p.real * p.real + p.imag * p.imag) + brightest
             image[row + i, column + j] = v + p.conjugate() * c * (one / lit)
-            if step > 0:
-                clear = (one - alpha[1]) * (v.real * v.real + v.imag * v.imag) + clearest
-                probe[i, j] = p + v.conjugate() * c * (step / clear)
+            probe[i, j] = p + v.conjugate() * c * share

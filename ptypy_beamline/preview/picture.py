@@ -23,6 +23,7 @@ from ..results.panels import (
     show_errors,
     show_image,
     show_wave,
+    show_wheel,
 )
 from .phase import flatten_phase
 
@@ -99,4 +100,7 @@ def _middle(image: NDArray[Any]) -> NDArray[Any]:
 def _probe(axes: Any, probe: NDArray[Any], resolution_m: tuple[float, float]) -> None:
     show_wave(axes, probe if probe.ndim == 2 else probe[0], resolution_m)
     scale_bar(axes, probe.shape[-2:], resolution_m)
-    axes.set_title("Probe (hue is its phase)", loc="left", fontsize=10)
+    axes.set_title("Probe", loc="left", fontsize=10)
+    show_wheel(axes.inset_axes((1.12, 0.8, 0.2, 0.2)))
+    axes.text(1.02, 0.77, "hue: phase\nbrightness:\nmodulus", fontsize=8, color=INK, va="top",
+              transform=axes.transAxes)  # fmt: skip

@@ -8,36 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
+from ..geometry import transfer
 from ..planning.plan import Plan
-from .rpie import Reconstruction, reconstruct
+from .rpie import PASSES, Reconstruction, reconstruct
 
 
 def preview(
     plan: Plan,
-    iterations: int = 60,
+    iterations: int = PASSES,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
+    near_field: bool = False,
 ) -> Reconstruction:
     """Load every frame of ``plan`` and reconstruct.
+
+    With ``near_field`` the frames are taken as holograms, at the plan's (effective) distance and
+    pixel.
 
     Raises
     ------
     SettingsError
         The frames are not square.
     """
-    ny, nx = plan.geometry.shape
+    geometry = plan.geometry
+    ny, nx = geometry.shape
     if ny != nx:
         raise SettingsError(
             f"frames of {ny}x{nx} are not square",
             "set shape (--roi) to a square window, or pad='square' (--pad square)",
         )
     frames, good = load_all(plan)
+    free_space = transfer(
+        geometry.shape, geometry.pixel_m, geometry.distance_m, geometry.wavelength_m
+    )
     return reconstruct(
         frames,
         good,
         plan.positions_m,
-        plan.geometry.resolution_m,
-        center_px=plan.geometry.center_px,
+        geometry.pixel_m if near_field else geometry.resolution_m,
+        center_px=geometry.center_px,
+        transfer=free_space if near_field else None,
         iterations=iterations,
         seed=seed,
         progress=progress,

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Complex, State, prepare
+from .engine import Complex, Pace, State, prepare
+from .heldout import held_out, held_out_error
+
+PASSES = 20
+"""Over the frames, by default."""
+
+FAST, CAREFUL = Pace(0.25, 0.5), Pace(1.0, 0.5)
+"""The first passes find their way, the last average the noise."""
+
+CAREFUL_FROM, ALL_FROM = 0.6, 0.8
+"""Shares of the passes after which they are careful, and the frames held out join in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +39,10 @@ class Reconstruction:
     resolution_m
         Object pixel (y, x).
     errors
-        (iterations,) Σ|√I − |Ψ|| / Σ√I over good pixels.
+        (iterations,) Σ|√I − |Ψ|| / Σ√I over good pixels. Garbage may make it small.
+    held_out_error
+        Of frames not seen, see :func:`ptypy_beamline.preview.heldout.held_out_error`: garbage has 1
+        or more. NaN for too few frames or passes.
     algorithm
         Its name.
     """
@@ -40,6 +53,7 @@ class Reconstruction:
     object_origin_m: tuple[float, float]
     resolution_m: tuple[float, float]
     errors: NDArray[np.float64]
+    held_out_error: float = float("nan")
     algorithm: str = "rPIE"
 
 
@@ -50,14 +64,16 @@ def reconstruct(  # noqa: PLR0913
     resolution_m: tuple[float, float],
     *,
     center_px: tuple[float, float] | None = None,
-    iterations: int = 60,
+    iterations: int = PASSES,
     probe: NDArray[Any] | None = None,
+    transfer: Complex | None = None,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> Reconstruction:
-    """Reconstruct object and single-mode probe from far-field frames.
+    """Reconstruct object and single-mode probe from far-field or near-field frames.
 
-    The algorithm is rPIE: A. Maiden, D. Johnson, P. Li, Optica 4, 736 (2017).
+    The algorithm is rPIE: A. Maiden, D. Johnson, P. Li, Optica 4, 736 (2017). One frame of twenty
+    is held out of the first four fifths of the passes, and then tells how good they were.
 
     Parameters
     ----------
@@ -68,7 +84,8 @@ def reconstruct(  # noqa: PLR0913
     positions_m
         (n, 2) y, x of the illumination; rounded to whole object pixels.
     resolution_m
-        Object pixel (y, x), see :func:`ptypy_beamline.geometry.resolution_m`.
+        Object pixel (y, x), see :func:`ptypy_beamline.geometry.resolution_m`; in the near field the
+        detector's (effective) one.
     center_px
         Beam centre on the frames; default N//2. The fraction of a pixel is left to the
         probe's phase ramp, which takes it exactly.
@@ -76,6 +93,9 @@ def reconstruct(  # noqa: PLR0913
         Passes over all frames.
     probe
         (N, N) to begin with; default: the best of a few guesses from the data.
+    transfer
+        (N, N) near field: what :func:`ptypy_beamline.geometry.transfer` has for the (effective)
+        distance and pixel. ``center_px`` does not matter then.
     seed
         Of the order in which frames are visited.
     progress
@@ -86,13 +106,19 @@ def reconstruct(  # noqa: PLR0913
     ScanError
         Frames and positions do not belong together.
     """
-    engine = prepare(frames, good, positions_m, resolution_m, center_px)
-    wave = engine.best_probe(seed) if probe is None else engine.scaled(np.asarray(probe))
+    engine = prepare(frames, good, positions_m, resolution_m, center_px, transfer)
+    careful_from, all_from = int(CAREFUL_FROM * iterations), int(ALL_FROM * iterations)
+    unseen = held_out(len(frames), seed) if all_from else np.zeros(0, np.int64)
+    current = engine.without(unseen)
+    wave = current.best_probe(seed) if probe is None else engine.scaled(np.asarray(probe))
     state = State(engine.free_space(), wave)
-    rng, errors = np.random.default_rng(seed), []
+    rng, errors, unexplained = np.random.default_rng(seed), [], float("nan")
     for iteration in range(iterations):
-        errors.append(engine.sweep(state, rng, update_probe=iteration > 0))
-        if iteration % 5 == 4 and iteration < iterations - 1:
+        if iteration == all_from:
+            unexplained, current = held_out_error(engine, state, unseen), engine
+        pace = FAST if iteration < careful_from else CAREFUL
+        errors.append(current.sweep(state, rng, update_probe=iteration > 0, pace=pace))
+        if transfer is None and iteration % 5 == 4 and iteration < iterations - 1:
             state.recenter()
         if progress:
             progress(iteration + 1, errors[-1])
@@ -104,4 +130,5 @@ def reconstruct(  # noqa: PLR0913
         object_origin_m=(origin[0], origin[1]),
         resolution_m=resolution_m,
         errors=np.array(errors),
+        held_out_error=unexplained,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from .. import geometry
 from .assessment import Values
 
 
@@ -114,8 +115,4 @@ def _share(positions: Values, which: NDArray[Any], sizes: Values, step: Values) 
 
 def length_unit(extent_m: float, unit: str = "m") -> tuple[float, str]:
     """Factor from metres, and the unit, in which ``extent_m`` reads well; 1 for another unit."""
-    if unit != "m":
-        return 1.0, unit or "as stored"
-    if 0 < extent_m < 1e-6:
-        return 1e9, "nm"
-    return (1e6, "µm") if extent_m < 5e-3 else (1e3, "mm")
+    return geometry.length_unit(extent_m) if unit == "m" else (1.0, unit or "as stored")

@@ -22,8 +22,8 @@ SHADES = 85
 """Of the colour of each panel, three times: as it is, outside the region, not selected."""
 PALE, FAINT = 0.75, 0.6
 """How much background the second and the third have."""
-MANY = 4000
-"""Frames from which marks are drawn smaller."""
+TICK = "return tick.toLocaleString('en', {maximumSignificantDigits: 8}).replace('-', '−')"
+"""A number as people write it: 20,000 and 0.0005."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
     sources: dict[str, Any] = {
         "frames": frames,
         "images": models.ColumnDataSource(blank),
-        "rings": models.ColumnDataSource({"x": [], "y": []}),
+        "rings": models.ColumnDataSource({"x": [], "y": [], "size": []}),
         "current": models.ColumnDataSource({"x": [], "y": []}),
     }
     view = models.CDSView(filter=models.BooleanFilter())
     figures = _figures(assessment, found, factor, unit)
     for panel, plot in zip(PANELS, figures, strict=True):
-        _draw(plot, panel, panel.limits(assessment), sources, len(assessment) > MANY)
+        _draw(plot, panel, panel.limits(assessment), sources)
     for plot in figures[:2]:
         plot.xaxis.visible = False
     for plot in figures[1::2]:
@@ -149,9 +149,7 @@ def _figures(assessment: Assessment, found: Cells, factor: float, unit: str) -> 
     ]  # fmt: skip
 
 
-def _draw(
-    plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any], small: bool
-) -> None:
+def _draw(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any]) -> None:
     """Image, marks, colour bar and tools of one panel."""
     ramp = matplotlib.colormaps[panel.colours](np.linspace(0, 1, SHADES))[:, :3]
     ground = np.array(to_rgb(BACKGROUND))
@@ -160,8 +158,8 @@ def _draw(
         palette += [to_hex(colour) for colour in ramp * (1 - amount) + ground * amount]
     plot.image(panel.name, "x", "y", "w", "h", source=sources["images"], level="image",
                color_mapper=_mapper(palette, 0, len(palette)))  # fmt: skip
-    for colour, width in (("white", 3.5), (REJECTED, 1.8)):
-        plot.scatter("x", "y", source=sources["rings"], size=7 if small else 10, fill_color=None,
+    for colour, width in (("white", 2.4), (REJECTED, 1.4)):
+        plot.scatter("x", "y", source=sources["rings"], size="size", fill_color=None,
                      line_color=colour, line_width=width)  # fmt: skip
     for colour, width in (("white", 5), (INK, 2.5)):
         plot.scatter("x", "y", source=sources["current"], size=17, marker="square",
@@ -170,7 +168,7 @@ def _draw(
         color_mapper=_mapper(palette[1 : SHADES + 1], *limits), width=10, title=panel.unit,
         padding=4, bar_line_color=None, major_tick_line_color=None,
         title_text_font_style="normal",
-        formatter=models.BasicTickFormatter(precision=2, power_limit_high=4),
+        formatter=models.CustomJSTickFormatter(code=TICK),
     )  # fmt: skip
     plot.add_layout(bar, "right")
     _tools(plot)
@@ -209,7 +207,7 @@ def _plain(plot: Any) -> None:
     plot.axis.axis_label_standoff = 2
     plot.axis.minor_tick_line_color = None
     plot.axis.ticker = models.BasicTicker(desired_num_ticks=5)
-    plot.axis.formatter = models.BasicTickFormatter(use_scientific=False)
+    plot.axis.formatter = models.CustomJSTickFormatter(code=TICK)
 
 
 def _table(source: Any, view: Any, scale: dict[str, Any], labelled: bool) -> models.DataTable:

@@ -36,6 +36,8 @@ class QcReport {
     click("all", () => this.choose(() => true));
     click("previous", () => this.turn(-1));
     click("next", () => this.turn(1));
+    qcElement("rings").addEventListener("change", () => this.ring());
+    window.addEventListener("beforeunload", (event) => { if (this.unsaved) event.preventDefault(); });
     qcElement("label").addEventListener("change", () => this.filter());
     qcElement("classes").hidden = qcElement("label").options.length < 2;
     window.addEventListener("resize", () => this.fit());
@@ -71,6 +73,7 @@ class QcReport {
       this.waiting = false;
       this.maps.place((row) => this.inView(row));
       this.maps.paint(this.frames.selected.indices);
+      this.ring();
     });
   }
 
@@ -126,15 +129,18 @@ class QcReport {
     this.ring();
   }
 
+  // Rings round the rejected frames as wide as their cells, so that these stay in sight.
   ring() {
-    const x = [], y = [];
+    const x = [], y = [], size = [], { cx, cy, w, h } = this.table;
+    const wide = qcElement("rings").checked && this.maps.origin ? Math.abs(this.maps.origin.px) : 0;
+    const fine = this.maps.width / this.figures[0].frame_width;
     this.table.rejected.forEach((value, row) => {
-      if (value && this.inView(row)) {
-        x.push(this.table.cx[row]);
-        y.push(this.table.cy[row]);
-      }
+      if (!value || !wide || !this.inView(row)) return;
+      x.push(cx[row]);
+      y.push(cy[row]);
+      size.push(Math.min(18, Math.max(6, 1.2 * Math.max(w[row], h[row]) / wide / fine)));
     });
-    this.rings.data = { x, y };
+    this.rings.data = { x, y, size };
   }
 
   selected() {
@@ -189,6 +195,15 @@ class QcReport {
     this.current.data = row < 0 ? { x: [], y: [] } : { x: [this.table.cx[row]], y: [this.table.cy[row]] };
     this.describe(row);
     this.pictures.draw(row, this.table.frame[row]);
+    qcElement("counts").style.visibility = this.canShow(row) ? "visible" : "hidden";
+  }
+
+  // Whether there is a picture of a row; then the colours under it say what its counts are.
+  canShow(row) {
+    const { sprite, pictures, top } = this.data, large = this.table.frame[row] in pictures;
+    qcElement("top").textContent = large
+      ? top.toLocaleString("en", { maximumSignificantDigits: 3 }) : "the scan's highest";
+    return row >= 0 && (large || row < sprite.count);
   }
 
   describe(row) {
@@ -225,20 +240,30 @@ class QcReport {
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
-  // A page that loads itself again keeps what was decided by hand.
+  // What was decided by hand outlives the page; where nothing can be kept, it asks before it goes.
   remember() {
-    if (!this.data.live) return;
     const edits = {};
     this.table.rejected.forEach((value, row) => {
       if (value !== this.first[row]) edits[this.table.frame[row]] = value;
     });
-    try { sessionStorage.setItem(`qc ${location.pathname}`, JSON.stringify(edits)); } catch { /* not allowed here */ }
+    const some = Object.keys(edits).length > 0;
+    try {
+      if (some) localStorage.setItem(this.key(), JSON.stringify(edits));
+      else localStorage.removeItem(this.key());
+      this.unsaved = false;
+    } catch { // not allowed here
+      this.unsaved = some;
+    }
+  }
+
+  // Of another quality control of the same file other decisions are kept.
+  key() {
+    return `qc ${location.pathname} ${this.data.key}`;
   }
 
   recall() {
-    if (!this.data.live) return;
     let edits = {};
-    try { edits = JSON.parse(sessionStorage.getItem(`qc ${location.pathname}`)) ?? {}; } catch { /* none */ }
+    try { edits = JSON.parse(localStorage.getItem(this.key())) ?? {}; } catch { /* none */ }
     this.table.frame.forEach((frame, row) => {
       if (frame in edits) this.table.rejected[row] = edits[frame];
     });

@@ -8,14 +8,25 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from zlib import crc32
 
 import numpy as np
+from matplotlib.colors import to_hex
 
 from ..errors import MissingDataError
 from ..exports.files import complete
 from .assessment import Assessment
 from .sprite import data_url, make_sprite
-from .thumbs import GENERATOR, Pictures, brightest, by_score, indexed_png, levels, made_here
+from .thumbs import (
+    GENERATOR,
+    PALETTE,
+    Pictures,
+    brightest,
+    by_score,
+    indexed_png,
+    levels,
+    made_here,
+)
 
 PAGE_BYTES = 9_500_000
 PICTURES_BYTES = 2_000_000
@@ -80,7 +91,8 @@ def _page(
     script, roots = components({"maps": parts.maps, "table": parts.table})
     inline = Resources("inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"])
     library = inline.render()
-    data = {"pictures": _larger(assessment, pictures), "live": refresh_s is not None,
+    data = {"pictures": _larger(assessment, pictures), "top": brightest(pictures),
+            "key": "live" if refresh_s is not None else _key(assessment),
             "scales": scales(assessment)}  # fmt: skip
     room = PAGE_BYTES - len(library) - len(script) - len(json.dumps(data))
     sprite = make_sprite(assessment.images[order], min(SPRITE_BYTES, max(room, 200_000)))
@@ -90,8 +102,15 @@ def _page(
         generator=GENERATOR, refresh=refresh, style=_beside("report.css"), library=library,
         script=script, maps=roots["maps"], table=roots["table"],
         data=json.dumps({**data, "sprite": asdict(sprite)}).replace("<", "\\u003c"),
+        ramp=", ".join(to_hex(colour / 255) for colour in PALETTE[::32]),
         behaviour=_beside("report_drawing.js") + _beside("report.js"),
     )  # fmt: skip
+
+
+def _key(assessment: Assessment) -> str:
+    """Of what was decided: edits by hand belong to it."""
+    decided = np.concatenate([assessment.frames, assessment.rejected, assessment.score])
+    return f"{crc32(decided.tobytes()):08x}"
 
 
 def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:

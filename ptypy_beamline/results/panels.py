@@ -11,6 +11,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, ScalarForm
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
+from ..geometry import in_words
+
 INK, PALE = "#1d2733", "#8793a0"
 COLOURS = {"phase": "magma", "amplitude": "gray"}
 LEAST_CONTRAST = 1e-3
@@ -77,6 +79,16 @@ def show_wave(axes: Axes, wave: NDArray[Any], pixel_m: Pixel) -> None:
     bare(axes)
 
 
+def show_wheel(axes: Axes) -> None:
+    """What the hues of a wave mean: phase 0 to the right, a quarter turn upwards."""
+    y, x = np.mgrid[1:-1:101j, -1:1:101j]
+    disc: NDArray[np.complex128] = np.where(np.hypot(x, y) < 1, x + 1j * y, 0)
+    axes.imshow(np.dstack([hue_and_brightness(disc), disc != 0]), extent=(-1, 1, -1, 1))
+    axes.text(1.2, 0, "0", fontsize=8, color=INK, ha="left", va="center")
+    axes.text(-1.2, 0, "π", fontsize=8, color=INK, ha="right", va="center")
+    bare(axes)
+
+
 def bare(axes: Axes) -> None:
     """No ticks, no frame."""
     axes.set_xticks([])
@@ -106,14 +118,6 @@ def round_length_m(most_m: float) -> float:
     decade = 10.0 ** np.floor(np.log10(most_m))
     # As 5 times 100 nm is not exactly 500 nm, a little more is allowed.
     return float(decade * max(n for n in (1, 2, 5) if n * decade <= most_m * (1 + 1e-9)))
-
-
-def in_words(length_m: float) -> str:
-    """A length in the unit that suits it: ``200 nm``, ``1 µm``."""
-    for unit, factor in (("mm", 1e-3), ("µm", 1e-6)):
-        if length_m >= factor * (1 - 1e-9):
-            return f"{length_m / factor:.4g} {unit}"
-    return f"{length_m * 1e9:.4g} nm"
 
 
 def show_errors(axes: Axes, errors: NDArray[np.float64]) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from ..exports.files import check_picture, complete
+from ..geometry import in_words
 from .area import pixels_of, scanned
 from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
 from .panels import (
@@ -23,12 +23,11 @@ from .panels import (
     LABELS,
     bare,
     colour_limits,
-    hue_and_brightness,
-    in_words,
     scale_bar,
     show_errors,
     show_image,
     show_wave,
+    show_wheel,
 )
 from .postprocess import Finished
 from .reconstruction import Complex, Reconstruction
@@ -177,12 +176,7 @@ def _lit(probe: Complex) -> tuple[slice, slice]:
 def _legend(head: SubFigure, title: str, width_in: float) -> None:
     """The phase wheel, and the probe's title."""
     wheel, words = head.subplots(1, 2, width_ratios=(0.9, width_in - 0.9))
-    y, x = np.mgrid[1:-1:101j, -1:1:101j]
-    disc: NDArray[np.complex128] = np.where(np.hypot(x, y) < 1, x + 1j * y, 0)
-    wheel.imshow(np.dstack([hue_and_brightness(disc), disc != 0]), extent=(-1, 1, -1, 1))
-    wheel.text(1.2, 0, "0", fontsize=8, color=INK, ha="left", va="center")
-    wheel.text(-1.2, 0, "π", fontsize=8, color=INK, ha="right", va="center")
+    show_wheel(wheel)
     words.text(0, 0.75, title, fontsize=10, color=INK, va="center")
     words.text(0, 0.25, "hue: phase, brightness: modulus", fontsize=8, color=INK, va="center")
-    for axes in (words, wheel):
-        bare(axes)
+    bare(words)

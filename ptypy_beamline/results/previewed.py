@@ -46,5 +46,6 @@ def from_preview(
         errors=found.errors,
         algorithm=f"preview {found.algorithm} {len(found.errors)}",
         provenance=dict(provenance or {}),
+        held_out_error=found.held_out_error if np.isfinite(found.held_out_error) else None,
     )
     return described(result, plan)

@@ -47,6 +47,8 @@ class Reconstruction:
         Name of the scan.
     provenance
         How it came about: ``source`` (the raw file), ``settings`` and whatever else is known.
+    held_out_error
+        Of frames that were left out to tell, where some were: 0 perfect, 1 or more garbage.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Reconstruction:
     layer_spacing_m: tuple[float, ...] = ()
     scan: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    held_out_error: float | None = None
 
     def __post_init__(self) -> None:
         shapes = self.object.shape, self.probe.shape

@@ -1,0 +1,58 @@
+"""An error that a wrong reconstruction cannot make small: of frames it has not seen.
+
+Any frame by itself can be fitted, with wrong positions, a wrong geometry or numbers that are no
+counts: what says something is whether the object found from the others foretells it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from .engine import Engine, State
+
+SHARE, FEWEST, LEAST = 20, 20, 2
+"""One frame of so many is held out, two at least; none of fewer frames than that: at the rim of a
+small scan others do not tell enough of a frame."""
+
+FLOOR = 0.01
+"""Share of the mean pattern in a foretold one: no count is then impossible."""
+
+
+def held_out(count: int, seed: int) -> NDArray[np.int64]:
+    """Frames of ``count`` that are held out; none of a few."""
+    number = max(count // SHARE, LEAST) if count >= FEWEST else 0
+    return np.random.default_rng([seed, count]).permutation(count)[:number]
+
+
+def held_out_error(engine: Engine, state: State, unseen: NDArray[np.int64]) -> float:
+    """Share of the deviance that the reconstruction leaves of frames it has not seen.
+
+    The Poisson deviance D(I, M) = 2·Σ[I·ln(I/M) − (I − M)] of the counts I from the pattern M that
+    is foretold, over that from the mean pattern of the other frames: 0 where all is foretold, 1
+    where the mean does as well, more where it does better. The unit of the counts does not matter.
+    It is 1 − R² of the deviance: A. C. Cameron and F. A. G. Windmeijer, J. Econometrics 77, 329
+    (1997).
+
+    Returns
+    -------
+    float
+        NaN where no frame is held out.
+    """
+    seen = np.setdiff1d(np.arange(len(engine.moduli)), unseen)
+    usual = sum(engine.moduli[k].astype(np.float64) ** 2 for k in seen) / max(len(seen), 1)
+    left, all_of_it = 0.0, 0.0
+    for k in unseen:
+        good = ~engine.bad_of(k)
+        counts, mean = engine.moduli[k][good].astype(np.float64) ** 2, np.asarray(usual)[good]
+        foretold = np.abs(engine.wave(state, int(k))[good]).astype(np.float64) ** 2
+        left += _deviance(counts, (1 - FLOOR) * foretold + FLOOR * mean)
+        all_of_it += _deviance(counts, mean)
+    return left / all_of_it if all_of_it > 0 else float("nan")
+
+
+def _deviance(counts: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+    """Poisson deviance; where nothing is ever counted nothing is foretold."""
+    expected = np.maximum(expected, 1e-9)
+    return 2 * float((xlogy(counts, counts / expected) - (counts - expected)).sum())
