@@ -9,7 +9,6 @@ from scipy.spatial import cKDTree
 
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
-from . import geometry
 from .evidence import Floats
 from .look import Look
 from .remedy import finding
@@ -62,14 +61,11 @@ def is_near(look: Look) -> bool:
 
 
 def _holds_probe(look: Look) -> bool:
-    """Whether the frames are far-field ones, perhaps with a quantity in another unit.
+    """Whether λz/p holds the probe: these are far-field frames.
 
-    Patterns of a far field are shadows too where the probe diverges, but its field of view holds
-    the probe.
+    Their patterns are shadows too where the probe diverges.
     """
-    if look.share is None or look.share >= FULL:
-        return False
-    return all(wrong.settings for wrong in geometry.findings(look))
+    return look.share is not None and look.share < FULL
 
 
 def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
