@@ -192,6 +192,10 @@ class Margin:
         return cls(float(other.mean() / max(float(best.mean()), 1e-12)),
                    float(difference.mean()) / max(spread, 1e-12))  # fmt: skip
 
+    def surely(self, ratio: float, t: float) -> bool:
+        """Whether it is by so much at least."""
+        return self.ratio >= ratio and self.t >= t
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -208,7 +212,7 @@ class Outcome:
 
     def convinces(self, ratio: float = RATIO) -> bool:
         """Whether the other reading is better beyond doubt, by ``ratio`` at least."""
-        return self.margin.ratio >= ratio and self.margin.t >= STUDENT_T
+        return self.margin.surely(ratio, STUDENT_T)
 
 
 def in_order(errors: Mapping[Key, Floats]) -> list[Key]:

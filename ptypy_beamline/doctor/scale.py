@@ -12,6 +12,7 @@ from ..summary import Finding
 from .candidates import (
     PASSES,
     PATCH_FRAMES,
+    RATIO,
     Margin,
     Outcome,
     Patch,
@@ -35,7 +36,7 @@ BESIDE = 1.3
 CLEAR, CLEAR_T = 1.02, 3.0
 """Ratio of errors, and Student's t, by which factors on both sides must be worse to settle it."""
 
-LONG_PASSES, FOLDS = 16, 2
+LONG_PASSES, FOLDS = 16, 4
 """A difference of a third shows late: passes, and how many times other frames are held out."""
 
 LONG_RATIO, STUDENT_T = 1.03, 4.0
@@ -81,21 +82,30 @@ class Scales:
         """Of these factors, as against none."""
         return Outcome.of(self.errors(SET, long), self.errors(factors, long))
 
-    def clear(self, long: bool) -> bool:
-        """Whether factors on both sides of what is set are surely worse."""
-        here = self.errors(SET, long)
-        margins = [Margin.of(here, self.errors(even(f), long)) for f in (BESIDE, 1 / BESIDE)]
-        return all(m.ratio >= CLEAR and m.t >= CLEAR_T for m in margins)
+    def margin(self, factors: Factors, long: bool) -> Margin:
+        """By how much what is set is ahead of these factors."""
+        return Margin.of(self.errors(SET, long), self.errors(factors, long))
 
-    def lowest(self, along: Factors) -> float:
+    def surely_worse(self, factors: Factors) -> bool:
+        """Whether short reconstructions show that these factors are worse, or else long ones."""
+        margins = (self.margin(factors, long) for long in (False, True))
+        return any(m.surely(CLEAR, CLEAR_T) for m in margins)
+
+    def lowest(self, along: Factors) -> float | None:
         """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
 
-        Errors scatter from factor to factor, since places are rounded to pixels.
+        None where factors on either side are not surely worse: the more views overlap, the better
+        they foretell a smooth sample. Errors scatter from factor to factor, since places are
+        rounded to pixels.
         """
         powers = np.arange(-2, 3) * np.log(FINE)
         start = np.log(max(along, key=lambda f: abs(np.log(f))))
         used = [1.0 if f != 1 else 0.0 for f in along]
-        means = [float(self.errors(powered(start + p, used), long=True).mean()) for p in powers]
+        errors = [self.errors(powered(start + p, used), long=True) for p in powers]
+        means = [float(e.mean()) for e in errors]
+        least = errors[int(np.argmin(means))]
+        if not all(Margin.of(least, e).surely(CLEAR, CLEAR_T) for e in (errors[0], errors[-1])):
+            return None
         bend, slope, _ = np.polyfit(powers, means, 2)
         lowest = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
         return float(np.exp(start + np.clip(lowest, powers[0], powers[-1])))
@@ -142,38 +152,42 @@ def findings(look: Look, decided: bool) -> list[Finding]:
                         f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed")]  # fmt: skip
     seen = survey(plan)
     scales = Scales(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
-    for long in (False, True):
-        if scales.clear(long):
-            return [_settled(scales, long)]
-    step = Numbers.of(look).step
-    binned = [even(f) for f in BINNINGS if look.share is None or f * step < 1]
-    best = scales.best([*binned, even(BESIDE), even(1 / BESIDE)])
-    outcome = scales.outcome(best, long=False)
-    if outcome.convinces() and outcome.margin.t >= STUDENT_T:
-        return [_of_both(look, scales.lowest(best), outcome)]
-    return _beside(look, scales)
+    beside = [even(BESIDE), even(1 / BESIDE)]
+    open_still = [factors for factors in beside if not scales.surely_worse(factors)]
+    if not open_still:
+        return [_settled(scales)]
+    if any(scales.margin(factors, long=False).ratio < CLEAR for factors in beside):
+        step = Numbers.of(look).step
+        binned = [even(f) for f in BINNINGS if look.share is None or f * step < 1]
+        best = scales.best([*binned, *beside])
+        outcome = scales.outcome(best, long=False)
+        factor = scales.lowest(best) if outcome.margin.surely(RATIO, STUDENT_T) else None
+        if factor is not None:
+            return [_of_both(look, factor, outcome)]
+    return _beside(look, scales, open_still)
 
 
-def _beside(look: Look, scales: Scales) -> list[Finding]:
+def _beside(look: Look, scales: Scales, both: list[Factors]) -> list[Finding]:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
-    each = (BESIDE, 1 / BESIDE)
-    both, one = [even(f) for f in each], [pair for f in each for pair in ((f, 1.0), (1.0, f))]
-    best = scales.best([*both, *one], long=True)
+    one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
+    better = [factors for factors in one if scales.margin(factors, long=False).ratio < 1]
+    best = scales.best([*both, *better], long=True)
     outcome = scales.outcome(best, long=True)
-    if not outcome.convinces(LONG_RATIO) or outcome.margin.t < STUDENT_T:
+    factor = scales.lowest(best) if outcome.margin.surely(LONG_RATIO, STUDENT_T) else None
+    if factor is None:
         return [finding("note", "the data do not tell distance and pixel to within a third: "
-                        f"{_words(scales, long=True)}")]  # fmt: skip
-    factor = scales.lowest(best)
+                        f"{_words(scales)}")]  # fmt: skip
     return [_of_both(look, factor, outcome) if best in both else _of_one(best, factor, outcome)]
 
 
-def _settled(scales: Scales, long: bool) -> Finding:
-    return finding("note", f"distance and pixel fit the positions' scale: {_words(scales, long)}")
+def _settled(scales: Scales) -> Finding:
+    return finding("note", f"distance and pixel fit the positions' scale: {_words(scales)}")
 
 
-def _words(scales: Scales, long: bool) -> str:
-    here, small, large = (float(scales.errors(even(f), long).mean())
-                          for f in (1.0, BESIDE, 1 / BESIDE))  # fmt: skip
+def _words(scales: Scales) -> str:
+    factors = [even(f) for f in (1.0, BESIDE, 1 / BESIDE)]
+    long = all((f, True) in scales.known for f in factors)
+    here, small, large = (float(scales.errors(f, long).mean()) for f in factors)
     return (
         f"unseen frames of a short reconstruction are predicted with an error of {here:.3f}, of "
         f"{large:.3f} with a reconstructed pixel {BESIDE:g} times as large, and of {small:.3f} "
