@@ -58,9 +58,10 @@ def strays(stretch: Stretch) -> list[Strays]:
     for run in _runs(stretch):
         places = stretch.places
         other = Pairing.at(places.settings, places.at(run.on(stretch.lags)))
-        outcome = Trial(given, stretch.seen).of_another(other)
-        if outcome is None and Trial(other, stretch.seen).of_another(given):
+        contest = Trial(given, stretch.seen).against(other)
+        if contest and contest.lost:
             continue
+        outcome = contest.won if contest else None
         first, last = places.exposures[[run.first, run.last]].tolist()
         found.append(Strays(first, last, run.lag, outcome))
     return sorted(found, key=lambda one: one.outcome is None)

@@ -30,6 +30,38 @@ share of the frames that it must have places for to be judged so."""
 
 
 @dataclass(frozen=True, eq=False)
+class Contest:
+    """Errors (m,) of unseen frames in the given pairing and in another.
+
+    Attributes
+    ----------
+    given, other
+        Of the same frames.
+    ratio
+        By which one must be better.
+    """
+
+    given: NDArray[np.float64]
+    other: NDArray[np.float64]
+    ratio: float
+
+    @property
+    def won(self) -> Outcome | None:
+        """Of the other pairing, where it is better beyond doubt."""
+        outcome = Outcome.of(self.given, self.other)
+        return outcome if outcome.convinces(self.ratio) else None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the given pairing is better beyond doubt."""
+        return Outcome.of(self.other, self.given).convinces(self.ratio)
+
+
+def _errors(patch: Patch, turns: list[Indices], probe: Complex) -> NDArray[np.float64]:
+    return np.concatenate([held_out_errors(patch, unseen, probe=probe) for unseen in turns])
+
+
+@dataclass(frozen=True, eq=False)
 class Trial:
     """Short reconstructions of the given pairing and of others, where they differ.
 
@@ -49,21 +81,28 @@ class Trial:
 
         None where the two hardly differ, or the other is not better beyond doubt.
         """
+        contest = self.against(other)
+        return contest.won if contest else None
+
+    def against(self, other: Pairing) -> Contest | None:
+        """Errors of the frames that the difference concerns; None where there are hardly any.
+
+        Another pairing that is hopeless from the probe that suits the given one gets none of its
+        own.
+        """
         picked, concerned = self._where_they_differ(other)
         if np.count_nonzero(concerned) < FEWEST_UNSEEN:
             return None
         plain = Patch.of(self.seen, self.seen.positions[picked])
-        patch = plain.turned(self.given.settings.turn)
-        errors: list[list[NDArray[np.float64]]] = []
+        turned = plain.turned(self.given.settings.turn)
+        given, moved = (turned.at(pairing.places_m[picked]) for pairing in (self.given, other))
         turns = self._turns(other, picked, concerned)
-        for unseen in turns:
-            errors.append([held_out_errors(patch.at(pairing.places_m[picked]), unseen)
-                           for pairing in (self.given, other)])  # fmt: skip
-            given, now = (np.concatenate(parts) for parts in zip(*errors, strict=True))
-            if given.mean() < now.mean():
-                return None
-        outcome = Outcome.of(given, now)
-        return outcome if outcome.convinces(RATIO if len(turns) == 1 else RATIO_OF_FEW) else None
+        ratio = RATIO if len(turns) == 1 else RATIO_OF_FEW
+        probe = prepared(given).best_probe(seed=0)
+        errors, quick = _errors(given, turns, probe), _errors(moved, turns, probe)
+        if quick.mean() > HOPELESS * errors.mean():
+            return Contest(errors, quick, ratio)
+        return Contest(errors, _errors(moved, turns, prepared(moved).best_probe(seed=0)), ratio)
 
     def hopeless(self, other: Pairing) -> bool:
         """Whether another pairing foretells frames much worse, where these differ most.
