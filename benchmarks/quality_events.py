@@ -1,0 +1,111 @@
+"""Events of many frames: seeded ones that are to be named, and clean scans that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from quality_hard import SHAPE, Hard, scans
+
+Frames = NDArray[np.unsignedinteger[Any]]
+Counts = NDArray[np.integer[Any]]
+COUNT = SHAPE[0] * SHAPE[1]
+DARK_COUNTS = 1e-4
+"""Stray counts of a pixel while there is no beam."""
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What is done to a scan: raw frames ``first`` to ``last`` have this event."""
+
+    kind: str
+    first: int
+    last: int
+
+
+def _thinned(frames: Frames, factor: NDArray[np.float64], rng: np.random.Generator) -> Counts:
+    """Photons of which a share ``factor`` (n,) arrives; with more than 1, at random again."""
+    share = factor / factor.max()
+    return rng.binomial(frames.astype(np.int64), share[:, None, None])
+
+
+def _half(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int]:
+    """I0 falls to half from frame 300 on."""
+    factor = np.ones(len(frames))
+    factor[300:] = 0.5
+    return _thinned(frames, factor, rng), 300, len(frames) - 1
+
+
+def _dump(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int]:
+    """No beam for 40 frames."""
+    first = int(rng.integers(30, len(frames) - 70))
+    out = frames.astype(np.int64)
+    out[first : first + 40] = rng.poisson(DARK_COUNTS, out[first : first + 40].shape)
+    return out, first, first + 39
+
+
+def _row(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int]:
+    """A row at half intensity."""
+    first = SHAPE[1] * int(rng.integers(2, SHAPE[0] - 2))
+    factor = np.ones(len(frames))
+    factor[first : first + SHAPE[1]] = 0.5
+    return _thinned(frames, factor, rng), first, first + SHAPE[1] - 1
+
+
+def _decay(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int]:
+    """The beam decays by 50 %."""
+    factor = 0.5 ** (np.arange(len(frames)) / (len(frames) - 1))
+    return _thinned(frames, factor, rng), 0, len(frames) - 1
+
+
+def _drift(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int]:
+    """The beam moves by 3 pixels."""
+    angle, way = rng.uniform(0, 2 * np.pi), np.linspace(0, 3, len(frames))
+    out = frames.astype(np.int64)
+    for number, far in enumerate(way):
+        shift = far * np.array([np.sin(angle), np.cos(angle)])
+        out[number] = _moved(out[number], shift, rng)
+    return out, 0, len(frames) - 1
+
+
+def _moved(frame: Counts, shift: NDArray[np.float64], rng: np.random.Generator) -> Counts:
+    """Each photon moved by ``shift`` pixels, a fraction of one as a chance."""
+    for axis in (0, 1):
+        whole = int(np.floor(shift[axis]))
+        on = rng.binomial(frame, shift[axis] - whole)
+        frame = np.roll(frame - on, whole, axis) + np.roll(on, whole + 1, axis)
+    return frame
+
+
+def _flicker(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int]:
+    """Each frame has another intensity, by 5 %."""
+    factor = np.exp(0.05 * rng.standard_normal(len(frames)))
+    return _thinned(frames, factor, rng), 0, len(frames) - 1
+
+
+def _motor(frames: Frames, rng: np.random.Generator, light: NDArray[np.float64]) -> tuple[Counts, int, int]:
+    """The stage stands still for 60 frames; the positions go on."""
+    first = int(rng.integers(30, len(frames) - 90))
+    out = frames.astype(np.int64)
+    out[first + 1 : first + 60] = rng.poisson(np.broadcast_to(light[first], (59, *light.shape[1:])))
+    return out, first, first + 59
+
+
+PLAIN: dict[str, Callable[[Frames, np.random.Generator], tuple[Counts, int, int]]] = {
+    "step": _half, "dump": _dump, "row": _row, "decay": _decay, "drift": _drift,
+    "flicker": _flicker,
+}  # fmt: skip
+KINDS = (*PLAIN, "motor")
+
+
+def seeded(hard: Hard, kind: str) -> tuple[Any, Frames, Seeded]:
+    """The scan, its frames with the event, and the event."""
+    truth, rng = hard.truth, np.random.default_rng([hard.seed, 13, KINDS.index(kind)])
+    if kind == "motor":
+        frames, first, last = _motor(truth.frames, rng, hard.light)
+    else:
+        frames, first, last = PLAIN[kind](truth.frames, rng)
+    return truth, frames.astype(np.uint32), Seeded(kind, first, last)

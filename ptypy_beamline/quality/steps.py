@@ -1,0 +1,222 @@
+"""When the intensity of the beam jumped: frames compared with their neighbours on the sample.
+
+The logarithm of the counts is a smooth function of the place plus the logarithm of the intensity at
+the time. What the neighbours on the sample do not foretell of it (:class:`.scores.Around`, a matrix A)
+is hence A·s for a step s in time, and the size of every step is a weighted least-squares fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .scores import SIGMA, Around, Values
+
+Flags = NDArray[np.bool_]
+
+WINDOW = 800
+"""Frames among which stretches from one step to another are looked for; single steps in all."""
+SURE, LEAST = 12.0, 0.1
+"""Standard errors of a step, and the smallest |log ratio| that is one. There are half a million
+stretches in a window, of which the surest has 5 by chance."""
+SHORTEST, TRIES = 5, 12
+"""Frames of a stretch at least, and how many are tried."""
+SHARP, ALIKE, TOUCHED = 0.2, 4.0, 0.15
+"""A step explains what is unusual around it: the deviation that is left there, over the step; each number
+of the shape deviates at most so many times as elsewhere. What of a step a frame near it shows."""
+NEAR = 4
+"""Frames on each side of an end of a step of which most must say something."""
+ROBUST = 2.5
+"""Sigma from which what is left counts less."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Frames ``first`` to ``last`` have ``log_ratio`` more light, in natural logarithms."""
+
+    first: int
+    last: int
+    log_ratio: float
+
+
+def steps(around: Around, log_counts: Values, noise: Values, shape: Values, usable: Flags) -> list[Step]:  # fmt: skip
+    """Stretches of another intensity, whose ends are sharp and leave the shape as it is.
+
+    Parameters
+    ----------
+    around
+        Of n frames in the order of time.
+    log_counts
+        (n,) of the frames.
+    noise
+        (n,) variance that photons give to it.
+    shape
+        (n, k) numbers that light of another strength leaves as they are.
+    usable
+        (n,) frames that say something.
+    """
+    search = _Search(unforetold(around), log_counts, noise, shape, usable)
+    found: list[Step] = []
+    for _ in range(TRIES):
+        step = search.best()
+        if step is None:
+            break
+        if search.convinces(step):
+            found.append(search.taken(step))
+        else:
+            search.leave_out(step)
+    return sorted(found, key=lambda one: one.first)
+
+
+def unforetold(around: Around) -> sparse.csr_matrix:
+    """(n, n) the matrix that gives what neighbours do not foretell."""
+    n, k = around.rows.shape
+    rows = np.repeat(np.arange(n), k)
+    return sparse.csr_matrix(
+        sparse.identity(n)
+        - sparse.csr_matrix((around.weights.ravel(), (rows, around.rows.ravel())), (n, n))
+    )
+
+
+class _Search:
+    """What is left of the counts, less the steps that have been taken."""
+
+    def __init__(
+        self, matrix: sparse.csr_matrix, log_counts: Values, noise: Values, shape: Values,
+        usable: Flags,
+    ) -> None:  # fmt: skip
+        self.matrix, self.log_counts = matrix, log_counts.copy()
+        self.square = matrix.multiply(matrix).tocsr()
+        self.noise = self.square @ noise
+        self.shape = np.abs(matrix @ shape)
+        touched = np.asarray(abs(matrix) @ (~usable).astype(float)) > 0
+        self.used = ~touched
+        self.weights = self._weigh(self.log_counts)
+
+    def _weigh(self, log_counts: Values) -> Values:
+        """Inverse variances, from what is left, of frames that are used."""
+        left = np.abs(self.matrix @ log_counts)
+        usual = SIGMA * np.median(left[self.used]) if self.used.any() else 1.0
+        sigma = np.sqrt(np.maximum(usual**2, self.noise) + 1e-8)
+        trust = np.minimum(1, ROBUST * sigma / np.maximum(left, 1e-12))
+        return np.asarray(np.where(self.used, trust / sigma**2, 0))
+
+    def best(self) -> Step | None:
+        """The surest one; None where none is sure."""
+        if not self.used.any():
+            return None
+        step = self._surest(self.weights)
+        for _ in range(2):  # weights are those of what it leaves
+            if step is None:
+                return None
+            self.weights = self._weigh(self._without(step))
+            step = self._surest(self.weights) or step
+        size = self._sureness(step)
+        return step if size > SURE and abs(step.log_ratio) > LEAST else None
+
+    def _surest(self, weights: Values) -> Step | None:
+        normal = (self.matrix.T @ sparse.diags(weights) @ self.matrix).tocsr()
+        pull = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
+        n = len(pull)
+        best: tuple[float, Step] | None = None
+        for first, last, gain, ratio in (*_singles(normal, pull), *_stretches(normal, pull)):
+            if best is None or gain > best[0]:
+                best = gain, Step(first, last, ratio)
+        if best is None:
+            return None
+        step = best[1]
+        if step.first == 0 and step.last < n - 1:  # what comes first is the usual
+            return Step(step.last + 1, n - 1, -step.log_ratio)
+        return step
+
+    def _profile(self, step: Step) -> Values:
+        """(n,) what a step of 1 leaves of each frame."""
+        inside = np.zeros(len(self.log_counts))
+        inside[step.first : step.last + 1] = 1
+        return np.asarray(self.matrix @ inside)
+
+    def _without(self, step: Step) -> Values:
+        less = self.log_counts.copy()
+        less[step.first : step.last + 1] -= step.log_ratio
+        return less
+
+    def _sureness(self, step: Step) -> float:
+        profile = self._profile(step)
+        return float(abs(step.log_ratio) * np.sqrt((profile**2 * self.weights).sum()))
+
+    def convinces(self, step: Step) -> bool:
+        """Whether all that is unusual around it goes with it, and the shape is as usual."""
+        if not all(self._seen(end) for end in (step.first, step.last + 1)):
+            return False
+        near = (np.abs(self._profile(step)) > TOUCHED) & self.used
+        far = ~near & self.used
+        if near.sum() < SHORTEST or far.sum() < SHORTEST:
+            return False
+        left = np.abs(self.matrix @ self._without(step))[near]
+        fits = SIGMA * np.median(left) < SHARP * abs(step.log_ratio)
+        both = np.median(self.shape[near], axis=0), np.median(self.shape[far], axis=0)
+        return bool(fits and (both[0] < ALIKE * np.maximum(both[1], 1e-3)).all())
+
+    def _seen(self, end: int) -> bool:
+        """Whether frames on both sides of an end of a step say when it was."""
+        n = len(self.used)
+        if end in (0, n):
+            return True
+        before, after = self.used[max(end - NEAR, 0) : end], self.used[end : end + NEAR]
+        return bool(before.mean() > 0.5 and after.mean() > 0.5)
+
+    def taken(self, step: Step) -> Step:
+        """Without it the search goes on."""
+        self.log_counts = self._without(step)
+        self.weights = self._weigh(self.log_counts)
+        return step
+
+    def leave_out(self, step: Step) -> None:
+        """The sample, not the beam, is unusual there."""
+        self.used &= np.abs(self._profile(step)) <= TOUCHED
+        self.weights = self._weigh(self.log_counts)
+
+
+Candidate = tuple[int, int, float, float]
+"""First and last frame, squared sureness, log ratio."""
+
+
+def _singles(normal: sparse.csr_matrix, pull: Values) -> Iterator[Candidate]:
+    """The surest step from a frame to the end."""
+    n = len(pull)
+    upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
+    size = np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1]
+    force = np.cumsum(pull[::-1])[::-1]
+    gain = np.where(size > 1e-9 * size.max(), force**2 / np.maximum(size, 1e-300), 0)
+    gain[: SHORTEST] = gain[n - SHORTEST + 1 :] = 0
+    first = int(gain.argmax())
+    if gain[first] > 0:
+        yield first, n - 1, float(gain[first]), float(force[first] / size[first])
+
+
+def _stretches(normal: sparse.csr_matrix, pull: Values) -> Iterator[Candidate]:
+    """The surest stretch of each window."""
+    n = len(pull)
+    for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
+        stop = min(start + WINDOW, n)
+        yield from _stretch(normal[start:stop, start:stop].toarray(), pull[start:stop], start, n)
+
+
+def _stretch(normal: Values, pull: Values, start: int, n: int) -> Iterator[Candidate]:
+    count = len(pull)
+    force = np.concatenate([[0], np.cumsum(pull)])
+    both = np.zeros((count + 1, count + 1))
+    both[1:, 1:] = normal.cumsum(0).cumsum(1)
+    own = both.diagonal()
+    size = own[None] + own[:, None] - both - both.T
+    gain = (force[None] - force[:, None]) ** 2 / np.maximum(size, 1e-300)
+    length = np.arange(count + 1)[None] - np.arange(count + 1)[:, None]
+    gain[(length < SHORTEST) | (length > n - SHORTEST) | (size < 1e-9 * own[-1])] = 0
+    first, end = (int(k) for k in np.unravel_index(int(gain.argmax()), gain.shape))
+    if gain[first, end] > 0:
+        ratio = (force[end] - force[first]) / size[first, end]
+        yield start + first, start + end - 1, float(gain[first, end]), float(ratio)
