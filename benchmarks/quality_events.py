@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_hard import SHAPE, Hard, scans
+from quality_hard import SHAPE, Hard
 
 Frames = NDArray[np.unsignedinteger[Any]]
 Counts = NDArray[np.integer[Any]]
@@ -86,7 +86,9 @@ def _flicker(frames: Frames, rng: np.random.Generator) -> tuple[Counts, int, int
     return _thinned(frames, factor, rng), 0, len(frames) - 1
 
 
-def _motor(frames: Frames, rng: np.random.Generator, light: NDArray[np.float64]) -> tuple[Counts, int, int]:
+def _motor(
+    frames: Frames, rng: np.random.Generator, light: NDArray[np.float64]
+) -> tuple[Counts, int, int]:
     """The stage stands still for 60 frames; the positions go on."""
     first = int(rng.integers(30, len(frames) - 90))
     out = frames.astype(np.int64)

@@ -130,7 +130,14 @@ class Hard:
         rows, columns = (int(c) + SIDE + 4 for c in corners.max(0))
         sample = np.asarray(SAMPLES[self.sample]((rows, columns), rng), np.complex64)
         light = diffract(sample, probe, corners)
-        return sample, probe, points, corners, light * (self.photons / light.sum((1, 2)).mean()), rng
+        return (
+            sample,
+            probe,
+            points,
+            corners,
+            light * (self.photons / light.sum((1, 2)).mean()),
+            rng,
+        )
 
 
 def _beam(width_px: float) -> NDArray[np.complex64]:

@@ -13,7 +13,7 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, empty_beam, physics, unwarned_notes
-from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
+from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale
 from .evidence import FEWEST
 from .look import Look
 from .orientation import Ranking, rank
@@ -100,7 +100,7 @@ def of_look(look: Look) -> tuple[list[Finding], bool]:
     found += fresnel.findings(look, near)
     if near:
         return found, False
-    return found + sampling.findings(look), True
+    return found + events.findings(look) + sampling.findings(look), True
 
 
 def _reconstructed(look: Look) -> tuple[list[Finding], Ranking | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +13,22 @@ from scipy.spatial import cKDTree
 
 from ..planning.odd_positions import stuck
 from .evidence import Measured, no_beam
-from .scores import SIGMA, Around, Values, neighbours
+from .scores import SIGMA, Around, Values
 from .steps import Flags, steps, unforetold
+
+INTENSITY = "beam_intensity.npy"
+"""File of :func:`intensity` in the folder of quality control."""
+FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
 
 FEWEST = 100
 """Frames of a scan in which events are looked for."""
 
 DUMP, GAP, LEAK, BESIDE = 3, 2, 0.93, 6
-"""Dark frames in a row that are a dump; bright ones between them; counts of the frames around a dump
-over those farther away, of an absorber less; how many frames are around each."""
+"""Dark frames in a row that are a dump; bright ones between them; counts of the frames around a
+dump over those farther away, of an absorber less; how many frames are around each."""
 
 DIM, WELL_LIT = 0.25, 0.8
-"""Frames with less than this part of the counts of a well lit one, the quantile, say little of the beam."""
+"""Frames with less than this part of the counts of a well lit one, the quantile, say little."""
 
 STRIPS, BINS = 4, 8
 """Parts of the sample and of the time that must agree on a trend."""
@@ -32,16 +38,16 @@ mean square from a straight line, over the trend."""
 DECAY, DRIFT_PX = 0.3, 1.5
 """The least |log ratio|, and pixels, from the first frame to the last."""
 
-FLICKER, QUIET = 0.035, 0.1
-"""The least standard deviation of the intensity from frame to frame, where the sample is quietest: in
-this share of the scan."""
+FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
+"""The least standard deviation of the intensity from frame to frame in the quietest part of the
+sample, this share of the scan; in which part it is measured, where the least would be by chance."""
 
-SAME = 1.2
-"""Chi square of frames that are alike against their mean, at most; it is 1 by photon noise."""
-
-STILL, CHANCE, OTHER, MOST = 40, 5.0, 2.0, 0.6
-"""Frames in a row that are alike; sigma of chi square up to which two are; chi square over that of two
-alike from which they are not; the share of a run that is unlike its neighbours on the sample."""
+STILL, CHANCE, SAME = 40, 5.0, 1.2
+"""Frames in a row that are alike; sigma of chi square up to which two are, and chi square up to
+which all are like their mean (1 by photon noise)."""
+OTHER, STEPS_AWAY, MOST = 2.0, 2.5, 0.6
+"""Chi square over that of two alike from which two are not; how many steps away a frame is beside
+another; the share of a run that is unlike those beside it."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +87,39 @@ class Event:
             return f"{frames}: beam intensity flickers by {self.amount:.1%} from frame to frame"
         return f"{frames}: stage stood still, all frames are alike"
 
-    @property
-    def remedy(self) -> str:
-        """What there is to do, as one types it."""
+    def remedy_of(self, folder: str | Path = "qc") -> str:
+        """What there is to do, as one types it; ``folder``: where quality control has written."""
         reject = f"leave them out (--reject {self.first}-{self.last})"
+        estimate = Path(folder) / INTENSITY
+        scale = f"scale by the recorded I0 (--monitor), or by this estimate (--monitor {estimate})"
         if self.kind in ("dump", "motor"):
             return reject
         if self.kind == "drift":
-            return "centre each frame (--align com)"
-        if self.kind == "step":
-            return f"scale by the recorded intensity (--monitor), or {reject}"
-        return "scale by the recorded intensity (--monitor)"
+            return "shift each frame to a common centre of mass (--align com)"
+        if self.kind == "flicker":
+            return f"scale by the recorded I0 (--monitor); without one {FLOATING}"
+        return scale if self.kind == "decay" else f"{scale}, or {reject}"
+
+    def record(self) -> dict[str, Any]:
+        """For a file."""
+        return {**asdict(self), "what": self.what}
+
+
+def intensity(found: Sequence[Event], total: int) -> Values:
+    """(total,) intensity of the beam at each raw frame, as the events have it: 1 is the usual.
+
+    NaN while there was no beam. Flicker is not in it.
+    """
+    beam = np.ones(total)
+    for event in found:
+        rows = slice(event.first, event.last + 1)
+        if event.kind == "dump":
+            beam[rows] = np.nan
+        elif event.kind == "step":
+            beam[rows] *= event.amount
+        elif event.kind == "decay":
+            beam[rows] *= event.amount ** np.linspace(0, 1, event.last - event.first + 1)
+    return beam
 
 
 def events(measured: Measured, positions_m: Values, frames: NDArray[np.int64]) -> list[Event]:
@@ -121,7 +149,7 @@ def events(measured: Measured, positions_m: Values, frames: NDArray[np.int64]) -
 
 def _found(seen: Measured, positions_m: Values) -> list[Event]:
     """By rows, in the order of time."""
-    total = seen.column("total")
+    total = _of_slots(seen)
     dark = no_beam(seen)
     if dark.all():
         return []
@@ -138,10 +166,22 @@ def _found(seen: Measured, positions_m: Values) -> list[Event]:
     usable &= _well_lit(log_counts, usable)
     clear = usable & usable[around.rows].all(axis=1)
     return [
-        *dumps, *still, *(Event("step", one.first, one.last, float(np.exp(one.log_ratio))) for one in jumps),
+        *dumps,
+        *still,
+        *(Event("step", one.first, one.last, float(np.exp(one.log_ratio))) for one in jumps),
         *_trends(seen, positions_m, log_counts, usable),
         *_flicker(around, log_counts, total, clear),
-    ]  # fmt: skip
+    ]
+
+
+def _of_slots(seen: Measured) -> Values:
+    """(n,) counts of each; those of exposures of other times as if they were as long."""
+    total: Values = seen.column("total").copy()
+    for one in np.unique(seen.slot)[1:]:
+        rows, first = seen.slot == one, seen.slot == seen.slot.min()
+        usual = float(np.median(total[rows]))
+        total[rows] *= float(np.median(total[first])) / usual if usual > 0 else 1
+    return total
 
 
 def _well_lit(log_counts: Values, usable: Flags) -> Flags:
@@ -152,12 +192,12 @@ def _well_lit(log_counts: Values, usable: Flags) -> Flags:
 
 
 def _shape(seen: Measured) -> Values:
-    """(n, k) numbers that the strength of the light does not change, nor photon noise their size."""
+    """(n, k) numbers that the strength of the light does not change."""
     total = np.maximum(seen.column("total"), 1)
     rings = [np.sqrt(np.maximum(seen.column(f"ring_{k}"), 0) / total) for k in range(1, 5)]
     wide = [np.log(np.maximum(seen.column(name), 0) + 1e-3)
             for name in ("row_variance", "column_variance")]  # fmt: skip
-    return np.nan_to_num(np.stack([*rings, *wide], axis=1))
+    return np.asarray(np.nan_to_num(np.stack([*rings, *wide], axis=1)))
 
 
 def _dumps(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
@@ -200,8 +240,9 @@ def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
     near = 1 + CHANCE * np.sqrt(2 / bins)
     alike = np.concatenate([[False], _chi(counts[1:], counts[:-1]) < near])
     there = {row for start, stop in stuck(positions_m) for row in range(start, stop)}
-    for first, last in _runs(alike & ~dark):
-        first -= 1
+    reach = STEPS_AWAY * float(np.median(cKDTree(positions_m).query(positions_m, 2)[0][:, 1]))
+    for start, last in _runs(alike & ~dark):
+        first = start - 1
         run = np.array([row for row in range(first, last + 1) if row not in there])
         others = np.setdiff1d(np.flatnonzero(~dark), np.arange(first - 2, last + 3))
         if len(run) < STILL or len(others) < FEWEST // 2:
@@ -209,9 +250,10 @@ def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
         mean = counts[run].mean(0)
         if np.mean(_chi(counts[run], mean[None], len(run))) > SAME:
             continue
-        beside = others[cKDTree(positions_m[others]).query(positions_m[run])[1]]
-        light = counts[beside].sum(1, keepdims=True) / max(mean.sum(), 1)
-        unlike = _chi(counts[beside], mean[None] * light, len(run)) > OTHER * near
+        away, which = cKDTree(positions_m[others]).query(positions_m[run])
+        beside = counts[others[which]]
+        light = beside.sum(1, keepdims=True) / max(mean.sum(), 1)
+        unlike = (_chi(beside, mean[None] * light, len(run)) > OTHER * near) & (away < reach)
         if unlike.mean() > MOST:
             rows = run[np.flatnonzero(unlike)]
             yield Event("motor", max(int(rows[0]) - 1, first), int(rows[-1]), float(len(run)))
@@ -225,7 +267,9 @@ def _chi(one: Values, other: Values, number: int = 1) -> Values:
     return np.asarray(square.sum(1) / np.maximum(lit.sum(1), 1))
 
 
-def _trends(seen: Measured, positions_m: Values, log_counts: Values, usable: Flags) -> Iterator[Event]:  # fmt: skip
+def _trends(
+    seen: Measured, positions_m: Values, log_counts: Values, usable: Flags
+) -> Iterator[Event]:
     """What changes slowly all through the scan, wherever the beam is on the sample."""
     if usable.sum() < FEWEST // 2:
         return
@@ -233,10 +277,11 @@ def _trends(seen: Measured, positions_m: Values, log_counts: Values, usable: Fla
     fall, last = trend(log_counts, strips, usable), len(usable) - 1
     if abs(fall) > DECAY:
         yield Event("decay", 0, last, float(np.exp(fall)))
-    way = np.hypot(*(trend(np.nan_to_num(seen.column(name)), strips, usable)
-                     for name in ("row", "column")))  # fmt: skip
+    down, across = (trend(np.nan_to_num(seen.column(name)), strips, usable)
+                    for name in ("row", "column"))  # fmt: skip
+    way = float(np.hypot(down, across))
     if way > DRIFT_PX:
-        yield Event("drift", 0, last, float(way))
+        yield Event("drift", 0, last, way)
 
 
 def _strips(positions_m: Values) -> NDArray[np.int64]:
@@ -274,7 +319,9 @@ def trend(values: Values, strips: NDArray[np.int64], used: Flags) -> float:
     if len(slopes) < STRIPS - 1:
         return 0.0
     whole = float(np.median(slopes))
-    share = np.array([min(slopes, key=lambda one: one * np.sign(whole)), np.median(changes)]) / (whole or 1)
+    share = np.array([min(slopes, key=lambda one: one * np.sign(whole)), np.median(changes)]) / (
+        whole or 1
+    )
     good = share[0] > AGREE and share[1] > STEADY and np.median(off) < STRAIGHT * abs(whole)
     return whole if good else 0.0
 
@@ -293,5 +340,5 @@ def _flicker(around: Around, log_counts: Values, total: Values, usable: Flags) -
         return
     floor = np.sqrt(max(float(np.quantile(even, QUIET)), 0))
     if floor > FLICKER:
-        typical = np.sqrt(max(float(np.quantile(even, 0.3)), 0))
+        typical = float(np.sqrt(np.quantile(even, TYPICAL)))
         yield Event("flicker", 0, len(total) - 1, typical)

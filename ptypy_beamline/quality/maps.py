@@ -21,9 +21,10 @@ from scipy.spatial import cKDTree
 from ..exports.files import complete
 from .assessment import Assessment, Values
 from .cells import Cells, cells, length_unit
+from .strip import draw_strip
 
 INK, BACKGROUND, REJECTED = "#1d2733", "#e9edf1", "#d4003c"
-SIDE_PX = 520
+SIDE_PX, STRIP_INCHES = 520, 2.5
 REACH = 0.95
 """How far a cell reaches from its centre, in steps: leaves no holes between jittered positions."""
 
@@ -91,8 +92,13 @@ def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path
     shape = (bottom - top) / (right - left)
     rows = 1 if shape > 1.7 else 2
     figure = _figure(shape, rows, title, assessment)
-    for number, panel in enumerate(PANELS, 1):
-        axes = figure.add_subplot(rows, 4 // rows, number)
+    more = 1 if assessment.events else 0
+    grid = figure.add_gridspec(rows + more, 4 // rows, height_ratios=[1] * rows + [0.45] * more)
+    if more:
+        figure.set_figheight(figure.get_figheight() + STRIP_INCHES)
+        draw_strip(figure.add_subplot(grid[-1, :]), assessment)
+    for number, panel in enumerate(PANELS):
+        axes = figure.add_subplot(grid[divmod(number, 4 // rows)])
         _map(axes, panel, assessment, nearest, window)
         _rings(axes, found, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)

@@ -1,8 +1,8 @@
 """When the intensity of the beam jumped: frames compared with their neighbours on the sample.
 
 The logarithm of the counts is a smooth function of the place plus the logarithm of the intensity at
-the time. What the neighbours on the sample do not foretell of it (:class:`.scores.Around`, a matrix A)
-is hence A·s for a step s in time, and the size of every step is a weighted least-squares fit.
+the time. What the neighbours on the sample do not foretell of it (:class:`.scores.Around`, a
+matrix A) is hence A·s for a step s in time, and its size is a weighted least-squares fit.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ stretches in a window, of which the surest has 5 by chance."""
 SHORTEST, TRIES = 5, 12
 """Frames of a stretch at least, and how many are tried."""
 SHARP, ALIKE, TOUCHED = 0.2, 4.0, 0.15
-"""A step explains what is unusual around it: the deviation that is left there, over the step; each number
-of the shape deviates at most so many times as elsewhere. What of a step a frame near it shows."""
+"""A step explains what is unusual around it: the deviation that is left there, over the step; each
+number of the shape deviates at most so many times as elsewhere. What of a step a frame near it
+shows."""
 NEAR = 4
 """Frames on each side of an end of a step of which most must say something."""
 ROBUST = 2.5
@@ -43,7 +44,9 @@ class Step:
     log_ratio: float
 
 
-def steps(around: Around, log_counts: Values, noise: Values, shape: Values, usable: Flags) -> list[Step]:  # fmt: skip
+def steps(
+    around: Around, log_counts: Values, noise: Values, shape: Values, usable: Flags
+) -> list[Step]:
     """Stretches of another intensity, whose ends are sharp and leave the shape as it is.
 
     Parameters
@@ -110,9 +113,9 @@ class _Search:
         if not self.used.any():
             return None
         step = self._surest(self.weights)
+        if step is None:
+            return None
         for _ in range(2):  # weights are those of what it leaves
-            if step is None:
-                return None
             self.weights = self._weigh(self._without(step))
             step = self._surest(self.weights) or step
         size = self._sureness(step)
@@ -140,7 +143,7 @@ class _Search:
         return np.asarray(self.matrix @ inside)
 
     def _without(self, step: Step) -> Values:
-        less = self.log_counts.copy()
+        less: Values = self.log_counts.copy()
         less[step.first : step.last + 1] -= step.log_ratio
         return less
 
@@ -192,7 +195,7 @@ def _singles(normal: sparse.csr_matrix, pull: Values) -> Iterator[Candidate]:
     size = np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1]
     force = np.cumsum(pull[::-1])[::-1]
     gain = np.where(size > 1e-9 * size.max(), force**2 / np.maximum(size, 1e-300), 0)
-    gain[: SHORTEST] = gain[n - SHORTEST + 1 :] = 0
+    gain[:SHORTEST] = gain[n - SHORTEST + 1 :] = 0
     first = int(gain.argmax())
     if gain[first] > 0:
         yield first, n - 1, float(gain[first]), float(force[first] / size[first])
