@@ -8,11 +8,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_hard import SHAPE, Hard
+from quality_detection import judged
+from quality_hard import SAMPLES, SHAPE, Hard, scans
+from star import STAR, Star
+
+from ptypy_beamline import Scan
+from ptypy_beamline.options import Qc
+from ptypy_beamline.quality import Exposures, evaluate
+from ptypy_beamline.scan import ArrayFrames
 
 Frames = NDArray[np.unsignedinteger[Any]]
 Counts = NDArray[np.integer[Any]]
 COUNT = SHAPE[0] * SHAPE[1]
+WITHIN = 3
+"""Frames by which the first and the last may be off."""
+WORDS = {
+    "step": "I0 at half from frame 300 on", "dump": "no beam for 40 frames",
+    "row": "a row at half intensity", "decay": "slow decay by 50 %",
+    "drift": "drift of the beam by 3 px", "flicker": "flicker of 5 %",
+    "motor": "stage still for 60 frames",
+}  # fmt: skip
 DARK_COUNTS = 1e-4
 """Stray counts of a pixel while there is no beam."""
 
@@ -111,3 +126,64 @@ def seeded(hard: Hard, kind: str) -> tuple[Any, Frames, Seeded]:
     else:
         frames, first, last = PLAIN[kind](truth.frames, rng)
     return truth, frames.astype(np.uint32), Seeded(kind, first, last)
+
+
+EDGED = ("an edge", "structured, a bar")
+SHOWN: dict[str, tuple[str, ...]] = {
+    "decay": tuple(name for name in SAMPLES if name not in EDGED),
+    "motor": ("structured", "a chip"),
+}
+"""Samples on which an event leaves a trace: elsewhere frames beside each other are alike, or the
+beam cannot be told from a straight edge. A bar hides all that happens behind it."""
+BRIGHT = {"flicker": 1e4, "motor": 1e4}
+"""Photons a frame that an event takes."""
+Rows = list[dict[str, Any]]
+
+
+def shown(hard: Hard, kind: str) -> bool:
+    """Whether the event can be seen on this scan."""
+    samples = SHOWN.get(kind, tuple(name for name in SAMPLES if name != EDGED[1]))
+    return hard.sample in samples and hard.photons >= BRIGHT.get(kind, 0)
+
+
+def named(hard: Hard, kind: str) -> tuple[bool, int]:
+    """Whether the event is named with its frames, and how many others are."""
+    truth, frames, event = seeded(hard, kind)
+    found = judged(truth, frames).events
+    wanted = "step" if kind == "row" else kind
+    hit = [one for one in found if one.kind == wanted and abs(one.first - event.first) <= WITHIN
+           and abs(one.last - event.last) <= WITHIN]  # fmt: skip
+    return bool(hit), len(found) - len(hit[:1])
+
+
+def count(clean: int, each: int, every: int, seed: int) -> tuple[Rows, Rows, Rows]:
+    """Events on scans that show them, on all scans, and on clean ones."""
+    pools = {kind: [hard for hard in scans(40 * each, seed) if shown(hard, kind)] for kind in KINDS}
+    some = [_row_of(kind, pool[:: len(pool) // each][:each]) for kind, pool in pools.items()]
+    others = [*scans(every, seed + 1)]
+    spoiled = [_row_of(kind, others) for kind in KINDS]
+    none: list[dict[str, Any]] = []
+    groups: dict[str, list[int]] = {}
+    for hard in scans(clean, seed + 2):
+        truth = hard.truth
+        groups.setdefault(hard.sample, []).append(len(judged(truth, truth.frames).events))
+    if STAR.is_file():
+        star = Star.read(STAR)
+        scan = Scan(ArrayFrames(star.frames), star.positions_m, star.energy_eV, star.distance_m,
+                    (star.pixel_m, star.pixel_m))  # fmt: skip
+        found = evaluate(Exposures.of(scan.plan()), Qc())
+        groups["measured Siemens star"] = [len(found.events) if found else 0]
+    for sample, events in groups.items():
+        none.append({"clean scans": sample, "number": len(events), "events named": sum(events)})
+    none.append({"clean scans": "all", "number": sum(map(len, groups.values())),
+                 "events named": sum(map(sum, groups.values()))})  # fmt: skip
+    return some, spoiled, none
+
+
+def _row_of(kind: str, hard: list[Hard]) -> dict[str, Any]:
+    found = [named(one, kind) for one in hard]
+    return {
+        "event": WORDS[kind],
+        "named with its frames": f"{sum(hit for hit, _ in found)} of {len(found)}",
+        "others named": sum(more for _, more in found),
+    }

@@ -65,7 +65,7 @@ def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
     if event.kind == "flicker":
         return {}, f"no I0 that follows it is recorded: {FLOATING}"
     scale = (
-        f"as no I0 that follows it is recorded, scale by the estimate that ptypy-beamline qc writes "
+        "as no I0 that follows it is recorded, scale by the estimate of ptypy-beamline qc "
         f"(--monitor qc/{INTENSITY})"
     )
     return {}, scale if event.kind == "decay" else f"{scale}, or {reject}"

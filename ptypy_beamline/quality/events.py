@@ -260,7 +260,7 @@ def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
 
 
 def _chi(one: Values, other: Values, number: int = 1) -> Values:
-    """(n,) chi square a bin of counts against the mean of ``number`` others; of two alike it is 1."""
+    """(n,) chi square a bin of counts against the mean of ``number`` others; 1 of alike ones."""
     variance = (one + number * other) / number  # of the difference, if both have one mean
     lit = variance > 0
     square = np.divide((one - other) ** 2, variance, where=lit, out=np.zeros(lit.shape))
@@ -330,7 +330,7 @@ def _flicker(around: Around, log_counts: Values, total: Values, usable: Flags) -
     """What is left of the counts where the sample is quietest, beyond photon noise."""
     matrix = unforetold(around)
     square = matrix.multiply(matrix)
-    gain = np.asarray(square.sum(axis=1)).ravel()
+    gain = np.maximum(np.asarray(square.sum(axis=1)).ravel(), 1e-12)
     photons = (square @ (1 / np.maximum(total, 1))) / gain
     left = np.abs(matrix @ log_counts) / np.sqrt(gain)
     local = (SIGMA * np.median(left[around.rows], axis=1)) ** 2

@@ -23,14 +23,17 @@ WINDOW = 800
 SURE, LEAST = 12.0, 0.1
 """Standard errors of a step, and the smallest |log ratio| that is one. There are half a million
 stretches in a window, of which the surest has 5 by chance."""
-SHORTEST, TRIES = 5, 12
+SHORTEST, TRIES = 10, 8
 """Frames of a stretch at least, and how many are tried."""
-SHARP, ALIKE, TOUCHED = 0.2, 4.0, 0.15
-"""A step explains what is unusual around it: the deviation that is left there, over the step; each
-number of the shape deviates at most so many times as elsewhere. What of a step a frame near it
-shows."""
-NEAR = 4
-"""Frames on each side of an end of a step of which most must say something."""
+SHARP, VERY, ALIKE, TOUCHED = 0.15, 0.04, 4.0, 0.15
+"""A step explains what is unusual around it: the deviation that is left there, over it, is at
+most the first, and each number of the shape deviates at most so many times as elsewhere; or it is at
+most the second, as at no edge of a sample. What of a step a frame near it shows."""
+PLAIN = 0.9
+"""A step to the end is preferred to a stretch if it is so much as sure."""
+SEEN, KNOWN = 0.8, 0.5
+"""Share of the trace of an end of a step that must be in frames that say something; share of its
+frames that do."""
 ROBUST = 2.5
 """Sigma from which what is left counts less."""
 
@@ -94,6 +97,7 @@ class _Search:
     ) -> None:  # fmt: skip
         self.matrix, self.log_counts = matrix, log_counts.copy()
         self.square = matrix.multiply(matrix).tocsr()
+        self.sizes = _sizes((matrix.T @ matrix).tocsr())
         self.noise = self.square @ noise
         self.shape = np.abs(matrix @ shape)
         touched = np.asarray(abs(matrix) @ (~usable).astype(float)) > 0
@@ -118,15 +122,19 @@ class _Search:
         for _ in range(2):  # weights are those of what it leaves
             self.weights = self._weigh(self._without(step))
             step = self._surest(self.weights) or step
+        step = self._simplest(step)
         size = self._sureness(step)
         return step if size > SURE and abs(step.log_ratio) > LEAST else None
 
     def _surest(self, weights: Values) -> Step | None:
         normal = (self.matrix.T @ sparse.diags(weights) @ self.matrix).tocsr()
         pull = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
-        n = len(pull)
+        n, ends = len(pull), self._seen()
         best: tuple[float, Step] | None = None
-        for first, last, gain, ratio in (*_singles(normal, pull), *_stretches(normal, pull)):
+        for first, last, gain, ratio in (
+            *_singles(normal, pull, ends),
+            *_stretches(normal, pull, ends),
+        ):
             if best is None or gain > best[0]:
                 best = gain, Step(first, last, ratio)
         if best is None:
@@ -151,26 +159,42 @@ class _Search:
         profile = self._profile(step)
         return float(abs(step.log_ratio) * np.sqrt((profile**2 * self.weights).sum()))
 
+    def _simplest(self, step: Step) -> Step:
+        """One that lasts to the end of the scan, if it says nearly as much."""
+        last = len(self.log_counts) - 1
+        if step.last == last or step.first == 0:
+            return step
+        least = PLAIN * self._sureness(step)
+        left = self.weights * (self.matrix @ self.log_counts)
+        for first in (step.last + 1, step.first):
+            profile = self._profile(Step(first, last, 0.0))
+            size = float((profile**2 * self.weights).sum())
+            other = Step(first, last, float((profile * left).sum()) / size) if size > 0 else step
+            if self._sureness(other) > least:
+                step = other
+                break
+        return step
+
     def convinces(self, step: Step) -> bool:
         """Whether all that is unusual around it goes with it, and the shape is as usual."""
-        if not all(self._seen(end) for end in (step.first, step.last + 1)):
+        if self.used[step.first : step.last + 1].mean() < KNOWN:
             return False
         near = (np.abs(self._profile(step)) > TOUCHED) & self.used
         far = ~near & self.used
         if near.sum() < SHORTEST or far.sum() < SHORTEST:
             return False
         left = np.abs(self.matrix @ self._without(step))[near]
-        fits = SIGMA * np.median(left) < SHARP * abs(step.log_ratio)
+        rest = SIGMA * float(np.median(left)) / abs(step.log_ratio)
         both = np.median(self.shape[near], axis=0), np.median(self.shape[far], axis=0)
-        return bool(fits and (both[0] < ALIKE * np.maximum(both[1], 1e-3)).all())
+        alike = (both[0] < ALIKE * np.maximum(both[1], 1e-3)).all()
+        return rest < VERY or bool(rest < SHARP and alike)
 
-    def _seen(self, end: int) -> bool:
-        """Whether frames on both sides of an end of a step say when it was."""
-        n = len(self.used)
-        if end in (0, n):
-            return True
-        before, after = self.used[max(end - NEAR, 0) : end], self.used[end : end + NEAR]
-        return bool(before.mean() > 0.5 and after.mean() > 0.5)
+    def _seen(self) -> Flags:
+        """(n + 1,) ends of steps that show in frames that are used."""
+        used = _sizes((self.matrix.T @ sparse.diags(self.used.astype(float)) @ self.matrix).tocsr())
+        ends = np.append(used > SEEN * self.sizes, True)
+        ends[0] = True
+        return np.asarray(ends)
 
     def taken(self, step: Step) -> Step:
         """Without it the search goes on."""
@@ -188,28 +212,36 @@ Candidate = tuple[int, int, float, float]
 """First and last frame, squared sureness, log ratio."""
 
 
-def _singles(normal: sparse.csr_matrix, pull: Values) -> Iterator[Candidate]:
+def _sizes(normal: sparse.csr_matrix) -> Values:
+    """(n,) of steps from a frame to the end: the sum of the squares of their traces."""
+    upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
+    return np.asarray(np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1])
+
+
+def _singles(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> Iterator[Candidate]:
     """The surest step from a frame to the end."""
     n = len(pull)
-    upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
-    size = np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1]
+    size = _sizes(normal)
     force = np.cumsum(pull[::-1])[::-1]
     gain = np.where(size > 1e-9 * size.max(), force**2 / np.maximum(size, 1e-300), 0)
     gain[:SHORTEST] = gain[n - SHORTEST + 1 :] = 0
+    gain[~ends[:-1]] = 0
     first = int(gain.argmax())
     if gain[first] > 0:
         yield first, n - 1, float(gain[first]), float(force[first] / size[first])
 
 
-def _stretches(normal: sparse.csr_matrix, pull: Values) -> Iterator[Candidate]:
+def _stretches(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> Iterator[Candidate]:
     """The surest stretch of each window."""
     n = len(pull)
     for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
         stop = min(start + WINDOW, n)
-        yield from _stretch(normal[start:stop, start:stop].toarray(), pull[start:stop], start, n)
+        part = slice(start, stop)
+        own = ends[start : stop + 1]
+        yield from _stretch(normal[part, part].toarray(), pull[part], own, start, n)
 
 
-def _stretch(normal: Values, pull: Values, start: int, n: int) -> Iterator[Candidate]:
+def _stretch(normal: Values, pull: Values, ends: Flags, start: int, n: int) -> Iterator[Candidate]:
     count = len(pull)
     force = np.concatenate([[0], np.cumsum(pull)])
     both = np.zeros((count + 1, count + 1))
@@ -219,6 +251,7 @@ def _stretch(normal: Values, pull: Values, start: int, n: int) -> Iterator[Candi
     gain = (force[None] - force[:, None]) ** 2 / np.maximum(size, 1e-300)
     length = np.arange(count + 1)[None] - np.arange(count + 1)[:, None]
     gain[(length < SHORTEST) | (length > n - SHORTEST) | (size < 1e-9 * own[-1])] = 0
+    gain[~ends], gain[:, ~ends] = 0, 0
     first, end = (int(k) for k in np.unravel_index(int(gain.argmax()), gain.shape))
     if gain[first, end] > 0:
         ratio = (force[end] - force[first]) / size[first, end]
