@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=96, help="clean scans for events")
     parser.add_argument("--each", type=int, default=5, help="events of each kind where they show")
     parser.add_argument("--every", type=int, default=32, help="the same on all samples")
-    parser.add_argument("--events-seed", type=int, default=601)
+    parser.add_argument("--events-seed", type=int, default=701)
     parser.add_argument("--seeds-worth", type=int, default=3, help="of the reconstructions")
     parser.add_argument("--frames-speed", type=int, nargs="+", default=[2000, 10000])
     parser.add_argument("--repeats", type=int, default=5, help="turns of the speed")

@@ -128,13 +128,17 @@ def seeded(hard: Hard, kind: str) -> tuple[Any, Frames, Seeded]:
     return truth, frames.astype(np.uint32), Seeded(kind, first, last)
 
 
-EDGED = ("an edge", "structured, a bar")
+BAR, EDGES = "structured, a bar", ("an edge", "structured, a bar")
 SHOWN: dict[str, tuple[str, ...]] = {
-    "decay": tuple(name for name in SAMPLES if name not in EDGED),
-    "motor": ("structured", "a chip"),
+    **{
+        kind: tuple(name for name in SAMPLES if name not in EDGES)
+        for kind in ("step", "row", "decay")
+    },
+    "motor": ("structured",),
 }
-"""Samples on which an event leaves a trace: elsewhere frames beside each other are alike, or the
-beam cannot be told from a straight edge. A bar hides all that happens behind it."""
+"""Samples on which an event leaves a trace: an intensity that changes where an edge is crossed is
+hardly told from the edge, and where frames beside each other are alike nothing tells that the stage
+stood still. A bar hides all that happens behind it."""
 BRIGHT = {"flicker": 1e4, "motor": 1e4}
 """Photons a frame that an event takes."""
 Rows = list[dict[str, Any]]
@@ -142,7 +146,7 @@ Rows = list[dict[str, Any]]
 
 def shown(hard: Hard, kind: str) -> bool:
     """Whether the event can be seen on this scan."""
-    samples = SHOWN.get(kind, tuple(name for name in SAMPLES if name != EDGED[1]))
+    samples = SHOWN.get(kind, tuple(name for name in SAMPLES if name != BAR))
     return hard.sample in samples and hard.photons >= BRIGHT.get(kind, 0)
 
 

@@ -25,13 +25,11 @@ SURE, LEAST = 12.0, 0.1
 stretches in a window, of which the surest has 5 by chance."""
 SHORTEST, TRIES = 10, 8
 """Frames of a stretch at least, and how many are tried."""
-SHARP, VERY, ALIKE, TOUCHED = 0.15, 0.04, 4.0, 0.15
-"""A step explains what is unusual around it: the deviation that is left there, over it, is at
-most the first, and each number of the shape deviates at most so many times as elsewhere; or it is at
-most the second, as at no edge of a sample. What of a step a frame near it shows."""
-PLAIN = 0.9
-"""A step to the end is preferred to a stretch if it is so much as sure."""
-SEEN, KNOWN = 0.8, 0.5
+SHARP, VERY, ALIKE, TOUCHED = 0.15, 0.025, 4.0, 0.15
+"""A step explains what is unusual around it. The deviation that is left there, over the step, is at
+most the first, and each number of the shape deviates at most so many times as elsewhere; or what is
+left is at most the second, as at no edge of a sample. What of a step a frame near it shows."""
+SEEN, KNOWN = 0.8, 0.7
 """Share of the trace of an end of a step that must be in frames that say something; share of its
 frames that do."""
 ROBUST = 2.5
@@ -122,7 +120,6 @@ class _Search:
         for _ in range(2):  # weights are those of what it leaves
             self.weights = self._weigh(self._without(step))
             step = self._surest(self.weights) or step
-        step = self._simplest(step)
         size = self._sureness(step)
         return step if size > SURE and abs(step.log_ratio) > LEAST else None
 
@@ -158,22 +155,6 @@ class _Search:
     def _sureness(self, step: Step) -> float:
         profile = self._profile(step)
         return float(abs(step.log_ratio) * np.sqrt((profile**2 * self.weights).sum()))
-
-    def _simplest(self, step: Step) -> Step:
-        """One that lasts to the end of the scan, if it says nearly as much."""
-        last = len(self.log_counts) - 1
-        if step.last == last or step.first == 0:
-            return step
-        least = PLAIN * self._sureness(step)
-        left = self.weights * (self.matrix @ self.log_counts)
-        for first in (step.last + 1, step.first):
-            profile = self._profile(Step(first, last, 0.0))
-            size = float((profile**2 * self.weights).sum())
-            other = Step(first, last, float((profile * left).sum()) / size) if size > 0 else step
-            if self._sureness(other) > least:
-                step = other
-                break
-        return step
 
     def convinces(self, step: Step) -> bool:
         """Whether all that is unusual around it goes with it, and the shape is as usual."""
