@@ -53,8 +53,12 @@ def still(first, last):
 
 
 def drifting(pixels):
-    ways = np.rint(np.linspace(0, pixels, COUNT)).astype(int)
-    return np.stack([np.roll(f, way, 1) for f, way in zip(truth().frames, ways, strict=True)])
+    """Along columns; a photon goes to the next pixel with the chance of the fraction."""
+    rng, out = np.random.default_rng(6), []
+    for frame, way in zip(truth().frames, np.linspace(0, pixels, COUNT), strict=True):
+        on = rng.binomial(frame, way % 1)
+        out.append(np.roll(frame - on, int(way), 1) + np.roll(on, int(way) + 1, 1))
+    return np.stack(out).astype(np.uint32)
 
 
 CASES = {
@@ -132,6 +136,13 @@ def test_check_names_it_with_a_remedy_that_removes_it(tmp_path, case, remedy):
     for name, value in remedy.items():
         assert f"--{name} {value}" in said.remedy
     assert warned(changed(settings, remedy)) == []
+
+
+def test_a_step_within_a_step():
+    factor = stretch(100, 299, 0.6) * stretch(160, 219, 0.7)
+    said = found(dimmed(factor))
+    assert [(one.first, one.last) for one in said] == [(100, 159), (160, 219), (220, 299)]
+    assert_allclose([one.amount for one in said], [0.6, 0.42, 0.6], rtol=0.03)
 
 
 def test_check_takes_the_monitor_where_it_follows(tmp_path):

@@ -33,7 +33,7 @@ DIM, WELL_LIT = 0.25, 0.8
 STRIPS, BINS = 4, 8
 """Parts of the sample and of the time that must agree on a trend."""
 AGREE, STEADY, STRAIGHT = 0.65, 0.5, 0.2
-"""Share of the trend that the least strip has, and the median change over two bins; largest root
+"""Share of the trend that the least strip has, and the median change from bin to bin; largest root
 mean square from a straight line, over the trend."""
 DECAY, DRIFT_PX = 0.3, 1.5
 """The least |log ratio|, and pixels, from the first frame to the last."""
@@ -315,8 +315,7 @@ def trend(values: Values, strips: NDArray[np.int64], used: Flags) -> float:
         fit = np.polyfit(time[known], line[known], 1)
         slopes.append(float(fit[0]))
         off.append(float(np.sqrt(np.mean((line[known] - np.polyval(fit, time[known])) ** 2))))
-        level, at = line[known], time[known]
-        changes += ((level[2:] - level[:-2]) / (at[2:] - at[:-2])).tolist()
+        changes += (np.diff(line[known]) / np.diff(time[known])).tolist()
     if len(slopes) < STRIPS - 1:
         return 0.0
     whole = float(np.median(slopes))

@@ -7,8 +7,8 @@ matrix A) is hence A·s for a step s in time, and its size is a weighted least-s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,17 @@ def steps(
             found.append(search.taken(step))
         else:
             search.leave_out(step)
-    return sorted(found, key=lambda one: one.first)
+    return _levels(found, len(log_counts))
+
+
+def _levels(found: list[Step], n: int) -> list[Step]:
+    """Stretches between neighbouring ends, with all that ``found`` gives there together."""
+    level = np.zeros(n)
+    for step in found:
+        level[step.first : step.last + 1] += step.log_ratio
+    edges = [0, *(np.flatnonzero(np.diff(level)) + 1).tolist(), n]
+    return [Step(first, end - 1, float(level[first])) for first, end in pairwise(edges)
+            if abs(level[first]) > LEAST]  # fmt: skip
 
 
 def unforetold(around: Around) -> sparse.csr_matrix:
@@ -127,14 +137,18 @@ class _Search:
         normal = (self.matrix.T @ sparse.diags(weights) @ self.matrix).tocsr()
         pull = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
         n, ends = len(pull), self._seen()
-        best: tuple[float, Step] | None = None
-        for first, last, gain, ratio in (
-            *_singles(normal, pull, ends),
-            *_stretches(normal, pull, ends),
-        ):
-            if best is None or gain > best[0]:
-                best = gain, Step(first, last, ratio)
-        if best is None:
+        gain, ratio = _singles(normal, pull, ends)
+        alone = int(gain.argmax())
+        best = float(gain[alone]), Step(alone, n - 1, float(ratio[alone]))
+        for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
+            part = slice(start, min(start + WINDOW, n))
+            if gain[part].max() < (SURE / 2) ** 2:  # an end of a stretch would show alone
+                continue
+            size, step = _stretch(normal[part, part].toarray(), pull[part],
+                                  ends[start : part.stop + 1], start, n)  # fmt: skip
+            if size > best[0]:
+                best = size, step
+        if best[0] == 0:
             return None
         step = best[1]
         if step.first == 0 and step.last < n - 1:  # what comes first is the usual
@@ -189,51 +203,34 @@ class _Search:
         self.weights = self._weigh(self.log_counts)
 
 
-Candidate = tuple[int, int, float, float]
-"""First and last frame, squared sureness, log ratio."""
-
-
 def _sizes(normal: sparse.csr_matrix) -> Values:
     """(n,) of steps from a frame to the end: the sum of the squares of their traces."""
     upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
     return np.asarray(np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1])
 
 
-def _singles(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> Iterator[Candidate]:
-    """The surest step from a frame to the end."""
-    n = len(pull)
-    size = _sizes(normal)
+def _singles(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> tuple[Values, Values]:
+    """(n,) squared sureness and log ratio of steps from each frame to the end."""
+    n, size = len(pull), np.maximum(_sizes(normal), 1e-300)
     force = np.cumsum(pull[::-1])[::-1]
-    gain = np.where(size > 1e-9 * size.max(), force**2 / np.maximum(size, 1e-300), 0)
+    gain = np.where(size > 1e-9 * size.max(), force**2 / size, 0)
     gain[:SHORTEST] = gain[n - SHORTEST + 1 :] = 0
     gain[~ends[:-1]] = 0
-    first = int(gain.argmax())
-    if gain[first] > 0:
-        yield first, n - 1, float(gain[first]), float(force[first] / size[first])
+    return gain, force / size
 
 
-def _stretches(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> Iterator[Candidate]:
-    """The surest stretch of each window."""
-    n = len(pull)
-    for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
-        stop = min(start + WINDOW, n)
-        part = slice(start, stop)
-        own = ends[start : stop + 1]
-        yield from _stretch(normal[part, part].toarray(), pull[part], own, start, n)
-
-
-def _stretch(normal: Values, pull: Values, ends: Flags, start: int, n: int) -> Iterator[Candidate]:
+def _stretch(normal: Values, pull: Values, ends: Flags, start: int, n: int) -> tuple[float, Step]:
+    """The surest stretch of frames from ``start`` on, and its squared sureness."""
     count = len(pull)
     force = np.concatenate([[0], np.cumsum(pull)])
     both = np.zeros((count + 1, count + 1))
     both[1:, 1:] = normal.cumsum(0).cumsum(1)
     own = both.diagonal()
-    size = own[None] + own[:, None] - both - both.T
-    gain = (force[None] - force[:, None]) ** 2 / np.maximum(size, 1e-300)
+    size = np.maximum(own[None] + own[:, None] - both - both.T, 1e-300)
+    gain = (force[None] - force[:, None]) ** 2 / size
     length = np.arange(count + 1)[None] - np.arange(count + 1)[:, None]
     gain[(length < SHORTEST) | (length > n - SHORTEST) | (size < 1e-9 * own[-1])] = 0
     gain[~ends], gain[:, ~ends] = 0, 0
     first, end = (int(k) for k in np.unravel_index(int(gain.argmax()), gain.shape))
-    if gain[first, end] > 0:
-        ratio = (force[end] - force[first]) / size[first, end]
-        yield start + first, start + end - 1, float(gain[first, end]), float(ratio)
+    ratio = float((force[end] - force[first]) / size[first, end])
+    return float(gain[first, end]), Step(start + first, start + end - 1, ratio)
