@@ -244,8 +244,10 @@ def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
     for start, last in _runs(alike & ~dark):
         first = start - 1
         run = np.array([row for row in range(first, last + 1) if row not in there])
+        if len(run) < STILL:
+            continue
         others = np.setdiff1d(np.flatnonzero(~dark), np.arange(first - 2, last + 3))
-        if len(run) < STILL or len(others) < FEWEST // 2:
+        if len(others) < FEWEST // 2:
             continue
         mean = counts[run].mean(0)
         if np.mean(_chi(counts[run], mean[None], len(run))) > SAME:
