@@ -4,9 +4,9 @@
     python benchmarks/quality.py --only detection --seeds 2
 
 ``detection`` judges simulated scans with known spoiled frames, ``hard`` scans with empty halves,
-particles and edges, ``worth`` reconstructs them with PtyPy, ``speed`` takes turns with plain NumPy,
-``large`` judges files of many frames, each in a fresh process. What is not asked for is kept of the
-last run.
+particles and edges, ``events`` scans with faults of many frames in a row, ``worth`` reconstructs
+them with PtyPy, ``speed`` takes turns with plain NumPy, ``large`` judges files of many frames, each
+in a fresh process. What is not asked for is kept of the last run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import quality_detection as detection
+import quality_events as events
 import quality_hard as hard
 import quality_speed as fast
 import quality_worth as worth
@@ -45,6 +46,17 @@ def hardly(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
     yield "Hard scans, 2 % spoiled; steps up to 0.6 of the probe, then 0.9", found
 
 
+def happened(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
+    """Events of many frames in a row."""
+    some, spoiled, none = events.count(args.clean, args.each, args.every, args.events_seed)
+    yield (
+        f"Events, on scans that show them; seed {args.events_seed}, first and last frame to ±3",
+        some,
+    )
+    yield f"Events, on all hard scans; seed {args.events_seed + 1}", spoiled
+    yield f"Events on clean scans; seed {args.events_seed + 2}", none
+
+
 def reconstructed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
     """The error of PtyPy's reconstruction."""
     title = f"PtyPy, DM {worth.DM} + ML {worth.ML}, 2 % spoiled by all kinds, seeds 0 to"
@@ -64,7 +76,8 @@ def weighed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[str, Rows]]]] = {
-    "detection": detected, "hard": hardly, "worth": reconstructed, "speed": timed, "large": weighed,
+    "detection": detected, "hard": hardly, "events": happened, "worth": reconstructed,
+    "speed": timed, "large": weighed,
 }  # fmt: skip
 
 
@@ -82,6 +95,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="of the detection")
     parser.add_argument("--hard", type=int, default=208, help="hard scans")
     parser.add_argument("--hard-seed", type=int, default=6, help="of these")
+    parser.add_argument("--clean", type=int, default=96, help="clean scans for events")
+    parser.add_argument("--each", type=int, default=5, help="events of each kind where they show")
+    parser.add_argument("--every", type=int, default=32, help="the same on all samples")
+    parser.add_argument("--events-seed", type=int, default=701)
     parser.add_argument("--seeds-worth", type=int, default=3, help="of the reconstructions")
     parser.add_argument("--frames-speed", type=int, nargs="+", default=[2000, 10000])
     parser.add_argument("--repeats", type=int, default=5, help="turns of the speed")

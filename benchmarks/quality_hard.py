@@ -107,6 +107,21 @@ class Hard:
     @property
     def truth(self) -> Truth:
         """Simulated."""
+        sample, probe, points, corners, light, rng = self._made
+        frames = rng.poisson(light).astype(np.uint32)
+        return Truth(
+            sample, probe, points * RESOLUTION_M, corners, frames, ENERGY_EV,
+            RESOLUTION_M * SIDE * PIXEL_M / wavelength_m(ENERGY_EV),
+            (PIXEL_M, PIXEL_M), (RESOLUTION_M, RESOLUTION_M),
+        )  # fmt: skip
+
+    @property
+    def light(self) -> NDArray[np.float64]:
+        """(n, ny, nx) photons that are expected."""
+        return self._made[4]
+
+    @property
+    def _made(self) -> tuple[Any, ...]:
         rng = np.random.default_rng([self.seed, 11])
         probe = _beam(self.probe * SIDE)
         step = max(self.ratio * self.probe * SIDE, 1.0)
@@ -115,12 +130,14 @@ class Hard:
         rows, columns = (int(c) + SIDE + 4 for c in corners.max(0))
         sample = np.asarray(SAMPLES[self.sample]((rows, columns), rng), np.complex64)
         light = diffract(sample, probe, corners)
-        frames = rng.poisson(light * (self.photons / light.sum((1, 2)).mean())).astype(np.uint32)
-        return Truth(
-            sample, probe, points * RESOLUTION_M, corners, frames, ENERGY_EV,
-            RESOLUTION_M * SIDE * PIXEL_M / wavelength_m(ENERGY_EV),
-            (PIXEL_M, PIXEL_M), (RESOLUTION_M, RESOLUTION_M),
-        )  # fmt: skip
+        return (
+            sample,
+            probe,
+            points,
+            corners,
+            light * (self.photons / light.sum((1, 2)).mean()),
+            rng,
+        )
 
 
 def _beam(width_px: float) -> NDArray[np.complex64]:

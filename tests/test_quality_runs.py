@@ -26,8 +26,8 @@ from ptypy_beamline.testing.spoil import spoil
 HERE = Path(__file__).parent
 INTEGERS = {"accept_indices.npy", "reject_indices.npy", "mask_indices.npy"}
 NUMBERS = {"outlier_score.npy", "stxm.npy", "dpcx.npy", "dpcy.npy"}
-FILES = {*INTEGERS, *NUMBERS, "features.npy", "qc_summary.csv", "qc_meta.json", "qc_maps.png",
-         "qc_report.html", "thumbs"}  # fmt: skip
+FILES = {*INTEGERS, *NUMBERS, "features.npy", "beam_intensity.npy", "qc_summary.csv",
+         "qc_meta.json", "qc_maps.png", "qc_report.html", "thumbs"}  # fmt: skip
 COLUMNS = ["index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
            "rejected"]  # fmt: skip
 

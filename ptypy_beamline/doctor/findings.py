@@ -13,7 +13,7 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, empty_beam, physics, unwarned_notes
-from . import calibration, centre, fresnel, geometry, light, pairing, sampling, scale
+from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale
 from .evidence import FEWEST
 from .look import Look
 from .orientation import Ranking, rank
@@ -106,7 +106,7 @@ def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
     found += fresnel.findings(look, times)
     if near:
         return found, False
-    return found + sampling.findings(look), True
+    return found + events.findings(look) + sampling.findings(look), True
 
 
 def doubts(look: Look, near: bool) -> list[Finding]:

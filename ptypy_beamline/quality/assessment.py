@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .events import Event
 
 Values = NDArray[np.float64]
 """(n,) one for each row."""
@@ -50,6 +53,8 @@ class Assessment:
         How it was decided, for the record: plain values.
     unit
         Of the positions: ``m``, ``px``, or empty where it is not known.
+    events
+        Faults of many frames in a row. They reject nothing by themselves.
     """
 
     frames: NDArray[np.int64]
@@ -68,6 +73,7 @@ class Assessment:
     images: NDArray[np.uint8]
     settings: Mapping[str, Any]
     unit: str = "m"
+    events: tuple[Event, ...] = ()
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -16,6 +16,7 @@ from ..planning.selection import one_exposure_each
 from . import evidence, kernels, reject
 from .assessment import Assessment
 from .embedding import embed
+from .events import events
 from .faults import Deviation
 from .features import Part, Yardstick, measured
 from .labels import classes
@@ -196,6 +197,7 @@ class Inspection:
             images=small_pictures(self.spool),
             settings={**qc.model_dump(), "rule": reject.rule(qc)},
             unit=unit,
+            events=tuple(events(seen, stage_m, exposures.frames)),
         )
 
 

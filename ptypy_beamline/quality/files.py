@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..exports.files import SIGNATURE, complete
 from .assessment import Assessment
+from .events import intensity
 from .maps import draw_maps
 from .report import write_report
 from .thumbs import write_thumbs
@@ -101,6 +102,7 @@ _ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
     "reject_indices.npy": lambda found: found.reject_indices,
     "mask_indices.npy": lambda found: found.frames[found.masked],
     "features.npy": _features,
+    "beam_intensity.npy": lambda found: intensity(found.events, found.total),
 }
 
 
@@ -113,6 +115,7 @@ def _result(found: Assessment) -> dict[str, Any]:
         "accepted": len(found.accept_indices),
         "rejected": len(found.reject_indices),
         "outside_region": int((~found.masked).sum()),
+        "events": [one.record() for one in found.events],
         "features": list(found.features),
         "stxm": "log(1 + counts)",
         "positions_unit": found.unit or None,

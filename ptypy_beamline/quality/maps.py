@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
@@ -21,9 +21,10 @@ from scipy.spatial import cKDTree
 from ..exports.files import complete
 from .assessment import Assessment, Values
 from .cells import Cells, cells, length_unit
+from .strip import draw_strip
 
 INK, BACKGROUND, REJECTED = "#1d2733", "#e9edf1", "#d4003c"
-SIDE_PX = 520
+SIDE_PX, STRIP_INCHES = 520, 2.5
 REACH = 0.95
 """How far a cell reaches from its centre, in steps: leaves no holes between jittered positions."""
 
@@ -91,8 +92,15 @@ def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path
     shape = (bottom - top) / (right - left)
     rows = 1 if shape > 1.7 else 2
     figure = _figure(shape, rows, title, assessment)
+    maps: Figure | SubFigure = figure
+    if assessment.events:
+        height = figure.get_figheight()
+        figure.set_figheight(height + STRIP_INCHES)
+        parts: Any = figure.subfigures(2, 1, height_ratios=[height, STRIP_INCHES])
+        maps = parts[0]
+        draw_strip(parts[1].add_subplot(), assessment)
     for number, panel in enumerate(PANELS, 1):
-        axes = figure.add_subplot(rows, 4 // rows, number)
+        axes = maps.add_subplot(rows, 4 // rows, number)
         _map(axes, panel, assessment, nearest, window)
         _rings(axes, found, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)

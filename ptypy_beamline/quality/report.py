@@ -17,6 +17,7 @@ from ..errors import MissingDataError
 from ..exports.files import complete
 from .assessment import Assessment
 from .sprite import data_url, make_sprite
+from .strip import strip_png
 from .thumbs import (
     GENERATOR,
     PALETTE,
@@ -129,7 +130,18 @@ def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
         "outside": f" · {outside:,} outside the region (pale)" if outside else "",
         "rule": escape(_rule(assessment)),
         "labels": "".join(choices),
+        "events": _events(assessment),
     }
+
+
+def _events(assessment: Assessment) -> str:
+    """What happened to the beam or the stage, with a strip of its intensity."""
+    if not assessment.events:
+        return ""
+    said = [f"<li>{escape(one.what)}; {escape(one.remedy_of())}</li>" for one in assessment.events]
+    strip = data_url(strip_png(assessment))
+    picture = f'<img id="strip" alt="Events of the scan" src="{strip}">'
+    return f'<ul id="events">{"".join(said)}</ul>{picture}'
 
 
 def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:

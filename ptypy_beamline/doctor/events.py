@@ -1,0 +1,88 @@
+"""Faults of many frames in a row: what happened to the beam or the stage during the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..planning.exposures import recorded_i0
+from ..quality.evaluate import Exposures
+from ..quality.events import FLOATING, INTENSITY, Event, events, intensity
+from ..quality.evidence import Measured
+from ..quality.features import Yardstick, measured
+from ..summary import Finding
+from .look import Look
+from .remedy import finding
+
+MOST, BINS = 12_000, 8
+"""Frames that are looked at, the first ones of the scan; bins of each axis of their pictures."""
+
+FOLLOWS = 0.5
+"""Share of the change in the beam that must be gone when the monitor is divided by."""
+
+CAUSES = {
+    "dump": "the beam was lost or a shutter was closed",
+    "step": "the intensity of the beam changed",
+    "decay": "the intensity of the beam changed",
+    "flicker": "the intensity of the beam changes from frame to frame",
+    "drift": "the beam, or the detector, moved",
+    "motor": "the stage did not follow the positions",
+}
+
+
+def findings(look: Look) -> list[Finding]:
+    """A warning for each, with what removes it."""
+    plan = look.plan
+    single = Exposures.of(plan) if plan.selection.exposures.shape[1] > 1 else None
+    plan = single.plan if single else plan
+    rows = np.arange(min(len(plan), MOST))
+    parts = [part.without_pictures() for part in measured(plan, rows, Yardstick.of(plan), BINS)]
+    slot = single.slot[rows] if single else np.zeros(len(rows), np.int64)
+    seen = Measured.of(parts, slot)
+    if not seen.column("total").any():
+        return []
+    frames = plan.selection.exposures[rows, 0]
+    return [
+        finding("warning", event.what, CAUSES[event.kind], *_remedy(event, look))
+        for event in events(seen, plan.positions_m[rows], frames)
+    ]
+
+
+def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
+    """Settings, and words where there are none."""
+    given = look.settings.reject is not None
+    reject = f"leave them out (--reject {event.first}-{event.last}" + (
+        ", with those of the list that is given)" if given else ")"
+    )
+    if event.kind in ("dump", "motor"):
+        return {}, reject
+    if event.kind == "drift":
+        return {"align": "com"}, ""
+    if _followed(event, look):
+        return {"monitor": "file"}, ""
+    if event.kind == "flicker":
+        return {}, f"no I0 that follows it is recorded: {FLOATING}"
+    scale = (
+        "as no I0 that follows it is recorded, scale by the estimate of ptypy-beamline qc "
+        f"(--monitor qc/{INTENSITY})"
+    )
+    return {}, scale if event.kind == "decay" else f"{scale}, or {reject}"
+
+
+def _followed(event: Event, look: Look) -> bool:
+    """Whether a recorded monitor that is not applied changes with the beam."""
+    stored = recorded_i0(look.scan, look.settings)
+    applied = look.settings.monitor not in (None, False) or bool(look.settings.paths.monitor)
+    if stored is None or applied:
+        return False
+    with np.errstate(invalid="ignore", divide="ignore"):
+        level = np.log(stored)
+    known = np.isfinite(level)
+    if event.kind == "flicker":
+        changes = np.diff(level[known])
+        return len(changes) > 1 and float(np.std(changes)) > FOLLOWS * event.amount
+    beam = np.log(intensity([event], len(stored)))
+    beam, level = beam[known] - beam[known].mean(), level[known] - level[known].mean()
+    return float((beam * level).sum()) > FOLLOWS * float((beam**2).sum())

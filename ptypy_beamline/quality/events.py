@@ -1,0 +1,346 @@
+"""Faults of many frames in a row: what happened to the beam or the stage, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ..planning.odd_positions import stuck
+from .evidence import Measured, no_beam
+from .scores import SIGMA, Around, Values
+from .steps import Flags, steps, unforetold
+
+INTENSITY = "beam_intensity.npy"
+"""File of :func:`intensity` in the folder of quality control."""
+FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
+
+FEWEST = 100
+"""Frames of a scan in which events are looked for."""
+
+DUMP, GAP, LEAK, BESIDE = 3, 2, 0.93, 6
+"""Dark frames in a row that are a dump; bright ones between them; counts of the frames around a
+dump over those farther away, of an absorber less; how many frames are around each."""
+
+DIM, WELL_LIT = 0.25, 0.8
+"""Frames with less than this part of the counts of a well lit one, the quantile, say little."""
+
+STRIPS, BINS = 4, 8
+"""Parts of the sample and of the time that must agree on a trend."""
+AGREE, STEADY, STRAIGHT = 0.65, 0.5, 0.2
+"""Share of the trend that the least strip has, and the median change from bin to bin; largest root
+mean square from a straight line, over the trend."""
+DECAY, DRIFT_PX = 0.3, 1.5
+"""The least |log ratio|, and pixels, from the first frame to the last."""
+
+FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
+"""The least standard deviation of the intensity from frame to frame in the quietest part of the
+sample, this share of the scan; in which part it is measured, where the least would be by chance."""
+
+STILL, CHANCE, SAME = 40, 5.0, 1.2
+"""Frames in a row that are alike; sigma of chi square up to which two are, and chi square up to
+which all are like their mean (1 by photon noise)."""
+OTHER, STEPS_AWAY, MOST = 2.0, 2.5, 0.6
+"""Chi square over that of two alike from which two are not; how many steps away a frame is beside
+another; the share of a run that is unlike those beside it."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to raw frames ``first`` to ``last``.
+
+    Attributes
+    ----------
+    kind
+        ``dump``, ``step``, ``decay``, ``drift``, ``flicker`` or ``motor``.
+    first, last
+        Raw frames.
+    amount
+        Intensity over the usual one (dump, step), at the end over that at the start (decay), pixels
+        (drift), standard deviation over the mean (flicker), frames (motor).
+    """
+
+    kind: str
+    first: int
+    last: int
+    amount: float
+
+    @property
+    def what(self) -> str:
+        """In words, with the frames."""
+        frames = f"frames {self.first} to {self.last}"
+        if self.kind == "dump":
+            return f"{frames}: no beam"
+        if self.kind == "step":
+            return f"{frames}: beam intensity {self.amount:.2f} of the usual"
+        if self.kind == "decay":
+            way = "fell" if self.amount < 1 else "rose"
+            return f"{frames}: beam intensity {way} slowly by {abs(1 - self.amount):.0%}"
+        if self.kind == "drift":
+            return f"{frames}: beam drifted by {self.amount:.1f} px on the detector"
+        if self.kind == "flicker":
+            return f"{frames}: beam intensity flickers by {self.amount:.1%} from frame to frame"
+        return f"{frames}: stage stood still, all frames are alike"
+
+    def remedy_of(self, folder: str | Path = "qc") -> str:
+        """What there is to do, as one types it; ``folder``: where quality control has written."""
+        reject = f"leave them out (--reject {self.first}-{self.last})"
+        estimate = Path(folder) / INTENSITY
+        scale = f"scale by the recorded I0 (--monitor), or by this estimate (--monitor {estimate})"
+        if self.kind in ("dump", "motor"):
+            return reject
+        if self.kind == "drift":
+            return "shift each frame to a common centre of mass (--align com)"
+        if self.kind == "flicker":
+            return f"scale by the recorded I0 (--monitor); without one {FLOATING}"
+        return scale if self.kind == "decay" else f"{scale}, or {reject}"
+
+    def record(self) -> dict[str, Any]:
+        """For a file."""
+        return {**asdict(self), "what": self.what}
+
+
+def intensity(found: Sequence[Event], total: int) -> Values:
+    """(total,) intensity of the beam at each raw frame, as the events have it: 1 is the usual.
+
+    NaN while there was no beam. Flicker is not in it.
+    """
+    beam = np.ones(total)
+    for event in found:
+        rows = slice(event.first, event.last + 1)
+        if event.kind == "dump":
+            beam[rows] = np.nan
+        elif event.kind == "step":
+            beam[rows] *= event.amount
+        elif event.kind == "decay":
+            beam[rows] *= event.amount ** np.linspace(0, 1, event.last - event.first + 1)
+    return beam
+
+
+def events(measured: Measured, positions_m: Values, frames: NDArray[np.int64]) -> list[Event]:
+    """What happened during a scan, in the order of the frames.
+
+    Parameters
+    ----------
+    measured
+        (n) frames that were looked at.
+    positions_m
+        (n, 2) where they were taken, as the file says.
+    frames
+        (n,) their raw numbers.
+    """
+    order = np.argsort(frames, kind="stable")
+    if len(order) < FEWEST or np.ptp(positions_m, axis=0).max() == 0:
+        return []
+    view = replace(
+        measured, table=measured.table[order], without_count=measured.without_count[order],
+        small=measured.small[order], slot=measured.slot[order], monitor=None,
+    )  # fmt: skip
+    found = _found(view, positions_m[order])
+    raw = frames[order]
+    named = [replace(one, first=int(raw[one.first]), last=int(raw[one.last])) for one in found]
+    return sorted(named, key=lambda one: (one.first, one.last))
+
+
+def _found(seen: Measured, positions_m: Values) -> list[Event]:
+    """By rows, in the order of time."""
+    total = _of_slots(seen)
+    dark = no_beam(seen)
+    if dark.all():
+        return []
+    dumps = list(_dumps(seen, dark, positions_m))
+    still = list(_still(seen, dark, positions_m))
+    usable = ~dark
+    for event in still:
+        usable[event.first : event.last + 1] = False
+    around = Around.of(positions_m, np.where(dark, -1, seen.slot))
+    log_counts = np.log(np.maximum(total, 1))
+    jumps = steps(around, log_counts, 1 / np.maximum(total, 1), _shape(seen), usable)
+    for jump in jumps:
+        log_counts[jump.first : jump.last + 1] -= jump.log_ratio
+    usable &= _well_lit(log_counts, usable)
+    clear = usable & usable[around.rows].all(axis=1)
+    return [
+        *dumps,
+        *still,
+        *(Event("step", one.first, one.last, float(np.exp(one.log_ratio))) for one in jumps),
+        *_trends(seen, positions_m, log_counts, usable),
+        *_flicker(around, log_counts, total, clear),
+    ]
+
+
+def _of_slots(seen: Measured) -> Values:
+    """(n,) counts of each; those of exposures of other times as if they were as long."""
+    total: Values = seen.column("total").copy()
+    for one in np.unique(seen.slot)[1:]:
+        rows, first = seen.slot == one, seen.slot == seen.slot.min()
+        usual = float(np.median(total[rows]))
+        total[rows] *= float(np.median(total[first])) / usual if usual > 0 else 1
+    return total
+
+
+def _well_lit(log_counts: Values, usable: Flags) -> Flags:
+    """(n,) frames that are not behind an absorber."""
+    if not usable.any():
+        return usable
+    return np.asarray(log_counts > np.log(DIM) + np.quantile(log_counts[usable], WELL_LIT))
+
+
+def _shape(seen: Measured) -> Values:
+    """(n, k) numbers that the strength of the light does not change."""
+    total = np.maximum(seen.column("total"), 1)
+    rings = [np.sqrt(np.maximum(seen.column(f"ring_{k}"), 0) / total) for k in range(1, 5)]
+    wide = [np.log(np.maximum(seen.column(name), 0) + 1e-3)
+            for name in ("row_variance", "column_variance")]  # fmt: skip
+    return np.asarray(np.nan_to_num(np.stack([*rings, *wide], axis=1)))
+
+
+def _dumps(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
+    """Dark frames in a row around which it is as bright as elsewhere."""
+    total = seen.column("total")
+    for first, last in _runs(dark, GAP):
+        inside = np.arange(first, last + 1)
+        outside = np.flatnonzero(~dark)
+        if last - first + 1 < DUMP or len(outside) < 3 * BESIDE:
+            continue
+        _, beside = cKDTree(positions_m[outside]).query(positions_m[inside], BESIDE)
+        rim = outside[np.unique(beside)]
+        others = np.setdiff1d(outside, rim)
+        if len(others) < BESIDE:
+            continue
+        _, beyond = cKDTree(positions_m[others]).query(positions_m[rim], BESIDE)
+        ratio = total[rim] / np.median(total[others[beyond]], axis=1)
+        if np.median(ratio) > LEAK:
+            usual = float(np.median(total[rim]))
+            yield Event("dump", first, last, float(np.median(total[inside])) / usual)
+
+
+def _runs(flags: Flags, gap: int = 0) -> list[tuple[int, int]]:
+    """First and last of each run; up to ``gap`` others between are of it."""
+    rows = np.flatnonzero(flags)
+    if not len(rows):
+        return []
+    breaks = np.flatnonzero(np.diff(rows) > gap + 1)
+    begins, ends = rows[np.r_[0, breaks + 1]], rows[np.r_[breaks, len(rows) - 1]]
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
+
+
+def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
+    """Frames in a row that are alike, and unlike others that were taken beside them.
+
+    Where positions stand still, too, loading warns of it.
+    """
+    counts = np.expm1(seen.small.astype(np.float64))
+    bins = max(int((counts.mean(0) > 0.5).sum()), 1)
+    near = 1 + CHANCE * np.sqrt(2 / bins)
+    alike = np.concatenate([[False], _chi(counts[1:], counts[:-1]) < near])
+    there = {row for start, stop in stuck(positions_m) for row in range(start, stop)}
+    reach = STEPS_AWAY * float(np.median(cKDTree(positions_m).query(positions_m, 2)[0][:, 1]))
+    for start, last in _runs(alike & ~dark):
+        first = start - 1
+        run = np.array([row for row in range(first, last + 1) if row not in there])
+        if len(run) < STILL:
+            continue
+        others = np.setdiff1d(np.flatnonzero(~dark), np.arange(first - 2, last + 3))
+        if len(others) < FEWEST // 2:
+            continue
+        mean = counts[run].mean(0)
+        if np.mean(_chi(counts[run], mean[None], len(run))) > SAME:
+            continue
+        away, which = cKDTree(positions_m[others]).query(positions_m[run])
+        beside = counts[others[which]]
+        light = beside.sum(1, keepdims=True) / max(mean.sum(), 1)
+        unlike = (_chi(beside, mean[None] * light, len(run)) > OTHER * near) & (away < reach)
+        if unlike.mean() > MOST:
+            rows = run[np.flatnonzero(unlike)]
+            yield Event("motor", max(int(rows[0]) - 1, first), int(rows[-1]), float(len(run)))
+
+
+def _chi(one: Values, other: Values, number: int = 1) -> Values:
+    """(n,) chi square a bin of counts against the mean of ``number`` others; 1 of alike ones."""
+    variance = (one + number * other) / number  # of the difference, if both have one mean
+    lit = variance > 0
+    square = np.divide((one - other) ** 2, variance, where=lit, out=np.zeros(lit.shape))
+    return np.asarray(square.sum(1) / np.maximum(lit.sum(1), 1))
+
+
+def _trends(
+    seen: Measured, positions_m: Values, log_counts: Values, usable: Flags
+) -> Iterator[Event]:
+    """What changes slowly all through the scan, wherever the beam is on the sample."""
+    if usable.sum() < FEWEST // 2:
+        return
+    strips = _strips(positions_m)
+    fall, last = trend(log_counts, strips, usable), len(usable) - 1
+    if abs(fall) > DECAY:
+        yield Event("decay", 0, last, float(np.exp(fall)))
+    down, across = (trend(np.nan_to_num(seen.column(name)), strips, usable)
+                    for name in ("row", "column"))  # fmt: skip
+    way = float(np.hypot(down, across))
+    if way > DRIFT_PX:
+        yield Event("drift", 0, last, way)
+
+
+def _strips(positions_m: Values) -> NDArray[np.int64]:
+    """(n,) part of the sample each is in, such that each part is visited all through the scan."""
+    away = positions_m - positions_m.mean(0)
+    time = np.linspace(-1, 1, len(away))
+    slope, *_ = np.linalg.lstsq(away, time, rcond=None)
+    straight = 1 - ((time - away @ slope) ** 2).sum() / (time**2).sum()
+    across = (away @ [slope[1], -slope[0]] if straight > 0.5
+              else np.arctan2(away[:, 0], away[:, 1]))  # fmt: skip
+    edges = np.quantile(across, np.linspace(0, 1, STRIPS + 1)[1:-1])
+    return np.asarray(np.searchsorted(edges, across), np.int64)
+
+
+def trend(values: Values, strips: NDArray[np.int64], used: Flags) -> float:
+    """Change from the first frame to the last on which all strips agree; 0 where they do not."""
+    n = len(values)
+    bins = np.minimum(np.arange(n) * BINS // n, BINS - 1)
+    middle = np.full((STRIPS, BINS), np.nan)
+    for strip in range(STRIPS):
+        for number in range(BINS):
+            own = values[(strips == strip) & (bins == number) & used]
+            if len(own) >= 3:
+                middle[strip, number] = np.median(own)
+    time = (np.arange(BINS) + 0.5) / BINS
+    slopes, off, changes = [], [], []
+    for line in middle:
+        known = np.isfinite(line)
+        if known.sum() < BINS // 2:
+            continue
+        fit = np.polyfit(time[known], line[known], 1)
+        slopes.append(float(fit[0]))
+        off.append(float(np.sqrt(np.mean((line[known] - np.polyval(fit, time[known])) ** 2))))
+        changes += (np.diff(line[known]) / np.diff(time[known])).tolist()
+    if len(slopes) < STRIPS - 1:
+        return 0.0
+    whole = float(np.median(slopes))
+    share = np.array([min(slopes, key=lambda one: one * np.sign(whole)), np.median(changes)]) / (
+        whole or 1
+    )
+    good = share[0] > AGREE and share[1] > STEADY and np.median(off) < STRAIGHT * abs(whole)
+    return whole if good else 0.0
+
+
+def _flicker(around: Around, log_counts: Values, total: Values, usable: Flags) -> Iterator[Event]:
+    """What is left of the counts where the sample is quietest, beyond photon noise."""
+    matrix = unforetold(around)
+    square = matrix.multiply(matrix)
+    gain = np.maximum(np.asarray(square.sum(axis=1)).ravel(), 1e-12)
+    photons = (square @ (1 / np.maximum(total, 1))) / gain
+    left = np.abs(matrix @ log_counts) / np.sqrt(gain)
+    local = (SIGMA * np.median(left[around.rows], axis=1)) ** 2
+    beyond = local - np.median(photons[around.rows], axis=1)
+    even = np.mean(beyond[around.rows], axis=1)[usable]
+    if len(even) < FEWEST // 2:
+        return
+    floor = np.sqrt(max(float(np.quantile(even, QUIET)), 0))
+    if floor > FLICKER:
+        typical = float(np.sqrt(np.quantile(even, TYPICAL)))
+        yield Event("flicker", 0, len(total) - 1, typical)
