@@ -86,6 +86,13 @@ class Scales:
         """By how much what is set is ahead of these factors."""
         return Margin.of(self.errors(SET, long), self.errors(factors, long))
 
+    def looks_worse(self, factors: Factors) -> bool:
+        """Whether these factors are surely worse from the probe that suits what is set; cheap."""
+        patch = self.patch.at(self.patch.positions_m * factors)
+        unseen = folds(len(patch.frames), 1)[0]
+        errors = held_out_errors(patch, unseen, probe=self._probe(SET))
+        return Margin.of(self.errors(SET), errors).surely(CLEAR, CLEAR_T)
+
     def surely_worse(self, factors: Factors) -> bool:
         """Whether short reconstructions show that these factors are worse, or else long ones."""
         margins = (self.margin(factors, long) for long in (False, True))
@@ -154,6 +161,8 @@ def findings(look: Look, decided: bool) -> list[Finding]:
     scales = Scales(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
     beside = [even(BESIDE), even(1 / BESIDE)]
     open_still = [factors for factors in beside if not scales.surely_worse(factors)]
+    one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
+    open_still += [f for f in one if not scales.looks_worse(f) and not scales.surely_worse(f)]
     if not open_still:
         return [_settled(scales)]
     if any(scales.margin(factors, long=False).ratio < CLEAR for factors in beside):
@@ -167,17 +176,16 @@ def findings(look: Look, decided: bool) -> list[Finding]:
     return _beside(look, scales, open_still)
 
 
-def _beside(look: Look, scales: Scales, both: list[Factors]) -> list[Finding]:
+def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
-    one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
-    better = [factors for factors in one if scales.margin(factors, long=False).ratio < 1]
-    best = scales.best([*both, *better], long=True)
+    best = scales.best(tried, long=True)
     outcome = scales.outcome(best, long=True)
     factor = scales.lowest(best) if outcome.margin.surely(LONG_RATIO, STUDENT_T) else None
     if factor is None:
         return [finding("note", "the data do not tell distance and pixel to within a third: "
                         f"{_words(scales)}")]  # fmt: skip
-    return [_of_both(look, factor, outcome) if best in both else _of_one(best, factor, outcome)]
+    same = best[0] == best[1]
+    return [_of_both(look, factor, outcome) if same else _of_one(best, factor, outcome)]
 
 
 def _settled(scales: Scales) -> Finding:
