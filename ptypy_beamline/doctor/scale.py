@@ -236,6 +236,6 @@ def _of_one(best: Factors, factor: float, outcome: Outcome) -> Finding:
         f"{outcome.given:.3f}, and of {outcome.other:.3f} with positions {factor:.3g} times as far "
         f"apart along {axis}",
         f"the scale of the stage's {axis} axis is off",
-        remedy=f"give {axis} in another unit (--unit {axis}={factor:.3g}UNIT) or correct it in the "
-        "file; right to a tenth",
+        remedy=f"give {axis} times {factor:.3g} as a dataset of its own (--path "
+        f"{axis}=OTHER.h5::/PATH); right to a tenth",
     )
