@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from ..errors import BeamlineError
 from ..planning.defects import hot_or_dead
@@ -14,14 +17,17 @@ from .detector import OUTER, Detector
 from .look import Look
 from .remedy import changed, exactly, finding, planned
 
-PEDESTAL, FLATNESS, FANO = 0.05, 1.3, 2.0
-"""A pedestal: its share of all counts, how much a ring further in may exceed it, and how much the
-variance there may exceed the mean: speckle varies more, and only its darkest places tell."""
+PEDESTAL, FANO = 0.02, 2.0
+"""A pedestal: its share of all counts, and how much the variance far from the beam may exceed the
+mean: speckle varies more, and only its darkest places tell."""
 
 STEADY = 0.4
 
-INNER = (0.6, 0.75)
-"""The ring that a frame's far corners are compared with, in distances of the nearest edge."""
+RINGS, RING_PIXELS, FEWEST_RINGS = tuple(np.linspace(0.5, 1.35, 9)), 16, 4
+"""Rings in which counts are looked at, in distances of the nearest edge; pixels of each, rings."""
+
+POWERS = tuple(np.arange(2.0, 8.1, 0.5))
+"""With which counts may fall from ring to ring."""
 
 PILE, FEW, PILE_TIMES = 40, 8, 5
 """Counts from which a limit can be told from chance, how many pixels must share it, and how many
@@ -79,10 +85,10 @@ def pedestal(look: Look, detector: Detector) -> list[Finding]:
     offset, good, radius = look.plan.calibration.offset, detector.good, detector.radius
     level = detector.mean - offset
     far = good & (radius > OUTER)
-    ring = good & (radius > INNER[0]) & (radius < INNER[1])
-    if not far.any() or not ring.any():
+    floor = floor_of(level, good, radius)
+    if not far.any() or floor is None:
         return []
-    height, nearer = float(np.median(level[far])), float(np.median(level[ring]))
+    height = float(np.median(level[far]))
     fano = float(np.median(detector.variance[far])) / max(abs(height), 1e-12)
     least = detector.faint - float(np.median(offset[far]))
     least += 1.64 * np.sqrt(max(least, 0))  # the twentieth faintest of Poisson numbers
@@ -90,10 +96,10 @@ def pedestal(look: Look, detector: Detector) -> list[Finding]:
         return [finding("warning", f"far from the beam the frames hold {-height:.3g} counts less "
                         "than the dark", "the dark is of another exposure time, or the frames are "
                         "corrected already", remedy="give another dark (--dark)")]  # fmt: skip
-    if fano > FANO:  # speckle, whose darkest places are dark
-        height = least if least > STEADY * height else 0.0
+    # Of speckle the darkest places are dark.
+    height = min(floor, height) if fano <= FANO else least if least > STEADY * height else 0.0
     share = height * int(good.sum()) / max(float(level[good].sum()), 1e-12)
-    if height <= 0 or share < PEDESTAL or nearer > FLATNESS * float(np.median(level[far])):
+    if height <= 0 or share < PEDESTAL:
         return []
     return [
         finding(
@@ -104,6 +110,34 @@ def pedestal(look: Look, detector: Detector) -> list[Finding]:
             "or give the dark (--dark)",
         )
     ]
+
+
+def floor_of(
+    level: NDArray[np.float64], good: NDArray[np.bool_], radius: NDArray[np.float64]
+) -> float | None:
+    """What is left of counts that fall with a power of the distance from the beam, at infinity.
+
+    The medians of :data:`RINGS` are fitted by a·r⁻ⁿ + c, relative to themselves. Scattering falls
+    with n = 3 to 4 (G. Porod, Kolloid-Z. 124, 83 (1951)), a smooth sample's faster.
+
+    Returns
+    -------
+    float or None
+        c, at least 0. None where too few rings are on the detector.
+    """
+    rings = [good & (radius >= a) & (radius < b) for a, b in pairwise(RINGS)]
+    rings = [ring for ring in rings if np.count_nonzero(ring) >= RING_PIXELS]
+    if len(rings) < FEWEST_RINGS:
+        return None
+    away = np.array([radius[ring].mean() for ring in rings])
+    height = np.array([np.median(level[ring]) for ring in rings])
+    weight = 1 / np.maximum(height, max(1e-3 * float(height.max()), 1e-12))
+    fits = []
+    for power in POWERS:
+        columns = np.stack([away**-power, np.ones_like(away)], axis=1)
+        found, misfit = nnls(columns * weight[:, None], height * weight)
+        fits.append((misfit, float(found[1])))
+    return min(fits)[1]
 
 
 def saturation(look: Look) -> list[Finding]:

@@ -16,7 +16,7 @@ from .remedy import finding
 PLACES, FARTHER = 12, 2.0
 """Places that are compared with their nearest neighbour, and with one so many times as far."""
 
-PAIRS, MOST, MOST_NEAR = 8, 0.6, 30
+PAIRS, MOST, MOST_NEAR = 8, 0.75, 30
 """Pairs of frames that are compared at least, the share that must have moved alike, and neighbours
 among which one is chosen."""
 
@@ -26,7 +26,7 @@ TOLERANCE_PX, TOLERANCE = 1.5, 0.1
 FULL = 0.5
 """Probe over the field of view λz/p from which it does not fit."""
 
-FOLLOWS = 0.5
+FOLLOWS = 0.2
 """How far moves may be off the stage's, over how far they differ from each other, in the median."""
 
 
