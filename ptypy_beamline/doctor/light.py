@@ -13,8 +13,9 @@ from .remedy import finding
 BLANK, MANY_BLANK = 0.05, 0.02
 """Share of the median counts below which a frame is blank, and of frames that may be."""
 
-ALIKE = 1.3
-"""Change from frame to frame over photon noise, as a variance, that a sample exceeds."""
+ALIKE, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
+"""Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many pixels
+less, by how many standard deviations."""
 
 QC = "run ptypy-beamline qc and give its list as reject (--reject)"
 
@@ -61,7 +62,9 @@ def variation(look: Look) -> list[Finding]:
     share = look.totals[look.lit] / look.totals[look.lit].mean()
     expected = share[:, None] * look.mean[bright]
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / look.mean[bright]).mean())
-    if change > ALIKE:
+    # Of dim frames a sample changes the variance little; it shows if it exceeds what chance does.
+    chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
+    if change > min(ALIKE, CERTAIN + SIGMAS * chance):
         return []
     return [finding("warning", f"frames differ by {change:.2f} times their photon noise (variance)",
                     "the sample is out of the beam, or the stage did not move",
