@@ -197,6 +197,13 @@ DEFECTS: dict[str, Defect] = {
 }
 
 
+def middle(raw: Raw, count: int) -> Raw:
+    """Neighbouring frames, in the order in which they were taken."""
+    away_m = np.linalg.norm(raw.positions_m - np.median(raw.positions_m, axis=0), axis=1)
+    some = np.sort(np.argsort(away_m)[:count])
+    return replace(raw, frames=raw.frames[some], positions_m=raw.positions_m[some])
+
+
 def few_photons(raw: Raw, rng: np.random.Generator, counts: float = 1000) -> Raw:
     share = counts / float(np.median(raw.frames.sum((1, 2))))
     return replace(raw, frames=rng.binomial(raw.frames.astype(np.int64), min(share, 1)))
@@ -207,8 +214,7 @@ SOUND: dict[str, Defect] = {
     "1,000 counts a frame": lambda raw, rng: Case(few_photons(raw, rng)),
     "every third position": lambda raw, rng: Case(
         replace(raw, frames=raw.frames[::3], positions_m=raw.positions_m[::3])),
-    "9 frames": lambda raw, rng: Case(
-        replace(raw, frames=raw.frames[:9], positions_m=raw.positions_m[:9])),
+    "9 frames": lambda raw, rng: Case(middle(raw, 9)),
     "40 frames": lambda raw, rng: Case(
         replace(raw, frames=raw.frames[:40], positions_m=raw.positions_m[:40])),
     "beam stop and its mask": lambda raw, rng: Case(
@@ -322,6 +328,8 @@ def main() -> None:
     for part, cases in (("defects", DEFECTS), ("sound", SOUND)):
         if args.only in (None, part):
             found = list(rows(cases, scans, args.case))
+            if not found:
+                continue
             text.append(f"## {part}: {summed(found)}\n\n{table(found)}")
     if not (args.only or args.case or args.base):
         RESULTS.write_text("\n".join(text))

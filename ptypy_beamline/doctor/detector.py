@@ -74,7 +74,9 @@ class Detector:
         ]
         radius = from_beam(center, mean.shape)
         rows, columns = np.indices(mean.shape)
-        direct_beam = np.hypot(rows - center[0], columns - center[1]) < DIRECT_PX
+        friedel = np.subtract(look.centre.friedel_px, (plan.inside.top, plan.inside.left))
+        away = [np.hypot(rows - y, columns - x) for y, x in (center, friedel)]
+        direct_beam = np.asarray(np.minimum(*away) < DIRECT_PX)
         good = ~plan.calibration.bad & (number > 0)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,26 @@ def findings(look: Look) -> list[Finding]:
     if not seen.column("total").any():
         return []
     frames = plan.selection.exposures[rows, 0]
+    found = events(seen, plan.positions_m[rows], frames)
+    dumps = [event for event in found if event.kind == "dump"]
+    if len(dumps) > 1:
+        found = [event for event in found if event.kind != "dump"]
     return [
-        finding("warning", event.what, CAUSES[event.kind], *_remedy(event, look))
-        for event in events(seen, plan.positions_m[rows], frames)
+        *([_dumps(dumps)] if len(dumps) > 1 else []),
+        *(finding("warning", e.what, CAUSES[e.kind], *_remedy(e, look)) for e in found),
     ]
+
+
+def _dumps(found: Sequence[Event]) -> Finding:
+    """Several losses of the beam in one line."""
+    frames = ",".join(f"{event.first}-{event.last}" for event in found)
+    number = sum(event.last - event.first + 1 for event in found)
+    return finding(
+        "warning",
+        f"no beam {len(found)} times, in {number} frames",
+        CAUSES["dump"],
+        remedy=f"leave them out (--reject {frames})",
+    )
 
 
 def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:

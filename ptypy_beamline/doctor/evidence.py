@@ -27,6 +27,9 @@ FEWEST = 24
 LOOK_BINS = 32
 """Bins of each axis of the pictures in which frames are compared."""
 
+BLANK = 0.05
+"""Share of the median counts below which a frame is blank."""
+
 LONG_EDGE = 2.5
 """Triangles with an edge of so many median edges lie across a gap."""
 
@@ -48,8 +51,8 @@ class Survey:
         distance of theirs, from 0 (alike) to √2.
     spread_px
         Half side of the square around the beam that holds 95 % of the counts.
-    counts
-        Median of the frames' counts.
+    totals
+        (n,) counts of each frame.
     """
 
     plan: Plan
@@ -57,7 +60,18 @@ class Survey:
     com_px: Floats
     looks: NDArray[np.float32]
     spread_px: float
-    counts: float
+    totals: Floats
+
+    @property
+    def counts(self) -> float:
+        """Median of the frames that have any."""
+        lit = self.totals[self.totals > 0]
+        return float(np.median(lit)) if lit.size else 0.0
+
+    @property
+    def lit(self) -> NDArray[np.bool_]:
+        """(n,) frames that are not blank: these say nothing."""
+        return np.asarray(self.totals > BLANK * self.counts)
 
     @property
     def positions_m(self) -> Floats:
@@ -80,8 +94,8 @@ def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
     looks = np.sqrt(binned.reshape(len(binned), -1))
     looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
     com_px = table[:, [COLUMNS.index("row"), COLUMNS.index("column")]]
-    counts = float(np.median(binned.sum((1, 2))))
-    return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan), counts)
+    totals = table[:, COLUMNS.index("total")].astype(np.float64)
+    return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan), totals)
 
 
 def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
@@ -152,12 +166,13 @@ def _compact_groups(seen: Survey, count: int, centers: int = 64) -> list[NDArray
 
     Those at its rim, whose members lie farther apart, are left out.
     """
-    places_m = seen.positions_m
+    lit = np.flatnonzero(seen.lit | ~seen.lit.any())
+    places_m = seen.positions_m[lit]
     picked = places_m[np.unique(np.linspace(0, len(places_m) - 1, centers).astype(int))]
     count = min(count, len(places_m))
     distances, groups = cKDTree(places_m).query(picked, np.arange(1, count + 1))
     compact = np.flatnonzero(distances[:, -1] <= 1.2 * distances[:, -1].min())
-    return [np.sort(groups[k]) for k in compact]
+    return [lit[np.sort(groups[k])] for k in compact]
 
 
 def _spread_px(binned: Floats, plan: Plan) -> float:

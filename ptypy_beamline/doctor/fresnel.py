@@ -61,11 +61,11 @@ def is_near(look: Look) -> bool:
 
 
 def _holds_probe(look: Look) -> bool:
-    """Whether λz/p holds the probe: these are far-field frames.
+    """Whether λz/p holds the probe, or the frames do not tell: these are far-field ones.
 
     Their patterns are shadows too where the probe diverges.
     """
-    return look.share is not None and look.share < FULL
+    return look.share is None or look.share < FULL
 
 
 def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 from ..planning.exposures import recorded_i0
 from ..summary import Finding
+from .evidence import BLANK
 from .look import Look
 from .remedy import finding
 
-BLANK, MANY_BLANK = 0.05, 0.02
-"""Share of the median counts below which a frame is blank, and of frames that may be."""
+MANY_BLANK = 0.02
+"""Share of the frames that may be blank."""
 
 ALIKE, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
-"""Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many pixels
-less, by how many standard deviations."""
+"""Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many
+pixels less, by how many standard deviations."""
 
 QC = "run ptypy-beamline qc and give its list as reject (--reject)"
 

@@ -150,7 +150,9 @@ class Trial:
         """Exposures (n,) around one that has different neighbours, and how many each has."""
         n = len(self.seen.positions)
         places_m = np.stack([self.given.places_m, other.places_m])
-        usable: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=(0, 2)))
+        usable: NDArray[np.bool_] = np.asarray(
+            np.isfinite(places_m).all(axis=(0, 2)) & self.seen.lit
+        )
         differing = np.array([*(self.given.links ^ other.links)], np.int64).ravel()
         concerned = np.where(usable, np.bincount(differing, minlength=n), 0)
         links = np.array([*(self.given.links | other.links)], np.int64).reshape(-1, 2)
