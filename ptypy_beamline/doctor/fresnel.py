@@ -23,6 +23,10 @@ among which one is chosen."""
 TOLERANCE_PX, TOLERANCE = 1.5, 0.1
 """By how much a picture's move may differ from the stage's: pixels, and share of it."""
 
+NEAREST_FOCUS_M = 1e-3
+"""From the focus to the sample of a near-field scan at least; zone plates and mirrors for the far
+field have it within some tenths of it."""
+
 FULL = 0.5
 """Probe over the field of view λz/p from which it does not fit."""
 
@@ -52,7 +56,15 @@ def magnification(look: Look) -> float | None:
     follows = np.median(off) < FOLLOWS * np.median(np.abs(moved_px - np.median(moved_px)))
     if not (alike and follows):
         return None
-    return times if abs(times - 1) <= TOLERANCE or not _holds_probe(look) else None
+    if abs(times - 1) <= TOLERANCE:
+        return times
+    return None if _holds_probe(look) or _near_focus(look, times) else times
+
+
+def _near_focus(look: Look, times: float) -> bool:
+    """Whether the sample would be as near to the focus as far-field scans have it."""
+    distance_m = look.plan.geometry.distance_m
+    return times > 1 and distance_m / (times - 1) < NEAREST_FOCUS_M
 
 
 def is_near(look: Look) -> bool:
