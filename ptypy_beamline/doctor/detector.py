@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +74,8 @@ class Detector:
             )
         ]
         radius = from_beam(center, mean.shape)
-        rows, columns = np.indices(mean.shape)
-        friedel = np.subtract(look.centre.friedel_px, (plan.inside.top, plan.inside.left))
-        away = [np.hypot(rows - y, columns - x) for y, x in (center, friedel)]
-        direct_beam = np.asarray(np.minimum(*away) < DIRECT_PX)
         good = ~plan.calibration.bad & (number > 0)
+        direct_beam = _direct_beam(look, center, mean * good)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
         return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
@@ -91,3 +89,16 @@ class Detector:
         counting = (self.mean > 0) & self.good
         dead = ~counting & (beside_zeros(level * self.frames, counting) > ENOUGH)
         return np.asarray((hot | dead) & self.good, np.bool_)
+
+
+def _direct_beam(
+    look: Look, center: Sequence[float], mean: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """(h, w) pixels beside the centre that is used, or that of Friedel symmetry."""
+    rows, columns = np.indices(mean.shape)
+    places = [tuple(center)]
+    if mean.any():
+        inside = look.plan.inside
+        places.append(tuple(np.subtract(look.centre.friedel_px, (inside.top, inside.left))))
+    away = [np.hypot(rows - y, columns - x) for y, x in places]
+    return np.asarray(np.min(away, axis=0) < DIRECT_PX)

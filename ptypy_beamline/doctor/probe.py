@@ -12,7 +12,7 @@ from scipy import ndimage
 EDGE = 1e-3
 """Share of its highest value to which the autocorrelation falls at the probe's diameter."""
 
-SIGMAS, FEWEST = 5.0, 4
+SIGMAS, FEWEST = 5.0, 16
 """By how much it exceeds the noise up to there, and of how many frames it is made."""
 
 
@@ -37,7 +37,7 @@ def probe_share(frames: NDArray[Any], good: NDArray[np.bool_]) -> float | None:
     Returns
     -------
     float or None
-        At most 0.5, which means half the field or more. None where there are fewer than four
+        At most 0.5, which means half the field or more. None where there are fewer than 16
         frames, or nothing but noise changes.
     """
     if len(frames) < FEWEST or not (frames > 0).any():
