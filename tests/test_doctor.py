@@ -21,6 +21,7 @@ from ptypy_beamline.doctor.remedy import changed, planned, written
 from ptypy_beamline.doctor.sampling import Sampling
 from ptypy_beamline.exports.reconstruction import read_reconstruction
 from ptypy_beamline.geometry import EV_J, wavelength_m
+from ptypy_beamline.options import turn_of
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.raw import write_demo_scan
 from ptypy_beamline.testing.sample import sample
@@ -255,6 +256,21 @@ def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path):
         (found,) = [f for f in diagnose(Settings.of({"file": str(file), **given})).findings
                     if f.level != "note"]  # fmt: skip
         assert found.settings["focus_to_sample"] == pytest.approx(1.98 / 98, rel=0.03)
+
+
+@pytest.mark.parametrize("code", [1, 3, 4, 6])
+def test_near_field_frames_that_are_turned_are_named(tmp_path, code):
+    raw = hologram_scan()
+    transpose, ud, lr = turn_of(code)
+    ud, lr = (lr, ud) if transpose else (ud, lr)
+    frames = raw.frames.swapaxes(1, 2) if transpose else raw.frames
+    turned = np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
+    file = WRITERS["standard"](tmp_path / "near.h5", replace(raw, frames=turned, center_px=None))
+    settings = Settings.of({"file": str(file), "center": "fftshift"})
+    found = [f for f in diagnose(settings).findings if f.level == "error"]
+    assert [f.settings["orientation"] for f in found] == [code]
+    again = diagnose(changed(settings, found[0].settings)).findings
+    assert [f for f in again if f.level == "error"] == []
 
 
 def test_a_masked_gap_does_not_change_the_size_of_the_probe():

@@ -207,6 +207,18 @@ def test_a_mistake_is_found_named_and_mended(tmp_path, name):
         assert after > max(mistake.like, before + 0.05)
 
 
+def test_positions_listed_backwards_are_named(tmp_path):
+    scan = simulate(64, (14, 14), 5, "snake", photons=1e6, seed=3)
+    places = scan.positions_m.copy()
+    places[70:112] = places[70:112][::-1]
+    file = WRITERS["exchange"](tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=places))
+    settings = Settings.of({"file": str(file)})
+    (found,) = [f for f in diagnose(settings).findings if f.level == "error"]
+    assert "frames 70-111 are listed backwards" in found.what
+    after = diagnose(changed(settings, {"reject": "70-111"})).findings
+    assert [str(f) for f in after if f.level != "note"] == []
+
+
 @pytest.mark.parametrize("pattern", ["fermat", "snake"])
 def test_shuffled_positions_are_named(tmp_path, pattern):
     scan = simulate(64, (14, 14), 5, pattern, photons=1e6, seed=3)

@@ -18,6 +18,7 @@ from .breaks import Break, Stretch, joined
 from .candidates import Outcome
 from .evidence import FEWEST, survey
 from .remedy import finding
+from .reversals import Reversal, reversals
 from .slips import Places
 from .strays import Strays, strays
 
@@ -46,6 +47,8 @@ class Along:
         Positions after that of the last frame.
     strays
         Frames between others that fit elsewhere; where there are breaks none are looked for.
+    reversals
+        Frames whose positions are listed backwards; likewise.
     """
 
     breaks: tuple[Break, ...]
@@ -55,6 +58,7 @@ class Along:
     whole: bool
     spare: int
     strays: tuple[Strays, ...] = ()
+    reversals: tuple[Reversal, ...] = ()
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, plan: Plan) -> Along:
@@ -62,6 +66,7 @@ class Along:
         breaks: list[Break] = []
         told: list[float] = []
         amid: list[Strays] = []
+        turned: list[Reversal] = []
         first, lag = 0, 0
         while True:
             seen = survey(plan, in_order=True, first=first)
@@ -69,6 +74,7 @@ class Along:
             stretch = Stretch.of(places, seen, lag)
             breaks += stretch.breaks
             amid += [] if breaks else strays(stretch)
+            turned += [] if breaks else reversals(stretch)
             share, row = stretch.told()
             told.append(share)
             lag, end = int(stretch.lags[-1]), int(seen.positions[-1]) + 1
@@ -85,10 +91,13 @@ class Along:
             whole,
             places.after(stretch.lags),
             () if breaks else tuple(amid),
+            () if breaks else tuple(turned),
         )
 
     def findings(self, scan: Scan, settings: Settings) -> list[Finding]:
         """An error for each break, or for the surest frames amid others that fit elsewhere."""
+        if self.reversals:
+            return [_finding_of_reversals(self.reversals)]
         for one in self.strays[:1]:
             if one.outcome:
                 return [_finding_of_strays(one, one.outcome)]
@@ -148,6 +157,20 @@ def _finding_of_strays(these: Strays, outcome: Outcome) -> Finding:
     cause = "frames or positions were lost before and after them, or their numbers are wrong"
     remedy = f"leave them out (--reject {these.first}-{these.last}) and check again"
     return finding("error", what, cause, remedy=remedy)
+
+
+def _finding_of_reversals(these: Sequence[Reversal]) -> Finding:
+    frames = ",".join(f"{one.first}-{one.last}" for one in these)
+    outcome = these[0].outcome
+    what = (
+        f"the positions of frames {frames} are listed backwards: the error of unseen frames there "
+        f"is {outcome.other:.3f} instead of {outcome.given:.3f} the other way round"
+    )
+    remedy = (
+        f"leave them out (--reject {frames}), or turn them round in a dataset of its own (--path "
+        "positions=OTHER.h5::/PATH)"
+    )
+    return finding("error", what, "the stage ran the other way there", remedy=remedy)
 
 
 def _some_frame(this: Break) -> str:

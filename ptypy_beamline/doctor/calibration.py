@@ -29,6 +29,9 @@ RINGS, RING_PIXELS, FEWEST_RINGS = tuple(np.linspace(0.5, 1.35, 9)), 16, 4
 POWERS = tuple(np.arange(2.0, 8.1, 0.5))
 """With which counts may fall from ring to ring."""
 
+FEW_PIXELS = 3
+"""Different pixels of a detector that are saturated at least: one or two are hot."""
+
 PILE, FEW, PILE_TIMES = 40, 8, 5
 """Counts from which a limit can be told from chance, how many pixels must share it, and how many
 times those at each count just below."""
@@ -151,7 +154,8 @@ def saturation(look: Look) -> list[Finding]:
     high = counts[counts >= 0.95 * top]
     full = int((high == top).sum())
     each = (len(high) - full) / max(0.05 * top, 1)  # pixels at each count just below
-    if full < FEW or full < PILE_TIMES * each:
+    pixels = int(((look.raw == top) & ~look.plan.calibration.bad).any(axis=(0, 1)).sum())
+    if pixels < FEW_PIXELS or full < FEW or full < PILE_TIMES * each:
         return []
     stored = look.scan.saturation
     value = "file" if stored is not None and stored <= top else top

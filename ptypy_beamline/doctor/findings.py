@@ -18,6 +18,7 @@ from .evidence import FEWEST
 from .look import Look
 from .orientation import Ranking, rank
 from .remedy import changed, planned
+from .sampling import Sampling
 
 LEVELS = ("error", "warning", "note")
 STEP = "the step of"
@@ -102,7 +103,8 @@ def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
-        return found, False
+        impossible = any(finding.level == "error" and not finding.settings for finding in wrong)
+        return found + (fresnel.as_cone(look) if impossible else []), False
     found += fresnel.findings(look, times)
     if near:
         return found, False
@@ -135,8 +137,12 @@ def _reconstructed(look: Look, spoilt: bool) -> tuple[list[Finding], Ranking | N
             f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
             f"(confidence {ranking.confidence:.3f}){along}"
         )
-    decided = ranking is not None and ranking.decided and not spoilt
-    return [Finding("note", what), *scale.findings(look, decided)], ranking
+    decided = ranking is not None and ranking.decided
+    found = [Finding("note", what), *scale.findings(look, decided and not spoilt)]
+    sampled = Sampling.of(look)
+    if ranking and not decided and not spoilt and sampled and sampled.overlap > sampling.MUCH:
+        found += pairing.unrelated(look.scan, look.settings)
+    return found, ranking
 
 
 def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:

@@ -7,6 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
 from .evidence import Floats
@@ -43,22 +44,24 @@ def magnification(look: Look) -> float | None:
     only its length counts, so that orientation and axes need not be known. It is 1 where pixel
     and focus are right, as in a parallel beam: a cone beam has (z + s)/s.
     """
-    first, second = _pairs(look)
-    if len(first) < PAIRS:
+    times = shadows(look)
+    if times is None or abs(times - 1) <= TOLERANCE:
+        return times
+    return None if _holds_probe(look) or _near_focus(look, times) else times
+
+
+def shadows(look: Look) -> float | None:
+    """:func:`magnification` of near fields, and of far fields whose probe diverges."""
+    moves = look.moves
+    if moves is None:
         return None
-    points = look.plan.positions_m / min(look.plan.geometry.pixel_m)
-    stage_px = np.linalg.norm(points[first] - points[second], axis=1)
-    moved_px = _moved_px(look, first, second)
+    stage_px, moved_px = (np.linalg.norm(part, axis=1) for part in moves)
     times = float(np.median(moved_px / stage_px))
     off = np.abs(moved_px - times * stage_px)
     alike = np.mean(off <= TOLERANCE_PX + TOLERANCE * moved_px) >= MOST
     # Patterns that stay seem to move by the size of their speckles, however far the stage went.
     follows = np.median(off) < FOLLOWS * np.median(np.abs(moved_px - np.median(moved_px)))
-    if not (alike and follows):
-        return None
-    if abs(times - 1) <= TOLERANCE:
-        return times
-    return None if _holds_probe(look) or _near_focus(look, times) else times
+    return times if alike and follows else None
 
 
 def _near_focus(look: Look, times: float) -> bool:
@@ -78,6 +81,51 @@ def _holds_probe(look: Look) -> bool:
     Their patterns are shadows too where the probe diverges.
     """
     return look.share is None or look.share < FULL
+
+
+def moves(look: Look) -> tuple[Floats, Floats] | None:
+    """(n, 2) how far the stage has moved between pairs of frames, and the pictures, in pixels.
+
+    None where too few frames have neighbours.
+    """
+    first, second = _pairs(look)
+    if len(first) < PAIRS:
+        return None
+    points = look.plan.positions_m / min(look.plan.geometry.pixel_m)
+    return points[second] - points[first], _moved_px(look, first, second)
+
+
+def misorientation(look: Look) -> list[Finding]:
+    """Whether near-field pictures move the way the stage does, frames and positions being paired.
+
+    The view goes to ``r``, so that what it shows moves by ``−r``.
+    """
+    if look.moves is None:
+        return []
+    stage_px, moved_px = look.moves
+    misfit = {code: float(np.median(np.linalg.norm(_turned(moved_px, code) + stage_px, axis=1)))
+              for code in range(8)}  # fmt: skip
+    best = min(misfit, key=lambda code: misfit[code])
+    if not misfit[best] <= TOLERANCE_PX or misfit[0] <= 2 * misfit[best] + TOLERANCE_PX:
+        return []
+    code = code_of(look.settings.turn)
+    what = (
+        f"pictures of the near field move otherwise than the stage, by {misfit[0]:.3g} pixels in "
+        f"the median, and by {misfit[best]:.2g} if they are turned"
+    )
+    if code:  # the turns would have to be combined
+        return [finding("error", what, "frames are rotated or mirrored relative to the positions",
+                        remedy="try the other orientations (--orientation)")]  # fmt: skip
+    return [Finding("error", what, f"set orientation={best} (--orientation {best})",
+                    "frames are rotated or mirrored relative to the positions",
+                    {"orientation": best, "rotate": None, "flip": None})]  # fmt: skip
+
+
+def _turned(moved_px: Floats, code: int) -> Floats:
+    """Moves (n, 2) over frames that are turned by ``code``."""
+    transpose, ud, lr = turn_of(code)
+    turned = moved_px[:, ::-1] if transpose else moved_px
+    return np.asarray(turned * (-1 if ud else 1, -1 if lr else 1))
 
 
 def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -100,7 +148,7 @@ def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _moved_px(look: Look, first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
-    """(n,) by how many pixels frames are others moved."""
+    """(n, 2) by how many pixels the pictures of the second frames are those of the first moved."""
     level = np.maximum(look.mended, 1.0)
     needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
     frames, good = look.plan.correct(look.plan.load(needed), needed)
@@ -108,10 +156,18 @@ def _moved_px(look: Look, first: NDArray[np.int64], second: NDArray[np.int64]) -
              for frame, ok in zip(frames, good, strict=True)]  # fmt: skip
     moved = []
     for one, other in numbers.reshape(2, -1).T:
-        alike = scipy.fft.irfft2(waves[one] * waves[other].conj(), frames.shape[1:])
+        alike = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])
         place = np.unravel_index(int(alike.argmax()), alike.shape)
-        moved.append(np.hypot(*(min(c, n - c) for c, n in zip(place, alike.shape, strict=True))))
+        moved.append([(c + n // 2) % n - n // 2 for c, n in zip(place, alike.shape, strict=True)])
     return np.array(moved, np.float64)
+
+
+def as_cone(look: Look) -> list[Finding]:
+    """That frames which fit no far field may be of the near field of a cone beam."""
+    times = shadows(look)
+    if times is None or times <= 1 + TOLERANCE or _near_focus(look, times):
+        return []
+    return [_near(look, times, focus_to_sample_m(look.scan, look.settings))]
 
 
 def findings(look: Look, times: float | None) -> list[Finding]:
@@ -126,6 +182,8 @@ def findings(look: Look, times: float | None) -> list[Finding]:
         found.append(finding("note", what))
     if times is not None:
         found.append(_near(look, times, focus_m))
+        if abs(times - 1) <= TOLERANCE:
+            found += misorientation(look)
     elif look.share is not None:
         span_m2 = plan.wavelength_m * plan.distance_m
         number = (look.share * look.field_m) ** 2 / span_m2

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from ..planning.exposures import recorded_i0
 from ..summary import Finding
-from .evidence import BLANK
 from .look import Look
 from .remedy import finding
 
-MANY_BLANK = 0.02
-"""Share of the frames that may be blank."""
+SHUT, MANY_BLANK = 0.005, 0.02
+"""Share of the median counts below which a shutter was closed, as samples may let through 1 %;
+share of the frames that may be so."""
 
 ALIKE, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
 """Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many
@@ -75,11 +75,11 @@ def variation(look: Look) -> list[Finding]:
 def blank(look: Look) -> list[Finding]:
     """Frames without the beam."""
     middle = float(np.median(look.totals[look.totals > 0]))
-    empty = int((look.totals < BLANK * middle).sum())
+    empty = int((look.totals < SHUT * middle).sum())
     if empty <= MANY_BLANK * len(look.totals):
         return []
     return [finding("warning", f"{empty} of {len(look.totals)} sampled frames hold less than "
-                    f"{BLANK:.0%} of the median counts", "the shutter was closed or the beam lost",
+                    f"{SHUT:.1%} of the median counts", "the shutter was closed or the beam lost",
                     remedy=QC)]  # fmt: skip
 
 

@@ -102,6 +102,13 @@ class Look:
         return measure(self.scan, self.settings, self.plan)
 
     @cached_property
+    def moves(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """How far the stage and pictures have moved between frames, see :func:`.fresnel.moves`."""
+        from .fresnel import moves
+
+        return moves(self)
+
+    @cached_property
     def share(self) -> float | None:
         """The probe's diameter in fields of view, see :func:`probe_share`."""
         return probe_share(self.frames[self.lit], self.seen)

@@ -77,20 +77,17 @@ def findings(scan: Scan, settings: Settings) -> Verdict:
         tried = changed(settings, turned)
     found, along = judged(scan, tried)
     if not found:
-        wrong = misorientation(ranking, settings) or unrelated(ranking, scan, settings)
-        return Verdict(tuple(wrong), ranking, along)
+        return Verdict(tuple(misorientation(ranking, settings)), ranking, along)
     ranking = rank(scan, changed(tried, found[0].settings))
     return Verdict((*found, *misorientation(ranking, settings)), ranking)
 
 
-def unrelated(ranking: Ranking, scan: Scan, settings: Settings) -> list[Finding]:
-    """Whether frames have nothing to do with their positions, where no orientation is found.
+def unrelated(scan: Scan, settings: Settings) -> list[Finding]:
+    """Whether frames have nothing to do with their positions, to be asked if none are turned right.
 
     Neighbours on the sample look alike where their views overlap; of few or dim frames it does
     not show.
     """
-    if ranking.decided:
-        return []
     seen = survey(unturned(in_metres(scan, settings), settings), in_order=True)
     given = Pairing.at(settings, seen.positions_m)
     likeness = Likeness.of_neighbours(given, seen.looks)
@@ -101,9 +98,8 @@ def unrelated(ranking: Ranking, scan: Scan, settings: Settings) -> list[Finding]
         f"{likeness.share:.0%} of {len(given.links)} comparisons, chance {likeness.chance:.1g}), "
         "and no orientation foretells unseen frames"
     )
-    return [finding("warning", what, "frames and positions do not belong together, or neighbours "
-                    "hardly overlap", remedy="check the positions' datasets and their order "
-                    "(--path x=PATH --path y=PATH)")]  # fmt: skip
+    remedy = "check the positions' datasets and their order (--path x=PATH --path y=PATH)"
+    return [finding("error", what, "frames and positions do not belong together", remedy=remedy)]
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:

@@ -13,6 +13,9 @@ from .dose import dose_to_water
 from .look import Look
 from .remedy import finding
 
+MUCH = 0.75
+"""Linear overlap from which neighbours look alike."""
+
 ENOUGH_OVERLAP = 0.4
 """Linear overlap below which the phases hang together badly: O. Bunk et al., Ultramicroscopy 108,
 481 (2008) recommend 0.6; the probe's diameter is known to a third."""

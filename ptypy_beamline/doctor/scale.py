@@ -151,8 +151,11 @@ def findings(look: Look, decided: bool) -> list[Finding]:
     if look.in_pixels or len(plan) < FEWEST or plan.geometry.shape[0] != plan.geometry.shape[1]:
         return []
     if not decided:
-        return [finding("note", "distance and pixel were not checked by reconstructions, as "
-                        "something else is wrong or not determined")]  # fmt: skip
+        what = (
+            "distance and pixel were not checked by reconstructions: mend what is warned of first, "
+            "or the data do not determine the orientation"
+        )
+        return [finding("note", what)]
     counts = float(np.median(look.totals[look.lit]))
     if counts < DIM:
         return [finding("note", f"distance and pixel were not checked by reconstructions: "

@@ -113,11 +113,11 @@ def evidence(unlike: NDArray[np.float32], places_m: Floats, known: bool) -> NDAr
     right, with those a little farther apart, which tell more.
     """
     reach_m = near_m(places_m)
-    close = unlike[_links(places_m, reach_m)]
+    close = unlike[links(places_m, reach_m)]
     if not len(close):
         return np.zeros_like(unlike)
     if known:
-        i, j = _links(places_m, RING * reach_m)
+        i, j = links(places_m, RING * reach_m)
         ring = np.linalg.norm(places_m[i] - places_m[j], axis=1) > reach_m
         others = unlike[i[ring], j[ring]]
     else:
@@ -146,16 +146,16 @@ def gains(
     n = len(lags)
     given_m = places.at(lags)
     reach_m = near_m(given_m)
-    i, j = _links(given_m, reach_m)
+    i, j = links(given_m, reach_m)
     before = _steps(n, [(j + 1, table[i, j])])  # of pairs that lie before each row
     found = {}
     for lag in tried:
         moved_m, gap = places.at(lags + lag), max(0, -lag)
-        i, j = _links(moved_m, reach_m)
+        i, j = links(moved_m, reach_m)
         if not len(i):
             continue
         after = table[i, j].sum() - _steps(n, [(np.maximum(i - gap, -1) + 1, table[i, j])])
-        x, y = _links(given_m, reach_m, moved_m, gap)
+        x, y = links(given_m, reach_m, moved_m, gap)
         across = _steps(n, [(x + 1, table[x, y]), (y - gap + 1, -table[x, y])])
         found[lag] = before + after + across - before[-1]
     return found
@@ -207,7 +207,7 @@ def near_m(places_m: Floats) -> float:
     return NEIGHBOUR_STEPS * step_m(np.unique(known, axis=0))
 
 
-def _links(places_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0) -> Links:
+def links(places_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0) -> Links:
     """Rows (i, j), i < j, whose places are neighbours; of j those in ``later_m``, if given."""
     rows = np.flatnonzero(np.isfinite(places_m).all(axis=1))
     if not len(rows):

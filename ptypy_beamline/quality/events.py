@@ -38,6 +38,9 @@ mean square from a straight line, over the trend."""
 DECAY, DRIFT_PX = 0.3, 1.5
 """The least |log ratio|, and pixels, from the first frame to the last."""
 
+ENDS = 6
+"""The beam must be elsewhere in the last frames, one of so many, than in the first ones."""
+
 FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
 """The least standard deviation of the intensity from frame to frame in the quietest part of the
 sample, this share of the scan; in which part it is measured, where the least would be by chance."""
@@ -91,13 +94,16 @@ class Event:
         """What there is to do, as one types it; ``folder``: where quality control has written."""
         reject = f"leave them out (--reject {self.first}-{self.last})"
         estimate = Path(folder) / INTENSITY
-        scale = f"scale by the recorded I0 (--monitor), or by this estimate (--monitor {estimate})"
+        scale = (
+            "scale by the recorded I0 where there is one (--monitor file), or by this estimate "
+            f"(--monitor {estimate})"
+        )
         if self.kind in ("dump", "motor"):
             return reject
         if self.kind == "drift":
             return "shift each frame to a common centre of mass (--align com)"
         if self.kind == "flicker":
-            return f"scale by the recorded I0 (--monitor); without one {FLOATING}"
+            return f"scale by the recorded I0 (--monitor file); without one {FLOATING}"
         return scale if self.kind == "decay" else f"{scale}, or {reject}"
 
     def record(self) -> dict[str, Any]:
@@ -279,10 +285,13 @@ def _trends(
     fall, last = trend(log_counts, strips, usable), len(usable) - 1
     if abs(fall) > DECAY:
         yield Event("decay", 0, last, float(np.exp(fall)))
-    down, across = (trend(np.nan_to_num(seen.column(name)), strips, usable)
-                    for name in ("row", "column"))  # fmt: skip
-    way = float(np.hypot(down, across))
-    if way > DRIFT_PX:
+    centres = np.stack([np.nan_to_num(seen.column(name)) for name in ("row", "column")])
+    moved = np.array([trend(centre, strips, usable) for centre in centres])
+    way = float(np.hypot(*moved))
+    # A part of the sample that bends the beam moves it and lets it come back.
+    ends = len(usable) // ENDS
+    apart = np.median(centres[:, -ends:], axis=1) - np.median(centres[:, :ends], axis=1)
+    if way > DRIFT_PX and float(apart @ moved) > way**2 / 2:
         yield Event("drift", 0, last, way)
 
 

@@ -20,6 +20,7 @@ class QcReport {
     this.listen();
     this.fit();
     this.decided();
+    this.refresh();
     this.selected();
   }
 

@@ -66,7 +66,7 @@ def write_report(
     FileError
         ``path`` cannot be written or is somebody else's file.
     """
-    page = _page(assessment, title, source, pictures, refresh_s)
+    page = _page(assessment, title, source, pictures, refresh_s, Path(path).parent)
     with complete(path, ours=made_here(Path(path))) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return Path(path)
@@ -78,6 +78,7 @@ def _page(
     source: str,
     pictures: Pictures,
     refresh_s: float | None,
+    folder: Path,
 ) -> str:
     try:
         from bokeh.embed import components
@@ -100,6 +101,7 @@ def _page(
     refresh = f'<meta http-equiv="refresh" content="{refresh_s:g}">' if refresh_s else ""
     return Template(_beside("report.html")).substitute(
         _words(assessment, title, source),
+        events=_events(assessment, folder),
         generator=GENERATOR, refresh=refresh, style=_beside("report.css"), library=library,
         script=script, maps=roots["maps"], table=roots["table"],
         data=json.dumps({**data, "sprite": asdict(sprite)}).replace("<", "\\u003c"),
@@ -130,15 +132,16 @@ def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
         "outside": f" · {outside:,} outside the region (pale)" if outside else "",
         "rule": escape(_rule(assessment)),
         "labels": "".join(choices),
-        "events": _events(assessment),
     }
 
 
-def _events(assessment: Assessment) -> str:
+def _events(assessment: Assessment, folder: Path) -> str:
     """What happened to the beam or the stage, with a strip of its intensity."""
     if not assessment.events:
         return ""
-    said = [f"<li>{escape(one.what)}; {escape(one.remedy_of())}</li>" for one in assessment.events]
+    said = [
+        f"<li>{escape(one.what)}; {escape(one.remedy_of(folder))}</li>" for one in assessment.events
+    ]
     strip = data_url(strip_png(assessment))
     picture = f'<img id="strip" alt="Events of the scan" src="{strip}">'
     return f'<ul id="events">{"".join(said)}</ul>{picture}'
