@@ -307,7 +307,7 @@ def test_check_prints_json_and_draws_a_page(tmp_path, capsys):
     settings = settings_of(tmp_path, "exchange", truth)
     page = tmp_path / "page.png"
     arguments = ["check", settings.file, "--unit", "positions=nm", "--json", "--plot", str(page)]
-    assert main(arguments) == 0
+    assert main(arguments) == 1
     found = json.loads(capsys.readouterr().out)["findings"]
     assert found[0]["settings"] == {"units.positions": "um"}
     assert found[0]["cause"] == "likely positions 1e+03 times too small"

@@ -96,7 +96,7 @@ MISTAKES = {
         mend={"units.positions": "um"}, level="error"),
     "positions in um as nm": Mistake(
         "positions 1e+03 times too small", {"units.positions": "nm"},
-        mend={"units.positions": "um"}),
+        mend={"units.positions": "um"}, level="error"),
     "positions in whole nm as m": Mistake(
         "positions 1e+09 times too large", {"units.positions": "m"},
         {"positions_m": np.rint(truth().positions_m * 1e9) * 1e-6},
@@ -105,17 +105,21 @@ MISTAKES = {
         "in pixels", {"units.positions": "m"}, {"positions_m": truth().positions_m / 1e-8 * 1e-6},
         mend={"units.positions": "px"}, level="error"),
     "distance in mm as m": Mistake(
-        "distance 1e+03 times too large", {"units.distance": "m"}, mend={"units.distance": "mm"}),
+        "distance 1e+03 times too large", {"units.distance": "m"}, mend={"units.distance": "mm"},
+        level="error"),
     "distance given in mm": Mistake(
-        "distance 1e+03 times too large", {"distance": 340.0}, mend={"distance": 0.34}),
+        "distance 1e+03 times too large", {"distance": 340.0}, mend={"distance": 0.34},
+        level="error"),
     "distance in mm as um": Mistake(
         "distance 1e+03 times too small", {"units.distance": "um"},
-        mend={"units.distance": "mm"}, level="error"),
+        mend={"units.distance": "mm"},
+        level="error"),
     "pixel in um as mm": Mistake(
         "pixel 1e+03 times too large", {"units.pixel": "mm"}, mend={"units.pixel": "um"},
         level="error"),
     "pixel in um as nm": Mistake(
-        "pixel 1e+03 times too small", {"units.pixel": "nm"}, mend={"units.pixel": "um"}),
+        "pixel 1e+03 times too small", {"units.pixel": "nm"}, mend={"units.pixel": "um"},
+        level="error"),
     "pixel given in um": Mistake(
         "pixel 1e+06 times too large", {"psize": 75.0}, mend={"psize": (7.5e-5, 7.5e-5)},
         level="error"),

@@ -24,6 +24,9 @@ TYPICAL = {
 STEP = (0.01, 1.2)
 """Plausible step in probe diameters: beyond, some number is wrong or views do not overlap."""
 
+UNIT = np.log(100)
+"""A quantity that is wrong by more than so many times is in another unit, and nothing is right."""
+
 USUAL_STEP, LIKELY_STEP = 0.25, (0.03, 1.0)
 """Step of a usual scan, and of one that a changed unit may explain."""
 
@@ -106,8 +109,9 @@ def findings(look: Look) -> list[Finding]:
     if len(look.plan) < 2 or now.step_m == 0 or now.fits:
         return []
     what = _words(now)
-    level = "error" if now.step_m > now.field_m else "warning"
     likely = [] if look.in_pixels else likely_mends(look.scan, look.settings, now)
+    worthless = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
+    level = "error" if worthless else "warning"
     if not likely:
         few = now.step < 10
         shorter = f"scan with steps below {0.4 * now.probe_m:.2g} m"
