@@ -17,7 +17,7 @@ from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.doctor.findings import diagnose
 from ptypy_beamline.doctor.picture import coarse
 from ptypy_beamline.live import Follower
-from ptypy_beamline.planning.defects import hot_or_dead
+from ptypy_beamline.planning.defects import dead_pixels, hot_or_dead
 from ptypy_beamline.planning.sample import Sample
 from ptypy_beamline.reading.hdf5 import Hdf5Frames
 from ptypy_beamline.scan import ArrayFrames, Window
@@ -627,3 +627,14 @@ def test_a_coarse_picture_keeps_the_place_of_its_pixels():
     wanted += [[image[3:6, :2].mean(), image[3:6, 2:4].mean()]]
     assert_array_equal(coarse(image, (3, 2)), wanted)
     assert_array_equal(coarse(image, (1, 1)), image)
+
+
+def test_gaps_between_modules_are_dead_from_edge_to_edge():
+    y, x = np.indices((40, 50)) - 20
+    total = np.rint(1e4 * np.exp(-(y**2 + x**2) / 60)) + (np.abs(x) < 15)
+    total[24:27] = 0
+    total[:, 31] = 0
+    dead = dead_pixels(total, total > 0, 100)
+    assert dead[24:27].all()
+    assert dead[:, 31].all()
+    assert dead.sum() == 3 * 50 + 40 - 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.defects import beside_zeros, brightest
+from ..planning.defects import brightest, dead_pixels
 from .look import Look, from_beam
 
 OUTER = 0.9
@@ -87,7 +87,7 @@ class Detector:
         noise = np.sqrt((bright + 1) / max(self.frames, 1))
         hot = (level > HOT_TIMES * (bright + 2 * noise)) & ~self.direct_beam
         counting = (self.mean > 0) & self.good
-        dead = ~counting & (beside_zeros(level * self.frames, counting) > ENOUGH)
+        dead = dead_pixels(level * self.frames, counting, ENOUGH)
         return np.asarray((hot | dead) & self.good, np.bool_)
 
 

@@ -68,7 +68,7 @@ def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArr
     deviation = np.abs(mean - ndimage.median_filter(mean, 3))
     spread = ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
     noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
-    dead = ~ever & (beside_zeros(mean * seen, ever) >= sigma**2)
+    dead = dead_pixels(mean * seen, ever, sigma**2)
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
 
 
@@ -79,6 +79,18 @@ def brightest(mean: Image) -> Image:
     :func:`edge_rise`: counts may rise or fall outwards.
     """
     return np.asarray(ndimage.rank_filter(mean, -4, 3, mode="mirror") + edge_rise(mean))
+
+
+def dead_pixels(total: Image, counting: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+    """(h, w) pixels without a count between others that have at least ``least``.
+
+    Of rows and columns that count nowhere all pixels, where one is dead: the gaps between modules.
+    """
+    dead = np.asarray(~counting & (beside_zeros(total, counting) >= least))
+    rows, columns = (
+        ~counting.any(axis, keepdims=True) & dead.any(axis, keepdims=True) for axis in (1, 0)
+    )
+    return np.asarray(dead | rows | columns, np.bool_)
 
 
 def beside_zeros(total: Image, counting: NDArray[np.bool_]) -> Image:
