@@ -197,8 +197,8 @@ def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
     return [
         finding(
             "warning",
-            f"{number} pixels count far more than their neighbours, or nothing between lit ones, "
-            "and are not in the mask",
+            f"{number} pixel{'s' * (number > 1)} that the mask does not have: counts far above the "
+            "neighbours', or none between lit ones",
             "hot or dead pixels, a gap between modules, or a beam stop",
             {"hot_sigma": found} if found else {},
             "or give a mask (--mask)" if found else "give a mask (--mask)",
