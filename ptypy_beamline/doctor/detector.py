@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BeamlineError
 from ..planning.defects import brightest, dead_pixels
 from .look import Look, from_beam
 
@@ -75,7 +77,7 @@ class Detector:
         ]
         radius = from_beam(center, mean.shape)
         good = ~plan.calibration.bad & (number > 0)
-        direct_beam = _direct_beam(look, center, mean * good)
+        direct_beam = _direct_beam(look, center, mean.shape)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
         return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
@@ -91,14 +93,11 @@ class Detector:
         return np.asarray((hot | dead) & self.good, np.bool_)
 
 
-def _direct_beam(
-    look: Look, center: Sequence[float], mean: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _direct_beam(look: Look, center: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """(h, w) pixels beside the centre that is used, or that of Friedel symmetry."""
-    rows, columns = np.indices(mean.shape)
-    places = [tuple(center)]
-    if mean.any():
-        inside = look.plan.inside
+    rows, columns = np.indices(shape)
+    places, inside = [tuple(center)], look.plan.inside
+    with suppress(BeamlineError):  # no counts show a centre
         places.append(tuple(np.subtract(look.centre.friedel_px, (inside.top, inside.left))))
     away = [np.hypot(rows - y, columns - x) for y, x in places]
     return np.asarray(np.min(away, axis=0) < DIRECT_PX)
