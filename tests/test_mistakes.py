@@ -144,7 +144,7 @@ MISTAKES = {
         "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, mend={"saturation": 3000.0}),
     "hot pixels": Mistake("hot", {}, {"frames": hot()}, mend={"hot_sigma": 100.0}),
     "gap between modules": Mistake(
-        "a gap between modules", {}, {"frames": with_gap()}, mend={"hot_sigma": 30.0}, like=0.9),
+        "a gap between modules", {}, {"frames": with_gap()}, mend={"hot_sigma": 100.0}, like=0.9),
     "one axis scaled": Mistake(
         "scale of the stage's x axis is off", {},
         {"positions_m": truth().positions_m * (1, 1.3)}, turned=True),

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from ..options import turn_of
 from ..planning.plan import Plan
 from ..summary import step_m
-from .candidates import Patch, held_out_errors, prepared
+from .candidates import Patch, held_out_errors
 from .evidence import FEWEST, Floats
 from .gauge import PAIRS
 from .neighbours import SHIFTS
-from .trial import HOPELESS
 
 ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
 """How far positions, shifted and turned, lie beside each other at most, and off a quarter turn."""
@@ -54,15 +53,8 @@ def _better(lagging: Patch, given: Patch) -> bool:
 
     Better at all is enough to doubt: the right reading of a right scan has no rival here.
     """
-    probe = prepared(given).best_probe(seed=0)
-    unlagged = held_out_errors(given, probe=probe).mean()
-    for code in PAIRS:
-        turned = lagging.turned(turn_of(code))
-        if held_out_errors(turned, probe=probe).mean() > HOPELESS * unlagged:
-            continue
-        if held_out_errors(turned).mean() < unlagged:
-            return True
-    return False
+    unlagged = held_out_errors(given).mean()
+    return any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS)
 
 
 def _taken_before(plan: Plan, lag: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
