@@ -13,7 +13,7 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.doctor import fresnel
 from ptypy_beamline.doctor.centre import friedel_centre
 from ptypy_beamline.doctor.dose import dose_to_water
-from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.findings import diagnose, doubts
 from ptypy_beamline.doctor.gauge import relation, same_axes
 from ptypy_beamline.doctor.look import Look
 from ptypy_beamline.doctor.probe import probe_share
@@ -269,6 +269,7 @@ def test_near_field_frames_that_are_turned_are_named(tmp_path, code):
     settings = Settings.of({"file": str(file), "center": "fftshift"})
     found = [f for f in diagnose(settings).findings if f.level == "error"]
     assert [f.settings["orientation"] for f in found] == [code]
+    assert found[0] in doubts(look_at(settings), near=True)
     again = diagnose(changed(settings, found[0].settings)).findings
     assert [f for f in again if f.level == "error"] == []
 

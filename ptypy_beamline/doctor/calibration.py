@@ -154,8 +154,10 @@ def saturation(look: Look) -> list[Finding]:
     high = counts[counts >= 0.95 * top]
     full = int((high == top).sum())
     each = (len(high) - full) / max(0.05 * top, 1)  # pixels at each count just below
-    pixels = int(((look.raw == top) & ~look.plan.calibration.bad).any(axis=(0, 1)).sum())
-    if pixels < FEW_PIXELS or full < FEW or full < PILE_TIMES * each:
+    if full < FEW or full < PILE_TIMES * each:
+        return []
+    pixels = ((look.raw == top) & ~look.plan.calibration.bad).any(axis=(0, 1))
+    if np.count_nonzero(pixels) < FEW_PIXELS:
         return []
     stored = look.scan.saturation
     value = "file" if stored is not None and stored <= top else top

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -81,6 +82,16 @@ class Patch:
         return cls(frames, good, plan.positions_m[positions], (pixel[0], pixel[1]),
                    (center[0], center[1]))  # fmt: skip
 
+    @cached_property
+    def engine(self) -> Engine:
+        """The preview's engine of these frames."""
+        return prepare(self.frames, self.good, self.positions_m, self.pixel_m, self.center_px)
+
+    @cached_property
+    def probe(self) -> Complex:
+        """The best of the preview's guesses."""
+        return self.engine.best_probe(seed=0)
+
     def at(self, positions_m: Floats) -> Patch:
         """The same frames at other positions."""
         return replace(self, positions_m=positions_m)
@@ -142,11 +153,6 @@ def held_out_errors(
     return np.array(errors)
 
 
-def prepared(patch: Patch) -> Engine:
-    """The preview's engine of a patch."""
-    return prepare(patch.frames, patch.good, patch.positions_m, patch.pixel_m, patch.center_px)
-
-
 def fitted(
     patch: Patch,
     passes: int,
@@ -158,12 +164,12 @@ def fitted(
     It starts from ``probe``, or the best of the preview's guesses.
     """
     rng = np.random.default_rng(0)
-    engine, n = prepared(patch), len(patch.frames)
+    engine, n = patch.engine, len(patch.frames)
     if unseen is None:
         unseen = folds(n, 1)[0]
     trial = replace(engine, visited=np.setdiff1d(np.arange(n), unseen))
-    start = engine.best_probe(seed=0) if probe is None else probe.copy()
-    state = State(engine.free_space(), start)
+    start = patch.probe if probe is None else probe
+    state = State(engine.free_space(), start.copy())
     for k in range(passes):
         trial.sweep(state, rng, update_probe=k > 0)
     return engine, state, unseen

@@ -114,9 +114,10 @@ def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
 def doubts(look: Look, near: bool) -> list[Finding]:
     """Errors and warnings of :func:`of_look`, worst first, on a reconstruction as ``near`` has it.
 
-    That the frames are of the near field is no doubt where they are reconstructed as such.
+    That the frames are of the near field is no doubt where they are reconstructed as such; that
+    they are turned is one.
     """
-    handled = fresnel.findings(look, 1.0) if near else []
+    handled = [f for f in fresnel.findings(look, 1.0) if f.level != "error"] if near else []
     found = [f for f in of_look(look, near)[0] if f.level != "note" and f not in handled]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
@@ -139,9 +140,10 @@ def _reconstructed(look: Look, spoilt: bool) -> tuple[list[Finding], Ranking | N
         )
     decided = ranking is not None and ranking.decided
     found = [Finding("note", what), *scale.findings(look, decided and not spoilt)]
-    sampled = Sampling.of(look)
-    if ranking and not decided and not spoilt and sampled and sampled.overlap > sampling.MUCH:
-        found += pairing.unrelated(look.scan, look.settings)
+    if ranking and not decided and not spoilt:
+        sampled = Sampling.of(look)
+        if sampled and sampled.overlap > sampling.MUCH:
+            found += pairing.unrelated(look.scan, look.settings)
     return found, ranking
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -11,8 +13,10 @@ from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
 from .evidence import Floats
-from .look import Look
 from .remedy import finding
+
+if TYPE_CHECKING:
+    from .look import Look
 
 PLACES, FARTHER = 12, 2.0
 """Places that are compared with their nearest neighbour, and with one so many times as far."""

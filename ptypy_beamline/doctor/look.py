@@ -17,6 +17,7 @@ from ..planning.sample import SAMPLE, sample_indices
 from ..scan import Scan
 from ..settings import Settings
 from .centre import Centre, measure
+from .fresnel import moves
 from .probe import probe_share
 
 SAMPLE_BYTES, MINIMUM = 2**27, 9
@@ -104,8 +105,6 @@ class Look:
     @cached_property
     def moves(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """How far the stage and pictures have moved between frames, see :func:`.fresnel.moves`."""
-        from .fresnel import moves
-
         return moves(self)
 
     @cached_property

@@ -18,7 +18,6 @@ from .candidates import (
     Patch,
     folds,
     held_out_errors,
-    prepared,
 )
 from .evidence import FEWEST, Floats, liveliest, survey
 from .geometry import Numbers
@@ -61,18 +60,14 @@ class Scales:
         """(m,) of the same frames for all factors."""
         key = factors, long
         if key not in self.known:
-            patch, probe = self.patch.at(self.patch.positions_m * factors), self._probe(factors)
+            patch = self.patch.at(self.patch.positions_m * factors)
+            if factors not in self.probes:
+                self.probes[factors] = patch.probe
             passes, times = (LONG_PASSES, FOLDS) if long else (PASSES, 1)
-            parts = [held_out_errors(patch, unseen, passes, probe)
+            parts = [held_out_errors(patch, unseen, passes, self.probes[factors])
                      for unseen in folds(len(patch.frames), times)]  # fmt: skip
             self.known[key] = np.concatenate(parts)
         return self.known[key]
-
-    def _probe(self, factors: Factors) -> Complex:
-        if factors not in self.probes:
-            patch = self.patch.at(self.patch.positions_m * factors)
-            self.probes[factors] = prepared(patch).best_probe(seed=0)
-        return self.probes[factors]
 
     def best(self, tried: Iterable[Factors], long: bool = False) -> Factors:
         """The one with the least mean error."""
@@ -88,10 +83,10 @@ class Scales:
 
     def looks_worse(self, factors: Factors) -> bool:
         """Whether these factors are surely worse from the probe that suits what is set; cheap."""
+        here = self.errors(SET)
         patch = self.patch.at(self.patch.positions_m * factors)
-        unseen = folds(len(patch.frames), 1)[0]
-        errors = held_out_errors(patch, unseen, probe=self._probe(SET))
-        return Margin.of(self.errors(SET), errors).surely(CLEAR, CLEAR_T)
+        errors = held_out_errors(patch, probe=self.probes[SET])
+        return Margin.of(here, errors).surely(CLEAR, CLEAR_T)
 
     def surely_worse(self, factors: Factors) -> bool:
         """Whether short reconstructions show that these factors are worse, or else long ones."""

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from ..preview.engine import Complex
-from .candidates import HELD_OUT, RATIO, Outcome, Patch, folds, held_out_errors, prepared
+from .candidates import HELD_OUT, RATIO, Outcome, Patch, folds, held_out_errors
 from .evidence import Survey, liveliest
 from .neighbours import NEIGHBOUR_STEPS, Pairing
 
@@ -98,18 +98,17 @@ class Trial:
         given, moved = (turned.at(pairing.places_m[picked]) for pairing in (self.given, other))
         turns = self._turns(other, picked, concerned)
         ratio = RATIO if len(turns) == 1 else RATIO_OF_FEW
-        probe = prepared(given).best_probe(seed=0)
-        errors, quick = _errors(given, turns, probe), _errors(moved, turns, probe)
+        errors, quick = (_errors(patch, turns, given.probe) for patch in (given, moved))
         if quick.mean() > HOPELESS * errors.mean():
             return Contest(errors, quick, ratio)
-        return Contest(errors, _errors(moved, turns, prepared(moved).best_probe(seed=0)), ratio)
+        return Contest(errors, _errors(moved, turns, moved.probe), ratio)
 
     def hopeless(self, other: Pairing) -> bool:
         """Whether another pairing foretells frames much worse, where these differ most.
 
         Cheap: both start from the probe that suits the given one.
         """
-        picked, patch, probe, unseen, given = self._lively
+        picked, patch, unseen, given = self._lively
         places_m = other.places_m[picked]
         known: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=1))
         if known.mean() < ENOUGH:
@@ -117,19 +116,18 @@ class Trial:
         judges = known[unseen]
         there = patch.at(places_m).some(known)
         numbers = (np.cumsum(known) - 1)[unseen[judges]]
-        errors = held_out_errors(there, numbers, probe=probe)
+        errors = held_out_errors(there, numbers, probe=patch.probe)
         return bool(errors.mean() > HOPELESS * given[judges].mean())
 
     @cached_property
-    def _lively(self) -> tuple[Indices, Patch, Complex, Indices, NDArray[np.float64]]:
-        """Frames that differ most, their patch and probe, those not seen and their errors."""
+    def _lively(self) -> tuple[Indices, Patch, Indices, NDArray[np.float64]]:
+        """Frames that differ most, their patch, those not seen and their errors."""
         picked = np.searchsorted(self.seen.positions, liveliest(self.seen, TRIAL_FRAMES))
         picked = picked[np.isfinite(self.given.places_m[picked]).all(axis=1)]
         patch = Patch.of(self.seen, self.seen.positions[picked]).turned(self.given.settings.turn)
         patch = patch.at(self.given.places_m[picked])
-        probe = prepared(patch).best_probe(seed=0)
         (unseen,) = folds(len(picked), 1)
-        return picked, patch, probe, unseen, held_out_errors(patch, unseen, probe=probe)
+        return picked, patch, unseen, held_out_errors(patch, unseen)
 
     def _turns(self, other: Pairing, picked: Indices, concerned: Indices) -> list[Indices]:
         """Which of the ``picked`` frames are held out, turn by turn.
