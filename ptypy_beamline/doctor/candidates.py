@@ -164,10 +164,10 @@ def fitted(
     It starts from ``probe``, or the best of the preview's guesses.
     """
     rng = np.random.default_rng(0)
-    engine, n = patch.engine, len(patch.frames)
+    engine = patch.engine
     if unseen is None:
-        unseen = folds(n, 1)[0]
-    trial = replace(engine, visited=np.setdiff1d(np.arange(n), unseen))
+        unseen = folds(len(patch.frames), 1)[0]
+    trial = engine.without(unseen)
     start = patch.probe if probe is None else probe
     state = State(engine.free_space(), start.copy())
     for k in range(passes):

@@ -68,7 +68,7 @@ def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArr
     deviation = np.abs(mean - ndimage.median_filter(mean, 3))
     spread = ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
     noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
-    dead = dead_pixels(mean * seen, ever, sigma**2)
+    dead = dead_pixels(total, ever, sigma**2)
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
 
 
