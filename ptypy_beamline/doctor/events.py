@@ -54,6 +54,11 @@ def findings(look: Look) -> list[Finding]:
     ]
 
 
+def of_neighbours(finding: Finding) -> bool:
+    """Whether it is told by frames beside each other on the sample, if positions are right."""
+    return finding.cause in (CAUSES["step"], CAUSES["flicker"], CAUSES["drift"])
+
+
 def _dumps(found: Sequence[Event]) -> Finding:
     """Several losses of the beam in one line."""
     frames = ",".join(f"{event.first}-{event.last}" for event in found)

@@ -67,8 +67,9 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
             more, sound = of_look(look)
             found += more
             if sound and turned:
-                spoilt = any(f.level == "warning" for f in more)
-                more, ranking = _reconstructed(look, spoilt)
+                more, ranking = _reconstructed(look, [f for f in more if f.level == "warning"])
+                if any(f.cause == pairing.UNRELATED for f in more):
+                    found = [f for f in found if not events.of_neighbours(f)]
                 found += more
         except GeometryError as error:
             look, found = None, [geometry.impossible(settings, error)]
@@ -122,7 +123,7 @@ def doubts(look: Look, near: bool) -> list[Finding]:
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def _reconstructed(look: Look, spoilt: bool) -> tuple[list[Finding], Ranking | None]:
+def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ranking | None]:
     """What takes short reconstructions; another λz/p is only tried where all else is in order."""
     verdict = pairing.findings(look.scan, look.settings)
     ranking = verdict.ranking
@@ -139,8 +140,8 @@ def _reconstructed(look: Look, spoilt: bool) -> tuple[list[Finding], Ranking | N
             f"(confidence {ranking.confidence:.3f}){along}"
         )
     decided = ranking is not None and ranking.decided
-    found = [Finding("note", what), *scale.findings(look, decided and not spoilt)]
-    if ranking and not decided and not spoilt:
+    found = [Finding("note", what), *scale.findings(look, decided and not warned)]
+    if ranking and not decided and all(map(events.of_neighbours, warned)):
         sampled = Sampling.of(look)
         if sampled and sampled.overlap > sampling.MUCH:
             found += pairing.unrelated(look.scan, look.settings)

@@ -28,6 +28,8 @@ from .orientation import Ranking, misorientation, rank
 from .remedy import changed, finding
 from .trial import Trial
 
+UNRELATED = "frames and positions do not belong together"
+
 TELLING = 0.05
 """Chance below which likeness is worth a word."""
 
@@ -99,7 +101,7 @@ def unrelated(scan: Scan, settings: Settings) -> list[Finding]:
         "and no orientation foretells unseen frames"
     )
     remedy = "check the positions' datasets and their order (--path x=PATH --path y=PATH)"
-    return [finding("error", what, "frames and positions do not belong together", remedy=remedy)]
+    return [finding("error", what, UNRELATED, remedy=remedy)]
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
