@@ -12,7 +12,7 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.doctor.candidates import Patch, held_out_errors
 from ptypy_beamline.doctor.evidence import curl_share, liveliest, survey
 from ptypy_beamline.doctor.gauge import equivalents
-from ptypy_beamline.doctor.orientation import Ranking, rank
+from ptypy_beamline.doctor.orientation import Pair, Ranking, rank
 from ptypy_beamline.doctor.spirals import turns_by_a_quarter
 from ptypy_beamline.doctor.twin import Prior, falls_together
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
@@ -151,7 +151,7 @@ def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
 
 
 def test_an_orientation_agrees_with_its_twin():
-    found = Ranking(6, "yx", True, 1.0, (), Prior("", 0.0))
+    found = Ranking("yx", True, 1.0, (Pair(5, 6, 0.1, 0.1),), lambda: Prior("", 0.0))
     assert [code for code in range(8) if found.agrees(turn_of(code))] == [5, 6]
 
 

@@ -49,6 +49,8 @@ class Along:
         Frames between others that fit elsewhere; where there are breaks none are looked for.
     reversals
         Frames whose positions are listed backwards; likewise.
+    ruled_out
+        Further lags of all frames under which neighbours would look less alike.
     """
 
     breaks: tuple[Break, ...]
@@ -59,6 +61,7 @@ class Along:
     spare: int
     strays: tuple[Strays, ...] = ()
     reversals: tuple[Reversal, ...] = ()
+    ruled_out: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, plan: Plan) -> Along:
@@ -67,6 +70,7 @@ class Along:
         told: list[float] = []
         amid: list[Strays] = []
         turned: list[Reversal] = []
+        ruled_out: frozenset[int] | None = None
         first, lag = 0, 0
         while True:
             seen = survey(plan, in_order=True, first=first)
@@ -75,6 +79,7 @@ class Along:
             breaks += stretch.breaks
             amid += [] if breaks else strays(stretch)
             turned += [] if breaks else reversals(stretch)
+            ruled_out = stretch.ruled_out() if ruled_out is None else ruled_out
             share, row = stretch.told()
             told.append(share)
             lag, end = int(stretch.lags[-1]), int(seen.positions[-1]) + 1
@@ -92,6 +97,7 @@ class Along:
             places.after(stretch.lags),
             () if breaks else tuple(amid),
             () if breaks else tuple(turned),
+            ruled_out,
         )
 
     def findings(self, scan: Scan, settings: Settings) -> list[Finding]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import Outcome
 from .evidence import FEWEST, Floats, Survey
-from .neighbours import Pairing
-from .slips import Places, evidence, gains, unlikeness
+from .neighbours import FAR_SHIFTS, SHIFTS, Pairing
+from .slips import Places, evidence, gains, links, near_m, unlikeness
 from .trial import Trial
 
 MOST_LOST, MOST_BREAKS = 100, 4
@@ -27,6 +28,10 @@ neighbouring pairs of frames say the same."""
 
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
+
+UNLIKELY, TELLING = 20.0, 100.0
+"""Evidence against a lag of all rows at which it is ruled out, where there is so much for the given
+neighbours. The right lag of scans that lagged had evidence for it, 15 at least."""
 
 NEAR = 6
 """Frames between two breaks that may be one, of which some frames fit neither side."""
@@ -127,6 +132,33 @@ class Stretch:
         """With all breaks so far."""
         return Pairing.at(self.places.settings, self.places.at(self.lags))
 
+    @cached_property
+    def trial(self) -> Trial:
+        """Of other pairings against this one."""
+        return Trial(self.pairing, self.seen)
+
+    @cached_property
+    def of_places(self) -> NDArray[np.float32]:
+        """(n, n) evidence that two places are neighbours, these being taken for right.
+
+        As in :func:`.slips.evidence`; exposures of one place say the same and count once.
+        """
+        places_m = self.places.at(self.lags)
+        known = np.isfinite(places_m).all(axis=1)
+        exposures = np.count_nonzero(known) / max(len(np.unique(places_m[known], axis=0)), 1)
+        table: NDArray[np.float32] = evidence(self.unlike, places_m, True)
+        table /= np.float32(max(exposures, 1) ** 2)
+        return table
+
+    def ruled_out(self) -> frozenset[int]:
+        """Lags of all rows under which the neighbours would look much less alike."""
+        places_m = self.places.at(self.lags)
+        close = evidence(self.unlike, places_m, False)[links(places_m, near_m(places_m))]
+        if close.sum() < TELLING:
+            return frozenset()
+        gained = self._gains((*SHIFTS, *FAR_SHIFTS))
+        return frozenset(lag for lag, of_rows in gained.items() if of_rows[0] < -UNLIKELY)
+
     def told(self) -> tuple[float, int]:
         """Where a loss of few frames, or a slip of one, is ruled out.
 
@@ -143,13 +175,12 @@ class Stretch:
 
     def _with_another(self) -> Stretch | None:
         """With the likeliest further break that convinces and that no other beats."""
-        trial = Trial(self.pairing, self.seen)
         best: tuple[Guess, Pairing, Outcome] | None = None
         for guess in self.guesses():
             if best and guess.gain < RIVAL * best[0].gain:
                 continue
             pairing = Pairing.at(self.places.settings, self.places.at(guess.on(self.lags)))
-            outcome = trial.of_another(pairing)
+            outcome = self.trial.of_another(pairing)
             if outcome and (best is None or Trial(best[1], self.seen).of_another(pairing)):
                 best = guess, pairing, outcome
                 if guess.lag == self.places.after(self.lags):  # all that is missing, in one place

@@ -22,7 +22,8 @@ NEIGHBOUR_STEPS = 1.5
 """Positions so many steps apart are neighbours."""
 
 SHIFTS = (1, -1, 2, -2, 3, -3)
-"""Frames by which a pairing may be off."""
+FAR_SHIFTS = (*range(-12, -3), *range(4, 13))
+"""Frames by which a pairing may be off, and by which it hardly is."""
 
 FEWEST_LINKS = 8
 

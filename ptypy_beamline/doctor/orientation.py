@@ -7,7 +7,9 @@ and by short reconstructions of each.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import expit
@@ -48,14 +50,12 @@ class Pair:
     curl: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """What the data say about the orientation of the frames.
 
     Attributes
     ----------
-    orientation
-        The best one: PtyPy's 0-7, for ``axes``.
     axes
         The axes of the positions that were given, and are kept.
     decided
@@ -64,19 +64,29 @@ class Ranking:
         Probability, calibrated on simulated scans, that the best pair is right.
     pairs
         The four pairs, the best one first.
-    prior
-        What chose between the best pair, of the object that its lower orientation gives.
+    look
+        At the object that the best pair's first orientation gives: what tells the two apart.
     lag
         Frames that may lag by so many instead; then nothing is decided.
     """
 
-    orientation: int
     axes: str
     decided: bool
     confidence: float
     pairs: tuple[Pair, ...]
-    prior: Prior
+    look: Callable[[], Prior]
     lag: int = 0
+
+    @cached_property
+    def prior(self) -> Prior:
+        """What chooses between the best pair; takes two reconstructions."""
+        return self.look()
+
+    @property
+    def orientation(self) -> int:
+        """The best one: PtyPy's 0-7, for ``axes``."""
+        best = self.pairs[0]
+        return best.twin if self.prior.prefers_twin else best.orientation
 
     @property
     def remedy(self) -> str:
@@ -95,7 +105,7 @@ class Ranking:
 
     def agrees(self, turn: tuple[bool, bool, bool]) -> bool:
         """Whether ``turn`` (transpose, flipud, fliplr) is one of the best pair."""
-        return code_of(turn) in (self.orientation, twin(self.orientation))
+        return code_of(turn) in (self.pairs[0].orientation, self.pairs[0].twin)
 
 
 def rank(scan: Scan, settings: Settings) -> Ranking:
@@ -136,14 +146,12 @@ def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
     margins = [Margin.of(errors[best], errors[code]) for code in others]
     curl_ratio = min(curl[code] for code in others) / max(curl[best], 1e-12)
     sure = confidence(min(m.t for m in margins), curl_ratio)
-    known = prior(seen, patch, turn_of(best))
     return Ranking(
-        orientation=twin(best) if known.prefers_twin else best,
         axes=axes,
         decided=sure >= CONFIDENT,
         confidence=sure,
         pairs=tuple(Pair(k, twin(k), float(errors[k].mean()), curl[k]) for k in order),
-        prior=known,
+        look=partial(prior, seen, patch, turn_of(best)),
     )
 
 

@@ -23,7 +23,7 @@ from . import backlash
 from .along import Along
 from .candidates import Outcome
 from .evidence import FEWEST, survey, unturned
-from .neighbours import SHIFTS, Likeness, Pairing
+from .neighbours import FAR_SHIFTS, SHIFTS, Likeness, Pairing
 from .orientation import Ranking, misorientation, rank
 from .remedy import changed, finding
 from .trial import Trial
@@ -36,8 +36,11 @@ TELLING = 0.05
 MANY_LINKS, BRIGHT = 150, 3000.0
 """Neighbours, and median counts of a frame, from which it shows whether they look alike."""
 
-FAR_SHIFTS, FAR_TRIED, UNLIKELY = (*range(-12, -3), *range(4, 13)), 2, 1e-3
-"""More lags: so many are reconstructed of those whose neighbours look alike by no chance."""
+FAR_TRIED, UNLIKELY = 2, 1e-3
+"""So many great lags are reconstructed of those whose neighbours look alike by no chance."""
+
+RULED_OUT = 1e-6
+"""Chance at which the given neighbours look more alike than another pairing's, so it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     seen = survey(plan, in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
     given = Pairing.of(scan, each, exposures)
-    suspects = [*_listed_otherwise(Trial(given, seen), scan, exposures),
+    suspects = [*_listed_otherwise(Trial(given, seen), scan, exposures, along.ruled_out),
                 *backlash.hanging_behind(given, scan, seen, exposures)]  # fmt: skip
     if not suspects:
         return found, along
@@ -138,9 +141,12 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
 
 
 def _listed_otherwise(
-    trial: Trial, scan: Scan, exposures: NDArray[np.int64]
+    trial: Trial, scan: Scan, exposures: NDArray[np.int64], ruled_out: frozenset[int]
 ) -> Iterator[tuple[Pairing, Outcome]]:
-    """Lags, and rows turned round, that convince; of great lags only what looks likeliest."""
+    """Lags, and rows turned round, that convince; of great lags only what looks likeliest.
+
+    ``ruled_out``: numbers of positions that no exposure belongs later.
+    """
     given = trial.given.settings.positions
 
     def at(changes: Iterable[dict[str, Any]]) -> Iterator[Pairing]:
@@ -149,13 +155,18 @@ def _listed_otherwise(
             with suppress(BeamlineError):
                 yield Pairing.of(scan, changed(trial.given.settings, change), exposures)
 
-    near = at([*({"positions.shift": given.shift + k} for k in SHIFTS),
-               {"positions.snake": not given.snake}])  # fmt: skip
+    def lags(shifts: Iterable[int]) -> list[dict[str, Any]]:
+        return [{"positions.shift": given.shift + k} for k in shifts if -k not in ruled_out]
+
+    near = at([*lags(SHIFTS), {"positions.snake": not given.snake}])
     far = {other: Likeness.of(other, trial.given, trial.seen.looks).chance
-           for other in at({"positions.shift": given.shift + k} for k in FAR_SHIFTS)}  # fmt: skip
+           for other in at(lags(FAR_SHIFTS))}  # fmt: skip
     likely = sorted((other for other in far if far[other] < UNLIKELY), key=lambda o: far[o])
     for other in (*near, *likely[:FAR_TRIED]):
-        outcome = None if trial.hopeless(other) else trial.of_another(other)
+        less_alike = Likeness.of(trial.given, other, trial.seen.looks).chance < RULED_OUT
+        if less_alike or trial.hopeless(other):
+            continue
+        outcome = trial.of_another(other)
         if outcome is not None:
             yield other, outcome
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from .breaks import Stretch
 from .candidates import Outcome
 from .neighbours import Pairing
-from .slips import evidence, links, near_m
-from .trial import Trial
+from .slips import links, near_m
 
-LEAST, TELLING, TRIED = 8, 5.0, 2
+LEAST, TELLING, TRIED = 8, 8.0, 2
 """Frames of such a run at least, evidence for it, and how many runs are reconstructed."""
 
 
@@ -28,13 +27,13 @@ class Reversal:
 
 def reversals(stretch: Stretch) -> list[Reversal]:
     """Of one survey without breaks the runs that convince, the likeliest first."""
-    places, given = stretch.places, stretch.pairing
+    places = stretch.places
     given_m = places.at(stretch.lags)
     found: list[Reversal] = []
-    for _, first, last in likeliest(evidence(stretch.unlike, given_m, True), given_m)[:TRIED]:
+    for _, first, last in likeliest(stretch.of_places, given_m)[:TRIED]:
         turned_m = given_m.copy()
         turned_m[first : last + 1] = given_m[first : last + 1][::-1]
-        contest = Trial(given, stretch.seen).against(Pairing.at(places.settings, turned_m))
+        contest = stretch.trial.against(Pairing.at(places.settings, turned_m))
         outcome = contest.won if contest else None
         if outcome:
             a, b = places.exposures[[first, last]].tolist()

@@ -11,8 +11,7 @@ from .breaks import DOUBT, Stretch
 from .candidates import Outcome
 from .evidence import Floats
 from .neighbours import SHIFTS, Pairing
-from .slips import evidence, gains_of_runs
-from .trial import Trial
+from .slips import gains_of_runs
 
 RUNS = (24, 36, 48, 72, 96)
 """Numbers of frames in a row that are looked for."""
@@ -54,11 +53,11 @@ class _Run:
 
 def strays(stretch: Stretch) -> list[Strays]:
     """Of one survey without breaks those that fit elsewhere, or as well there; the surest first."""
-    given, found = stretch.pairing, []
+    found = []
     for run in _runs(stretch):
         places = stretch.places
         other = Pairing.at(places.settings, places.at(run.on(stretch.lags)))
-        contest = Trial(given, stretch.seen).against(other)
+        contest = stretch.trial.against(other)
         if contest and contest.lost:
             continue
         outcome = contest.won if contest else None
@@ -69,8 +68,7 @@ def strays(stretch: Stretch) -> list[Strays]:
 
 def _runs(stretch: Stretch) -> list[_Run]:
     """The likeliest runs that do not overlap."""
-    table = evidence(stretch.unlike, stretch.places.at(stretch.lags), True)
-    gained = gains_of_runs(table, stretch.places, stretch.lags, SHIFTS, RUNS)
+    gained = gains_of_runs(stretch.of_places, stretch.places, stretch.lags, SHIFTS, RUNS)
     likely = [_run(*which, of_rows) for which, of_rows in gained.items() if len(of_rows)]
     likely.sort(key=lambda run: -run.gain)
     taken: list[_Run] = []

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from ..preview.engine import Complex
 from .candidates import HELD_OUT, RATIO, Outcome, Patch, folds, held_out_errors
 from .evidence import Survey, liveliest
 from .neighbours import NEIGHBOUR_STEPS, Pairing
@@ -57,10 +56,6 @@ class Contest:
         return Outcome.of(self.other, self.given).convinces(self.ratio)
 
 
-def _errors(patch: Patch, turns: list[Indices], probe: Complex) -> NDArray[np.float64]:
-    return np.concatenate([held_out_errors(patch, unseen, probe=probe) for unseen in turns])
-
-
 @dataclass(frozen=True, eq=False)
 class Trial:
     """Short reconstructions of the given pairing and of others, where they differ.
@@ -98,17 +93,28 @@ class Trial:
         given, moved = (turned.at(pairing.places_m[picked]) for pairing in (self.given, other))
         turns = self._turns(other, picked, concerned)
         ratio = RATIO if len(turns) == 1 else RATIO_OF_FEW
-        errors, quick = (_errors(patch, turns, given.probe) for patch in (given, moved))
+        probe = given.engine.scaled(self._lively.probe)
+        errors, quick = np.zeros(0), np.zeros(0)
+        for unseen in turns:
+            errors, quick = (
+                np.append(before, held_out_errors(patch, unseen, probe=probe))
+                for before, patch in ((errors, given), (quick, moved))
+            )
+            contest = Contest(errors, quick, ratio)
+            if contest.lost:
+                return contest
         if quick.mean() > HOPELESS * errors.mean():
-            return Contest(errors, quick, ratio)
-        return Contest(errors, _errors(moved, turns, moved.probe), ratio)
+            return contest
+        another = [held_out_errors(moved, unseen, probe=moved.probe) for unseen in turns]
+        return Contest(errors, np.concatenate(another), ratio)
 
     def hopeless(self, other: Pairing) -> bool:
         """Whether another pairing foretells frames much worse, where these differ most.
 
         Cheap: both start from the probe that suits the given one.
         """
-        picked, patch, unseen, given = self._lively
+        picked, patch = self._picked, self._lively
+        unseen, given = self._lively_errors
         places_m = other.places_m[picked]
         known: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=1))
         if known.mean() < ENOUGH:
@@ -120,14 +126,22 @@ class Trial:
         return bool(errors.mean() > HOPELESS * given[judges].mean())
 
     @cached_property
-    def _lively(self) -> tuple[Indices, Patch, Indices, NDArray[np.float64]]:
-        """Frames that differ most, their patch, those not seen and their errors."""
+    def _picked(self) -> Indices:
+        """Neighbouring exposures that differ most."""
         picked = np.searchsorted(self.seen.positions, liveliest(self.seen, TRIAL_FRAMES))
-        picked = picked[np.isfinite(self.given.places_m[picked]).all(axis=1)]
-        patch = Patch.of(self.seen, self.seen.positions[picked]).turned(self.given.settings.turn)
-        patch = patch.at(self.given.places_m[picked])
-        (unseen,) = folds(len(picked), 1)
-        return picked, patch, unseen, held_out_errors(patch, unseen)
+        return picked[np.isfinite(self.given.places_m[picked]).all(axis=1)]
+
+    @cached_property
+    def _lively(self) -> Patch:
+        """Of these; its probe is what all trials start from."""
+        patch = Patch.of(self.seen, self.seen.positions[self._picked])
+        return patch.turned(self.given.settings.turn).at(self.given.places_m[self._picked])
+
+    @cached_property
+    def _lively_errors(self) -> tuple[Indices, NDArray[np.float64]]:
+        """Which of them are not seen, and their errors."""
+        (unseen,) = folds(len(self._picked), 1)
+        return unseen, held_out_errors(self._lively, unseen)
 
     def _turns(self, other: Pairing, picked: Indices, concerned: Indices) -> list[Indices]:
         """Which of the ``picked`` frames are held out, turn by turn.
