@@ -4,9 +4,11 @@
     python benchmarks/verdicts.py --only defects --bases 1
 
 Each defect is put into simulated scans and into the measured star, written to a file and given to
-``check``. It is named rightly where a finding says what it is; a setting that is proposed must be
-the one that mends it. Typed as proposed, it must remove the finding. Sound scans, hard ones among
-them, must be given neither an error nor a warning.
+``check``. The verdict is ``right`` where a finding says what it is, proposes no setting but the
+one that mends it, and is gone with that; ``wrong`` where another setting is proposed; ``stays``
+where the finding does; ``not told`` where a note says that the data do not tell; ``silent`` where
+nothing is said. Sound scans, hard ones among them, are ``right`` without an error or a warning,
+else ``alarm``.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -247,27 +251,33 @@ def bases(count: int) -> dict[str, Raw]:
 
 
 def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
-    """``right``, ``silent``, ``wrong`` (a wrong setting is proposed) or ``stays``."""
+    """One of the verdicts above, and what ``check`` has said."""
     file = WRITERS["exchange" if case.raw.center_px is None else "standard"](folder / "scan.h5",
                                                                              case.raw)  # fmt: skip
     settings = Settings.of({"file": str(file), **case.given})
-    found = said(settings)
+    found, notes = said(settings)
     if any(not allowed(f, case.mend) for f in found):
         return "wrong", found
     if not case.says:
         return "alarm" if found else "right", found
     named = [f for f in found if any(word in str(f) for word in case.says)]
     if not named:
-        return "silent", found
+        untold = any(words in str(note) for note in notes for words in UNTOLD)
+        return "not told" if untold else "silent", [*found, *notes]
     if not named[0].settings:
         return "right", found
-    after = said(changed(settings, named[0].settings))
+    after, _ = said(changed(settings, named[0].settings))
     stays = any(word in str(f) for f in after for word in case.says)
     return "stays" if stays else "right", found
 
 
-def said(settings: Settings) -> list[Finding]:
-    return [f for f in diagnose(settings).findings if f.level != "note"]
+UNTOLD = ("do not tell", "do not determine", "not checked")
+
+
+def said(settings: Settings) -> tuple[list[Finding], list[Finding]]:
+    """Errors and warnings, and notes."""
+    found = diagnose(settings).findings
+    return [f for f in found if f.level != "note"], [f for f in found if f.level == "note"]
 
 
 def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
@@ -291,46 +301,55 @@ def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
     return True
 
 
-def rows(
-    cases: Mapping[str, Defect], scans: Mapping[str, Raw], only: str
-) -> Iterator[dict[str, Any]]:
-    for name, make in cases.items():
-        if only and only not in name:
-            continue
-        row: dict[str, Any] = {"scan": name}
-        for number, (base, raw) in enumerate(scans.items()):
-            case = make(raw, np.random.default_rng([number, 77]))
-            start = time.process_time()
-            with tempfile.TemporaryDirectory() as folder:
-                verdict, found = judged(case, Path(folder))
-            row[base] = verdict
-            print(f"{name} | {base} | {verdict} | {time.process_time() - start:.1f} s", flush=True)
-            if verdict != "right" or only:
-                for one in found:
-                    print("     ", one.level, one, dict(one.settings), flush=True)
-        yield row
+Task = tuple[str, str, int]
+"""A part, a case of it, and the number of a scan."""
 
 
-def summed(found: list[dict[str, Any]]) -> str:
-    verdicts = [v for row in found for key, v in row.items() if key != "scan"]
-    return f"{verdicts.count('right')} of {len(verdicts)} right, {verdicts.count('wrong')} with a wrong setting"  # noqa: E501
+def judge(task: Task) -> str:
+    """The verdict on one case; printed with all that ``check`` said where it is not right."""
+    part, name, number = task
+    base, raw = list(SCANS.items())[number]
+    case = PARTS[part][name](raw, np.random.default_rng([number, 77]))
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        verdict, found = judged(case, Path(folder))
+    lines = [f"{name} | {base} | {verdict} | {time.process_time() - start:.1f} s"]
+    if verdict != "right":
+        lines += [f"      {one.level} {one} {dict(one.settings)}" for one in found]
+    print("\n".join(lines), flush=True)
+    return verdict
+
+
+def summed(verdicts: list[str]) -> str:
+    count = Counter(verdicts)
+    return f"{len(verdicts)}: " + ", ".join(f"{number} {name}" for name, number in count.items())
+
+
+PARTS = {"defects": DEFECTS, "sound": SOUND}
+SCANS: dict[str, Raw] = {}
+"""Read by the processes that judge."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["defects", "sound"])
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--case", default="", help="only cases with this in their name")
-    parser.add_argument("--bases", type=int, default=6)
+    parser.add_argument("--bases", type=int, default=6, help="how many scans")
     parser.add_argument("--base", default="", help="only scans with this in their name")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     args = parser.parse_args()
-    scans = {n: raw for n, raw in bases(args.bases).items() if args.base in n}
+    SCANS.update(bases(args.bases))
+    numbers = [number for number, name in enumerate(SCANS) if args.base in name]
     text = ["# What check says of defective and of sound scans\n"]
-    for part, cases in (("defects", DEFECTS), ("sound", SOUND)):
-        if args.only in (None, part):
-            found = list(rows(cases, scans, args.case))
-            if not found:
-                continue
-            text.append(f"## {part}: {summed(found)}\n\n{table(found)}")
+    with get_context("fork").Pool(args.jobs) as pool:
+        for part in [args.only] if args.only else PARTS:
+            names = [name for name in PARTS[part] if args.case in name]
+            tasks = [(part, name, number) for name in names for number in numbers]
+            verdicts = dict(zip(tasks, pool.map(judge, tasks, chunksize=1), strict=True))
+            rows = [{"scan": name, **{list(SCANS)[k]: verdicts[part, name, k] for k in numbers}}
+                    for name in names]  # fmt: skip
+            if rows:
+                text.append(f"## {part}, {summed([*verdicts.values()])}\n\n{table(rows)}")
     if not (args.only or args.case or args.base):
         RESULTS.write_text("\n".join(text))
     print("\n".join(text))
