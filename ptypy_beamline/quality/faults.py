@@ -63,6 +63,9 @@ LOST = 10.0
 SUSPICIOUS, SUSPECTED = 10.0, 0.99
 """|z| of any feature alone that brings a frame near to a fault, and how near."""
 
+BOTH = 1.25
+"""The 95 % quantile of the length of two normal deviations over that of one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Deviation:
@@ -84,7 +87,8 @@ class Deviation:
         which = np.abs(np.stack([z[name] for name in features])).argmax(axis=0)
         names = np.array([fault.name for fault in FAULTS])[worst]
         reason = np.where(names == "any", np.array(features)[which], names)
-        suspicious = np.minimum(size["any"] / SUSPICIOUS, SUSPECTED)
+        farthest = np.maximum(size["any"], size["offset"] / BOTH)
+        suspicious = np.minimum(farthest / SUSPICIOUS, SUSPECTED)
         nearness = np.maximum(each.max(axis=0), suspicious)
         nearness = np.where(dark, np.where(lost >= 1, LOST * lost, lost), nearness)
         return cls(nearness, np.where(lost >= 1, "no beam", np.where(dark, "dark", reason)))
