@@ -15,7 +15,9 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.doctor import events as told
 from ptypy_beamline.doctor.look import Look
 from ptypy_beamline.doctor.remedy import changed, planned
+from ptypy_beamline.options import Qc
 from ptypy_beamline.quality.events import Event, intensity
+from ptypy_beamline.quality.inspect import judged_scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
@@ -136,6 +138,42 @@ def test_check_names_it_with_a_remedy_that_removes_it(tmp_path, case, remedy):
     for name, value in remedy.items():
         assert f"--{name} {value}" in said.remedy
     assert warned(changed(settings, remedy)) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_event_rejects_no_frame(case):
+    frames, event = CASES[case]
+    got = judged(scan_of(frames, truth().positions_m))
+    if event.kind == "dump":
+        assert got.reject_indices.tolist() == list(range(120, 160))
+    else:
+        assert got.reject_indices.tolist() == []
+
+
+def test_a_monitor_that_changes_by_itself_is_blamed(tmp_path):
+    i0 = 1e4 * stretch(300, 399, 0.5)
+    file = file_of(tmp_path, truth().frames, monitor=i0)
+    scan, plan = planned(Settings.of({"file": file, "monitor": True}))
+    got = judged_scan(scan, plan, Settings.of({"file": file, "monitor": True}), Qc())
+    (said,) = got.events
+    assert (said.kind, said.first, said.of_monitor) == ("step", 300, True)
+    assert "the counts do not; leave the monitor off" in got.remedies("qc")[0]
+    assert got.reject_indices.tolist() == []
+    assert (got.beam == 1).all()
+    (warning,) = warned(Settings.of({"file": file, "monitor": True}))
+    assert dict(warning.settings) == {"monitor": False}
+    assert warned(Settings.of({"file": file})) == []
+
+
+def test_the_estimate_holds_what_an_applied_monitor_made_up_for(tmp_path):
+    i0 = 1e4 * (1 + 0.2 * np.sin(np.arange(COUNT) / 25))
+    frames = dimmed(stretch(300, 399, 0.5) * i0 / i0.max())
+    settings = Settings.of({"file": file_of(tmp_path, frames, monitor=i0), "monitor": True})
+    scan, plan = planned(settings)
+    got = judged_scan(scan, plan, settings, Qc())
+    np.save(tmp_path / "beam.npy", got.beam)
+    assert [one.first for one in got.events] == [300]
+    assert warned(changed(settings, {"monitor": str(tmp_path / "beam.npy")})) == []
 
 
 def test_a_step_within_a_step():

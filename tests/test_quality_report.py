@@ -56,6 +56,7 @@ def assessed(positions_m=None, rejected=REJECTED, **changes):
         "images": np.broadcast_to((np.arange(n) % 16 * 16 + 8).astype(np.uint8)[:, None, None],
                                   (n, 16, 16)),
         "settings": {"rule": "score of 0.98 & more"},
+        "beam": np.ones(n + 10),
     }  # fmt: skip
     return Assessment(**{**values, **changes})
 

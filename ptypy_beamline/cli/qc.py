@@ -113,8 +113,8 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
         found = judged_scan(scan, plan, settings, qc, comm, advance, needs)
     if found is not None:
         put_down(found, plan, scan, settings, output)
-        for event in found.events:
-            typer.echo(f"{event.what}; {event.remedy_of(output.folder.path)}")
+        for line in found.remedies(output.folder.path):
+            typer.echo(line)
         typer.echo(_in_words(found) + f"; {output.folder.path / 'qc_report.html'}")
 
 

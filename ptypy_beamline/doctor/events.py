@@ -44,14 +44,18 @@ def findings(look: Look) -> list[Finding]:
     if not seen.column("total").any():
         return []
     frames = plan.selection.exposures[rows, 0]
-    found = events(seen, plan.positions_m[rows], frames)
+    found = events(seen, plan.positions_m[rows], frames, plan.selection.scale[rows, 0])
     dumps = [event for event in found if event.kind == "dump"]
     if len(dumps) > 1:
         found = [event for event in found if event.kind != "dump"]
     return [
         *([_dumps(dumps)] if len(dumps) > 1 else []),
-        *(finding("warning", e.what, CAUSES[e.kind], *_remedy(e, look)) for e in found),
+        *(finding("warning", e.what, _cause(e), *_remedy(e, look)) for e in found),
     ]
+
+
+def _cause(event: Event) -> str:
+    return "the monitor does not follow the beam" if event.of_monitor else CAUSES[event.kind]
 
 
 def of_neighbours(finding: Finding) -> bool:
@@ -77,6 +81,8 @@ def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
     reject = f"leave them out (--reject {event.first}-{event.last}" + (
         ", with those of the list that is given)" if given else ")"
     )
+    if event.of_monitor:
+        return {"monitor": False}, ""
     if event.kind in ("dump", "motor"):
         return {}, reject
     if event.kind == "drift":

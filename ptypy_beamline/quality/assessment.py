@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,10 +52,14 @@ class Assessment:
         (n, s, s) uint8: a small picture of each frame, logarithmic, 255 = the scan's maximum.
     settings
         How it was decided, for the record: plain values.
+    beam
+        (total,) intensity of the beam at each raw frame, as events and applied I0 have it.
     unit
         Of the positions: ``m``, ``px``, or empty where it is not known.
     events
         Faults of many frames in a row. They reject nothing by themselves.
+    i0_recorded
+        Whether the file has an I0.
     """
 
     frames: NDArray[np.int64]
@@ -72,8 +77,10 @@ class Assessment:
     rejected: NDArray[np.bool_]
     images: NDArray[np.uint8]
     settings: Mapping[str, Any]
+    beam: Values
     unit: str = "m"
     events: tuple[Event, ...] = ()
+    i0_recorded: bool = False
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -88,6 +95,10 @@ class Assessment:
     def reject_indices(self) -> NDArray[np.int64]:
         """Raw frames to leave out, increasing."""
         return self.frames[self.rejected]
+
+    def remedies(self, folder: str | Path) -> list[str]:
+        """Each event and what there is to do; ``folder``: where this is written."""
+        return [f"{e.what}; {e.remedy_of(folder, self.i0_recorded)}" for e in self.events]
 
     def per_frame(self, values: Values) -> Values:
         """``values`` of the rows as (total,) of the raw frames, NaN where there is none."""

@@ -16,7 +16,7 @@ from ..planning.selection import one_exposure_each
 from . import evidence, kernels, reject
 from .assessment import Assessment
 from .embedding import embed
-from .events import events
+from .events import events, intensity
 from .faults import Deviation
 from .features import Part, Yardstick, measured
 from .labels import classes
@@ -165,13 +165,23 @@ class Inspection:
         plan, qc = exposures.plan, self.qc
         stage_m = plan.positions_m if stage_m is None else stage_m
         known = None if monitor is None else monitor[exposures.frames]
-        seen = evidence.Measured.of(self.parts, exposures.slot, known)
-        if not seen.column("total").any():
+        counted = evidence.Measured.of(self.parts, exposures.slot, known)
+        if not counted.column("total").any():
             raise ScanError("the frames hold no counts", "check paths.frames, dark, mask and shape")
+        factor = plan.selection.scale[:, 0]
+        happened = events(counted, stage_m, exposures.frames, factor)
+        beam = intensity(happened, exposures.total)
+        # What the beam or the monitor did to many frames in a row is no fault of one.
+        even = 1 / np.nan_to_num(beam[exposures.frames], nan=1.0)
+        if any(event.of_monitor for event in happened):
+            even = even / factor
+        else:
+            beam[exposures.frames] /= factor
+        seen = counted.scaled(even)
         # A dump of the beam may be longer than a neighbourhood: it is nobody's neighbour.
         dark = evidence.no_beam(seen)
         around = Around.of(stage_m, np.where(dark, -1, exposures.slot))
-        embedding = embed(self.spool, qc.pca_k, qc.embedding)
+        embedding = embed(self.spool.scaled(even), qc.pca_k, qc.embedding)
         z = evidence.deviations(seen, embedding, around)
         found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m))
         pictures = np.where(
@@ -179,16 +189,16 @@ class Inspection:
         )
         score = combined(found.nearness, pictures, qc.w_feat)
         masked = reject.region(stage_m, qc, unit)
-        row, column = seen.column("row"), seen.column("column")
+        row, column = counted.column("row"), counted.column("column")
         return Assessment(
             frames=exposures.frames,
             total=exposures.total,
             positions_m=stage_m,
-            features={name: seen.column(name) for name in kernels.COLUMNS},
+            features={name: counted.column(name) for name in kernels.COLUMNS},
             deviation=found.nearness,
             reason=found.reason,
             score=score,
-            stxm=np.log1p(np.maximum(seen.column("total"), 0)),
+            stxm=np.log1p(np.maximum(counted.column("total"), 0)),
             dpcx=column - evidence.middle(column),
             dpcy=row - evidence.middle(row),
             labels=classes(embedding, qc.labels),
@@ -197,7 +207,9 @@ class Inspection:
             images=small_pictures(self.spool),
             settings={**qc.model_dump(), "rule": reject.rule(qc)},
             unit=unit,
-            events=tuple(events(seen, stage_m, exposures.frames)),
+            events=tuple(happened),
+            beam=beam,
+            i0_recorded=known is not None and bool(np.isfinite(known).any()),
         )
 
 

@@ -53,6 +53,18 @@ OTHER, STEPS_AWAY, MOST = 2.0, 2.5, 0.6
 another; the share of a run that is unlike those beside it."""
 
 
+WORDS = {
+    "dump": "no beam",
+    "step": "beam intensity {:.2f} of the usual",
+    "drift": "beam drifted by {:.1f} px on the detector",
+    "flicker": "beam intensity flickers by {:.1%} from frame to frame",
+    "motor": "stage stood still, all frames are alike",
+}
+
+OF_INTENSITY = ("step", "decay", "flicker")
+"""Kinds that a monitor may make up for, or bring about."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened to raw frames ``first`` to ``last``.
@@ -66,44 +78,47 @@ class Event:
     amount
         Intensity over the usual one (dump, step), at the end over that at the start (decay), pixels
         (drift), standard deviation over the mean (flicker), frames (motor).
+    of_monitor
+        Whether it is the applied I0 that changed so, and not the counts.
     """
 
     kind: str
     first: int
     last: int
     amount: float
+    of_monitor: bool = False
 
     @property
     def what(self) -> str:
         """In words, with the frames."""
-        frames = f"frames {self.first} to {self.last}"
-        if self.kind == "dump":
-            return f"{frames}: no beam"
-        if self.kind == "step":
-            return f"{frames}: beam intensity {self.amount:.2f} of the usual"
-        if self.kind == "decay":
+        if self.of_monitor:
+            words = "the I0 that is applied changes, the counts do not"
+        elif self.kind == "decay":
             way = "fell" if self.amount < 1 else "rose"
-            return f"{frames}: beam intensity {way} slowly by {abs(1 - self.amount):.0%}"
-        if self.kind == "drift":
-            return f"{frames}: beam drifted by {self.amount:.1f} px on the detector"
-        if self.kind == "flicker":
-            return f"{frames}: beam intensity flickers by {self.amount:.1%} from frame to frame"
-        return f"{frames}: stage stood still, all frames are alike"
+            words = f"beam intensity {way} slowly by {abs(1 - self.amount):.0%}"
+        else:
+            words = WORDS[self.kind].format(self.amount)
+        return f"frames {self.first} to {self.last}: {words}"
 
-    def remedy_of(self, folder: str | Path = "qc") -> str:
-        """What there is to do, as one types it; ``folder``: where quality control has written."""
+    def remedy_of(self, folder: str | Path, recorded: bool) -> str:
+        """What there is to do, as one types it.
+
+        ``folder``: where quality control has written; ``recorded``: whether the file has an I0.
+        """
+        if self.of_monitor:
+            return "leave the monitor off"
         reject = f"leave them out (--reject {self.first}-{self.last})"
         estimate = Path(folder) / INTENSITY
-        scale = (
-            "scale by the recorded I0 where there is one (--monitor file), or by this estimate "
-            f"(--monitor {estimate})"
-        )
+        file = "the recorded I0 (--monitor file), or by " if recorded else ""
+        scale = f"scale by {file}this estimate (--monitor {estimate})"
         if self.kind in ("dump", "motor"):
             return reject
         if self.kind == "drift":
             return "shift each frame to a common centre of mass (--align com)"
         if self.kind == "flicker":
-            return f"scale by the recorded I0 (--monitor file); without one {FLOATING}"
+            if not recorded:
+                return FLOATING
+            return f"scale by the recorded I0 (--monitor file); if that does not help, {FLOATING}"
         return scale if self.kind == "decay" else f"{scale}, or {reject}"
 
     def record(self) -> dict[str, Any]:
@@ -114,10 +129,10 @@ class Event:
 def intensity(found: Sequence[Event], total: int) -> Values:
     """(total,) intensity of the beam at each raw frame, as the events have it: 1 is the usual.
 
-    NaN while there was no beam. Flicker is not in it.
+    NaN while there was no beam. Flicker is not in it, nor what only the monitor did.
     """
     beam = np.ones(total)
-    for event in found:
+    for event in (one for one in found if not one.of_monitor):
         rows = slice(event.first, event.last + 1)
         if event.kind == "dump":
             beam[rows] = np.nan
@@ -128,7 +143,12 @@ def intensity(found: Sequence[Event], total: int) -> Values:
     return beam
 
 
-def events(measured: Measured, positions_m: Values, frames: NDArray[np.int64]) -> list[Event]:
+def events(
+    measured: Measured,
+    positions_m: Values,
+    frames: NDArray[np.int64],
+    factor: Values,
+) -> list[Event]:
     """What happened during a scan, in the order of the frames.
 
     Parameters
@@ -139,18 +159,31 @@ def events(measured: Measured, positions_m: Values, frames: NDArray[np.int64]) -
         (n, 2) where they were taken, as the file says.
     frames
         (n,) their raw numbers.
+    factor
+        (n,) by what a monitor has multiplied their counts.
     """
     order = np.argsort(frames, kind="stable")
     if len(order) < FEWEST or np.ptp(positions_m, axis=0).max() == 0:
         return []
-    view = replace(
-        measured, table=measured.table[order], without_count=measured.without_count[order],
-        small=measured.small[order], slot=measured.slot[order], monitor=None,
-    )  # fmt: skip
+    view = measured.some(order)
     found = _found(view, positions_m[order])
+    if np.any(factor != factor[0]) and any(one.kind in OF_INTENSITY for one in found):
+        counted = _found(view.scaled(1 / factor[order]), positions_m[order])
+        found = [replace(one, of_monitor=not _is_among(one, counted)) for one in found]
     raw = frames[order]
     named = [replace(one, first=int(raw[one.first]), last=int(raw[one.last])) for one in found]
     return sorted(named, key=lambda one: (one.first, one.last))
+
+
+def _is_among(event: Event, others: Sequence[Event]) -> bool:
+    """Whether it is of the beam: no change of intensity, or counted as such, too."""
+
+    def both(other: Event) -> int:
+        return min(event.last, other.last) - max(event.first, other.first) + 1
+
+    return event.kind not in OF_INTENSITY or any(
+        one.kind in OF_INTENSITY and 2 * both(one) > event.last - event.first + 1 for one in others
+    )
 
 
 def _found(seen: Measured, positions_m: Values) -> list[Event]:

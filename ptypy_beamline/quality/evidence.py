@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .embedding import Embedding
 from .features import Part
-from .kernels import COLUMNS
+from .kernels import COLUMNS, COUNTED
 from .scores import Around, Neighbours, Values, local_z, neighbours
 
 PICTURE = ("level", "residual", "apart", "step")
@@ -74,6 +74,19 @@ class Measured:
             slot,
             monitor,
         )
+
+    def some(self, rows: NDArray[np.int64]) -> Measured:
+        """Of some frames, or of all in another order; without the monitor."""
+        return Measured(
+            self.table[rows], self.without_count[rows], self.small[rows], self.slot[rows]
+        )
+
+    def scaled(self, factor: Values) -> Measured:
+        """As if the light of each frame had been ``factor`` (n,) times as strong."""
+        table = self.table.copy()
+        table[:, [name in COUNTED for name in COLUMNS]] *= factor[:, None]
+        small = np.log1p(np.expm1(self.small) * factor[:, None]).astype(np.float32)
+        return replace(self, table=table, small=small)
 
     def column(self, name: str) -> Values:
         """One of :data:`kernels.COLUMNS`."""

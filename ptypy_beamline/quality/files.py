@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..exports.files import SIGNATURE, complete
 from .assessment import Assessment
-from .events import intensity
 from .maps import draw_maps
 from .report import write_report
 from .thumbs import write_thumbs
@@ -102,7 +101,7 @@ _ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
     "reject_indices.npy": lambda found: found.reject_indices,
     "mask_indices.npy": lambda found: found.frames[found.masked],
     "features.npy": _features,
-    "beam_intensity.npy": lambda found: intensity(found.events, found.total),
+    "beam_intensity.npy": lambda found: found.beam,
 }
 
 

@@ -11,7 +11,8 @@ RINGS = 4
 
 COLUMNS = ("total", "maximum", "row", "column", "row_variance", "column_variance",
            "ring_1", "ring_2", "ring_3", "ring_4", "contrast", "likeness", "change")  # fmt: skip
-"""What :func:`measure` writes of each frame.
+COUNTED = ("total", "maximum", "ring_1", "ring_2", "ring_3", "ring_4", "change")
+"""What :func:`measure` writes of each frame, and what of it is counts.
 
 Counts: total, maximum, in each ring. Pixels: centre of mass and variance. Contrast of the central
 part: standard deviation over mean. Likeness: cosine between the roots of the counts and of the

@@ -139,9 +139,7 @@ def _events(assessment: Assessment, folder: Path) -> str:
     """What happened to the beam or the stage, with a strip of its intensity."""
     if not assessment.events:
         return ""
-    said = [
-        f"<li>{escape(one.what)}; {escape(one.remedy_of(folder))}</li>" for one in assessment.events
-    ]
+    said = [f"<li>{escape(line)}</li>" for line in assessment.remedies(folder)]
     strip = data_url(strip_png(assessment))
     picture = f'<img id="strip" alt="Events of the scan" src="{strip}">'
     return f'<ul id="events">{"".join(said)}</ul>{picture}'

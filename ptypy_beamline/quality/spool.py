@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,13 @@ class Spool:
         self._file = tempfile.TemporaryFile(prefix="ptypy-beamline-qc-")  # noqa: SIM115
         self._shape: tuple[int, ...] = ()
         self._count = 0
+        self._factor: NDArray[np.float64] | None = None
+
+    def scaled(self, factor: NDArray[np.float64]) -> Spool:
+        """The same pictures with ``factor`` (n,) times the counts, as they are read."""
+        other = copy(self)
+        other._factor = factor
+        return other
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -47,4 +55,8 @@ class Spool:
         for start in range(0, self._count, size):
             self._file.seek(start * one)
             data = self._file.read(min(size, self._count - start) * one)
-            yield np.frombuffer(data, np.float32).reshape(-1, *self._shape)
+            images = np.frombuffer(data, np.float32).reshape(-1, *self._shape)
+            if self._factor is not None:
+                some = self._factor[start : start + len(images), None, None]
+                images = np.asarray(images * some, np.float32)
+            yield images

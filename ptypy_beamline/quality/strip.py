@@ -29,9 +29,10 @@ def draw_strip(axes: Axes, assessment: Assessment) -> None:
               label="intensity of the beam by these events")  # fmt: skip
     for number, event in enumerate(assessment.events):
         colour, length = SHADES[number % len(SHADES)], event.last - event.first + 1
-        if length < WHOLE * assessment.total:
+        shaded = length < WHOLE * assessment.total
+        if shaded:
             axes.axvspan(event.first - 0.5, event.last + 0.5, color=colour, alpha=0.18, linewidth=0)
-        axes.plot([], [], color=colour, linewidth=7, alpha=0.4, label=event.what)
+        axes.plot([], [], color=colour, linewidth=7 if shaded else 0, alpha=0.4, label=event.what)
     axes.set_xlim(-0.5, assessment.total - 0.5)
     axes.set_ylim(0, 1.1 * float(np.percentile(counts / usual, 99.5)) + 0.1)
     axes.set_xlabel("raw frame number", color=INK)
@@ -40,12 +41,13 @@ def draw_strip(axes: Axes, assessment: Assessment) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(loc="lower left", fontsize=8.5, labelcolor=INK, framealpha=0.85, edgecolor="none")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=2, fontsize=8.5, labelcolor=INK,
+                frameon=False, borderaxespad=0)  # fmt: skip
 
 
 def strip_png(assessment: Assessment) -> bytes:
     """The same as a picture of its own."""
-    figure = Figure(figsize=(13, 2.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(13, 2.9), dpi=100, layout="constrained")
     draw_strip(figure.add_subplot(), assessment)
     out = BytesIO()
     FigureCanvasAgg(figure).print_png(out)
