@@ -101,9 +101,10 @@ class Trial:
                 for before, patch in ((errors, given), (quick, moved))
             )
             contest = Contest(errors, quick, ratio)
-            if contest.lost:
+            hopeless = quick.mean() > HOPELESS * errors.mean()
+            if hopeless and contest.lost:
                 return contest
-        if quick.mean() > HOPELESS * errors.mean():
+        if hopeless:
             return contest
         another = [held_out_errors(moved, unseen, probe=moved.probe) for unseen in turns]
         return Contest(errors, np.concatenate(another), ratio)
