@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,12 @@ class Along:
         Frames between others that fit elsewhere; where there are breaks none are looked for.
     reversals
         Frames whose positions are listed backwards; likewise.
-    ruled_out
-        Further lags of all frames under which neighbours would look less alike.
+    gains
+        Evidence for further lags of all frames.
+    cut
+        Whether the settings leave out later positions, or move them all.
+    open_lags
+        Lags of all frames that nothing rules out.
     """
 
     breaks: tuple[Break, ...]
@@ -61,7 +65,9 @@ class Along:
     spare: int
     strays: tuple[Strays, ...] = ()
     reversals: tuple[Reversal, ...] = ()
-    ruled_out: frozenset[int] = frozenset()
+    gains: Mapping[int, float] = field(default_factory=dict)
+    cut: bool = False
+    open_lags: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, plan: Plan) -> Along:
@@ -70,7 +76,7 @@ class Along:
         told: list[float] = []
         amid: list[Strays] = []
         turned: list[Reversal] = []
-        ruled_out: frozenset[int] | None = None
+        gains: dict[int, float] = {}
         first, lag = 0, 0
         while True:
             seen = survey(plan, in_order=True, first=first)
@@ -79,7 +85,7 @@ class Along:
             breaks += stretch.breaks
             amid += [] if breaks else strays(stretch)
             turned += [] if breaks else reversals(stretch)
-            ruled_out = stretch.ruled_out() if ruled_out is None else ruled_out
+            gains = gains or stretch.of_all()
             share, row = stretch.told()
             told.append(share)
             lag, end = int(stretch.lags[-1]), int(seen.positions[-1]) + 1
@@ -97,7 +103,8 @@ class Along:
             places.after(stretch.lags),
             () if breaks else tuple(amid),
             () if breaks else tuple(turned),
-            ruled_out,
+            gains,
+            settings.num_frames is not None or settings.positions.shift != 0,
         )
 
     def findings(self, scan: Scan, settings: Settings) -> list[Finding]:
@@ -114,23 +121,28 @@ class Along:
 
     @property
     def words(self) -> str:
-        """How much of the scan was tested, and whether it was stopped."""
+        """What was tested: that no frame was lost, and how far along the scan; and what was not."""
         doubted = " and ".join(f"{one.first} to {one.last}" for one in self.strays)
-        doubt = f", but for frames {doubted}, which fit other positions as well" if doubted else ""
-        return self._tested + doubt
+        doubts = [
+            f"frames {doubted} fit other positions as well" if doubted else "",
+            f"a lag of {' or '.join(map(str, self.open_lags))} would not show"
+            if self.open_lags
+            else "",
+        ]
+        return "; ".join([self._tested, *filter(None, doubts)])
 
     @property
     def _tested(self) -> str:
         if self.told < ENOUGH:
-            return (
-                f"whether frames were lost in the middle shows for {self.told:.0%} of the scan only"
-            )
+            return f"lost frames would show in {self.told:.0%} of the scan only"
         if not self.whole or self.last - self.until > FEWEST:
             why = "a loss would not show" if self.whole else "nothing was looked at"
-            return f"up to about frame {self.until}; after it {why}"
+            return f"none was lost up to about frame {self.until}, after it {why}"
+        if self.spare and self.cut:
+            return f"none was lost up to frame {self.last}, the last one that is used"
         if self.spare:
-            return f"all along: the scan was stopped after frame {self.last}, none was lost before"
-        return "all along the scan"
+            return f"none was lost all along: the scan was stopped after frame {self.last}"
+        return "none was lost all along the scan"
 
 
 def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding:

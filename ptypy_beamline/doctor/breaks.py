@@ -29,9 +29,9 @@ neighbouring pairs of frames say the same."""
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
 
-UNLIKELY, TELLING = 20.0, 100.0
-"""Evidence against a lag of all rows at which it is ruled out, where there is so much for the given
-neighbours. The right lag of scans that lagged had evidence for it, 15 at least."""
+
+TELLING = 100.0
+"""Evidence for the given neighbours at which that against other lags counts."""
 
 NEAR = 6
 """Frames between two breaks that may be one, of which some frames fit neither side."""
@@ -150,14 +150,13 @@ class Stretch:
         table /= np.float32(max(exposures, 1) ** 2)
         return table
 
-    def ruled_out(self) -> frozenset[int]:
-        """Lags of all rows under which the neighbours would look much less alike."""
+    def of_all(self) -> dict[int, float]:
+        """Evidence for a further lag of all rows, or against it if given neighbours look alike."""
         places_m = self.places.at(self.lags)
         close = evidence(self.unlike, places_m, False)[links(places_m, near_m(places_m))]
-        if close.sum() < TELLING:
-            return frozenset()
+        least = -np.inf if close.sum() >= TELLING else 0.0
         gained = self._gains((*SHIFTS, *FAR_SHIFTS))
-        return frozenset(lag for lag, of_rows in gained.items() if of_rows[0] < -UNLIKELY)
+        return {lag: max(float(of_rows[0]), least) for lag, of_rows in gained.items()}
 
     def told(self) -> tuple[float, int]:
         """Where a loss of few frames, or a slip of one, is ruled out.

@@ -134,7 +134,7 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
     elif not ranking.decided:
         what = f"the data do not determine the orientation (confidence {ranking.confidence:.2f})"
     else:
-        along = f", {verdict.along.words}" if verdict.along else ""
+        along = f"; {verdict.along.words}" if verdict.along else ""
         what = (
             f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
             f"(confidence {ranking.confidence:.3f}){along}"

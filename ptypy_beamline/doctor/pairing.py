@@ -6,9 +6,9 @@ the same; where they differ, short reconstructions tell which is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from ..settings import Settings
 from ..summary import Finding
 from . import backlash
 from .along import Along
-from .candidates import Outcome
-from .evidence import FEWEST, survey, unturned
+from .candidates import STUDENT_T, Outcome
+from .evidence import FEWEST, Survey, survey, unturned
 from .neighbours import FAR_SHIFTS, SHIFTS, Likeness, Pairing
 from .orientation import Ranking, misorientation, rank
 from .remedy import changed, finding
@@ -36,11 +36,16 @@ TELLING = 0.05
 MANY_LINKS, BRIGHT = 150, 3000.0
 """Neighbours, and median counts of a frame, from which it shows whether they look alike."""
 
-FAR_TRIED, UNLIKELY = 2, 1e-3
-"""So many great lags are reconstructed of those whose neighbours look alike by no chance."""
+UNLIKELY, RULED_OUT = 1e-3, 1e-6
+"""Chance below which neighbours look alike, and at which the given ones look more alike than those
+of another pairing, so that it is wrong."""
 
-RULED_OUT = 1e-6
-"""Chance at which the given neighbours look more alike than another pairing's, so it is wrong."""
+AGAINST, FAR, FAR_TRIED = -20.0, 12.0, 2
+"""Evidence at which a lag is ruled out (the right one of scans that lagged had 15 at least), and
+that which a great lag needs; so many of these are reconstructed."""
+
+STRONG, STRONG_T = 40.0, 2.0
+"""Evidence for a lag of which reconstructions need less convince; Student's t that they need."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def unrelated(scan: Scan, settings: Settings) -> list[Finding]:
     seen = survey(unturned(in_metres(scan, settings), settings), in_order=True)
     given = Pairing.at(settings, seen.positions_m)
     likeness = Likeness.of_neighbours(given, seen.looks)
-    if len(given.links) < MANY_LINKS or seen.counts < BRIGHT or likeness.chance < UNLIKELY:
+    if not _shows_likeness(given, seen) or likeness.chance < UNLIKELY:
         return []
     what = (
         f"frames at neighbouring positions look no more alike than any two frames (alike in "
@@ -132,8 +137,13 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     seen = survey(plan, in_order=True)
     exposures = seen.plan.selection.exposures[seen.positions, 0]
     given = Pairing.of(scan, each, exposures)
-    suspects = [*_listed_otherwise(Trial(given, seen), scan, exposures, along.ruled_out),
-                *backlash.hanging_behind(given, scan, seen, exposures)]  # fmt: skip
+    suspects, open_lags = _listed_otherwise(Trial(given, seen), scan, exposures, along.gains)
+    suspects += backlash.hanging_behind(given, scan, seen, exposures)
+    along = replace(along, open_lags=open_lags)
+    # Of shuffled positions one pairing may foretell frames better than another by chance.
+    if _shows_likeness(given, seen):
+        suspects = [one for one in suspects
+                    if Likeness.of_neighbours(one[0], seen.looks).chance < UNLIKELY]  # fmt: skip
     if not suspects:
         return found, along
     right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.t)
@@ -141,11 +151,13 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
 
 
 def _listed_otherwise(
-    trial: Trial, scan: Scan, exposures: NDArray[np.int64], ruled_out: frozenset[int]
-) -> Iterator[tuple[Pairing, Outcome]]:
+    trial: Trial, scan: Scan, exposures: NDArray[np.int64], gains: Mapping[int, float]
+) -> tuple[list[tuple[Pairing, Outcome]], tuple[int, ...]]:
     """Lags, and rows turned round, that convince; of great lags only what looks likeliest.
 
-    ``ruled_out``: numbers of positions that no exposure belongs later.
+    And the lags that may be right as well as none.
+
+    ``gains``: evidence for a lag, by how many positions later all exposures then belong.
     """
     given = trial.given.settings.positions
 
@@ -155,20 +167,36 @@ def _listed_otherwise(
             with suppress(BeamlineError):
                 yield Pairing.of(scan, changed(trial.given.settings, change), exposures)
 
-    def lags(shifts: Iterable[int]) -> list[dict[str, Any]]:
-        return [{"positions.shift": given.shift + k} for k in shifts if -k not in ruled_out]
+    def gain(shift: int) -> float:
+        return gains.get(given.shift - shift, 0.0)
 
-    near = at([*lags(SHIFTS), {"positions.snake": not given.snake}])
-    far = {other: Likeness.of(other, trial.given, trial.seen.looks).chance
-           for other in at(lags(FAR_SHIFTS))}  # fmt: skip
-    likely = sorted((other for other in far if far[other] < UNLIKELY), key=lambda o: far[o])
-    for other in (*near, *likely[:FAR_TRIED]):
+    far = sorted((k for k in FAR_SHIFTS if gain(given.shift + k) >= FAR),
+                 key=lambda k: -gain(given.shift + k))  # fmt: skip
+    lags = [k for k in SHIFTS if gain(given.shift + k) > AGAINST] + far[:FAR_TRIED]
+    changes = [{"positions.shift": given.shift + k} for k in lags]
+    suspects: list[tuple[Pairing, Outcome]] = []
+    open_lags: list[int] = []
+    for other in at([*changes, {"positions.snake": not given.snake}]):
         less_alike = Likeness.of(trial.given, other, trial.seen.looks).chance < RULED_OUT
         if less_alike or trial.hopeless(other):
             continue
-        outcome = trial.of_another(other)
+        contest = trial.against(other)
+        if contest is None:
+            continue
+        now = other.settings.positions
+        lags_only = now.snake == given.snake
+        strong = lags_only and gain(now.shift) >= STRONG
+        outcome = contest.won_by(STRONG_T if strong else STUDENT_T)
         if outcome is not None:
-            yield other, outcome
+            suspects.append((other, outcome))
+        elif lags_only and not contest.lost:
+            open_lags.append(now.shift - given.shift)
+    return suspects, tuple(sorted(open_lags))
+
+
+def _shows_likeness(given: Pairing, seen: Survey) -> bool:
+    """Whether there are frames enough, and bright ones, for neighbours to look alike."""
+    return len(given.links) >= MANY_LINKS and seen.counts >= BRIGHT
 
 
 def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likeness) -> Finding:

@@ -34,7 +34,7 @@ def reversals(stretch: Stretch) -> list[Reversal]:
         turned_m = given_m.copy()
         turned_m[first : last + 1] = given_m[first : last + 1][::-1]
         contest = stretch.trial.against(Pairing.at(places.settings, turned_m))
-        outcome = contest.won if contest else None
+        outcome = contest.won_by() if contest else None
         if outcome:
             a, b = places.exposures[[first, last]].tolist()
             found.append(Reversal(a, b, outcome))

@@ -60,7 +60,7 @@ def strays(stretch: Stretch) -> list[Strays]:
         contest = stretch.trial.against(other)
         if contest and contest.lost:
             continue
-        outcome = contest.won if contest else None
+        outcome = contest.won_by() if contest else None
         first, last = places.exposures[[run.first, run.last]].tolist()
         found.append(Strays(first, last, run.lag, outcome))
     return sorted(found, key=lambda one: one.outcome is None)

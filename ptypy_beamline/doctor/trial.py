@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from .candidates import HELD_OUT, RATIO, Outcome, Patch, folds, held_out_errors
+from .candidates import HELD_OUT, RATIO, STUDENT_T, Outcome, Patch, folds, held_out_errors
 from .evidence import Survey, liveliest
 from .neighbours import NEIGHBOUR_STEPS, Pairing
 
@@ -44,11 +44,10 @@ class Contest:
     other: NDArray[np.float64]
     ratio: float
 
-    @property
-    def won(self) -> Outcome | None:
-        """Of the other pairing, where it is better beyond doubt."""
+    def won_by(self, t: float = STUDENT_T) -> Outcome | None:
+        """Of the other pairing, where it is better beyond doubt: by a Student's ``t``."""
         outcome = Outcome.of(self.given, self.other)
-        return outcome if outcome.convinces(self.ratio) else None
+        return outcome if outcome.margin.surely(self.ratio, t) else None
 
     @property
     def lost(self) -> bool:
@@ -77,7 +76,7 @@ class Trial:
         None where the two hardly differ, or the other is not better beyond doubt.
         """
         contest = self.against(other)
-        return contest.won if contest else None
+        return contest.won_by() if contest else None
 
     def against(self, other: Pairing) -> Contest | None:
         """Errors of the frames that the difference concerns; None where there are hardly any.
