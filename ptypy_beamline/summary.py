@@ -150,6 +150,12 @@ def _monitor(scale: NDArray[np.float64]) -> str:
     return f"factors {usable.min():.4g} to {usable.max():.4g}"
 
 
+FIT = (
+    "positions, pixel, distance or energy do not fit each other: run ptypy-beamline check, or "
+    "correct units.positions (--unit positions=UNIT), the geometry or the window (--roi)"
+)
+
+
 def physics(plan: Plan) -> list[Finding]:
     """What the geometry and the positions of a plan give away."""
     geometry, found = plan.geometry, []
@@ -167,18 +173,18 @@ def physics(plan: Plan) -> list[Finding]:
     elif step > field:
         found.append(Finding(
             "error", f"the step of {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
-            "views can overlap", "check units.positions (--unit positions=UNIT) and the geometry",
+            "views can overlap", FIT,
         ))  # fmt: skip
     elif step > field / 2:
         found.append(Finding(
             "warning", f"the step of {step:.3g} m is more than half the {field:.3g} m field of "
             "view: a well sampled probe is at most half of it wide",
-            "check units.positions and the window's shape (--roi)",
+            FIT,
         ))  # fmt: skip
     elif 0 < step < 0.3 * pixel:
         found.append(Finding(
             "warning", f"the step of {step:.3g} m is less than a third of the {pixel:.3g} m "
-            "reconstructed pixel", "check units.positions (--unit positions=UNIT)",
+            "reconstructed pixel", FIT,
         ))  # fmt: skip
     if geometry.shape[0] != geometry.shape[1]:
         found.append(Finding("warning", f"frames of {geometry.shape[0]}x{geometry.shape[1]} are "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from ..settings import Settings
 from ..summary import Finding, as_json, describe_plan
 from .loading import loading, refuse_input
 from .ranks import mpi_rank
+
+if TYPE_CHECKING:
+    from ..doctor.orientation import Ranking
 
 EXAMPLE = "ptypy-beamline check scan.h5 --roi 256 --plot check.png"
 
@@ -40,7 +43,7 @@ def command(
     if to_json:
         typer.echo(json.dumps({"findings": [as_json(f) for f in found], "plan": summary}, indent=1))
     else:
-        _print(found, summary)
+        _print(found, summary, diagnosis.ranking)
     if plot and diagnosis.look:
         from ..doctor.picture import draw
 
@@ -50,7 +53,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _print(found: tuple[Finding, ...], summary: dict[str, Any]) -> None:
+def _print(found: tuple[Finding, ...], summary: dict[str, Any], ranking: Ranking | None) -> None:
     for finding in found:
         typer.echo(str(finding))
     if summary:
@@ -59,4 +62,5 @@ def _print(found: tuple[Finding, ...], summary: dict[str, Any]) -> None:
             f"pixels, reconstructed pixel {in_words(summary['resolution_m'][0])}"
         )
     if all(finding.level == "note" for finding in found):
-        typer.echo("no problem found")
+        decided = ranking is None or ranking.decided
+        typer.echo("no problem found" + ("" if decided else ", but the orientation is not known"))

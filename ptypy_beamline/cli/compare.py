@@ -66,9 +66,17 @@ def command(
             typer.echo(f"picture in {plot}")
 
 
+ALIKE = 0.3
+"""Correlation below which two objects are not the same."""
+
+
 def _print(record: dict[str, Any]) -> None:
     size = "x".join(str(n) for n in record["compared_px"])
     typer.echo(f"correlation  {record['correlation']:.4f} over {size} pixels")
+    if record["correlation"] < ALIKE:
+        typer.echo("the two are hardly alike: another sample, or one is mirrored or conjugated; "
+                   "errors and resolution would say nothing")  # fmt: skip
+        return
     for name in ("delta", "beta"):
         error, contrast = record[f"{name}_rms_error"], record[f"{name}_rms_contrast"]
         share = f", {error / contrast:.1%} of its contrast" if contrast else ""

@@ -118,7 +118,7 @@ def _verdict(held_out_error: float | None) -> list[Finding]:
     return [Finding("warning", "frames that were held out are foretold no better than by the mean "
                     f"frame (held-out error {held_out_error:.3g})",
                     "run ptypy-beamline check for positions, orientation and geometry",
-                    "garbage, or too few photons to tell")]  # fmt: skip
+                    "garbage, or a weak sample, too few photons or iterations")]  # fmt: skip
 
 
 def _said(findings: list[Finding]) -> list[Finding]:

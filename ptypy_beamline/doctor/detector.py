@@ -86,7 +86,8 @@ class Detector:
         """(h, w) good pixels not of the pattern: isolated, or no count between lit ones."""
         level = np.where(self.good, self.mean - offset, 0)
         bright = brightest(level).clip(0)
-        noise = np.sqrt((bright + 1) / max(self.frames, 1))
+        # What is subtracted has noise, too.
+        noise = np.sqrt((bright + np.maximum(offset, 0) + 1) / max(self.frames, 1))
         hot = (level > HOT_TIMES * (bright + 2 * noise)) & ~self.direct_beam
         counting = (self.mean > 0) & self.good
         dead = dead_pixels(level * self.frames, counting, ENOUGH)

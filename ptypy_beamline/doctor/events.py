@@ -92,7 +92,7 @@ def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
     if event.kind == "flicker":
         return {}, f"no I0 that follows it is recorded: {FLOATING}"
     scale = (
-        "as no I0 that follows it is recorded, scale by the estimate of ptypy-beamline qc "
+        "no I0 that follows it is recorded: run ptypy-beamline qc, and scale by its estimate "
         f"(--monitor qc/{INTENSITY})"
     )
     return {}, scale if event.kind == "decay" else f"{scale}, or {reject}"

@@ -113,12 +113,12 @@ def findings(look: Look) -> list[Finding]:
     worthless = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
     level = "error" if worthless else "warning"
     if not likely:
-        few = now.step < 10
+        few = 1 < now.step < 10
         shorter = f"scan with steps below {0.4 * now.probe_m:.2g} m"
         remedy = (
             shorter if few else "check units.positions (--unit positions=UNIT), distance, pixel"
         )
-        return [finding(level, what, "too large a step" if few and now.step > 1 else "",
+        return [finding(level, what, "too large a step" if few else "",
                         remedy=remedy)]  # fmt: skip
     best, others = likely[0], likely[1:]
     cause = "likely " + best.cause

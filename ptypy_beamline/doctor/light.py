@@ -14,6 +14,9 @@ SHUT, MANY_BLANK = 0.005, 0.02
 """Share of the median counts below which a shutter was closed, as samples may let through 1 %;
 share of the frames that may be so."""
 
+NO_COUNTS = 0.5
+"""The same that no counts fall below, which scatter as many as they are."""
+
 ALIKE, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
 """Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many
 pixels less, by how many standard deviations."""
@@ -67,6 +70,11 @@ def variation(look: Look) -> list[Finding]:
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
     if change > min(ALIKE, CERTAIN + SIGMAS * chance):
         return []
+    if change < NO_COUNTS:
+        return [finding("warning", f"frames scatter by {change:.2f} times the noise of counts "
+                        "(variance)", "the numbers are no counts: amplitudes, or scaled",
+                        remedy="set stored_as='magnitude' (--stored-as magnitude) for amplitudes; "
+                        "take the raw frames where they were scaled")]  # fmt: skip
     return [finding("warning", f"frames differ by {change:.2f} times their photon noise (variance)",
                     "the sample is out of the beam, or the stage did not move",
                     remedy="check the frames' dataset and the sample's place")]  # fmt: skip

@@ -65,11 +65,14 @@ class Sampling:
 
 def findings(look: Look) -> list[Finding]:
     """Sampling as notes, as warnings where there is too little."""
-    usable = f"{len(look.plan)} positions, {look.lit.mean():.0%} of the sampled frames usable"
+    usable = (
+        f"{len(look.plan)} positions, {look.lit.mean():.0%} of {len(look.lit)} sampled frames have "
+        "the beam; ptypy-beamline qc looks at each"
+    )
     sampling = Sampling.of(look)
     if sampling is None:
         return [finding("note", usable + "; too few photons or frames to tell the probe's size")]
-    return [finding("note", usable), _overlap(sampling), _oversampling(sampling),
+    return [finding("note", usable), _overlap(sampling), _oversampling(sampling, look),
             _photons(sampling, look)]  # fmt: skip
 
 
@@ -84,12 +87,14 @@ def _overlap(s: Sampling) -> Finding:
                    remedy=f"scan with steps below {in_words(0.4 * s.probe_m, 3)}")  # fmt: skip
 
 
-def _oversampling(s: Sampling) -> Finding:
+def _oversampling(s: Sampling, look: Look) -> Finding:
     if s.oversampling > 2:
         return finding("note", f"oversampling {s.oversampling:.3g} (field of view over probe)")
     return finding("warning", "oversampling at most 2: the speckles are as fine as the pixels",
-                   "the probe fills the field of view λz/p, or these are near-field frames",
-                   remedy="bin less (--bin), or move the detector back")  # fmt: skip
+                   "the probe fills the field of view λz/p, or these are near-field frames, or "
+                   "what shows the probe is left out as saturated",
+                   remedy="bin less (--bin)" if look.settings.rebin > 1
+                   else "move the detector back next time")  # fmt: skip
 
 
 def _photons(s: Sampling, look: Look) -> Finding:

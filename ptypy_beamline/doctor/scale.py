@@ -93,6 +93,13 @@ class Scales:
         margins = (self.margin(factors, long) for long in (False, True))
         return any(m.surely(CLEAR, CLEAR_T) for m in margins)
 
+    def telling(self, factors: Factors) -> Margin:
+        """The margin that tells most of those that are known."""
+        return max(
+            (self.margin(factors, long) for long in (False, True) if (factors, long) in self.known),
+            key=lambda margin: margin.t,
+        )
+
     def lowest(self, along: Factors) -> float | None:
         """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
 
@@ -191,14 +198,16 @@ def _settled(scales: Scales) -> Finding:
 
 
 def _words(scales: Scales) -> str:
-    factors = [even(f) for f in (1.0, BESIDE, 1 / BESIDE)]
-    long = all((f, True) in scales.known for f in factors)
-    here, small, large = (float(scales.errors(f, long).mean()) for f in factors)
+    large, small = (scales.telling(even(f)) for f in (1 / BESIDE, BESIDE))
     return (
-        f"unseen frames of a short reconstruction are predicted with an error of {here:.3f}, of "
-        f"{large:.3f} with a reconstructed pixel {BESIDE:g} times as large, and of {small:.3f} "
-        f"with one {1 / BESIDE:.2g} times"
+        f"with a reconstructed pixel {BESIDE:g} times as large unseen frames are predicted "
+        f"{_worse(large)}, and with one {1 / BESIDE:.2g} times {_worse(small)}"
     )
+
+
+def _worse(margin: Margin) -> str:
+    percent = 100 * (margin.ratio - 1)
+    return f"{abs(percent):.2g} % {'worse' if percent >= 0 else 'better'}"
 
 
 def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
@@ -221,8 +230,8 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
     y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
     when = "before the detector's own" if factor > 1 else "after"
     return finding(
-        "error", what, f"the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
-        {"psize": y if y == x else (y, x)}, "or, by the same factor, distance or energy",
+        "error", what, f"likely the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
+        {"psize": y if y == x else (y, x)}, "or else distance or energy by the same factor",
     )  # fmt: skip
 
 
