@@ -103,15 +103,14 @@ def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
     if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
-    if not wrong and any(finding.level == "error" for finding in plain):
-        return found, False
     if wrong:
         impossible = any(finding.level == "error" and not finding.settings for finding in wrong)
         return found + (fresnel.as_cone(look) if impossible else []), False
     found += fresnel.findings(look, times)
     if near:
         return found, False
-    return found + events.findings(look) + sampling.findings(look), True
+    sound = all(finding.level != "error" for finding in plain)
+    return found + events.findings(look) + sampling.findings(look), sound
 
 
 def doubts(look: Look, near: bool) -> list[Finding]:
