@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
@@ -15,21 +16,21 @@ from .remedy import finding
 if TYPE_CHECKING:
     from .look import Look
 
-MOST, TOLERANCE_PX, TOLERANCE = 0.75, 1.5, 0.1
+Moves = NDArray[np.complexfloating[Any, Any]]
+"""(n,) columns and rows as real and imaginary parts."""
+
+MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
 """Share of the pairs of frames that must have moved alike, and by how much a picture's move may
 differ from the stage's: pixels, and share of it."""
 
-FOLLOWS = 0.2
-"""How far moves may be off the stage's, over how far they differ from each other, in the median."""
-
 LONG_PX = 3.0
-"""Moves from which their direction tells something, in the median."""
+"""Moves in the median that tell something: patterns that stay seem to move by their speckles."""
 
 COARSEST = 0.5
 """Fresnel number p²/λz of a pixel of a near-field scan at most: from there frames are contact
 pictures, whose phase does not show."""
 
-NEAREST_FOCUS_M = 5e-4
+NEAREST_FOCUS_M = 2e-4
 """From the focus to the sample of a near-field scan at least; zone plates and mirrors for the far
 field have it within some tenths of a millimetre, however coarsely their frames are sampled."""
 
@@ -56,27 +57,25 @@ def is_near(look: Look) -> bool:
 def _times(look: Look) -> float | None:
     """:func:`magnification` of near fields, and of far fields whose probe diverges.
 
-    How far pairs of frames have moved is the place of their correlation's highest value. All must
+    How far pairs of frames have moved is the place of their correlation's highest value. Most must
     have moved as the stage has, turned by one angle and perhaps mirrored: orientation and axes
-    need not be known.
+    need not be known. Of the pairs' own answers the one that most others share is taken.
     """
     if look.moves is None:
         return None
     stage, moved = (part @ (1j, 1) for part in look.moves)
-    away_px = np.abs(moved)
-    if np.median(away_px) < LONG_PX:
-        return None
-    for turned in (stage, stage.conj()):
-        ratio = moved / turned
-        off = np.abs(moved - turned * (np.median(ratio.real) + 1j * np.median(ratio.imag)))
-        like = off <= TOLERANCE_PX + TOLERANCE * away_px
-        # Patterns that stay seem to move by the size of their speckles, however far the stage went.
-        follows = np.median(off) < FOLLOWS * np.median(np.abs(moved - np.median(moved)))
-        if np.mean(like) >= MOST and follows:
-            whole = np.vdot(turned[like], moved[like]) / np.vdot(turned[like], turned[like])
-            times = float(np.abs(whole))
-            return None if _beam_moves(look, times) else times
-    return None
+    ways = [(turned, ratio) for turned in (stage, stage.conj()) for ratio in moved / turned]
+    turned, like = max(((turned, _alike(moved, ratio * turned)) for turned, ratio in ways),
+                       key=lambda way: way[1].sum())  # fmt: skip
+    turned, moved = turned[like], moved[like]
+    times = float(np.abs(np.vdot(turned, moved) / np.vdot(turned, turned)))
+    few = np.mean(like) < MOST or np.median(times * np.abs(turned)) < LONG_PX
+    return None if few or _beam_moves(look, times) else times
+
+
+def _alike(moved: Moves, expected: Moves) -> NDArray[np.bool_]:
+    """Which pairs have moved as expected."""
+    return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
 
 
 def _is_far(look: Look, times: float) -> bool:
