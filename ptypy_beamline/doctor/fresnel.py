@@ -31,8 +31,8 @@ COARSEST = 0.5
 pictures, whose phase does not show."""
 
 NEAREST_FOCUS_M = 2e-4
-"""From the focus to the sample of a near-field scan at least; zone plates and mirrors for the far
-field have it within some tenths of a millimetre, however coarsely their frames are sampled."""
+"""From the focus to the sample of a near-field scan at least: a far-field scan that is sampled too
+coarsely to hold its probe has it nearer."""
 
 
 def magnification(look: Look) -> float | None:
@@ -65,8 +65,8 @@ def _times(look: Look) -> float | None:
         return None
     stage, moved = (part @ (1j, 1) for part in look.moves)
     ways = [(turned, ratio) for turned in (stage, stage.conj()) for ratio in moved / turned]
-    turned, like = max(((turned, _alike(moved, ratio * turned)) for turned, ratio in ways),
-                       key=lambda way: way[1].sum())  # fmt: skip
+    found = [(turned, _alike(moved, ratio * turned)) for turned, ratio in ways]
+    turned, like = max(found, key=lambda one: one[1].sum())
     turned, moved = turned[like], moved[like]
     times = float(np.abs(np.vdot(turned, moved) / np.vdot(turned, turned)))
     few = np.mean(like) < MOST or np.median(times * np.abs(turned)) < LONG_PX
