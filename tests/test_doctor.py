@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.fft
+import scipy.ndimage
 
 from ptypy_beamline.cli import main
 from ptypy_beamline.doctor import fresnel
@@ -25,7 +26,7 @@ from ptypy_beamline.options import turn_of
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.raw import write_demo_scan
 from ptypy_beamline.testing.sample import sample
-from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.simulate import diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 SCANS = [
@@ -158,7 +159,7 @@ def light(n):
     return np.exp(-((y**2 + x**2) ** 2))
 
 
-def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3):
+def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=None):
     """A near-field scan: frames are the sample's Fresnel pictures, which move with the stage."""
     rng = np.random.default_rng(3)
     points = rng.integers(0, 40, (25, 2))
@@ -166,7 +167,8 @@ def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3):
     q = scipy.fft.fftfreq(n, pixel_m)
     squared = q[:, None] ** 2 + q**2
     pull = np.exp(-1j * np.pi * wavelength_m(energy_eV) * distance_m * squared)
-    waves = np.array([thing[r : r + n, c : c + n] * light(n) for r, c in points])
+    beam = light(n) if beam is None else beam
+    waves = np.array([thing[r : r + n, c : c + n] * beam for r, c in points])
     counts = rng.poisson(1e3 * np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2)
     return Raw(counts.astype(np.uint32), points * pixel_m, energy_eV, distance_m,
                (pixel_m, pixel_m), center_px=(n // 2, n // 2))  # fmt: skip
@@ -249,13 +251,58 @@ def test_a_cone_beam_says_what_is_handed_over(tmp_path):
     assert any("effective distance 0.02 m and pixel 1.01e-07 m" in note for note in notes)
 
 
-def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path):
-    raw = hologram_scan(pixel_m=10e-6, distance_m=1.98)
-    file = WRITERS["standard"](tmp_path / "cone.h5", replace(raw, positions_m=raw.positions_m / 99))
-    for given in ({}, {"focus_to_sample": 0.04}):
-        (found,) = [f for f in diagnose(Settings.of({"file": str(file), **given})).findings
-                    if f.level != "note"]  # fmt: skip
-        assert found.settings["focus_to_sample"] == pytest.approx(1.98 / 98, rel=0.03)
+def cone_scan(magnification, diffuser_rad=0.0, n=128, pixel_m=2e-7, distance_m=2e-3):
+    """The hologram of a parallel beam, by Fresnel scaling that of a cone beam; and its focus.
+
+    A diffuser makes the beam speckled, as near-field ptychography wants it.
+    """
+    rng = np.random.default_rng(5)
+    phases = scipy.ndimage.gaussian_filter(rng.normal(size=(n, n)), 5)
+    beam = light(n) * np.exp(1j * diffuser_rad * phases / phases.std())
+    flat = hologram_scan(n, pixel_m, distance_m, beam=beam)
+    distance_m, pixel_m = distance_m * magnification, pixel_m * magnification
+    raw = replace(flat, distance_m=distance_m, pixel_m=(pixel_m, pixel_m))
+    return raw, distance_m / (magnification - 1)
+
+
+@pytest.mark.parametrize("diffuser_rad", [0.0, 2.0])
+@pytest.mark.parametrize("magnification", [1.5, 20, 100])
+def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path, magnification, diffuser_rad):
+    """Speckles of its frames say nothing of how wide the beam is; the given focus ends it."""
+    raw, focus_m = cone_scan(magnification, diffuser_rad)
+    settings = Settings.of({"file": str(WRITERS["standard"](tmp_path / "cone.h5", raw))})
+    for given in ({}, {"focus_to_sample": 2 * focus_m}):
+        (found,) = [f for f in diagnose(changed(settings, given)).findings if f.level != "note"]
+        assert "near field" in found.what
+        assert found.settings["focus_to_sample"] == pytest.approx(focus_m, rel=0.05)
+    after = diagnose(changed(settings, found.settings)).findings
+    assert {f.level for f in after} == {"note"}
+    assert any("frames move over the detector as the stage does" in f.what for f in after)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1, 1e3])
+@pytest.mark.parametrize("coarser", [1, 10])
+@pytest.mark.parametrize(("width_px", "curvature"), [(20, 4), (30, 12), (45, 0), (45, 12)])
+def test_a_probe_that_diverges_is_no_near_field(tmp_path, width_px, curvature, coarser, unit):
+    """Its far-field frames are moving shadows too, but λz/p holds it; in a wrong unit as well."""
+    rng = np.random.default_rng(7)
+    truth = simulate(96, (6, 6), 6, "jitter", resolution_m=1e-8 * coarser)
+    y, x = (np.indices((96, 96)) - 48) / width_px
+    probe = np.exp(-8 * (y**2 + x**2) ** 2 + 1j * curvature * (y**2 + x**2))
+    expected = diffract(truth.object, probe.astype(np.complex64), truth.corners_px)
+    frames = rng.poisson(3e5 * expected / expected.sum((1, 2)).mean()).astype(np.uint32)
+    wrong = {"frames": frames, "positions_m": truth.positions_m * unit}
+    settings = settings_of(tmp_path, "standard", truth, **wrong)
+    assert fresnel.magnification(look_at(settings)) is None
+
+
+def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
+    truth = simulate(64, (8, 8), 6, "fermat", photons=3e5, resolution_m=2e-7)
+    moved = np.rint(truth.positions_m / 4e-7).astype(int)
+    pairs = zip(truth.frames, moved, strict=True)
+    frames = np.array([np.roll(frame, by, (0, 1)) for frame, by in pairs])
+    settings = settings_of(tmp_path, "standard", truth, frames=frames)
+    assert fresnel.magnification(look_at(settings)) is None
 
 
 @pytest.mark.parametrize("code", [1, 3, 4, 6])

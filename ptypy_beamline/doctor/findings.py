@@ -104,8 +104,7 @@ def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
-        impossible = any(finding.level == "error" and not finding.settings for finding in wrong)
-        return found + (fresnel.as_cone(look) if impossible else []), False
+        return found, False
     found += fresnel.findings(look, times)
     if near:
         return found, False

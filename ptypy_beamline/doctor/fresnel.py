@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
@@ -18,60 +16,37 @@ from .remedy import finding
 if TYPE_CHECKING:
     from .look import Look
 
-PLACES, FARTHER = 12, 2.0
-"""Places that are compared with their nearest neighbour, and with one so many times as far."""
+Moves = NDArray[np.complexfloating[Any, Any]]
+"""(n,) columns and rows as real and imaginary parts."""
 
-PAIRS, MOST, MOST_NEAR = 8, 0.75, 30
-"""Pairs of frames that are compared at least, the share that must have moved alike, and neighbours
-among which one is chosen."""
+MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
+"""Share of the pairs of frames that must have moved alike, and by how much a picture's move may
+differ from the stage's: pixels, and share of it."""
 
-TOLERANCE_PX, TOLERANCE = 1.5, 0.1
-"""By how much a picture's move may differ from the stage's: pixels, and share of it."""
+LONG_PX = 3.0
+"""Moves in the median that tell something: patterns that stay seem to move by their speckles."""
 
-NEAREST_FOCUS_M = 1e-3
-"""From the focus to the sample of a near-field scan at least; zone plates and mirrors for the far
-field have it within some tenths of it."""
+COARSEST = 0.5
+"""Fresnel number p²/λz of a pixel of a near-field scan at most: from there frames are contact
+pictures, whose phase does not show."""
 
-FULL = 0.5
-"""Probe over the field of view λz/p from which it does not fit."""
-
-FOLLOWS = 0.2
-"""How far moves may be off the stage's, over how far they differ from each other, in the median."""
+NEAREST_FOCUS_M = 2e-4
+"""From the focus to the sample of a near-field scan at least: a far-field scan that is sampled too
+coarsely to hold its probe has it nearer."""
 
 
 def magnification(look: Look) -> float | None:
     """How far pictures move over the detector for each step of the stage; None in the far field.
 
     Frames of the near field are pictures of the sample, which move as the stage does: M. Stockmar
-    et al., Scientific Reports 3, 1927 (2013). A far-field pattern stays where it is. How far
-    pairs of neighbouring frames have moved is the place of their correlation's highest value;
-    only its length counts, so that orientation and axes need not be known. It is 1 where pixel
-    and focus are right, as in a parallel beam: a cone beam has (z + s)/s.
+    et al., Scientific Reports 3, 1927 (2013). A far-field pattern stays where it is, or is a
+    shadow too where the probe diverges; but λz/p holds its probe. It is 1 where pixel and focus
+    are right, as in a parallel beam: a cone beam has (z + s)/s.
     """
-    times = shadows(look)
+    times = _times(look)
     if times is None or abs(times - 1) <= TOLERANCE:
         return times
-    return None if _holds_probe(look) or _near_focus(look, times) else times
-
-
-def shadows(look: Look) -> float | None:
-    """:func:`magnification` of near fields, and of far fields whose probe diverges."""
-    moves = look.moves
-    if moves is None:
-        return None
-    stage_px, moved_px = (np.linalg.norm(part, axis=1) for part in moves)
-    times = float(np.median(moved_px / stage_px))
-    off = np.abs(moved_px - times * stage_px)
-    alike = np.mean(off <= TOLERANCE_PX + TOLERANCE * moved_px) >= MOST
-    # Patterns that stay seem to move by the size of their speckles, however far the stage went.
-    follows = np.median(off) < FOLLOWS * np.median(np.abs(moved_px - np.median(moved_px)))
-    return times if alike and follows else None
-
-
-def _near_focus(look: Look, times: float) -> bool:
-    """Whether the sample would be as near to the focus as far-field scans have it."""
-    distance_m = look.plan.geometry.distance_m
-    return times > 1 and distance_m / (times - 1) < NEAREST_FOCUS_M
+    return None if _is_far(look, times) else times
 
 
 def is_near(look: Look) -> bool:
@@ -79,24 +54,52 @@ def is_near(look: Look) -> bool:
     return magnification(look) is not None
 
 
-def _holds_probe(look: Look) -> bool:
-    """Whether λz/p holds the probe, or the frames do not tell: these are far-field ones.
+def _times(look: Look) -> float | None:
+    """:func:`magnification` of near fields, and of far fields whose probe diverges.
 
-    Their patterns are shadows too where the probe diverges.
+    How far pairs of frames have moved is the place of their correlation's highest value. Most must
+    have moved as the stage has, turned by one angle and perhaps mirrored: orientation and axes
+    need not be known. Of the pairs' own answers the one that most others share is taken.
     """
-    return look.share is None or look.share < FULL
-
-
-def moves(look: Look) -> tuple[Floats, Floats] | None:
-    """(n, 2) how far the stage has moved between pairs of frames, and the pictures, in pixels.
-
-    None where too few frames have neighbours.
-    """
-    first, second = _pairs(look)
-    if len(first) < PAIRS:
+    if look.moves is None:
         return None
-    points = look.plan.positions_m / min(look.plan.geometry.pixel_m)
-    return points[second] - points[first], _moved_px(look, first, second)
+    stage, moved = (part @ (1j, 1) for part in look.moves)
+    ways = [(turned, ratio) for turned in (stage, stage.conj()) for ratio in moved / turned]
+    found = [(turned, _alike(moved, ratio * turned)) for turned, ratio in ways]
+    turned, like = max(found, key=lambda one: one[1].sum())
+    turned, moved = turned[like], moved[like]
+    times = float(np.abs(np.vdot(turned, moved) / np.vdot(turned, turned)))
+    few = np.mean(like) < MOST or np.median(times * np.abs(turned)) < LONG_PX
+    return None if few or _beam_moves(look, times) else times
+
+
+def _alike(moved: Moves, expected: Moves) -> NDArray[np.bool_]:
+    """Which pairs have moved as expected."""
+    return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
+
+
+def _is_far(look: Look, times: float) -> bool:
+    """Whether λz/p holds the probe, pixels are too coarse for fringes, or the focus is too near.
+
+    The probe is as wide as its shadow on the detector, over the magnification: where frames are
+    pictures of the sample, their speckles tell nothing of it. Binning does not change λz/p.
+    """
+    plan, (_, distance_m, pixel_m) = look.plan.geometry, look.detector
+    field_m = plan.wavelength_m * distance_m / pixel_m
+    probe_m = _width_px(look) * min(plan.pixel_m) / times
+    coarse_m = pixel_m * plan.distance_m / (distance_m * times)
+    near_focus = times > 1 and plan.distance_m / (times - 1) < NEAREST_FOCUS_M
+    return near_focus or probe_m < field_m or coarse_m > COARSEST * field_m
+
+
+def _beam_moves(look: Look, times: float) -> bool:
+    """Whether all of the light moves over the detector, not a picture within a beam that stays."""
+    stage = look.plan.positions_m[look.picked[look.lit]] / min(look.plan.geometry.pixel_m)
+    frames = look.frames[look.lit]
+    lines = [frames.sum(3 - axis, dtype=np.float64) for axis in (1, 2)]
+    centres = [line @ np.arange(line.shape[1]) / line.sum(1) for line in lines]
+    slope, *_ = np.linalg.lstsq(stage - stage.mean(0), np.transpose(centres) - np.mean(centres, 1))
+    return bool(np.linalg.norm(slope, 2) > times / 2)
 
 
 def misorientation(look: Look) -> list[Finding]:
@@ -130,48 +133,6 @@ def _turned(moved_px: Floats, code: int) -> Floats:
     transpose, ud, lr = turn_of(code)
     turned = moved_px[:, ::-1] if transpose else moved_px
     return np.asarray(turned * (-1 if ud else 1, -1 if lr else 1))
-
-
-def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of the plan, and others near them: the nearest, and one farther away."""
-    points = look.plan.positions_m
-    lit = look.picked[look.lit]
-    if len(lit) < 2:
-        return lit[:0], lit[:0]
-    here = lit[:: max(1, len(lit) // PLACES)][:PLACES]
-    distances, near = cKDTree(points).query(points[here], k=min(MOST_NEAR, len(points)))
-    pairs = []
-    for place, away, others in zip(here, distances, near, strict=True):
-        apart = away > 0
-        if apart.any():
-            nearest = int(np.argmax(apart))
-            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest])))
-            pairs += [(place, others[k]) for k in {nearest, farther}]
-    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
-    return first, second
-
-
-def _moved_px(look: Look, first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
-    """(n, 2) by how many pixels the pictures of the second frames are those of the first moved."""
-    level = np.maximum(look.mended, 1.0)
-    needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
-    frames, good = look.plan.correct(look.plan.load(needed), needed)
-    waves = [scipy.fft.rfft2(np.where(ok & look.seen, (frame - level) / np.sqrt(level), 0))
-             for frame, ok in zip(frames, good, strict=True)]  # fmt: skip
-    moved = []
-    for one, other in numbers.reshape(2, -1).T:
-        alike = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])
-        place = np.unravel_index(int(alike.argmax()), alike.shape)
-        moved.append([(c + n // 2) % n - n // 2 for c, n in zip(place, alike.shape, strict=True)])
-    return np.array(moved, np.float64)
-
-
-def as_cone(look: Look) -> list[Finding]:
-    """That frames which fit no far field may be of the near field of a cone beam."""
-    times = shadows(look)
-    if times is None or times <= 1 + TOLERANCE or _near_focus(look, times):
-        return []
-    return [_near(look, times, focus_to_sample_m(look.scan, look.settings))]
 
 
 def findings(look: Look, times: float | None) -> list[Finding]:

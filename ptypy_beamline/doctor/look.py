@@ -17,8 +17,8 @@ from ..planning.sample import SAMPLE, sample_indices
 from ..scan import Scan
 from ..settings import Settings
 from .centre import Centre, measure
-from .fresnel import moves
 from .probe import probe_share
+from .shifts import moves
 
 SAMPLE_BYTES, MINIMUM = 2**27, 9
 """Memory for the corrected sample, and how many frames it has at least."""
@@ -104,7 +104,7 @@ class Look:
 
     @cached_property
     def moves(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """How far the stage and pictures have moved between frames, see :func:`.fresnel.moves`."""
+        """How far the stage and pictures have moved between frames, see :func:`.shifts.moves`."""
         return moves(self)
 
     @cached_property
