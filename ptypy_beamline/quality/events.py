@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ..planning.odd_positions import stuck
 from .evidence import Measured, no_beam
 from .scores import SIGMA, Around, Values
-from .steps import Flags, steps, unforetold
+from .steps import ROBUST, Flags, steps, unforetold
 
 INTENSITY = "beam_intensity.npy"
 """File of :func:`intensity` in the folder of quality control."""
@@ -46,10 +46,11 @@ FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
 sample, this share of the scan; in which part it is measured, where the least would be by chance."""
 NEAR, FAR = 8, 24
 """Nearest neighbours, and those beyond them up to so many."""
-GROWS, REPEATS, UNLIKE = 1.3, 0.8, 0.18
+GROWS, REPEATS, UNLIKE, FOLLOWS = 1.3, 0.8, 0.18, 0.72
 """What is left of the counts by far neighbours over that by near ones, from which it is the sample,
 and below which that repeats itself; change of the shape, as the relative standard deviation of the
-ratio of two pictures, beyond which the counts follow it."""
+ratio of two pictures, beyond which nothing is known of the counts; share of what is left of the
+counts that the shape does not foretell, below which they follow it."""
 
 STILL, CHANCE, SAME = 40, 5.0, 1.2
 """Frames in a row that are alike; sigma of chi square up to which two are, and chi square up to
@@ -381,8 +382,8 @@ def _flicker(
 ) -> Iterator[Event]:
     """What is left of the counts where the sample is quietest, beyond photon noise.
 
-    Not where that is the sample: its counts differ the more, the farther a neighbour is, and its
-    shape does, too.
+    Not where that is the sample: its counts differ the more, the farther a neighbour is, and they
+    go with its shape.
     """
     if usable.sum() < FEWEST // 2:
         return
@@ -400,9 +401,25 @@ def _flicker(
     quiet = at_near + at_far <= np.quantile(at_near + at_far, TYPICAL)
     growth = np.sqrt(max(at_far[quiet].mean(), 0) / max(at_near[quiet].mean(), 1e-9))
     changed = np.sqrt(max(_change_of_shape(seen, near)[usable][quiet].mean(), 0))
-    if REPEATS < growth < GROWS and changed < UNLIKE:
+    alone = _not_of_shape(seen, around, log_counts, usable)
+    if REPEATS < growth < GROWS and changed < UNLIKE and alone > FOLLOWS:
         typical = float(np.sqrt(np.quantile(beyond, TYPICAL)))
         yield Event("flicker", 0, len(seen.table) - 1, typical)
+
+
+def _not_of_shape(seen: Measured, around: Around, log_counts: Values, usable: Flags) -> float:
+    """Share of what is left of the counts that is no linear function of what is of the shape."""
+    matrix = unforetold(around)[usable]
+    centre = np.nan_to_num(np.stack([seen.column("row"), seen.column("column")], axis=1))
+    shape = np.concatenate([_shape(seen), centre], axis=1)
+    left, cause = matrix @ log_counts, matrix @ shape
+    usual = SIGMA * np.median(np.abs(left))
+    trust = np.minimum(1, ROBUST * usual / np.maximum(np.abs(left), 1e-12))
+    root = np.sqrt(trust)[:, None]
+    way, *_ = np.linalg.lstsq(cause * root, left * root[:, 0], rcond=None)
+    fewer = 1 - shape.shape[1] / len(left)  # as many numbers fit as much of any noise
+    rest = np.median(np.abs(left - cause @ way)) / np.sqrt(fewer)
+    return float(rest / np.median(np.abs(left)))
 
 
 def _unforeseen(of: Around, around: Around, values: Values, noise: Values) -> Values:
