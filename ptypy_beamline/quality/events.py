@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..planning.odd_positions import stuck
+from ..reading.rejects import INTENSITY
 from .evidence import Measured, no_beam
 from .scores import SIGMA, Around, Values
 from .steps import ROBUST, Flags, steps, unforetold
 
-INTENSITY = "beam_intensity.npy"
-"""File of :func:`intensity` in the folder of quality control."""
 FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
 
 FEWEST = 100
