@@ -111,6 +111,17 @@ def test_an_edge_along_the_rows_is_no_event():
     assert found(np.random.default_rng(5).poisson(light).astype(np.uint32)) == ()
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_an_absorbing_sample_does_not_flicker(masked):
+    """Its counts differ by 5 % from what their neighbours foretell, and so behind a mask."""
+    thick = np.abs(np.angle(truth().object))
+    light = diffract(np.exp((-2 - 1j) * thick), truth().probe, truth().corners_px)
+    bad = light.mean(0) > np.quantile(light.mean(0), 0.9) if masked else None
+    frames = np.random.default_rng(7).poisson(light).astype(np.uint32)
+    said = judged(scan_of(frames, truth().positions_m, bad=bad)).events
+    assert "flicker" not in [one.kind for one in said]
+
+
 def test_several_events_at_once_and_the_intensity_they_give():
     frames = dimmed(stretch(40, 79, 0.7) * stretch(200, 239, 0.0))
     said = found(frames)

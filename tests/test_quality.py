@@ -257,14 +257,16 @@ class TestFaults:
     )  # fmt: skip
     def test_what_is_one(self, off, reason):
         nothing = np.zeros(4)
-        found = faults.Deviation.of(z_of(**off), nothing.astype(bool), nothing)
+        never = nothing.astype(bool)
+        found = faults.Deviation.of(z_of(**off), never, nothing, never)
         assert (found.nearness[1:] < 0.5).all()
         assert (found.nearness[0] >= 1) == (reason is not None)
         assert reason is None or found.reason[0] == reason
 
     def test_dark_frames_are_faults_where_the_beam_was_lost(self):
         dark = np.array([True, True, False, False])
-        found = faults.Deviation.of(z_of(total=-99, apart=99), dark, np.array([1.3, 0.4, 0, 0]))
+        lost, never = np.array([1.3, 0.4, 0, 0]), np.zeros(4, bool)
+        found = faults.Deviation.of(z_of(total=-99, apart=99), dark, lost, never)
         assert found.nearness[:2].tolist() == [13, 0.4]
         assert found.reason[:2].tolist() == ["no beam", "dark"]
 

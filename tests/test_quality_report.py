@@ -3,22 +3,27 @@
 import base64
 import importlib.util
 import io
+import json
 import re
 import shutil
 import sys
+import warnings
 from html import unescape
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ptypy_beamline.errors import FileError, MissingDataError
+from ptypy_beamline import open_scan
+from ptypy_beamline.errors import BeamlineWarning, FileError, MissingDataError
 from ptypy_beamline.quality import Assessment
 from ptypy_beamline.quality.cells import cells, length_unit
 from ptypy_beamline.quality.maps import PANELS, _nearest, draw_maps
 from ptypy_beamline.quality.report import write_report
 from ptypy_beamline.quality.sprite import make_sprite, shrink
 from ptypy_beamline.quality.thumbs import PALETTE, indexed_png, levels, write_thumbs
+from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
 
 SIDE = 12
 STEP_M = 0.5e-6
@@ -239,7 +244,9 @@ needs_bokeh = pytest.mark.skipif(
 
 @needs_bokeh
 def test_report_is_one_file_without_links(tmp_path):
-    page = write_report(tmp_path / "qc_report.html", assessed(), EVIL, EVIL, {}).read_text("utf-8")
+    page = write_report(
+        tmp_path / "qc_report.html", assessed(), EVIL, {"file": EVIL}, {}
+    ).read_text("utf-8")
     assert "window.hacked = 1</script>" not in page
     head = page[: page.index("<style>")]
     assert unescape(re.search("<title>(.*?)</title>", page)[1]) == EVIL
@@ -252,13 +259,13 @@ def test_report_is_one_file_without_links(tmp_path):
 @needs_bokeh
 def test_report_replaces_its_own_kind_only(tmp_path):
     path = tmp_path / "qc_report.html"
-    write_report(path, assessed(), "first", "s.h5", {})
-    write_report(path, assessed(), "second", "s.h5", {}, refresh_s=5)
+    write_report(path, assessed(), "first", {"file": "s.h5"}, {})
+    write_report(path, assessed(), "second", {"file": "s.h5"}, {}, refresh_s=5)
     assert "<title>second" in path.read_text("utf-8")
     assert '<meta http-equiv="refresh" content="5">' in path.read_text("utf-8")
     path.write_text("<html>mine</html>")
     with pytest.raises(FileError, match="was not written by ptypy_beamline"):
-        write_report(path, assessed(), "third", "s.h5", {})
+        write_report(path, assessed(), "third", {"file": "s.h5"}, {})
     assert path.read_text() == "<html>mine</html>"
     assert [item.name for item in tmp_path.iterdir()] == ["qc_report.html"]
 
@@ -266,7 +273,7 @@ def test_report_replaces_its_own_kind_only(tmp_path):
 def test_report_names_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh.embed", None)
     with pytest.raises(MissingDataError, match=r"ptypy-beamline\[qc\]"):
-        write_report(tmp_path / "qc_report.html", assessed(), "t", "s.h5", {})
+        write_report(tmp_path / "qc_report.html", assessed(), "t", {"file": "s.h5"}, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -302,7 +309,13 @@ def opened(chromium, tmp_path):
 
     def start(found, pictures=None, **named):
         path = tmp_path / "qc_report.html"
-        write_report(path, found, named.pop("title", "Title"), EVIL, pictures or {}, **named)
+        listed = {
+            "file": named.pop("file", EVIL),
+            "format": "cxi",
+            "paths": {},
+            "frames": found.total,
+        }
+        write_report(path, found, named.pop("title", "Title"), listed, pictures or {}, **named)
         page = context.new_page()
         page.on("console", listen)
         page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -382,13 +395,15 @@ def picture(page, frame):
 def downloaded(page, tmp_path):
     with page.expect_download() as waiting:
         page.click("#download")
-    assert waiting.value.suggested_filename == "reject_indices.npy"
-    path = tmp_path / "downloaded.npy"
-    waiting.value.save_as(path)
-    found = np.load(path)
-    assert path.read_bytes()[:8] == b"\x93NUMPY\x01\x00"
-    assert found.dtype == np.int64
-    return found.tolist()
+    name = waiting.value.suggested_filename
+    assert re.fullmatch(r"reject_[A-Za-z0-9_.-]+\.json", name)
+    waiting.value.save_as(tmp_path / name)
+    found = json.loads((tmp_path / name).read_text())
+    page_says = json.loads(page.text_content("#qc-data"))["listed"]
+    assert {key: found[key] for key in page_says} == page_says
+    both = [*found["accepted_indices"], *found["rejected_indices"]]
+    assert sorted(both) == list(range(10, 154))
+    return found["rejected_indices"]
 
 
 def counts(page):
@@ -428,6 +443,25 @@ def test_pointing_shows_a_frame_for_as_long(opened):
     assert picture(page, 76) == colour_of(found.images[66, 0, 0])
     page.mouse.move(2, 2)
     picture(page, 40)
+
+
+@pytest.mark.browser
+def test_the_downloaded_list_is_that_of_its_scan(opened, tmp_path):
+    """It is what the command writes; given for another scan, it is warned of."""
+    for name in ("scan one.h5", "other.h5"):
+        raw = Raw.of(simulate(64, (7, 22), 5, photons=1e5, seed=1))
+        WRITERS["standard"](tmp_path / name, raw)
+    page = opened(assessed(), file=str(tmp_path / "scan one.h5"))
+    out = downloaded(page, tmp_path)
+    file = str(tmp_path / "reject_scan_one.json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = open_scan(tmp_path / "scan one.h5").plan(reject=file)
+    assert sorted({*range(154)} - {*plan.selection.exposures[:, 0].tolist()}) == out
+    with pytest.warns(
+        BeamlineWarning, match=r"was made of .*scan one\.h5, not of .*other\.h5: its 4"
+    ):
+        open_scan(tmp_path / "other.h5").plan(reject=file)
 
 
 @pytest.mark.browser

@@ -50,6 +50,32 @@ class TestDecisions:
         assert_array_equal(found.reject_indices, spoiled)
         assert roc_auc_score(np.isin(np.arange(COUNT), spoiled), found.score) > 0.99
 
+    @pytest.mark.parametrize("every", [2, 10])
+    @pytest.mark.parametrize("monitor", [None, True])
+    def test_frames_that_were_sent_twice_are_found_however_many(self, every, monitor):
+        frames = truth().frames.copy()
+        twice = np.arange(every, COUNT, every)
+        frames[twice] = frames[twice - 1]
+        i0 = 1e4 * (1 + 0.01 * np.random.default_rng(8).standard_normal(COUNT))
+        found = judged(scan_of(frames, monitor=i0), monitor=monitor)
+        assert set(twice) <= set(found.reject_indices)
+        assert set(found.reason[twice]) == {"repeated frame"}
+        assert len(found.reject_indices) <= len(twice) + 1
+
+    def test_frames_of_few_counts_may_be_alike(self):
+        frames = np.zeros((COUNT, 64, 64), np.uint16)
+        frames[:, 32, 32] = np.random.default_rng(9).poisson(20, COUNT)
+        assert judged(scan_of(frames)).reject_indices.tolist() == []
+
+    def test_many_exposures_of_a_position_that_were_sent_twice(self):
+        light = diffract(truth().object, truth().probe, truth().corners_px)
+        rng = np.random.default_rng(3)
+        frames = rng.poisson(np.repeat(light, 2, axis=0)).astype(np.uint16)
+        twice = np.arange(5, 2 * COUNT, 5)  # odd ones are at the position of the frame before
+        frames[twice] = frames[twice - 1]
+        found = judged(scan_of(frames, truth().positions_m), frames_per_position=2)
+        assert found.reject_indices.tolist() == twice.tolist()
+
     def test_exposures_of_a_position_are_judged_among_their_like(self):
         """Short, middle and long exposures: each alone, and a bad one does not take the others."""
         rng = np.random.default_rng(2)

@@ -127,6 +127,16 @@ def test_a_list_of_another_file_is_said(judged, name):
         assert len(open_scan(judged / "scan2.h5").plan(reject=str(judged / "qc" / name))) == 44
 
 
+def test_an_intensity_that_was_estimated_of_another_file_is_said(judged):
+    estimate = judged / "qc/beam_intensity.npy"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_scan(judged / "scan1.h5").plan(monitor=str(estimate))
+    said = r"intensity\.npy: was made of .*scan1\.h5, not of .*scan2\.h5: frames are scaled by it"
+    with pytest.warns(BeamlineWarning, match=said):
+        open_scan(judged / "scan2.h5").plan(monitor=str(estimate))
+
+
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("other", ["shorter", "longer"])
 def test_a_list_of_a_scan_of_another_length_is_refused(judged, name, other):

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..planning.exposures import recorded_i0
 from ..quality.evaluate import Exposures
-from ..quality.events import FLOATING, INTENSITY, Event, events, intensity
+from ..quality.events import FLOATING, Event, events, intensity
 from ..quality.evidence import Measured
 from ..quality.features import Yardstick, measured
+from ..reading.rejects import INTENSITY
 from ..summary import Finding
 from .look import Look
 from .remedy import finding

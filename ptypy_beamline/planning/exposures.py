@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, warn
 from ..reading.images import values_of
 from ..reading.picked import whole_stack
-from ..reading.rejects import RawFrames, rejected_frames
+from ..reading.rejects import (
+    INTENSITY,
+    RawFrames,
+    another_file,
+    meta_beside,
+    rejected_frames,
+)
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
 from . import groups
@@ -65,6 +73,19 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
     return np.where(usable, monitor[:n], np.nan)
+
+
+def warn_about_estimate(scan: Scan, settings: Settings) -> None:
+    """A monitor that quality control has estimated of another scan."""
+    given = settings.monitor
+    if not isinstance(given, str | Path):
+        return
+    path = Path(given).expanduser()
+    doubt = another_file(meta_beside(path, INTENSITY), scan.source)
+    if doubt:
+        warn(
+            f"{path}: {doubt}: frames are scaled by it nevertheless; give the monitor of this scan"
+        )
 
 
 def _refuse_two_meanings(values: Values, scan: Scan, settings: Settings) -> None:

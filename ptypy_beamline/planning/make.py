@@ -23,7 +23,7 @@ from ..settings import Settings
 from .absurd import warn_about_monitor
 from .calibration import calibrate
 from .center import find_center
-from .exposures import acquisitions, refuse_absent, usable_i0
+from .exposures import acquisitions, refuse_absent, usable_i0, warn_about_estimate
 from .framewise import with_own_images
 from .no_counts import no_center, refuse_without_good_pixels
 from .plan import Plan
@@ -83,6 +83,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
     monitor = usable_i0(scan, settings)
     if monitor is not None:
         paired = acquisitions(scan)[: so_far.frames] >= 0
+        warn_about_estimate(scan, settings)
         warn_about_monitor(monitor[: so_far.frames][paired], scan.source)
     _warn_of_padding(scan, window, inside)
     transform = make_transform(settings, window.shape)

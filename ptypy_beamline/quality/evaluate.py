@@ -183,7 +183,8 @@ class Inspection:
         around = Around.of(stage_m, np.where(dark, -1, exposures.slot))
         embedding = embed(self.spool.scaled(even), qc.pca_k, qc.embedding)
         z = evidence.deviations(seen, embedding, around)
-        found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m))
+        again = evidence.repeated(counted, factor)
+        found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m), again)
         pictures = np.where(
             dark, found.nearness, np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
         )

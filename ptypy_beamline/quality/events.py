@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..planning.odd_positions import stuck
+from ..reading.rejects import INTENSITY
 from .evidence import Measured, no_beam
 from .scores import SIGMA, Around, Values
-from .steps import Flags, steps, unforetold
+from .steps import ROBUST, Flags, steps, unforetold
 
-INTENSITY = "beam_intensity.npy"
-"""File of :func:`intensity` in the folder of quality control."""
 FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
 
 FEWEST = 100
@@ -44,6 +43,13 @@ ENDS = 6
 FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
 """The least standard deviation of the intensity from frame to frame in the quietest part of the
 sample, this share of the scan; in which part it is measured, where the least would be by chance."""
+NEAR, FAR = 8, 24
+"""Nearest neighbours, and those beyond them up to so many."""
+GROWS, REPEATS, UNLIKE, FOLLOWS = 1.3, 0.8, 0.18, 0.72
+"""What is left of the counts by far neighbours over that by near ones, from which it is the sample,
+and below which that repeats itself; change of the shape, as the relative standard deviation of the
+ratio of two pictures, beyond which nothing is known of the counts; share of what is left of the
+counts that the shape does not foretell, below which they follow it."""
 
 STILL, CHANCE, SAME = 40, 5.0, 1.2
 """Frames in a row that are alike; sigma of chi square up to which two are, and chi square up to
@@ -209,7 +215,7 @@ def _found(seen: Measured, positions_m: Values) -> list[Event]:
         *still,
         *(Event("step", one.first, one.last, float(np.exp(one.log_ratio))) for one in jumps),
         *_trends(seen, positions_m, log_counts, usable),
-        *_flicker(around, log_counts, total, clear),
+        *_flicker(seen, positions_m, around, log_counts, clear),
     ]
 
 
@@ -370,19 +376,80 @@ def trend(values: Values, strips: NDArray[np.int64], used: Flags) -> float:
     return whole if good else 0.0
 
 
-def _flicker(around: Around, log_counts: Values, total: Values, usable: Flags) -> Iterator[Event]:
-    """What is left of the counts where the sample is quietest, beyond photon noise."""
-    matrix = unforetold(around)
+def _flicker(
+    seen: Measured, positions_m: Values, around: Around, log_counts: Values, usable: Flags
+) -> Iterator[Event]:
+    """What is left of the counts where the sample is quietest, beyond photon noise.
+
+    Not where that is the sample: its counts differ the more, the farther a neighbour is, and they
+    go with its shape.
+    """
+    if usable.sum() < FEWEST // 2:
+        return
+    noise = 1 / np.maximum(_of_slots(seen), 1)
+
+    def left(of: Around) -> Values:
+        return _unforeseen(of, around, log_counts[:, None], noise)[usable]
+
+    beyond = left(around)
+    if np.quantile(beyond, QUIET) < FLICKER**2:
+        return
+    slot = np.where(no_beam(seen), -1, seen.slot)
+    near, far = (Around.of(positions_m, slot, *ends) for ends in ((0, NEAR), (NEAR, FAR)))
+    at_near, at_far = left(near), left(far)
+    quiet = at_near + at_far <= np.quantile(at_near + at_far, TYPICAL)
+    growth = np.sqrt(max(at_far[quiet].mean(), 0) / max(at_near[quiet].mean(), 1e-9))
+    changed = np.sqrt(max(_change_of_shape(seen, near)[usable][quiet].mean(), 0))
+    alone = _not_of_shape(seen, around, log_counts, usable)
+    if REPEATS < growth < GROWS and changed < UNLIKE and alone > FOLLOWS:
+        typical = float(np.sqrt(np.quantile(beyond, TYPICAL)))
+        yield Event("flicker", 0, len(seen.table) - 1, typical)
+
+
+def _not_of_shape(seen: Measured, around: Around, log_counts: Values, usable: Flags) -> float:
+    """Share of what is left of the counts that is no linear function of what is of the shape."""
+    matrix = unforetold(around)[usable]
+    centre = np.nan_to_num(np.stack([seen.column("row"), seen.column("column")], axis=1))
+    shape = np.concatenate([_shape(seen), centre], axis=1)
+    left, cause = matrix @ log_counts, matrix @ shape
+    usual = SIGMA * np.median(np.abs(left))
+    trust = np.minimum(1, ROBUST * usual / np.maximum(np.abs(left), 1e-12))
+    root = np.sqrt(trust)[:, None]
+    way, *_ = np.linalg.lstsq(cause * root, left * root[:, 0], rcond=None)
+    fewer = 1 - shape.shape[1] / len(left)  # as many numbers fit as much of any noise
+    rest = np.median(np.abs(left - cause @ way)) / np.sqrt(fewer)
+    return float(rest / np.median(np.abs(left)))
+
+
+def _unforeseen(of: Around, around: Around, values: Values, noise: Values) -> Values:
+    """(n,) variance of log counts that neighbours ``of`` each do not foretell, less the photons'.
+
+    It is that of the frames ``around`` each.
+    """
+    size, photons = _left(of, values, noise)
+    local = (SIGMA * np.median(np.sqrt(size)[around.rows], axis=1)) ** 2
+    beyond = local - np.median(photons[around.rows], axis=1)
+    return np.asarray(np.mean(beyond[around.rows], axis=1))
+
+
+def _left(of: Around, values: Values, noise: Values) -> tuple[Values, Values]:
+    """(n,) square of what neighbours do not foretell of ``values`` (n, k), and of their noise.
+
+    ``noise``: (n,) variance of each value. Both are as of one frame.
+    """
+    matrix = unforetold(of)
     square = matrix.multiply(matrix)
     gain = np.maximum(np.asarray(square.sum(axis=1)).ravel(), 1e-12)
-    photons = (square @ (1 / np.maximum(total, 1))) / gain
-    left = np.abs(matrix @ log_counts) / np.sqrt(gain)
-    local = (SIGMA * np.median(left[around.rows], axis=1)) ** 2
-    beyond = local - np.median(photons[around.rows], axis=1)
-    even = np.mean(beyond[around.rows], axis=1)[usable]
-    if len(even) < FEWEST // 2:
-        return
-    floor = np.sqrt(max(float(np.quantile(even, QUIET)), 0))
-    if floor > FLICKER:
-        typical = float(np.sqrt(np.quantile(even, TYPICAL)))
-        yield Event("flicker", 0, len(total) - 1, typical)
+    return ((matrix @ values) ** 2).sum(axis=1) / gain, (square @ noise) / gain
+
+
+def _change_of_shape(seen: Measured, near: Around) -> Values:
+    """(n,) variance of the ratio of a picture to that foretold, less the photons'.
+
+    Roots of shares differ by half of the ratio's logarithm, weighted with the share.
+    """
+    counts = np.expm1(seen.small.astype(np.float64))
+    light = np.maximum(counts.sum(axis=1), 1)
+    free = max(int((counts > 0).any(axis=0).sum()) - 1, 0)
+    size, photons = _left(near, np.sqrt(counts / light[:, None]), 1 / light)
+    return np.asarray(4 * size - free * photons)

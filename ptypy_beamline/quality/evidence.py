@@ -32,6 +32,9 @@ BESIDE, FEWEST, MOSTLY, BRIGHTER, SHORT, CLOSE = 8, 3, 0.85, 10.0, 8, 3
 bright where the beam was lost; how much brighter than it; frames in a row that are no row; frames
 between two dark ones that are of one run, and from its end to a turn of the stage."""
 
+ENOUGH, EQUAL = 100, 1e-5
+"""Counts of a frame that does not equal another by chance; relative error of sums of float32."""
+
 ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
              "residual": 1, "apart": 1, "step": -1}  # fmt: skip
 """Evidence that counts in one direction only: a frame cannot be too much like its neighbours, but
@@ -180,6 +183,22 @@ def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) 
         if len(rows) > SHORT and turns[rows[0]] and turns[rows[-1]]:
             lost[rows] = np.minimum(lost[rows], 0.99)
     return np.where(no_beam(measured, BLANK), 1.0, lost)
+
+
+def repeated(measured: Measured, factor: Values) -> NDArray[np.bool_]:
+    """(n,) frames that are the frame before once more, bit by bit; none where all are one.
+
+    ``factor`` (n,): what a monitor has multiplied them by since; where it differs, equal bins,
+    centre of mass and contrast tell.
+    """
+    bins = np.expm1(measured.small.astype(np.float64)) / factor[:, None]
+    shape = [measured.column(name) for name in ("row", "column", "contrast")]
+    numbers = np.concatenate([bins, np.stack(shape, axis=1)], axis=1)
+    equal = np.isclose(numbers[1:], numbers[:-1], rtol=EQUAL, atol=1e-9).all(axis=1)
+    same = np.zeros(len(factor), np.bool_)
+    same[1:] = np.where(factor[1:] == factor[:-1], measured.column("change")[1:] == 0, equal)
+    enough = measured.column("total") / factor >= ENOUGH
+    return np.asarray(same & enough & (not same[1:].all()))
 
 
 def _runs(dark: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from .scores import LIMIT, Values
 
+Flags = NDArray[np.bool_]
+
 SHAPE = ("contrast", "row_variance", "column_variance", "ring_1", "ring_2", "ring_3", "row",
          "column", "likeness")  # fmt: skip
 """What light of another strength leaves as it is."""
@@ -44,11 +46,13 @@ class Fault:
         return np.asarray(np.minimum.reduce(parts))
 
 
+AGAIN = "repeated frame"
+
 FAULTS = (
     Fault("unlike the scan", {"likeness": 5, "apart": 2}),
     Fault("unlike its neighbours", {"apart": 6}),
     Fault("unlike its neighbours", {"neighbours": 5}),
-    Fault("repeated frame", {"step": 8}),
+    Fault(AGAIN, {"step": 8}),
     Fault("light", {"total": 3, "apart": 5}),
     Fault("light", {"total": 3.5, "apart": 1.5}, {"shape": 2.5}),
     Fault("noise", {"spread": 4, "neighbours": 3}),
@@ -58,7 +62,7 @@ FAULTS = (
 """Names of features are those of :mod:`.evidence`, and of :func:`_sizes`."""
 
 LOST = 10.0
-"""How far beyond the limit a frame without a beam is."""
+"""How far beyond the limit a frame is that has no beam, or is the one before."""
 
 SUSPICIOUS, SUSPECTED = 10.0, 0.99
 """|z| of any feature alone that brings a frame near to a fault, and how near."""
@@ -78,8 +82,11 @@ class Deviation:
     reason: NDArray[np.str_]
 
     @classmethod
-    def of(cls, z: Mapping[str, Values], dark: NDArray[np.bool_], lost: Values) -> Deviation:
-        """From what is compared; for ``dark`` frames ``lost`` says how near they are."""
+    def of(cls, z: Mapping[str, Values], dark: Flags, lost: Values, repeated: Flags) -> Deviation:
+        """From what is compared; for ``dark`` frames ``lost`` says how near they are.
+
+        ``repeated``: the frame before once more, which takes no comparison.
+        """
         size = _sizes(z)
         each = np.stack([fault.nearness(size) for fault in FAULTS])
         worst = each.argmax(axis=0)
@@ -91,7 +98,9 @@ class Deviation:
         suspicious = np.minimum(farthest / SUSPICIOUS, SUSPECTED)
         nearness = np.maximum(each.max(axis=0), suspicious)
         nearness = np.where(dark, np.where(lost >= 1, LOST * lost, lost), nearness)
-        return cls(nearness, np.where(lost >= 1, "no beam", np.where(dark, "dark", reason)))
+        nearness = np.where(repeated, LOST, nearness)
+        reason = np.where(lost >= 1, "no beam", np.where(dark, "dark", reason))
+        return cls(nearness, np.where(repeated, AGAIN, reason))
 
 
 def _sizes(z: Mapping[str, Values]) -> dict[str, Values]:

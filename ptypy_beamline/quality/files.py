@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ..errors import FileError
 from ..exports.files import SIGNATURE, complete
+from ..reading.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
 from .report import write_report
 from .thumbs import write_thumbs
 
-META = "qc_meta.json"
 COLUMNS = ("index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
            "rejected")  # fmt: skip
 """Of ``qc_summary.csv``; stage positions in metres, or as ``positions_unit`` of META says."""
@@ -79,8 +79,8 @@ class Folder:
         self._text("qc_summary.csv", _table(found))
         draw_maps(self.path / "qc_maps.png", found, title)
         write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
-        write_report(self.path / "qc_report.html", found, title, str(meta.get("file", "")),
-                     pictures, refresh_s)  # fmt: skip
+        listed = _scan_of_list(found, meta)
+        write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
 
     def _text(self, name: str, text: str) -> None:
         with complete(self.path / name, ours=True) as temporary:
@@ -101,7 +101,7 @@ _ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
     "reject_indices.npy": lambda found: found.reject_indices,
     "mask_indices.npy": lambda found: found.frames[found.masked],
     "features.npy": _features,
-    "beam_intensity.npy": lambda found: found.beam,
+    INTENSITY: lambda found: found.beam,
 }
 
 
@@ -139,11 +139,15 @@ def _table(found: Assessment) -> str:
     return text.getvalue()
 
 
+def _scan_of_list(found: Assessment, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a list says of the scan that it was made of."""
+    return {name: meta.get(name) for name in ("file", "format", "paths")} | {"frames": found.total}
+
+
 def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> None:
     """The JSON that ``reject`` takes: file, format, paths, accepted and rejected raw frames."""
     content = {
-        **{name: meta.get(name) for name in ("file", "format", "paths")},
-        "frames": found.total,
+        **_scan_of_list(found, meta),
         "accepted_indices": found.accept_indices.tolist(),
         "rejected_indices": found.reject_indices.tolist(),
     }

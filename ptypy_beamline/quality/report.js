@@ -231,12 +231,15 @@ class QcReport {
     }));
   }
 
+  // The form of ptypy_indices.json, which says of which scan it is.
   download() {
-    const frames = Array.from(this.table.frame).filter((_, row) => this.table.rejected[row]);
-    const file = new Blob([qcNpy(frames.sort((a, b) => a - b))], { type: "application/octet-stream" });
+    const decided = (value) => Array.from(this.table.frame)
+      .filter((_, row) => this.table.rejected[row] === value).sort((a, b) => a - b);
+    const list = { ...this.data.listed, accepted_indices: decided(0), rejected_indices: decided(1) };
+    const file = new Blob([JSON.stringify(list, null, 1)], { type: "application/json" });
     const link = document.createElement("a");
     link.href = URL.createObjectURL(file);
-    link.download = "reject_indices.npy";
+    link.download = qcElement("download").dataset.name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }

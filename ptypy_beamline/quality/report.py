@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -40,7 +43,7 @@ def write_report(
     path: str | Path,
     assessment: Assessment,
     title: str,
-    source: str,
+    listed: Mapping[str, Any],
     pictures: Pictures,
     refresh_s: float | None = None,
 ) -> Path:
@@ -52,8 +55,10 @@ def write_report(
         An HTML file; complete or not there. An earlier report is replaced.
     assessment
         At least one frame.
-    title, source
-        Heading, and the name of the file that was looked at. Any text will do.
+    title
+        Heading. Any text will do.
+    listed
+        What the list that the page downloads says of the scan, ``file`` first of all.
     pictures
         Raw frame → corrected counts, of the frames to be shown larger.
     refresh_s
@@ -66,7 +71,7 @@ def write_report(
     FileError
         ``path`` cannot be written or is somebody else's file.
     """
-    page = _page(assessment, title, source, pictures, refresh_s, Path(path).parent)
+    page = _page(assessment, title, listed, pictures, refresh_s, Path(path).parent)
     with complete(path, ours=made_here(Path(path))) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return Path(path)
@@ -75,7 +80,7 @@ def write_report(
 def _page(
     assessment: Assessment,
     title: str,
-    source: str,
+    listed: Mapping[str, Any],
     pictures: Pictures,
     refresh_s: float | None,
     folder: Path,
@@ -95,12 +100,12 @@ def _page(
     library = inline.render()
     data = {"pictures": _larger(assessment, pictures), "top": brightest(pictures),
             "key": "live" if refresh_s is not None else _key(assessment),
-            "scales": scales(assessment)}  # fmt: skip
+            "scales": scales(assessment), "listed": dict(listed)}  # fmt: skip
     room = PAGE_BYTES - len(library) - len(script) - len(json.dumps(data))
     sprite = make_sprite(assessment.images[order], min(SPRITE_BYTES, max(room, 200_000)))
     refresh = f'<meta http-equiv="refresh" content="{refresh_s:g}">' if refresh_s else ""
     return Template(_beside("report.html")).substitute(
-        _words(assessment, title, source),
+        _words(assessment, title, str(listed.get("file") or "")),
         events=_events(assessment, folder),
         generator=GENERATOR, refresh=refresh, style=_beside("report.css"), library=library,
         script=script, maps=roots["maps"], table=roots["table"],
@@ -128,6 +133,7 @@ def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
     return {
         "title": escape(title),
         "source": escape(source),
+        "list": f"reject_{re.sub(r'[^A-Za-z0-9_.-]+', '_', Path(source).stem) or 'scan'}.json",
         "total": total,
         "outside": f" · {outside:,} outside the region (pale)" if outside else "",
         "rule": escape(_rule(assessment)),

@@ -1,19 +1,5 @@
 "use strict";
-// What the page draws: pictures of frames and the four maps; and the list of frames as .npy.
-
-// The bytes of a NumPy file, version 1.0, of int64: https://numpy.org/neps/nep-0001-npy-format.html
-function qcNpy(numbers) {
-  const head = `{'descr': '<i8', 'fortran_order': False, 'shape': (${numbers.length},), }`;
-  const length = 64 * Math.ceil((10 + head.length + 1) / 64);
-  const bytes = new Uint8Array(length + 8 * numbers.length);
-  const view = new DataView(bytes.buffer);
-  bytes.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]);
-  view.setUint16(8, length - 10, true);
-  const text = head.padEnd(length - 11) + "\n";
-  for (let k = 0; k < text.length; k++) bytes[10 + k] = text.charCodeAt(k);
-  numbers.forEach((number, k) => view.setBigInt64(length + 8 * k, BigInt(number), true));
-  return bytes;
-}
+// What the page draws: pictures of frames and the four maps.
 
 // Whether a point is inside a polygon: a ray from it crosses the outline an odd number of times.
 function qcInside(x, y, xs, ys) {

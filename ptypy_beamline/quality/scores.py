@@ -54,9 +54,11 @@ class Around:
     weights: Values
 
     @classmethod
-    def of(cls, positions_m: Values, slot: NDArray[np.int64]) -> Around:
-        """Neighbours as :func:`neighbours` has them."""
-        rows = neighbours(positions_m, slot)
+    def of(
+        cls, positions_m: Values, slot: NDArray[np.int64], first: int = 0, last: int = NEIGHBOURS
+    ) -> Around:
+        """Neighbours as :func:`neighbours` has them, the ``first`` nearest to the ``last``."""
+        rows = neighbours(positions_m, slot, last)[:, first:]
         parts = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
         weights = [_weights(positions_m[rows[part]] - positions_m[part, None]) for part in parts]
         return cls(rows, np.concatenate(weights))

@@ -18,6 +18,8 @@ from .images import existing, load_npy
 
 KINDS = "give a list, a map of booleans, .npy, .json or .csv"
 META = "qc_meta.json"
+INTENSITY = "beam_intensity.npy"
+"""What quality control writes of the intensity of the beam, for ``monitor``."""
 KEPT = {"accept_indices": "that are kept", "mask_indices": "inside the region"}
 """Lists of quality control that name other frames than those to leave out."""
 
@@ -102,7 +104,7 @@ def rejected_frames(given: Any, of: RawFrames) -> Indices:
         )
     if not of.growing:
         _check_length(found, of)
-        for doubt in (_another_file(found, of), _other_positions(found, of)):
+        for doubt in (another_file(found.made_of, of.file), _other_positions(found, of)):
             if doubt:
                 warnings.warn(
                     f"{found.source}: {doubt}: its {len(named)} frames are left out nevertheless",
@@ -137,7 +139,7 @@ def _of_npy(path: Path) -> RejectList:
                 "give reject_indices.npy",
                 path,
             )
-    return RejectList(values, path, made_of=_meta_beside(path, "reject_indices.npy"))
+    return RejectList(values, path, made_of=meta_beside(path, "reject_indices.npy"))
 
 
 def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -174,11 +176,11 @@ def _of_csv(path: Path) -> RejectList:
             f"Expected whole numbers in column 'index' ({error})", "correct it", path
         ) from error
     marked = np.array([_true(row["rejected"] or "", path) for row in rows])
-    return RejectList(judged[marked], path, judged, _meta_beside(path, "qc_summary.csv"), places)
+    return RejectList(judged[marked], path, judged, meta_beside(path, "qc_summary.csv"), places)
 
 
-def _meta_beside(path: Path, name: str) -> Mapping[str, Any]:
-    """What quality control says of the scan, in the folder of a list that has its own name."""
+def meta_beside(path: Path, name: str) -> Mapping[str, Any]:
+    """What quality control says of the scan, beside a file of its that still has its ``name``."""
     meta = path.parent / META
     if path.name != name or not meta.is_file():
         return {}
@@ -255,12 +257,14 @@ def _check_length(found: RejectList, of: RawFrames) -> None:
         )
 
 
-def _another_file(found: RejectList, of: RawFrames) -> str:
-    """What speaks against the list's file being the scan's: both are there, or names differ."""
-    name = found.made_of.get("file")
-    if not isinstance(name, str) or of.file is None:
+def another_file(made_of: Mapping[str, Any], file: Path | None) -> str:
+    """What speaks against ``file`` being the one of :func:`meta_beside`: both are there, or names
+    differ.
+    """
+    name = made_of.get("file")
+    if not isinstance(name, str) or file is None:
         return ""
-    was, now = Path(name), Path(of.file)
+    was, now = Path(name), Path(file)
     try:
         moved = not was.exists() and was.name == now.name
         same = moved or (was.exists() and now.exists() and was.samefile(now))
