@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.exports.files import complete, sign
+from ptypy_beamline.exports.files import complete, complete_hdf5
 from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
 from ptypy_beamline.results import Reconstruction
 
@@ -45,16 +45,16 @@ def test_failure_keeps_what_was_there(tmp_path: Path, error):
 
 def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
     foreign, own = tmp_path / "raw.h5", tmp_path / "own.h5"
-    for path in (foreign, own):
-        with h5py.File(path, "w") as file:
-            file["x"] = 1
-    sign(own)
+    with h5py.File(foreign, "w") as file:
+        file["x"] = 1
+    with complete_hdf5(own) as file:
+        file["x"] = 1
     link = tmp_path / "link.h5"
     link.symlink_to(foreign)
     for target in (foreign, link):
         with pytest.raises(FileError, match="was not written by ptypy_beamline"), complete(target):
             pass
-    with complete(own) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(own) as file:
         file["x"] = 2
     with h5py.File(own) as file:
         assert file["x"][()] == 2

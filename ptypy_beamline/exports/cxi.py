@@ -21,7 +21,7 @@ from ..results.loading import check_count
 from ..results.reconstruction import Reconstruction
 from .badpixels import BadPixels
 from .chunks import Stack
-from .files import complete
+from .files import complete_hdf5
 from .reconstruction import as_json, provenance
 
 VERSION = 160
@@ -58,7 +58,7 @@ def write_cxi(
     ScanError
         ``plan`` has another number of positions.
     """
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         file["cxi_version"], file["number_of_entries"] = VERSION, 1
         file.attrs.update(NX_class="NXroot", default="entry_1")
         entry = _group(file, "entry_1", "NXentry", default="image_1")

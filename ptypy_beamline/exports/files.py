@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -16,6 +18,8 @@ from ..reading.files import open_hdf5
 SIGNATURE = "creator"
 PICTURES = (".png", ".pdf", ".svg")
 REMEDY = "choose another output (-o), or make room and check the folder's permissions"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What only writing ends in."""
 
 
 def check_picture(path: Path) -> None:
@@ -63,9 +67,9 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
         refuse_foreign(target)
     temporary = _beside(target)
     try:
-        yield temporary
-        sign(temporary)
-        _flush(temporary)
+        with written(target):
+            yield temporary
+            _flush(temporary)
         try:
             os.replace(temporary, target)
         except OSError as error:
@@ -74,11 +78,113 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def sign(path: Path) -> None:
-    """Mark an HDF5 file as written by this package."""
-    if h5py.is_hdf5(path):
-        with h5py.File(path, "a") as file:
+@contextmanager
+def written(target: Path) -> Iterator[None]:
+    """Say of a full disk which file could not be written.
+
+    Raises
+    ------
+    FileError
+        There is no room for what is written in the block, or it may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        reason = os.strerror(error.errno).lower()
+        raise FileError(f"cannot be written: {reason}", REMEDY, target) from error
+
+
+@contextmanager
+def complete_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """The same of an HDF5 file, opened to be written and signed as this package's.
+
+    Raises
+    ------
+    FileError
+        As :func:`complete`, or the disk is full.
+    """
+    with complete(path) as temporary, open_to_write(temporary) as file:
+        yield file
+
+
+@contextmanager
+def open_to_write(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file that is there and empty; signed, flushed and closed when the block ends well.
+
+    libhdf5 crashes where it cannot write what it holds when a file is closed. So all is written
+    before that, and once a write has failed the rest is dropped.
+    """
+    with _Drive(path) as drive:
+        file = h5py.File(drive, "w")
+        try:
+            yield file
             file.attrs[SIGNATURE] = "ptypy_beamline"
+            file.flush()
+        except BaseException:
+            drive.dropping = True
+            with suppress(Exception):
+                file.close()
+            raise
+        file.close()
+
+
+class _Drive:
+    """What HDF5 writes to: a file, or nothing once ``dropping``."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("r+b", buffering=0)
+        self.dropping = False
+
+    def __enter__(self) -> _Drive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: Any) -> int:
+        """All of it."""
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view) and not self.dropping:
+            try:
+                done += self._file.write(view[done:])
+            except OSError:
+                self.dropping = True
+                raise
+        return len(view)
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any file; HDF5 takes :meth:`readinto`."""
+        return self._file.read(size) or b""
+
+    def readinto(self, data: Any) -> int:
+        """What is there; zeros where nothing is."""
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            some = self._file.readinto(view[done:])
+            if not some:
+                view[done:] = bytes(len(view) - done)
+                break
+            done += some
+        return len(view)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of any file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of any file."""
+        return self._file.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        """As of any file."""
+        return self.tell() if self.dropping else self._file.truncate(size)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 def refuse_foreign(path: Path) -> None:
@@ -87,19 +193,25 @@ def refuse_foreign(path: Path) -> None:
     Raises
     ------
     FileError
-        The file is there and neither a picture nor an HDF5 file that :func:`sign` has marked;
-        or it is a device, as ``/dev/null``.
+        The file is there and neither a picture nor an HDF5 file that :func:`open_to_write` has
+        signed; or it is a device, as ``/dev/null``.
     """
     if not path.exists() or path.is_dir():
         return
     if path.is_file() and (path.suffix in PICTURES or not path.stat().st_size):
         return
-    if path.is_file() and h5py.is_hdf5(path):
-        with open_hdf5(path) as file:
-            if SIGNATURE in file.attrs:
-                return
+    if is_ours(path):
+        return
     raise FileError("exists and was not written by ptypy_beamline",
                     "write to another file (-o), or remove it first", path)  # fmt: skip
+
+
+def is_ours(path: Path) -> bool:
+    """Whether it is an HDF5 file that :func:`open_to_write` has signed."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with open_hdf5(path) as file:
+        return SIGNATURE in file.attrs
 
 
 def _beside(target: Path) -> Path:

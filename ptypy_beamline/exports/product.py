@@ -20,7 +20,7 @@ from ..errors import BeamlineWarning, FileError, ScanError
 from ..reading.files import open_hdf5
 from ..results.reconstruction import Reconstruction
 from .amplitudes import Amplitudes
-from .files import complete
+from .files import complete_hdf5
 from .product_raw import write_raw
 from .reconstruction import MALFORMED, as_json, provenance
 
@@ -89,7 +89,7 @@ def export_product(
     ScanError
         There is not one frame a position.
     """
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         file.attrs.update(_attributes(found, info))
         _write_waves(file, found, info)
         file["probe_position_indexes"] = found.indices

@@ -5,9 +5,10 @@ Written without PtyPy; the layout and its ``type`` attributes are those of ``pty
 
 from __future__ import annotations
 
-import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import numpy as np
 from ..errors import FileError
 from ..geometry import PHOTON
 from ..planning.plan import Block, Plan
+from ..reading.files import open_hdf5
 from .chunks import write_frames
-from .files import complete, refuse_foreign, sign
+from .files import complete, complete_hdf5, is_ours, open_to_write
 
 H5RW_VERSION = "0.1"
 
@@ -58,12 +60,15 @@ def write_ptyd(
     if save not in ("append", "link"):
         raise FileError(f"save={save!r}", "use append or link", path)
     write = _write_linked if save == "link" else _write_appended
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    before = _parts(path) if save == "link" else set()
+    with complete_hdf5(path) as file:
         _stamp(file)
         _store(file, "chunks", {})
         _store(file, "info", dict(info or {}))
         _store(file, "meta", _meta(plan))
         write(_counted(plan.blocks(block), progress), file, path)
+    for stale in before - _parts(path):
+        stale.unlink()
     return path
 
 
@@ -80,26 +85,27 @@ def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> Non
 
 def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
     """Parts get their names when all are complete; the master comes last of all."""
-    parts: list[tuple[Path, Path]] = []
-    try:
+    with ExitStack() as parts:
         for number, block in enumerate(blocks):
             final = path.with_name(f"{path.name}.part{number:03d}")
-            temporary = path.with_name(f".{final.name}.{os.getpid()}")
-            refuse_foreign(final)
-            parts.append((temporary, final))
-            with h5py.File(temporary, "w") as part:
+            with open_to_write(parts.enter_context(complete(final))) as part:
                 _stamp(part)
                 _write_chunk(part, block)
             # A bare name: the link is found from the master's own folder.
             file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
-            sign(temporary)
-        for temporary, final in parts:
-            os.replace(temporary, final)
-        for stale in set(path.parent.glob(f"{path.name}.part[0-9]*")) - {f for _, f in parts}:
-            stale.unlink()
-    finally:
-        for temporary, _ in parts:
-            temporary.unlink(missing_ok=True)
+
+
+def _parts(master: Path) -> set[Path]:
+    """The parts that a ``.ptyd`` of this package links to and has written itself."""
+    if not is_ours(master):
+        return set()
+    with open_hdf5(master) as file:
+        chunks = file.get("chunks", {})
+        links = [chunks.get(name, getlink=True) for name in chunks]
+    names = [link.filename for link in links if isinstance(link, h5py.ExternalLink)]
+    own = re.compile(re.escape(master.name) + r"\.part\d+")
+    return {part for name in names if own.fullmatch(name)
+            and is_ours(part := master.with_name(name))}  # fmt: skip
 
 
 def _write_chunk(group: h5py.Group, block: Block) -> None:

@@ -17,7 +17,7 @@ from ..errors import BeamlineError, FileError
 from ..reading.filelist import expand
 from ..reading.files import open_hdf5
 from ..results.reconstruction import Reconstruction
-from .files import complete
+from .files import complete_hdf5
 
 PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin",
             "python-ptypy")  # fmt: skip
@@ -48,7 +48,7 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
     FileError
         The folder cannot be written, or ``path`` is somebody else's file.
     """
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         file.attrs.update(NX_class="NXroot", default="object", scan=found.scan)
         _write_object(_group(file, "object", "NXentry", default="view"), found)
         probe = _group(file, "probe", "NXentry")

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import complete
+from .files import complete_hdf5
 
 COLUMNS = {
     "x": ("posx_m", "positions", "m"),
@@ -57,7 +57,7 @@ def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
     FileError
         The folder cannot be written.
     """
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "log": str(log)})

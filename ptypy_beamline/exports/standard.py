@@ -13,7 +13,7 @@ import numpy as np
 from ..planning.plan import Plan
 from .badpixels import BadPixels
 from .chunks import Stack
-from .files import complete
+from .files import complete_hdf5
 
 
 def write_standard(
@@ -54,7 +54,7 @@ def write_standard(
         An unknown compression.
     """
     geometry = plan.geometry
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
         entry.attrs.update({"NX_class": "NXentry", "default": "plot"})

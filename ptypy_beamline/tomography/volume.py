@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.files import complete
+from ..exports.files import complete_hdf5
 from ..exports.reconstruction import as_json, versions
 from ..reading.files import open_hdf5
 from .backprojection import RAMP, Method, slices
@@ -71,7 +71,7 @@ class Projections:
 
 def write_projections(path: Path, found: Projections) -> Path:
     """Write ``/projections``, ``/angles_deg``, ``/shifts_px`` and what else is known."""
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         data = _entry(file, "projections", ("angles_deg", "y_um", "x_um"))
         _put(file, "projections", found.phase, units="rad")
         _put(file, "angles_deg", found.angles_deg, units="degree")
@@ -128,7 +128,7 @@ def write_volume(
     """
     (_, ny, nx), (pixel_y, pixel_x) = found.phase.shape, found.pixel_m
     factor = electrons_per_radian(found.energy_eV, pixel_x)
-    with complete(path) as temporary, h5py.File(temporary, "w") as file:
+    with complete_hdf5(path) as file:
         data = _entry(file, "volume", ("z_um", "y_um", "x_um"))
         volume = file.create_dataset("volume", (ny, nx, nx), np.float32, chunks=(1, nx, nx))
         volume.attrs.update(units=DENSITY_UNIT, axes="z,y,x", long_name="electron density")
