@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import BeamlineError, BeamlineWarning
-from .planning.plan import Block, Plan
-from .scan import Scan, Window
-from .settings import Settings
+
+if TYPE_CHECKING:
+    from .planning.plan import Block, Plan
+    from .scan import Scan, Window
+    from .settings import Settings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,6 +27,17 @@ __all__ = [
     "__version__",
     "open_scan",
 ]
+
+
+_HOMES = {"Block": ".planning.plan", "Plan": ".planning.plan", "Scan": ".scan",
+          "Window": ".scan", "Settings": ".settings"}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Classes are imported when asked for: compilers and readers take a second to load."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)
 
 
 def open_scan(file: str | PathLike[str] | Sequence[str], **settings: Any) -> Scan:
@@ -44,6 +58,7 @@ def open_scan(file: str | PathLike[str] | Sequence[str], **settings: Any) -> Sca
         One line with the file, what is needed and the remedy.
     """
     from . import formats
+    from .settings import Settings
 
     named = [str(f) for f in file] if isinstance(file, list | tuple) else str(file)
     given = {"file": named, **settings}

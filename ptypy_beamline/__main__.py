@@ -1,7 +1,28 @@
 """``python -m ptypy_beamline`` is ``ptypy-beamline``."""
 
+from __future__ import annotations
+
+import os
+import signal
 import sys
+from types import FrameType
 
-from .cli import main
 
-sys.exit(main())
+def run() -> int:
+    """The command line; a signal that comes while it is still being loaded ends it at once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _leave)
+    from .cli import main
+
+    return main()
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    """Nothing has been begun, so nothing is left behind."""
+    os.write(2, b"error: interrupted\n")
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import typer
 
@@ -51,19 +55,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 ``error: …`` in one line on standard error, 2 usage.
+        0 done, 1 ``error: …`` in one line on standard error, 2 usage, 130 or 143 interrupted or
+        terminated, with nothing half written.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        with TOLD.command(_show_warning):
+        with stoppable(), TOLD.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+    except (KeyboardInterrupt, Terminated, typer.Abort) as stop:
+        terminated = isinstance(stop, Terminated)
+        return _fail("terminated", 143) if terminated else _fail("interrupted", 130)
     except BrokenPipeError:
         # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,14 +81,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(getattr(error, "exit_code", 2))
         if debug:
             raise
-        known = isinstance(error, BeamlineError)
-        text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
-        return _fail(" ".join(text.split()), 1)
+        return _fail(_in_words(error), 1)
+
+
+def _in_words(error: Exception) -> str:
+    known = isinstance(error, BeamlineError)
+    return str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+class Terminated(BaseException):
+    """SIGTERM has come, as from a batch system."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGINT and SIGTERM raise in the block, so that what is half written is removed."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(text: str, code: int) -> int:
     if mpi_rank() == 0:
-        sys.stderr.write(f"error: {text}\n")
+        sys.stderr.write(f"error: {' '.join(text.split())}\n")
     return code
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from ..errors import SettingsError
-from ..exports.files import refuse_foreign
+from ..exports.files import complete, put_text, refuse_foreign, together
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
@@ -38,9 +38,9 @@ def command(
     from ..testing.raw import write_demo_scan
 
     refuse_foreign(output / "reconstruction.h5")
-    output.mkdir(parents=True, exist_ok=True)
     raw = output / "raw_scan.h5"
-    made = write_demo_scan(raw)
+    with complete(raw) as temporary:
+        made = write_demo_scan(temporary)
     values: dict[str, Any] = {
         "file": str(raw),
         "shape": 128,
@@ -165,19 +165,21 @@ def _write(
     from ..exports.reconstruction import write_reconstruction
     from ..preview.picture import draw
 
-    write_reconstruction(result, output / "reconstruction.h5")
-    write_cxi(result, output / "reconstruction.cxi")
-    export_product(result, output / "product.h5")
     found, truth = register(result.object[0], made.truth.object)
-    draw(output / "reconstruction.png", found, result.probe, result.errors, result.pixel_m, truth,
-         f"{_named(result)}, correlation {likeness:.3f}")  # fmt: skip
     tree = parameter_tree(settings.record())
-    (output / "parameters.json").write_text(json.dumps(tree, indent=1))
     engine, _, algorithm = result.algorithm.partition(" ")
     summary = {"engine": engine, "algorithm": algorithm, "correlation": likeness,
                "positions": len(plan), "center_px": plan.center_px,
                "held_out_error": result.held_out_error}  # fmt: skip
-    (output / "summary.json").write_text(json.dumps(summary, indent=1))
+    title = f"{_named(result)}, correlation {likeness:.3f}"
+    with together():
+        write_reconstruction(result, output / "reconstruction.h5")
+        write_cxi(result, output / "reconstruction.cxi")
+        export_product(result, output / "product.h5")
+        draw(output / "reconstruction.png", found, result.probe, result.errors, result.pixel_m,
+             truth, title)  # fmt: skip
+        put_text(output / "parameters.json", json.dumps(tree, indent=1))
+        put_text(output / "summary.json", json.dumps(summary, indent=1))
 
 
 def _say(what: str, text: str) -> None:

@@ -38,6 +38,7 @@ def command(
     """Reconstruct quickly, without PtyPy, with the embedded rPIE engine."""
     from ..doctor.fresnel import is_near
     from ..doctor.look import Look
+    from ..exports.files import together
     from ..exports.reconstruction import write_reconstruction
     from ..preview import preview
     from ..preview.picture import draw
@@ -55,10 +56,11 @@ def command(
         found = preview(plan, iterations, progress=lambda *_: advance(1), near_field=near)
     origin = {"source": scan.source, "settings": settings.record()}
     made = from_preview(found, plan, origin)
-    write_reconstruction(made, result)
     unseen = "" if made.held_out_error is None else f", held-out error {made.held_out_error:.3g}"
-    draw(picture, found.object, found.probe, found.errors, found.resolution_m,
-         title=f"{Path(settings.file_name).name}: {found.algorithm}{unseen}")  # fmt: skip
+    title = f"{Path(settings.file_name).name}: {found.algorithm}{unseen}"
+    with together():
+        write_reconstruction(made, result)
+        draw(picture, found.object, found.probe, found.errors, found.resolution_m, title=title)
     doubts += _said(_verdict(made.held_out_error))
     if to_json:
         told = {"error": float(found.errors[-1]), "held_out_error": made.held_out_error,

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +67,62 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
     if not ours:
         refuse_foreign(target)
     temporary = _beside(target)
+    nameless = _nameless.get()
     try:
         with written(target):
             yield temporary
             _flush(temporary)
-        try:
-            os.replace(temporary, target)
-        except OSError as error:
-            raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
-    finally:
+        if nameless is None:
+            _rename(temporary, target)
+        else:
+            nameless.append((temporary, target))
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+_nameless: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("nameless", default=None)
 
 
 @contextmanager
-def written(target: Path) -> Iterator[None]:
+def together() -> Iterator[None]:
+    """Files that are :func:`complete` in the block take their names at its end, or none does.
+
+    Raises
+    ------
+    FileError
+        One cannot be renamed.
+    """
+    if _nameless.get() is not None:
+        yield
+        return
+    files: list[tuple[Path, Path]] = []
+    before = _nameless.set(files)
+    try:
+        yield
+        for temporary, target in files:
+            _rename(temporary, target)
+    finally:
+        _nameless.reset(before)
+        for temporary, _ in files:
+            temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a text file, in place of one that this package is known to have written."""
+    with complete(path, ours=True) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def written(target: Path, remedy: str = REMEDY) -> Iterator[None]:
     """Say of a full disk which file could not be written.
 
     Raises
@@ -93,7 +136,7 @@ def written(target: Path) -> Iterator[None]:
         if error.errno not in NO_ROOM:
             raise
         reason = os.strerror(error.errno).lower()
-        raise FileError(f"cannot be written: {reason}", REMEDY, target) from error
+        raise FileError(f"cannot be written: {reason}", remedy, target) from error
 
 
 @contextmanager
@@ -110,17 +153,18 @@ def complete_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 @contextmanager
-def open_to_write(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file that is there and empty; signed, flushed and closed when the block ends well.
+def open_to_write(path: Path, signed: bool = True, **flags: Any) -> Iterator[h5py.File]:
+    """A new HDF5 file, signed, flushed and closed when the block ends well.
 
     libhdf5 crashes where it cannot write what it holds when a file is closed. So all is written
-    before that, and once a write has failed the rest is dropped.
+    before that, and once a write has failed the rest is dropped. ``flags``: :class:`h5py.File`.
     """
     with _Drive(path) as drive:
-        file = h5py.File(drive, "w")
+        file = h5py.File(drive, "w", **flags)
         try:
             yield file
-            file.attrs[SIGNATURE] = "ptypy_beamline"
+            if signed:
+                file.attrs[SIGNATURE] = "ptypy_beamline"
             file.flush()
         except BaseException:
             drive.dropping = True
@@ -134,7 +178,7 @@ class _Drive:
     """What HDF5 writes to: a file, or nothing once ``dropping``."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("r+b", buffering=0)
+        self._file = path.open("w+b", buffering=0)
         self.dropping = False
 
     def __enter__(self) -> _Drive:

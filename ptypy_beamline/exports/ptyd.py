@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..geometry import PHOTON
 from ..planning.plan import Block, Plan
 from ..reading.files import open_hdf5
 from .chunks import write_frames
-from .files import complete, complete_hdf5, is_ours, open_to_write
+from .files import complete_hdf5, is_ours, together
 
 H5RW_VERSION = "0.1"
 
@@ -61,7 +60,7 @@ def write_ptyd(
         raise FileError(f"save={save!r}", "use append or link", path)
     write = _write_linked if save == "link" else _write_appended
     before = _parts(path) if save == "link" else set()
-    with complete_hdf5(path) as file:
+    with together(), complete_hdf5(path) as file:
         _stamp(file)
         _store(file, "chunks", {})
         _store(file, "info", dict(info or {}))
@@ -85,14 +84,13 @@ def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> Non
 
 def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
     """Parts get their names when all are complete; the master comes last of all."""
-    with ExitStack() as parts:
-        for number, block in enumerate(blocks):
-            final = path.with_name(f"{path.name}.part{number:03d}")
-            with open_to_write(parts.enter_context(complete(final))) as part:
-                _stamp(part)
-                _write_chunk(part, block)
-            # A bare name: the link is found from the master's own folder.
-            file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
+    for number, block in enumerate(blocks):
+        final = path.with_name(f"{path.name}.part{number:03d}")
+        with complete_hdf5(final) as part:
+            _stamp(part)
+            _write_chunk(part, block)
+        # A bare name: the link is found from the master's own folder.
+        file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
 
 
 def _parts(master: Path) -> set[Path]:

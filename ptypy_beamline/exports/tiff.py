@@ -11,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..results.reconstruction import Reconstruction
-from .files import complete
+from .files import complete, together
 
 SOFTWARE = "ptypy_beamline"
 
@@ -44,9 +44,11 @@ def write_tiffs(
         The folder cannot be written, or has files of these names that are somebody else's.
     """
     phase, amplitude = (Path(folder) / name for name in ("phase.tif", "amplitude.tif"))
-    with complete(phase, _ours(phase)) as first, complete(amplitude, _ours(amplitude)) as second:
-        _write(first, np.angle(found.object) if phase_rad is None else phase_rad, "rad", found)
-        _write(second, np.abs(found.object), "1", found)
+    angle = np.angle(found.object) if phase_rad is None else phase_rad
+    with together():
+        for path, image, unit in ((phase, angle, "rad"), (amplitude, np.abs(found.object), "1")):
+            with complete(path, _ours(path)) as temporary:
+                _write(temporary, image, unit, found)
     return phase, amplitude
 
 

@@ -7,6 +7,7 @@ share the positions of a block. Sums are taken in double precision: counts stay 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,17 @@ from numpy.typing import NDArray
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile without the interpreter lock; keep the result on disk where there is a place."""
     try:
-        return njit(nogil=True, cache=True, **options)(function)  # type: ignore[no-any-return]
+        kernel: Any = njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the home can be written
         return njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
+    keep = kernel._cache.save_overload
+
+    def keep_if_there_is_room(signature: Any, code: Any) -> None:
+        with suppress(OSError):
+            keep(signature, code)
+
+    kernel._cache.save_overload = keep_if_there_is_room
+    return kernel  # type: ignore[no-any-return]
 
 
 def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:

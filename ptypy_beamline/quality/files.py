@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.files import SIGNATURE, complete
+from ..exports.files import SIGNATURE, complete, put_text, together
 from ..reading.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
@@ -70,21 +70,16 @@ class Folder:
         ``pictures``: raw frame → corrected frame, of those that are shown large. ``refresh_s``:
         the report loads itself again so often.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        # First, so that a run that is cut short leaves a folder that the next one may write to.
-        self._text(META, json.dumps({**_result(found), **meta}, indent=1))
-        for name, values in _ARRAYS.items():
-            with complete(self.path / name, ours=True) as temporary:
-                np.save(temporary, values(found))
-        self._text("qc_summary.csv", _table(found))
-        draw_maps(self.path / "qc_maps.png", found, title)
-        write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
         listed = _scan_of_list(found, meta)
-        write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
-
-    def _text(self, name: str, text: str) -> None:
-        with complete(self.path / name, ours=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with together():
+            put_text(self.path / META, json.dumps({**_result(found), **meta}, indent=1))
+            for name, values in _ARRAYS.items():
+                with complete(self.path / name, ours=True) as temporary:
+                    np.save(temporary, values(found))
+            put_text(self.path / "qc_summary.csv", _table(found))
+            draw_maps(self.path / "qc_maps.png", found, title)
+            write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
+            write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
 
 
 def _features(found: Assessment) -> NDArray[np.float64]:
@@ -152,8 +147,7 @@ def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> Non
         "rejected_indices": found.reject_indices.tolist(),
     }
     check_indices(path)
-    with complete(path, ours=True) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    put_text(path, json.dumps(content, indent=1))
 
 
 def check_indices(path: Path) -> None:

@@ -6,9 +6,12 @@ import math
 import tempfile
 from collections.abc import Iterator
 from copy import copy
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..exports.files import written
 
 Images = NDArray[np.float32]
 """(n, s, s)"""
@@ -45,8 +48,10 @@ class Spool:
     def append(self, images: Images) -> None:
         """Write (k, s, s) counts behind the others."""
         self._shape = images.shape[1:]
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(images, np.float32).tobytes())
+        with written(Path(tempfile.gettempdir()), "make room there, or set TMPDIR"):
+            self._file.seek(0, 2)
+            self._file.write(np.ascontiguousarray(images, np.float32).tobytes())
+            self._file.flush()
         self._count += len(images)
 
     def batches(self, size: int = BATCH) -> Iterator[Images]:

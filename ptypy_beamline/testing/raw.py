@@ -100,7 +100,7 @@ def write_demo_scan(
         saturation=SATURATION,
         compression="bitshuffle",
     )
-    write_areadetector(Path(path), raw)
+    write_areadetector(Path(path), raw, signed=True)
     return Demo(
         truth, CENTER_PX, EXPOSURES, spoiled, unread, sensor.hot_px, sensor.dead_px, SATURATION
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from ..exports.files import open_to_write
 from .beamline_writers import write_eiger, write_hermes, write_nanomax
 from .nexus_writers import write_cxi, write_diamond, write_nxcxi
 from .package_writers import write_adorym, write_product, write_ptychopinn, write_tike
@@ -44,10 +45,13 @@ def write_standard(path: Path, raw: Raw) -> Path:
     return path
 
 
-def write_areadetector(path: Path, raw: Raw) -> Path:
-    """NDFileHDF5: each NDAttribute a 1-D dataset, one value a frame."""
+def write_areadetector(path: Path, raw: Raw, signed: bool = False) -> Path:
+    """NDFileHDF5: each NDAttribute a 1-D dataset, one value a frame.
+
+    ``signed``: as a file of this package, which may be written again.
+    """
     n = len(raw.frames)
-    with h5py.File(path, "w", libver="latest") as file:
+    with open_to_write(path, signed, libver="latest") as file:
         entry = group(file, "entry", "NXentry", default="data")
         data = group(entry, "data", "NXdata", signal="data")
         instrument = group(entry, "instrument", "NXinstrument")
