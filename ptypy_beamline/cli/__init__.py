@@ -49,6 +49,9 @@ for module in COMMANDS:
     app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
 
 
+STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line.
 
@@ -67,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
         return error.exit_code
-    except (KeyboardInterrupt, Terminated, typer.Abort) as stop:
-        terminated = isinstance(stop, Terminated)
-        return _fail("terminated", 143) if terminated else _fail("interrupted", 130)
+    except (KeyboardInterrupt, Stopped, typer.Abort) as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        return _fail(STOPPED[number], 128 + number)
     except BrokenPipeError:
         # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,16 +92,22 @@ def _in_words(error: Exception) -> str:
     return str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
 
 
-class Terminated(BaseException):
-    """SIGTERM has come, as from a batch system."""
+class Stopped(BaseException):
+    """A signal has come: that of a terminal, or of a batch system."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM raise in the block, so that what is half written is removed."""
+    came: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        came.append(number)
+        raise Stopped(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -107,6 +116,10 @@ def stoppable() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
+    except Exception as error:
+        if came:  # an import, say, that it broke
+            raise Stopped(came[0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
