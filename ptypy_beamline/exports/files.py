@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +21,8 @@ SIGNATURE = "creator"
 PICTURES = (".png", ".pdf", ".svg")
 REMEDY = "choose another output (-o), or make room and check the folder's permissions"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What only writing ends in."""
+NOT_ALL = re.compile(r"\d+ requested and \d+ written")
+"""What only writing ends in; the second is NumPy's ``tofile``, which has no number for it."""
 
 
 def check_picture(path: Path) -> None:
@@ -133,9 +135,12 @@ def written(target: Path, remedy: str = REMEDY) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno in NO_ROOM:
+            reason = os.strerror(error.errno).lower()
+        elif NOT_ALL.fullmatch(str(error)):
+            reason = str(error)
+        else:
             raise
-        reason = os.strerror(error.errno).lower()
         raise FileError(f"cannot be written: {reason}", remedy, target) from error
 
 

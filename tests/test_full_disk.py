@@ -1,0 +1,186 @@
+"""A disk that is full at any stage: one line, nothing half written, what was there stays."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import reconstructions
+
+from ptypy_beamline.cli import main
+from ptypy_beamline.exports.files import complete, complete_hdf5, together
+from ptypy_beamline.exports.reconstruction import write_reconstruction
+from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+SIZES = (700, 8_000)
+"""Bytes after which the disk is full; less than each command below writes."""
+
+COMMANDS = {
+    "standardize": "standardize RAW -o OUT/a.h5",
+    "ptyd": "ptyd RAW -o OUT/a.ptyd",
+    "ptyd in parts": "ptyd RAW -o OUT/a.ptyd --save link",
+    "HDF5": "export FOUND --to h5 -o OUT/a.h5",
+    "CXI": "export FOUND --to cxi -o OUT/a.cxi",
+    "product": "export FOUND --to product -o OUT/a.h5",
+    "NPZ": "export FOUND --to npz -o OUT/a.npz",
+    "TIFF": "export FOUND --to tiff -o OUT/a",
+    "plot": "plot FOUND -o OUT/a.png",
+    "info": "info RAW --plot OUT/a.png",
+    "preview": "preview RAW --iterations 1 -o OUT/a",
+    "qc": "qc RAW -o OUT/a",
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    truth = simulate(64, (6, 6), 5, photons=1e5)
+    raw = WRITERS["standard"](folder / "raw.h5", Raw.of(truth))
+    found = write_reconstruction(reconstructions.exact(), folder / "found.h5")
+    return {"RAW": str(raw), "FOUND": str(found)}
+
+
+def on_a_disk_of(size: int, call: Callable[[], int]) -> tuple[int, str]:
+    """Exit status (a signal's is negative) and what went to standard error, of a forked process."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        said, code = io.StringIO(), 99
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            with redirect_stderr(said), redirect_stdout(io.StringIO()):
+                code = call()
+        finally:
+            os.write(writes, said.getvalue().encode())
+            os._exit(code)
+    os.close(writes)
+    with open(reads) as pipe:
+        text = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+SLOW = ("preview", "qc")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in COMMANDS],
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, inputs, name):
+    words = COMMANDS[name].replace("OUT", str(tmp_path)).split()
+    words = [inputs.get(word, word) for word in words]
+    for size in SIZES:
+        code, said = on_a_disk_of(size, lambda: main(words))
+        lines = [line for line in said.splitlines() if line.startswith("error")]
+        assert (code, len(lines)) == (1, 1), (size, code, said)
+        assert "cannot be written" in lines[0]
+        assert "room" in lines[0]
+        assert files_in(tmp_path) == [], size
+    assert main(words) == 0
+    before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
+    assert before
+    code, _ = on_a_disk_of(SIZES[-1], lambda: main(words))
+    assert code == 1
+    assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
+
+
+def test_hdf5_may_be_closed_after_any_failed_write(tmp_path):
+    def write() -> int:
+        try:
+            with complete_hdf5(tmp_path / "a.h5") as file:
+                for number in range(200):
+                    group = file.create_group(f"group{number}")
+                    group["numbers"] = np.random.default_rng(number).random(50)
+                    group.attrs["text"] = "x" * 100
+        except OSError:
+            return 2
+        except Exception as error:
+            return 0 if "cannot be written" in str(error) else 3
+        return 4
+
+    for size in range(0, 90_000, 3100):
+        assert on_a_disk_of(size, write)[0] == 0, size
+    assert files_in(tmp_path) == []
+
+
+def test_files_take_their_names_together_or_not_at_all(tmp_path):
+    def write(last: Callable[[], None]) -> None:
+        with together():
+            for name in ("a.h5", "b.h5"):
+                with complete_hdf5(tmp_path / name) as file:
+                    file["x"] = 1
+                assert not (tmp_path / name).exists()
+            last()
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(fail)
+    assert os.listdir(tmp_path) == []
+    write(lambda: None)
+    assert files_in(tmp_path) == ["a.h5", "b.h5"]
+    with complete(tmp_path / "c.png"):
+        pass
+    assert (tmp_path / "c.png").exists()
+
+
+def test_only_own_parts_are_removed(tmp_path, inputs):
+    words = ["ptyd", inputs["RAW"], "-o", str(tmp_path / "a[1].ptyd"), "--save", "link"]
+    assert main([*words, "--num-frames", "36", "--block", "6"]) == 0
+    parts = [name for name in files_in(tmp_path) if ".part" in name]
+    kept = ["a[1].ptyd.part1_backup.tar", "a[1].ptyd.part900", "a1.ptyd.part000"]
+    for name in kept:
+        (tmp_path / name).write_text("mine")
+    with h5py.File(tmp_path / "a[1].ptyd.part901", "w") as file:
+        file["x"] = 1
+    assert main([*words, "--num-frames", "12", "--block", "6"]) == 0
+    assert files_in(tmp_path) == sorted(["a[1].ptyd", *parts[:2], *kept, "a[1].ptyd.part901"])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
+    words = ["ptyd", inputs["RAW"], "-o", str(tmp_path / "a.ptyd"), "--save", "link"]
+    slow = (
+        "import sys, time; from ptypy_beamline.exports import ptyd\n"
+        "write = ptyd._write_chunk\n"
+        "def wait(*a):\n    write(*a); print('begun', flush=True); time.sleep(60)\n"
+        "ptyd._write_chunk = wait\n"
+        "from ptypy_beamline.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said.decode().splitlines()[-1].startswith("error: ")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_signal_while_the_package_is_loaded_is_one_line(tmp_path):
+    process = subprocess.Popen([sys.executable, "-m", "ptypy_beamline", "formats"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    time.sleep(0.4)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert "Traceback" not in said.decode()
+    assert process.returncode in (143, -signal.SIGTERM)
