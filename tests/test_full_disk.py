@@ -154,6 +154,26 @@ def test_only_own_parts_are_removed(tmp_path, inputs):
     assert files_in(tmp_path) == sorted(["a[1].ptyd", *parts[:2], *kept, "a[1].ptyd.part901"])
 
 
+def test_what_is_read_is_never_replaced(tmp_path, inputs, capsys):
+    raw, other = inputs["RAW"], tmp_path / "in.ptyd"
+    assert (
+        main(["ptyd", raw, "-o", str(tmp_path / "b.ptyd"), "--save", "link", "--block", "9"]) == 0
+    )
+    (tmp_path / "b.ptyd").rename(other)
+    assert main(["standardize", raw, "-o", str(tmp_path / "own.h5")]) == 0
+    os.link(tmp_path / "own.h5", tmp_path / "twin.h5")
+    before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
+    for words in (
+        f"ptyd {other} -o {tmp_path}/b.ptyd --save link",
+        f"standardize {other} -o {tmp_path}/b.ptyd.part000",
+        f"standardize {tmp_path}/own.h5 -o {tmp_path}/twin.h5",
+        f"export {inputs['FOUND']} -o {inputs['FOUND']}",
+    ):
+        assert main(words.split()) == 1
+        assert "is read by this command" in capsys.readouterr().err
+    assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
     words = ["ptyd", inputs["RAW"], "-o", str(tmp_path / "a.ptyd"), "--save", "link"]

@@ -13,6 +13,7 @@ from types import FrameType
 import typer
 
 from ..errors import BeamlineError
+from ..reading.files import noting_inputs
 from ..told import TOLD
 from . import (
     check,
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        with stoppable(), TOLD.command(_show_warning):
+        with stoppable(), noting_inputs(), TOLD.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:

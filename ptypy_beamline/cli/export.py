@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SettingsError
+from ..exports.files import refuse_inputs
 from ..results.postprocess import Finished, Postprocess, finish
 from .finishing import finishing
 from .progress import progress
@@ -49,10 +50,10 @@ def command(
     from ..results.loading import plan_behind
 
     kind = _kind(to, output)
-    _refuse_input(output, recon, raw)
+    refuse_inputs(output, filter(None, (recon, raw)))
     _refuse_lossy(kind, frames, asked)
     found = read(recon, scan=scan, raw=raw, distance_m=distance_m)
-    _refuse_input(output, Path(str(found.provenance.get("source", recon))))
+    refuse_inputs(output, [str(found.provenance.get("source", recon))])
     finished = finish(found, asked)
     plan = plan_behind(found, raw) if frames else None
     with progress("writing", 0 if plan is None else len(plan)) as advance:
@@ -82,11 +83,6 @@ def _kind(to: str | None, output: Path) -> str:
         raise SettingsError(f"--to {to}" if to else f"no format ends in {output.suffix}",
                             f"set --to to one of {', '.join(WRITERS)}")  # fmt: skip
     return kind
-
-
-def _refuse_input(output: Path, *inputs: Path | None) -> None:
-    if any(path is not None and path.resolve() == output.resolve() for path in inputs):
-        raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
 
 
 def _amplitudes(plan: Plan | None) -> Amplitudes | None:

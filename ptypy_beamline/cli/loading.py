@@ -12,7 +12,7 @@ import typer
 
 from ..beamlines import names, over
 from ..errors import SettingsError
-from ..exports.files import refuse_foreign
+from ..exports.files import refuse_foreign, refuse_inputs
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Leaf, Settings, leaves
@@ -87,9 +87,7 @@ def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
              settings.reject, settings.monitor, settings.sidecar, settings.frame_order,
              *map(str, reads((settings.file_name,), settings.sidecar)),
              *settings.paths.model_dump().values()]  # fmt: skip
-    for name in named:
-        if isinstance(name, str) and Path(name.partition("::")[0]).resolve() == output.resolve():
-            raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
+    refuse_inputs(output, (name.partition("::")[0] for name in named if isinstance(name, str)))
     if not ours:
         refuse_foreign(output)
 

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 
 from ..errors import FileError, SettingsError
-from ..reading.files import open_hdf5
+from ..reading.files import is_input, open_hdf5
 
 SIGNATURE = "creator"
 PICTURES = (".png", ".pdf", ".svg")
@@ -64,8 +64,12 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
     ------
     FileError
         The folder cannot be made or written to, or ``path`` is somebody else's file.
+    SettingsError
+        The file has been read, see :func:`.reading.files.noting_inputs`.
     """
     target = Path(path)
+    if is_input(target):
+        raise _is_read(target)
     if not ours:
         refuse_foreign(target)
     temporary = _beside(target)
@@ -255,11 +259,27 @@ def refuse_foreign(path: Path) -> None:
                     "write to another file (-o), or remove it first", path)  # fmt: skip
 
 
+def refuse_inputs(target: Path, inputs: Iterable[str | Path]) -> None:
+    """Stop before one of ``inputs`` is replaced, which may have another name, too.
+
+    Raises
+    ------
+    SettingsError
+        ``target`` is one of them.
+    """
+    if target.exists() and any(os.path.exists(i) and target.samefile(i) for i in inputs):
+        raise _is_read(target)
+
+
+def _is_read(target: Path) -> SettingsError:
+    return SettingsError(f"{target} is read by this command", "write to another file (-o)")
+
+
 def is_ours(path: Path) -> bool:
     """Whether it is an HDF5 file that :func:`open_to_write` has signed."""
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
-    with open_hdf5(path) as file:
+    with open_hdf5(path, noted=False) as file:
         return SIGNATURE in file.attrs
 
 

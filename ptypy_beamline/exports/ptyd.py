@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import FileError
 from ..geometry import PHOTON
 from ..planning.plan import Block, Plan
-from ..reading.files import open_hdf5
+from ..reading.files import is_input, open_hdf5
 from .chunks import write_frames
 from .files import complete_hdf5, is_ours, together
 
@@ -67,7 +67,8 @@ def write_ptyd(
         _store(file, "meta", _meta(plan))
         write(_counted(plan.blocks(block), progress), file, path)
     for stale in before - _parts(path):
-        stale.unlink()
+        if not is_input(stale):
+            stale.unlink()
     return path
 
 
@@ -97,7 +98,7 @@ def _parts(master: Path) -> set[Path]:
     """The parts that a ``.ptyd`` of this package links to and has written itself."""
     if not is_ours(master):
         return set()
-    with open_hdf5(master) as file:
+    with open_hdf5(master, noted=False) as file:
         chunks = file.get("chunks", {})
         links = [chunks.get(name, getlink=True) for name in chunks]
     names = [link.filename for link in links if isinstance(link, h5py.ExternalLink)]

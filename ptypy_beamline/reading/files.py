@@ -52,7 +52,38 @@ def locking() -> bool:
     return _locking.get()
 
 
-def open_hdf5(path: str | Path, lock: bool | None = None) -> h5py.File:
+_inputs: ContextVar[set[tuple[int, int]] | None] = ContextVar("inputs", default=None)
+
+
+@contextmanager
+def noting_inputs() -> Iterator[None]:
+    """Remember which files are read in the block, whatever links lead to them."""
+    before = _inputs.set(set())
+    try:
+        yield
+    finally:
+        _inputs.reset(before)
+
+
+def note_input(path: Path) -> None:
+    """Remember that a file is read."""
+    inputs = _inputs.get()
+    if inputs is not None:
+        inputs.add(_identity(path))
+
+
+def is_input(path: Path) -> bool:
+    """Whether a file has been read so far, by this name or another."""
+    inputs = _inputs.get()
+    return inputs is not None and path.exists() and _identity(path) in inputs
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) -> h5py.File:
     """Open an HDF5 file for reading; one that a writer still has open in SWMR mode, too.
 
     Parameters
@@ -61,6 +92,8 @@ def open_hdf5(path: str | Path, lock: bool | None = None) -> h5py.File:
         The file.
     lock
         Keep writers from opening it meanwhile; None = as :func:`locking` says.
+    noted
+        Whether it is one of the inputs, see :func:`noting_inputs`.
 
     Raises
     ------
@@ -72,6 +105,8 @@ def open_hdf5(path: str | Path, lock: bool | None = None) -> h5py.File:
         raise FileError("no such file", "check the path", path)
     if path.is_dir():
         raise FileError("Expected a file. Got a directory", "name the file in it", path)
+    if noted:
+        note_input(path)
     try:
         return _open_in_mode(path, being_written(path), locking() if lock is None else lock)
     except OSError as error:

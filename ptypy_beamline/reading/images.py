@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, SettingsError
 from ..scan import ArrayFrames, Frames
+from .files import note_input
 from .hdf5 import Hdf5Frames, open_hdf5
 from .links import lookup
 
@@ -116,6 +117,7 @@ def load_npy(path: Path) -> NDArray[Any]:
     FileError
         It is none.
     """
+    note_input(path)
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError, OSError) as error:

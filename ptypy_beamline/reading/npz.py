@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError, ScanError
 from ..scan import Indices, Readiness, Window
+from .files import note_input
 
 LOCAL_HEADER = b"PK\x03\x04"
 """What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
@@ -66,6 +67,7 @@ class Member:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path).absolute())
         known = members(self.path)
+        note_input(self.path)
         if not known:
             raise FileError("Expected an NPZ file", "check the path", self.path)
         if self.name not in known:
