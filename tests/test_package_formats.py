@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -138,13 +139,32 @@ def test_zero_frequency_where_the_user_says(tmp_path, write):
         assert_array_equal(scan.frames.read(range(len(scan)), FULL), expected)
 
 
-def test_npz_is_mapped_where_it_is_not_compressed(tmp_path):
-    path = save(tmp_path / "a.npz", other=np.arange(3), a=np.arange(24.0).reshape(2, 3, 4))
-    member = Member(path, "a")
-    assert isinstance(member.array, np.memmap)
-    assert_array_equal(member.array, np.arange(24.0).reshape(2, 3, 4))
-    member.array.sum()
-    assert len(pickle.dumps(NpzFrames(member))) < 1000
+def test_npz_is_read_where_it_lies_if_it_is_not_compressed(tmp_path):
+    stack = np.arange(24, dtype=">f8").reshape(2, 3, 4)
+    path = save(tmp_path / "a.npz", other=np.arange(3), a=stack)
+    frames = NpzFrames(Member(path, "a"))
+    assert_array_equal(frames.read([1, 0, 1], Window(1, 2, 2, 2)), stack[[1, 0, 1], 1:, 2:])
+    assert frames.read([-1], Window.full((3, 4))).dtype == np.dtype("f8")
+    assert "array" not in vars(frames.member)
+    assert len(pickle.dumps(frames)) < 1000
+
+
+def test_a_bit_that_flipped_in_an_npz_is_found(tmp_path):
+    path = save(tmp_path / "a.npz", a=np.arange(24.0).reshape(2, 3, 4))
+    content = bytearray(path.read_bytes())
+    content[content.index(np.float64(17).tobytes())] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"a\.npz: array a cannot be read .*copy it again"):
+        NpzFrames(Member(path, "a")).read([0], Window.full((3, 4)))
+
+
+def test_an_npz_that_is_cut_while_it_is_read_is_an_error(tmp_path):
+    path = save(tmp_path / "a.npz", a=np.zeros((90, 64, 64)))
+    frames = NpzFrames(Member(path, "a"))
+    frames.read([0], Window.full((64, 64)))
+    os.truncate(path, 100_000)
+    with pytest.raises(FileError, match="shorter since it was opened"):
+        frames.read([80], Window.full((64, 64)))
 
 
 def test_npz_of_other_memory_orders(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 import zlib
@@ -46,12 +47,16 @@ def members(path: Path) -> tuple[str, ...]:
         return tuple(n[:-4] for n in file.namelist() if n.endswith(".npy"))
 
 
+BLOCK = 2**24
+"""Bytes that are read at a time to see whether they are as they were written."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One array of an NPZ file.
 
-    Stored without compression it is mapped into memory, so that only what is used is read;
-    compressed it is loaded whole, once per process, when first used. Never with pickle.
+    Stored without compression its frames are read when they are used; else it is loaded whole,
+    once per process, when first used. Never with pickle.
 
     Raises
     ------
@@ -104,32 +109,48 @@ class Member:
     @property
     def dtype(self) -> np.dtype[Any]:
         """In native byte order."""
-        dtype: np.dtype[Any] = self.__dict__["_header"][2].newbyteorder("=")
+        dtype: np.dtype[Any] = self.stored_dtype.newbyteorder("=")
+        return dtype
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """As it is in the file."""
+        dtype: np.dtype[Any] = self.__dict__["_header"][2]
         return dtype
 
     @cached_property
     def array(self) -> NDArray[Any]:
-        """The array itself, mapped or loaded; not to be written to."""
-        with _reading(self.path, self.name), zipfile.ZipFile(self.path) as file:
-            info = file.getinfo(self._file)
-            if info.compress_type != zipfile.ZIP_STORED:
-                with file.open(info) as stream:
-                    return npy.read_array(stream, allow_pickle=False)
-            return self._mapped(info)
+        """The array itself, loaded; not to be written to."""
+        with (
+            _reading(self.path, self.name),
+            zipfile.ZipFile(self.path) as file,
+            file.open(self._file) as stream,
+        ):
+            return npy.read_array(stream, allow_pickle=False)
 
-    def _mapped(self, info: zipfile.ZipInfo) -> NDArray[Any]:
-        """The array where it lies in the file.
+    @cached_property
+    def start(self) -> int | None:
+        """Byte of the file at which the numbers begin; None where they are not stored in order.
+
+        All of them are read once, so that damage shows. They are not mapped into memory: a file
+        that is cut while it is mapped kills the process.
 
         Source: PKWARE APPNOTE 6.3.3, section 4.3.7: a local file header has 30 bytes and ends in
         a name and an extra field, the lengths of which are at bytes 26 and 28.
         """
-        shape, fortran, dtype, header = self.__dict__["_header"]
-        with self.path.open("rb") as file:
-            file.seek(info.header_offset + 26)
-            lengths = struct.unpack("<HH", file.read(4))
-        start = info.header_offset + 30 + sum(lengths) + header
-        order = "F" if fortran else "C"
-        return np.memmap(self.path, dtype, "r", start, shape, order)  # type: ignore[call-overload, no-any-return]
+        _, fortran, _, header = self.__dict__["_header"]
+        with _reading(self.path, self.name), zipfile.ZipFile(self.path) as file:
+            info = file.getinfo(self._file)
+            if fortran or info.compress_type != zipfile.ZIP_STORED:
+                return None
+            with file.open(info) as stream:
+                while stream.read(BLOCK):  # the sum is compared at the end
+                    pass
+        with self.path.open("rb") as raw:
+            raw.seek(info.header_offset + 26)
+            lengths = struct.unpack("<HH", raw.read(4))
+        begin: int = info.header_offset + 30 + sum(lengths) + header
+        return begin
 
 
 @contextmanager
@@ -185,10 +206,27 @@ class NpzFrames:
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window``, a copy."""
         rows, columns = window.slices
+        if self.axis == 0 and self.member.start is not None:
+            return self._read_rows(self.member.start, np.asarray(indices, np.intp), window)
         stored = self.member.array.reshape(stack_shape(self.member.shape))
         cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
         chosen = cut[np.asarray(indices, np.intp)]
         return np.ascontiguousarray(chosen, self.dtype)
+
+    def _read_rows(self, start: int, indices: NDArray[np.intp], window: Window) -> NDArray[Any]:
+        """Whole rows of the window, cut to it."""
+        (n, ny, nx), stored = self.shape, self.member.stored_dtype
+        rows = np.empty((window.height, nx), stored)
+        out = np.empty((len(indices), *window.shape), self.dtype)
+        size = stored.itemsize
+        with self.member.path.open("rb") as file:
+            for k, index in enumerate(np.arange(n)[indices].tolist()):
+                place = start + (index * ny + window.top) * nx * size
+                if os.preadv(file.fileno(), [rows.data], place) != rows.nbytes:
+                    raise FileError("the file has become shorter since it was opened",
+                                    "copy it again", self.member.path)  # fmt: skip
+                out[k] = rows[:, window.left : window.left + window.width]
+        return out
 
     def ready(self) -> Readiness:
         """All of them."""
