@@ -154,7 +154,7 @@ def test_a_bit_that_flipped_in_an_npz_is_found(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(np.float64(17).tobytes())] ^= 4
     path.write_bytes(content)
-    with pytest.raises(FileError, match=r"a\.npz: array a cannot be read .*copy it again"):
+    with pytest.raises(FileError, match=r"a\.npz: .*copy it again"):
         NpzFrames(Member(path, "a")).read([0], Window.full((3, 4)))
 
 
