@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from ..reading.multislice import transmission
 from ..reading.simulated import Phantom
 
@@ -57,7 +57,7 @@ def read_object(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
 
 
 def _from_hdf5(path: Path) -> tuple[Complex, float | None]:
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         for place, pixel in PLACES:
             storage = ""
             if "*" in place:

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from ..errors import BeamlineWarning, FileError, ScanError
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from ..results.reconstruction import Reconstruction
 from .amplitudes import Amplitudes
 from .files import complete_hdf5
@@ -112,7 +112,7 @@ def import_product(path: str | Path) -> Reconstruction:
     ScanError
         It has several coherent probes.
     """
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         try:
             return _read(file, Path(path))
         except MALFORMED as error:
@@ -128,7 +128,7 @@ def product_info(path: str | Path) -> ProductInfo:
     FileError
         The file is missing or damaged.
     """
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         given = {name: file.attrs[name] for name in ProductInfo.__dataclass_fields__
                  if name in file.attrs}  # fmt: skip
         pixels = [_pixel(file[name].attrs) for name in ("object", "probe")

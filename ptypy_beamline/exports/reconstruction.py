@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import BeamlineError, FileError
 from ..reading.filelist import expand
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from ..results.reconstruction import Reconstruction
 from .files import complete_hdf5
 
@@ -75,7 +75,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
     FileError
         The file is missing, damaged, or of another kind or an older version.
     """
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         try:
             return _read(file)
         except MALFORMED as error:

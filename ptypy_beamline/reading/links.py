@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +77,58 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
         return
     for name, source in sorted({(v.file_name, v.dset_name) for v in dataset.virtual_sources()}):
         if name == ".":
+            _check_source(dataset.file, source, allowed, depth)
             continue
         for file_name in _expand(name, owner):
             target = _target(file_name, owner, allowed, f"{dataset.name} (virtual dataset)")
             with open_hdf5(target) as file:
-                found = _walk(file, source, allowed, depth) if "%" not in source else None
-                if isinstance(found, h5py.Dataset):
-                    check_filters(found, target)
+                _check_source(file, source, allowed, depth)
+
+
+def _check_source(file: h5py.File, source: str, allowed: Path | None, depth: int) -> None:
+    """Check a source in ``file``, or all that a printf-style name of one stands for."""
+    for path in _matching(file, source) if "%b" in source else (source,):
+        found = _walk(file, path, allowed, depth)
+        if isinstance(found, h5py.Dataset):
+            check_filters(found, Path(found.file.filename))
+
+
+def _matching(file: h5py.File, source: str) -> Iterator[str]:
+    """Paths of a printf-style name, ``/frames_%b``, whose numbers are in its last part."""
+    head, _, last = source.rpartition("/")
+    pattern = re.compile(re.escape(last).replace("%b", r"\d+"))
+    group = file.get(head or "/")
+    if isinstance(group, h5py.Group):
+        yield from (f"{head}/{name}" for name in group if pattern.fullmatch(name))
+
+
+@contextmanager
+def open_confined(path: str | Path) -> Iterator[h5py.File]:
+    """Open a file of results, none of whose links leads out of its folder.
+
+    Such files are small, so all their links are looked at.
+
+    Raises
+    ------
+    FileError
+        As :func:`.files.open_hdf5` and :func:`lookup`.
+    """
+    with open_hdf5(path) as file:
+        root = Path(file.filename).resolve().parent
+        seen: set[Any] = set()
+        waiting: list[h5py.Group] = [file["/"]]
+        while waiting:
+            group = waiting.pop()
+            for name in group:
+                node = _step(group, name, root, DEPTH)
+                if isinstance(node, h5py.Dataset):
+                    _check_sources(node, root, DEPTH)
+                elif isinstance(node, h5py.Group):
+                    identity = node.file.filename, h5py.h5o.get_info(node.id).addr
+                    if identity not in seen:
+                        seen.add(identity)
+                        waiting.append(node)
+        yield file
 
 
 def _expand(name: str, owner: Path) -> Iterator[str]:

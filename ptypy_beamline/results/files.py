@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import FileError
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from .ptyr import read_ptyr
 from .reconstruction import Reconstruction
 
@@ -46,7 +46,7 @@ def read(
 
 
 def _kind(path: str | Path) -> str:
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         for kind, names in KINDS.items():
             if all(name in file for name in names):
                 return kind

@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 
 ESCAPED_SLASH = "_SLASH_"
 """What stands for a slash in a name, where the item has an attribute ``escaped``."""
@@ -25,7 +25,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     FileError
         The file is missing, damaged, or not HDF5.
     """
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         return _dict(file)
 
 

@@ -15,7 +15,7 @@ from ..errors import FileError, MissingDataError, SettingsError
 from ..formats.source import expand, text
 from ..reading.filelist import expand as expand_files
 from ..reading.filelist import natural
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 
 Array = NDArray[np.float64]
 
@@ -128,7 +128,7 @@ def stored_theta_deg(path: Path) -> Array:
     """(n,) angles in degrees that an HDF5 file has; empty where it has none."""
     if not h5py.is_hdf5(path):
         return np.empty(0)
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         if ATTRIBUTE in file.attrs:
             return np.atleast_1d(np.asarray(file.attrs[ATTRIBUTE], np.float64))
         for place in (place for pattern in PLACES for place in expand(file, pattern)):

@@ -21,7 +21,7 @@ from ..exports.reconstruction import as_json, write_reconstruction
 from ..exports.reconstruction import checksum as sha256_of
 from ..exports.tiff import write_tiffs
 from ..reading.filelist import natural
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from ..results.area import scanned
 from ..results.reconstruction import Reconstruction
 from .angles import TABLE, Angle, read_theta
@@ -42,7 +42,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     path = folder / angle.name / FINISHED
     if not path.is_file():
         return False
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         before = json.loads(file[MADE].asstr()[()]) if MADE in file else {}
         same = _same_content(file, angle.file)
     now = json.loads(as_json(made))
@@ -159,7 +159,7 @@ def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any
     for angle in angles:
         path = folder / angle.name / FINISHED
         if path.is_file():
-            with open_hdf5(path) as file:
+            with open_confined(path) as file:
                 texts = {name: file[f"provenance/{name}"].asstr()[()]
                          for name in ("source", "sha256", "made")
                          if isinstance(file.get(f"provenance/{name}"), h5py.Dataset)}  # fmt: skip

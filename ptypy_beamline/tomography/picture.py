@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from ..exports.files import complete
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from ..results.panels import INK, bare, scale_bar
 from .volume import Projections
 
@@ -36,7 +36,7 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
     title
         Of the picture.
     """
-    with open_hdf5(volume) as file:
+    with open_confined(volume) as file:
         planes, voxel = middle_planes(file["volume"]), file["voxel_m"][()]
     low = min(0.0, float(np.percentile(planes[0], 0.5)))
     high = max(float(np.percentile(plane, 99.8)) for plane in planes)

@@ -13,7 +13,7 @@ from typing import Literal
 import h5py
 
 from ..errors import BeamlineError, SettingsError
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from ..results.files import KINDS, read
 from ..results.reconstruction import Reconstruction
 from ..settings import Settings
@@ -161,7 +161,7 @@ def is_reconstruction(path: Path) -> bool:
     """Whether a file holds an object already: ``.ptyr``, ``reconstruction.h5``, a product."""
     if not h5py.is_hdf5(path):
         return False
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         return any(all(name in file for name in names) for names in KINDS.values())
 
 

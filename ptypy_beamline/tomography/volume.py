@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..exports.files import complete_hdf5
 from ..exports.reconstruction import as_json, versions
-from ..reading.files import open_hdf5
+from ..reading.links import open_confined
 from .backprojection import RAMP, Method, slices
 from .density import electrons_per_radian
 
@@ -94,7 +94,7 @@ def read_projections(path: Path) -> Projections:
     """
     if not path.is_file():
         raise FileError("no such file", "align the projections first (--only align)", path)
-    with open_hdf5(path) as file:
+    with open_confined(path) as file:
         try:
             y, x = (float(p) for p in file["pixel_m"][()])
             return Projections(
