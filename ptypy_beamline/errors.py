@@ -83,13 +83,30 @@ def warn(message: str, file: str | Path | None = None) -> None:
 
 @contextmanager
 def naming(file: str | Path | None) -> Iterator[None]:
-    """Let errors that name no file begin with ``file``, which is opened or planned here."""
+    """Let errors that name no file begin with ``file``, which is opened or read here.
+
+    What h5py raises of a damaged file, in a dozen types, becomes a :class:`FileError`.
+    """
     try:
         yield
     except BeamlineError as error:
         if error.file is None and file and str(file) not in str(error):
             error.file = file
         raise
+    except Exception as error:
+        if not _is_of_h5py(error):
+            raise
+        reason = " ".join(str(error).strip("'\"").split())
+        raise FileError(f"cannot be read ({reason})", "copy it again: it may be damaged",
+                        file) from error  # fmt: skip
+
+
+def _is_of_h5py(error: Exception) -> bool:
+    """Whether it was raised in h5py, whose files are named in tracebacks, compiled or not."""
+    raised = error.__traceback__
+    while raised is not None and raised.tb_next is not None:
+        raised = raised.tb_next
+    return raised is not None and "h5py" in Path(raised.tb_frame.f_code.co_filename).parts
 
 
 @contextmanager

@@ -215,7 +215,7 @@ def expand(file: h5py.File, pattern: str) -> list[str]:
             f"{path}/{name}"
             for path, group in groups
             if isinstance(group, h5py.Group)
-            for name in sorted(group)
+            for name in sorted(name for name in group if isinstance(name, str))  # UTF-8
             if fnmatchcase(name, part)
         ]
     return done

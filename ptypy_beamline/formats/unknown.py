@@ -33,7 +33,8 @@ def candidates(file: h5py.File) -> str:
 
 
 def _has_numbers(item: h5py.Dataset | h5py.Group) -> bool:
-    return isinstance(item, h5py.Dataset) and item.dtype.kind in "iufc"
+    named = isinstance(item.name, str)  # bytes: no UTF-8
+    return named and isinstance(item, h5py.Dataset) and item.dtype.kind in "iufc"
 
 
 def _length(dataset: h5py.Dataset) -> int:

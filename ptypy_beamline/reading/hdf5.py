@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileError, ScanError
+from ..errors import FileError, ScanError, naming
 from ..scan import Gaps, Indices, Readiness, Window
 from .direct import Direct, direct
 from .files import being_written, check_filters, locking, open_dataset, open_hdf5
@@ -159,7 +159,8 @@ class Hdf5Frames:
             A frame cannot be read or decoded.
         """
         # While one thread has a virtual dataset open, its sources stay open for all.
-        with nullcontext() if self.__dict__["_sources"] is None else VIRTUAL:
+        alone = nullcontext() if self.__dict__["_sources"] is None else VIRTUAL
+        with alone, naming(self.path):
             return self._read(indices, window)
 
     def _read(self, indices: Indices, window: Window) -> NDArray[Any]:

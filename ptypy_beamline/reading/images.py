@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def load_npy(path: Path) -> NDArray[Any]:
     note_input(path)
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, tokenize.TokenError) as error:
         raise FileError(
             "not a readable .npy array", "save it again with numpy.save", path
         ) from error

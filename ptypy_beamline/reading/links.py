@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 
-from ..errors import FileError, LostFileError
+from ..errors import FileError, LostFileError, naming
 from .files import check_filters, fresh, open_hdf5
 
 DEPTH = 16
@@ -113,7 +113,7 @@ def open_confined(path: str | Path) -> Iterator[h5py.File]:
     FileError
         As :func:`.files.open_hdf5` and :func:`lookup`.
     """
-    with open_hdf5(path) as file:
+    with naming(path), open_hdf5(path) as file:
         root = Path(file.filename).resolve().parent
         seen: set[Any] = set()
         waiting: list[h5py.Group] = [file["/"]]

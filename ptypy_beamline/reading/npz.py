@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from .files import note_input
 LOCAL_HEADER = b"PK\x03\x04"
 """What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, struct.error)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, struct.error,
+           NotImplementedError, RuntimeError, tokenize.TokenError)  # fmt: skip
 """What reading a damaged NPZ file raises."""
 
 

@@ -160,27 +160,38 @@ def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> Source |
 def _table(dataset: h5py.Dataset, storage: Storage) -> NDArray[np.int64] | None:
     """That of :class:`Stored` for all chunks; None where it cannot be had."""
     count = int(np.prod(storage.grid))
-    table = np.zeros((count, 3), np.int64)
-    if dataset.chunks is None:
-        offset = dataset.id.get_offset()
-        if offset is None:
-            return None
-        table[:, 0] = offset + storage.bytes * np.arange(count)
-        table[:, 1] = storage.bytes
-        return table
-    if count > MOST_CHUNKS or not hasattr(dataset.id, "chunk_iter"):
+    if dataset.chunks is not None:
+        iterable = count <= MOST_CHUNKS and hasattr(dataset.id, "chunk_iter")
+        return _of_chunks(dataset, storage, count) if iterable else None
+    offset = dataset.id.get_offset()
+    if offset is None:
         return None
+    table = np.zeros((count, 3), np.int64)
+    table[:, 0] = offset + storage.bytes * np.arange(count)
+    table[:, 1] = storage.bytes
+    return table
+
+
+def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> NDArray[np.int64] | None:
+    """The same of chunks; None of a damaged index, of which HDF5 will tell."""
     axes, found = len(storage.grid), array("q")
 
     def note(info: h5py.h5d.StoreInfo) -> None:
         found.extend((*info.chunk_offset, info.byte_offset, info.size, info.filter_mask))
 
-    dataset.id.chunk_iter(note)
-    chunks = np.array(found, np.int64).reshape(-1, axes + 3)
-    if len(chunks):
-        # Some versions of HDF5 have told other offsets to the iteration than elsewhere.
-        last = dataset.id.get_chunk_info_by_coord(tuple(chunks[-1, :axes].tolist()))
-        if [last.byte_offset, last.size, last.filter_mask] != chunks[-1, axes:].tolist():
-            return None
-        table[storage.numbers(chunks[:, :axes])] = chunks[:, axes:]
+    try:
+        dataset.id.chunk_iter(note)
+    except OverflowError:
+        return None
+    table, chunks = np.zeros((count, 3), np.int64), np.array(found, np.int64)
+    chunks = chunks.reshape(-1, axes + 3)
+    if not len(chunks):
+        return table
+    # Some versions of HDF5 have told other offsets to the iteration than elsewhere.
+    last = dataset.id.get_chunk_info_by_coord(tuple(chunks[-1, :axes].tolist()))
+    numbers = storage.numbers(chunks[:, :axes])
+    same = [last.byte_offset, last.size, last.filter_mask] == chunks[-1, axes:].tolist()
+    if not same or not ((numbers >= 0) & (numbers < count)).all():
+        return None
+    table[numbers] = chunks[:, axes:]
     return table
