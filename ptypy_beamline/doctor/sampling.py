@@ -90,9 +90,11 @@ def _overlap(s: Sampling) -> Finding:
 def _oversampling(s: Sampling, look: Look) -> Finding:
     if s.oversampling > 2:
         return finding("note", f"oversampling {s.oversampling:.3g} (field of view over probe)")
+    if (look.raw >= look.plan.calibration.limits[1]).any():
+        return finding("note", "oversampling at most 2, as far as pixels show it that are not "
+                       "saturated")  # fmt: skip
     return finding("warning", "oversampling at most 2: the speckles are as fine as the pixels",
-                   "the probe fills the field of view λz/p, or these are near-field frames, or "
-                   "what shows the probe is left out as saturated",
+                   "the probe fills the field of view λz/p, or these are near-field frames",
                    remedy="bin less (--bin)" if look.settings.rebin > 1
                    else "move the detector back next time")  # fmt: skip
 
