@@ -177,7 +177,8 @@ def test_what_is_read_is_never_replaced(tmp_path, inputs, capsys):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
     words = ["ptyd", inputs["RAW"], "-o", str(tmp_path / "a.ptyd"), "--save", "link"]
-    slow = (
+    slow = (  # what a shell runs in the background ignores interrupts
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys, time; from ptypy_beamline.exports import ptyd\n"
         "write = ptyd._write_chunk\n"
         "def wait(*a):\n    write(*a); print('begun', flush=True); time.sleep(60)\n"
@@ -185,7 +186,9 @@ def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
         "from ptypy_beamline.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", slow, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", slow, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
