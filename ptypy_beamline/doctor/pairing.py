@@ -146,7 +146,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
                     if Likeness.of_neighbours(one[0], seen.looks).chance < UNLIKELY]  # fmt: skip
     if not suspects:
         return found, along
-    right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.t)
+    right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.ratio)
     return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))], along
 
 
