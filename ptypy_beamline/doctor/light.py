@@ -14,6 +14,9 @@ SHUT, MANY_BLANK = 0.005, 0.02
 """Share of the median counts below which a shutter was closed, as samples may let through 1 %;
 share of the frames that may be so."""
 
+FEW_FRAMES, DIM = 16, 3000
+"""Frames, and counts of each, below which a sample need not show."""
+
 NO_COUNTS = 0.5
 """The same that no counts fall below, which scatter as many as they are."""
 
@@ -68,16 +71,21 @@ def variation(look: Look) -> list[Finding]:
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / look.mean[bright]).mean())
     # Of dim frames a sample changes the variance little; it shows if it exceeds what chance does.
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
-    if change > min(ALIKE, CERTAIN + SIGMAS * chance):
-        return []
+    few = len(frames) < FEW_FRAMES or np.median(look.totals[look.lit]) < DIM
+    return [] if change > min(ALIKE, CERTAIN + SIGMAS * chance) else [_alike(change, few)]
+
+
+def _alike(change: float, few: bool) -> Finding:
+    """Frames that differ by no more than photon noise, or less; ``few`` frames or photons."""
+    what = f"frames differ by {change:.2f} times their photon noise (variance)"
     if change < NO_COUNTS:
-        return [finding("warning", f"frames scatter by {change:.2f} times the noise of counts "
-                        "(variance)", "the numbers are no counts: amplitudes, or scaled",
-                        remedy="set stored_as='magnitude' (--stored-as magnitude) for amplitudes; "
-                        "take the raw frames where they were scaled")]  # fmt: skip
-    return [finding("warning", f"frames differ by {change:.2f} times their photon noise (variance)",
-                    "the sample is out of the beam, or the stage did not move",
-                    remedy="check the frames' dataset and the sample's place")]  # fmt: skip
+        return finding("warning", what, "the numbers are no counts: amplitudes, or scaled",
+                       remedy="set stored_as='magnitude' (--stored-as magnitude) for amplitudes; "
+                       "take the raw frames where they were scaled")  # fmt: skip
+    if few:
+        return finding("note", f"{what}: too few to tell whether the sample is in the beam")
+    return finding("warning", what, "the sample is out of the beam, or the stage did not move",
+                   remedy="check the frames' dataset and the sample's place")  # fmt: skip
 
 
 def blank(look: Look) -> list[Finding]:
