@@ -29,7 +29,6 @@ neighbouring pairs of frames say the same."""
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
 
-
 TELLING = 100.0
 """Evidence for the given neighbours at which that against other lags counts."""
 
@@ -153,9 +152,10 @@ class Stretch:
     def of_all(self) -> dict[int, float]:
         """Evidence for a further lag of all rows, or against it if given neighbours look alike."""
         places_m = self.places.at(self.lags)
-        close = evidence(self.unlike, places_m, False)[links(places_m, near_m(places_m))]
-        least = -np.inf if close.sum() >= TELLING else 0.0
-        gained = self._gains((*SHIFTS, *FAR_SHIFTS))
+        table = evidence(self.unlike, places_m, False)
+        close = table[links(places_m, near_m(places_m))].sum()
+        least = -np.inf if close >= TELLING else 0.0
+        gained = gains(table, self.places, self.lags, (*SHIFTS, *FAR_SHIFTS))
         return {lag: max(float(of_rows[0]), least) for lag, of_rows in gained.items()}
 
     def told(self) -> tuple[float, int]:
