@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,20 @@ class BeamlineError(Exception):
 
 class FileError(BeamlineError):
     """A file is missing, truncated, of the wrong kind, or unreadable."""
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM has come: from a terminal, a batch system, or MPI that ends its ranks.
+
+    Attributes
+    ----------
+    number : int
+        The signal; ``128 + number`` is the exit code.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__("terminated" if number == signal.SIGTERM else "interrupted")
 
 
 class LostFileError(FileError):

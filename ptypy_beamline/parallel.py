@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from .errors import BeamlineError
+from .errors import BeamlineError, Stopped
 
 
 @contextmanager
@@ -27,9 +28,12 @@ def ending_all(comm: Any) -> Iterator[None]:
         yield
     except BaseException as error:  # of KeyboardInterrupt and SystemExit others know nothing either
         if comm is not None and not getattr(error, "agreed", False):
+            if isinstance(error, Stopped) and error.number == signal.SIGTERM:
+                _end_all(comm, 128 + signal.SIGTERM)  # whoever ends the ranks says why
             time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so
             text = " ".join(str(error).split())
-            kind = "" if isinstance(error, BeamlineError) else f"{type(error).__name__}: "
+            plain = isinstance(error, BeamlineError | Stopped)
+            kind = "" if plain else f"{type(error).__name__}: "
             sys.stderr.write(f"error: rank {comm.rank}: {kind}{text}\n")
             _end_all(comm)
         raise
@@ -46,7 +50,7 @@ def hook_all(comm: Any) -> None:
     sys.excepthook = hook
 
 
-def _end_all(comm: Any) -> None:
+def _end_all(comm: Any, code: int = 1) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    comm.Abort(1)
+    comm.Abort(code)

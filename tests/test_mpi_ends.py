@@ -56,3 +56,21 @@ def test_fewer_frames_than_ranks_are_an_error(file):
     done = load(3, file, {"num_frames": 2, "center": [8, 8]})
     assert done.returncode != 0
     assert "2 positions are too few for 3 MPI ranks; start at most 2 (mpirun -n 2)" in done.stderr
+
+
+def test_a_rank_that_is_terminated_leaves_the_word_to_whoever_ends_it(tmp_path):
+    script = """
+import os, signal, sys, time
+from mpi4py import MPI
+from ptypy_beamline.cli import stoppable
+from ptypy_beamline.parallel import ending_all
+with stoppable(), ending_all(MPI.COMM_WORLD):
+    MPI.COMM_WORLD.Barrier()
+    if MPI.COMM_WORLD.rank == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+"""
+    done = mpirun(2, ["-c", script], timeout=25)
+    assert done.returncode != 0
+    assert "error: " not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,7 +12,7 @@ from types import FrameType
 
 import typer
 
-from ..errors import BeamlineError
+from ..errors import BeamlineError, Stopped
 from ..reading.files import noting_inputs
 from ..told import TOLD
 from . import (
@@ -50,9 +50,6 @@ for module in COMMANDS:
     app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
 
 
-STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line.
 
@@ -71,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
         return error.exit_code
-    except (KeyboardInterrupt, Stopped, typer.Abort) as stop:
-        number = getattr(stop, "number", signal.SIGINT)
-        return _fail(STOPPED[number], 128 + number)
+    except (KeyboardInterrupt, Stopped, typer.Abort) as error:
+        stop = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        return _fail(str(stop), 128 + stop.number)
     except BrokenPipeError:
         # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -91,14 +88,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _in_words(error: Exception) -> str:
     known = isinstance(error, BeamlineError)
     return str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
-
-
-class Stopped(BaseException):
-    """A signal has come: that of a terminal, or of a batch system."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 @contextmanager
