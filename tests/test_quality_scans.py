@@ -50,6 +50,17 @@ class TestDecisions:
         assert_array_equal(found.reject_indices, spoiled)
         assert roc_auc_score(np.isin(np.arange(COUNT), spoiled), found.score) > 0.99
 
+    @pytest.mark.parametrize("kind", ["shifted beam", "half intensity"])
+    def test_what_is_rejected_has_the_highest_scores(self, kind):
+        """Also where a sharp edge makes other pictures more unusual than that of a faulty frame."""
+        edged = truth().object.copy()
+        edged[:, edged.shape[1] // 2 :] *= 0.1
+        light = diffract(edged, truth().probe, truth().corners_px)
+        frames, _ = spoil(np.random.default_rng(5).poisson(light).astype(np.uint16), kind, seed=1)
+        found = judged(scan_of(frames))
+        assert found.rejected.any()
+        assert found.score[found.rejected].min() > found.score[~found.rejected].max()
+
     @pytest.mark.parametrize("every", [2, 10])
     @pytest.mark.parametrize("monitor", [None, True])
     def test_frames_that_were_sent_twice_are_found_however_many(self, every, monitor):

@@ -21,7 +21,7 @@ from .faults import Deviation
 from .features import Part, Yardstick, measured
 from .labels import classes
 from .pictures import small_pictures
-from .scores import Around, combined
+from .scores import LIMIT, Around, combined
 from .spool import Spool
 
 Progress = Callable[[int], None]
@@ -185,9 +185,10 @@ class Inspection:
         z = evidence.deviations(seen, embedding, around)
         again = evidence.repeated(counted, factor)
         found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m), again)
-        pictures = np.where(
-            dark, found.nearness, np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
-        )
+        pictures = np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
+        pictures = np.where(dark, found.nearness, pictures)
+        # No frame that the default rule rejects has a lower score than one that it accepts.
+        pictures = np.where(found.nearness >= 1, LIMIT * found.nearness, pictures)
         score = combined(found.nearness, pictures, qc.w_feat)
         masked = reject.region(stage_m, qc, unit)
         row, column = counted.column("row"), counted.column("column")
