@@ -148,9 +148,8 @@ def held_out_errors(
         What to start from; default: the best of the preview's guesses.
     """
     engine, state, unseen = fitted(patch, passes, unseen, probe)
-    errors = [engine.misfit(state, np.array([k])) / max(float(engine.moduli[k].sum()), 1e-12)
-              for k in unseen]  # fmt: skip
-    return np.array(errors)
+    whole: Floats = engine.moduli[unseen].sum(axis=(1, 2), dtype=np.float64).clip(1e-12)
+    return engine.misfits(state, unseen) / whole
 
 
 def fitted(

@@ -38,6 +38,9 @@ CLEAR, CLEAR_T = 1.02, 3.0
 LONG_PASSES, FOLDS = 16, 4
 """A difference of a third shows late: passes, and how many times other frames are held out."""
 
+SHORT, ROUNDS = 0, (0, FOLDS // 2, FOLDS)
+"""Long reconstructions, each with other frames held out: none but a short one, then ever more."""
+
 LONG_RATIO, STUDENT_T = 1.03, 4.0
 """Margin of another factor in long reconstructions; Student's t of any."""
 
@@ -53,33 +56,37 @@ class Scales:
     """Errors of unseen frames of one patch with its positions scaled by factors."""
 
     patch: Patch
-    known: dict[tuple[Factors, bool], Floats] = field(default_factory=dict)
+    known: dict[tuple[Factors, int], Floats] = field(default_factory=dict)
     probes: dict[Factors, Complex] = field(default_factory=dict)
 
-    def errors(self, factors: Factors, long: bool = False) -> Floats:
+    def errors(self, factors: Factors, rounds: int = SHORT) -> Floats:
         """(m,) of the same frames for all factors."""
-        key = factors, long
+        parts = [self._one(factors, which) for which in range(rounds)] or [self._one(factors, -1)]
+        return np.concatenate(parts)
+
+    def _one(self, factors: Factors, which: int) -> Floats:
+        """Of one long reconstruction, or (-1) of the short one."""
+        key = factors, which
         if key not in self.known:
             patch = self.patch.at(self.patch.positions_m * factors)
             if factors not in self.probes:
                 self.probes[factors] = patch.probe
-            passes, times = (LONG_PASSES, FOLDS) if long else (PASSES, 1)
-            parts = [held_out_errors(patch, unseen, passes, self.probes[factors])
-                     for unseen in folds(len(patch.frames), times)]  # fmt: skip
-            self.known[key] = np.concatenate(parts)
+            unseen = folds(len(patch.frames), FOLDS)[max(which, 0)]
+            passes = PASSES if which < 0 else LONG_PASSES
+            self.known[key] = held_out_errors(patch, unseen, passes, self.probes[factors])
         return self.known[key]
 
-    def best(self, tried: Iterable[Factors], long: bool = False) -> Factors:
+    def best(self, tried: Iterable[Factors], rounds: int = SHORT) -> Factors:
         """The one with the least mean error."""
-        return min(tried, key=lambda factors: float(self.errors(factors, long).mean()))
+        return min(tried, key=lambda factors: float(self.errors(factors, rounds).mean()))
 
-    def outcome(self, factors: Factors, long: bool) -> Outcome:
+    def outcome(self, factors: Factors, rounds: int) -> Outcome:
         """Of these factors, as against none."""
-        return Outcome.of(self.errors(SET, long), self.errors(factors, long))
+        return Outcome.of(self.errors(SET, rounds), self.errors(factors, rounds))
 
-    def margin(self, factors: Factors, long: bool) -> Margin:
+    def margin(self, factors: Factors, rounds: int) -> Margin:
         """By how much what is set is ahead of these factors."""
-        return Margin.of(self.errors(SET, long), self.errors(factors, long))
+        return Margin.of(self.errors(SET, rounds), self.errors(factors, rounds))
 
     def looks_worse(self, factors: Factors) -> bool:
         """Whether these factors are surely worse from the probe that suits what is set; cheap."""
@@ -90,15 +97,13 @@ class Scales:
 
     def surely_worse(self, factors: Factors) -> bool:
         """Whether short reconstructions show that these factors are worse, or else long ones."""
-        margins = (self.margin(factors, long) for long in (False, True))
+        margins = (self.margin(factors, rounds) for rounds in ROUNDS)
         return any(m.surely(CLEAR, CLEAR_T) for m in margins)
 
     def telling(self, factors: Factors) -> Margin:
         """The margin that tells most of those that are known."""
-        return max(
-            (self.margin(factors, long) for long in (False, True) if (factors, long) in self.known),
-            key=lambda margin: margin.t,
-        )
+        known = [n for n in ROUNDS if (factors, n - 1) in self.known]
+        return max((self.margin(factors, n) for n in known), key=lambda margin: margin.t)
 
     def lowest(self, along: Factors) -> float | None:
         """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
@@ -110,7 +115,7 @@ class Scales:
         powers = np.arange(-2, 3) * np.log(FINE)
         start = np.log(max(along, key=lambda f: abs(np.log(f))))
         used = [1.0 if f != 1 else 0.0 for f in along]
-        errors = [self.errors(powered(start + p, used), long=True) for p in powers]
+        errors = [self.errors(powered(start + p, used), FOLDS) for p in powers]
         means = [float(e.mean()) for e in errors]
         least = errors[int(np.argmin(means))]
         if not all(Margin.of(least, e).surely(CLEAR, CLEAR_T) for e in (errors[0], errors[-1])):
@@ -170,11 +175,11 @@ def findings(look: Look, decided: bool) -> list[Finding]:
     open_still += [f for f in one if not scales.looks_worse(f) and not scales.surely_worse(f)]
     if not open_still:
         return [_settled(scales)]
-    if any(scales.margin(factors, long=False).ratio < CLEAR for factors in beside):
+    if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in beside):
         step = Numbers.of(look).step
         binned = [even(f) for f in BINNINGS if look.share is None or f * step < 1]
         best = scales.best([*binned, *beside])
-        outcome = scales.outcome(best, long=False)
+        outcome = scales.outcome(best, SHORT)
         factor = scales.lowest(best) if outcome.margin.surely(RATIO, STUDENT_T) else None
         if factor is not None:
             return [_of_both(look, factor, outcome)]
@@ -183,8 +188,8 @@ def findings(look: Look, decided: bool) -> list[Finding]:
 
 def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
-    best = scales.best(tried, long=True)
-    outcome = scales.outcome(best, long=True)
+    best = scales.best(tried, FOLDS)
+    outcome = scales.outcome(best, FOLDS)
     factor = scales.lowest(best) if outcome.margin.surely(LONG_RATIO, STUDENT_T) else None
     if factor is None:
         return [finding("note", "the data do not tell distance and pixel to within a third: "

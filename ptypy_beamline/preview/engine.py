@@ -48,6 +48,10 @@ WIDTHS = (0.0, 1.0, -1.0, 1.5, -1.5, 2.2, -2.2, 3.3, -3.3)
 KEPT = (5, 3, 2, 1)
 """How many of the guesses go on after each pass."""
 
+TOGETHER, TOGETHER_PX = 4, 40_000
+"""Frames, and their pixels, whose waves are propagated at once, then to update object and probe
+one by one: a few are as good as one, and small transforms take half the time."""
+
 LEAST_PX, LIGHT, STEP_PX = 48, 0.95, 2.5
 """Of the cropped window: its least side, share of the counts in it, object pixels of a step."""
 
@@ -126,7 +130,7 @@ class Engine:
         for done, kept in enumerate(KEPT):
             for state, rng in tried:
                 trial.sweep(state, rng, update_probe=done > 0)
-            misfits = [small.misfit(state, unseen) for state, _ in tried]
+            misfits = [small.misfits(state, unseen).sum() for state, _ in tried]
             tried = [tried[k] for k in np.argsort(misfits, kind="stable")[:kept]]
         return self.scaled(enlarged(tried[0][0].probe, self.moduli.shape[1]))
 
@@ -160,9 +164,10 @@ class Engine:
             corners_px=np.rint(self.corners_px * (side / n)).astype(np.int64),
         )
 
-    def misfit(self, state: State, frames: NDArray[np.int64]) -> float:
-        """Σ|√I − |Ψ|| of some frames."""
-        return sum(self.project(state, int(k))[1] for k in frames)
+    def misfits(self, state: State, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(m,) Σ|√I − |Ψ|| of each of some frames (m,)."""
+        parts = [self.project(state, some)[1] for some in self.batches(frames)]
+        return np.concatenate([np.zeros(0), *parts])
 
     def sweep(
         self, state: State, rng: np.random.Generator, update_probe: bool, pace: Pace = STEADY
@@ -170,42 +175,50 @@ class Engine:
         """One pass over the visited frames in random order; returns the error."""
         misfit, alpha = 0.0, np.float32(pace.alpha)
         step = np.float32(pace.probe_step if update_probe else 0)
-        for k in rng.permutation(self.visited):
-            wave, distance = self.project(state, int(k))
-            misfit += distance
-            change = self.back(wave)
-            update(state.object, self.corners_px[k], state.probe, change, alpha, step)
+        for some in self.batches(rng.permutation(self.visited)):
+            waves, distances = self.project(state, some)
+            misfit += float(distances.sum())
+            changes = self.back(waves)
+            update(state.object, self.corners_px, some, state.probe, changes, alpha, step)
         self._balance(state)
         return misfit / max(float(self.moduli[self.visited].sum(dtype=np.float64)), 1e-12)
 
-    def wave(self, state: State, k: int) -> Complex:
-        """Frame ``k``'s wave on the detector."""
-        exit_wave = np.empty_like(state.probe)
-        illuminate(state.object, self.corners_px[k], state.probe, exit_wave)
-        wave: Complex = scipy.fft.fft2(exit_wave, norm="ortho", overwrite_x=True)
+    def batches(self, frames: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """``frames`` in parts that are propagated at once."""
+        size = min(max(TOGETHER_PX // self.mean_frame.size, 1), TOGETHER)
+        return [frames[k : k + size] for k in range(0, len(frames), size)]
+
+    def waves(self, state: State, frames: NDArray[np.int64]) -> Complex:
+        """(b, N, N) waves of some frames (b,) on the detector."""
+        exit_waves = np.empty((len(frames), *state.probe.shape), np.complex64)
+        illuminate(state.object, self.corners_px, frames, state.probe, exit_waves)
+        waves: Complex = scipy.fft.fft2(exit_waves, norm="ortho", overwrite_x=True)
         if self.transfer is None:
-            return wave
-        wave *= self.transfer
-        near: Complex = scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True)
+            return waves
+        waves *= self.transfer
+        near: Complex = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
         return near
 
-    def back(self, wave: Complex) -> Complex:
-        """A wave on the detector taken back to the sample."""
+    def back(self, waves: Complex) -> Complex:
+        """Waves on the detector taken back to the sample."""
         if self.transfer is not None:
-            wave = scipy.fft.fft2(wave, norm="ortho", overwrite_x=True)
-            wave *= self.transfer.conj()
-        exit_wave: Complex = scipy.fft.ifft2(wave, norm="ortho", overwrite_x=True)
-        return exit_wave
+            waves = scipy.fft.fft2(waves, norm="ortho", overwrite_x=True)
+            waves *= self.transfer.conj()
+        exit_waves: Complex = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
+        return exit_waves
 
     def bad_of(self, k: int) -> NDArray[np.bool_]:
         """(N, N) bad pixels of frame ``k``."""
         bad: NDArray[np.bool_] = self.bad[k if len(self.bad) > 1 else 0]
         return bad
 
-    def project(self, state: State, k: int) -> tuple[Complex, float]:
-        """Change of :meth:`wave` that gives it the measured modulus, and the misfit."""
-        wave = self.wave(state, k)
-        return wave, replace_moduli(wave, self.moduli[k], self.bad_of(k))
+    def project(
+        self, state: State, frames: NDArray[np.int64]
+    ) -> tuple[Complex, NDArray[np.float64]]:
+        """Changes of :meth:`waves` that give them the measured moduli, and their misfits."""
+        waves, misfits = self.waves(state, frames), np.empty(len(frames))
+        replace_moduli(waves, self.moduli, self.bad, frames, misfits)
+        return waves, misfits
 
     def _balance(self, state: State) -> None:
         """Give the probe the power of a mean frame; only its product with the object is fixed."""

@@ -46,7 +46,7 @@ def held_out_error(engine: Engine, state: State, unseen: NDArray[np.int64]) -> f
     for k in unseen:
         good = ~engine.bad_of(k)
         counts, mean = engine.moduli[k][good].astype(np.float64) ** 2, np.asarray(usual)[good]
-        foretold = np.abs(engine.wave(state, int(k))[good]).astype(np.float64) ** 2
+        foretold = np.abs(engine.waves(state, np.array([k]))[0, good]).astype(np.float64) ** 2
         left += _deviance(counts, (1 - FLOOR) * foretold + FLOOR * mean)
         all_of_it += _deviance(counts, mean)
     return left / all_of_it if all_of_it > 0 else float("nan")

@@ -1,4 +1,4 @@
-"""The arithmetic of rPIE on one frame, compiled: each function goes once over its pixels."""
+"""The arithmetic of rPIE on some frames, compiled: each function goes once over their pixels."""
 
 from __future__ import annotations
 
@@ -11,55 +11,65 @@ SMALLEST = np.float32(1e-6)
 
 
 @compiled_fast
-def illuminate(image, corner, probe, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """The exit wave behind the view of ``image`` at ``corner``, into ``out`` (N, N)."""
-    row, column = corner
+def illuminate(  # type: ignore[no-untyped-def]
+    image, corners, frames, probe, out
+):  # pragma: no cover - compiled
+    """The exit waves of ``frames`` (b,) behind their views of ``image``, into ``out`` (b, N, N)."""
     height, width = probe.shape
-    for i in range(height):
-        for j in range(width):
-            out[i, j] = image[row + i, column + j] * probe[i, j]
+    for b, frame in enumerate(frames):
+        row, column = corners[frame]
+        for i in range(height):
+            for j in range(width):
+                out[b, i, j] = image[row + i, column + j] * probe[i, j]
 
 
 @compiled_fast
-def replace_moduli(wave, moduli, bad):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Make of ``wave`` its change that gives it the moduli, 0 where ``bad``; Σ|√I − |Ψ||."""
-    height, width = wave.shape
-    misfit = 0.0
-    for i in range(height):
-        line = np.float32(0)
-        for j in range(width):
-            value = wave[i, j]
-            modulus = np.sqrt(value.real * value.real + value.imag * value.imag)
-            excess = np.float32(0) if bad[i, j] else moduli[i, j] - modulus
-            wave[i, j] = value * (excess / max(modulus, SMALLEST))
-            line += abs(excess)
-        misfit += line
-    return misfit
+def replace_moduli(  # type: ignore[no-untyped-def]
+    waves, moduli, bad, frames, misfits
+):  # pragma: no cover - compiled
+    """Make of ``waves`` (b, N, N) their changes that give them the moduli, 0 where ``bad``.
+
+    Σ|√I − |Ψ|| of each goes into ``misfits`` (b,).
+    """
+    _, height, width = waves.shape
+    for b, frame in enumerate(frames):
+        wave, wanted, out_of_use = waves[b], moduli[frame], bad[frame if len(bad) > 1 else 0]
+        misfits[b] = 0
+        for i in range(height):
+            line = np.float32(0)
+            for j in range(width):
+                value = wave[i, j]
+                modulus = np.sqrt(value.real * value.real + value.imag * value.imag)
+                excess = np.float32(0) if out_of_use[i, j] else wanted[i, j] - modulus
+                wave[i, j] = value * (excess / max(modulus, SMALLEST))
+                line += abs(excess)
+            misfits[b] += line
 
 
 @compiled_fast
 def update(  # type: ignore[no-untyped-def]
-    image, corner, probe, change, alpha, step
+    image, corners, frames, probe, changes, alpha, step
 ):  # pragma: no cover - compiled
-    """Add to object and probe what the ``change`` of the exit wave asks of them.
+    """Add to object and probe what the ``changes`` (b, N, N) of the exit waves ask of them.
 
     ``alpha`` regularises the object's update, ``step`` is the share of the probe's that is taken;
     both float32.
     """
-    row, column = corner
     height, width = probe.shape
-    brightest, clearest = np.float32(0), np.float32(0)
-    for i in range(height):
-        for j in range(width):
-            p, v = probe[i, j], image[row + i, column + j]
-            brightest = max(brightest, p.real * p.real + p.imag * p.imag)
-            clearest = max(clearest, v.real * v.real + v.imag * v.imag)
     one = np.float32(1)
-    brightest *= alpha
-    share = step / clearest
-    for i in range(height):
-        for j in range(width):
-            p, v, c = probe[i, j], image[row + i, column + j], change[i, j]
-            lit = (one - alpha) * (p.real * p.real + p.imag * p.imag) + brightest
-            image[row + i, column + j] = v + p.conjugate() * c * (one / lit)
-            probe[i, j] = p + v.conjugate() * c * share
+    for b, frame in enumerate(frames):
+        row, column = corners[frame]
+        brightest, clearest = np.float32(0), np.float32(0)
+        for i in range(height):
+            for j in range(width):
+                p, v = probe[i, j], image[row + i, column + j]
+                brightest = max(brightest, p.real * p.real + p.imag * p.imag)
+                clearest = max(clearest, v.real * v.real + v.imag * v.imag)
+        brightest *= alpha
+        share = step / clearest
+        for i in range(height):
+            for j in range(width):
+                p, v, c = probe[i, j], image[row + i, column + j], changes[b, i, j]
+                lit = (one - alpha) * (p.real * p.real + p.imag * p.imag) + brightest
+                image[row + i, column + j] = v + p.conjugate() * c * (one / lit)
+                probe[i, j] = p + v.conjugate() * c * share
