@@ -132,7 +132,7 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
     if ranking is None:
         what = f"too few positions to check pairing and orientation, at least {FEWEST} are needed"
     elif not ranking.decided:
-        what = f"the data do not determine the orientation (confidence {ranking.confidence:.2f})"
+        what = f"the data do not determine the orientation ({ranking.doubt})"
     else:
         along = f"; {verdict.along.words}" if verdict.along else ""
         what = (

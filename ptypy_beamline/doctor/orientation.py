@@ -89,13 +89,20 @@ class Ranking:
         return best.twin if self.prior.prefers_twin else best.orientation
 
     @property
+    def doubt(self) -> str:
+        """Why nothing is decided."""
+        if not self.lag:
+            return f"confidence {self.confidence:.2f}"
+        behind = "behind" if self.lag > 0 else "ahead of"
+        return f"frames may be {abs(self.lag)} {behind} their positions and turned, instead"
+
+    @property
     def remedy(self) -> str:
         """What to do where nothing is decided."""
         by_hand = "set orientation (--orientation), or rotate and flip (--rotate --flip)"
         if not self.lag:
             return by_hand
-        return (f"frames may be {abs(self.lag)} {'behind' if self.lag > 0 else 'ahead of'} their "
-                "positions: see ptypy-beamline check (positions.shift), or " + by_hand)  # fmt: skip
+        return f"{self.doubt}: see ptypy-beamline check (positions.shift), or {by_hand}"
 
     @property
     def equivalent(self) -> list[tuple[int, str]]:
