@@ -68,7 +68,8 @@ def _extended(source, at, end, length):  # type: ignore[no-untyped-def]  # pragm
 def lz4(source, at, end, out, room, enough):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Decode the block ``source[at:end]`` into ``out``, at most ``room`` bytes.
 
-    Stops early once there are ``enough``. Returns the number of bytes, or ``BROKEN``.
+    Stops early once there are ``enough``, if that is less than the ``room``: a whole block ends with
+    literals and nothing behind them. Returns the number of bytes, or ``BROKEN``.
 
     Source: LZ4 Block Format Description (lz4 repository, doc/lz4_Block_format.md).
     """
@@ -86,7 +87,7 @@ def lz4(source, at, end, out, room, enough):  # type: ignore[no-untyped-def]  # 
             move32(out, done + i, source, at + i)
         done, at = done + length, at + length
         if end - at < 2 or done >= enough:
-            return done if at == end or done >= enough else BROKEN
+            return done if at == end or room > done >= enough else BROKEN
         back = load2(source, at)
         at += 2
         length = token & 15
@@ -99,7 +100,7 @@ def lz4(source, at, end, out, room, enough):  # type: ignore[no-untyped-def]  # 
             return BROKEN
         _repeat(out, done, done + length, back)
         done += length
-    return done if done >= enough else BROKEN
+    return done if room > done >= enough else BROKEN
 
 
 @compiled
@@ -132,7 +133,7 @@ def lzf(source, size, out, room, enough):  # type: ignore[no-untyped-def]  # pra
             return BROKEN
         _repeat(out, done, done + length, back)
         done += length
-    return done
+    return done if at == size or room > done >= enough else BROKEN
 
 
 @compiled

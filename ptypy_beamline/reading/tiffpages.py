@@ -189,6 +189,8 @@ def _cut_rows(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
     """Read the rows of an uncompressed page."""
     dtype = np.dtype(page.dtype).newbyteorder(tif.byteorder)
     row = page.imagewidth * dtype.itemsize
+    if sum(page.databytecounts) < page.imagelength * row:
+        raise _truncated()
     data = _at(tif.filehandle, page.dataoffsets[0] + window.top * row, window.height * row)
     rows = np.frombuffer(data, dtype).reshape(window.height, page.imagewidth)
     out[...] = rows[:, window.slices[1]]
