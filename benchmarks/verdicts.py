@@ -32,7 +32,7 @@ from star import ROOT, STAR, Star
 from table import table
 
 from ptypy_beamline.doctor.findings import diagnose
-from ptypy_beamline.doctor.orientation import misorientation, rank
+from ptypy_beamline.doctor.orientation import Ranking, misorientation, rank
 from ptypy_beamline.doctor.remedy import changed
 from ptypy_beamline.errors import BeamlineError
 from ptypy_beamline.formats import open_with
@@ -281,11 +281,11 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
     file = WRITERS["exchange" if case.raw.center_px is None else "standard"](folder / "scan.h5",
                                                                              case.raw)  # fmt: skip
     settings = Settings.of({"file": str(file), **case.given})
-    found, notes = said(settings)
+    found, notes, ranking = said(settings)
     if any(not allowed(f, case.mend) for f in found):
         return "wrong", found
     if not case.says:
-        found += misoriented(settings)
+        found += [] if ranking else misoriented(settings)
         return "alarm" if found else "right", found
     named = [f for f in found if any(word in str(f) for word in case.says)]
     if not named:
@@ -293,13 +293,13 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
         return "not told" if untold else "silent", [*found, *notes]
     if not named[0].settings:
         return "right", found
-    after, _ = said(changed(settings, named[0].settings))
+    after, *_ = said(changed(settings, named[0].settings))
     stays = any(word in str(f) for f in after for word in case.says)
     return "stays" if stays else "right", found
 
 
 def misoriented(settings: Settings) -> list[Finding]:
-    """What ``orient`` says otherwise than is set; nothing where it says that it cannot tell."""
+    """What ``orient`` finds otherwise than it is set; nothing where it cannot tell."""
     try:
         return misorientation(rank(open_with(settings), settings), settings)
     except BeamlineError:
@@ -309,10 +309,11 @@ def misoriented(settings: Settings) -> list[Finding]:
 UNTOLD = ("do not tell", "do not determine", "not checked")
 
 
-def said(settings: Settings) -> tuple[list[Finding], list[Finding]]:
-    """Errors and warnings, and notes."""
-    found = diagnose(settings).findings
-    return [f for f in found if f.level != "note"], [f for f in found if f.level == "note"]
+def said(settings: Settings) -> tuple[list[Finding], list[Finding], Ranking | None]:
+    """Errors and warnings, notes, and the orientations where ``check`` has ranked them."""
+    made = diagnose(settings)
+    notes = [f for f in made.findings if f.level == "note"]
+    return [f for f in made.findings if f.level != "note"], notes, made.ranking
 
 
 def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:

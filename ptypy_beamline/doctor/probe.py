@@ -18,7 +18,7 @@ SIGMAS, FEWEST = 5.0, 16
 """By how much it exceeds the noise up to there, and of how many frames it is made."""
 
 LEAST_LEFT = 0.1
-"""Share of the pairs of pixels at one distance that a mask leaves at least to be made up for."""
+"""Pairs of pixels at one distance are made up for as if a mask left so large a share at least."""
 
 
 def probe_share(frames: NDArray[Any], good: NDArray[np.bool_]) -> float | None:
@@ -93,7 +93,7 @@ def _without_gaps(
     """
     size = np.where(good, np.sqrt((changes**2).mean(0, dtype=np.float64)), 0)
     left, whole = (_products(part) for part in (size, fill(size, good)))
-    share = np.maximum(left, LEAST_LEFT * whole) / np.maximum(whole, 1e-300)
+    share = np.maximum(left / np.maximum(whole, 1e-300), LEAST_LEFT)
     return np.asarray(scipy.fft.fft2(scipy.fft.ifft2(spectrum) / share).real)
 
 
