@@ -1,14 +1,15 @@
 """What `check` says of defective scans, and of sound ones.
 
     python benchmarks/verdicts.py
-    python benchmarks/verdicts.py --only defects --bases 1
+    python benchmarks/verdicts.py --only defects --base star
 
-Each defect is put into simulated scans and into the measured star, written to a file and given to
-``check``. The verdict is ``right`` where a finding says what it is, proposes no setting but the
-one that mends it, and is gone with that; ``wrong`` where another setting is proposed; ``stays``
-where the finding does; ``not told`` where a note says that the data do not tell; ``silent`` where
-nothing is said. Sound scans, hard ones among them, are ``right`` without an error or a warning,
-else ``alarm``.
+Each defect is put into simulated scans and into the measured star, some into scans of the near
+field, written to a file and given to ``check``. The verdict is ``right`` where a finding says what
+it is, proposes no setting but the one that mends it, and is gone with that; ``wrong`` where another
+setting is proposed; ``stays`` where the finding does; ``not told`` where a note says that the data
+do not tell; ``silent`` where nothing is said. Sound scans of many kinds are ``right`` without an
+error or a warning, and if ``orient`` finds no orientation but the true one, else ``alarm``. The
+tables of parts that are run whole are kept in the results.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from quality_hard import Hard
+from sound_scans import KINDS, NEAR, focus_m
 from star import ROOT, STAR, Star
 from table import table
 
 from ptypy_beamline.doctor.findings import diagnose
+from ptypy_beamline.doctor.orientation import Ranking, misorientation, rank
 from ptypy_beamline.doctor.remedy import changed
+from ptypy_beamline.errors import BeamlineError
+from ptypy_beamline.formats import open_with
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.summary import Finding
 from ptypy_beamline.testing.simulate import simulate
@@ -233,21 +238,42 @@ def rows_of_gap(raw: Raw) -> NDArray[np.bool_]:
     return bad
 
 
-def bases(count: int) -> dict[str, Raw]:
-    """The measured star and simulated scans, ``count`` in all."""
+NEAR_DEFECTS: dict[str, Defect] = {
+    "focus 30 % too far": lambda raw, rng: Case(
+        raw, ("near field: frames move",), {"focus_to_sample": 1.3 * focus_m(raw)},
+        {"focus_to_sample": focus_m(raw)}),
+    "um as mm": lambda raw, rng: unit("positions", "mm", "um")(replace(raw, center_px=None), rng),
+    "um as nm": lambda raw, rng: unit("positions", "nm", "um")(replace(raw, center_px=None), rng),
+    "detector transposed": turned(lambda f: f.swapaxes(1, 2), 4),
+}  # fmt: skip
+
+
+def bases() -> dict[str, Case]:
+    """The measured star and simulated scans."""
     data = Star.read(STAR)
-    found = {"star": Raw(data.frames.astype(np.uint32), data.positions_m, data.energy_eV,
-                         data.distance_m, (data.pixel_m, data.pixel_m))}  # fmt: skip
+    star = Raw(data.frames.astype(np.uint32), data.positions_m, data.energy_eV,
+               data.distance_m, (data.pixel_m, data.pixel_m))  # fmt: skip
     made = {
-        "jitter 1e6": lambda: simulate(96, (13, 13), 7, "jitter", photons=1e6, seed=31),
-        "fermat 1e5": lambda: simulate(64, (14, 14), 6, "fermat", photons=1e5, seed=32),
-        "chip, snake 1e6": lambda: Hard("a chip", "snake", 0.4, 1e6, 0.15, 33).truth,
-        "cells, spiral 1e5": lambda: Hard("cells", "spiral", 0.4, 1e5, 0.15, 34).truth,
-        "half, raster 1e6": lambda: Hard("structured, half", "raster", 0.4, 1e6, 0.15, 35).truth,
+        "jitter 1e6": simulate(96, (13, 13), 7, "jitter", photons=1e6, seed=31),
+        "fermat 1e5": simulate(64, (14, 14), 6, "fermat", photons=1e5, seed=32),
+        "chip, snake 1e6": Hard("a chip", "snake", 0.4, 1e6, 0.15, 33).truth,
+        "cells, spiral 1e5": Hard("cells", "spiral", 0.4, 1e5, 0.15, 34).truth,
+        "half, raster 1e6": Hard("structured, half", "raster", 0.4, 1e6, 0.15, 35).truth,
     }
-    for name, truth in list(made.items())[: count - 1]:
-        found[name] = Raw.of(truth(), center_px=None)
-    return found
+    others = {name: Case(Raw.of(truth, center_px=None)) for name, truth in made.items()}
+    return {"star": Case(star), **others}
+
+
+def near_field() -> dict[str, Case]:
+    """Scans of the near field of a cone beam, whose focus is known."""
+    made = {name: make() for name, make in NEAR.items()}
+    return {name: Case(raw, given=given) for name, (raw, given) in made.items() if focus_m(raw)}
+
+
+def other_kinds() -> dict[str, Case]:
+    """Sound scans of many kinds."""
+    made = {name: make() for name, make in KINDS.items()}
+    return {name: Case(raw, given=given) for name, (raw, given) in made.items()}
 
 
 def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
@@ -255,10 +281,11 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
     file = WRITERS["exchange" if case.raw.center_px is None else "standard"](folder / "scan.h5",
                                                                              case.raw)  # fmt: skip
     settings = Settings.of({"file": str(file), **case.given})
-    found, notes = said(settings)
+    found, notes, ranking = said(settings)
     if any(not allowed(f, case.mend) for f in found):
         return "wrong", found
     if not case.says:
+        found += [] if ranking else misoriented(settings)
         return "alarm" if found else "right", found
     named = [f for f in found if any(word in str(f) for word in case.says)]
     if not named:
@@ -266,18 +293,27 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
         return "not told" if untold else "silent", [*found, *notes]
     if not named[0].settings:
         return "right", found
-    after, _ = said(changed(settings, named[0].settings))
+    after, *_ = said(changed(settings, named[0].settings))
     stays = any(word in str(f) for f in after for word in case.says)
     return "stays" if stays else "right", found
+
+
+def misoriented(settings: Settings) -> list[Finding]:
+    """What ``orient`` finds otherwise than it is set; nothing where it cannot tell."""
+    try:
+        return misorientation(rank(open_with(settings), settings), settings)
+    except BeamlineError:
+        return []
 
 
 UNTOLD = ("do not tell", "do not determine", "not checked")
 
 
-def said(settings: Settings) -> tuple[list[Finding], list[Finding]]:
-    """Errors and warnings, and notes."""
-    found = diagnose(settings).findings
-    return [f for f in found if f.level != "note"], [f for f in found if f.level == "note"]
+def said(settings: Settings) -> tuple[list[Finding], list[Finding], Ranking | None]:
+    """Errors and warnings, notes, and the orientations where ``check`` has ranked them."""
+    made = diagnose(settings)
+    notes = [f for f in made.findings if f.level == "note"]
+    return [f for f in made.findings if f.level != "note"], notes, made.ranking
 
 
 def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
@@ -301,19 +337,20 @@ def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
     return True
 
 
-Task = tuple[str, str, int]
-"""A part, a case of it, and the number of a scan."""
+Task = tuple[str, str, str]
+"""A part, a case of it, and a scan."""
 
 
 def judge(task: Task) -> str:
     """The verdict on one case; printed with all that ``check`` said where it is not right."""
-    part, name, number = task
-    base, raw = list(SCANS.items())[number]
-    case = PARTS[part][name](raw, np.random.default_rng([number, 77]))
+    part, name, scan = task
+    base, number = SCANS[part][scan], list(SCANS[part]).index(scan)
+    case = PARTS[part][0][name](base.raw, np.random.default_rng([number, 77]))
+    case = replace(case, given={**base.given, **case.given})
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         verdict, found = judged(case, Path(folder))
-    lines = [f"{name} | {base} | {verdict} | {time.process_time() - start:.1f} s"]
+    lines = [f"{name} | {scan} | {verdict} | {time.process_time() - start:.1f} s"]
     if verdict != "right":
         lines += [f"      {one.level} {one} {dict(one.settings)}" for one in found]
     print("\n".join(lines), flush=True)
@@ -325,34 +362,55 @@ def summed(verdicts: list[str]) -> str:
     return f"{len(verdicts)}: " + ", ".join(f"{number} {name}" for name, number in count.items())
 
 
-PARTS = {"defects": DEFECTS, "sound": SOUND}
-SCANS: dict[str, Raw] = {}
-"""Read by the processes that judge."""
+PARTS: dict[str, tuple[dict[str, Defect], Callable[[], dict[str, Case]]]] = {
+    "defects": (DEFECTS, bases),
+    "sound": (SOUND, bases),
+    "near-field defects": (NEAR_DEFECTS, near_field),
+    "sound, other kinds": ({"as it is": lambda raw, rng: Case(raw)}, other_kinds),
+}
+"""Cases, and the scans that they are made of."""
+
+SCANS: dict[str, dict[str, Case]] = {}
+"""Those of each part; read by the processes that judge."""
+
+
+def tabled(part: str, verdicts: Mapping[Task, str]) -> str:
+    """A line for each case, or for each scan where these are more."""
+    cases, scans = (list(dict.fromkeys(task[k] for task in verdicts)) for k in (1, 2))
+    by_case = [{"scan": case, **{scan: verdicts[part, case, scan] for scan in scans}}
+               for case in cases]  # fmt: skip
+    by_scan = [{"scan": scan, **{case: verdicts[part, case, scan] for case in cases}}
+               for scan in scans]  # fmt: skip
+    rows = by_case if len(cases) >= len(scans) else by_scan
+    return f"{part}, {summed([*verdicts.values()])}\n\n{table(rows)}"
+
+
+def keep(text: str) -> None:
+    """Put the table of a part into the results, in the place of an earlier one."""
+    head, *others = RESULTS.read_text().rstrip("\n").split("\n## ")
+    kept = {other.partition(":")[0].rpartition(", ")[0]: other.rstrip("\n")
+            for other in (*others, text)}  # fmt: skip
+    RESULTS.write_text("\n\n## ".join([head.rstrip("\n"), *kept.values()]) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--only", choices=PARTS, action="append", help="parts; default: all")
     parser.add_argument("--case", default="", help="only cases with this in their name")
-    parser.add_argument("--bases", type=int, default=6, help="how many scans")
     parser.add_argument("--base", default="", help="only scans with this in their name")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     args = parser.parse_args()
-    SCANS.update(bases(args.bases))
-    numbers = [number for number, name in enumerate(SCANS) if args.base in name]
-    text = ["# What check says of defective and of sound scans\n"]
+    parts = args.only or list(PARTS)
+    SCANS.update({part: PARTS[part][1]() for part in parts})
     with get_context("fork").Pool(args.jobs) as pool:
-        for part in [args.only] if args.only else PARTS:
-            names = [name for name in PARTS[part] if args.case in name]
-            tasks = [(part, name, number) for name in names for number in numbers]
+        for part in parts:
+            tasks = [(part, case, scan) for case in PARTS[part][0] if args.case in case
+                     for scan in SCANS[part] if args.base in scan]  # fmt: skip
             verdicts = dict(zip(tasks, pool.map(judge, tasks, chunksize=1), strict=True))
-            rows = [{"scan": name, **{list(SCANS)[k]: verdicts[part, name, k] for k in numbers}}
-                    for name in names]  # fmt: skip
-            if rows:
-                text.append(f"## {part}, {summed([*verdicts.values()])}\n\n{table(rows)}")
-    if not (args.only or args.case or args.base):
-        RESULTS.write_text("\n".join(text))
-    print("\n".join(text))
+            if verdicts:
+                print(f"## {tabled(part, verdicts)}")
+            if not (args.case or args.base):
+                keep(tabled(part, verdicts))
 
 
 if __name__ == "__main__":

@@ -159,11 +159,11 @@ def light(n):
     return np.exp(-((y**2 + x**2) ** 2))
 
 
-def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=None):
+def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=None, reach_px=40):
     """A near-field scan: frames are the sample's Fresnel pictures, which move with the stage."""
     rng = np.random.default_rng(3)
-    points = rng.integers(0, 40, (25, 2))
-    thing = sample((n + 40, n + 40), rng)
+    points = rng.integers(0, reach_px, (25, 2))
+    thing = sample((n + reach_px, n + reach_px), rng)
     q = scipy.fft.fftfreq(n, pixel_m)
     squared = q[:, None] ** 2 + q**2
     pull = np.exp(-1j * np.pi * wavelength_m(energy_eV) * distance_m * squared)
@@ -239,6 +239,15 @@ def test_near_field_frames_are_recognised(tmp_path):
     expected = (width_4_sigma(light(128)) * 128e-6) ** 2 / (wavelength_m(10e3) * 0.02)
     number = float(found.what.split("Fresnel number ")[1].split()[0])
     assert number == pytest.approx(expected, rel=0.2)
+    parallel = diagnose(changed(settings, {"focus_to_sample": 0})).findings
+    assert {f.level for f in parallel} == {"note"}
+
+
+def test_far_field_reconstructions_rank_no_near_field(tmp_path, capsys):
+    """They decided by chance, or said that the data do not tell; the moves do."""
+    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
+    assert main(["orient", str(file)]) == 1
+    assert "ptypy-beamline check compares these moves" in capsys.readouterr().err
 
 
 def test_a_cone_beam_says_what_is_handed_over(tmp_path):
@@ -251,7 +260,7 @@ def test_a_cone_beam_says_what_is_handed_over(tmp_path):
     assert any("effective distance 0.02 m and pixel 1.01e-07 m" in note for note in notes)
 
 
-def cone_scan(magnification, diffuser_rad=0.0, n=128, pixel_m=2e-7, distance_m=2e-3):
+def cone_scan(magnification, diffuser_rad=0.0, n=128, pixel_m=2e-7, distance_m=2e-3, reach_px=40):
     """The hologram of a parallel beam, by Fresnel scaling that of a cone beam; and its focus.
 
     A diffuser makes the beam speckled, as near-field ptychography wants it.
@@ -259,7 +268,7 @@ def cone_scan(magnification, diffuser_rad=0.0, n=128, pixel_m=2e-7, distance_m=2
     rng = np.random.default_rng(5)
     phases = scipy.ndimage.gaussian_filter(rng.normal(size=(n, n)), 5)
     beam = light(n) * np.exp(1j * diffuser_rad * phases / phases.std())
-    flat = hologram_scan(n, pixel_m, distance_m, beam=beam)
+    flat = hologram_scan(n, pixel_m, distance_m, beam=beam, reach_px=reach_px)
     distance_m, pixel_m = distance_m * magnification, pixel_m * magnification
     raw = replace(flat, distance_m=distance_m, pixel_m=(pixel_m, pixel_m))
     return raw, distance_m / (magnification - 1)
@@ -277,7 +286,25 @@ def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path, magnification, d
         assert found.settings["focus_to_sample"] == pytest.approx(focus_m, rel=0.05)
     after = diagnose(changed(settings, found.settings)).findings
     assert {f.level for f in after} == {"note"}
-    assert any("frames move over the detector as the stage does" in f.what for f in after)
+    (told,) = [f.what for f in after if "move over the detector as the stage does" in f.what]
+    nearest_m, farthest_m = told.split("a focus from ")[1].split(" m")[0].split(" to ")
+    assert float(nearest_m) < focus_m < float(farthest_m) < 1.6 * focus_m
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"units.positions": "mm"}, {"units.positions": "nm"}, {"units.pixel": "mm"}]
+)
+def test_a_wrong_unit_of_a_near_field_shows_in_its_moves(tmp_path, wrong):
+    """The far field's λz/p, shorter than this scan's steps, has no say in it."""
+    raw, focus_m = cone_scan(10, 1.0, reach_px=100)
+    raw = replace(raw, center_px=None)
+    file = WRITERS["exchange"](tmp_path / "cone.h5", raw)
+    given = {"focus_to_sample": focus_m, "center": (64, 64)}
+    settings = Settings.of({"file": str(file), **given, **wrong})
+    (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
+    assert found.settings == dict.fromkeys(wrong, "um")
+    after = diagnose(changed(settings, found.settings)).findings
+    assert {f.level for f in after} == {"note"}
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1, 1e3])
@@ -321,12 +348,15 @@ def test_near_field_frames_that_are_turned_are_named(tmp_path, code):
     assert [f for f in again if f.level == "error"] == []
 
 
-def test_a_masked_gap_does_not_change_the_size_of_the_probe():
+@pytest.mark.parametrize("across", [0, 3])
+def test_a_masked_gap_does_not_change_the_size_of_the_probe(across):
+    """Nor two that cross beside the beam."""
     truth = simulate(96, (8, 8), 7, "jitter", photons=1e6, seed=4)
     frames, good = truth.frames.astype(np.float32), np.ones((96, 96), np.bool_)
     whole = probe_share(frames, good)
     good[54:58] = False
-    assert probe_share(np.where(good, frames, 0), good) == pytest.approx(whole, rel=0.15)
+    good[:, 36 : 36 + across] = False
+    assert probe_share(np.where(good, frames, 0), good) == pytest.approx(whole, rel=0.1)
 
 
 @pytest.mark.parametrize("code", range(8))

@@ -78,6 +78,14 @@ def test_orientation_is_found_with_its_twin(truth, mounted):
     assert errors[1] > 1.2 * errors[0]
 
 
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1)])
+def test_a_single_row_does_not_tell_what_lies_on_either_side(shape):
+    """Mirrored about it frames fit as well, to the last digit, which was taken for proof."""
+    found = rank(scan_of(simulate(64, shape, 6, "raster", photons=1e5, seed=11)), Settings())
+    assert not found.decided
+    assert found.pairs[0].error == found.pairs[1].error
+
+
 def seen_through(truth, thickness, beta):
     """The same scan of another sample, which absorbs ``beta`` times what it delays."""
     obj = np.exp(-(1j + beta) * thickness).astype(np.complex64)

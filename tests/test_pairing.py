@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import REAL_DATA
+from conftest import REAL_DATA, ROOT
 
 from ptypy_beamline.doctor.neighbours import Likeness, Pairing
 from ptypy_beamline.doctor.pairing import findings, mispaired
@@ -167,3 +167,13 @@ def test_a_lag_of_measured_frames_is_found():
                 center_px=(64, 64))  # fmt: skip
     (found,) = mispaired(scan, Settings())
     assert dict(found.settings) == {"positions.shift": 1}
+
+
+@pytest.mark.long
+def test_frames_between_particles_fit_both_ways_round(monkeypatch):
+    """Only the positions read backwards got the probe that suits these frames."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from quality_hard import Hard
+
+    truth = Hard("particles", "jitter", 0.4, 1e8, 0.2, 32).truth
+    assert mispaired(scan_of(truth), Settings()) == []

@@ -11,6 +11,8 @@ from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
 from .evidence import Floats
+from .geometry import TYPICAL
+from .mends import Mend, mends
 from .remedy import finding
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def magnification(look: Look) -> float | None:
     are right, as in a parallel beam: a cone beam has (z + s)/s.
     """
     times = _times(look)
-    if times is None or abs(times - 1) <= TOLERANCE:
+    if times is None or abs(times - 1) <= TOLERANCE or right_unit(look, times):
         return times
     return None if _is_far(look, times) else times
 
@@ -76,6 +78,27 @@ def _times(look: Look) -> float | None:
 def _alike(moved: Moves, expected: Moves) -> NDArray[np.bool_]:
     """Which pairs have moved as expected."""
     return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
+
+
+def right_unit(look: Look, times: float) -> Mend | None:
+    """The unit of positions or pixel with which pictures move as the stage does, the focus known.
+
+    Of both the pixel's only where the pixel is none that detectors have.
+    """
+    if not _focus_is_told(look):
+        return None
+    found, (low_m, high_m) = [], TYPICAL["pixel_m"]
+    for mend in mends(look.scan, look.settings):
+        by = {"positions": 1 / mend.factor, "pixel": mend.factor}.get(mend.quantity)
+        if by and abs(times * by - 1) <= TOLERANCE:
+            pixel_m = look.detector[2] * (mend.factor if mend.quantity == "pixel" else 1)
+            found.append((not low_m <= pixel_m <= high_m, mend))
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def _focus_is_told(look: Look) -> bool:
+    """Whether settings or file have it, be it 0 for a parallel beam."""
+    return look.settings.focus_to_sample is not None or look.scan.focus_m is not None
 
 
 def _is_far(look: Look, times: float) -> bool:
@@ -167,9 +190,13 @@ def _near(look: Look, times: float, focus_m: float | None) -> Finding:
             f"near field: frames move over the detector as the stage does, Fresnel number "
             f"{number:.3g} of the {beam_m:.3g} m beam over {plan.distance_m:.3g} m"
         )
-        level = "warning" if focus_m is None else "note"
+        what += "" if focus_m is None else f"; {_open_foci(look, focus_m)}"
+        level = "note" if _focus_is_told(look) else "warning"
         return finding(level, what, "no far-field pixel applies", remedy=model)
     what = f"near field: frames move over the detector {times:.3g} times as far as the stage"
+    mend = right_unit(look, times)
+    if mend:
+        return finding("error", what, f"likely {mend.cause}", mend.settings)
     _, distance_m, _ = look.detector
     enlarged = times * (1 if focus_m is None else (distance_m + focus_m) / focus_m)
     if enlarged <= 1 + TOLERANCE:
@@ -180,6 +207,15 @@ def _near(look: Look, times: float, focus_m: float | None) -> Finding:
     return finding("warning", what, f"a cone beam magnifies {enlarged:.3g} times",
                    {"focus_to_sample": float(f"{found_m:.4g}")},
                    f"right to a few per cent; and {model}")  # fmt: skip
+
+
+def _open_foci(look: Look, focus_m: float) -> str:
+    """Between which distances of the focus the moves, right to a tenth, do not tell."""
+    _, distance_m, _ = look.detector
+    times = (distance_m + focus_m) / focus_m
+    least, most = times * (1 - TOLERANCE) - 1, times * (1 + TOLERANCE) - 1
+    farthest = f" to {distance_m / least:.3g} m" if least > 0 else " m on"
+    return f"they do not tell a focus from {distance_m / most:.3g}{farthest}"
 
 
 def _width_px(look: Look) -> float:

@@ -20,8 +20,10 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
-from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
-from .gauge import PAIRS, equivalents, same_axes, twin
+from .evidence import FEWEST, Floats, Survey, curl_share, liveliest, survey, unturned
+from .fresnel import is_near
+from .gauge import PAIRS, equivalents, relation, same_axes, twin
+from .look import Look
 from .spirals import hidden_lag
 from .twin import Prior, prior
 
@@ -123,7 +125,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
     Raises
     ------
     ScanError
-        There are too few positions to tell.
+        There are too few positions to tell, or the frames are of the near field.
     BeamlineError
         No plan can be made.
     """
@@ -133,6 +135,13 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
             f"{len(plan)} positions are too few to find an orientation, at least {FEWEST} are "
             "needed",
             "set orientation (--orientation), or rotate and flip", scan.source,
+        )  # fmt: skip
+    if is_near(Look.at(scan, settings, plan)):
+        raise ScanError(
+            "frames of the near field move as the stage does, and far-field reconstructions, which "
+            "rank orientations, tell nothing",
+            "ptypy-beamline check compares these moves and names the orientation: set it "
+            "(--orientation)", scan.source,
         )  # fmt: skip
     seen = survey(plan)
     positions = liveliest(seen, PATCH_FRAMES)
@@ -146,7 +155,12 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
 
 def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
     """Rank the four pairs by what the frames say."""
-    errors = {code: held_out_errors(patch.turned(turn_of(code))) for code in PAIRS}
+    errors: dict[int, Floats] = {}
+    for code in PAIRS:
+        same = next((one for one in errors if see_the_same(patch, one, code)), None)
+        errors[code] = (
+            held_out_errors(patch.turned(turn_of(code))) if same is None else errors[same]
+        )
     curl = {code: curl_share(seen.com_px, seen.positions_m, turn_of(code)) for code in PAIRS}
     order = in_order(errors)
     best, others = order[0], order[1:]
@@ -160,6 +174,17 @@ def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
         pairs=tuple(Pair(k, twin(k), float(errors[k].mean()), curl[k]) for k in order),
         look=partial(prior, seen, patch, turn_of(best)),
     )
+
+
+def see_the_same(patch: Patch, one: int, other: int) -> bool:
+    """Whether frames turned in two ways are the same to these positions, to half a pixel.
+
+    As of a single row, which does not tell what lies on either side of it.
+    """
+    relative_m = patch.positions_m - patch.positions_m.mean(axis=0)
+    first, second = (relative_m @ relation(code, "yx").T for code in (one, other))
+    away_m = min(float(np.abs(first + sign * second).max()) for sign in (1, -1))
+    return away_m < min(patch.pixel_m) / 2
 
 
 def confidence(t: float, curl_ratio: float) -> float:

@@ -9,11 +9,16 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..planning.mend import fill
+
 EDGE = 1e-3
 """Share of its highest value to which the autocorrelation falls at the probe's diameter."""
 
 SIGMAS, FEWEST = 5.0, 16
 """By how much it exceeds the noise up to there, and of how many frames it is made."""
+
+LEAST_LEFT = 0.1
+"""Pairs of pixels at one distance are made up for as if a mask left so large a share at least."""
 
 
 def probe_share(frames: NDArray[Any], good: NDArray[np.bool_]) -> float | None:
@@ -62,6 +67,8 @@ def _autocorrelation(
     counts -= counts.mean(0)
     power = sum(np.abs(scipy.fft.fft2(frame, norm="ortho")) ** 2 for frame in counts)
     spectrum = np.asarray(power, np.float64) / len(counts)
+    if not good.all():
+        spectrum = _without_gaps(spectrum, counts, good)
     ny, nx = spectrum.shape
     distance = np.hypot(scipy.fft.fftfreq(ny)[:, None], scipy.fft.fftfreq(nx)[None])
     floor = float(np.median(spectrum[distance > 0.55]))
@@ -74,3 +81,22 @@ def _autocorrelation(
     # Half of the pixels repeat the others, and intensities scatter by as much as they are.
     noise = floor / np.sqrt(number * len(counts) / 2)
     return (np.arange(bins) + 0.5) / (2 * bins), mean - floor, noise
+
+
+def _without_gaps(
+    spectrum: NDArray[np.float64], changes: NDArray[np.float32], good: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The power spectrum as if all pixels were good.
+
+    At each distance the products of two pixels are as many times fewer as the mask makes them, each
+    pixel counted by how much it changes: their sum is divided by the share that is left.
+    """
+    size = np.where(good, np.sqrt((changes**2).mean(0, dtype=np.float64)), 0)
+    left, whole = (_products(part) for part in (size, fill(size, good)))
+    share = np.maximum(left / np.maximum(whole, 1e-300), LEAST_LEFT)
+    return np.asarray(scipy.fft.fft2(scipy.fft.ifft2(spectrum) / share).real)
+
+
+def _products(size: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(ny, nx) sum of the products of any two pixels at each distance."""
+    return np.asarray(scipy.fft.ifft2(np.abs(scipy.fft.fft2(size)) ** 2).real)

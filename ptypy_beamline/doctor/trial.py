@@ -82,7 +82,7 @@ class Trial:
         """Errors of the frames that the difference concerns; None where there are hardly any.
 
         Another pairing that is hopeless from the probe that suits the given one gets none of its
-        own.
+        own; where its own makes it the better one, the given one gets one, too.
         """
         picked, concerned = self._where_they_differ(other)
         if np.count_nonzero(concerned) < FEWEST_UNSEEN:
@@ -105,8 +105,10 @@ class Trial:
                 return contest
         if hopeless:
             return contest
-        another = [held_out_errors(moved, unseen, probe=moved.probe) for unseen in turns]
-        return Contest(errors, np.concatenate(another), ratio)
+        own = _own_probe(moved, turns)
+        if own.mean() < errors.mean():  # the given one may have a better probe there, too
+            errors = min(errors, _own_probe(given, turns), key=np.mean)
+        return Contest(errors, own, ratio)
 
     def hopeless(self, other: Pairing) -> bool:
         """Whether another pairing foretells frames much worse, where these differ most.
@@ -176,3 +178,9 @@ class Trial:
         around = breadth_first_order(graph, first, directed=False, return_predecessors=False)
         picked = np.sort(around[:TRIAL_FRAMES]).astype(np.int64)
         return picked, np.asarray(concerned[picked], np.int64)
+
+
+def _own_probe(patch: Patch, turns: list[Indices]) -> NDArray[np.float64]:
+    """(m,) errors of the frames held out in turn, from the probe that suits the patch best."""
+    errors = [held_out_errors(patch, unseen, probe=patch.probe) for unseen in turns]
+    return np.concatenate(errors)
