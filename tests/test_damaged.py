@@ -98,7 +98,7 @@ def test_a_damaged_file_ends_in_one_line(tmp_path, name):
     assert found["error"] > COUNT // 10
 
 
-# looked at first in a process of its own -----------------------------------------------------------
+# looked at first in a process of its own ----------------------------------------------------------
 
 
 def hang(path: Path) -> Path:
