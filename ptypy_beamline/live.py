@@ -15,6 +15,7 @@ from .planning.make import in_metres, make_plan
 from .planning.plan import Plan
 from .planning.selection import Selection, SoFar, select
 from .reading.files import unlocked
+from .reading.firstlook import first_look
 from .reading.patient import PatientFrames
 from .reading.picked import whole_stack
 from .reading.witness import Witness
@@ -113,6 +114,7 @@ class Follower:
 
     def _begin(self) -> Progress:
         with self._reading():
+            first_look(filter(None, (self.settings.file_name, self.settings.sidecar)))
             scan = self._open()
             whole = self._whole(scan)
             self._count(whole)

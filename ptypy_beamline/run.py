@@ -6,14 +6,17 @@ import difflib
 import json
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import yaml
 
 from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, FileError, SettingsError
+from .exports.files import complete, open_to_write
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
 """What PtyPy's ``load_gpu_engines`` knows; it takes any other word for nothing to do."""
@@ -95,13 +98,46 @@ def run(
     pars = ptypy.utils.Param()
     pars.update(plain, Convert=True)
     _quiet(pars, ptypy.utils.Param, output)
-    with ptyscan.together():
+    with ptyscan.together(), whole_saves(ptypy):
         try:
             return ptypy.core.Ptycho(pars, level=level)
         except RuntimeError as error:
             if "Parameter validation failed" not in str(error):
                 raise
             raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
+
+
+@contextmanager
+def whole_saves(ptypy: Any) -> Iterator[None]:
+    """The ``.ptyr`` files that PtyPy saves in the block are whole, too, or not there."""
+    write = ptypy.io.h5write
+
+    def whole(name: str, *content: Any, **parts: Any) -> None:
+        if "header" not in parts:  # prepared data, which is appended to
+            write(name, *content, **parts)
+            return
+        with complete(name, ours=True) as temporary:
+            write(str(temporary), *content, **parts)
+
+    ptypy.io.h5write, ptypy.io.h5rw.h5py = whole, _WholeH5py()
+    try:
+        yield
+    finally:
+        ptypy.io.h5write, ptypy.io.h5rw.h5py = write, h5py
+
+
+class _WholeH5py:
+    """``h5py`` as PtyPy's writer sees it: a new file may be closed on a full disk."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(h5py, name)
+
+    @staticmethod
+    def File(name: str, mode: str = "r", **flags: Any) -> Any:  # noqa: N802
+        """A new file is :func:`.exports.files.open_to_write`."""
+        if mode == "w":
+            return open_to_write(Path(name), signed=False, **flags)
+        return h5py.File(name, mode, **flags)
 
 
 def import_ptypy(server: bool = False) -> Any:

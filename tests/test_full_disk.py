@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -17,10 +19,15 @@ import h5py
 import numpy as np
 import pytest
 import reconstructions
+import tifffile
+from matplotlib.figure import Figure
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.exports.files import complete, complete_hdf5, together
+from ptypy_beamline.errors import FileError
+from ptypy_beamline.exports.files import PICTURES, complete, complete_hdf5, put_figure, together
 from ptypy_beamline.exports.reconstruction import write_reconstruction
+from ptypy_beamline.exports.temporary import alone_in, beside, taken
+from ptypy_beamline.testing.phantom_writer import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -38,6 +45,10 @@ COMMANDS = {
     "TIFF": "export FOUND --to tiff -o OUT/a",
     "plot": "plot FOUND -o OUT/a.png",
     "info": "info RAW --plot OUT/a.png",
+    "PDF": "plot FOUND -o OUT/a.pdf",
+    "comparison": "compare OBJECT PHANTOM --plot OUT/a.svg",
+    "sidecar": "sidecar --frames FRAMES --csv LOG -o OUT/a.h5",
+    "check": "check RAW --plot OUT/a.png",
     "preview": "preview RAW --iterations 1 -o OUT/a",
     "qc": "qc RAW -o OUT/a",
 }
@@ -49,7 +60,18 @@ def inputs(tmp_path_factory):
     truth = simulate(64, (6, 6), 5, photons=1e5)
     raw = WRITERS["standard"](folder / "raw.h5", Raw.of(truth))
     found = write_reconstruction(reconstructions.exact(), folder / "found.h5")
-    return {"RAW": str(raw), "FOUND": str(found)}
+    write_simulation(folder / "phantom", 96)
+    grids = [np.load(folder / f"phantom/phantom/grid_{name}.npy") for name in ("delta", "beta")]
+    np.save(folder / "object.npy", np.stack(grids, axis=-1))
+    for number in range(400):
+        tifffile.imwrite(folder / f"f_{number:03d}.tif", np.ones((4, 4), np.uint16))
+    rows = [f"{number},{number**2}e-6,0" for number in range(400)]
+    (folder / "log.csv").write_text("\n".join(["frame_index,posx_m,posy_m", *rows]))
+    return {
+        "RAW": str(raw), "FOUND": str(found), "OBJECT": str(folder / "object.npy"),
+        "PHANTOM": str(folder / "phantom"), "FRAMES": str(folder / "f_*.tif"),
+        "LOG": str(folder / "log.csv"),
+    }  # fmt: skip
 
 
 def on_a_disk_of(size: int, call: Callable[[], int]) -> tuple[int, str]:
@@ -75,7 +97,7 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-SLOW = ("preview", "qc")
+SLOW = ("preview", "qc", "check", "info", "plot", "PDF", "comparison")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +138,22 @@ def test_hdf5_may_be_closed_after_any_failed_write(tmp_path):
 
     for size in range(0, 90_000, 3100):
         assert on_a_disk_of(size, write)[0] == 0, size
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_a_picture_on_a_full_disk(tmp_path, suffix):
+    figure = Figure(figsize=(2, 2))
+    figure.subplots().plot([1, 2])
+
+    def write() -> int:
+        try:
+            put_figure(tmp_path / f"a{suffix}", figure)
+        except FileError as error:
+            return 0 if "cannot be written: file too large" in str(error) else 1
+        return 2
+
+    assert [on_a_disk_of(size, write)[0] for size in (0, 700, 1500)] == [0, 0, 0]
     assert files_in(tmp_path) == []
 
 
@@ -207,3 +245,113 @@ def test_a_signal_while_the_package_is_loaded_is_one_line(tmp_path):
     _, said = process.communicate(timeout=60)
     assert "Traceback" not in said.decode()
     assert process.returncode in (143, -signal.SIGTERM)
+
+
+@pytest.mark.ptypy
+@pytest.mark.long
+def test_what_ptypy_saves_is_whole_or_not_there(tmp_path, inputs):
+    data = {"name": "BeamlineScan", "file": inputs["RAW"], "num_frames": 9}
+    tree = {
+        "verbose_level": "ERROR", "io": {"autosave": {"interval": 1}},
+        "scans": {"s": {"name": "BlockFull", "data": data}},
+        "engines": {"e": {"name": "DM", "numiter": 2}},
+    }  # fmt: skip
+    (tmp_path / "tree.json").write_text(json.dumps(tree))
+    words = ["run", str(tmp_path / "tree.json"), "-o", str(tmp_path / "out")]
+    for size in (0, 5000):
+        code, said = on_a_disk_of(size, lambda: main(words))
+        assert code == 1, said
+        assert said.count("\n") == 1
+        assert ".ptyr: cannot be written: file too large" in said
+        assert files_in(tmp_path / "out") == []
+    assert main(words) == 0
+    saved = [name for name in files_in(tmp_path / "out") if name.endswith(".ptyr")]
+    assert len(saved) >= 2
+    assert main(["export", str(tmp_path / "out" / saved[-1]), "-o", str(tmp_path / "a.cxi"),
+                 "--to", "cxi"]) == 0  # fmt: skip
+
+
+def ended() -> int:
+    """The number of a process that is no more."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, inputs):
+    own = [beside(tmp_path / name) for name in ("gone.h5", "gone.png", "thumbs")]
+    dead = [path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{ended()}-")) for path in own]
+    elsewhere = re.sub("-[0-9a-f]{8}-", "-00000000-", dead[0].name, count=1)
+    kept = [own[0], tmp_path / elsewhere, tmp_path / ".gone.ptypy_beamline-x.h5"]
+    for path in (*dead[:2], *kept):
+        path.write_text("half")
+    dead[2].mkdir()
+    (dead[2] / "index.html").write_text("half")
+    assert main(["standardize", inputs["RAW"], "-o", str(tmp_path / "a.h5")]) == 0
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, tmp_path / "a.h5"])
+
+
+def test_a_killed_writer_leaves_what_was_there_and_a_name_that_tells(tmp_path):
+    write = (
+        "import os, sys; from ptypy_beamline.exports.files import complete_hdf5, together\n"
+        "with together(), complete_hdf5(sys.argv[1]) as file:\n"
+        "    file['x'] = 2; file.flush(); os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "a.h5"
+    with complete_hdf5(path) as file:
+        file["x"] = 1
+    subprocess.run([sys.executable, "-c", write, path], check=False)
+    (left,) = (name for name in files_in(tmp_path) if name != "a.h5")
+    assert left.startswith(".a.ptypy_beamline-")
+    with h5py.File(path) as file:
+        assert file["x"][()] == 1
+    with complete(tmp_path / "b.png"):
+        pass
+    assert files_in(tmp_path) == ["a.h5", "b.png"]
+
+
+def test_two_writers_do_not_mix_their_files(tmp_path):
+    """Each renames its files a moment apart; those of one writer end up together."""
+    write = (
+        "import os, sys, time; from ptypy_beamline.exports import files\n"
+        "rename = files._rename\n"
+        "def slowly(*a):\n    rename(*a); time.sleep(0.02)\n"
+        "files._rename = slowly\n"
+        "for _ in range(4):\n"
+        "    with files.together():\n"
+        "        for k in range(5):\n"
+        "            files.put_text(files.Path(sys.argv[1], f'{k}.txt'), sys.argv[2])\n"
+        "        with files.complete_folder(files.Path(sys.argv[1], 'folder')) as folder:\n"
+        "            (folder / 'x.txt').write_text(sys.argv[2])\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", write, tmp_path, who]) for who in "ab"]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert files_in(tmp_path) == [*(f"{k}.txt" for k in range(5)), "folder/x.txt"]
+    assert len({(tmp_path / name).read_text() for name in files_in(tmp_path)}) == 1
+
+
+def test_one_command_at_a_time_has_a_folder_of_results(tmp_path):
+    folder = tmp_path / "out"
+    hold = (
+        "import sys; from pathlib import Path\n"
+        "from ptypy_beamline.exports.temporary import alone_in\n"
+        "with alone_in(Path(sys.argv[1])):\n    print('has it', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, folder], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as other:  # fmt: skip
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"has it\n"
+        with pytest.raises(FileError, match="out: another command is writing into this folder"):
+            alone_in(folder).__enter__()
+        other.kill()
+        other.wait()
+    with alone_in(folder), alone_in(folder), taken(folder, 0) as free:
+        assert free
+    with taken(folder, 0) as free:
+        assert free
+    folder.rmdir()
+    with alone_in(folder):
+        assert folder.is_dir()
+    assert not folder.exists()

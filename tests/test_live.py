@@ -57,7 +57,7 @@ def expected_positions(count):
 
 @pytest.mark.parametrize("mode", ["swmr", "pause", "grow", "reopen"])
 def test_every_frame_arrives_once_in_order_with_its_position(write, mode):
-    follower = Follower(Settings.of(settings(write(mode), 2.5)))
+    follower = Follower(Settings.of(settings(write(mode, 0.15), 2.5)))
     plan = follower.first()
     lengths = [len(plan)]
     while not (progress := follower.look()).complete:

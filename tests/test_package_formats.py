@@ -167,6 +167,22 @@ def test_an_npz_that_is_cut_while_it_is_read_is_an_error(tmp_path):
         frames.read([80], Window.full((64, 64)))
 
 
+@pytest.mark.parametrize("how", ["replaced", "overwritten", "unlinked"])
+def test_an_npz_that_is_another_while_it_is_read_is_an_error(tmp_path, how):
+    path = save(tmp_path / "a.npz", a=np.zeros((9, 8, 8)))
+    frames = NpzFrames(Member(path, "a"))
+    frames.read([0], Window.full((8, 8)))
+    other = save(tmp_path / "b.npz", a=np.ones((9, 8, 8)))
+    if how == "replaced":
+        other.replace(path)
+    elif how == "overwritten":
+        path.write_bytes(other.read_bytes())
+    else:
+        path.unlink()
+    with pytest.raises(FileError, match=r"a\.npz: (the file has changed|no such file any more)"):
+        frames.read([8], Window.full((8, 8)))
+
+
 def test_npz_of_other_memory_orders(tmp_path):
     stack = np.asfortranarray(np.arange(24).reshape(2, 3, 4)).astype(">i4", order="K")
     found = NpzFrames(Member(save(tmp_path / "a.npz", a=stack), "a"))

@@ -45,9 +45,12 @@ def command(
     """Compare a reconstruction with a phantom: errors of δ and β, correlation, resolution."""
     from ..comparison.likeness import compare
     from ..comparison.objects import read_object
+    from ..exports.files import check_picture
     from ..formats.phantom_info import Info
     from ..formats.phantom_truth import phantom_of
 
+    if plot:
+        check_picture(plot)
     given = {"energy": energy_kev, "pixel_m": pixel_m, "slice_m": slice_m}
     known = {name: value for name, value in given.items() if value is not None}
     truth = phantom_of(phantom, Info.of(phantom, known))

@@ -14,6 +14,7 @@ import typer
 
 from ..errors import SettingsError
 from ..exports.files import complete, put_text, refuse_foreign, together
+from ..exports.temporary import alone_in
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
@@ -34,6 +35,11 @@ def command(
     ] = "auto",
 ) -> None:
     """Make a realistic raw scan, judge it, load it, reconstruct it, and compare with the truth."""
+    with alone_in(output):
+        _demonstrate(output, engine)
+
+
+def _demonstrate(output: Path, engine: str) -> None:
     from ..comparison.registration import correlation
     from ..testing.raw import write_demo_scan
 

@@ -59,11 +59,9 @@ def command(
             typer.echo("plan")
             _print((f"  {station}", what) for station, what in stations(plan))
     if plot and plan:
-        from ..exports.files import complete
         from .picture import draw_plan
 
-        with complete(plot) as temporary:
-            draw_plan(temporary, scan, plan)
+        draw_plan(plot, scan, plan)
         typer.echo(f"picture in {plot}")
     if problem or any(finding.level == "error" for finding in found):
         raise typer.Exit(1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..doctor.picture import coarse, show_counts, show_positions, show_raw, steps_of
+from ..exports.files import put_figure
 from ..planning.plan import Plan
 from ..planning.sample import sample_indices
 from ..scan import Scan
@@ -18,7 +18,6 @@ from ..scan import Scan
 def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     """Draw the raw mean frame with the window, the frame that is handed over, the positions."""
     figure = Figure(figsize=(15, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
     raw, handed, where = figure.subplots(1, 3)
     show_raw(raw, scan, plan, "raw mean frame and window")
     window, (y, x) = plan.window, plan.center_px
@@ -28,7 +27,7 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     show_counts(handed, mean, f"handed over, mean of {len(picked)}", steps)
     handed.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
     show_positions(where, plan.positions_m)
-    figure.savefig(path, dpi=110)
+    put_figure(path, figure, 110)
 
 
 def _mean(plan: Plan, picked: NDArray[np.int64], steps: tuple[int, int]) -> NDArray[np.float64]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..exports.files import complete
+from ..exports.files import put_figure
 from ..geometry import in_words, length_unit
 from ..results.panels import COLOURS, LABELS, colour_limits, show_image
 from .likeness import Array, Complex, Likeness
@@ -43,9 +42,7 @@ def draw(path: str | Path, likeness: Likeness, title: str = "") -> Path:
                    limits, likeness.pixel_m)  # fmt: skip
         _error(figure.add_subplot(grid[row, 2]), *error, likeness.pixel_m)
     _rings(figure.add_subplot(grid[:, 3]), likeness)
-    with complete(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
-    return Path(path)
+    return put_figure(Path(path), figure)
 
 
 def _image(

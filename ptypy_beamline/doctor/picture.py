@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from ..exports.files import complete
+from ..exports.files import put_figure
 from ..geometry import in_words, length_unit
 from ..planning.plan import Plan
 from ..planning.sample import Sample
@@ -51,7 +50,6 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     if look is None:
         return
     figure = Figure(figsize=(16, 10), layout="constrained")
-    FigureCanvasAgg(figure)
     (raw, mask, handed), (places, deflection, text) = figure.subplots(2, 3)
     _raw(raw, look)
     _mask(mask, look)
@@ -60,8 +58,7 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     _deflection(deflection, look)
     _text(text, diagnosis)
     figure.suptitle(f"{Path(look.settings.file_name).name}: check", x=0.01, ha="left")
-    with complete(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+    put_figure(path, figure, 110)
 
 
 def _raw(axes: Axes, look: Look) -> None:

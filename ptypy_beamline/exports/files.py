@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
 from ..errors import FileError, SettingsError
 from ..reading.files import is_input, open_hdf5
+from .temporary import beside, remove, remove_abandoned, taken
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIGNATURE = "creator"
 PICTURES = (".png", ".pdf", ".svg")
 REMEDY = "choose another output (-o), or make room and check the folder's permissions"
+NAMING_S = 5.0
+"""At most so long files that belong together wait for others of their folder to be renamed."""
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 NOT_ALL = re.compile(r"\d+ requested and \d+ written")
 """What only writing ends in; the second is NumPy's ``tofile``, which has no number for it."""
@@ -72,18 +79,43 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
         raise _is_read(target)
     if not ours:
         refuse_foreign(target)
-    temporary = _beside(target)
-    nameless = _nameless.get()
+    with _in_place_of(target, Path.touch) as temporary, written(target):
+        yield temporary
+        _flush(temporary)
+
+
+@contextmanager
+def complete_folder(path: Path) -> Iterator[Path]:
+    """The same of a folder; one of that name, known to be this package's, is replaced as a whole.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written.
+    """
+    with _in_place_of(path.resolve(), Path.mkdir) as temporary, written(path):
+        yield temporary
+
+
+@contextmanager
+def _in_place_of(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """What takes the name of ``target`` at the end of the block, or of all that are together."""
+    nameless, temporary = _nameless.get(), beside(target)
     try:
-        with written(target):
-            yield temporary
-            _flush(temporary)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not nameless or nameless[-1][1].parent != target.parent:
+                remove_abandoned(target.parent)
+            make(temporary)
+        except OSError as error:
+            raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
+        yield temporary
         if nameless is None:
             _rename(temporary, target)
         else:
             nameless.append((temporary, target))
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise
 
 
@@ -106,19 +138,56 @@ def together() -> Iterator[None]:
     before = _nameless.set(files)
     try:
         yield
-        for temporary, target in files:
-            _rename(temporary, target)
+        with ExitStack() as folders:  # so that two writers do not mix theirs
+            for folder in sorted({target.parent.resolve() for _, target in files}):
+                folders.enter_context(taken(folder, NAMING_S))
+            for temporary, target in files:
+                _rename(temporary, target)
     finally:
         _nameless.reset(before)
         for temporary, _ in files:
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
 
 
 def _rename(temporary: Path, target: Path) -> None:
     try:
-        os.replace(temporary, target)
+        if temporary.is_dir() and target.exists():
+            _replace_folder(temporary, target)
+        else:
+            os.replace(temporary, target)
     except OSError as error:
         raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
+
+
+def _replace_folder(temporary: Path, target: Path) -> None:
+    old = beside(target)
+    try:
+        os.replace(target, old)
+        try:
+            os.replace(temporary, target)
+        except BaseException:
+            os.replace(old, target)
+            raise
+    finally:
+        remove(old)
+
+
+def put_figure(path: Path, figure: Figure, dpi: float | None = None) -> Path:
+    """Write a figure as its name says; all of it is drawn before anything is written.
+
+    Raises
+    ------
+    SettingsError
+        The name is none of a picture, or the file has been read.
+    FileError
+        As :func:`complete`.
+    """
+    check_picture(path)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=dpi or "figure", format=path.suffix[1:])
+    with complete(path) as temporary:
+        temporary.write_bytes(drawn.getbuffer())
+    return path
 
 
 def put_text(path: Path, text: str) -> None:
@@ -281,20 +350,6 @@ def is_ours(path: Path) -> bool:
         return False
     with open_hdf5(path, noted=False) as file:
         return SIGNATURE in file.attrs
-
-
-def _beside(target: Path) -> Path:
-    """An empty file in the folder of ``target``, with the permissions any new file gets."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(target.suffix, f".{target.stem}-", target.parent)
-    except OSError as error:
-        raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
-    os.close(handle)
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(name, 0o666 & ~mask)
-    return Path(name)
 
 
 def _flush(path: Path) -> None:

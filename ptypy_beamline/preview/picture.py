@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
-from ..exports.files import complete
+from ..exports.files import put_figure
 from ..results.panels import (
     COLOURS,
     INK,
@@ -78,9 +77,7 @@ def draw(
             axes.set_title(f"{name}: {part}", loc="left")
     _probe(figure.add_subplot(grid[0, 2]), np.asarray(probe), resolution_m)
     show_errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
-    with complete(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
-    return Path(path)
+    return put_figure(Path(path), figure)
 
 
 def _figure(rows: int, title: str) -> Figure:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
@@ -18,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ..exports.files import complete
+from ..exports.files import put_figure
 from .assessment import Assessment, Values
 from .cells import Cells, cells, length_unit
 from .strip import draw_strip
@@ -105,9 +104,7 @@ def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path
         _rings(axes, found, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)
         axes.set_ylabel(f"y ({unit})", color=INK)
-    with complete(path) as temporary:
-        FigureCanvasAgg(figure).print_png(temporary)
-    return Path(path)
+    return put_figure(Path(path), figure)
 
 
 def _nearest(found: Cells) -> NDArray[np.intp]:

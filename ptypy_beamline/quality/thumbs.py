@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -18,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import FileError
+from ..exports.files import complete_folder
 from .assessment import Assessment
 from .cells import length_unit
 
@@ -60,7 +57,8 @@ def write_thumbs(
     """
     rows = by_score(assessment, pictures)
     top = brightest(pictures)
-    with _whole_folder(Path(folder)) as temporary:
+    _refuse_foreign(Path(folder).resolve())
+    with complete_folder(Path(folder)) as temporary:
         for row in rows:
             frame = int(assessment.frames[row])
             png = indexed_png(levels(pictures[frame], top, size))
@@ -160,35 +158,6 @@ def _figure(assessment: Assessment, row: int, unit: tuple[float, str]) -> str:
         f"{escape(str(assessment.reason[row]).replace('_', ' '))}<br>"
         f"x {x:.6g} {unit[1]}, y {y:.6g} {unit[1]}</figcaption></figure>"
     )
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that takes its name when the block ends well."""
-    target = folder.resolve()
-    _refuse_foreign(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as room:
-            fresh, old = Path(room, "new"), Path(room, "old")
-            fresh.mkdir()  # with the permissions any new folder gets
-            yield fresh
-            if target.exists():
-                target.rename(old)
-            _settle(fresh, target, old)
-    except OSError as error:
-        raise FileError(f"cannot be written ({error.strerror})",
-                        "choose another folder, or make room", folder) from error  # fmt: skip
-
-
-def _settle(fresh: Path, target: Path, old: Path) -> None:
-    """Give the new folder its name, or the old one back."""
-    try:
-        os.rename(fresh, target)
-    except OSError:
-        if old.exists():
-            shutil.move(old, target)
-        raise
 
 
 def _refuse_foreign(target: Path) -> None:

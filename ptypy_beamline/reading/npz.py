@@ -80,6 +80,7 @@ class Member:
         if self.name not in known:
             raise MissingDataError(f"Expected an array {self.name}. Got {', '.join(known)}",
                                    "name another by --path NAME=ARRAY", self.path)  # fmt: skip
+        object.__setattr__(self, "_state", _state(self.path.stat()))
         object.__setattr__(self, "_header", self._read_header())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,6 +98,26 @@ class Member:
             raise FileError(f"array {self.name} holds Python objects, which are never loaded",
                             "save it again as numbers", self.path)  # fmt: skip
         return shape, fortran, dtype, length
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file; what is read in the block is what it held when this object was made.
+
+        Raises
+        ------
+        FileError
+            It is not there, or is another now.
+        """
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError as error:
+            raise FileError("no such file any more", "keep it until it has been read",
+                            self.path) from error  # fmt: skip
+        with file:
+            yield file
+            if _state(os.fstat(file.fileno())) != self.__dict__["_state"]:
+                raise FileError("the file has changed since it was opened", "load it again, when "
+                                "nobody writes to it any more", self.path)  # fmt: skip
 
     @property
     def _file(self) -> str:
@@ -124,8 +145,9 @@ class Member:
     def array(self) -> NDArray[Any]:
         """The array itself, loaded; not to be written to."""
         with (
+            self.opened() as raw,
             _reading(self.path, self.name),
-            zipfile.ZipFile(self.path) as file,
+            zipfile.ZipFile(raw) as file,
             file.open(self._file) as stream,
         ):
             return npy.read_array(stream, allow_pickle=False)
@@ -141,18 +163,22 @@ class Member:
         a name and an extra field, the lengths of which are at bytes 26 and 28.
         """
         _, fortran, _, header = self.__dict__["_header"]
-        with _reading(self.path, self.name), zipfile.ZipFile(self.path) as file:
+        with self.opened() as raw, _reading(self.path, self.name), zipfile.ZipFile(raw) as file:
             info = file.getinfo(self._file)
             if fortran or info.compress_type != zipfile.ZIP_STORED:
                 return None
             with file.open(info) as stream:
                 while stream.read(BLOCK):  # the sum is compared at the end
                     pass
-        with self.path.open("rb") as raw:
             raw.seek(info.header_offset + 26)
             lengths = struct.unpack("<HH", raw.read(4))
         begin: int = info.header_offset + 30 + sum(lengths) + header
         return begin
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes with a file's content; the same on all nodes of a cluster."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager
@@ -221,7 +247,7 @@ class NpzFrames:
         rows = np.empty((window.height, nx), stored)
         out = np.empty((len(indices), *window.shape), self.dtype)
         size = stored.itemsize
-        with self.member.path.open("rb") as file:
+        with self.member.opened() as file:
             for k, index in enumerate(np.arange(n)[indices].tolist()):
                 place = start + (index * ny + window.top) * nx * size
                 if os.preadv(file.fileno(), [rows.data], place) != rows.nbytes:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..errors import SettingsError
-from ..exports.files import check_picture, complete
+from ..exports.files import check_picture, put_figure
 from ..geometry import in_words
 from .area import pixels_of, scanned
 from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
@@ -72,9 +72,8 @@ def draw(path: str | Path, finished: Finished, look: Look | None = None) -> Path
     path, look = Path(path), look or Look()
     check_picture(path)
     figure = compose(finished, look)
-    with complete(path) as temporary, mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(temporary, dpi=look.dpi)
-    return path
+    with mpl.rc_context({"pdf.fonttype": 42}):
+        return put_figure(path, figure, look.dpi)
 
 
 def compose(finished: Finished, look: Look) -> Figure:

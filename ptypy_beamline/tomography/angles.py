@@ -15,6 +15,7 @@ from ..errors import FileError, MissingDataError, SettingsError
 from ..formats.source import expand, text
 from ..reading.filelist import expand as expand_files
 from ..reading.filelist import natural
+from ..reading.firstlook import first_look
 from ..reading.links import open_confined
 
 Array = NDArray[np.float64]
@@ -73,9 +74,10 @@ def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[
     Raises
     ------
     FileError, MissingDataError, SettingsError
-        No files, no angles, or not as many as scans.
+        No files, no angles, or not as many as scans; libhdf5 crashes or hangs on one.
     """
     files = _files(names)
+    first_look(files)
     beside = files[0].parent / TABLE
     if theta is None and beside.is_file():
         theta = str(beside)

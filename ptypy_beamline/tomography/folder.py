@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 
 from ..errors import FileError, MissingDataError, SettingsError
-from ..exports.files import complete
+from ..exports.files import complete, together
 from ..exports.reconstruction import as_json, write_reconstruction
 from ..exports.reconstruction import checksum as sha256_of
 from ..exports.tiff import write_tiffs
@@ -73,9 +73,10 @@ def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping
     """Put an angle down, and how it was ``made``; of several layers, the TIFFs have the product."""
     rows, columns = scanned(found)
     shown = found.object.prod(axis=0, keepdims=True)[:, rows, columns]
-    write_tiffs(replace(found, object=shown), folder / angle.name)
     origin = {**found.provenance, "made": made, "theta_deg": angle.theta_deg}
-    write_reconstruction(replace(found, provenance=origin), folder / angle.name / FINISHED)
+    with together():
+        write_tiffs(replace(found, object=shown), folder / angle.name)
+        write_reconstruction(replace(found, provenance=origin), folder / angle.name / FINISHED)
 
 
 def write_table(folder: Path, angles: Sequence[Angle]) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from ..exports.files import complete
+from ..exports.files import put_figure
 from ..reading.links import open_confined
 from ..results.panels import INK, bare, scale_bar
 from .volume import Projections
@@ -52,7 +51,7 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
     bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.01)
     bar.set_label(DENSITY, color=INK)
     bar.outline.set(visible=False)
-    return _save(figure, picture)
+    return put_figure(picture, figure)
 
 
 def middle_planes(volume: h5py.Dataset) -> tuple[Image, Image, Image]:
@@ -77,7 +76,7 @@ def draw_alignment(found: Projections, picture: Path) -> Path:
     left.legend(frameon=False)
     _map(middle, -phase.sum(axis=2).T, "mass of each row, −Σφ (rad)", "row")
     _map(right, -phase[:, phase.shape[1] // 2].T, "sinogram of the middle row, −φ (rad)", "column")
-    return _save(figure, picture)
+    return put_figure(picture, figure)
 
 
 def _map(axes: Axes, image: Image, label: str, rows: str) -> None:
@@ -90,12 +89,5 @@ def _map(axes: Axes, image: Image, label: str, rows: str) -> None:
 def _figure(widths: list[float], title: str) -> tuple[Figure, list[Axes]]:
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     figure = Figure(figsize=(15, 5.2), dpi=120, layout=layout)
-    FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, color=INK, fontweight="bold")
     return figure, list(figure.subplots(1, len(widths), width_ratios=widths))
-
-
-def _save(figure: Figure, picture: Path) -> Path:
-    with complete(picture) as temporary:
-        figure.savefig(temporary)
-    return picture

@@ -6,6 +6,7 @@ Each leaves files that can be looked at, and the next begins from them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import h5py
 
 from ..errors import BeamlineError, SettingsError
+from ..exports.temporary import alone_in
 from ..reading.links import open_confined
 from ..results.files import KINDS, read
 from ..results.reconstruction import Reconstruction
@@ -80,7 +82,7 @@ def run_series(  # noqa: PLR0913
     Raises
     ------
     BeamlineError
-        One line with file, need and remedy.
+        One line with file, need and remedy; also where another run is at work in ``out``.
     """
     out = Path(out)
     given = places.phases_in(Path(names[0])) if len(names) == 1 else None
@@ -92,9 +94,11 @@ def run_series(  # noqa: PLR0913
         raise SettingsError(f"results would lie among the scans in {out}", "take another folder "
                             "(-o)")  # fmt: skip
     chosen, folder = engine or Engine(), given or out / places.NAME
-    with ranks_of(chosen if raw else None) as ranks:
+    with ranks_of(chosen if raw else None) as ranks, ExitStack() as alone:
         if raw:
             angles = find_angles(names, theta)
+        alone.enter_context(alone_in(out) if ranks.first else nullcontext())
+        if raw:
             reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
         if ranks.first and only in (None, "align"):
             counted = left(angles if raw else places.angles_in(folder, theta), skip)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, ScanError
+from ..exports.files import together
 from .air import unwrapped
 from .align import align, moved
 from .angles import Angle
@@ -118,8 +119,9 @@ def align_series(
         energy_eV, tuple(angle.name for angle in angles),
         {"angles": sources_of(folder, angles), "air_px": air, "axis": how.axis, "sign": how.sign},
     )  # fmt: skip
-    write_projections(out / PROJECTIONS, found)
-    draw_alignment(found, out / "alignment.png")
+    with together():
+        write_projections(out / PROJECTIONS, found)
+        draw_alignment(found, out / "alignment.png")
     return found
 
 
