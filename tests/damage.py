@@ -1,7 +1,7 @@
 """Mutations of files, and what two readers make of them: ours, and the format's own library.
 
-    python tests/damage.py                        # 1,000 of each kind
-    python tests/damage.py --count 50 --seed 3 gzip tiff-lzw
+python tests/damage.py                        # 1,000 of each kind
+python tests/damage.py --count 50 --seed 3 gzip tiff-lzw
 """
 
 from __future__ import annotations

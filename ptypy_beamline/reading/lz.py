@@ -68,8 +68,8 @@ def _extended(source, at, end, length):  # type: ignore[no-untyped-def]  # pragm
 def lz4(source, at, end, out, room, enough):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Decode the block ``source[at:end]`` into ``out``, at most ``room`` bytes.
 
-    Stops early once there are ``enough``, if that is less than the ``room``: a whole block ends with
-    literals and nothing behind them. Returns the number of bytes, or ``BROKEN``.
+    Stops early once there are ``enough``, if that is less than the ``room``: a whole block ends
+    with literals and nothing behind them. Returns the number of bytes, or ``BROKEN``.
 
     Source: LZ4 Block Format Description (lz4 repository, doc/lz4_Block_format.md).
     """
