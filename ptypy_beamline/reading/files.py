@@ -12,7 +12,8 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
 
-from ..errors import FileError, LostFileError
+from ..errors import FileError, LostFileError, in_short
+from .regular import check_file
 
 CACHE_LIMIT = 2**29
 """Most bytes a dataset's chunk cache may hold."""
@@ -101,10 +102,7 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
         The file is missing, a directory, truncated, locked, or not HDF5.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileError("no such file", "check the path", path)
-    if path.is_dir():
-        raise FileError("Expected a file. Got a directory", "name the file in it", path)
+    check_file(path)
     if noted:
         note_input(path)
     try:
@@ -113,8 +111,7 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
         for words, kind, problem, remedy in PROBLEMS:
             if words in str(error):
                 raise kind(problem, remedy, path) from error
-        reason = " ".join(str(error).split())
-        raise FileError(f"cannot be opened ({reason})", "check the file", path) from error
+        raise FileError(f"cannot be opened ({in_short(error)})", "check the file", path) from error
 
 
 def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:

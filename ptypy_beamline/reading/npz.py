@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,15 +16,17 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..errors import FileError, MissingDataError, ScanError
+from ..errors import FileError, MissingDataError, ScanError, in_short
 from ..scan import Indices, Readiness, Window
 from .files import note_input
+from .npy import Header, StoredArray, StoredFrames, read_header
+from .regular import open_bytes
 
 LOCAL_HEADER = b"PK\x03\x04"
 """What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, struct.error,
-           NotImplementedError, RuntimeError, tokenize.TokenError)  # fmt: skip
+           NotImplementedError, RuntimeError, LookupError, OverflowError)  # fmt: skip
 """What reading a damaged NPZ file raises."""
 
 
@@ -41,7 +41,7 @@ def members(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     if not zipfile.is_zipfile(path):
-        with path.open("rb") as start:
+        with open_bytes(path) as start:
             if start.read(4) == LOCAL_HEADER:
                 raise FileError("truncated NPZ file", "copy it again", path)
         return ()
@@ -85,18 +85,18 @@ class Member:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "array"}
 
-    def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-        """Shape, whether in Fortran order, dtype, and the length of the header in bytes."""
+    def _read_header(self) -> Header:
         with _reading(self.path), zipfile.ZipFile(self.path) as file, file.open(self._file) as raw:
-            stream = cast(BinaryIO, raw)
-            version = npy.read_magic(stream)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(stream)
-            length = raw.tell()
-        if dtype.hasobject:
+            header = read_header(cast(BinaryIO, raw))
+            size = file.getinfo(self._file).file_size
+        if header.dtype.hasobject:
             raise FileError(f"array {self.name} holds Python objects, which are never loaded",
                             "save it again as numbers", self.path)  # fmt: skip
-        return shape, fortran, dtype, length
+        if size != header.size + header.nbytes:
+            raise FileError(f"array {self.name} is damaged: {header.shape} {header.dtype} has "
+                            f"{header.nbytes} bytes. Got {size - header.size}", "copy it again",
+                            self.path)  # fmt: skip
+        return header
 
     @property
     def _file(self) -> str:
@@ -140,18 +140,18 @@ class Member:
         Source: PKWARE APPNOTE 6.3.3, section 4.3.7: a local file header has 30 bytes and ends in
         a name and an extra field, the lengths of which are at bytes 26 and 28.
         """
-        _, fortran, _, header = self.__dict__["_header"]
+        header: Header = self.__dict__["_header"]
         with _reading(self.path, self.name), zipfile.ZipFile(self.path) as file:
             info = file.getinfo(self._file)
-            if fortran or info.compress_type != zipfile.ZIP_STORED:
+            if header.fortran or info.compress_type != zipfile.ZIP_STORED:
                 return None
             with file.open(info) as stream:
                 while stream.read(BLOCK):  # the sum is compared at the end
                     pass
-        with self.path.open("rb") as raw:
+        with open_bytes(self.path) as raw:
             raw.seek(info.header_offset + 26)
             lengths = struct.unpack("<HH", raw.read(4))
-        begin: int = info.header_offset + 30 + sum(lengths) + header
+        begin: int = info.header_offset + 30 + sum(lengths) + header.size
         return begin
 
 
@@ -162,7 +162,7 @@ def _reading(path: Path, member: str = "") -> Iterator[None]:
         yield
     except DAMAGED as error:
         what = f"array {member} cannot be read" if member else "damaged NPZ file"
-        raise FileError(f"{what} ({error})", "copy it again", path) from error
+        raise FileError(f"{what} ({in_short(error)})", "copy it again", path) from error
 
 
 @dataclass(frozen=True)
@@ -209,26 +209,12 @@ class NpzFrames:
         """Pixels of ``window``, a copy."""
         rows, columns = window.slices
         if self.axis == 0 and self.member.start is not None:
-            return self._read_rows(self.member.start, np.asarray(indices, np.intp), window)
+            place = self.member.path, self.member.start, self.shape, self.member.stored_dtype
+            return StoredFrames(StoredArray(*place)).read(indices, window)
         stored = self.member.array.reshape(stack_shape(self.member.shape))
         cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
         chosen = cut[np.asarray(indices, np.intp)]
         return np.ascontiguousarray(chosen, self.dtype)
-
-    def _read_rows(self, start: int, indices: NDArray[np.intp], window: Window) -> NDArray[Any]:
-        """Whole rows of the window, cut to it."""
-        (n, ny, nx), stored = self.shape, self.member.stored_dtype
-        rows = np.empty((window.height, nx), stored)
-        out = np.empty((len(indices), *window.shape), self.dtype)
-        size = stored.itemsize
-        with self.member.path.open("rb") as file:
-            for k, index in enumerate(np.arange(n)[indices].tolist()):
-                place = start + (index * ny + window.top) * nx * size
-                if os.preadv(file.fileno(), [rows.data], place) != rows.nbytes:
-                    raise FileError("the file has become shorter since it was opened",
-                                    "copy it again", self.member.path)  # fmt: skip
-                out[k] = rows[:, window.left : window.left + window.width]
-        return out
 
     def ready(self) -> Readiness:
         """All of them."""
