@@ -47,8 +47,15 @@ class BeamlineError(Exception):
 def in_short(error: BaseException, most: int = 200) -> str:
     """What an error of the system or of a library says, in one line that is not too long."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join(text.strip("'\"").split()) or type(error).__name__
+    quoted = text[:1] in ("'", '"') and text[:1] == text[-1:]  # as KeyError has it
+    line = " ".join((text[1:-1] if quoted else text).split()) or type(error).__name__
     return line if len(line) <= most else f"{line[:most]} …"
+
+
+def printable(text: str) -> str:
+    """A text in one line, with escapes for what a terminal would act on."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 class FileError(BeamlineError):

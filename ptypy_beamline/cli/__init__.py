@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from types import FrameType
 
 import typer
 
-from ..errors import BeamlineError, Stopped
+from ..errors import BeamlineError, Stopped, in_short, printable
 from ..reading.files import noting_inputs
 from ..told import TOLD
 from . import (
@@ -62,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    # A file's name may hold what the terminal's encoding does not.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with stoppable(), noting_inputs(), TOLD.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
@@ -86,8 +91,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _in_words(error: Exception) -> str:
-    known = isinstance(error, BeamlineError)
-    return str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+    """One line: what is wrong, and with which file, where that is known."""
+    if isinstance(error, BeamlineError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {in_short(error)}; check the path"
+    if isinstance(error, MemoryError):
+        return (
+            f"too little memory: {in_short(error)}; check the file's shapes, or read less "
+            "(--roi, --num-frames)"
+        )
+    return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
 @contextmanager
@@ -117,10 +131,10 @@ def stoppable() -> Iterator[None]:
 
 def _fail(text: str, code: int) -> int:
     if mpi_rank() == 0:
-        sys.stderr.write(f"error: {' '.join(text.split())}\n")
+        sys.stderr.write(f"error: {printable(text)}\n")
     return code
 
 
 def _show_warning(text: str) -> None:
     if mpi_rank() == 0:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")

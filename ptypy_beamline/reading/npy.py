@@ -9,6 +9,7 @@ import math
 import os
 import tokenize
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -140,6 +141,12 @@ def load_npy(path: Path) -> NDArray[Any]:
     return open_npy(path).whole()
 
 
+def _runs(numbers: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Where numbers that follow one another begin and end."""
+    edges = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]
+    return list(pairwise(edges)) if len(numbers) else []
+
+
 @dataclass(frozen=True)
 class StoredFrames:
     """A stack of frames that lie in a file one after another; read when they are used.
@@ -175,17 +182,19 @@ class StoredFrames:
         return dtype
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
-        """Pixels of ``window``, a copy: whole rows are read, and cut to it."""
+        """Pixels of ``window``, a copy: whole frames at once, or whole rows that are cut to it."""
         n, ny, nx = self.shape
-        out = np.empty((len(indices), *window.shape), self.dtype)
-        straight = window.width == nx and self.dtype == self.stored.dtype
-        rows = np.empty((window.height, nx), self.stored.dtype)
+        chosen = np.arange(n)[np.asarray(indices, np.intp)]
+        out = np.empty((len(chosen), *window.shape), self.dtype)
         with open_bytes(self.stored.path) as file:
-            for k, index in enumerate(np.arange(n)[np.asarray(indices, np.intp)].tolist()):
-                target = out[k] if straight else rows
-                self.stored.fill(file, target, (index * ny + window.top) * nx)
-                if not straight:
-                    out[k] = rows[:, window.left : window.left + window.width]
+            if window.shape == (ny, nx) and self.dtype == self.stored.dtype:
+                for first, last in _runs(chosen):
+                    self.stored.fill(file, out[first:last], int(chosen[first]) * ny * nx)
+                return out
+            rows = np.empty((window.height, nx), self.stored.dtype)
+            for k, index in enumerate(chosen.tolist()):
+                self.stored.fill(file, rows, (index * ny + window.top) * nx)
+                out[k] = rows[:, window.left : window.left + window.width]
         return out
 
     def ready(self) -> Readiness:
