@@ -58,6 +58,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
+def in_picture(text: str) -> str:
+    """A text for a picture, in one line; Matplotlib takes what dollar signs enclose for a formula."""
+    return printable(text).replace("$", r"\$")
+
+
 class FileError(BeamlineError):
     """A file is missing, truncated, of the wrong kind, or unreadable."""
 

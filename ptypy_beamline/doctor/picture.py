@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from ..errors import in_picture
 from ..exports.files import complete
 from ..geometry import in_words, length_unit
 from ..planning.plan import Plan
@@ -59,7 +60,8 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     _places(places, look)
     _deflection(deflection, look)
     _text(text, diagnosis)
-    figure.suptitle(f"{Path(look.settings.file_name).name}: check", x=0.01, ha="left")
+    name = in_picture(Path(look.settings.file_name).name)
+    figure.suptitle(f"{name}: check", x=0.01, ha="left")
     with complete(path) as temporary:
         figure.savefig(temporary, dpi=110)
 
@@ -161,7 +163,7 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.text(0, 0, "\n".join(ranking), va="bottom", fontsize=9, family="monospace")
     room, row = LINES - 1.2 * len(ranking), 0.0
     for finding in diagnosis.findings:
-        lines = textwrap.wrap(str(finding), WIDTH)
+        lines = textwrap.wrap(in_picture(str(finding)), WIDTH)
         if row + len(lines) > room:
             axes.text(0, 1 - row / LINES, "…", va="top", fontsize=9)
             return

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import in_picture
 from ..exports.files import complete
 from ..results.panels import (
     COLOURS,
@@ -86,7 +87,7 @@ def draw(
 def _figure(rows: int, title: str) -> Figure:
     layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
     figure = Figure(figsize=(14, 8.6 if rows > 1 else 6.2), dpi=120, layout=layout)
-    figure.suptitle(title or "Reconstruction", x=0.012, ha="left", fontsize=15, color=INK,
+    figure.suptitle(in_picture(title or "Reconstruction"), x=0.012, ha="left", fontsize=15, color=INK,
                     fontweight="bold")  # fmt: skip
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -130,8 +131,18 @@ def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
 
 
 def is_locked(file: h5py.File) -> bool:
-    """Whether a writer has the file open without SWMR, so that it could not be locked."""
-    return locking() and not file.id.get_access_plist().get_file_locking()[0]
+    """Whether a writer has the file open without SWMR, so that it could not be locked.
+
+    Never where HDF5 locks no files: nobody can tell, but of a writer in SWMR mode.
+    """
+    return locking() and _hdf5_locks() and not file.id.get_access_plist().get_file_locking()[0]
+
+
+def _hdf5_locks() -> bool:
+    """Whether HDF5 locks files here, if it is not told otherwise."""
+    off = os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() in ("FALSE", "0")
+    locks: bool = h5py.h5p.create(h5py.h5p.FILE_ACCESS).get_file_locking()[0]
+    return locks and not off
 
 
 def fresh(node: Any) -> Any:

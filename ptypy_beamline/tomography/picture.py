@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from ..errors import in_picture
 from ..exports.files import complete
 from ..reading.links import open_confined
 from ..results.panels import INK, bare, scale_bar
@@ -91,7 +92,9 @@ def _figure(widths: list[float], title: str) -> tuple[Figure, list[Axes]]:
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     figure = Figure(figsize=(15, 5.2), dpi=120, layout=layout)
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.012, ha="left", fontsize=13, color=INK, fontweight="bold")
+    figure.suptitle(
+        in_picture(title), x=0.012, ha="left", fontsize=13, color=INK, fontweight="bold"
+    )
     return figure, list(figure.subplots(1, len(widths), width_ratios=widths))
 
 
