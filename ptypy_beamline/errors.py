@@ -59,7 +59,7 @@ def printable(text: str) -> str:
 
 
 def in_picture(text: str) -> str:
-    """A text for a picture, in one line; Matplotlib takes what dollar signs enclose for a formula."""
+    """A text for Matplotlib, which takes what dollar signs enclose for a formula."""
     return printable(text).replace("$", r"\$")
 
 

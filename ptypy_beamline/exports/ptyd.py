@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import FileError, printable
+from ..errors import FileError
 from ..geometry import PHOTON
 from ..planning.plan import Block, Plan
 from ..reading.files import is_input, open_hdf5
@@ -150,7 +150,8 @@ def _store(group: h5py.Group, name: str, value: Any) -> None:
     elif value is None:
         group.create_dataset(name, data=np.zeros(1)).attrs["type"] = "None"
     elif isinstance(value, str):
-        text = group.create_dataset(name, data=printable(value), dtype=h5py.string_dtype())
+        storable = value.encode(errors="backslashreplace").decode()  # bytes of no encoding
+        text = group.create_dataset(name, data=storable, dtype=h5py.string_dtype())
         text.attrs["type"] = "string"
     elif isinstance(value, list | tuple):
         inner = group.create_group(name)

@@ -87,8 +87,8 @@ def draw(
 def _figure(rows: int, title: str) -> Figure:
     layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
     figure = Figure(figsize=(14, 8.6 if rows > 1 else 6.2), dpi=120, layout=layout)
-    figure.suptitle(in_picture(title or "Reconstruction"), x=0.012, ha="left", fontsize=15, color=INK,
-                    fontweight="bold")  # fmt: skip
+    title = in_picture(title or "Reconstruction")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
     return figure
 
 
