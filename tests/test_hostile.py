@@ -298,6 +298,7 @@ NAMES = (b"a$_^{b.h5", b"b\\q z.h5", b"-lead.h5", "µ-日本.h5".encode(), b"r\x
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:Glyph")  # Matplotlib draws a box in its place
 @pytest.mark.parametrize("raw", NAMES)
 def test_any_name_is_a_name(tmp_path, monkeypatch, capsys, scan, raw):
     monkeypatch.chdir(tmp_path)
