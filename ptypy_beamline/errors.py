@@ -44,6 +44,25 @@ class BeamlineError(Exception):
         return type(self), (self.problem, self.remedy, self.file)
 
 
+def in_short(error: BaseException, most: int = 200) -> str:
+    """What an error of the system or of a library says, in one line that is not too long."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    quoted = text[:1] in ("'", '"') and text[:1] == text[-1:]  # as KeyError has it
+    line = " ".join((text[1:-1] if quoted else text).split()) or type(error).__name__
+    return line if len(line) <= most else f"{line[:most]} …"
+
+
+def printable(text: str) -> str:
+    """A text in one line, with escapes for what a terminal would act on."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def in_picture(text: str) -> str:
+    """A text for Matplotlib, which takes what dollar signs enclose for a formula."""
+    return printable(text).replace("$", r"\$")
+
+
 class FileError(BeamlineError):
     """A file is missing, truncated, of the wrong kind, or unreadable."""
 
@@ -111,8 +130,7 @@ def naming(file: str | Path | None) -> Iterator[None]:
     except Exception as error:
         if not _is_of_h5py(error):
             raise
-        reason = " ".join(str(error).strip("'\"").split())
-        raise FileError(f"cannot be read ({reason})", "copy it again: it may be damaged",
+        raise FileError(f"cannot be read ({in_short(error)})", "copy it again: it may be damaged",
                         file) from error  # fmt: skip
 
 

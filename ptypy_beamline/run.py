@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
-import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
-import yaml
 
 from .base_parameters import PTYPY_OWN, checked
-from .errors import BeamlineError, FileError, SettingsError
+from .errors import BeamlineError, SettingsError
 from .exports.files import complete, open_to_write
+from .reading.trees import read_tree
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
 """What PtyPy's ``load_gpu_engines`` knows; it takes any other word for nothing to do."""
 
 RECONSTRUCTS = 5
 """The level at which PtyPy runs its engines."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that takes ``1e-3`` for a number, as YAML 1.2 does and PyYAML does not."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def read_tree(path: str | Path) -> dict[str, Any]:
-    """A parameter tree from a YAML or JSON file, plain or in PtyPy's ``parameter_tree`` wrapping.
-
-    Raises
-    ------
-    FileError
-        No such file, or not a tree in YAML or JSON.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileError("no such file", "give a YAML or JSON parameter tree", path)
-    try:
-        text = path.read_text()
-        tree = json.loads(text) if path.suffix in (".json", ".jsn") else yaml.load(text, _Loader)
-    except (ValueError, yaml.YAMLError) as error:
-        problem = " ".join(str(error).split())
-        raise FileError(f"not readable as YAML or JSON: {problem}", "correct it", path) from error
-    if not isinstance(tree, dict):
-        raise FileError("Expected a tree of parameters", "give a tree with scans.NAME.data", path)
-    return dict(tree.get("parameter_tree") or tree)
 
 
 def run(

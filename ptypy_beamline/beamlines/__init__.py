@@ -18,7 +18,7 @@ from ..errors import (
 )
 from ..formats import open_with
 from ..planning.groups import by_exposure
-from ..run import read_tree
+from ..reading.trees import read_tree
 from ..scan import Scan
 from ..settings import Settings
 

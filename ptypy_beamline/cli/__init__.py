@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import pairwise
 from types import FrameType
 
 import typer
 
-from ..errors import BeamlineError, Stopped
+from ..errors import BeamlineError, SettingsError, Stopped, in_short, printable
 from ..reading.files import noting_inputs
 from ..told import TOLD
 from . import (
@@ -34,6 +36,9 @@ from . import (
     tomo,
 )
 from .ranks import mpi_rank
+
+OUTPUTS = ("-o", "--output", "--out", "--plot", "--emit-ptypy-json", "--output-product")
+"""Flags with the name of what is written; an empty one would be the current folder."""
 
 app = typer.Typer(
     name="ptypy-beamline",
@@ -62,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    _print_any_name()
     try:
+        _refuse_nameless(words)
         with stoppable(), noting_inputs(), TOLD.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -85,9 +92,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_in_words(error), 1)
 
 
+def _refuse_nameless(words: Sequence[str]) -> None:
+    empty = next((flag for flag, value in pairwise(words) if flag in OUTPUTS and not value), None)
+    if empty:
+        raise SettingsError(f"{empty} has no name", "check the shell variable that it is from")
+
+
+def _print_any_name() -> None:
+    """Print what the terminal's encoding does not have, as a file's name may, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(OSError):  # one that was redirected with something in it
+                stream.reconfigure(errors="backslashreplace")
+
+
 def _in_words(error: Exception) -> str:
-    known = isinstance(error, BeamlineError)
-    return str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)"
+    """One line: what is wrong, and with which file, where that is known."""
+    if isinstance(error, BeamlineError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {in_short(error)}; check the path"
+    if isinstance(error, MemoryError):
+        return (
+            f"too little memory: {in_short(error)}; check the file's shapes, or read less "
+            "(--roi, --num-frames)"
+        )
+    return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
 @contextmanager
@@ -117,10 +147,10 @@ def stoppable() -> Iterator[None]:
 
 def _fail(text: str, code: int) -> int:
     if mpi_rank() == 0:
-        sys.stderr.write(f"error: {' '.join(text.split())}\n")
+        sys.stderr.write(f"error: {printable(text)}\n")
     return code
 
 
 def _show_warning(text: str) -> None:
     if mpi_rank() == 0:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,7 @@ def command(  # noqa: PLR0913
     found = read_npz(source, physics)
     if probe_pixel_m is None and "pixel_m" in unknown(source, physics):
         probe_pixel_m = PROBE_PIXEL_M
-    if target.resolve() == source.resolve():
+    if os.path.realpath(target) == os.path.realpath(source):
         raise SettingsError(f"{target} is read by this command", "write to another file (-o)")
     info = ProductInfo(name or source.stem, comments, exposure_time_s, probe_pixel_m=probe_pixel_m)
     frames = of_npz(source, len(found.positions_m)) if include_diffraction else None

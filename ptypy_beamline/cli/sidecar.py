@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +64,7 @@ def command(  # noqa: PLR0913
     units = {name.partition(".")[2]: value for name, value in named("units", unit).items()}
     names = Names({k: v for k, v in given.items() if v}, units, first_index)
     files = expand(frames)
-    if output.resolve() in {path.resolve() for path in (*files, csv)}:
+    if os.path.realpath(output) in {*map(os.path.realpath, (*files, csv))}:
         raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
     stack, log = TiffFrames(files), read_log(csv)
     n = stack.shape[0]

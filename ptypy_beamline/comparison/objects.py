@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import FileError
 from ..reading.links import open_confined
 from ..reading.multislice import transmission
+from ..reading.npy import load_npy
 from ..reading.simulated import Phantom
 
 Complex = NDArray[np.complexfloating[Any, Any]]
@@ -39,13 +40,7 @@ def read_object(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
     path = Path(path)
     if path.suffix != ".npy":
         return _from_hdf5(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise FileError("no such file", "check the path", path) from error
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"not a .npy file, or truncated ({error})", "copy it again",
-                        path) from error  # fmt: skip
+    array = load_npy(path)
     if array.ndim == 2 and array.dtype.kind == "c":
         return array, None
     if array.ndim != 4 or array.shape[3] != 2:

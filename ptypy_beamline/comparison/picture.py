@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..errors import in_picture
 from ..exports.files import put_figure
 from ..geometry import in_words, length_unit
 from ..results.panels import COLOURS, LABELS, colour_limits, show_image
@@ -29,7 +30,8 @@ def draw(path: str | Path, likeness: Likeness, title: str = "") -> Path:
     rows, columns = likeness.obj.shape
     height = 3.8 + 3.8 * min(1.0, rows / columns)
     figure = Figure(figsize=(15, height), dpi=110, layout="constrained")
-    figure.suptitle(title or "Reconstruction and truth", x=0.012, ha="left", fontweight="bold")
+    title = in_picture(title or "Reconstruction and truth")
+    figure.suptitle(title, x=0.012, ha="left", fontweight="bold")
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.1), wspace=0.15, hspace=0.1)
     upright = np.exp(-1j * np.angle(likeness.truth.mean()))
     errors = (("δ", likeness.delta_error), ("β", likeness.beta_error))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from ..errors import in_picture
 from ..exports.files import put_figure
 from ..geometry import in_words, length_unit
 from ..planning.plan import Plan
@@ -57,7 +58,8 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     _places(places, look)
     _deflection(deflection, look)
     _text(text, diagnosis)
-    figure.suptitle(f"{Path(look.settings.file_name).name}: check", x=0.01, ha="left")
+    name = in_picture(Path(look.settings.file_name).name)
+    figure.suptitle(f"{name}: check", x=0.01, ha="left")
     put_figure(path, figure, 110)
 
 
@@ -158,7 +160,7 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.text(0, 0, "\n".join(ranking), va="bottom", fontsize=9, family="monospace")
     room, row = LINES - 1.2 * len(ranking), 0.0
     for finding in diagnosis.findings:
-        lines = textwrap.wrap(str(finding), WIDTH)
+        lines = textwrap.wrap(in_picture(str(finding)), WIDTH)
         if row + len(lines) > room:
             axes.text(0, 1 - row / LINES, "…", va="top", fontsize=9)
             return

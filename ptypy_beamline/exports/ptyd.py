@@ -150,7 +150,8 @@ def _store(group: h5py.Group, name: str, value: Any) -> None:
     elif value is None:
         group.create_dataset(name, data=np.zeros(1)).attrs["type"] = "None"
     elif isinstance(value, str):
-        text = group.create_dataset(name, data=value, dtype=h5py.string_dtype())
+        storable = value.encode(errors="backslashreplace").decode()  # bytes of no encoding
+        text = group.create_dataset(name, data=storable, dtype=h5py.string_dtype())
         text.attrs["type"] = "string"
     elif isinstance(value, list | tuple):
         inner = group.create_group(name)

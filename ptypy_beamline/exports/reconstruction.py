@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import BeamlineError, FileError
+from ..errors import BeamlineError, FileError, printable
 from ..reading.filelist import expand
 from ..reading.links import open_confined
 from ..results.reconstruction import Reconstruction
@@ -195,6 +195,8 @@ def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
 def _write_provenance(group: h5py.Group, found: Reconstruction) -> None:
     for name, value in provenance(found).items():
         plain = isinstance(value, str | int | float)
+        # JSON has escapes for what HDF5 does not store, bytes of no encoding in names of files.
+        plain &= not isinstance(value, str) or value == printable(value)
         group[name] = value if plain else as_json(value)
         group[name].attrs["json"] = not plain
 

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import printable
 from .files import complete_hdf5
 
 COLUMNS = {
@@ -60,7 +61,7 @@ def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
     with complete_hdf5(path) as file:
         file.attrs["default"] = "entry"
         entry = file.create_group("entry")
-        entry.attrs.update({"NX_class": "NXentry", "log": str(log)})
+        entry.attrs.update({"NX_class": "NXentry", "log": printable(str(log))})
         entry[INDEX] = sidecar.frame_index
         entry[INDEX].attrs["description"] = "number of the frame of each position"
         entry[INDEX].attrs["counted"] = sidecar.counted

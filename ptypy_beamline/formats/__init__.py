@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -14,6 +15,7 @@ from ..errors import FileError, SettingsError, UnknownFormatError, naming
 from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import open_hdf5
 from ..reading.npz import members
+from ..reading.regular import check_file
 from ..scan import Scan
 from .opening import AS_STORED, Format, Opening
 from .presenting import present
@@ -144,6 +146,9 @@ def open_file(
         What is wrong, in one line with the file and the remedy.
     """
     first, *more = [str(path)] if isinstance(path, str | Path) else path or [""]
+    for name in (first, *more):
+        if not (is_glob(name) or os.path.isdir(name)):
+            check_file(Path(name).expanduser())
     with naming(first):
         return _opened(first, more, format, opening)
 

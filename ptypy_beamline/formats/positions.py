@@ -219,10 +219,24 @@ def zero_padding(placed: Placed) -> tuple[Placed, int]:
     return replace(placed, positions_m=positions), count
 
 
+FARTHEST = 1e30
+"""No stage reaches so far in any unit, nor so little; squares of such numbers are not finite."""
+
+
 def without_padding(positions: Array) -> Array:
-    """Cut trailing rows of NaN."""
+    """Cut trailing rows of NaN.
+
+    Raises
+    ------
+    ScanError
+        Nothing is left, or no position on a stage.
+    """
     finite = np.isfinite(positions)
     used = np.flatnonzero(finite.any(axis=1))
     if not used.size:
         raise ScanError("Expected positions. Got no finite one", "set paths.x and paths.y")
+    extent = float(np.nanmax(np.where(finite, abs(positions), np.nan)))
+    if extent > FARTHEST or 0 < extent < 1 / FARTHEST:
+        raise ScanError(f"Expected positions on a stage. Got some that reach {extent:.3g}",
+                        "set paths.x and paths.y to others, or mend the file")  # fmt: skip
     return positions[: used[-1] + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -126,7 +127,7 @@ def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path
     tries = [Path(name), *tries] if Path(name).is_absolute() else [folder / name, *tries]
     if links == "any":
         tries.append(Path(name).absolute())
-    found = [path for path in tries if path.is_file()]
+    found = [path for path in tries if os.path.isfile(path)]
     allowed = [p for p in found if links == "any" or p.resolve().is_relative_to(folder)]
     if allowed:
         return allowed[0]

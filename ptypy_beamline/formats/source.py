@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,7 @@ class Source:
         for pattern in item.paths:
             other, _, inner = pattern.rpartition("::")
             place = self.path.parent / other if other else self.path
-            if other and not place.is_file():
+            if other and not os.path.isfile(place):
                 continue
             file = self.others.enter_context(open_hdf5(place)) if other else self.file
             for path in expand(file, inner):
@@ -121,7 +122,7 @@ class Source:
         path, file = self.path, self.file
         if other:
             path = self.path.parent / other
-            path = path if path.exists() else Path(other).absolute()
+            path = path if os.path.exists(path) else Path(other).absolute()
             file = self.others.enter_context(open_hdf5(path))
         inner, part = "/" + inner.strip("/"), ()
         dataset = lookup(file, inner, self.opening.links)

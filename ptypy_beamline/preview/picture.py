@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import in_picture
 from ..exports.files import put_figure
 from ..results.panels import (
     COLOURS,
@@ -83,8 +84,8 @@ def draw(
 def _figure(rows: int, title: str) -> Figure:
     layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
     figure = Figure(figsize=(14, 8.6 if rows > 1 else 6.2), dpi=120, layout=layout)
-    figure.suptitle(title or "Reconstruction", x=0.012, ha="left", fontsize=15, color=INK,
-                    fontweight="bold")  # fmt: skip
+    title = in_picture(title or "Reconstruction")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
     return figure
 
 

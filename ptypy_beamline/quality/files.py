@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError
 from ..exports.files import SIGNATURE, complete, put_text, together
+from ..reading.regular import read_json
 from ..reading.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
@@ -51,8 +52,8 @@ class Folder:
 
     def _is_ours(self) -> bool:
         try:
-            known = json.loads((self.path / META).read_text())
-        except (OSError, ValueError):
+            known = read_json(self.path / META, "")
+        except FileError:
             return False
         return isinstance(known, dict) and known.get(SIGNATURE) == "ptypy_beamline"
 
@@ -161,8 +162,8 @@ def check_indices(path: Path) -> None:
     if not path.exists():
         return
     try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
+        known = read_json(path, "")
+    except FileError:
         known = None
     if not isinstance(known, dict) or not {"accepted_indices", "rejected_indices"} <= set(known):
         raise FileError("exists and is not a list of accepted and rejected frames",

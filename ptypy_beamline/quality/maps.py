@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..errors import in_picture
 from ..exports.files import put_figure
 from .assessment import Assessment, Values
 from .cells import Cells, cells, length_unit
@@ -130,8 +131,8 @@ def _nearest(found: Cells) -> NDArray[np.intp]:
 def _figure(shape: float, rows: int, title: str, assessment: Assessment) -> Figure:
     height = float(np.clip(12 * shape if rows > 1 else 2.6 * shape, 5, 13)) + 1.2
     figure = Figure(figsize=(14, height), dpi=100, layout="constrained")
-    figure.suptitle(title or "Quality control", x=0.012, ha="left", fontsize=15, color=INK,
-                    fontweight="bold")  # fmt: skip
+    title = in_picture(title or "Quality control")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
     words = f"{len(assessment):,} frames, {np.count_nonzero(assessment.rejected):,} rejected"
     outside = np.count_nonzero(~assessment.masked)
     if outside:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError
+from .regular import read_text
 
 Array = NDArray[np.float64]
 DELIMITERS = ",;\t"
@@ -44,11 +45,15 @@ class CsvLog:
         Raises
         ------
         MissingDataError
-            None is.
+            None is, or more than one.
         """
         if name not in self.header:
             raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(self.header)}",
                                    f"name the right one with {flag}", self.path)  # fmt: skip
+        if self.header.count(name) > 1:
+            raise MissingDataError(f"Expected one column {name!r}. Got {self.header.count(name)}",
+                                   f"name another with {flag}, or rename them",
+                                   self.path)  # fmt: skip
         return self.header.index(name)
 
     def numbers(self, name: str, flag: str) -> Array:
@@ -88,13 +93,7 @@ def read_log(path: Path) -> CsvLog:
     FileError
         The file is missing, no text, or has no header or no row.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise FileError("no such file", "check the path", path) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"not readable as a CSV file ({error})", "check the path", path) from error
-    lines = _uncommented(text.splitlines())
+    lines = _uncommented(read_text(path).splitlines())
     first = next((line for line in lines if line.strip()), "")
     rows = _cells(lines, _delimiter(first), path)
     header = tuple(name.strip() for name in rows[0][1]) if rows else ()
@@ -103,6 +102,11 @@ def read_log(path: Path) -> CsvLog:
                         "write the names above the columns", path)  # fmt: skip
     if len(rows) < 2:
         raise FileError("has no row below its header", "give a log with rows", path)
+    for line, cells in rows[1:]:
+        if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
+            raise FileError(f"line {line}: Expected {len(header)} cells, as in the header. Got "
+                            f"{len(cells)}", "correct or remove that line, and write numbers with "
+                            "a decimal point", path)  # fmt: skip
     return CsvLog(path, header, tuple(rows[1:]))
 
 
@@ -175,10 +179,9 @@ def seconds(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise ValueError("a number") from error
+    if not _is_number(text):
+        raise ValueError("a number")
+    value = float(text)
     if np.isinf(value):
         raise ValueError("a finite number")
     return value
@@ -189,4 +192,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # Python's own way to write 1_000

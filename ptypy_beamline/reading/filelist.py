@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
+from .regular import check_file, read_text
 
 LIST_SUFFIX = ".txt"
 SPARSE = 20
@@ -31,12 +33,12 @@ LIST_BYTES = 2**26
 
 def is_glob(name: str | Path) -> bool:
     """Whether ``name`` has wildcards and is not itself the name of a file."""
-    return glob.has_magic(str(name)) and not Path(name).exists()
+    return glob.has_magic(str(name)) and not os.path.exists(name)
 
 
 def is_list(name: str | Path) -> bool:
     """Whether ``name`` is a list of files, as ``files.txt``."""
-    return Path(name).suffix.lower() == LIST_SUFFIX and Path(name).is_file()
+    return Path(name).suffix.lower() == LIST_SUFFIX and os.path.isfile(name)
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
@@ -174,14 +176,7 @@ def _files(name: str | Path) -> Iterator[Path]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines of a list without blank ones and comments."""
-    try:
-        if path.stat().st_size > LIST_BYTES:
-            raise FileError("Expected a list of files. Got a text of "
-                            f"{path.stat().st_size >> 20} MiB", "check the path", path)  # fmt: skip
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"not readable as a list of files ({error})", "write one path or glob "
-                        "a line", path) from error  # fmt: skip
+    text = read_text(path, "write one path or glob a line", LIST_BYTES)
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number, line.strip()
@@ -190,11 +185,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _matches(pattern: Path, named_in: Path, remedy: str) -> list[Path]:
     """The files of one path or glob, absolute and in natural order."""
     if not is_glob(pattern):
-        if pattern.is_dir():
+        if os.path.isdir(pattern):
             raise FileError("Expected files. Got a directory", f"name them by {pattern}/*.tif",
                             pattern)  # fmt: skip
-        if not pattern.is_file():
-            raise FileError("no such file", remedy, pattern)
+        check_file(pattern, remedy)
         return [pattern.absolute()]
     found = [Path(p) for p in glob.glob(str(pattern), recursive=True)]
     files = [path.absolute() for path in found if path.is_file()]

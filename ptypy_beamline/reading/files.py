@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,7 +13,8 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
 
-from ..errors import FileError, LostFileError
+from ..errors import FileError, LostFileError, in_short
+from .regular import check_file
 
 CACHE_LIMIT = 2**29
 """Most bytes a dataset's chunk cache may hold."""
@@ -101,10 +103,7 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
         The file is missing, a directory, truncated, locked, or not HDF5.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileError("no such file", "check the path", path)
-    if path.is_dir():
-        raise FileError("Expected a file. Got a directory", "name the file in it", path)
+    check_file(path)
     if noted:
         note_input(path)
     try:
@@ -113,8 +112,7 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
         for words, kind, problem, remedy in PROBLEMS:
             if words in str(error):
                 raise kind(problem, remedy, path) from error
-        reason = " ".join(str(error).split())
-        raise FileError(f"cannot be opened ({reason})", "check the file", path) from error
+        raise FileError(f"cannot be opened ({in_short(error)})", "check the file", path) from error
 
 
 def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
@@ -133,8 +131,18 @@ def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
 
 
 def is_locked(file: h5py.File) -> bool:
-    """Whether a writer has the file open without SWMR, so that it could not be locked."""
-    return locking() and not file.id.get_access_plist().get_file_locking()[0]
+    """Whether a writer has the file open without SWMR, so that it could not be locked.
+
+    Never where HDF5 locks no files: nobody can tell, but of a writer in SWMR mode.
+    """
+    return locking() and _hdf5_locks() and not file.id.get_access_plist().get_file_locking()[0]
+
+
+def _hdf5_locks() -> bool:
+    """Whether HDF5 locks files here, if it is not told otherwise."""
+    off = os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() in ("FALSE", "0")
+    locks: bool = h5py.h5p.create(h5py.h5p.FILE_ACCESS).get_file_locking()[0]
+    return locks and not off
 
 
 def fresh(node: Any) -> Any:

@@ -19,6 +19,7 @@ from ..scan import Gaps, Indices, Readiness, Window
 from .direct import Direct, direct
 from .files import being_written, check_filters, locking, open_dataset, open_hdf5
 from .pool import OPEN_FILES, most_open
+from .regular import FileState
 from .stored import ChunkError
 from .virtual import VIRTUAL, portions, spans
 from .written import Written
@@ -60,6 +61,8 @@ class Hdf5Frames:
         object.__setattr__(self, "path", Path(self.path).absolute())
         object.__setattr__(self, "_lock", locking())
         with open_hdf5(self.path) as file:
+            state = FileState.of(os.fstat(file.id.get_vfd_handle()))
+            object.__setattr__(self, "_state", state)
             self._inspect(open_dataset(file, self.dataset, self.path))
 
     def _inspect(self, dataset: h5py.Dataset) -> None:
@@ -156,12 +159,22 @@ class Hdf5Frames:
         ScanError
             An index lies outside the stack.
         FileError
-            A frame cannot be read or decoded.
+            A frame cannot be read or decoded, or the file has changed.
         """
         # While one thread has a virtual dataset open, its sources stay open for all.
         alone = nullcontext() if self.__dict__["_sources"] is None else VIRTUAL
         with alone, naming(self.path):
-            return self._read(indices, window)
+            found = self._read(indices, window)
+            if self.__dict__["_lock"] and self.__dict__["_sources"] is None:
+                self._check_state()
+            return found
+
+    def _check_state(self) -> None:
+        """See that the file is what it was; whoever follows one that is written to looks himself."""
+        file = self._open()[0].file
+        state: FileState = self.__dict__["_state"]
+        if not file.swmr_mode:
+            state.check(file.id.get_vfd_handle(), self.path, may_grow=True)
 
     def _read(self, indices: Indices, window: Window) -> NDArray[Any]:
         # Increasing order decodes a chunk of several frames only once.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, SettingsError
 from ..scan import ArrayFrames, Frames
-from .files import note_input
 from .hdf5 import Hdf5Frames, open_hdf5
 from .links import lookup
+from .npy import load_npy, npy_frames
+from .regular import check_file
 
 IMAGE_KINDS = "an array, .npy, .tif or file.h5::/path"
 
@@ -39,7 +39,7 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
         return Hdf5Frames(path, dataset)
     path = existing(text, name)
     if path.suffix == ".npy":
-        return _in_memory(load_npy(path))
+        return npy_frames(path) or _in_memory(load_npy(path))
     if path.suffix.lower() in (".tif", ".tiff"):
         import tifffile
 
@@ -102,26 +102,8 @@ def existing(given: Any, name: str) -> Path:
     Raises
     ------
     FileError
-        There is none.
+        There is none that can be read.
     """
     path = Path(given).expanduser()
-    if not path.is_file():
-        raise FileError("no such file", f"check {name}", path)
+    check_file(path, f"check {name}")
     return path
-
-
-def load_npy(path: Path) -> NDArray[Any]:
-    """The array of a ``.npy`` file, mapped into memory.
-
-    Raises
-    ------
-    FileError
-        It is none.
-    """
-    note_input(path)
-    try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OSError, tokenize.TokenError) as error:
-        raise FileError(
-            "not a readable .npy array", "save it again with numpy.save", path
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,7 +150,7 @@ def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
         tries += [folder / Path(name).name for folder in folders]
     if allowed is None:
         tries.append(Path(name))
-    found = next((path for path in tries if path.is_file()), None)
+    found = next(filter(os.path.isfile, tries), None)
     if found is None:
         raise LostFileError(f"{link} links to {name}, which does not exist",
                             "copy that file too, beside this one", owner)  # fmt: skip

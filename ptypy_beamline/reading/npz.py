@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,15 +16,17 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ..errors import FileError, MissingDataError, ScanError
+from ..errors import FileError, MissingDataError, ScanError, in_short
 from ..scan import Indices, Readiness, Window
 from .files import note_input
+from .npy import Header, StoredArray, StoredFrames, read_header
+from .regular import FileState, open_bytes
 
 LOCAL_HEADER = b"PK\x03\x04"
 """What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, struct.error,
-           NotImplementedError, RuntimeError, tokenize.TokenError)  # fmt: skip
+           NotImplementedError, RuntimeError, LookupError, OverflowError)  # fmt: skip
 """What reading a damaged NPZ file raises."""
 
 
@@ -41,7 +41,7 @@ def members(path: Path) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     if not zipfile.is_zipfile(path):
-        with path.open("rb") as start:
+        with open_bytes(path) as start:
             if start.read(4) == LOCAL_HEADER:
                 raise FileError("truncated NPZ file", "copy it again", path)
         return ()
@@ -80,44 +80,33 @@ class Member:
         if self.name not in known:
             raise MissingDataError(f"Expected an array {self.name}. Got {', '.join(known)}",
                                    "name another by --path NAME=ARRAY", self.path)  # fmt: skip
-        object.__setattr__(self, "_state", _state(self.path.stat()))
+        object.__setattr__(self, "_state", FileState.of(self.path.stat()))
         object.__setattr__(self, "_header", self._read_header())
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "array"}
 
-    def _read_header(self) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-        """Shape, whether in Fortran order, dtype, and the length of the header in bytes."""
+    def _read_header(self) -> Header:
         with _reading(self.path), zipfile.ZipFile(self.path) as file, file.open(self._file) as raw:
-            stream = cast(BinaryIO, raw)
-            version = npy.read_magic(stream)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(stream)
-            length = raw.tell()
-        if dtype.hasobject:
+            header = read_header(cast(BinaryIO, raw))
+            size = file.getinfo(self._file).file_size
+        if header.dtype.hasobject:
             raise FileError(f"array {self.name} holds Python objects, which are never loaded",
                             "save it again as numbers", self.path)  # fmt: skip
-        return shape, fortran, dtype, length
+        if size != header.size + header.nbytes:
+            raise FileError(f"array {self.name} is damaged: {header.shape} {header.dtype} has "
+                            f"{header.nbytes} bytes. Got {size - header.size}", "copy it again",
+                            self.path)  # fmt: skip
+        return header
 
-    @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
-        """The file; what is read in the block is what it held when this object was made.
+    def _opened(self) -> AbstractContextManager[BinaryIO]:
+        return open_bytes(self.path, was=self.state)
 
-        Raises
-        ------
-        FileError
-            It is not there, or is another now.
-        """
-        try:
-            file = self.path.open("rb")
-        except FileNotFoundError as error:
-            raise FileError("no such file any more", "keep it until it has been read",
-                            self.path) from error  # fmt: skip
-        with file:
-            yield file
-            if _state(os.fstat(file.fileno())) != self.__dict__["_state"]:
-                raise FileError("the file has changed since it was opened", "load it again, when "
-                                "nobody writes to it any more", self.path)  # fmt: skip
+    @property
+    def state(self) -> FileState:
+        """Of the file when this object was made."""
+        state: FileState = self.__dict__["_state"]
+        return state
 
     @property
     def _file(self) -> str:
@@ -145,7 +134,7 @@ class Member:
     def array(self) -> NDArray[Any]:
         """The array itself, loaded; not to be written to."""
         with (
-            self.opened() as raw,
+            self._opened() as raw,
             _reading(self.path, self.name),
             zipfile.ZipFile(raw) as file,
             file.open(self._file) as stream,
@@ -162,23 +151,18 @@ class Member:
         Source: PKWARE APPNOTE 6.3.3, section 4.3.7: a local file header has 30 bytes and ends in
         a name and an extra field, the lengths of which are at bytes 26 and 28.
         """
-        _, fortran, _, header = self.__dict__["_header"]
-        with self.opened() as raw, _reading(self.path, self.name), zipfile.ZipFile(raw) as file:
+        header: Header = self.__dict__["_header"]
+        with self._opened() as raw, _reading(self.path, self.name), zipfile.ZipFile(raw) as file:
             info = file.getinfo(self._file)
-            if fortran or info.compress_type != zipfile.ZIP_STORED:
+            if header.fortran or info.compress_type != zipfile.ZIP_STORED:
                 return None
             with file.open(info) as stream:
                 while stream.read(BLOCK):  # the sum is compared at the end
                     pass
             raw.seek(info.header_offset + 26)
             lengths = struct.unpack("<HH", raw.read(4))
-        begin: int = info.header_offset + 30 + sum(lengths) + header
+        begin: int = info.header_offset + 30 + sum(lengths) + header.size
         return begin
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int]:
-    """What changes with a file's content; the same on all nodes of a cluster."""
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager
@@ -188,7 +172,7 @@ def _reading(path: Path, member: str = "") -> Iterator[None]:
         yield
     except DAMAGED as error:
         what = f"array {member} cannot be read" if member else "damaged NPZ file"
-        raise FileError(f"{what} ({error})", "copy it again", path) from error
+        raise FileError(f"{what} ({in_short(error)})", "copy it again", path) from error
 
 
 @dataclass(frozen=True)
@@ -235,26 +219,13 @@ class NpzFrames:
         """Pixels of ``window``, a copy."""
         rows, columns = window.slices
         if self.axis == 0 and self.member.start is not None:
-            return self._read_rows(self.member.start, np.asarray(indices, np.intp), window)
+            member = self.member
+            place = member.path, self.member.start, self.shape, member.stored_dtype
+            return StoredFrames(StoredArray(*place, state=member.state)).read(indices, window)
         stored = self.member.array.reshape(stack_shape(self.member.shape))
         cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
         chosen = cut[np.asarray(indices, np.intp)]
         return np.ascontiguousarray(chosen, self.dtype)
-
-    def _read_rows(self, start: int, indices: NDArray[np.intp], window: Window) -> NDArray[Any]:
-        """Whole rows of the window, cut to it."""
-        (n, ny, nx), stored = self.shape, self.member.stored_dtype
-        rows = np.empty((window.height, nx), stored)
-        out = np.empty((len(indices), *window.shape), self.dtype)
-        size = stored.itemsize
-        with self.member.opened() as file:
-            for k, index in enumerate(np.arange(n)[indices].tolist()):
-                place = start + (index * ny + window.top) * nx * size
-                if os.preadv(file.fileno(), [rows.data], place) != rows.nbytes:
-                    raise FileError("the file has become shorter since it was opened",
-                                    "copy it again", self.member.path)  # fmt: skip
-                out[k] = rows[:, window.left : window.left + window.width]
-        return out
 
     def ready(self) -> Readiness:
         """All of them."""

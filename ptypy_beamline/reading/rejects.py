@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, FileError, SettingsError
-from .images import existing, load_npy
+from .images import existing
+from .npy import load_npy
+from .regular import read_json, read_text
 
 KINDS = "give a list, a map of booleans, .npy, .json or .csv"
 META = "qc_meta.json"
@@ -147,21 +148,32 @@ def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 
 def _of_json(path: Path) -> RejectList:
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise FileError(f"not JSON ({error})", "give ptypy_indices.json", path) from error
+    content = read_json(path, "give ptypy_indices.json")
     if not isinstance(content, dict) or "rejected_indices" not in content:
         raise FileError("Expected a key 'rejected_indices'", "give ptypy_indices.json", path)
-    rejected = np.asarray(content["rejected_indices"])
-    kept = np.asarray(content.get("accepted_indices") or [], np.int64)
+    rejected, kept = (_listed(content, name, path) for name in ("rejected_indices",
+                                                                "accepted_indices"))  # fmt: skip
     judged = np.union1d(kept, rejected).astype(np.int64) if len(kept) else None
     return RejectList(rejected, path, judged, content)
 
 
+def _listed(content: Mapping[str, Any], name: str, path: Path) -> NDArray[Any]:
+    """The frames that a JSON file lists by this name, or a map of them."""
+    try:
+        values = np.asarray(content.get(name) or [])
+    except ValueError as error:  # rows of several lengths
+        raise FileError(f"{name} is no list of frames", "give ptypy_indices.json", path) from error
+    if values.size and values.dtype.kind not in "biu":
+        raise FileError(f"Expected whole numbers in {name}. Got {values.ravel()[0]!r}",
+                        "give ptypy_indices.json", path)  # fmt: skip
+    return values if values.size else np.zeros(0, np.int64)
+
+
 def _of_csv(path: Path) -> RejectList:
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        rows = list(csv.DictReader(read_text(path).splitlines()))
+    except csv.Error as error:
+        raise FileError(f"not readable as CSV ({error})", "give qc_summary.csv", path) from error
     if not rows:
         raise FileError("lists no frame", "give the qc_summary.csv of a finished run", path)
     if not {"index", "rejected"} <= rows[0].keys():
@@ -171,7 +183,7 @@ def _of_csv(path: Path) -> RejectList:
         places = np.array(
             [[float(row.get(name) or "nan") for name in ("pos_y", "pos_x")] for row in rows]
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise FileError(
             f"Expected whole numbers in column 'index' ({error})", "correct it", path
         ) from error
@@ -185,8 +197,8 @@ def meta_beside(path: Path, name: str) -> Mapping[str, Any]:
     if path.name != name or not meta.is_file():
         return {}
     try:
-        content = json.loads(meta.read_text())
-    except (OSError, ValueError):
+        content = read_json(meta, "")
+    except FileError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import FileError, ScanError
 from ..scan import Indices, Readiness, Window
 from .multislice import far_field, fresnel, transmission
+from .npy import StoredArray, open_npy
 
 
 @dataclass(frozen=True)
@@ -53,35 +54,31 @@ class Phantom:
 
     def slices(self) -> NDArray[np.complex64]:
         """Transmission (nz, ny, nx) of each slice."""
-        delta, beta = (np.moveaxis(open_grid(path), 2, 0) for path in (self.delta, self.beta))
+        delta, beta = (
+            np.moveaxis(open_grid(path).whole(), 2, 0) for path in (self.delta, self.beta)
+        )
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
     def projection(self) -> NDArray[np.complex64]:
         """Transmission (ny, nx) of all slices, without diffraction between them."""
-        delta, beta = (open_grid(path).sum(axis=2) for path in (self.delta, self.beta))
+        delta, beta = (open_grid(path).whole().sum(axis=2) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
 
-def open_grid(path: Path) -> NDArray[Any]:
-    """A grid (y, x, z) of real numbers, on disk until it is used; (y, x) is one slice.
+def open_grid(path: Path) -> StoredArray:
+    """A grid (y, x, z) of real numbers, none of which is read; (y, x) is one slice.
 
     Raises
     ------
     FileError
         It is missing, damaged, or no such grid.
     """
-    try:
-        grid = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise FileError("no such file", "give the directory with phantom/grid_delta.npy and "
-                        "phantom/grid_beta.npy", path) from error  # fmt: skip
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"not a .npy file, or truncated ({error})", "copy it again",
-                        path) from error  # fmt: skip
-    if grid.ndim not in (2, 3) or grid.dtype.kind not in "iuf":
+    grid = open_npy(path, "give the directory with phantom/grid_delta.npy and "
+                          "phantom/grid_beta.npy")  # fmt: skip
+    if len(grid.shape) not in (2, 3) or grid.dtype.kind not in "iuf":
         raise FileError(f"Expected real numbers (y,x,z). Got {grid.dtype} {grid.shape}",
                         "give the grid as (y,x,z)", path)  # fmt: skip
-    return np.asarray(grid[:, :, None] if grid.ndim == 2 else grid)
+    return replace(grid, shape=(*grid.shape, 1)) if len(grid.shape) == 2 else grid
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,8 @@ from ..errors import FileError, ScanError
 from ..planning.threads import available_threads
 from ..scan import Indices, Readiness, Window
 from .filelist import MOST, NameNumbers, numbers_in_names
+from .files import locking
+from .regular import FileState
 from .threads import spread, threads
 from .tiffpages import (
     decode,
@@ -62,6 +64,8 @@ class TiffFrames:
     """Shape and dtype of a frame."""
     _size: int = field(init=False, repr=False, compare=False)
     """Bytes of the first file."""
+    _states: tuple[FileState, ...] = field(init=False, repr=False, compare=False)
+    """Of each file when it was listed; none of a scan that is followed: it may change."""
     _marks: list[tuple[int, ...]] = field(
         init=False, repr=False, compare=False, default_factory=list
     )
@@ -74,8 +78,10 @@ class TiffFrames:
         first = self.files[0]
         pages, look = _inspect(first)
         size = first.stat().st_size
-        counts = threads().map(_count, self.files, repeat(size), repeat(pages))
-        object.__setattr__(self, "_ends", np.cumsum([pages, *list(counts)[1:]]))
+        counts, states = zip(*threads().map(_count, self.files, repeat(size), repeat(pages)),
+                             strict=True)  # fmt: skip
+        object.__setattr__(self, "_ends", np.cumsum([pages, *counts[1:]]))
+        object.__setattr__(self, "_states", states if locking() else ())
         object.__setattr__(self, "_look", look)
         object.__setattr__(self, "_size", size)
 
@@ -184,6 +190,8 @@ class TiffFrames:
                     found = page(tif, wanted, int(offsets[wanted]))
                     self._check(found, path, wanted)
                     decode(tif, found, window, out[row])
+            if self._states:
+                self._states[number].check(tif.filehandle.fileno(), path, may_grow=True)
 
     def _check(self, found: Any, path: Path, number: int) -> None:
         """Refuse a page that is not like the first one of all."""
@@ -217,17 +225,18 @@ def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
         return pages, (first.shape, np.dtype(first.dtype))
 
 
-def _count(path: Path, like: int, pages: int) -> int:
+def _count(path: Path, like: int, pages: int) -> tuple[int, FileState]:
     """Pages of a file: ``pages`` if it is ``like`` bytes long or broken, which reading tells."""
     try:
-        if path.stat().st_size == like:
-            return pages
+        state = FileState.of(path.stat())
+        if state.size == like:
+            return pages, state
         with path.open("rb") as file:
-            return len(page_offsets(file))
+            return len(page_offsets(file)), state
     except FileNotFoundError as error:
         raise FileError("no such file", "copy that file, too", path) from error
     except FileError:
-        return pages
+        return pages, state
 
 
 def page_marks(path: Path) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ chunks and the map of a virtual dataset know better.
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -208,7 +209,7 @@ def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
     owner = Path(dataset.file.filename)
     folders = (owner.parent, owner.resolve().parent)
     places = (folder / part for folder in folders for part in (name, Path(name).name))
-    path = owner if name == "." else next((place for place in places if place.is_file()), None)
+    path = owner if name == "." else next(filter(os.path.isfile, places), None)
     if path is None:
         yield None
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def _slices(
 ) -> Layers:
     named = Path(engine.get("fslices") or DEFAULT_FILE)
     places = [named] if folder is None else [named, folder / named.name]
-    path = next((place for place in places if place.is_file()), None)
+    path = next((place for place in places if os.path.isfile(place)), None)
     if path is None:
         raise MissingDataError(f"the slices of {ENGINE} are not there",
                                "put the file (fslices) beside the .ptyr", named)  # fmt: skip

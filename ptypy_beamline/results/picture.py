@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from ..errors import SettingsError
+from ..errors import SettingsError, in_picture
 from ..exports.files import check_picture, put_figure
 from ..geometry import in_words
 from .area import pixels_of, scanned
@@ -98,10 +98,10 @@ def compose(finished: Finished, look: Look) -> Figure:
 def _heading(head: SubFigure, found: Reconstruction, width_in: float) -> None:
     pixel = " × ".join(dict.fromkeys(in_words(p) for p in found.pixel_m))
     facts = [f"{found.energy_eV / 1e3:.5g} keV", found.algorithm, f"object pixel {pixel}"]
-    title = _short(found.scan or "Reconstruction", int(width_in * 7))
+    title = in_picture(_short(found.scan or "Reconstruction", int(width_in * 7)))
     head.text(0.1 / width_in, 0.85, title, fontsize=15, fontweight="bold", color=INK, va="top")
     line = _short(", ".join(filter(None, facts)), int(width_in * 11))
-    head.text(0.1 / width_in, 0.36, line, fontsize=10, color=INK, va="top")
+    head.text(0.1 / width_in, 0.36, in_picture(line), fontsize=10, color=INK, va="top")
 
 
 def _short(text: str, most: int) -> str:

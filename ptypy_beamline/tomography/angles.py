@@ -17,6 +17,7 @@ from ..reading.filelist import expand as expand_files
 from ..reading.filelist import natural
 from ..reading.firstlook import first_look
 from ..reading.links import open_confined
+from ..reading.regular import read_text
 
 Array = NDArray[np.float64]
 
@@ -115,15 +116,21 @@ def read_theta(theta: str | Path) -> list[tuple[str, float]]:
         except ValueError as error:
             raise SettingsError(f"theta={str(theta)!r}", "give degrees separated by commas, or "
                                 "a table name,theta_deg (--theta)") from error  # fmt: skip
-    if not path.is_file():
-        raise FileError("no such file", "give a table name,theta_deg (--theta)", path)
-    rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if row]
-    head = 1 if rows and not _is_number(rows[0][-1]) else 0
-    wrong = [row for row in rows[head:] if not _is_number(row[-1])]
-    if wrong or len(rows) == head:
-        raise FileError(f"Expected name,theta_deg. Got {wrong[0] if wrong else 'no line'}",
-                        "give each angle a line", path)  # fmt: skip
-    return [(row[0].strip() if len(row) > 1 else "", float(row[-1])) for row in rows[head:]]
+    table = read_text(path, "give a table name,theta_deg (--theta)")
+    reader = csv.reader(table.splitlines())
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
+                        "correct that line", path) from error  # fmt: skip
+    head = 1 if rows and not _is_number(rows[0][1][-1]) else 0
+    for line, row in rows[head:]:
+        if len(row) > 2 or not _is_number(row[-1]):
+            raise FileError(f"line {line}: Expected name,theta_deg. Got {','.join(row)[:60]!r}",
+                            "correct that line", path)  # fmt: skip
+    if len(rows) == head:
+        raise FileError("Expected name,theta_deg. Got no line", "give each angle a line", path)
+    return [(row[0].strip() if len(row) > 1 else "", float(row[-1])) for _, row in rows[head:]]
 
 
 def stored_theta_deg(path: Path) -> Array:

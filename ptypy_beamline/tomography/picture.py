@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from ..errors import in_picture
 from ..exports.files import put_figure
 from ..reading.links import open_confined
 from ..results.panels import INK, bare, scale_bar
@@ -89,5 +90,7 @@ def _map(axes: Axes, image: Image, label: str, rows: str) -> None:
 def _figure(widths: list[float], title: str) -> tuple[Figure, list[Axes]]:
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     figure = Figure(figsize=(15, 5.2), dpi=120, layout=layout)
-    figure.suptitle(title, x=0.012, ha="left", fontsize=13, color=INK, fontweight="bold")
+    figure.suptitle(
+        in_picture(title), x=0.012, ha="left", fontsize=13, color=INK, fontweight="bold"
+    )
     return figure, list(figure.subplots(1, len(widths), width_ratios=widths))

@@ -5,6 +5,7 @@ Each leaves files that can be looked at, and the next begins from them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
@@ -90,7 +91,7 @@ def run_series(  # noqa: PLR0913
     if only == "reconstruct" and given is not None:
         raise SettingsError(f"phases of {given} are reconstructed already",
                             "name the scans, or leave --only reconstruct out")  # fmt: skip
-    if raw and out.resolve() == Path(names[0]).resolve():
+    if raw and os.path.realpath(out) == os.path.realpath(names[0]):
         raise SettingsError(f"results would lie among the scans in {out}", "take another folder "
                             "(-o)")  # fmt: skip
     chosen, folder = engine or Engine(), given or out / places.NAME

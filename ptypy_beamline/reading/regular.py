@@ -1,0 +1,150 @@
+"""Ordinary files and texts, looked at before anything waits for a pipe or fills the memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from ..errors import FileError, in_short
+
+CHECK = "check the path"
+MOST_TEXT_BYTES = 2**28
+"""A text that is longer is neither a log nor a list."""
+
+KINDS = ((stat.S_ISDIR, "directory"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"),
+         (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))  # fmt: skip
+MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""What a text in another encoding than UTF-8 may begin with."""
+
+
+def check_file(path: Path, remedy: str = CHECK) -> None:
+    """Make sure that ``path`` is an ordinary file that may be read; nothing waits for a pipe.
+
+    Raises
+    ------
+    FileError
+        It is not there, or a link to nothing, a directory, a pipe, a socket or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        lost = path.is_symlink()
+        problem = f"links to {os.readlink(path)}, which does not exist" if lost else "no such file"
+        raise FileError(problem, remedy, path) from error
+    except (OSError, ValueError) as error:  # a loop of links, no permission, a name with a NUL
+        raise FileError(f"cannot be opened ({in_short(error)})", remedy, path) from error
+    for is_kind, kind in KINDS:
+        if is_kind(mode):
+            more = "name the file in it" if kind == "directory" else remedy
+            raise FileError(f"Expected a file. Got a {kind}", more, path)
+    if not os.access(path, os.R_OK):
+        raise FileError("may not be read (permission denied)", "ask its owner for permission", path)
+
+
+class FileState(NamedTuple):
+    """What changes with a file's content; the same on all nodes of a cluster."""
+
+    inode: int
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileState:
+        """From what the system says of a file."""
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def check(self, descriptor: int, path: Path, may_grow: bool = False) -> None:
+        """Make sure that an open file is still what it was.
+
+        Raises
+        ------
+        FileError
+            It is another, or was written to; one that ``may_grow`` may be longer now.
+        """
+        now = FileState.of(os.fstat(descriptor))
+        if now != self and not (may_grow and now.inode == self.inode and now.size > self.size):
+            raise FileError(
+                "the file has changed since it was opened",
+                "load it again, when nobody writes to it any more",
+                path,
+            )
+
+
+@contextmanager
+def open_bytes(path: Path, remedy: str = CHECK, was: FileState | None = None) -> Iterator[BinaryIO]:
+    """An ordinary file, opened to be read; raises as :func:`check_file`.
+
+    After the block it is to be what it ``was``, see :meth:`FileState.check`.
+    """
+    check_file(path, remedy)
+    with path.open("rb") as file:
+        yield file
+        if was is not None:
+            was.check(file.fileno(), path)
+
+
+def read_text(path: Path, remedy: str = CHECK, most_bytes: int = MOST_TEXT_BYTES) -> str:
+    """A text in UTF-8, without the mark it may begin with.
+
+    Raises
+    ------
+    FileError
+        As :func:`check_file`; or it is too long, in another encoding, or no text, by its line.
+    """
+    with open_bytes(path, remedy) as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise FileError(f"Expected a text of at most {_size(most_bytes)}. Got more", remedy, path)
+    known = MARKS.get(content[:2])
+    if known:
+        raise FileError(f"Expected a text in UTF-8. Got {known}", "save it as UTF-8", path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"line {_line(content, error.start)}: Expected a text in UTF-8. Got byte "
+            f"0x{content[error.start]:02x}", "save it as UTF-8, or check the path", path,
+        ) from error  # fmt: skip
+    if "\0" in text:
+        line = _line(content, content.index(b"\0"))
+        raise FileError(f"line {line}: Expected text. Got a NUL byte", "it may be damaged: copy it "
+                        "again, or check the path", path)  # fmt: skip
+    return text
+
+
+def _line(content: bytes, place: int) -> int:
+    return content.count(b"\n", 0, place) + 1
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB"
+
+
+def read_json(path: Path, remedy: str, most_bytes: int = MOST_TEXT_BYTES) -> Any:
+    """What a JSON file says.
+
+    Raises
+    ------
+    FileError
+        As :func:`read_text`; or it is not JSON, nested too deeply, or has a name twice.
+    """
+    text = read_text(path, remedy, most_bytes)
+    try:
+        return json.loads(text, object_pairs_hook=_each_once)
+    except RecursionError as error:
+        raise FileError("not readable as JSON: nested too deeply", remedy, path) from error
+    except ValueError as error:
+        raise FileError(f"not readable as JSON: {in_short(error)}", remedy, path) from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return found

@@ -1,0 +1,120 @@
+"""Trees of parameters in YAML or JSON: small, flat, and each name once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import FileError, in_short
+from .regular import read_json, read_text
+
+MOST_BYTES = 2**20
+"""A longer file is no tree of parameters, and takes PyYAML more than seconds."""
+
+MOST_VALUES = 100_000
+"""Most values of a tree, what its aliases repeat included."""
+
+DEPTH = 50
+"""Deepest nesting of a tree."""
+
+BROKEN = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError,
+          OverflowError)  # fmt: skip
+"""What PyYAML raises of texts that are not YAML, or whose tags do not suit their values."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that takes ``1e-3`` for a number, as YAML 1.2 does and PyYAML does not.
+
+    Aliases that repeat each other without end, deep nesting and repeated names are refused.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node, if it is not nested too deeply."""
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise ValueError(f"nested more than {DEPTH} deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def get_single_node(self) -> Any:
+        """The whole document, if it is of a tree's size and each name is there once."""
+        node = super().get_single_node()
+        if node is not None and _values(node, {}) > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES} values, what aliases repeat included")
+        return node
+
+    def construct_yaml_int(self, node: Any) -> int:
+        """A whole number of at most 64 bits."""
+        value: int = super().construct_yaml_int(node)
+        if value.bit_length() > 64:
+            raise ValueError(f"line {_line(node)}: a whole number of more than 64 bits")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _values(node: Any, known: dict[int, int]) -> int:
+    """How many values a node has when its aliases are written out."""
+    if id(node) in known:
+        if not known[id(node)]:
+            raise ValueError(f"line {_line(node)}: an alias inside of what it repeats")
+        return known[id(node)]
+    known[id(node)] = 0
+    inner: list[Any] = []
+    if isinstance(node, yaml.MappingNode):
+        _check_names(node)
+        inner = [one for pair in node.value for one in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        inner = node.value
+    known[id(node)] = 1 + sum(_values(one, known) for one in inner)
+    return known[id(node)]
+
+
+def _check_names(node: Any) -> None:
+    seen: set[Any] = set()
+    for name, _ in node.value:
+        if isinstance(name, yaml.ScalarNode) and name.value in seen:
+            raise ValueError(f"line {_line(name)}: {name.value!r} is there twice")
+        seen.add(name.value if isinstance(name, yaml.ScalarNode) else id(name))
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """A parameter tree from a YAML or JSON file, plain or in PtyPy's ``parameter_tree`` wrapping.
+
+    Raises
+    ------
+    FileError
+        No such file, or not a tree in YAML or JSON.
+    """
+    path = Path(path)
+    remedy = "give a YAML or JSON parameter tree"
+    if path.suffix in (".json", ".jsn"):
+        tree = read_json(path, remedy, MOST_BYTES)
+    else:
+        try:
+            # PyYAML's loader, and a safe one: see _Loader.
+            tree = yaml.load(read_text(path, remedy, MOST_BYTES), _Loader)
+        except BROKEN as error:
+            raise FileError(f"not readable as YAML: {in_short(error)}", "correct it",
+                            path) from error  # fmt: skip
+    if isinstance(tree, dict):
+        tree = tree.get("parameter_tree") or tree
+    if not isinstance(tree, dict):
+        raise FileError("Expected a tree of parameters", "give a tree with scans.NAME.data", path)
+    return dict(tree)
