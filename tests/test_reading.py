@@ -154,7 +154,30 @@ def test_it_is_a_frames(tmp_path):
 def test_an_opened_scan_that_is_not_read_does_not_hold_the_file(tmp_path):
     frames = Hdf5Frames(write(tmp_path / "a.h5", data=counts(2)), "/entry/data")
     write(tmp_path / "a.h5", data=counts(2) + 7)
-    np.testing.assert_array_equal(frames.read([1], FULL), counts(2)[[1]] + 7)
+    with pytest.raises(FileError, match=r"a\.h5: the file has changed since it was opened"):
+        frames.read([1], FULL)
+
+
+@pytest.mark.parametrize("how", ["overwritten", "replaced", "unlinked", "grown"])
+def test_a_file_that_is_another_while_it_is_read(tmp_path, how):
+    """What was opened is read to its end; what is opened anew, or written to, is an error."""
+    path = write(tmp_path / "a.h5", data=counts(4), chunks=(1, 9, 11), maxshape=(None, 9, 11))
+    frames = Hdf5Frames(path, "/entry/data")
+    frames.read([0], FULL)
+    other = write(tmp_path / "b.h5", data=counts(4) + 7, chunks=(1, 9, 11), maxshape=(None, 9, 11))
+    if how == "replaced":
+        other.replace(path)
+    elif how == "unlinked":
+        path.unlink()
+    elif how == "grown":
+        path.write_bytes(path.read_bytes() + bytes(100))
+    else:
+        path.write_bytes(other.read_bytes())
+    if how != "overwritten":
+        np.testing.assert_array_equal(frames.read([3], FULL), counts(4)[[3]])
+        return
+    with pytest.raises(FileError, match=r"a\.h5: the file has changed since it was opened"):
+        frames.read([3], FULL)
 
 
 def test_a_relative_path_survives_a_change_of_folder(tmp_path, monkeypatch):

@@ -50,6 +50,20 @@ def cut(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
 
+@pytest.mark.parametrize("how", ["overwritten", "replaced"])
+def test_a_file_that_is_another_before_it_is_read_is_an_error(tmp_path, how):
+    files = save(tmp_path / "a", images(3))
+    frames = TiffFrames(files)
+    other = save(tmp_path / "b", images(3, seed=1))[2]
+    if how == "replaced":
+        other.replace(files[2])
+    else:
+        files[2].write_bytes(other.read_bytes())
+    assert len(frames.read([0, 1], WINDOW)) == 2
+    with pytest.raises(FileError, match=r"img_2\.tif: the file has changed since it was opened"):
+        frames.read([2], WINDOW)
+
+
 class TestNames:
     def touch(self, folder, *names):
         for name in names:

@@ -61,9 +61,10 @@ class Hdf5Frames:
         object.__setattr__(self, "path", Path(self.path).absolute())
         object.__setattr__(self, "_lock", locking())
         with open_hdf5(self.path) as file:
-            state = FileState.of(os.fstat(file.id.get_vfd_handle()))
+            dataset = open_dataset(file, self.dataset, self.path)
+            state = FileState.of(os.fstat(dataset.file.id.get_vfd_handle()))
             object.__setattr__(self, "_state", state)
-            self._inspect(open_dataset(file, self.dataset, self.path))
+            self._inspect(dataset)
 
     def _inspect(self, dataset: h5py.Dataset) -> None:
         """Check the dataset and remember its layout."""
@@ -170,7 +171,7 @@ class Hdf5Frames:
             return found
 
     def _check_state(self) -> None:
-        """See that the file is what it was; whoever follows one that is written to looks himself."""
+        """See that the file is what it was; a scan that is followed may change."""
         file = self._open()[0].file
         state: FileState = self.__dict__["_state"]
         if not file.swmr_mode:
