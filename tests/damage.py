@@ -117,7 +117,7 @@ HDF5 = {
     "contiguous": {},
     "chunks": FRAME_CHUNKS,
     "latest": {"libver": "latest", **FRAME_CHUNKS},
-    "latest, growing": {"libver": "latest", "maxshape": (None, 20, 24), **FRAME_CHUNKS},
+    "growing": {"libver": "latest", "maxshape": (None, 20, 24), **FRAME_CHUNKS},
     "gzip": {"compression": "gzip", **FRAME_CHUNKS},
     "gzip, shuffle, blocks": {"compression": "gzip", "shuffle": True, **BLOCKS},
     "lzf": {"compression": "lzf", **FRAME_CHUNKS},
@@ -188,9 +188,10 @@ def alike(ours: tuple[Stack, Stack], other: tuple[Stack, Stack]) -> bool:
 def compared(path: Path, kind: Kind) -> str:
     """What our reader makes of a file, against the other.
 
-    ``same`` or ``both refuse``; ``stricter``: only ours refuses; ``intact``: ours has what was
-    written, or more of it, where the other refuses or differs, as by an index that is out of order; ``laxer``: it has something else where the other
-    refuses; ``differs``: it has other numbers, without a word.
+    ``same`` or ``both refuse``; ``stricter``: only ours refuses; ``intact``: the other refuses or
+    differs, as where an index is out of order, and ours has what was written, or more of it;
+    ``laxer``: it has something else where the other refuses; ``differs``: it has other numbers,
+    without a word.
     """
     found, other = ours(path, kind), None
     with suppress(Exception):
