@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,11 @@ class Survey:
     def positions_m(self) -> Floats:
         """(n, 2) of those that were looked at."""
         return self.plan.positions_m[self.positions]
+
+    def some(self, rows: NDArray[np.int64]) -> Survey:
+        """Only some of them."""
+        return replace(self, positions=self.positions[rows], com_px=self.com_px[rows],
+                       looks=self.looks[rows], totals=self.totals[rows])  # fmt: skip
 
 
 def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:

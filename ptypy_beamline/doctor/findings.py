@@ -13,7 +13,7 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, empty_beam, physics, unwarned_notes
-from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale
+from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale, torn
 from .evidence import FEWEST
 from .look import Look
 from .orientation import Ranking, rank
@@ -140,7 +140,11 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
             f"(confidence {ranking.confidence:.3f}){along}"
         )
     decided = ranking is not None and ranking.decided
-    found = [Finding("note", what), *scale.findings(look, decided and not warned)]
+    doubt = "" if decided else "that needs the orientation"
+    doubt = "mend what is warned of first" if warned else doubt
+    found = [Finding("note", what), *scale.findings(look, doubt)]
+    if ranking and not decided and not ranking.lag:
+        found += torn.findings(look.scan, look.settings)
     if ranking and not decided and all(map(events.of_neighbours, warned)):
         sampled = Sampling.of(look)
         if sampled and sampled.overlap > sampling.MUCH:

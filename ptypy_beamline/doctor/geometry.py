@@ -27,6 +27,9 @@ STEP = (0.01, 1.2)
 UNIT = np.log(100)
 """A quantity that is wrong by more than so many times is in another unit, and nothing is right."""
 
+UNEVEN = 100.0
+"""Extent along one axis over that along the other from which their units may differ."""
+
 USUAL_STEP, LIKELY_STEP = 0.25, (0.03, 1.0)
 """Step of a usual scan, and of one that a changed unit may explain."""
 
@@ -109,7 +112,8 @@ def findings(look: Look) -> list[Finding]:
     if len(look.plan) < 2 or now.step_m == 0 or now.fits:
         return []
     what = _words(now)
-    likely = [] if look.in_pixels else likely_mends(look.scan, look.settings, now)
+    uneven = _uneven(look)
+    likely = [] if look.in_pixels or uneven else likely_mends(look.scan, look.settings, now)
     worthless = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
     level = "error" if worthless else "warning"
     if not likely:
@@ -118,13 +122,23 @@ def findings(look: Look) -> list[Finding]:
         remedy = (
             shorter if few else "check units.positions (--unit positions=UNIT), distance, pixel"
         )
-        return [finding(level, what, "too large a step" if few else "",
-                        remedy=remedy)]  # fmt: skip
+        if uneven:
+            remedy = "give both axes in one unit (--path x=PATH --path y=PATH)"
+        cause = uneven or ("too large a step" if few else "")
+        return [finding(level, what, cause, remedy=remedy)]
     best, others = likely[0], likely[1:]
     cause = "likely " + best.cause
     if others:
         cause += ", less likely " + ", ".join(mend.cause for mend in others)
     return [finding(level, what, cause, best.settings)]
+
+
+def _uneven(look: Look) -> str:
+    """What to say of positions that reach so much farther along one axis; "" = they do not."""
+    y, x = np.ptp(look.plan.positions_m, axis=0).tolist()
+    if min(y, x) == 0 or 1 / UNEVEN < y / x < UNEVEN:
+        return ""
+    return f"positions spread over {y:.3g} m in y and {x:.3g} m in x: is one in another unit?"
 
 
 def likely_mends(scan: Scan, settings: Settings, now: Numbers) -> list[Mend]:

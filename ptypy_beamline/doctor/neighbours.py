@@ -6,6 +6,7 @@ Of two pairings most neighbours are the same; those that only one of them has te
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +117,13 @@ class Likeness:
         """Of links (n, 2) with others (m, 2)."""
         if min(len(own), len(others)) < FEWEST_LINKS:
             return cls(1.0, 0.5)
-        from scipy.stats import mannwhitneyu  # takes 0.7 s to import
-
         unlike = [np.linalg.norm(looks[a] - looks[b], axis=1) for a, b in (own.T, others.T)]
-        test = mannwhitneyu(*unlike, alternative="less")
+        test = ranked_less(*unlike)
         return cls(float(test.pvalue), 1 - float(test.statistic) / (len(own) * len(others)))
+
+
+def ranked_less(these: NDArray[Any], others: NDArray[Any]) -> Any:
+    """SciPy's rank test of whether ``these`` are less than ``others``."""
+    from scipy.stats import mannwhitneyu  # takes 0.7 s to import
+
+    return mannwhitneyu(these, others, alternative="less")

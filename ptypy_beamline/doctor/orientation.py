@@ -112,6 +112,10 @@ class Ranking:
         return [pair for pair in equivalents(self.orientation, self.axes)
                 if pair != (self.orientation, self.axes)]  # fmt: skip
 
+    def agrees_with(self, other: Ranking) -> bool:
+        """Whether another ranking has the same best pair."""
+        return self.agrees(turn_of(other.pairs[0].orientation))
+
     def agrees(self, turn: tuple[bool, bool, bool]) -> bool:
         """Whether ``turn`` (transpose, flipud, fliplr) is one of the best pair."""
         return code_of(turn) in (self.pairs[0].orientation, self.pairs[0].twin)

@@ -101,7 +101,7 @@ def unrelated(scan: Scan, settings: Settings) -> list[Finding]:
     seen = survey(unturned(in_metres(scan, settings), settings), in_order=True)
     given = Pairing.at(settings, seen.positions_m)
     likeness = Likeness.of_neighbours(given, seen.looks)
-    if not _shows_likeness(given, seen) or likeness.chance < UNLIKELY:
+    if not _shows_likeness(given, seen) or likeness.chance < TELLING:
         return []
     what = (
         f"frames at neighbouring positions look no more alike than any two frames (alike in "

@@ -139,7 +139,7 @@ def powered(log: float, used: list[float]) -> Factors:
 SET = even(1.0)
 
 
-def findings(look: Look, decided: bool) -> list[Finding]:
+def findings(look: Look, doubt: str = "") -> list[Finding]:
     """Whether another λz/p foretells unseen frames better.
 
     Overlap cannot tell a factor of 2; short reconstructions of neighbouring positions can. Only
@@ -150,19 +150,14 @@ def findings(look: Look, decided: bool) -> list[Finding]:
     ----------
     look
         At the scan.
-    decided
-        Whether the counts are in order and the orientation is decided: else another scale may
-        fit better what is wrong otherwise, and nothing is said but that.
+    doubt
+        Why nothing is to be said but that: another scale may fit better what is wrong otherwise.
     """
     plan = look.plan
     if look.in_pixels or len(plan) < FEWEST or plan.geometry.shape[0] != plan.geometry.shape[1]:
         return []
-    if not decided:
-        what = (
-            "distance and pixel were not checked by reconstructions: mend what is warned of first, "
-            "or the data do not determine the orientation"
-        )
-        return [finding("note", what)]
+    if doubt:
+        return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
     counts = float(np.median(look.totals[look.lit]))
     if counts < DIM:
         return [finding("note", f"distance and pixel were not checked by reconstructions: "
@@ -231,12 +226,15 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
             {"distance": float(f"{distance_m / factor:.3g}")},
             "right to a tenth: measure it again, or what else is wrong by this factor",
         )
+    energy_eV, distance_m, _ = look.detector
     pixel_m = look.settings.psize or look.scan.pixel_m or (0.0, 0.0)
     y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
     when = "before the detector's own" if factor > 1 else "after"
     return finding(
         "error", what, f"likely the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
-        {"psize": y if y == x else (y, x)}, "or else distance or energy by the same factor",
+        {"psize": y if y == x else (y, x)},
+        f"or else --distance-m {distance_m / factor:.4g}, or --energy-kev "
+        f"{energy_eV / 1e3 * factor:.4g}",
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
         kernel: Any = njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the home can be written
         return njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
-    if kernel is function:  # NUMBA_DISABLE_JIT, to debug
+    if not hasattr(kernel, "_cache"):  # NUMBA_DISABLE_JIT, to debug
         return function
     keep = kernel._cache.save_overload
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.special import xlogy
 
 from .engine import Engine, State
@@ -16,14 +17,29 @@ SHARE, FEWEST, LEAST = 20, 20, 2
 """One frame of so many is held out, two at least; none of fewer frames than that: at the rim of a
 small scan others do not tell enough of a frame."""
 
+APART = 0.5
+"""Frames nearer than that, in mean distances of the positions, are held out together: a frame that
+was taken twice would be foretold by the other, however wrong the positions."""
+
 FLOOR = 0.01
 """Share of the mean pattern in a foretold one: no count is then impossible."""
 
 
-def held_out(count: int, seed: int) -> NDArray[np.int64]:
-    """Frames of ``count`` that are held out; none of a few."""
-    number = max(count // SHARE, LEAST) if count >= FEWEST else 0
-    return np.random.default_rng([seed, count]).permutation(count)[:number]
+def held_out(positions_m: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    """Frames at ``positions_m`` (n, 2) that are held out; none of a few."""
+    count = len(positions_m)
+    if count < FEWEST:
+        return np.zeros(0, np.int64)
+    extent_m = np.ptp(positions_m, axis=0)
+    spacing_m = max(np.sqrt(extent_m.prod() / count), extent_m.max() / count)
+    beside = cKDTree(positions_m).query_ball_point(positions_m, APART * spacing_m)
+    chosen: dict[int, None] = {}
+    for frame in np.random.default_rng([seed, count]).permutation(count):
+        if len(chosen) >= max(count // SHARE, LEAST):
+            break
+        if len(chosen) + len(beside[frame]) <= count // 4:
+            chosen |= dict.fromkeys([frame, *beside[frame]])
+    return np.array([*chosen], np.int64)
 
 
 def held_out_error(engine: Engine, state: State, unseen: NDArray[np.int64]) -> float:

@@ -108,7 +108,8 @@ def reconstruct(  # noqa: PLR0913
     """
     engine = prepare(frames, good, positions_m, resolution_m, center_px, transfer)
     careful_from, all_from = int(CAREFUL_FROM * iterations), int(ALL_FROM * iterations)
-    unseen = held_out(len(frames), seed) if all_from else np.zeros(0, np.int64)
+    places_m = np.asarray(positions_m, np.float64) if all_from else np.zeros((0, 2))
+    unseen = held_out(places_m, seed)
     current = engine.without(unseen)
     wave = current.best_probe(seed) if probe is None else engine.scaled(np.asarray(probe))
     state = State(engine.free_space(), wave)

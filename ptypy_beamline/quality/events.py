@@ -22,7 +22,7 @@ FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
 FEWEST = 100
 """Frames of a scan in which events are looked for."""
 
-DUMP, GAP, LEAK, BESIDE = 3, 2, 0.93, 6
+DUMP, GAP, DARK, LEAK, BESIDE = 3, 2, 0.8, 0.93, 6
 """Dark frames in a row that are a dump; bright ones between them; counts of the frames around a
 dump over those farther away, of an absorber less; how many frames are around each."""
 
@@ -251,7 +251,8 @@ def _dumps(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
     for first, last in _runs(dark, GAP):
         inside = np.arange(first, last + 1)
         outside = np.flatnonzero(~dark)
-        if last - first + 1 < DUMP or len(outside) < 3 * BESIDE:
+        dense = last - first + 1 >= DUMP and dark[inside].mean() >= DARK
+        if not dense or len(outside) < 3 * BESIDE:
             continue
         _, beside = cKDTree(positions_m[outside]).query(positions_m[inside], BESIDE)
         rim = outside[np.unique(beside)]
