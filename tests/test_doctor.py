@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import scipy.fft
 import scipy.ndimage
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.doctor import fresnel
+from ptypy_beamline.doctor import fresnel, torn
 from ptypy_beamline.doctor.centre import friedel_centre
 from ptypy_beamline.doctor.dose import dose_to_water
 from ptypy_beamline.doctor.findings import diagnose, doubts
@@ -21,6 +22,7 @@ from ptypy_beamline.doctor.probe import probe_share
 from ptypy_beamline.doctor.remedy import changed, planned, written
 from ptypy_beamline.doctor.sampling import Sampling
 from ptypy_beamline.exports.reconstruction import read_reconstruction
+from ptypy_beamline.formats import open_with
 from ptypy_beamline.geometry import EV_J, wavelength_m
 from ptypy_beamline.options import turn_of
 from ptypy_beamline.settings import Settings
@@ -370,6 +372,54 @@ def test_what_is_set_is_written_as_parameter_and_flag():
     said = written({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
     assert said == ("set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
                     "(--roi-center 3.5,4.0), positions.snake=True (--snake)")  # fmt: skip
+
+
+def test_axes_in_different_units_are_no_pixels(tmp_path):
+    truth = simulate(64, (12, 12), 5, "jitter", photons=1e6)
+    settings = settings_of(tmp_path, "standard", truth, positions_m=truth.positions_m * (1e6, 1e3))
+    (problem,) = problems(settings)
+    assert problem.startswith("error: the step of")
+    assert "is one in another unit?" in problem
+    assert "set " not in problem
+
+
+def test_blank_frames_that_were_seen_are_said_at_the_end(tmp_path, capsys):
+    truth = simulate(64, (8, 8), 5, "jitter", photons=1e6)
+    frames = truth.frames.copy()
+    frames[30] = 0
+    file = WRITERS["standard"](tmp_path / "a.h5", replace(Raw.of(truth), frames=frames))
+    assert main(["check", str(file)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "1 of 64 sampled frames show no beam (see ptypy-beamline qc)" in said
+
+
+def test_a_dead_module_that_is_left_out_does_not_pull_the_centre(tmp_path):
+    truth = simulate(96, (10, 10), 6, "jitter", photons=1e7)
+    frames = truth.frames.copy()
+    frames[:, :, 32:44] = 0
+    settings = settings_of(tmp_path, "standard", truth, frames=frames, center_px=None)
+    masked = changed(settings, {"hot_sigma": 30.0})
+    away = [np.hypot(*np.subtract(look_at(s).centre.friedel_px, (48, 48)))
+            for s in (settings, masked)]  # fmt: skip
+    assert away[1] < 0.5 < away[0]
+
+
+@pytest.mark.long
+def test_a_scan_that_fell_apart_is_named(tmp_path):
+    """A stage that slips by more than the probe, half way through a raster."""
+    truth = simulate(64, (16, 16), 6, "raster", photons=1e6, seed=3)
+    corners = truth.corners_px.copy()
+    corners[128:, 0] -= 30
+    light = diffract(truth.object, truth.probe, corners)
+    frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
+    slipped = settings_of(tmp_path, "standard", truth, frames=frames)
+    (said,) = torn.findings(open_with(slipped), slipped)
+    assert said.cause == "the stage slipped, or the sample moved"
+    (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
+    assert abs(int(frame) - 128) <= 16
+    assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
+    sound = settings_of(tmp_path, "exchange", truth)
+    assert torn.findings(open_with(sound), sound) == []
 
 
 def test_changed_settings_keep_the_others():

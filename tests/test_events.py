@@ -103,6 +103,14 @@ def test_an_event_is_named_with_its_frames(case):
     assert_allclose(said.amount, event.amount, rtol=0.2, atol=0.01)
 
 
+def test_good_frames_between_two_dark_ones_are_no_dump():
+    strength = np.ones(COUNT)
+    strength[[64, 67, 100, 102]] = 0.008
+    said = judged(scan_of(dimmed(strength), truth().positions_m))
+    assert said.events == ()
+    assert said.reject_indices.tolist() == [64, 67, 100, 102]
+
+
 def test_an_edge_along_the_rows_is_no_event():
     """An absorber that transmits a quarter, from one row to the next."""
     edged = truth().object.copy()

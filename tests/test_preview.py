@@ -13,7 +13,7 @@ from ptypy_beamline.preview.engine import enlarged, prepare
 from ptypy_beamline.preview.phase import flatten_phase
 from ptypy_beamline.preview.picture import draw, hue_and_brightness
 from ptypy_beamline.testing.compare import correlation
-from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.simulate import diffract, simulate
 
 GOOD = np.ones((64, 64), bool)
 MARGIN = 28
@@ -70,6 +70,18 @@ def test_garbage_cannot_flatter_the_held_out_error(truth, garbage):
         frames[:, 40:43] = 2**32 - 1
     else:
         places = places * (-1, 1)
+    found = reconstruct(frames, GOOD, places, truth.resolution_m, iterations=10)
+    assert found.held_out_error > 0.9
+
+
+def test_repeats_at_nearly_the_same_place_do_not_flatter_it(truth):
+    """Held out singly, a repeat is foretold by the others, whatever is wrong."""
+    rng = np.random.default_rng(2)
+    some = rng.permutation(len(truth.frames))[:40]
+    light = diffract(truth.object, truth.probe, truth.corners_px[some])
+    frames = rng.poisson(np.repeat(light, 3, axis=0))
+    places = np.repeat(truth.positions_m[rng.permutation(some)], 3, axis=0)
+    places += rng.normal(0, 0.2 * 10e-9, places.shape)
     found = reconstruct(frames, GOOD, places, truth.resolution_m, iterations=10)
     assert found.held_out_error > 0.9
 

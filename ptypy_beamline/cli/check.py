@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from ..exports.files import check_picture
 from ..geometry import in_words
 from ..settings import Settings
-from ..summary import Finding, as_json, describe_plan
+from ..summary import as_json, describe_plan
 from .loading import loading, refuse_input
 from .ranks import mpi_rank
 
 if TYPE_CHECKING:
-    from ..doctor.orientation import Ranking
+    from ..doctor.findings import Diagnosis
 
 EXAMPLE = "ptypy-beamline check scan.h5 --roi 256 --plot check.png"
 
@@ -43,7 +44,7 @@ def command(
     if to_json:
         typer.echo(json.dumps({"findings": [as_json(f) for f in found], "plan": summary}, indent=1))
     else:
-        _print(found, summary, diagnosis.ranking)
+        _print(diagnosis, summary)
     if plot and diagnosis.look:
         from ..doctor.picture import draw
 
@@ -53,7 +54,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _print(found: tuple[Finding, ...], summary: dict[str, Any], ranking: Ranking | None) -> None:
+def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
+    found, ranking, look = diagnosis.findings, diagnosis.ranking, diagnosis.look
     for finding in found:
         typer.echo(str(finding))
     if summary:
@@ -62,5 +64,10 @@ def _print(found: tuple[Finding, ...], summary: dict[str, Any], ranking: Ranking
             f"pixels, reconstructed pixel {in_words(summary['resolution_m'][0])}"
         )
     if all(finding.level == "note" for finding in found):
-        decided = ranking is None or ranking.decided
-        typer.echo("no problem found" + ("" if decided else ", but the orientation is not known"))
+        doubts = []
+        if ranking and not ranking.decided:
+            doubts.append("the orientation is not known")
+        if look and not look.lit.all():
+            dark = f"{np.count_nonzero(~look.lit)} of {len(look.lit)}"
+            doubts.append(f"{dark} sampled frames show no beam (see ptypy-beamline qc)")
+        typer.echo("no problem found" + (", but " if doubts else "") + " and ".join(doubts))

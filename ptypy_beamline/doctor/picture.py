@@ -39,8 +39,11 @@ THIN = 3
 MOST_PX = 1024
 """Pixels on a side of a drawn image, at most; those of a large detector are averaged."""
 
-LINES, WIDTH = 26, 58
-"""Lines of findings, and characters of a line, that have room."""
+LINES, WIDTH, GAP = 26, 58, 0.4
+"""Lines of findings, characters of a line, that have room, and lines between two findings."""
+
+SIZES = (9, 8, 7, 6)
+"""Of their letters in points; the first in which all have room."""
 
 COLOURS = {"error": "#b3261e", "warning": "#a15c00", "note": "#333333"}
 
@@ -158,17 +161,23 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
     axes.set_axis_off()
     ranking = _ranking(diagnosis.ranking)
     axes.text(0, 0, "\n".join(ranking), va="bottom", fontsize=9, family="monospace")
-    room, row = LINES - 1.2 * len(ranking), 0.0
-    for finding in diagnosis.findings:
-        lines = textwrap.wrap(in_picture(str(finding)), WIDTH)
-        if row + len(lines) > room:
-            axes.text(0, 1 - row / LINES, "…", va="top", fontsize=9)
-            return
-        for line in lines:
-            axes.text(0, 1 - row / LINES, line, va="top", fontsize=9,
+    room = LINES - 1.2 * len(ranking)
+    for size in SIZES:
+        scale = SIZES[0] / size
+        blocks = [textwrap.wrap(in_picture(str(finding)), int(WIDTH * scale))
+                  for finding in diagnosis.findings]  # fmt: skip
+        if sum(len(block) + GAP for block in blocks) <= room * scale:
+            break
+    row = 0.0
+    for finding, block in zip(diagnosis.findings, blocks, strict=True):
+        whole = row + len(block) <= room * scale
+        for line in block if whole else ["… more is printed"]:
+            axes.text(0, 1 - row / (LINES * scale), line, va="top", fontsize=size,
                       color=COLOURS[finding.level])  # fmt: skip
             row += 1
-        row += 0.4
+        if not whole:
+            return
+        row += GAP
 
 
 def _ranking(ranking: Ranking | None) -> list[str]:

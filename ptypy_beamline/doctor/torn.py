@@ -62,6 +62,8 @@ def _weakest(given: Pairing, seen: Survey) -> int | None:
     excess = (total - count * unlike.mean()) / np.sqrt(np.maximum(count, 1))
     cut = int(np.where(count >= FEWEST_LINKS, excess, 0).argmax())
     across: NDArray[np.bool_] = (links[:, 0] < cut) & (cut <= links[:, 1])
+    if min(np.count_nonzero(across), np.count_nonzero(~across)) < FEWEST_LINKS:
+        return None
     return cut if ranked_less(unlike[~across], unlike[across]).pvalue < SURELY else None
 
 

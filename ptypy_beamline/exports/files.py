@@ -318,8 +318,10 @@ def refuse_foreign(path: Path) -> None:
         The file is there and neither a picture nor an HDF5 file that :func:`open_to_write` has
         signed; or it is a device, as ``/dev/null``.
     """
-    if not path.exists() or path.is_dir():
+    if not path.exists():
         return
+    if path.is_dir():
+        raise FileError("Expected a name for a file. Got a folder", "name a file in it", path)
     if path.is_file() and (path.suffix in PICTURES or not path.stat().st_size):
         return
     if is_ours(path):

@@ -223,8 +223,8 @@ def _table(source: Any, view: Any, scale: dict[str, Any], labelled: bool) -> mod
     columns = [
         ("frame", "frame", 52, number("0")),
         ("score", "score", 54, number("0.0000")),
-        ("deviation", "deviation", 62, number("0.0")),
-        ("reason", "reason", 138, models.StringFormatter()),
+        ("deviation", "deviation", 74, number("0.0")),
+        ("reason", "nearest to", 150, models.StringFormatter()),
         ("label", "label", 44, number("0")),
         ("x", f"x ({scale['unit']})", 70, place),
         ("y", f"y ({scale['unit']})", 70, place),

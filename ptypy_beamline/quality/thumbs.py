@@ -154,7 +154,7 @@ def _figure(assessment: Assessment, row: int, unit: tuple[float, str]) -> str:
         f'<img src="{_name(frame)}" alt="frame {frame}">'
         f'<figcaption><span class="{badge[0]}">{badge[1]}</span><b>frame {frame}</b><br>'
         f"score {assessment.score[row]:.4f}<br>"
-        f"deviation {assessment.deviation[row]:.1f}: "
+        f"deviation {assessment.deviation[row]:.1f}{':' if rejected else ', nearest to'} "
         f"{escape(str(assessment.reason[row]).replace('_', ' '))}<br>"
         f"x {x:.6g} {unit[1]}, y {y:.6g} {unit[1]}</figcaption></figure>"
     )
