@@ -467,6 +467,18 @@ def test_an_uncompressed_chunk_of_a_wrong_size(tmp_path):
         Hdf5Frames(path, "d").read(range(6), Window(0, 0, 37, 29))
 
 
+def test_a_chunk_that_the_index_has_without_bytes_is_damage(tmp_path):
+    """It is not one that was never written."""
+    path = write(tmp_path / "a.h5", counts(6, 37, 29), (1, 37, 29), **FILTERS["bitshuffle-lz4"])
+    place, size = where_chunk_is(path, 2)
+    content = path.read_bytes()
+    key = size.to_bytes(4, "little") + bytes(4) + (2).to_bytes(8, "little")
+    assert content.count(key) == 1
+    path.write_bytes(content.replace(key, bytes(8) + (2).to_bytes(8, "little")))
+    with pytest.raises(FileError, match=r"a\.h5: frame 2 of d cannot be read"):
+        Hdf5Frames(path, "d").read(range(6), Window(0, 0, 37, 29))
+
+
 @pytest.mark.parametrize("name", ["none", "bitshuffle-lz4"])
 def test_a_file_that_shrinks_while_it_is_open(tmp_path, name):
     path = write(tmp_path / "a.h5", counts(6, 37, 29), (1, 37, 29), **FILTERS[name])
@@ -475,7 +487,8 @@ def test_a_file_that_shrinks_while_it_is_open(tmp_path, name):
     if not isinstance(frames._open()[1]._source, stored.FromFile):
         pytest.skip("this HDF5 does not tell where all chunks are")
     os.truncate(path, where_chunk_is(path, 4)[0] + 5)
-    frames.read([3], Window(0, 0, 37, 29))
+    with pytest.raises(FileError, match=r"a\.h5: the file has changed since it was opened"):
+        frames.read([3], Window(0, 0, 37, 29))
     with pytest.raises(FileError, match=r"a\.h5: frame 4 of d cannot be read \(the file ends"):
         frames.read(range(6), Window(0, 0, 37, 29))
 

@@ -70,7 +70,8 @@ class Hdf5Frames:
         """Check the dataset and remember its layout."""
         check_filters(dataset, self.path)
         axes = dataset.ndim - (self.leading is not None)
-        if not 2 <= axes <= 4 or dataset.dtype.kind not in "biufc":
+        pixels = math.prod(dataset.shape[-2:]) if dataset.shape else 0
+        if not 2 <= axes <= 4 or dataset.dtype.kind not in "biufc" or not pixels:
             raise ScanError(
                 f"Expected a stack of images. Got {self.dataset} of shape {dataset.shape}, "
                 f"{dataset.dtype}",

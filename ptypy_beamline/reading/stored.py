@@ -194,4 +194,5 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> NDArray[n
     if not same or not ((numbers >= 0) & (numbers < count)).all():
         return None
     table[numbers] = chunks[:, axes:]
+    table[numbers[chunks[:, axes + 1] == 0], 1] = -1  # damaged, which HDF5 tells
     return table
