@@ -397,7 +397,7 @@ def test_run_without_ptypy_says_so(type_in, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("scans: [", "not readable as YAML or JSON"),
+        ("scans: [", "not readable as YAML"),
         ("engines: {}", "no scans"),
         ("scans: {s: {data: {name: BeamlineScan, enrgy: 8}}}", "scans.s.data: unknown parameter"),
     ],
