@@ -467,6 +467,21 @@ def test_an_uncompressed_chunk_of_a_wrong_size(tmp_path):
         Hdf5Frames(path, "d").read(range(6), Window(0, 0, 37, 29))
 
 
+@pytest.mark.parametrize("maxshape", [(6, 8, None), (6, None, 8), (None, 8, 8), (None, 8, None)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_dataset_that_may_grow_along_any_axis(tmp_path, maxshape, whole):
+    """HDF5 2.0 tells other places of chunks where that is not the first."""
+    data = counts(6, 8, 8)
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
+        made = file.create_dataset("d", data.shape, data.dtype, chunks=(1, 4, 4), maxshape=maxshape)
+        made[: 6 if whole else 4] = data[: 6 if whole else 4]
+        expected = made[:]
+    frames = Hdf5Frames(tmp_path / "a.h5", "d")
+    np.testing.assert_array_equal(frames.read(range(6), Window(0, 0, 8, 8)), expected)
+    written = frames.written()
+    assert written is None if whole else written.tolist() == [True] * 4 + [False] * 2
+
+
 def test_a_chunk_that_the_index_has_without_bytes_is_damage(tmp_path):
     """It is not one that was never written."""
     path = write(tmp_path / "a.h5", counts(6, 37, 29), (1, 37, 29), **FILTERS["bitshuffle-lz4"])

@@ -121,9 +121,42 @@ def numbered_datasets(file, name, shape, folder, secret):
     printf(file, name, shape, ".", "/here_%b")
 
 
+def percent(file, name, shape, folder, secret):
+    """HDF5 reads ``%%`` as ``%``."""
+    file["there%"] = h5py.ExternalLink(str(secret), "/secret")
+    virtual(file, name, shape, ".", "/there%%")
+
+
+def percent_file(file, name, shape, folder, secret):
+    (folder / "part%.h5").symlink_to(secret)
+    with h5py.File(folder / "part%%.h5", "w") as decoy:
+        decoy["secret"] = np.zeros(shape, np.uint8)
+    virtual(file, name, shape, "part%%.h5", "secret")
+
+
+def numbered_groups(file, name, shape, folder, secret):
+    file["here_0"] = h5py.ExternalLink(str(secret), "/")
+    printf(file, name, shape, ".", "/here_%b/secret")
+
+
+def numbered_folders(file, name, shape, folder, secret):
+    (folder / "part_0").mkdir()
+    (folder / "part_0/one.h5").symlink_to(secret)
+    printf(file, name, shape, "part_%b/one.h5", "secret")
+
+
+def brackets(file, name, shape, folder, secret):
+    """Which are no pattern: ``p_0.h5`` is a decoy."""
+    (folder / "[p]_0.h5").symlink_to(secret)
+    with h5py.File(folder / "p_0.h5", "w") as decoy:
+        decoy["secret"] = np.zeros(shape, np.uint8)
+    printf(file, name, shape, "[p]_%b.h5", "secret")
+
+
 HIDDEN = [direct, relative, through_a_symlink, through_a_folder, chain, soft, source, own_source,
           own_raw_source, source_inside, raw_storage, linked_raw_storage, numbered_files,
-          numbered_datasets]  # fmt: skip
+          numbered_datasets, percent, percent_file, numbered_groups, numbered_folders,
+          brackets]  # fmt: skip
 
 
 @pytest.mark.parametrize("hide", HIDDEN)
@@ -160,6 +193,37 @@ def test_no_result_brings_in_what_is_outside(tmp_path, hide, capsys):
     assert "outside" in said
     assert len(said.splitlines()) == 1
     assert not (folder / "copy.h5").exists()
+
+
+def test_a_chain_of_virtual_datasets_has_an_end(tmp_path):
+    truth = simulate(16, (3, 3), 2, photons=1e4)
+    path, shape = WRITERS["standard"](tmp_path / "scan.h5", Raw.of(truth)), truth.frames.shape
+    with h5py.File(path, "a") as file:
+        file["v0"] = file["/entry/data"][()].astype(np.uint8)
+        del file["/entry/data"]
+        for number in range(1, 20):
+            virtual(file, f"v{number}", shape, ".", f"/v{number - 1}")
+        virtual(file, "/entry/data", shape, ".", "/v19")
+    with pytest.raises(FileError, match="more than 16"):
+        open_scan(path).plan()
+
+
+@pytest.mark.parametrize("way", ["./raw", "/entry/./raw/.", "50%"])
+def test_other_ways_of_writing_a_path_are_followed(tmp_path, way):
+    truth = simulate(16, (3, 3), 2, photons=200)
+    path = WRITERS["standard"](tmp_path / "scan.h5", Raw.of(truth))
+    with h5py.File(path, "a") as file:
+        frames = file["/entry/data"][()].astype(np.uint8)
+        del file["/entry/data"]
+        if way == "50%":
+            with h5py.File(tmp_path / "50%.h5", "w") as other:
+                other["raw"] = frames
+            virtual(file, "/entry/data", frames.shape, "50%%.h5", "raw")
+        else:
+            file["/entry/raw"] = frames
+            file["/entry/data"] = h5py.SoftLink(way)
+    plan = open_scan(path).plan()
+    assert sum(block.frames.sum() for block in plan.blocks()) == truth.frames.sum()
 
 
 def test_links_inside_the_folder_are_followed(tmp_path):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 import h5py
 
-from ..errors import FileError, SettingsError, UnknownFormatError, naming
+from ..errors import FileError, SettingsError, UnknownFormatError, naming, warn
 from ..reading.filelist import first_file, is_glob, is_list
-from ..reading.files import open_hdf5
+from ..reading.files import being_written, locking, open_hdf5
 from ..reading.npz import members
 from ..reading.regular import check_file
 from ..scan import Scan
@@ -164,7 +164,14 @@ def _opened(first: str, more: Sequence[str], format: str | None, opening: Openin
 
 
 def open_with(settings: Settings) -> Scan:
-    """The scan that loader settings name, as they read it; see :func:`open_file`."""
+    """The scan that loader settings name, as they read it; see :func:`open_file`.
+
+    Of a file that is being written, and is not followed, a warning says so.
+    """
+    path, followed = Path(settings.file_name), settings.live.timeout_s is not None
+    if not followed and locking() and h5py.is_hdf5(path) and being_written(path):
+        what = "is being written, or its writer died: only what is there now is loaded"
+        warn(f"{what}; wait until it is closed, or follow it (live=10, --live 10)", path)
     return open_file(settings.file or "", settings.format, settings.opening)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,9 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
 def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
     """Follow ``path`` link by link."""
     node: Any = file["/"]
-    for name in filter(None, path.split("/")):
+    for name in path.split("/"):
+        if name in ("", "."):  # as HDF5 reads a path
+            continue
         if not isinstance(node, h5py.Group):
             return None
         node = _step(node, name, allowed, depth - 1)
@@ -56,8 +58,12 @@ def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
 
 def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any:
     """The member ``name`` of a group, or None."""
+    if depth < 0:
+        raise FileError(f"{group.name.rstrip('/')}/{name} leads through more than {DEPTH} links",
+                        "store what it leads to in the scan's own files",
+                        group.file.filename)  # fmt: skip
     link = group.get(name, getlink=True)
-    if link is None or depth < 0:
+    if link is None:
         return None
     if isinstance(link, h5py.ExternalLink):
         owner = Path(group.file.filename)
@@ -74,8 +80,11 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
     owner = Path(dataset.file.filename)
     for name, _, _ in dataset.external or ():
         _target(str(Path.cwd() / name), owner, allowed, f"{dataset.name} (external storage)")
-    if not dataset.is_virtual or depth < 0:
+    if not dataset.is_virtual:
         return
+    if depth < 0:
+        raise FileError(f"{dataset.name} is virtual, of more than {DEPTH} others one after another",
+                        "store what it leads to in the scan's own files", owner)  # fmt: skip
     for name, source in sorted({(v.file_name, v.dset_name) for v in dataset.virtual_sources()}):
         if name == ".":
             _check_source(dataset.file, source, allowed, depth)
@@ -88,19 +97,46 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
 
 def _check_source(file: h5py.File, source: str, allowed: Path | None, depth: int) -> None:
     """Check a source in ``file``, or all that a printf-style name of one stands for."""
-    for path in _matching(file, source) if "%b" in source else (source,):
+    parts = [part for part in source.split("/") if part not in ("", ".")]
+    for path in _matching(file["/"], parts, allowed, depth):
         found = _walk(file, path, allowed, depth)
         if isinstance(found, h5py.Dataset):
             check_filters(found, Path(found.file.filename))
 
 
-def _matching(file: h5py.File, source: str) -> Iterator[str]:
-    """Paths of a printf-style name, ``/frames_%b``, whose numbers are in its last part."""
-    head, _, last = source.rpartition("/")
-    pattern = re.compile(re.escape(last).replace("%b", r"\d+"))
-    group = file.get(head or "/")
-    if isinstance(group, h5py.Group):
-        yield from (f"{head}/{name}" for name in group if pattern.fullmatch(name))
+def _matching(
+    group: Any, parts: list[str], allowed: Path | None, depth: int, head: str = ""
+) -> Iterator[str]:
+    """Paths of a printf-style name, as ``/frames_%b``, by its parts: there may be many numbers."""
+    if not parts:
+        yield head
+        return
+    first, *rest = parts
+    pattern = _pattern(first)
+    names = (
+        [_plain(first)] if pattern is None else [name for name in group if pattern.fullmatch(name)]
+    )
+    for name in names:
+        node = _step(group, name, allowed, depth - 1) if rest else None
+        if isinstance(node, h5py.Group) or not rest:
+            yield from _matching(node, rest, allowed, depth, f"{head}/{name}")
+
+
+NUMBER = re.compile("%(.)")
+"""In the names of virtual sources ``%b`` stands for a number, and ``%%`` for a ``%``."""
+
+
+def _plain(name: str) -> str:
+    return NUMBER.sub(lambda found: "%" if found[1] == "%" else found[0], name)
+
+
+def _pattern(name: str) -> re.Pattern[str] | None:
+    """What a printf-style name stands for; None = only for itself."""
+    pieces = re.split("(%%|%b)", name)
+    if "%b" not in pieces:
+        return None
+    words = {"%b": r"\d+", "%%": "%"}
+    return re.compile("".join(words.get(piece, re.escape(piece)) for piece in pieces))
 
 
 @contextmanager
@@ -134,12 +170,30 @@ def open_confined(path: str | Path) -> Iterator[h5py.File]:
 
 def _expand(name: str, owner: Path) -> Iterator[str]:
     """The files of a printf-style source name, ``frames_%b.h5``; other names as they are."""
-    if "%b" not in name:
-        yield name
+    if _pattern(name) is None:
+        yield _plain(name)
         return
-    pattern = (owner.parent / name.replace("%b", "*")).absolute()
-    found = sorted(pattern.parent.glob(pattern.name))
-    yield from (str(path) for path in found) if found else (name.replace("%b", "0"),)
+    found = False
+    for folder in dict.fromkeys((owner.parent, owner.resolve().parent)):
+        for path in _files(folder, Path(name).parts):
+            found = True
+            yield str(path)
+    if not found:
+        yield name.replace("%b", "0").replace("%%", "%")
+
+
+def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Files below a folder whose names a printf-style one, by its parts, stands for."""
+    if not parts:
+        yield folder.absolute()
+        return
+    pattern, rest = _pattern(parts[0]), parts[1:]
+    if pattern is None:
+        yield from _files(folder / _plain(parts[0]), rest)
+    elif folder.is_dir():
+        for name in sorted(os.listdir(folder)):
+            if pattern.fullmatch(name):
+                yield from _files(folder / name, rest)
 
 
 def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
@@ -156,5 +210,6 @@ def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
                             "copy that file too, beside this one", owner)  # fmt: skip
     if allowed is not None and not found.resolve().is_relative_to(allowed):
         raise FileError(f"{link} links to {name}, outside {allowed}",
-                        "if you trust this file, set links='any' (--links any)", owner)  # fmt: skip
+                        "if you trust this file, set links='any' (--links any) where frames are "
+                        "loaded; else copy what it leads to beside it", owner)  # fmt: skip
     return found

@@ -141,6 +141,16 @@ class FromFile:
             rest, place = rest[count:], place + count
 
 
+def tells_places(dataset: h5py.Dataset) -> bool:
+    """Whether HDF5 tells rightly which chunk is where.
+
+    Of one that may grow along a single axis, and that is not the first, HDF5 2.0 tells the places
+    of other chunks, to all that ask; only reading a chunk by its place is right.
+    """
+    growing = [axis for axis, most in enumerate(dataset.maxshape) if most is None]
+    return len(growing) != 1 or growing == [0]
+
+
 def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> Source | None:
     """The fastest source that is safe; None where that is HDF5 itself.
 
@@ -162,6 +172,7 @@ def _table(dataset: h5py.Dataset, storage: Storage) -> NDArray[np.int64] | None:
     count = int(np.prod(storage.grid))
     if dataset.chunks is not None:
         iterable = count <= MOST_CHUNKS and hasattr(dataset.id, "chunk_iter")
+        iterable &= tells_places(dataset)
         return _of_chunks(dataset, storage, count) if iterable else None
     offset = dataset.id.get_offset()
     if offset is None:
@@ -191,7 +202,8 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> NDArray[n
     last = dataset.id.get_chunk_info_by_coord(tuple(chunks[-1, :axes].tolist()))
     numbers = storage.numbers(chunks[:, :axes])
     same = [last.byte_offset, last.size, last.filter_mask] == chunks[-1, axes:].tolist()
-    if not same or not ((numbers >= 0) & (numbers < count)).all():
+    inside = (chunks[:, :axes] >= 0) & (chunks[:, :axes] < dataset.shape)
+    if not same or not inside.all() or len(np.unique(numbers)) < len(numbers):
         return None
     table[numbers] = chunks[:, axes:]
     table[numbers[chunks[:, axes + 1] == 0], 1] = -1  # damaged, which HDF5 tells

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..scan import Gaps
 from .files import open_hdf5
+from .stored import tells_places
 
 Flags = NDArray[np.bool_]
 """(n,) one for each frame."""
@@ -158,12 +160,23 @@ def _of_chunks(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
 
 def _chunk_offsets(dataset: h5py.Dataset) -> list[tuple[int, ...]]:
     """First pixel of every chunk that is stored."""
+    if not tells_places(dataset):
+        axes = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+        return [place for place in product(*axes) if _is_stored(dataset, place)]
     if not hasattr(dataset.id, "chunk_iter"):
         every = range(dataset.id.get_num_chunks())
         return [dataset.id.get_chunk_info(number).chunk_offset for number in every]
     found: list[tuple[int, ...]] = []
     dataset.id.chunk_iter(lambda chunk: found.append(chunk.chunk_offset))
     return found
+
+
+def _is_stored(dataset: h5py.Dataset, place: tuple[int, ...]) -> bool:
+    try:
+        dataset.id.read_direct_chunk(place)
+    except (OSError, RuntimeError):
+        return False
+    return True
 
 
 def _of_sources(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
