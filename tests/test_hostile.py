@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -19,12 +20,14 @@ from numpy.lib import format as npy
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.errors import FileError
+from ptypy_beamline.errors import BeamlineWarning, FileError
+from ptypy_beamline.formats import open_with
 from ptypy_beamline.reading.csvlog import read_log
 from ptypy_beamline.reading.images import frames_of, values_of
 from ptypy_beamline.reading.npy import load_npy
 from ptypy_beamline.reading.trees import read_tree
 from ptypy_beamline.scan import Window
+from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 from ptypy_beamline.tomography.angles import read_theta
@@ -335,18 +338,23 @@ print(scan.frames.ready().complete, any("open for writing" in str(one.message) f
 """
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("locking", [None, "FALSE", "BEST_EFFORT"])
-def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
-    path = tmp_path / "scan.h5"
+def for_swmr(scan: Path, path: Path) -> Path:
+    """A copy such as SWMR asks for: in chunks, of the newest kind."""
     with h5py.File(scan) as source, h5py.File(path, "w", libver="latest") as file:
         for name in source:
             source.copy(name, file)
         frames = source["entry/data"][()]
-        del file["entry/data"]  # such as SWMR asks for: in chunks, of the newest kind
+        del file["entry/data"]
         file["entry"].create_dataset(
             "data", data=frames, maxshape=(None, *frames.shape[1:]), chunks=(1, *frames.shape[1:])
         )
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("locking", [None, "FALSE", "BEST_EFFORT"])
+def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
+    path = for_swmr(scan, tmp_path / "scan.h5")
     environment = {k: v for k, v in os.environ.items() if k != "HDF5_USE_FILE_LOCKING"}
     environment |= {"HDF5_USE_FILE_LOCKING": locking} if locking else {}
 
@@ -362,3 +370,12 @@ def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
         assert seen() == "False False"
         writer.communicate("\n")
     assert seen() == "True False"
+
+
+def test_a_file_that_is_being_written_is_warned_of(tmp_path, scan):
+    path = for_swmr(scan, tmp_path / "scan.h5")
+    killed = "import sys, os, h5py; f = h5py.File(sys.argv[1], 'r+', libver='latest'); "
+    killed += "f.swmr_mode = True; os._exit(0)"
+    subprocess.run([sys.executable, "-c", killed, path], check=True)
+    with pytest.warns(BeamlineWarning, match="is being written, or its writer died: only what is"):
+        open_with(Settings.of({"file": str(path)}))

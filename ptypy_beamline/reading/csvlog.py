@@ -79,7 +79,8 @@ class CsvLog:
                 out[row] = read(text)
             except ValueError as error:
                 raise FileError(f"line {line}: Expected {error} in column {name!r}. Got {text!r}",
-                                "correct or remove that line", self.path) from error  # fmt: skip
+                                "correct or remove that line; numbers need a decimal point, no "
+                                "comma", self.path) from error  # fmt: skip
         return out
 
 

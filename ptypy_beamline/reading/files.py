@@ -25,7 +25,7 @@ PROBLEMS = (
     ("signature not found", LostFileError, "not an HDF5 file", "check the path, or name the "
      "--format"),
     ("already open for write", FileError, "the file is open for writing", "wait until its writer "
-     "closes it, or, if the writer died, run: h5clear -s FILE"),
+     "closes it, or, if the writer died, clear the mark by HDF5's h5clear -s and its name"),
     ("unable to lock", FileError, "the file is locked by its writer",
      "set HDF5_USE_FILE_LOCKING=FALSE"),
 )  # fmt: skip
