@@ -393,17 +393,6 @@ def test_blank_frames_that_were_seen_are_said_at_the_end(tmp_path, capsys):
     assert "1 of 64 sampled frames show no beam (see ptypy-beamline qc)" in said
 
 
-def test_a_dead_module_that_is_left_out_does_not_pull_the_centre(tmp_path):
-    truth = simulate(96, (10, 10), 6, "jitter", photons=1e7)
-    frames = truth.frames.copy()
-    frames[:, :, 32:44] = 0
-    settings = settings_of(tmp_path, "standard", truth, frames=frames, center_px=None)
-    masked = changed(settings, {"hot_sigma": 30.0})
-    away = [np.hypot(*np.subtract(look_at(s).centre.friedel_px, (48, 48)))
-            for s in (settings, masked)]  # fmt: skip
-    assert away[1] < 0.5 < away[0]
-
-
 @pytest.mark.long
 def test_a_scan_that_fell_apart_is_named(tmp_path):
     """A stage that slips by more than the probe, half way through a raster."""

@@ -69,7 +69,8 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
     Only good pixels count for the symmetry, so that a beam stop does not pull it.
     """
     whole = Window.full(scan.frame_shape)
-    calibration = calibrate(scan, settings, whole)
+    plain = settings.model_copy(update={"hot_sigma": None})
+    calibration = calibrate(scan, plain, whole)
     mean = mean_of_usable(Sample(scan.frames, whole), calibration)
     friedel, symmetry = friedel_centre(mean, ~calibration.bad)
     used = plan.window.top + plan.center_px[0], plan.window.left + plan.center_px[1]

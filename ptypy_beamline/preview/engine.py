@@ -48,9 +48,10 @@ WIDTHS = (0.0, 1.0, -1.0, 1.5, -1.5, 2.2, -2.2, 3.3, -3.3)
 KEPT = (5, 3, 2, 1)
 """How many of the guesses go on after each pass."""
 
-TOGETHER, TOGETHER_PX = 4, 40_000
+TOGETHER, TOGETHER_PX, OVERLAPPING = 4, 40_000, 0.75
 """Frames, and their pixels, whose waves are propagated at once, then to update object and probe
-one by one: a few are as good as one, and small transforms take half the time."""
+one by one, and those of them at most that see the same place, where all would go too far: a few are
+as good as one, and small transforms take half the time."""
 
 LEAST_PX, LIGHT, STEP_PX = 48, 0.95, 2.5
 """Of the cropped window: its least side, share of the counts in it, object pixels of a step."""
@@ -185,7 +186,10 @@ class Engine:
 
     def batches(self, frames: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """``frames`` in parts that are propagated at once."""
-        size = min(max(TOGETHER_PX // self.mean_frame.size, 1), TOGETHER)
+        beam_px = len(self.mean_frame) / 2  # where its oversampling is 2
+        overlap = beam_px**2 / float((np.ptp(self.corners_px, axis=0) + beam_px).prod())
+        most = min(TOGETHER, TOGETHER_PX // self.mean_frame.size, int(OVERLAPPING / overlap))
+        size = max(most, 1)
         return [frames[k : k + size] for k in range(0, len(frames), size)]
 
     def waves(self, state: State, frames: NDArray[np.int64]) -> Complex:
