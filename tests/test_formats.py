@@ -266,10 +266,11 @@ def test_what_may_be_meant_in_a_file_of_no_known_layout(tmp_path):
     [
         (lambda p: None, r"a\.h5: no such file; check the path"),
         (lambda p: p.mkdir(), r"a\.h5: Expected a file\. Got a directory"),
+        (lambda p: p.touch(), r"a\.h5: an empty file; copy it again"),
         (lambda p: p.write_text("hello"), r"a\.h5: not an HDF5 file.*known formats are standard"),
         (lambda p: os.truncate(standard(p), 3000), r"a\.h5: truncated HDF5 file; copy it again"),
     ],
-    ids=["missing", "directory", "text", "truncated"],
+    ids=["missing", "directory", "empty", "text", "truncated"],
 )
 def test_what_is_no_file_for_us(tmp_path, make, match):
     make(tmp_path / "a.h5")

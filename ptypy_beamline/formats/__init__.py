@@ -112,6 +112,8 @@ def _openable(path: Path) -> None:
     if is_glob(path) or is_list(path):
         raise FileError("neither TIFF nor any other kind of file that a scan may have several of",
                         "name the one file of the scan", first_file(path))  # fmt: skip
+    if path.is_file() and not path.stat().st_size:
+        raise FileError("an empty file", "copy it again, or wait until it is written", path)
     if path.is_file() and not h5py.is_hdf5(path):
         arrays = members(path)
         if arrays:
