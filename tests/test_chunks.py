@@ -502,10 +502,9 @@ def test_a_file_that_shrinks_while_it_is_open(tmp_path, name):
     if not isinstance(frames._open()[1]._source, stored.FromFile):
         pytest.skip("this HDF5 does not tell where all chunks are")
     os.truncate(path, where_chunk_is(path, 4)[0] + 5)
-    with pytest.raises(FileError, match=r"a\.h5: the file has changed since it was opened"):
-        frames.read([3], Window(0, 0, 37, 29))
-    with pytest.raises(FileError, match=r"a\.h5: frame 4 of d cannot be read \(the file ends"):
-        frames.read(range(6), Window(0, 0, 37, 29))
+    for some in ([3], range(6)):
+        with pytest.raises(FileError, match=r"a\.h5: the file has changed since it was opened"):
+            frames.read(some, Window(0, 0, 37, 29))
 
 
 @pytest.mark.parametrize("name", FILTERS)

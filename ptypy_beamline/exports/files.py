@@ -108,7 +108,9 @@ def _in_place_of(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
                 remove_abandoned(target.parent)
             make(temporary)
         except OSError as error:
-            raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
+            above = next((p for p in target.parents if p.exists() and not p.is_dir()), None)
+            why = f"{above} is not a folder" if above else error.strerror
+            raise FileError(f"cannot be written ({why})", REMEDY, target) from error
         yield temporary
         if nameless is None:
             _rename(temporary, target)

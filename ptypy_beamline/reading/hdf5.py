@@ -166,10 +166,11 @@ class Hdf5Frames:
         # While one thread has a virtual dataset open, its sources stay open for all.
         alone = nullcontext() if self.__dict__["_sources"] is None else VIRTUAL
         with alone, naming(self.path):
-            found = self._read(indices, window)
-            if self.__dict__["_lock"] and self.__dict__["_sources"] is None:
-                self._check_state()
-            return found
+            try:
+                return self._read(indices, window)
+            finally:  # what cannot be read may have been written to since
+                if self.__dict__["_lock"] and self.__dict__["_sources"] is None:
+                    self._check_state()
 
     def _check_state(self) -> None:
         """See that the file is what it was; a scan that is followed may change."""
