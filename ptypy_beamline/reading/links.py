@@ -18,6 +18,10 @@ DEPTH = 16
 """Most links that may follow each other, as in HDF5 itself."""
 
 
+class TooDeepError(FileError):
+    """More links follow each other than HDF5 goes along; they may lead in a circle."""
+
+
 def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
     """The group or dataset at ``path``, or None; everything it leads to is checked.
 
@@ -37,7 +41,10 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
         there, or to a dataset whose filter is missing.
     """
     root = Path(file.filename).resolve().parent
-    return fresh(_walk(file, path, root if links == "inside" else None, DEPTH))
+    try:
+        return fresh(_walk(file, path, root if links == "inside" else None, DEPTH))
+    except TooDeepError:
+        return None
 
 
 def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
@@ -59,7 +66,7 @@ def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
 def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any:
     """The member ``name`` of a group, or None."""
     if depth < 0:
-        raise FileError(f"{group.name.rstrip('/')}/{name} leads through more than {DEPTH} links",
+        raise TooDeepError(f"{group.name.rstrip('/')}/{name} leads through more than {DEPTH} links",
                         "store what it leads to in the scan's own files",
                         group.file.filename)  # fmt: skip
     link = group.get(name, getlink=True)
@@ -98,10 +105,13 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
 def _check_source(file: h5py.File, source: str, allowed: Path | None, depth: int) -> None:
     """Check a source in ``file``, or all that a printf-style name of one stands for."""
     parts = [part for part in source.split("/") if part not in ("", ".")]
-    for path in _matching(file["/"], parts, allowed, depth):
-        found = _walk(file, path, allowed, depth)
-        if isinstance(found, h5py.Dataset):
-            check_filters(found, Path(found.file.filename))
+    try:
+        for path in _matching(file["/"], parts, allowed, depth):
+            found = _walk(file, path, allowed, depth)
+            if isinstance(found, h5py.Dataset):
+                check_filters(found, Path(found.file.filename))
+    except TooDeepError as error:  # HDF5 may go farther
+        raise FileError(error.problem, error.remedy, error.file) from error
 
 
 def _matching(
