@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from .errors import BeamlineError, Stopped
+from .errors import BeamlineError, Stopped, printable
 
 
 @contextmanager
@@ -31,10 +31,9 @@ def ending_all(comm: Any) -> Iterator[None]:
             if isinstance(error, Stopped) and error.number == signal.SIGTERM:
                 _end_all(comm, 128 + signal.SIGTERM)  # whoever ends the ranks says why
             time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so
-            text = " ".join(str(error).split())
             plain = isinstance(error, BeamlineError | Stopped)
             kind = "" if plain else f"{type(error).__name__}: "
-            sys.stderr.write(f"error: rank {comm.rank}: {kind}{text}\n")
+            sys.stderr.write(f"error: rank {comm.rank}: {kind}{printable(str(error))}\n")
             _end_all(comm)
         raise
 

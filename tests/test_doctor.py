@@ -15,6 +15,7 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.doctor import fresnel, torn
 from ptypy_beamline.doctor.centre import friedel_centre
 from ptypy_beamline.doctor.dose import dose_to_water
+from ptypy_beamline.doctor.evidence import as_taken
 from ptypy_beamline.doctor.findings import diagnose, doubts
 from ptypy_beamline.doctor.gauge import relation, same_axes
 from ptypy_beamline.doctor.look import Look
@@ -402,13 +403,13 @@ def test_a_scan_that_fell_apart_is_named(tmp_path):
     light = diffract(truth.object, truth.probe, corners)
     frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
     slipped = settings_of(tmp_path, "standard", truth, frames=frames)
-    (said,) = torn.findings(open_with(slipped), slipped)
+    (said,) = torn.findings(as_taken(open_with(slipped), slipped), slipped)
     assert said.cause == "the stage slipped, or the sample moved"
     (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
     assert abs(int(frame) - 128) <= 16
     assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
     sound = settings_of(tmp_path, "exchange", truth)
-    assert torn.findings(open_with(sound), sound) == []
+    assert torn.findings(as_taken(open_with(sound), sound), sound) == []
 
 
 def test_changed_settings_keep_the_others():

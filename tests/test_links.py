@@ -52,6 +52,11 @@ def raw(group, name, shape, file):
     group.create_dataset(name, shape, np.uint8, external=[(str(file), 0, h5py.h5f.UNLIMITED)])
 
 
+def decoy(path, shape):
+    with h5py.File(path, "w") as file:
+        file["secret"] = np.zeros(shape, np.uint8)
+
+
 def direct(file, name, shape, folder, secret):
     file[name] = h5py.ExternalLink(str(secret), "/secret")
 
@@ -129,8 +134,7 @@ def percent(file, name, shape, folder, secret):
 
 def percent_file(file, name, shape, folder, secret):
     (folder / "part%.h5").symlink_to(secret)
-    with h5py.File(folder / "part%%.h5", "w") as decoy:
-        decoy["secret"] = np.zeros(shape, np.uint8)
+    decoy(folder / "part%%.h5", shape)
     virtual(file, name, shape, "part%%.h5", "secret")
 
 
@@ -148,8 +152,7 @@ def numbered_folders(file, name, shape, folder, secret):
 def brackets(file, name, shape, folder, secret):
     """Which are no pattern: ``p_0.h5`` is a decoy."""
     (folder / "[p]_0.h5").symlink_to(secret)
-    with h5py.File(folder / "p_0.h5", "w") as decoy:
-        decoy["secret"] = np.zeros(shape, np.uint8)
+    decoy(folder / "p_0.h5", shape)
     printf(file, name, shape, "[p]_%b.h5", "secret")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +66,7 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Turn an NPZ of PtychoPINN into a Ptychodus product, frames included."""
     from ..exports.amplitudes import of_npz
+    from ..exports.files import refuse_inputs
     from ..exports.product import ProductInfo, export_product
     from ..results.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
 
@@ -75,8 +75,7 @@ def command(  # noqa: PLR0913
     found = read_npz(source, physics)
     if probe_pixel_m is None and "pixel_m" in unknown(source, physics):
         probe_pixel_m = PROBE_PIXEL_M
-    if os.path.realpath(target) == os.path.realpath(source):
-        raise SettingsError(f"{target} is read by this command", "write to another file (-o)")
+    refuse_inputs(target, [source])
     info = ProductInfo(name or source.stem, comments, exposure_time_s, probe_pixel_m=probe_pixel_m)
     frames = of_npz(source, len(found.positions_m)) if include_diffraction else None
     with progress("writing", len(found.positions_m)) as advance:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +48,7 @@ def command(  # noqa: PLR0913
     ] = None,
 ) -> None:
     """Write the sidecar of TIFF frames from a beamline's CSV log."""
+    from ..exports.files import refuse_inputs
     from ..exports.fromlog import Names, by_index, by_time
     from ..exports.sidecar import write_sidecar
     from ..formats.numbering import Numbers
@@ -64,8 +64,7 @@ def command(  # noqa: PLR0913
     units = {name.partition(".")[2]: value for name, value in named("units", unit).items()}
     names = Names({k: v for k, v in given.items() if v}, units, first_index)
     files = expand(frames)
-    if os.path.realpath(output) in {*map(os.path.realpath, (*files, csv))}:
-        raise SettingsError(f"{output} is read by this command", "write to another file (-o)")
+    refuse_inputs(output, (*files, csv))
     stack, log = TiffFrames(files), read_log(csv)
     n = stack.shape[0]
     numbers = numbers_by_name(stack, in_order="") or Numbers.counting(n)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from ..errors import silenced_warnings
-from ..planning.make import make_plan
+from ..planning.make import in_metres, make_plan
 from ..planning.plan import Plan
 from ..quality.features import Yardstick, measured
 from ..quality.kernels import COLUMNS
@@ -101,6 +101,11 @@ def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
     com_px = table[:, [COLUMNS.index("row"), COLUMNS.index("column")]]
     totals = table[:, COLUMNS.index("total")].astype(np.float64)
     return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan), totals)
+
+
+def as_taken(scan: Scan, settings: Settings) -> Survey:
+    """A look at the frames of a scan in the order in which they were taken."""
+    return survey(unturned(in_metres(scan, settings), settings), in_order=True)
 
 
 def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:

@@ -14,7 +14,7 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, empty_beam, physics, unwarned_notes
 from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale, torn
-from .evidence import FEWEST
+from .evidence import FEWEST, as_taken
 from .look import Look
 from .orientation import Ranking, rank
 from .remedy import changed, planned
@@ -143,13 +143,21 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
     doubt = "" if decided else "that needs the orientation"
     doubt = "mend what is warned of first" if warned else doubt
     found = [Finding("note", what), *scale.findings(look, doubt)]
-    if ranking and not decided and not ranking.lag:
-        found += torn.findings(look.scan, look.settings)
-    if ranking and not decided and all(map(events.of_neighbours, warned)):
-        sampled = Sampling.of(look)
-        if sampled and sampled.overlap > sampling.MUCH:
-            found += pairing.unrelated(look.scan, look.settings)
+    if ranking and not decided:
+        found += _misfits(look, ranking, warned)
     return found, ranking
+
+
+def _misfits(look: Look, ranking: Ranking, warned: list[Finding]) -> list[Finding]:
+    """Why no orientation may fit: a scan that fell apart, or frames of other positions."""
+    sampled = Sampling.of(look)
+    overlaps = sampled is not None and sampled.overlap > sampling.MUCH
+    may_be_unrelated = overlaps and all(map(events.of_neighbours, warned))
+    if ranking.lag and not may_be_unrelated:
+        return []
+    seen = as_taken(look.scan, look.settings)
+    found = [] if ranking.lag else torn.findings(seen, look.settings)
+    return found + (pairing.unrelated(seen, look.settings) if may_be_unrelated else [])
 
 
 def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:

@@ -92,13 +92,12 @@ def findings(scan: Scan, settings: Settings) -> Verdict:
     return Verdict((*found, *misorientation(ranking, settings)), ranking)
 
 
-def unrelated(scan: Scan, settings: Settings) -> list[Finding]:
+def unrelated(seen: Survey, settings: Settings) -> list[Finding]:
     """Whether frames have nothing to do with their positions, to be asked if none are turned right.
 
     Neighbours on the sample look alike where their views overlap; of few or dim frames it does
     not show.
     """
-    seen = survey(unturned(in_metres(scan, settings), settings), in_order=True)
     given = Pairing.at(settings, seen.positions_m)
     likeness = Likeness.of_neighbours(given, seen.looks)
     if not _shows_likeness(given, seen) or likeness.chance < TELLING:

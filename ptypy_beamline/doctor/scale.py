@@ -217,8 +217,8 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
         f"{outcome.given:.3f}, and of {outcome.other:.3f} with a reconstructed pixel "
         f"{1 / factor:.3g} times as large"
     )
+    energy_eV, distance_m, _ = look.detector
     if factor not in BINNINGS:
-        _, distance_m, _ = look.detector
         return finding(
             "warning",
             what,
@@ -226,7 +226,6 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
             {"distance": float(f"{distance_m / factor:.3g}")},
             "right to a tenth: measure it again, or what else is wrong by this factor",
         )
-    energy_eV, distance_m, _ = look.detector
     pixel_m = look.settings.psize or look.scan.pixel_m or (0.0, 0.0)
     y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
     when = "before the detector's own" if factor > 1 else "after"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.make import in_metres
-from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from .candidates import PATCH_FRAMES, Patch
-from .evidence import Floats, Survey, liveliest, survey, unturned
+from .evidence import Floats, Survey, liveliest
 from .neighbours import FEWEST_LINKS, Pairing, ranked_less
 from .orientation import Ranking, ranked
 from .remedy import finding
@@ -20,14 +18,12 @@ SURELY, SOON = 1e-5, 2
 follow each other so soon are on the same side."""
 
 
-def findings(scan: Scan, settings: Settings) -> list[Finding]:
+def findings(seen: Survey, settings: Settings) -> list[Finding]:
     """Whether a scan falls into two parts; to be asked where no orientation fits it as a whole.
 
     Neighbours on the sample that were taken before and after look least alike where it falls
     apart; then each part must determine the orientation, and both the same one.
     """
-    plan = unturned(in_metres(scan, settings), settings)
-    seen = survey(plan, in_order=True)
     cut = _weakest(Pairing.at(settings, seen.positions_m), seen)
     if cut is None or min(cut, len(seen.positions) - cut) < PATCH_FRAMES // 2:
         return []
@@ -35,6 +31,7 @@ def findings(scan: Scan, settings: Settings) -> list[Finding]:
     before, after = (_ranked(seen.some(part), settings) for part in np.split(rows, [cut]))
     if not (before.decided and after.decided and after.agrees_with(before)):
         return []
+    plan = seen.plan
     frame = int(plan.selection.exposures[seen.positions[cut], 0])
     return [
         finding(
@@ -44,7 +41,7 @@ def findings(scan: Scan, settings: Settings) -> list[Finding]:
             "not all together",
             "the stage slipped, or the sample moved",
             remedy="load the parts by themselves (--reject "
-            f"{frame}-{scan.frames.shape[0] - 1}, --reject 0-{frame - 1})",
+            f"{frame}-{plan.frames.shape[0] - 1}, --reject 0-{frame - 1})",
         )
     ]
 

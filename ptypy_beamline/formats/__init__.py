@@ -171,7 +171,7 @@ def open_with(settings: Settings) -> Scan:
     Of a file that is being written, and is not followed, a warning says so.
     """
     path, followed = Path(settings.file_name), settings.live.timeout_s is not None
-    if not followed and locking() and h5py.is_hdf5(path) and being_written(path):
+    if not followed and locking() and os.path.isfile(path) and being_written(path):
         what = "is being written, or its writer died: only what is there now is loaded"
         warn(f"{what}; wait until it is closed, or follow it (live=10, --live 10)", path)
     return open_file(settings.file or "", settings.format, settings.opening)

@@ -108,8 +108,9 @@ def reconstruct(  # noqa: PLR0913
     """
     engine = prepare(frames, good, positions_m, resolution_m, center_px, transfer)
     careful_from, all_from = int(CAREFUL_FROM * iterations), int(ALL_FROM * iterations)
-    places_m = np.asarray(positions_m, np.float64) if all_from else np.zeros((0, 2))
-    unseen = held_out(places_m, seed)
+    unseen = np.zeros(0, np.int64)
+    if all_from:
+        unseen = held_out(np.asarray(positions_m, np.float64), seed)
     current = engine.without(unseen)
     wave = current.best_probe(seed) if probe is None else engine.scaled(np.asarray(probe))
     state = State(engine.free_space(), wave)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,11 +17,11 @@ from . import evidence, kernels, reject
 from .assessment import Assessment
 from .embedding import embed
 from .events import events, intensity
-from .faults import Deviation
+from .faults import Deviation, Flags
 from .features import Part, Yardstick, measured
 from .labels import classes
 from .pictures import small_pictures
-from .scores import LIMIT, Around, combined
+from .scores import LIMIT, Around, Values, combined
 from .spool import Spool
 
 Progress = Callable[[int], None]
@@ -185,11 +185,7 @@ class Inspection:
         z = evidence.deviations(seen, embedding, around)
         again = evidence.repeated(counted, factor)
         found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m), again)
-        pictures = np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
-        pictures = np.where(dark, found.nearness, pictures)
-        # No frame that the default rule rejects has a lower score than one that it accepts.
-        pictures = np.where(found.nearness >= 1, LIMIT * found.nearness, pictures)
-        score = combined(found.nearness, pictures, qc.w_feat)
+        score = combined(found.nearness, _of_pictures(z, dark, found.nearness), qc.w_feat)
         masked = reject.region(stage_m, qc, unit)
         row, column = counted.column("row"), counted.column("column")
         return Assessment(
@@ -213,6 +209,16 @@ class Inspection:
             beam=beam,
             i0_recorded=known is not None and bool(np.isfinite(known).any()),
         )
+
+
+def _of_pictures(z: Mapping[str, Values], dark: Flags, nearness: Values) -> Values:
+    """(n,) how unusual each picture is.
+
+    No frame that the default rule rejects is to have a lower score than one that it accepts.
+    """
+    farthest = np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
+    farthest = np.where(dark, nearness, farthest)
+    return np.asarray(np.where(nearness >= 1, LIMIT * nearness, farthest))
 
 
 def _repeats(positions_m: NDArray[np.float64]) -> NDArray[np.int64]:

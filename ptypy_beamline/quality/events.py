@@ -23,8 +23,9 @@ FEWEST = 100
 """Frames of a scan in which events are looked for."""
 
 DUMP, GAP, DARK, LEAK, BESIDE = 3, 2, 0.8, 0.93, 6
-"""Dark frames in a row that are a dump; bright ones between them; counts of the frames around a
-dump over those farther away, of an absorber less; how many frames are around each."""
+"""Dark frames in a row that are a dump; bright ones between them, and share that is dark at least;
+counts of the frames around a dump over those farther away, of an absorber less; how many frames are
+around each."""
 
 DIM, WELL_LIT = 0.25, 0.8
 """Frames with less than this part of the counts of a well lit one, the quantile, say little."""

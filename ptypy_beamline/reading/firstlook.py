@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import LostFileError
+from .regular import FileState
 
 LIMIT_S = 60.0
 """Without a word for so long, a file counts as one on which libhdf5 hangs."""
@@ -24,7 +25,7 @@ AT_ONCE = 200
 WALK = (sys.executable, "-m", "ptypy_beamline.reading.walk")
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 REMEDY = "the file is damaged: copy it again, or leave it out"
-_looked_at: set[tuple[int, ...]] = set()
+_looked_at: set[tuple[int, FileState]] = set()
 
 
 def first_look(
@@ -95,6 +96,6 @@ def _is_hdf5(path: Path) -> bool:
         return False
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def _state(path: Path) -> tuple[int, FileState]:
     found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_dev, FileState.of(found)

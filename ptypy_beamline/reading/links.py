@@ -104,14 +104,21 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
 
 def _check_source(file: h5py.File, source: str, allowed: Path | None, depth: int) -> None:
     """Check a source in ``file``, or all that a printf-style name of one stands for."""
-    parts = [part for part in source.split("/") if part not in ("", ".")]
     try:
-        for path in _matching(file["/"], parts, allowed, depth):
+        for path in _paths(file, source, allowed, depth):
             found = _walk(file, path, allowed, depth)
             if isinstance(found, h5py.Dataset):
                 check_filters(found, Path(found.file.filename))
     except TooDeepError as error:  # HDF5 may go farther
         raise FileError(error.problem, error.remedy, error.file) from error
+
+
+def _paths(file: h5py.File, source: str, allowed: Path | None, depth: int) -> Iterator[str]:
+    """What a source's name stands for: ``%b`` for any number, ``%%`` for ``%``."""
+    if _pattern(source) is None:
+        return iter((_plain(source),))
+    parts = [part for part in source.split("/") if part not in ("", ".")]
+    return _matching(file["/"], parts, allowed, depth)
 
 
 def _matching(
@@ -132,12 +139,8 @@ def _matching(
             yield from _matching(node, rest, allowed, depth, f"{head}/{name}")
 
 
-NUMBER = re.compile("%(.)")
-"""In the names of virtual sources ``%b`` stands for a number, and ``%%`` for a ``%``."""
-
-
 def _plain(name: str) -> str:
-    return NUMBER.sub(lambda found: "%" if found[1] == "%" else found[0], name)
+    return name.replace("%%", "%")
 
 
 def _pattern(name: str) -> re.Pattern[str] | None:
@@ -189,7 +192,7 @@ def _expand(name: str, owner: Path) -> Iterator[str]:
             found = True
             yield str(path)
     if not found:
-        yield name.replace("%b", "0").replace("%%", "%")
+        yield _plain(name.replace("%b", "0"))
 
 
 def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
