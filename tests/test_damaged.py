@@ -58,7 +58,7 @@ def test_a_damaged_file_ends_in_one_line(tmp_path, name):
         said = damage.outcome(partial(compared, path, expected))
         assert said in ("same", "other", "error") or said.startswith("signal"), f"{number}: {said}"
         found[said] = found.get(said, 0) + 1
-    assert found["error"] > COUNT // 10
+    assert found.get("same", 0) < COUNT
 
 
 LAXER = "contiguous chunks latest growing bitshuffle blosc blosc-zstd blosc2".split()
