@@ -149,15 +149,20 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
 
 
 def _misfits(look: Look, ranking: Ranking, warned: list[Finding]) -> list[Finding]:
-    """Why no orientation may fit: a scan that fell apart, or frames of other positions."""
+    """Why no orientation may fit: the pixel, a scan that fell apart, frames of other positions."""
+    found = [] if warned else scale.undecided(look)
+    if found:
+        return found
     sampled = Sampling.of(look)
-    overlaps = sampled is not None and sampled.overlap > sampling.MUCH
-    may_be_unrelated = overlaps and all(map(events.of_neighbours, warned))
+    judged = sampled is not None and all(map(events.of_neighbours, warned))
+    overlap = sampled.overlap if sampled and judged else 0.0
+    may_be_unrelated = overlap > sampling.ENOUGH_OVERLAP
     if ranking.lag and not may_be_unrelated:
         return []
     seen = as_taken(look.scan, look.settings)
     found = [] if ranking.lag else torn.findings(seen, look.settings)
-    return found + (pairing.unrelated(seen, look.settings) if may_be_unrelated else [])
+    more = pairing.unrelated(seen, look.settings, overlap) if may_be_unrelated else []
+    return found + more
 
 
 def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:

@@ -106,7 +106,15 @@ class Likeness:
     @classmethod
     def of_neighbours(cls, pairing: Pairing, looks: NDArray[np.float32]) -> Likeness:
         """Of all neighbours, compared with as many pairs of frames drawn at random."""
-        links = np.array([*pairing.links], np.int64).reshape(-1, 2)
+        return cls._of_links(np.array([*pairing.links], np.int64).reshape(-1, 2), looks)
+
+    @classmethod
+    def in_order(cls, looks: NDArray[np.float32]) -> Likeness:
+        """Of frames taken one after another, likewise."""
+        return cls._of_links(np.arange(len(looks) - 1)[:, None] + (0, 1), looks)
+
+    @classmethod
+    def _of_links(cls, links: NDArray[np.int64], looks: NDArray[np.float32]) -> Likeness:
         any_two = np.random.default_rng(0).integers(0, len(looks), links.shape)
         return cls.compared(links, any_two[any_two[:, 0] != any_two[:, 1]], looks)
 

@@ -26,6 +26,7 @@ from .evidence import FEWEST, Survey, survey, unturned
 from .neighbours import FAR_SHIFTS, SHIFTS, Likeness, Pairing
 from .orientation import Ranking, misorientation, rank
 from .remedy import changed, finding
+from .sampling import MUCH
 from .trial import Trial
 
 UNRELATED = "frames and positions do not belong together"
@@ -92,15 +93,18 @@ def findings(scan: Scan, settings: Settings) -> Verdict:
     return Verdict((*found, *misorientation(ranking, settings)), ranking)
 
 
-def unrelated(seen: Survey, settings: Settings) -> list[Finding]:
+def unrelated(seen: Survey, settings: Settings, overlap: float) -> list[Finding]:
     """Whether frames have nothing to do with their positions, to be asked if none are turned right.
 
-    Neighbours on the sample look alike where their views overlap; of few or dim frames it does
-    not show.
+    Neighbours on the sample look alike where their views ``overlap`` much; of few or dim frames it
+    does not show. Where they overlap less, some frames must look alike: those that were taken one
+    after another.
     """
     given = Pairing.at(settings, seen.positions_m)
     likeness = Likeness.of_neighbours(given, seen.looks)
     if not _shows_likeness(given, seen) or likeness.chance < TELLING:
+        return []
+    if overlap <= MUCH and Likeness.in_order(seen.looks).chance > RULED_OUT:
         return []
     what = (
         f"frames at neighbouring positions look no more alike than any two frames (alike in "

@@ -22,7 +22,8 @@ from .candidates import (
 from .evidence import FEWEST, Floats, liveliest, survey
 from .geometry import Numbers
 from .look import Look
-from .remedy import finding
+from .orientation import rank
+from .remedy import changed, finding
 
 Factors = tuple[float, float]
 """By what positions (y, x) are scaled, which stands for a λz/p so many times smaller."""
@@ -58,6 +59,12 @@ class Scales:
     patch: Patch
     known: dict[tuple[Factors, int], Floats] = field(default_factory=dict)
     probes: dict[Factors, Complex] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, look: Look) -> Scales:
+        """Of the positions whose frames differ most."""
+        seen = survey(look.plan)
+        return cls(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
 
     def errors(self, factors: Factors, rounds: int = SHORT) -> Floats:
         """(m,) of the same frames for all factors."""
@@ -153,17 +160,12 @@ def findings(look: Look, doubt: str = "") -> list[Finding]:
     doubt
         Why nothing is to be said but that: another scale may fit better what is wrong otherwise.
     """
-    plan = look.plan
-    if look.in_pixels or len(plan) < FEWEST or plan.geometry.shape[0] != plan.geometry.shape[1]:
+    if not _has_scale(look):
         return []
+    doubt = doubt or _dim(look)
     if doubt:
         return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
-    counts = float(np.median(look.totals[look.lit]))
-    if counts < DIM:
-        return [finding("note", f"distance and pixel were not checked by reconstructions: "
-                        f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed")]  # fmt: skip
-    seen = survey(plan)
-    scales = Scales(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
+    scales = Scales.of(look)
     beside = [even(BESIDE), even(1 / BESIDE)]
     open_still = [factors for factors in beside if not scales.surely_worse(factors)]
     one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
@@ -171,14 +173,50 @@ def findings(look: Look, doubt: str = "") -> list[Finding]:
     if not open_still:
         return [_settled(scales)]
     if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in beside):
-        step = Numbers.of(look).step
-        binned = [even(f) for f in BINNINGS if look.share is None or f * step < 1]
-        best = scales.best([*binned, *beside])
+        best = scales.best([*binnings(look), *beside])
         outcome = scales.outcome(best, SHORT)
         factor = scales.lowest(best) if outcome.margin.surely(RATIO, STUDENT_T) else None
         if factor is not None:
             return [_of_both(look, factor, outcome)]
     return _beside(look, scales, open_still)
+
+
+def undecided(look: Look) -> list[Finding]:
+    """Whether the pixel is that of another binning, where no orientation fits as it is set.
+
+    With the right one unseen frames are predicted better, and the orientation that is set is the
+    one that the frames then determine.
+    """
+    if not _has_scale(look) or _dim(look):
+        return []
+    scales = Scales.of(look)
+    best = scales.best(binnings(look))
+    outcome = scales.outcome(best, SHORT)
+    if not outcome.margin.surely(RATIO, STUDENT_T):
+        return []
+    found = _of_both(look, best[0], outcome)
+    ranking = rank(look.scan, changed(look.settings, found.settings))
+    return [found] if ranking.decided and ranking.agrees(look.settings.turn) else []
+
+
+def binnings(look: Look) -> list[Factors]:
+    """Those with which neighbours still overlap."""
+    step = Numbers.of(look).step
+    return [even(f) for f in BINNINGS if look.share is None or f * step < 1]
+
+
+def _has_scale(look: Look) -> bool:
+    """Whether there are positions enough, in metres, and one pixel for both axes."""
+    height, width = look.plan.geometry.shape
+    return not look.in_pixels and len(look.plan) >= FEWEST and height == width
+
+
+def _dim(look: Look) -> str:
+    """Why the frames are too dim for it; nothing where they are not."""
+    counts = float(np.median(look.totals[look.lit]))
+    if counts >= DIM:
+        return ""
+    return f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed"
 
 
 def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
