@@ -148,8 +148,8 @@ def held_out_errors(
         What to start from; default: the best of the preview's guesses.
     """
     engine, state, unseen = fitted(patch, passes, unseen, probe)
-    whole: Floats = engine.moduli[unseen].sum(axis=(1, 2), dtype=np.float64).clip(1e-12)
-    return engine.misfits(state, unseen) / whole
+    errors: Floats = engine.misfits(state, unseen) / engine.sums[unseen].clip(1e-12)
+    return errors
 
 
 def fitted(

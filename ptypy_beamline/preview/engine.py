@@ -85,6 +85,7 @@ class Engine:
     """The data and the passes over it; far-field frames in the order of FFTs."""
 
     moduli: NDArray[np.float32]  # (n, N, N) √counts, zero frequency at (0, 0)
+    sums: NDArray[np.float64]  # (n,) of these
     bad: NDArray[np.bool_]  # (n or 1, N, N)
     corners_px: NDArray[np.int64]
     origin_px: NDArray[np.int64]
@@ -157,9 +158,11 @@ class Engine:
         if side == n:
             return self
         rows, columns = _low(n, side)
+        moduli = np.ascontiguousarray(self.moduli[:, rows, columns])
         return replace(
             self,
-            moduli=np.ascontiguousarray(self.moduli[:, rows, columns]),
+            moduli=moduli,
+            sums=_sums(moduli),
             bad=np.ascontiguousarray(self.bad[:, rows, columns]),
             mean_frame=self.mean_frame[rows, columns],
             corners_px=np.rint(self.corners_px * (side / n)).astype(np.int64),
@@ -182,7 +185,7 @@ class Engine:
             changes = self.back(waves)
             update(state.object, self.corners_px, some, state.probe, changes, alpha, step)
         self._balance(state)
-        return misfit / max(float(self.moduli[self.visited].sum(dtype=np.float64)), 1e-12)
+        return misfit / max(float(self.sums[self.visited].sum()), 1e-12)
 
     def batches(self, frames: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """``frames`` in parts that are propagated at once."""
@@ -240,6 +243,10 @@ def enlarged(probe: Complex, side: int) -> Complex:
     return np.asarray(scipy.fft.fftshift(scipy.fft.ifft2(wave, norm="ortho")), np.complex64)
 
 
+def _sums(moduli: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(moduli.sum(axis=(1, 2), dtype=np.float64))
+
+
 def _low(n: int, side: int) -> Window:
     """The ``side`` lowest frequencies of ``n``, in the order of FFTs, as an index of two axes."""
     line = np.r_[: side // 2, n - side // 2 : n]
@@ -280,8 +287,10 @@ def prepare(
             f"{object_px[0]:.3g}x{object_px[1]:.3g} pixels of {min(resolution_m):.3g} m",
             "check units.positions (--unit positions=UNIT) and the geometry (ptypy-beamline check)",
         )
+    moduli = np.sqrt(counts)
     return Engine(
-        moduli=np.sqrt(counts),
+        moduli=moduli,
+        sums=_sums(moduli),
         bad=bad,
         corners_px=points - first,
         origin_px=first - height // 2,

@@ -54,7 +54,7 @@ FAULTS = (
     Fault("unlike its neighbours", {"neighbours": 5}),
     Fault(AGAIN, {"step": 8}),
     Fault("light", {"total": 3, "apart": 5}),
-    Fault("light", {"total": 3.5, "apart": 1.5}, {"shape": 2.5}),
+    Fault("light", {"total": 3.75, "apart": 1.5}, {"shape": 2.5}),
     Fault("noise", {"spread": 4, "neighbours": 3}),
     Fault("shifted", {"offset": 6, "likeness": 2}, {"variance": 3}),
     Fault("any", {"any": 10, "apart": 4}),
