@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ptypy import resources
 from ptypy import utils as u
 from ptypy.core.data import PtyScan
 from ptypy.core.manager import ScanModel
@@ -32,6 +33,7 @@ from .planning.plan import Block, Plan
 from .planning.shares import Shares
 from .ptypy_docs import defaults_section
 from .ptypy_frames import RawFrames, SharedWeight, check_frames, check_share, ptypy_center
+from .ptypy_probe import ProbesFromData
 from .quality.assessment import Assessment
 from .settings import Settings
 from .summary import physics
@@ -48,6 +50,9 @@ COMM = parallel.comm if parallel.MPIenabled else None
 
 if COMM is not None:
     hook_all(COMM)
+
+PROBES = ProbesFromData(parallel)
+resources.probes.update(PROBES.named())
 
 # At a level that PtyPy's log shows by default; warnings it does not.
 TOLD.install(lambda text: log("CITATION", text), COMM)
@@ -165,6 +170,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     def auto(self, frames: int) -> Any:
         """PtyPy's; a problem on one rank ends all."""
+        PROBES.follow(self)
         with together():
             return super().auto(frames)
 

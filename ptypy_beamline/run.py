@@ -52,6 +52,19 @@ def run(
     BeamlineError
         PtyPy is missing, or the tree is wrong, in one line.
     """
+    with running(tree, level=level, backend=backend, output=output) as ptycho:
+        return ptycho
+
+
+@contextmanager
+def running(
+    tree: Mapping[str, Any] | str | Path,
+    *,
+    level: int,
+    backend: str | None = None,
+    output: str | Path | None = None,
+) -> Iterator[Any]:
+    """A ``Ptycho`` as :func:`run` makes it; what it saves in the block is whole, or not there."""
     plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
     ptypy = import_ptypy(asks_for_server(plain))
     from . import ptyscan
@@ -64,12 +77,16 @@ def run(
     pars.update(plain, Convert=True)
     _quiet(pars, ptypy.utils.Param, output)
     with ptyscan.together(), whole_saves(ptypy):
-        try:
-            return ptypy.core.Ptycho(pars, level=level)
-        except RuntimeError as error:
-            if "Parameter validation failed" not in str(error):
-                raise
-            raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
+        yield _ptycho(ptypy, pars, level)
+
+
+def _ptycho(ptypy: Any, pars: Any, level: int) -> Any:
+    try:
+        return ptypy.core.Ptycho(pars, level=level)
+    except RuntimeError as error:
+        if "Parameter validation failed" not in str(error):
+            raise
+        raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from . import (
     product,
     ptyd,
     qc,
+    reconstruct,
     run,
     sidecar,
     standardize,
@@ -48,8 +49,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-COMMANDS = (demo, formats, info, check, orient, qc, preview, compare, ptyd, standardize, sidecar,
-            run, export, product, plot, tomo)  # fmt: skip
+COMMANDS = (demo, formats, info, check, orient, qc, reconstruct, preview, compare, ptyd,
+            standardize, sidecar, run, export, product, plot, tomo)  # fmt: skip
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..testing.raw import Demo
 
 EXAMPLE = "ptypy-beamline demo --output demo"
-DM_ITERATIONS, ML_ITERATIONS = 60, 40
 
 
 def command(
@@ -113,35 +112,16 @@ def _engine(name: str) -> Callable[[dict[str, Any], Plan], Reconstruction]:
     return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview
 
 
-def _with_ptypy(values: dict[str, Any], plan: Plan) -> Reconstruction:
-    from ..preview import probe_of
-    from ..results import from_ptycho
-    from ..run import run
+def _with_ptypy(values: dict[str, Any], _: Plan) -> Reconstruction:
+    from ..reconstruction import reconstruct
 
-    tree = parameter_tree(values)
-    tree["scans"]["demo"]["illumination"]["model"] = probe_of(plan).astype(np.complex128)
-    ptycho = run(tree, level=4)
-    ptycho.run()
-    return from_ptycho(ptycho)
+    return reconstruct(_tree(values))
 
 
-def parameter_tree(values: dict[str, Any]) -> dict[str, Any]:
-    """The PtyPy parameter tree of the demo."""
-    return {
-        "verbose_level": "ERROR",
-        "io": {"rfile": None, "autosave": {"active": False}},
-        "scans": {
-            "demo": {
-                "name": "BlockFull",
-                "data": {"name": "BeamlineHdf5Scan", **values},
-                "illumination": {"aperture": None, "diversity": None, "propagation": None},
-            }
-        },
-        "engines": {
-            "engine00": {"name": "DM", "numiter": DM_ITERATIONS, "probe_support": None},
-            "engine01": {"name": "ML", "numiter": ML_ITERATIONS},
-        },
-    }
+def _tree(values: dict[str, Any]) -> dict[str, Any]:
+    from ..reconstruction import Chain, parameter_tree
+
+    return parameter_tree("demo", values, Chain())
 
 
 def _with_preview(values: dict[str, Any], plan: Plan) -> Reconstruction:
@@ -172,7 +152,7 @@ def _write(
     from ..preview.picture import draw
 
     found, truth = register(result.object[0], made.truth.object)
-    tree = parameter_tree(settings.record())
+    tree = _tree(settings.record())
     engine, _, algorithm = result.algorithm.partition(" ")
     summary = {"engine": engine, "algorithm": algorithm, "correlation": likeness,
                "positions": len(plan), "center_px": plan.center_px,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ..errors import ScanError, SettingsError
 from ..settings import Settings
 from ..summary import Finding, as_json
+from .doubts import Propagation, doubts_of, near_field, said
 from .loading import loading, plan_with, refuse_input
 from .progress import progress
-
-if TYPE_CHECKING:
-    from ..doctor.look import Look
 
 WRONG = 0.9
 """Held-out error from which a reconstruction foretells next to nothing."""
@@ -30,13 +27,17 @@ def command(
         Path, typer.Option("-o", "--output", help="folder for reconstruction.h5 and .png")
     ] = Path("preview"),
     iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 20,
-    propagation: Annotated[
-        str, typer.Option(help="farfield, nearfield, or auto: near field where the frames are")
-    ] = "auto",
+    propagation: Propagation = "auto",
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Reconstruct quickly, without PtyPy, with the embedded rPIE engine."""
-    from ..doctor.fresnel import is_near
+    previewed(settings, output, iterations, propagation, to_json)
+
+
+def previewed(
+    settings: Settings, output: Path, iterations: int, propagation: str, to_json: bool
+) -> None:
+    """Reconstruct, write the folder, and say what came of it."""
     from ..doctor.look import Look
     from ..exports.files import together
     from ..exports.reconstruction import write_reconstruction
@@ -44,14 +45,12 @@ def command(
     from ..preview.picture import draw
     from ..results import from_preview
 
-    if propagation not in ("auto", "farfield", "nearfield"):
-        raise SettingsError(f"propagation={propagation!r}", "use auto, farfield or nearfield")
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
     refuse_input(result, settings)
     scan, plan = plan_with(settings)
     look = Look.at(scan, settings, plan)
-    near = propagation == "nearfield" or (propagation == "auto" and is_near(look))
-    doubts = _doubts(look, near)
+    near = near_field(look, propagation)
+    doubts = doubts_of(look, near)
     with progress("reconstructing", iterations) as advance:
         found = preview(plan, iterations, progress=lambda *_: advance(1), near_field=near)
     origin = {"source": scan.source, "settings": settings.record()}
@@ -61,7 +60,7 @@ def command(
     with together():
         write_reconstruction(made, result)
         draw(picture, found.object, found.probe, found.errors, found.resolution_m, title=title)
-    doubts += _said(_verdict(made.held_out_error))
+    doubts += said(_verdict(made.held_out_error))
     if to_json:
         told = {"error": float(found.errors[-1]), "held_out_error": made.held_out_error,
                 "iterations": iterations, "near_field": near,
@@ -71,44 +70,6 @@ def command(
     else:
         typer.echo(f"error {found.errors[-1]:.4g}{unseen} after {iterations} iterations; "
                    f"{result}, {picture}")  # fmt: skip
-
-
-def _doubts(look: Look, near: bool) -> list[Finding]:
-    """What the checks that need no reconstruction find, said before it.
-
-    Raises
-    ------
-    ScanError
-        Only garbage would come out.
-    """
-    from ..doctor.findings import doubts
-
-    found = doubts(look, near)
-    for finding in found:
-        if finding.level == "error":
-            what = "; ".join(filter(None, (finding.what, finding.cause)))
-            raise ScanError(f"nothing but garbage would come of it: {what}",
-                            finding.remedy or "see ptypy-beamline check",
-                            look.settings.file_name)  # fmt: skip
-    _said([*_near_field(look, near), *found])
-    if found:
-        typer.echo("the errors below cannot be trusted until this is mended", err=True)
-    return found
-
-
-def _near_field(look: Look, near: bool) -> list[Finding]:
-    """By which geometry near-field frames are reconstructed."""
-    from ..planning.make import focus_to_sample_m
-
-    if not near:
-        return []
-    geometry = look.plan.geometry
-    if focus_to_sample_m(look.scan, look.settings) is None:
-        return [Finding("note", "reconstructed as the near field of a parallel beam",
-                        "for a cone beam give focus_to_sample (--focus-to-sample-m)")]  # fmt: skip
-    return [Finding("note", "reconstructed as the near field of a cone beam, at the effective "
-                    f"distance {geometry.distance_m:.4g} m with pixels of "
-                    f"{min(geometry.pixel_m):.4g} m")]  # fmt: skip
 
 
 def _verdict(held_out_error: float | None) -> list[Finding]:
@@ -121,9 +82,3 @@ def _verdict(held_out_error: float | None) -> list[Finding]:
                     f"frame (held-out error {held_out_error:.3g})",
                     "run ptypy-beamline check for positions, orientation and geometry",
                     "garbage, or a weak sample, too few photons or iterations")]  # fmt: skip
-
-
-def _said(findings: list[Finding]) -> list[Finding]:
-    for finding in findings:
-        typer.echo(str(finding), err=True)
-    return findings

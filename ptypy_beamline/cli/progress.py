@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 @contextmanager
@@ -19,3 +19,39 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def progress_of_engines(
+    iterations: Mapping[str, int],
+) -> Iterator[Callable[[str, int, float], None]]:
+    """A function to call with an engine, the iterations it has done, and its error.
+
+    A bar for each engine on a terminal, with the time left; a line at ten places in a pipe.
+    """
+    if not sys.stderr.isatty():
+        yield lambda engine, done, error: _line(engine, done, iterations[plain(engine)], error)
+        return
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TextColumn("error {task.fields[error]}"), TimeRemainingColumn()]  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {name: bar.add_task(name, total=count, error="-", start=False)
+                 for name, count in iterations.items()}  # fmt: skip
+
+        def advance(engine: str, done: int, error: float) -> None:
+            task = tasks[plain(engine)]
+            bar.start_task(task)
+            bar.update(task, completed=done, error=f"{error:.4g}")
+
+        yield advance
+
+
+def plain(engine: str) -> str:
+    """An engine's name without its backend."""
+    return engine.partition("_")[0]
+
+
+def _line(engine: str, done: int, total: int, error: float) -> None:
+    if done == total or done % max(total // 10, 1) == 0:
+        sys.stderr.write(f"{engine} {done} of {total}, error {error:.4g}\n")
+        sys.stderr.flush()

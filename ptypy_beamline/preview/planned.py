@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,34 @@ def preview(
     SettingsError
         The frames are not square.
     """
+    return _reconstructed(
+        plan, None, near_field, iterations=iterations, seed=seed, progress=progress
+    )
+
+
+def probe_of(
+    plan: Plan, frames: int = 300, iterations: int = 3, near_field: bool = False
+) -> NDArray[np.complex64]:
+    """A probe (N, N) to start a reconstruction with, from the data alone.
+
+    A few passes of the preview over at most ``frames`` consecutive positions in the middle of the
+    scan; in root counts, as PtyPy's ``illumination.model`` takes it.
+
+    Raises
+    ------
+    SettingsError
+        The frames are not square.
+    """
+    start = max(0, (len(plan) - frames) // 2)
+    middle = np.arange(start, min(start + frames, len(plan)))
+    found = _reconstructed(plan, middle, near_field, iterations=iterations)
+    probe: NDArray[np.complex64] = found.probe[0]
+    return probe
+
+
+def _reconstructed(
+    plan: Plan, positions: NDArray[np.int64] | None, near_field: bool, **more: Any
+) -> Reconstruction:
     geometry = plan.geometry
     ny, nx = geometry.shape
     if ny != nx:
@@ -37,42 +66,19 @@ def preview(
             f"frames of {ny}x{nx} are not square",
             "set shape (--roi) to a square window, or pad='square' (--pad square)",
         )
-    frames, good = load_all(plan)
+    frames, good = load_all(plan, positions)
     free_space = transfer(
         geometry.shape, geometry.pixel_m, geometry.distance_m, geometry.wavelength_m
     )
     return reconstruct(
         frames,
         good,
-        plan.positions_m,
+        plan.positions_m if positions is None else plan.positions_m[positions],
         geometry.pixel_m if near_field else geometry.resolution_m,
         center_px=geometry.center_px,
         transfer=free_space if near_field else None,
-        iterations=iterations,
-        seed=seed,
-        progress=progress,
+        **more,
     )
-
-
-def probe_of(plan: Plan, frames: int = 300, iterations: int = 3) -> NDArray[np.complex64]:
-    """A probe (N, N) to start a reconstruction with, from the data alone.
-
-    A few passes of the preview over at most ``frames`` consecutive positions in the middle of the
-    scan; in root counts, as PtyPy's ``illumination.model`` takes it.
-    """
-    start = max(0, (len(plan) - frames) // 2)
-    middle = np.arange(start, min(start + frames, len(plan)))
-    data, good = load_all(plan, middle)
-    found = reconstruct(
-        data,
-        good,
-        plan.positions_m[middle],
-        plan.geometry.resolution_m,
-        center_px=plan.geometry.center_px,
-        iterations=iterations,
-    )
-    probe: NDArray[np.complex64] = found.probe[0]
-    return probe
 
 
 def load_all(

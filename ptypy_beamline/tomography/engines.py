@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import numpy as np
 
 from .. import formats
 from ..errors import SettingsError
 from ..planning.make import make_plan
 from ..planning.plan import Plan
-from ..results.live import from_ptycho
+from ..reconstruction import (
+    ALONE,
+    Chain,
+    Ranks,
+    parameter_tree,
+    ranks_started,
+    reconstruct,
+    several_started,
+)
 from ..results.previewed import from_preview
 from ..results.reconstruction import Reconstruction
 from ..settings import Settings
@@ -55,7 +60,7 @@ class Engine:
             return f"PtyPy, DM {self.dm} + ML {self.ml}"
         return f"preview, rPIE {self.iterations}"
 
-    def reconstruct(self, angle: Angle, settings: Settings, ranks: Ranks) -> Reconstruction:
+    def reconstruct(self, angle: Angle, settings: Settings) -> Reconstruction:
         """Load and reconstruct one angle; every rank calls it.
 
         Parameters
@@ -70,7 +75,7 @@ class Engine:
         """
         own = {"file": str(angle.file), "outer_index": angle.outer_index}
         one = Settings.of(_values(settings) | own)
-        return self._previewed(one) if self.name == "preview" else self._by_ptypy(one, ranks)
+        return self._previewed(one) if self.name == "preview" else self._by_ptypy(one)
 
     def _previewed(self, settings: Settings) -> Reconstruction:
         from ..preview import preview
@@ -79,57 +84,9 @@ class Engine:
         found = preview(plan, self.iterations)
         return from_preview(found, plan, {"source": settings.file, "settings": settings.record()})
 
-    def _by_ptypy(self, settings: Settings, ranks: Ranks) -> Reconstruction:
-        from ..preview import probe_of
-        from ..run import run
-
-        probe = probe_of(_plan(settings)).astype(np.complex128) if ranks.first else None
-        tree = self.parameter_tree(_values(settings), ranks.shared(probe))
-        ptycho = run(tree, level=4)
-        # Level 5 would print the references to cite, once for each angle.
-        ptycho.run()
-        return from_ptycho(ptycho)
-
-    def parameter_tree(self, data: Mapping[str, Any], probe: Any) -> dict[str, Any]:
-        """PtyPy's parameters: the scan ``angle``, from the given probe, without files."""
-        fixed = {"model": probe, "aperture": None, "diversity": None, "propagation": None}
-        return {
-            "verbose_level": "ERROR",
-            "io": {"rfile": None, "autosave": {"active": False}},
-            "scans": {
-                "angle": {
-                    "name": "BlockFull",
-                    "data": {"name": "BeamlineScan", **data},
-                    "illumination": fixed,
-                }
-            },
-            "engines": {
-                "engine00": {"name": "DM", "numiter": self.dm, "probe_support": None},
-                "engine01": {"name": "ML", "numiter": self.ml},
-            },
-        }
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """The MPI ranks that work together; ``parallel`` is PtyPy's, None where there is but one."""
-
-    parallel: Any = None
-
-    @property
-    def first(self) -> bool:
-        """Whether this one decides and writes."""
-        return self.parallel is None or bool(self.parallel.master)
-
-    def shared(self, value: Any) -> Any:
-        """The first rank's ``value``, on every rank."""
-        return value if self.parallel is None else self.parallel.bcast(value)
-
-
-ALONE = Ranks()
-
-RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Environment variables that say how many ranks were started."""
+    def _by_ptypy(self, settings: Settings) -> Reconstruction:
+        chain = Chain(iterations=(self.dm, self.ml))
+        return reconstruct(parameter_tree("angle", _values(settings), chain))
 
 
 @contextmanager
@@ -143,20 +100,15 @@ def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
     SettingsError
         There are several, and the engine is the preview.
     """
-    several = any(int(os.environ.get(name) or 1) > 1 for name in RANKS)
+    several = several_started()
     if several and engine is not None and engine.name == "preview":
         raise SettingsError("the preview engine runs on one rank",
                             "start it without mpirun, or use --engine ptypy")  # fmt: skip
     if not several and (engine is None or engine.name == "preview"):
         yield ALONE
         return
-    from ..run import import_ptypy
-
-    parallel = import_ptypy().utils.parallel
-    from ..ptyscan import together
-
-    with together():
-        yield Ranks(parallel)
+    with ranks_started() as ranks:
+        yield ranks
 
 
 def _plan(settings: Settings) -> Plan:

@@ -17,13 +17,14 @@ import h5py
 from ..errors import BeamlineError, SettingsError
 from ..exports.temporary import alone_in
 from ..reading.links import open_confined
+from ..reconstruction import ALONE, Ranks
 from ..results.files import KINDS, read
 from ..results.reconstruction import Reconstruction
 from ..settings import Settings
 from . import folder as places
 from .angles import Angle, find_angles, left
 from .backprojection import RAMP, Method
-from .engines import ALONE, Engine, Ranks, ranks_of
+from .engines import Engine, ranks_of
 from .picture import draw_volume
 from .progress import Progress, silent
 from .projections import PROJECTIONS, Alignment, align_series
@@ -147,17 +148,17 @@ def reconstruct(
         say("angles", f"{len(made)}, {len(made) - len(todo)} of them finished before")
     with (progress if ranks.first else silent)("angles", len(todo)) as advance:
         for angle in todo:
-            found = _one(angle, settings, engine, ranks)
+            found = _one(angle, settings, engine)
             if ranks.first:
                 places.write_angle(folder, angle, _with_checksum(found), made[angle])
             advance(1)
 
 
-def _one(angle: Angle, settings: Settings, engine: Engine, ranks: Ranks) -> Reconstruction:
+def _one(angle: Angle, settings: Settings, engine: Engine) -> Reconstruction:
     try:
         if is_reconstruction(angle.file):
             return read(angle.file)
-        return engine.reconstruct(angle, settings, ranks)
+        return engine.reconstruct(angle, settings)
     except BeamlineError as error:
         raise type(error)(f"{angle.name}: {error.problem}", error.remedy, error.file) from error
 

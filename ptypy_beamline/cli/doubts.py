@@ -1,0 +1,70 @@
+"""What speaks against a reconstruction, said before it is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import ScanError
+from ..summary import Finding
+
+if TYPE_CHECKING:
+    from ..doctor.look import Look
+
+Propagation = Annotated[
+    Literal["auto", "farfield", "nearfield"],
+    typer.Option("--propagation", help="auto: near field where the frames are"),
+]
+
+
+def near_field(look: Look, propagation: str) -> bool:
+    """Whether the frames are to be taken as holograms."""
+    from ..doctor.fresnel import is_near
+
+    return propagation == "nearfield" or (propagation == "auto" and is_near(look))
+
+
+def doubts_of(look: Look, near: bool) -> list[Finding]:
+    """What the checks that need no reconstruction find, said before it.
+
+    Raises
+    ------
+    ScanError
+        Only garbage would come out.
+    """
+    from ..doctor.findings import doubts
+
+    found = doubts(look, near)
+    for finding in found:
+        if finding.level == "error":
+            what = "; ".join(filter(None, (finding.what, finding.cause)))
+            raise ScanError(f"nothing but garbage would come of it: {what}",
+                            finding.remedy or "see ptypy-beamline check",
+                            look.settings.file_name)  # fmt: skip
+    said([*_near_field(look, near), *found])
+    if found:
+        typer.echo("the errors below cannot be trusted until this is mended", err=True)
+    return found
+
+
+def _near_field(look: Look, near: bool) -> list[Finding]:
+    """By which geometry near-field frames are reconstructed."""
+    from ..planning.make import focus_to_sample_m
+
+    if not near:
+        return []
+    geometry = look.plan.geometry
+    if focus_to_sample_m(look.scan, look.settings) is None:
+        return [Finding("note", "reconstructed as the near field of a parallel beam",
+                        "for a cone beam give focus_to_sample (--focus-to-sample-m)")]  # fmt: skip
+    return [Finding("note", "reconstructed as the near field of a cone beam, at the effective "
+                    f"distance {geometry.distance_m:.4g} m with pixels of "
+                    f"{min(geometry.pixel_m):.4g} m")]  # fmt: skip
+
+
+def said(findings: list[Finding]) -> list[Finding]:
+    """The ``findings``, printed on standard error."""
+    for finding in findings:
+        typer.echo(str(finding), err=True)
+    return findings

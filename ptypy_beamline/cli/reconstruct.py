@@ -1,0 +1,255 @@
+"""``ptypy-beamline reconstruct``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import BeamlineError, SettingsError
+from ..settings import Settings
+from ..summary import Finding, as_json
+from .doubts import Propagation, doubts_of, near_field
+from .loading import loading, plan_with, refuse_input
+from .preview import previewed
+from .progress import progress_of_engines
+
+if TYPE_CHECKING:
+    from ..reconstruction import Chain, Ranks
+    from ..results import Reconstruction
+
+EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
+PANEL = "Reconstruction"
+PREVIEW, PASSES = "preview", 60
+FILES = ("reconstruction.h5", "reconstruction.png", "summary.json", "tree.yaml")
+
+
+def _option(*names: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=PANEL, **more)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a scan is to be reconstructed, and where the results go."""
+
+    chain: Chain
+    modes: int
+    gpu: bool
+    propagation: str
+    output: Path
+    save_tree: Path | None
+
+
+@loading
+def command(  # noqa: PLR0913
+    settings: Settings,
+    output: Annotated[Path, _option("-o", "--output", help="folder of the results")] = Path(
+        "reconstruction"
+    ),
+    engine: Annotated[
+        str | None,
+        _option(
+            "--engine",
+            help="PtyPy's engines, one after the other (DM, RAAR, EPIE, SDR, ML), or preview; "
+            "default: DM+ML, or preview where PtyPy is not installed",
+            metavar="NAME[+NAME]",
+        ),
+    ] = None,
+    iterations: Annotated[
+        str, _option("--iterations", help="of each engine; default: 60+40", metavar="N[+N]")
+    ] = "",
+    modes: Annotated[int, _option("--modes", help="probe modes", min=1)] = 1,
+    propagation: Propagation = "auto",
+    gpu: Annotated[bool, _option("--gpu", help="PtyPy's cupy engines")] = False,
+    cores: Annotated[
+        int | None,
+        _option("--cores", help="MPI ranks to start; the same as mpirun -n N", min=1),
+    ] = None,
+    save_tree: Annotated[
+        Path | None,
+        _option(
+            "--save-tree",
+            help="the parameter tree that repeats it, .yaml, or a script of plain PtyPy, .py; "
+            "tree.yaml is in the folder in any case",
+        ),
+    ] = None,
+    to_json: Annotated[bool, _option("--json", help="print JSON")] = False,
+) -> None:
+    """Reconstruct a raw scan with PtyPy, from a probe that is found from the data.
+
+    The folder gets reconstruction.ptyr, reconstruction.h5, a picture, summary.json and tree.yaml.
+    """
+    from ..reconstruction import Chain, several_started
+
+    if cores is not None:
+        if several_started():
+            raise SettingsError("--cores starts the ranks itself", "leave it out under mpirun")
+        _start_ranks(cores)
+    name = engine or _usual()
+    if name == PREVIEW:
+        _refuse_for_preview(gpu, modes, save_tree, several_started())
+        previewed(settings, output, _passes(iterations), propagation, to_json)
+        return
+    chain = Chain.of(name, iterations)
+    made = _by_ptypy(settings, Wanted(chain, modes, gpu, propagation, output, save_tree))
+    if made is None:
+        return
+    if to_json:
+        typer.echo(json.dumps(made, indent=1))
+    else:
+        typer.echo(f"{made['engine']} {made['algorithm']} in {made['seconds']:.0f} s: error "
+                   f"{made['error']:.4g}; {', '.join(made['files'])}")  # fmt: skip
+
+
+def _usual() -> str:
+    if importlib.util.find_spec("ptypy") is not None:
+        return "DM+ML"
+    typer.echo("PtyPy is not installed (make ptypy installs it): the preview engine reconstructs",
+               err=True)  # fmt: skip
+    return PREVIEW
+
+
+def _passes(iterations: str) -> int:
+    if iterations and not (iterations.isdigit() and int(iterations)):
+        raise SettingsError(f"iterations={iterations!r} with the preview engine",
+                            "give one number (--iterations 60)")  # fmt: skip
+    return int(iterations or PASSES)
+
+
+def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: bool) -> None:
+    asked = {"--gpu": gpu, "--modes": modes > 1, "--save-tree": save_tree is not None,
+             "mpirun": several}  # fmt: skip
+    flag = next((name for name, given in asked.items() if given), None)
+    if flag:
+        raise SettingsError(f"{flag} needs PtyPy, the preview engine has none of it",
+                            f"leave {flag} out, or install PtyPy (make ptypy)")  # fmt: skip
+
+
+def _start_ranks(cores: int) -> None:
+    """Become ``mpirun`` of this command, with the same interpreter on every rank.
+
+    Raises
+    ------
+    BeamlineError
+        There is no ``mpirun``.
+    """
+    words = sys.argv[1:]
+    at = next(k for k, word in enumerate(words) if word.partition("=")[0] == "--cores")
+    words[at : at + (1 if "=" in words[at] else 2)] = []
+    mpirun = shutil.which("mpirun")
+    if mpirun is None:
+        raise BeamlineError("there is no mpirun", "install MPI (make ptypy), or leave --cores out")
+    line = [mpirun, "-n", str(cores), sys.executable, "-m", "ptypy_beamline", *words]
+    sys.stdout.flush()
+    os.execv(mpirun, line)
+
+
+def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
+    """What is said of it, on the first rank."""
+    from ..exports.temporary import alone_in
+    from ..reconstruction import ranks_started, reconstruct
+    from ..run import load_engines
+
+    if wanted.gpu:
+        load_engines("cupy")
+    with ranks_started() as ranks:
+        alone = alone_in(wanted.output) if ranks.first else nullcontext()
+        with alone:
+            near, doubts = _looked_at(settings, wanted) if ranks.first else (False, [])
+            near = ranks.shared(near)
+            start = time.perf_counter()
+            with _shown(wanted.chain, ranks) as progress:
+                found = reconstruct(_running(settings, wanted, near), progress)
+            if not ranks.first:
+                return None
+            return _written(settings, wanted, found, near, doubts, time.perf_counter() - start)
+
+
+def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
+    """Whether the frames are of the near field, and what speaks against a reconstruction."""
+    from ..doctor.look import Look
+
+    for name in FILES:
+        refuse_input(wanted.output / name, settings)
+    scan, plan = plan_with(settings)
+    look = Look.at(scan, settings, plan)
+    near = near_field(look, wanted.propagation)
+    return near, doubts_of(look, near)
+
+
+def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
+    from ..reconstruction.trees import parameter_tree, with_absolute_paths
+
+    return parameter_tree(
+        "scan", with_absolute_paths(settings.record()), wanted.chain,
+        modes=wanted.modes, near_field=near, gpu=wanted.gpu,
+    )  # fmt: skip
+
+
+def _running(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
+    """The tree as it runs here: PtyPy takes % in names for parts of the run."""
+    tree = _tree(settings, wanted, near)
+    name = str((wanted.output / "reconstruction.ptyr").absolute())
+    tree["io"] |= {"home": str(wanted.output), "rfile": name.replace("%", "%%")}
+    return tree
+
+
+@contextmanager
+def _shown(chain: Chain, ranks: Ranks) -> Iterator[Any]:
+    """A bar for each engine on the first rank."""
+    if not ranks.first:
+        yield None
+        return
+    with progress_of_engines(dict(zip(chain.engines, chain.iterations, strict=True))) as advance:
+        yield advance
+
+
+def _written(
+    settings: Settings,
+    wanted: Wanted,
+    found: Reconstruction,
+    near: bool,
+    doubts: list[Finding],
+    seconds: float,
+) -> dict[str, Any]:
+    from ..reconstruction.trees import save_tree
+
+    tree = _tree(settings, wanted, near) | {"verbose_level": "INFO"}
+    tree["io"].pop("rfile")
+    note = f"Repeats a reconstruction of {Path(settings.file_name).name}: {shlex.join(sys.argv)}"
+    note = note.replace("\n", " ").replace('"""', "'''")
+    extra = [] if wanted.save_tree is None else [wanted.save_tree]
+    for path in [wanted.output / "tree.yaml", *extra]:
+        save_tree(tree, path, note)
+    engine, _, algorithm = found.algorithm.partition(" ")
+    names = ["reconstruction.ptyr", *FILES]
+    made = {"engine": engine, "algorithm": algorithm, "error": float(found.errors[-1]),
+            "near_field": near, "seconds": seconds,
+            "findings": [as_json(finding) for finding in doubts],
+            "files": [str(wanted.output / name) for name in names] + [str(p) for p in extra],
+            }  # fmt: skip
+    _put(found, wanted.output, made)
+    return made
+
+
+def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
+    from ..exports.files import put_text, together
+    from ..exports.reconstruction import write_reconstruction
+    from ..results.picture import draw
+    from ..results.postprocess import Postprocess, finish
+
+    with together():
+        write_reconstruction(found, output / "reconstruction.h5")
+        draw(output / "reconstruction.png", finish(found, Postprocess()))
+        put_text(output / "summary.json", json.dumps(made, indent=1))

@@ -1,0 +1,214 @@
+"""PtyPy parameter trees of one scan, started from the probe that its data show."""
+
+from __future__ import annotations
+
+import os
+import pprint
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import SettingsError
+from ..exports.files import put_text
+from ..ptypy_probe import FAR, NEAR
+
+SCAN_MODEL = "BlockFull"
+GPU = "cupy"
+"""PtyPy's backend for its engines on a GPU."""
+
+DIVERSITY = {"power": 0.1, "noise": [0.5, 1.0]}
+"""How the further probe modes differ from the first one, and their share of its power."""
+
+NOT_CONFINED = {"probe_support": None}
+"""The probe may be anywhere in its frame; ML has it so in any case."""
+
+ITERATIONS = {"DM": 60, "RAAR": 60, "EPIE": 60, "SDR": 60, "ML": 40}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """PtyPy's engines that follow each other, and the iterations of each."""
+
+    engines: tuple[str, ...] = ("DM", "ML")
+    iterations: tuple[int, ...] = (60, 40)
+
+    @classmethod
+    def of(cls, engines: str = "DM+ML", iterations: str = "") -> Chain:
+        """From words such as ``DM+ML`` and ``60+40``; default: what is usual for each engine.
+
+        Raises
+        ------
+        SettingsError
+            An engine or a number is none, or there are not as many of them.
+        """
+        names = tuple(word.strip().upper() for word in engines.split("+"))
+        unknown = next((name for name in names if name not in ITERATIONS), None)
+        if unknown is not None:
+            raise SettingsError(
+                f"engine {unknown!r} is unknown",
+                f"use preview, or of {', '.join(ITERATIONS)} one or several (--engine DM+ML)",
+            )
+        if not iterations:
+            return cls(names, tuple(ITERATIONS[name] for name in names))
+        counts = [word.strip() for word in iterations.split("+")]
+        if len(counts) != len(names) or not all(word.isdigit() and int(word) for word in counts):
+            example = "+".join(str(ITERATIONS[name]) for name in names)
+            raise SettingsError(
+                f"iterations={iterations!r} with the engines {'+'.join(names)}",
+                f"give one number for each engine (--iterations {example})",
+            )
+        return cls(names, tuple(map(int, counts)))
+
+    def __str__(self) -> str:
+        return " + ".join(
+            f"{name} {count}" for name, count in zip(self.engines, self.iterations, strict=True)
+        )
+
+    def tree(self, gpu: bool) -> dict[str, Any]:
+        """PtyPy's ``engines``."""
+        end = f"_{GPU}" if gpu else ""
+        return {
+            f"engine{k:02d}": {
+                "name": name + end,
+                "numiter": count,
+                **({} if name == "ML" else NOT_CONFINED),
+            }
+            for k, (name, count) in enumerate(zip(self.engines, self.iterations, strict=True))
+        }
+
+
+def parameter_tree(
+    label: str,
+    data: Mapping[str, Any],
+    chain: Chain,
+    *,
+    modes: int = 1,
+    near_field: bool = False,
+    gpu: bool = False,
+) -> dict[str, Any]:
+    """PtyPy's parameters: one scan from the probe that its data show, no files written.
+
+    Parameters
+    ----------
+    label
+        Name of the scan.
+    data
+        Parameters of the loader.
+    chain
+        The engines.
+    modes
+        Probe modes.
+    near_field
+        Whether the frames are holograms.
+    gpu
+        Whether the engines are those of PtyPy's cupy backend, which must be loaded.
+    """
+    name = NEAR if near_field else FAR
+    illumination: Any = {
+        "model": name,
+        "aperture": None,
+        "propagation": None,
+        "diversity": dict(DIVERSITY) if modes > 1 else None,
+    }
+    scan: dict[str, Any] = {
+        "name": SCAN_MODEL,
+        "data": {"name": "BeamlineScan", **data},
+        "illumination": illumination,
+    }
+    if modes > 1:
+        scan["coherence"] = {"num_probe_modes": modes}
+    if near_field:
+        scan["propagation"] = "nearfield"
+    return {
+        "verbose_level": "ERROR",
+        "io": {"rfile": None, "autosave": {"active": False}},
+        "scans": {label: scan},
+        "engines": chain.tree(gpu),
+    }
+
+
+NAMED_FILES = ("file", "sidecar", "dark", "flat", "mask", "background", "reject", "monitor",
+               "frame_order")  # fmt: skip
+"""Parameters that may name a file."""
+
+
+def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The loader's parameters with names of files that hold in any folder."""
+    named = {name: _absolute(data[name]) for name in NAMED_FILES if name in data}
+    if isinstance(data["file"], str):
+        named["file"] = os.path.abspath(data["file"])
+    paths = {name: _absolute(value) for name, value in data.get("paths", {}).items()}
+    return {**data, **named, **({"paths": paths} if paths else {})}
+
+
+def _absolute(value: Any) -> Any:
+    """A file's name before ``::`` made absolute, if there is such a file."""
+    if isinstance(value, list):
+        return [os.path.abspath(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    name, colons, inside = value.partition("::")
+    return os.path.abspath(name) + colons + inside if Path(name).exists() else value
+
+
+def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
+    """Write a tree as YAML, or as a script of plain PtyPy where ``path`` ends in ``.py``.
+
+    Parameters
+    ----------
+    tree
+        Of plain values.
+    path
+        Where to.
+    note
+        What is said of it at its top, one line.
+
+    Raises
+    ------
+    SettingsError
+        The name ends otherwise.
+    """
+    if path.suffix == ".py":
+        put_text(path, SCRIPT.format(note=note, tree=pprint.pformat(dict(tree), sort_dicts=False),
+                                     gpu=_loads_gpu(tree)))  # fmt: skip
+    elif path.suffix in (".yaml", ".yml"):
+        text = yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
+        backend = f" -b {GPU}" if _loads_gpu(tree) else ""
+        head = f"# {note}\n#\n#   ptypy-beamline run {path.name}{backend}\n\n"
+        put_text(path, head + text)
+    else:
+        raise SettingsError(f"{path}: a tree is saved as YAML or as a script",
+                            "end its name in .yaml or .py")  # fmt: skip
+
+
+def _loads_gpu(tree: Mapping[str, Any]) -> str:
+    on_gpu = any(engine["name"].endswith(f"_{GPU}") for engine in tree["engines"].values())
+    return LOADS_GPU if on_gpu else ""
+
+
+LOADS_GPU = """
+from ptypy_beamline.run import load_engines
+
+load_engines("cupy")
+"""
+
+SCRIPT = '''"""{note}
+
+    python THIS_SCRIPT.py
+    mpirun -n 4 python THIS_SCRIPT.py
+"""
+
+from ptypy import utils as u
+from ptypy.core import Ptycho
+
+import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+{gpu}
+TREE = {tree}
+
+p = u.Param()
+p.update(TREE, Convert=True)
+Ptycho(p, level=5)
+'''
