@@ -1,4 +1,4 @@
-"""The probe to start from, from the data, by name in any PtyPy tree: ``illumination: from_data``."""
+"""The first probe, from the data, by name in any PtyPy tree: ``illumination: from_data``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class ProbesFromData:
             probe = probe_of(self._loader.plan, near_field=near_field).astype(np.complex128)
         probe = np.asarray(self._parallel.bcast(probe))
         if probe.shape != tuple(shape[-2:]):
-            raise SettingsError(f"the probe from the data has {probe.shape} pixels, the scan model's "
-                                f"{tuple(shape[-2:])}",
-                                "leave resample and the model's shape alone")  # fmt: skip
+            raise SettingsError(
+                f"the probe from the data has {probe.shape} pixels, the scan's {tuple(shape[-2:])}",
+                "leave out what changes the scan's pixels (resample)",
+            )
         return probe

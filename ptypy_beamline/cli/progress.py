@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -23,32 +23,26 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def progress_of_engines(
-    iterations: Mapping[str, int],
-) -> Iterator[Callable[[str, int, float], None]]:
-    """A function to call with an engine, the iterations it has done, and its error.
+    names: Sequence[str], iterations: Sequence[int]
+) -> Iterator[Callable[[int, int, float], None]]:
+    """A function to call with an engine's number, the iterations it has done, and its error.
 
-    A bar for each engine on a terminal, with the time left; a line at ten places in a pipe.
+    A bar for each engine on a terminal, with the time left; some ten lines each in a pipe.
     """
     if not sys.stderr.isatty():
-        yield lambda engine, done, error: _line(engine, done, iterations[plain(engine)], error)
+        yield lambda k, done, error: _line(names[k], done, iterations[k], error)
         return
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TextColumn("error {task.fields[error]}"), TimeRemainingColumn()]  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks = {name: bar.add_task(name, total=count, error="-", start=False)
-                 for name, count in iterations.items()}  # fmt: skip
+        tasks = [bar.add_task(name, total=count, error="-", start=False)
+                 for name, count in zip(names, iterations, strict=True)]  # fmt: skip
 
-        def advance(engine: str, done: int, error: float) -> None:
-            task = tasks[plain(engine)]
-            bar.start_task(task)
-            bar.update(task, completed=done, error=f"{error:.4g}")
+        def advance(number: int, done: int, error: float) -> None:
+            bar.start_task(tasks[number])
+            bar.update(tasks[number], completed=done, error=f"{error:.4g}")
 
         yield advance
-
-
-def plain(engine: str) -> str:
-    """An engine's name without its backend."""
-    return engine.partition("_")[0]
 
 
 def _line(engine: str, done: int, total: int, error: float) -> None:

@@ -179,9 +179,13 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
     from ..doctor.look import Look
+    from ..reconstruction.trees import check_tree_name
 
     for name in FILES:
         refuse_input(wanted.output / name, settings)
+    if wanted.save_tree is not None:
+        check_tree_name(wanted.save_tree)
+        refuse_input(wanted.save_tree, settings, ours=True)
     scan, plan = plan_with(settings)
     look = Look.at(scan, settings, plan)
     near = near_field(look, wanted.propagation)
@@ -189,10 +193,10 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
 
 
 def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
-    from ..reconstruction.trees import parameter_tree, with_absolute_paths
+    from ..reconstruction.trees import label, parameter_tree, with_absolute_paths
 
     return parameter_tree(
-        "scan", with_absolute_paths(settings.record()), wanted.chain,
+        label(settings.file_name), with_absolute_paths(settings.record()), wanted.chain,
         modes=wanted.modes, near_field=near, gpu=wanted.gpu,
     )  # fmt: skip
 
@@ -211,7 +215,7 @@ def _shown(chain: Chain, ranks: Ranks) -> Iterator[Any]:
     if not ranks.first:
         yield None
         return
-    with progress_of_engines(dict(zip(chain.engines, chain.iterations, strict=True))) as advance:
+    with progress_of_engines(chain.engines, chain.iterations) as advance:
         yield advance
 
 
@@ -227,6 +231,7 @@ def _written(
 
     tree = _tree(settings, wanted, near) | {"verbose_level": "INFO"}
     tree["io"].pop("rfile")
+    tree = {"run": next(iter(tree["scans"])), **tree}
     note = f"Repeats a reconstruction of {Path(settings.file_name).name}: {shlex.join(sys.argv)}"
     note = note.replace("\n", " ").replace('"""', "'''")
     extra = [] if wanted.save_tree is None else [wanted.save_tree]
@@ -251,5 +256,5 @@ def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
 
     with together():
         write_reconstruction(found, output / "reconstruction.h5")
-        draw(output / "reconstruction.png", finish(found, Postprocess()))
+        draw(output / "reconstruction.png", finish(found, Postprocess(flatten="whole", crop=True)))
         put_text(output / "summary.json", json.dumps(made, indent=1))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from typing import Any
 
 from ..results.live import from_ptycho
 from ..results.reconstruction import Reconstruction
 
-Progress = Callable[[str, int, float], None]
-"""Called with the engine, the iterations it has done, and the error of the photons."""
+Progress = Callable[[int, int, float], None]
+"""Called with the engine's number, the iterations it has done, and the error of the photons."""
 
 
 def reconstruct(tree: Mapping[str, Any], progress: Progress | None = None) -> Reconstruction:
@@ -33,22 +33,22 @@ def reconstruct(tree: Mapping[str, Any], progress: Progress | None = None) -> Re
 
     with running(tree, level=4) as ptycho:
         if progress:
-            for engine in ptycho.engines.values():
-                _watch(engine, ptycho, progress)
+            for number, engine in enumerate(ptycho.engines.values()):
+                _watch(engine, ptycho, partial(progress, number))
         # Level 5 would print the references to cite, once for each scan.
         ptycho.run()
     return from_ptycho(ptycho)
 
 
-def _watch(engine: Any, ptycho: Any, progress: Progress) -> None:
+def _watch(engine: Any, ptycho: Any, progress: Callable[[int, float], None]) -> None:
     """Call ``progress`` after each of PtyPy's blocks of iterations."""
     iterate = engine.iterate
 
-    @functools.wraps(iterate)
+    @wraps(iterate)
     def watched(*given: Any, **named: Any) -> None:
         iterate(*given, **named)
         if ptycho.runtime.get("iter_info"):
             error = float(ptycho.runtime.iter_info[-1]["error"][1])
-            progress(str(engine.p.name), int(engine.curiter), error)
+            progress(int(engine.curiter), error)
 
     engine.iterate = watched

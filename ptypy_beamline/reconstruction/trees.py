@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pprint
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,11 @@ NAMED_FILES = ("file", "sidecar", "dark", "flat", "mask", "background", "reject"
 """Parameters that may name a file."""
 
 
+def label(file: str) -> str:
+    """A name for the scan in a file."""
+    return re.sub(r"\W+", "_", Path(file).stem).strip("_") or "scan"
+
+
 def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:
     """The loader's parameters with names of files that hold in any folder."""
     named = {name: _absolute(data[name]) for name in NAMED_FILES if name in data}
@@ -171,17 +177,23 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
     SettingsError
         The name ends otherwise.
     """
+    check_tree_name(path)
     if path.suffix == ".py":
         put_text(path, SCRIPT.format(note=note, tree=pprint.pformat(dict(tree), sort_dicts=False),
                                      gpu=_loads_gpu(tree)))  # fmt: skip
-    elif path.suffix in (".yaml", ".yml"):
+    else:
         text = yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
         backend = f" -b {GPU}" if _loads_gpu(tree) else ""
         head = f"# {note}\n#\n#   ptypy-beamline run {path.name}{backend}\n\n"
         put_text(path, head + text)
-    else:
-        raise SettingsError(f"{path}: a tree is saved as YAML or as a script",
-                            "end its name in .yaml or .py")  # fmt: skip
+
+
+def check_tree_name(path: Path) -> None:
+    """Refuse a name that does not say in which form a tree is saved."""
+    if path.suffix not in (".py", ".yaml", ".yml"):
+        raise SettingsError(
+            f"{path}: a tree is saved as YAML or as a script", "end its name in .yaml or .py"
+        )
 
 
 def _loads_gpu(tree: Mapping[str, Any]) -> str:
