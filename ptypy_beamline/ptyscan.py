@@ -28,7 +28,7 @@ from .live import Follower
 from .options import Qc, as_listed, code_of
 from .parallel import ending_all, hook_all
 from .planning.exposures import recorded_i0
-from .planning.make import make_plan
+from .planning.make import focus_to_sample_m, make_plan
 from .planning.plan import Block, Plan
 from .planning.shares import Shares
 from .ptypy_docs import defaults_section
@@ -36,7 +36,7 @@ from .ptypy_frames import RawFrames, SharedWeight, check_frames, check_share, pt
 from .ptypy_probe import ProbesFromData
 from .quality.assessment import Assessment
 from .settings import Settings
-from .summary import physics
+from .summary import STEP, physics
 from .told import TOLD
 
 NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
@@ -277,7 +277,10 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if self.settings.orientation == "auto":
             log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
         check_frames(plan, self.settings.file_name)
+        near = focus_to_sample_m(scan, self.settings) is not None
         for implausible in physics(plan):
+            if near and implausible.what.startswith(STEP):
+                continue  # only of far-field pixels
             said = str(implausible).removeprefix(f"{implausible.level}: ")
             warnings.warn(said, BeamlineWarning, stacklevel=2)
         if self.settings.qc is None:

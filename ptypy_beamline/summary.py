@@ -150,6 +150,9 @@ def _monitor(scale: NDArray[np.float64]) -> str:
     return f"factors {usable.min():.4g} to {usable.max():.4g}"
 
 
+STEP = "the step of"
+"""How findings on the step begin; they are of far-field pixels."""
+
 FIT = (
     "positions, pixel, distance or energy do not fit each other: run ptypy-beamline check, or "
     "correct units.positions (--unit positions=UNIT), the geometry or the window (--roi)"
@@ -172,18 +175,18 @@ def physics(plan: Plan) -> list[Finding]:
         )
     elif step > field:
         found.append(Finding(
-            "error", f"the step of {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
+            "error", f"{STEP} {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
             "views can overlap", FIT,
         ))  # fmt: skip
     elif step > field / 2:
         found.append(Finding(
-            "warning", f"the step of {step:.3g} m is more than half the {field:.3g} m field of "
+            "warning", f"{STEP} {step:.3g} m is more than half the {field:.3g} m field of "
             "view: a well sampled probe is at most half of it wide",
             FIT,
         ))  # fmt: skip
     elif 0 < step < 0.3 * pixel:
         found.append(Finding(
-            "warning", f"the step of {step:.3g} m is less than a third of the {pixel:.3g} m "
+            "warning", f"{STEP} {step:.3g} m is less than a third of the {pixel:.3g} m "
             "reconstructed pixel", FIT,
         ))  # fmt: skip
     if geometry.shape[0] != geometry.shape[1]:

@@ -182,7 +182,7 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
     from ..reconstruction.trees import check_tree_name
 
     for name in FILES:
-        refuse_input(wanted.output / name, settings)
+        refuse_input(wanted.output / name, settings, ours=name != FILES[0])
     if wanted.save_tree is not None:
         check_tree_name(wanted.save_tree)
         refuse_input(wanted.save_tree, settings, ours=True)
@@ -254,7 +254,10 @@ def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
     from ..results.picture import draw
     from ..results.postprocess import Postprocess, finish
 
+    # Holograms show what lies far beyond their positions.
+    asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)
+    shown = finish(found, asked)
     with together():
         write_reconstruction(found, output / "reconstruction.h5")
-        draw(output / "reconstruction.png", finish(found, Postprocess(flatten="whole", crop=True)))
+        draw(output / "reconstruction.png", shown)
         put_text(output / "summary.json", json.dumps(made, indent=1))

@@ -12,7 +12,7 @@ from ..options import code_of
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
-from ..summary import Finding, empty_beam, physics, unwarned_notes
+from ..summary import STEP, Finding, empty_beam, physics, unwarned_notes
 from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale, torn
 from .evidence import FEWEST, as_taken
 from .look import Look
@@ -21,7 +21,6 @@ from .remedy import changed, planned
 from .sampling import Sampling
 
 LEVELS = ("error", "warning", "note")
-STEP = "the step of"
 
 
 @dataclass(frozen=True, eq=False)
