@@ -11,6 +11,7 @@ from ..errors import SettingsError
 
 EXAMPLE = "ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o sidecar.h5"
 
+Constant = Annotated[float | None, typer.Option(help="the same for all frames")]
 Column = Annotated[str | None, typer.Option(help="name of that column in the log")]
 
 
@@ -46,6 +47,9 @@ def command(  # noqa: PLR0913
         int | None,
         typer.Option(help="what the log calls the first frame; default: found from the numbers"),
     ] = None,
+    energy_kev: Constant = None,
+    distance_m: Constant = None,
+    pixel_m: Constant = None,
 ) -> None:
     """Write the sidecar of TIFF frames from a beamline's CSV log."""
     from ..exports.files import refuse_inputs
@@ -72,11 +76,17 @@ def command(  # noqa: PLR0913
         if frame_times is not None:
             raise SettingsError("--frame-times needs the log's column of time stamps",
                                 "name it with --col-time")  # fmt: skip
-        sidecar = by_index(log, names, numbers)
+        single = n == len(stack.files)
+        sidecar = by_index(
+            log, names, numbers, [file.name for file in stack.files] if single else ()
+        )
     else:
         from ..reading.frametimes import frame_times_s
 
         sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
+    constants = {"energy": energy_kev and energy_kev * 1e3, "distance": distance_m,
+                 "pixel": pixel_m}  # fmt: skip
+    sidecar = sidecar.with_constants({k: v for k, v in constants.items() if v is not None})
     write_sidecar(sidecar, output, csv)
     typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {n} frames")
     if sidecar.ignored:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -89,9 +89,8 @@ class Names:
         """The log's name of a quantity; that which it has by default where the log has none."""
         return self.columns.get(short) or find_column(log, short) or COLUMNS[short][0]
 
-    def ignored(self, log: CsvLog, used: Mapping[str, Array]) -> list[str]:
-        """Columns of the log that are neither index, nor time stamps, nor ``used`` quantities."""
-        key = self.columns.get("time") or self.columns.get("index", INDEX)
+    def ignored(self, log: CsvLog, key: str, used: Mapping[str, Array]) -> list[str]:
+        """Columns of the log that are neither the ``key`` of rows nor ``used`` quantities."""
         taken = {key, *(self.column(log, short) for short in used)}
         return [name for name in log.header if name not in taken]
 
@@ -148,24 +147,24 @@ def find_column(log: CsvLog, short: str) -> str | None:
     return None
 
 
-def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
-    """Positions of a log that has rows with the number of a frame, in any order.
+def by_index(log: CsvLog, names: Names, frames: Numbers, files: Sequence[str] = ()) -> Sidecar:
+    """Positions of a log that has rows with the number, or the file, of a frame, in any order.
 
     Several rows of a frame are averaged; frames without a row, and rows without a frame, are left
     out, each with a warning.
+
+    ``files``: names of the frames' files, where each holds one frame.
 
     Raises
     ------
     ScanError
         Rows and frames do not belong together.
     """
-    name = names.columns.get("index", INDEX)
-    if name not in log.header and "index" not in names.columns:
-        raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(log.header)}", "name "
-                               "it with --col-index, or time stamps with --col-time; if there are "
-                               f"neither, add a column {name} with the number of each row's frame",
-                               log.path)  # fmt: skip
-    number = _frame_of_each_row(log, name, names.first_index, frames)
+    name = names.columns.get("index") or _index_column(log, files)
+    if _holds_names(log, name, files):
+        log, number = _frames_by_name(log, name, frames, files)
+    else:
+        number = _frame_of_each_row(log, name, names.first_index, frames)
     quantities = names.quantities(log)
     placed = _rows_with_position(log, quantities)
     number, quantities = number[placed], {k: v[placed] for k, v in quantities.items()}
@@ -181,7 +180,7 @@ def by_index(log: CsvLog, names: Names, frames: Numbers) -> Sidecar:
     if (rows > 1).any():
         _warn(log, f"{int((rows - 1).sum())} rows repeat the frame of another: they are averaged")
     averaged = {short: average(place, values[used]) for short, values in quantities.items()}
-    return Sidecar(index, averaged, _counted(frames), names.ignored(log, quantities))
+    return Sidecar(index, averaged, _counted(frames), names.ignored(log, name, quantities))
 
 
 def _rows_with_position(log: CsvLog, quantities: Mapping[str, Array]) -> NDArray[np.intp]:
@@ -199,6 +198,52 @@ def _rows_with_position(log: CsvLog, quantities: Mapping[str, Array]) -> NDArray
     if lacking.size:
         _warn(log, f"{_rows(lacking.size)} no position: left out (line {_some(lacking)})")
     return np.flatnonzero(known)
+
+
+def _index_column(log: CsvLog, files: Sequence[str]) -> str:
+    """The column that says which frame a row belongs to.
+
+    Raises
+    ------
+    MissingDataError
+        None does.
+    """
+    if INDEX in log.header:
+        return INDEX
+    found = next((name for name in log.header if _holds_names(log, name, files)), None)
+    if found is None:
+        raise MissingDataError(
+            f"Expected a column {INDEX!r}, or one of file names. Got {', '.join(log.header)}",
+            "name it with --col-index, or time stamps with --col-time; if there are neither, add "
+            f"a column {INDEX} with the number of each row's frame",
+            log.path,
+        )
+    return found
+
+
+def _holds_names(log: CsvLog, name: str, files: Sequence[str]) -> bool:
+    return any(cell in files for cell in _file_names(log, name))
+
+
+def _file_names(log: CsvLog, name: str) -> list[str]:
+    """The cells of a column without folders, be they of Windows."""
+    place = log.place(name, "--col-index")
+    return [re.split(r"[/\\]", cells[place].strip())[-1] for _, cells in log.rows]
+
+
+def _frames_by_name(
+    log: CsvLog, name: str, frames: Numbers, files: Sequence[str]
+) -> tuple[CsvLog, NDArray[np.int64]]:
+    """The rows that name a frame's file, and the number of that frame."""
+    number_of = dict(zip(files, frames.values.tolist(), strict=True))
+    named = _file_names(log, name)
+    others = [cell for cell in named if cell not in number_of]
+    if others:
+        shown = ", ".join(others[:3]) + (", …" if others[3:] else "")
+        _warn(log, f"{_rows(len(others))} no frame: left out ({shown})")
+    rows = tuple(row for row, cell in zip(log.rows, named, strict=True) if cell in number_of)
+    numbers = [number_of[cell] for cell in named if cell in number_of]
+    return replace(log, rows=rows), np.array(numbers, np.int64)
 
 
 def _frame_of_each_row(
@@ -274,7 +319,8 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) ->
         )  # fmt: skip
     _warn_of_gaps(log, times, frame_times_s, step)
     at_frames = {k: _interpolate(frame_times_s, times, v[order]) for k, v in quantities.items()}
-    return Sidecar(frames.values, at_frames, _counted(frames), names.ignored(log, quantities))
+    return Sidecar(frames.values, at_frames, _counted(frames),
+                   names.ignored(log, names.columns["time"], quantities))  # fmt: skip
 
 
 def _interpolate(at: Array, times: Array, values: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import printable
+from ..errors import SettingsError, printable
 from .files import complete_hdf5
 
 COLUMNS = {
@@ -48,6 +48,23 @@ class Sidecar:
     quantities: Mapping[str, NDArray[np.float64]]
     counted: str
     ignored: Sequence[str] = ()
+
+    def with_constants(self, given: Mapping[str, float]) -> Sidecar:
+        """With quantities that are the same for all frames, in SI.
+
+        Raises
+        ------
+        SettingsError
+            One is not positive, or the log has it.
+        """
+        for short, value in given.items():
+            if not 0 < value < np.inf:
+                raise SettingsError(f"{short}: {value:g} is not a positive number", "correct it")
+            if short in self.quantities:
+                raise SettingsError(f"{short} is given, and the log has a column of it",
+                                    "leave out the one or the other")  # fmt: skip
+        same = {short: np.full(len(self.frame_index), value) for short, value in given.items()}
+        return replace(self, quantities={**self.quantities, **same})
 
 
 def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
