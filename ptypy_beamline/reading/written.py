@@ -126,6 +126,13 @@ def _by_area(pieces: tuple[Piece, ...], used: Flags) -> Iterator[tuple[tuple[Int
         yield lines, times[area]
 
 
+def made_at_once(dataset: h5py.Dataset) -> bool:
+    """Whether all chunks of a dataset that does not grow are made before the first is written."""
+    created = dataset.id.get_create_plist()
+    early: bool = created.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY
+    return early and dataset.maxshape == dataset.shape
+
+
 def _pieces(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
     """What was written of a dataset; None = everything, or nobody can tell."""
     layout = dataset.id.get_create_plist().get_layout()
