@@ -21,7 +21,7 @@ from .files import being_written, check_filters, locking, open_dataset, open_hdf
 from .pool import OPEN_FILES, most_open
 from .regular import FileState
 from .stored import ChunkError
-from .virtual import VIRTUAL, portions, spans
+from .virtual import VIRTUAL, Sources, portions
 from .written import Written, made_at_once
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
@@ -82,7 +82,7 @@ class Hdf5Frames:
             )
         object.__setattr__(self, "_axes", self._frame_axes(dataset))
         object.__setattr__(self, "_together", self._in_a_chunk(dataset))
-        object.__setattr__(self, "_sources", spans(dataset, self.leading))
+        object.__setattr__(self, "_sources", Sources.of(dataset, self.leading))
         object.__setattr__(self, "_pixels", (dataset.shape[-2:], dataset.dtype.newbyteorder("=")))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,6 +145,8 @@ class Hdf5Frames:
         count = math.prod(self._frame_axes(dataset)) if there is None else int(there.argmin())
         ready = self._limited(count)
         untold = 0 if self.counted else max(0, ready - count + self._untold(dataset, count))
+        if not untold:
+            return Readiness(ready, complete)
         changed_s = os.fstat(dataset.file.id.get_vfd_handle()).st_mtime
         return Readiness(ready, complete, untold, changed_s)
 
@@ -229,8 +231,13 @@ class Hdf5Frames:
         """Fill ``out``, with no more sources open at a time than there may be."""
         if not out.size:
             return
-        for some in portions(wanted, self.__dict__["_sources"], most_open() // 2):
-            self._read_slabs(self._open()[0], wanted[some], window, out[some])
+        sources: Sources = self.__dict__["_sources"]
+        for some in portions(wanted, sources.spans, most_open() // 2):
+            try:
+                self._read_slabs(self._open()[0], wanted[some], window, out[some])
+            finally:
+                if self.__dict__["_lock"]:
+                    sources.check(wanted[some])
 
     def _read_chunks(
         self, chunks: Direct | None, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]

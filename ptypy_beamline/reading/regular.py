@@ -58,15 +58,18 @@ class FileState(NamedTuple):
         """From what the system says of a file."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def check(self, descriptor: int, path: Path, may_grow: bool = False) -> None:
-        """Make sure that an open file is still what it was.
+    def check(self, file: int | Path, path: Path, may_grow: bool = False) -> None:
+        """Make sure that a ``file``, by its descriptor or name, is still what it was.
 
         Raises
         ------
         FileError
-            It is another, or was written to; one that ``may_grow`` may be longer now.
+            It is another or gone, or was written to; one that ``may_grow`` may be longer now.
         """
-        now = FileState.of(os.fstat(descriptor))
+        try:
+            now = FileState.of(os.stat(file))
+        except OSError:
+            now = FileState(0, 0, 0)
         if now != self and not (may_grow and now.inode == self.inode and now.size > self.size):
             raise FileError(
                 "the file has changed since it was opened",

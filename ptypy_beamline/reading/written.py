@@ -8,7 +8,6 @@ chunks and the map of a virtual dataset know better.
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from ..scan import Gaps
 from .files import open_hdf5
 from .stored import tells_places
+from .virtual import source_file
 
 Flags = NDArray[np.bool_]
 """(n,) one for each frame."""
@@ -226,10 +226,7 @@ def _mapped(piece: Piece, taken: Piece, target: Piece) -> Piece:
 @contextmanager
 def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
     """The file of a source; None where it is not there."""
-    owner = Path(dataset.file.filename)
-    folders = (owner.parent, owner.resolve().parent)
-    places = (folder / part for folder in folders for part in (name, Path(name).name))
-    path = owner if name == "." else next(filter(os.path.isfile, places), None)
+    path = source_file(Path(dataset.file.filename), name)
     if path is None:
         yield None
         return
