@@ -85,6 +85,18 @@ class LostFileError(FileError):
     """A file is not there, or is damaged: what is in it is lost."""
 
 
+class UnreadableError(FileError):
+    """What a file holds cannot be read: it is damaged, or its writer is not done with it."""
+
+
+class DamagedFileError(UnreadableError, LostFileError):
+    """One that is damaged, or was never written to its end."""
+
+
+class UnfollowableError(FileError):
+    """A file is being written in a way that nobody can follow."""
+
+
 class UnknownFormatError(BeamlineError):
     """No format, or more than one, understands a file."""
 
@@ -130,8 +142,9 @@ def naming(file: str | Path | None) -> Iterator[None]:
     except Exception as error:
         if not _is_of_h5py(error):
             raise
-        raise FileError(f"cannot be read ({in_short(error)})", "copy it again: it may be damaged",
-                        file) from error  # fmt: skip
+        raise UnreadableError(
+            f"cannot be read ({in_short(error)})", "copy it again: it may be damaged", file
+        ) from error
 
 
 def _is_of_h5py(error: Exception) -> bool:

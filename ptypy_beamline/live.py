@@ -7,16 +7,26 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from . import formats
-from .errors import BeamlineError, BeamlineWarning, FileError, naming, silenced_warnings, warn
+from .errors import (
+    BeamlineError,
+    BeamlineWarning,
+    FileError,
+    UnfollowableError,
+    UnreadableError,
+    naming,
+    silenced_warnings,
+    warn,
+)
 from .planning.exposures import acquisitions, mean_i0
 from .planning.make import in_metres, make_plan
 from .planning.plan import Plan
 from .planning.selection import Selection, SoFar, select
-from .reading.files import unlocked
+from .reading.files import DEAD, OPEN_FOR_WRITING, stays_open_for_writing, unlocked
 from .reading.firstlook import first_look
-from .reading.patient import PatientFrames
+from .reading.patient import WITHOUT_LIVE, PatientFrames, given_up
 from .reading.picked import whole_stack
 from .reading.witness import Witness
 from .scan import Lasting, Scan, Window, written
@@ -24,6 +34,9 @@ from .settings import Settings
 
 SPIN_S = 0.01
 """A caller that asks again so soon has nothing else to do, and may sleep."""
+
+HELD_S = 3.0
+"""A file that nobody may read for so long is not one that is opened and closed for each frame."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class Follower:
         self._there = 0
         self._ahead = 0
         self._was_written = False
+        self._allocated: tuple[int, float] | None = None
         self._left = 0.0
         self._grew = self._looked = time.monotonic()
 
@@ -76,16 +90,29 @@ class Follower:
 
         Raises
         ------
+        UnfollowableError
+            At once: the file is written in a way that cannot be followed.
         BeamlineError
             After ``live.timeout_s``: what is still wrong with the file then.
         """
         while True:
+            last = self._is_idle()
             try:
                 return self._begin().plan
-            except BeamlineError:
-                if self._is_idle():
-                    raise
+            except UnfollowableError:
+                raise
+            except BeamlineError as error:
+                if last:
+                    raise given_up(error, self._timeout_s) from error
+            self._check_not_held()
             time.sleep(self.settings.live.poll_s)
+
+    def _check_not_held(self) -> None:
+        """Stop where a writer without SWMR mode keeps the file open, so that HDF5 refuses it."""
+        path = Path(self.settings.file_name)
+        if path.is_file() and stays_open_for_writing(path, min(HELD_S, self._timeout_s)):
+            remedy = f"have its writer use SWMR mode, or {WITHOUT_LIVE}; {DEAD}"
+            raise UnfollowableError(OPEN_FOR_WRITING, remedy, path)
 
     def look(self) -> Progress:
         """How far the scan is now; the file is looked at once in ``live.poll_s``.
@@ -116,7 +143,9 @@ class Follower:
         with self._reading():
             first_look(filter(None, (self.settings.file_name, self.settings.sidecar)))
             scan = self._open()
-            whole = self._whole(scan)
+            whole = self._whole(scan, closed=False)
+            if not whole:
+                raise UnreadableError("it holds no frame", "wait for its writer", scan.source)
             self._count(whole)
             complete = self._has_all(scan, whole)
             self._so_far = SoFar(whole, mean_i0(scan, self.settings), not complete)
@@ -139,7 +168,9 @@ class Follower:
                 # Asked before the file is opened: what it holds when it is found closed is all.
                 closed = self._is_closed()
                 scan = self._open()
-                whole = self._whole(scan)
+                whole = self._whole(scan, closed)
+        except UnfollowableError:
+            raise
         except BeamlineError:
             # The writer is in the middle of something; what was there stays valid.
             return self._reached(progress.plan, self._is_idle())
@@ -176,7 +207,7 @@ class Follower:
 
     def _say_what_is_missing(self, delivered: Selection) -> None:
         """Warn of what anybody is told who loads the file now; until here it was no news."""
-        with warnings.catch_warnings(record=True) as said:
+        with unlocked(), warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
                 if not self._as_finished().begins_with(delivered):
@@ -208,8 +239,9 @@ class Follower:
         except BeamlineError:
             raise
         except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise FileError(f"cannot be read yet ({error})", "wait for its writer",
-                            self.settings.file_name) from error  # fmt: skip
+            raise UnreadableError(
+                f"cannot be read yet ({error})", "wait for its writer", self.settings.file_name
+            ) from error
 
     def _longer(self, plan: Plan, scan: Scan, whole: int) -> Plan:
         """The plan with the positions that have come; earlier ones must be as they were."""
@@ -255,15 +287,39 @@ class Follower:
         # nobody has touched it for long.
         return listed == self._ahead or time.time() - scan.listed_s > self._timeout_s
 
-    def _whole(self, scan: Scan) -> int:
+    def _whole(self, scan: Scan, closed: bool) -> int:
         """Frames that can be read: the last file or part may be half written."""
-        n = min(len(scan), scan.frames.ready().frames)
+        n = min(len(scan), self._told(scan, closed))
         try:
             if n:
                 scan.frames.read([n - 1], Window.full(scan.frame_shape))
         except BeamlineError:
             return n - 1
         return n
+
+    def _told(self, scan: Scan, closed: bool) -> int:
+        """Frames that are there; what looks like one counts when nobody writes any more.
+
+        Raises
+        ------
+        UnfollowableError
+            None can be told, and the file is being written.
+        """
+        ready, count = scan.frames.ready(), scan.frames.shape[0]
+        if not ready.untold or closed:
+            return ready.frames
+        before, self._allocated = self._allocated, (count, ready.changed_s)
+        if self._allocated != before:
+            self._grew = time.monotonic()
+            if ready.untold == count and before is not None and before[0] == count:
+                raise UnfollowableError(
+                    "the file is being written, and room for all its frames was made at the "
+                    "start: those that are there cannot be told from those to come",
+                    f"have its writer use chunks of one frame, or {WITHOUT_LIVE}",
+                    scan.source,
+                )
+        settled = self._is_idle() or time.time() - ready.changed_s > self._timeout_s
+        return ready.frames - (0 if settled else ready.untold)
 
     def _patient(self, scan: Scan, whole: int) -> PatientFrames:
         frames = whole_stack(scan.frames)[0]

@@ -65,10 +65,21 @@ class Window:
 
 @dataclass(frozen=True)
 class Readiness:
-    """How many frames can be read now, and whether more will come."""
+    """How many frames can be read now, and whether more will come.
+
+    Attributes
+    ----------
+    untold
+        So many of these, the last ones, may be room that was made for frames still to come, which
+        looks like frames.
+    changed_s
+        When the file was last changed, where there are such.
+    """
 
     frames: int
     complete: bool = True
+    untold: int = 0
+    changed_s: float = 0.0
 
 
 @runtime_checkable

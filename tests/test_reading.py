@@ -180,6 +180,49 @@ def test_a_file_that_is_another_while_it_is_read(tmp_path, how):
         frames.read([3], FULL)
 
 
+@pytest.mark.parametrize("how", ["overwritten", "replaced", "unlinked", "cut", "grown"])
+@pytest.mark.parametrize("read_before", [False, True])
+def test_a_source_of_a_virtual_dataset_that_changes(tmp_path, how, read_before):
+    """HDF5 gives zeros for one that is gone."""
+    parts = [write(tmp_path / f"{n}.h5", data=counts(4) + n) for n in range(3)]
+    layout = h5py.VirtualLayout((12, 9, 11), counts(4).dtype)
+    for n, part in enumerate(parts):
+        layout[4 * n : 4 * n + 4] = h5py.VirtualSource(part.name, "entry/data", (4, 9, 11))
+    with h5py.File(tmp_path / "all.h5", "w") as file:
+        file.create_virtual_dataset("v", layout)
+    frames = Hdf5Frames(tmp_path / "all.h5", "/v")
+    if read_before:
+        frames.read([5], FULL)
+    other = write(tmp_path / "b.h5", data=counts(4) + 7)
+    if how == "overwritten":
+        parts[1].write_bytes(other.read_bytes())
+    elif how == "replaced":
+        other.replace(parts[1])
+    elif how == "unlinked":
+        parts[1].unlink()
+    elif how == "cut":
+        os.truncate(parts[1], 3000)
+    else:
+        parts[1].write_bytes(parts[1].read_bytes() + bytes(100))
+    np.testing.assert_array_equal(frames.read([3, 8], FULL), [counts(4)[3], counts(4)[0] + 2])
+    if how == "grown":
+        np.testing.assert_array_equal(frames.read([5], FULL), [counts(4)[1] + 1])
+        return
+    with pytest.raises(FileError, match=r"1\.h5: the file has changed since it was opened"):
+        frames.read([3, 5], FULL)
+
+
+def test_the_file_behind_an_external_link_that_changes(tmp_path):
+    part = write(tmp_path / "part.h5", data=counts(4))
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["frames"] = h5py.ExternalLink("part.h5", "/entry/data")
+    frames = Hdf5Frames(tmp_path / "master.h5", "/frames")
+    frames.read([0], FULL)
+    part.write_bytes(write(tmp_path / "b.h5", data=counts(4) + 7).read_bytes())
+    with pytest.raises(FileError, match="the file has changed since it was opened"):
+        frames.read([3], FULL)
+
+
 def test_a_relative_path_survives_a_change_of_folder(tmp_path, monkeypatch):
     write(tmp_path / "a.h5", data=counts(2))
     monkeypatch.chdir(tmp_path)

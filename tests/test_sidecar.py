@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.reading.csvlog import seconds
+from ptypy_beamline.reading.csvlog import read_log, seconds
 
 N = 12
 INDEX = np.arange(N)
@@ -62,6 +62,43 @@ def test_the_default_names(folder, make):
     assert (scan.energy_eV, scan.distance_m, scan.pixel_m) == (7112.0, 1.5, (7.5e-5, 7.5e-5))
     assert scan.exposure_s == 0.01
     assert scan.plan(center=(5, 4)).geometry.energy_eV == 7112.0
+
+
+FORMATS = ("%.6f", "%.18e", "%.9g", "repr")
+
+
+def log_of(path, form, ending="\n"):
+    """A log as ``numpy.savetxt``, ``csv`` or pandas (the shortest that is exact) write it."""
+    values = np.random.default_rng(3).uniform(-50, 50, (40, 2)) * (1e-7 if "e" in form else 1)
+    written = [[repr(float(v)) if form == "repr" else form % v for v in row] for row in values]
+    path.write_bytes(ending.join(["x,y", *map(",".join, written)]).encode())
+    return path
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_without_a_final_line_end_is_no_news(tmp_path, form, ending):
+    path = log_of(tmp_path / "a.csv", form, ending)
+    assert len(read_log(path).rows) == 40
+
+
+def test_nor_is_one_of_round_numbers(tmp_path):
+    for last in ("0.5", "1", "1e-05", ""):
+        rows = [*(f"{i},{i / 4}" for i in range(9)), f"1,{last}"]
+        (tmp_path / "a.csv").write_text("\n".join(["x,y", *rows]))
+        read_log(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("form", "cut"), [("%.6f", 1), ("%.6f", 4), ("%.18e", 1), ("%.18e", 6),
+                                           ("repr", 9)])  # fmt: skip
+def test_a_log_that_was_cut_in_its_last_number_is_warned_of(tmp_path, form, cut):
+    path = log_of(tmp_path / "a.csv", form)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    with pytest.warns(BeamlineWarning, match=r"a\.csv: line 41: the file ends without a line end"):
+        read_log(path)
+    path.write_bytes(whole[:-cut] + b"\n")
+    read_log(path)
 
 
 def test_rows_in_any_order(folder, make):

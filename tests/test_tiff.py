@@ -50,6 +50,13 @@ def cut(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
 
+@pytest.mark.parametrize("ending", [".tif", ".TIFF"])
+def test_a_folder_of_files_is_to_be_named_by_a_glob(tmp_path, ending):
+    tifffile.imwrite(tmp_path / f"a_1{ending}", images(1)[0])
+    with pytest.raises(FileError, match=rf"all its TIFF files by '.*/\*\{ending}'"):
+        open_scan(tmp_path)
+
+
 @pytest.mark.parametrize("how", ["overwritten", "replaced"])
 def test_a_file_that_is_another_before_it_is_read_is_an_error(tmp_path, how):
     files = save(tmp_path / "a", images(3))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import h5py
 
-from ..errors import FileError, SettingsError, UnknownFormatError, naming, warn
+from ..errors import FileError, SettingsError, UnknownFormatError, UnreadableError, naming, warn
 from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import being_written, locking, open_hdf5
 from ..reading.npz import members
@@ -113,7 +113,7 @@ def _openable(path: Path) -> None:
         raise FileError("neither TIFF nor any other kind of file that a scan may have several of",
                         "name the one file of the scan", first_file(path))  # fmt: skip
     if path.is_file() and not path.stat().st_size:
-        raise FileError("an empty file", "copy it again, or wait until it is written", path)
+        raise UnreadableError("an empty file", "copy it again, or wait until it is written", path)
     if path.is_file() and not h5py.is_hdf5(path):
         arrays = members(path)
         if arrays:

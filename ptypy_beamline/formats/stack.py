@@ -45,7 +45,8 @@ def read_stack(source: Source, table: Hdf5Format, kept: Kept) -> Stack:
     tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
     fits = [_fit(stored.place, layout, k) for layout in tries]
     layout = Layout.of(shape, leading_axis(shape, source.opening.outer_index, *fits))
-    frames = Hdf5Frames(found.file, found.name, layout.leading, table.count)
+    count = table.count
+    frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
     _say_uncounted(source, layout.frames, frames.shape[0])
     return fitted(source, table, Kept(frames), layout, stored)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileError, MissingDataError
+from ..errors import FileError, MissingDataError, warn
 from .regular import read_text
 
 Array = NDArray[np.float64]
@@ -21,6 +21,10 @@ DELIMITERS = ",;\t"
 
 COMMENT = "#"
 """Starts a line that is no row; the last one above the rows may be the header."""
+
+
+FEW_ROWS = 5
+"""Among fewer rows than these a number may be the shortest by chance."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ def read_log(path: Path) -> CsvLog:
     FileError
         The file is missing, no text, or has no header or no row.
     """
-    lines = _uncommented(read_text(path).splitlines())
+    text = read_text(path)
+    lines = _uncommented(text.splitlines())
     first = next((line for line in lines if line.strip()), "")
     rows = _cells(lines, _delimiter(first), path)
     header = tuple(name.strip() for name in rows[0][1]) if rows else ()
@@ -108,7 +113,34 @@ def read_log(path: Path) -> CsvLog:
             raise FileError(f"line {line}: Expected {len(header)} cells, as in the header. Got "
                             f"{len(cells)}", "correct or remove that line, and write numbers with "
                             "a decimal point", path)  # fmt: skip
-    return CsvLog(path, header, tuple(rows[1:]))
+    log = CsvLog(path, header, tuple(rows[1:]))
+    line, cells = rows[-1]
+    if not text.endswith(("\n", "\r")) and line == len(lines) and len(cells) == len(header):
+        _say_cut(log)
+    return log
+
+
+def _say_cut(log: CsvLog) -> None:
+    """Warn where the last number of a log without a final line end was not written to its end.
+
+    Many good logs have no final line end, so the number must tell: it is shorter behind its point
+    than all others of its column, which are of one length, or by more than a digit.
+    """
+    *lengths, last = (_behind_point(cells[len(log.header) - 1]) for _, cells in log.rows)
+    if len(lengths) < FEW_ROWS or last >= min(lengths):
+        return
+    if last < min(lengths) - 1 or min(lengths) == max(lengths):
+        line, cells = log.rows[-1]
+        warn(
+            f"line {line}: the file ends without a line end, and {cells[-1].strip()!r} is shorter "
+            f"than all other numbers in column {log.header[-1]!r}: it may be cut; copy it again, "
+            "or add the line end if it is whole",
+            log.path,
+        )
+
+
+def _behind_point(text: str) -> int:
+    return len(text.strip().partition(".")[2])
 
 
 def _uncommented(lines: list[str]) -> list[str]:

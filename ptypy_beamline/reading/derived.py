@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -153,14 +153,13 @@ class Joined:
 
     def ready(self) -> Readiness:
         """Frames up to the first part that is not complete."""
-        count, complete = 0, True
+        count, ready = 0, Readiness(0)
         for part in self.parts:
             ready = part.ready()
             count += ready.frames
-            complete = ready.complete
-            if not complete:
+            if not ready.complete:
                 break
-        return Readiness(count, complete)
+        return replace(ready, frames=count)
 
 
 @dataclass(frozen=True)

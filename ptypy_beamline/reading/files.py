@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,19 +14,31 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
 
-from ..errors import FileError, LostFileError, in_short
+from ..errors import DamagedFileError, FileError, UnreadableError, in_short
 from .regular import check_file
+
+WRITING, SWMR = 1, 5
+"""Flags of a file that is open for writing, without and with SWMR mode."""
+
+AGAIN_S = 0.01
+"""Time between two looks at these, so that one who closes it after each frame is seen to."""
 
 CACHE_LIMIT = 2**29
 """Most bytes a dataset's chunk cache may hold."""
 
+OPEN_FOR_WRITING = "the file is open for writing, not in SWMR mode: HDF5 lets nobody read it"
+DEAD = (
+    "if its writer died, copy what h5py.File(open(NAME, 'rb')) reads of it into a new file (see "
+    "the documentation of live scans), or clear the mark by h5clear -s NAME"
+)
+
 PROBLEMS = (
-    ("truncated file", LostFileError, "truncated HDF5 file", "copy it again, or wait until it is "
-     "complete"),
-    ("signature not found", LostFileError, "not an HDF5 file", "check the path, or name the "
+    ("truncated file", DamagedFileError, "truncated HDF5 file",
+     "copy it again, or wait until it is complete"),
+    ("signature not found", DamagedFileError, "not an HDF5 file", "check the path, or name the "
      "--format"),
-    ("already open for write", FileError, "the file is open for writing", "wait until its writer "
-     "closes it, or, if the writer died, clear the mark by HDF5's h5clear -s and its name"),
+    ("already open for write", UnreadableError, OPEN_FOR_WRITING,
+     f"wait until it is closed; {DEAD}"),
     ("unable to lock", FileError, "the file is locked by its writer",
      "set HDF5_USE_FILE_LOCKING=FALSE"),
 )  # fmt: skip
@@ -112,7 +125,9 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
         for words, kind, problem, remedy in PROBLEMS:
             if words in str(error):
                 raise kind(problem, remedy, path) from error
-        raise FileError(f"cannot be opened ({in_short(error)})", "check the file", path) from error
+        raise UnreadableError(
+            f"cannot be opened ({in_short(error)})", "check the file", path
+        ) from error
 
 
 def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
@@ -153,14 +168,33 @@ def fresh(node: Any) -> Any:
 
 
 def being_written(path: Path) -> bool:
-    """Whether a writer has the file open in SWMR mode, or died with it open.
+    """Whether a writer has the file open in SWMR mode, or died with it open."""
+    return _open_flags(path) == SWMR
+
+
+def stays_open_for_writing(path: Path, for_s: float) -> bool:
+    """Whether a writer without SWMR keeps the file open all the time, or died with it open.
+
+    One that closes it after each frame does not.
+    """
+    until = time.monotonic() + for_s
+    while _open_flags(path) == WRITING:
+        if time.monotonic() > until:
+            return True
+        time.sleep(AGAIN_S)
+    return False
+
+
+def _open_flags(path: Path) -> int:
+    """What a file says of who has it open, if it is of a kind that does.
 
     Source: HDF5 File Format Specification 3.0, section II.A, superblock version 3, "File
     Consistency Flags": bit 0 open for writing, bit 2 for SWMR writing.
     """
     with path.open("rb") as file:
         head = file.read(12)
-    return head[:4] == b"\x89HDF" and len(head) == 12 and head[8] >= 3 and head[11] & 5 == 5
+    known = head[:4] == b"\x89HDF" and len(head) == 12 and head[8] >= 3
+    return head[11] & SWMR if known else 0
 
 
 def check_filters(dataset: h5py.Dataset, path: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import LostFileError
+from ..errors import DamagedFileError
 from .regular import FileState
 
 LIMIT_S = 60.0
@@ -44,7 +44,7 @@ def first_look(
 
     Raises
     ------
-    LostFileError
+    DamagedFileError
         The process crashed or hung on one of them.
     """
     there = [path for path in map(Path, paths) if _is_hdf5(path)]
@@ -67,7 +67,8 @@ def _look(paths: Sequence[Path], limit_s: float, walk: Sequence[str]) -> None:
         done, since = 0, time.monotonic()
         while done < len(paths):
             if not select.select([process.stdout], [], [], since + limit_s - time.monotonic())[0]:
-                raise LostFileError(f"libhdf5 hangs on it (for {limit_s:g} s)", REMEDY, paths[done])
+                problem = f"libhdf5 hangs on it (for {limit_s:g} s)"
+                raise DamagedFileError(problem, REMEDY, paths[done])
             dots = os.read(process.stdout.fileno(), len(paths))
             if not dots:
                 _check_end(process, paths[done])
@@ -85,7 +86,7 @@ def _check_end(process: subprocess.Popen[bytes], path: Path) -> None:
     code = process.wait()
     if code < 0 and -code not in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         name = signal.Signals(-code).name
-        raise LostFileError(f"libhdf5 crashes on it ({name})", REMEDY, path)
+        raise DamagedFileError(f"libhdf5 crashes on it ({name})", REMEDY, path)
 
 
 def _is_hdf5(path: Path) -> bool:

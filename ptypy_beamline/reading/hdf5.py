@@ -21,8 +21,8 @@ from .files import being_written, check_filters, locking, open_dataset, open_hdf
 from .pool import OPEN_FILES, most_open
 from .regular import FileState
 from .stored import ChunkError
-from .virtual import VIRTUAL, portions, spans
-from .written import Written
+from .virtual import VIRTUAL, Sources, portions
+from .written import Written, made_at_once
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
@@ -43,6 +43,8 @@ class Hdf5Frames:
         Index on an axis before those of the frames; None = the dataset has no such axis.
     limit
         Use at most so many frames.
+    counted
+        The file itself says that so many are there.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Hdf5Frames:
     dataset: str
     leading: int | None = None
     limit: int | None = None
+    counted: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path).absolute())
@@ -79,7 +82,7 @@ class Hdf5Frames:
             )
         object.__setattr__(self, "_axes", self._frame_axes(dataset))
         object.__setattr__(self, "_together", self._in_a_chunk(dataset))
-        object.__setattr__(self, "_sources", spans(dataset, self.leading))
+        object.__setattr__(self, "_sources", Sources.of(dataset, self.leading))
         object.__setattr__(self, "_pixels", (dataset.shape[-2:], dataset.dtype.newbyteorder("=")))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -140,7 +143,27 @@ class Hdf5Frames:
         dataset, _ = self._open()
         there = Written.of(dataset, self.leading).frames
         count = math.prod(self._frame_axes(dataset)) if there is None else int(there.argmin())
-        return Readiness(self._limited(count), complete)
+        ready = self._limited(count)
+        untold = 0 if self.counted else max(0, ready - count + self._untold(dataset, count))
+        if not untold:
+            return Readiness(ready, complete)
+        changed_s = os.fstat(dataset.file.id.get_vfd_handle()).st_mtime
+        return Readiness(ready, complete, untold, changed_s)
+
+    def _untold(self, dataset: h5py.Dataset, count: int) -> int:
+        """The last of ``count`` frames that may be room for others still to come.
+
+        Where all of it was made at the start, or the last chunk has some for several frames.
+        """
+        if dataset.is_virtual:
+            return 0
+        if not dataset.chunks or made_at_once(dataset):
+            return count
+        axes = slice(self.leading is not None, -2)
+        grows = None in dataset.maxshape[axes] and count == math.prod(self._frame_axes(dataset))
+        *rows, each = dataset.chunks[axes] or (1,)
+        together = each if math.prod(rows) == 1 else math.prod(rows) * dataset.shape[axes][-1]
+        return 0 if grows or together == 1 else (count - 1) % together + 1
 
     def written(self) -> NDArray[np.bool_] | None:
         """(n,) which frames were ever written, when this was first asked; None = all of them."""
@@ -208,8 +231,13 @@ class Hdf5Frames:
         """Fill ``out``, with no more sources open at a time than there may be."""
         if not out.size:
             return
-        for some in portions(wanted, self.__dict__["_sources"], most_open() // 2):
-            self._read_slabs(self._open()[0], wanted[some], window, out[some])
+        sources: Sources = self.__dict__["_sources"]
+        for some in portions(wanted, sources.spans, most_open() // 2):
+            try:
+                self._read_slabs(self._open()[0], wanted[some], window, out[some])
+            finally:
+                if self.__dict__["_lock"]:
+                    sources.check(wanted[some])
 
     def _read_chunks(
         self, chunks: Direct | None, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]

@@ -9,9 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError
+from ..errors import BeamlineError, UnreadableError
 from ..scan import Frames, Indices, Readiness, Window
 from .witness import Witness
+
+WITHOUT_LIVE = "load it without live (--live) when it is closed"
+
+
+def given_up(error: BeamlineError, after_s: float) -> BeamlineError:
+    """What to tell of a file that is followed, and could not be read for so long.
+
+    It may be in its writer's hands still, so that copying it again is no remedy.
+    """
+    if not isinstance(error, UnreadableError):
+        return error
+    return type(error)(
+        f"nothing could be read of it for {after_s:g} s: {error.problem}",
+        "if it is being written, have its writer use SWMR mode, or flush after each frame, or "
+        f"{WITHOUT_LIVE}",
+        error.file,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +77,10 @@ class PatientFrames:
             try:
                 found = self.frames.read(indices, window)
                 break
-            except (BeamlineError, OSError, KeyError, RuntimeError):
+            except (BeamlineError, OSError, KeyError, RuntimeError) as error:
                 if time.monotonic() > until:
+                    if isinstance(error, BeamlineError):
+                        raise given_up(error, self.timeout_s) from error
                     raise
             time.sleep(self.poll_s)
         if self.witness is not None and self.witness.is_elsewhere():

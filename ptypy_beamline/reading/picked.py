@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,13 @@ class PickedFrames:
     def ready(self) -> Readiness:
         """Those of the picked frames, from the first on, that can be read now."""
         there = self.frames.ready()
-        lacking = np.flatnonzero(self.picked >= there.frames)
-        return Readiness(int(lacking[0]) if lacking.size else len(self.picked), there.complete)
+        count, told = self._before(there.frames), self._before(there.frames - there.untold)
+        return replace(there, frames=count, untold=count - told)
+
+    def _before(self, frame: int) -> int:
+        """How many are picked before the first that is not below ``frame``."""
+        beyond = np.flatnonzero(self.picked >= frame)
+        return int(beyond[0]) if beyond.size else len(self.picked)
 
 
 def whole_stack(frames: Frames) -> tuple[Frames, NDArray[np.int64] | None]:

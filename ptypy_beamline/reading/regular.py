@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -40,10 +40,20 @@ def check_file(path: Path, remedy: str = CHECK) -> None:
         raise FileError(f"cannot be opened ({in_short(error)})", remedy, path) from error
     for is_kind, kind in KINDS:
         if is_kind(mode):
-            more = "name the file in it" if kind == "directory" else remedy
+            more = _inside(path) if kind == "directory" else remedy
             raise FileError(f"Expected a file. Got a {kind}", more, path)
     if not os.access(path, os.R_OK):
         raise FileError("may not be read (permission denied)", "ask its owner for permission", path)
+
+
+def _inside(folder: Path) -> str:
+    """How to name what is in a folder."""
+    with suppress(OSError):  # no permission
+        endings = {Path(name).suffix for name in os.listdir(folder)}
+        for ending in sorted(endings):
+            if ending.lower() in (".tif", ".tiff"):
+                return f"name the file in it, or all its TIFF files by '{folder}/*{ending}'"
+    return "name the file in it"
 
 
 class FileState(NamedTuple):
@@ -58,15 +68,18 @@ class FileState(NamedTuple):
         """From what the system says of a file."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def check(self, descriptor: int, path: Path, may_grow: bool = False) -> None:
-        """Make sure that an open file is still what it was.
+    def check(self, file: int | Path, path: Path, may_grow: bool = False) -> None:
+        """Make sure that a ``file``, by its descriptor or name, is still what it was.
 
         Raises
         ------
         FileError
-            It is another, or was written to; one that ``may_grow`` may be longer now.
+            It is another or gone, or was written to; one that ``may_grow`` may be longer now.
         """
-        now = FileState.of(os.fstat(descriptor))
+        try:
+            now = FileState.of(os.stat(file))
+        except OSError:
+            now = FileState(0, 0, 0)
         if now != self and not (may_grow and now.inode == self.inode and now.size > self.size):
             raise FileError(
                 "the file has changed since it was opened",

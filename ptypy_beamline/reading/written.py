@@ -8,7 +8,6 @@ chunks and the map of a virtual dataset know better.
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from ..scan import Gaps
 from .files import open_hdf5
 from .stored import tells_places
+from .virtual import source_file
 
 Flags = NDArray[np.bool_]
 """(n,) one for each frame."""
@@ -126,6 +126,13 @@ def _by_area(pieces: tuple[Piece, ...], used: Flags) -> Iterator[tuple[tuple[Int
         yield lines, times[area]
 
 
+def made_at_once(dataset: h5py.Dataset) -> bool:
+    """Whether all chunks of a dataset that does not grow are made before the first is written."""
+    created = dataset.id.get_create_plist()
+    early: bool = created.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY
+    return early and dataset.maxshape == dataset.shape
+
+
 def _pieces(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
     """What was written of a dataset; None = everything, or nobody can tell."""
     layout = dataset.id.get_create_plist().get_layout()
@@ -219,10 +226,7 @@ def _mapped(piece: Piece, taken: Piece, target: Piece) -> Piece:
 @contextmanager
 def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
     """The file of a source; None where it is not there."""
-    owner = Path(dataset.file.filename)
-    folders = (owner.parent, owner.resolve().parent)
-    places = (folder / part for folder in folders for part in (name, Path(name).name))
-    path = owner if name == "." else next(filter(os.path.isfile, places), None)
+    path = source_file(Path(dataset.file.filename), name)
     if path is None:
         yield None
         return
