@@ -109,9 +109,9 @@ class TestPtyPy:
     @pytest.mark.parametrize("write", [own_npz, own_tiffs])
     def test_other_files_as_well(self, tmp_path, truth, type_in, write):
         more = (type_in,) if write is own_tiffs else ()
-        code, *_ = type_in("reconstruct", *write(tmp_path, truth, *more), "-o", tmp_path / "out",
+        code, _, said = type_in("reconstruct", *write(tmp_path, truth, *more), "-o", tmp_path / "out",
                            "--iterations", "40+40")  # fmt: skip
-        assert code == 0
+        assert code == 0, said
         assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
 
     @pytest.mark.long
