@@ -113,7 +113,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, inputs, name):
         assert (code, len(lines)) == (1, 1), (size, code, said)
         assert "cannot be written" in lines[0]
         assert "room" in lines[0]
-        assert files_in(tmp_path) == [], size
+        assert os.listdir(tmp_path) == [], size
     assert main(words) == 0
     before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
     assert before
@@ -263,7 +263,7 @@ def test_what_ptypy_saves_is_whole_or_not_there(tmp_path, inputs):
         assert code == 1, said
         assert said.count("\n") == 1
         assert ".ptyr: cannot be written: file too large" in said
-        assert files_in(tmp_path / "out") == []
+        assert not (tmp_path / "out").exists()
     assert main(words) == 0
     saved = [name for name in files_in(tmp_path / "out") if name.endswith(".ptyr")]
     assert len(saved) >= 2

@@ -19,6 +19,7 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from .loading import plan_with
+from .outputs import folder_option
 
 if TYPE_CHECKING:
     from ..results import Reconstruction
@@ -29,7 +30,7 @@ DM_ITERATIONS, ML_ITERATIONS = 60, 40
 
 
 def command(
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder")] = Path("demo"),
+    output: Annotated[Path, folder_option("-o", "--output", help="folder")] = Path("demo"),
     engine: Annotated[
         str, typer.Option(help="ptypy, preview, or auto: PtyPy where it is installed")
     ] = "auto",

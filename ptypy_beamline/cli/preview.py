@@ -12,6 +12,7 @@ from ..errors import ScanError, SettingsError
 from ..settings import Settings
 from ..summary import Finding, as_json
 from .loading import loading, plan_with, refuse_input
+from .outputs import folder_option
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 20 -o preview"
 def command(
     settings: Settings,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="folder for reconstruction.h5 and .png")
+        Path, folder_option("-o", "--output", help="folder for reconstruction.h5 and .png")
     ] = Path("preview"),
     iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 20,
     propagation: Annotated[
@@ -47,7 +48,8 @@ def command(
     if propagation not in ("auto", "farfield", "nearfield"):
         raise SettingsError(f"propagation={propagation!r}", "use auto, farfield or nearfield")
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
-    refuse_input(result, settings)
+    for file in (result, picture):
+        refuse_input(file, settings)
     scan, plan = plan_with(settings)
     look = Look.at(scan, settings, plan)
     near = propagation == "nearfield" or (propagation == "auto" and is_near(look))
