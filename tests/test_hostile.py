@@ -76,6 +76,8 @@ TREES = {
     "binary.json": (bytes(range(256)), "Expected a text"),
     "list.yaml": ("- 1\n", "Expected a tree"),
     "wrapped.yaml": ("parameter_tree: 7\n", "Expected a tree"),
+    "open.yaml": ("a: 1\nb: [1,\n", "line 3: while parsing a flow node expected the node content"),
+    "mark.yaml": ("a: 1\nb: \x01\n", "line 2: special characters are not allowed: #x0001"),
     "tag.yaml": ("hot_sigma: !!int ''\n", "not readable as YAML"),
     "date.yaml": ("hot_sigma: !!timestamp x\n", "not readable as YAML"),
     "digits.yaml": ("hot_sigma: 1:" + "1:" * 5000 + "1\n", "more than 64 bits"),
