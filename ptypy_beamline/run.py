@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 
 from .base_parameters import PTYPY_OWN, checked
-from .errors import BeamlineError, SettingsError, meant, naming
+from .errors import BeamlineError, SettingsError, meant, naming, shown
 from .exports.files import complete, open_to_write
 from .reading.trees import read_tree
 
@@ -169,7 +169,7 @@ def _check_named(where: str, name: Any, known: Collection[str], what: str) -> No
     """Whether PtyPy knows something of this name; PtyPy would only ask for the name."""
     if name not in known:
         hint = meant(str(name), sorted(known), 0.7)
-        raise SettingsError(f"{where}={name!r} is not a known {what}", hint)
+        raise SettingsError(f"{where}={shown(name)} is not a known {what}", hint)
 
 
 def _check_engines(engines: Any, level: int) -> None:
@@ -210,13 +210,13 @@ def _check_parameters(pars: Any, known: Any) -> None:
             name = f"{where}.{found['info']}" if where else found["info"]
             raise SettingsError(f"unknown parameter {name!r}", meant(found["info"], one.children))
         if status == "wrongtype":
-            raise SettingsError(f"{where}={value!r}: expected {' or '.join(one.type)}, not "
+            raise SettingsError(f"{where}={shown(value)}: expected {' or '.join(one.type)}, not "
                                 f"{found['info']}", _meaning(one))  # fmt: skip
         if status == "ok" and isinstance(value, int | float):
             low, high = one.limits
             if (low is not None and value < low) or (high is not None and value > high):
-                raise SettingsError(f"{where}={value!r}: expected a number {_between(low, high)}",
-                                    _meaning(one))  # fmt: skip
+                wanted = f"expected a number {_between(low, high)}"
+                raise SettingsError(f"{where}={shown(value)}: {wanted}", _meaning(one))
 
 
 def _between(low: float | None, high: float | None) -> str:

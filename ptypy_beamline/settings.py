@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from .errors import SettingsError, meant
+from .errors import SettingsError, meant, shown
 from .formats.opening import Opening
 from .options import (
     Center,
@@ -453,8 +453,8 @@ def _settings_error(error: ValidationError) -> SettingsError:
         return SettingsError(message)
     leaf = next((leaf for leaf in every_leaf() if leaf.name == name), None)
     meaning = f"{name}: {leaf.help}" if leaf else name
-    got = repr(first["input"])
-    return SettingsError(f"{name}={got[:60]}: {message[0].lower()}{message[1:]}", meaning)
+    got = shown(first["input"])
+    return SettingsError(f"{name}={got}: {message[0].lower()}{message[1:]}", meaning)
 
 
 _NAMES = {part for leaf in every_leaf() for part in leaf.name.split(".")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,10 @@ REFUSED = [
     ({"positions_theory": [[0, 0], [0]]}, "positions_theory is not an array of numbers"),
     ({"energy": True}, "energy=True: expected a number"),
     ({"energy": "nine"}, "energy='nine'"),
+    ({"energy": np.float64(-1)}, r"energy=-1\.0: "),
+    ({"min_frames": np.float64(2.5)}, r"min_frames=2\.5;"),
+    ({"auto_center": Path("yes")}, "auto_center='yes'; "),
+    ({"grouping": Path("summ")}, "grouping='summ'"),
     ({"shape": True}, "shape=True: expected a number"),
     ({"positions.shift": True}, r"positions\.shift=True: expected a number"),
     ({"min_frames": 2.5}, r"min_frames=2\.5; set it to a whole number from 1 on"),

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from ..errors import SettingsError
-from ..exports.files import complete, put_text, refuse_foreign, together
+from ..exports.files import complete, is_ours, put_text, refuse_foreign, together
 from ..exports.temporary import alone_in
 from ..planning.plan import Plan
 from ..scan import Scan
@@ -44,8 +44,10 @@ def _demonstrate(output: Path, engine: str) -> None:
     from ..comparison.registration import correlation
     from ..testing.raw import write_demo_scan
 
-    refuse_foreign(output / "reconstruction.h5")
     raw = output / "raw_scan.h5"
+    for name in FILES:  # texts have no mark of their own: they are ours beside our scan
+        if not (name.endswith(".json") and is_ours(raw)):
+            refuse_foreign(output / name)
     with complete(raw) as temporary:
         made = write_demo_scan(temporary)
     values: dict[str, Any] = {
