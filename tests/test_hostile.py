@@ -28,6 +28,7 @@ from ptypy_beamline.reading.npy import load_npy
 from ptypy_beamline.reading.trees import read_tree
 from ptypy_beamline.scan import Window
 from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.phantom_writer import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 from ptypy_beamline.tomography.angles import read_theta
@@ -294,8 +295,100 @@ def test_positions_beyond_any_stage_are_one_line(tmp_path, capsys, scan, factor)
         assert "positions on a stage" in error_of(capsys, command, path, *more)
 
 
-def test_an_empty_output_is_refused(capsys, scan):
-    assert "-o has no name" in error_of(capsys, "standardize", scan, "-o", "")
+QUANTITIES = ("energy_eV", "det_dist_m", "pixel_m")
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("value", [np.inf, np.nan, 0.0, -1.0, 1e300, 1e-300])
+def test_a_quantity_that_cannot_be(tmp_path, capsys, scan, quantity, value):
+    path = tmp_path / "odd.h5"
+    path.write_bytes(scan.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["entry"][quantity][...] = value
+    said = error_of(capsys, "standardize", path, "-o", tmp_path / "out.h5")
+    known = f"/entry/{quantity} holds no finite " if not np.isfinite(value) else "is impossible"
+    assert str(path) in said
+    assert known in said
+    assert "--unit" in said or "--path" in said
+
+
+@pytest.mark.parametrize("name", ["delta", "beta"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_phantom_without_numbers(tmp_path, capsys, name, value):
+    write_simulation(tmp_path, 96)
+    path = tmp_path / f"phantom/grid_{name}.npy"
+    grid = np.load(path)
+    grid.flat[5] = value
+    np.save(path, grid)
+    wanted = f"grid_{name}.npy: 1 of {grid.size} numbers are NaN or infinite"
+    np.save(tmp_path / "flat.npy", np.ones((96, 96), complex))
+    for words in (
+        ("standardize", tmp_path, "-o", tmp_path / "a.h5"),
+        ("compare", tmp_path / "flat.npy", tmp_path),
+    ):
+        assert wanted in error_of(capsys, *words)
+
+
+def test_a_reconstruction_that_diverged_is_not_compared(tmp_path, capsys):
+    write_simulation(tmp_path, 96)
+    np.save(tmp_path / "a.npy", np.full((96, 96), np.nan + 0j))
+    said = error_of(capsys, "compare", tmp_path / "a.npy", tmp_path)
+    assert "a.npy: 9216 of 9216 numbers are NaN or infinite" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("missing.h5",), ("text.h5",), ("SCAN", "--dark", "missing.npy"), ("text.h5", "--json")],
+)
+def test_check_says_on_standard_error_what_cannot_be_read(
+    tmp_path, monkeypatch, capsys, scan, words
+):
+    monkeypatch.chdir(tmp_path)
+    Path("text.h5").write_text("no HDF5")
+    words = [str(scan) if word == "SCAN" else word for word in words]
+    assert main(["check", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+OUTPUTS = [
+    "standardize SCAN -o OUT.h5", "ptyd SCAN -o OUT.ptyd", "info SCAN --plot OUT.png",
+    "check SCAN --plot OUT.png", "preview SCAN -o OUT", "qc SCAN --out OUT",
+    "qc SCAN --emit-ptypy-json OUT.json", "export SCAN --to cxi -o OUT.cxi",
+    "export SCAN --to tiff -o OUT",
+    "product SCAN -o OUT.h5", "plot SCAN -o OUT.png", "compare SCAN . --plot OUT.png",
+    "sidecar --frames f.tif --csv f.csv -o OUT.h5", "demo -o OUT", "tomo SCAN -o OUT",
+    "run t.yaml -o OUT",
+]  # fmt: skip
+"""Every flag that names what is written; what is read is not looked at before."""
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_an_output_that_cannot_be_is_refused_before_all_else(
+    tmp_path, monkeypatch, capsys, scan, command
+):
+    """At once, in one line, and nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    flag, name = command.split()[-2:]
+    os.mkfifo("pipe")
+    Path("link").symlink_to("nothing")
+    Path("folder").mkdir()
+    Path("file").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    is_folder = "." not in name
+    others = {"file": "Got a file"} if is_folder else {"folder": "Got a folder", "new/": "Got a f"}
+    cases = {
+        "": f"{flag} has no name", "pipe": "Got a pipe", "link": "links to nothing",
+        "/dev/null": "Got a device", "n" * 300: "File name too long", "file/x": "not a folder",
+    }  # fmt: skip
+    for given, words in {**cases, **others}.items():
+        start = time.monotonic()
+        said = error_of(capsys, *command.replace("SCAN", str(scan)).split()[:-1], given)
+        assert words in said
+        assert time.monotonic() - start < SECONDS
+        assert sorted(tmp_path.rglob("*")) == before
 
 
 NAMES = (b"-a$_^{b\\q z#%?.h5", "µ-日本.h5".encode(), b"r\xff\xe9 \x1b[31m\nq\"<i>&'.h5")

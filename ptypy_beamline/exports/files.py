@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,10 +165,12 @@ def complete_folder(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Files that take their names together, and the folders that were made for them."""
+    """Files that take their names together, the folders that were made for them, and what is done
+    around the renaming, while no other writer renames."""
 
     files: list[tuple[Path, Path]] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
+    around: list[AbstractContextManager[None]] = field(default_factory=list)
 
     def begin(self, temporary: Path, target: Path, make: Callable[[Path], None]) -> None:
         """Make the temporary file or folder, and the folder that it is in."""
@@ -187,6 +189,8 @@ class _Batch:
             if len(self.files) > 1:
                 for folder in sorted({target.parent.resolve() for _, target in self.files}):
                     folders.enter_context(taken(folder, NAMING_S))
+            for one in self.around:
+                folders.enter_context(one)
             for temporary, target in self.files:
                 _rename(temporary, target)
 
