@@ -22,9 +22,11 @@ import reconstructions
 import tifffile
 from matplotlib.figure import Figure
 
+from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import FileError
 from ptypy_beamline.exports.files import PICTURES, complete, complete_hdf5, put_figure, together
+from ptypy_beamline.exports.ptyd import write_ptyd
 from ptypy_beamline.exports.reconstruction import write_reconstruction
 from ptypy_beamline.exports.temporary import alone_in, beside, taken
 from ptypy_beamline.testing.phantom_writer import write_simulation
@@ -190,6 +192,22 @@ def test_only_own_parts_are_removed(tmp_path, inputs):
         file["x"] = 1
     assert main([*words, "--num-frames", "12", "--block", "6"]) == 0
     assert files_in(tmp_path) == sorted(["a[1].ptyd", *parts[:2], *kept, "a[1].ptyd.part901"])
+
+
+def test_parts_that_another_writer_leaves_meanwhile_are_removed(tmp_path, inputs):
+    path, others = tmp_path / "a.ptyd", []
+
+    def meanwhile(_: int) -> None:
+        words = ["ptyd", inputs["RAW"], "-o", str(path), "--save", "link", "--block", "4"]
+        if not others:
+            subprocess.run([sys.executable, "-m", "ptypy_beamline", *words], check=True,
+                           stdout=subprocess.DEVNULL)  # fmt: skip
+            others.extend(files_in(tmp_path))
+
+    plan = open_scan(inputs["RAW"]).plan()
+    write_ptyd(plan, path, save="link", block=9, progress=meanwhile)
+    assert len([name for name in others if name.startswith("a.ptyd.part")]) == 9
+    assert files_in(tmp_path) == ["a.ptyd", *(f"a.ptyd.part{n:03d}" for n in range(4))]
 
 
 def test_what_is_read_is_never_replaced(tmp_path, inputs, capsys):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,7 @@ from numpy.lib import format as npy
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineWarning, FileError
+from ptypy_beamline.exports.files import complete_hdf5
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.reading.csvlog import read_log
 from ptypy_beamline.reading.images import frames_of, values_of
@@ -31,7 +33,8 @@ from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.phantom_writer import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
-from ptypy_beamline.tomography.angles import read_theta
+from ptypy_beamline.tomography.angles import Angle, read_theta
+from ptypy_beamline.tomography.folder import write_table
 
 SECONDS = 10
 
@@ -389,6 +392,36 @@ def test_an_output_that_cannot_be_is_refused_before_all_else(
         assert words in said
         assert time.monotonic() - start < SECONDS
         assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("demo", "parameters.json"), ("demo", "summary.json"), ("demo", "reconstruction.png"),
+     ("tomo SCAN --theta 0", "alignment.png"), ("tomo SCAN --theta 0", "reconstructed_3d.h5"),
+     ("preview SCAN", "reconstruction.png"), ("plot SCAN", "a.png"), ("info SCAN", "a.png"),
+     ("check SCAN", "a.png")],
+)  # fmt: skip
+def test_what_somebody_else_wrote_is_refused_before_all_else(tmp_path, capsys, scan, command, name):
+    (tmp_path / name).write_text("mine")
+    words = command.replace("SCAN", str(scan)).split()
+    flag = "--plot" if words[0] in ("info", "check") else "-o"
+    said = error_of(capsys, *words, flag, tmp_path / name if name == "a.png" else tmp_path)
+    assert f"{tmp_path / name}: exists and was not written by ptypy_beamline" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_table_of_angles_of_somebody_else_is_not_replaced(tmp_path):
+    table, angle = tmp_path / "theta.csv", Angle(0, 1.5, tmp_path / "a.h5")
+    for _ in range(2):
+        write_table(tmp_path, [angle])
+    assert table.read_text() == "name,theta_deg\nangle_000,1.5\n"
+    with pytest.raises(FileError, match="was not written by"):
+        write_table(tmp_path, [replace(angle, theta_deg=2.5)])
+    finished = tmp_path / "angle_000" / "reconstruction.h5"
+    with complete_hdf5(finished):
+        pass
+    write_table(tmp_path, [replace(angle, theta_deg=2.5)])
+    assert table.read_text() == "name,theta_deg\nangle_000,2.5\n"
 
 
 NAMES = (b"-a$_^{b\\q z#%?.h5", "µ-日本.h5".encode(), b"r\xff\xe9 \x1b[31m\nq\"<i>&'.h5")
