@@ -329,8 +329,9 @@ def complete_hdf5(path: str | Path) -> Iterator[h5py.File]:
 def open_to_write(path: Path, signed: bool = True, **flags: Any) -> Iterator[h5py.File]:
     """A new HDF5 file, signed, flushed and closed when the block ends well.
 
-    libhdf5 crashes where it cannot write what it holds when a file is closed. So all is written
-    before that, and once a write has failed the rest is dropped. ``flags``: :class:`h5py.File`.
+    libhdf5 crashes where it cannot write what it holds, and h5py forgets some of its failures. So
+    a failure is kept until the end of the block, or :func:`stop_on_full_disk`, and the rest is
+    dropped. ``flags``: :class:`h5py.File`.
     """
     with _Drive(path) as drive:
         file = h5py.File(drive, "w", **flags)
@@ -339,12 +340,26 @@ def open_to_write(path: Path, signed: bool = True, **flags: Any) -> Iterator[h5p
             if signed:
                 file.attrs[SIGNATURE] = CREATOR
             file.flush()
-        except BaseException:
+        except BaseException as error:
             drive.dropping = True
             with suppress(Exception):
                 file.close()
+            if drive.failed and isinstance(error, Exception):  # HDF5 reads what was dropped
+                raise drive.failed from error
             raise
         file.close()
+        if drive.failed:
+            raise drive.failed
+
+
+def stop_on_full_disk() -> None:
+    """Raise what a file that is being written has failed with; for long work."""
+    for drive in _writing:
+        if drive.failed:
+            raise drive.failed
+
+
+_writing: list[_Drive] = []
 
 
 class _Drive:
@@ -353,23 +368,25 @@ class _Drive:
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b", buffering=0)
         self.dropping = False
+        self.failed: OSError | None = None
+        _writing.append(self)
 
     def __enter__(self) -> _Drive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        _writing.remove(self)
         self._file.close()
 
     def write(self, data: Any) -> int:
-        """All of it."""
+        """All of it; a failure is kept, as nothing may be raised into HDF5."""
         view = memoryview(data).cast("B")
         done = 0
         while done < len(view) and not self.dropping:
             try:
                 done += self._file.write(view[done:])
-            except OSError:
-                self.dropping = True
-                raise
+            except OSError as error:
+                self.dropping, self.failed = True, error
         return len(view)
 
     def read(self, size: int = -1) -> bytes:
@@ -397,8 +414,13 @@ class _Drive:
         return self._file.tell()
 
     def truncate(self, size: int | None = None) -> int:
-        """As of any file."""
-        return self.tell() if self.dropping else self._file.truncate(size)
+        """As of any file; it may need room, too."""
+        if not self.dropping:
+            try:
+                return self._file.truncate(size)
+            except OSError as error:
+                self.dropping, self.failed = True, error
+        return self.tell()
 
     def flush(self) -> None:
         """Nothing is kept back."""
