@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import operator
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import h5py
 from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, SettingsError, meant, naming, shown
 from .exports.files import complete, open_to_write
+from .exports.temporary import missing, remove_empty
 from .reading.trees import read_tree
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
@@ -67,13 +69,27 @@ def run(
         pars.update(plain, Convert=True)
         _check_parameters(pars, ptypy.defaults_tree["ptycho"])
     _quiet(pars, ptypy.utils.Param, output)
-    with ptyscan.together(), whole_saves(ptypy):
+    home = Path(str(pars.io.get("home") or "."))
+    with ptyscan.together(), _without_empty_folders(home), whole_saves(ptypy):
         try:
             return ptypy.core.Ptycho(pars, level=level)
         except RuntimeError as error:
             if "Parameter validation failed" not in str(error):
                 raise
             raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
+
+
+@contextmanager
+def _without_empty_folders(home: Path) -> Iterator[None]:
+    """Remove the folders that PtyPy has made in a new ``home`` for what failed."""
+    made = missing(home)
+    try:
+        yield
+    except BaseException:
+        if made:
+            below = [Path(place) for place, _, _ in os.walk(home, topdown=False)]
+            remove_empty([*below, *made])
+        raise
 
 
 @contextmanager
