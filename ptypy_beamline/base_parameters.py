@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SettingsError
+from .errors import SettingsError, shown
 from .reading.files import open_hdf5
 from .settings import Settings
 
@@ -35,7 +35,7 @@ def checked(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     _check_output(given, settings)
     load_parallel = given.get("load_parallel")
     if load_parallel not in (None, "data", "common", "all"):
-        raise SettingsError(f"load_parallel={load_parallel!r}",
+        raise SettingsError(f"load_parallel={shown(load_parallel)}",
                             "set load_parallel to None, 'data', 'common' or 'all'")  # fmt: skip
     _check_switches(given)
     own = {name: _plain(value) for name, value in given.items()}
@@ -52,7 +52,7 @@ def checked(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 def _check_output(given: Mapping[str, Any], settings: Settings) -> None:
     save = given.get("save")
     if save not in (None, "append", "link"):
-        raise SettingsError(f"save={save!r}", "set save to None, 'append' or 'link'")
+        raise SettingsError(f"save={shown(save)}", "set save to None, 'append' or 'link'")
     if not save:
         return
     dfile = given.get("dfile")
@@ -81,7 +81,9 @@ def _check_switches(given: Mapping[str, Any]) -> None:
     for name in ("auto_center", "add_poisson_noise"):
         value = given.get(name)
         if value is not None and not isinstance(value, bool | np.bool_):
-            raise SettingsError(f"{name}={value!r}", "set it to True or False, or leave it out")
+            raise SettingsError(
+                f"{name}={shown(value)}", "set it to True or False, or leave it out"
+            )
     if given.get("add_poisson_noise"):
         raise SettingsError("add_poisson_noise=True: measured frames have their own noise",
                             "leave it out; a phantom's noise is simulate.photons")  # fmt: skip
@@ -90,7 +92,7 @@ def _check_switches(given: Mapping[str, Any]) -> None:
 def _whole(value: Any) -> int:
     """``min_frames`` as an int."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise SettingsError(f"min_frames={value!r}", "set it to a whole number from 1 on")
+        raise SettingsError(f"min_frames={shown(value)}", "set it to a whole number from 1 on")
     return int(value)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 
 class BeamlineError(Exception):
@@ -50,6 +54,23 @@ def in_short(error: BaseException, most: int = 200) -> str:
     quoted = text[:1] in ("'", '"') and text[:1] == text[-1:]  # as KeyError has it
     line = " ".join((text[1:-1] if quoted else text).split()) or type(error).__name__
     return line if len(line) <= most else f"{line[:most]} …"
+
+
+def meant(name: str, known: Collection[str], likeness: float = 0.6) -> str:
+    """A remedy for a name that is not known: the nearest, or all."""
+    close = difflib.get_close_matches(name, known, 1, likeness)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value as one would type it: NumPy's numbers and paths without their types."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(map(shown, value))}]"
+    else:
+        text = repr(str(value) if isinstance(value, Path) else value)
+    return text if len(text) <= most else f"{text[:most]} …"
 
 
 def printable(text: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import logging
+import operator
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import Any
 import h5py
 
 from .base_parameters import PTYPY_OWN, checked
-from .errors import BeamlineError, SettingsError
+from .errors import BeamlineError, SettingsError, meant, naming, shown
 from .exports.files import complete, open_to_write
+from .exports.temporary import missing, remove_empty
 from .reading.trees import read_tree
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
@@ -65,18 +68,22 @@ def running(
     output: str | Path | None = None,
 ) -> Iterator[Any]:
     """A ``Ptycho`` as :func:`run` makes it; what it saves in the block is whole, or not there."""
+    file = tree if isinstance(tree, str | Path) else None
     plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
     ptypy = import_ptypy(asks_for_server(plain))
     from . import ptyscan
 
-    _check_scans(plain.get("scans"), ptyscan)
     if backend:
         load_engines(backend)
-    _check_engines(plain.get("engines"), level)
     pars = ptypy.utils.Param()
-    pars.update(plain, Convert=True)
+    with naming(file):
+        _check_scans(plain.get("scans"), ptyscan)
+        _check_engines(plain.get("engines"), level)
+        pars.update(plain, Convert=True)
+        _check_parameters(pars, ptypy.defaults_tree["ptycho"])
     _quiet(pars, ptypy.utils.Param, output)
-    with ptyscan.together(), whole_saves(ptypy):
+    home = Path(str(pars.io.get("home") or "."))
+    with ptyscan.together(), _without_empty_folders(home), whole_saves(ptypy):
         yield _ptycho(ptypy, pars, level)
 
 
@@ -87,6 +94,19 @@ def _ptycho(ptypy: Any, pars: Any, level: int) -> Any:
         if "Parameter validation failed" not in str(error):
             raise
         raise SettingsError(" ".join(str(error).split()), "correct the tree") from error
+
+
+@contextmanager
+def _without_empty_folders(home: Path) -> Iterator[None]:
+    """Remove the folders that PtyPy has made in a new ``home`` for what failed."""
+    made = missing(home)
+    try:
+        yield
+    except BaseException:
+        if made:
+            below = [Path(place) for place, _, _ in os.walk(home, topdown=False)]
+            remove_empty([*below, *made])
+        raise
 
 
 @contextmanager
@@ -181,9 +201,8 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
 def _check_named(where: str, name: Any, known: Collection[str], what: str) -> None:
     """Whether PtyPy knows something of this name; PtyPy would only ask for the name."""
     if name not in known:
-        close = difflib.get_close_matches(str(name), known, 1, 0.7)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-        raise SettingsError(f"{where}={name!r} is not a known {what}", hint)
+        hint = meant(str(name), sorted(known), 0.7)
+        raise SettingsError(f"{where}={shown(name)} is not a known {what}", hint)
 
 
 def _check_engines(engines: Any, level: int) -> None:
@@ -205,6 +224,42 @@ def _check_engines(engines: Any, level: int) -> None:
             raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or not an engine",
                                 f"load the {backend} engines (-b {backend})")  # fmt: skip
         _check_named(f"engines.{label}.name", name, ENGINES, "engine")
+
+
+def _check_parameters(pars: Any, known: Any) -> None:
+    """Check names, types and limits as PtyPy will, which says of them neither value nor remedy.
+
+    Parameters
+    ----------
+    pars
+        The tree.
+    known
+        PtyPy's descriptor of it.
+    """
+    for found in known._walk(depth=99, pars=pars):
+        one, where, status = found["d"], found["path"], found["status"]
+        value = functools.reduce(operator.getitem, where.split("."), pars) if where else pars
+        if status == "nochild":
+            name = f"{where}.{found['info']}" if where else found["info"]
+            raise SettingsError(f"unknown parameter {name!r}", meant(found["info"], one.children))
+        if status == "wrongtype":
+            raise SettingsError(f"{where}={shown(value)}: expected {' or '.join(one.type)}, not "
+                                f"{found['info']}", _meaning(one))  # fmt: skip
+        if status == "ok" and isinstance(value, int | float):
+            low, high = one.limits
+            if (low is not None and value < low) or (high is not None and value > high):
+                wanted = f"expected a number {_between(low, high)}"
+                raise SettingsError(f"{where}={shown(value)}: {wanted}", _meaning(one))
+
+
+def _between(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"up to {high}" if low is None else f"from {low} on"
+    return f"from {low} to {high}"
+
+
+def _meaning(one: Any) -> str:
+    return f"it is {one.help}" if one.help else ""
 
 
 def load_engines(backend: str) -> None:

@@ -6,7 +6,6 @@ generated from :class:`Settings`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from .errors import SettingsError
+from .errors import SettingsError, meant, shown
 from .formats.opening import Opening
 from .options import (
     Center,
@@ -428,8 +427,7 @@ def _refuse_unknown(tree: Mapping[str, Any]) -> None:
     given += [a for a, v in tree.items() if isinstance(v, dict) and not v and a not in groups]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            hint = meant(name, known)
             if "wavelength" in name:
                 hint = "give the energy, E = hc/wavelength: 12.39842 keV at 1 angstrom"
             raise SettingsError(f"unknown parameter {name!r}", hint)
@@ -455,8 +453,8 @@ def _settings_error(error: ValidationError) -> SettingsError:
         return SettingsError(message)
     leaf = next((leaf for leaf in every_leaf() if leaf.name == name), None)
     meaning = f"{name}: {leaf.help}" if leaf else name
-    got = repr(first["input"])
-    return SettingsError(f"{name}={got[:60]}: {message[0].lower()}{message[1:]}", meaning)
+    got = shown(first["input"])
+    return SettingsError(f"{name}={got}: {message[0].lower()}{message[1:]}", meaning)
 
 
 _NAMES = {part for leaf in every_leaf() for part in leaf.name.split(".")}

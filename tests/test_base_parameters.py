@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scans
@@ -37,6 +41,10 @@ REFUSED = [
     ({"positions_theory": [[0, 0], [0]]}, "positions_theory is not an array of numbers"),
     ({"energy": True}, "energy=True: expected a number"),
     ({"energy": "nine"}, "energy='nine'"),
+    ({"energy": np.float64(-1)}, r"energy=-1\.0: "),
+    ({"min_frames": np.float64(2.5)}, r"min_frames=2\.5;"),
+    ({"auto_center": Path("yes")}, "auto_center='yes'; "),
+    ({"grouping": Path("summ")}, "grouping='summ'"),
     ({"shape": True}, "shape=True: expected a number"),
     ({"positions.shift": True}, r"positions\.shift=True: expected a number"),
     ({"min_frames": 2.5}, r"min_frames=2\.5; set it to a whole number from 1 on"),
@@ -160,6 +168,34 @@ class TestTree:
             "is not a known engine; did you mean 'EPIE'", tree(file, {"e": {"name": "EPIEE"}})
         )
         self.refused(r"engines\.e has no name", tree(file, {"e": {"numiter": 3}}))
+
+    @pytest.mark.parametrize(
+        ("engine", "words"),
+        [
+            (
+                {"numiter_contigous": 2},
+                r"'engines\.e\.numiter_contigous'; did you mean 'numiter_co",
+            ),
+            (
+                {"position_refinement": {"nshift": 3}},
+                r"refinement\.nshift'; did you mean 'nshifts'",
+            ),
+            ({"numiter": "5"}, r"engines\.e\.numiter='5': expected int, not str; it is Total"),
+            ({"numiter": 0}, r"engines\.e\.numiter=0: expected a number from 1 on"),
+        ],
+    )
+    def test_parameters_of_engines(self, file, ptyscan, tmp_path, engine, words):
+        """The file of the tree is named, too."""
+        path = tmp_path / "tree.json"
+        path.write_text(json.dumps(tree(file, {"e": DM["e"] | engine})))
+        self.refused(f"^{re.escape(str(path))}: .*{words}", path)
+
+    def test_parameters_of_scan_models_and_others(self, file, ptyscan):
+        pars = tree(file, DM)
+        pars["scans"]["s"]["coherence"] = {"num_prob_modes": 2}
+        self.refused(r"'scans\.s\.coherence\.num_prob_modes'; did you mean 'num_probe_modes'", pars)
+        self.refused("'frames_per_blok'; did you mean 'frames_per_block'",
+                     tree(file, DM) | {"frames_per_blok": 5})  # fmt: skip
 
     def test_an_engine_of_a_backend_that_is_not_loaded(self, file, ptyscan):
         pars = tree(file, {"e": {"name": "DM_cupy"}})

@@ -9,10 +9,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.exports.files import complete, complete_hdf5
+from ptypy_beamline.exports.files import (
+    PICTURES,
+    complete,
+    complete_folder,
+    complete_hdf5,
+    put_figure,
+    together,
+)
 from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
+from ptypy_beamline.exports.temporary import alone_in
 from ptypy_beamline.results import Reconstruction
 
 
@@ -33,7 +42,7 @@ def test_failure_keeps_what_was_there(tmp_path: Path, error):
     target.write_text("old")
 
     def fail():
-        with complete(target) as temporary:
+        with complete(target, ours=True) as temporary:
             temporary.write_text("half")
             raise error
 
@@ -61,11 +70,72 @@ def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
         assert file.attrs["creator"] == "ptypy_beamline"
 
 
-def test_a_device_is_not_replaced(tmp_path: Path):
-    os.mkfifo(tmp_path / "null")
-    with pytest.raises(FileError, match="not written by"), complete(tmp_path / "null"):
+@pytest.mark.parametrize("suffix", PICTURES)
+def test_a_picture_of_somebody_else_is_not_replaced(tmp_path: Path, suffix):
+    figure, path = Figure(figsize=(1, 1)), tmp_path / f"a{suffix}"
+    for _ in range(2):
+        put_figure(path, figure)
+    figure.savefig(path)
+    before = path.read_bytes()
+    with pytest.raises(FileError, match="was not written by ptypy_beamline"):
+        put_figure(path, figure)
+    assert path.read_bytes() == before
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.symlink_to("nothing")
+
+
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (os.mkfifo, "Got a pipe"),
+        (os.mkdir, "Got a folder; name a file in it"),
+        (a_link_to_nothing, "links to nothing, which does not exist"),
+    ],
+)
+def test_only_files_are_replaced(tmp_path: Path, make, words, ours):
+    path = tmp_path / "a.h5"
+    make(path)
+    with pytest.raises(FileError, match=words), complete(path, ours):
         pass
-    assert (tmp_path / "null").is_fifo()
+    assert os.listdir(tmp_path) == ["a.h5"]
+    assert not path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("/dev/null", "Got a device"),
+        ("/proc/no/a.h5", "cannot be written"),
+        ("n" * 300, "cannot be written .File name too long"),
+    ],
+)
+def test_impossible_names_are_named(name, words):
+    with pytest.raises(FileError, match=words), complete(name):
+        pass
+
+
+def test_folders_that_were_made_for_what_failed_go_again(tmp_path: Path):
+    def write(fail_early: bool) -> None:
+        with together():
+            with complete_hdf5(tmp_path / "new/a/a.h5"):
+                pass
+            with complete_folder(tmp_path / "new/b/folder"):
+                pass
+            with complete(tmp_path / "there/a.h5"):
+                assert not fail_early
+            raise AssertionError
+
+    (tmp_path / "there").mkdir()
+    for fail_early in (False, True):
+        with pytest.raises(AssertionError):
+            write(fail_early)
+        assert os.listdir(tmp_path) == ["there"]
+    with pytest.raises(AssertionError), alone_in(tmp_path / "c/d"):
+        raise AssertionError
+    assert os.listdir(tmp_path) == ["there"]
 
 
 def test_complete_gives_usual_permissions(tmp_path: Path):

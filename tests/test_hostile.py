@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -21,6 +22,7 @@ from numpy.lib import format as npy
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineWarning, FileError
+from ptypy_beamline.exports.files import complete_hdf5
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.reading.csvlog import read_log
 from ptypy_beamline.reading.images import frames_of, values_of
@@ -28,9 +30,11 @@ from ptypy_beamline.reading.npy import load_npy
 from ptypy_beamline.reading.trees import read_tree
 from ptypy_beamline.scan import Window
 from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.phantom_writer import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
-from ptypy_beamline.tomography.angles import read_theta
+from ptypy_beamline.tomography.angles import Angle, read_theta
+from ptypy_beamline.tomography.folder import write_table
 
 SECONDS = 10
 
@@ -76,6 +80,8 @@ TREES = {
     "binary.json": (bytes(range(256)), "Expected a text"),
     "list.yaml": ("- 1\n", "Expected a tree"),
     "wrapped.yaml": ("parameter_tree: 7\n", "Expected a tree"),
+    "open.yaml": ("a: 1\nb: [1,\n", "line 3: while parsing a flow node expected the node content"),
+    "mark.yaml": ("a: 1\nb: \x01\n", "line 2: special characters are not allowed: #x0001"),
     "tag.yaml": ("hot_sigma: !!int ''\n", "not readable as YAML"),
     "date.yaml": ("hot_sigma: !!timestamp x\n", "not readable as YAML"),
     "digits.yaml": ("hot_sigma: 1:" + "1:" * 5000 + "1\n", "more than 64 bits"),
@@ -292,8 +298,130 @@ def test_positions_beyond_any_stage_are_one_line(tmp_path, capsys, scan, factor)
         assert "positions on a stage" in error_of(capsys, command, path, *more)
 
 
-def test_an_empty_output_is_refused(capsys, scan):
-    assert "-o has no name" in error_of(capsys, "standardize", scan, "-o", "")
+QUANTITIES = ("energy_eV", "det_dist_m", "pixel_m")
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("value", [np.inf, np.nan, 0.0, -1.0, 1e300, 1e-300])
+def test_a_quantity_that_cannot_be(tmp_path, capsys, scan, quantity, value):
+    path = tmp_path / "odd.h5"
+    path.write_bytes(scan.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["entry"][quantity][...] = value
+    said = error_of(capsys, "standardize", path, "-o", tmp_path / "out.h5")
+    known = f"/entry/{quantity} holds no finite " if not np.isfinite(value) else "is impossible"
+    assert str(path) in said
+    assert known in said
+    assert "--unit" in said or "--path" in said
+
+
+@pytest.mark.parametrize("name", ["delta", "beta"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_phantom_without_numbers(tmp_path, capsys, name, value):
+    write_simulation(tmp_path, 96)
+    path = tmp_path / f"phantom/grid_{name}.npy"
+    grid = np.load(path)
+    grid.flat[5] = value
+    np.save(path, grid)
+    wanted = f"grid_{name}.npy: 1 of {grid.size} numbers are NaN or infinite"
+    np.save(tmp_path / "flat.npy", np.ones((96, 96), complex))
+    for words in (
+        ("standardize", tmp_path, "-o", tmp_path / "a.h5"),
+        ("compare", tmp_path / "flat.npy", tmp_path),
+    ):
+        assert wanted in error_of(capsys, *words)
+
+
+def test_a_reconstruction_that_diverged_is_not_compared(tmp_path, capsys):
+    write_simulation(tmp_path, 96)
+    np.save(tmp_path / "a.npy", np.full((96, 96), np.nan + 0j))
+    said = error_of(capsys, "compare", tmp_path / "a.npy", tmp_path)
+    assert "a.npy: 9216 of 9216 numbers are NaN or infinite" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("missing.h5",), ("text.h5",), ("SCAN", "--dark", "missing.npy"), ("text.h5", "--json")],
+)
+def test_check_says_on_standard_error_what_cannot_be_read(
+    tmp_path, monkeypatch, capsys, scan, words
+):
+    monkeypatch.chdir(tmp_path)
+    Path("text.h5").write_text("no HDF5")
+    words = [str(scan) if word == "SCAN" else word for word in words]
+    assert main(["check", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+OUTPUTS = [
+    "standardize SCAN -o OUT.h5", "ptyd SCAN -o OUT.ptyd", "info SCAN --plot OUT.png",
+    "check SCAN --plot OUT.png", "preview SCAN -o OUT", "qc SCAN --out OUT",
+    "qc SCAN --emit-ptypy-json OUT.json", "export SCAN --to cxi -o OUT.cxi",
+    "export SCAN --to tiff -o OUT",
+    "product SCAN -o OUT.h5", "plot SCAN -o OUT.png", "compare SCAN . --plot OUT.png",
+    "sidecar --frames f.tif --csv f.csv -o OUT.h5", "demo -o OUT", "tomo SCAN -o OUT",
+    "run t.yaml -o OUT",
+]  # fmt: skip
+"""Every flag that names what is written; what is read is not looked at before."""
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_an_output_that_cannot_be_is_refused_before_all_else(
+    tmp_path, monkeypatch, capsys, scan, command
+):
+    """At once, in one line, and nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    flag, name = command.split()[-2:]
+    os.mkfifo("pipe")
+    Path("link").symlink_to("nothing")
+    Path("folder").mkdir()
+    Path("file").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    is_folder = "." not in name
+    others = {"file": "Got a file"} if is_folder else {"folder": "Got a folder", "new/": "Got a f"}
+    cases = {
+        "": f"{flag} has no name", "pipe": "Got a pipe", "link": "links to nothing",
+        "/dev/null": "Got a device", "n" * 300: "File name too long", "file/x": "not a folder",
+    }  # fmt: skip
+    for given, words in {**cases, **others}.items():
+        start = time.monotonic()
+        said = error_of(capsys, *command.replace("SCAN", str(scan)).split()[:-1], given)
+        assert words in said
+        assert time.monotonic() - start < SECONDS
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("demo", "parameters.json"), ("demo", "summary.json"), ("demo", "reconstruction.png"),
+     ("tomo SCAN --theta 0", "alignment.png"), ("tomo SCAN --theta 0", "reconstructed_3d.h5"),
+     ("preview SCAN", "reconstruction.png"), ("plot SCAN", "a.png"), ("info SCAN", "a.png"),
+     ("check SCAN", "a.png")],
+)  # fmt: skip
+def test_what_somebody_else_wrote_is_refused_before_all_else(tmp_path, capsys, scan, command, name):
+    (tmp_path / name).write_text("mine")
+    words = command.replace("SCAN", str(scan)).split()
+    flag = "--plot" if words[0] in ("info", "check") else "-o"
+    said = error_of(capsys, *words, flag, tmp_path / name if name == "a.png" else tmp_path)
+    assert f"{tmp_path / name}: exists and was not written by ptypy_beamline" in said
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_table_of_angles_of_somebody_else_is_not_replaced(tmp_path):
+    table, angle = tmp_path / "theta.csv", Angle(0, 1.5, tmp_path / "a.h5")
+    for _ in range(2):
+        write_table(tmp_path, [angle])
+    assert table.read_text() == "name,theta_deg\nangle_000,1.5\n"
+    with pytest.raises(FileError, match="was not written by"):
+        write_table(tmp_path, [replace(angle, theta_deg=2.5)])
+    finished = tmp_path / "angle_000" / "reconstruction.h5"
+    with complete_hdf5(finished):
+        pass
+    write_table(tmp_path, [replace(angle, theta_deg=2.5)])
+    assert table.read_text() == "name,theta_deg\nangle_000,2.5\n"
 
 
 NAMES = (b"-a$_^{b\\q z#%?.h5", "µ-日本.h5".encode(), b"r\xff\xe9 \x1b[31m\nq\"<i>&'.h5")

@@ -9,12 +9,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from types import FrameType
 
 import typer
 
-from ..errors import BeamlineError, SettingsError, Stopped, in_short, printable
+from ..errors import BeamlineError, Stopped, in_short, printable
 from ..reading.files import noting_inputs
 from ..told import TOLD
 from . import (
@@ -37,9 +36,6 @@ from . import (
     tomo,
 )
 from .ranks import mpi_rank
-
-OUTPUTS = ("-o", "--output", "--out", "--plot", "--emit-ptypy-json", "--output-product")
-"""Flags with the name of what is written; an empty one would be the current folder."""
 
 app = typer.Typer(
     name="ptypy-beamline",
@@ -70,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     _print_any_name()
     try:
-        _refuse_nameless(words)
         with stoppable(), noting_inputs(), TOLD.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -91,12 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(_in_words(error), 1)
-
-
-def _refuse_nameless(words: Sequence[str]) -> None:
-    empty = next((flag for flag, value in pairwise(words) if flag in OUTPUTS and not value), None)
-    if empty:
-        raise SettingsError(f"{empty} has no name", "check the shell variable that it is from")
 
 
 def _print_any_name() -> None:

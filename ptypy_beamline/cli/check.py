@@ -14,6 +14,7 @@ from ..geometry import in_words
 from ..settings import Settings
 from ..summary import as_json, describe_plan
 from .loading import loading, refuse_input
+from .outputs import file_option
 from .ranks import mpi_rank
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def command(
     settings: Settings,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="draw frame, centre, mask, positions, findings on a page")
+        Path | None,
+        file_option("--plot", help="draw frame, centre, mask, positions, findings on a page"),
     ] = None,
 ) -> None:
     """Look for problems in a scan's file and physics; exit 1 if there is an error."""

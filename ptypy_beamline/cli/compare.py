@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..geometry import in_words
+from .outputs import file_option
 
 EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"
 
@@ -39,7 +40,9 @@ def command(
     margin: Annotated[
         int | None, typer.Option(min=0, help="pixels left out at each edge; default: an eighth")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="draw object, truth and errors")] = None,
+    plot: Annotated[
+        Path | None, file_option("--plot", help="draw object, truth and errors")
+    ] = None,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Compare a reconstruction with a phantom: errors of δ and β, correlation, resolution."""

@@ -13,12 +13,13 @@ import numpy as np
 import typer
 
 from ..errors import SettingsError
-from ..exports.files import complete, put_text, refuse_foreign, together
+from ..exports.files import complete, is_ours, put_text, refuse_foreign, together
 from ..exports.temporary import alone_in
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from .loading import plan_with
+from .outputs import folder_option
 
 if TYPE_CHECKING:
     from ..results import Reconstruction
@@ -28,7 +29,7 @@ EXAMPLE = "ptypy-beamline demo --output demo"
 
 
 def command(
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder")] = Path("demo"),
+    output: Annotated[Path, folder_option("-o", "--output", help="folder")] = Path("demo"),
     engine: Annotated[
         str, typer.Option(help="ptypy, preview, or auto: PtyPy where it is installed")
     ] = "auto",
@@ -42,8 +43,10 @@ def _demonstrate(output: Path, engine: str) -> None:
     from ..comparison.registration import correlation
     from ..testing.raw import write_demo_scan
 
-    refuse_foreign(output / "reconstruction.h5")
     raw = output / "raw_scan.h5"
+    for name in FILES:  # texts have no mark of their own: they are ours beside our scan
+        if not (name.endswith(".json") and is_ours(raw)):
+            refuse_foreign(output / name)
     with complete(raw) as temporary:
         made = write_demo_scan(temporary)
     values: dict[str, Any] = {

@@ -12,6 +12,7 @@ from ..errors import SettingsError
 from ..exports.files import refuse_inputs
 from ..results.postprocess import Finished, Postprocess, finish
 from .finishing import finishing
+from .outputs import checked
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def command(
     recon: Annotated[
         Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="file to write; for TIFF a folder")
+    name: Annotated[
+        str,
+        typer.Option("-o", "--output", help="file to write; for TIFF a folder", metavar="PATH"),
     ],
     asked: Postprocess,
     to: Annotated[
@@ -49,7 +51,8 @@ def command(
     from ..results import read
     from ..results.loading import plan_behind
 
-    kind = _kind(to, output)
+    kind = _kind(to, Path(name))
+    output = checked("-o", name, folder=kind == "tiff")
     refuse_inputs(output, filter(None, (recon, raw)))
     _refuse_lossy(kind, frames, asked)
     found = read(recon, scan=scan, raw=raw, distance_m=distance_m)

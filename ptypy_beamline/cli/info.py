@@ -14,6 +14,7 @@ from ..exports.files import check_picture
 from ..settings import Settings
 from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
 from .loading import loading, open_with, plan_with
+from .outputs import file_option
 
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
 
@@ -26,7 +27,7 @@ def command(
     ] = False,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="draw the mean frame, window and positions")
+        Path | None, file_option("--plot", help="draw the mean frame, window and positions")
     ] = None,
 ) -> None:
     """Show what was recognised: shapes, units, geometry, positions; exit 1 if there is an error."""

@@ -10,6 +10,7 @@ import typer
 from ..exports.files import check_picture
 from ..results.postprocess import Postprocess
 from .finishing import finishing
+from .outputs import file_option
 
 EXAMPLE = "ptypy-beamline plot results/recons/scan/scan_ML_0060.ptyr -o figure.pdf --flatten auto"
 
@@ -22,7 +23,7 @@ def command(  # noqa: PLR0913
     asked: Postprocess,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
+        file_option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
     ] = None,
     scan: Annotated[str, typer.Option(help="name of the scan, where there are several")] = "",
     raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,

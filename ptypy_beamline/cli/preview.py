@@ -12,6 +12,7 @@ from ..settings import Settings
 from ..summary import Finding, as_json
 from .doubts import Propagation, doubts_of, near_field, said
 from .loading import loading, plan_with, refuse_input
+from .outputs import folder_option
 from .progress import progress
 
 WRONG = 0.9
@@ -24,7 +25,7 @@ EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 20 -o preview"
 def command(
     settings: Settings,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="folder for reconstruction.h5 and .png")
+        Path, folder_option("-o", "--output", help="folder for reconstruction.h5 and .png")
     ] = Path("preview"),
     iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 20,
     propagation: Propagation = "auto",
@@ -46,7 +47,8 @@ def previewed(
     from ..results import from_preview
 
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
-    refuse_input(result, settings)
+    for file in (result, picture):
+        refuse_input(file, settings)
     scan, plan = plan_with(settings)
     look = Look.at(scan, settings, plan)
     near = near_field(look, propagation)

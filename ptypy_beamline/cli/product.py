@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingsError
+from .outputs import file_option
 from .progress import progress
 
 EXAMPLE = (
@@ -22,7 +23,7 @@ def command(  # noqa: PLR0913
     ] = None,
     input_npz: Annotated[Path | None, typer.Option(help="the same, as a flag")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output-product", "--output", help="file to write")
+        Path | None, file_option("-o", "--output-product", "--output", help="file to write")
     ] = None,
     name: Annotated[str, typer.Option(help="of the product; default: the file's")] = "",
     comments: Annotated[str, typer.Option(help="free text")] = "",

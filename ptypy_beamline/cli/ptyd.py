@@ -9,6 +9,7 @@ import typer
 
 from ..settings import Settings
 from .loading import loading, plan_with, refuse_input
+from .outputs import file_option
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline ptyd scan.h5 -o scan.ptyd --roi 256 --save link --block 500"
@@ -17,7 +18,7 @@ EXAMPLE = "ptypy-beamline ptyd scan.h5 -o scan.ptyd --roi 256 --save link --bloc
 @loading
 def command(
     settings: Settings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="the .ptyd to write")],
+    output: Annotated[Path, file_option("-o", "--output", help="the .ptyd to write")],
     save: Annotated[
         str, typer.Option(help="append: one file; link: a part for each block")
     ] = "append",

@@ -15,6 +15,7 @@ from ..parallel import ending_all
 from ..planning.plan import Plan
 from ..settings import Settings
 from .loading import loading, open_with, refuse_input
+from .outputs import file_option, folder_option
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def _of(name: str, metavar: str | None = None) -> Any:
 @loading
 def command(  # noqa: PLR0913
     settings: Settings,
-    out: Annotated[Path, _option("--out", "-o", help="folder of the results")] = Path("qc"),
+    out: Annotated[
+        Path, folder_option("--out", "-o", help="folder of the results", rich_help_panel=PANEL)
+    ] = Path("qc"),
     embed_side: Annotated[int, _of("embed_side")] = 32,
     pca_k: Annotated[int, _of("pca_k")] = 12,
     embedding: Annotated[str, _of("embedding", "pca|autoencoder")] = "pca",
@@ -53,7 +56,12 @@ def command(  # noqa: PLR0913
     circ: Annotated[tuple[float, float, float] | None, _of("circ", "CX CY R")] = None,
     labels: Annotated[int, _of("labels")] = 0,
     emit_ptypy_json: Annotated[
-        Path | None, _option("--emit-ptypy-json", help="write accepted and rejected indices, too")
+        Path | None,
+        file_option(
+            "--emit-ptypy-json",
+            help="write accepted and rejected indices, too",
+            rich_help_panel=PANEL,
+        ),
     ] = None,
     thumbs_topk: Annotated[
         int, _option("--thumbs-topk", help="frames that are shown large", min=0)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .outputs import folder_option
+
 EXAMPLE = "mpirun -n 4 ptypy-beamline run recipes/tree.yaml -o results"
 
 
@@ -19,7 +21,7 @@ def command(
         int, typer.Option("-l", "--level", min=1, max=5, help="how far: 2 loads, 5 reconstructs")
     ] = 5,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="folder for reconstructions")
+        Path | None, folder_option("-o", "--output", help="folder for reconstructions")
     ] = None,
 ) -> None:
     """Run PtyPy on a parameter tree, with the beamline loaders registered."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingsError
+from .outputs import file_option
 
 EXAMPLE = "ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o sidecar.h5"
 
@@ -20,7 +21,7 @@ def command(  # noqa: PLR0913
         list[str], typer.Option(metavar="GLOB", help="TIFF frames: quoted globs, or files.txt")
     ],
     csv: Annotated[Path, typer.Option("--csv", help="the log, with a header")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="the sidecar to write")],
+    output: Annotated[Path, file_option("-o", "--output", help="the sidecar to write")],
     col_index: Column = None,
     col_x: Column = None,
     col_y: Column = None,

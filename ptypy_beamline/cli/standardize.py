@@ -11,6 +11,7 @@ import typer
 from ..scan import Scan
 from ..settings import Settings
 from .loading import loading, plan_with, refuse_input
+from .outputs import file_option
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline standardize raw.h5 -o scan.h5 --roi 256 --dark dark.npy"
@@ -19,7 +20,7 @@ EXAMPLE = "ptypy-beamline standardize raw.h5 -o scan.h5 --roi 256 --dark dark.np
 @loading
 def command(
     settings: Settings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="the HDF5 file to write")],
+    output: Annotated[Path, file_option("-o", "--output", help="the HDF5 file to write")],
     compression: Annotated[
         str,
         typer.Option(

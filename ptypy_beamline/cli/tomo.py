@@ -10,6 +10,7 @@ import typer
 from ..errors import SettingsError
 from ..settings import Settings
 from .loading import loading
+from .outputs import folder_option
 from .progress import progress
 
 EXAMPLE = "mpirun -n 4 ptypy-beamline tomo series.h5 -o tomo --roi 256"
@@ -27,7 +28,9 @@ def command(  # noqa: PLR0913
         list[Path] | None,
         typer.Argument(metavar="FILES", help="more files, where each has one angle"),
     ] = None,
-    output: Annotated[Path, _option("-o", "--output", help="folder of the results")] = Path("tomo"),
+    output: Annotated[
+        Path, folder_option("-o", "--output", help="folder of the results", rich_help_panel=PANEL)
+    ] = Path("tomo"),
     theta: Annotated[
         str | None,
         _option(

@@ -13,7 +13,7 @@ from ..errors import FileError
 from ..reading.links import open_confined
 from ..reading.multislice import transmission
 from ..reading.npy import load_npy
-from ..reading.simulated import Phantom
+from ..reading.simulated import Phantom, check_finite
 
 Complex = NDArray[np.complexfloating[Any, Any]]
 
@@ -36,10 +36,16 @@ def read_object(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
     ------
     FileError
         The file is missing, damaged, or of no such kind.
+    ScanError
+        The object is not finite.
     """
     path = Path(path)
-    if path.suffix != ".npy":
-        return _from_hdf5(path)
+    found, pixel_m = _from_npy(path, phantom) if path.suffix == ".npy" else _from_hdf5(path)
+    check_finite(found, path, "reconstruct it again: the engine diverged")
+    return found, pixel_m
+
+
+def _from_npy(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
     array = load_npy(path)
     if array.ndim == 2 and array.dtype.kind == "c":
         return array, None

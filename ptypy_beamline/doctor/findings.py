@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 from .. import formats
-from ..errors import BeamlineError, BeamlineWarning, GeometryError
+from ..errors import BeamlineError, BeamlineWarning, FileError, GeometryError, UnknownFormatError
 from ..formats.positions import TOLD_BY_CHECK
 from ..options import code_of
 from ..planning.plan import Plan
@@ -45,7 +45,7 @@ class Diagnosis:
 def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
     """Open the file, look at a sample of its frames and check everything.
 
-    A scan that cannot be loaded is a finding too, and raises nothing.
+    A scan that cannot be loaded is a finding too, and raises nothing, if its files can be read.
 
     Parameters
     ----------
@@ -54,6 +54,11 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
     turned
         Whether short reconstructions check that frames and positions are paired and turned
         rightly, and that the pixel is not that of another binning.
+
+    Raises
+    ------
+    FileError, UnknownFormatError
+        A file is missing, damaged or of no known format.
     """
     look, ranking, told = None, None, None
     found: list[Finding] = []
@@ -70,6 +75,8 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
                 if any(f.cause == pairing.UNRELATED for f in more):
                     found = [f for f in found if not events.of_neighbours(f)]
                 found += more
+        except (FileError, UnknownFormatError):
+            raise
         except GeometryError as error:
             look, found = None, [geometry.impossible(settings, error)]
         except BeamlineError as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import SettingsError
 from ..planning.threads import available_threads, pool
+from .files import stop_on_full_disk
 
 COMPRESSIONS: dict[str, dict[str, Any]] = {
     "gzip": {"shuffle": True, "compression": "gzip", "compression_opts": 1},
@@ -66,6 +67,7 @@ class Stack:
 
     def append(self, frames: NDArray[Any]) -> None:
         """Write frames (k, ny, nx); those that share one image (stride 0) are compressed once."""
+        stop_on_full_disk()
         start, self._done = self._done, self._done + len(frames)
         if not frames.size:
             return

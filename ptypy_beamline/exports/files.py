@@ -6,23 +6,34 @@ import errno
 import io
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from ..errors import FileError, SettingsError
+from ..errors import FileError, SettingsError, in_short
 from ..reading.files import is_input, open_hdf5
-from .temporary import beside, remove, remove_abandoned, taken
+from ..reading.regular import KINDS
+from .temporary import beside, missing, remove, remove_abandoned, remove_empty, taken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIGNATURE = "creator"
-PICTURES = (".png", ".pdf", ".svg")
+CREATOR = "ptypy_beamline"
+PICTURES = {
+    ".png": ("Software", b"Software\0ptypy_beamline"),
+    ".pdf": ("Creator", b"/Creator (ptypy_beamline)"),
+    ".svg": ("Creator", b"<dc:title>ptypy_beamline</dc:title>"),
+}
+"""Suffix → Matplotlib's name for who made a picture, and what it writes of that."""
+
+OTHER_FILE = "write to another file (-o)"
 REMEDY = "choose another output (-o), or make room and check the folder's permissions"
 NAMING_S = 5.0
 """At most so long files that belong together wait for others of their folder to be renamed."""
@@ -32,18 +43,70 @@ NOT_ALL = re.compile(r"\d+ requested and \d+ written")
 """What only writing ends in; the second is NumPy's ``tofile``, which has no number for it."""
 
 
-def check_picture(path: Path) -> None:
+def check_name(name: str | Path, folder: bool = False) -> Path:
+    """Make sure, before anything is computed, that an output can have a name.
+
+    Parameters
+    ----------
+    name
+        As the user gave it.
+    folder
+        Whether it is that of a folder.
+
+    Raises
+    ------
+    FileError
+        It is that of something else, or of a link to nothing, or too long, or in what is no folder
+        or may not be written to.
+    """
+    path, wanted = Path(name), "folder" if folder else "file"
+    try:
+        kind = _kind(path)
+        places = (path, *path.absolute().parents) if folder else path.absolute().parents
+        above = next(place for place in places if place.exists())
+    except OSError as error:
+        raise FileError(f"cannot be written ({in_short(error)})", REMEDY, path) from error
+    if kind is None and path.is_symlink():
+        raise FileError(f"links to {os.readlink(path)}, which does not exist",
+                        f"{OTHER_FILE}, or remove the link first", path)  # fmt: skip
+    if not folder and str(name).endswith("/"):
+        kind = "folder"
+    if kind not in (None, wanted):
+        remedy = "name a file in it" if kind == "folder" else f"write to another {wanted} (-o)"
+        raise FileError(f"Expected a name for a {wanted}. Got a {kind}", remedy, path)
+    if not above.is_dir():
+        raise FileError(f"cannot be written ({above} is not a folder)", REMEDY, path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise FileError(f"cannot be written ({above} may not be written to)", REMEDY, path)
+    return path
+
+
+def _kind(path: Path) -> str | None:
+    """What is there: a file, a folder, a pipe, …, or nothing."""
+    if not path.exists():
+        return None
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return next((word for is_kind, word in KINDS if is_kind(mode)), "file")
+
+
+def check_picture(path: Path, ours: bool = False) -> None:
     """Make sure that a picture can be written by the name.
 
     Raises
     ------
     SettingsError
         Its ending is none of :data:`PICTURES`.
+    FileError
+        As :func:`complete`.
     """
     if path.suffix not in PICTURES:
         raise SettingsError(
             f"{path} is not a picture file", f"end its name in {', '.join(PICTURES)}"
         )
+    if not ours:
+        refuse_foreign(path)
 
 
 @contextmanager
@@ -70,11 +133,11 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
     Raises
     ------
     FileError
-        The folder cannot be made or written to, or ``path`` is somebody else's file.
+        As :func:`check_name`; or ``path`` is somebody else's file.
     SettingsError
         The file has been read, see :func:`.reading.files.noting_inputs`.
     """
-    target = Path(path)
+    target = check_name(path)
     if is_input(target):
         raise _is_read(target)
     if not ours:
@@ -93,62 +156,91 @@ def complete_folder(path: Path) -> Iterator[Path]:
     FileError
         The folder cannot be written.
     """
-    with _in_place_of(path.resolve(), Path.mkdir) as temporary, written(path):
+    with (
+        _in_place_of(check_name(path, folder=True).resolve(), Path.mkdir) as temporary,
+        written(path),
+    ):
         yield temporary
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Files that take their names together, the folders that were made for them, and what is done
+    around the renaming, while no other writer renames."""
+
+    files: list[tuple[Path, Path]] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    around: list[AbstractContextManager[None]] = field(default_factory=list)
+
+    def begin(self, temporary: Path, target: Path, make: Callable[[Path], None]) -> None:
+        """Make the temporary file or folder, and the folder that it is in."""
+        try:
+            self.folders[:0] = missing(target.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if all(other.parent != target.parent for _, other in self.files[-1:]):
+                remove_abandoned(target.parent)
+            make(temporary)
+        except OSError as error:
+            raise FileError(f"cannot be written ({error.strerror})", REMEDY, target) from error
+
+    def end(self) -> None:
+        """Rename all."""
+        with ExitStack() as folders:  # so that two writers do not mix theirs
+            if len(self.files) > 1:
+                for folder in sorted({target.parent.resolve() for _, target in self.files}):
+                    folders.enter_context(taken(folder, NAMING_S))
+            for one in self.around:
+                folders.enter_context(one)
+            for temporary, target in self.files:
+                _rename(temporary, target)
+
+    def clean(self) -> None:
+        """Remove what has not taken its name, and folders that are empty without it."""
+        for temporary, _ in self.files:
+            remove(temporary)
+        remove_empty(self.folders)
+
+
+_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
 
 
 @contextmanager
 def _in_place_of(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     """What takes the name of ``target`` at the end of the block, or of all that are together."""
-    nameless, temporary = _nameless.get(), beside(target)
-    try:
+    temporary = beside(target)
+    with together() as batch:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not nameless or nameless[-1][1].parent != target.parent:
-                remove_abandoned(target.parent)
-            make(temporary)
-        except OSError as error:
-            above = next((p for p in target.parents if p.exists() and not p.is_dir()), None)
-            why = f"{above} is not a folder" if above else error.strerror
-            raise FileError(f"cannot be written ({why})", REMEDY, target) from error
-        yield temporary
-        if nameless is None:
-            _rename(temporary, target)
-        else:
-            nameless.append((temporary, target))
-    except BaseException:
-        remove(temporary)
-        raise
-
-
-_nameless: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("nameless", default=None)
+            batch.begin(temporary, target, make)
+            yield temporary
+        except BaseException:
+            remove(temporary)
+            raise
+        batch.files.append((temporary, target))
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def together() -> Iterator[_Batch]:
     """Files that are :func:`complete` in the block take their names at its end, or none does.
+
+    Folders that were made for them, and hold nothing when it fails, are removed again.
 
     Raises
     ------
     FileError
         One cannot be renamed.
     """
-    if _nameless.get() is not None:
-        yield
+    outer = _batch.get()
+    if outer is not None:
+        yield outer
         return
-    files: list[tuple[Path, Path]] = []
-    before = _nameless.set(files)
+    batch = _Batch()
+    before = _batch.set(batch)
     try:
-        yield
-        with ExitStack() as folders:  # so that two writers do not mix theirs
-            for folder in sorted({target.parent.resolve() for _, target in files}):
-                folders.enter_context(taken(folder, NAMING_S))
-            for temporary, target in files:
-                _rename(temporary, target)
+        yield batch
+        batch.end()
     finally:
-        _nameless.reset(before)
-        for temporary, _ in files:
-            remove(temporary)
+        _batch.reset(before)
+        batch.clean()
 
 
 def _rename(temporary: Path, target: Path) -> None:
@@ -174,7 +266,7 @@ def _replace_folder(temporary: Path, target: Path) -> None:
         remove(old)
 
 
-def put_figure(path: Path, figure: Figure, dpi: float | None = None) -> Path:
+def put_figure(path: Path, figure: Figure, dpi: float | None = None, ours: bool = False) -> Path:
     """Write a figure as its name says; all of it is drawn before anything is written.
 
     Raises
@@ -184,10 +276,11 @@ def put_figure(path: Path, figure: Figure, dpi: float | None = None) -> Path:
     FileError
         As :func:`complete`.
     """
-    check_picture(path)
+    check_picture(path, ours)
     drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=dpi or "figure", format=path.suffix[1:])
-    with complete(path) as temporary:
+    name, _ = PICTURES[path.suffix]
+    figure.savefig(drawn, dpi=dpi or "figure", format=path.suffix[1:], metadata={name: CREATOR})
+    with complete(path, ours) as temporary:
         temporary.write_bytes(drawn.getbuffer())
     return path
 
@@ -236,22 +329,37 @@ def complete_hdf5(path: str | Path) -> Iterator[h5py.File]:
 def open_to_write(path: Path, signed: bool = True, **flags: Any) -> Iterator[h5py.File]:
     """A new HDF5 file, signed, flushed and closed when the block ends well.
 
-    libhdf5 crashes where it cannot write what it holds when a file is closed. So all is written
-    before that, and once a write has failed the rest is dropped. ``flags``: :class:`h5py.File`.
+    libhdf5 crashes where it cannot write what it holds, and h5py forgets some of its failures. So
+    a failure is kept until the end of the block, or :func:`stop_on_full_disk`, and the rest is
+    dropped. ``flags``: :class:`h5py.File`.
     """
     with _Drive(path) as drive:
         file = h5py.File(drive, "w", **flags)
         try:
             yield file
             if signed:
-                file.attrs[SIGNATURE] = "ptypy_beamline"
+                file.attrs[SIGNATURE] = CREATOR
             file.flush()
-        except BaseException:
+        except BaseException as error:
             drive.dropping = True
             with suppress(Exception):
                 file.close()
+            if drive.failed and isinstance(error, Exception):  # HDF5 reads what was dropped
+                raise drive.failed from error
             raise
         file.close()
+        if drive.failed:
+            raise drive.failed
+
+
+def stop_on_full_disk() -> None:
+    """Raise what a file that is being written has failed with; for long work."""
+    for drive in _writing:
+        if drive.failed:
+            raise drive.failed
+
+
+_writing: list[_Drive] = []
 
 
 class _Drive:
@@ -260,23 +368,25 @@ class _Drive:
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b", buffering=0)
         self.dropping = False
+        self.failed: OSError | None = None
+        _writing.append(self)
 
     def __enter__(self) -> _Drive:
         return self
 
     def __exit__(self, *_: object) -> None:
+        _writing.remove(self)
         self._file.close()
 
     def write(self, data: Any) -> int:
-        """All of it."""
+        """All of it; a failure is kept, as nothing may be raised into HDF5."""
         view = memoryview(data).cast("B")
         done = 0
         while done < len(view) and not self.dropping:
             try:
                 done += self._file.write(view[done:])
-            except OSError:
-                self.dropping = True
-                raise
+            except OSError as error:
+                self.dropping, self.failed = True, error
         return len(view)
 
     def read(self, size: int = -1) -> bytes:
@@ -304,8 +414,13 @@ class _Drive:
         return self._file.tell()
 
     def truncate(self, size: int | None = None) -> int:
-        """As of any file."""
-        return self.tell() if self.dropping else self._file.truncate(size)
+        """As of any file; it may need room, too."""
+        if not self.dropping:
+            try:
+                return self._file.truncate(size)
+            except OSError as error:
+                self.dropping, self.failed = True, error
+        return self.tell()
 
     def flush(self) -> None:
         """Nothing is kept back."""
@@ -317,19 +432,12 @@ def refuse_foreign(path: Path) -> None:
     Raises
     ------
     FileError
-        The file is there and neither a picture nor an HDF5 file that :func:`open_to_write` has
-        signed; or it is a device, as ``/dev/null``.
+        The file is there, not empty, and neither a picture nor an HDF5 file of this package.
     """
-    if not path.exists():
-        return
-    if path.is_dir():
-        raise FileError("Expected a name for a file. Got a folder", "name a file in it", path)
-    if path.is_file() and (path.suffix in PICTURES or not path.stat().st_size):
-        return
-    if is_ours(path):
+    if not check_name(path).exists() or not path.stat().st_size or is_ours(path):
         return
     raise FileError("exists and was not written by ptypy_beamline",
-                    "write to another file (-o), or remove it first", path)  # fmt: skip
+                    f"{OTHER_FILE}, or remove it first", path)  # fmt: skip
 
 
 def refuse_inputs(target: Path, inputs: Iterable[str | Path]) -> None:
@@ -345,12 +453,16 @@ def refuse_inputs(target: Path, inputs: Iterable[str | Path]) -> None:
 
 
 def _is_read(target: Path) -> SettingsError:
-    return SettingsError(f"{target} is read by this command", "write to another file (-o)")
+    return SettingsError(f"{target} is read by this command", OTHER_FILE)
 
 
 def is_ours(path: Path) -> bool:
-    """Whether it is an HDF5 file that :func:`open_to_write` has signed."""
-    if not path.is_file() or not h5py.is_hdf5(path):
+    """Whether :func:`put_figure` has drawn it, or :func:`open_to_write` signed it."""
+    if not path.is_file():
+        return False
+    if path.suffix in PICTURES:
+        return PICTURES[path.suffix][1] in path.read_bytes()
+    if not h5py.is_hdf5(path):
         return False
     with open_hdf5(path, noted=False) as file:
         return SIGNATURE in file.attrs

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +60,25 @@ def write_ptyd(
     if save not in ("append", "link"):
         raise FileError(f"save={save!r}", "use append or link", path)
     write = _write_linked if save == "link" else _write_appended
-    before = _parts(path) if save == "link" else set()
-    with together(), complete_hdf5(path) as file:
+    with together() as batch, complete_hdf5(path) as file:
         _stamp(file)
         _store(file, "chunks", {})
         _store(file, "info", dict(info or {}))
         _store(file, "meta", _meta(plan))
         write(_counted(plan.blocks(block), progress), file, path)
+        if save == "link":
+            batch.around.append(_without_stale_parts(path))
+    return path
+
+
+@contextmanager
+def _without_stale_parts(path: Path) -> Iterator[None]:
+    """Remove the parts of what is replaced in the block."""
+    before = _parts(path)
+    yield
     for stale in before - _parts(path):
         if not is_input(stale):
             stale.unlink()
-    return path
 
 
 def _counted(blocks: Iterator[Block], progress: Callable[[int], None]) -> Iterator[Block]:

@@ -15,7 +15,7 @@ import shutil
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,18 @@ def remove(temporary: Path) -> None:
     else:
         with suppress(OSError):
             temporary.unlink()
+
+
+def missing(folder: Path) -> list[Path]:
+    """A folder and those above it that are not there, the lowest first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Those folders, made for what failed, that hold nothing."""
+    for folder in folders:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -88,23 +100,23 @@ def alone_in(folder: Path) -> Iterator[None]:
     FileError
         Another command has it, or it cannot be made.
     """
-    made = not folder.exists()
+    made: list[Path] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot be written ({error.strerror})", "choose another folder (-o)",
-                        folder) from error  # fmt: skip
-    try:
+        try:
+            made = missing(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"cannot be written ({error.strerror})", "choose another folder (-o)",
+                            folder) from error  # fmt: skip
         with taken(folder, 1.0) as free:
             if not free:
+                made = []
                 raise FileError("another command is writing into this folder",
                                 "wait until it is done, or take another folder (-o)",
                                 folder)  # fmt: skip
             yield
     finally:
-        if made:
-            with suppress(OSError):  # there is something in it
-                folder.rmdir()
+        remove_empty(made)
 
 
 @contextmanager

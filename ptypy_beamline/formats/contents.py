@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ScanError
+from ..errors import ScanError, shown
 from ..geometry import known_factor
 from ..scan import Frames
 from .layout import Stack, follow, stack_like_the_frames
@@ -151,7 +151,7 @@ def center(
         return None if row is None or column is None else (row, column)
     values = numbers(both).ravel()
     if values.size != 2 or not np.isfinite(values).all():
-        raise ScanError(f"Expected a centre (row, column). Got {both.name} = {values}",
+        raise ScanError(f"Expected a centre (row, column). Got {both.name} = {shown(values)}",
                         "set paths.center (--path center=PATH)", both.file)  # fmt: skip
     return float(values[0]), float(values[1])
 

@@ -128,7 +128,8 @@ def _plausible_energy(
     limits = ENERGY_RANGES_EV[source.opening.radiation or PHOTON]
     if not np.isfinite(raw).any() or _possible(values, limits):
         return values
-    fits = [u for u in ("eV", "keV", "J") if _possible(raw * unit_factor("energy", u), limits)]
+    with np.errstate(over="ignore"):
+        fits = [u for u in ("eV", "keV", "J") if _possible(raw * unit_factor("energy", u), limits)]
     if not fits:
         return values
     stored = float(np.nanmedian(raw))
@@ -158,8 +159,8 @@ TRANSMISSION_EV = (ENERGY_RANGES_EV[PHOTON][1], 1.5e6)
 
 def _possible(energies_eV: NDArray[np.float64], limits: tuple[float, float]) -> bool:
     low, high = limits
-    middle = float(np.median(energies_eV[np.isfinite(energies_eV)]))
-    return low <= middle <= high
+    finite = energies_eV[np.isfinite(energies_eV)]
+    return bool(finite.size) and low <= float(np.median(finite)) <= high
 
 
 def constant(

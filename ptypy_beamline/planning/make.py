@@ -232,8 +232,9 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
 
 
 def _missing(what: str, parameter: str, path: str, scan: Scan) -> MissingDataError:
+    stored = next((note for note in scan.notes if note.endswith(f"no finite {path}")), None)
     return MissingDataError(
-        f"no {what} in the file", f"set {parameter} or paths.{path} (--path {path}=PATH)",
+        stored or f"no {what} in the file", f"set {parameter} or paths.{path} (--path {path}=PATH)",
         scan.source,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, GeometryError, ScanError
+from ..errors import BeamlineError, GeometryError, ScanError, shown
 from ..reading.corrected import CorrectedFrames
 from ..scan import Scan, Window
 from ..settings import Settings
@@ -176,7 +176,7 @@ def _of_flat(scan: Scan, settings: Settings, images: Images) -> tuple[Cause, Ste
 def _whose(name: str, given: Any, stored: Any) -> str:
     """The image in words: whose it is."""
     if isinstance(given, str | int | float):
-        own = f"{name}={given!r}"
+        own = f"{name}={shown(given)}"
     else:
         own = f"the {name} that is given" if given is not None else ""
     of_file = f"the file's {name}" if stored is not None else ""

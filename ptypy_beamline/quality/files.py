@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.files import SIGNATURE, complete, put_text, together
+from ..exports.files import SIGNATURE, check_name, complete, put_text, together
 from ..reading.regular import read_json
 from ..reading.rejects import INTENSITY, META
 from .assessment import Assessment
@@ -35,14 +35,13 @@ class Folder:
     Raises
     ------
     FileError
-        A file that is to be written exists and is not from quality control.
+        It cannot be written; or a file in it exists and is not from quality control.
     """
 
     path: Path
 
     def __post_init__(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise FileError("is not a folder", "write to another folder (--out)", self.path)
+        check_name(self.path, folder=True)
         written = [self.path / name for name in (*_ARRAYS, "qc_summary.csv", "qc_maps.png",
                                                  "qc_report.html", META)]  # fmt: skip
         there = [file for file in written if file.exists()]
@@ -78,7 +77,7 @@ class Folder:
                 with complete(self.path / name, ours=True) as temporary:
                     np.save(temporary, values(found))
             put_text(self.path / "qc_summary.csv", _table(found))
-            draw_maps(self.path / "qc_maps.png", found, title)
+            draw_maps(self.path / "qc_maps.png", found, title, ours=True)
             write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
             write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
 

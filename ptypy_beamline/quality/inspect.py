@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..exports.files import together
 from ..exports.reconstruction import versions
 from ..options import Qc
 from ..planning.exposures import recorded_i0, rejected
@@ -126,10 +127,12 @@ def put_down(
         "versions": versions(),
     }
     name = Path(settings.file_name).name
-    output.folder.write(found, large_pictures(exposures.plan, worst), meta, f"Quality of {name}",
-                        output.thumbs_size, refresh_s)  # fmt: skip
-    if output.indices is not None:
-        write_indices(output.indices, found, meta)
+    pictures = large_pictures(exposures.plan, worst)
+    with together():
+        output.folder.write(found, pictures, meta, f"Quality of {name}", output.thumbs_size,
+                            refresh_s)  # fmt: skip
+        if output.indices is not None:
+            write_indices(output.indices, found, meta)
 
 
 MINIMUM = 32

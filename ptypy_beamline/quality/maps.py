@@ -69,7 +69,9 @@ PANELS = (
 )
 
 
-def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path:
+def draw_maps(
+    path: str | Path, assessment: Assessment, title: str = "", ours: bool = False
+) -> Path:
     """Draw deviation, STXM and differential phase contrast as a PNG.
 
     Rows run downwards, as in pictures of the reconstruction. Rejected frames are ringed, those
@@ -83,6 +85,8 @@ def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path
         At least one frame.
     title
         Of the picture.
+    ours
+        The caller knows that what is there was written by this package.
     """
     found = cells(assessment.positions_m)
     left, right, bottom, top = found.window()
@@ -105,7 +109,7 @@ def draw_maps(path: str | Path, assessment: Assessment, title: str = "") -> Path
         _rings(axes, found, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)
         axes.set_ylabel(f"y ({unit})", color=INK)
-    return put_figure(Path(path), figure)
+    return put_figure(Path(path), figure, ours=ours)
 
 
 def _nearest(found: Cells) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineWarning, FileError, SettingsError
+from ..errors import BeamlineWarning, FileError, SettingsError, shown
 from .images import existing
 from .npy import load_npy
 from .regular import read_json, read_text
@@ -121,7 +121,7 @@ def _read(given: Any) -> RejectList:
     if isinstance(given, np.ndarray | list | tuple):
         return RejectList(np.asarray(given))
     if not isinstance(given, str | Path):
-        raise SettingsError(f"reject={given!r} is of an unknown kind", KINDS)
+        raise SettingsError(f"reject={shown(given)} is of an unknown kind", KINDS)
     path = existing(given, "reject")
     readers = {".npy": _of_npy, ".json": _of_json, ".csv": _of_csv}
     if path.suffix not in readers:
@@ -164,7 +164,7 @@ def _listed(content: Mapping[str, Any], name: str, path: Path) -> NDArray[Any]:
     except ValueError as error:  # rows of several lengths
         raise FileError(f"{name} is no list of frames", "give ptypy_indices.json", path) from error
     if values.size and values.dtype.kind not in "biu":
-        raise FileError(f"Expected whole numbers in {name}. Got {values.ravel()[0]!r}",
+        raise FileError(f"Expected whole numbers in {name}. Got {shown(values.ravel()[0])}",
                         "give ptypy_indices.json", path)  # fmt: skip
     return values if values.size else np.zeros(0, np.int64)
 

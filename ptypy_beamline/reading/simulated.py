@@ -54,14 +54,12 @@ class Phantom:
 
     def slices(self) -> NDArray[np.complex64]:
         """Transmission (nz, ny, nx) of each slice."""
-        delta, beta = (
-            np.moveaxis(open_grid(path).whole(), 2, 0) for path in (self.delta, self.beta)
-        )
+        delta, beta = (np.moveaxis(_whole(path), 2, 0) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
     def projection(self) -> NDArray[np.complex64]:
         """Transmission (ny, nx) of all slices, without diffraction between them."""
-        delta, beta = (open_grid(path).whole().sum(axis=2) for path in (self.delta, self.beta))
+        delta, beta = (_whole(path).sum(axis=2) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
 
@@ -79,6 +77,25 @@ def open_grid(path: Path) -> StoredArray:
         raise FileError(f"Expected real numbers (y,x,z). Got {grid.dtype} {grid.shape}",
                         "give the grid as (y,x,z)", path)  # fmt: skip
     return replace(grid, shape=(*grid.shape, 1)) if len(grid.shape) == 2 else grid
+
+
+def _whole(path: Path) -> NDArray[Any]:
+    grid = open_grid(path).whole()
+    check_finite(grid, path, "correct the phantom")
+    return grid
+
+
+def check_finite(values: NDArray[Any], path: Path, remedy: str) -> None:
+    """Make sure that an object has a number at every place.
+
+    Raises
+    ------
+    ScanError
+        Some are NaN or infinite.
+    """
+    wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if wrong:
+        raise ScanError(f"{wrong} of {values.size} numbers are NaN or infinite", remedy, path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,6 +90,17 @@ def _check_names(node: Any) -> None:
         seen.add(name.value if isinstance(name, yaml.ScalarNode) else id(name))
 
 
+def _in_words(error: Exception, text: str) -> str:
+    """What is wrong, and in which line; PyYAML calls the file <unicode string>."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        said = " ".join(filter(None, (error.context, error.problem)))
+        return f"line {error.problem_mark.line + 1}: {in_short(ValueError(said))}"
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return f"line {line}: {error.reason}: #x{ord(text[error.position]):04x}"
+    return in_short(error)
+
+
 def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
@@ -107,11 +118,11 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     if path.suffix in (".json", ".jsn"):
         tree = read_json(path, remedy, MOST_BYTES)
     else:
+        text = read_text(path, remedy, MOST_BYTES)
         try:
-            # PyYAML's loader, and a safe one: see _Loader.
-            tree = yaml.load(read_text(path, remedy, MOST_BYTES), _Loader)
+            tree = yaml.load(text, _Loader)  # a safe one
         except BROKEN as error:
-            raise FileError(f"not readable as YAML: {in_short(error)}", "correct it",
+            raise FileError(f"not readable as YAML: {_in_words(error, text)}", "correct it",
                             path) from error  # fmt: skip
     if isinstance(tree, dict):
         tree = tree.get("parameter_tree") or tree

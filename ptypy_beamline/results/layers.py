@@ -81,7 +81,8 @@ def _slices(
     slices = [np.asarray(storage["data"], np.complex64)
               for name in ordered for storage in found[name].values()]  # fmt: skip
     if any(s.shape != planes.shape for s in slices) or len(slices) < 2:
-        raise FileError(f"Expected slices of {planes.shape}. Got {[s.shape for s in slices]}",
+        shapes = ", ".join(str(s.shape) for s in slices)
+        raise FileError(f"Expected slices of {planes.shape}. Got {shapes}",
                         "give the file of this reconstruction (fslices)", path)  # fmt: skip
     thickness = content.get("slice_thickness", DEFAULT_THICKNESS_M)
     spacing_m = np.broadcast_to(np.asarray(thickness, np.float64), len(slices) - 1)

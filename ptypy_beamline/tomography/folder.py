@@ -16,12 +16,13 @@ from typing import Any
 import h5py
 
 from ..errors import FileError, MissingDataError, SettingsError
-from ..exports.files import complete, together
+from ..exports.files import is_ours, put_text, refuse_foreign, together
 from ..exports.reconstruction import as_json, write_reconstruction
 from ..exports.reconstruction import checksum as sha256_of
 from ..exports.tiff import write_tiffs
 from ..reading.filelist import natural
 from ..reading.links import open_confined
+from ..reading.regular import read_text
 from ..results.area import scanned
 from ..results.reconstruction import Reconstruction
 from .angles import TABLE, Angle, read_theta
@@ -80,10 +81,22 @@ def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping
 
 
 def write_table(folder: Path, angles: Sequence[Angle]) -> None:
-    """Write ``theta.csv``, a line for each angle."""
+    """Write ``theta.csv``, a line for each angle.
+
+    Raises
+    ------
+    FileError
+        Another is there, and nothing beside it that was reconstructed.
+    """
     lines = [f"{angle.name},{angle.theta_deg!r}\n" for angle in angles]
-    with complete(folder / TABLE, ours=True) as temporary:
-        temporary.write_text("".join(["name,theta_deg\n", *lines]))
+    text, path = "".join(["name,theta_deg\n", *lines]), folder / TABLE
+    if (
+        path.is_file()
+        and read_text(path) != text
+        and not any(map(is_ours, folder.glob(f"angle_*/{FINISHED}")))
+    ):
+        refuse_foreign(path)
+    put_text(path, text)
 
 
 def phases_in(folder: Path) -> Path | None:

@@ -15,6 +15,7 @@ from typing import Literal
 import h5py
 
 from ..errors import BeamlineError, SettingsError
+from ..exports.files import refuse_foreign
 from ..exports.temporary import alone_in
 from ..reading.links import open_confined
 from ..reconstruction import ALONE, Ranks
@@ -27,10 +28,13 @@ from .backprojection import RAMP, Method
 from .engines import Engine, ranks_of
 from .picture import draw_volume
 from .progress import Progress, silent
-from .projections import PROJECTIONS, Alignment, align_series
+from .projections import ALIGNMENT, PROJECTIONS, Alignment, align_series
 from .volume import Projections, read_projections, write_volume
 
 VOLUME = "reconstructed_3d.h5"
+WRITTEN = (PROJECTIONS, ALIGNMENT, VOLUME, "reconstructed_3d.png")
+"""What the last two stages write."""
+
 Stage = Literal["reconstruct", "align", "volume"]
 Say = Callable[[str, str], None]
 
@@ -100,6 +104,8 @@ def run_series(  # noqa: PLR0913
         if raw:
             angles = find_angles(names, theta)
         alone.enter_context(alone_in(out) if ranks.first else nullcontext())
+        for name in WRITTEN if ranks.first else ():
+            refuse_foreign(out / name)
         if raw:
             reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
         if ranks.first and only in (None, "align"):

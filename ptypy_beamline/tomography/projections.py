@@ -26,7 +26,7 @@ from .volume import Projections, write_projections
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-PROJECTIONS = "projections.h5"
+PROJECTIONS, ALIGNMENT = "projections.h5", "alignment.png"
 PIXELS_AGREE = 1e-3
 
 SMALL = 0.7
@@ -121,7 +121,7 @@ def align_series(
     )  # fmt: skip
     with together():
         write_projections(out / PROJECTIONS, found)
-        draw_alignment(found, out / "alignment.png")
+        draw_alignment(found, out / ALIGNMENT)
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.files import complete_hdf5
+from ..exports.files import complete_hdf5, stop_on_full_disk
 from ..exports.reconstruction import as_json, versions
 from ..reading.links import open_confined
 from .backprojection import RAMP, Method, slices
@@ -134,6 +134,7 @@ def write_volume(
         volume.attrs.update(units=DENSITY_UNIT, axes="z,y,x", long_name="electron density")
         for row, plane in enumerate(slices(-found.phase, found.angles_deg, method)):
             volume[row] = factor * plane
+            stop_on_full_disk()
             progress(1)
         _put(file, "voxel_m", (pixel_y, pixel_x, pixel_x), units="m", columns="z,y,x")
         _put(file, "energy_eV", found.energy_eV, units="eV")
