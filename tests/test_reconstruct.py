@@ -109,8 +109,10 @@ class TestPtyPy:
     @pytest.mark.parametrize("write", [own_npz, own_tiffs])
     def test_other_files_as_well(self, tmp_path, truth, type_in, write):
         more = (type_in,) if write is own_tiffs else ()
-        code, _, said = type_in("reconstruct", *write(tmp_path, truth, *more), "-o", tmp_path / "out",
-                           "--iterations", "40+40")  # fmt: skip
+        words = write(tmp_path, truth, *more)
+        code, _, said = type_in(
+            "reconstruct", *words, "-o", tmp_path / "out", "--iterations", "40+40"
+        )
         assert code == 0, said
         assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
 

@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..summary import Finding, as_json
 from .doubts import Propagation, doubts_of, near_field
 from .loading import loading, plan_with, refuse_input
+from .outputs import file_option, folder_option
 from .preview import previewed
 from .progress import progress_of_engines
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
 PANEL = "Reconstruction"
 PREVIEW, PASSES = "preview", 60
-FILES = ("reconstruction.h5", "reconstruction.png", "summary.json", "tree.yaml")
+MARKED = ("reconstruction.h5", "reconstruction.png")
+FILES = ("reconstruction.ptyr", *MARKED, "summary.json", "tree.yaml")
 
 
 def _option(*names: str, help: str, **more: Any) -> Any:
@@ -54,9 +56,10 @@ class Wanted:
 @loading
 def command(  # noqa: PLR0913
     settings: Settings,
-    output: Annotated[Path, _option("-o", "--output", help="folder of the results")] = Path(
-        "reconstruction"
-    ),
+    output: Annotated[
+        Path,
+        folder_option("-o", "--output", help="folder of the results", rich_help_panel=PANEL),
+    ] = Path("reconstruction"),
     engine: Annotated[
         str | None,
         _option(
@@ -78,8 +81,9 @@ def command(  # noqa: PLR0913
     ] = None,
     save_tree: Annotated[
         Path | None,
-        _option(
+        file_option(
             "--save-tree",
+            rich_help_panel=PANEL,
             help="the parameter tree that repeats it, .yaml, or a script of plain PtyPy, .py; "
             "tree.yaml is in the folder in any case",
         ),
@@ -179,13 +183,15 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
     from ..doctor.look import Look
-    from ..reconstruction.trees import check_tree_name
+    from ..exports.files import is_ours
+    from ..reconstruction.trees import check_tree_name, is_saved_tree
 
-    for name in FILES:
-        refuse_input(wanted.output / name, settings, ours=name != FILES[0])
+    ours = is_ours(wanted.output / MARKED[0])
+    for name in FILES:  # others than these have no mark: they are ours beside our reconstruction
+        refuse_input(wanted.output / name, settings, ours=ours and name not in MARKED)
     if wanted.save_tree is not None:
         check_tree_name(wanted.save_tree)
-        refuse_input(wanted.save_tree, settings, ours=True)
+        refuse_input(wanted.save_tree, settings, ours=is_saved_tree(wanted.save_tree))
     scan, plan = plan_with(settings)
     look = Look.at(scan, settings, plan)
     near = near_field(look, wanted.propagation)
@@ -227,22 +233,21 @@ def _written(
     doubts: list[Finding],
     seconds: float,
 ) -> dict[str, Any]:
-    from ..reconstruction.trees import save_tree
+    from ..reconstruction.trees import REPEATS, save_tree
 
     tree = _tree(settings, wanted, near) | {"verbose_level": "INFO"}
     tree["io"].pop("rfile")
     tree = {"run": next(iter(tree["scans"])), **tree}
-    note = f"Repeats a reconstruction of {Path(settings.file_name).name}: {shlex.join(sys.argv)}"
+    note = f"{REPEATS} {Path(settings.file_name).name}: {shlex.join(sys.argv)}"
     note = note.replace("\n", " ").replace('"""', "'''")
     extra = [] if wanted.save_tree is None else [wanted.save_tree]
     for path in [wanted.output / "tree.yaml", *extra]:
         save_tree(tree, path, note)
     engine, _, algorithm = found.algorithm.partition(" ")
-    names = ["reconstruction.ptyr", *FILES]
     made = {"engine": engine, "algorithm": algorithm, "error": float(found.errors[-1]),
             "near_field": near, "seconds": seconds,
             "findings": [as_json(finding) for finding in doubts],
-            "files": [str(wanted.output / name) for name in names] + [str(p) for p in extra],
+            "files": [str(wanted.output / name) for name in FILES] + [str(p) for p in extra],
             }  # fmt: skip
     _put(found, wanted.output, made)
     return made

@@ -145,7 +145,8 @@ def floor_of(
 
 def saturation(look: Look) -> list[Finding]:
     """Many pixels that share the highest count were cut off there."""
-    lowest, limit, _ = look.plan.calibration.limits
+    # A limit of float64 is beyond float32.
+    lowest, limit = map(np.float64, look.plan.calibration.limits[:2])
     counts = look.raw[..., ~look.plan.calibration.bad].ravel()
     counts = counts[(counts >= lowest) & (counts < limit)]
     top = float(counts.max(initial=0))

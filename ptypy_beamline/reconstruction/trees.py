@@ -188,6 +188,18 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
         put_text(path, head + text)
 
 
+REPEATS = "Repeats a reconstruction of"
+"""How the first line of a saved tree begins, behind what makes it a comment."""
+
+
+def is_saved_tree(path: Path) -> bool:
+    """Whether :func:`save_tree` has written a file."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline().lstrip('#" ').startswith(REPEATS)
+
+
 def check_tree_name(path: Path) -> None:
     """Refuse a name that does not say in which form a tree is saved."""
     if path.suffix not in (".py", ".yaml", ".yml"):
