@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
@@ -343,6 +344,8 @@ class Leaf:
     help: str
     flag: str
     kind: str
+    choices: tuple[str, ...] = ()
+    """Words it may be; where ``kind`` is not ``choice``, among other values."""
 
 
 def leaves() -> Iterator[Leaf]:
@@ -366,13 +369,23 @@ def every_leaf() -> list[Leaf]:
 
 def _leaf(name: str, info: Any) -> Leaf:
     flag = (info.json_schema_extra or {}).get("flag", "")
-    return Leaf(name, info.default, info.description or "", flag, _kind(info.annotation))
+    choices, others = _choices(info.annotation)
+    kind = _kind(others) if others else "choice"
+    return Leaf(name, info.default, info.description or "", flag, kind, choices)
 
 
-def _kind(annotation: Any) -> str:
-    if annotation is bool:
+def _choices(annotation: Any) -> tuple[tuple[str, ...], list[Any]]:
+    """Words that an annotation lists, and the types of other values; ``None`` is neither."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    literals = [part for part in parts if get_origin(part) is Literal]
+    words = [str(word) for part in literals for word in get_args(part)]
+    return tuple(words), [p for p in parts if p not in literals and p is not type(None)]
+
+
+def _kind(types: list[Any]) -> str:
+    if types == [bool]:
         return "bool"
-    text = str(annotation)
+    text = str(types)
     return next((word for word in ("tuple", "int", "float") if word in text), "str")
 
 

@@ -12,8 +12,6 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
-from ptypy_beamline import open_scan
-from ptypy_beamline.preview import probe_of
 from ptypy_beamline.run import load_engines
 
 # How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
@@ -38,12 +36,6 @@ loading = {**LOADING, "reject": args.reject}
 
 load_engines(args.arch)
 
-probe = None
-if u.parallel.master:
-    scan = open_scan(args.file, frames_per_position=LOADING["frames_per_position"])
-    probe = probe_of(scan.plan(**loading)).astype("complex128")
-probe = u.parallel.bcast(probe)
-
 p = u.Param()
 p.verbose_level = "INFO"
 p.run = "cupy_dm_ml"
@@ -63,11 +55,7 @@ p.scans.scan.name = "BlockFull"
 p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlineHdf5Scan"
 p.scans.scan.data.file = args.file
-p.scans.scan.illumination = u.Param()
-p.scans.scan.illumination.model = probe
-p.scans.scan.illumination.aperture = None
-p.scans.scan.illumination.propagation = None
-p.scans.scan.illumination.diversity = None
+p.scans.scan.illumination = "from_data"  # the first probe, the same on every rank
 
 p.engines = u.Param()
 p.engines.engine00 = u.Param()

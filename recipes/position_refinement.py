@@ -13,7 +13,6 @@ from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline import open_scan
-from ptypy_beamline.preview import probe_of
 
 # Where the two kinds of position are: as the full areaDetector layouts have it. Change it for
 # other files; `ptypy-beamline info` tells which positions were found.
@@ -36,12 +35,11 @@ args = parser.parse_args()
 paths = PATHS[args.positions]
 loading = {"shape": args.window, "frames_per_position": args.each}
 
-probe = pixel_m = None
+pixel_m = None
 if u.parallel.master:
     plan = open_scan(args.file, paths=paths, frames_per_position=args.each).plan(**loading)
     pixel_m = max(plan.geometry.resolution_m)  # of the reconstruction
-    probe = probe_of(plan).astype("complex128")
-probe, pixel_m = u.parallel.bcast(probe), u.parallel.bcast(pixel_m)
+pixel_m = u.parallel.bcast(pixel_m)
 
 p = u.Param()
 p.verbose_level = "INFO"
@@ -59,7 +57,7 @@ p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlineHdf5Scan"
 p.scans.scan.data.file = args.file
 p.scans.scan.data.paths = u.Param(paths)
-p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
+p.scans.scan.illumination = "from_data"  # the first probe, the same on every rank
 
 p.engines = u.Param()
 p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)

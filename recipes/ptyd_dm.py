@@ -12,8 +12,6 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
-from ptypy_beamline import open_scan
-from ptypy_beamline.preview import probe_of
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help=".ptyd, one file or a master with parts")
@@ -27,11 +25,6 @@ args = parser.parse_args()
 loading = {"shape": args.window, "reject": args.reject}
 if args.radius:
     loading["select"] = {"shape": "circle", "radius": args.radius}
-
-probe = None
-if u.parallel.master:
-    probe = probe_of(open_scan(args.file).plan(**loading)).astype("complex128")
-probe = u.parallel.bcast(probe)
 
 p = u.Param()
 p.verbose_level = "INFO"
@@ -48,7 +41,7 @@ p.scans.scan.name = "BlockFull"
 p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlinePtydScan"
 p.scans.scan.data.file = args.file
-p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
+p.scans.scan.illumination = "from_data"  # the first probe, the same on every rank
 
 p.engines = u.Param()
 p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)

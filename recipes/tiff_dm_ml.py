@@ -12,8 +12,6 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
-from ptypy_beamline import open_scan
-from ptypy_beamline.preview import probe_of
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", nargs="+", help="globs of TIFF frames, or files.txt")
@@ -26,13 +24,6 @@ parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
 loading = {"shape": args.window, "dark": args.dark, "mask": args.mask}
-
-# A probe to start with, from the data alone. The master makes it, every rank gets it.
-probe = None
-if u.parallel.master:
-    probe = probe_of(open_scan(args.file, sidecar=args.sidecar).plan(**loading))
-    probe = probe.astype("complex128")
-probe = u.parallel.bcast(probe)
 
 p = u.Param()
 p.verbose_level = "INFO"
@@ -50,7 +41,7 @@ p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlineTiffScan"
 p.scans.scan.data.file = args.file
 p.scans.scan.data.sidecar = args.sidecar
-p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
+p.scans.scan.illumination = "from_data"  # the first probe, the same on every rank
 
 p.engines = u.Param()
 p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)

@@ -9,10 +9,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
+from typing import Annotated
 
 import typer
 
+from .. import __version__
 from ..errors import BeamlineError, Stopped, in_short, printable
 from ..reading.files import noting_inputs
 from ..told import TOLD
@@ -39,12 +42,37 @@ from .ranks import mpi_rank
 
 app = typer.Typer(
     name="ptypy-beamline",
-    help="Raw ptychography files straight into PtyPy. Errors are one line; --debug shows more.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _show_versions(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        ptypy = f"PtyPy {version('ptypy')}"
+    except PackageNotFoundError:
+        ptypy = "PtyPy is not installed"
+    typer.echo(f"ptypy-beamline {__version__}, {ptypy}")
+    raise typer.Exit
+
+
+@app.callback()
+def root(
+    versions: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="the version, and PtyPy's", is_eager=True, callback=_show_versions
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="show where an error comes from")] = False,
+) -> None:
+    """Raw ptychography files straight into PtyPy. Errors are one line."""
+
+
 COMMANDS = (demo, formats, info, check, orient, qc, reconstruct, preview, compare, ptyd,
             standardize, sidecar, run, export, product, plot, tomo)  # fmt: skip
 for module in COMMANDS:

@@ -17,13 +17,27 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Leaf, Settings, leaves
 
-PANEL = "Loading"
+PANELS = {
+    "File": "sidecar format stored_as zero_frequency outer_index links live",
+    "Geometry": "energy distance psize radiation focus_to_sample rotate flip orientation",
+    "Window": "shape center rebin pad",
+    "Corrections": "dark flat mask mask_values background threshold saturation hot_sigma monitor",
+    "Exposures": "frames_per_position grouping align",
+    "Positions": "positions frame_order",
+    "Selection": "reject select num_frames step",
+    "Speed": "threads",
+    "Simulation of a phantom": "simulate",
+}
+"""Of the help → its parameters, and groups of them, in this order."""
 FILE = "raw scan file; for TIFF a quoted glob, or a list of files as files.txt"
 
 
 def loading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command every loader flag; it gets them as its first argument, a ``Settings``."""
-    flagged = [leaf for leaf in leaves() if leaf.flag]
+    panels = list(PANELS)
+    flagged = sorted(
+        (leaf for leaf in leaves() if leaf.flag), key=lambda one: panels.index(_panel(one))
+    )
     own = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for p in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -92,6 +106,11 @@ def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
         refuse_foreign(output)
 
 
+def _panel(leaf: Leaf) -> str:
+    group = leaf.name.partition(".")[0]
+    return next(panel for panel, names in PANELS.items() if group in names.split())
+
+
 def _python(leaf: Leaf) -> str:
     return leaf.flag.removeprefix("--").replace("-", "_")
 
@@ -105,7 +124,7 @@ def _beamline() -> inspect.Parameter:
     help = f"what this beamline has by default; flags come first: {', '.join(names())}, or a file"
     annotation = Annotated[
         str | None,
-        typer.Option("--beamline", help=help, metavar="NAME|FILE.yaml", rich_help_panel=PANEL),
+        typer.Option("--beamline", help=help, metavar="NAME|FILE.yaml", rich_help_panel="File"),
     ]
     return _keyword("beamline", annotation, None)
 
@@ -113,18 +132,21 @@ def _beamline() -> inspect.Parameter:
 def _option(leaf: Leaf) -> inspect.Parameter:
     if leaf.kind == "bool":
         annotation: Any = Annotated[
-            bool, typer.Option(leaf.flag, help=leaf.help, rich_help_panel=PANEL)
+            bool, typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf))
         ]
         return _keyword(_python(leaf), annotation, False)
     annotation = Annotated[
         str | None,
-        typer.Option(leaf.flag, help=leaf.help, rich_help_panel=PANEL, metavar=_metavar(leaf)),
+        typer.Option(
+            leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=_metavar(leaf)
+        ),
     ]
     return _keyword(_python(leaf), annotation, None)
 
 
 def _metavar(leaf: Leaf) -> str:
-    return {"tuple": "N[,N]", "int": "N", "float": "VALUE"}.get(leaf.kind, "VALUE")
+    other = {"tuple": "N[,N]", "int": "N", "float": "VALUE", "choice": ""}.get(leaf.kind, "VALUE")
+    return "|".join(filter(None, (*leaf.choices, other)))
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:
@@ -134,7 +156,7 @@ def _many(name: str, metavar: str) -> inspect.Parameter:
     }[name]
     annotation = Annotated[
         list[str] | None,
-        typer.Option(f"--{name}", help=what, metavar=metavar, rich_help_panel=PANEL),
+        typer.Option(f"--{name}", help=what, metavar=metavar, rich_help_panel="File"),
     ]
     return _keyword(name, annotation, None)
 

@@ -72,6 +72,9 @@ def command(  # noqa: PLR0913
     iterations: Annotated[
         str, _option("--iterations", help="of each engine; default: 60+40", metavar="N[+N]")
     ] = "",
+    qc: Annotated[
+        bool, _option("--qc", help="judge the frames first, and leave bad ones out")
+    ] = False,
     modes: Annotated[int, _option("--modes", help="probe modes", min=1)] = 1,
     propagation: Propagation = "auto",
     gpu: Annotated[bool, _option("--gpu", help="PtyPy's cupy engines")] = False,
@@ -94,8 +97,11 @@ def command(  # noqa: PLR0913
 
     The folder gets reconstruction.ptyr, reconstruction.h5, a picture, summary.json and tree.yaml.
     """
+    from ..doctor.remedy import changed
     from ..reconstruction import Chain, several_started
 
+    if qc:
+        settings = changed(settings, {"qc": True})
     if cores is not None:
         if several_started():
             raise SettingsError("--cores starts the ranks itself", "leave it out under mpirun")
