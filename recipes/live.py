@@ -1,6 +1,6 @@
 """Reconstruct while the scan is still being written: DM that takes in frames as they come.
 
-    python recipes/live.py scan.h5 --window 128 --center 91,104
+    python recipes/live.py demo/raw_scan.h5 --window 128 --center 91,104 --each 3
 
 It may start before the file is there. The scan ends when the writer closes it, when every known
 position has its frames, or after ``--timeout`` seconds without a new one; then DM does all its

@@ -1,7 +1,7 @@
 """Simulate frames of a phantom on the fly, reconstruct them by DM, and compare with the phantom.
 
-    python recipes/phantom_dm.py PHANTOM_DIRECTORY --photons 1e6 --seed 1
-    ptypy-beamline compare results/recons/phantom_dm/LAST.ptyr PHANTOM_DIRECTORY
+    python recipes/phantom_dm.py demo/files/phantom --photons 1e6 --seed 1
+    ptypy-beamline compare results/recons/phantom_dm/*.ptyr demo/files/phantom
 
 The directory holds phantom/grid_delta.npy, phantom/grid_beta.npy and info.txt. No frame is ever
 written to disk, and every number of ranks gets the same photons.

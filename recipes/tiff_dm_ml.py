@@ -1,7 +1,8 @@
 """From TIFF frames and a beamline's log to an object: DM, then ML.
 
-    ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o raw/sidecar.h5
-    python recipes/tiff_dm_ml.py 'raw/img_*.tif' --sidecar raw/sidecar.h5 --window 256
+    ptypy-beamline sidecar --frames 'demo/files/tiffs/*.tif' --csv demo/files/log.csv \\
+        -o sidecar.h5 --energy-kev 8.8 --distance-m 0.3407 --pixel-m 75e-6
+    python recipes/tiff_dm_ml.py 'demo/files/tiffs/*.tif' --sidecar sidecar.h5
 
 Quote a glob, or the shell expands it; a list of globs, one a line, is a file files.txt.
 """

@@ -1,7 +1,8 @@
 """A tomographic series with PtyPy: phases at every angle, aligned, and the volume.
 
-    python recipes/tomo_series.py series.h5 --window 256 -o series
-    mpirun -n 4 python recipes/tomo_series.py scans/*.h5 --window 256 -o series
+    python recipes/tomo_series.py demo/files/series.h5 -o series
+
+Under ``mpirun`` all ranks work on one angle; of several files each has an angle.
 
 A file is an exchange file whose frames are (angle, position, row, column), with
 ``/exchange/theta`` in degrees, or the scan at one angle. Started again after an interruption, it

@@ -155,7 +155,7 @@ class TestPtyPy:
                 "x": "/run/motors/samx", "y": "/run/motors/samy"}}  # fmt: skip
         tree = {"verbose_level": "ERROR", "io": {"rfile": None, "autosave": {"active": False}},
                 "scans": {"s": {"name": model, "data": data, "illumination": "from_data"}},
-                "engines": {"e": {"name": "DM", "numiter": 40, "probe_support": None}}}  # fmt: skip
+                "engines": Chain.of("DM+ML", "40+40").tree(gpu=False)}  # fmt: skip
         assert correlation(from_ptycho(run(tree)).object[0], truth.object) > 0.95
 
     def test_other_loaders_have_no_probe_from_the_data(self):

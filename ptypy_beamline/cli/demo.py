@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..errors import SettingsError
-from ..exports.files import complete, is_ours, put_text, refuse_foreign, together
+from ..errors import FileError, SettingsError
+from ..exports.files import complete, complete_folder, is_ours, put_text, refuse_foreign, together
 from ..exports.temporary import alone_in
 from ..planning.plan import Plan
 from ..scan import Scan
@@ -41,14 +41,21 @@ def command(
 
 def _demonstrate(output: Path, engine: str) -> None:
     from ..comparison.registration import correlation
+    from ..testing.examples import write_examples
     from ..testing.raw import write_demo_scan
 
     raw = output / "raw_scan.h5"
     for name in FILES:  # texts have no mark of their own: they are ours beside our scan
         if not (name.endswith(".json") and is_ours(raw)):
             refuse_foreign(output / name)
+    examples = output / "files"
+    if examples.exists() and not is_ours(raw):
+        raise FileError("exists and was not written by ptypy_beamline",
+                        "take another folder (-o), or remove it first", examples)  # fmt: skip
     with complete(raw) as temporary:
         made = write_demo_scan(temporary)
+    with complete_folder(examples) as temporary:
+        write_examples(temporary)
     values: dict[str, Any] = {
         "file": str(raw),
         "shape": 128,
@@ -62,7 +69,7 @@ def _demonstrate(output: Path, engine: str) -> None:
     scan, plan = plan_with(settings)
     _introduce(scan, plan, made.frames_per_position)
     start = time.perf_counter()
-    result = _engine(engine)(values, plan)
+    result = _engine(engine)(values, plan, output)
     seconds = time.perf_counter() - start
     likeness = correlation(result.object[0], made.truth.object)
     _say("engine", f"{_named(result)} in {seconds:.1f} s, loading included")
@@ -106,7 +113,7 @@ FILES = ("reconstruction.png", "reconstruction.h5", "reconstruction.cxi", "produ
          "parameters.json", "summary.json")  # fmt: skip
 
 
-def _engine(name: str) -> Callable[[dict[str, Any], Plan], Reconstruction]:
+def _engine(name: str) -> Callable[[dict[str, Any], Plan, Path], Reconstruction]:
     if name not in ("auto", "ptypy", "preview"):
         raise SettingsError(f"engine={name!r}", "use auto, ptypy or preview")
     present = importlib.util.find_spec("ptypy") is not None
@@ -115,10 +122,11 @@ def _engine(name: str) -> Callable[[dict[str, Any], Plan], Reconstruction]:
     return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview
 
 
-def _with_ptypy(values: dict[str, Any], _: Plan) -> Reconstruction:
+def _with_ptypy(values: dict[str, Any], _: Plan, output: Path) -> Reconstruction:
     from ..reconstruction import reconstruct
+    from ..reconstruction.trees import saving
 
-    return reconstruct(_tree(values))
+    return reconstruct(saving(_tree(values), output))
 
 
 def _tree(values: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +135,7 @@ def _tree(values: dict[str, Any]) -> dict[str, Any]:
     return parameter_tree("demo", values, Chain())
 
 
-def _with_preview(values: dict[str, Any], plan: Plan) -> Reconstruction:
+def _with_preview(values: dict[str, Any], plan: Plan, _: Path) -> Reconstruction:
     from ..preview import preview
     from ..results import from_preview
 

@@ -169,6 +169,7 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     """What is said of it, on the first rank."""
     from ..exports.temporary import alone_in
     from ..reconstruction import ranks_started, reconstruct
+    from ..reconstruction.trees import saving
     from ..run import load_engines
 
     if wanted.gpu:
@@ -180,7 +181,8 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
             near = ranks.shared(near)
             start = time.perf_counter()
             with _shown(wanted.chain, ranks) as progress:
-                found = reconstruct(_running(settings, wanted, near), progress)
+                tree = saving(_tree(settings, wanted, near), wanted.output)
+                found = reconstruct(tree, progress)
             if not ranks.first:
                 return None
             return _written(settings, wanted, found, near, doubts, time.perf_counter() - start)
@@ -211,14 +213,6 @@ def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
         label(settings.file_name), with_absolute_paths(settings.record()), wanted.chain,
         modes=wanted.modes, near_field=near, gpu=wanted.gpu,
     )  # fmt: skip
-
-
-def _running(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
-    """The tree as it runs here: PtyPy takes % in names for parts of the run."""
-    tree = _tree(settings, wanted, near)
-    name = str((wanted.output / "reconstruction.ptyr").absolute())
-    tree["io"] |= {"home": str(wanted.output), "rfile": name.replace("%", "%%")}
-    return tree
 
 
 @contextmanager

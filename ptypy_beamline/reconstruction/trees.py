@@ -131,6 +131,14 @@ def parameter_tree(
     }
 
 
+def saving(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """``tree`` so that PtyPy leaves ``reconstruction.ptyr`` in a folder."""
+    name = str((folder / "reconstruction.ptyr").absolute())
+    # PtyPy takes % in names for parts of the run.
+    io = {**tree["io"], "home": str(folder), "rfile": name.replace("%", "%%")}
+    return {**tree, "io": io}
+
+
 NAMED_FILES = ("file", "sidecar", "dark", "flat", "mask", "background", "reject", "monitor",
                "frame_order")  # fmt: skip
 """Parameters that may name a file."""

@@ -1,0 +1,134 @@
+"""Every command of the README, the documentation and the recipes, as it is typed.
+
+Blocks of ``bash`` run in a folder where ``ptypy-beamline demo`` has been, page by page; blocks of
+``sh`` need what only a beamline or a cluster has. What is quoted below a block, as ``text``, must
+be in its output; ``...`` stands for what is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = sorted((ROOT / "recipes").glob("*.py"))
+BLOCK = re.compile(r"^( *)```(bash|text|python)\n(.*?)^\1```", re.S | re.M)
+
+RUN = ("ptypy-beamline ", "python recipes/", "bash recipes/", "mpirun ")
+"""What commands begin with; others set up the environment that the tests run in."""
+
+COMPLETE = (
+    "from ptypy import utils",
+    "from ptypy_beamline import open_scan",
+    "from ptypy_beamline.doctor",
+)
+"""First lines of Python blocks that need nothing else."""
+
+FAILS = {"ptypy-beamline info demo/raw_scan.h5", "ptypy-beamline info demo/files/mine.h5"}
+"""Commands whose error is what the page shows."""
+
+pytestmark = [pytest.mark.long, pytest.mark.ptypy, pytest.mark.mpi, pytest.mark.timeout(2400)]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a user has it who has typed the first command."""
+    folder = tmp_path_factory.mktemp("typed")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    typed("ptypy-beamline demo", folder)
+    return folder
+
+
+def typed(command: str, folder: Path) -> str:
+    """What a command prints, in a shell that has this interpreter first."""
+    tools = folder / "bin"
+    if not tools.exists():
+        tools.mkdir()
+        for name in ("python", "python3"):
+            put(tools / name, f'exec {sys.executable} "$@"')
+        put(tools / "ptypy-beamline", f'exec {sys.executable} -m ptypy_beamline "$@"')
+    environment = {
+        **os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
+        "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_ALLOW_RUN_AS_ROOT": "1",
+        "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == (1 if command in FAILS else 0), f"{command}\n{done.stdout[-2000:]}"
+    return done.stdout
+
+
+def put(path: Path, command: str) -> None:
+    path.write_text(f"#!/bin/sh\n{command}\n")
+    path.chmod(0o755)
+
+
+def commands_of(block: str) -> list[str]:
+    """Those of a block of ``bash`` that are run, without comments."""
+    lines = re.sub(r"\\\n\s*", "", block).splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip().startswith(RUN)]
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def quoted(text: str, out: str) -> list[str]:
+    """Lines of a quotation that are not in an output."""
+    parts = [part for line in text.splitlines() for part in line.split("...")]
+    return [part for part in parts if plain(part).strip() not in plain(out)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page(page, demo, tmp_path):
+    blocks = [match.groups()[1:] for match in BLOCK.finditer(page.read_text())]
+    if not any(runs(kind, block) for kind, block in blocks):
+        pytest.skip("no commands")
+    folder = tmp_path / "page"
+    shutil.copytree(demo, folder, symlinks=True)
+    out = ""
+    for kind, block in blocks:
+        if kind == "bash":
+            out = "".join(
+                typed(command, folder)
+                for command in commands_of(block)
+                if command != "ptypy-beamline demo"
+            )
+        elif kind == "text" and out:
+            assert not quoted(block, out), f"{page.name} quotes otherwise:\n{out}"
+            out = ""
+        elif runs(kind, block):
+            (folder / "block.py").write_text(block)
+            typed("python block.py", folder)
+
+
+def runs(kind: str, block: str) -> bool:
+    """Whether something of a block is run."""
+    if kind == "bash":
+        return bool(commands_of(block))
+    return kind == "python" and block.startswith(COMPLETE)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_the_commands_at_the_head_of_a_recipe(recipe, demo, tmp_path):
+    head = ast.get_docstring(ast.parse(recipe.read_text())) or ""
+    commands = commands_of("\n".join(line for line in head.splitlines() if line.startswith("    ")))
+    assert commands, f"{recipe.name} says no command"
+    folder = tmp_path / "recipe"
+    shutil.copytree(demo, folder, symlinks=True)
+    for command in commands:
+        if command != "ptypy-beamline demo":
+            typed(command.replace("cupy_dm_ml.py", "cupy_dm_ml.py --arch serial").replace(
+                "cupy_epie.py", "cupy_epie.py --arch serial"), folder)  # fmt: skip
