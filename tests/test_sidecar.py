@@ -324,7 +324,7 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
 @pytest.mark.parametrize(
     ("lines", "words", "said"),
     [
-        (["a,b", "1,2"], (), "Expected a column 'frame_index'. Got a, b; name it with --col-ind"),
+        (["a,b", "1,2"], (), "or one of file names. Got a, b; name it with --col-index"),
         ([HEADER, *ROWS], ("--col-x", "x"), "Expected a column 'x'. Got frame_index, posx_m"),
         ([HEADER, *ROWS], ("--col-energy", "E"), "Expected a column 'E'"),
         ([HEADER, "", "0,zero,0,1,1,1,1"], (), "log.csv: line 3: Expected a number in column "
