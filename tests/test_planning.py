@@ -8,13 +8,14 @@ import signal
 import warnings
 from typing import ClassVar
 
+import h5py
 import numpy as np
 import pytest
 import reference
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import BeamlineError, BeamlineWarning, Scan
-from ptypy_beamline.errors import SettingsError
+from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
+from ptypy_beamline.errors import MissingDataError, SettingsError
 from ptypy_beamline.planning.places import directions, fast_axis, to_image_axes
 from ptypy_beamline.scan import ArrayFrames, Window
 
@@ -776,3 +777,17 @@ class TestNothingLeft:
     def test_bins_that_all_have_a_bad_pixel(self):
         with pytest.raises(BeamlineError, match=r"no frame has a good pixel; .*rebin \(--bin\)"):
             make_scan().plan(rebin=2, mask=np.indices((NY, NX)).sum(0) % 2)
+
+
+def test_all_that_a_file_does_not_say_is_named_at_once(tmp_path):
+    path = tmp_path / "bare.h5"
+    with h5py.File(path, "w") as file:
+        file["frames"] = np.ones((4, 8, 8))
+        file["places"] = np.arange(8.0).reshape(4, 2)
+        file["places"].attrs["units"] = "um"
+    scan = open_scan(path, paths={"frames": "/frames", "positions": "/places"})
+    wanted = r"no photon energy, detector distance and detector pixel size .*--pixel-m.*pixel=PATH"
+    with pytest.raises(MissingDataError, match=wanted):
+        scan.plan()
+    with pytest.raises(MissingDataError, match="no detector distance in the file; set dist"):
+        scan.plan(energy=8.8, psize=75e-6)

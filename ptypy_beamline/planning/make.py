@@ -204,12 +204,9 @@ def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[floa
     energy_eV = settings.energy * 1e3 if settings.energy is not None else scan.energy_eV
     distance_m = settings.distance if settings.distance is not None else scan.distance_m
     pixel_m = settings.psize if settings.psize is not None else scan.pixel_m
-    if energy_eV is None:
-        raise _missing("photon energy", "energy in keV (--energy-kev)", "energy", scan)
-    if distance_m is None:
-        raise _missing("detector distance", "distance in m (--distance-m)", "distance", scan)
-    if pixel_m is None:
-        raise _missing("detector pixel size", "psize in m (--pixel-m)", "pixel", scan)
+    if energy_eV is None or distance_m is None or pixel_m is None:
+        found = {"energy": energy_eV, "distance": distance_m, "pixel": pixel_m}
+        raise _missing([name for name, value in found.items() if value is None], scan)
     check_plausible("energy", energy_eV, radiation_of(scan, settings))
     check_plausible("distance", distance_m)
     for pixel in pixel_m:
@@ -231,12 +228,30 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
     return replace(scan, positions_m=scan.positions_px * size, positions_px=None)
 
 
-def _missing(what: str, parameter: str, path: str, scan: Scan) -> MissingDataError:
-    stored = next((note for note in scan.notes if note.endswith(f"no finite {path}")), None)
+NEEDED = {
+    "energy": ("photon energy", "energy in keV (--energy-kev)"),
+    "distance": ("detector distance", "distance in m (--distance-m)"),
+    "pixel": ("detector pixel size", "psize in m (--pixel-m)"),
+}
+"""Path → what it is of, and how it is set."""
+
+
+def _missing(paths: Sequence[str], scan: Scan) -> MissingDataError:
+    """All that is, so that nobody has to come back for each."""
+    stored = [note for path in paths for note in scan.notes if note.endswith(f"no finite {path}")]
+    absent = [path for path in paths if not any(n.endswith(f"no finite {path}") for n in stored)]
+    lacking = f"no {_listed([NEEDED[path][0] for path in absent])} in the file" if absent else ""
+    parameters = _listed([NEEDED[path][1] for path in paths])
+    datasets = " ".join(f"--path {path}=PATH" for path in paths)
     return MissingDataError(
-        stored or f"no {what} in the file", f"set {parameter} or paths.{path} (--path {path}=PATH)",
+        "; ".join(filter(None, [*stored, lacking])),
+        f"set {parameters}, or datasets by paths ({datasets})",
         scan.source,
-    )  # fmt: skip
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _pixel(center: Sequence[float]) -> str:
