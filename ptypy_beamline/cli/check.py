@@ -15,6 +15,7 @@ from ..settings import Settings
 from ..summary import as_json, describe_plan
 from .loading import loading, refuse_input
 from .outputs import file_option
+from .progress import working
 from .ranks import mpi_rank
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def command(
     if plot:
         check_picture(plot)
         refuse_input(plot, settings)
-    diagnosis = diagnose(settings)
+    with working("looking at frames, and reconstructing some of them"):
+        diagnosis = diagnose(settings)
     found = diagnosis.findings
     summary = describe_plan(diagnosis.look.plan) if diagnosis.look else {}
     if to_json:

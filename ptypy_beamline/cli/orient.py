@@ -9,6 +9,7 @@ import typer
 
 from ..settings import Settings
 from .loading import loading, open_with
+from .progress import working
 from .ranks import mpi_rank
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def command(
 
     if mpi_rank() > 0:  # one process is enough
         return
-    found = rank(open_with(settings), settings)
+    with working("reconstructing some frames in each orientation"):
+        found = rank(open_with(settings), settings)
     typer.echo(json.dumps(_plain(found), indent=1) if to_json else _text(found))
     if not found.decided:
         typer.echo(f"error: the data do not determine the orientation; {found.remedy}", err=True)

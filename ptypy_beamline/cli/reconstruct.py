@@ -24,7 +24,7 @@ from .doubts import Propagation, doubts_of, near_field
 from .loading import loading, plan_with, refuse_input
 from .outputs import file_option, folder_option
 from .preview import previewed
-from .progress import progress_of_engines
+from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
     from ..reconstruction import Chain, Ranks
@@ -200,9 +200,10 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
     if wanted.save_tree is not None:
         check_tree_name(wanted.save_tree)
         refuse_input(wanted.save_tree, settings, ours=is_saved_tree(wanted.save_tree))
-    scan, plan = plan_with(settings)
-    look = Look.at(scan, settings, plan)
-    near = near_field(look, wanted.propagation)
+    with working("looking at the frames"):
+        scan, plan = plan_with(settings)
+        look = Look.at(scan, settings, plan)
+        near = near_field(look, wanted.propagation)
     return near, doubts_of(look, near)
 
 
