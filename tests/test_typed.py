@@ -81,6 +81,11 @@ def commands_of(block: str) -> list[str]:
     return [line.split("  #")[0].strip() for line in lines if line.strip().startswith(RUN)]
 
 
+def rows_of(page: str) -> list[str]:
+    """Commands in the rows of a table."""
+    return re.findall(r"^\| `(ptypy-beamline [^`]+)` \|", page, re.M)
+
+
 def plain(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
@@ -89,6 +94,16 @@ def quoted(text: str, out: str) -> list[str]:
     """Lines of a quotation that are not in an output."""
     parts = [part for line in text.splitlines() for part in line.split("...")]
     return [part for part in parts if plain(part).strip() not in plain(out)]
+
+
+def test_the_table_of_commands(demo, tmp_path):
+    folder = tmp_path / "table"
+    shutil.copytree(demo, folder, symlinks=True)
+    commands = rows_of(PAGES[0].read_text())
+    assert len(commands) > 15
+    for command in commands:
+        if command != "ptypy-beamline demo":
+            typed(command, folder)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
