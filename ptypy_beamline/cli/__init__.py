@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -130,6 +131,8 @@ def _in_words(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {in_short(error)}; check the path"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "standard output cannot be written: no space left on the device"
     if isinstance(error, MemoryError):
         return (
             f"too little memory: {in_short(error)}; check the file's shapes, or read less "

@@ -20,7 +20,7 @@ import typer
 from ..errors import BeamlineError, SettingsError
 from ..settings import Settings
 from ..summary import Finding, as_json
-from .doubts import Propagation, doubts_of, near_field
+from .doubts import Propagation, doubts_of, near_field, said
 from .loading import loading, plan_with, refuse_input
 from .outputs import file_option, folder_option
 from .preview import previewed
@@ -34,6 +34,13 @@ EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
 PANEL = "Reconstruction"
 PREVIEW, PASSES = "preview", 60
 MARKED = ("reconstruction.h5", "reconstruction.png")
+FAR_OFF = 10.0
+FAR_FROM_NOISE = Finding(
+    "warning",
+    f"the error of the photons is more than {FAR_OFF:.0f}, where it is 1 of their noise alone",
+    "run ptypy-beamline check for positions, orientation and geometry, or more iterations",
+    "frames and positions do not fit, or it has not converged",
+)
 FILES = ("reconstruction.ptyr", *MARKED, "summary.json", "tree.yaml")
 
 
@@ -51,6 +58,7 @@ class Wanted:
     propagation: str
     output: Path
     save_tree: Path | None
+    unchecked: bool
 
 
 @loading
@@ -91,6 +99,9 @@ def command(  # noqa: PLR0913
             "tree.yaml is in the folder in any case",
         ),
     ] = None,
+    unchecked: Annotated[
+        bool, _option("--no-check", help="begin without those checks that reconstruct some frames")
+    ] = False,
     to_json: Annotated[bool, _option("--json", help="print JSON")] = False,
 ) -> None:
     """Reconstruct a raw scan with PtyPy, from a probe that is found from the data.
@@ -112,7 +123,7 @@ def command(  # noqa: PLR0913
         previewed(settings, output, _passes(iterations), propagation, to_json)
         return
     chain = Chain.of(name, iterations)
-    made = _by_ptypy(settings, Wanted(chain, modes, gpu, propagation, output, save_tree))
+    made = _by_ptypy(settings, Wanted(chain, modes, gpu, propagation, output, save_tree, unchecked))
     if made is None:
         return
     if to_json:
@@ -167,6 +178,7 @@ def _start_ranks(cores: int) -> None:
 
 def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     """What is said of it, on the first rank."""
+    from ..exports.files import together
     from ..exports.temporary import alone_in
     from ..reconstruction import ranks_started, reconstruct
     from ..reconstruction.trees import saving
@@ -176,7 +188,7 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
         load_engines("cupy")
     with ranks_started() as ranks:
         alone = alone_in(wanted.output) if ranks.first else nullcontext()
-        with alone:
+        with alone, together():
             near, doubts = _looked_at(settings, wanted) if ranks.first else (False, [])
             near = ranks.shared(near)
             start = time.perf_counter()
@@ -190,6 +202,7 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 
 def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
+    from ..doctor.findings import misfits
     from ..doctor.look import Look
     from ..exports.files import is_ours
     from ..reconstruction.trees import check_tree_name, is_saved_tree
@@ -204,14 +217,21 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
         scan, plan = plan_with(settings)
         look = Look.at(scan, settings, plan)
         near = near_field(look, wanted.propagation)
-    return near, doubts_of(look, near)
+    doubts = doubts_of(look, near)
+    if not (near or wanted.unchecked):
+        with working("reconstructing some of them"):
+            more = misfits(look, [f for f in doubts if f.level == "warning"])
+        doubts += said(more)
+    return near, doubts
 
 
 def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
     from ..reconstruction.trees import label, parameter_tree, with_absolute_paths
 
+    data = settings.record()
+    data.pop("live", None)  # it has come to its end
     return parameter_tree(
-        label(settings.file_name), with_absolute_paths(settings.record()), wanted.chain,
+        label(settings.file_name), with_absolute_paths(data), wanted.chain,
         modes=wanted.modes, near_field=near, gpu=wanted.gpu,
     )  # fmt: skip
 
@@ -245,7 +265,10 @@ def _written(
     for path in [wanted.output / "tree.yaml", *extra]:
         save_tree(tree, path, note)
     engine, _, algorithm = found.algorithm.partition(" ")
-    made = {"engine": engine, "algorithm": algorithm, "error": float(found.errors[-1]),
+    error = float(found.errors[-1])
+    if not error < FAR_OFF:
+        doubts += said([FAR_FROM_NOISE])
+    made = {"engine": engine, "algorithm": algorithm, "error": error,
             "near_field": near, "seconds": seconds,
             "findings": [as_json(finding) for finding in doubts],
             "files": [str(wanted.output / name) for name in FILES] + [str(p) for p in extra],

@@ -211,7 +211,10 @@ def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
 
 def _sigma(look: Look, strange: NDArray[np.bool_]) -> float | None:
     """The largest ``hot_sigma`` that finds all of these pixels, so that it finds few others."""
-    calibration, sample = look.plan.calibration, Sample(look.scan.frames, look.plan.inside)
+    calibration, sample = (
+        look.plan.calibration,
+        Sample.of(look.scan, look.settings, look.plan.inside),
+    )
     offset = calibration.offset.astype(np.float64)
     for sigma in HOT_SIGMAS:
         found = hot_or_dead(sample, offset, sigma, calibration.counting)

@@ -71,7 +71,7 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
     whole = Window.full(scan.frame_shape)
     plain = settings.model_copy(update={"hot_sigma": None})
     calibration = calibrate(scan, plain, whole)
-    mean = mean_of_usable(Sample(scan.frames, whole), calibration)
+    mean = mean_of_usable(Sample.of(scan, settings, whole), calibration)
     friedel, symmetry = friedel_centre(mean, ~calibration.bad)
     used = plan.window.top + plan.center_px[0], plan.window.left + plan.center_px[1]
     return Centre(used, friedel, _mass(mean), symmetry)

@@ -129,6 +129,11 @@ def doubts(look: Look, near: bool) -> list[Finding]:
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
+def misfits(look: Look, warned: list[Finding]) -> list[Finding]:
+    """Errors and warnings of what takes short reconstructions."""
+    return [f for f in _reconstructed(look, warned)[0] if f.level != "note"]
+
+
 def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ranking | None]:
     """What takes short reconstructions; another λz/p is only tried where all else is in order."""
     verdict = pairing.findings(look.scan, look.settings)

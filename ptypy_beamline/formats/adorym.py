@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import wavelength_m
+from ..reading.links import present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .layout import Array
@@ -25,7 +26,7 @@ PIXEL_M = 75e-6
 
 
 def _recognise(file: h5py.File) -> bool:
-    data: Any = file.get(DATA)
+    data: Any = present(file, DATA)
     if has(file, PLACES):
         return isinstance(data, h5py.Dataset)
     # Without metadata, a phantom's directory has them.

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from ..errors import MissingDataError
+from ..reading.links import present
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from .areadetector import PLACES
@@ -22,7 +23,7 @@ SPECIFIC = f"{DETECTOR}/detectorSpecific"
 
 
 def _recognise(file: h5py.File) -> bool:
-    group = file.get("/entry/data")
+    group = present(file, "/entry/data")
     names = list(group) if isinstance(group, h5py.Group) else []
     ours = any(re.fullmatch(r"data_\d+", name) for name in names) or (
         "data" in names and has(file, SPECIFIC)

@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 
 from ..geometry import check_plausible, unit_of_name
+from ..reading.links import present
 from ..scan import Scan
 from .adorym import in_phantom
 from .hdf5 import Hdf5Format, Item
@@ -19,7 +20,7 @@ INSTRUMENTS = ("/instrument", "/measurement/instrument")
 
 
 def _recognise(file: h5py.File) -> bool:
-    data: Any = file.get("/exchange/data")
+    data: Any = present(file, "/exchange/data")
     # Simulated data sets use the same path for waves and amplitudes.
     simulated = (
         has(file, "/metadata/probe_pos_px")

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FileError, ScanError
 from ..reading.files import open_hdf5
-from ..reading.links import lookup
+from ..reading.links import lookup, present
 from ..reading.picked import PickedFrames
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
@@ -86,7 +86,7 @@ class Files:
         """Energies that ``EXP.hdf5`` lists, else those that have frames."""
         if self.positions.is_file():
             with open_hdf5(self.positions) as file:
-                listed = file.get(f"{CAMERA}/energy")
+                listed = present(file, f"{CAMERA}/energy")
                 if isinstance(listed, h5py.Dataset):
                     return int(listed.size)
         return max(self.energies, default=0) + 1 - self.first
@@ -191,9 +191,9 @@ def _shared(source: Source, item: Item, files: Files) -> Item:
     if not files.positions.is_file():
         return Item()
     file = source.others.enter_context(open_hdf5(files.positions))
-    path = next((path for path in paths if path in file), paths[0])
+    path = next((path for path in paths if has(file, path)), paths[0])
     entry = None
-    if files.energy is not None and isinstance(file.get(path), h5py.Dataset):
+    if files.energy is not None and isinstance(present(file, path), h5py.Dataset):
         shape, count = file[path].shape, files.count()
         each = len(shape) > 1 or (path in SCALARS and len(shape) == 1)
         entry = files.energy - files.first if each and shape[0] == count else None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError
-from ..reading.links import lookup
+from ..reading.links import lookup, present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .quantities import numbers, si
@@ -35,7 +35,7 @@ SNAPSHOTS = ("/entry/snapshot", "/entry/snapshots/pre_scan", "/entry/snapshots/p
 
 
 def _recognise(file: h5py.File) -> bool:
-    group = file.get(MEASURED)
+    group = present(file, MEASURED)
     if not isinstance(group, h5py.Group):
         return False
     devices = [group.get(name, getlink=True) for name in group]

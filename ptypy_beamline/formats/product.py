@@ -41,7 +41,7 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
 
 def _number(source: Source, place: str, *names: str) -> float | None:
     """The first of some attributes that is there and more than 0."""
-    attributes = source.file[place].attrs if place in source.file else {}
+    attributes = source.file[place].attrs if has(source.file, place) else {}
     values = (float(attributes[name]) for name in names if name in attributes)
     return next((value for value in values if np.isfinite(value) and value > 0), None)
 

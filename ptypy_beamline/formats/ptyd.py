@@ -18,6 +18,7 @@ from ..geometry import (
     electron_energy_eV,
 )
 from ..reading.files import open_hdf5
+from ..reading.links import present
 from ..reading.ptyd import PtydFrames
 from ..scan import Scan
 from .opening import AS_STORED, Opening
@@ -61,8 +62,9 @@ class PtydFormat:
             return False
         try:
             with open_hdf5(path) as file:
-                return all(file.get(name, getclass=True) is h5py.Group
-                           for name in ("chunks", "meta"))  # fmt: skip
+                return all(
+                    isinstance(present(file, name), h5py.Group) for name in ("chunks", "meta")
+                )
         except FileError:
             return False
 

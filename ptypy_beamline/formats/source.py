@@ -24,7 +24,7 @@ from ..errors import (
     SettingsError,
 )
 from ..reading.files import is_locked, open_hdf5
-from ..reading.links import lookup
+from ..reading.links import lookup, present
 from ..scan import Assumed, Lasting
 from .opening import Opening
 
@@ -211,7 +211,7 @@ def expand(file: h5py.File, pattern: str) -> list[str]:
         if "*" not in part:
             done = [f"{path}/{part}" for path in done]
             continue
-        groups = [(path, file.get(path or "/")) for path in done]
+        groups = [(path, present(file, path)) for path in done]
         done = [
             f"{path}/{name}"
             for path, group in groups
@@ -224,7 +224,9 @@ def expand(file: h5py.File, pattern: str) -> list[str]:
 
 def has(file: h5py.File, *paths: str) -> bool:
     """Whether all of ``paths`` (with ``*``) are there; looks at names only."""
-    return all(any(path in file for path in expand(file, pattern)) for pattern in paths)
+    return all(
+        any(present(file, path) is not None for path in expand(file, pattern)) for pattern in paths
+    )
 
 
 def text(value: Any) -> str:
@@ -238,7 +240,7 @@ def text(value: Any) -> str:
 
 def definitions(file: h5py.File) -> set[str]:
     """The NeXus application definitions that the file's entries name."""
-    found = (file.get(path) for path in expand(file, "/entry*/definition"))
+    found = (present(file, path) for path in expand(file, "/entry*/definition"))
     return {text(item[()]) for item in found if isinstance(item, h5py.Dataset)}
 
 

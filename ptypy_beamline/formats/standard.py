@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import h5py
 
+from ..reading.links import present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .source import Source, has, text
 
 
 def _recognise(file: h5py.File) -> bool:
-    frames = has(file, "/entry/data") and not isinstance(file.get("/entry/data"), h5py.Group)
+    frames = has(file, "/entry/data") and not isinstance(present(file, "/entry/data"), h5py.Group)
     return frames and any(
         has(file, f"/entry/{name}") for name in ("pos", "posx_m", "energy_eV", "det_dist_m")
     )

@@ -94,9 +94,9 @@ def calibrate(
     warn_about_flat(flat, bad, scan.source)
     if settings.hot_sigma is not None:
         finite = np.where(np.isfinite(offset), offset, 0)  # else its neighbours are NaN, too
-        bad |= hot_or_dead(Sample(scan.frames, window), finite, settings.hot_sigma, counts)
+        bad |= hot_or_dead(Sample.of(scan, settings, window), finite, settings.hot_sigma, counts)
     if np.ndim(offset) or offset:
-        warn_about_dark(Sample(scan.frames, window, FEW), offset, bad, counts, scan.source)
+        warn_about_dark(Sample.of(scan, settings, window, FEW), offset, bad, counts, scan.source)
     dark[bad] = gain[bad] = 0
     saturation = count_limit(scan, settings, counts)
     return Calibration(dark, gain, bad, saturation, settings.threshold or 0.0, counts)

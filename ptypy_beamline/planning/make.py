@@ -134,7 +134,7 @@ def beam_center(
         with silenced_warnings():  # the plan's own calibration warns
             calibration = calibrate(scan, plain, whole, counts)
         try:
-            return find_center(Sample(scan.frames, whole), calibration)
+            return find_center(Sample.of(scan, settings, whole), calibration)
         except GeometryError as error:
             raise no_center(scan, settings, counts) from error
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..scan import Frames, Window, absent, written
+from ..errors import BeamlineError
+from ..scan import Frames, Scan, Window, absent, written
+from ..settings import Settings
+from .exposures import rejected
 
 SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
@@ -35,6 +38,13 @@ class Sample:
     frames: Frames
     window: Window
     size: int = SAMPLE
+    rejected: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @classmethod
+    def of(cls, scan: Scan, settings: Settings, window: Window, size: int = SAMPLE) -> Sample:
+        """Of a scan. Frames that ``settings`` reject belong to it, too, but for damaged ones."""
+        growing = settings.live.timeout_s is not None
+        return cls(scan.frames, window, size, rejected(scan, settings, growing))
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Frames (h, w) native."""
@@ -51,7 +61,16 @@ class Sample:
     @cached_property
     def indices(self) -> NDArray[np.int64]:
         """Which frames."""
-        return written_sample(self.frames, self.size)
+        found = written_sample(self.frames, self.size)
+        doubtful = found[np.isin(found, self.rejected)]
+        return np.setdiff1d(found, [index for index in doubtful if not self._is_readable(index)])
+
+    def _is_readable(self, index: int) -> bool:
+        try:
+            self.frames.read([index], self.window)
+        except BeamlineError:
+            return False
+        return True
 
     def __len__(self) -> int:
         """Number of frames."""

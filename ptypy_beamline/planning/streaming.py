@@ -157,7 +157,11 @@ def streamed(
 def _warn_of_empty(unlit: int, blind: int, number: int) -> None:
     """Count frames that hold nothing."""
     kinds = (
-        (unlit, "hold no count", "dark, background, saturation, threshold and monitor"),
+        (
+            unlit,
+            "hold no count",
+            "dark, background, saturation, threshold, monitor, and that the file is whole",
+        ),
         (blind, "have no good pixel", "mask, saturation and flat"),
     )
     for count, what, where in kinds:

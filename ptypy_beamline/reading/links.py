@@ -47,7 +47,26 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
         return None
 
 
+def present(file: h5py.File, path: str) -> Any:
+    """The group or dataset at ``path``, or None, to tell what kind of file it is.
+
+    Where its numbers come from is not looked at; but nothing that is no file, as a pipe, is opened.
+    """
+    try:
+        return _go(file, path, None, DEPTH)
+    except FileError:
+        return None
+
+
 def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
+    """Follow ``path`` link by link, and then to the sources of a dataset."""
+    node = _go(file, path, allowed, depth)
+    if isinstance(node, h5py.Dataset):
+        _check_sources(node, allowed, depth - 1)
+    return node
+
+
+def _go(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
     """Follow ``path`` link by link."""
     node: Any = file["/"]
     for name in path.split("/"):
@@ -58,8 +77,6 @@ def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
         node = _step(node, name, allowed, depth - 1)
         if node is None:
             return None
-    if isinstance(node, h5py.Dataset):
-        _check_sources(node, allowed, depth - 1)
     return node
 
 
@@ -74,7 +91,9 @@ def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any
         return None
     if isinstance(link, h5py.ExternalLink):
         owner = Path(group.file.filename)
-        target = _target(link.filename, owner, allowed, f"{group.name.rstrip('/')}/{name}")
+        target = _target(
+            _tries(link.filename, owner), owner, allowed, f"{group.name.rstrip('/')}/{name}"
+        )
         return _walk(open_hdf5(target), link.path, allowed, depth)
     if isinstance(link, h5py.SoftLink):
         path = link.path if link.path.startswith("/") else f"{group.name}/{link.path}"
@@ -85,8 +104,13 @@ def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any
 def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> None:
     """Check the files that a virtual or externally stored dataset takes its numbers from."""
     owner = Path(dataset.file.filename)
-    for name, _, _ in dataset.external or ():
-        _target(str(Path.cwd() / name), owner, allowed, f"{dataset.name} (external storage)")
+    for name, offset, size in dataset.external or ():
+        storage = f"{dataset.name} (external storage)"
+        target = _target([Path.cwd() / name], owner, allowed, storage)
+        if size != h5py.h5f.UNLIMITED and target.stat().st_size < offset + size:
+            raise FileError(f"{storage} has {target.stat().st_size} bytes in {name}, of "
+                            f"{offset + size} that are recorded", "copy that file again, whole",
+                            owner)  # fmt: skip
     if not dataset.is_virtual:
         return
     if depth < 0:
@@ -97,7 +121,9 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
             _check_source(dataset.file, source, allowed, depth)
             continue
         for file_name in _expand(name, owner):
-            target = _target(file_name, owner, allowed, f"{dataset.name} (virtual dataset)")
+            target = _target(
+                _tries(file_name, owner), owner, allowed, f"{dataset.name} (virtual dataset)"
+            )
             with open_hdf5(target) as file:
                 _check_source(file, source, allowed, depth)
 
@@ -209,20 +235,33 @@ def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
                 yield from _files(folder / name, rest)
 
 
-def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
-    """The file that HDF5 opens for ``name``, found in HDF5's order and checked."""
-    folders = (owner.parent, owner.resolve().parent)
-    tries = [folder / name for folder in folders]
-    if Path(name).is_absolute():  # HDF5 falls back to the bare name beside the owner
-        tries += [folder / Path(name).name for folder in folders]
-    if allowed is None:
-        tries.append(Path(name))
-    found = next(filter(os.path.isfile, tries), None)
-    if found is None:
-        raise LostFileError(f"{link} links to {name}, which does not exist",
-                            "copy that file too, beside this one", owner)  # fmt: skip
-    if allowed is not None and not found.resolve().is_relative_to(allowed):
-        raise FileError(f"{link} links to {name}, outside {allowed}",
-                        "if you trust this file, set links='any' (--links any) where frames are "
-                        "loaded; else copy what it leads to beside it", owner)  # fmt: skip
-    return found
+def _tries(name: str, owner: Path) -> list[Path]:
+    """Where HDF5 looks for a file that ``owner`` names, in its order.
+
+    Source: ``H5F_prefix_open_file`` of HDF5 1.14, without prefixes. The folder of ``owner`` as it
+    was opened, the current one, and that of the file that a link to ``owner`` leads to; a file with
+    an absolute name is looked for at that, and then by its last part.
+    """
+    absolute = Path(name).is_absolute()
+    bare = Path(name).name if absolute else name
+    folders = (owner.parent, Path.cwd(), owner.resolve().parent)
+    return [*([Path(name)] if absolute else []), *(folder / bare for folder in folders)]
+
+
+def _target(tries: Sequence[Path], owner: Path, allowed: Path | None, link: str) -> Path:
+    """The first file that is there, checked; what HDF5 cannot open it passes by."""
+    for found in tries:
+        if not os.path.lexists(found):
+            continue
+        if allowed is not None and not found.resolve().is_relative_to(allowed):
+            raise FileError(f"{link} links to {found}, outside {allowed}",
+                            "if you trust this file, set links='any' (--links any) where frames "
+                            "are loaded; else copy what it leads to beside it",
+                            owner)  # fmt: skip
+        if found.is_file():
+            return found
+        if found.exists():
+            raise FileError(f"{link} links to {found}, which is no regular file",
+                            "copy what it leads to beside this one", owner)  # fmt: skip
+    raise LostFileError(f"{link} links to {tries[0].name}, which does not exist",
+                        "copy that file too, beside this one", owner)  # fmt: skip

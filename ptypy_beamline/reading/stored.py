@@ -192,7 +192,7 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> NDArray[n
 
     try:
         dataset.id.chunk_iter(note)
-    except OverflowError:
+    except (OverflowError, TypeError):  # numbers that h5py cannot make of it
         return None
     table, chunks = np.zeros((count, 3), np.int64), np.array(found, np.int64)
     chunks = chunks.reshape(-1, axes + 3)

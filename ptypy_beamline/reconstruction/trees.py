@@ -152,7 +152,7 @@ def label(file: str) -> str:
 def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:
     """The loader's parameters with names of files that hold in any folder."""
     named = {name: _absolute(data[name]) for name in NAMED_FILES if name in data}
-    if isinstance(data["file"], str):
+    if isinstance(data["file"], str):  # a glob is no file
         named["file"] = os.path.abspath(data["file"])
     paths = {name: _absolute(value) for name, value in data.get("paths", {}).items()}
     return {**data, **named, **({"paths": paths} if paths else {})}
@@ -161,7 +161,7 @@ def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:
 def _absolute(value: Any) -> Any:
     """A file's name before ``::`` made absolute, if there is such a file."""
     if isinstance(value, list):
-        return [os.path.abspath(one) for one in value]
+        return [_absolute(one) for one in value]
     if not isinstance(value, str):
         return value
     name, colons, inside = value.partition("::")

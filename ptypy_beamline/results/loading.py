@@ -69,6 +69,9 @@ def plan_behind(found: Reconstruction, raw: str | Path | None = None) -> Plan:
         The raw file is missing, or has other positions than the reconstruction.
     """
     settings = found.provenance.get("settings", {})
+    if not isinstance(settings, Mapping):
+        raise ScanError("the settings of the scan in the reconstruction's provenance are damaged",
+                        "leave the frames out (--frames), or write it again")  # fmt: skip
     data = settings.get("scans", {}).get(found.scan, {}).get("data", settings)
     values = loader_settings(data)
     if raw is not None:
