@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -243,3 +245,67 @@ def test_links_inside_the_folder_are_followed(tmp_path):
     frames = np.concatenate([block.frames for block in plan.blocks()])
     np.testing.assert_array_equal(frames, truth.frames)
     assert issubclass(FileError, BeamlineError)
+
+
+# places that HDF5 looks at, and what is no file ------------------------------------------------
+
+
+def scan_of(folder):
+    return WRITERS["standard"](folder / "a.h5", Raw.of(simulate(16, (3, 3), 2)))
+
+
+def test_the_current_folder_is_none_of_the_scan_s(tmp_path, monkeypatch):
+    """HDF5 looks there before it looks beside the file that a symbolic link leads to."""
+    for name in ("scan", "links", "here"):
+        (tmp_path / name).mkdir()
+    path = scan_of(tmp_path / "scan")
+    with h5py.File(path, "a") as file:
+        del file["entry/data"]
+        virtual(file["entry"], "data", SHAPE["frames"], "source.h5", "secret")
+    decoy(tmp_path / "scan/source.h5", SHAPE["frames"])
+    with h5py.File(tmp_path / "here/source.h5", "w") as file:
+        file["secret"] = np.full(SHAPE["frames"], 7, np.uint8)
+    (tmp_path / "links/a.h5").symlink_to(path)
+    monkeypatch.chdir(tmp_path / "here")
+    open_scan(path)
+    with pytest.raises(FileError, match=r"links to source\.h5, outside"):
+        open_scan(tmp_path / "links/a.h5")
+
+
+def test_storage_in_a_device_is_refused_beside_a_file_of_its_name(tmp_path):
+    path = scan_of(tmp_path)
+    (tmp_path / "zero").write_bytes(bytes(int(np.prod(SHAPE["frames"]))))
+    with h5py.File(path, "a") as file:
+        del file["entry/data"]
+        raw(file["entry"], "data", SHAPE["frames"], "/dev/zero")
+    with pytest.raises(FileError, match="links to /dev/zero, outside"):
+        open_scan(path)
+    with pytest.raises(FileError, match="links to /dev/zero, which is no regular file"):
+        open_scan(path, links="any")
+
+
+def test_storage_that_was_cut_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, size = scan_of(tmp_path), int(np.prod(SHAPE["frames"]))
+    (tmp_path / "frames.raw").write_bytes(bytes(size // 2))
+    with h5py.File(path, "a") as file:
+        del file["entry/data"]
+        file["entry"].create_dataset(
+            "data", SHAPE["frames"], np.uint8, external=[("frames.raw", 0, size)]
+        )
+    with pytest.raises(FileError, match=f"has {size // 2} bytes in frames.raw, of {size}"):
+        open_scan(path)
+
+
+@pytest.mark.timeout(60)
+def test_a_link_to_a_pipe_is_not_waited_for(tmp_path):
+    path = scan_of(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(path, "a") as file:
+        file["exchange"] = h5py.ExternalLink("pipe", "/d")
+    assert open_scan(path).format == "standard"
+    with h5py.File(path, "a") as file:
+        del file["entry/data"]
+        file["entry/data"] = h5py.ExternalLink("pipe", "/d")
+    with pytest.raises(BeamlineError):
+        open_scan(path)

@@ -223,9 +223,18 @@ def expand(file: h5py.File, pattern: str) -> list[str]:
 
 
 def has(file: h5py.File, *paths: str) -> bool:
-    """Whether all of ``paths`` (with ``*``) are there; looks at names only."""
-    return all(
-        any(present(file, path) is not None for path in expand(file, pattern)) for pattern in paths
+    """Whether all of ``paths`` (with ``*``) are there, be it as links to other files."""
+    return all(any(_has(file, path) for path in expand(file, pattern)) for pattern in paths)
+
+
+def _has(file: h5py.File, path: str) -> bool:
+    where, _, name = path.rstrip("/").rpartition("/")
+    if not name:
+        return True
+    group = present(file, where or "/")
+    link = group.get(name, getlink=True) if isinstance(group, h5py.Group) else None
+    return isinstance(link, h5py.ExternalLink) or (
+        link is not None and present(file, path) is not None
     )
 
 

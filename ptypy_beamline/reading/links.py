@@ -91,9 +91,7 @@ def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any
         return None
     if isinstance(link, h5py.ExternalLink):
         owner = Path(group.file.filename)
-        target = _target(
-            _tries(link.filename, owner), owner, allowed, f"{group.name.rstrip('/')}/{name}"
-        )
+        target = _target(link.filename, owner, allowed, f"{group.name.rstrip('/')}/{name}")
         return _walk(open_hdf5(target), link.path, allowed, depth)
     if isinstance(link, h5py.SoftLink):
         path = link.path if link.path.startswith("/") else f"{group.name}/{link.path}"
@@ -106,7 +104,7 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
     owner = Path(dataset.file.filename)
     for name, offset, size in dataset.external or ():
         storage = f"{dataset.name} (external storage)"
-        target = _target([Path.cwd() / name], owner, allowed, storage)
+        target = _first(name, [Path.cwd() / name], owner, allowed, storage)
         if size != h5py.h5f.UNLIMITED and target.stat().st_size < offset + size:
             raise FileError(f"{storage} has {target.stat().st_size} bytes in {name}, of "
                             f"{offset + size} that are recorded", "copy that file again, whole",
@@ -121,9 +119,7 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
             _check_source(dataset.file, source, allowed, depth)
             continue
         for file_name in _expand(name, owner):
-            target = _target(
-                _tries(file_name, owner), owner, allowed, f"{dataset.name} (virtual dataset)"
-            )
+            target = _target(file_name, owner, allowed, f"{dataset.name} (virtual dataset)")
             with open_hdf5(target) as file:
                 _check_source(file, source, allowed, depth)
 
@@ -235,8 +231,8 @@ def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
                 yield from _files(folder / name, rest)
 
 
-def _tries(name: str, owner: Path) -> list[Path]:
-    """Where HDF5 looks for a file that ``owner`` names, in its order.
+def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
+    """The file that HDF5 opens for ``name``, looked for in HDF5's order, and checked.
 
     Source: ``H5F_prefix_open_file`` of HDF5 1.14, without prefixes. The folder of ``owner`` as it
     was opened, the current one, and that of the file that a link to ``owner`` leads to; a file with
@@ -245,23 +241,24 @@ def _tries(name: str, owner: Path) -> list[Path]:
     absolute = Path(name).is_absolute()
     bare = Path(name).name if absolute else name
     folders = (owner.parent, Path.cwd(), owner.resolve().parent)
-    return [*([Path(name)] if absolute else []), *(folder / bare for folder in folders)]
+    tries = [*([Path(name)] if absolute else []), *(folder / bare for folder in folders)]
+    return _first(name, tries, owner, allowed, link)
 
 
-def _target(tries: Sequence[Path], owner: Path, allowed: Path | None, link: str) -> Path:
+def _first(name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, link: str) -> Path:
     """The first file that is there, checked; what HDF5 cannot open it passes by."""
     for found in tries:
         if not os.path.lexists(found):
             continue
         if allowed is not None and not found.resolve().is_relative_to(allowed):
-            raise FileError(f"{link} links to {found}, outside {allowed}",
+            raise FileError(f"{link} links to {name}, outside {allowed}",
                             "if you trust this file, set links='any' (--links any) where frames "
                             "are loaded; else copy what it leads to beside it",
                             owner)  # fmt: skip
         if found.is_file():
             return found
         if found.exists():
-            raise FileError(f"{link} links to {found}, which is no regular file",
+            raise FileError(f"{link} links to {name}, which is no regular file",
                             "copy what it leads to beside this one", owner)  # fmt: skip
-    raise LostFileError(f"{link} links to {tries[0].name}, which does not exist",
+    raise LostFileError(f"{link} links to {name}, which does not exist",
                         "copy that file too, beside this one", owner)  # fmt: skip
