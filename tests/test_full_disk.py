@@ -53,6 +53,7 @@ COMMANDS = {
     "comparison": "compare OBJECT PHANTOM --plot OUT/a.svg",
     "sidecar": "sidecar --frames FRAMES --csv LOG -o OUT/a.h5",
     "check": "check RAW --plot OUT/a.png",
+    "reconstruct": "reconstruct RAW --engine DM --iterations 1 --no-check -o OUT/a",
     "preview": "preview RAW --iterations 1 -o OUT/a",
     "qc": "qc RAW -o OUT/a",
 }
@@ -101,12 +102,17 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-SLOW = ("preview", "qc", "check", "info", "plot", "PDF", "comparison")
+SLOW = ("reconstruct", "preview", "qc", "check", "info", "plot", "PDF", "comparison")
+
+
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.long] if name in SLOW else []
+    return [*marks, pytest.mark.ptypy] if name == "reconstruct" else marks
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in COMMANDS],
+    [pytest.param(name, marks=marks_of(name)) for name in COMMANDS],
 )
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, inputs, name):
     words = COMMANDS[name].replace("OUT", str(tmp_path)).split()

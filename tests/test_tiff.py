@@ -27,6 +27,9 @@ from ptypy_beamline.reading.filelist import expand
 from ptypy_beamline.reading.tiff import TiffFrames
 from ptypy_beamline.scan import Window
 from ptypy_beamline.testing.compare import correlation
+from ptypy_beamline.testing.simulate import simulate
+from ptypy_beamline.testing.tiff_writer import write_tiff
+from ptypy_beamline.testing.writers import Raw
 
 WINDOW = Window(5, 3, 20, 11)
 CUT = (slice(5, 25), slice(3, 14))
@@ -448,3 +451,18 @@ class TestCommands:
         errors = [line for line in err.splitlines() if not line.startswith("warning")]
         assert len(errors) == 1
         assert "img_0.tif" in errors[0]
+
+
+def test_a_damaged_file_does_no_harm_once_its_frame_is_rejected(tmp_path):
+    """Not even where whole frames are sampled for the beam centre and for hot pixels."""
+    truth = simulate(32, (5, 5), 3, photons=1e5)
+    listed = write_tiff(tmp_path / "scan.h5", Raw.of(truth, center_px=None))
+    damaged = listed.parent / "img_3.tif"
+    damaged.write_bytes(damaged.read_bytes()[:-600])
+    scan = open_scan(listed, hot_sigma=6)
+    with pytest.raises(FileError, match=r"img_3\.tif: frame 3 .*reject"):
+        scan.plan(hot_sigma=6)
+    plan = scan.plan(hot_sigma=6, reject="3")
+    (block,) = plan.blocks()
+    assert_array_equal(plan.selection.exposures[:, 0], np.delete(np.arange(25), 3))
+    assert len(block.frames) == 24
