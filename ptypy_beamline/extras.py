@@ -20,4 +20,4 @@ def skimage(module: str) -> Any:
         return import_module(f"skimage.{module}")
     except ImportError as error:
         raise BeamlineError("scikit-image is not installed",
-                            "pip install 'ptypy-beamline[tomo]'") from error  # fmt: skip
+                            "pip install scikit-image") from error  # fmt: skip

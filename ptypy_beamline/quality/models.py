@@ -61,7 +61,7 @@ def scikit_learn() -> ModuleType:
         import sklearn
     except ImportError as error:
         raise BeamlineError("quality control needs scikit-learn",
-                            "pip install 'ptypy-beamline[qc]'") from error  # fmt: skip
+                            "pip install scikit-learn") from error  # fmt: skip
     module: ModuleType = sklearn
     return module
 

@@ -92,7 +92,7 @@ def _page(
         from .linked import link, scales
     except ImportError as error:
         raise MissingDataError("the report needs Bokeh",
-                               "pip install 'ptypy-beamline[qc]'") from error  # fmt: skip
+                               "pip install bokeh") from error  # fmt: skip
     order = np.argsort(-assessment.score, kind="stable")
     parts = link(assessment, order)
     script, roots = components({"maps": parts.maps, "table": parts.table})
