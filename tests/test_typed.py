@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,6 @@ def test_the_commands_at_the_head_of_a_recipe(recipe, demo, tmp_path):
     folder = tmp_path / "recipe"
     shutil.copytree(demo, folder, symlinks=True)
     for command in commands:
-        for gpu, instead in WITHOUT_GPU.items():
-            command = command.replace(gpu, instead)
-        if command != FIRST:
-            typed(command, folder)
+        here = reduce(lambda line, gpu: line.replace(*gpu), WITHOUT_GPU.items(), command)
+        if here != FIRST:
+            typed(here, folder)
