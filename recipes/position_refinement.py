@@ -1,6 +1,6 @@
 """DM that also refines the positions: PtyPy's engine option ``position_refinement``.
 
-    python recipes/position_refinement.py demo/raw_scan.h5 --window 128 --each 3 --dm 100
+    python recipes/position_refinement.py demo/raw_scan.h5 --window 128 --each 3 --dm 60
 
 Start from what was measured (encoder, interferometer), if the file has it: set points do not know
 of drift and vibration, and need a larger ``--max-shift``.
