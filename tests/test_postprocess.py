@@ -170,7 +170,7 @@ def test_unwrapped_phase_is_that_of_the_object_and_near_zero_where_asked():
 
 def test_without_scikit_image_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.restoration", None)
-    with pytest.raises(BeamlineError, match=r"pip install 'ptypy-beamline\[tomo\]'"):
+    with pytest.raises(BeamlineError, match=r"pip install scikit-image"):
         finish(known(), Postprocess(unwrap=True))
 
 

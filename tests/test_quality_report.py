@@ -272,7 +272,7 @@ def test_report_replaces_its_own_kind_only(tmp_path):
 
 def test_report_names_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh.embed", None)
-    with pytest.raises(MissingDataError, match=r"ptypy-beamline\[qc\]"):
+    with pytest.raises(MissingDataError, match=r"pip install bokeh"):
         write_report(tmp_path / "qc_report.html", assessed(), "t", {"file": "s.h5"}, {})
     assert not list(tmp_path.iterdir())
 

@@ -78,6 +78,20 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
 
 @pytest.mark.ptypy
 class TestPtyPy:
+    def test_the_folder_has_all(self, tmp_path, truth, type_in):
+        words = [*own_hdf5(tmp_path, truth), "-o", tmp_path / "out", "--iterations", "3+2"]
+        code, said, progress = type_in("reconstruct", *words, "--no-check")
+        assert code == 0
+        assert "DM 3 + ML 2" in said
+        assert "DM 3 of 3, error" in progress
+        names = [path.name for path in sorted((tmp_path / "out").iterdir())]
+        assert names == ["reconstruction.h5", "reconstruction.png", "reconstruction.ptyr",
+                         "summary.json", "tree.yaml"]  # fmt: skip
+        assert type_in("reconstruct", *words, "--no-check")[0] == 0, (
+            "its own folder may be replaced"
+        )
+
+    @pytest.mark.long
     def test_an_own_file_is_reconstructed_and_its_tree_repeats_it(self, tmp_path, truth, type_in):
         out = tmp_path / "100 %"  # which PtyPy would fill in
         code, said, progress = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", out,
