@@ -141,11 +141,14 @@ def runs(kind: str, block: str) -> bool:
 
 
 WITHOUT_GPU = {
-    "mpirun -n 4": "mpirun -n 2",
+    "mpirun -n 4 python": f"mpirun -n 2 {sys.executable}",
     "cupy_dm_ml.py": "cupy_dm_ml.py --arch serial --dm 2 --ml 1",
     "cupy_epie.py": "cupy_epie.py --arch serial --epie 10",
 }
-"""What stands for a machine with GPUs: PtyPy's serial engines, for a few iterations."""
+"""What stands for a machine with GPUs: PtyPy's serial engines, for a few iterations.
+
+A ``mpirun`` may look for ``python`` elsewhere first, as the documentation says.
+"""
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
