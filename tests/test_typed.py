@@ -90,7 +90,9 @@ def rows_of(page: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+    """Without line ends, and with two digits of numbers: another processor rounds otherwise."""
+    rounded = re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.2g}", text)
+    return re.sub(r"\s+", " ", rounded)
 
 
 def quoted(text: str, out: str) -> list[str]:
