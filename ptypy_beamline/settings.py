@@ -304,7 +304,10 @@ class Settings(Group):
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""
-        return _record(self)
+        values = _record(self)
+        if self.qc is not None:  # with nothing of its own it would be none
+            values["qc"] = values["qc"] or True
+        return values
 
 
 def _check_center(center: Any) -> None:

@@ -172,3 +172,9 @@ def test_a_broken_reject_list_is_named(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(BeamlineError, match=name):
         rejected_frames(tmp_path / name, RawFrames(2))
+
+
+@pytest.mark.parametrize("qc", [True, {"reject_topk": 3}])
+def test_what_is_recorded_sets_the_same_again(qc):
+    settings = Settings.of({"file": "a.h5", "qc": qc, "shape": 64, "positions": {"shift": 1}})
+    assert Settings.of(settings.record()) == settings
