@@ -79,7 +79,7 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
 @pytest.mark.ptypy
 class TestPtyPy:
     def test_the_folder_has_all(self, tmp_path, truth, type_in):
-        words = [*own_hdf5(tmp_path, truth), "-o", tmp_path / "out", "--iterations", "3+2"]
+        words = [*own_hdf5(tmp_path, truth), "-o", tmp_path / "out", "--iterations", "3+2", "--qc"]
         code, said, progress = type_in("reconstruct", *words, "--no-check")
         assert code == 0
         assert "DM 3 + ML 2" in said
