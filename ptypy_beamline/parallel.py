@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -11,6 +12,14 @@ from types import TracebackType
 from typing import Any
 
 from .errors import BeamlineError, Stopped, printable
+
+SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+"""Environment variables that say how many ranks were started."""
+
+
+def several_started() -> bool:
+    """Whether this process is one of several ranks."""
+    return any(int(os.environ.get(name) or 1) > 1 for name in SIZES)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ import typer
 
 from .. import __version__
 from ..errors import BeamlineError, Stopped, in_short, printable
+from ..parallel import several_started
 from ..reading.files import noting_inputs
 from ..told import TOLD
 from . import (
@@ -101,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, Stopped, typer.Abort) as error:
-        stop = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
-        return _fail(str(stop), 128 + stop.number)
+        return _stopped(error if isinstance(error, Stopped) else Stopped(signal.SIGINT))
     except BrokenPipeError:
         # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -164,6 +164,12 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stopped(stop: Stopped) -> int:
+    if not (stop.number == signal.SIGTERM and several_started()):
+        return _fail(str(stop), 128 + stop.number)
+    return 128 + stop.number  # whoever ends the ranks says why
 
 
 def _fail(text: str, code: int) -> int:

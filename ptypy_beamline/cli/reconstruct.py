@@ -109,7 +109,8 @@ def command(  # noqa: PLR0913
     The folder gets reconstruction.ptyr, reconstruction.h5, a picture, summary.json and tree.yaml.
     """
     from ..doctor.remedy import changed
-    from ..reconstruction import Chain, several_started
+    from ..parallel import several_started
+    from ..reconstruction import Chain
 
     if qc:
         settings = changed(settings, {"qc": True})

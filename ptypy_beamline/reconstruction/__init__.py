@@ -1,7 +1,7 @@
 """From the settings of a scan to a reconstruction by PtyPy, and to the tree that repeats it."""
 
 from .ptypy_engines import reconstruct
-from .ranks import ALONE, Ranks, ranks_started, several_started
+from .ranks import ALONE, Ranks, ranks_started
 from .trees import Chain, parameter_tree
 
 __all__ = [
@@ -11,5 +11,4 @@ __all__ = [
     "parameter_tree",
     "ranks_started",
     "reconstruct",
-    "several_started",
 ]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Environment variables that say how many ranks were started."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +25,6 @@ class Ranks:
 
 
 ALONE = Ranks()
-
-
-def several_started() -> bool:
-    """Whether this process is one of several ranks."""
-    return any(int(os.environ.get(name) or 1) > 1 for name in SIZES)
 
 
 @contextmanager

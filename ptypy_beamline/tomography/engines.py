@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from .. import formats
 from ..errors import SettingsError
+from ..parallel import several_started
 from ..planning.make import make_plan
 from ..planning.plan import Plan
 from ..reconstruction import (
@@ -19,7 +20,6 @@ from ..reconstruction import (
     parameter_tree,
     ranks_started,
     reconstruct,
-    several_started,
 )
 from ..results.previewed import from_preview
 from ..results.reconstruction import Reconstruction
