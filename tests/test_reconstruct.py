@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 import tifffile
 import yaml
 from numpy.testing import assert_allclose
+from test_recipes import environment
 
 from ptypy_beamline.comparison.registration import correlation
 from ptypy_beamline.errors import SettingsError
@@ -110,10 +110,9 @@ class TestPtyPy:
     def repeats(self, tree, folder, found):
         """As ``run`` and as a script of plain PtyPy, in another folder."""
         folder.mkdir()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         for words in (["-m", "ptypy_beamline", "run", str(tree)],
                       [str(folder.parent / "again.py")]):  # fmt: skip
-            subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True,
+            subprocess.run([sys.executable, *words], cwd=folder, env=environment(), check=True,
                            capture_output=True, timeout=300)  # fmt: skip
             (ended,) = folder.rglob("*_ML_*.ptyr")
             assert_allclose(read(ended).errors[-1], found.errors[-1], rtol=1e-6)
@@ -135,15 +134,9 @@ class TestPtyPy:
     def test_cores_are_ranks_with_the_same_result(self, tmp_path, truth, type_in):
         words = ["reconstruct", *own_hdf5(tmp_path, truth), "--iterations", "20+10"]
         assert type_in(*words, "-o", tmp_path / "one")[0] == 0
-        environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_ALLOW_RUN_AS_ROOT": "1",
-            "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
-            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-        }  # fmt: skip
         subprocess.run(
             [sys.executable, "-m", "ptypy_beamline", *map(str, words), "--cores", "2", "-o",
-             tmp_path / "two"], env=environment, check=True, timeout=400,
+             tmp_path / "two"], env=environment(), check=True, timeout=400,
         )  # fmt: skip
         one, two = (read(tmp_path / name / "reconstruction.ptyr") for name in ("one", "two"))
         assert_allclose(two.errors[-1], one.errors[-1], rtol=1e-3)

@@ -17,6 +17,7 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from test_recipes import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,15 +59,9 @@ def typed(command: str, folder: Path) -> str:
         for name in ("python", "python3"):
             put(tools / name, f'exec {sys.executable} "$@"')
         put(tools / "ptypy-beamline", f'exec {sys.executable} -m ptypy_beamline "$@"')
-    environment = {
-        **os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
-        "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_ALLOW_RUN_AS_ROOT": "1",
-        "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-    }  # fmt: skip
+    here = {**environment(), "PATH": f"{tools}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+        ["bash", "-c", command], cwd=folder, env=here, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == (1 if command in FAILS else 0), f"{command}\n{done.stdout[-2000:]}"

@@ -203,7 +203,7 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 
 def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
-    from ..doctor.findings import misfits
+    from ..doctor.findings import of_reconstructions
     from ..doctor.look import Look
     from ..exports.files import is_ours
     from ..reconstruction.trees import check_tree_name, is_saved_tree
@@ -221,7 +221,7 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
     doubts = doubts_of(look, near)
     if not (near or wanted.unchecked):
         with working("reconstructing some of them"):
-            more = misfits(look, [f for f in doubts if f.level == "warning"])
+            more = of_reconstructions(look, [f for f in doubts if f.level == "warning"])
         doubts += said(more)
     return near, doubts
 
@@ -279,15 +279,13 @@ def _written(
 
 
 def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
-    from ..exports.files import put_text, together
+    from ..exports.files import put_text
     from ..exports.reconstruction import write_reconstruction
     from ..results.picture import draw
     from ..results.postprocess import Postprocess, finish
 
     # Holograms show what lies far beyond their positions.
     asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)
-    shown = finish(found, asked)
-    with together():
-        write_reconstruction(found, output / "reconstruction.h5")
-        draw(output / "reconstruction.png", shown)
-        put_text(output / "summary.json", json.dumps(made, indent=1))
+    write_reconstruction(found, output / "reconstruction.h5")
+    draw(output / "reconstruction.png", finish(found, asked))
+    put_text(output / "summary.json", json.dumps(made, indent=1))

@@ -129,7 +129,7 @@ def doubts(look: Look, near: bool) -> list[Finding]:
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def misfits(look: Look, warned: list[Finding]) -> list[Finding]:
+def of_reconstructions(look: Look, warned: list[Finding]) -> list[Finding]:
     """Errors and warnings of what takes short reconstructions."""
     return [f for f in _reconstructed(look, warned)[0] if f.level != "note"]
 
