@@ -18,7 +18,7 @@ import scans
 import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, live, open_scan
+from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, formats, live, open_scan
 from ptypy_beamline.errors import UnfollowableError
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.groups import by_exposure
@@ -360,6 +360,18 @@ class TestTheEnd:
         time.sleep(0.02)
         progress = follower.look()
         assert (len(progress.plan), progress.complete) == (49, False)
+
+    def test_positions_ahead_of_their_frames_are_no_news_while_they_come(self, tmp_path):
+        file = scans.write(tmp_path)
+        with h5py.File(file, "a") as opened:
+            frames = opened["entry/data"][:-1]
+            del opened["entry/data"]
+            opened["entry/data"] = frames
+        with pytest.warns(BeamlineWarning, match="48 frames for 49 positions"):
+            formats.open_with(Settings.of({"file": str(file), "shape": 32, "center": (16, 16)}))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert len(formats.open_with(Settings.of(settings(file)))) == 48
 
     @pytest.mark.parametrize("k", [2, 3, 4, 5, 9])
     def test_a_line_of_positions_is_not_taken_for_repeats(self, k):

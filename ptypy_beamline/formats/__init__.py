@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 import h5py
 
-from ..errors import FileError, SettingsError, UnknownFormatError, UnreadableError, naming, warn
+from ..errors import (
+    FileError,
+    SettingsError,
+    UnknownFormatError,
+    UnreadableError,
+    naming,
+    silenced_warnings,
+    warn,
+)
 from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import being_written, locking, open_hdf5
 from ..reading.npz import members
@@ -168,13 +177,16 @@ def _opened(first: str, more: Sequence[str], format: str | None, opening: Openin
 def open_with(settings: Settings) -> Scan:
     """The scan that loader settings name, as they read it; see :func:`open_file`.
 
-    Of a file that is being written, and is not followed, a warning says so.
+    Of a file that is being written, and is not followed, a warning says so. What is still to come
+    of a followed one is no news; :class:`.live.Follower` says what lasts, and what is missing when
+    it has ended.
     """
     path, followed = Path(settings.file_name), settings.live.timeout_s is not None
     if not followed and locking() and os.path.isfile(path) and being_written(path):
         what = "is being written, or its writer died: only what is there now is loaded"
         warn(f"{what}; wait until it is closed, or follow it (live=10, --live 10)", path)
-    return open_file(settings.file or "", settings.format, settings.opening)
+    with silenced_warnings() if followed else nullcontext():
+        return open_file(settings.file or "", settings.format, settings.opening)
 
 
 def _choose(path: Path, format: str | None, opening: Opening) -> Format:
