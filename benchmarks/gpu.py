@@ -43,7 +43,9 @@ ENGINES: dict[str, dict[str, Any]] = {
     "DM": {"probe_support": None},
     "DM, two modes": {"name": "DM", "modes": 2, "probe_support": None},
     "DM, refines positions": {
-        "name": "DM", "probe_support": None, "position_refinement": REFINEMENT
+        "name": "DM",
+        "probe_support": None,
+        "position_refinement": REFINEMENT,
     },
     "DM, engine without streams": {"name": "DM_nostream", "probe_support": None},
     "RAAR": {"probe_support": None},
@@ -52,16 +54,19 @@ ENGINES: dict[str, dict[str, Any]] = {
     "ML, model BlockGradFull": {"name": "ML", "model": "BlockGradFull"},
     "EPIE": {"probe_support": None},
     "SDR": {"probe_support": None},
-}  # fmt: skip
+}
 """Rows of the comparison: the engine, its parameters, and ours (``modes``, ``model``)."""
 
 ROUNDING = ("DM", "RAAR", "ML", "EPIE")
 """Rows in which the plain engine runs, too."""
 
 NEEDS = (
-    (1000, 128, 1000, 1), (1000, 128, 250, 1), (4000, 256, 4000, 1), (4000, 256, 1000, 1),
+    (1000, 128, 1000, 1),
+    (1000, 128, 250, 1),
+    (4000, 256, 4000, 1),
+    (4000, 256, 1000, 1),
     (4000, 256, 1000, 2),
-)  # fmt: skip
+)
 """Frames, their size, ``frames_per_block``, probe modes."""
 
 
@@ -72,11 +77,13 @@ def tree(scan: dict[str, Any], probe: Any, block: int, modes: int = 1) -> dict[s
     fixed = {"model": probes, "aperture": None, "diversity": None, "propagation": None}
     coherence = {"num_probe_modes": modes}
     return {
-        "verbose_level": "ERROR", "frames_per_block": block,
+        "verbose_level": "ERROR",
+        "frames_per_block": block,
         "io": {"rfile": None, "autosave": {"active": False}},
-        "scans": {"scan": {"name": "BlockFull", "illumination": fixed, "coherence": coherence}
-                  | scan},
-    }  # fmt: skip
+        "scans": {
+            "scan": {"name": "BlockFull", "illumination": fixed, "coherence": coherence} | scan
+        },
+    }
 
 
 def engine_name(name: str, arch: str) -> str:
@@ -92,8 +99,10 @@ def reconstruct(case: str, arch: str, file: Path, iterations: int, out: Path) ->
 
     given = dict(ENGINES[case])
     name = engine_name(given.pop("name", case), arch)
-    scan = {"name": given.pop("model", "BlockFull"),
-            "data": {"name": "BeamlineScan", "file": str(file)}}  # fmt: skip
+    scan = {
+        "name": given.pop("model", "BlockFull"),
+        "data": {"name": "BeamlineScan", "file": str(file)},
+    }
     pars = tree(scan, Star.read(STAR).probe, 200, given.pop("modes", 1))
     pars["engines"] = {"engine": {"name": name, "numiter": iterations, **given}}
     ptycho = run(pars, backend=None if arch == "plain" else arch)
@@ -155,19 +164,23 @@ def measure(case: tuple[int, int, int, int], engine: str, arch: str, file: Path)
     data = {"name": "BeamlineScan", "file": str(file), "center": "fftshift"}
     pars = tree({"data": data}, probe, block, modes)
     support = {"probe_support": None} if engine == "DM" else {}
-    pars["engines"] = {"e": {"name": f"{engine}_{arch}", "numiter": 20,
-                             "numiter_contiguous": 10, **support}}  # fmt: skip
+    pars["engines"] = {
+        "e": {"name": f"{engine}_{arch}", "numiter": 20, "numiter_contiguous": 10, **support}
+    }
     start = time.perf_counter()
     ptycho = run(pars, level=4)
     before = time.perf_counter() - start
     load = sum(sum(calls) for calls in loader.values())
     ptycho.run()
     return {
-        "load": load, "structures": before - load,
+        "load": load,
+        "structures": before - load,
         "prepare": sum(seconds["initialize"]) + sum(seconds["prepare"]),
-        "first": seconds["iterate"][0] / 10, "iteration": min(seconds["iterate"]) / 10,
-        "gpu": gpu.bytes, "host": resident("VmHWM"),
-    }  # fmt: skip
+        "first": seconds["iterate"][0] / 10,
+        "iteration": min(seconds["iterate"]) / 10,
+        "gpu": gpu.bytes,
+        "host": resident("VmHWM"),
+    }
 
 
 def worker(*words: object) -> None:
@@ -186,8 +199,14 @@ def agreement(
     from ptypy_beamline.testing.writers import WRITERS, Raw
 
     star = Star.read(STAR)
-    raw = Raw(star.frames, star.positions_m, star.energy_eV, star.distance_m,
-              (star.pixel_m, star.pixel_m), center_px=(64, 64))  # fmt: skip
+    raw = Raw(
+        star.frames,
+        star.positions_m,
+        star.energy_eV,
+        star.distance_m,
+        (star.pixel_m, star.pixel_m),
+        center_px=(64, 64),
+    )
     file = WRITERS["standard"](folder / "star.h5", raw)
     results = kept or folder
     results.mkdir(exist_ok=True)
@@ -203,20 +222,31 @@ def agreement(
                     pool.submit(worker, "reconstruct", case, engines, file, iterations, out)
     for case in ENGINES:
         row = {"engine": case, "iterations": iterations}
-        found = {engines: np.load(name(case, engines)) for engines in (arch, "serial", "plain")
-                 if name(case, engines).exists()}  # fmt: skip
+        found = {
+            engines: np.load(name(case, engines))
+            for engines in (arch, "serial", "plain")
+            if name(case, engines).exists()
+        }
         if arch not in found or "serial" not in found:
-            yield {**row, "difference": "failed", "of rounding": "", "photon error": "",
-                   "serial": "", "plain": ""}  # fmt: skip
+            yield {
+                **row,
+                "difference": "failed",
+                "of rounding": "",
+                "photon error": "",
+                "serial": "",
+                "plain": "",
+            }
             continue
         yield {
             **row,
             "difference": difference(found[arch], found["serial"]),
             "of rounding": difference(found["plain"], found["serial"]) if "plain" in found else "",
             "photon error": f"{found[arch]['error'][1]:.4f}",
-            **{other: f"{found[other]['error'][1]:.4f}" if other in found else ""
-               for other in ("serial", "plain")},
-        }  # fmt: skip
+            **{
+                other: f"{found[other]['error'][1]:.4f}" if other in found else ""
+                for other in ("serial", "plain")
+            },
+        }
 
 
 def difference(a: Any, b: Any) -> str:
@@ -243,13 +273,19 @@ def needs(folder: Path, arch: str) -> Iterator[dict[str, Any]]:
             got = json.loads(out.read_text())
             sys.stderr.write(f"{case} {engine} {got}\n")
             yield {
-                "frames": n, "size": f"{size}²", "block": block, "modes": modes, "engine": engine,
-                "load, s": f"{got['load']:.1f}", "structures, s": f"{got['structures']:.1f}",
+                "frames": n,
+                "size": f"{size}²",
+                "block": block,
+                "modes": modes,
+                "engine": engine,
+                "load, s": f"{got['load']:.1f}",
+                "structures, s": f"{got['structures']:.1f}",
                 "prepare, s": f"{got['prepare']:.1f}",
                 "first, ms": f"{got['first'] * 1e3:.0f}",
                 "iteration, ms": f"{got['iteration'] * 1e3:.0f}",
-                "GPU, MiB": got["gpu"] // MIB, "host, MiB": got["host"] // MIB,
-            }  # fmt: skip
+                "GPU, MiB": got["gpu"] // MIB,
+                "host, MiB": got["host"] // MIB,
+            }
 
 
 def card() -> str:

@@ -86,12 +86,18 @@ def hdf5_parameters(
         return u.Param(file=str(path), key=f"entry/{key}", **more)
 
     return u.Param(
-        name=name, intensities=place("data"), darkfield=place("dark"),
+        name=name,
+        intensities=place("data"),
+        darkfield=place("dark"),
         flatfield=u.Param() if name == "Hdf5LoaderFast" else place("flat"),
         mask=place("mask", invert=True),
         positions=u.Param(file=str(path), slow_key="entry/posy_m", fast_key="entry/posx_m"),
-        shape=(window, window), energy=ENERGY_KEV, distance=DISTANCE_M, psize=PIXEL_M, **known,
-    )  # fmt: skip
+        shape=(window, window),
+        energy=ENERGY_KEV,
+        distance=DISTANCE_M,
+        psize=PIXEL_M,
+        **known,
+    )
 
 
 PARAMETERS: dict[str, Callable[..., Any]] = {

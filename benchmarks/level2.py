@@ -43,5 +43,9 @@ def rows(path: Path, repeats: int) -> Iterator[dict[str, Any]]:
             seconds[key].append(time.perf_counter() - start)
     for name in names:
         whole, own = (median(seconds[what, name][1:]) for what in ("whole", "loading"))
-        yield {"loader": name, "Ptycho(level=2), s": f"{whole:.2f}", "loading, s": f"{own:.2f}",
-               "the rest, s": f"{whole - own:.2f}"}  # fmt: skip
+        yield {
+            "loader": name,
+            "Ptycho(level=2), s": f"{whole:.2f}",
+            "loading, s": f"{own:.2f}",
+            "the rest, s": f"{whole - own:.2f}",
+        }

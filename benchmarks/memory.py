@@ -77,12 +77,17 @@ def rows(counts: list[int], ranks: list[int]) -> Iterator[dict[str, Any]]:
                     found = in_processes(size, loader, file, small, folder / "out.json")
                     own = found["own"] * WINDOW**2 * 4
                     bound = own + 2 * BLOCK_BYTES
-                    yield {"frames": n, "ranks": size, "loader": loader,
-                           "raw stack, MiB": n * DETECTOR**2 * 2 // MIB,
-                           "own frames": own // MIB, "own + 2 blocks": bound // MIB,
-                           "peak of loading": found["loading"] // MIB,
-                           "over own + 2 blocks": (found["loading"] - bound) // MIB,
-                           "peak of auto()": found["auto"] // MIB}  # fmt: skip
+                    yield {
+                        "frames": n,
+                        "ranks": size,
+                        "loader": loader,
+                        "raw stack, MiB": n * DETECTOR**2 * 2 // MIB,
+                        "own frames": own // MIB,
+                        "own + 2 blocks": bound // MIB,
+                        "peak of loading": found["loading"] // MIB,
+                        "over own + 2 blocks": (found["loading"] - bound) // MIB,
+                        "peak of auto()": found["auto"] // MIB,
+                    }
 
 
 def in_processes(size: int, loader: str, file: Path, small: Path, out: Path) -> dict[str, int]:

@@ -53,17 +53,26 @@ def mounted(scan: Scan, frames: NDArray[Any], code: int) -> Scan:
     n = frames.shape[1]
     return Scan(
         ArrayFrames(np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])),
-        scan.positions_m, scan.energy_eV, scan.distance_m, scan.pixel_m,
+        scan.positions_m,
+        scan.energy_eV,
+        scan.distance_m,
+        scan.pixel_m,
         center_px=(n // 2 - ud, n // 2 - lr),
-    )  # fmt: skip
+    )
 
 
 def plain(truth: Truth | Star, frames: NDArray[Any] | None = None) -> Scan:
     """What was recorded, in memory."""
     pixel = truth.pixel_m if isinstance(truth, Truth) else (truth.pixel_m, truth.pixel_m)
     frames = truth.frames if frames is None else frames
-    return Scan(ArrayFrames(frames), truth.positions_m, truth.energy_eV, truth.distance_m, pixel,
-                center_px=(frames.shape[1] // 2, frames.shape[2] // 2))  # fmt: skip
+    return Scan(
+        ArrayFrames(frames),
+        truth.positions_m,
+        truth.energy_eV,
+        truth.distance_m,
+        pixel,
+        center_px=(frames.shape[1] // 2, frames.shape[2] // 2),
+    )
 
 
 def orientations(count: int) -> Iterator[dict[str, Any]]:
@@ -73,10 +82,18 @@ def orientations(count: int) -> Iterator[dict[str, Any]]:
         pattern, level, truth = simulated(seed)
         for code in range(8):
             found = rank(mounted(plain(truth), truth.frames, code), Settings())
-            answers.append((pattern, found.decided, found.agrees(turn_of(code)),
-                            found.orientation == code))  # fmt: skip
-            print(seed, pattern, f"{level:.2g}", code, answers[-1][1:], f"{found.confidence:.3f}",
-                  flush=True)  # fmt: skip
+            answers.append(
+                (pattern, found.decided, found.agrees(turn_of(code)), found.orientation == code)
+            )
+            print(
+                seed,
+                pattern,
+                f"{level:.2g}",
+                code,
+                answers[-1][1:],
+                f"{found.confidence:.3f}",
+                flush=True,
+            )
     for pattern in (*PATTERNS, "all"):
         yield judged(pattern, [a[1:] for a in answers if pattern in (a[0], "all")])
 
@@ -166,8 +183,10 @@ def mistakes(pattern: str, truth: Truth) -> dict[str, tuple[Scan, dict[str, Any]
     """Scans with a mistake, and the setting that mends it."""
     made: dict[str, tuple[Scan, dict[str, Any]]] = {"none": (plain(truth), {})}
     for k in (1, 2, -1):
-        made[f"frames lag by {k}"] = (plain(truth, np.roll(truth.frames, k, axis=0)),
-                                      {"positions.shift": k})  # fmt: skip
+        made[f"frames lag by {k}"] = (
+            plain(truth, np.roll(truth.frames, k, axis=0)),
+            {"positions.shift": k},
+        )
     if pattern == "snake":
         step_m = fast_axis(truth.positions_m)[1]
         for steps in (0.5, 1.0, -1.5):
@@ -182,9 +201,16 @@ def mistakes(pattern: str, truth: Truth) -> dict[str, tuple[Scan, dict[str, Any]
         rows[1::2] = rows[1::2, ::-1].copy()
         scan = plain(truth)
         made["a snake written down as a raster"] = (
-            Scan(scan.frames, rows.reshape(-1, 2), scan.energy_eV, scan.distance_m, scan.pixel_m,
-                 center_px=scan.center_px), {"positions.snake": True},
-        )  # fmt: skip
+            Scan(
+                scan.frames,
+                rows.reshape(-1, 2),
+                scan.energy_eV,
+                scan.distance_m,
+                scan.pixel_m,
+                center_px=scan.center_px,
+            ),
+            {"positions.snake": True},
+        )
     return made
 
 
@@ -203,15 +229,22 @@ def main() -> None:
     parser.add_argument("--scans", type=int, default=20)
     args = parser.parse_args()
     parts = {
-        "scans": (f"{args.scans} simulated scans of 100 to 225 frames, 10⁴ to 10⁷ photons a frame, "
-                  "each mounted in 8 ways", lambda: orientations(args.scans)),
-        "star": ("516 measured frames of a Siemens star, each sign of the axes, mounted in 8 ways",
-                 star),
-        "pairing": (f"Pairing of frames and positions, {args.scans} simulated scans",
-                    lambda: pairings(args.scans)),
+        "scans": (
+            f"{args.scans} simulated scans of 100 to 225 frames, 10⁴ to 10⁷ photons a frame, "
+            "each mounted in 8 ways",
+            lambda: orientations(args.scans),
+        ),
+        "star": (
+            "516 measured frames of a Siemens star, each sign of the axes, mounted in 8 ways",
+            star,
+        ),
+        "pairing": (
+            f"Pairing of frames and positions, {args.scans} simulated scans",
+            lambda: pairings(args.scans),
+        ),
         "scale": (f"A wrong distance, {args.scans} simulated scans", lambda: scales(args.scans)),
         "time": ("1,024 frames of 256x256 in memory, 2 cores", timed),
-    }  # fmt: skip
+    }
     sections = kept()
     for name, (title, rows) in parts.items():
         if args.only in (None, name):

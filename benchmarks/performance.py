@@ -102,12 +102,14 @@ def loaders(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
         times = medians([partial(load, n, path, case.window) for n in names], repeats)
         rate = case.frames / times[0]
         yield {
-            "detector": f"{case.shape[0]}×{case.shape[1]}", "window": f"{case.window}²",
-            "compression": case.filters, "frames/s": f"{rate:.0f}",
+            "detector": f"{case.shape[0]}×{case.shape[1]}",
+            "window": f"{case.window}²",
+            "compression": case.filters,
+            "frames/s": f"{rate:.0f}",
             "raw MB/s": f"{rate * case.megabytes:.0f}",
             "× Hdf5Loader": f"{times[1] / times[0]:.1f}",
             "× Hdf5LoaderFast": f"{times[2] / times[0]:.1f}" if len(times) > 2 else "",
-        }  # fmt: skip
+        }
 
 
 def centre(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
@@ -119,8 +121,11 @@ def centre(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
         for turn in turns:
             turn()
         ours, theirs = medians(turns, repeats)
-        yield {"compression": case.filters, "frames/s": f"{case.frames / ours:.0f}",
-               "× Hdf5Loader": f"{theirs / ours:.1f}"}  # fmt: skip
+        yield {
+            "compression": case.filters,
+            "frames/s": f"{case.frames / ours:.0f}",
+            "× Hdf5Loader": f"{theirs / ours:.1f}",
+        }
 
 
 def prepared(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
@@ -138,18 +143,22 @@ def prepared(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
         if writer == "PtyPy":
             by_ptypy(raw, path, n, block or n)
         else:
-            write_ptyd(open_scan(str(raw)).plan(shape=256, center="fftshift"), path, save=save,
-                       block=block)  # fmt: skip
+            write_ptyd(
+                open_scan(str(raw)).plan(shape=256, center="fftshift"), path, save=save, block=block
+            )
         written = time.perf_counter() - start
         ours = partial(whole, BeamlinePtydScan, {"file": str(path)})
         theirs = partial(whole, PtydScan, u.Param(dfile=str(path), source=None))
         for a, b in zip(ours(), theirs(), strict=True):
             np.testing.assert_array_equal(a["data"], b["data"])
         times = medians([ours, theirs], repeats)
-        yield {"written by": writer, "frames a chunk": f"{block or 'many'}, {save}",
-               "written, frames/s": f"{n / written:.0f}",
-               "read, frames/s": f"{n / times[0]:.0f}",
-               "× PtydScan": f"{times[1] / times[0]:.1f}"}  # fmt: skip
+        yield {
+            "written by": writer,
+            "frames a chunk": f"{block or 'many'}, {save}",
+            "written, frames/s": f"{n / written:.0f}",
+            "read, frames/s": f"{n / times[0]:.0f}",
+            "× PtydScan": f"{times[1] / times[0]:.1f}",
+        }
 
 
 def by_ptypy(raw: Path, path: Path, n: int, block: int) -> None:
@@ -195,13 +204,17 @@ def ranks(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
             for size, times in seconds.items():
                 out = folder / "seconds.json"
                 command = [sys.executable, __file__, "--worker", str(path), str(out)]
-                subprocess.run([*MPIRUN, "-n", str(size), *command], check=True,
-                               stdout=subprocess.DEVNULL)  # fmt: skip
+                subprocess.run(
+                    [*MPIRUN, "-n", str(size), *command], check=True, stdout=subprocess.DEVNULL
+                )
                 times.append(json.loads(out.read_text()))
         one, two = (statistics.median(times) for times in seconds.values())
-        yield {"compression": filters, "1 rank, frames/s": f"{case.frames / one:.0f}",
-               "2 ranks, frames/s": f"{case.frames / two:.0f}",
-               "ratio": f"{one / two:.2f}"}  # fmt: skip
+        yield {
+            "compression": filters,
+            "1 rank, frames/s": f"{case.frames / one:.0f}",
+            "2 ranks, frames/s": f"{case.frames / two:.0f}",
+            "ratio": f"{one / two:.2f}",
+        }
 
 
 def worker(path: Path, out: Path) -> None:
@@ -236,27 +249,47 @@ def peak(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]] = {
-    "HDF5": ("`initialize()` and `auto(all)`, dark, flat and mask applied. PtyPy's loaders cut "
-             "the window while reading and are told the centre, their fastest way; "
-             "`Hdf5LoaderFast` cannot divide whole numbers by a flat, and is spared it.", loaders),
-    "Finding the beam centre": ("The same, 256² of 512², with PtyPy's default on its side.",
-                                centre),
-    "Prepared data": ("`.ptyd` of frames of 256². PtyPy compresses with gzip in chunks that hold "
-                      "pieces of many frames; this package writes a chunk a frame, which PtyPy "
-                      "reads several times as fast, too.", prepared),
-    "Inside PtyPy": ("1000 frames, 256² of 512², bitshuffle-LZ4. What is left after loading is "
-                     "PtyPy's: frames and masks copied into its storages (a mask a frame, even "
-                     "where all share one), views and pods in Python, statistics of the frames, "
-                     "probe and object.", inside_ptypy),
-    "More frames": ("uint16 frames of 128², window 64², bitshuffle-LZ4. The exponent is that of "
-                    "time against number of frames.", growth),
-    "Decoding": ("Reading alone, in the blocks of a plan, by HDF5 and by our own decoders on "
-                 "one and two threads. The limit is that of the decoders alone, from memory to "
-                 "memory: no file is read and nothing is corrected.", decoding),
-    "Memory": ("Peak of a rank above its baseline, MiB; uint16 frames of 512², window 256². Blocks "
-               "are 32 MiB of raw data.", peak),
+    "HDF5": (
+        "`initialize()` and `auto(all)`, dark, flat and mask applied. PtyPy's loaders cut "
+        "the window while reading and are told the centre, their fastest way; "
+        "`Hdf5LoaderFast` cannot divide whole numbers by a flat, and is spared it.",
+        loaders,
+    ),
+    "Finding the beam centre": (
+        "The same, 256² of 512², with PtyPy's default on its side.",
+        centre,
+    ),
+    "Prepared data": (
+        "`.ptyd` of frames of 256². PtyPy compresses with gzip in chunks that hold "
+        "pieces of many frames; this package writes a chunk a frame, which PtyPy "
+        "reads several times as fast, too.",
+        prepared,
+    ),
+    "Inside PtyPy": (
+        "1000 frames, 256² of 512², bitshuffle-LZ4. What is left after loading is "
+        "PtyPy's: frames and masks copied into its storages (a mask a frame, even "
+        "where all share one), views and pods in Python, statistics of the frames, "
+        "probe and object.",
+        inside_ptypy,
+    ),
+    "More frames": (
+        "uint16 frames of 128², window 64², bitshuffle-LZ4. The exponent is that of "
+        "time against number of frames.",
+        growth,
+    ),
+    "Decoding": (
+        "Reading alone, in the blocks of a plan, by HDF5 and by our own decoders on "
+        "one and two threads. The limit is that of the decoders alone, from memory to "
+        "memory: no file is read and nothing is corrected.",
+        decoding,
+    ),
+    "Memory": (
+        "Peak of a rank above its baseline, MiB; uint16 frames of 512², window 256². Blocks "
+        "are 32 MiB of raw data.",
+        peak,
+    ),
     "Two ranks": ("256² of 512², one thread a rank.", ranks),
-}  # fmt: skip
+}
 
 
 def main() -> None:

@@ -76,9 +76,13 @@ def weighed(args: argparse.Namespace) -> Iterator[tuple[str, Rows]]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[tuple[str, Rows]]]] = {
-    "detection": detected, "hard": hardly, "events": happened, "worth": reconstructed,
-    "speed": timed, "large": weighed,
-}  # fmt: skip
+    "detection": detected,
+    "hard": hardly,
+    "events": happened,
+    "worth": reconstructed,
+    "speed": timed,
+    "large": weighed,
+}
 
 
 def kept() -> dict[str, str]:

@@ -20,8 +20,12 @@ from ptypy_beamline.testing.spoil import KINDS, spoil
 SHAPE, SIZE, STEP_PX, PHOTONS = (20, 20), 128, 10, 1e6
 FRACTION = 0.02
 HALF, BAR = 0.35 * np.exp(1.5j), 0.1 * np.exp(-2j)
-SAMPLES = ("structured", "structured, half of it behind an absorber",
-           "structured, a bar across it", "structured, both")  # fmt: skip
+SAMPLES = (
+    "structured",
+    "structured, half of it behind an absorber",
+    "structured, a bar across it",
+    "structured, both",
+)
 """The absorber transmits 12 % of the light, the bar 1 %; their edges are sharp."""
 
 Frames = NDArray[np.unsignedinteger[Any]]
@@ -30,8 +34,14 @@ Frames = NDArray[np.unsignedinteger[Any]]
 def scan_of(truth: Truth, frames: Frames) -> Scan:
     """The scan as if it had been read from a file."""
     center = (frames.shape[1] // 2, frames.shape[2] // 2)
-    return Scan(ArrayFrames(frames), truth.positions_m, truth.energy_eV, truth.distance_m,
-                truth.pixel_m, center_px=center)  # fmt: skip
+    return Scan(
+        ArrayFrames(frames),
+        truth.positions_m,
+        truth.energy_eV,
+        truth.distance_m,
+        truth.pixel_m,
+        center_px=center,
+    )
 
 
 def frames_of(truth: Truth, sample: str, seed: int) -> Frames:

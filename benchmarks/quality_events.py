@@ -23,11 +23,14 @@ COUNT = SHAPE[0] * SHAPE[1]
 WITHIN = 3
 """Frames by which the first and the last may be off."""
 WORDS = {
-    "step": "I0 at half from frame 300 on", "dump": "no beam for 40 frames",
-    "row": "a row at half intensity", "decay": "slow decay by 50 %",
-    "drift": "drift of the beam by 3 px", "flicker": "flicker of 5 %",
+    "step": "I0 at half from frame 300 on",
+    "dump": "no beam for 40 frames",
+    "row": "a row at half intensity",
+    "decay": "slow decay by 50 %",
+    "drift": "drift of the beam by 3 px",
+    "flicker": "flicker of 5 %",
     "motor": "stage still for 60 frames",
-}  # fmt: skip
+}
 DARK_COUNTS = 1e-4
 """Stray counts of a pixel while there is no beam."""
 
@@ -112,9 +115,13 @@ def _motor(
 
 
 PLAIN: dict[str, Callable[[Frames, np.random.Generator], tuple[Counts, int, int]]] = {
-    "step": _half, "dump": _dump, "row": _row, "decay": _decay, "drift": _drift,
+    "step": _half,
+    "dump": _dump,
+    "row": _row,
+    "decay": _decay,
+    "drift": _drift,
     "flicker": _flicker,
-}  # fmt: skip
+}
 KINDS = (*PLAIN, "motor")
 
 
@@ -155,8 +162,13 @@ def named(hard: Hard, kind: str) -> tuple[bool, int]:
     truth, frames, event = seeded(hard, kind)
     found = judged(truth, frames).events
     wanted = "step" if kind == "row" else kind
-    hit = [one for one in found if one.kind == wanted and abs(one.first - event.first) <= WITHIN
-           and abs(one.last - event.last) <= WITHIN]  # fmt: skip
+    hit = [
+        one
+        for one in found
+        if one.kind == wanted
+        and abs(one.first - event.first) <= WITHIN
+        and abs(one.last - event.last) <= WITHIN
+    ]
     return bool(hit), len(found) - len(hit[:1])
 
 
@@ -173,14 +185,24 @@ def count(clean: int, each: int, every: int, seed: int) -> tuple[Rows, Rows, Row
         groups.setdefault(hard.sample, []).append(len(judged(truth, truth.frames).events))
     if STAR.is_file():
         star = Star.read(STAR)
-        scan = Scan(ArrayFrames(star.frames), star.positions_m, star.energy_eV, star.distance_m,
-                    (star.pixel_m, star.pixel_m))  # fmt: skip
+        scan = Scan(
+            ArrayFrames(star.frames),
+            star.positions_m,
+            star.energy_eV,
+            star.distance_m,
+            (star.pixel_m, star.pixel_m),
+        )
         found = evaluate(Exposures.of(scan.plan()), Qc())
         groups["measured Siemens star"] = [len(found.events) if found else 0]
     for sample, events in groups.items():
         none.append({"clean scans": sample, "number": len(events), "events named": sum(events)})
-    none.append({"clean scans": "all", "number": sum(map(len, groups.values())),
-                 "events named": sum(map(sum, groups.values()))})  # fmt: skip
+    none.append(
+        {
+            "clean scans": "all",
+            "number": sum(map(len, groups.values())),
+            "events named": sum(map(sum, groups.values())),
+        }
+    )
     return some, spoiled, none
 
 

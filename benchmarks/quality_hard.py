@@ -87,10 +87,15 @@ def _bar(shape: Shape, rng: np.random.Generator) -> Transmission:
 
 
 SAMPLES: dict[str, Callable[[Shape, np.random.Generator], Transmission]] = {
-    "an edge": _edge, "particles": _particles, "a chip": _chip, "cells": _cells,
-    "a wedge": _wedge, "structured": structured, "structured, half": _half,
+    "an edge": _edge,
+    "particles": _particles,
+    "a chip": _chip,
+    "cells": _cells,
+    "a wedge": _wedge,
+    "structured": structured,
+    "structured, half": _half,
     "structured, a bar": _bar,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,16 @@ class Hard:
         sample, probe, points, corners, light, rng = self._made
         frames = rng.poisson(light).astype(np.uint32)
         return Truth(
-            sample, probe, points * RESOLUTION_M, corners, frames, ENERGY_EV,
+            sample,
+            probe,
+            points * RESOLUTION_M,
+            corners,
+            frames,
+            ENERGY_EV,
             RESOLUTION_M * SIDE * PIXEL_M / wavelength_m(ENERGY_EV),
-            (PIXEL_M, PIXEL_M), (RESOLUTION_M, RESOLUTION_M),
-        )  # fmt: skip
+            (PIXEL_M, PIXEL_M),
+            (RESOLUTION_M, RESOLUTION_M),
+        )
 
     @property
     def light(self) -> NDArray[np.float64]:

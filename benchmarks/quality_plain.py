@@ -46,18 +46,26 @@ def straightforward(usual: Usual) -> Callable[[Image, Image], list[float]]:
         edge = min(y0 + 0.5, x0 + 0.5, frame.shape[0] - y0 - 0.5, frame.shape[1] - x0 - 0.5)
         total = frame.sum()
         row, column = (frame * rows).sum() / total, (frame * columns).sum() / total
-        found = [total, frame.max(), row, column,
-                 (frame * (rows - row) ** 2).sum() / total,
-                 (frame * (columns - column) ** 2).sum() / total]  # fmt: skip
+        found = [
+            total,
+            frame.max(),
+            row,
+            column,
+            (frame * (rows - row) ** 2).sum() / total,
+            (frame * (columns - column) ** 2).sum() / total,
+        ]
         for ring in range(RINGS):
             inside = (radius >= ring * edge / RINGS) & (radius < (ring + 1) * edge / RINGS)
             found.append(frame[inside].sum())
-        middle = frame[int(y0 - edge / 2) : int(y0 + edge / 2) + 1,
-                       int(x0 - edge / 2) : int(x0 + edge / 2) + 1]  # fmt: skip
-        found += [middle.std() / middle.mean(),
-                  np.sqrt(frame * usual.counts).sum() / np.sqrt(total * usual.counts.sum()),
-                  np.abs(frame - before).mean(),
-                  np.mean(~np.isfinite(frame) | (frame >= LIMIT))]  # fmt: skip
+        middle = frame[
+            int(y0 - edge / 2) : int(y0 + edge / 2) + 1, int(x0 - edge / 2) : int(x0 + edge / 2) + 1
+        ]
+        found += [
+            middle.std() / middle.mean(),
+            np.sqrt(frame * usual.counts).sum() / np.sqrt(total * usual.counts.sum()),
+            np.abs(frame - before).mean(),
+            np.mean(~np.isfinite(frame) | (frame >= LIMIT)),
+        ]
         return found
 
     return features
@@ -79,12 +87,19 @@ def tuned(usual: Usual) -> Callable[[Image, Image], list[float]]:
         total = by_row.sum()
         row, column = by_row @ y / total, by_column @ x / total
         middle = frame[central]
-        return [total, frame.max(), row, column,
-                by_row @ (y - row) ** 2 / total, by_column @ (x - column) ** 2 / total,
-                *np.bincount(ring, frame.ravel(), RINGS + 1)[:RINGS],
-                middle.std() / middle.mean(), np.vdot(np.sqrt(frame), root) / np.sqrt(total),
-                np.abs(frame - before).mean(),
-                np.mean(~np.isfinite(frame) | (frame >= LIMIT))]  # fmt: skip
+        return [
+            total,
+            frame.max(),
+            row,
+            column,
+            by_row @ (y - row) ** 2 / total,
+            by_column @ (x - column) ** 2 / total,
+            *np.bincount(ring, frame.ravel(), RINGS + 1)[:RINGS],
+            middle.std() / middle.mean(),
+            np.vdot(np.sqrt(frame), root) / np.sqrt(total),
+            np.abs(frame - before).mean(),
+            np.mean(~np.isfinite(frame) | (frame >= LIMIT)),
+        ]
 
     return features
 
@@ -100,8 +115,9 @@ def pictures(frame: Image) -> tuple[Image, Image]:
 def from_neighbours(small: Image, positions_m: Image) -> Image:
     """Median difference of each frame's picture from those of the frames around it."""
     _, around = cKDTree(positions_m).query(positions_m, NEIGHBOURS + 1)
-    return np.array([np.median(np.abs(small[i] - small[near[1:]]).mean(1))
-                     for i, near in enumerate(around)])  # fmt: skip
+    return np.array(
+        [np.median(np.abs(small[i] - small[near[1:]]).mean(1)) for i, near in enumerate(around)]
+    )
 
 
 def measure(path: str, way: Callable[[Usual], Any]) -> tuple[Any, Any, Any]:

@@ -81,8 +81,10 @@ def measuring(path: str) -> tuple[Any, Any, Any]:
     """Open and measure, as the plain implementations do."""
     plan = open_scan(path).plan()
     parts = list(measured(plan, np.arange(len(plan)), Yardstick.of(plan), plain.SIDE))
-    return tuple(np.concatenate([getattr(part, name) for part in parts])
-                 for name in ("table", "binned", "small"))  # type: ignore[return-value]  # fmt: skip
+    return tuple(
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("table", "binned", "small")
+    )  # type: ignore[return-value]
 
 
 WAYS: dict[str, Callable[[str], Any]] = {
@@ -124,9 +126,12 @@ def speed(n: int, repeats: int) -> Iterator[dict[str, Any]]:
     ours = columns["qc, the whole pass"]
     for name, column in columns.items():
         ratios = [slow / fast for slow, fast in zip(column, ours, strict=True)]
-        yield {"way": name, "frames/s": f"{n / statistics.median(column):.0f}",
-               "times slower than the whole pass": f"{statistics.median(ratios):.2f}",
-               "in each turn": ", ".join(f"{ratio:.2f}" for ratio in ratios)}  # fmt: skip
+        yield {
+            "way": name,
+            "frames/s": f"{n / statistics.median(column):.0f}",
+            "times slower than the whole pass": f"{statistics.median(ratios):.2f}",
+            "in each turn": ", ".join(f"{ratio:.2f}" for ratio in ratios),
+        }
 
 
 def run_once(file: Path, folder: Path) -> dict[str, float]:
@@ -139,8 +144,11 @@ def run_once(file: Path, folder: Path) -> dict[str, float]:
     assert found is not None
     judged = time.perf_counter()
     put_down(found, plan, scan, settings, Output(Folder(folder)))
-    return {"judge": judged - start, "write": time.perf_counter() - judged,
-            "rejected": found.reject_indices.tolist()}  # fmt: skip
+    return {
+        "judge": judged - start,
+        "write": time.perf_counter() - judged,
+        "rejected": found.reject_indices.tolist(),
+    }
 
 
 def worker(file: Path, small: Path, folder: Path) -> None:
@@ -189,19 +197,21 @@ def large(counts: list[int]) -> Iterator[dict[str, Any]]:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout)
             out, page = set(found["rejected"]), folder / "qc/qc_report.html"
-            yield {"frames": n,
-                   "raw": f"{n * SIZE**2 * 2 // MIB} MiB",
-                   "file": f"{file.stat().st_size // MIB} MiB",
-                   "judge": f"{found['judge']:.1f} s",
-                   "frames/s": f"{n / found['judge']:.0f}",
-                   "write": f"{found['write']:.1f} s",
-                   "after imports": f"{found['baseline'] // MIB} MiB",
-                   "peak": f"{found['peak'] // MIB} MiB",
-                   "more": f"{(found['peak'] - found['baseline']) // MIB} MiB",
-                   "report": f"{page.stat().st_size / 1e6:.1f} MB",
-                   "opens in": opening(page),
-                   "missed": f"{len(set(spoiled.tolist()) - out)} of {len(spoiled)}",
-                   "false alarms": len(out - set(spoiled.tolist()))}  # fmt: skip
+            yield {
+                "frames": n,
+                "raw": f"{n * SIZE**2 * 2 // MIB} MiB",
+                "file": f"{file.stat().st_size // MIB} MiB",
+                "judge": f"{found['judge']:.1f} s",
+                "frames/s": f"{n / found['judge']:.0f}",
+                "write": f"{found['write']:.1f} s",
+                "after imports": f"{found['baseline'] // MIB} MiB",
+                "peak": f"{found['peak'] // MIB} MiB",
+                "more": f"{(found['peak'] - found['baseline']) // MIB} MiB",
+                "report": f"{page.stat().st_size / 1e6:.1f} MB",
+                "opens in": opening(page),
+                "missed": f"{len(set(spoiled.tolist()) - out)} of {len(spoiled)}",
+                "false alarms": len(out - set(spoiled.tolist())),
+            }
 
 
 if __name__ == "__main__":

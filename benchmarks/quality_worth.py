@@ -73,8 +73,12 @@ def cases(truth: Truth, seed: int, folder: Path) -> Iterator[tuple[float, str]]:
     good = WRITERS["standard"](folder / "good.h5", raw)
     bad = WRITERS["standard"](folder / "bad.h5", replace(raw, frames=frames))
     probe = probe_of(open_scan(good).plan()).astype(np.complex128)
-    for file, more in ((good, {}), (bad, {"qc": True}), (bad, {"reject": spoiled.tolist()}),
-                       (bad, {})):  # fmt: skip
+    for file, more in (
+        (good, {}),
+        (bad, {"qc": True}),
+        (bad, {"reject": spoiled.tolist()}),
+        (bad, {}),
+    ):
         ptycho = reconstruct({"file": str(file), **more}, probe)
         used = ptycho.model.scans["s"].ptyscan.frame_indices
         among = np.isin(used, spoiled).sum() if file is bad else 0

@@ -167,14 +167,24 @@ def measure(name: str, path: Path, n: int, repeats: int) -> dict[str, Any]:
     plain, ours = open_frames(path, ours=False), open_frames(path, ours=True)
     np.testing.assert_array_equal(ours.read(range(n), window), plain.read(range(n), window))
     decode, count = decoding(path, window)
-    ways = [partial(read, plain, window, 1), partial(read, ours, window, 1),
-            partial(read, ours, window, 2), decode]  # fmt: skip
+    ways = [
+        partial(read, plain, window, 1),
+        partial(read, ours, window, 1),
+        partial(read, ours, window, 2),
+        decode,
+    ]
     times = np.array([[seconds(way) for way in ways] for _ in range(repeats)])
     hdf, one, two, limit = np.median(times, axis=0) / [n, n, n, count]
     ratios = [statistics.median(times[:, 0] / times[:, k]) for k in (1, 2)]
-    return {"layout": name, "HDF5, frames/s": f"{1 / hdf:.0f}", "1 thread": f"{1 / one:.0f}",
-            "ratio 1": f"{ratios[0]:.2f}", "2 threads": f"{1 / two:.0f}",
-            "ratio 2": f"{ratios[1]:.2f}", "limit": f"{1 / limit:.0f}"}  # fmt: skip
+    return {
+        "layout": name,
+        "HDF5, frames/s": f"{1 / hdf:.0f}",
+        "1 thread": f"{1 / one:.0f}",
+        "ratio 1": f"{ratios[0]:.2f}",
+        "2 threads": f"{1 / two:.0f}",
+        "ratio 2": f"{ratios[1]:.2f}",
+        "limit": f"{1 / limit:.0f}",
+    }
 
 
 def parallel() -> float:
@@ -186,8 +196,10 @@ def parallel() -> float:
             zlib.decompress(packed)
 
     with ThreadPoolExecutor(2) as pool:
-        pairs = [(seconds(lambda: run(0)), seconds(lambda: list(pool.map(run, range(2)))))
-                 for _ in range(5)]  # fmt: skip
+        pairs = [
+            (seconds(lambda: run(0)), seconds(lambda: list(pool.map(run, range(2)))))
+            for _ in range(5)
+        ]
     return statistics.median(2 * one / two for one, two in pairs)
 
 
@@ -207,8 +219,10 @@ def main() -> None:
     args = parser.parse_args()
     names = [name for name in LAYOUTS if args.only in name]
     before, table, after = parallel(), list(rows(names, args.repeats)), parallel()
-    title = ("uint16 frames of 512², window 256²; Eiger 4M: window 512². Two threads of zlib were "
-             f"{before:.2f} (before) and {after:.2f} (after) times as fast as one")  # fmt: skip
+    title = (
+        "uint16 frames of 512², window 256²; Eiger 4M: window 512². Two threads of zlib were "
+        f"{before:.2f} (before) and {after:.2f} (after) times as fast as one"
+    )
     write_table(ROOT / "benchmarks/results/reading.md", title, table)
 
 

@@ -102,9 +102,10 @@ CASES = {
     "direct, 2 ranks": Case(ranks=2),
     "cxi, 2 ranks": Case("cxi", HDF5, GZIP, ranks=2, against="direct, 2 ranks"),
     "cxi, double": Case("cxi", HDF5, GZIP, precision="double"),
-    "cxi, double, 2 ranks": Case("cxi", HDF5, GZIP, ranks=2, precision="double",
-                                 against="cxi, double"),
-}  # fmt: skip
+    "cxi, double, 2 ranks": Case(
+        "cxi", HDF5, GZIP, ranks=2, precision="double", against="cxi, double"
+    ),
+}
 
 
 def record(star: Star, case: Case, path: Path) -> Path:
@@ -115,8 +116,14 @@ def record(star: Star, case: Case, path: Path) -> Path:
         frames = np.zeros((len(frames), *DETECTOR), np.uint16)
         frames[:, top : top + 128, left : left + 128] = star.frames
         center_px = (top + 64, left + 64)
-    raw = Raw(frames, star.positions_m, star.energy_eV, star.distance_m,
-              (star.pixel_m, star.pixel_m), **{"center_px": center_px, **case.raw})  # fmt: skip
+    raw = Raw(
+        frames,
+        star.positions_m,
+        star.energy_eV,
+        star.distance_m,
+        (star.pixel_m, star.pixel_m),
+        **{"center_px": center_px, **case.raw},
+    )
     file = WRITERS[case.format](path, raw)
     if case.prepared:
         return write_ptyd(open_scan(file).plan(), path.with_suffix(".ptyd"), save="link", block=100)
@@ -125,8 +132,12 @@ def record(star: Star, case: Case, path: Path) -> Path:
 
 def told(star: Star) -> dict[str, Any]:
     """The star's values of the loader parameters that ``Case.told`` can name."""
-    return {"center": [64, 64], "distance": star.distance_m, "energy": star.energy_eV / 1e3,
-            "psize": star.pixel_m}  # fmt: skip
+    return {
+        "center": [64, 64],
+        "distance": star.distance_m,
+        "energy": star.energy_eV / 1e3,
+        "psize": star.pixel_m,
+    }
 
 
 def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[str, Any]:
@@ -140,9 +151,19 @@ def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[s
         file = record(measured, case, own / "scan.h5")
         data = {"name": case.loader, "file": str(file), **case.data}
         data |= {key: told(measured)[key] for key in case.told}
-    command = [sys.executable, str(Path(__file__).with_name("reconstruct.py")), str(star),
-               json.dumps(data), str(out), "--dm", str(dm), "--ml", str(ml),
-               "--precision", case.precision]  # fmt: skip
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("reconstruct.py")),
+        str(star),
+        json.dumps(data),
+        str(out),
+        "--dm",
+        str(dm),
+        "--ml",
+        str(ml),
+        "--precision",
+        case.precision,
+    ]
     if case.ranks > 1:
         command = [*MPIRUN, "-n", str(case.ranks), *command]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -66,9 +66,14 @@ def near_field(
     waves = np.array([thing[r : r + n, c : c + n] * beam for r, c in points])
     light = np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2
     inside = slice((n - NEAR_PX) // 2, (n + NEAR_PX) // 2)
-    raw = Raw(rng.poisson(counts * light[:, inside, inside]).astype(np.uint32),
-              points * NEAR_PIXEL_M, NEAR_ENERGY_EV, distance_m * magnification,
-              (NEAR_PIXEL_M * magnification,) * 2, center_px=(NEAR_PX // 2,) * 2)  # fmt: skip
+    raw = Raw(
+        rng.poisson(counts * light[:, inside, inside]).astype(np.uint32),
+        points * NEAR_PIXEL_M,
+        NEAR_ENERGY_EV,
+        distance_m * magnification,
+        (NEAR_PIXEL_M * magnification,) * 2,
+        center_px=(NEAR_PX // 2,) * 2,
+    )
     return raw, {"focus_to_sample": focus_m(raw)}
 
 
@@ -98,8 +103,12 @@ def absorbing(seed: int) -> Raw:
 
 def exposed(truth: Truth, thing: NDArray[np.complex64], rng: np.random.Generator) -> Raw:
     """The scan over another sample."""
-    return Raw.of(replace(truth, frames=rng.poisson(diffract(thing, truth.probe, truth.corners_px))
-                          .astype(np.uint32)))  # fmt: skip
+    return Raw.of(
+        replace(
+            truth,
+            frames=rng.poisson(diffract(thing, truth.probe, truth.corners_px)).astype(np.uint32),
+        )
+    )
 
 
 def flying(seed: int) -> Raw:
@@ -110,17 +119,23 @@ def flying(seed: int) -> Raw:
     for along in (-1, 0, 1):
         light += diffract(truth.object, truth.probe, corners + tremble + (0, along)) / 3
     places_m = truth.positions_m + tremble * truth.resolution_m
-    return Raw.of(replace(truth, frames=rng.poisson(light).astype(np.uint32),
-                          positions_m=places_m))  # fmt: skip
+    return Raw.of(replace(truth, frames=rng.poisson(light).astype(np.uint32), positions_m=places_m))
 
 
 def on_detector(raw: Raw, shape: tuple[int, int], center: tuple[int, int], gap: bool) -> Raw:
     """The part of the frames that falls on another detector, with gaps and a mask of them."""
     n = raw.frames.shape[1]
     frames = np.zeros((len(raw.frames), *shape), raw.frames.dtype)
-    there, here = zip(*[(slice(max(0, c - n // 2), min(size, c + n // 2)),
-                         slice(max(0, n // 2 - c), min(n, size - c + n // 2)))
-                        for c, size in zip(center, shape, strict=True)], strict=True)  # fmt: skip
+    there, here = zip(
+        *[
+            (
+                slice(max(0, c - n // 2), min(size, c + n // 2)),
+                slice(max(0, n // 2 - c), min(n, size - c + n // 2)),
+            )
+            for c, size in zip(center, shape, strict=True)
+        ],
+        strict=True,
+    )
     frames[(slice(None), *there)] = raw.frames[(slice(None), *here)]
     bad = np.zeros(shape, np.bool_)
     if gap:
@@ -153,8 +168,9 @@ def dark_and_monitor(seed: int) -> Raw:
 def saturated(seed: int) -> Raw:
     """The detector counts to 200 only; the file says so."""
     truth = plain(seed=seed, photons=3e5)
-    return replace(Raw.of(truth), frames=truth.frames.clip(0, 200).astype(np.uint16),
-                   saturation=200)  # fmt: skip
+    return replace(
+        Raw.of(truth), frames=truth.frames.clip(0, 200).astype(np.uint16), saturation=200
+    )
 
 
 def oblong_pixels(seed: int) -> Raw:
@@ -174,8 +190,11 @@ def repeated(seed: int) -> Raw:
     """Three exposures a position."""
     truth, rng = plain(seed=seed), np.random.default_rng(seed)
     light = diffract(truth.object, truth.probe, truth.corners_px).repeat(3, 0)
-    return replace(Raw.of(truth), frames=rng.poisson(light / 3).astype(np.uint16),
-                   positions_m=truth.positions_m.repeat(3, 0))  # fmt: skip
+    return replace(
+        Raw.of(truth),
+        frames=rng.poisson(light / 3).astype(np.uint16),
+        positions_m=truth.positions_m.repeat(3, 0),
+    )
 
 
 NEAR: dict[str, Sound] = {
@@ -186,9 +205,10 @@ NEAR: dict[str, Sound] = {
     "near, 10 times, beam overfills": partial(near_field, 10, 1000, 2.0, overfills=True, seed=5),
     "near, 40 times, 10 mm": partial(near_field, 40, 300, 1.0, distance_m=1e-2, seed=6),
     "near, 3 times, overfills, 30 a pixel": partial(
-        near_field, 3, 30, 1.0, overfills=True, steps_px=14, seed=7),
+        near_field, 3, 30, 1.0, overfills=True, steps_px=14, seed=7
+    ),
     "near, parallel, said": partial(near_field, 1, 300, seed=8),
-}  # fmt: skip
+}
 
 FAR: dict[str, Sound] = {
     "one row": lambda: (Raw.of(plain((1, 80), "raster", seed=11)), {}),
@@ -207,15 +227,22 @@ FAR: dict[str, Sound] = {
     "step 0.8": lambda: (hard("structured", "jitter", 0.8, 1e6, 24), {}),
     "odd detector, gap and mask": lambda: (
         on_detector(Raw.of(plain(seed=25, photons=1e6)), (113, 89), (51, 40), gap=True),
-        {"shape": 64}),
+        {"shape": 64},
+    ),
     "odd detector, padded": lambda: (
         on_detector(wide(26), (97, 75), (45, 37), gap=True),
-        {"pad": "square"}),
+        {"pad": "square"},
+    ),
     "window off the middle": lambda: (
-        on_detector(Raw.of(plain(seed=27)), (200, 150), (140, 45), gap=False), {"shape": 64}),
+        on_detector(Raw.of(plain(seed=27)), (200, 150), (140, 45), gap=False),
+        {"shape": 64},
+    ),
     "window off the middle, found": lambda: (
-        replace(on_detector(Raw.of(plain(seed=28)), (160, 220), (60, 171), gap=False),
-                center_px=None), {"shape": 64}),
+        replace(
+            on_detector(Raw.of(plain(seed=28)), (160, 220), (60, 171), gap=False), center_px=None
+        ),
+        {"shape": 64},
+    ),
     "dark and monitor": lambda: (dark_and_monitor(29), {"monitor": "file"}),
     "saturated, said": lambda: (saturated(30), {"saturation": "file"}),
     "1e9 photons": lambda: (Raw.of(plain(seed=31, photons=1e9)), {}),
@@ -224,6 +251,6 @@ FAR: dict[str, Sound] = {
     "mirrored, said": lambda: (turned(34), {"flip": "h"}),
     "three exposures": lambda: (repeated(35), {"frames_per_position": 3}),
     "binned": lambda: (wide(36, 0.15), {"rebin": 2}),
-}  # fmt: skip
+}
 
 KINDS = NEAR | FAR

@@ -11,8 +11,10 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """``rows`` as Markdown."""
     cells = [list(rows[0]), *([str(v) for v in row.values()] for row in rows)]
     widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-             for line in cells]  # fmt: skip
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in cells
+    ]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     return "\n".join([*lines, ""])
 

@@ -87,8 +87,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = list(rows(series, args.angles, args.engines, Path(folder)))
     frames = series.scan[0] * series.scan[1]
-    title = (f"Tomography: {args.angles} angles, {frames} frames of {series.window}x"
-             f"{series.window} each, {series.photons:g} photons a frame")  # fmt: skip
+    title = (
+        f"Tomography: {args.angles} angles, {frames} frames of {series.window}x"
+        f"{series.window} each, {series.photons:g} photons a frame"
+    )
     write_table(RESULTS / "tomography.md", title, found)
 
 

@@ -82,8 +82,11 @@ def one_axis(raw: Raw, rng: np.random.Generator) -> Case:
 
 def turned(turn: Callable[[NDArray[Any]], NDArray[Any]], *codes: int) -> Defect:
     def make(raw: Raw, rng: np.random.Generator) -> Case:
-        return Case(replace(raw, frames=np.ascontiguousarray(turn(raw.frames)), center_px=None),
-                    ("rotated or mirrored",), mend={"orientation": codes})  # fmt: skip
+        return Case(
+            replace(raw, frames=np.ascontiguousarray(turn(raw.frames)), center_px=None),
+            ("rotated or mirrored",),
+            mend={"orientation": codes},
+        )
 
     return make
 
@@ -95,8 +98,9 @@ def gap(raw: Raw, rng: np.random.Generator) -> Case:
 
 
 def stop(raw: Raw, rng: np.random.Generator) -> Case:
-    return Case(replace(raw, frames=raw.frames * ~disc(raw)), ("beam stop", "dead", "zero"),
-                mend=ANY_MASK)  # fmt: skip
+    return Case(
+        replace(raw, frames=raw.frames * ~disc(raw)), ("beam stop", "dead", "zero"), mend=ANY_MASK
+    )
 
 
 ANY_MASK = {"hot_sigma": None}
@@ -109,8 +113,11 @@ def disc(raw: Raw, share: float = 0.05) -> NDArray[np.bool_]:
 
 def pedestal(raw: Raw, rng: np.random.Generator) -> Case:
     level = 8
-    return Case(replace(raw, frames=raw.frames + rng.poisson(level, raw.frames.shape)),
-                ("not subtracted",), mend={"background": level})  # fmt: skip
+    return Case(
+        replace(raw, frames=raw.frames + rng.poisson(level, raw.frames.shape)),
+        ("not subtracted",),
+        mend={"background": level},
+    )
 
 
 def hot(raw: Raw, rng: np.random.Generator) -> Case:
@@ -133,30 +140,42 @@ def stuck(raw: Raw, rng: np.random.Generator) -> Case:
 
 
 def shuffled(raw: Raw, rng: np.random.Generator) -> Case:
-    return Case(replace(raw, positions_m=rng.permutation(raw.positions_m)),
-                ("do not fit", "do not belong", "not determine"))  # fmt: skip
+    return Case(
+        replace(raw, positions_m=rng.permutation(raw.positions_m)),
+        ("do not fit", "do not belong", "not determine"),
+    )
 
 
 def unit(name: str, wrong: str, right: str) -> Defect:
-    return lambda raw, rng: Case(raw, (f"{name} ",), {f"units.{name}": wrong},
-                                 {f"units.{name}": right})  # fmt: skip
+    return lambda raw, rng: Case(
+        raw, (f"{name} ",), {f"units.{name}": wrong}, {f"units.{name}": right}
+    )
 
 
 def cut_off(raw: Raw, rng: np.random.Generator) -> Case:
     top = int(np.sort(raw.frames.ravel())[-len(raw.frames) * 4])
-    return Case(replace(raw, frames=raw.frames.clip(0, max(top, 60))), ("saturated",),
-                mend={"saturation": max(top, 60)})  # fmt: skip
+    return Case(
+        replace(raw, frames=raw.frames.clip(0, max(top, 60))),
+        ("saturated",),
+        mend={"saturation": max(top, 60)},
+    )
 
 
 def lag(by: int) -> Defect:
-    return lambda raw, rng: Case(replace(raw, frames=np.roll(raw.frames, by, axis=0)),
-                                 ("behind", "ahead"), mend={"positions.shift": by})  # fmt: skip
+    return lambda raw, rng: Case(
+        replace(raw, frames=np.roll(raw.frames, by, axis=0)),
+        ("behind", "ahead"),
+        mend={"positions.shift": by},
+    )
 
 
 def lost(raw: Raw, rng: np.random.Generator) -> Case:
     at = len(raw.frames) // 2
-    return Case(replace(raw, frames=np.delete(raw.frames, np.s_[at : at + 5], axis=0)),
-                ("off by 5",), mend={"num_frames": at})  # fmt: skip
+    return Case(
+        replace(raw, frames=np.delete(raw.frames, np.s_[at : at + 5], axis=0)),
+        ("off by 5",),
+        mend={"num_frames": at},
+    )
 
 
 def blank(raw: Raw, rng: np.random.Generator) -> Case:
@@ -174,8 +193,9 @@ def inverted(raw: Raw, rng: np.random.Generator) -> Case:
 def off_centre(raw: Raw, rng: np.random.Generator) -> Case:
     n = raw.frames.shape[1] // 2
     side = 3 * n // 2
-    return Case(replace(raw, center_px=(n + 9, n - 11)), ("centre",), {"shape": side},
-                {"center": (n, n)})  # fmt: skip
+    return Case(
+        replace(raw, center_px=(n + 9, n - 11)), ("centre",), {"shape": side}, {"center": (n, n)}
+    )
 
 
 DEFECTS: dict[str, Defect] = {
@@ -222,14 +242,17 @@ SOUND: dict[str, Defect] = {
     "as it is": lambda raw, rng: Case(raw),
     "1,000 counts a frame": lambda raw, rng: Case(few_photons(raw, rng)),
     "every third position": lambda raw, rng: Case(
-        replace(raw, frames=raw.frames[::3], positions_m=raw.positions_m[::3])),
+        replace(raw, frames=raw.frames[::3], positions_m=raw.positions_m[::3])
+    ),
     "9 frames": lambda raw, rng: Case(middle(raw, 9)),
     "40 frames": lambda raw, rng: Case(
-        replace(raw, frames=raw.frames[:40], positions_m=raw.positions_m[:40])),
+        replace(raw, frames=raw.frames[:40], positions_m=raw.positions_m[:40])
+    ),
     "beam stop and its mask": lambda raw, rng: Case(
-        replace(raw, frames=raw.frames * ~disc(raw), bad=disc(raw))),
+        replace(raw, frames=raw.frames * ~disc(raw), bad=disc(raw))
+    ),
     "gap and its mask": lambda raw, rng: Case(replace(gap(raw, rng).raw, bad=rows_of_gap(raw))),
-}  # fmt: skip
+}
 
 
 def rows_of_gap(raw: Raw) -> NDArray[np.bool_]:
@@ -240,19 +263,27 @@ def rows_of_gap(raw: Raw) -> NDArray[np.bool_]:
 
 NEAR_DEFECTS: dict[str, Defect] = {
     "focus 30 % too far": lambda raw, rng: Case(
-        raw, ("near field: frames move",), {"focus_to_sample": 1.3 * focus_m(raw)},
-        {"focus_to_sample": focus_m(raw)}),
+        raw,
+        ("near field: frames move",),
+        {"focus_to_sample": 1.3 * focus_m(raw)},
+        {"focus_to_sample": focus_m(raw)},
+    ),
     "um as mm": lambda raw, rng: unit("positions", "mm", "um")(replace(raw, center_px=None), rng),
     "um as nm": lambda raw, rng: unit("positions", "nm", "um")(replace(raw, center_px=None), rng),
     "detector transposed": turned(lambda f: f.swapaxes(1, 2), 4),
-}  # fmt: skip
+}
 
 
 def bases() -> dict[str, Case]:
     """The measured star and simulated scans."""
     data = Star.read(STAR)
-    star = Raw(data.frames.astype(np.uint32), data.positions_m, data.energy_eV,
-               data.distance_m, (data.pixel_m, data.pixel_m))  # fmt: skip
+    star = Raw(
+        data.frames.astype(np.uint32),
+        data.positions_m,
+        data.energy_eV,
+        data.distance_m,
+        (data.pixel_m, data.pixel_m),
+    )
     made = {
         "jitter 1e6": simulate(96, (13, 13), 7, "jitter", photons=1e6, seed=31),
         "fermat 1e5": simulate(64, (14, 14), 6, "fermat", photons=1e5, seed=32),
@@ -278,8 +309,9 @@ def other_kinds() -> dict[str, Case]:
 
 def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
     """One of the verdicts above, and what ``check`` has said."""
-    file = WRITERS["exchange" if case.raw.center_px is None else "standard"](folder / "scan.h5",
-                                                                             case.raw)  # fmt: skip
+    file = WRITERS["exchange" if case.raw.center_px is None else "standard"](
+        folder / "scan.h5", case.raw
+    )
     settings = Settings.of({"file": str(file), **case.given})
     found, notes, ranking = said(settings)
     if any(not allowed(f, case.mend) for f in found):
@@ -377,10 +409,12 @@ SCANS: dict[str, dict[str, Case]] = {}
 def tabled(part: str, verdicts: Mapping[Task, str]) -> str:
     """A line for each case, or for each scan where these are more."""
     cases, scans = (list(dict.fromkeys(task[k] for task in verdicts)) for k in (1, 2))
-    by_case = [{"scan": case, **{scan: verdicts[part, case, scan] for scan in scans}}
-               for case in cases]  # fmt: skip
-    by_scan = [{"scan": scan, **{case: verdicts[part, case, scan] for case in cases}}
-               for scan in scans]  # fmt: skip
+    by_case = [
+        {"scan": case, **{scan: verdicts[part, case, scan] for scan in scans}} for case in cases
+    ]
+    by_scan = [
+        {"scan": scan, **{case: verdicts[part, case, scan] for case in cases}} for scan in scans
+    ]
     rows = by_case if len(cases) >= len(scans) else by_scan
     return f"{part}, {summed([*verdicts.values()])}\n\n{table(rows)}"
 
@@ -388,8 +422,9 @@ def tabled(part: str, verdicts: Mapping[Task, str]) -> str:
 def keep(text: str) -> None:
     """Put the table of a part into the results, in the place of an earlier one."""
     head, *others = RESULTS.read_text().rstrip("\n").split("\n## ")
-    kept = {other.partition(":")[0].rpartition(", ")[0]: other.rstrip("\n")
-            for other in (*others, text)}  # fmt: skip
+    kept = {
+        other.partition(":")[0].rpartition(", ")[0]: other.rstrip("\n") for other in (*others, text)
+    }
     RESULTS.write_text("\n\n## ".join([head.rstrip("\n"), *kept.values()]) + "\n")
 
 
@@ -404,8 +439,13 @@ def main() -> None:
     SCANS.update({part: PARTS[part][1]() for part in parts})
     with get_context("fork").Pool(args.jobs) as pool:
         for part in parts:
-            tasks = [(part, case, scan) for case in PARTS[part][0] if args.case in case
-                     for scan in SCANS[part] if args.base in scan]  # fmt: skip
+            tasks = [
+                (part, case, scan)
+                for case in PARTS[part][0]
+                if args.case in case
+                for scan in SCANS[part]
+                if args.base in scan
+            ]
             verdicts = dict(zip(tasks, pool.map(judge, tasks, chunksize=1), strict=True))
             if verdicts:
                 print(f"## {tabled(part, verdicts)}")

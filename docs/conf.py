@@ -44,8 +44,15 @@ class PtyScan:
 
 def _stand_in_for_ptypy() -> None:
     """Document the loaders without PtyPy, and alike where it is installed."""
-    for name in ("ptypy", "ptypy.core", "ptypy.core.data", "ptypy.experiment", "ptypy.utils",
-                 "ptypy.core.manager", "ptypy.utils.verbose"):  # fmt: skip
+    for name in (
+        "ptypy",
+        "ptypy.core",
+        "ptypy.core.data",
+        "ptypy.experiment",
+        "ptypy.utils",
+        "ptypy.core.manager",
+        "ptypy.utils.verbose",
+    ):
         sys.modules[name] = MagicMock(__path__=[], __spec__=None)
     sys.modules["ptypy.core.data"].PtyScan = PtyScan
     sys.modules["ptypy.experiment"].register = lambda: lambda loader: loader

@@ -29,8 +29,13 @@ __all__ = [
 ]
 
 
-_HOMES = {"Block": ".planning.plan", "Plan": ".planning.plan", "Scan": ".scan",
-          "Window": ".scan", "Settings": ".settings"}  # fmt: skip
+_HOMES = {
+    "Block": ".planning.plan",
+    "Plan": ".planning.plan",
+    "Scan": ".scan",
+    "Window": ".scan",
+    "Settings": ".settings",
+}
 
 
 def __getattr__(name: str) -> Any:

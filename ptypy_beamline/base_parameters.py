@@ -35,8 +35,10 @@ def checked(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     _check_output(given, settings)
     load_parallel = given.get("load_parallel")
     if load_parallel not in (None, "data", "common", "all"):
-        raise SettingsError(f"load_parallel={shown(load_parallel)}",
-                            "set load_parallel to None, 'data', 'common' or 'all'")  # fmt: skip
+        raise SettingsError(
+            f"load_parallel={shown(load_parallel)}",
+            "set load_parallel to None, 'data', 'common' or 'all'",
+        )
     _check_switches(given)
     own = {name: _plain(value) for name, value in given.items()}
     for name in ("energy", "distance", "psize", "num_frames"):  # "5" is 5, too
@@ -65,8 +67,9 @@ def _check_output(given: Mapping[str, Any], settings: Settings) -> None:
             f"dfile={str(dfile)!r} exists and is not a .ptyd", "write to another dfile"
         )
     if path.resolve() == Path(settings.file_name).resolve():
-        raise SettingsError(f"dfile={str(dfile)!r} is the file that is read",
-                            "write to another dfile")  # fmt: skip
+        raise SettingsError(
+            f"dfile={str(dfile)!r} is the file that is read", "write to another dfile"
+        )
 
 
 def _is_own_output(path: Path) -> bool:
@@ -85,8 +88,10 @@ def _check_switches(given: Mapping[str, Any]) -> None:
                 f"{name}={shown(value)}", "set it to True or False, or leave it out"
             )
     if given.get("add_poisson_noise"):
-        raise SettingsError("add_poisson_noise=True: measured frames have their own noise",
-                            "leave it out; a phantom's noise is simulate.photons")  # fmt: skip
+        raise SettingsError(
+            "add_poisson_noise=True: measured frames have their own noise",
+            "leave it out; a phantom's noise is simulate.photons",
+        )
 
 
 def _whole(value: Any) -> int:

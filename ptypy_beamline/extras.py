@@ -19,5 +19,4 @@ def skimage(module: str) -> Any:
     try:
         return import_module(f"skimage.{module}")
     except ImportError as error:
-        raise BeamlineError("scikit-image is not installed",
-                            "pip install scikit-image") from error  # fmt: skip
+        raise BeamlineError("scikit-image is not installed", "pip install scikit-image") from error

@@ -73,9 +73,13 @@ TIME_S = {
 """Seconds in a unit of time, by its lower-case name."""
 
 UNITS = {
-    "positions": LENGTH_M, "distance": LENGTH_M, "pixel": LENGTH_M, "focus": LENGTH_M,
-    "energy": ENERGY_EV, "exposure": TIME_S,
-}  # fmt: skip
+    "positions": LENGTH_M,
+    "distance": LENGTH_M,
+    "pixel": LENGTH_M,
+    "focus": LENGTH_M,
+    "energy": ENERGY_EV,
+    "exposure": TIME_S,
+}
 """Quantity → its units."""
 
 KNOWN = {"energy": "eV, keV, MeV, J", "exposure": "s, ms, us, ns"}
@@ -126,8 +130,10 @@ def unit_factor(quantity: str, unit: str, given: bool = False) -> float:
         known = KNOWN.get(quantity, "m, cm, mm, um, nm, pm, angstrom")
         known += ", px" if quantity == "positions" else ""
         known += ", or a number" if given else ""
-        raise SettingsError(f"Expected a unit of {quantity} ({known}). Got {unit!r}",
-                            f"set units.{quantity} (--unit {quantity}=UNIT)")  # fmt: skip
+        raise SettingsError(
+            f"Expected a unit of {quantity} ({known}). Got {unit!r}",
+            f"set units.{quantity} (--unit {quantity}=UNIT)",
+        )
     return factor
 
 
@@ -283,11 +289,17 @@ def check_plausible(
 ENERGY_RANGES_EV = {PHOTON: ENERGY_RANGE_EV, ELECTRON: ELECTRON_RANGE_EV}
 """Radiation → energies that experiments have."""
 
-_PLAUSIBLE = {"energy": (ENERGY_RANGE_EV, "eV"), "distance": (DISTANCE_RANGE_M, "m"),
-              "pixel": (PIXEL_RANGE_M, "m")}  # fmt: skip
+_PLAUSIBLE = {
+    "energy": (ENERGY_RANGE_EV, "eV"),
+    "distance": (DISTANCE_RANGE_M, "m"),
+    "pixel": (PIXEL_RANGE_M, "m"),
+}
 _USUAL = {"energy": 8e3, "distance": 1.0, "pixel": 75e-6}
-_PARAMETERS = {"energy": "energy in keV (--energy-kev)", "distance": "distance in m (--distance-m)",
-               "pixel": "psize in m (--pixel-m)"}  # fmt: skip
+_PARAMETERS = {
+    "energy": "energy in keV (--energy-kev)",
+    "distance": "distance in m (--distance-m)",
+    "pixel": "psize in m (--pixel-m)",
+}
 _MISTAKES = {
     "energy": (
         (1e-3, "given in eV where keV is expected?", ""),

@@ -179,9 +179,10 @@ class Units(Group):
     """Units that override the file's; or a number, in m (energy: eV) for each unit stored."""
 
     positions: Unit | None = field(
-        None, "unit of the stored positions: m, mm, um, nm, px, or a number (-1e-6: in µm, the "
+        None,
+        "unit of the stored positions: m, mm, um, nm, px, or a number (-1e-6: in µm, the "
         "other way round); two for y and x where these differ",
-    )  # fmt: skip
+    )
     energy: Unit | None = field(None, "unit of the stored energy: eV, keV, J, or a number")
     distance: Unit | None = field(None, "unit of the stored distance: m, mm, or a number")
     pixel: Unit | None = field(None, "unit of the stored pixel size: m, mm, um, or a number")
@@ -214,9 +215,11 @@ class Positions(Group):
     )
     snake: bool = field(False, "positions of every other row run backwards", "--snake")
     backlash: float = field(
-        0.0, "metres by which the stage lags where its fast axis runs backwards: those "
-        "positions are moved forwards by this much", "--backlash-m",
-    )  # fmt: skip
+        0.0,
+        "metres by which the stage lags where its fast axis runs backwards: those "
+        "positions are moved forwards by this much",
+        "--backlash-m",
+    )
 
 
 class Live(Group):
@@ -252,9 +255,10 @@ class Qc(Group):
         None, "reject the K frames of the highest scores", "--reject-topk"
     )
     reject_topp: Annotated[float, Field(ge=0, le=1)] | None = field(
-        None, "reject this fraction of the frames, 0.02 = 2 %, of the highest scores",
+        None,
+        "reject this fraction of the frames, 0.02 = 2 %, of the highest scores",
         "--reject-topp",
-    )  # fmt: skip
+    )
     reject_thresh: Annotated[float, Field(ge=0, le=1)] | None = field(
         None, "reject frames whose score is at or above", "--reject-thresh"
     )
@@ -275,9 +279,10 @@ class Simulate(Group):
     """What a phantom is illuminated with; None = as its info.txt says."""
 
     probe: Image = field(
-        None, "wave at the sample: array, .npy or file.h5::/path; None = a zone plate's beam",
+        None,
+        "wave at the sample: array, .npy or file.h5::/path; None = a zone plate's beam",
         "--sim-probe",
-    )  # fmt: skip
+    )
     shape: IntPair | None = field(
         None, "pixels (ny, nx) of the probe that is built, and of the frames", "--sim-shape"
     )
@@ -294,13 +299,16 @@ class Simulate(Group):
         None, "pixels (y, x) between the positions of the raster", "--sim-step-px"
     )
     positions: Image = field(
-        None, "instead of a raster: (n, 2) row, column of the probe's first pixel on the phantom, "
-        "an array, .npy or file.h5::/path", "--sim-positions",
-    )  # fmt: skip
+        None,
+        "instead of a raster: (n, 2) row, column of the probe's first pixel on the phantom, "
+        "an array, .npy or file.h5::/path",
+        "--sim-positions",
+    )
     pixel_m: Annotated[float, Field(gt=0)] | None = field(
         None, "the phantom's voxel across the beam in m", "--sim-pixel-m"
     )
     slice_m: Annotated[float, Field(gt=0)] | None = field(
-        None, "thickness of the phantom's slices in m; None = the width of its voxels",
+        None,
+        "thickness of the phantom's slices in m; None = the width of its voxels",
         "--sim-slice-m",
-    )  # fmt: skip
+    )

@@ -21,8 +21,7 @@ def _describe(leaf: Leaf) -> str:
     """One parameter in the grammar of PtyPy's docstrings."""
     types = f"{_TYPES}, Param" if leaf.name == "qc" else _TYPES
     default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
-    return (f"[{leaf.name}]\ndefault = {default}\ntype = {types}\nhelp = {leaf.help}\n"
-            f"{_NO_LIMITS}")  # fmt: skip
+    return f"[{leaf.name}]\ndefault = {default}\ntype = {types}\nhelp = {leaf.help}\n{_NO_LIMITS}"
 
 
 def _group(name: str) -> str:

@@ -93,5 +93,8 @@ def check_frames(plan: Plan, file: str) -> None:
 def check_share(positions: int, ranks: int, file: str) -> None:
     """PtyPy's engines fail on a rank without a frame."""
     if positions < ranks:
-        raise SettingsError(f"{positions} positions are too few for {ranks} MPI ranks",
-                            f"start at most {positions} (mpirun -n {positions})", file)  # fmt: skip
+        raise SettingsError(
+            f"{positions} positions are too few for {ranks} MPI ranks",
+            f"start at most {positions} (mpirun -n {positions})",
+            file,
+        )

@@ -40,16 +40,20 @@ class ProbesFromData:
 
     def named(self) -> dict[str, Callable[[tuple[int, ...]], NDArray[np.complex128]]]:
         """For PtyPy's ``resources.probes``."""
-        return {FAR: lambda shape: self._of(shape, False),
-                NEAR: lambda shape: self._of(shape, True)}  # fmt: skip
+        return {
+            FAR: lambda shape: self._of(shape, False),
+            NEAR: lambda shape: self._of(shape, True),
+        }
 
     def _of(self, shape: tuple[int, ...], near_field: bool) -> NDArray[np.complex128]:
         """(N, N) the same on every rank."""
         from .preview import probe_of
 
         if self._loader is None:
-            raise SettingsError(f"illumination={FAR!r} needs a loader of this package",
-                                "set scans.NAME.data.name to BeamlineScan")  # fmt: skip
+            raise SettingsError(
+                f"illumination={FAR!r} needs a loader of this package",
+                "set scans.NAME.data.name to BeamlineScan",
+            )
         probe = None
         if self._parallel.master:
             probe = probe_of(self._loader.plan, near_field=near_field).astype(np.complex128)

@@ -189,8 +189,10 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             warnings.warn(
                 f"{self.settings.file_name}: frames of this live scan come in blocks of "
                 f"{WHOLE_SCAN}, or all at its end; set min_frames of the scan's data, or "
-                "frames_per_block", BeamlineWarning, stacklevel=2,
-            )  # fmt: skip
+                "frames_per_block",
+                BeamlineWarning,
+                stacklevel=2,
+            )
         progress = follower.look()
         left = len(progress.plan) - start
         if not progress.complete:
@@ -323,13 +325,17 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if theory is not None and len(theory) != len(plan):
             raise SettingsError(
                 f"positions_theory has {len(theory)} positions, {len(plan)} are loaded",
-                "give one for each position that is loaded", file,
-            )  # fmt: skip
+                "give one for each position that is loaded",
+                file,
+            )
 
     def _check_family(self, name: str | None) -> None:
         if name is not None and self.FAMILY not in (None, formats.get(name).family):
-            raise SettingsError(f"{type(self).__name__} reads {self.FAMILY} files, this is {name}",
-                                "use BeamlineScan", self.settings.file_name)  # fmt: skip
+            raise SettingsError(
+                f"{type(self).__name__} reads {self.FAMILY} files, this is {name}",
+                "use BeamlineScan",
+                self.settings.file_name,
+            )
 
     def _planned_together(self) -> Plan | None:
         """The plan; a problem on one rank is raised on all."""

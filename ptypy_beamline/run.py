@@ -154,8 +154,9 @@ def import_ptypy(server: bool = False) -> Any:
         import ptypy
         import ptypy.core
     except ImportError as error:
-        raise BeamlineError("PtyPy is not installed", "install it (make ptypy) or use "
-                            "ptypy-beamline preview") from error  # fmt: skip
+        raise BeamlineError(
+            "PtyPy is not installed", "install it (make ptypy) or use ptypy-beamline preview"
+        ) from error
     finally:
         log.removeFilter(_not_of_zeromq)
     return ptypy
@@ -181,8 +182,9 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
     for label, scan in scans.items():
         data = scan.get("data") if isinstance(scan, Mapping) else None
         if not isinstance(data, Mapping) or "name" not in data:
-            raise SettingsError(f"scans.{label} has no data with a name",
-                                f"set scans.{label}.data.name to a loader")  # fmt: skip
+            raise SettingsError(
+                f"scans.{label} has no data with a name", f"set scans.{label}.data.name to a loader"
+            )
         _check_named(f"scans.{label}.data.name", data["name"], ptyscan.loader_names(), "loader")
         loader = getattr(ptyscan, str(data["name"]), None)
         model = scan.get("name", "Full")
@@ -212,17 +214,22 @@ def _check_engines(engines: Any, level: int) -> None:
     if engines is not None and not isinstance(engines, Mapping):
         raise SettingsError("engines is not a tree", "give a tree with engines.NAME.name")
     if not engines and level >= RECONSTRUCTS:
-        raise SettingsError("no engines, so nothing is reconstructed",
-                            "give a tree with engines.NAME, or load only (-l 2)")  # fmt: skip
+        raise SettingsError(
+            "no engines, so nothing is reconstructed",
+            "give a tree with engines.NAME, or load only (-l 2)",
+        )
     for label, engine in (engines or {}).items():
         if not isinstance(engine, Mapping) or "name" not in engine:
-            raise SettingsError(f"engines.{label} has no name",
-                                f"set engines.{label}.name to an engine")  # fmt: skip
+            raise SettingsError(
+                f"engines.{label} has no name", f"set engines.{label}.name to an engine"
+            )
         name = str(engine["name"])
         backend = next((word for word in BACKENDS if f"_{word}" in name), None)
         if backend is not None and name not in ENGINES:
-            raise SettingsError(f"engines.{label}.name={name!r} is not loaded, or not an engine",
-                                f"load the {backend} engines (-b {backend})")  # fmt: skip
+            raise SettingsError(
+                f"engines.{label}.name={name!r} is not loaded, or not an engine",
+                f"load the {backend} engines (-b {backend})",
+            )
         _check_named(f"engines.{label}.name", name, ENGINES, "engine")
 
 
@@ -243,8 +250,10 @@ def _check_parameters(pars: Any, known: Any) -> None:
             name = f"{where}.{found['info']}" if where else found["info"]
             raise SettingsError(f"unknown parameter {name!r}", meant(found["info"], one.children))
         if status == "wrongtype":
-            raise SettingsError(f"{where}={shown(value)}: expected {' or '.join(one.type)}, not "
-                                f"{found['info']}", _meaning(one))  # fmt: skip
+            raise SettingsError(
+                f"{where}={shown(value)}: expected {' or '.join(one.type)}, not {found['info']}",
+                _meaning(one),
+            )
         if status == "ok" and isinstance(value, int | float):
             low, high = one.limits
             if (low is not None and value < low) or (high is not None and value > high):
@@ -279,8 +288,10 @@ def load_engines(backend: str) -> None:
     try:
         ptypy.load_gpu_engines(backend)
     except ImportError as error:
-        raise BeamlineError(f"the {backend} engines cannot be loaded ({error})",
-                            f"install {backend} for this machine's CUDA") from error  # fmt: skip
+        raise BeamlineError(
+            f"the {backend} engines cannot be loaded ({error})",
+            f"install {backend} for this machine's CUDA",
+        ) from error
     if backend in ("cupy", "cuda"):
         from ptypy.accelerate import cuda_cupy
 

@@ -318,8 +318,9 @@ class Scan:
 
         opened, wanted = Settings.of(self.given), Settings.of({**self.given, **settings})
         if wanted.file != opened.file or wanted.format != opened.format:
-            raise SettingsError("file and format cannot change with the plan",
-                                "open the other file", self.source)  # fmt: skip
+            raise SettingsError(
+                "file and format cannot change with the plan", "open the other file", self.source
+            )
         if opened.file is None or wanted.opening == opened.opening:
             return make_plan(self, wanted)
         scan = formats.open_file(opened.file, opened.format, wanted.opening)

@@ -41,8 +41,12 @@ from .options import (
     turn_of,
 )
 
-ROTATIONS = {0: (False, False, False), 90: (True, False, True),
-             180: (False, True, True), 270: (True, True, False)}  # fmt: skip
+ROTATIONS = {
+    0: (False, False, False),
+    90: (True, False, True),
+    180: (False, True, True),
+    270: (True, True, False),
+}
 """Clockwise rotation → PtyPy's (transpose, flipud, fliplr)."""
 
 
@@ -141,38 +145,44 @@ class Settings(Group):
         1, "sum bins of n x n pixels; a bin with a bad pixel is bad", "--bin"
     )
     pad: Pad | None = field(
-        None, "border around the frame: int, (top, bottom, left, right) or 'square'; never valid",
+        None,
+        "border around the frame: int, (top, bottom, left, right) or 'square'; never valid",
         "--pad",
-    )  # fmt: skip
+    )
     dark: Image = field(
         None, "dark image: array, .npy, .tif or file.h5::/path; a stack is averaged", "--dark"
     )
     flat: Image = field(
-        None, "flat image to divide by: array, .npy, .tif or file.h5::/path; a stack is averaged",
+        None,
+        "flat image to divide by: array, .npy, .tif or file.h5::/path; a stack is averaged",
         "--flat",
-    )  # fmt: skip
+    )
     mask: Image = field(
         None, "bad pixels (bits other than 0): array, .npy, .tif or file.h5::/path", "--mask"
     )
     mask_values: Literal["bad", "good"] | None = field(
-        None, "what nonzero means in the mask, where a file departs from its format's rule",
+        None,
+        "what nonzero means in the mask, where a file departs from its format's rule",
         "--mask-values",
-    )  # fmt: skip
+    )
     background: Annotated[Any, BeforeValidator(numbers)] = field(
-        None, "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
+        None,
+        "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
         "--background",
-    )  # fmt: skip
+    )
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = field(
         None, "corrected counts below it become 0", "--threshold"
     )
     saturation: Limit | None = field(
-        None, "raw counts at or above are bad in that exposure; 'file' = the detector's limit",
+        None,
+        "raw counts at or above are bad in that exposure; 'file' = the detector's limit",
         "--sat",
-    )  # fmt: skip
+    )
     hot_sigma: Annotated[float, Field(gt=0)] | None = field(
-        None, "find static hot and dead pixels beyond this many sigma of their neighbours",
+        None,
+        "find static hot and dead pixels beyond this many sigma of their neighbours",
         "--hot-sigma",
-    )  # fmt: skip
+    )
     monitor: Annotated[Any, BeforeValidator(monitor_value)] = field(
         None,
         "scale each exposure by mean(I0)/I0: True or 'file' = the file's, or array, .npy, "
@@ -197,13 +207,14 @@ class Settings(Group):
     )
     qc: Annotated[Qc | None, BeforeValidator(switched)] = field(
         None, "judge the frames while loading and leave bad ones out: True, or a group of qc.*"
-    )  # fmt: skip
+    )
     positions: Positions = Field(default=Positions(), description=Positions.__doc__)
     focus_to_sample: Annotated[float, Field(ge=0)] | None = field(
-        None, "focus-sample distance in m: cone beam, effective distance and pixel are used; 0 = "
+        None,
+        "focus-sample distance in m: cone beam, effective distance and pixel are used; 0 = "
         "parallel beam whatever the file says",
         "--focus-to-sample-m",
-    )  # fmt: skip
+    )
     threads: Annotated[int, Field(ge=1)] | None = field(
         None, "threads that correct frames; None = cores of the node over its ranks", "--threads"
     )
@@ -277,8 +288,12 @@ class Settings(Group):
     @property
     def opening(self) -> Opening:
         """The part that concerns how a file is read."""
-        overrides = {"energy": self.energy, "distance": self.distance, "pixel": self.psize,
-                     "focus": self.focus_to_sample}  # fmt: skip
+        overrides = {
+            "energy": self.energy,
+            "distance": self.distance,
+            "pixel": self.psize,
+            "focus": self.focus_to_sample,
+        }
         return Opening(
             paths=self.paths.model_dump(exclude_none=True),
             units=self.units.model_dump(exclude_none=True),
@@ -316,26 +331,36 @@ def _check_center(center: Any) -> None:
         return
     fraction = [isinstance(c, float) and 0 < c < 1 for c in center]
     if any(fraction) and not all(isinstance(c, float) and c < 1 for c in center):
-        raise ValueError(f"center={tuple(center)} mixes a fraction of the frame and a pixel: give "
-                         "both as fractions below 1, or both in pixels")  # fmt: skip
+        raise ValueError(
+            f"center={tuple(center)} mixes a fraction of the frame and a pixel: give "
+            "both as fractions below 1, or both in pixels"
+        )
 
 
 def _causal(settings: Settings) -> None:
     """Refuse what depends on frames that are still to come."""
     if settings.select.shape != "none" and settings.select.center is None:
-        raise ValueError("a live scan with select.shape needs select.center, the scan's own middle "
-                         "is not known yet")  # fmt: skip
+        raise ValueError(
+            "a live scan with select.shape needs select.center, the scan's own middle "
+            "is not known yet"
+        )
     if settings.positions.snake or settings.positions.backlash:
-        raise ValueError("the rows of a live scan are not known before it ends (positions.snake, "
-                         "positions.backlash)")  # fmt: skip
+        raise ValueError(
+            "the rows of a live scan are not known before it ends (positions.snake, "
+            "positions.backlash)"
+        )
     if settings.frame_order is not None:
         raise ValueError("a live scan is handed over as its frames come (frame_order)")
     if settings.orientation == "auto":
-        raise ValueError("the orientation of a live scan cannot be found before its frames are "
-                         "there (orientation='auto'): give its number")  # fmt: skip
+        raise ValueError(
+            "the orientation of a live scan cannot be found before its frames are "
+            "there (orientation='auto'): give its number"
+        )
     if settings.qc is not None:
-        raise ValueError("a live scan cannot be judged before it is there (qc): run "
-                         "ptypy-beamline qc --live beside it")  # fmt: skip
+        raise ValueError(
+            "a live scan cannot be judged before it is there (qc): run "
+            "ptypy-beamline qc --live beside it"
+        )
 
 
 @dataclass(frozen=True)

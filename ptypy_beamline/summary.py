@@ -121,18 +121,33 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
     saturation = own.saturation if own else cal.saturation
     limit = "none" if np.isinf(saturation) else f"{saturation:.10g}"
     counts = f", no counts: {cal.counting}" if str(cal.counting) else ""
-    turned = [n for n, on in zip(("transpose", "flip up-down", "flip left-right"),
-                                 transform.turn, strict=True) if on]  # fmt: skip
+    turned = [
+        n
+        for n, on in zip(
+            ("transpose", "flip up-down", "flip left-right"), transform.turn, strict=True
+        )
+        if on
+    ]
     return [
         ("select", f"{len(selection)} positions from {used} of {plan.frames.shape[0]} frames"),
-        ("read", f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
-         + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)")),
+        (
+            "read",
+            f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
+            + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)"),
+        ),
         *([("own", own.images)] if own else []),
         ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}{counts}"),
-        ("dark", f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
-         "background included"),
-        ("flat", "none" if (cal.gain[~cal.bad] == 1).all() else
-         f"gain {cal.gain[~cal.bad].min():.3g} to {cal.gain[~cal.bad].max():.3g}"),
+        (
+            "dark",
+            f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
+            "background included",
+        ),
+        (
+            "flat",
+            "none"
+            if (cal.gain[~cal.bad] == 1).all()
+            else f"gain {cal.gain[~cal.bad].min():.3g} to {cal.gain[~cal.bad].max():.3g}",
+        ),
         ("monitor", _monitor(selection.scale)),
         ("threshold", f"{cal.threshold:g}"),
         ("group", f"{transform.grouping} of {k}" if k > 1 else "one exposure a position"),
@@ -140,7 +155,7 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
         ("bin", f"{transform.rebin} x {transform.rebin}" if transform.rebin > 1 else "none"),
         ("orient", ", ".join(turned) or "none"),
         ("pad", f"{transform.pad} (top, bottom, left, right)" if any(transform.pad) else "none"),
-    ]  # fmt: skip
+    ]
 
 
 def _monitor(scale: NDArray[np.float64]) -> str:
@@ -174,25 +189,41 @@ def physics(plan: Plan) -> list[Finding]:
             )
         )
     elif step > field:
-        found.append(Finding(
-            "error", f"{STEP} {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
-            "views can overlap", FIT,
-        ))  # fmt: skip
+        found.append(
+            Finding(
+                "error",
+                f"{STEP} {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
+                "views can overlap",
+                FIT,
+            )
+        )
     elif step > field / 2:
-        found.append(Finding(
-            "warning", f"{STEP} {step:.3g} m is more than half the {field:.3g} m field of "
-            "view: a well sampled probe is at most half of it wide",
-            FIT,
-        ))  # fmt: skip
+        found.append(
+            Finding(
+                "warning",
+                f"{STEP} {step:.3g} m is more than half the {field:.3g} m field of "
+                "view: a well sampled probe is at most half of it wide",
+                FIT,
+            )
+        )
     elif 0 < step < 0.3 * pixel:
-        found.append(Finding(
-            "warning", f"{STEP} {step:.3g} m is less than a third of the {pixel:.3g} m "
-            "reconstructed pixel", FIT,
-        ))  # fmt: skip
+        found.append(
+            Finding(
+                "warning",
+                f"{STEP} {step:.3g} m is less than a third of the {pixel:.3g} m "
+                "reconstructed pixel",
+                FIT,
+            )
+        )
     if geometry.shape[0] != geometry.shape[1]:
-        found.append(Finding("warning", f"frames of {geometry.shape[0]}x{geometry.shape[1]} are "
-                             "not square, PtyPy needs square ones",
-                             "set shape (--roi) or pad='square' (--pad square)"))  # fmt: skip
+        found.append(
+            Finding(
+                "warning",
+                f"frames of {geometry.shape[0]}x{geometry.shape[1]} are "
+                "not square, PtyPy needs square ones",
+                "set shape (--roi) or pad='square' (--pad square)",
+            )
+        )
     share = float(plan.good.mean())
     if share < 0.5:
         found.append(
@@ -218,8 +249,13 @@ def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:
     share = float(np.median(totals) / np.sum(np.abs(scan.probe) ** 2, dtype=np.float64))
     if 0.1 <= share <= 1.1:
         return []
-    return [Finding("warning", f"frames hold {share:.3g} times the counts of the empty beam",
-                    "check stored_as (--stored-as), flat and monitor")]  # fmt: skip
+    return [
+        Finding(
+            "warning",
+            f"frames hold {share:.3g} times the counts of the empty beam",
+            "check stored_as (--stored-as), flat and monitor",
+        )
+    ]
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

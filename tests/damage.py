@@ -158,11 +158,15 @@ def _npz(path: Path) -> tuple[Stack, Stack]:
 KINDS = {
     **{name: Kind(".h5", partial(_write_hdf5, **how), _hdf5, _h5py) for name, how in HDF5.items()},
     "virtual": Kind(".h5", _write_virtual, _hdf5, _h5py),
-    **{name: Kind(".tif", partial(_write_tiff, **how), lambda p: _both(TiffFrames((p,))),
-                  _tifffile) for name, how in TIFF.items()},
+    **{
+        name: Kind(
+            ".tif", partial(_write_tiff, **how), lambda p: _both(TiffFrames((p,))), _tifffile
+        )
+        for name, how in TIFF.items()
+    },
     "npz": Kind(".npz", partial(_write_npz, save=np.savez), _npz, _numpy),
     "npz-deflate": Kind(".npz", partial(_write_npz, save=np.savez_compressed), _npz, _numpy),
-}  # fmt: skip
+}
 
 
 WELL = ("same", "both refuse", "stricter", "intact", "the other crashes")
@@ -181,8 +185,10 @@ def content(kind: Kind, folder: Path) -> bytes:
 
 def alike(ours: tuple[Stack, Stack], other: tuple[Stack, Stack]) -> bool:
     """Whether two readers have the same frames and the same window of them."""
-    return all(a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
-               for a, b in zip(ours, other, strict=True))  # fmt: skip
+    return all(
+        a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+        for a, b in zip(ours, other, strict=True)
+    )
 
 
 def compared(path: Path, kind: Kind) -> str:
@@ -278,8 +284,11 @@ def main() -> None:
             start = time.perf_counter()
             found = tried(name, args.count, args.seed, folder)
             took = time.perf_counter() - start
-            print(f"{name:22s} {took:5.0f} s", *(f"{k}: {n};" for k, n in found.most_common()),
-                  flush=True)  # fmt: skip
+            print(
+                f"{name:22s} {took:5.0f} s",
+                *(f"{k}: {n};" for k, n in found.most_common()),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

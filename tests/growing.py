@@ -29,9 +29,11 @@ with h5py.File(sys.argv[1], "w", libver="latest") as file:
 def growing(path: Path, **stored: Any) -> Iterator[Callable[[int], None]]:
     """Have ``/d`` (count, 9, 11) of uint16 0, 1, … flushed at each call; closed at the end."""
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, path, json.dumps(stored)], text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as writer:  # fmt: skip
+        [sys.executable, "-c", WRITER, path, json.dumps(stored)],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
 
         def write(count: int) -> None:
             writer.stdin.write(f"{count}\n")

@@ -12,8 +12,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-PASSED_ON = ("dfile", "save", "min_frames", "load_parallel", "label", "experimentID", "rebin",
-             "orientation", "num_frames")  # fmt: skip
+PASSED_ON = (
+    "dfile",
+    "save",
+    "min_frames",
+    "load_parallel",
+    "label",
+    "experimentID",
+    "rebin",
+    "orientation",
+    "num_frames",
+)
 """Parameters of PtyPy's base class that mean the same."""
 
 SILENT = {"energy": 7.2, "distance": 7.19, "psize": 172e-6}
@@ -46,8 +55,13 @@ def of_hdf5loader(pars: Mapping[str, Any]) -> dict[str, Any]:
     """Our settings for a tree of PtyPy's ``Hdf5Loader``."""
     p = Tree(pars)
     outer = _outer_index(p)
-    settings = {"format": "hdf5", "links": "any", "outer_index": outer,
-                "file": p("intensities.file"), "paths.frames": p("intensities.key")}  # fmt: skip
+    settings = {
+        "format": "hdf5",
+        "links": "any",
+        "outer_index": outer,
+        "file": p("intensities.file"),
+        "paths.frames": p("intensities.key"),
+    }
     settings |= _positions(p) | _selection(p, outer) | _corrections(p, outer)
     settings |= _geometry(p, outer) | _window(p)
     settings |= {name: p(name) for name in PASSED_ON if p(name) is not None}
@@ -57,12 +71,17 @@ def of_hdf5loader(pars: Mapping[str, Any]) -> dict[str, Any]:
 def of_diamond_nexus(pars: Mapping[str, Any]) -> dict[str, Any]:
     """Our settings for a tree of PtyPy's ``DiamondNexus``: paths of NXcxi_ptycho in one file."""
     file, detector = pars["file"], "entry_1/instrument_1/detector_1"
-    keys = {"intensities.key": "entry_1/data/data", "positions.slow_key": "entry_1/data/y",
-            "positions.fast_key": "entry_1/data/x", "darkfield.key": f"{detector}/darkfield",
-            "flatfield.key": f"{detector}/flatfield", "recorded_distance.key":
-            f"{detector}/distance", "recorded_psize.key": f"{detector}/x_pixel_size",
-            "recorded_energy.key": "entry_1/instrument_1/beam_1/energy",
-            "normalisation.key": "entry_1/instrument_1/monitor/data"}  # fmt: skip
+    keys = {
+        "intensities.key": "entry_1/data/data",
+        "positions.slow_key": "entry_1/data/y",
+        "positions.fast_key": "entry_1/data/x",
+        "darkfield.key": f"{detector}/darkfield",
+        "flatfield.key": f"{detector}/flatfield",
+        "recorded_distance.key": f"{detector}/distance",
+        "recorded_psize.key": f"{detector}/x_pixel_size",
+        "recorded_energy.key": "entry_1/instrument_1/beam_1/energy",
+        "normalisation.key": "entry_1/instrument_1/monitor/data",
+    }
     full: dict[str, Any] = {name: value for name, value in pars.items() if name != "file"}
     with h5py.File(file, "r") as opened:
         for name, key in keys.items():
@@ -171,5 +190,9 @@ def _window(p: Tree) -> dict[str, Any]:
     if not isinstance(center, str) and center is not None:
         center = tuple(int(c) for c in np.broadcast_to(center, 2))
     pad = p("padding")
-    return {"shape": p("shape"), "center": center, "auto_center": p("auto_center") or None,
-            "pad": None if pad is None else tuple(pad)}  # fmt: skip
+    return {
+        "shape": p("shape"),
+        "center": center,
+        "auto_center": p("auto_center") or None,
+        "pad": None if pad is None else tuple(pad),
+    }

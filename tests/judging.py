@@ -24,8 +24,9 @@ def scan_of(frames=None, positions_m=None, **more) -> Scan:
     frames = made.frames if frames is None else frames
     positions_m = made.positions_m[: len(frames)] if positions_m is None else positions_m
     values = {"center_px": (frames.shape[1] // 2, frames.shape[2] // 2)} | more
-    return Scan(ArrayFrames(frames), positions_m, made.energy_eV, made.distance_m, made.pixel_m,
-                **values)  # fmt: skip
+    return Scan(
+        ArrayFrames(frames), positions_m, made.energy_eV, made.distance_m, made.pixel_m, **values
+    )
 
 
 def judged(scan, qc=None, i0=None, **settings) -> Assessment:

@@ -78,8 +78,9 @@ def paced(write: Callable[[int], None]) -> None:
 
 def create(out: h5py.File) -> None:
     """An areaDetector file without frames."""
-    out.create_dataset("/entry/data/data", (0, 32, 32), np.uint16, maxshape=(None, 32, 32),
-                       chunks=(1, 32, 32))  # fmt: skip
+    out.create_dataset(
+        "/entry/data/data", (0, 32, 32), np.uint16, maxshape=(None, 32, 32), chunks=(1, 32, 32)
+    )
     for name in NAMES:
         out.create_dataset(f"{PLACE}/{name}", (0,), np.float64, maxshape=(None,), chunks=(16,))
 

@@ -17,10 +17,30 @@ from typing import Any
 import h5py
 import numpy as np
 
-MODELS = ("Full", "Vanilla", "GradFull", "OPRModel",
-          "BlockFull", "BlockVanilla", "BlockGradFull", "BlockOPRModel")  # fmt: skip
-ENGINES = ("DM", "RAAR", "ML", "EPIE", "SDR", "DM_serial", "RAAR_serial", "ML_serial",
-           "EPIE_serial", "SDR_serial", "DMOPR", "MLOPR")  # fmt: skip
+MODELS = (
+    "Full",
+    "Vanilla",
+    "GradFull",
+    "OPRModel",
+    "BlockFull",
+    "BlockVanilla",
+    "BlockGradFull",
+    "BlockOPRModel",
+)
+ENGINES = (
+    "DM",
+    "RAAR",
+    "ML",
+    "EPIE",
+    "SDR",
+    "DM_serial",
+    "RAAR_serial",
+    "ML_serial",
+    "EPIE_serial",
+    "SDR_serial",
+    "DMOPR",
+    "MLOPR",
+)
 KINDS = ("shared mask", "own masks", "live", "qc")
 COUNT, SIDE = 15, 16
 
@@ -43,8 +63,9 @@ def write(folder: Path, count: int = COUNT) -> Path:
     frames[5, 3, 4] = 2000
     file = folder / f"scan_{count}.h5"
     with h5py.File(file, "w") as out:
-        out.create_dataset("entry/data", data=frames[:count], maxshape=(None, SIDE, SIDE),
-                           chunks=(1, SIDE, SIDE))  # fmt: skip
+        out.create_dataset(
+            "entry/data", data=frames[:count], maxshape=(None, SIDE, SIDE), chunks=(1, SIDE, SIDE)
+        )
         places = np.column_stack([np.arange(COUNT) // 5, np.arange(COUNT) % 5]) * 4e-7
         places += rng.uniform(-6e-8, 6e-8, places.shape)
         out["entry/posy_m"], out["entry/posx_m"] = places.T
@@ -79,8 +100,12 @@ def supported() -> list[tuple[str, str]]:
     from ptypy import engines
 
     classes = engines.ENGINES
-    return [(model, engine) for model in MODELS for engine in ENGINES
-            if model in [known.__name__ for known in classes[engine].SUPPORTED_MODELS]]  # fmt: skip
+    return [
+        (model, engine)
+        for model in MODELS
+        for engine in ENGINES
+        if model in [known.__name__ for known in classes[engine].SUPPORTED_MODELS]
+    ]
 
 
 def load_engines() -> None:

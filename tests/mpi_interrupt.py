@@ -16,11 +16,15 @@ from ptypy_beamline import ptyscan, run
 file, how = sys.argv[1:]
 iterate = DM.engine_iterate
 tree = {
-    "io": {"rfile": None, "autosave": {"active": False}, "autoplot": {"active": False},
-           "interaction": {"active": False}},
+    "io": {
+        "rfile": None,
+        "autosave": {"active": False},
+        "autoplot": {"active": False},
+        "interaction": {"active": False},
+    },
     "scans": {"s": {"name": "BlockFull", "data": {"name": "BeamlineScan", "file": file}}},
     "engines": {"e": {"name": "DM", "numiter": 1_000_000, "numiter_contiguous": 1}},
-}  # fmt: skip
+}
 
 
 def telling(self, *given):

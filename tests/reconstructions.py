@@ -76,8 +76,12 @@ def plan() -> Plan:
 
 def tree(file: Path, **model) -> dict:
     """A PtyPy parameter tree with the true probe."""
-    illumination = {"model": scans.truth().probe.astype(complex), "aperture": None,
-                    "propagation": None, "diversity": None}  # fmt: skip
+    illumination = {
+        "model": scans.truth().probe.astype(complex),
+        "aperture": None,
+        "propagation": None,
+        "diversity": None,
+    }
     data = {"name": "BeamlineScan", "file": str(file), "reject": REJECT}
     return {
         "verbose_level": "ERROR",
@@ -94,15 +98,26 @@ def ptycho():
     """DM with refined positions and ML, two probe modes; the ``.ptyr`` is saved."""
     from ptypy_beamline.run import run
 
-    refinement = {"start": 2, "stop": 40, "interval": 1, "nshifts": 4, "amplitude": 3e-8,
-                  "max_shift": 5e-8, "record": True}  # fmt: skip
+    refinement = {
+        "start": 2,
+        "stop": 40,
+        "interval": 1,
+        "nshifts": 4,
+        "amplitude": 3e-8,
+        "max_shift": 5e-8,
+        "record": True,
+    }
     pars = tree(raw_file(), coherence={"num_probe_modes": 2})
     pars["scans"]["s"]["illumination"]["diversity"] = {"power": 0.1, "noise": (0.5, 0.2)}
     pars["engines"] = {
-        "first": {"name": "DM", "numiter": 50, "probe_support": None,
-                  "position_refinement": refinement},
+        "first": {
+            "name": "DM",
+            "numiter": 50,
+            "probe_support": None,
+            "position_refinement": refinement,
+        },
         "second": {"name": "ML", "numiter": 10},
-    }  # fmt: skip
+    }
     return run(pars, level=5)
 
 

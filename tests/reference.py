@@ -12,8 +12,19 @@ LARGEST = np.finfo(np.float32).max
 """Counts above cannot be handed over: such a pixel is bad."""
 
 
-def correct(raw, *, bad=None, dark=0.0, background=0.0, flat=1.0, saturation=np.inf, scale=None,
-            threshold=0.0, lowest=-np.inf, clipped=False):  # fmt: skip
+def correct(
+    raw,
+    *,
+    bad=None,
+    dark=0.0,
+    background=0.0,
+    flat=1.0,
+    saturation=np.inf,
+    scale=None,
+    threshold=0.0,
+    lowest=-np.inf,
+    clipped=False,
+):
     """Raw exposures (k, h, w) → counts (NaN where bad).
 
     ``clipped``: saturated pixels count with the saturation, as grouping ``best`` ranks exposures.

@@ -194,8 +194,10 @@ class TestTree:
         pars = tree(file, DM)
         pars["scans"]["s"]["coherence"] = {"num_prob_modes": 2}
         self.refused(r"'scans\.s\.coherence\.num_prob_modes'; did you mean 'num_probe_modes'", pars)
-        self.refused("'frames_per_blok'; did you mean 'frames_per_block'",
-                     tree(file, DM) | {"frames_per_blok": 5})  # fmt: skip
+        self.refused(
+            "'frames_per_blok'; did you mean 'frames_per_block'",
+            tree(file, DM) | {"frames_per_blok": 5},
+        )
 
     def test_an_engine_of_a_backend_that_is_not_loaded(self, file, ptyscan):
         pars = tree(file, {"e": {"name": "DM_cupy"}})

@@ -81,8 +81,9 @@ def test_eiger_parts_follow_by_number_not_by_name(tmp_path):
         file["entry/instrument/detector/detectorSpecific/nimages"] = 11
     with h5py.File(tmp_path / "positions.h5", "w") as file:
         file["xy"] = np.zeros((11, 2))
-    scan = open_scan(tmp_path / "m.h5", paths={"positions": "positions.h5::/xy"},
-                     units={"positions": "m"})  # fmt: skip
+    scan = open_scan(
+        tmp_path / "m.h5", paths={"positions": "positions.h5::/xy"}, units={"positions": "m"}
+    )
     assert_array_equal(scan.frames.read([8, 9, 10], FULL), frames[:3])
 
 
@@ -178,8 +179,9 @@ def test_eiger_unfinished_series_is_told(master):
 def test_eiger_virtual_dataset(master, axes):
     layout = h5py.VirtualLayout((*axes, 4, 5), np.uint32)
     for i in range(16):
-        source = h5py.VirtualSource(f"a_master_data_{i // 7 + 1:06d}.h5", "entry/data/data",
-                                    (min(7, 16 - i // 7 * 7), 4, 5))  # fmt: skip
+        source = h5py.VirtualSource(
+            f"a_master_data_{i // 7 + 1:06d}.h5", "entry/data/data", (min(7, 16 - i // 7 * 7), 4, 5)
+        )
         layout[np.unravel_index(i, axes)] = source[i % 7]
     parts = {f"entry__data__data_{i:06d}": None for i in (1, 2, 3)}
     replaced(master, **parts)
@@ -296,15 +298,20 @@ def test_hermes_does_without_dark(hermes):
         assert open_scan(hermes).dark is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        open_scan(hermes, paths={"dark": f"{hermes.name}::/Sample_dark_red_000001/scan_data/"
-                                         "camera_image"})  # fmt: skip
+        open_scan(
+            hermes, paths={"dark": f"{hermes.name}::/Sample_dark_red_000001/scan_data/camera_image"}
+        )
 
 
 def test_hermes_axes_with_x_fast(tmp_path):
     path = WRITERS["hermes"](tmp_path / "E.h5", raw(6, dark=np.zeros((2, 4, 5), np.uint32)))
-    replaced(tmp_path / "E.hdf5", entry1__camera__real_sample_x=None,
-             entry1__camera__real_sample_y=None, entry1__camera__sample_x=np.arange(3.0),
-             entry1__camera__sample_y=np.array([10.0, 20.0]))  # fmt: skip
+    replaced(
+        tmp_path / "E.hdf5",
+        entry1__camera__real_sample_x=None,
+        entry1__camera__real_sample_y=None,
+        entry1__camera__sample_x=np.arange(3.0),
+        entry1__camera__sample_y=np.array([10.0, 20.0]),
+    )
     scan = open_scan(path)
     assert scan.grid == (2, 3)
     wanted = [[10, 0], [10, 1], [10, 2], [20, 0], [20, 1], [20, 2]]
@@ -365,8 +372,10 @@ def test_other_beamlines_of_soleil_are_not_hermes(tmp_path, beamline, name, besi
         open_scan(path)
     assert "\n" not in str(caught.value)
     names = SOLEIL[beamline]
-    at = {key: f"/{path.stem}/scan_data/{name}" for key, name in
-          zip(("frames", "x", "y"), names, strict=True)}  # fmt: skip
+    at = {
+        key: f"/{path.stem}/scan_data/{name}"
+        for key, name in zip(("frames", "x", "y"), names, strict=True)
+    }
     scan = open_scan(path, paths=at, units={"positions": "mm"})
     assert scan.format == "hdf5"
     assert_allclose(scan.positions_m, raw().positions_m)

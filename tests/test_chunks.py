@@ -46,10 +46,13 @@ FILTERS = {
     "zstd-shuffle": {**hdf5plugin.Zstd(), "shuffle": True},
     "blosc copied": dict(hdf5plugin.Blosc(cname="lz4", clevel=0)),
     **BITSHUFFLE,
-    **{f"blosc-{name}-{how}": dict(hdf5plugin.Blosc(cname=name, shuffle=how))
-       for name in ("lz4", "zstd") for how in (0, 1, 2)},
+    **{
+        f"blosc-{name}-{how}": dict(hdf5plugin.Blosc(cname=name, shuffle=how))
+        for name in ("lz4", "zstd")
+        for how in (0, 1, 2)
+    },
     **{f"blosc2-{how}": dict(hdf5plugin.Blosc2(filters=how)) for how in (0, 1, 2)},
-}  # fmt: skip
+}
 DTYPES = ["u1", "u2", "u4", "i2", "i8", "f4", "f8", "c8", ">u2", ">f4", "bool"]
 
 
@@ -171,8 +174,9 @@ def test_one_stack_in_one_go(tmp_path):
 @pytest.mark.parametrize("name", ["none", "gzip", "bitshuffle-lz4"])
 def test_chunks_that_were_never_written_hold_the_fill_value(tmp_path, name):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        made = file.create_dataset("d", (6, 9, 11), ">u2", chunks=(2, 5, 11), fillvalue=7,
-                                   **FILTERS[name])  # fmt: skip
+        made = file.create_dataset(
+            "d", (6, 9, 11), ">u2", chunks=(2, 5, 11), fillvalue=7, **FILTERS[name]
+        )
         made[3, 2:4] = 1
     with h5py.File(tmp_path / "a.h5") as file:
         expected = file["d"][...]
@@ -207,8 +211,13 @@ def test_bitshuffle_headers_that_other_writers_make(tmp_path, header, block):
     """A detector writes chunks itself; 0 stands for the default block."""
     data = counts(1, 64, 90)
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        made = file.create_dataset("d", data.shape, "u2", chunks=data.shape,
-                                   **hdf5plugin.Bitshuffle(nelems=block, cname="lz4"))  # fmt: skip
+        made = file.create_dataset(
+            "d",
+            data.shape,
+            "u2",
+            chunks=data.shape,
+            **hdf5plugin.Bitshuffle(nelems=block, cname="lz4"),
+        )
         elements = header // 2 or block or 4096
         packed = data.size.to_bytes(8, "big")
         packed = (2 * data.size).to_bytes(8, "big") + header.to_bytes(4, "big")
@@ -275,8 +284,9 @@ def test_the_rest_is_left_to_hdf5(tmp_path, kind):
 def test_some_frames_may_be_left_to_hdf5(tmp_path, monkeypatch):
     data = counts(6, 9, 11, dtype=">u2")
     path = write(tmp_path / "a.h5", data, (2, 5, 11), **FILTERS["gzip"])
-    monkeypatch.setattr(direct.Direct, "_may_be_bare",
-                        lambda _, pieces, stored: pieces.numbers % 4 == 1)  # fmt: skip
+    monkeypatch.setattr(
+        direct.Direct, "_may_be_bare", lambda _, pieces, stored: pieces.numbers % 4 == 1
+    )
     frames = Hdf5Frames(path, "d")
     wanted = [5, 0, 2, 3]
     np.testing.assert_array_equal(frames.read(wanted, Window(2, 1, 7, 5)), data[wanted, 2:, 1:6])
@@ -302,9 +312,14 @@ def test_unknown_filters_and_parameters_have_no_decoder():
 
     storage = Storage((3, 9, 11), (1, 9, 11), np.dtype("u2"))
     for filters in (
-        [Filter(32099)], [Filter(1), Filter(1)], [Filter(1), Filter(3)], [Filter(2, (4,))],
-        [Filter(32008, (0, 4, 4, 0, 2))], [Filter(32008, (0, 4, 2, 0, 9))], [Filter(4)],
-    ):  # fmt: skip
+        [Filter(32099)],
+        [Filter(1), Filter(1)],
+        [Filter(1), Filter(3)],
+        [Filter(2, (4,))],
+        [Filter(32008, (0, 4, 4, 0, 2))],
+        [Filter(32008, (0, 4, 2, 0, 9))],
+        [Filter(4)],
+    ):
         assert decoder(filters, storage) is None, filters
     wide = Storage((3, 9, 11), (1, 9, 11), np.dtype("c16"))
     assert decoder([Filter(32008, (0, 4, 16, 0, 2))], wide) is None
@@ -606,17 +621,28 @@ def test_lz4_and_lzf_stay_inside_whatever_they_get(ours, data, room):
 @given(data=st.data())
 def test_bitshuffle_stays_inside_whatever_it_gets(data):
     size = data.draw(st.integers(1, 12)) * data.draw(st.integers(1, 30))
-    header = (2 * size).to_bytes(8, "big") + data.draw(st.sampled_from(
-        [bytes(4), (16).to_bytes(4, "big"), (4096).to_bytes(4, "big"), b"\xff" * 3 + b"\xf0"]
-    ))  # fmt: skip
+    header = (2 * size).to_bytes(8, "big") + data.draw(
+        st.sampled_from(
+            [bytes(4), (16).to_bytes(4, "big"), (4096).to_bytes(4, "big"), b"\xff" * 3 + b"\xf0"]
+        )
+    )
     packed = header + data.draw(st.binary(max_size=120))
     whole = np.full(2 * size + 128, 0xA5, np.uint8)
     target, guard = whole[: 2 * size].view("u2"), whole[2 * size :]
     zero = np.zeros(1, np.intp)
     broken = unshuffle.cut_lz4_bits(
-        padded(packed), np.array([0, len(packed)]), 4096, np.empty(2 * size + PADDING, np.uint8),
-        (size, size, size), np.array([[0, 1, 0]]), zero, zero, np.array([[0, 0, 1, size, 0, 0]]),
-        np.empty(32, "u2"), target, (1, size),
-    )  # fmt: skip
+        padded(packed),
+        np.array([0, len(packed)]),
+        4096,
+        np.empty(2 * size + PADDING, np.uint8),
+        (size, size, size),
+        np.array([[0, 1, 0]]),
+        zero,
+        zero,
+        np.array([[0, 0, 1, size, 0, 0]]),
+        np.empty(32, "u2"),
+        target,
+        (1, size),
+    )
     assert broken in (-1, 0)
     assert (guard == 0xA5).all()

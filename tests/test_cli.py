@@ -22,8 +22,22 @@ from ptypy_beamline.doctor.pairing import mispaired
 from ptypy_beamline.results import read
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
-COMMANDS = ("demo", "formats", "info", "check", "preview", "ptyd", "standardize", "sidecar",
-            "run", "orient", "plot", "export", "product", "tomo")  # fmt: skip
+COMMANDS = (
+    "demo",
+    "formats",
+    "info",
+    "check",
+    "preview",
+    "ptyd",
+    "standardize",
+    "sidecar",
+    "run",
+    "orient",
+    "plot",
+    "export",
+    "product",
+    "tomo",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -142,16 +156,56 @@ def test_info_draws_the_plan(type_in, tmp_path):
 def test_flags_do_what_their_parameters_do(type_in, tmp_path):
     file = scans.write(tmp_path, monitor=np.linspace(1, 2, 49))
     np.save(tmp_path / "r.npy", np.array([3, 4]))
-    flags = ("--orientation", 5, "--axes", "-yx", "--position-shift", "-1", "--monitor", "file",
-             "--bin", 2, "--pad", "1,1,1,1", "--threshold", 2, "--num-frames", 30, "--threads", 1,
-             "--step", 1, "--select-shape", "rect", "--select-size", "1e-6,1e-6", "--reject",
-             tmp_path / "r.npy", "--background", "0.5", "--energy-kev", "8.7")  # fmt: skip
+    flags = (
+        "--orientation",
+        5,
+        "--axes",
+        "-yx",
+        "--position-shift",
+        "-1",
+        "--monitor",
+        "file",
+        "--bin",
+        2,
+        "--pad",
+        "1,1,1,1",
+        "--threshold",
+        2,
+        "--num-frames",
+        30,
+        "--threads",
+        1,
+        "--step",
+        1,
+        "--select-shape",
+        "rect",
+        "--select-size",
+        "1e-6,1e-6",
+        "--reject",
+        tmp_path / "r.npy",
+        "--background",
+        "0.5",
+        "--energy-kev",
+        "8.7",
+    )
     assert type_in("standardize", file, "-o", tmp_path / "s.h5", *flags)[0] == 0
-    wanted = open_scan(file).plan(**{
-        "orientation": 5, "positions.axes": "-yx", "positions.shift": -1, "monitor": True,
-        "rebin": 2, "pad": 1, "threshold": 2, "num_frames": 30, "background": 0.5, "energy": 8.7,
-        "select.shape": "rect", "select.size": (1e-6, 1e-6), "reject": [3, 4],
-    })  # fmt: skip
+    wanted = open_scan(file).plan(
+        **{
+            "orientation": 5,
+            "positions.axes": "-yx",
+            "positions.shift": -1,
+            "monitor": True,
+            "rebin": 2,
+            "pad": 1,
+            "threshold": 2,
+            "num_frames": 30,
+            "background": 0.5,
+            "energy": 8.7,
+            "select.shape": "rect",
+            "select.size": (1e-6, 1e-6),
+            "reject": [3, 4],
+        }
+    )
     plan = open_scan(tmp_path / "s.h5").plan()
     assert plan.geometry == wanted.geometry
     assert_allclose(plan.positions_m, wanted.positions_m, atol=1e-20)
@@ -198,8 +252,18 @@ def test_standardize_and_read_back(type_in, tmp_path):
     bad[3, 4] = True
     file = scans.write(tmp_path, "exchange", bad=bad, dark=np.full((2, 64, 64), 1))
     before = file.read_bytes()
-    flags = ("--roi", 48, "--rotate", 90, "--sat", 2000, "--roi-center", "31,33", "--path",
-             "mask=/exchange/mask")  # fmt: skip
+    flags = (
+        "--roi",
+        48,
+        "--rotate",
+        90,
+        "--sat",
+        2000,
+        "--roi-center",
+        "31,33",
+        "--path",
+        "mask=/exchange/mask",
+    )
     code, _, err = type_in("standardize", file, "-o", tmp_path / "out" / "s.h5", *flags)
     assert (code, err) == (0, "")
     scan = open_scan(tmp_path / "out" / "s.h5")
@@ -332,8 +396,16 @@ class TestBadInput:
         assert "(700.0, 3.0) lies outside the 64x64 detector" in said
 
     def test_empty_selection(self, type_in, tmp_path):
-        said = self.one_line(type_in, scans.write(tmp_path), "--select-shape", "circle",
-                             "--select-radius", "1e-9", "--select-center-pos", "1,1")  # fmt: skip
+        said = self.one_line(
+            type_in,
+            scans.write(tmp_path),
+            "--select-shape",
+            "circle",
+            "--select-radius",
+            "1e-9",
+            "--select-center-pos",
+            "1,1",
+        )
         assert "no position lies in" in said
 
     def test_all_frames_rejected(self, type_in, tmp_path):
@@ -379,8 +451,12 @@ def test_debug_shows_where(capsys):
 
 
 def test_as_a_module(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "ptypy_beamline", "info", "nowhere.h5"],
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "ptypy_beamline", "info", "nowhere.h5"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stderr.strip().splitlines() == ["error: nowhere.h5: no such file; check the path"]
 
@@ -417,8 +493,14 @@ def test_numbers_in_yaml(tmp_path):
 
     tree = tmp_path / "t.yaml"
     tree.write_text("parameter_tree: {scans: {s: {a: 1e-6, b: 2E3, c: 1.5, d: 7, e: 1e, f: e-3}}}")
-    assert read_tree(tree)["scans"]["s"] == {"a": 1e-6, "b": 2e3, "c": 1.5, "d": 7, "e": "1e",
-                                             "f": "e-3"}  # fmt: skip
+    assert read_tree(tree)["scans"]["s"] == {
+        "a": 1e-6,
+        "b": 2e3,
+        "c": 1.5,
+        "d": 7,
+        "e": "1e",
+        "f": "e-3",
+    }
 
 
 @pytest.mark.parametrize("command", ["info", pytest.param("check", marks=pytest.mark.long)])

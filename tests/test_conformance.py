@@ -174,11 +174,16 @@ def test_no_format_is_left_out():
 @pytest.mark.parametrize("format", ["adorym", "phantom", "ptychopinn", "tike", "product"])
 def test_the_user_knows_better_what_is_stored(tmp_path, format):
     """Complex or floating frames that are intensities already."""
-    suite = next(c for c in (TestAdorym, TestPhantom, TestPtychopinn, TestTike, TestProduct)
-                 if c.format == format)()  # fmt: skip
+    suite = next(
+        c
+        for c in (TestAdorym, TestPhantom, TestPtychopinn, TestTike, TestProduct)
+        if c.format == format
+    )()
     file = suite.write(tmp_path, suite.raw())
-    scans = {how: open_scan(file, **suite.settings, stored_as=how)
-             for how in ("intensity", "magnitude", "wave")}  # fmt: skip
+    scans = {
+        how: open_scan(file, **suite.settings, stored_as=how)
+        for how in ("intensity", "magnitude", "wave")
+    }
     window = suite._whole(scans["wave"])
     kept, squared, wave = (scans[how].frames.read([3], window).astype(float) for how in scans)
     np.testing.assert_allclose(squared, kept**2, rtol=1e-5)

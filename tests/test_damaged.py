@@ -22,8 +22,21 @@ from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
-FORMATS = ("standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "nanomax", "hermes",
-           "ptyd", "ptychopinn", "tike", "product", "adorym")  # fmt: skip
+FORMATS = (
+    "standard",
+    "cxi",
+    "nxcxi",
+    "diamond",
+    "areadetector",
+    "exchange",
+    "nanomax",
+    "hermes",
+    "ptyd",
+    "ptychopinn",
+    "tike",
+    "product",
+    "adorym",
+)
 NPZ = ("ptychopinn", "tike")
 GIVEN = {"energy": 8.8, "distance": 1.0, "psize": 75e-6}
 """What some of these do not record."""
@@ -97,8 +110,10 @@ FAILS = [sys.executable, "-c", "raise SystemExit(1)"]
 
 
 def test_a_file_on_which_libhdf5_hangs_or_crashes_is_named(tmp_path):
-    good, other = (WRITERS["standard"](tmp_path / name, Raw.of(simulate(16, (4, 4), 2)))
-                   for name in ("good.h5", "other.h5"))  # fmt: skip
+    good, other = (
+        WRITERS["standard"](tmp_path / name, Raw.of(simulate(16, (4, 4), 2)))
+        for name in ("good.h5", "other.h5")
+    )
     (tmp_path / "text.h5").write_text("no HDF5")
     passed_over = [tmp_path / "text.h5", tmp_path, tmp_path / "no.h5"]
     with pytest.raises(LostFileError, match=r"other.h5: libhdf5 crashes on it \(SIGABRT\); .*copy"):

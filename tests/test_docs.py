@@ -37,8 +37,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     done = subprocess.run(
         [sys.executable, *command, str(ROOT / "docs"), str(out / "html")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return out / "html"
 

@@ -173,8 +173,14 @@ def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=Non
     beam = light(n) if beam is None else beam
     waves = np.array([thing[r : r + n, c : c + n] * beam for r, c in points])
     counts = rng.poisson(1e3 * np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2)
-    return Raw(counts.astype(np.uint32), points * pixel_m, energy_eV, distance_m,
-               (pixel_m, pixel_m), center_px=(n // 2, n // 2))  # fmt: skip
+    return Raw(
+        counts.astype(np.uint32),
+        points * pixel_m,
+        energy_eV,
+        distance_m,
+        (pixel_m, pixel_m),
+        center_px=(n // 2, n // 2),
+    )
 
 
 def test_preview_says_first_why_its_error_cannot_be_trusted(tmp_path, capsys):
@@ -371,8 +377,10 @@ def test_axes_offered_for_an_orientation_keep_the_sign_of_the_phase(code):
 
 def test_what_is_set_is_written_as_parameter_and_flag():
     said = written({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
-    assert said == ("set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
-                    "(--roi-center 3.5,4.0), positions.snake=True (--snake)")  # fmt: skip
+    assert said == (
+        "set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
+        "(--roi-center 3.5,4.0), positions.snake=True (--snake)"
+    )
 
 
 def test_axes_in_different_units_are_no_pixels(tmp_path):
@@ -413,8 +421,9 @@ def test_a_scan_that_fell_apart_is_named(tmp_path):
 
 
 def test_changed_settings_keep_the_others():
-    before = Settings.of({"file": "a.h5", "units.energy": "keV", "mask": np.zeros((2, 5)),
-                          "shape": 64})  # fmt: skip
+    before = Settings.of(
+        {"file": "a.h5", "units.energy": "keV", "mask": np.zeros((2, 5)), "shape": 64}
+    )
     after = changed(before, {"units.positions": "um", "shape": 32})
     assert (after.units.energy, after.units.positions, after.shape) == ("keV", "um", (32, 32))
     assert after.mask is before.mask

@@ -87,8 +87,11 @@ def test_cxi_in_electronvolts_with_a_mask_of_valid_pixels_says_so(tmp_path):
 
 
 def test_cxi_probe_of_another_size_is_left_out(tmp_path):
-    small = {"entry_1/instrument_1/illumination_1/probe": PROBE[:9, :9], f"{DETECTOR}/mask": None,
-             f"{SOURCE}/energy": None}  # fmt: skip
+    small = {
+        "entry_1/instrument_1/illumination_1/probe": PROBE[:9, :9],
+        f"{DETECTOR}/mask": None,
+        f"{SOURCE}/energy": None,
+    }
     scan = open_scan(write(tmp_path / "scan.cxi", CXI, **small))
     assert scan.probe is None
     assert "illumination_1/probe is of shape (9, 9)" in " ".join(scan.notes)
@@ -98,8 +101,11 @@ def test_cxi_probe_of_another_size_is_left_out(tmp_path):
 
 def test_cxi_probe_of_several_modes(tmp_path, type_in):
     modes = np.stack([PROBE * 2, PROBE])
-    more = {"entry_1/instrument_1/illumination_1/probe": modes, f"{DETECTOR}/mask": None,
-            f"{SOURCE}/energy": None}  # fmt: skip
+    more = {
+        "entry_1/instrument_1/illumination_1/probe": modes,
+        f"{DETECTOR}/mask": None,
+        f"{SOURCE}/energy": None,
+    }
     file = write(tmp_path / "scan.cxi", CXI, **more)
     assert_array_equal(open_scan(file).probe, PROBE * 2)
     assert "probe               32, 32" in type_in("info", file)[1]
@@ -117,10 +123,14 @@ def test_nxcxi_with_units(tmp_path):
         "entry_1/instrument_1/beam_1/energy": 8.0,
     }
     file = write(tmp_path / "scan.nxs", content)
-    units = {"data_1/x": "metres", "data_1/y": "meter", "instrument_1/beam_1/energy": "KeV",
-             "instrument_1/detector_1/distance": "millimetres",
-             "instrument_1/detector_1/x_pixel_size": "micrometres",
-             "instrument_1/detector_1/y_pixel_size": "µm"}  # fmt: skip
+    units = {
+        "data_1/x": "metres",
+        "data_1/y": "meter",
+        "instrument_1/beam_1/energy": "KeV",
+        "instrument_1/detector_1/distance": "millimetres",
+        "instrument_1/detector_1/x_pixel_size": "micrometres",
+        "instrument_1/detector_1/y_pixel_size": "µm",
+    }
     with h5py.File(file, "a") as opened:
         for name, unit in units.items():
             opened[f"entry_1/{name}"].attrs["units"] = unit

@@ -31,8 +31,9 @@ def de_broglie(energy_eV):
     return h * c / np.sqrt(kinetic**2 + 2 * kinetic * m * c**2)
 
 
-@pytest.mark.parametrize(("energy_eV", "picometres"), [(60e3, 4.866), (80e3, 4.176),
-                                                       (200e3, 2.508), (300e3, 1.969)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("energy_eV", "picometres"), [(60e3, 4.866), (80e3, 4.176), (200e3, 2.508), (300e3, 1.969)]
+)
 def test_the_wavelength_is_relativistic(energy_eV, picometres):
     assert wavelength_m(energy_eV, "electron") == pytest.approx(picometres * 1e-12, rel=3e-4)
     assert wavelength_m(energy_eV, "electron") == pytest.approx(de_broglie(energy_eV), rel=1e-8)
@@ -100,8 +101,7 @@ def test_the_wavelength_of_ptypy_agrees(tmp_path, energy):
 
 def test_what_is_written_reads_back(tmp_path):
     plan = open_scan(scans.write(tmp_path)).plan(energy=300.0, radiation="electron")
-    for path in (write_ptyd(plan, tmp_path / "a.ptyd"),
-                 write_standard(plan, tmp_path / "b.h5")):  # fmt: skip
+    for path in (write_ptyd(plan, tmp_path / "a.ptyd"), write_standard(plan, tmp_path / "b.h5")):
         again = open_scan(path).plan().geometry
         assert again.radiation == "electron"
         assert again.energy_eV == pytest.approx(300e3, rel=1e-9)
@@ -117,8 +117,14 @@ def test_ptypy_writes_and_reads_electrons(tmp_path):
     from ptypy_beamline.ptyscan import BeamlineScan
 
     written = tmp_path / "ptypy.ptyd"
-    scan = BeamlineScan(file=str(scans.write(tmp_path)), energy=300.0, radiation="electron",
-                        psize=SMALL, dfile=str(written), save="append")  # fmt: skip
+    scan = BeamlineScan(
+        file=str(scans.write(tmp_path)),
+        energy=300.0,
+        radiation="electron",
+        psize=SMALL,
+        dfile=str(written),
+        save="append",
+    )
     scan.initialize()
     scan.auto(1000)
     assert open_scan(written).plan().geometry.energy_eV == pytest.approx(300e3, rel=1e-9)
@@ -128,7 +134,8 @@ def test_ptypy_writes_and_reads_electrons(tmp_path):
         read.initialize()
         package = read.auto(1000)
         assert 1.23984193e-9 / package["common"]["energy"] == pytest.approx(
-            wavelength_m(300e3, "electron"), rel=1e-9)  # fmt: skip
+            wavelength_m(300e3, "electron"), rel=1e-9
+        )
         assert len(package["iterable"]) == 49
 
 
@@ -146,8 +153,18 @@ def test_an_unmarked_ptyd_is_asked_about(tmp_path):
 
 
 def test_on_the_command_line(tmp_path):
-    done = CliRunner().invoke(app, ["info", str(scans.write(tmp_path)), "--json", "--energy-kev",
-                                    "300", "--radiation", "electron"])  # fmt: skip
+    done = CliRunner().invoke(
+        app,
+        [
+            "info",
+            str(scans.write(tmp_path)),
+            "--json",
+            "--energy-kev",
+            "300",
+            "--radiation",
+            "electron",
+        ],
+    )
     assert done.exit_code == 1, "steps wider than the field of view are an error"
     assert '"wavelength_m": 1.968' in done.output
 

@@ -68,11 +68,13 @@ CASES = {
     "row": (dimmed(stretch(200, 219, 0.5)), Event("step", 200, 219, 0.5)),
     "dump": (dimmed(stretch(120, 159, 0.0)), Event("dump", 120, 159, 0.0)),
     "decay": (dimmed(0.5 ** np.linspace(0, 1, COUNT)), Event("decay", 0, 399, 0.5)),
-    "flicker": (dimmed(np.random.default_rng(3).uniform(0.83, 1, COUNT)),
-                Event("flicker", 0, 399, 0.054)),
+    "flicker": (
+        dimmed(np.random.default_rng(3).uniform(0.83, 1, COUNT)),
+        Event("flicker", 0, 399, 0.054),
+    ),
     "drift": (drifting(3), Event("drift", 0, 399, 3.0)),
     "motor": (still(150, 209), Event("motor", 150, 209, 60)),
-}  # fmt: skip
+}
 
 
 def found(frames):
@@ -133,8 +135,10 @@ def test_an_absorbing_sample_does_not_flicker(masked):
 def test_several_events_at_once_and_the_intensity_they_give():
     frames = dimmed(stretch(40, 79, 0.7) * stretch(200, 239, 0.0))
     said = found(frames)
-    assert [(one.kind, one.first, one.last) for one in said] == [("step", 40, 79),
-                                                                ("dump", 200, 239)]  # fmt: skip
+    assert [(one.kind, one.first, one.last) for one in said] == [
+        ("step", 40, 79),
+        ("dump", 200, 239),
+    ]
     beam = intensity(said, COUNT)
     assert np.isnan(beam[200:240]).all()
     assert_allclose(beam[40:80], 0.7, rtol=0.03)

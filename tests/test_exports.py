@@ -49,8 +49,11 @@ def whole(path):
     """All frames, masks and positions of a scan file."""
     plan = open_scan(path).plan()
     blocks = list(plan.blocks())
-    return (np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks]),
-            plan)  # fmt: skip
+    return (
+        np.concatenate([b.frames for b in blocks]),
+        np.concatenate([b.good for b in blocks]),
+        plan,
+    )
 
 
 class TestReconstructionFile:
@@ -264,10 +267,14 @@ class TestProductCommand:
         """As PtychoPINN has it: coordinates are pixels of objectGuess."""
         found = exact()
         rows, columns = centres_px(found).T
-        arrays = {"xcoords": columns, "ycoords": rows, "probeGuess": found.probe[1],
-                  "objectGuess": found.object[0],
-                  "diffraction": np.sqrt(scans.truth().frames).astype(np.float32),
-                  "scan_index": np.zeros(49, int)} | more  # fmt: skip
+        arrays = {
+            "xcoords": columns,
+            "ycoords": rows,
+            "probeGuess": found.probe[1],
+            "objectGuess": found.object[0],
+            "diffraction": np.sqrt(scans.truth().frames).astype(np.float32),
+            "scan_index": np.zeros(49, int),
+        } | more
         path = folder / "in.npz"
         np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
         return path
@@ -275,11 +282,25 @@ class TestProductCommand:
     @pytest.mark.parametrize("old_flags", [False, True])
     def test_all_flags(self, tmp_path, type_in, old_flags):
         source, target = self.written(tmp_path), tmp_path / "p.h5"
-        files = ("--input-npz", source, "--output-product", target) if old_flags else (
-            source, "-o", target)  # fmt: skip
+        files = (
+            ("--input-npz", source, "--output-product", target)
+            if old_flags
+            else (source, "-o", target)
+        )
         code, out, err = type_in(
-            "product", *files, *FLAGS, "--name", "n", "--comments", "c", "--exposure-time-s", "0.1",
-            "--probe-pixel-size-m", "1e-8", "--include-diffraction")  # fmt: skip
+            "product",
+            *files,
+            *FLAGS,
+            "--name",
+            "n",
+            "--comments",
+            "c",
+            "--exposure-time-s",
+            "0.1",
+            "--probe-pixel-size-m",
+            "1e-8",
+            "--include-diffraction",
+        )
         assert code == 0, err
         assert "49 positions, with frames" in out
         assert product_info(target) == ProductInfo("n", "c", 0.1)
@@ -312,9 +333,11 @@ class TestProductCommand:
     def test_however_the_frames_are_stored(self, tmp_path, type_in, stored):
         counts = scans.truth().frames.astype(np.uint16)
         amplitudes = np.sqrt(counts.astype(float)).astype(np.float32)
-        more = {"frames last": {"diffraction": np.moveaxis(amplitudes, 0, -1)},
-                "counts": {"diffraction": None, "diff3d": counts},
-                "compressed": {}}[stored]  # fmt: skip
+        more = {
+            "frames last": {"diffraction": np.moveaxis(amplitudes, 0, -1)},
+            "counts": {"diffraction": None, "diff3d": counts},
+            "compressed": {},
+        }[stored]
         source = self.written(tmp_path, **more)
         if stored == "compressed":
             with np.load(source) as file:

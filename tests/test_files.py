@@ -147,9 +147,10 @@ def test_complete_gives_usual_permissions(tmp_path: Path):
 
 def test_unwritable_place_is_named_with_a_remedy(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(FileError, match=r"file/a\.h5: cannot be written .*-o"), complete(
-        tmp_path / "file" / "a.h5"
-    ):  # fmt: skip
+    with (
+        pytest.raises(FileError, match=r"file/a\.h5: cannot be written .*-o"),
+        complete(tmp_path / "file" / "a.h5"),
+    ):
         pass
 
 
@@ -164,14 +165,27 @@ def written(path: Path, **more):
     rng = np.random.default_rng(0)
     wave = np.exp(1j * rng.random((1, 6, 8))).astype(np.complex64)
     probe = rng.random((3, 4, 4)) * np.array([1, 5, 2])[:, None, None] * (1 + 1j)
-    settings = {"file": path, "shape": (4, 4), "list": np.arange(2), "mask": np.eye(2),
-                "probe": np.ones((128, 128), complex), "step": np.int64(3)}  # fmt: skip
+    settings = {
+        "file": path,
+        "shape": (4, 4),
+        "list": np.arange(2),
+        "mask": np.eye(2),
+        "probe": np.ones((128, 128), complex),
+        "step": np.int64(3),
+    }
     found = Reconstruction(
-        object=wave, probe=probe.astype(np.complex64), pixel_m=(1e-8, 2e-8), center_m=(0.0, 0.0),
-        positions_m=np.zeros((2, 2)), indices=np.arange(2), energy_eV=8800.0, distance_m=2.0,
-        errors=np.array([3.0, 2, 1]), algorithm="rPIE",
+        object=wave,
+        probe=probe.astype(np.complex64),
+        pixel_m=(1e-8, 2e-8),
+        center_m=(0.0, 0.0),
+        positions_m=np.zeros((2, 2)),
+        indices=np.arange(2),
+        energy_eV=8800.0,
+        distance_m=2.0,
+        errors=np.array([3.0, 2, 1]),
+        algorithm="rPIE",
         provenance={"settings": settings, "engine": "preview"},
-    )  # fmt: skip
+    )
     return write_reconstruction(replace(found, **more), path), wave[0], found.probe
 
 

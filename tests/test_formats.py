@@ -184,10 +184,16 @@ def test_a_minimal_file_is_recognised_and_read(tmp_path, name):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_no_frames(tmp_path, name):
-    path = WRITERS[name](tmp_path / "a.h5", **{
-        "entry__data": None, "entry_1__data_1__data": None, "entry_1__data__data": None,
-        "entry__data__data": None, "exchange__data": None,
-    })  # fmt: skip
+    path = WRITERS[name](
+        tmp_path / "a.h5",
+        **{
+            "entry__data": None,
+            "entry_1__data_1__data": None,
+            "entry_1__data__data": None,
+            "entry__data__data": None,
+            "exchange__data": None,
+        },
+    )
     with pytest.raises(MissingDataError, match=r"a\.h5: Expected frames at .*--path frames=PATH"):
         open_file(path, format=name)
 
@@ -211,8 +217,13 @@ def test_a_new_format_is_one_table(tmp_path):
         y=Item(("/mine*/sy",), "nm"),
         saturation=Item(("/limit",)),
     )
-    path = write(tmp_path / "a.h5", mine_7__images=stack(6), mine_7__sx=X * 1e9,
-                 mine_7__sy=Y * 1e9, limit=100)  # fmt: skip
+    path = write(
+        tmp_path / "a.h5",
+        mine_7__images=stack(6),
+        mine_7__sx=X * 1e9,
+        mine_7__sy=Y * 1e9,
+        limit=100,
+    )
     assert own.understands(path)
     scan = own.open(path)
     close(scan, Y, X)
@@ -294,14 +305,35 @@ def test_simulated_waves_are_no_exchange_file(tmp_path):
 
 
 def test_any_file_by_paths_alone(tmp_path):
-    path = write(tmp_path / "a.h5", pictures=stack(6), sx_um=X * 1e6, sy=(Y * 1e3, "mm"),
-                 E=8.0, z=2.0, p=np.array([50e-6, 75e-6]), t=0.5, i=np.arange(6.0),
-                 c=[1.5, 2.0])  # fmt: skip
-    scan = open_file(path, opening=Opening(
-        paths={"frames": "/pictures", "x": "sx_um", "y": "/sy", "energy": "/E", "distance": "/z",
-               "pixel": "/p", "exposure": "/t", "monitor": "/i", "center": "/c"},
-        units={"energy": "keV", "distance": "m", "pixel": "m"},
-    ))  # fmt: skip
+    path = write(
+        tmp_path / "a.h5",
+        pictures=stack(6),
+        sx_um=X * 1e6,
+        sy=(Y * 1e3, "mm"),
+        E=8.0,
+        z=2.0,
+        p=np.array([50e-6, 75e-6]),
+        t=0.5,
+        i=np.arange(6.0),
+        c=[1.5, 2.0],
+    )
+    scan = open_file(
+        path,
+        opening=Opening(
+            paths={
+                "frames": "/pictures",
+                "x": "sx_um",
+                "y": "/sy",
+                "energy": "/E",
+                "distance": "/z",
+                "pixel": "/p",
+                "exposure": "/t",
+                "monitor": "/i",
+                "center": "/c",
+            },
+            units={"energy": "keV", "distance": "m", "pixel": "m"},
+        ),
+    )
     assert scan.format == "hdf5"
     close(scan, Y, X)
     assert (scan.energy_eV, scan.distance_m, scan.pixel_m) == (8000, 2, (50e-6, 75e-6))
@@ -367,9 +399,9 @@ def test_a_path_in_another_file(tmp_path, monkeypatch):
     write(tmp_path / "cwd" / "dark.h5", dark=stack(9))  # the folder of the scan comes first
     write(tmp_path / "cwd" / "flat.h5", flat=stack(3))
     monkeypatch.chdir(tmp_path / "cwd")
-    scan = open_file(path, opening=Opening(
-        paths={"dark": "dark.h5::/dark", "flat": "flat.h5::/flat"}
-    ))  # fmt: skip
+    scan = open_file(
+        path, opening=Opening(paths={"dark": "dark.h5::/dark", "flat": "flat.h5::/flat"})
+    )
     assert (scan.dark.shape, scan.flat.shape) == ((2, 4, 5), (3, 4, 5))
     np.testing.assert_array_equal(scan.flat.read([2], FULL), stack(3)[[2]])
 
@@ -545,8 +577,9 @@ def test_an_energy_that_varies(tmp_path):
 
 
 def test_one_of_several_energies(tmp_path):
-    path = standard(tmp_path / "a.h5", entry__data=stack(3, 6),
-                    entry__energy_eV=np.array([7000, 7500, 8000.0]))  # fmt: skip
+    path = standard(
+        tmp_path / "a.h5", entry__data=stack(3, 6), entry__energy_eV=np.array([7000, 7500, 8000.0])
+    )
     scan = open_file(path, opening=Opening(outer_index=1))
     assert scan.energy_eV == 7500
     np.testing.assert_array_equal(scan.frames.read([5], FULL), stack(3, 6)[1, [5]])
@@ -602,10 +635,16 @@ XYZ = np.column_stack([XY, np.full(4, 9.0)])
 @pytest.mark.parametrize(
     ("array", "columns"),
     [
-        (XY, ""), (XY, "x,y"), (XY[:, ::-1], "y,x"), (XY.T, ""), (XYZ, ""), (XYZ.T, ""),
-        (XYZ, "x, y, z"), (XYZ[:, ::-1], "z,y,x"),
+        (XY, ""),
+        (XY, "x,y"),
+        (XY[:, ::-1], "y,x"),
+        (XY.T, ""),
+        (XYZ, ""),
+        (XYZ.T, ""),
+        (XYZ, "x, y, z"),
+        (XYZ[:, ::-1], "z,y,x"),
     ],
-)  # fmt: skip
+)
 def test_positions_in_one_array(array, columns):
     y, x = split(array, columns, (4,))
     np.testing.assert_array_equal(x, [0, 1, 2, 3])
@@ -714,8 +753,11 @@ def test_positions_follow_the_leading_axis(tmp_path):
     maps = np.stack([GRID_X, GRID_X + 1e-3]).reshape(2, 2, 3)
     scan = generic(tmp_path / "b.h5", stack(2, 2, 3), maps, maps * 0, outer_index=1)
     close(scan, 0 * GRID_X, GRID_X + 1e-3)
-    path = standard(tmp_path / "c.h5", entry__data=stack(2, 6),
-                    entry__pos=np.stack([np.stack([x, Y], 1) for x in both]))  # fmt: skip
+    path = standard(
+        tmp_path / "c.h5",
+        entry__data=stack(2, 6),
+        entry__pos=np.stack([np.stack([x, Y], 1) for x in both]),
+    )
     close(open_file(path, opening=Opening(outer_index=1)), Y, X + 1e-3)
 
 
@@ -741,13 +783,15 @@ def test_one_frame_is_no_scan(tmp_path):
 def test_several_exposures_a_position(tmp_path):
     scan = generic(tmp_path / "a.h5", stack(18), X, Y, frames_per_position=3)
     assert (len(scan), len(scan.positions_m)) == (18, 6)
-    repeated = generic(tmp_path / "b.h5", stack(18), np.repeat(X, 3), np.repeat(Y, 3),
-                       frames_per_position=3)  # fmt: skip
+    repeated = generic(
+        tmp_path / "b.h5", stack(18), np.repeat(X, 3), np.repeat(Y, 3), frames_per_position=3
+    )
     assert len(repeated.positions_m) == 18
     two = generic(tmp_path / "d.h5", stack(4), X[:2], Y[:2], frames_per_position=2)
     close(two, Y[:2], X[:2])  # not the axes of a raster of 2 x 2
-    raster = generic(tmp_path / "c.h5", stack(12), [0, 2e-6, 4e-6], [0, 1e-6],
-                     frames_per_position=2)  # fmt: skip
+    raster = generic(
+        tmp_path / "c.h5", stack(12), [0, 2e-6, 4e-6], [0, 1e-6], frames_per_position=2
+    )
     close(raster, GRID_Y, GRID_X)
 
 
@@ -765,9 +809,11 @@ def test_more_frames_than_positions(tmp_path):
 
 @pytest.mark.parametrize(
     ("frames", "k", "match"),
-    [(4, None, "4 frames for 6 positions: the scan was stopped, or frames were"),
-     (10, 2, "10 frames for 6 positions x 2 exposures")],
-)  # fmt: skip
+    [
+        (4, None, "4 frames for 6 positions: the scan was stopped, or frames were"),
+        (10, 2, "10 frames for 6 positions x 2 exposures"),
+    ],
+)
 def test_a_stopped_scan_keeps_its_positions(tmp_path, frames, k, match):
     with pytest.warns(BeamlineWarning, match=rf"a\.h5: {match}"):
         scan = generic(tmp_path / "a.h5", stack(frames), X, Y, frames_per_position=k)
@@ -1003,9 +1049,16 @@ def test_cxi_translation_as_columns(tmp_path):
 def test_cxi_pixel_distance_and_centre_from_the_vectors(tmp_path):
     corner = [2.0 * 75e-6, 1.5 * 50e-6, 3.0]  # pixel (0, 0), above and to the left of the beam
     bare = {DET + "x_pixel_size": None, DET + "y_pixel_size": None, DET + "distance": None}
-    scan = open_file(cxi(tmp_path / "a.h5", **bare, **{
-        DET + "basis_vectors": DEFAULT_BASIS, DET + "corner_position": corner,
-    }))  # fmt: skip
+    scan = open_file(
+        cxi(
+            tmp_path / "a.h5",
+            **bare,
+            **{
+                DET + "basis_vectors": DEFAULT_BASIS,
+                DET + "corner_position": corner,
+            },
+        )
+    )
     np.testing.assert_allclose(scan.pixel_m, (50e-6, 75e-6))
     assert scan.distance_m == 3
     np.testing.assert_allclose(scan.center_px, (1.5, 2.0))
@@ -1013,9 +1066,15 @@ def test_cxi_pixel_distance_and_centre_from_the_vectors(tmp_path):
 
 @pytest.mark.parametrize("corner", [[0, 0, 2.0], [1.0, 1.0, 2.0]])
 def test_a_cxi_corner_that_says_nothing_of_the_centre(tmp_path, corner):
-    scan = open_file(cxi(tmp_path / "a.h5", **{
-        DET + "basis_vectors": DEFAULT_BASIS, DET + "corner_position": corner,
-    }))  # fmt: skip
+    scan = open_file(
+        cxi(
+            tmp_path / "a.h5",
+            **{
+                DET + "basis_vectors": DEFAULT_BASIS,
+                DET + "corner_position": corner,
+            },
+        )
+    )
     assert scan.center_px is None
     assert ("outside" in "".join(scan.notes)) == (corner[0] == 1)
 
@@ -1027,8 +1086,9 @@ def test_cxi_basis_of_another_shape(tmp_path):
 
 
 def test_cxi_without_a_version_and_with_frames_at_the_detector(tmp_path):
-    path = cxi(tmp_path / "a.h5", cxi_version=None, entry_1__data_1__data=None,
-               **{DET + "data": stack(6)})  # fmt: skip
+    path = cxi(
+        tmp_path / "a.h5", cxi_version=None, entry_1__data_1__data=None, **{DET + "data": stack(6)}
+    )
     assert open_file(path).format == "cxi"
 
 
@@ -1057,10 +1117,15 @@ def test_nxcxi_sample_transformations(tmp_path):
 
 
 def test_nxcxi_in_another_entry_and_detector(tmp_path):
-    path = write(tmp_path / "a.h5", **{
-        "entry__definition": "NXptycho", "entry__instrument_1__detector__data": stack(2, 3),
-        "entry__data_1__x": (X[:3], "m"), "entry__data_1__y": (Y[:2], "m"),
-    })  # fmt: skip
+    path = write(
+        tmp_path / "a.h5",
+        **{
+            "entry__definition": "NXptycho",
+            "entry__instrument_1__detector__data": stack(2, 3),
+            "entry__data_1__x": (X[:3], "m"),
+            "entry__data_1__y": (Y[:2], "m"),
+        },
+    )
     scan = open_file(path)
     assert scan.grid == (2, 3)
     assert scan.energy_eV is scan.distance_m is scan.pixel_m is None
@@ -1085,20 +1150,38 @@ def test_areadetector(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [("SampleX_um", "SampleY_um"), ("sample_x_um", "sample_y_um"), ("SX_um", "SY_um"),
-                 ("PosX_um", "PosY_um"), ("StageX_um", "STAGEY_um")],
-)  # fmt: skip
+    ("x", "y"),
+    [
+        ("SampleX_um", "SampleY_um"),
+        ("sample_x_um", "sample_y_um"),
+        ("SX_um", "SY_um"),
+        ("PosX_um", "PosY_um"),
+        ("StageX_um", "STAGEY_um"),
+    ],
+)
 def test_areadetector_names(tmp_path, x, y):
-    path = areadetector(tmp_path / "a.h5", **{
-        ND + "posx_m": None, ND + "posy_m": None, ND + x: X * 1e6, ND + y: Y * 1e6,
-    })  # fmt: skip
+    path = areadetector(
+        tmp_path / "a.h5",
+        **{
+            ND + "posx_m": None,
+            ND + "posy_m": None,
+            ND + x: X * 1e6,
+            ND + y: Y * 1e6,
+        },
+    )
     close(open_file(path), Y, X)
 
 
 def test_areadetector_names_without_a_unit(tmp_path):
-    path = areadetector(tmp_path / "a.h5", **{
-        ND + "posx_m": None, ND + "posy_m": None, ND + "SampleX": X * 1e3, ND + "SampleY": Y * 1e3,
-    })  # fmt: skip
+    path = areadetector(
+        tmp_path / "a.h5",
+        **{
+            ND + "posx_m": None,
+            ND + "posy_m": None,
+            ND + "SampleX": X * 1e3,
+            ND + "SampleY": Y * 1e3,
+        },
+    )
     with pytest.raises(MissingDataError, match=r"NDAttributes/SampleY\. Got none; set units\.posi"):
         open_file(path)
     close(open_file(path, opening=Opening(units={"positions": "mm"})), Y, X)
@@ -1120,11 +1203,16 @@ def padded(values, fill) -> np.ndarray:
 
 
 def test_areadetector_chunk_padding_is_cut(tmp_path):
-    path = areadetector(tmp_path / "a.h5", **{
-        ND + "posx_m": padded(X, np.nan), ND + "posy_m": padded(Y, np.nan),
-        ND + "energy_eV": padded(np.full(6, 8000.0), 0), ND + "I0": padded(np.arange(6.0), 0),
-        ND + "NDArrayUniqueId": padded(np.arange(1, 7), 0),
-    })  # fmt: skip
+    path = areadetector(
+        tmp_path / "a.h5",
+        **{
+            ND + "posx_m": padded(X, np.nan),
+            ND + "posy_m": padded(Y, np.nan),
+            ND + "energy_eV": padded(np.full(6, 8000.0), 0),
+            ND + "I0": padded(np.arange(6.0), 0),
+            ND + "NDArrayUniqueId": padded(np.arange(1, 7), 0),
+        },
+    )
     scan = open_file(path)
     close(scan, Y, X)
     assert scan.energy_eV == 8000
@@ -1150,10 +1238,14 @@ def test_areadetector_positions_that_lag(tmp_path):
 
 
 def test_areadetector_unique_ids_count_frames(tmp_path):
-    path = areadetector(tmp_path / "a.h5", **{
-        ND + "NDArrayUniqueId": np.array([1, 2, 5, 6, 0, 0]), ND + "posx_m": X[:4],
-        ND + "posy_m": Y[:4],
-    })  # fmt: skip
+    path = areadetector(
+        tmp_path / "a.h5",
+        **{
+            ND + "NDArrayUniqueId": np.array([1, 2, 5, 6, 0, 0]),
+            ND + "posx_m": X[:4],
+            ND + "posy_m": Y[:4],
+        },
+    )
     with pytest.warns(
         BeamlineWarning, match="6 frames are stored, but only 4 numbers: frames from 4 on"
     ):
@@ -1164,11 +1256,16 @@ def test_areadetector_unique_ids_count_frames(tmp_path):
 
 def test_areadetector_other_places(tmp_path):
     place = "entry__instrument__detector__NDAttributes__"
-    path = write(tmp_path / "a.h5", **{
-        "entry__instrument__detector__data": stack(6), place + "posx_m": X, place + "posy_m": Y,
-        "entry__instrument__detector__pixel_mask": spots(p11=4),
-        "entry__instrument__detector__dark": stack(2),
-    })  # fmt: skip
+    path = write(
+        tmp_path / "a.h5",
+        **{
+            "entry__instrument__detector__data": stack(6),
+            place + "posx_m": X,
+            place + "posy_m": Y,
+            "entry__instrument__detector__pixel_mask": spots(p11=4),
+            "entry__instrument__detector__dark": stack(2),
+        },
+    )
     scan = open_file(path)
     close(scan, Y, X)
     assert mask_of(scan) == [(1, 1)]
@@ -1187,14 +1284,19 @@ def test_exchange(tmp_path):
 @pytest.mark.parametrize("turn", [False, True])
 def test_exchange_motor_positions_in_mm(tmp_path, turn):
     motor = np.stack([X, Y], 1) * 1e3
-    path = exchange(tmp_path / "a.h5", exchange__positions_x=None, exchange__positions_y=None,
-                    exchange__motor_pos=motor.T if turn else motor)  # fmt: skip
+    path = exchange(
+        tmp_path / "a.h5",
+        exchange__positions_x=None,
+        exchange__positions_y=None,
+        exchange__motor_pos=motor.T if turn else motor,
+    )
     close(open_file(path), Y, X)
 
 
 def test_exchange_units_where_they_are_stored(tmp_path):
-    path = exchange(tmp_path / "a.h5", instrument__detector__distance=(3.0, "m"),
-                    exchange__positions_x=(X, "m"))  # fmt: skip
+    path = exchange(
+        tmp_path / "a.h5", instrument__detector__distance=(3.0, "m"), exchange__positions_x=(X, "m")
+    )
     scan = open_file(path)
     assert scan.distance_m == 3
     close(scan, Y, X)
@@ -1202,8 +1304,12 @@ def test_exchange_units_where_they_are_stored(tmp_path):
 
 def test_exchange_without_units(tmp_path):
     """The layout's own: µm, metres and keV."""
-    path = exchange(tmp_path / "a.h5", instrument__detector__distance=2.0,
-                    instrument__detector__pixel_size=75e-6, exchange__data_white=None)  # fmt: skip
+    path = exchange(
+        tmp_path / "a.h5",
+        instrument__detector__distance=2.0,
+        instrument__detector__pixel_size=75e-6,
+        exchange__data_white=None,
+    )
     scan = open_file(path)
     close(scan, Y, X)
     assert (scan.distance_m, scan.pixel_m, scan.energy_eV) == (2.0, (75e-6, 75e-6), 8000.0)
@@ -1212,12 +1318,19 @@ def test_exchange_without_units(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "stored", "unit"),
-    [("distance", 2000.0, "distance=mm"), ("distance", 350.0, "distance=mm"),
-     ("pixel_size", 75.0, "pixel=um"), ("pixel_size", 0.055, "pixel=mm")],
-)  # fmt: skip
+    [
+        ("distance", 2000.0, "distance=mm"),
+        ("distance", 350.0, "distance=mm"),
+        ("pixel_size", 75.0, "pixel=um"),
+        ("pixel_size", 0.055, "pixel=mm"),
+    ],
+)
 def test_exchange_with_other_units_and_without_saying_so(tmp_path, name, stored, unit):
-    right = {"instrument__detector__distance": 2.0, "instrument__detector__pixel_size": 75e-6,
-             "exchange__data_white": None}  # fmt: skip
+    right = {
+        "instrument__detector__distance": 2.0,
+        "instrument__detector__pixel_size": 75e-6,
+        "exchange__data_white": None,
+    }
     changes = right | {f"instrument__detector__{name}": stored}
     path = exchange(tmp_path / "a.h5", **changes)
     with pytest.raises(BeamlineError, match=rf"impossible.*--unit {unit}\)"):

@@ -57,9 +57,12 @@ def test_other_lists_still_count_raw_frames():
 
 def test_frames_that_the_scan_has_not_are_named():
     scan = make_scan(6)
-    for wrong, message in [([0, 6], "names frame 6, the scan has frames 0 to 5"),
-                           ([-1, 0], "names frame -1"), ([], "is empty"),
-                           ([0.5, 1.0], "whole numbers in frame_order. Got 0.5")]:  # fmt: skip
+    for wrong, message in [
+        ([0, 6], "names frame 6, the scan has frames 0 to 5"),
+        ([-1, 0], "names frame -1"),
+        ([], "is empty"),
+        ([0.5, 1.0], "whole numbers in frame_order. Got 0.5"),
+    ]:
         with pytest.raises(SettingsError, match=message):
             scan.plan(frame_order=wrong)
 
@@ -73,8 +76,9 @@ def test_frames_without_a_position_are_left_out_and_counted():
         plan = scan.plan(frame_order=ORDER)
     assert_array_equal(plan.selection.exposures[:, 0], [5, 0, 1])
     some = np.array([4, 0, 2])
-    part = replace(scan, frames=PickedFrames(scan.frames, some),
-                   positions_m=make_scan(6).positions_m[some])  # fmt: skip
+    part = replace(
+        scan, frames=PickedFrames(scan.frames, some), positions_m=make_scan(6).positions_m[some]
+    )
     with pytest.warns(BeamlineWarning, match="1 of 3 frames"):
         plan = part.plan(frame_order=[2, 3, 4])
     assert_array_equal(plan.selection.exposures[:, 0], [2, 4])
@@ -114,13 +118,24 @@ def test_on_the_command_line_and_through_what_is_written(tmp_path):
     file, order = scans.write(tmp_path), list(range(48, 9, -1))
     np.save(tmp_path / "order.npy", order)
     out = tmp_path / "out.h5"
-    done = CliRunner().invoke(app, ["standardize", str(file), "-o", str(out), "--frame-order",
-                                    str(tmp_path / "order.npy")])  # fmt: skip
+    done = CliRunner().invoke(
+        app,
+        ["standardize", str(file), "-o", str(out), "--frame-order", str(tmp_path / "order.npy")],
+    )
     assert done.exit_code == 0, done.output
     frames, _ = all_frames(open_scan(out).plan())
     assert_array_equal(frames, scans.truth().frames[order])
-    refused = CliRunner().invoke(app, ["standardize", str(file), "-o", str(tmp_path / "order.npy"),
-                                       "--frame-order", str(tmp_path / "order.npy")])  # fmt: skip
+    refused = CliRunner().invoke(
+        app,
+        [
+            "standardize",
+            str(file),
+            "-o",
+            str(tmp_path / "order.npy"),
+            "--frame-order",
+            str(tmp_path / "order.npy"),
+        ],
+    )
     assert refused.exit_code == 1
     assert "is read by this command" in str(refused.exception or refused.output)
 
@@ -136,8 +151,9 @@ def test_quality_control_judges_raw_frames_in_any_order(tmp_path):
             opened["entry/data"][number] = opened["entry/data"][number] // 3
     qc = Qc(reject_topk=3)
     found = [
-        judged_plan(open_scan(file).plan(**given), Settings.of({"file": str(file), **given}), qc,
-                    None, None)
+        judged_plan(
+            open_scan(file).plan(**given), Settings.of({"file": str(file), **given}), qc, None, None
+        )
         for given in ({}, {"frame_order": order[:49]}, {"frame_order": order})
-    ]  # fmt: skip
+    ]
     assert [set(one.reject_indices) for one in found] == [{11, 20, 33}] * 3

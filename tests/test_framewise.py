@@ -40,10 +40,12 @@ def wanted(scan, dark=0.0, flat=1.0, mask=None, **more):
     flats = np.broadcast_to(flat, (n, NY, NX))
     bad = np.zeros((n, NY, NX), bool) if mask is None else np.broadcast_to(mask, (n, NY, NX))
     bad = bad | ~np.isfinite(darks)
-    return np.array([
-        reference.correct(raw[None], bad=b, dark=np.where(b, 0, d), flat=f, **more)[0]
-        for raw, b, d, f in zip(raw_of(scan), bad, darks, flats, strict=True)
-    ])  # fmt: skip
+    return np.array(
+        [
+            reference.correct(raw[None], bad=b, dark=np.where(b, 0, d), flat=f, **more)[0]
+            for raw, b, d, f in zip(raw_of(scan), bad, darks, flats, strict=True)
+        ]
+    )
 
 
 @OWN
@@ -69,8 +71,9 @@ def test_images_go_by_raw_frames_whatever_is_selected():
     assert_allclose(as_nan(*all_frames(plan)), expected[[0, 2]], rtol=1e-6)
     some = np.array([5, 2, 3])
     part = replace(scan, frames=PickedFrames(scan.frames, some), positions_m=scan.positions_m[:3])
-    assert_allclose(as_nan(*all_frames(part.plan(dark=dark, flat=flat, mask=mask))),
-                    expected[some], rtol=1e-6)  # fmt: skip
+    assert_allclose(
+        as_nan(*all_frames(part.plan(dark=dark, flat=flat, mask=mask))), expected[some], rtol=1e-6
+    )
 
 
 @OWN
@@ -136,8 +139,9 @@ def test_a_pixel_is_bad_that_is_bad_in_any_of_some_masks(values):
 def test_nan_is_no_good_pixel():
     mask = np.ones((NY, NX))
     mask[2, 2], mask[3, 3] = np.nan, 0
-    assert_array_equal(np.argwhere(~make_scan().plan(mask=mask, mask_values="good").good),
-                       [[2, 2], [3, 3]])  # fmt: skip
+    assert_array_equal(
+        np.argwhere(~make_scan().plan(mask=mask, mask_values="good").good), [[2, 2], [3, 3]]
+    )
 
 
 def write(path, scan, shape, **more):
@@ -146,8 +150,12 @@ def write(path, scan, shape, **more):
         file["entry/data"] = raw_of(scan).reshape(*shape, NY, NX)
         y, x = scan.positions_m.T.reshape(2, *shape)
         file["entry/posx_m"], file["entry/posy_m"] = x, y
-        for name, value in {"energy_eV": 8e3, "det_dist_m": 2.0, "pixel_m": 75e-6,
-                            "center_px": [10, 12]}.items():  # fmt: skip
+        for name, value in {
+            "energy_eV": 8e3,
+            "det_dist_m": 2.0,
+            "pixel_m": 75e-6,
+            "center_px": [10, 12],
+        }.items():
             file[f"entry/{name}"] = value
         for name, unit in (("energy_eV", "eV"), ("det_dist_m", "m"), ("pixel_m", "m")):
             file[f"entry/{name}"].attrs["units"] = unit

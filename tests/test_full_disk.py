@@ -73,10 +73,13 @@ def inputs(tmp_path_factory):
     rows = [f"{number},{number**2}e-6,0" for number in range(400)]
     (folder / "log.csv").write_text("\n".join(["frame_index,posx_m,posy_m", *rows]))
     return {
-        "RAW": str(raw), "FOUND": str(found), "OBJECT": str(folder / "object.npy"),
-        "PHANTOM": str(folder / "phantom"), "FRAMES": str(folder / "f_*.tif"),
+        "RAW": str(raw),
+        "FOUND": str(found),
+        "OBJECT": str(folder / "object.npy"),
+        "PHANTOM": str(folder / "phantom"),
+        "FRAMES": str(folder / "f_*.tif"),
         "LOG": str(folder / "log.csv"),
-    }  # fmt: skip
+    }
 
 
 def on_a_disk_of(size: int, call: Callable[[], int]) -> tuple[int, str]:
@@ -220,8 +223,11 @@ def test_parts_that_another_writer_leaves_meanwhile_are_removed(tmp_path, inputs
     def meanwhile(_: int) -> None:
         words = ["ptyd", inputs["RAW"], "-o", str(path), "--save", "link", "--block", "4"]
         if not others:
-            subprocess.run([sys.executable, "-m", "ptypy_beamline", *words], check=True,
-                           stdout=subprocess.DEVNULL)  # fmt: skip
+            subprocess.run(
+                [sys.executable, "-m", "ptypy_beamline", *words],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
             others.extend(files_in(tmp_path))
 
     plan = open_scan(inputs["RAW"]).plan()
@@ -276,8 +282,11 @@ def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
 
 
 def test_a_signal_while_the_package_is_loaded_is_one_line(tmp_path):
-    process = subprocess.Popen([sys.executable, "-m", "ptypy_beamline", "formats"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ptypy_beamline", "formats"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     time.sleep(0.4)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
@@ -290,10 +299,11 @@ def test_a_signal_while_the_package_is_loaded_is_one_line(tmp_path):
 def test_what_ptypy_saves_is_whole_or_not_there(tmp_path, inputs):
     data = {"name": "BeamlineScan", "file": inputs["RAW"], "num_frames": 9}
     tree = {
-        "verbose_level": "ERROR", "io": {"autosave": {"interval": 1}},
+        "verbose_level": "ERROR",
+        "io": {"autosave": {"interval": 1}},
         "scans": {"s": {"name": "BlockFull", "data": data}},
         "engines": {"e": {"name": "DM", "numiter": 2}},
-    }  # fmt: skip
+    }
     (tmp_path / "tree.json").write_text(json.dumps(tree))
     words = ["run", str(tmp_path / "tree.json"), "-o", str(tmp_path / "out")]
     for size in (0, 5000):
@@ -305,8 +315,19 @@ def test_what_ptypy_saves_is_whole_or_not_there(tmp_path, inputs):
     assert main(words) == 0
     saved = [name for name in files_in(tmp_path / "out") if name.endswith(".ptyr")]
     assert len(saved) >= 2
-    assert main(["export", str(tmp_path / "out" / saved[-1]), "-o", str(tmp_path / "a.cxi"),
-                 "--to", "cxi"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "export",
+                str(tmp_path / "out" / saved[-1]),
+                "-o",
+                str(tmp_path / "a.cxi"),
+                "--to",
+                "cxi",
+            ]
+        )
+        == 0
+    )
 
 
 def ended() -> int:
@@ -377,8 +398,9 @@ def test_one_command_at_a_time_has_a_folder_of_results(tmp_path):
         "from ptypy_beamline.exports.temporary import alone_in\n"
         "with alone_in(Path(sys.argv[1])):\n    print('has it', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", hold, folder], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as other:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"has it\n"
         with pytest.raises(FileError, match="out: another command is writing into this folder"):

@@ -54,25 +54,46 @@ def write(path: Path) -> Path:
     table = rng.uniform(size=(N, 6))
     table[:, 4], table[:, 2] = map_y.ravel(), map_x.ravel()
     values = {
-        "list": counts.astype("u2"), "float": counts.astype(float),
+        "list": counts.astype("u2"),
+        "float": counts.astype(float),
         "map": counts.reshape(ROWS, COLUMNS, SIDE, SIDE).astype(float),
         "spectra": np.stack([counts, counts[::-1]]).astype(float),
-        "y": y, "x": x, "map_y": map_y, "map_x": map_x, "table": table,
-        "map_y4": map_y[..., None, None], "map_x4": map_x[..., None, None],
-        "list_y": map_y.ravel(), "list_x": map_x.ravel(),
-        "spectra_y": np.stack([map_y.ravel()] * 2), "spectra_x": np.stack([map_x.ravel()] * 2),
-        "filter": rng.random(N) > 0.4, "map_filter": rng.random((ROWS, COLUMNS)) > 0.4,
+        "y": y,
+        "x": x,
+        "map_y": map_y,
+        "map_x": map_x,
+        "table": table,
+        "map_y4": map_y[..., None, None],
+        "map_x4": map_x[..., None, None],
+        "list_y": map_y.ravel(),
+        "list_x": map_x.ravel(),
+        "spectra_y": np.stack([map_y.ravel()] * 2),
+        "spectra_x": np.stack([map_x.ravel()] * 2),
+        "filter": rng.random(N) > 0.4,
+        "map_filter": rng.random((ROWS, COLUMNS)) > 0.4,
         "dark": rng.integers(0, 50, (SIDE, SIDE)).astype(float),
-        "bright": np.full((SIDE, SIDE), 70.0), "dark_u2": np.full((SIDE, SIDE), 3, "u2"),
+        "bright": np.full((SIDE, SIDE), 70.0),
+        "dark_u2": np.full((SIDE, SIDE), 3, "u2"),
         "dark_each": rng.integers(0, 50, (N, SIDE, SIDE)).astype(float),
         "dark_map": rng.integers(0, 50, (ROWS, COLUMNS, SIDE, SIDE)).astype(float),
         "dark_stack": rng.integers(0, 50, (1, SIDE, SIDE)).astype(float),
-        "flat": flat[0], "flat_each": flat, "good": good[0].astype(int),
-        "good_each": good.astype(int), "bits": np.where(good[1], 0, 1),
-        "bits_each": (~good).astype(int), "monitor": monitor, "monitor_rare": rare,
-        "monitor_map": monitor.reshape(ROWS, COLUMNS), "keV": 9.1, "eV": 9100.0,
-        "electrons": 300.0, "energies": np.array([8.0, 8.5]), "m": 1.75, "mm": 1750.0, "um": 55.0,
-    }  # fmt: skip
+        "flat": flat[0],
+        "flat_each": flat,
+        "good": good[0].astype(int),
+        "good_each": good.astype(int),
+        "bits": np.where(good[1], 0, 1),
+        "bits_each": (~good).astype(int),
+        "monitor": monitor,
+        "monitor_rare": rare,
+        "monitor_map": monitor.reshape(ROWS, COLUMNS),
+        "keV": 9.1,
+        "eV": 9100.0,
+        "electrons": 300.0,
+        "energies": np.array([8.0, 8.5]),
+        "m": 1.75,
+        "mm": 1750.0,
+        "um": 55.0,
+    }
     with h5py.File(path, "w") as opened:
         for name, value in values.items():
             opened[f"entry/{name}"] = value
@@ -192,9 +213,10 @@ SELECTIONS = {
     "permuted": {"frameorder": {"indices": PERMUTED}},
     "chosen and repeated": {"frameorder": {"indices": [3, 3, 0, 19, 7]}},
     "a box, every second, in another order": {
-        "positions": {"bounding_box": BOX, "skip": 2}, "frameorder": {"indices": [1, 0, 1]}
+        "positions": {"bounding_box": BOX, "skip": 2},
+        "frameorder": {"indices": [1, 0, 1]},
     },
-}  # fmt: skip
+}
 TABLE = [
     Row(f"{layout}: {name}", keys, pars, equal)
     for layout, keys in LAYOUTS.items()
@@ -211,54 +233,113 @@ def at(**keys):
 TABLE += [
     Row("a filter of a list", LIST, at(framefilter="filter"), equal),
     Row("a filter of a map", MAP, at(framefilter="map_filter"), equal),
-    Row("a filter, every second", LIST,
-        at(framefilter="filter") | {"positions": {"skip": 2}}, equal),
-    Row("a filter in another order", MAP,
-        at(framefilter="map_filter") | {"frameorder": {"indices": [2, 0, 1]}}, equal),
-    Row("micrometres", LIST,
-        {"positions": {"slow_multiplier": 1e-6, "fast_multiplier": 1e-6}}, equal),
-    Row("two multipliers and signs", MAP,
-        {"positions": {"slow_multiplier": -1.5e-6, "fast_multiplier": 2e-6}}, equal),
-    Row("columns of a table", ("float", "table", "table"),
-        {"positions": {"slow_index": 4, "fast_index": 2}}, equal),
-    Row("energy, distance and pixel given", LIST,
-        {"energy": 6.2, "distance": 2.5, "psize": 75e-6}, equal),
+    Row(
+        "a filter, every second", LIST, at(framefilter="filter") | {"positions": {"skip": 2}}, equal
+    ),
+    Row(
+        "a filter in another order",
+        MAP,
+        at(framefilter="map_filter") | {"frameorder": {"indices": [2, 0, 1]}},
+        equal,
+    ),
+    Row(
+        "micrometres",
+        LIST,
+        {"positions": {"slow_multiplier": 1e-6, "fast_multiplier": 1e-6}},
+        equal,
+    ),
+    Row(
+        "two multipliers and signs",
+        MAP,
+        {"positions": {"slow_multiplier": -1.5e-6, "fast_multiplier": 2e-6}},
+        equal,
+    ),
+    Row(
+        "columns of a table",
+        ("float", "table", "table"),
+        {"positions": {"slow_index": 4, "fast_index": 2}},
+        equal,
+    ),
+    Row(
+        "energy, distance and pixel given",
+        LIST,
+        {"energy": 6.2, "distance": 2.5, "psize": 75e-6},
+        equal,
+    ),
     Row("recorded energy", LIST, at(recorded_energy="keV"), equal),
-    Row("recorded energy in eV", LIST,
-        {"recorded_energy": {"key": "entry/eV", "multiplier": 1e-3}}, equal),
-    Row("recorded energy with an offset", LIST,
-        {"recorded_energy": {"key": "entry/eV", "multiplier": 1e-3, "offset": 0.25}}, equal),
+    Row(
+        "recorded energy in eV",
+        LIST,
+        {"recorded_energy": {"key": "entry/eV", "multiplier": 1e-3}},
+        equal,
+    ),
+    Row(
+        "recorded energy with an offset",
+        LIST,
+        {"recorded_energy": {"key": "entry/eV", "multiplier": 1e-3, "offset": 0.25}},
+        equal,
+    ),
     Row("recorded distance", LIST, at(recorded_distance="m"), equal),
-    Row("recorded distance in mm", LIST,
-        {"recorded_distance": {"key": "entry/mm", "multiplier": 1e-3}}, equal),
-    Row("recorded pixel in µm", LIST,
-        {"recorded_psize": {"key": "entry/um", "multiplier": 1e-6}}, equal),
+    Row(
+        "recorded distance in mm",
+        LIST,
+        {"recorded_distance": {"key": "entry/mm", "multiplier": 1e-3}},
+        equal,
+    ),
+    Row(
+        "recorded pixel in µm",
+        LIST,
+        {"recorded_psize": {"key": "entry/um", "multiplier": 1e-6}},
+        equal,
+    ),
     Row("electrons", LIST, {"energy": 80.0, "electron_data": True}, rounded_constants(80.0)),
-    Row("recorded electrons", LIST,
-        at(recorded_energy="electrons") | {"electron_data": True}, rounded_constants(300.0)),
-    Row("several energies, the first", ("spectra", "spectra_y", "spectra_x"),
-        at(recorded_energy="energies"), equal),
-    Row("several energies, one of them", ("spectra", "spectra_y", "spectra_x"),
-        at(recorded_energy="energies") | {"outer_index": 1}, equal),
+    Row(
+        "recorded electrons",
+        LIST,
+        at(recorded_energy="electrons") | {"electron_data": True},
+        rounded_constants(300.0),
+    ),
+    Row(
+        "several energies, the first",
+        ("spectra", "spectra_y", "spectra_x"),
+        at(recorded_energy="energies"),
+        equal,
+    ),
+    Row(
+        "several energies, one of them",
+        ("spectra", "spectra_y", "spectra_x"),
+        at(recorded_energy="energies") | {"outer_index": 1},
+        equal,
+    ),
     Row("a window", LIST, {"shape": 16}, equal),
     Row("a window of both sides", LIST, {"shape": (16, 16)}, equal),
     Row("an odd window", LIST, {"shape": 15}, equal),
     Row("a window elsewhere", MAP, {"shape": 12, "center": (10, 13)}, equal),
     Row("fftshift", LIST, {"shape": 16, "center": "fftshift"}, equal),
     *(Row(f"orientation {code}", LIST, {"orientation": code}, equal) for code in (0, 4)),
-    *(Row(f"orientation {code}", LIST, {"orientation": code}, centre_moved)
-      for code in (1, 2, 3, 5, 6, 7)),
+    *(
+        Row(f"orientation {code}", LIST, {"orientation": code}, centre_moved)
+        for code in (1, 2, 3, 5, 6, 7)
+    ),
     Row("transposed and flipped", LIST, {"orientation": (True, False, True)}, centre_moved),
     Row("a border", LIST, {"padding": (3, 3, 3, 3)}, centre_moved),
     Row("mask", LIST, at(mask="good"), masked_is_zero),
-    Row("mask of bad pixels", LIST, {"mask": {"key": "entry/bits", "invert": True}},
-        masked_is_zero),
+    Row(
+        "mask of bad pixels", LIST, {"mask": {"key": "entry/bits", "invert": True}}, masked_is_zero
+    ),
     Row("mask of each frame", LIST, at(mask="good_each"), masked_is_zero),
-    Row("bad pixels of each frame", LIST, {"mask": {"key": "entry/bits_each", "invert": True}},
-        masked_is_zero),
-    Row("mask of each frame in a window, permuted", LIST,
+    Row(
+        "bad pixels of each frame",
+        LIST,
+        {"mask": {"key": "entry/bits_each", "invert": True}},
+        masked_is_zero,
+    ),
+    Row(
+        "mask of each frame in a window, permuted",
+        LIST,
         at(mask="good_each") | {"shape": 12, "frameorder": {"indices": PERMUTED}},
-        masked_is_zero),
+        masked_is_zero,
+    ),
     Row("dark", LIST, at(darkfield="dark"), equal),
     Row("one dark in a stack", LIST, at(darkfield="dark_stack"), equal),
     Row("dark above the counts", LIST, at(darkfield="bright"), equal),
@@ -268,16 +349,23 @@ TABLE += [
     Row("flat", LIST, at(flatfield="flat"), equal),
     Row("flat of each frame", LIST, at(flatfield="flat_each"), equal),
     Row("flat on whole numbers", WHOLE, at(flatfield="flat"), truncated),
-    Row("dark and flat of each frame, in a window", LIST,
-        at(darkfield="dark_each", flatfield="flat_each") | {"shape": 14}, equal),
+    Row(
+        "dark and flat of each frame, in a window",
+        LIST,
+        at(darkfield="dark_each", flatfield="flat_each") | {"shape": 14},
+        equal,
+    ),
     Row("monitor", LIST, at(normalisation="monitor"), equal),
     Row("monitor of a map", MAP, at(normalisation="monitor_map"), equal),
     Row("monitor with an outlier", LIST, at(normalisation="monitor_rare"), one_factor),
-    Row("all of it", LIST,
+    Row(
+        "all of it",
+        LIST,
         at(darkfield="dark_each", flatfield="flat", mask="good_each", normalisation="monitor"),
-        masked_is_zero),
+        masked_is_zero,
+    ),
     Row("bins", LIST, {"rebin": 2}, summed),
-]  # fmt: skip
+]
 
 
 # both loaders -------------------------------------------------------------------------------
@@ -296,8 +384,9 @@ class Ptyd:
     def read(cls, path: Path) -> Ptyd:
         with h5py.File(path, "r") as file:
             chunks = [file["chunks"][k] for k in sorted(file["chunks"], key=int)]
-            frames, positions = (np.concatenate([c[name][()] for c in chunks])
-                                 for name in ("data", "positions"))  # fmt: skip
+            frames, positions = (
+                np.concatenate([c[name][()] for c in chunks]) for name in ("data", "positions")
+            )
             order = np.argsort(np.concatenate([np.ravel(c["indices"][()]) for c in chunks]))
             weights = [c["weights"][()] for c in chunks if c["weights"].size]
             meta = {name: value[()] for name, value in file["meta"].items()}
@@ -310,10 +399,11 @@ def full(row: Row, file: Path) -> dict[str, Any]:
     """The parameters of PtyPy's loader, with the file named everywhere."""
     frames, slow, fast = row.layout
     pars = {
-        group: {"file": str(file), **value} if isinstance(value, Mapping) and "key" in value
+        group: {"file": str(file), **value}
+        if isinstance(value, Mapping) and "key" in value
         else value
         for group, value in row.pars.items()
-    }  # fmt: skip
+    }
     pars["intensities"] = {"file": str(file), "key": f"entry/{frames}"}
     keys = {"file": str(file), "slow_key": f"entry/{slow}", "fast_key": f"entry/{fast}"}
     pars["positions"] = keys | dict(row.pars.get("positions", {}))
@@ -360,11 +450,17 @@ def test_a_row(row, file, tmp_path):
 
 
 ON_TWO_RANKS = [
-    "map of frames, map of positions: everything", "list of frames, map of positions: a box",
-    "map of frames, axes: chosen and repeated", "a filter in another order",
-    "two multipliers and signs", "a window elsewhere", "mask of each frame in a window, permuted",
-    "dark and flat of each frame, in a window", "all of it", "bins",
-]  # fmt: skip
+    "map of frames, map of positions: everything",
+    "list of frames, map of positions: a box",
+    "map of frames, axes: chosen and repeated",
+    "a filter in another order",
+    "two multipliers and signs",
+    "a window elsewhere",
+    "mask of each frame in a window, permuted",
+    "dark and flat of each frame, in a window",
+    "all of it",
+    "bins",
+]
 
 
 @pytest.mark.long
@@ -390,8 +486,9 @@ def sources() -> list[Path]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("module", "count"), [("hdf5_loader_test", 34),
-                                               ("diamond_nexus_test", 21)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("module", "count"), [("hdf5_loader_test", 34), ("diamond_nexus_test", 21)]
+)
 def test_the_tests_of_ptypy_itself(module, count):
     """On our loaders, its parameters translated; where its repository is at hand."""
     pytest.importorskip("ptypy")
@@ -403,8 +500,12 @@ def test_the_tests_of_ptypy_itself(module, count):
     }
     done = subprocess.run(
         [sys.executable, str(here / "ptypy_own_tests.py"), str(sources()[0]), module],
-        capture_output=True, text=True, timeout=280, env=environment, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["failed"] == [], done.stderr

@@ -129,8 +129,16 @@ def test_a_hostile_log_is_one_line(tmp_path, capsys, name):
     tifffile.imwrite(tmp_path / "i_0.tif", np.ones((8, 8), np.uint16))
     path = tmp_path / "log.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    line = error_of(capsys, "sidecar", "--frames", tmp_path / "*.tif", "--csv", path,
-                    "-o", tmp_path / "sidecar.h5")  # fmt: skip
+    line = error_of(
+        capsys,
+        "sidecar",
+        "--frames",
+        tmp_path / "*.tif",
+        "--csv",
+        path,
+        "-o",
+        tmp_path / "sidecar.h5",
+    )
     assert says in line
     assert str(path) in line
 
@@ -150,8 +158,13 @@ def test_a_line_of_angles_is_named(tmp_path):
 
 def npy_file(header: str, data: bytes = b"", version: int = 1) -> bytes:
     line = header.encode().ljust(53) + b"\n"
-    return (b"\x93NUMPY" + bytes([version, 0])
-            + struct.pack("<H" if version == 1 else "<I", len(line)) + line + data)  # fmt: skip
+    return (
+        b"\x93NUMPY"
+        + bytes([version, 0])
+        + struct.pack("<H" if version == 1 else "<I", len(line))
+        + line
+        + data
+    )
 
 
 def header(descr: str = "<f4", shape: object = (8, 8), fortran: object = False) -> str:
@@ -187,8 +200,9 @@ ARRAYS = {
 def test_a_damaged_npy_is_one_line(tmp_path, capsys, scan, name):
     path = tmp_path / "a.npy"
     path.write_bytes(ARRAYS[name])
-    assert str(path) in error_of(capsys, "standardize", scan, "-o", tmp_path / "o.h5",
-                                 "--dark", path)  # fmt: skip
+    assert str(path) in error_of(
+        capsys, "standardize", scan, "-o", tmp_path / "o.h5", "--dark", path
+    )
     for read in (load_npy, lambda path: frames_of(path, "dark"), lambda p: values_of(p, "monitor")):
         with pytest.raises(FileError, match=r"a\.npy"):
             read(path)
@@ -256,12 +270,18 @@ def made(folder, kind: str) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_file_is_one_line(tmp_path, capsys, scan, kind):
     name, out = made(tmp_path, kind), ("-o", tmp_path / "o.h5")
-    for words in (("info", name), ("info", name, "--format", "tiff"), ("plot", name),
-                  ("export", name, *out), ("product", name, *out), ("run", name),
-                  ("standardize", scan, *out, "--dark", f"{name}::/x"),
-                  ("standardize", scan, *out, "--reject", name),
-                  ("info", scan, "--path", f"x={name}::/x"),
-                  ("sidecar", "--frames", scan, "--csv", name, *out)):  # fmt: skip
+    for words in (
+        ("info", name),
+        ("info", name, "--format", "tiff"),
+        ("plot", name),
+        ("export", name, *out),
+        ("product", name, *out),
+        ("run", name),
+        ("standardize", scan, *out, "--dark", f"{name}::/x"),
+        ("standardize", scan, *out, "--reject", name),
+        ("info", scan, "--path", f"x={name}::/x"),
+        ("sidecar", "--frames", scan, "--csv", name, *out),
+    ):
         error_of(capsys, *words)
 
 
@@ -291,8 +311,11 @@ def test_positions_beyond_any_stage_are_one_line(tmp_path, capsys, scan, factor)
     path.write_bytes(scan.read_bytes())
     with h5py.File(path, "r+") as file:
         for name in ("pos", "posx_m", "posy_m"):
-            file["entry"][name][...] = np.arange(16.0).reshape(-1, 1)[:, 0:1] * factor if (
-                name == "pos") else np.arange(16.0) * factor  # fmt: skip
+            file["entry"][name][...] = (
+                np.arange(16.0).reshape(-1, 1)[:, 0:1] * factor
+                if (name == "pos")
+                else np.arange(16.0) * factor
+            )
     for command in ("info", "qc"):
         more = ("--out", tmp_path / "qc") if command == "qc" else ()
         assert "positions on a stage" in error_of(capsys, command, path, *more)
@@ -357,14 +380,23 @@ def test_check_says_on_standard_error_what_cannot_be_read(
 
 
 OUTPUTS = [
-    "standardize SCAN -o OUT.h5", "ptyd SCAN -o OUT.ptyd", "info SCAN --plot OUT.png",
-    "check SCAN --plot OUT.png", "preview SCAN -o OUT", "qc SCAN --out OUT",
-    "qc SCAN --emit-ptypy-json OUT.json", "export SCAN --to cxi -o OUT.cxi",
+    "standardize SCAN -o OUT.h5",
+    "ptyd SCAN -o OUT.ptyd",
+    "info SCAN --plot OUT.png",
+    "check SCAN --plot OUT.png",
+    "preview SCAN -o OUT",
+    "qc SCAN --out OUT",
+    "qc SCAN --emit-ptypy-json OUT.json",
+    "export SCAN --to cxi -o OUT.cxi",
     "export SCAN --to tiff -o OUT",
-    "product SCAN -o OUT.h5", "plot SCAN -o OUT.png", "compare SCAN . --plot OUT.png",
-    "sidecar --frames f.tif --csv f.csv -o OUT.h5", "demo -o OUT", "tomo SCAN -o OUT",
+    "product SCAN -o OUT.h5",
+    "plot SCAN -o OUT.png",
+    "compare SCAN . --plot OUT.png",
+    "sidecar --frames f.tif --csv f.csv -o OUT.h5",
+    "demo -o OUT",
+    "tomo SCAN -o OUT",
     "run t.yaml -o OUT",
-]  # fmt: skip
+]
 """Every flag that names what is written; what is read is not looked at before."""
 
 
@@ -383,9 +415,13 @@ def test_an_output_that_cannot_be_is_refused_before_all_else(
     is_folder = "." not in name
     others = {"file": "Got a file"} if is_folder else {"folder": "Got a folder", "new/": "Got a f"}
     cases = {
-        "": f"{flag} has no name", "pipe": "Got a pipe", "link": "links to nothing",
-        "/dev/null": "Got a device", "n" * 300: "File name too long", "file/x": "not a folder",
-    }  # fmt: skip
+        "": f"{flag} has no name",
+        "pipe": "Got a pipe",
+        "link": "links to nothing",
+        "/dev/null": "Got a device",
+        "n" * 300: "File name too long",
+        "file/x": "not a folder",
+    }
     for given, words in {**cases, **others}.items():
         start = time.monotonic()
         said = error_of(capsys, *command.replace("SCAN", str(scan)).split()[:-1], given)
@@ -396,11 +432,18 @@ def test_an_output_that_cannot_be_is_refused_before_all_else(
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [("demo", "parameters.json"), ("demo", "summary.json"), ("demo", "reconstruction.png"),
-     ("tomo SCAN --theta 0", "alignment.png"), ("tomo SCAN --theta 0", "reconstructed_3d.h5"),
-     ("preview SCAN", "reconstruction.png"), ("plot SCAN", "a.png"), ("info SCAN", "a.png"),
-     ("check SCAN", "a.png")],
-)  # fmt: skip
+    [
+        ("demo", "parameters.json"),
+        ("demo", "summary.json"),
+        ("demo", "reconstruction.png"),
+        ("tomo SCAN --theta 0", "alignment.png"),
+        ("tomo SCAN --theta 0", "reconstructed_3d.h5"),
+        ("preview SCAN", "reconstruction.png"),
+        ("plot SCAN", "a.png"),
+        ("info SCAN", "a.png"),
+        ("check SCAN", "a.png"),
+    ],
+)
 def test_what_somebody_else_wrote_is_refused_before_all_else(tmp_path, capsys, scan, command, name):
     (tmp_path / name).write_text("mine")
     words = command.replace("SCAN", str(scan)).split()
@@ -435,16 +478,23 @@ def test_any_name_is_a_name(tmp_path, monkeypatch, capsys, scan, raw):
     name = os.fsdecode(raw)
     with open(name, "wb") as file:
         file.write(scan.read_bytes())
-    for words in (("qc", "--out", f"q{name}"), ("standardize", "-o", f"s{name}"),
-                  ("standardize", "-o", f"t{name}", "--reject", f"q{name}/qc_summary.csv"),
-                  ("ptyd", "-o", f"p{name}.ptyd"), ("info", "--plot", "plot.png"),
-                  ("preview", "-o", f"v{name}", "--iterations", "2")):  # fmt: skip
+    for words in (
+        ("qc", "--out", f"q{name}"),
+        ("standardize", "-o", f"s{name}"),
+        ("standardize", "-o", f"t{name}", "--reject", f"q{name}/qc_summary.csv"),
+        ("ptyd", "-o", f"p{name}.ptyd"),
+        ("info", "--plot", "plot.png"),
+        ("preview", "-o", f"v{name}", "--iterations", "2"),
+    ):
         assert main([*words, "--", name]) == 0, capsys.readouterr().err
     made = f"v{name}/reconstruction.h5"
-    for words in (("info", f"s{name}"), ("info", f"p{name}.ptyd"),
-                  ("plot", made, "-o", "r.png"),
-                  ("export", made, "-o", "x.h5", "--to", "product"),
-                  ("export", made, "-o", "c.h5", "--to", "cxi")):  # fmt: skip
+    for words in (
+        ("info", f"s{name}"),
+        ("info", f"p{name}.ptyd"),
+        ("plot", made, "-o", "r.png"),
+        ("export", made, "-o", "x.h5", "--to", "product"),
+        ("export", made, "-o", "c.h5", "--to", "cxi"),
+    ):
         assert main(list(words)) == 0, capsys.readouterr().err
 
 
@@ -487,12 +537,21 @@ def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
     environment |= {"HDF5_USE_FILE_LOCKING": locking} if locking else {}
 
     def seen() -> str:
-        return subprocess.run([sys.executable, "-c", READ, path], env=environment, text=True,
-                              capture_output=True, check=True).stdout.strip()  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-c", READ, path],
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=True,
+        ).stdout.strip()
 
     assert seen() == "True False"
-    with subprocess.Popen([sys.executable, "-c", WRITE, path, "swmr"], text=True,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE, path, "swmr"],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "open\n"
         assert seen() == "False False"

@@ -16,10 +16,22 @@ from ptypy_beamline.exports.reconstruction import write_reconstruction
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
-SHAPE = {"frames": (9, 16, 16), "x": (9,), "dark": (16, 16), "flat": (16, 16),
-         "mask": (16, 16), "monitor": (9,)}  # fmt: skip
-PATHS = {"frames": "/entry/data", "x": "/entry/posx_m", "dark": "/entry/dark",
-         "flat": "/entry/flat", "mask": "/entry/mask", "monitor": "/entry/monitor"}  # fmt: skip
+SHAPE = {
+    "frames": (9, 16, 16),
+    "x": (9,),
+    "dark": (16, 16),
+    "flat": (16, 16),
+    "mask": (16, 16),
+    "monitor": (9,),
+}
+PATHS = {
+    "frames": "/entry/data",
+    "x": "/entry/posx_m",
+    "dark": "/entry/dark",
+    "flat": "/entry/flat",
+    "mask": "/entry/mask",
+    "monitor": "/entry/monitor",
+}
 
 
 def secret_of(folder, shape):
@@ -41,9 +53,12 @@ def printf(group, name, shape, file, source):
     """A source whose name has a number; one block of it."""
     space = h5py.h5s.create_simple(shape, (h5py.h5s.UNLIMITED, *shape[1:]))
     selected = h5py.h5s.create_simple(shape, (h5py.h5s.UNLIMITED, *shape[1:]))
-    selected.select_hyperslab((0,) * len(shape), (h5py.h5s.UNLIMITED, *(1,) * (len(shape) - 1)),
-                              (1,) * len(shape),
-                              (1, *shape[1:]))  # fmt: skip
+    selected.select_hyperslab(
+        (0,) * len(shape),
+        (h5py.h5s.UNLIMITED, *(1,) * (len(shape) - 1)),
+        (1,) * len(shape),
+        (1, *shape[1:]),
+    )
     source_space = h5py.h5s.create_simple((1, *shape[1:]))
     made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     made.set_virtual(selected, file.encode(), source.encode(), source_space)
@@ -158,10 +173,27 @@ def brackets(file, name, shape, folder, secret):
     printf(file, name, shape, "[p]_%b.h5", "secret")
 
 
-HIDDEN = [direct, relative, through_a_symlink, through_a_folder, chain, soft, source, own_source,
-          own_raw_source, source_inside, raw_storage, linked_raw_storage, numbered_files,
-          numbered_datasets, percent, percent_file, numbered_groups, numbered_folders,
-          brackets]  # fmt: skip
+HIDDEN = [
+    direct,
+    relative,
+    through_a_symlink,
+    through_a_folder,
+    chain,
+    soft,
+    source,
+    own_source,
+    own_raw_source,
+    source_inside,
+    raw_storage,
+    linked_raw_storage,
+    numbered_files,
+    numbered_datasets,
+    percent,
+    percent_file,
+    numbered_groups,
+    numbered_folders,
+    brackets,
+]
 
 
 @pytest.mark.parametrize("hide", HIDDEN)

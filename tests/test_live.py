@@ -48,8 +48,13 @@ def write(tmp_path):
 
 
 def settings(file, timeout_s=4.0, poll_s=0.1, **more):
-    return {"file": str(file), "shape": 32, "center": (16, 16), "live.timeout_s": timeout_s,
-            "live.poll_s": poll_s} | more  # fmt: skip
+    return {
+        "file": str(file),
+        "shape": 32,
+        "center": (16, 16),
+        "live.timeout_s": timeout_s,
+        "live.poll_s": poll_s,
+    } | more
 
 
 def expected_positions(count):
@@ -217,8 +222,11 @@ class TestWritersWithoutSwmr:
         monkeypatch.setattr(live, "HELD_S", 0.3)
         path, _ = hold(libver, "chunks")
         start = time.monotonic()
-        with pytest.raises(UnfollowableError, match=r"scan\.h5: the file is open for writing, not "
-                           "in SWMR mode.*SWMR mode, or load it without live"):  # fmt: skip
+        with pytest.raises(
+            UnfollowableError,
+            match=r"scan\.h5: the file is open for writing, not "
+            "in SWMR mode.*SWMR mode, or load it without live",
+        ):
             Follower(Settings.of(settings(path, timeout_s=60))).first()
         assert time.monotonic() - start < 10
 
@@ -271,9 +279,9 @@ class TestWritersWithoutSwmr:
                 file["part"][first:last] = 7
             time.sleep(0.02)
 
-        follower = Follower(Settings.of(
-            settings(path, timeout_s=3, poll_s=0.01) | {"paths.frames": "/part"}
-        ))  # fmt: skip
+        follower = Follower(
+            Settings.of(settings(path, timeout_s=3, poll_s=0.01) | {"paths.frames": "/part"})
+        )
         write(0, 6)
         assert len(follower.first()) == 4
         write(6, 9)
@@ -284,8 +292,11 @@ class TestWritersWithoutSwmr:
     def test_nobody_is_told_to_copy_what_is_followed(self, tmp_path):
         path = scans.write(tmp_path)
         os.truncate(path, 3000)
-        with pytest.raises(BeamlineError, match=r"nothing could be read of it for 0\.3 s: "
-                           r"truncated HDF5 file; if it is being written, have"):  # fmt: skip
+        with pytest.raises(
+            BeamlineError,
+            match=r"nothing could be read of it for 0\.3 s: "
+            r"truncated HDF5 file; if it is being written, have",
+        ):
             Follower(Settings.of(settings(path, timeout_s=0.3))).first()
 
 
@@ -294,8 +305,11 @@ class TestTheEnd:
 
     def end(self, file, timeout_s=0.6, **more):
         """Positions at the end, and seconds until then."""
-        follower = Follower(Settings.of({"file": str(file), "live.timeout_s": timeout_s,
-                                         "live.poll_s": 0.05} | more))  # fmt: skip
+        follower = Follower(
+            Settings.of(
+                {"file": str(file), "live.timeout_s": timeout_s, "live.poll_s": 0.05} | more
+            )
+        )
         start = time.monotonic()
         return len(follower.to_the_end()), time.monotonic() - start
 
@@ -406,8 +420,14 @@ class TestExposuresThatAreLost:
 
     def follow(self, tmp_path, timeout_s=60.0, **more):
         other = tmp_path / "positions.h5"
-        known = {"energy": 8.0, "distance": 1.0, "psize": 75e-6, "frames_per_position": 2,
-                 "paths.x": f"{other}::/x", "paths.y": f"{other}::/y"}  # fmt: skip
+        known = {
+            "energy": 8.0,
+            "distance": 1.0,
+            "psize": 75e-6,
+            "frames_per_position": 2,
+            "paths.x": f"{other}::/x",
+            "paths.y": f"{other}::/y",
+        }
         return Follower(
             Settings.of(settings(tmp_path / "frames.h5", timeout_s, 1e-3) | known | more)
         )
@@ -606,8 +626,16 @@ class TestFilesThatCome:
             tifffile.imwrite(tmp_path / f"f_{number:03d}.tif", scan.frames[number])
 
         come(0)
-        follower = Follower(Settings.of({"file": pattern, "sidecar": str(sidecar),
-                                         "live.timeout_s": 3.0, "live.poll_s": 0.01}))  # fmt: skip
+        follower = Follower(
+            Settings.of(
+                {
+                    "file": pattern,
+                    "sidecar": str(sidecar),
+                    "live.timeout_s": 3.0,
+                    "live.poll_s": 0.01,
+                }
+            )
+        )
         assert len(follower.first()) == 1
         for number in range(1, 20):
             come(number)
@@ -633,8 +661,9 @@ class TestFilesThatCome:
             links = [file.get(f"chunks/{n}", getlink=True) for n in range(5)]
             for number in range(1, 5):
                 del file[f"chunks/{number}"]
-        follower = Follower(Settings.of({"file": str(growing), "live.timeout_s": 5.0,
-                                         "live.poll_s": 0.01}))  # fmt: skip
+        follower = Follower(
+            Settings.of({"file": str(growing), "live.timeout_s": 5.0, "live.poll_s": 0.01})
+        )
         seen = [len(follower.first())]
         for number in range(1, 5):
             with h5py.File(growing, "a") as file:
@@ -659,9 +688,10 @@ class TestFilesThatCome:
         with h5py.File(done) as old, h5py.File(growing, "w") as new:
             old.copy("meta", new)
             old.copy("chunks/0", new.create_group("chunks"))
-        early, late = (Follower(Settings.of({"file": str(file), "live.timeout_s": 0.3,
-                                             "live.poll_s": 0.01}))
-                       for file in (growing, done))  # fmt: skip
+        early, late = (
+            Follower(Settings.of({"file": str(file), "live.timeout_s": 0.3, "live.poll_s": 0.01}))
+            for file in (growing, done)
+        )
         assert len(early.first()) == 10
         with h5py.File(done) as old, h5py.File(growing, "a") as new:
             for number in (1, 2, 3, 4):
@@ -671,8 +701,10 @@ class TestFilesThatCome:
         assert len(early.look().plan) == 40
         with h5py.File(done) as old, h5py.File(growing, "a") as new:
             old.copy("chunks/4/weights", new["chunks/4"])
-        both = [np.concatenate([block.good for block in follower.to_the_end().blocks()])
-                for follower in (early, late)]  # fmt: skip
+        both = [
+            np.concatenate([block.good for block in follower.to_the_end().blocks()])
+            for follower in (early, late)
+        ]
         assert_array_equal(both[0], both[1])
         assert_array_equal((~both[0]).sum((1, 2)), [1] * 10 + [1] + [0] * 38)
 
@@ -682,8 +714,12 @@ class TestDroppedFrames:
 
     def file(self, tmp_path, dropped, listed):
         keep = np.delete(np.arange(49), dropped)
-        file = scans.write(tmp_path, "areadetector", frames=scans.truth().frames[keep],
-                           positions_m=scans.truth().positions_m[keep])  # fmt: skip
+        file = scans.write(
+            tmp_path,
+            "areadetector",
+            frames=scans.truth().frames[keep],
+            positions_m=scans.truth().positions_m[keep],
+        )
         with h5py.File(file, "a") as opened:
             ids = opened["entry/instrument/NDAttributes/NDArrayUniqueId"]
             ids[:] = keep + 1

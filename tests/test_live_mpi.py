@@ -41,8 +41,16 @@ def write(tmp_path):
         target = tmp_path / {"tiff": "f", "hdf5": "live.h5"}.get(layout, "live.ptyd")
         if layout == "tiff":
             write_sidecar(tmp_path / "sidecar.h5")
-        command = [sys.executable, str(HERE / "live_writer.py"), str(target), str(COUNT),
-                   str(period), mode, layout, str(tmp_path / "ready")]  # fmt: skip
+        command = [
+            sys.executable,
+            str(HERE / "live_writer.py"),
+            str(target),
+            str(COUNT),
+            str(period),
+            mode,
+            layout,
+            str(tmp_path / "ready"),
+        ]
         running.append(subprocess.Popen(command))
         return running[-1], f"{target}_*.tif" if layout == "tiff" else str(target)
 
@@ -55,12 +63,20 @@ def write(tmp_path):
 def reconstruct(ranks, loader, file, first=6, block=5, **settings):
     """What arrived in PtyPy, as a process of its own."""
     given = {"file": file, "shape": 32, "center": [16, 16]} | settings
-    command = [sys.executable, str(HERE / "live_reconstruct.py"), loader, json.dumps(given),
-               str(first), str(block), str(Path(file).parent / "ready")]  # fmt: skip
+    command = [
+        sys.executable,
+        str(HERE / "live_reconstruct.py"),
+        loader,
+        json.dumps(given),
+        str(first),
+        str(block),
+        str(Path(file).parent / "ready"),
+    ]
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, env=ENVIRONMENT,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=150, env=ENVIRONMENT, check=False
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert (done.returncode, len(lines)) == (0, 1), done.stderr
     return json.loads(lines[0].removeprefix("RESULT "))
@@ -70,9 +86,14 @@ LIVE = {"timeout_s": 5.0, "poll_s": 0.1}
 """A writer on a machine with much to do may stand still for seconds."""
 
 CASES = [("tiff", "pause", 1, "data"), ("ptyd", "pause", 2, None)]
-LONG = [("tiff", "killed", 2, "data"), ("tiff", "steady", 3, "all"), ("ptyd", "killed", 1, "data"),
-        ("hdf5", "reopen", 2, "data"), ("ptyd", "killed", 3, "data"),
-        ("append", "steady", 2, "data")]  # fmt: skip
+LONG = [
+    ("tiff", "killed", 2, "data"),
+    ("tiff", "steady", 3, "all"),
+    ("ptyd", "killed", 1, "data"),
+    ("hdf5", "reopen", 2, "data"),
+    ("ptyd", "killed", 3, "data"),
+    ("append", "steady", 2, "data"),
+]
 CASES += [pytest.param(*case, marks=pytest.mark.long) for case in LONG]
 LOADERS = {"tiff": "BeamlineTiffScan", "hdf5": "BeamlineHdf5Scan"}
 ALIVE = {"tiff": COUNT // 2 + 1, "ptyd": COUNT // 2 // 4 * 4 + 4}
@@ -107,8 +128,14 @@ def test_ptypys_on_the_fly_template_gets_frames_as_they_come(tmp_path, ranks):
     task = [sys.executable, str(HERE / "on_the_fly.py")]
     with subprocess.Popen([*task, "write", str(tmp_path)], stdout=subprocess.DEVNULL) as writer:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *task, "reconstruct"]
-        done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True,
-                              timeout=150, env=ENVIRONMENT, check=False)  # fmt: skip
+        done = subprocess.run(
+            [*command, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=150,
+            env=ENVIRONMENT,
+            check=False,
+        )
         assert writer.wait(20) == 0
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert (done.returncode, len(lines)) == (0, ranks), done.stderr

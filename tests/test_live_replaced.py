@@ -19,8 +19,9 @@ ALL, N = 12, 8
 
 
 def settings(file, **more):
-    return Settings.of({"file": str(file), "center": (4, 4), "live.timeout_s": 1.0,
-                        "live.poll_s": 0.01} | more)  # fmt: skip
+    return Settings.of(
+        {"file": str(file), "center": (4, 4), "live.timeout_s": 1.0, "live.poll_s": 0.01} | more
+    )
 
 
 def write_scan(path, count, value, positions=ALL):

@@ -133,8 +133,15 @@ def generic(folder, kept, frame_index, position_index, readings=None):
     return folder / "any.h5"
 
 
-ANY = {"paths": {"frames": "/frames", "x": "/x", "y": "/y", "frame_index": "/n",
-                 "position_index": "/m"}}  # fmt: skip
+ANY = {
+    "paths": {
+        "frames": "/frames",
+        "x": "/x",
+        "y": "/y",
+        "frame_index": "/n",
+        "position_index": "/m",
+    }
+}
 
 losses = pytest.mark.parametrize("lost", LOST.values(), ids=list(LOST))
 
@@ -384,8 +391,10 @@ def test_the_remedy_for_a_data_file_that_is_gone_is_typed_as_printed(tmp_path, t
 def test_without_numbers_a_loss_is_said(tmp_path, lost):
     kept = np.delete(ALL, lost)
     _, said = opened(eiger(tmp_path, kept, numbered=False), **MOTORS)
-    assert ("the scan was stopped, or frames were lost in the middle: ptypy-beamline check tells"
-            in said) == bool(lost)  # fmt: skip
+    assert (
+        "the scan was stopped, or frames were lost in the middle: ptypy-beamline check tells"
+        in said
+    ) == bool(lost)
 
 
 @losses
@@ -966,8 +975,9 @@ def test_repeats_on_the_slow_axis_are_said(tmp_path):
 def test_positions_of_the_projection_that_is_asked_for(tmp_path):
     with h5py.File(tmp_path / "any.h5", "w") as file:
         file["frames"] = np.tile(frames(ALL), (3, 1, 1, 1))
-        file["positions"] = np.stack([positions(np.arange(12))[:, ::-1] + i * 1e-3
-                                      for i in range(3)])  # fmt: skip
+        file["positions"] = np.stack(
+            [positions(np.arange(12))[:, ::-1] + i * 1e-3 for i in range(3)]
+        )
     paths = {"frames": "/frames", "positions": "/positions"}
     plan, _ = opened(tmp_path / "any.h5", paths=paths, frames_per_position=2, outer_index=1)
     assert_allclose(plan.positions_m, positions(np.arange(12)) + 1e-3)

@@ -89,99 +89,187 @@ DRIFT = RNG.uniform(0.3, 3, 64)
 
 MISTAKES = {
     "positions in um as m": Mistake(
-        "positions 1e+06 times too large", {"units.positions": "m"},
-        mend={"units.positions": "um"}, level="error"),
+        "positions 1e+06 times too large",
+        {"units.positions": "m"},
+        mend={"units.positions": "um"},
+        level="error",
+    ),
     "positions in um as mm": Mistake(
-        "positions 1e+03 times too large", {"units.positions": "mm"},
-        mend={"units.positions": "um"}, level="error"),
+        "positions 1e+03 times too large",
+        {"units.positions": "mm"},
+        mend={"units.positions": "um"},
+        level="error",
+    ),
     "positions in um as nm": Mistake(
-        "positions 1e+03 times too small", {"units.positions": "nm"},
-        mend={"units.positions": "um"}, level="error"),
+        "positions 1e+03 times too small",
+        {"units.positions": "nm"},
+        mend={"units.positions": "um"},
+        level="error",
+    ),
     "positions in whole nm as m": Mistake(
-        "positions 1e+09 times too large", {"units.positions": "m"},
+        "positions 1e+09 times too large",
+        {"units.positions": "m"},
         {"positions_m": np.rint(truth().positions_m * 1e9) * 1e-6},
-        mend={"units.positions": "nm"}, level="error"),
+        mend={"units.positions": "nm"},
+        level="error",
+    ),
     "positions in pixels": Mistake(
-        "in pixels", {"units.positions": "m"}, {"positions_m": truth().positions_m / 1e-8 * 1e-6},
-        mend={"units.positions": "px"}, level="error"),
+        "in pixels",
+        {"units.positions": "m"},
+        {"positions_m": truth().positions_m / 1e-8 * 1e-6},
+        mend={"units.positions": "px"},
+        level="error",
+    ),
     "distance in mm as m": Mistake(
-        "distance 1e+03 times too large", {"units.distance": "m"}, mend={"units.distance": "mm"},
-        level="error"),
-    "distance given in mm": Mistake(
-        "distance 1e+03 times too large", {"distance": 340.0}, mend={"distance": 0.34},
-        level="error"),
-    "distance in mm as um": Mistake(
-        "distance 1e+03 times too small", {"units.distance": "um"},
+        "distance 1e+03 times too large",
+        {"units.distance": "m"},
         mend={"units.distance": "mm"},
-        level="error"),
+        level="error",
+    ),
+    "distance given in mm": Mistake(
+        "distance 1e+03 times too large",
+        {"distance": 340.0},
+        mend={"distance": 0.34},
+        level="error",
+    ),
+    "distance in mm as um": Mistake(
+        "distance 1e+03 times too small",
+        {"units.distance": "um"},
+        mend={"units.distance": "mm"},
+        level="error",
+    ),
     "pixel in um as mm": Mistake(
-        "pixel 1e+03 times too large", {"units.pixel": "mm"}, mend={"units.pixel": "um"},
-        level="error"),
+        "pixel 1e+03 times too large",
+        {"units.pixel": "mm"},
+        mend={"units.pixel": "um"},
+        level="error",
+    ),
     "pixel in um as nm": Mistake(
-        "pixel 1e+03 times too small", {"units.pixel": "nm"}, mend={"units.pixel": "um"},
-        level="error"),
+        "pixel 1e+03 times too small",
+        {"units.pixel": "nm"},
+        mend={"units.pixel": "um"},
+        level="error",
+    ),
     "pixel given in um": Mistake(
-        "pixel 1e+06 times too large", {"psize": 75.0}, mend={"psize": (7.5e-5, 7.5e-5)},
-        level="error"),
+        "pixel 1e+06 times too large",
+        {"psize": 75.0},
+        mend={"psize": (7.5e-5, 7.5e-5)},
+        level="error",
+    ),
     "energy in keV as eV": Mistake(
-        "energy 1e+03 times too small", {"units.energy": "eV"}, mend={"units.energy": "keV"},
-        level="error"),
+        "energy 1e+03 times too small",
+        {"units.energy": "eV"},
+        mend={"units.energy": "keV"},
+        level="error",
+    ),
     "energy in keV as J": Mistake(
-        "times too large", {"units.energy": "J"}, mend={"units.energy": "keV"}, level="error"),
+        "times too large", {"units.energy": "J"}, mend={"units.energy": "keV"}, level="error"
+    ),
     "energy given in eV": Mistake(
-        "energy 1e+03 times too large", {"energy": 8800}, mend={"energy": 8.8}, level="error"),
+        "energy 1e+03 times too large", {"energy": 8800}, mend={"energy": 8.8}, level="error"
+    ),
     "centre off by 20 px": Mistake(
-        "the centre is not that of the beam", {"center": (50, 78), "shape": 64},
-        {"frames": moved(0, 0)}, mend={"center": (64.0, 64.0)}),
+        "the centre is not that of the beam",
+        {"center": (50, 78), "shape": 64},
+        {"frames": moved(0, 0)},
+        mend={"center": (64.0, 64.0)},
+    ),
     "mask inverted": Mistake(
-        "inverted", {}, {"bad": INVERTED}, mend={"mask_values": "good"}, level="error"),
+        "inverted", {}, {"bad": INVERTED}, mend={"mask_values": "good"}, level="error"
+    ),
     "dark not subtracted": Mistake(
-        "not subtracted", {}, {"frames": pedestal()}, mend={"background": 60.0}),
+        "not subtracted", {}, {"frames": pedestal()}, mend={"background": 60.0}
+    ),
     "dark of another exposure": Mistake(
-        "the dark is of another exposure time", {},
-        {"frames": pedestal(), "dark": np.full((2, N, N), 400)}),
+        "the dark is of another exposure time",
+        {},
+        {"frames": pedestal(), "dark": np.full((2, N, N), 400)},
+    ),
     "saturated": Mistake(
-        "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, mend={"saturation": 3000.0}),
+        "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, mend={"saturation": 3000.0}
+    ),
     "hot pixels": Mistake("hot", {}, {"frames": hot()}, mend={"hot_sigma": 100.0}),
     "gap between modules": Mistake(
-        "a gap between modules", {}, {"frames": with_gap()}, mend={"hot_sigma": 100.0}, like=0.9),
+        "a gap between modules", {}, {"frames": with_gap()}, mend={"hot_sigma": 100.0}, like=0.9
+    ),
     "one axis scaled": Mistake(
-        "scale of the stage's x axis is off", {},
-        {"positions_m": truth().positions_m * (1, 1.3)}, turned=True),
+        "scale of the stage's x axis is off",
+        {},
+        {"positions_m": truth().positions_m * (1, 1.3)},
+        turned=True,
+    ),
     "useless monitor": Mistake(
-        "does not follow the beam", {"monitor": True}, {"monitor": DRIFT}, mend={"monitor": False}),
+        "does not follow the beam", {"monitor": True}, {"monitor": DRIFT}, mend={"monitor": False}
+    ),
     "too large a step": Mistake("too large a step", step_px=26),
     "one frame repeated": Mistake(
-        "are the same", {}, {"frames": np.repeat(truth().frames[:1], 64, 0)}, level="error"),
+        "are the same", {}, {"frames": np.repeat(truth().frames[:1], 64, 0)}, level="error"
+    ),
     "no sample": Mistake(
-        "out of the beam", {},
-        {"frames": RNG.poisson(np.broadcast_to(truth().frames.mean(0), (64, N, N)))}),
-    "dark frames": Mistake("no counts", {"center": (32, 32)},
-                           {"frames": np.zeros((64, N, N), np.uint32)}, level="error"),
+        "out of the beam",
+        {},
+        {"frames": RNG.poisson(np.broadcast_to(truth().frames.mean(0), (64, N, N)))},
+    ),
+    "dark frames": Mistake(
+        "no counts",
+        {"center": (32, 32)},
+        {"frames": np.zeros((64, N, N), np.uint32)},
+        level="error",
+    ),
     "pixel after binning": Mistake(
-        "after binning by 2", {}, {"pixel_m": (150e-6, 150e-6)}, mend={"psize": 75e-6},
-        level="error", turned=True),
+        "after binning by 2",
+        {},
+        {"pixel_m": (150e-6, 150e-6)},
+        mend={"psize": 75e-6},
+        level="error",
+        turned=True,
+    ),
     "distance a quarter too long": Mistake(
         "distance, pixel, energy or the stage's scale is off",
-        {"distance": 1.25 * truth().distance_m}, mend={"distance": truth().distance_m},
-        like=0.5, turned=True),  # a few per cent off still, which scales the image
+        {"distance": 1.25 * truth().distance_m},
+        mend={"distance": truth().distance_m},
+        like=0.5,
+        turned=True,
+    ),  # a few per cent off still, which scales the image
     "axes swapped": Mistake(
-        "rotated or mirrored relative to", {"positions.axes": "xy"}, mend={"orientation": 4},
-        level="error", turned=True),
+        "rotated or mirrored relative to",
+        {"positions.axes": "xy"},
+        mend={"orientation": 4},
+        level="error",
+        turned=True,
+    ),
     "positions shifted by one frame": Mistake(
-        "frames are 1 behind their positions", {},
-        {"positions_m": np.roll(truth().positions_m, -1, 0)}, mend={"positions.shift": 1},
-        level="error", turned=True),
+        "frames are 1 behind their positions",
+        {},
+        {"positions_m": np.roll(truth().positions_m, -1, 0)},
+        mend={"positions.shift": 1},
+        level="error",
+        turned=True,
+    ),
     "snake": Mistake(
-        "every other row runs backwards", {}, {"positions_m": truth(6, "raster").positions_m},
-        mend={"positions.snake": True}, level="error", pattern="snake", turned=True),
+        "every other row runs backwards",
+        {},
+        {"positions_m": truth(6, "raster").positions_m},
+        mend={"positions.snake": True},
+        level="error",
+        pattern="snake",
+        turned=True,
+    ),
     "every other row triggered late": Mistake(
-        "beside the others", {}, {"positions_m": hanging()},
-        mend={"positions.backlash": 6e-8}, level="error", pattern="snake", turned=True),
+        "beside the others",
+        {},
+        {"positions_m": hanging()},
+        mend={"positions.backlash": 6e-8},
+        level="error",
+        pattern="snake",
+        turned=True,
+    ),
     "shutter closed for a while": Mistake(
-        "shutter", {},
-        {"frames": truth().frames * (np.arange(64) > 12)[:, None, None].astype(np.uint32)}),
-}  # fmt: skip
+        "shutter",
+        {},
+        {"frames": truth().frames * (np.arange(64) > 12)[:, None, None].astype(np.uint32)},
+    ),
+}
 
 
 def write(folder: Path, mistake: Mistake) -> Settings:
@@ -229,8 +317,9 @@ def test_shuffled_positions_are_named(tmp_path, pattern):
     for shuffled in (False, True):
         places = RNG.permutation(scan.positions_m) if shuffled else scan.positions_m
         file = WRITERS["exchange"](tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=places))
-        found = [f for f in diagnose(Settings.of({"file": str(file)})).findings
-                 if f.level != "note"]  # fmt: skip
+        found = [
+            f for f in diagnose(Settings.of({"file": str(file)})).findings if f.level != "note"
+        ]
         assert any("do not belong together" in f.cause for f in found) == shuffled, found
 
 

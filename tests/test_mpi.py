@@ -16,26 +16,37 @@ import scans
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 
 HERE = Path(__file__).parent
-SETTINGS = {"shape": 48, "rebin": 2, "rotate": 90, "saturation": 3000, "center": [31, 33],
-            "hot_sigma": 6, "align": "com"}  # fmt: skip
+SETTINGS = {
+    "shape": 48,
+    "rebin": 2,
+    "rotate": 90,
+    "saturation": 3000,
+    "center": [31, 33],
+    "hot_sigma": 6,
+    "align": "com",
+}
 
 
 ENVIRONMENT = os.environ | {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe", "OMP_NUM_THREADS": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OMP_NUM_THREADS": "1",
     "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
-}  # fmt: skip
+}
 
 
 def mpirun(ranks, script, *arguments, timeout=150):
     command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout,
-                          env=ENVIRONMENT, check=False)  # fmt: skip
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, check=False
+    )
 
 
 def load(ranks, file, settings, frames=1000, *fault):
-    return mpirun(ranks, [str(HERE / "mpi_load.py")], str(file), json.dumps(settings),
-                  str(frames), *fault)  # fmt: skip
+    return mpirun(
+        ranks, [str(HERE / "mpi_load.py")], str(file), json.dumps(settings), str(frames), *fault
+    )
 
 
 def result(done):
@@ -100,8 +111,11 @@ def test_a_live_scan_on_two_ranks(tmp_path, load_parallel):
 
 
 def test_the_command_line_says_an_error_once(tmp_path):
-    pars = {"scans": {"s": {"name": "BlockFull", "data": {"name": "BeamlineScan",
-                                                          "file": "nowhere.h5"}}}}  # fmt: skip
+    pars = {
+        "scans": {
+            "s": {"name": "BlockFull", "data": {"name": "BeamlineScan", "file": "nowhere.h5"}}
+        }
+    }
     (tmp_path / "tree.json").write_text(json.dumps(pars))
     done = mpirun(2, ["-m", "ptypy_beamline"], "run", str(tmp_path / "tree.json"), "-l", "2")
     assert done.returncode != 0
@@ -113,7 +127,8 @@ def test_two_ranks_reconstruct_as_one(tmp_path):
     np.save(tmp_path / "probe.npy", scans.truth().probe)
     errors = []
     for ranks in (1, 2):
-        done = mpirun(ranks, [str(HERE / "mpi_reconstruct.py")], str(file),
-                      str(tmp_path / "probe.npy"))  # fmt: skip
+        done = mpirun(
+            ranks, [str(HERE / "mpi_reconstruct.py")], str(file), str(tmp_path / "probe.npy")
+        )
         errors.append(float(result(done)))
     assert errors[1] == pytest.approx(errors[0], rel=1e-4)

@@ -25,8 +25,13 @@ def file(tmp_path_factory):
 )
 def test_an_interrupt_of_one_rank_ends_all(file, how, rank):
     command = ["mpirun", "--oversubscribe", "-n", "2", sys.executable, HERE / "mpi_interrupt.py"]
-    with subprocess.Popen([*command, file, how], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, env=ENVIRONMENT) as running:  # fmt: skip
+    with subprocess.Popen(
+        [*command, file, how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as running:
         processes = {}
         for line in running.stdout:
             if line.startswith("PROCESS"):

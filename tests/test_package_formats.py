@@ -193,8 +193,9 @@ def test_npz_of_other_memory_orders(tmp_path):
 
 
 def test_npz_with_objects_is_refused(tmp_path):
-    path = save(tmp_path / "a.npz", xcoords=np.zeros(2), ycoords=np.zeros(2),
-                diffraction=np.array([{}, {}]))  # fmt: skip
+    path = save(
+        tmp_path / "a.npz", xcoords=np.zeros(2), ycoords=np.zeros(2), diffraction=np.array([{}, {}])
+    )
     with pytest.raises(FileError, match=r"a\.npz: array diffraction holds Python objects"):
         open_scan(path)
 
@@ -228,8 +229,16 @@ def test_npz_refuses_what_it_cannot_do(tmp_path, settings, words):
 
 def test_npz_arrays_by_name(tmp_path):
     known = raw()
-    path = save(tmp_path / "a.npz", i=known.frames, x=np.arange(10), y=np.arange(10) * 2,
-                bad=np.eye(6), xcoords=np.zeros(3), ycoords=np.zeros(3), diffraction=0)  # fmt: skip
+    path = save(
+        tmp_path / "a.npz",
+        i=known.frames,
+        x=np.arange(10),
+        y=np.arange(10) * 2,
+        bad=np.eye(6),
+        xcoords=np.zeros(3),
+        ycoords=np.zeros(3),
+        diffraction=0,
+    )
     scan = open_scan(path, paths={"frames": "i", "x": "x", "y": "y", "mask": "bad"})
     assert_array_equal(scan.positions_px, np.stack([np.arange(10) * 2, np.arange(10)], 1))
     assert_array_equal(scan.bad, np.eye(6) == 1)

@@ -23,8 +23,14 @@ def truth():
 
 
 def scan_of(truth, **changes):
-    scan = Scan(ArrayFrames(truth.frames), truth.positions_m, truth.energy_eV, truth.distance_m,
-                truth.pixel_m, center_px=(32, 32))  # fmt: skip
+    scan = Scan(
+        ArrayFrames(truth.frames),
+        truth.positions_m,
+        truth.energy_eV,
+        truth.distance_m,
+        truth.pixel_m,
+        center_px=(32, 32),
+    )
     return replace(scan, **changes)
 
 
@@ -101,8 +107,11 @@ def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
 def test_backlash_of_several_exposures_of_a_position(truth, repeated):
     recorded = truth.positions_m.copy()
     recorded.reshape(SIDE, SIDE, 2)[1::2, :, 1] -= 3e-8
-    scan = scan_of(truth, frames=ArrayFrames(np.repeat(truth.frames, 2, axis=0)),
-                   positions_m=np.repeat(recorded, repeated, axis=0))  # fmt: skip
+    scan = scan_of(
+        truth,
+        frames=ArrayFrames(np.repeat(truth.frames, 2, axis=0)),
+        positions_m=np.repeat(recorded, repeated, axis=0),
+    )
     (found,) = mispaired(scan, Settings(frames_per_position=2))
     assert found.settings["positions.backlash"] == pytest.approx(3e-8, abs=3e-9)
 
@@ -142,8 +151,9 @@ def test_only_links_that_differ_are_compared(truth):
 def test_exposures_of_a_position_are_told_apart(truth):
     """Two exposures each: a lag of one mixes neighbours."""
     frames = np.roll(np.repeat(truth.frames, 2, axis=0), 1, axis=0)
-    scan = scan_of(truth, frames=ArrayFrames(frames),
-                   positions_m=np.repeat(truth.positions_m, 2, axis=0))  # fmt: skip
+    scan = scan_of(
+        truth, frames=ArrayFrames(frames), positions_m=np.repeat(truth.positions_m, 2, axis=0)
+    )
     (found,) = mispaired(scan, Settings(frames_per_position=2))
     assert dict(found.settings) == {"positions.shift": 1}
 
@@ -163,8 +173,14 @@ def test_a_lag_of_measured_frames_is_found():
     """The geometry was not recorded: one is chosen that makes an object pixel 10 nm."""
     with np.load(REAL_DATA) as data:
         frames, positions_m = data["frames"], data["positions_px"] * 10e-9
-    scan = Scan(ArrayFrames(np.roll(frames, 1, axis=0)), positions_m, 8800.0, 0.681, (75e-6, 75e-6),
-                center_px=(64, 64))  # fmt: skip
+    scan = Scan(
+        ArrayFrames(np.roll(frames, 1, axis=0)),
+        positions_m,
+        8800.0,
+        0.681,
+        (75e-6, 75e-6),
+        center_px=(64, 64),
+    )
     (found,) = mispaired(scan, Settings())
     assert dict(found.settings) == {"positions.shift": 1}
 

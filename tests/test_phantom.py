@@ -54,8 +54,9 @@ def test_frames_are_those_of_a_plain_loop(tmp_path, slices):
     scan = open_scan(tmp_path, simulate={"slice_m": 3e-8})
     k = 2 * np.pi / wavelength_m(ENERGY)
     freq = np.fft.fftfreq(32, VOXEL)
-    step = np.exp(-1j * np.pi * wavelength_m(ENERGY) * 3e-8
-                  * (freq[:, None] ** 2 + freq[None, :] ** 2))  # fmt: skip
+    step = np.exp(
+        -1j * np.pi * wavelength_m(ENERGY) * 3e-8 * (freq[:, None] ** 2 + freq[None, :] ** 2)
+    )
     for number in (0, 7, 19):
         row, column = scan.frames.corners_px[number]
         wave = scan.frames.probe.copy()
@@ -101,12 +102,15 @@ def test_the_detector_and_back():
 
 
 def test_photon_numbers(tmp_path):
-    write_simulation(tmp_path, slices=3, photons="2e6", **{k: v for k, v in SMALL.items()
-                                                           if k != "photons"})  # fmt: skip
+    write_simulation(
+        tmp_path, slices=3, photons="2e6", **{k: v for k, v in SMALL.items() if k != "photons"}
+    )
     scan = open_scan(tmp_path)
     frames = scan.frames.read(range(20), whole(scan)).sum(axis=(1, 2), dtype=float)
-    views = [scan.frames._padded[:, r : r + 32, c : c + 32].prod(axis=0)
-             for r, c in scan.frames.corners_px + scan.frames._border[:, 0]]  # fmt: skip
+    views = [
+        scan.frames._padded[:, r : r + 32, c : c + 32].prod(axis=0)
+        for r, c in scan.frames.corners_px + scan.frames._border[:, 0]
+    ]
     assert_allclose(frames, [(np.abs(v * scan.probe) ** 2).sum() for v in views], rtol=0.01)
     write_grids(tmp_path, np.zeros((48, 48, 1)), np.zeros((48, 48, 1)))
     empty = open_scan(tmp_path)
@@ -129,8 +133,9 @@ def test_no_chunking_changes_a_frame(tmp_path):
     for size in (1, 7, 20):
         blocks = np.concatenate([b.frames for b in scan.plan().blocks(size)])
         assert_array_equal(blocks, together)
-    assert_array_equal(open_scan(tmp_path, simulate={"seed": 0}).frames.read([2], whole(scan))[0],
-                       together[2])  # fmt: skip
+    assert_array_equal(
+        open_scan(tmp_path, simulate={"seed": 0}).frames.read([2], whole(scan))[0], together[2]
+    )
     seeded = open_scan(tmp_path, simulate={"seed": 8}).frames.read(range(20), whole(scan))
     assert (seeded != together).any(axis=(1, 2)).all()
     with pytest.raises(ScanError, match="Expected frames 0 to 19"):
@@ -169,9 +174,14 @@ def test_parameters_come_before_the_info_file(tmp_path):
     np.save(tmp_path / "probe.npy", wave)
     np.save(tmp_path / "positions.npy", [[0, 0], [-5, 30], [9, 9]])
     scan = open_scan(
-        tmp_path, simulate={"probe": str(tmp_path / "probe.npy"), "photons": 300.0,
-                            "positions": str(tmp_path / "positions.npy"), "pixel_m": 2e-9},
-    )  # fmt: skip
+        tmp_path,
+        simulate={
+            "probe": str(tmp_path / "probe.npy"),
+            "photons": 300.0,
+            "positions": str(tmp_path / "positions.npy"),
+            "pixel_m": 2e-9,
+        },
+    )
     assert scan.frames.shape == (3, 24, 24)
     assert_allclose(scan.probe / scan.probe[12, 12], wave / wave[12, 12], rtol=1e-4, atol=1e-3)
     assert_allclose((np.abs(scan.probe) ** 2).sum(), 300, rtol=1e-5)
@@ -188,8 +198,11 @@ def test_the_reconstructed_pixel_is_the_voxel(tmp_path, settings):
     plan = open_scan(tmp_path, **settings).plan(**settings)
     assert_allclose(plan.geometry.resolution_m, VOXEL)
     for name, value in settings.items():
-        got = {"distance": plan.geometry.distance_m, "psize": plan.geometry.pixel_m[0],
-               "energy": plan.geometry.energy_eV / 1e3}[name]  # fmt: skip
+        got = {
+            "distance": plan.geometry.distance_m,
+            "psize": plan.geometry.pixel_m[0],
+            "energy": plan.geometry.energy_eV / 1e3,
+        }[name]
         assert got == pytest.approx(value)
 
 
@@ -204,8 +217,13 @@ def test_what_nobody_says_is_an_error_that_names_the_parameter(tmp_path, name):
     text = (tmp_path / "info.txt").read_text()
     parts = [p for line in text.splitlines() for p in line.split(", ")]
     (tmp_path / "info.txt").write_text("\n".join(p for p in parts if name not in p))
-    parameter = {"probe": "shape", "positions": "scan", "step": "step_px", "pixel": "pixel_m",
-                 "n1e5": "photons"}.get(name)  # fmt: skip
+    parameter = {
+        "probe": "shape",
+        "positions": "scan",
+        "step": "step_px",
+        "pixel": "pixel_m",
+        "n1e5": "photons",
+    }.get(name)
     remedy = f"set simulate.{parameter}" if parameter else "set energy in keV"
     with pytest.raises(MissingDataError, match=f"in info.txt; {remedy}") as caught:
         open_scan(tmp_path)
@@ -421,9 +439,12 @@ def test_simulated_loaded_reconstructed_and_compared(tmp_path, slices):
     script = tmp_path / "reconstruct.py"
     script.write_text(RECONSTRUCT)
     subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, check=True, timeout=100,
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        check=True,
+        timeout=100,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+    )
     recon = next(tmp_path.glob("recons/phantom/*.ptyr"))
     with h5py.File(recon) as file:
         obj = next(iter(file["content/obj"].values()))["data"][0]

@@ -28,8 +28,12 @@ def make_scan(n=6, dtype=np.uint16, positions=None, seed=0, **more):
     frames[:, 6:14, 8:16] += rng.poisson(400, (n, 8, 8))
     if positions is None:
         positions = np.column_stack([np.arange(n) // 3, np.arange(n) % 3]) * 1e-6
-    values = {"energy_eV": 8000.0, "distance_m": 2.0, "pixel_m": (75e-6, 75e-6),
-              "center_px": (10.0, 12.0)}  # fmt: skip
+    values = {
+        "energy_eV": 8000.0,
+        "distance_m": 2.0,
+        "pixel_m": (75e-6, 75e-6),
+        "center_px": (10.0, 12.0),
+    }
     return Scan(ArrayFrames(frames.astype(dtype)), np.asarray(positions, float), **(values | more))
 
 
@@ -59,8 +63,14 @@ def test_without_settings_frames_are_the_raw_counts():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint32, np.float32, ">u2", np.float64])
 def test_any_pixel_type(dtype):
     scan = make_scan()
-    scan = Scan(ArrayFrames(np.clip(raw_of(scan), 0, 200).astype(dtype)), scan.positions_m,
-                8000.0, 2.0, (75e-6, 75e-6), center_px=(10, 12))  # fmt: skip
+    scan = Scan(
+        ArrayFrames(np.clip(raw_of(scan), 0, 200).astype(dtype)),
+        scan.positions_m,
+        8000.0,
+        2.0,
+        (75e-6, 75e-6),
+        center_px=(10, 12),
+    )
     assert_array_equal(all_frames(scan.plan())[0], raw_of(scan).astype(np.float32))
 
 
@@ -73,10 +83,11 @@ def test_dark_flat_background_threshold_saturation_and_bad_pixels():
     scan = make_scan(bad=bad)
     plan = scan.plan(dark=dark, flat=flat, background=3.5, threshold=9.0, saturation=460)
     wanted = [
-        reference.correct(raw[None], bad=bad, dark=dark, background=3.5, flat=flat, saturation=460,
-                          threshold=9.0)[0]
+        reference.correct(
+            raw[None], bad=bad, dark=dark, background=3.5, flat=flat, saturation=460, threshold=9.0
+        )[0]
         for raw in raw_of(scan)
-    ]  # fmt: skip
+    ]
     assert np.isnan(wanted).any(axis=(1, 2)).all()
     assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
 
@@ -86,8 +97,10 @@ def test_stacks_of_dark_and_flat_are_averaged():
     dark, flat = rng.uniform(0, 9, (40, NY, NX)), rng.uniform(0.9, 1.1, (21, NY, NX))
     scan = make_scan()
     plan = scan.plan(dark=dark, flat=flat)
-    wanted = [reference.correct(raw[None], dark=dark.mean(0), flat=flat.mean(0))[0]
-              for raw in raw_of(scan)]  # fmt: skip
+    wanted = [
+        reference.correct(raw[None], dark=dark.mean(0), flat=flat.mean(0))[0]
+        for raw in raw_of(scan)
+    ]
     assert_allclose(all_frames(plan)[0], wanted, rtol=1e-5)
 
 
@@ -114,8 +127,9 @@ def test_grouping_of_exposures(how):
     scan.frames.array[:] = scan.frames.array * np.resize([0.1, 0.5, 2.0], 12)[:, None, None]
     scan.frames.array[0, :4] = 9999
     bad = rng.random((NY, NX)) < 0.05
-    plan = scan.plan(frames_per_position=3, grouping=how, saturation=700, mask=bad,
-                     dark=np.full((NY, NX), 1.5))  # fmt: skip
+    plan = scan.plan(
+        frames_per_position=3, grouping=how, saturation=700, mask=bad, dark=np.full((NY, NX), 1.5)
+    )
     wanted = []
     for p in range(4):
         raw, said = raw_of(scan)[3 * p : 3 * p + 3], {"bad": bad, "dark": 1.5, "saturation": 700}
@@ -282,8 +296,16 @@ def test_pad_square():
 @pytest.mark.parametrize("size", [1, 2, 4, 100])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_results_do_not_depend_on_chunks_or_threads(size, threads):
-    settings = {"saturation": 470, "align": "com", "rebin": 2, "rotate": 90, "monitor": True,
-                "hot_sigma": 6, "shape": 16, "center": None}  # fmt: skip
+    settings = {
+        "saturation": 470,
+        "align": "com",
+        "rebin": 2,
+        "rotate": 90,
+        "monitor": True,
+        "hot_sigma": 6,
+        "shape": 16,
+        "center": None,
+    }
     scan = make_scan(7, monitor=np.arange(7.0), positions=np.eye(7, 2) * 1e-6, center_px=None)
     reference_frames, reference_good = all_frames(scan.plan(**settings))
     frames, good = all_frames(scan.plan(**settings, threads=threads), size)
@@ -294,8 +316,9 @@ def test_results_do_not_depend_on_chunks_or_threads(size, threads):
 def test_select_step_reject_and_num_frames_number_positions_without_holes():
     grid = np.stack(np.meshgrid(range(6), range(7), indexing="ij"), -1).reshape(-1, 2) * 1e-6
     scan = make_scan(42, positions=grid)
-    circle = scan.plan(**{"select.shape": "circle", "select.radius": 1.1e-6,
-                          "select.center": (2e-6, 3e-6)})  # fmt: skip
+    circle = scan.plan(
+        **{"select.shape": "circle", "select.radius": 1.1e-6, "select.center": (2e-6, 3e-6)}
+    )
     assert_array_equal(circle.selection.exposures[:, 0], [10, 16, 17, 18, 24])
     box = scan.plan(**{"select.shape": "rect", "select.size": (1.1e-6, 3e-6)})
     assert_array_equal(box.selection.exposures[:, 0], [16, 17, 18, 23, 24, 25])
@@ -307,9 +330,17 @@ def test_select_step_reject_and_num_frames_number_positions_without_holes():
 
 @pytest.mark.parametrize(
     ("axes", "wanted"),
-    [("yx", (1, 2)), ("-yx", (-1, 2)), ("y-x", (1, -2)), ("-y-x", (-1, -2)),
-     ("xy", (2, 1)), ("-xy", (-2, 1)), ("x-y", (2, -1)), ("-x-y", (-2, -1))],
-)  # fmt: skip
+    [
+        ("yx", (1, 2)),
+        ("-yx", (-1, 2)),
+        ("y-x", (1, -2)),
+        ("-y-x", (-1, -2)),
+        ("xy", (2, 1)),
+        ("-xy", (-2, 1)),
+        ("x-y", (2, -1)),
+        ("-x-y", (-2, -1)),
+    ],
+)
 def test_stage_axes_to_image_axes(axes, wanted):
     plan = make_scan(2, positions=[[1, 2], [0, 0]]).plan(**{"positions.axes": axes})
     assert_array_equal(plan.positions_m[0], wanted)
@@ -425,8 +456,9 @@ class TestCenter:
     true = (30.3, 47.8)
 
     def found(self, frames, **more):
-        scan = Scan(ArrayFrames(frames), np.zeros((len(frames), 2)), 8e3, 2.0, (75e-6, 75e-6),
-                    **more)  # fmt: skip
+        scan = Scan(
+            ArrayFrames(frames), np.zeros((len(frames), 2)), 8e3, 2.0, (75e-6, 75e-6), **more
+        )
         return scan.plan().center_px
 
     def test_clean(self):
@@ -474,8 +506,10 @@ def test_a_flat_far_from_one_is_pointed_out():
         ({"rotate": 45}, "rotate=45"),
         ({"rebin": 3}, "not a multiple of rebin=3; set shape .* 18,24"),
         ({"select.shape": "circle"}, "needs select.radius"),
-        ({"select.shape": "circle", "select.radius": 1e-9, "select.center": (1, 1)},
-         "no position lies in the selected circle"),
+        (
+            {"select.shape": "circle", "select.radius": 1e-9, "select.center": (1, 1)},
+            "no position lies in the selected circle",
+        ),
         ({"reject": range(6)}, "all 6 selected frames are rejected"),
         ({"reject": [77]}, "names frame 77"),
         ({"reject": [0.5]}, "Expected whole frame indices"),
@@ -489,7 +523,7 @@ def test_a_flat_far_from_one_is_pointed_out():
         ({"grouping": "median"}, "grouping='median'"),
         ({"pad": -3}, "pad"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_its_remedy_in_one_line(settings, message):
     with pytest.raises(BeamlineError, match=message) as caught:
         make_scan().plan(**settings)
@@ -597,8 +631,9 @@ class TestExposures:
     def test_snake_turns_positions_not_exposures(self):
         grid = np.stack(np.meshgrid(range(4), range(4), indexing="ij"), -1).astype(float)
         each = np.repeat(grid.reshape(-1, 2), 2, axis=0)
-        plan = make_scan(32, positions=each).plan(**{"frames_per_position": 2,
-                                                     "positions.snake": True})  # fmt: skip
+        plan = make_scan(32, positions=each).plan(
+            **{"frames_per_position": 2, "positions.snake": True}
+        )
         grid[1::2] = grid[1::2, ::-1]
         assert_array_equal(plan.positions_m, grid.reshape(-1, 2))
 
@@ -676,8 +711,14 @@ def test_a_frame_without_position_is_not_used():
 @pytest.mark.parametrize("dtype", [np.float16, bool, np.uint64, np.int8])
 def test_unusual_pixel_types(dtype):
     scan = make_scan()
-    scan = Scan(ArrayFrames(np.clip(raw_of(scan), 0, 100).astype(dtype)), scan.positions_m,
-                8000.0, 2.0, (75e-6, 75e-6), center_px=(10, 12))  # fmt: skip
+    scan = Scan(
+        ArrayFrames(np.clip(raw_of(scan), 0, 100).astype(dtype)),
+        scan.positions_m,
+        8000.0,
+        2.0,
+        (75e-6, 75e-6),
+        center_px=(10, 12),
+    )
     assert_array_equal(all_frames(scan.plan())[0], raw_of(scan).astype(np.float32))
 
 
@@ -709,8 +750,9 @@ class TestCenterAndDefects(TestCenter):
     def test_an_uneven_dark(self):
         dark = np.zeros((64, 80))
         dark[:32] = 500
-        scan = Scan(ArrayFrames(beam(self.true) + dark), np.zeros((100, 2)), 8e3, 2.0,
-                    (75e-6, 75e-6))  # fmt: skip
+        scan = Scan(
+            ArrayFrames(beam(self.true) + dark), np.zeros((100, 2)), 8e3, 2.0, (75e-6, 75e-6)
+        )
         assert_allclose(scan.plan(dark=dark).center_px, self.true, atol=0.15)
 
 

@@ -78,10 +78,19 @@ def outline(axes: Axes) -> Bbox:
     return axes.get_tightbbox()
 
 
-@pytest.mark.parametrize(("shape", "layers", "modes"), [
-    ("square", 1, 1), ("square", 3, 2), ("tall", 1, 6), ("tall", 3, 1), ("wide", 1, 3),
-    ("wide", 3, 6), ("ribbon", 1, 2), ("needle", 1, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "layers", "modes"),
+    [
+        ("square", 1, 1),
+        ("square", 3, 2),
+        ("tall", 1, 6),
+        ("tall", 3, 1),
+        ("wide", 1, 3),
+        ("wide", 3, 6),
+        ("ribbon", 1, 2),
+        ("needle", 1, 1),
+    ],
+)
 def test_nothing_overlaps_nothing_is_cut_off_and_it_fits_a_page(shape, layers, modes):
     figure = drawn(shaped(SHAPES[shape], layers, modes))
     colour_bars = {bar for axes in figure.axes for bar in axes.child_axes}
@@ -158,11 +167,18 @@ def test_pixels_that_are_not_square_are_drawn_in_proportion():
     assert "object pixel 20 nm × 10 nm" in words(figure)
 
 
-@pytest.mark.parametrize(("most_m", "length_m", "text"), [
-    (333e-9, 200e-9, "200 nm"), (1e-6, 1e-6, "1 µm"), (0.99e-6, 500e-9, "500 nm"),
-    (5.2e-6, 5e-6, "5 µm"), (2.5e-9, 2e-9, "2 nm"), (0.7e-9, 0.5e-9, "0.5 nm"),
-    (3e-3, 2e-3, "2 mm"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("most_m", "length_m", "text"),
+    [
+        (333e-9, 200e-9, "200 nm"),
+        (1e-6, 1e-6, "1 µm"),
+        (0.99e-6, 500e-9, "500 nm"),
+        (5.2e-6, 5e-6, "5 µm"),
+        (2.5e-9, 2e-9, "2 nm"),
+        (0.7e-9, 0.5e-9, "0.5 nm"),
+        (3e-3, 2e-3, "2 mm"),
+    ],
+)
 def test_round_lengths(most_m, length_m, text):
     assert round_length_m(most_m) == pytest.approx(length_m)
     assert in_words(length_m) == text
@@ -184,8 +200,13 @@ def test_probe_is_cut_to_where_the_beam_is():
     wide = np.zeros((1, 256, 256), np.complex64)
     wide[0, 96:160, 96:160] = found.probe[0]
     figure = drawn(replace(found, probe=wide))
-    (panel,) = [axes for axes in figure.axes if axes.images and axes.images[0].get_array().ndim == 3
-                and axes.images[0].get_array().shape[2] == 3]  # fmt: skip
+    (panel,) = [
+        axes
+        for axes in figure.axes
+        if axes.images
+        and axes.images[0].get_array().ndim == 3
+        and axes.images[0].get_array().shape[2] == 3
+    ]
     n = panel.images[0].get_array().shape[0]
     middle = slice(128 - n // 2, 128 - n // 2 + n)
     power = np.abs(wide[0]) ** 2
@@ -198,8 +219,11 @@ def test_probe_that_is_not_square_is_cut_in_its_middle(shape):
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
     beam = np.exp(-(y[:, None] ** 2 + x**2) / 200)
     found = replace(known(), probe=beam[None].astype(np.complex64))
-    (panel,) = [axes for axes in drawn(found).axes
-                if axes.images and axes.images[0].get_array().shape[2:] == (3,)]  # fmt: skip
+    (panel,) = [
+        axes
+        for axes in drawn(found).axes
+        if axes.images and axes.images[0].get_array().shape[2:] == (3,)
+    ]
     image = np.asarray(panel.images[0].get_array())
     assert image.shape[0] == image.shape[1] + (shape[0] % 2)
     assert_allclose(image, image[::-1, ::-1], atol=0.02)
@@ -245,8 +269,9 @@ def test_strange_errors_are_drawn(errors):
 # Files and the command
 
 
-@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"),
-                                               (".svg", b"<?xml")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")]
+)
 def test_kind_of_picture_goes_by_the_suffix(tmp_path, suffix, start):
     finished = finish(known(), Postprocess(crop=True))
     path = draw(tmp_path / f"picture{suffix}", finished, Look(dpi=50))
@@ -290,10 +315,15 @@ def test_plot_says_which_region_it_found_empty(stored, capsys, tmp_path):
     assert picture.is_file()
 
 
-@pytest.mark.parametrize(("more", "problem"), [
-    (["-o", "x.docx"], "not a picture file"), (["--cmap", "rainbows"], "no colour map"),
-    (["--flatten", "here"], "Expected a rectangle"), (["--flatten", "900,900,9,9"], "4 pixels"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["-o", "x.docx"], "not a picture file"),
+        (["--cmap", "rainbows"], "no colour map"),
+        (["--flatten", "here"], "Expected a rectangle"),
+        (["--flatten", "900,900,9,9"], "4 pixels"),
+    ],
+)
 def test_what_cannot_be_plotted_is_one_line(stored, capsys, more, problem):
     assert main(["plot", str(stored[0]), *more]) == 1
     error = capsys.readouterr().err

@@ -94,8 +94,9 @@ def test_nothing_asked_nothing_changed():
 
 @pytest.mark.tomo
 def test_steps_are_recorded_one_after_another():
-    asked = Postprocess(flatten=Rectangle((40, 30), (60, 22)), normalise=True, crop=True,
-                        unwrap=True)  # fmt: skip
+    asked = Postprocess(
+        flatten=Rectangle((40, 30), (60, 22)), normalise=True, crop=True, unwrap=True
+    )
     before = spoiled(known(empty_columns=54))
     first = finish(before, asked).reconstruction
     steps = first.provenance["postprocess"]
@@ -236,14 +237,29 @@ def test_rectangles_in_pixels_and_lengths_are_the_same():
     rows, columns = Rectangle.parse("20,30,40,25").within(found)
     assert (rows, columns) == (slice(20, 60), slice(30, 55))
     y, x = points_of(found, np.array([19.5, 29.5])) * 1e6
-    for text in (f"{y},{x},0.4,0.25um", f"{y * 1e3}, {x * 1e3}, 400, 250 nm",
-                 f"{y * 1e-6:.6e},{x * 1e-6:.6e},4e-7,2.5e-7m"):  # fmt: skip
+    for text in (
+        f"{y},{x},0.4,0.25um",
+        f"{y * 1e3}, {x * 1e3}, 400, 250 nm",
+        f"{y * 1e-6:.6e},{x * 1e-6:.6e},4e-7,2.5e-7m",
+    ):
         assert Rectangle.parse(text).within(found) == (rows, columns)
     assert Rectangle.of(found, (rows, columns)).within(found) == (rows, columns)
 
 
-@pytest.mark.parametrize("text", ["", "1,2,3", "1,2,0,5", "a,b,c,d", "1,2,3,4furlong", "1,2,inf,4",
-                                  "nan,1,5,5", "1,2,-3,4", "1,2,3,4,5"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1,2,3",
+        "1,2,0,5",
+        "a,b,c,d",
+        "1,2,3,4furlong",
+        "1,2,inf,4",
+        "nan,1,5,5",
+        "1,2,-3,4",
+        "1,2,3,4,5",
+    ],
+)
 def test_other_words_are_refused(text):
     with pytest.raises(SettingsError, match=r"Expected a rectangle Y0,X0,H,W.*10,20,60,40"):
         Rectangle.parse(text)

@@ -38,8 +38,9 @@ def test_reconstruction_is_like_the_truth(truth, found):
 
 
 def with_signs(truth, signs):
-    return reconstruct(truth.frames, GOOD, truth.positions_m * signs, truth.resolution_m,
-                       iterations=15)  # fmt: skip
+    return reconstruct(
+        truth.frames, GOOD, truth.positions_m * signs, truth.resolution_m, iterations=15
+    )
 
 
 @pytest.mark.parametrize("signs", [(-1, 1), (1, -1)])
@@ -94,8 +95,9 @@ def test_few_photons_are_no_garbage():
 
 def test_too_few_frames_have_no_held_out_error(truth):
     few = slice(0, 19)
-    found = reconstruct(truth.frames[few], GOOD, truth.positions_m[few], truth.resolution_m,
-                        iterations=5)  # fmt: skip
+    found = reconstruct(
+        truth.frames[few], GOOD, truth.positions_m[few], truth.resolution_m, iterations=5
+    )
     assert np.isnan(found.held_out_error)
 
 
@@ -117,23 +119,39 @@ def test_bad_pixels_and_an_off_centre_beam_do_no_harm(truth):
     good[::9, ::7] = False
     frames = np.where(good, truth.frames, 60000)
     rolled, good = np.roll(frames, (-3, 5), (1, 2)), np.roll(good, (-3, 5), (0, 1))
-    result = reconstruct(rolled, good, truth.positions_m, truth.resolution_m,
-                         center_px=(29.3, 37.2), iterations=40)  # fmt: skip
+    result = reconstruct(
+        rolled, good, truth.positions_m, truth.resolution_m, center_px=(29.3, 37.2), iterations=40
+    )
     assert correlation(result.object, truth.object, MARGIN) > 0.9
 
 
 def test_same_seed_same_result(truth):
     few = slice(0, 40)
-    a, b = (reconstruct(truth.frames[few], np.broadcast_to(GOOD, (40, 64, 64)),
-                        truth.positions_m[few], truth.resolution_m, iterations=2, seed=3)
-            for _ in range(2))  # fmt: skip
+    a, b = (
+        reconstruct(
+            truth.frames[few],
+            np.broadcast_to(GOOD, (40, 64, 64)),
+            truth.positions_m[few],
+            truth.resolution_m,
+            iterations=2,
+            seed=3,
+        )
+        for _ in range(2)
+    )
     assert np.array_equal(a.object, b.object)
 
 
 def test_progress_counts_up(truth):
     calls = []
-    reconstruct(truth.frames[:9], GOOD, truth.positions_m[:9], truth.resolution_m, iterations=3,
-                probe=truth.probe, progress=lambda k, error: calls.append((k, error)))  # fmt: skip
+    reconstruct(
+        truth.frames[:9],
+        GOOD,
+        truth.positions_m[:9],
+        truth.resolution_m,
+        iterations=3,
+        probe=truth.probe,
+        progress=lambda k, error: calls.append((k, error)),
+    )
     assert [k for k, _ in calls] == [1, 2, 3]
 
 
@@ -220,8 +238,15 @@ def test_hue_is_phase_and_brightness_modulus():
 def test_picture_is_drawn(tmp_path: Path, truth, found):
     inner = truth.object[20:-20, 20:-20]
     alone = draw(tmp_path / "a.png", inner, found.probe, found.errors, found.resolution_m)
-    pair = draw(tmp_path / "new" / "b.png", inner, found.probe, found.errors, found.resolution_m,
-                truth=inner, title="A scan")  # fmt: skip
+    pair = draw(
+        tmp_path / "new" / "b.png",
+        inner,
+        found.probe,
+        found.errors,
+        found.resolution_m,
+        truth=inner,
+        title="A scan",
+    )
     small, large = imread(alone), imread(pair)
     assert small.shape[1] == large.shape[1] > 1000
     assert large.shape[0] > small.shape[0]

@@ -28,8 +28,16 @@ from ptypy_beamline.testing.writers import Raw
 BAD = np.zeros((64, 64), bool)
 BAD[10:12, 20:25] = True
 WHOLE = Window.full((64, 64))
-SETTINGS = {"shape": 48, "rebin": 2, "rotate": 90, "center": (31, 33), "reject": [0, 5, 48],
-            "positions.axes": "y-x", "select.shape": "circle", "select.radius": 1.5e-7}  # fmt: skip
+SETTINGS = {
+    "shape": 48,
+    "rebin": 2,
+    "rotate": 90,
+    "center": (31, 33),
+    "reject": [0, 5, 48],
+    "positions.axes": "y-x",
+    "select.shape": "circle",
+    "select.radius": 1.5e-7,
+}
 
 
 def raw(**more) -> Raw:
@@ -45,8 +53,11 @@ def weights(seed: int = 1) -> np.ndarray:
 def loaded(file, **settings):
     plan = open_scan(file).plan(**settings)
     blocks = list(plan.blocks(20))
-    return (np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks]),
-            plan.positions_m)  # fmt: skip
+    return (
+        np.concatenate([b.frames for b in blocks]),
+        np.concatenate([b.good for b in blocks]),
+        plan.positions_m,
+    )
 
 
 def assert_same(got, wanted):
@@ -85,9 +96,14 @@ def test_defects_of_single_frames_are_kept(tmp_path, save):
 
 @pytest.mark.parametrize(
     ("stored", "marked", "got"),
-    [("uint16", False, "uint16"), ("uint16", True, "float32"), ("uint32", True, "float64"),
-     ("float32", True, "float32"), ("float64", False, "float64")],
-)  # fmt: skip
+    [
+        ("uint16", False, "uint16"),
+        ("uint16", True, "float32"),
+        ("uint32", True, "float64"),
+        ("float32", True, "float32"),
+        ("float64", False, "float64"),
+    ],
+)
 def test_no_count_is_rounded(tmp_path, stored, marked, got):
     frames = scans.truth().frames.astype(stored)
     good = weights() if marked else None
@@ -259,13 +275,16 @@ def _change(path: str, value=None):
         ("append", _change("chunks/6"), r"a.ptyd: Expected the 49 frames .* Got 42"),
         ("append", _change("chunks/2"), r"a.ptyd: chunk 2 of 7 is missing"),
         ("append", _change("chunks/6/data"), r"a.ptyd: /chunks/6 has no data"),
-        ("append", _change("chunks/6/positions", np.zeros((3, 2))),
-         r"a.ptyd: /chunks/6/positions has 3 entries for 7 frames"),
+        (
+            "append",
+            _change("chunks/6/positions", np.zeros((3, 2))),
+            r"a.ptyd: /chunks/6/positions has 3 entries for 7 frames",
+        ),
         ("append", _change("chunks/6/weights", np.ones((7, 3, 3))), r"a.ptyd: /chunks/6/weights"),
         ("append", _change("chunks/6/data", np.zeros((7, 3, 3))), r"a.ptyd: chunk 6 has frames"),
         ("append", _change("chunks/6/indices", np.arange(7)), r"a.ptyd: frame 0 is there more"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_whole_is_an_error_and_no_wait(tmp_path, save, damage, message):
     file = write_ptyd(tmp_path / "a.ptyd", raw(), save=save)
     damage(file)
@@ -331,9 +350,11 @@ def test_what_ptypy_saves_comes_back(tmp_path, ptyscan, save, absolute):
     (tmp_path / "sub").mkdir()
     dfile = "sub/a.ptyd" if not absolute else str(tmp_path / "sub" / "a.ptyd")
     subprocess.run(
-        [sys.executable, "-c", SAVE, str(file), save, dfile], cwd=tmp_path, check=True,
+        [sys.executable, "-c", SAVE, str(file), save, dfile],
+        cwd=tmp_path,
+        check=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+    )
     wanted = loaded(file, saturation=300)
     (tmp_path / "sub").rename(tmp_path / "moved")
     moved = tmp_path / "moved" / "a.ptyd"
@@ -349,8 +370,10 @@ def test_it_reads_what_ptypys_own_loader_reads(tmp_path, ptyscan):
 
     file = write_ptyd(tmp_path / "a.ptyd", raw(), save="link", good=weights())
     frames, masks, positions = collect(PtydScan({"dfile": str(file)}))
-    assert_same(collect(ptyscan.BeamlinePtydScan(file=str(file))),
-                (np.where(masks, frames, 0), masks, positions))  # fmt: skip
+    assert_same(
+        collect(ptyscan.BeamlinePtydScan(file=str(file))),
+        (np.where(masks, frames, 0), masks, positions),
+    )
 
 
 @pytest.mark.ptypy

@@ -37,8 +37,11 @@ def collect(scan, frames=1000):
 def expected(file, **settings):
     plan = open_scan(file).plan(**settings)
     blocks = list(plan.blocks())
-    return (np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks]),
-            plan.positions_m)  # fmt: skip
+    return (
+        np.concatenate([b.frames for b in blocks]),
+        np.concatenate([b.good for b in blocks]),
+        plan.positions_m,
+    )
 
 
 NAMED = {"name": "BeamlineScan"}
@@ -50,11 +53,18 @@ def tree(file, engines=None, **data):
         "io": {"rfile": None, "autosave": {"active": False}},
         "scans": {"s": {"name": "BlockFull", "data": NAMED | {"file": str(file)} | data}},
         "engines": engines or {},
-    }  # fmt: skip
+    }
 
 
-SETTINGS = {"shape": 48, "rebin": 2, "rotate": 90, "saturation": 3000, "center": (31, 33),
-            "reject": [0, 5, 48], "positions.axes": "y-x"}  # fmt: skip
+SETTINGS = {
+    "shape": 48,
+    "rebin": 2,
+    "rotate": 90,
+    "saturation": 3000,
+    "center": (31, 33),
+    "reject": [0, 5, 48],
+    "positions.axes": "y-x",
+}
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 46, 1000])
@@ -95,12 +105,17 @@ def test_a_reconstruction_is_right_and_with_a_wrong_sign_it_is_not(tmp_path, pty
     file = scans.write(tmp_path)
     errors = {}
     for axes in ("yx", "-yx"):
-        pars = tree(file, {"e": {"name": "DM", "numiter": 20, "probe_support": None}},
-                    **{"positions.axes": axes})  # fmt: skip
+        pars = tree(
+            file,
+            {"e": {"name": "DM", "numiter": 20, "probe_support": None}},
+            **{"positions.axes": axes},
+        )
         pars["scans"]["s"]["illumination"] = {
-            "model": scans.truth().probe.astype(complex), "aperture": None, "diversity": None,
+            "model": scans.truth().probe.astype(complex),
+            "aperture": None,
+            "diversity": None,
             "propagation": None,
-        }  # fmt: skip
+        }
         ptycho = run(pars, level=4)
         ptycho.run()
         errors[axes] = ptycho.runtime.iter_info[-1]["error"][1]
@@ -168,8 +183,9 @@ def test_ptyd_through_ptypy_and_back(tmp_path, monkeypatch, ptyscan, save):
 
     monkeypatch.chdir(tmp_path)
     file = scans.write(tmp_path)
-    scan = ptyscan.BeamlineScan(file=str(file), save=save, dfile=str(tmp_path / "out.ptyd"),
-                                **SETTINGS)  # fmt: skip
+    scan = ptyscan.BeamlineScan(
+        file=str(file), save=save, dfile=str(tmp_path / "out.ptyd"), **SETTINGS
+    )
     frames, masks, positions = collect(scan, 20)
     again = collect(PtydScan({"dfile": str(tmp_path / "out.ptyd")}))
     for got, wanted in zip(again, (frames, masks, positions), strict=True):
@@ -193,8 +209,9 @@ def test_own_ptyd_is_read_by_ptypy(tmp_path, ptyscan, save):
     assert scan.meta.energy == pytest.approx(8.8)
     assert_allclose(scan.meta.center, plan.geometry.center_px)
     parts = sorted(p.name for p in tmp_path.glob("own.ptyd.part*"))
-    assert parts == (["own.ptyd.part000", "own.ptyd.part001", "own.ptyd.part002"]
-                     if save == "link" else [])  # fmt: skip
+    assert parts == (
+        ["own.ptyd.part000", "own.ptyd.part001", "own.ptyd.part002"] if save == "link" else []
+    )
 
 
 def test_numpy_scalars_and_paths_pass_ptypys_validation(tmp_path, ptyscan):

@@ -23,8 +23,10 @@ def everything(plan, side=32, positions=None):
     """All that is measured: table, fraction without a count, small and binned pictures."""
     positions = np.arange(len(plan)) if positions is None else positions
     parts = list(measured(plan, positions, Yardstick.of(plan), side))
-    return tuple(np.concatenate([getattr(part, name) for part in parts])
-                 for name in ("table", "spoiled", "small", "binned"))  # fmt: skip
+    return tuple(
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("table", "spoiled", "small", "binned")
+    )
 
 
 def features_of(frame, before, usual, center):
@@ -70,9 +72,15 @@ class TestFeatures:
 
     @pytest.mark.parametrize(
         ("shape", "center", "side"),
-        [((64, 64), (32, 32), 32), ((17, 31), (8, 15), 8), ((31, 18), (20.5, 3.2), 7),
-         ((20, 24), (10, 12), 32), ((5, 9), (2, 4), 4), ((33, 33), (0, 0), 32)],
-    )  # fmt: skip
+        [
+            ((64, 64), (32, 32), 32),
+            ((17, 31), (8, 15), 8),
+            ((31, 18), (20.5, 3.2), 7),
+            ((20, 24), (10, 12), 32),
+            ((5, 9), (2, 4), 4),
+            ((33, 33), (0, 0), 32),
+        ],
+    )
     def test_any_shape_centre_and_number_of_bins(self, shape, center, side):
         rng = np.random.default_rng(1)
         frames = rng.poisson(rng.exponential(30, (12, *shape))).astype(np.uint16)
@@ -80,8 +88,9 @@ class TestFeatures:
         table, spoiled, small, binned = everything(plan, side)
         usual = np.median(frames, axis=0)
         pairs = zip(frames[[0, *range(11)]], frames, strict=True)
-        wanted = np.array([features_of(frame, before, usual, plan.geometry.center_px)
-                           for before, frame in pairs])  # fmt: skip
+        wanted = np.array(
+            [features_of(frame, before, usual, plan.geometry.center_px) for before, frame in pairs]
+        )
         wanted[0, kernels.COLUMNS.index("change")] = np.nan
         assert_allclose(table, wanted, rtol=1e-4)
         side = min(side, *shape)
@@ -100,8 +109,14 @@ class TestFeatures:
         for name in ("row", "column", "row_variance", "column_variance", "contrast", "likeness"):
             assert np.isnan(found[name]), name
         assert found["change"] == pytest.approx(frames[2].mean(), rel=1e-5)
-        assert kernels.COLUMNS[:6] == ("total", "maximum", "row", "column", "row_variance",
-                                       "column_variance")  # fmt: skip
+        assert kernels.COLUMNS[:6] == (
+            "total",
+            "maximum",
+            "row",
+            "column",
+            "row_variance",
+            "column_variance",
+        )
         assert_allclose(table[5, :6], [1000, 1000, 40, 7, 0, 0], atol=1e-9)
 
     def test_frames_without_a_count_are_counted_by_good_pixels(self):
@@ -150,8 +165,14 @@ class TestScores:
     def test_nearest_neighbours_without_itself(self):
         line = np.column_stack([np.zeros(6), [0, 1, 2.1, 3.3, 4.6, 6]])
         around = neighbours(line, np.zeros(6, int), 2)
-        assert [sorted(row) for row in around.tolist()] == [[1, 2], [0, 2], [1, 3], [2, 4], [3, 5],
-                                                            [3, 4]]  # fmt: skip
+        assert [sorted(row) for row in around.tolist()] == [
+            [1, 2],
+            [0, 2],
+            [1, 3],
+            [2, 4],
+            [3, 5],
+            [3, 4],
+        ]
 
     def test_neighbours_are_of_the_same_slot(self):
         places = np.repeat(np.column_stack([np.arange(9) // 3, np.arange(9) % 3]), 2, axis=0)
@@ -185,8 +206,11 @@ class TestScores:
         size = np.abs(residual)
         for row in range(60):
             near = size[around.rows[row]]
-            scale = max(np.quantile(near, 0.75) / 1.1503, np.sort(near[:6])[-2] / 1.2,
-                        np.quantile(size, 0.95) / 1.96)  # fmt: skip
+            scale = max(
+                np.quantile(near, 0.75) / 1.1503,
+                np.sort(near[:6])[-2] / 1.2,
+                np.quantile(size, 0.95) / 1.96,
+            )
             assert_allclose(local_z(values, around, 1e-9)[row], residual[row] / scale)
         assert_allclose(local_z(values, around, 100), residual / 100)
 
@@ -242,19 +266,22 @@ class TestFaults:
 
     @pytest.mark.parametrize(
         ("off", "reason"),
-        [({"total": -4, "apart": 2}, "light"),
-         ({"total": 4, "apart": 6, "contrast": 9}, "light"),
-         ({"total": 4, "apart": 2, "contrast": 9}, None),
-         ({"total": 4}, None),
-         ({"row": 5, "column": -4, "likeness": 3}, "shifted"),
-         ({"row": 5, "column": -4, "likeness": 3, "row_variance": 4}, None),
-         ({"row_variance": 5, "column_variance": 6, "neighbours": 3}, "noise"),
-         ({"row_variance": -5, "column_variance": 6, "neighbours": 3}, None),
-         ({"step": 9}, "repeated frame"),
-         ({"likeness": 6, "apart": 3}, "unlike the scan"),
-         ({"neighbours": 6}, "unlike its neighbours"),
-         ({"ring_3": -11, "apart": 5}, "ring_3"), ({"ring_3": -30}, None)],
-    )  # fmt: skip
+        [
+            ({"total": -4, "apart": 2}, "light"),
+            ({"total": 4, "apart": 6, "contrast": 9}, "light"),
+            ({"total": 4, "apart": 2, "contrast": 9}, None),
+            ({"total": 4}, None),
+            ({"row": 5, "column": -4, "likeness": 3}, "shifted"),
+            ({"row": 5, "column": -4, "likeness": 3, "row_variance": 4}, None),
+            ({"row_variance": 5, "column_variance": 6, "neighbours": 3}, "noise"),
+            ({"row_variance": -5, "column_variance": 6, "neighbours": 3}, None),
+            ({"step": 9}, "repeated frame"),
+            ({"likeness": 6, "apart": 3}, "unlike the scan"),
+            ({"neighbours": 6}, "unlike its neighbours"),
+            ({"ring_3": -11, "apart": 5}, "ring_3"),
+            ({"ring_3": -30}, None),
+        ],
+    )
     def test_what_is_one(self, off, reason):
         nothing = np.zeros(4)
         never = nothing.astype(bool)
@@ -298,8 +325,11 @@ class TestBeamLost:
     @pytest.mark.parametrize("where", ["column", "block", "row"])
     def test_an_absorber(self, where):
         y, x = self.places.T
-        dark = {"column": (x > 4) & (x < 7), "block": (x > 4) & (x < 9) & (y > 8) & (y < 14),
-                "row": y == 8}[where]  # fmt: skip
+        dark = {
+            "column": (x > 4) & (x < 7),
+            "block": (x > 4) & (x < 9) & (y > 8) & (y < 14),
+            "row": y == 8,
+        }[where]
         assert not self.lost(dark).any()
 
 
@@ -315,14 +345,19 @@ class TestRules:
 
     @pytest.mark.parametrize(
         ("rules", "rows"),
-        [({"reject_topk": 2}, [1, 4]), ({"reject_topk": 0}, []),
-         ({"reject_topk": 99}, [*range(10)]), ({"reject_topp": 0.3}, [1, 3, 4]),
-         ({"reject_topp": 0.0}, []),
-         ({"reject_topp": 1.0}, [*range(10)]), ({"reject_thresh": 0.8}, [1, 3, 4]),
-         ({"reject_topk": 1, "reject_topp": 0.2}, [1, 4]),
-         ({"reject_topk": 1, "reject_thresh": 0.9}, [1, 4]),
-         ({"reject_topk": 3, "reject_topp": 0.1, "reject_thresh": 1.0}, [1, 3, 4])],
-    )  # fmt: skip
+        [
+            ({"reject_topk": 2}, [1, 4]),
+            ({"reject_topk": 0}, []),
+            ({"reject_topk": 99}, [*range(10)]),
+            ({"reject_topp": 0.3}, [1, 3, 4]),
+            ({"reject_topp": 0.0}, []),
+            ({"reject_topp": 1.0}, [*range(10)]),
+            ({"reject_thresh": 0.8}, [1, 3, 4]),
+            ({"reject_topk": 1, "reject_topp": 0.2}, [1, 4]),
+            ({"reject_topk": 1, "reject_thresh": 0.9}, [1, 4]),
+            ({"reject_topk": 3, "reject_topp": 0.1, "reject_thresh": 1.0}, [1, 3, 4]),
+        ],
+    )
     def test_asked_for_alone_or_together(self, rules, rows):
         assert self.rows(**rules) == rows
 
@@ -348,10 +383,12 @@ class TestRules:
         scan = scan_of(positions_m=truth().positions_m + np.array([3e-3, -2e-3]))
         y, x = scan.positions_m.T
         regions = {
-            "rect": ((-2e-3, 3e-3 + 1e-7, 3e-7, 5e-7),
-                     (np.abs(x + 2e-3) <= 1.5e-7) & (np.abs(y - 3.0001e-3) <= 2.5e-7)),
+            "rect": (
+                (-2e-3, 3e-3 + 1e-7, 3e-7, 5e-7),
+                (np.abs(x + 2e-3) <= 1.5e-7) & (np.abs(y - 3.0001e-3) <= 2.5e-7),
+            ),
             "circ": ((-2e-3, 3e-3, 2e-7), np.hypot(x + 2e-3, y - 3e-3) <= 2e-7),
-        }  # fmt: skip
+        }
         for name, (region, wanted) in regions.items():
             plan = scan.plan(**{"positions.axes": axes})
             found = judged_scan(scan, plan, settings, Qc(**{name: region}, reject_topk=4))

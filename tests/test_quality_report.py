@@ -58,11 +58,12 @@ def assessed(positions_m=None, rejected=REJECTED, **changes):
         "labels": np.full(n, -1),
         "masked": np.ones(n, bool),
         "rejected": rejected,
-        "images": np.broadcast_to((np.arange(n) % 16 * 16 + 8).astype(np.uint8)[:, None, None],
-                                  (n, 16, 16)),
+        "images": np.broadcast_to(
+            (np.arange(n) % 16 * 16 + 8).astype(np.uint8)[:, None, None], (n, 16, 16)
+        ),
         "settings": {"rule": "score of 0.98 & more"},
         "beam": np.ones(n + 10),
-    }  # fmt: skip
+    }
     return Assessment(**{**values, **changes})
 
 
@@ -164,8 +165,10 @@ def test_thumbs_are_in_order_of_score(tmp_path):
     write_thumbs(tmp_path / "thumbs", found, pictures_of(found, [3, 17, 99]), 30, title="<b>")
     page = (tmp_path / "thumbs" / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'src="(.*?)"', page) == [
-        "frame_000109.png", "frame_000027.png", "frame_000013.png"
-    ]  # fmt: skip
+        "frame_000109.png",
+        "frame_000027.png",
+        "frame_000013.png",
+    ]
     names = {path.name for path in (tmp_path / "thumbs").iterdir()}
     assert names == {"index.html", *re.findall(r'src="(.*?)"', page)}
     assert re.findall(r">(rejected|accepted)<", page) == ["rejected", "rejected", "accepted"]
@@ -601,8 +604,11 @@ def test_classes_and_threshold_select(opened, tmp_path):
     labels = np.arange(SIDE**2) % 3
     page = opened(assessed(labels=labels))
     assert page.locator("#label option").all_inner_texts() == [
-        "all classes", "class 0 (48)", "class 1 (48)", "class 2 (48)"
-    ]  # fmt: skip
+        "all classes",
+        "class 0 (48)",
+        "class 1 (48)",
+        "class 2 (48)",
+    ]
     page.select_option("#label", "1")
     page.click("#all")
     selected(page, np.flatnonzero(labels == 1) + 10)
@@ -654,8 +660,9 @@ def test_page_asks_before_it_goes_where_edits_cannot_be_kept(opened):
 def test_rings_fit_their_cells_and_can_be_hidden(opened):
     page = opened(assessed())
     page.wait_for_function("qc.rings.data.size.length === 4")
-    cell = page.evaluate("qc.table.w[0] / Math.abs(qc.maps.origin.px)"
-                         " * qc.figures[0].frame_width / qc.maps.width")  # fmt: skip
+    cell = page.evaluate(
+        "qc.table.w[0] / Math.abs(qc.maps.origin.px) * qc.figures[0].frame_width / qc.maps.width"
+    )
     assert page.evaluate("Math.max(...qc.rings.data.size)") <= max(6, 1.3 * cell)
     page.click("#rings")
     assert page.evaluate("qc.rings.data.x.length") == 0
@@ -665,8 +672,10 @@ def test_rings_fit_their_cells_and_can_be_hidden(opened):
 def test_colours_of_a_picture_have_a_scale(opened):
     image = np.full((64, 64), 1500, np.float32)
     page = opened(assessed(), {REJECTED[0] + 10: image})
-    page.evaluate(f"() => {{ const row = qc.table.frame.indexOf({REJECTED[0] + 10});"
-                  " qc.frames.selected.indices = [row]; }")  # fmt: skip
+    page.evaluate(
+        f"() => {{ const row = qc.table.frame.indexOf({REJECTED[0] + 10});"
+        " qc.frames.selected.indices = [row]; }"
+    )
     page.wait_for_function("document.getElementById('picture').dataset.kind === 'large'")
     assert "".join(page.inner_text("#counts").split()) == "01,500counts,log"
 
@@ -687,9 +696,11 @@ def test_click_finds_the_frame_in_any_scan(opened, scan):
 def test_large_report_is_small_and_opens(opened, tmp_path, record_property):
     n = 20_000
     found = assessed(
-        spiral(n), range(0, n, 50), labels=np.arange(n) % 5,
+        spiral(n),
+        range(0, n, 50),
+        labels=np.arange(n) % 5,
         images=np.random.default_rng(4).integers(0, 256, (n, 32, 32), dtype=np.uint8),
-    )  # fmt: skip
+    )
     noise = np.random.default_rng(5).poisson(100, (40, 256, 256)).astype(np.float32)
     pictures = {int(found.frames[50 * k]): image for k, image in enumerate(noise)}
     page = opened(found, pictures)

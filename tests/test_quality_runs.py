@@ -26,10 +26,29 @@ from ptypy_beamline.testing.spoil import spoil
 HERE = Path(__file__).parent
 INTEGERS = {"accept_indices.npy", "reject_indices.npy", "mask_indices.npy"}
 NUMBERS = {"outlier_score.npy", "stxm.npy", "dpcx.npy", "dpcy.npy"}
-FILES = {*INTEGERS, *NUMBERS, "features.npy", "beam_intensity.npy", "qc_summary.csv",
-         "qc_meta.json", "qc_maps.png", "qc_report.html", "thumbs"}  # fmt: skip
-COLUMNS = ["index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
-           "rejected"]  # fmt: skip
+FILES = {
+    *INTEGERS,
+    *NUMBERS,
+    "features.npy",
+    "beam_intensity.npy",
+    "qc_summary.csv",
+    "qc_meta.json",
+    "qc_maps.png",
+    "qc_report.html",
+    "thumbs",
+}
+COLUMNS = [
+    "index",
+    "pos_x",
+    "pos_y",
+    "score",
+    "stxm",
+    "dpcx",
+    "dpcy",
+    "label",
+    "masked",
+    "rejected",
+]
 
 REFRESH = 'http-equiv="refresh"'
 
@@ -51,8 +70,11 @@ def rows_of(folder):
 
 def everything_in(folder):
     """Every file of a folder, by name."""
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in sorted(folder.rglob("*")) if path.is_file()}  # fmt: skip
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +87,28 @@ def run(spoiled_file, tmp_path_factory):
     """The folder of one run with a region, a step, classes and a list of its own."""
     folder = tmp_path_factory.mktemp("run") / "deep" / "qc"
     before = spoiled_file.read_bytes(), spoiled_file.stat().st_mtime_ns
-    words = ("qc", spoiled_file, "--out", folder, "--step", 2, "--labels", 3, "--circ", 0, 0,
-             3.5e-7, "--reject-topk", 5, "--emit-ptypy-json", folder / "ptypy_indices.json",
-             "--thumbs-topk", 7, "--thumbs-size", 40)  # fmt: skip
+    words = (
+        "qc",
+        spoiled_file,
+        "--out",
+        folder,
+        "--step",
+        2,
+        "--labels",
+        3,
+        "--circ",
+        0,
+        0,
+        3.5e-7,
+        "--reject-topk",
+        5,
+        "--emit-ptypy-json",
+        folder / "ptypy_indices.json",
+        "--thumbs-topk",
+        7,
+        "--thumbs-size",
+        40,
+    )
     assert main([str(word) for word in words]) == 0
     assert (spoiled_file.read_bytes(), spoiled_file.stat().st_mtime_ns) == before
     return folder
@@ -100,8 +141,12 @@ class TestFolder:
         assert [int(row["index"]) for row in rows] == [*range(0, COUNT, 2)]
         positions = np.array([[float(row["pos_y"]), float(row["pos_x"])] for row in rows])
         assert_allclose(positions, truth().positions_m[::2], atol=1e-18)
-        for column, name in (("score", "outlier_score"), ("stxm", "stxm"), ("dpcx", "dpcx"),
-                             ("dpcy", "dpcy")):  # fmt: skip
+        for column, name in (
+            ("score", "outlier_score"),
+            ("stxm", "stxm"),
+            ("dpcx", "dpcx"),
+            ("dpcy", "dpcy"),
+        ):
             values = [float(row[column]) for row in rows]
             assert_array_equal(values, np.load(run / f"{name}.npy")[::2])
         for column, name in (("masked", "mask"), ("rejected", "reject")):
@@ -111,8 +156,9 @@ class TestFolder:
         assert {row["label"] for row in rows} == {"0", "1", "2"}
 
     def test_lists_agree(self, run):
-        accepted, out, masked = (np.load(run / f"{name}_indices.npy")
-                                 for name in ("accept", "reject", "mask"))  # fmt: skip
+        accepted, out, masked = (
+            np.load(run / f"{name}_indices.npy") for name in ("accept", "reject", "mask")
+        )
         assert_array_equal(np.sort([*accepted, *out]), np.arange(0, COUNT, 2))
         y, x = truth().positions_m[::2].T
         assert_array_equal(masked, np.flatnonzero(np.hypot(x, y) <= 3.5e-7) * 2)
@@ -168,10 +214,19 @@ class TestFolder:
 
     @pytest.mark.long
     def test_two_runs_at_once(self, spoiled_file, tmp_path):
-        command = [sys.executable, "-m", "ptypy_beamline", "qc", str(spoiled_file), "--out",
-                   str(tmp_path / "qc")]  # fmt: skip
-        both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-                for _ in range(2)]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "ptypy_beamline",
+            "qc",
+            str(spoiled_file),
+            "--out",
+            str(tmp_path / "qc"),
+        ]
+        both = [
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            for _ in range(2)
+        ]
         assert [(one.communicate(timeout=60)[1], one.returncode) for one in both] == [(b"", 0)] * 2
         assert {path.name for path in (tmp_path / "qc").iterdir()} == FILES
         assert_array_equal(np.load(tmp_path / "qc" / "reject_indices.npy"), frames_and_spoiled()[1])
@@ -183,11 +238,28 @@ class TestCommand:
     def test_help_and_words(self, spoiled_file, tmp_path, type_in):
         code, out, _ = type_in("qc", "--help")
         assert code == 0
-        for flag in ("--data-path", "--pos-x-path", "--pos-y-path", "--roi", "--bin", "--rect",
-                     "--embed-side", "--pca-k", "--w-feat", "--reject-topk", "--reject-topp",
-                     "--reject-thresh", "--circ", "--emit-ptypy-json", "--thumbs-topk",
-                     "--thumbs-size", "--labels", "--embedding", "--out",
-                     "ptypy-beamline qc scan.h5"):  # fmt: skip
+        for flag in (
+            "--data-path",
+            "--pos-x-path",
+            "--pos-y-path",
+            "--roi",
+            "--bin",
+            "--rect",
+            "--embed-side",
+            "--pca-k",
+            "--w-feat",
+            "--reject-topk",
+            "--reject-topp",
+            "--reject-thresh",
+            "--circ",
+            "--emit-ptypy-json",
+            "--thumbs-topk",
+            "--thumbs-size",
+            "--labels",
+            "--embedding",
+            "--out",
+            "ptypy-beamline qc scan.h5",
+        ):
             assert flag in out, flag
         code, out, err = type_in("qc", spoiled_file, "--out", tmp_path / "qc")
         assert (code, err) == (0, "")
@@ -198,13 +270,53 @@ class TestCommand:
         frames, spoiled = frames_and_spoiled("noise burst")
         file = write(tmp_path, frames, "exchange")
         y, x = truth().positions_m.T
-        flags = ("--data-path", "/exchange/data", "--pos-x-path", "/exchange/positions_x",
-                 "--pos-y-path", "/exchange/positions_y", "--roi", 48, "--roi-center", "32,32",
-                 "--bin", 2, "--axes", "-xy", "--embed-side", 16, "--pca-k", 6, "--w-feat", 0.7,
-                 "--embedding", "autoencoder", "--reject-topk", 1, "--reject-topp", 0.03,
-                 "--reject-thresh", 0.999, "--rect", 1e-8, 0, 6e-7, "8e-7", "--circ", 0, 0,
-                 "3.6e-7", "--labels", 4, "--thumbs-topk", 0, "--thumbs-size", 64,
-                 "--reject", 40)  # fmt: skip
+        flags = (
+            "--data-path",
+            "/exchange/data",
+            "--pos-x-path",
+            "/exchange/positions_x",
+            "--pos-y-path",
+            "/exchange/positions_y",
+            "--roi",
+            48,
+            "--roi-center",
+            "32,32",
+            "--bin",
+            2,
+            "--axes",
+            "-xy",
+            "--embed-side",
+            16,
+            "--pca-k",
+            6,
+            "--w-feat",
+            0.7,
+            "--embedding",
+            "autoencoder",
+            "--reject-topk",
+            1,
+            "--reject-topp",
+            0.03,
+            "--reject-thresh",
+            0.999,
+            "--rect",
+            1e-8,
+            0,
+            6e-7,
+            "8e-7",
+            "--circ",
+            0,
+            0,
+            "3.6e-7",
+            "--labels",
+            4,
+            "--thumbs-topk",
+            0,
+            "--thumbs-size",
+            64,
+            "--reject",
+            40,
+        )
         assert type_in("qc", file, "--out", tmp_path / "qc", *flags)[0] == 0
         inside = (np.abs(x - 1e-8) <= 3e-7) & (np.abs(y) <= 4e-7) & (np.hypot(x, y) <= 3.6e-7)
         assert_array_equal(np.load(tmp_path / "qc/mask_indices.npy"), np.flatnonzero(inside))
@@ -214,8 +326,14 @@ class TestCommand:
         assert set(spoiled[inside[spoiled]]) <= set(out)
         assert 40 in out
         qc = json.loads((tmp_path / "qc/qc_meta.json").read_text())["qc"]
-        assert {"embed_side": 16, "pca_k": 6, "w_feat": 0.7, "embedding": "autoencoder",
-                "labels": 4, "rect": [1e-8, 0, 6e-7, 8e-7]}.items() <= qc.items()  # fmt: skip
+        assert {
+            "embed_side": 16,
+            "pca_k": 6,
+            "w_feat": 0.7,
+            "embedding": "autoencoder",
+            "labels": 4,
+            "rect": [1e-8, 0, 6e-7, 8e-7],
+        }.items() <= qc.items()
         window = frames[:, 8:56, 8:56]
         stxm = np.load(tmp_path / "qc/stxm.npy")
         assert_allclose(stxm, np.log1p(window.sum((1, 2))), rtol=1e-6)
@@ -223,17 +341,22 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         ("flags", "words"),
-        [(("--reject-topp", 2), "qc.reject_topp=2.0: input should be less than or equal to 1"),
-         (("--embed-side", 1), "qc.embed_side=1: input should be greater"),
-         (("--pca-k", 0), "qc.pca_k=0: input should be greater"),
-         (("--embedding", "umap"), "qc.embedding='umap': input should be 'pca' or 'autoencoder'"),
-         (("--w-feat", -1), "qc.w_feat=-1.0"),
-         (("--data-path", "/entry/nothing"), "got no such dataset"),
-         (("--reject", "nowhere.npy"), "nowhere.npy: no such file"),
-         (("--mask", "all.npy"), "no frame has a good pixel"),
-         (("--emit-ptypy-json", "notes.json"), "notes.json: exists and is not a list"),
-         (("--emit-ptypy-json", "standard.h5"), "is read by this command")],
-    )  # fmt: skip
+        [
+            (("--reject-topp", 2), "qc.reject_topp=2.0: input should be less than or equal to 1"),
+            (("--embed-side", 1), "qc.embed_side=1: input should be greater"),
+            (("--pca-k", 0), "qc.pca_k=0: input should be greater"),
+            (
+                ("--embedding", "umap"),
+                "qc.embedding='umap': input should be 'pca' or 'autoencoder'",
+            ),
+            (("--w-feat", -1), "qc.w_feat=-1.0"),
+            (("--data-path", "/entry/nothing"), "got no such dataset"),
+            (("--reject", "nowhere.npy"), "nowhere.npy: no such file"),
+            (("--mask", "all.npy"), "no frame has a good pixel"),
+            (("--emit-ptypy-json", "notes.json"), "notes.json: exists and is not a list"),
+            (("--emit-ptypy-json", "standard.h5"), "is read by this command"),
+        ],
+    )
     def test_mistakes_end_in_one_line(
         self, tmp_path, monkeypatch, spoiled_file, type_in, flags, words
     ):
@@ -262,8 +385,18 @@ class TestCommand:
         from ptypy_beamline.testing.raw import write_demo_scan
 
         made = write_demo_scan(tmp_path / "raw.h5", shape=(9, 9))
-        flags = ("--frames-per-pos", 3, "--roi", 128, "--sat", "file", "--hot-sigma", 6,
-                 "--monitor", "file")  # fmt: skip
+        flags = (
+            "--frames-per-pos",
+            3,
+            "--roi",
+            128,
+            "--sat",
+            "file",
+            "--hot-sigma",
+            6,
+            "--monitor",
+            "file",
+        )
         assert type_in("qc", tmp_path / "raw.h5", "--out", tmp_path / "qc", *flags)[0] == 0
         assert_array_equal(np.load(tmp_path / "qc/reject_indices.npy"), made.spoiled)
         score = np.load(tmp_path / "qc/outlier_score.npy")
@@ -279,9 +412,17 @@ class TestLoader:
         """Raw frames of the positions in a real PtyPy tree."""
         from ptypy_beamline.run import run
 
-        tree = {"verbose_level": "ERROR", "io": {"rfile": None, "autosave": {"active": False}},
-                "engines": {}, "scans": {"s": {"name": "BlockFull", "data": {
-                    "name": "BeamlineScan", "file": str(file), **data}}}}  # fmt: skip
+        tree = {
+            "verbose_level": "ERROR",
+            "io": {"rfile": None, "autosave": {"active": False}},
+            "engines": {},
+            "scans": {
+                "s": {
+                    "name": "BlockFull",
+                    "data": {"name": "BeamlineScan", "file": str(file), **data},
+                }
+            },
+        }
         ptycho = run(tree, level=level)
         scan = ptycho.model.scans["s"].ptyscan
         assert len(ptycho.diff.views) == len(scan.frame_indices)
@@ -289,9 +430,15 @@ class TestLoader:
 
     @pytest.mark.parametrize(
         ("qc", "count"),
-        [({"reject_topp": 0.02}, 4), ({"reject_topk": 7}, 7), (True, 4), ({"labels": 0}, 4),
-         (None, 0), (False, 0)],
-    )  # fmt: skip
+        [
+            ({"reject_topp": 0.02}, 4),
+            ({"reject_topk": 7}, 7),
+            (True, 4),
+            ({"labels": 0}, 4),
+            (None, 0),
+            (False, 0),
+        ],
+    )
     def test_rejects_when_asked_to(self, spoiled_file, qc, count):
         from ptypy import utils as u
 
@@ -383,8 +530,15 @@ class TestRanks:
 
     @pytest.mark.parametrize(("ranks", "flags"), [(2, ("--labels", "2")), (3, ("--step", "5"))])
     def test_the_command_writes_the_same(self, spoiled_file, tmp_path, ranks, flags, type_in):
-        done = mpirun(ranks, ["-m", "ptypy_beamline"], "qc", str(spoiled_file), "--out",
-                      str(tmp_path / "many"), *flags)  # fmt: skip
+        done = mpirun(
+            ranks,
+            ["-m", "ptypy_beamline"],
+            "qc",
+            str(spoiled_file),
+            "--out",
+            str(tmp_path / "many"),
+            *flags,
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("frames rejected") == 1
         assert type_in("qc", spoiled_file, "--out", tmp_path / "one", *flags)[0] == 0
@@ -410,8 +564,9 @@ class TestRanks:
     @pytest.mark.parametrize("what", [COMMAND, LOADER], ids=["command", "loader"])
     def test_an_error_on_one_rank_ends_all_with_one_line(self, spoiled_file, tmp_path, what):
         start = time.monotonic()
-        done = mpirun(2, ["-c", FAULTY + what], "qc", str(spoiled_file), "--out",
-                      str(tmp_path / "qc"))  # fmt: skip
+        done = mpirun(
+            2, ["-c", FAULTY + what], "qc", str(spoiled_file), "--out", str(tmp_path / "qc")
+        )
         assert done.returncode != 0
         errors = self.errors(done)
         assert len(errors) == 1, done.stderr
@@ -425,8 +580,16 @@ class TestRanks:
         assert len(self.errors(done)) == 1, done.stderr
 
     def test_more_ranks_than_frames(self, spoiled_file, tmp_path):
-        done = mpirun(3, ["-m", "ptypy_beamline"], "qc", str(spoiled_file), "--num-frames", "2",
-                      "--out", str(tmp_path / "qc"))  # fmt: skip
+        done = mpirun(
+            3,
+            ["-m", "ptypy_beamline"],
+            "qc",
+            str(spoiled_file),
+            "--num-frames",
+            "2",
+            "--out",
+            str(tmp_path / "qc"),
+        )
         assert done.returncode == 0, done.stderr
         assert len(np.load(tmp_path / "qc/accept_indices.npy")) == 2
 

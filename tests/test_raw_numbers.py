@@ -49,8 +49,10 @@ def opened(file):
 def everything(plan):
     """Frames, positions and raw frames of a plan, as they come in blocks."""
     blocks = list(plan.blocks(9))
-    return [np.concatenate([getattr(block, name) for block in blocks])
-            for name in ("frames", "positions_m", "exposures")]  # fmt: skip
+    return [
+        np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("frames", "positions_m", "exposures")
+    ]
 
 
 @pytest.mark.parametrize("index", INDICES.values(), ids=list(INDICES))
@@ -99,8 +101,12 @@ def test_a_monitor_has_a_value_for_each_raw_frame_or_for_each_used_one(listed):
 def test_of_an_areadetector_file_with_dropped_frames(tmp_path):
     """The frames that were dropped are not in the file: they have no number there."""
     keep = np.delete(np.arange(49), [3, 4, 30])
-    file = scans.write(tmp_path, "areadetector", frames=scans.truth().frames[keep],
-                       positions_m=scans.truth().positions_m[keep])  # fmt: skip
+    file = scans.write(
+        tmp_path,
+        "areadetector",
+        frames=scans.truth().frames[keep],
+        positions_m=scans.truth().positions_m[keep],
+    )
     with h5py.File(file, "a") as opened:
         opened["entry/instrument/NDAttributes/NDArrayUniqueId"][:] = keep + 1
     frames, positions_m, exposures = everything(open_scan(file).plan(reject=[3, 45]))

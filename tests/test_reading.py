@@ -254,8 +254,10 @@ def test_a_forked_process_opens_the_file_itself(tmp_path):
     ],
 )
 def test_slabs(indices, row, expected):
-    found = [(s.start, s.stop, first, step if s.stop - s.start > 1 else 1)
-             for s, first, step in slabs(np.array(indices, int), row)]  # fmt: skip
+    found = [
+        (s.start, s.stop, first, step if s.stop - s.start > 1 else 1)
+        for s, first, step in slabs(np.array(indices, int), row)
+    ]
     assert found == expected
 
 
@@ -440,9 +442,11 @@ def test_missing_targets_are_named(tree):
 
 def test_what_is_not_there_is_none(tree):
     with master(
-        tree, s=h5py.SoftLink("/gone"), e=h5py.ExternalLink("raw/data.h5", "/no"),
+        tree,
+        s=h5py.SoftLink("/gone"),
+        e=h5py.ExternalLink("raw/data.h5", "/no"),
         loop=h5py.SoftLink("/loop"),
-    ) as file:  # fmt: skip
+    ) as file:
         for path in ("/s", "/e", "/loop", "/no/thing", "/e/deeper"):
             assert lookup(file, path) is None
 
@@ -478,9 +482,12 @@ def test_external_storage_is_a_link_too(tree):
     secret = tree / "secret.bin"
     secret.write_bytes(bytes(99 * 2))
     path = write(
-        tree / "inside" / "master.h5", "d", shape=(1, 9, 11), dtype="u2",
+        tree / "inside" / "master.h5",
+        "d",
+        shape=(1, 9, 11),
+        dtype="u2",
         external=[(str(secret), 0, 198)],
-    )  # fmt: skip
+    )
     with h5py.File(path) as file:
         with pytest.raises(FileError, match=r"external storage\) links to .*secret\.bin"):
             lookup(file, "/d")

@@ -11,9 +11,23 @@ pytestmark = [pytest.mark.long, pytest.mark.real, pytest.mark.ptypy, pytest.mark
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 CASES = [
-    "standard", "cxi", "nxcxi", "diamond", "areadetector", "exchange", "eiger", "nanomax", "hermes",
-    "product", "adorym", "ptychopinn", "tike", "tiff", "ptyd", "ptyd, linked",
-]  # fmt: skip
+    "standard",
+    "cxi",
+    "nxcxi",
+    "diamond",
+    "areadetector",
+    "exchange",
+    "eiger",
+    "nanomax",
+    "hermes",
+    "product",
+    "adorym",
+    "ptychopinn",
+    "tike",
+    "tiff",
+    "ptyd",
+    "ptyd, linked",
+]
 SHORT = {"dm": 6, "ml": 2}
 
 

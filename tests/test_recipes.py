@@ -56,8 +56,13 @@ def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command line in ``folder``."""
     done = subprocess.run(
         [str(word) for word in words],
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done
 

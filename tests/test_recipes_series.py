@@ -48,10 +48,13 @@ def test_live(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, *map(str, copy)]) as writer,
         subprocess.Popen(
             [sys.executable, *map(str, recipe)],
-            cwd=tmp_path, env=environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            env=environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         ) as reader,
-    ):  # fmt: skip
+    ):
         assert reader.stdout is not None
         lines = []
         for line in reader.stdout:

@@ -33,8 +33,14 @@ def truth() -> Truth:
 
 
 def constants(truth: Truth) -> list[object]:
-    return ["--energy-kev", truth.energy_eV / 1e3, "--distance-m", truth.distance_m,
-            "--pixel-m", truth.pixel_m[0]]  # fmt: skip
+    return [
+        "--energy-kev",
+        truth.energy_eV / 1e3,
+        "--distance-m",
+        truth.distance_m,
+        "--pixel-m",
+        truth.pixel_m[0],
+    ]
 
 
 def own_hdf5(folder: Path, truth: Truth) -> list[object]:
@@ -44,18 +50,44 @@ def own_hdf5(folder: Path, truth: Truth) -> list[object]:
         f["run/camera/images"] = truth.frames.astype(np.uint16)
         f["run/motors/samx"] = truth.positions_m[:, 1] * UM
         f["run/motors/samy"] = truth.positions_m[:, 0] * UM
-    return [file, "--path", "frames=/run/camera/images", "--path", "x=/run/motors/samx",
-            "--path", "y=/run/motors/samy", "--unit", "positions=um",
-            *constants(truth)]  # fmt: skip
+    return [
+        file,
+        "--path",
+        "frames=/run/camera/images",
+        "--path",
+        "x=/run/motors/samx",
+        "--path",
+        "y=/run/motors/samy",
+        "--unit",
+        "positions=um",
+        *constants(truth),
+    ]
 
 
 def own_npz(folder: Path, truth: Truth) -> list[object]:
     file = folder / "mine.npz"
-    np.savez(file, patterns=truth.frames.astype(np.float32), px=truth.positions_m[:, 1] * UM,
-             py=truth.positions_m[:, 0] * UM)  # fmt: skip
-    return [file, "--format", "ptychopinn", "--path", "frames=patterns", "--path", "x=px",
-            "--path", "y=py", "--unit", "positions=um", "--stored-as", "intensity",
-            *constants(truth)]  # fmt: skip
+    np.savez(
+        file,
+        patterns=truth.frames.astype(np.float32),
+        px=truth.positions_m[:, 1] * UM,
+        py=truth.positions_m[:, 0] * UM,
+    )
+    return [
+        file,
+        "--format",
+        "ptychopinn",
+        "--path",
+        "frames=patterns",
+        "--path",
+        "x=px",
+        "--path",
+        "y=py",
+        "--unit",
+        "positions=um",
+        "--stored-as",
+        "intensity",
+        *constants(truth),
+    ]
 
 
 def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
@@ -69,8 +101,16 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
             rows.writerow([rf"D:\data\img_{k:04d}.tif", x, y])
     for k, frame in enumerate(truth.frames):
         tifffile.imwrite(folder / f"img_{k:04d}.tif", frame.astype(np.uint16))
-    code, said, _ = type_in("sidecar", "--frames", folder / "*.tif", "--csv", folder / "log.csv",
-                            "-o", folder / "sidecar.h5", *constants(truth))  # fmt: skip
+    code, said, _ = type_in(
+        "sidecar",
+        "--frames",
+        folder / "*.tif",
+        "--csv",
+        folder / "log.csv",
+        "-o",
+        folder / "sidecar.h5",
+        *constants(truth),
+    )
     assert code == 0
     assert "144 of 144" in said
     return [folder / "*.tif"]
@@ -85,8 +125,13 @@ class TestPtyPy:
         assert "DM 3 + ML 2" in said
         assert "DM 3 of 3, error" in progress
         names = [path.name for path in sorted((tmp_path / "out").iterdir())]
-        assert names == ["reconstruction.h5", "reconstruction.png", "reconstruction.ptyr",
-                         "summary.json", "tree.yaml"]  # fmt: skip
+        assert names == [
+            "reconstruction.h5",
+            "reconstruction.png",
+            "reconstruction.ptyr",
+            "summary.json",
+            "tree.yaml",
+        ]
         assert type_in("reconstruct", *words, "--no-check")[0] == 0, (
             "its own folder may be replaced"
         )
@@ -94,9 +139,16 @@ class TestPtyPy:
     @pytest.mark.long
     def test_an_own_file_is_reconstructed_and_its_tree_repeats_it(self, tmp_path, truth, type_in):
         out = tmp_path / "100 %"  # which PtyPy would fill in
-        code, said, progress = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", out,
-                                       "--iterations", "40+40", "--save-tree",
-                                       tmp_path / "again.py")  # fmt: skip
+        code, said, progress = type_in(
+            "reconstruct",
+            *own_hdf5(tmp_path, truth),
+            "-o",
+            out,
+            "--iterations",
+            "40+40",
+            "--save-tree",
+            tmp_path / "again.py",
+        )
         assert code == 0
         assert "DM 40 + ML 40" in said
         assert "DM 40 of 40, error" in progress
@@ -110,10 +162,18 @@ class TestPtyPy:
     def repeats(self, tree, folder, found):
         """As ``run`` and as a script of plain PtyPy, in another folder."""
         folder.mkdir()
-        for words in (["-m", "ptypy_beamline", "run", str(tree)],
-                      [str(folder.parent / "again.py")]):  # fmt: skip
-            subprocess.run([sys.executable, *words], cwd=folder, env=environment(), check=True,
-                           capture_output=True, timeout=300)  # fmt: skip
+        for words in (
+            ["-m", "ptypy_beamline", "run", str(tree)],
+            [str(folder.parent / "again.py")],
+        ):
+            subprocess.run(
+                [sys.executable, *words],
+                cwd=folder,
+                env=environment(),
+                check=True,
+                capture_output=True,
+                timeout=300,
+            )
             (ended,) = folder.rglob("*_ML_*.ptyr")
             assert_allclose(read(ended).errors[-1], found.errors[-1], rtol=1e-6)
             ended.unlink()
@@ -135,15 +195,36 @@ class TestPtyPy:
         words = ["reconstruct", *own_hdf5(tmp_path, truth), "--iterations", "20+10"]
         assert type_in(*words, "-o", tmp_path / "one")[0] == 0
         subprocess.run(
-            [sys.executable, "-m", "ptypy_beamline", *map(str, words), "--cores", "2", "-o",
-             tmp_path / "two"], env=environment(), check=True, timeout=400,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "ptypy_beamline",
+                *map(str, words),
+                "--cores",
+                "2",
+                "-o",
+                tmp_path / "two",
+            ],
+            env=environment(),
+            check=True,
+            timeout=400,
+        )
         one, two = (read(tmp_path / name / "reconstruction.ptyr") for name in ("one", "two"))
         assert_allclose(two.errors[-1], one.errors[-1], rtol=1e-3)
 
     def test_modes_and_another_engine(self, tmp_path, truth, type_in):
-        code, *_ = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out",
-                           "--engine", "raar", "--iterations", "3", "--modes", "2")  # fmt: skip
+        code, *_ = type_in(
+            "reconstruct",
+            *own_hdf5(tmp_path, truth),
+            "-o",
+            tmp_path / "out",
+            "--engine",
+            "raar",
+            "--iterations",
+            "3",
+            "--modes",
+            "2",
+        )
         assert code == 0
         found = read(tmp_path / "out/reconstruction.h5")
         assert found.algorithm == "PtyPy RAAR 3"
@@ -156,13 +237,25 @@ class TestPtyPy:
         from ptypy_beamline.run import run
 
         file = own_hdf5(tmp_path, truth)[0]
-        data = {"name": "BeamlineScan", "file": str(file), "units": {"positions": "um"},
-                "energy": truth.energy_eV / 1e3, "distance": truth.distance_m,
-                "psize": truth.pixel_m[0], "paths": {"frames": "/run/camera/images",
-                "x": "/run/motors/samx", "y": "/run/motors/samy"}}  # fmt: skip
-        tree = {"verbose_level": "ERROR", "io": {"rfile": None, "autosave": {"active": False}},
-                "scans": {"s": {"name": model, "data": data, "illumination": "from_data"}},
-                "engines": Chain.of("DM+ML", "40+40").tree(gpu=False)}  # fmt: skip
+        data = {
+            "name": "BeamlineScan",
+            "file": str(file),
+            "units": {"positions": "um"},
+            "energy": truth.energy_eV / 1e3,
+            "distance": truth.distance_m,
+            "psize": truth.pixel_m[0],
+            "paths": {
+                "frames": "/run/camera/images",
+                "x": "/run/motors/samx",
+                "y": "/run/motors/samy",
+            },
+        }
+        tree = {
+            "verbose_level": "ERROR",
+            "io": {"rfile": None, "autosave": {"active": False}},
+            "scans": {"s": {"name": model, "data": data, "illumination": "from_data"}},
+            "engines": Chain.of("DM+ML", "40+40").tree(gpu=False),
+        }
         assert correlation(from_ptycho(run(tree)).object[0], truth.object) > 0.95
 
     def test_other_loaders_have_no_probe_from_the_data(self):
@@ -176,8 +269,7 @@ class TestPtyPy:
 
 def test_without_ptypy_the_preview_reconstructs_and_says_so(tmp_path, truth, type_in, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    code, said, warned = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o",
-                                 tmp_path / "out")  # fmt: skip
+    code, said, warned = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out")
     assert code == 0
     assert "PtyPy is not installed" in warned
     assert "held-out error" in said
@@ -196,8 +288,9 @@ def test_without_ptypy_the_preview_reconstructs_and_says_so(tmp_path, truth, typ
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path, truth, type_in, words, message):
-    code, _, said = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out",
-                            *words)  # fmt: skip
+    code, _, said = type_in(
+        "reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out", *words
+    )
     assert code == 1
     assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", said)
     assert not (tmp_path / "out").exists()
@@ -205,8 +298,14 @@ def test_what_cannot_be_is_one_line(tmp_path, truth, type_in, words, message):
 
 @pytest.mark.ptypy
 def test_a_tree_of_another_kind_is_refused_before_anything_runs(tmp_path, truth, type_in):
-    code, _, said = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out",
-                            "--save-tree", tmp_path / "tree.json")  # fmt: skip
+    code, _, said = type_in(
+        "reconstruct",
+        *own_hdf5(tmp_path, truth),
+        "-o",
+        tmp_path / "out",
+        "--save-tree",
+        tmp_path / "tree.json",
+    )
     assert code == 1
     assert "end its name in .yaml or .py" in said
     assert not (tmp_path / "out").exists()
@@ -223,8 +322,13 @@ def test_names_of_files_hold_in_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mask.npy").touch()
     Path("other.h5").touch()
-    data = {"file": "raw/*.tif", "mask": "mask.npy", "saturation": "file", "monitor": True,
-            "paths": {"x": "other.h5::/x", "y": "/entry/y"}}  # fmt: skip
+    data = {
+        "file": "raw/*.tif",
+        "mask": "mask.npy",
+        "saturation": "file",
+        "monitor": True,
+        "paths": {"x": "other.h5::/x", "y": "/entry/y"},
+    }
     told = with_absolute_paths(data)
     assert told["file"] == str(tmp_path / "raw/*.tif")
     assert told["mask"] == str(tmp_path / "mask.npy")

@@ -224,9 +224,15 @@ class TestPtyPy:
 
 @pytest.mark.parametrize(
     ("asked", "refined"),
-    [(True, True), ({"start": 0, "nshifts": 4}, True), ({"stop": 9}, True), (False, False),
-     (None, False), ({"nshifts": 4, "start": None}, False)],
-)  # fmt: skip
+    [
+        (True, True),
+        ({"start": 0, "nshifts": 4}, True),
+        ({"stop": 9}, True),
+        (False, False),
+        (None, False),
+        ({"nshifts": 4, "start": None}, False),
+    ],
+)
 def test_refinement_is_recognised(asked, refined):
     """PtyPy needs True, or a first or last iteration; an engine to come has not refined yet."""
     pars = {"engines": {"a": {"name": "DM"}, "b": {"name": "ML", "position_refinement": asked}}}

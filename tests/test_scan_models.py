@@ -20,12 +20,20 @@ pytestmark = [
 ]
 
 ON_RANKS = [
-    "shared mask,Full,DM", "shared mask,GradFull,ML", "shared mask,Vanilla,RAAR",
-    "shared mask,BlockFull,DM_serial", "own masks,BlockFull,ML",
-    "own masks,Full,ML_serial", "own masks,BlockGradFull,ML_serial", "live,BlockFull,DM",
-    "live,BlockVanilla,DM_serial", "live,BlockGradFull,ML_serial", "live,Full,RAAR",
-    "qc,BlockFull,RAAR_serial", "qc,Full,DM",
-]  # fmt: skip
+    "shared mask,Full,DM",
+    "shared mask,GradFull,ML",
+    "shared mask,Vanilla,RAAR",
+    "shared mask,BlockFull,DM_serial",
+    "own masks,BlockFull,ML",
+    "own masks,Full,ML_serial",
+    "own masks,BlockGradFull,ML_serial",
+    "live,BlockFull,DM",
+    "live,BlockVanilla,DM_serial",
+    "live,BlockGradFull,ML_serial",
+    "live,Full,RAAR",
+    "qc,BlockFull,RAAR_serial",
+    "qc,Full,DM",
+]
 """Some on two ranks; PtyPy's ePIE and SDR run on one only, and its OPR engines fail on two."""
 
 
@@ -47,8 +55,11 @@ def engines_of():
 
 def expected(folder, kind):
     """Frames and masks that PtyPy should have."""
-    given = {name: value for name, value in matrix.settings(kind, folder / "x").items()
-             if name in ("center", "saturation")}  # fmt: skip
+    given = {
+        name: value
+        for name, value in matrix.settings(kind, folder / "x").items()
+        if name in ("center", "saturation")
+    }
     plan = open_scan(folder / f"scan_{COUNT}.h5").plan(**given)
     blocks = list(plan.blocks())
     return np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks])
@@ -152,8 +163,9 @@ def test_several_ranks_reconstruct_with_every_kind_of_model(folder):
 )
 def test_a_remainder_smaller_than_the_ranks_is_work_for_all(folder, ranks, counts):
     """Serial engines fail on a rank that has no frame of a block; blocks are of 4 a rank."""
-    cases = [f"{kind},BlockFull,DM_serial,{count}" for kind in ("own masks", "live")
-             for count in counts]  # fmt: skip
+    cases = [
+        f"{kind},BlockFull,DM_serial,{count}" for kind in ("own masks", "live") for count in counts
+    ]
     for case, (frames, objects, blocks) in on_ranks(ranks, folder, cases):
         assert sum(frames) == int(case.rpartition(",")[2]), case
         assert objects == 1, case

@@ -97,12 +97,21 @@ def test_settings_are_frozen():
 
 
 def test_the_record_is_plain_and_only_what_was_set():
-    record = Settings.of({"file": "a.h5", "shape": 64, "dark": np.zeros((9, 3, 3)),
-                          "select.shape": "circle", "select.radius": 1e-6}).record()  # fmt: skip
+    record = Settings.of(
+        {
+            "file": "a.h5",
+            "shape": 64,
+            "dark": np.zeros((9, 3, 3)),
+            "select.shape": "circle",
+            "select.radius": 1e-6,
+        }
+    ).record()
     assert json.loads(json.dumps(record)) == {
-        "file": "a.h5", "shape": [64, 64], "dark": "array(9, 3, 3)",
+        "file": "a.h5",
+        "shape": [64, 64],
+        "dark": "array(9, 3, 3)",
         "select": {"shape": "circle", "radius": 1e-6},
-    }  # fmt: skip
+    }
     assert Settings.of({k: v for k, v in record.items() if k != "dark"}).shape == (64, 64)
 
 

@@ -26,8 +26,9 @@ def folder(tmp_path):
     frames = np.arange(N * 80, dtype=np.uint16).reshape(N, 10, 8)
     for number, frame in enumerate(frames):
         stamp = f"2024:05:31 12:00:{2 * number:02d}"
-        tifffile.imwrite(tmp_path / f"f_{number}.tif", frame, datetime=stamp,
-                         photometric="minisblack")  # fmt: skip
+        tifffile.imwrite(
+            tmp_path / f"f_{number}.tif", frame, datetime=stamp, photometric="minisblack"
+        )
     return tmp_path
 
 
@@ -38,9 +39,18 @@ def make(folder, capsys):
     def run(lines, *words):
         text = lines if isinstance(lines, str) else "\n".join(lines) + "\n"
         (folder / "log.csv").write_text(text, encoding="utf-8")
-        code = main(["sidecar", "--frames", str(folder / "f_*.tif"), "--csv",
-                     str(folder / "log.csv"), "-o", str(folder / "sidecar.h5"),
-                     *map(str, words)])  # fmt: skip
+        code = main(
+            [
+                "sidecar",
+                "--frames",
+                str(folder / "f_*.tif"),
+                "--csv",
+                str(folder / "log.csv"),
+                "-o",
+                str(folder / "sidecar.h5"),
+                *map(str, words),
+            ]
+        )
         return code, capsys.readouterr().err
 
     return run
@@ -89,8 +99,9 @@ def test_nor_is_one_of_round_numbers(tmp_path):
         read_log(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize(("form", "cut"), [("%.6f", 1), ("%.6f", 4), ("%.18e", 1), ("%.18e", 6),
-                                           ("repr", 9)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("form", "cut"), [("%.6f", 1), ("%.6f", 4), ("%.18e", 1), ("%.18e", 6), ("repr", 9)]
+)
 def test_a_log_that_was_cut_in_its_last_number_is_warned_of(tmp_path, form, cut):
     path = log_of(tmp_path / "a.csv", form)
     whole = path.read_bytes()
@@ -116,10 +127,32 @@ def test_a_byte_order_mark_blank_lines_and_spaces(folder, make, separator):
 def test_other_names_and_units(folder, make):
     lines = ["n,E,M1,M2_nm,D,p,t_ms"]
     lines += [f"{i + 1},7.112,{X[i] * 1e6},{Y[i] * 1e9},1500,75,10" for i in INDEX]
-    words = ("--col-index", "n", "--col-x", "M1", "--col-y", "M2_nm", "--col-energy", "E",
-             "--col-distance", "D", "--col-pixel", "p", "--col-exposure", "t_ms", "--unit",
-             "positions=um", "--unit", "energy=keV", "--unit", "distance=mm", "--unit", "pixel=um",
-             "--first-index", "1")  # fmt: skip
+    words = (
+        "--col-index",
+        "n",
+        "--col-x",
+        "M1",
+        "--col-y",
+        "M2_nm",
+        "--col-energy",
+        "E",
+        "--col-distance",
+        "D",
+        "--col-pixel",
+        "p",
+        "--col-exposure",
+        "t_ms",
+        "--unit",
+        "positions=um",
+        "--unit",
+        "energy=keV",
+        "--unit",
+        "distance=mm",
+        "--unit",
+        "pixel=um",
+        "--first-index",
+        "1",
+    )
     code, said = make(lines, *words)
     assert code == 0
     assert said == ""
@@ -137,15 +170,19 @@ def test_other_names_and_units(folder, make):
     ("head", "row"),
     [
         ("# frame_index,posx_m,posy_m,energy_keV", "{i},{x},{y},7.112"),
-        ("# made at 12:00, by hand\n#frame_index; posx_m; posy_m; Energy (keV)",
-         "{i}; {x}; {y}; 7.112"),
+        (
+            "# made at 12:00, by hand\n#frame_index; posx_m; posy_m; Energy (keV)",
+            "{i}; {x}; {y}; 7.112",
+        ),
         ("# a comment\nframe_index,PosX_um,PosY_um,energy_KEV\n# another", "{i},{xu},{yu},7.112"),
         ("# frame_index x_um y_um photon_energy_eV", "{i}   {xu} {yu}  7112"),
-        ("frame_index\tX [micrometres]\tY [micrometres]\tenergy [electronvolts]",
-         "{i}\t{xu}\t{yu}\t7112"),
+        (
+            "frame_index\tX [micrometres]\tY [micrometres]\tenergy [electronvolts]",
+            "{i}\t{xu}\t{yu}\t7112",
+        ),
         ("frame_index,x_um,y_um,posx_m,posy_m,energy_eV", "{i},7,7,{x},{y},7112"),
     ],
-)  # fmt: skip
+)
 def test_columns_by_their_names(folder, make, head, row):
     rows = [row.format(i=i, x=X[i], y=Y[i], xu=X[i] * 1e6, yu=Y[i] * 1e6) for i in INDEX]
     assert make([head, *rows, "# end of scan"]) == (0, "")
@@ -207,8 +244,9 @@ def test_rows_after_the_last_frame(folder, make):
 
 @pytest.mark.parametrize("words", [(), ("--first-index", "1")])
 def test_a_log_that_counts_from_1(folder, make, words):
-    assert make([HEADER, *(f"{i + 1},{row.partition(',')[2]}" for i, row in enumerate(ROWS))],
-                *words) == (0, "")  # fmt: skip
+    assert make(
+        [HEADER, *(f"{i + 1},{row.partition(',')[2]}" for i, row in enumerate(ROWS))], *words
+    ) == (0, "")
     assert_allclose(opened(folder).positions_m, np.stack([Y, X], 1), atol=1e-18)
 
 
@@ -327,8 +365,11 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
         (["a,b", "1,2"], (), "or one of file names. Got a, b; name it with --col-index"),
         ([HEADER, *ROWS], ("--col-x", "x"), "Expected a column 'x'. Got frame_index, posx_m"),
         ([HEADER, *ROWS], ("--col-energy", "E"), "Expected a column 'E'"),
-        ([HEADER, "", "0,zero,0,1,1,1,1"], (), "log.csv: line 3: Expected a number in column "
-                                               "'posx_m'. Got 'zero'"),
+        (
+            [HEADER, "", "0,zero,0,1,1,1,1"],
+            (),
+            "log.csv: line 3: Expected a number in column 'posx_m'. Got 'zero'",
+        ),
         ([HEADER, "0,inf,0,1,1,1,1"], (), "line 2: Expected a finite number in column 'posx_m'"),
         ([HEADER, "0,nan,0,1,1,1,1"], (), "no row has a position; check --col-x and --col-y"),
         ([HEADER, ",0,0,1,1,1,1"], (), "line 2: Expected a frame's number. Got nan"),
@@ -347,7 +388,7 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
         ([HEADER, *ROWS], ("--csv", "nowhere.csv"), "nowhere.csv: no such file"),
         ([HEADER, *ROWS], ("--frames", "nowhere_*.tif"), "nowhere_*.tif: no file matches"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_in_one_line(folder, make, lines, words, said):
     code, err = make(lines, *words)
     assert code == 1
@@ -432,8 +473,9 @@ class TestTimes:
     def test_a_gap_in_the_log(self, folder, make, tmp_path):
         np.save(tmp_path / "t.npy", 2.0 * INDEX)
         times = self.LOGGED[(self.LOGGED < 4) | (self.LOGGED > 11)]
-        code, said = make(self.lines(times=times), "--col-time", "time", "--frame-times",
-                          tmp_path / "t.npy")  # fmt: skip
+        code, said = make(
+            self.lines(times=times), "--col-time", "time", "--frame-times", tmp_path / "t.npy"
+        )
         assert code == 0
         assert "4 frames (2, 3, 4, 5) lie in gaps of more than 3 steps of 1.5 s" in said
 

@@ -72,8 +72,9 @@ def test_patterns_have_distinct_points_about_a_step_apart(pattern):
 
 
 def test_snake_runs_odd_rows_backwards():
-    raster, snake = (simulate(16, (4, 5), 6, p).positions_m.reshape(4, 5, 2)
-                     for p in ("raster", "snake"))  # fmt: skip
+    raster, snake = (
+        simulate(16, (4, 5), 6, p).positions_m.reshape(4, 5, 2) for p in ("raster", "snake")
+    )
     assert np.array_equal(snake[::2], raster[::2])
     assert np.array_equal(snake[1::2], raster[1::2, ::-1])
 
@@ -99,10 +100,18 @@ def test_correlation_finds_sub_pixel_shifts(sample):
 
 @pytest.mark.parametrize(
     "wrong",
-    [np.conj, np.flipud, np.fliplr, np.transpose, lambda a: a[::-1, ::-1], np.rot90,
-     lambda a: np.conj(a[::-1, ::-1]), np.ones_like],
+    [
+        np.conj,
+        np.flipud,
+        np.fliplr,
+        np.transpose,
+        lambda a: a[::-1, ::-1],
+        np.rot90,
+        lambda a: np.conj(a[::-1, ::-1]),
+        np.ones_like,
+    ],
     ids=["conj", "flipud", "fliplr", "transpose", "turned", "rot90", "twin", "blank"],
-)  # fmt: skip
+)
 def test_correlation_tells_wrong_from_right(sample, wrong):
     assert correlation(wrong(sample), sample, 40) < 0.4
 
@@ -118,9 +127,19 @@ def raw_scan(**more):
     positions = np.array([(y, x) for y in (1e-6, 2e-6) for x in (-3e-6, 0, 4e-6)])
     bad = np.zeros((5, 7), bool)
     bad[1, 2] = True
-    return Raw(frames, positions, energy_eV=8000.0, distance_m=1.5, pixel_m=(55e-6, 60e-6),
-               bad=bad, dark=frames[:2], flat=frames[2:4], monitor=np.arange(6.0),
-               center_px=(2.0, 3.0), **more)  # fmt: skip
+    return Raw(
+        frames,
+        positions,
+        energy_eV=8000.0,
+        distance_m=1.5,
+        pixel_m=(55e-6, 60e-6),
+        bad=bad,
+        dark=frames[:2],
+        flat=frames[2:4],
+        monitor=np.arange(6.0),
+        center_px=(2.0, 3.0),
+        **more,
+    )
 
 
 FRAMES = {

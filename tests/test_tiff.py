@@ -282,8 +282,11 @@ class TestScan:
     def test_ways_to_name_it(self, tmp_path):
         listed = scans.write(tmp_path, "tiff")
         wanted = scans.truth().frames
-        given = [listed, str(listed.parent / "*.tif"),
-                 [str(listed.parent / "img_*.tif"), str(listed.parent / "pair_*.tif")]]  # fmt: skip
+        given = [
+            listed,
+            str(listed.parent / "*.tif"),
+            [str(listed.parent / "img_*.tif"), str(listed.parent / "pair_*.tif")],
+        ]
         for file in given:
             scan = open_scan(file, sidecar=str(listed.parent / "sidecar.h5"))
             assert scan.format == "tiff"
@@ -302,14 +305,16 @@ class TestScan:
             open_scan(listed)
         with pytest.raises(SettingsError, match="x=/entry/posx_m names a dataset, but there is no"):
             open_scan(listed, paths={"x": "/entry/posx_m", "y": "/entry/posy_m"})
-        scan = open_scan(listed, paths={"x": "other.h5::/entry/posx_m",
-                                        "y": "other.h5::/entry/posy_m"})  # fmt: skip
+        scan = open_scan(
+            listed, paths={"x": "other.h5::/entry/posx_m", "y": "other.h5::/entry/posy_m"}
+        )
         assert_allclose(scan.positions_m, scans.truth().positions_m)
         assert scan.energy_eV is None
         with h5py.File(listed.parent / "p.h5", "w") as file:
             file["p"] = scans.truth().positions_m[:, ::-1] * 1e6
-        scan = open_scan(listed, paths={"positions": f"{listed.parent}/p.h5::/p"},
-                         units={"positions": "um"})  # fmt: skip
+        scan = open_scan(
+            listed, paths={"positions": f"{listed.parent}/p.h5::/p"}, units={"positions": "um"}
+        )
         assert_allclose(scan.positions_m, scans.truth().positions_m)
 
     def test_a_sidecar_that_is_not_there(self, tmp_path):
@@ -380,8 +385,10 @@ class TestPtyPy:
 
         files = scans.write(tmp_path, "tiff"), scans.write(tmp_path)
         loaders = ptyscan.BeamlineTiffScan, ptyscan.BeamlineHdf5Scan
-        both = [collect(loader(file=str(file), load_parallel=load_parallel, **SETTINGS), 20)
-                for loader, file in zip(loaders, files, strict=True)]  # fmt: skip
+        both = [
+            collect(loader(file=str(file), load_parallel=load_parallel, **SETTINGS), 20)
+            for loader, file in zip(loaders, files, strict=True)
+        ]
         for tiff, hdf5 in zip(*both, strict=True):
             assert_array_equal(tiff, hdf5)
 
@@ -392,9 +399,15 @@ class TestPtyPy:
         globs = [str(folder / "img_*.tif"), str(folder / "pair_*.tif")]
         for name in ("BeamlineTiffScan", "BeamlineScan"):
             data = {"name": name, "file": globs, "sidecar": str(folder / "sidecar.h5")}
-            ptycho = run({"verbose_level": "ERROR", "io": {"rfile": None, "autosave": {
-                "active": False}}, "engines": {}, "scans": {"s": {
-                    "name": "BlockFull", "data": data}}}, level=2)  # fmt: skip
+            ptycho = run(
+                {
+                    "verbose_level": "ERROR",
+                    "io": {"rfile": None, "autosave": {"active": False}},
+                    "engines": {},
+                    "scans": {"s": {"name": "BlockFull", "data": data}},
+                },
+                level=2,
+            )
             diff = next(iter(ptycho.diff.storages.values()))
             assert_array_equal(diff.data, scans.truth().frames)
 
@@ -429,8 +442,10 @@ class TestCommands:
         assert json.loads(out)["scan"]["frames"] == [49, 64, 64]
         words = ("standardize", glob, "--sidecar", sidecar, "-o")
         assert type_in(*words, tmp_path / "o.h5")[0] == 0
-        assert_allclose(open_scan(tmp_path / "o.h5").frames.read([7], Window.full((64, 64)))[0],
-                        scans.truth().frames[7])  # fmt: skip
+        assert_allclose(
+            open_scan(tmp_path / "o.h5").frames.read([7], Window.full((64, 64)))[0],
+            scans.truth().frames[7],
+        )
 
     @pytest.mark.parametrize("name", ["sidecar.h5", "img_3.tif", "files.txt"])
     def test_inputs_are_not_replaced(self, tmp_path, type_in, name):

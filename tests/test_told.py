@@ -53,8 +53,14 @@ def tree(tmp_path):
 
 def run(*words):
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
-    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True,
-                          check=False, env=environment, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -93,8 +99,14 @@ def test_a_command_says_it_once_wherever_it_is_shown():
 
 @pytest.mark.parametrize(
     ("io", "asks"),
-    [({}, False), ({"interaction": False}, False), ({"interaction": {"active": False}}, False),
-     ({"interaction": {}}, True), ({"interaction": True}, True), (None, False)],
-)  # fmt: skip
+    [
+        ({}, False),
+        ({"interaction": False}, False),
+        ({"interaction": {"active": False}}, False),
+        ({"interaction": {}}, True),
+        ({"interaction": True}, True),
+        (None, False),
+    ],
+)
 def test_zeromq_is_missed_where_the_interaction_server_is_asked_for(io, asks):
     assert asks_for_server({"io": io}) == asks

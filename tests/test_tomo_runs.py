@@ -62,19 +62,24 @@ def volume_of(folder: Path) -> np.ndarray:
 
 def stamps(folder: Path) -> dict[str, int]:
     """When each finished angle was written."""
-    return {path.parent.name: path.stat().st_mtime_ns
-            for path in folder.glob("ptycho_tomo/angle_*/reconstruction.h5")}  # fmt: skip
+    return {
+        path.parent.name: path.stat().st_mtime_ns
+        for path in folder.glob("ptycho_tomo/angle_*/reconstruction.h5")
+    }
 
 
 def environment() -> dict[str, str]:
     """Of a process of its own, or of MPI ranks, which ask root to insist."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {
-        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.long
@@ -202,8 +207,10 @@ def test_one_file_an_angle(tmp_path: Path) -> None:
     for names, folder in (([tmp_path / "all.h5"], "a"), (sorted(tmp_path.glob("scan_*")), "b")):
         run_series(names, tmp_path / folder, engine=engine, only="reconstruct")
     for number in range(3):
-        one, other = (tifffile.imread(tmp_path / folder / f"ptycho_tomo/angle_00{number}/phase.tif")
-                      for folder in "ab")  # fmt: skip
+        one, other = (
+            tifffile.imread(tmp_path / folder / f"ptycho_tomo/angle_00{number}/phase.tif")
+            for folder in "ab"
+        )
         np.testing.assert_array_equal(one, other)
     assert (tmp_path / "a/ptycho_tomo/theta.csv").read_text() == (
         "name,theta_deg\nangle_000,0.0\nangle_001,60.0\nangle_002,120.0\n"
@@ -235,8 +242,13 @@ def test_the_recipe_on_two_ranks_goes_on_where_it_was(tmp_path: Path) -> None:
     recipe = [sys.executable, str(ROOT / "recipes/tomo_series.py"), str(series)]
     done = subprocess.run(
         ["mpirun", "-n", "2", *recipe, "--dm", "6", "--ml", "3", "-o", "out"],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     told, after = done.stdout, stamps(out)
 

@@ -198,8 +198,10 @@ def test_phases_without_ramp_and_jumps(turned: Turned) -> None:
     rng, (y, x) = np.random.default_rng(5), np.indices((SIZE, SIZE))
     truth = np.array([turned.phase(a, (SIZE, SIZE)) for a in (0.0, 40.0, 80.0)])
     assert turned is TURNED or truth.min() < -5
-    waves = [np.exp(1j * (phase + rng.normal(0, 0.08) * x + rng.normal(0, 0.08) * y + 2))
-             for phase in truth]  # fmt: skip
+    waves = [
+        np.exp(1j * (phase + rng.normal(0, 0.08) * x + rng.normal(0, 0.08) * y + 2))
+        for phase in truth
+    ]
     found, air = unwrapped(waves)
     empty = np.flatnonzero((np.abs(truth) > 0.01).any(axis=(0, 1)))
     assert air <= min(empty[0], SIZE - 1 - empty[-1]) + 1
@@ -310,8 +312,9 @@ def test_stages_begin_from_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_volume_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
-    found = Projections(mass(ANGLES, shifts(len(ANGLES))), ANGLES, shifts(len(ANGLES)),
-                        (1e-8, 1e-8), 6200.0, (), {})  # fmt: skip
+    found = Projections(
+        mass(ANGLES, shifts(len(ANGLES))), ANGLES, shifts(len(ANGLES)), (1e-8, 1e-8), 6200.0, (), {}
+    )
 
     def stop(done: int) -> None:
         raise KeyboardInterrupt
@@ -406,8 +409,9 @@ def test_angles_of_a_stack(tmp_path: Path) -> None:
     file = scan_file(tmp_path / "s.h5", np.deg2rad([0.0, 60.0, 120.0]), units="radians")
     found = left(find_angles([file]), [1])
     assert [(a.number, round(a.theta_deg, 6), a.outer_index) for a in found] == [
-        (0, 0.0, 0), (2, 120.0, 2)
-    ]  # fmt: skip
+        (0, 0.0, 0),
+        (2, 120.0, 2),
+    ]
     assert found[1].name == "angle_002"
     assert [a.theta_deg for a in find_angles([file], "1,2.5,4")] == [1.0, 2.5, 4.0]
     with pytest.raises(SettingsError, match="2 angles of 3 scans"):
@@ -422,8 +426,10 @@ def test_angles_of_a_file_each(tmp_path: Path) -> None:
         scan_file(tmp_path / f"scan_{number}.h5", logged)
     found = find_angles([tmp_path])
     assert [(a.file.name, a.theta_deg, a.outer_index) for a in found] == [
-        ("scan_1.h5", 1.5, None), ("scan_9.h5", 13.5, None), ("scan_10.h5", 15.0, None)
-    ]  # fmt: skip
+        ("scan_1.h5", 1.5, None),
+        ("scan_9.h5", 13.5, None),
+        ("scan_10.h5", 15.0, None),
+    ]
     table = tmp_path / "theta.csv"
     table.write_text("1\n2\n3\n", encoding="utf-8-sig")  # as spreadsheets save it
     assert [a.theta_deg for a in find_angles([tmp_path])] == [1.0, 2.0, 3.0]

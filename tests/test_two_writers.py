@@ -63,12 +63,14 @@ def of_tomo(out: Path) -> str:
 CASES: dict[str, tuple[str, tuple[str, str], Callable[[Path], str]]] = {
     "ptyd": ("ptyd RAW -o OUT.ptyd --roi {}", ("48", "32"), of_ptyd),
     "ptyd in parts": (
-        "ptyd RAW -o OUT.ptyd --save link --roi {}", ("48 --block 4", "32 --block 9"), of_ptyd,
+        "ptyd RAW -o OUT.ptyd --save link --roi {}",
+        ("48 --block 4", "32 --block 9"),
+        of_ptyd,
     ),
     "standardize": ("standardize RAW -o OUT.h5 --roi {}", ("48", "32"), of_standardize),
     "qc": ("qc RAW -o OUT --reject-topk {0} --thumbs-topk {0}", ("3", "5"), of_qc),
     "tomo": ("tomo SERIES -o OUT --engine preview --iterations 2 --rounds 1 {}", ("", ""), of_tomo),
-}  # fmt: skip
+}
 """Command, what differs, and how to tell whose output it is."""
 
 
@@ -85,16 +87,24 @@ def test_two_writers_of_one_output(tmp_path: Path, inputs: dict[str, str], name:
     command, variants, read = CASES[name]
     rng = np.random.default_rng(len(name))
     for _ in range(COUNT):
-        words = [[inputs.get(word, word.replace("OUT", str(tmp_path / "out")))
-                  for word in command.format(variant).split()] for variant in variants]  # fmt: skip
+        words = [
+            [
+                inputs.get(word, word.replace("OUT", str(tmp_path / "out")))
+                for word in command.format(variant).split()
+            ]
+            for variant in variants
+        ]
         writers = []
         for one in words:
             writers.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "ptypy_beamline", *one],
-                    env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                    env=environment(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
                 )
-            )  # fmt: skip
+            )
             time.sleep(rng.uniform(0, 1))
         said = [writer.communicate(timeout=200)[1] for writer in writers]
         codes = [writer.returncode for writer in writers]

@@ -61,9 +61,15 @@ def typed(command: str, folder: Path) -> str:
         put(tools / "ptypy-beamline", f'exec {sys.executable} -m ptypy_beamline "$@"')
     here = {**environment(), "PATH": f"{tools}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=here, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, timeout=900, check=False,
-    )  # fmt: skip
+        ["bash", "-c", command],
+        cwd=folder,
+        env=here,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=900,
+        check=False,
+    )
     assert done.returncode == (1 if command in FAILS else 0), f"{command}\n{done.stdout[-2000:]}"
     return done.stdout
 

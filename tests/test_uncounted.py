@@ -40,8 +40,12 @@ def memory(frames, k=1, **more):
     """A scan of frames of which ``k`` have one position."""
     number = np.arange(len(frames)) // k
     places = np.column_stack([number // 4, number % 4]) * 1e-6
-    known = {"energy_eV": 8e3, "distance_m": 2.0, "pixel_m": (75e-6, 75e-6),
-             "center_px": tuple(n // 2 for n in frames.shape[1:])}  # fmt: skip
+    known = {
+        "energy_eV": 8e3,
+        "distance_m": 2.0,
+        "pixel_m": (75e-6, 75e-6),
+        "center_px": tuple(n // 2 for n in frames.shape[1:]),
+    }
     return Scan(ArrayFrames(frames), places, **(known | more))
 
 
@@ -50,11 +54,26 @@ def loaded(plan, size=None):
     return np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks])
 
 
-MARKS = [("uint32", 2**32 - 1), ("uint16", 2**16 - 1), ("uint8", 255), ("int32", -1), ("int32", -2),
-         ("int16", -1), ("int32", 2**31 - 1), ("int64", 2**32 - 1), ("uint64", 2**64 - 1),
-         ("float32", 2**32 - 1), ("float64", 2**16 - 1), ("float32", 2**31 - 1), ("float32", -1),
-         ("float64", 2**31 - 1), ("uint32", 2**16 - 1), ("uint32", 2**31 - 1), ("int32", 2**16 - 1),
-         ("int64", -9999)]  # fmt: skip
+MARKS = [
+    ("uint32", 2**32 - 1),
+    ("uint16", 2**16 - 1),
+    ("uint8", 255),
+    ("int32", -1),
+    ("int32", -2),
+    ("int16", -1),
+    ("int32", 2**31 - 1),
+    ("int64", 2**32 - 1),
+    ("uint64", 2**64 - 1),
+    ("float32", 2**32 - 1),
+    ("float64", 2**16 - 1),
+    ("float32", 2**31 - 1),
+    ("float32", -1),
+    ("float64", 2**31 - 1),
+    ("uint32", 2**16 - 1),
+    ("uint32", 2**31 - 1),
+    ("int32", 2**16 - 1),
+    ("int64", -9999),
+]
 
 
 @pytest.mark.parametrize(("dtype", "value"), MARKS)
@@ -143,9 +162,16 @@ def test_every_hdf5_format_knows_them(tmp_path, format, dtype, value):
     file = scans.write(tmp_path, writer, frames=frames)
     more = {}
     if format == "hdf5":
-        more = {"format": "hdf5", "energy": 8.8, "distance": 0.681, "psize": 75e-6,
-                "paths.frames": "/entry/data", "paths.x": "/entry/posx_m",
-                "paths.y": "/entry/posy_m", "units.positions": "m"}  # fmt: skip
+        more = {
+            "format": "hdf5",
+            "energy": 8.8,
+            "distance": 0.681,
+            "psize": 75e-6,
+            "paths.frames": "/entry/data",
+            "paths.x": "/entry/posx_m",
+            "paths.y": "/entry/posy_m",
+            "units.positions": "m",
+        }
     good = loaded(open_scan(file).plan() if not more else open_scan(file, **more).plan())[1]
     assert_array_equal(good, np.broadcast_to(~BLIND, good.shape))
 
@@ -229,9 +255,13 @@ def check_frames(file, wanted, lacking, n=12):
 @pytest.mark.filterwarnings("ignore:.*stopped")
 @pytest.mark.parametrize(
     ("written", "chunks"),
-    [([0, 1, 2, 3, 4], (1, 8, 8)), ([2, 3, 7], (1, 8, 8)), ([0, 11], (1, 3, 8)),
-     ([3, 4, 5], (3, 8, 8))],
-)  # fmt: skip
+    [
+        ([0, 1, 2, 3, 4], (1, 8, 8)),
+        ([2, 3, 7], (1, 8, 8)),
+        ([0, 11], (1, 3, 8)),
+        ([3, 4, 5], (3, 8, 8)),
+    ],
+)
 def test_chunks_that_were_never_written_are_left_out(tmp_path, written, chunks):
     file = room(tmp_path / "a.h5", written, chunks=chunks)
     check_frames(file, written, 12 - len(written))

@@ -35,9 +35,15 @@ def test_spellings(quantity, factor, spellings):
 
 
 @pytest.mark.parametrize(
-    ("quantity", "unit"), [("energy", "MEV"), ("energy", "mm"), ("positions", "keV"),
-                           ("positions", ""), ("distance", "furlongs")],
-)  # fmt: skip
+    ("quantity", "unit"),
+    [
+        ("energy", "MEV"),
+        ("energy", "mm"),
+        ("positions", "keV"),
+        ("positions", ""),
+        ("distance", "furlongs"),
+    ],
+)
 def test_no_unit_of_this_quantity(quantity, unit):
     assert known_factor(quantity, unit) is None
     with pytest.raises(SettingsError, match=rf"Expected a unit of {quantity} \(.*set units"):

@@ -38,18 +38,26 @@ PATHS = {"paths.y": "/entry/counts[:,1]", "paths.x": "/entry/counts[:,3]"}
 
 @pytest.mark.parametrize("units", ["1.5e-6,-2e-6", (1.5e-6, -2e-6), [1.5e-6, "-2e-6"]])
 def test_numbers_are_units_and_columns_are_named(wide, units):
-    scan = open_scan(wide, **PATHS, **{"units.positions": units, "units.energy": 1000,
-                                       "units.distance": "1e-3"})  # fmt: skip
+    scan = open_scan(
+        wide, **PATHS, **{"units.positions": units, "units.energy": 1000, "units.distance": "1e-3"}
+    )
     assert_allclose(scan.positions_m, scans.truth().positions_m, rtol=1e-12, atol=1e-18)
     assert scan.energy_eV == pytest.approx(8800)
     assert scan.distance_m == pytest.approx(1.2345)
 
 
-@pytest.mark.parametrize("y", ["/entry/across[1]", "/entry/across[1,:]", "/entry/counts[...,1]",
-                               "/entry/counts[:,-4]", "/entry/odd[:,1]"])  # fmt: skip
+@pytest.mark.parametrize(
+    "y",
+    [
+        "/entry/across[1]",
+        "/entry/across[1,:]",
+        "/entry/counts[...,1]",
+        "/entry/counts[:,-4]",
+        "/entry/odd[:,1]",
+    ],
+)
 def test_other_ways_to_name_a_column(wide, y):
-    scan = open_scan(wide, **PATHS | {"paths.y": y},
-                     **{"units.positions": "1.5e-6,-2e-6"})  # fmt: skip
+    scan = open_scan(wide, **PATHS | {"paths.y": y}, **{"units.positions": "1.5e-6,-2e-6"})
     assert_allclose(scan.positions_m, scans.truth().positions_m, rtol=1e-12, atol=1e-18)
 
 
@@ -57,18 +65,33 @@ def test_a_column_of_another_file_and_two_columns_at_once(wide, tmp_path):
     true = scans.truth().positions_m
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["log"] = np.column_stack([np.zeros(49), true[:, ::-1] * -1e6])
-    for paths in ({"paths.x": "other.h5::/log[:,1]", "paths.y": "other.h5::/log[:,2]"},
-                  {"paths.positions": "other.h5::/log[:,1:3]"}):  # fmt: skip
+    for paths in (
+        {"paths.x": "other.h5::/log[:,1]", "paths.y": "other.h5::/log[:,2]"},
+        {"paths.positions": "other.h5::/log[:,1:3]"},
+    ):
         scan = open_scan(wide, **paths, **{"units.positions": -1e-6})
         assert_allclose(scan.positions_m, true, rtol=1e-12, atol=1e-18)
 
 
 def test_on_the_command_line(wide):
-    done = CliRunner().invoke(app, [
-        "info", str(wide), "--json", "--path", "x=/entry/counts[:,3]", "--path",
-        "y=/entry/counts[:,1]", "--unit", "positions=-1e-6", "--unit", "energy=1e3",
-        "--unit", "distance=1e-3",
-    ])  # fmt: skip
+    done = CliRunner().invoke(
+        app,
+        [
+            "info",
+            str(wide),
+            "--json",
+            "--path",
+            "x=/entry/counts[:,3]",
+            "--path",
+            "y=/entry/counts[:,1]",
+            "--unit",
+            "positions=-1e-6",
+            "--unit",
+            "energy=1e3",
+            "--unit",
+            "distance=1e-3",
+        ],
+    )
     assert done.exit_code == 0, done.output
     assert '"energy_eV": 8800.0' in done.output
 

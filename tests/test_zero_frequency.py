@@ -18,8 +18,11 @@ from ptypy_beamline.reading.derived import Centred
 from ptypy_beamline.scan import ArrayFrames, Window
 from ptypy_beamline.testing.phantom_writer import write_simulation
 
-SUITES = {name: suite for suite in vars(suites).values()
-          if isinstance(suite, type) and (name := getattr(suite, "format", ""))}  # fmt: skip
+SUITES = {
+    name: suite
+    for suite in vars(suites).values()
+    if isinstance(suite, type) and (name := getattr(suite, "format", ""))
+}
 
 
 def shifted(raw):
@@ -31,8 +34,14 @@ def shifted(raw):
     center, shape = raw.center_px, np.array(raw.frames.shape[1:])
     if center is not None:
         center = tuple(np.mod(center - shape // 2, shape).tolist())
-    return replace(raw, frames=turn(raw.frames), bad=turn(raw.bad), dark=turn(raw.dark),
-                   flat=turn(raw.flat), center_px=center)  # fmt: skip
+    return replace(
+        raw,
+        frames=turn(raw.frames),
+        bad=turn(raw.bad),
+        dark=turn(raw.dark),
+        flat=turn(raw.flat),
+        center_px=center,
+    )
 
 
 def loaded(file, suite, raw, **settings):
@@ -68,10 +77,12 @@ def test_zero_frequency_at_the_corner(tmp_path, format):
     there = {"zero_frequency": "center"} if format == "tike" else {}
     if format == "tike":  # the plain one: its frames as they are stored, in the middle
         file = suite.write(plain, replace(raw, frames=np.fft.fftshift(raw.frames, axes=(1, 2))))
-    frames, good, geometry = loaded(file, suite, raw, **there, **own, mask=mask,
-                                    background=background)  # fmt: skip
-    again = loaded(other, suite, raw, **where, **own, mask=stored,
-                   background=np.fft.ifftshift(background))  # fmt: skip
+    frames, good, geometry = loaded(
+        file, suite, raw, **there, **own, mask=mask, background=background
+    )
+    again = loaded(
+        other, suite, raw, **where, **own, mask=stored, background=np.fft.ifftshift(background)
+    )
     assert_allclose(again[0], frames, rtol=1e-6)
     assert_array_equal(again[1], good)
     assert_allclose(again[2].center_px, geometry.center_px)
@@ -89,8 +100,10 @@ def test_magnitudes_are_squared(tmp_path, format):
     counts = suite.write(tmp_path / "a", replace(raw, frames=magnitudes.astype(np.uint32) ** 2))
     stored = suite.write(tmp_path / "b", replace(raw, frames=magnitudes))
     center = {"center": (11, 9)}
-    wanted, got = (loaded(file, suite, raw, **how, **center) for file, how in
-                   ((counts, {}), (stored, {"stored_as": "magnitude"})))  # fmt: skip
+    wanted, got = (
+        loaded(file, suite, raw, **how, **center)
+        for file, how in ((counts, {}), (stored, {"stored_as": "magnitude"}))
+    )
     assert_allclose(got[0], wanted[0], rtol=1e-6)
     assert_array_equal(got[1], wanted[1])
 

@@ -71,19 +71,35 @@ class Formats(MarkdownTable):
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         for name in formats.names():
-            yield f"`{name}`", re.sub(r"--path \S+[A-Z]|[^\s,(]*/[^\s]*[^\s,]", r"`\g<0>`",
-                                      formats.get(name).title)  # fmt: skip
+            yield (
+                f"`{name}`",
+                re.sub(
+                    r"--path \S+[A-Z]|[^\s,(]*/[^\s]*[^\s,]", r"`\g<0>`", formats.get(name).title
+                ),
+            )
 
 
 THINGS = {
-    "frames": "frames", "positions": "positions, one array", "x": "positions, x",
-    "y": "positions, y", "energy": "photon energy", "distance": "detector distance",
-    "pixel": "detector pixel", "pixel_x": "detector pixel, x", "pixel_y": "detector pixel, y",
-    "exposure": "exposure time", "mask": "mask", "dark": "dark", "flat": "flat",
-    "monitor": "monitor", "center": "beam centre", "center_y": "beam centre, row",
-    "center_x": "beam centre, column", "saturation": "count limit",
+    "frames": "frames",
+    "positions": "positions, one array",
+    "x": "positions, x",
+    "y": "positions, y",
+    "energy": "photon energy",
+    "distance": "detector distance",
+    "pixel": "detector pixel",
+    "pixel_x": "detector pixel, x",
+    "pixel_y": "detector pixel, y",
+    "exposure": "exposure time",
+    "mask": "mask",
+    "dark": "dark",
+    "flat": "flat",
+    "monitor": "monitor",
+    "center": "beam centre",
+    "center_y": "beam centre, row",
+    "center_x": "beam centre, column",
+    "saturation": "count limit",
     "probe": "probe",
-}  # fmt: skip
+}
 
 
 class FormatPaths(MarkdownTable):

@@ -136,5 +136,7 @@ def _file(beamline: str | Path) -> Path:
     if path.suffix in SUFFIXES:
         return path
     known = ", ".join(names())
-    raise SettingsError(f"Expected a beamline ({known}) or a YAML file. Got {str(beamline)!r}",
-                        "name one of them by --beamline")  # fmt: skip
+    raise SettingsError(
+        f"Expected a beamline ({known}) or a YAML file. Got {str(beamline)!r}",
+        "name one of them by --beamline",
+    )

@@ -75,8 +75,25 @@ def root(
     """Raw ptychography files straight into PtyPy. Errors are one line."""
 
 
-COMMANDS = (demo, formats, info, check, orient, qc, reconstruct, preview, compare, ptyd,
-            standardize, sidecar, run, export, product, plot, tomo)  # fmt: skip
+COMMANDS = (
+    demo,
+    formats,
+    info,
+    check,
+    orient,
+    qc,
+    reconstruct,
+    preview,
+    compare,
+    ptyd,
+    standardize,
+    sidecar,
+    run,
+    export,
+    product,
+    plot,
+    tomo,
+)
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)

@@ -80,8 +80,10 @@ def _print(record: dict[str, Any]) -> None:
     size = "x".join(str(n) for n in record["compared_px"])
     typer.echo(f"correlation  {record['correlation']:.4f} over {size} pixels")
     if record["correlation"] < ALIKE:
-        typer.echo("the two are hardly alike: another sample, or one is mirrored or conjugated; "
-                   "errors and resolution would say nothing")  # fmt: skip
+        typer.echo(
+            "the two are hardly alike: another sample, or one is mirrored or conjugated; "
+            "errors and resolution would say nothing"
+        )
         return
     for name in ("delta", "beta"):
         error, contrast = record[f"{name}_rms_error"], record[f"{name}_rms_contrast"]
@@ -89,5 +91,7 @@ def _print(record: dict[str, Any]) -> None:
         typer.echo(f"{name:11s}  rms error {error:.3g}{share}")
     least = "at most " if record["resolution_reaches_pixel"] else ""
     full, half = (in_words(record[f"resolution_{n}_period_m"], 3) for n in ("full", "half"))
-    typer.echo(f"resolution   {least}{full} full period, {half} half period "
-               "(Fourier ring correlation, half bit)")  # fmt: skip
+    typer.echo(
+        f"resolution   {least}{full} full period, {half} half period "
+        "(Fourier ring correlation, half bit)"
+    )

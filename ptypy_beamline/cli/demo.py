@@ -50,8 +50,11 @@ def _demonstrate(output: Path, engine: str) -> None:
             refuse_foreign(output / name)
     examples = output / "files"
     if examples.exists() and not is_ours(raw):
-        raise FileError("exists and was not written by ptypy_beamline",
-                        "take another folder (-o), or remove it first", examples)  # fmt: skip
+        raise FileError(
+            "exists and was not written by ptypy_beamline",
+            "take another folder (-o), or remove it first",
+            examples,
+        )
     with complete(raw) as temporary:
         made = write_demo_scan(temporary)
     with complete_folder(examples) as temporary:
@@ -100,17 +103,30 @@ def _judge(values: dict[str, Any], folder: Path, made: Demo) -> Path:
 
 def _introduce(scan: Scan, plan: Plan, exposures: int) -> None:
     ny, nx = scan.frame_shape
-    y, x = (c + edge for c, edge in zip(plan.center_px, (plan.window.top, plan.window.left),
-                                        strict=True))  # fmt: skip
-    _say("raw scan", f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} a position, "
-         f"{scan.format}")  # fmt: skip
-    _say("plan", f"{len(plan)} positions, {plan.window.height}x{plan.window.width} pixels around "
-         f"({y:.1f}, {x:.1f}), "
-         f"{int(plan.calibration.bad.sum())} bad pixels")  # fmt: skip
+    y, x = (
+        c + edge
+        for c, edge in zip(plan.center_px, (plan.window.top, plan.window.left), strict=True)
+    )
+    _say(
+        "raw scan",
+        f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} a position, {scan.format}",
+    )
+    _say(
+        "plan",
+        f"{len(plan)} positions, {plan.window.height}x{plan.window.width} pixels around "
+        f"({y:.1f}, {x:.1f}), "
+        f"{int(plan.calibration.bad.sum())} bad pixels",
+    )
 
 
-FILES = ("reconstruction.png", "reconstruction.h5", "reconstruction.cxi", "product.h5",
-         "parameters.json", "summary.json")  # fmt: skip
+FILES = (
+    "reconstruction.png",
+    "reconstruction.h5",
+    "reconstruction.cxi",
+    "product.h5",
+    "parameters.json",
+    "summary.json",
+)
 
 
 def _engine(name: str) -> Callable[[dict[str, Any], Plan, Path], Reconstruction]:
@@ -165,16 +181,28 @@ def _write(
     found, truth = register(result.object[0], made.truth.object)
     tree = _tree(settings.record())
     engine, _, algorithm = result.algorithm.partition(" ")
-    summary = {"engine": engine, "algorithm": algorithm, "correlation": likeness,
-               "positions": len(plan), "center_px": plan.center_px,
-               "held_out_error": result.held_out_error}  # fmt: skip
+    summary = {
+        "engine": engine,
+        "algorithm": algorithm,
+        "correlation": likeness,
+        "positions": len(plan),
+        "center_px": plan.center_px,
+        "held_out_error": result.held_out_error,
+    }
     title = f"{_named(result)}, correlation {likeness:.3f}"
     with together():
         write_reconstruction(result, output / "reconstruction.h5")
         write_cxi(result, output / "reconstruction.cxi")
         export_product(result, output / "product.h5")
-        draw(output / "reconstruction.png", found, result.probe, result.errors, result.pixel_m,
-             truth, title)  # fmt: skip
+        draw(
+            output / "reconstruction.png",
+            found,
+            result.probe,
+            result.errors,
+            result.pixel_m,
+            truth,
+            title,
+        )
         put_text(output / "parameters.json", json.dumps(tree, indent=1))
         put_text(output / "summary.json", json.dumps(summary, indent=1))
 

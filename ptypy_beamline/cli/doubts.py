@@ -39,9 +39,11 @@ def doubts_of(look: Look, near: bool) -> list[Finding]:
     for finding in found:
         if finding.level == "error":
             what = "; ".join(filter(None, (finding.what, finding.cause)))
-            raise ScanError(f"nothing but garbage would come of it: {what}",
-                            finding.remedy or "see ptypy-beamline check",
-                            look.settings.file_name)  # fmt: skip
+            raise ScanError(
+                f"nothing but garbage would come of it: {what}",
+                finding.remedy or "see ptypy-beamline check",
+                look.settings.file_name,
+            )
     said([*_near_field(look, near), *found])
     if found:
         typer.echo("the errors below cannot be trusted until this is mended", err=True)
@@ -56,11 +58,21 @@ def _near_field(look: Look, near: bool) -> list[Finding]:
         return []
     geometry = look.plan.geometry
     if focus_to_sample_m(look.scan, look.settings) is None:
-        return [Finding("note", "reconstructed as the near field of a parallel beam",
-                        "for a cone beam give focus_to_sample (--focus-to-sample-m)")]  # fmt: skip
-    return [Finding("note", "reconstructed as the near field of a cone beam, at the effective "
-                    f"distance {geometry.distance_m:.4g} m with pixels of "
-                    f"{min(geometry.pixel_m):.4g} m")]  # fmt: skip
+        return [
+            Finding(
+                "note",
+                "reconstructed as the near field of a parallel beam",
+                "for a cone beam give focus_to_sample (--focus-to-sample-m)",
+            )
+        ]
+    return [
+        Finding(
+            "note",
+            "reconstructed as the near field of a cone beam, at the effective "
+            f"distance {geometry.distance_m:.4g} m with pixels of "
+            f"{min(geometry.pixel_m):.4g} m",
+        )
+    ]
 
 
 def said(findings: list[Finding]) -> list[Finding]:

@@ -63,28 +63,37 @@ def command(
         WRITERS[kind](finished, output, plan, advance)
     done = finished.reconstruction
     obj, probe = ("x".join(map(str, wave.shape)) for wave in (done.object, done.probe))
-    typer.echo(f"{output}: object {obj}, probe {probe}, {len(done.positions_m)} positions, "
-               f"{done.algorithm}")  # fmt: skip
+    typer.echo(
+        f"{output}: object {obj}, probe {probe}, {len(done.positions_m)} positions, "
+        f"{done.algorithm}"
+    )
 
 
 def _refuse_lossy(kind: str, frames: bool, asked: Postprocess) -> None:
     """Refuse what the file could not hold, or would belie."""
     if frames and kind not in WITH_FRAMES:
-        raise SettingsError(f"--to {kind} holds no frames", "leave out --frames, or export "
-                            f"--to {', '.join(WITH_FRAMES)}")  # fmt: skip
+        raise SettingsError(
+            f"--to {kind} holds no frames",
+            f"leave out --frames, or export --to {', '.join(WITH_FRAMES)}",
+        )
     if asked.unwrap and kind != "tiff":
-        raise SettingsError(f"--to {kind} holds complex waves, whose phases end at ±π",
-                            "leave out --unwrap, or export --to tiff")  # fmt: skip
+        raise SettingsError(
+            f"--to {kind} holds complex waves, whose phases end at ±π",
+            "leave out --unwrap, or export --to tiff",
+        )
     if asked.crop and frames:
-        raise SettingsError("views at the rim of a cropped object lie outside of it",
-                            "leave out --crop or --frames")  # fmt: skip
+        raise SettingsError(
+            "views at the rim of a cropped object lie outside of it", "leave out --crop or --frames"
+        )
 
 
 def _kind(to: str | None, output: Path) -> str:
     kind = BY_SUFFIX.get(output.suffix.lower()) if to is None else to
     if kind not in WRITERS:
-        raise SettingsError(f"--to {to}" if to else f"no format ends in {output.suffix}",
-                            f"set --to to one of {', '.join(WRITERS)}")  # fmt: skip
+        raise SettingsError(
+            f"--to {to}" if to else f"no format ends in {output.suffix}",
+            f"set --to to one of {', '.join(WRITERS)}",
+        )
     return kind
 
 

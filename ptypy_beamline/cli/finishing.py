@@ -48,8 +48,14 @@ def finishing(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., A
     defaults
         What this command does unasked, as ``crop=True`` or ``flatten="whole"``.
     """
-    preset = {"crop": False, "margin_m": 0.0, "normalise": False, "flatten": "none",
-              "unwrap": False, **defaults}  # fmt: skip
+    preset = {
+        "crop": False,
+        "margin_m": 0.0,
+        "normalise": False,
+        "flatten": "none",
+        "unwrap": False,
+        **defaults,
+    }
 
     def with_flags(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -57,8 +63,11 @@ def finishing(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., A
             flags = {name: given.pop(name) for name in FLAGS}
             return command(**given, asked=postprocess(**flags))
 
-        own = [p for p in inspect.signature(command, eval_str=True).parameters.values()
-               if p.name != "asked"]  # fmt: skip
+        own = [
+            p
+            for p in inspect.signature(command, eval_str=True).parameters.values()
+            if p.name != "asked"
+        ]
         flags = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=preset[name], annotation=annotation

@@ -97,10 +97,19 @@ def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
     """
     from ..formats.tiff import reads
 
-    named = [settings.file, settings.dark, settings.flat, settings.mask, settings.background,
-             settings.reject, settings.monitor, settings.sidecar, settings.frame_order,
-             *map(str, reads((settings.file_name,), settings.sidecar)),
-             *settings.paths.model_dump().values()]  # fmt: skip
+    named = [
+        settings.file,
+        settings.dark,
+        settings.flat,
+        settings.mask,
+        settings.background,
+        settings.reject,
+        settings.monitor,
+        settings.sidecar,
+        settings.frame_order,
+        *map(str, reads((settings.file_name,), settings.sidecar)),
+        *settings.paths.model_dump().values(),
+    ]
     refuse_inputs(output, (name.partition("::")[0] for name in named if isinstance(name, str)))
     if not ours:
         refuse_foreign(output)

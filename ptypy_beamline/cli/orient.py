@@ -60,11 +60,15 @@ def _plain(found: Ranking) -> dict[str, object]:
         "lag": found.lag,
         "confidence": found.confidence,
         "ranking": [
-            {"orientation": pair.orientation, "twin": pair.twin, "error": pair.error,
-             "curl": pair.curl if pair.curl == pair.curl else None}
+            {
+                "orientation": pair.orientation,
+                "twin": pair.twin,
+                "error": pair.error,
+                "curl": pair.curl if pair.curl == pair.curl else None,
+            }
             for pair in found.pairs
         ],
-    }  # fmt: skip
+    }
 
 
 def _text(found: Ranking) -> str:
@@ -72,14 +76,18 @@ def _text(found: Ranking) -> str:
     code, twin = found.orientation, found.orientation ^ 3
     why = WHY[found.prior.source].format(abs(found.prior.value))
     turned = [(o, axes) for o, axes in found.equivalent if axes != found.axes]
-    return "\n".join([
-        f"{'orientations':14s}{'error of unseen frames':>24s}{'curl':>8s}",
-        *(f"{f'{pair.orientation} or {pair.twin}':14s}{pair.error:24.4f}{pair.curl:8.3f}"
-          for pair in found.pairs),
-        f"orientation {code} with axes {found.axes}, confidence {found.confidence:.3f}"
-        f"{'' if found.decided else ': not decided'}",
-        f"{code} and {twin} (turned by 180 degrees: object and probe conjugated) fit equally well; "
-        f"of the two, with {code} {why}",
-        "the same with the object turned or mirrored: "
-        + ", ".join(f"{o} {axes}" for o, axes in turned),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"{'orientations':14s}{'error of unseen frames':>24s}{'curl':>8s}",
+            *(
+                f"{f'{pair.orientation} or {pair.twin}':14s}{pair.error:24.4f}{pair.curl:8.3f}"
+                for pair in found.pairs
+            ),
+            f"orientation {code} with axes {found.axes}, confidence {found.confidence:.3f}"
+            f"{'' if found.decided else ': not decided'}",
+            f"{code} and {twin} (turned by 180 degrees: object and probe conjugated) fit equally "
+            f"well; of the two, with {code} {why}",
+            "the same with the object turned or mirrored: "
+            + ", ".join(f"{o} {axes}" for o, axes in turned),
+        ]
+    )

@@ -64,14 +64,21 @@ def previewed(
         draw(picture, found.object, found.probe, found.errors, found.resolution_m, title=title)
     doubts += said(_verdict(made.held_out_error))
     if to_json:
-        told = {"error": float(found.errors[-1]), "held_out_error": made.held_out_error,
-                "iterations": iterations, "near_field": near,
-                "findings": [as_json(finding) for finding in doubts],
-                "reconstruction": str(result), "picture": str(picture)}  # fmt: skip
+        told = {
+            "error": float(found.errors[-1]),
+            "held_out_error": made.held_out_error,
+            "iterations": iterations,
+            "near_field": near,
+            "findings": [as_json(finding) for finding in doubts],
+            "reconstruction": str(result),
+            "picture": str(picture),
+        }
         typer.echo(json.dumps(told, indent=1))
     else:
-        typer.echo(f"error {found.errors[-1]:.4g}{unseen} after {iterations} iterations; "
-                   f"{result}, {picture}")  # fmt: skip
+        typer.echo(
+            f"error {found.errors[-1]:.4g}{unseen} after {iterations} iterations; "
+            f"{result}, {picture}"
+        )
 
 
 def _verdict(held_out_error: float | None) -> list[Finding]:
@@ -80,7 +87,12 @@ def _verdict(held_out_error: float | None) -> list[Finding]:
         return [Finding("note", "too few positions or iterations for a held-out error")]
     if held_out_error < WRONG:
         return []
-    return [Finding("warning", "frames that were held out are foretold no better than by the mean "
-                    f"frame (held-out error {held_out_error:.3g})",
-                    "run ptypy-beamline check for positions, orientation and geometry",
-                    "garbage, or a weak sample, too few photons or iterations")]  # fmt: skip
+    return [
+        Finding(
+            "warning",
+            "frames that were held out are foretold no better than by the mean "
+            f"frame (held-out error {held_out_error:.3g})",
+            "run ptypy-beamline check for positions, orientation and geometry",
+            "garbage, or a weak sample, too few photons or iterations",
+        )
+    ]

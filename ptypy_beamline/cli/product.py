@@ -81,8 +81,9 @@ def command(  # noqa: PLR0913
     frames = of_npz(source, len(found.positions_m)) if include_diffraction else None
     with progress("writing", len(found.positions_m)) as advance:
         export_product(found, target, info=info, frames=frames, progress=advance)
-    typer.echo(f"{target}: {len(found.positions_m)} positions, "
-               f"{'with' if frames else 'without'} frames")  # fmt: skip
+    typer.echo(
+        f"{target}: {len(found.positions_m)} positions, {'with' if frames else 'without'} frames"
+    )
 
 
 def _one(positional: Path | None, flag: Path | None) -> Path:

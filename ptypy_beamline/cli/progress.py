@@ -38,11 +38,18 @@ def progress_of_engines(
     if not sys.stderr.isatty():
         yield lambda k, done, error: _line(names[k], done, iterations[k], error)
         return
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("error {task.fields[error]}"), TimeRemainingColumn()]  # fmt: skip
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("error {task.fields[error]}"),
+        TimeRemainingColumn(),
+    ]
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks = [bar.add_task(name, total=count, error="-", start=False)
-                 for name, count in zip(names, iterations, strict=True)]  # fmt: skip
+        tasks = [
+            bar.add_task(name, total=count, error="-", start=False)
+            for name, count in zip(names, iterations, strict=True)
+        ]
 
         def advance(number: int, done: int, error: float) -> None:
             bar.start_task(tasks[number])

@@ -87,11 +87,25 @@ def command(  # noqa: PLR0913
     given = {"frames": data_path, "x": pos_x_path, "y": pos_y_path}
     paths = settings.paths.model_copy(update={k: v for k, v in given.items() if v})
     settings = settings.model_copy(update={"paths": paths})
-    asked = Settings.of({"qc": {
-        "embed_side": embed_side, "pca_k": pca_k, "embedding": embedding, "w_feat": w_feat,
-        "reject_topk": reject_topk, "reject_topp": reject_topp, "reject_thresh": reject_thresh,
-        "rect": rect, "circ": circ, "labels": labels,
-    }}).qc or Qc()  # fmt: skip
+    asked = (
+        Settings.of(
+            {
+                "qc": {
+                    "embed_side": embed_side,
+                    "pca_k": pca_k,
+                    "embedding": embedding,
+                    "w_feat": w_feat,
+                    "reject_topk": reject_topk,
+                    "reject_topp": reject_topp,
+                    "reject_thresh": reject_thresh,
+                    "rect": rect,
+                    "circ": circ,
+                    "labels": labels,
+                }
+            }
+        ).qc
+        or Qc()
+    )
     for file in (out / META, *([emit_ptypy_json] if emit_ptypy_json else [])):
         refuse_input(file, settings, ours=True)
     if emit_ptypy_json:
@@ -131,8 +145,10 @@ def _in_words(found: Assessment) -> str:
     """What came out, in one line."""
     outside = int((~found.masked).sum())
     region = f", {outside} of them outside the region" if outside else ""
-    return (f"{len(found.reject_indices)} of {len(found)} frames rejected{region} "
-            f"({found.settings['rule']})")  # fmt: skip
+    return (
+        f"{len(found.reject_indices)} of {len(found)} frames rejected{region} "
+        f"({found.settings['rule']})"
+    )
 
 
 def _followed(needs: Needs, settings: Settings, qc: Qc, output: Output) -> Plan:

@@ -130,32 +130,43 @@ def command(  # noqa: PLR0913
     if to_json:
         typer.echo(json.dumps(made, indent=1))
     else:
-        typer.echo(f"{made['engine']} {made['algorithm']} in {made['seconds']:.0f} s: error "
-                   f"{made['error']:.4g}; {', '.join(made['files'])}")  # fmt: skip
+        typer.echo(
+            f"{made['engine']} {made['algorithm']} in {made['seconds']:.0f} s: error "
+            f"{made['error']:.4g}; {', '.join(made['files'])}"
+        )
 
 
 def _usual() -> str:
     if importlib.util.find_spec("ptypy") is not None:
         return "DM+ML"
-    typer.echo("PtyPy is not installed (make ptypy installs it): the preview engine reconstructs",
-               err=True)  # fmt: skip
+    typer.echo(
+        "PtyPy is not installed (make ptypy installs it): the preview engine reconstructs", err=True
+    )
     return PREVIEW
 
 
 def _passes(iterations: str) -> int:
     if iterations and not (iterations.isdigit() and int(iterations)):
-        raise SettingsError(f"iterations={iterations!r} with the preview engine",
-                            "give one number (--iterations 60)")  # fmt: skip
+        raise SettingsError(
+            f"iterations={iterations!r} with the preview engine",
+            "give one number (--iterations 60)",
+        )
     return int(iterations or PASSES)
 
 
 def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: bool) -> None:
-    asked = {"--gpu": gpu, "--modes": modes > 1, "--save-tree": save_tree is not None,
-             "mpirun": several}  # fmt: skip
+    asked = {
+        "--gpu": gpu,
+        "--modes": modes > 1,
+        "--save-tree": save_tree is not None,
+        "mpirun": several,
+    }
     flag = next((name for name, given in asked.items() if given), None)
     if flag:
-        raise SettingsError(f"{flag} needs PtyPy, the preview engine has none of it",
-                            f"leave {flag} out, or install PtyPy (make ptypy)")  # fmt: skip
+        raise SettingsError(
+            f"{flag} needs PtyPy, the preview engine has none of it",
+            f"leave {flag} out, or install PtyPy (make ptypy)",
+        )
 
 
 def _start_ranks(cores: int) -> None:
@@ -232,9 +243,13 @@ def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
     data = settings.record()
     data.pop("live", None)  # it has come to its end
     return parameter_tree(
-        label(settings.file_name), with_absolute_paths(data), wanted.chain,
-        modes=wanted.modes, near_field=near, gpu=wanted.gpu,
-    )  # fmt: skip
+        label(settings.file_name),
+        with_absolute_paths(data),
+        wanted.chain,
+        modes=wanted.modes,
+        near_field=near,
+        gpu=wanted.gpu,
+    )
 
 
 @contextmanager
@@ -269,11 +284,15 @@ def _written(
     error = float(found.errors[-1])
     if not error < FAR_OFF:
         doubts += said([FAR_FROM_NOISE])
-    made = {"engine": engine, "algorithm": algorithm, "error": error,
-            "near_field": near, "seconds": seconds,
-            "findings": [as_json(finding) for finding in doubts],
-            "files": [str(wanted.output / name) for name in FILES] + [str(p) for p in extra],
-            }  # fmt: skip
+    made = {
+        "engine": engine,
+        "algorithm": algorithm,
+        "error": error,
+        "near_field": near,
+        "seconds": seconds,
+        "findings": [as_json(finding) for finding in doubts],
+        "files": [str(wanted.output / name) for name in FILES] + [str(p) for p in extra],
+    }
     _put(found, wanted.output, made)
     return made
 

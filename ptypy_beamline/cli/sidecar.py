@@ -63,9 +63,16 @@ def command(  # noqa: PLR0913
     from ..reading.tiff import TiffFrames
     from .loading import named
 
-    given = {"index": col_index, "x": col_x, "y": col_y, "energy": col_energy,
-             "distance": col_distance, "pixel": col_pixel, "exposure": col_exposure,
-             "time": col_time}  # fmt: skip
+    given = {
+        "index": col_index,
+        "x": col_x,
+        "y": col_y,
+        "energy": col_energy,
+        "distance": col_distance,
+        "pixel": col_pixel,
+        "exposure": col_exposure,
+        "time": col_time,
+    }
     units = {name.partition(".")[2]: value for name, value in named("units", unit).items()}
     names = Names({k: v for k, v in given.items() if v}, units, first_index)
     files = expand(frames)
@@ -75,8 +82,9 @@ def command(  # noqa: PLR0913
     numbers = numbers_by_name(stack, in_order="") or Numbers.counting(n)
     if col_time is None:
         if frame_times is not None:
-            raise SettingsError("--frame-times needs the log's column of time stamps",
-                                "name it with --col-time")  # fmt: skip
+            raise SettingsError(
+                "--frame-times needs the log's column of time stamps", "name it with --col-time"
+            )
         single = n == len(stack.files)
         sidecar = by_index(
             log, names, numbers, [file.name for file in stack.files] if single else ()
@@ -85,8 +93,11 @@ def command(  # noqa: PLR0913
         from ..reading.frametimes import frame_times_s
 
         sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
-    constants = {"energy": energy_kev and energy_kev * 1e3, "distance": distance_m,
-                 "pixel": pixel_m}  # fmt: skip
+    constants = {
+        "energy": energy_kev and energy_kev * 1e3,
+        "distance": distance_m,
+        "pixel": pixel_m,
+    }
     sidecar = sidecar.with_constants({k: v for k, v in constants.items() if v is not None})
     write_sidecar(sidecar, output, csv)
     typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {n} frames")

@@ -99,15 +99,22 @@ def command(  # noqa: PLR0913
     """
     from ..tomography import Alignment, Engine, Fbp, Sart, run_series
 
-    aligning = Alignment(axis, air, sign, rounds, voxel_m,
-                                  settings.energy and settings.energy * 1e3)  # fmt: skip
+    aligning = Alignment(
+        axis, air, sign, rounds, voxel_m, settings.energy and settings.energy * 1e3
+    )
     run_series(
-        [settings.file_name, *(more or [])], output, settings.model_copy(update={"file": None}),
-        engine=Engine(engine, dm, ml, iterations), alignment=aligning,
+        [settings.file_name, *(more or [])],
+        output,
+        settings.model_copy(update={"file": None}),
+        engine=Engine(engine, dm, ml, iterations),
+        alignment=aligning,
         method=Sart(passes) if method == "sart" else Fbp(filter_name),
-        theta=theta, skip=_numbers(skip), only=only, progress=progress,
+        theta=theta,
+        skip=_numbers(skip),
+        only=only,
+        progress=progress,
         say=lambda what, text: typer.echo(f"{what:12s} {text}"),
-    )  # fmt: skip
+    )
 
 
 def _numbers(words: str | None) -> list[int]:
@@ -119,7 +126,6 @@ def _numbers(words: str | None) -> list[int]:
         numbers = first.isdigit() and last.isdigit()
         run = range(int(first), int(last) + 1) if numbers else range(0)
         if not run:
-            raise SettingsError(f"Expected numbers of angles. Got {words!r}",
-                                "write --skip 3,7-9")  # fmt: skip
+            raise SettingsError(f"Expected numbers of angles. Got {words!r}", "write --skip 3,7-9")
         found += run
     return found

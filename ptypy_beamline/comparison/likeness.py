@@ -94,14 +94,18 @@ def compare(
     if pixel_m is not None and abs(pixel_m / phantom.pixel_m - 1) > 0.01:
         raise ScanError(
             f"the reconstruction's pixel is {pixel_m:.4g} m, the phantom's {phantom.pixel_m:.4g} m",
-            "reconstruct whole frames, or set --sim-pixel-m, the phantom's voxel", phantom.delta,
-        )  # fmt: skip
+            "reconstruct whole frames, or set --sim-pixel-m, the phantom's voxel",
+            phantom.delta,
+        )
     truth = phantom.projection()
     side = min(*obj.shape, *truth.shape)
     margin = side // 8 if margin is None else margin
     if side <= 2 * margin + 8:
-        raise ScanError(f"nothing is left of {side} pixels within margins of {margin}",
-                        "set a smaller --margin", phantom.delta)  # fmt: skip
+        raise ScanError(
+            f"nothing is left of {side} pixels within margins of {margin}",
+            "set a smaller --margin",
+            phantom.delta,
+        )
     a, b = register(obj, truth, margin)
     # T = exp(−kβt)·exp(−ikδt), see reading.multislice.transmission
     depth = 2 * np.pi / wavelength_m(phantom.energy_eV) * phantom.slice_m * phantom.shape[2]
@@ -110,9 +114,15 @@ def compare(
     delta_truth = -np.angle(b * np.exp(-1j * np.angle(b.mean()))) / depth
     delta_error, beta_error = -np.angle(ratio) / depth, beta - beta_truth
     return Likeness(
-        a, b, delta_error - delta_error.mean(), beta_error - beta_error.mean(),
-        float(delta_truth.std()), float(beta_truth.std()), ring_correlation(a, b), phantom.pixel_m,
-    )  # fmt: skip
+        a,
+        b,
+        delta_error - delta_error.mean(),
+        beta_error - beta_error.mean(),
+        float(delta_truth.std()),
+        float(beta_truth.std()),
+        ring_correlation(a, b),
+        phantom.pixel_m,
+    )
 
 
 def rms(values: Array) -> float:

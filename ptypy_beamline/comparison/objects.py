@@ -50,8 +50,11 @@ def _from_npy(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
     if array.ndim == 2 and array.dtype.kind == "c":
         return array, None
     if array.ndim != 4 or array.shape[3] != 2:
-        raise FileError(f"Expected (y,x,z,2) = (delta, beta). Got {array.dtype} {array.shape}",
-                        "give Adorym's obj_checkpoint.npy", path)  # fmt: skip
+        raise FileError(
+            f"Expected (y,x,z,2) = (delta, beta). Got {array.dtype} {array.shape}",
+            "give Adorym's obj_checkpoint.npy",
+            path,
+        )
     delta, beta = np.moveaxis(array.mean(axis=2), -1, 0)
     depth_m = phantom.slice_m * phantom.shape[2]
     return transmission(delta, beta, depth_m, phantom.energy_eV), None
@@ -68,5 +71,8 @@ def _from_hdf5(path: Path) -> tuple[Complex, float | None]:
             if isinstance(found, h5py.Dataset):
                 size = np.ravel(file[pixel.replace("*", storage)][()])
                 return found[()].reshape(-1, *found.shape[-2:])[0], float(size[0])
-    raise FileError("not a reconstructed object: neither reconstruction.h5 nor .ptyr",
-                    "give one of them, or Adorym's obj_checkpoint.npy", path)  # fmt: skip
+    raise FileError(
+        "not a reconstructed object: neither reconstruction.h5 nor .ptyr",
+        "give one of them, or Adorym's obj_checkpoint.npy",
+        path,
+    )

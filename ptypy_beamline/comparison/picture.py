@@ -40,8 +40,14 @@ def draw(path: str | Path, likeness: Likeness, title: str = "") -> Path:
         limits = colour_limits(images[0 if name == "amplitude" else 1])
         for column, whose in enumerate(("reconstruction", "truth")):
             axes = figure.add_subplot(grid[row, column])
-            _image(axes, images[column], f"{whose}: {name}", (COLOURS[name], LABELS[name]),
-                   limits, likeness.pixel_m)  # fmt: skip
+            _image(
+                axes,
+                images[column],
+                f"{whose}: {name}",
+                (COLOURS[name], LABELS[name]),
+                limits,
+                likeness.pixel_m,
+            )
         _error(figure.add_subplot(grid[row, 2]), *error, likeness.pixel_m)
     _rings(figure.add_subplot(grid[:, 3]), likeness)
     return put_figure(Path(path), figure)
@@ -61,8 +67,14 @@ def _image(
 
 def _error(axes: Axes, name: str, error: Array, pixel_m: float) -> None:
     top = float(np.percentile(np.abs(error), 99.5)) or 1e-12
-    _image(axes, error, f"error of {name}, rms {error.std():.3g}", ("RdBu_r", name), (-top, top),
-           pixel_m)  # fmt: skip
+    _image(
+        axes,
+        error,
+        f"error of {name}, rms {error.std():.3g}",
+        ("RdBu_r", name),
+        (-top, top),
+        pixel_m,
+    )
 
 
 def _rings(axes: Axes, likeness: Likeness) -> None:
@@ -71,9 +83,16 @@ def _rings(axes: Axes, likeness: Likeness) -> None:
     frequency = rings.frequency / (likeness.pixel_m * factor)
     axes.plot(frequency, rings.correlation, color="#1f6f8b", label="reconstruction and truth")
     axes.plot(frequency, rings.threshold, "--", color="#8793a0", label="half bit")
-    axes.axvline(1 / (likeness.resolution_m * factor), color="#c0392b", lw=1,
-                 label=f"full period {in_words(likeness.resolution_m, 3)}")  # fmt: skip
-    axes.set(xlabel=f"spatial frequency (1/{unit})", ylabel="Fourier ring correlation",
-             ylim=(-0.05, 1.05))  # fmt: skip
+    axes.axvline(
+        1 / (likeness.resolution_m * factor),
+        color="#c0392b",
+        lw=1,
+        label=f"full period {in_words(likeness.resolution_m, 3)}",
+    )
+    axes.set(
+        xlabel=f"spatial frequency (1/{unit})",
+        ylabel="Fourier ring correlation",
+        ylim=(-0.05, 1.05),
+    )
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.1), borderaxespad=0)
     axes.set_title(f"correlation {likeness.correlation:.3f}", loc="left", fontsize=10)

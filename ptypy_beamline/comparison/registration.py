@@ -67,8 +67,11 @@ def register(
 
 def _middle(image: Complex, shape: tuple[int, ...]) -> Complex:
     """The middle part of an image."""
-    return image[tuple(slice((n - m) // 2, (n - m) // 2 + m)
-                       for n, m in zip(image.shape, shape, strict=True))]  # fmt: skip
+    return image[
+        tuple(
+            slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(image.shape, shape, strict=True)
+        )
+    ]
 
 
 def _gradients(image: Complex) -> NDArray[np.complex128]:

@@ -58,8 +58,9 @@ def hanging_behind(
     picked = picked[np.all(usable, axis=0)[np.searchsorted(seen.positions, picked)]]
     patch = Patch.of(seen, picked).turned(given.settings.turn)
     numbers = np.searchsorted(seen.positions, picked)
-    before, *after = (held_out_errors(patch.at(pairing.places_m[numbers]))
-                      for pairing in (given, *tried))  # fmt: skip
+    before, *after = (
+        held_out_errors(patch.at(pairing.places_m[numbers])) for pairing in (given, *tried)
+    )
     means = np.array([errors.mean() for errors in after])
     best = int(means.argmin())
     outcome = Outcome.of(before, after[best])

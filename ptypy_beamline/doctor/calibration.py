@@ -53,10 +53,13 @@ def findings(look: Look) -> list[Finding]:
         return [finding("error", error.problem, remedy=error.remedy)]
     if inverted or not look.totals.any():
         return inverted or [
-            finding("error", f"no counts in {len(look.picked)} sampled frames",
-                    "dark frames, a closed shutter, or a dark that is too high",
-                    remedy="check paths.frames (--path frames=PATH), --outer-index and --dark")
-        ]  # fmt: skip
+            finding(
+                "error",
+                f"no counts in {len(look.picked)} sampled frames",
+                "dark frames, a closed shutter, or a dark that is too high",
+                remedy="check paths.frames (--path frames=PATH), --outer-index and --dark",
+            )
+        ]
     return [
         *uncounted(look),
         *pedestal(look, detector),
@@ -78,8 +81,9 @@ def mask(look: Look, detector: Detector) -> list[Finding]:
         except BeamlineError:
             continue
         if mended.good.mean() > 0.5:
-            return [finding("error", what, f"inverted: nonzero means {values}",
-                            {"mask_values": values})]  # fmt: skip
+            return [
+                finding("error", what, f"inverted: nonzero means {values}", {"mask_values": values})
+            ]
     return [finding("warning", what, remedy="check the mask (--mask, --path mask=PATH)")]
 
 
@@ -96,9 +100,14 @@ def pedestal(look: Look, detector: Detector) -> list[Finding]:
     least = detector.faint - float(np.median(offset[far]))
     least += 1.64 * np.sqrt(max(least, 0))  # the twentieth faintest of Poisson numbers
     if height < -0.5 and -height > 0.05 * float(np.median(offset[far])):
-        return [finding("warning", f"far from the beam the frames hold {-height:.3g} counts less "
-                        "than the dark", "the dark is of another exposure time, or the frames are "
-                        "corrected already", remedy="give another dark (--dark)")]  # fmt: skip
+        return [
+            finding(
+                "warning",
+                f"far from the beam the frames hold {-height:.3g} counts less than the dark",
+                "the dark is of another exposure time, or the frames are corrected already",
+                remedy="give another dark (--dark)",
+            )
+        ]
     # Of speckle the darkest places are dark.
     height = min(floor, height) if fano <= FANO else least if least > STEADY * height else 0.0
     share = height * int(good.sum()) / max(float(level[good].sum()), 1e-12)

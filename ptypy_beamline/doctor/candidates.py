@@ -67,8 +67,10 @@ class Patch:
         """Frames of some positions of the survey's plan, cut to :func:`window_px`."""
         plan, side_px = seen.plan, window_px(seen)
         geometry = plan.geometry
-        corner = [min(max(0, round(c) - side_px // 2), n - side_px)
-                  for c, n in zip(geometry.center_px, geometry.shape, strict=True)]  # fmt: skip
+        corner = [
+            min(max(0, round(c) - side_px // 2), n - side_px)
+            for c, n in zip(geometry.center_px, geometry.shape, strict=True)
+        ]
         rows, columns = (slice(first, first + side_px) for first in corner)
         blocks = list(plan.stream(positions, say_empty=False))
         frames = np.concatenate([block.frames[:, rows, columns] for block in blocks])
@@ -76,11 +78,13 @@ class Patch:
         if any(block.good.strides[0] for block in blocks):
             good = np.concatenate([block.good[:, rows, columns] for block in blocks])
         # λz/(N·p): a smaller window has coarser object pixels.
-        pixel = [r * n / side_px for r, n in zip(geometry.resolution_m, geometry.shape,
-                                                 strict=True)]  # fmt: skip
+        pixel = [
+            r * n / side_px for r, n in zip(geometry.resolution_m, geometry.shape, strict=True)
+        ]
         center = [c - first for c, first in zip(geometry.center_px, corner, strict=True)]
-        return cls(frames, good, plan.positions_m[positions], (pixel[0], pixel[1]),
-                   (center[0], center[1]))  # fmt: skip
+        return cls(
+            frames, good, plan.positions_m[positions], (pixel[0], pixel[1]), (center[0], center[1])
+        )
 
     @cached_property
     def engine(self) -> Engine:
@@ -99,8 +103,9 @@ class Patch:
     def some(self, which: NDArray[np.bool_]) -> Patch:
         """Only some of the frames, ``which`` (n,)."""
         good = self.good if self.good.ndim == 2 else self.good[which]
-        return replace(self, frames=self.frames[which], good=good,
-                       positions_m=self.positions_m[which])  # fmt: skip
+        return replace(
+            self, frames=self.frames[which], good=good, positions_m=self.positions_m[which]
+        )
 
     def turned(self, turn: tuple[bool, bool, bool]) -> Patch:
         """The frames turned as the loader does it; the positions stay."""
@@ -109,8 +114,13 @@ class Patch:
         good = np.broadcast_to(self.good, self.frames.shape)
         transform.deliver(self.frames, np.ascontiguousarray(good), self.center_px, out)
         shared = out[1][0] if self.good.ndim == 2 else out[1]
-        return replace(self, frames=out[0], good=shared, center_px=transform.center(self.center_px),
-                       pixel_m=transform.pixel(self.pixel_m))  # fmt: skip
+        return replace(
+            self,
+            frames=out[0],
+            good=shared,
+            center_px=transform.center(self.center_px),
+            pixel_m=transform.pixel(self.pixel_m),
+        )
 
 
 def window_px(seen: Survey) -> int:
@@ -194,8 +204,10 @@ class Margin:
         """Of the errors (m,) of the same frames."""
         difference = other - best
         spread = float(difference.std(ddof=1)) / np.sqrt(len(difference))
-        return cls(float(other.mean() / max(float(best.mean()), 1e-12)),
-                   float(difference.mean()) / max(spread, 1e-12))  # fmt: skip
+        return cls(
+            float(other.mean() / max(float(best.mean()), 1e-12)),
+            float(difference.mean()) / max(spread, 1e-12),
+        )
 
     def surely(self, ratio: float, t: float) -> bool:
         """Whether it is by so much at least."""

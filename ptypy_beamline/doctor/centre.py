@@ -124,8 +124,9 @@ def friedel_centre(
     """
     padded = tuple(scipy.fft.next_fast_len(2 * n, real=True) for n in image.shape)
     root = np.where(good, np.sqrt(image.clip(0)), 0)
-    modulus, weight, counts = (scipy.fft.rfft2(part, padded)
-                               for part in (root, good.astype(np.float64), root**2))  # fmt: skip
+    modulus, weight, counts = (
+        scipy.fft.rfft2(part, padded) for part in (root, good.astype(np.float64), root**2)
+    )
     pairs, product, first, square = (
         scipy.fft.irfft2(part, padded)
         for part in (weight * weight, modulus * modulus, modulus * weight, counts * weight)
@@ -136,8 +137,14 @@ def friedel_centre(
     small = 1e-9 * float(variance.max())
     alike = np.where(enough, covariance / np.maximum(variance, small), -1)
     top = np.unravel_index(int(alike.argmax()), alike.shape)
-    center = [float(vertex(np.roll(np.moveaxis(alike, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
-                    + top[axis]) / 2 for axis in (0, 1)]  # fmt: skip
+    center = [
+        float(
+            vertex(np.roll(np.moveaxis(alike, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
+            + top[axis]
+        )
+        / 2
+        for axis in (0, 1)
+    ]
     return (center[0], center[1]), float(alike[top])
 
 
@@ -151,6 +158,11 @@ def vertex(line: NDArray[np.float64]) -> float:
 def _mass(mean: NDArray[np.float64]) -> tuple[float, float]:
     """As :func:`find_center` finds it, in a mean frame that is corrected already."""
     shape = mean.shape
-    done = Calibration(np.zeros(shape, np.float32), np.ones(shape, np.float32),
-                       np.zeros(shape, np.bool_), np.inf, 0.0)  # fmt: skip
+    done = Calibration(
+        np.zeros(shape, np.float32),
+        np.ones(shape, np.float32),
+        np.zeros(shape, np.bool_),
+        np.inf,
+        0.0,
+    )
     return find_center(Sample(ArrayFrames(mean), Window.full((shape[0], shape[1]))), done)

@@ -80,8 +80,13 @@ class Survey:
 
     def some(self, rows: NDArray[np.int64]) -> Survey:
         """Only some of them."""
-        return replace(self, positions=self.positions[rows], com_px=self.com_px[rows],
-                       looks=self.looks[rows], totals=self.totals[rows])  # fmt: skip
+        return replace(
+            self,
+            positions=self.positions[rows],
+            com_px=self.com_px[rows],
+            looks=self.looks[rows],
+            totals=self.totals[rows],
+        )
 
 
 def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
@@ -187,10 +192,14 @@ def _compact_groups(seen: Survey, count: int, centers: int = 64) -> list[NDArray
 
 def _spread_px(binned: Floats, plan: Plan) -> float:
     """Half side of the square around the beam that holds 95 % of the counts."""
-    edges = [np.linspace(0, n, side + 1) for n, side in zip(plan.geometry.shape, binned.shape,
-                                                            strict=True)]  # fmt: skip
-    away = [np.maximum(np.abs(e[:-1] - c - 0.5), np.abs(e[1:] - c - 0.5))
-            for e, c in zip(edges, plan.geometry.center_px, strict=True)]  # fmt: skip
+    edges = [
+        np.linspace(0, n, side + 1)
+        for n, side in zip(plan.geometry.shape, binned.shape, strict=True)
+    ]
+    away = [
+        np.maximum(np.abs(e[:-1] - c - 0.5), np.abs(e[1:] - c - 0.5))
+        for e, c in zip(edges, plan.geometry.center_px, strict=True)
+    ]
     reach = np.maximum.outer(*away).ravel()
     order = np.argsort(reach)
     share = np.cumsum(binned.ravel()[order], dtype=np.float64)

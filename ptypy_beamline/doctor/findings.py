@@ -191,11 +191,14 @@ def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
         return settings.model_copy(update={"orientation": 0}), [Finding("error", str(error))]
     code = ranking.orientation
     said = (
-        Finding("warning", f"orientation {code} was found from the data",
-                f"set orientation={code} (--orientation {code}) to settle it")
+        Finding(
+            "warning",
+            f"orientation {code} was found from the data",
+            f"set orientation={code} (--orientation {code}) to settle it",
+        )
         if ranking.decided
         else Finding("error", "the data do not determine the orientation", ranking.remedy)
-    )  # fmt: skip
+    )
     return settings.model_copy(update={"orientation": code}), [said]
 
 

@@ -133,8 +133,10 @@ def misorientation(look: Look) -> list[Finding]:
     if look.moves is None:
         return []
     stage_px, moved_px = look.moves
-    misfit = {code: float(np.median(np.linalg.norm(_turned(moved_px, code) + stage_px, axis=1)))
-              for code in range(8)}  # fmt: skip
+    misfit = {
+        code: float(np.median(np.linalg.norm(_turned(moved_px, code) + stage_px, axis=1)))
+        for code in range(8)
+    }
     best = min(misfit, key=lambda code: misfit[code])
     if not misfit[best] <= TOLERANCE_PX or misfit[0] <= 2 * misfit[best] + TOLERANCE_PX:
         return []
@@ -144,11 +146,23 @@ def misorientation(look: Look) -> list[Finding]:
         f"the median, and by {misfit[best]:.2g} if they are turned"
     )
     if code:  # the turns would have to be combined
-        return [finding("error", what, "frames are rotated or mirrored relative to the positions",
-                        remedy="try the other orientations (--orientation)")]  # fmt: skip
-    return [Finding("error", what, f"set orientation={best} (--orientation {best})",
-                    "frames are rotated or mirrored relative to the positions",
-                    {"orientation": best, "rotate": None, "flip": None})]  # fmt: skip
+        return [
+            finding(
+                "error",
+                what,
+                "frames are rotated or mirrored relative to the positions",
+                remedy="try the other orientations (--orientation)",
+            )
+        ]
+    return [
+        Finding(
+            "error",
+            what,
+            f"set orientation={best} (--orientation {best})",
+            "frames are rotated or mirrored relative to the positions",
+            {"orientation": best, "rotate": None, "flip": None},
+        )
+    ]
 
 
 def _turned(moved_px: Floats, code: int) -> Floats:
@@ -200,13 +214,21 @@ def _near(look: Look, times: float, focus_m: float | None) -> Finding:
     _, distance_m, _ = look.detector
     enlarged = times * (1 if focus_m is None else (distance_m + focus_m) / focus_m)
     if enlarged <= 1 + TOLERANCE:
-        return finding("warning", what, "the positions' unit or the pixel is wrong, or the focus",
-                       remedy="check units.positions (--unit positions=UNIT), pixel and "
-                       f"focus_to_sample; and {model}")  # fmt: skip
+        return finding(
+            "warning",
+            what,
+            "the positions' unit or the pixel is wrong, or the focus",
+            remedy="check units.positions (--unit positions=UNIT), pixel and "
+            f"focus_to_sample; and {model}",
+        )
     found_m = distance_m / (enlarged - 1)
-    return finding("warning", what, f"a cone beam magnifies {enlarged:.3g} times",
-                   {"focus_to_sample": float(f"{found_m:.4g}")},
-                   f"right to a few per cent; and {model}")  # fmt: skip
+    return finding(
+        "warning",
+        what,
+        f"a cone beam magnifies {enlarged:.3g} times",
+        {"focus_to_sample": float(f"{found_m:.4g}")},
+        f"right to a few per cent; and {model}",
+    )
 
 
 def _open_foci(look: Look, focus_m: float) -> str:

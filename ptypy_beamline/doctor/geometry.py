@@ -16,9 +16,12 @@ from .mends import Mend, mends
 from .remedy import changed, finding, planned
 
 TYPICAL = {
-    "energy_eV": (50.0, 60e3), "distance_m": (5e-3, 50.0), "pixel_m": (3e-7, 5e-4),
-    "resolution_m": (3e-10, 5e-7), "probe_m": (2e-8, 2e-4),
-}  # fmt: skip
+    "energy_eV": (50.0, 60e3),
+    "distance_m": (5e-3, 50.0),
+    "pixel_m": (3e-7, 5e-4),
+    "resolution_m": (3e-10, 5e-7),
+    "probe_m": (2e-8, 2e-4),
+}
 """What X-ray ptychography has been done with; only a guide to which number is wrong."""
 
 STEP = (0.01, 1.2)
@@ -64,9 +67,13 @@ class Numbers:
     @classmethod
     def of(cls, look: Look) -> Numbers:
         """Those of a plan."""
-        return cls(*look.detector, step_m(look.plan.positions_m),
-                   min(look.plan.geometry.resolution_m), look.field_m,
-                   look.share or UNKNOWN_SHARE)  # fmt: skip
+        return cls(
+            *look.detector,
+            step_m(look.plan.positions_m),
+            min(look.plan.geometry.resolution_m),
+            look.field_m,
+            look.share or UNKNOWN_SHARE,
+        )
 
     @property
     def probe_m(self) -> float:

@@ -47,8 +47,9 @@ def monitor(look: Look) -> list[Finding]:
     raw, scaled = _scatter(counts), _scatter(counts / values)
     what = f"total counts scatter by {raw:.1%}, by {scaled:.1%} when scaled by the monitor"
     if applied and scaled > max(1.5 * raw, 0.03):
-        return [finding("warning", what, "the monitor does not follow the beam",
-                        {"monitor": False})]  # fmt: skip
+        return [
+            finding("warning", what, "the monitor does not follow the beam", {"monitor": False})
+        ]
     if not applied and raw > max(2 * scaled, 0.02):
         return [finding("note", what, "the beam's intensity varied", {"monitor": "file"})]
     return []
@@ -60,9 +61,14 @@ def variation(look: Look) -> list[Finding]:
     if len(frames) < 4:
         return []
     if all(np.array_equal(frame, frames[0]) for frame in frames[1:]):
-        return [finding("error", f"all of {len(frames)} sampled frames are the same",
-                        "the detector sent one frame, or paths.frames names a mean",
-                        remedy="check the dataset (--path frames=PATH)")]  # fmt: skip
+        return [
+            finding(
+                "error",
+                f"all of {len(frames)} sampled frames are the same",
+                "the detector sent one frame, or paths.frames names a mean",
+                remedy="check the dataset (--path frames=PATH)",
+            )
+        ]
     bright = look.seen & (look.mean > 5)
     if bright.sum() < 20:
         return []
@@ -79,13 +85,21 @@ def _alike(change: float, few: bool) -> Finding:
     """Frames that differ by no more than photon noise, or less; ``few`` frames or photons."""
     what = f"frames differ by {change:.2f} times their photon noise (variance)"
     if change < NO_COUNTS:
-        return finding("warning", what, "the numbers are no counts: amplitudes, or scaled",
-                       remedy="set stored_as='magnitude' (--stored-as magnitude) for amplitudes; "
-                       "take the raw frames where they were scaled")  # fmt: skip
+        return finding(
+            "warning",
+            what,
+            "the numbers are no counts: amplitudes, or scaled",
+            remedy="set stored_as='magnitude' (--stored-as magnitude) for amplitudes; "
+            "take the raw frames where they were scaled",
+        )
     if few:
         return finding("note", f"{what}: too few to tell whether the sample is in the beam")
-    return finding("warning", what, "the sample is out of the beam, or the stage did not move",
-                   remedy="check the frames' dataset and the sample's place")  # fmt: skip
+    return finding(
+        "warning",
+        what,
+        "the sample is out of the beam, or the stage did not move",
+        remedy="check the frames' dataset and the sample's place",
+    )
 
 
 def blank(look: Look) -> list[Finding]:
@@ -94,9 +108,15 @@ def blank(look: Look) -> list[Finding]:
     empty = int((look.totals < SHUT * middle).sum())
     if empty <= MANY_BLANK * len(look.totals):
         return []
-    return [finding("warning", f"{empty} of {len(look.totals)} sampled frames hold less than "
-                    f"{SHUT:.1%} of the median counts", "the shutter was closed or the beam lost",
-                    remedy=QC)]  # fmt: skip
+    return [
+        finding(
+            "warning",
+            f"{empty} of {len(look.totals)} sampled frames hold less than "
+            f"{SHUT:.1%} of the median counts",
+            "the shutter was closed or the beam lost",
+            remedy=QC,
+        )
+    ]
 
 
 def _scatter(values: NDArray[np.float64]) -> float:

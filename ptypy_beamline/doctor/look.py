@@ -61,8 +61,15 @@ class Look:
         most = max(MINIMUM, SAMPLE_BYTES // (4 * ny * nx))
         picked = sample_indices(len(plan), min(most, SAMPLE))
         raw = plan.load(picked)
-        return cls(in_metres(scan, settings), settings, plan, picked, raw,
-                   scan.positions_px is not None, *plan.correct(raw, picked))  # fmt: skip
+        return cls(
+            in_metres(scan, settings),
+            settings,
+            plan,
+            picked,
+            raw,
+            scan.positions_px is not None,
+            *plan.correct(raw, picked),
+        )
 
     @cached_property
     def totals(self) -> NDArray[np.float64]:

@@ -16,9 +16,11 @@ from ..settings import Settings
 from .remedy import changed
 
 UNITS = {
-    "positions": ("m", "mm", "um", "nm", "px"), "distance": ("m", "mm"), "pixel": ("m", "mm", "um"),
+    "positions": ("m", "mm", "um", "nm", "px"),
+    "distance": ("m", "mm"),
+    "pixel": ("m", "mm", "um"),
     "energy": ("eV", "keV", "J"),
-}  # fmt: skip
+}
 """Units that a number may really be in."""
 
 GIVEN = {"energy": "energy", "distance": "distance", "pixel": "psize"}
@@ -54,8 +56,11 @@ def mends(scan: Scan, settings: Settings) -> Iterator[Mend]:
         if given and getattr(settings, given) is not None:
             stored = getattr(settings, given)
             for factor in FACTORS:
-                number = (tuple(_round(v * factor) for v in stored) if isinstance(stored, tuple)
-                          else _round(stored * factor))  # fmt: skip
+                number = (
+                    tuple(_round(v * factor) for v in stored)
+                    if isinstance(stored, tuple)
+                    else _round(stored * factor)
+                )
                 yield Mend(quantity, factor, {given: number})
             continue
         for unit in units:

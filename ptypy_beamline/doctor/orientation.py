@@ -109,8 +109,11 @@ class Ranking:
     @property
     def equivalent(self) -> list[tuple[int, str]]:
         """The other (orientation, axes) with the same error; the twin comes first."""
-        return [pair for pair in equivalents(self.orientation, self.axes)
-                if pair != (self.orientation, self.axes)]  # fmt: skip
+        return [
+            pair
+            for pair in equivalents(self.orientation, self.axes)
+            if pair != (self.orientation, self.axes)
+        ]
 
     def agrees_with(self, other: Ranking) -> bool:
         """Whether another ranking has the same best pair."""
@@ -138,15 +141,17 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
         raise ScanError(
             f"{len(plan)} positions are too few to find an orientation, at least {FEWEST} are "
             "needed",
-            "set orientation (--orientation), or rotate and flip", scan.source,
-        )  # fmt: skip
+            "set orientation (--orientation), or rotate and flip",
+            scan.source,
+        )
     if is_near(Look.at(scan, settings, plan)):
         raise ScanError(
             "frames of the near field move as the stage does, and far-field reconstructions, which "
             "rank orientations, tell nothing",
             "ptypy-beamline check compares these moves and names the orientation: set it "
-            "(--orientation)", scan.source,
-        )  # fmt: skip
+            "(--orientation)",
+            scan.source,
+        )
     seen = survey(plan)
     positions = liveliest(seen, PATCH_FRAMES)
     patch = Patch.of(seen, positions)
@@ -235,15 +240,20 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
     if not ranking.decided or ranking.agrees(settings.turn):
         return []
     code, best = ranking.orientation, ranking.pairs[0]
-    given = next(pair for pair in ranking.pairs if code_of(settings.turn) in (pair.orientation,
-                                                                            pair.twin))  # fmt: skip
+    given = next(
+        pair for pair in ranking.pairs if code_of(settings.turn) in (pair.orientation, pair.twin)
+    )
     axes = same_axes(code_of(settings.turn), code, ranking.axes)
-    return [Finding(
-        "error", "the frames are rotated or mirrored relative to the positions: unseen frames are "
-        f"predicted with an error of {given.error:.3f}, and of {best.error:.3f} with orientation "
-        f"{code} (confidence {ranking.confidence:.3f})",
-        f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
-        f"(--axes={axes})",
-        "the detector is mounted turned or mirrored, or the stage's axes are named or signed "
-        "otherwise", {"orientation": code, "rotate": None, "flip": None},
-    )]  # fmt: skip
+    return [
+        Finding(
+            "error",
+            "the frames are rotated or mirrored relative to the positions: unseen frames are "
+            f"predicted with an error of {given.error:.3f}, and of {best.error:.3f} with "
+            f"orientation {code} (confidence {ranking.confidence:.3f})",
+            f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
+            f"(--axes={axes})",
+            "the detector is mounted turned or mirrored, or the stage's axes are named or signed "
+            "otherwise",
+            {"orientation": code, "rotate": None, "flip": None},
+        )
+    ]

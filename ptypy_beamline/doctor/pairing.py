@@ -145,8 +145,9 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     along = replace(along, open_lags=open_lags)
     # Of shuffled positions one pairing may foretell frames better than another by chance.
     if _shows_likeness(given, seen):
-        suspects = [one for one in suspects
-                    if Likeness.of_neighbours(one[0], seen.looks).chance < UNLIKELY]  # fmt: skip
+        suspects = [
+            one for one in suspects if Likeness.of_neighbours(one[0], seen.looks).chance < UNLIKELY
+        ]
     if not suspects:
         return found, along
     right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.ratio)
@@ -173,8 +174,10 @@ def _listed_otherwise(
     def gain(shift: int) -> float:
         return gains.get(given.shift - shift, 0.0)
 
-    far = sorted((k for k in FAR_SHIFTS if gain(given.shift + k) >= FAR),
-                 key=lambda k: -gain(given.shift + k))  # fmt: skip
+    far = sorted(
+        (k for k in FAR_SHIFTS if gain(given.shift + k) >= FAR),
+        key=lambda k: -gain(given.shift + k),
+    )
     lags = [k for k in SHIFTS if gain(given.shift + k) > AGAINST] + far[:FAR_TRIED]
     changes = [{"positions.shift": given.shift + k} for k in lags]
     suspects: list[tuple[Pairing, Outcome]] = []
@@ -223,6 +226,8 @@ def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likene
         f"{outcome.given:.3f}"
     )
     if likeness.chance < TELLING:
-        evidence += (f", and neighbours look more alike in {likeness.share:.0%} of the cases that "
-                     f"differ (chance {likeness.chance:.1g})")  # fmt: skip
+        evidence += (
+            f", and neighbours look more alike in {likeness.share:.0%} of the cases that "
+            f"differ (chance {likeness.chance:.1g})"
+        )
     return finding("error", evidence, cause, change)

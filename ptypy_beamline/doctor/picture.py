@@ -72,10 +72,21 @@ def _raw(axes: Axes, look: Look) -> None:
     if not look.totals.any() or not look.seen.any():
         return
     centre = look.centre
-    for name, (y, x), sign in (("used", centre.used_px, "+"), ("Friedel", centre.friedel_px, "x"),
-                               ("mass", centre.mass_px, "o")):  # fmt: skip
-        axes.plot(x, y, sign, markersize=11, markerfacecolor="none", label=name, color="tab:red"
-                  if sign == "+" else "white", markeredgewidth=1.5)  # fmt: skip
+    for name, (y, x), sign in (
+        ("used", centre.used_px, "+"),
+        ("Friedel", centre.friedel_px, "x"),
+        ("mass", centre.mass_px, "o"),
+    ):
+        axes.plot(
+            x,
+            y,
+            sign,
+            markersize=11,
+            markerfacecolor="none",
+            label=name,
+            color="tab:red" if sign == "+" else "white",
+            markeredgewidth=1.5,
+        )
     axes.legend(loc="lower right", fontsize=8, facecolor="0.4", labelcolor="white")
 
 
@@ -84,8 +95,11 @@ def _mask(axes: Axes, look: Look) -> None:
     level = look.plan.good.astype(int) + (look.plan.good & look.good.all(0))
     colours = ListedColormap(["#b3261e", "#e8a33d", "#dfe7ee"])
     axes.imshow(level, cmap=colours, vmin=0, vmax=2, interpolation="nearest")
-    axes.set(title=f"good pixels {look.plan.good.mean():.1%} (red bad, orange bad in some frame)",
-             xlabel="column", ylabel="row")  # fmt: skip
+    axes.set(
+        title=f"good pixels {look.plan.good.mean():.1%} (red bad, orange bad in some frame)",
+        xlabel="column",
+        ylabel="row",
+    )
 
 
 def _handed(axes: Axes, look: Look) -> None:
@@ -104,11 +118,20 @@ def _places(axes: Axes, look: Look) -> None:
     points_m = look.plan.positions_m
     some = points_m[nearest(points_m, np.median(points_m, axis=0), CIRCLES)] * factor
     size = np.full(len(some), width * factor)
-    axes.add_collection(EllipseCollection(
-        size, size, np.zeros(len(some)), units="xy", offsets=some[:, ::-1],
-        offset_transform=axes.transData, facecolors="none", edgecolors="black", linewidths=1.2,
-        zorder=3,
-    ))  # fmt: skip
+    axes.add_collection(
+        EllipseCollection(
+            size,
+            size,
+            np.zeros(len(some)),
+            units="xy",
+            offsets=some[:, ::-1],
+            offset_transform=axes.transData,
+            facecolors="none",
+            edgecolors="black",
+            linewidths=1.2,
+            zorder=3,
+        )
+    )
     rim = size[0] / 2
     around(axes, np.concatenate([points_m * factor, some - rim, some + rim]))
     axes.set_title(f"positions in image axes, probe about {in_words(width, 3)}")
@@ -122,11 +145,16 @@ def show_positions(axes: Axes, positions_m: NDArray[np.float64]) -> float:
     if len(steps) and np.median(steps) < 3 * factor * step_m(positions_m):  # not to and fro
         axes.plot(points[:, 1], points[:, 0], "-", linewidth=0.4, color="0.6")
     area = min(9, 9 * 2500 / len(points))
-    shown = axes.scatter(points[:, 1], points[:, 0], s=area, c=np.arange(len(points)),
-                         cmap="plasma", linewidths=0)  # fmt: skip
+    shown = axes.scatter(
+        points[:, 1], points[:, 0], s=area, c=np.arange(len(points)), cmap="plasma", linewidths=0
+    )
     axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="position, in the order visited")
-    axes.set(title="positions in image axes", xlabel=f"column, {unit}", ylabel=f"row, {unit}",
-             aspect="equal")  # fmt: skip
+    axes.set(
+        title="positions in image axes",
+        xlabel=f"column, {unit}",
+        ylabel=f"row, {unit}",
+        aspect="equal",
+    )
     around(axes, points)
     return factor
 
@@ -142,16 +170,28 @@ def around(axes: Axes, points: NDArray[np.float64]) -> None:
 def _deflection(axes: Axes, look: Look) -> None:
     """Differential phase contrast: the shift of each frame's centre of mass."""
     factor, unit = length_unit(float(np.ptp(look.plan.positions_m, axis=0).max()))
-    axes.set(title="shift of the centre of mass (DPC)", xlabel=f"column, {unit}",
-             ylabel=f"row, {unit}", aspect="equal")  # fmt: skip
+    axes.set(
+        title="shift of the centre of mass (DPC)",
+        xlabel=f"column, {unit}",
+        ylabel=f"row, {unit}",
+        aspect="equal",
+    )
     if not look.totals.any():
         return
     seen = survey(look.plan)
     shift = seen.com_px - np.nanmedian(seen.com_px, axis=0)
     points = seen.positions_m * factor
     strength = np.hypot(shift[:, 0], shift[:, 1])
-    shown = axes.quiver(points[:, 1], points[:, 0], shift[:, 1], shift[:, 0], strength,
-                        angles="xy", cmap="viridis", width=0.004)  # fmt: skip
+    shown = axes.quiver(
+        points[:, 1],
+        points[:, 0],
+        shift[:, 1],
+        shift[:, 0],
+        strength,
+        angles="xy",
+        cmap="viridis",
+        width=0.004,
+    )
     axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="shift, detector pixels")
     around(axes, points)
 
@@ -164,16 +204,24 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
     room = LINES - 1.2 * len(ranking)
     for size in SIZES:
         scale = SIZES[0] / size
-        blocks = [textwrap.wrap(in_picture(str(finding)), int(WIDTH * scale))
-                  for finding in diagnosis.findings]  # fmt: skip
+        blocks = [
+            textwrap.wrap(in_picture(str(finding)), int(WIDTH * scale))
+            for finding in diagnosis.findings
+        ]
         if sum(len(block) + GAP for block in blocks) <= room * scale:
             break
     row = 0.0
     for finding, block in zip(diagnosis.findings, blocks, strict=True):
         whole = row + len(block) <= room * scale
         for line in block if whole else ["… more is printed"]:
-            axes.text(0, 1 - row / (LINES * scale), line, va="top", fontsize=size,
-                      color=COLOURS[finding.level])  # fmt: skip
+            axes.text(
+                0,
+                1 - row / (LINES * scale),
+                line,
+                va="top",
+                fontsize=size,
+                color=COLOURS[finding.level],
+            )
             row += 1
         if not whole:
             return
@@ -184,8 +232,10 @@ def _ranking(ranking: Ranking | None) -> list[str]:
     """How well each pair of orientations foretells unseen frames; nothing where it is not known."""
     if ranking is None:
         return []
-    rows = [f"  {p.orientation} or {p.twin}: error {p.error:.3f}, curl {p.curl:.2f}"
-            for p in ranking.pairs]  # fmt: skip
+    rows = [
+        f"  {p.orientation} or {p.twin}: error {p.error:.3f}, curl {p.curl:.2f}"
+        for p in ranking.pairs
+    ]
     sure = f"confidence {ranking.confidence:.3f}" if ranking.decided else "not decided"
     return [f"orientations, best first ({sure})", *rows]
 
@@ -197,9 +247,17 @@ def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
     mean = sum(coarse(frame, steps) for frame in sample) / len(sample)
     show_counts(axes, np.asarray(mean), title, steps)
     axes.add_patch(
-        Rectangle((window.left - 0.5, window.top - 0.5), window.width, window.height,
-                  fill=False, edgecolor="tab:red", linewidth=2, clip_on=False, zorder=3)
-    )  # fmt: skip
+        Rectangle(
+            (window.left - 0.5, window.top - 0.5),
+            window.width,
+            window.height,
+            fill=False,
+            edgecolor="tab:red",
+            linewidth=2,
+            clip_on=False,
+            zorder=3,
+        )
+    )
 
 
 def steps_of(shape: tuple[int, int]) -> tuple[int, int]:

@@ -16,9 +16,12 @@ from ..summary import Finding
 
 
 def finding(
-    level: str, what: str, cause: str = "", settings: Mapping[str, Any] | None = None,
+    level: str,
+    what: str,
+    cause: str = "",
+    settings: Mapping[str, Any] | None = None,
     remedy: str = "",
-) -> Finding:  # fmt: skip
+) -> Finding:
     """A finding; with ``settings`` the remedy says what to set, on the command line too."""
     text = ", ".join(filter(None, (written(settings or {}), remedy)))
     return Finding(level, what, text, cause, settings or {})
@@ -28,8 +31,10 @@ def written(settings: Mapping[str, Any]) -> str:
     """``set units.positions='um' (--unit positions=um)``; empty for nothing."""
     if not settings:
         return ""
-    parts = [f"{name}={_short(value)!r} ({_flag(name, _short(value))})"
-             for name, value in settings.items()]  # fmt: skip
+    parts = [
+        f"{name}={_short(value)!r} ({_flag(name, _short(value))})"
+        for name, value in settings.items()
+    ]
     return "set " + ", ".join(parts)
 
 

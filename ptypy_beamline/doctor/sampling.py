@@ -59,8 +59,16 @@ class Sampling:
         spot, area = np.pi * probe_m**2 / 4, _area_m2(look, probe_m)
         number, photons = len(look.plan), float(np.median(look.totals[look.lit]))
         coverage = number * spot / area
-        return cls(probe_m, step, 1 - step / probe_m, coverage, 1 / look.share, photons,
-                   number * photons / area, _resolution_m(look, coverage))  # fmt: skip
+        return cls(
+            probe_m,
+            step,
+            1 - step / probe_m,
+            coverage,
+            1 / look.share,
+            photons,
+            number * photons / area,
+            _resolution_m(look, coverage),
+        )
 
 
 def findings(look: Look) -> list[Finding]:
@@ -72,8 +80,12 @@ def findings(look: Look) -> list[Finding]:
     sampling = Sampling.of(look)
     if sampling is None:
         return [finding("note", usable + "; too few photons or frames to tell the probe's size")]
-    return [finding("note", usable), _overlap(sampling), _oversampling(sampling, look),
-            _photons(sampling, look)]  # fmt: skip
+    return [
+        finding("note", usable),
+        _overlap(sampling),
+        _oversampling(sampling, look),
+        _photons(sampling, look),
+    ]
 
 
 def _overlap(s: Sampling) -> Finding:
@@ -83,20 +95,29 @@ def _overlap(s: Sampling) -> Finding:
     )
     if s.overlap >= ENOUGH_OVERLAP or s.overlap < -0.2:  # what cannot be is the geometry's matter
         return finding("note", what)
-    return finding("warning", what, "too large a step",
-                   remedy=f"scan with steps below {in_words(0.4 * s.probe_m, 3)}")  # fmt: skip
+    return finding(
+        "warning",
+        what,
+        "too large a step",
+        remedy=f"scan with steps below {in_words(0.4 * s.probe_m, 3)}",
+    )
 
 
 def _oversampling(s: Sampling, look: Look) -> Finding:
     if s.oversampling > 2:
         return finding("note", f"oversampling {s.oversampling:.3g} (field of view over probe)")
     if (look.raw >= look.plan.calibration.limits[1]).any():
-        return finding("note", "oversampling at most 2, as far as pixels show it that are not "
-                       "saturated")  # fmt: skip
-    return finding("warning", "oversampling at most 2: the speckles are as fine as the pixels",
-                   "the probe fills the field of view λz/p, or these are near-field frames",
-                   remedy="bin less (--bin)" if look.settings.rebin > 1
-                   else "move the detector back next time")  # fmt: skip
+        return finding(
+            "note", "oversampling at most 2, as far as pixels show it that are not saturated"
+        )
+    return finding(
+        "warning",
+        "oversampling at most 2: the speckles are as fine as the pixels",
+        "the probe fills the field of view λz/p, or these are near-field frames",
+        remedy="bin less (--bin)"
+        if look.settings.rebin > 1
+        else "move the detector back next time",
+    )
 
 
 def _photons(s: Sampling, look: Look) -> Finding:

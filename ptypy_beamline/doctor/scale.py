@@ -225,8 +225,12 @@ def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
     outcome = scales.outcome(best, FOLDS)
     factor = scales.lowest(best) if outcome.margin.surely(LONG_RATIO, STUDENT_T) else None
     if factor is None:
-        return [finding("note", "the data do not tell distance and pixel to within a third: "
-                        f"{_words(scales)}")]  # fmt: skip
+        return [
+            finding(
+                "note",
+                f"the data do not tell distance and pixel to within a third: {_words(scales)}",
+            )
+        ]
     same = best[0] == best[1]
     return [_of_both(look, factor, outcome) if same else _of_one(best, factor, outcome)]
 
@@ -268,11 +272,13 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
     y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
     when = "before the detector's own" if factor > 1 else "after"
     return finding(
-        "error", what, f"likely the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
+        "error",
+        what,
+        f"likely the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
         {"psize": y if y == x else (y, x)},
         f"or else --distance-m {distance_m / factor:.4g}, or --energy-kev "
         f"{energy_eV / 1e3 * factor:.4g}",
-    )  # fmt: skip
+    )
 
 
 def _of_one(best: Factors, factor: float, outcome: Outcome) -> Finding:

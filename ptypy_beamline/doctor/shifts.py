@@ -57,8 +57,10 @@ def _moved_px(look: Look, first: NDArray[np.int64], second: NDArray[np.int64]) -
     level = np.maximum(look.mended, 1.0)
     needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
     frames, good = look.plan.correct(look.plan.load(needed), needed)
-    waves = [scipy.fft.rfft2(np.where(ok & look.seen, (frame - level) / np.sqrt(level), 0))
-             for frame, ok in zip(frames, good, strict=True)]  # fmt: skip
+    waves = [
+        scipy.fft.rfft2(np.where(ok & look.seen, (frame - level) / np.sqrt(level), 0))
+        for frame, ok in zip(frames, good, strict=True)
+    ]
     moved = []
     for one, other in numbers.reshape(2, -1).T:
         alike = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])

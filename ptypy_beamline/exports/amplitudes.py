@@ -102,9 +102,11 @@ def of_npz(path: Path, count: int) -> Amplitudes:
     known = members(path)
     name = next((name for name in (AMPLITUDES, COUNTS) if name in known), None)
     if name is None:
-        raise MissingDataError(f"Expected an array {AMPLITUDES} or {COUNTS}. "
-                               f"Got {', '.join(known)}", "add --no-include-diffraction",
-                               path)  # fmt: skip
+        raise MissingDataError(
+            f"Expected an array {AMPLITUDES} or {COUNTS}. Got {', '.join(known)}",
+            "add --no-include-diffraction",
+            path,
+        )
     member = Member(path, name)
     axis = frames_axis(NpzFrames(member).shape, (count, count), name)
     frames = NpzFrames(member, axis)
@@ -177,7 +179,10 @@ def _stream(path: Path, name: str) -> Iterator[NDArray[np.generic]]:
 
 
 def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    read = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else (
-        npy.read_array_header_2_0)  # fmt: skip
+    read = (
+        npy.read_array_header_1_0
+        if npy.read_magic(stream) == (1, 0)
+        else (npy.read_array_header_2_0)
+    )
     shape, fortran, dtype = read(stream)
     return shape, fortran, dtype

@@ -58,8 +58,10 @@ class BadPixels:
     def own(self) -> int:
         """Pixels that are bad in their frame and not in every frame."""
         always = int(self.always.sum())
-        return sum(int((n if alike else 1) * images.sum()) - n * always
-                   for n, alike, images in self._images())  # fmt: skip
+        return sum(
+            int((n if alike else 1) * images.sum()) - n * always
+            for n, alike, images in self._images()
+        )
 
     def stacks(self) -> Iterator[Bad]:
         """Those of all frames in order, as (k, ny, nx)."""

@@ -148,9 +148,12 @@ def _write_frames(
         each = bad.write_each(detector, "frame_mask")
         each.attrs["description"] = "of each frame, 0 = good"
         some = int((bad.ever & ~bad.always).sum())
-        warnings.warn(f"{bad.own} pixels are bad in single frames only: other programs leave out "
-                      f"{some} detector pixels in all frames", BeamlineWarning,
-                      stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"{bad.own} pixels are bad in single frames only: other programs leave out "
+            f"{some} detector pixels in all frames",
+            BeamlineWarning,
+            stacklevel=3,
+        )
     group = _group(entry, "data_1", "NXdata", signal="data")
     group["data"], group["mask"] = data.dataset, detector["mask"]
     group["translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")

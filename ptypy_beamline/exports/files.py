@@ -67,8 +67,11 @@ def check_name(name: str | Path, folder: bool = False) -> Path:
     except OSError as error:
         raise FileError(f"cannot be written ({in_short(error)})", REMEDY, path) from error
     if kind is None and path.is_symlink():
-        raise FileError(f"links to {os.readlink(path)}, which does not exist",
-                        f"{OTHER_FILE}, or remove the link first", path)  # fmt: skip
+        raise FileError(
+            f"links to {os.readlink(path)}, which does not exist",
+            f"{OTHER_FILE}, or remove the link first",
+            path,
+        )
     if not folder and str(name).endswith("/"):
         kind = "folder"
     if kind not in (None, wanted):
@@ -436,8 +439,9 @@ def refuse_foreign(path: Path) -> None:
     """
     if not check_name(path).exists() or not path.stat().st_size or is_ours(path):
         return
-    raise FileError("exists and was not written by ptypy_beamline",
-                    f"{OTHER_FILE}, or remove it first", path)  # fmt: skip
+    raise FileError(
+        "exists and was not written by ptypy_beamline", f"{OTHER_FILE}, or remove it first", path
+    )
 
 
 def refuse_inputs(target: Path, inputs: Iterable[str | Path]) -> None:

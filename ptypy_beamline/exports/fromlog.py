@@ -65,8 +65,10 @@ class Names:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.units) - set(UNITS))
         if unknown:
-            raise SettingsError(f"Expected units of {', '.join(UNITS)}. Got {', '.join(unknown)}",
-                                "use --unit NAME=UNIT with one of these names")  # fmt: skip
+            raise SettingsError(
+                f"Expected units of {', '.join(UNITS)}. Got {', '.join(unknown)}",
+                "use --unit NAME=UNIT with one of these names",
+            )
 
     def quantities(self, log: CsvLog) -> dict[str, Array]:
         """The log's columns in SI, by their short names; NaN where a cell is empty or NaN.
@@ -102,10 +104,16 @@ class Names:
             return unit_factor(quantity, unit, given is not None)
         if short in NEEDED or short in self.columns:
             log.place(name, f"--col-{short}")
-            raise MissingDataError(f"Expected a unit of {quantity} with column {name!r}. Got none",
-                                   f"set --unit {quantity}=UNIT", log.path)  # fmt: skip
-        _warn(log, f"column {name!r} has no unit of {quantity}: not used, unless --unit "
-                   f"{quantity}=UNIT says which")  # fmt: skip
+            raise MissingDataError(
+                f"Expected a unit of {quantity} with column {name!r}. Got none",
+                f"set --unit {quantity}=UNIT",
+                log.path,
+            )
+        _warn(
+            log,
+            f"column {name!r} has no unit of {quantity}: not used, unless --unit "
+            f"{quantity}=UNIT says which",
+        )
         return None
 
 
@@ -141,8 +149,11 @@ def find_column(log: CsvLog, short: str) -> str | None:
         wanted = names[together.index(short)]
         found = [log.header[n] for n, name in enumerate(bare) if name == wanted]
         if len(found) > 1:
-            raise MissingDataError(f"columns {' and '.join(map(repr, found))} may both be {short}",
-                                   f"name one with --col-{short}", log.path)  # fmt: skip
+            raise MissingDataError(
+                f"columns {' and '.join(map(repr, found))} may both be {short}",
+                f"name one with --col-{short}",
+                log.path,
+            )
         return found[0]
     return None
 
@@ -305,8 +316,9 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) ->
     order = placed[_last_of_each(log, times[placed], "time")]
     times = times[order]
     if len(times) < 2:
-        raise ScanError("Expected two time stamps or more. Got one", "give a log with more rows",
-                        log.path)  # fmt: skip
+        raise ScanError(
+            "Expected two time stamps or more. Got one", "give a log with more rows", log.path
+        )
     step = float(np.median(np.diff(times)))
     early, late = times[0] - frame_times_s, frame_times_s - times[-1]
     outside = np.flatnonzero(np.maximum(early, late) > step / 2)
@@ -315,12 +327,17 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) ->
         raise ScanError(
             f"{outside.size} of {len(frame_times_s)} frames ({_some(outside)}) lie up to "
             f"{worst:.6g} s outside the log, more than half its step of {step:.4g} s",
-            "give a log of the whole scan, by the same clock as the frames", log.path,
-        )  # fmt: skip
+            "give a log of the whole scan, by the same clock as the frames",
+            log.path,
+        )
     _warn_of_gaps(log, times, frame_times_s, step)
     at_frames = {k: _interpolate(frame_times_s, times, v[order]) for k, v in quantities.items()}
-    return Sidecar(frames.values, at_frames, _counted(frames),
-                   names.ignored(log, names.columns["time"], quantities))  # fmt: skip
+    return Sidecar(
+        frames.values,
+        at_frames,
+        _counted(frames),
+        names.ignored(log, names.columns["time"], quantities),
+    )
 
 
 def _interpolate(at: Array, times: Array, values: Array) -> Array:

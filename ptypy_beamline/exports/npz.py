@@ -56,8 +56,10 @@ def write_npz(
         The object has several layers, or there is not one frame a position.
     """
     if len(found.object) > 1:
-        raise ScanError(f"the object has {len(found.object)} layers, and PtychoPINN one",
-                        "export it --to product or h5")  # fmt: skip
+        raise ScanError(
+            f"the object has {len(found.object)} layers, and PtychoPINN one",
+            "export it --to product or h5",
+        )
     path = Path(path)
     ours = SIGNATURE in members(path) if path.is_file() else False
     with complete(path, ours) as temporary, zipfile.ZipFile(temporary, "w") as file:

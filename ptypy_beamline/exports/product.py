@@ -116,8 +116,9 @@ def import_product(path: str | Path) -> Reconstruction:
         try:
             return _read(file, Path(path))
         except MALFORMED as error:
-            raise FileError(f"not a Ptychodus product ({error.args[0]})", "give a product",
-                            path) from error  # fmt: skip
+            raise FileError(
+                f"not a Ptychodus product ({error.args[0]})", "give a product", path
+            ) from error
 
 
 def product_info(path: str | Path) -> ProductInfo:
@@ -129,10 +130,16 @@ def product_info(path: str | Path) -> ProductInfo:
         The file is missing or damaged.
     """
     with open_confined(path) as file:
-        given = {name: file.attrs[name] for name in ProductInfo.__dataclass_fields__
-                 if name in file.attrs}  # fmt: skip
-        pixels = [_pixel(file[name].attrs) for name in ("object", "probe")
-                  if name in file and PIXEL_HEIGHT in file[name].attrs]  # fmt: skip
+        given = {
+            name: file.attrs[name]
+            for name in ProductInfo.__dataclass_fields__
+            if name in file.attrs
+        }
+        pixels = [
+            _pixel(file[name].attrs)
+            for name in ("object", "probe")
+            if name in file and PIXEL_HEIGHT in file[name].attrs
+        ]
     if len(set(pixels)) > 1:
         given["probe_pixel_m"] = pixels[1][0]
     return ProductInfo(**given)
@@ -172,8 +179,10 @@ def _write_waves(file: h5py.File, found: Reconstruction, info: ProductInfo) -> N
 def _read(file: h5py.File, path: Path) -> Reconstruction:
     obj, attributes = file["object"], file.attrs
     pixel = _pixel(obj.attrs)
-    losses = {name: file[name][()] if name in file else np.empty(0)
-              for name in ("loss_epochs", "loss_values")}  # fmt: skip
+    losses = {
+        name: file[name][()] if name in file else np.empty(0)
+        for name in ("loss_epochs", "loss_values")
+    }
     epochs = losses["loss_epochs"].astype(np.int64)
     errors = np.full(int(attributes.get("n_iterations", epochs.max(initial=-1) + 1)), np.nan)
     errors[epochs] = losses["loss_values"]
@@ -209,11 +218,18 @@ def _pixel(attributes: Mapping[str, Any]) -> tuple[float, float]:
 def _probe(stored: h5py.Dataset, pixel: tuple[float, float], path: Path) -> Any:
     probe = stored[()].reshape(-1, *(1, *stored.shape)[-3:])
     if len(probe) > 1:
-        raise ScanError(f"Expected one coherent probe. Got {len(probe)}",
-                        "save the product with the mean probe", path)  # fmt: skip
+        raise ScanError(
+            f"Expected one coherent probe. Got {len(probe)}",
+            "save the product with the mean probe",
+            path,
+        )
     if PIXEL_HEIGHT in stored.attrs and not np.allclose(
         _pixel(stored.attrs), pixel, rtol=1e-6, atol=0
     ):
-        warnings.warn(f"{path}: the probe's pixel {_pixel(stored.attrs)} m is not the object's "
-                      f"{pixel}: taken to be the same", BeamlineWarning, stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"{path}: the probe's pixel {_pixel(stored.attrs)} m is not the object's "
+            f"{pixel}: taken to be the same",
+            BeamlineWarning,
+            stacklevel=3,
+        )
     return probe[0].astype(np.complex64)

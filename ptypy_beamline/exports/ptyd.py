@@ -112,8 +112,9 @@ def _parts(master: Path) -> set[Path]:
         links = [chunks.get(name, getlink=True) for name in chunks]
     names = [link.filename for link in links if isinstance(link, h5py.ExternalLink)]
     own = re.compile(re.escape(master.name) + r"\.part\d+")
-    return {part for name in names if own.fullmatch(name)
-            and is_ours(part := master.with_name(name))}  # fmt: skip
+    return {
+        part for name in names if own.fullmatch(name) and is_ours(part := master.with_name(name))
+    }
 
 
 def _write_chunk(group: h5py.Group, block: Block) -> None:

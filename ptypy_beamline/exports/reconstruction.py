@@ -19,8 +19,15 @@ from ..reading.links import open_confined
 from ..results.reconstruction import Reconstruction
 from .files import complete_hdf5
 
-PACKAGES = ("ptypy-beamline", "numpy", "scipy", "scikit-learn", "h5py", "hdf5plugin",
-            "python-ptypy")  # fmt: skip
+PACKAGES = (
+    "ptypy-beamline",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "h5py",
+    "hdf5plugin",
+    "python-ptypy",
+)
 
 MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
 """What reading a file brings up whose datasets are missing, or of other kinds or shapes."""
@@ -175,8 +182,14 @@ def _write_object(group: h5py.Group, found: Reconstruction) -> None:
     _put(group, "phase", np.angle(wave), units="rad")
     group["amplitude"] = np.abs(wave)
     _put(group, "pixel_size", found.pixel_m, units="m", columns="y,x")
-    _put(group, "center", found.center_m, units="m", columns="y,x",
-         description="of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions")  # fmt: skip
+    _put(
+        group,
+        "center",
+        found.center_m,
+        units="m",
+        columns="y,x",
+        description="of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions",
+    )
     _put(group, "layer_spacing", np.asarray(found.layer_spacing_m, np.float64), units="m")
     axes = ("y", "x") if wave.ndim == 2 else ("layer", "y", "x")
     view = _view(group, "phase", axes)
@@ -187,8 +200,14 @@ def _write_object(group: h5py.Group, found: Reconstruction) -> None:
 
 
 def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
-    _put(group, "refined", found.positions_m, units="m", columns="y,x",
-         description="of the probe's pixel (N-1)/2")  # fmt: skip
+    _put(
+        group,
+        "refined",
+        found.positions_m,
+        units="m",
+        columns="y,x",
+        description="of the probe's pixel (N-1)/2",
+    )
     _put(group, "frame_indices", found.indices, description="raw frame of each position")
 
 

@@ -61,8 +61,10 @@ class Sidecar:
             if not 0 < value < np.inf:
                 raise SettingsError(f"{short}: {value:g} is not a positive number", "correct it")
             if short in self.quantities:
-                raise SettingsError(f"{short} is given, and the log has a column of it",
-                                    "leave out the one or the other")  # fmt: skip
+                raise SettingsError(
+                    f"{short} is given, and the log has a column of it",
+                    "leave out the one or the other",
+                )
         same = {short: np.full(len(self.frame_index), value) for short, value in given.items()}
         return replace(self, quantities={**self.quantities, **same})
 

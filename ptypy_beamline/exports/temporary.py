@@ -106,14 +106,17 @@ def alone_in(folder: Path) -> Iterator[None]:
             made = missing(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"cannot be written ({error.strerror})", "choose another folder (-o)",
-                            folder) from error  # fmt: skip
+            raise FileError(
+                f"cannot be written ({error.strerror})", "choose another folder (-o)", folder
+            ) from error
         with taken(folder, 1.0) as free:
             if not free:
                 made = []
-                raise FileError("another command is writing into this folder",
-                                "wait until it is done, or take another folder (-o)",
-                                folder)  # fmt: skip
+                raise FileError(
+                    "another command is writing into this folder",
+                    "wait until it is done, or take another folder (-o)",
+                    folder,
+                )
             yield
     finally:
         remove_empty(made)

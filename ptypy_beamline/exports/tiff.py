@@ -54,9 +54,14 @@ def write_tiffs(
 
 def _write(path: Path, image: NDArray[np.floating[Any]], unit: str, found: Reconstruction) -> None:
     y, x = found.pixel_m
-    about = {"unit": unit, "pixel_size_m": {"y": y, "x": x}, "energy_eV": found.energy_eV,
-             "algorithm": found.algorithm, "iterations": found.iterations,
-             "source": str(found.provenance.get("source", ""))}  # fmt: skip
+    about = {
+        "unit": unit,
+        "pixel_size_m": {"y": y, "x": x},
+        "energy_eV": found.energy_eV,
+        "algorithm": found.algorithm,
+        "iterations": found.iterations,
+        "source": str(found.provenance.get("source", "")),
+    }
     tifffile.imwrite(
         path,
         image.astype(np.float32),

@@ -33,8 +33,17 @@ from .unknown import candidates
 if TYPE_CHECKING:
     from ..settings import Settings
 
-__all__ = ["AS_STORED", "TABLE", "Format", "Opening", "get", "names", "open_file", "open_with",
-           "recognise"]  # fmt: skip
+__all__ = [
+    "AS_STORED",
+    "TABLE",
+    "Format",
+    "Opening",
+    "get",
+    "names",
+    "open_file",
+    "open_with",
+    "recognise",
+]
 
 TABLE: dict[str, str] = {
     "standard": "ptypy_beamline.formats.standard:STANDARD",
@@ -72,8 +81,9 @@ def get(name: str) -> Format:
         There is none.
     """
     if name not in TABLE:
-        raise UnknownFormatError(f"Expected a format of {', '.join(TABLE)}. Got {name!r}",
-                                 "see ptypy-beamline formats")  # fmt: skip
+        raise UnknownFormatError(
+            f"Expected a format of {', '.join(TABLE)}. Got {name!r}", "see ptypy-beamline formats"
+        )
     module, attribute = TABLE[name].split(":")
     return cast(Format, getattr(import_module(module), attribute))
 
@@ -97,9 +107,13 @@ def recognise(path: str | Path) -> Format:
     _openable(path)
     lacking = [lacks for name in TABLE if (lacks := _lacks(get(name), path))]
     if lacking:
-        raise UnknownFormatError(lacking[0], "copy that file, too, or name the format with "
-                                 "--format, or the datasets with --path frames=PATH --path x=PATH "
-                                 "--path y=PATH", path)  # fmt: skip
+        raise UnknownFormatError(
+            lacking[0],
+            "copy that file, too, or name the format with "
+            "--format, or the datasets with --path frames=PATH --path x=PATH "
+            "--path y=PATH",
+            path,
+        )
     with open_hdf5(path) as file:
         there = candidates(file)
     raise UnknownFormatError(
@@ -119,8 +133,11 @@ def _lacks(known: Format, path: Path) -> str:
 def _openable(path: Path) -> None:
     """Raise what is wrong with a file that no format understands, if it is the file itself."""
     if is_glob(path) or is_list(path):
-        raise FileError("neither TIFF nor any other kind of file that a scan may have several of",
-                        "name the one file of the scan", first_file(path))  # fmt: skip
+        raise FileError(
+            "neither TIFF nor any other kind of file that a scan may have several of",
+            "name the one file of the scan",
+            first_file(path),
+        )
     if path.is_file() and not path.stat().st_size:
         raise UnreadableError("an empty file", "copy it again, or wait until it is written", path)
     if path.is_file() and not h5py.is_hdf5(path):
@@ -131,8 +148,11 @@ def _openable(path: Path) -> None:
                 "name its arrays by --format ptychopinn --path frames=ARRAY --path positions=ARRAY",
                 path,
             )
-        raise FileError("not an HDF5 file, nor understood by another format",
-                        f"known formats are {', '.join(TABLE)}", path)  # fmt: skip
+        raise FileError(
+            "not an HDF5 file, nor understood by another format",
+            f"known formats are {', '.join(TABLE)}",
+            path,
+        )
     open_hdf5(path).close()
 
 
@@ -168,8 +188,11 @@ def _opened(first: str, more: Sequence[str], format: str | None, opening: Openin
     known = _choose(Path(first), format, opening)
     if known.family != "TIFF" and (more or opening.sidecar):
         what = "sidecar" if opening.sidecar else "several files"
-        raise SettingsError(f"{what} given with a scan of format {known.name}, which keeps all in "
-                            "one file", "leave it out", first)  # fmt: skip
+        raise SettingsError(
+            f"{what} given with a scan of format {known.name}, which keeps all in one file",
+            "leave it out",
+            first,
+        )
     scan = known.open(Path(first), replace(opening, also=tuple(more)) if more else opening)
     return present(scan, opening)
 

@@ -55,16 +55,20 @@ def _pixel(source: Source) -> float:
     """Pixel of the sample plane in metres."""
     pixel_cm = _number(source, "psize_cm")
     if pixel_cm is None:
-        raise MissingDataError("Expected /metadata/psize_cm, the pixel of probe_pos_px. Got none",
-                               "name positions in metres by --path positions=PATH")  # fmt: skip
+        raise MissingDataError(
+            "Expected /metadata/psize_cm, the pixel of probe_pos_px. Got none",
+            "name positions in metres by --path positions=PATH",
+        )
     return pixel_cm * 1e-2
 
 
 def _top_left(source: Source, corners: Array, counts: tuple[int, ...]) -> tuple[Array, Array]:
     """Corners (n, 2) of the probe's window as (row, column) in pixels of the sample plane."""
     if corners.ndim != 2 or corners.shape[1] != 2:
-        raise ScanError(f"Expected {PLACES} (n,2). Got {corners.shape}",
-                        "set paths.positions (--path positions=PATH)")  # fmt: skip
+        raise ScanError(
+            f"Expected {PLACES} (n,2). Got {corners.shape}",
+            "set paths.positions (--path positions=PATH)",
+        )
     row, column = corners.T * (1 if "positions" in source.opening.units else _pixel(source))
     return row, column
 
@@ -75,8 +79,10 @@ def _finish(source: Source, scan: Scan) -> Scan:
     if scan.frames.dtype.kind != "c":
         return scan
     if source.opening.stored_as is None:
-        source.notes.append(f"{scan.frames.dtype} frames are taken for waves or magnitudes and "
-                            "squared; stored_as (--stored-as) says otherwise")  # fmt: skip
+        source.notes.append(
+            f"{scan.frames.dtype} frames are taken for waves or magnitudes and "
+            "squared; stored_as (--stored-as) says otherwise"
+        )
     return replace(scan, stored_as="wave")
 
 
@@ -95,8 +101,10 @@ def _geometry(source: Source, scan: Scan) -> dict[str, Any]:
     if energy is None:
         return {}
     ny, nx = scan.frame_shape
-    source.notes.append(f"far field: a detector pixel of {PIXEL_M:g} m and the distance that goes "
-                        "with it and psize_cm stand for any such pair")  # fmt: skip
+    source.notes.append(
+        f"far field: a detector pixel of {PIXEL_M:g} m and the distance that goes "
+        "with it and psize_cm stand for any such pair"
+    )
     # λz/(N·p) = psize, solved for z (geometry.resolution_m).
     distance = pixel_m * ny * PIXEL_M / wavelength_m(energy)
     return {"distance_m": distance, "pixel_m": (PIXEL_M, PIXEL_M * ny / nx)}

@@ -20,8 +20,15 @@ FRAMES = ("/entry/data/data", "/entry/instrument/detector/data")
 PLACES = ("/entry/instrument/NDAttributes", "/entry/instrument/detector/NDAttributes")
 DETECTOR = "/entry/instrument/detector"
 
-PAIRS = (("posx", "posy"), ("samplex", "sampley"), ("sample_x", "sample_y"), ("pos_x", "pos_y"),
-         ("stagex", "stagey"), ("stage_x", "stage_y"), ("sx", "sy"))  # fmt: skip
+PAIRS = (
+    ("posx", "posy"),
+    ("samplex", "sampley"),
+    ("sample_x", "sample_y"),
+    ("pos_x", "pos_y"),
+    ("stagex", "stagey"),
+    ("stage_x", "stage_y"),
+    ("sx", "sy"),
+)
 """NDAttributes of positions (x, y) in any case, with or without a unit as ``_um`` behind."""
 
 NAMES = {

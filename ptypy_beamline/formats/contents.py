@@ -55,8 +55,11 @@ def pixel(source: Source, table: Hdf5Format, stack: Stack) -> tuple[float, float
     values = si(source, both, "pixel").ravel() if both is not None else np.empty(0)
     if values.size == 2:
         return float(values[0]), float(values[1])
-    pair = (both, both) if both else (
-        source.find("pixel_y", table.pixel_y), source.find("pixel_x", table.pixel_x))  # fmt: skip
+    pair = (
+        (both, both)
+        if both
+        else (source.find("pixel_y", table.pixel_y), source.find("pixel_x", table.pixel_x))
+    )
     sizes = [_constant(source, table, stack, f, "pixel") for f in pair if f is not None]
     known = [size for size in sizes if size is not None]
     return (known[0], known[-1]) if known else None
@@ -75,9 +78,12 @@ def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames
         return None
     frame = stack.frames.shape[1:]
     if found.dataset.shape[-2:] != frame:
-        raise ScanError(f"Expected {name} images {frame}, like the frames. "
-                        f"Got {found.name} of shape {found.dataset.shape}",
-                        f"set paths.{name} (--path {name}=PATH)", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected {name} images {frame}, like the frames. "
+            f"Got {found.name} of shape {found.dataset.shape}",
+            f"set paths.{name} (--path {name}=PATH)",
+            found.file,
+        )
     return stack_like_the_frames(found, stack.layout)
 
 
@@ -101,9 +107,12 @@ def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
         return values[:n]
     of_frames = stack.for_frames(values, k)
     if of_frames is None:
-        raise ScanError(f"Expected a monitor value for each of {n} frames, or for each position. "
-                        f"Got {found.name} of shape {found.dataset.shape}",
-                        "set paths.monitor (--path monitor=PATH)", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected a monitor value for each of {n} frames, or for each position. "
+            f"Got {found.name} of shape {found.dataset.shape}",
+            "set paths.monitor (--path monitor=PATH)",
+            found.file,
+        )
     return of_frames
 
 
@@ -151,8 +160,11 @@ def center(
         return None if row is None or column is None else (row, column)
     values = numbers(both).ravel()
     if values.size != 2 or not np.isfinite(values).all():
-        raise ScanError(f"Expected a centre (row, column). Got {both.name} = {shown(values)}",
-                        "set paths.center (--path center=PATH)", both.file)  # fmt: skip
+        raise ScanError(
+            f"Expected a centre (row, column). Got {both.name} = {shown(values)}",
+            "set paths.center (--path center=PATH)",
+            both.file,
+        )
     return float(values[0]), float(values[1])
 
 
@@ -164,8 +176,11 @@ def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
         return value
     factor = known_factor("pixel", unit)
     if factor is None or not pixel_m:
-        raise ScanError(f"Expected {found.name} in pixels or a length. Got unit {unit!r}",
-                        "set center (--roi-center)", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected {found.name} in pixels or a length. Got unit {unit!r}",
+            "set center (--roi-center)",
+            found.file,
+        )
     return value * factor / pixel_m
 
 
@@ -178,8 +193,10 @@ def probe(
         if found is None or found.dataset.ndim < 2:
             continue
         if found.dataset.shape[-2:] != shape or found.dataset.dtype.kind not in "cf":
-            source.notes.append(f"{found.name} is of shape {found.dataset.shape}, "
-                                f"{found.dataset.dtype}: not used as the probe")  # fmt: skip
+            source.notes.append(
+                f"{found.name} is of shape {found.dataset.shape}, "
+                f"{found.dataset.dtype}: not used as the probe"
+            )
             continue
         wave = np.asarray(found.dataset[(0,) * (found.dataset.ndim - 2)], np.complex64)
         if np.isfinite(wave).all() and wave.any():

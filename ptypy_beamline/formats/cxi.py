@@ -56,8 +56,10 @@ def _basis(source: Source) -> Array:
     basis = np.squeeze(basis)
     basis = basis.T if basis.shape == (3, 2) else basis
     if basis.shape != (2, 3) or not np.linalg.norm(basis, axis=1).all():
-        raise ScanError(f"Expected basis_vectors (2,3). Got {basis.tolist()}",
-                        "correct them, or remove them for the default ones")  # fmt: skip
+        raise ScanError(
+            f"Expected basis_vectors (2,3). Got {basis.tolist()}",
+            "correct them, or remove them for the default ones",
+        )
     return basis
 
 
@@ -71,8 +73,10 @@ def _illumination(
     if translation.shape[-1] != 3 or (down and 3 not in counts):
         translation = translation.T
     if translation.ndim != 2 or translation.shape[1] != 3:
-        raise ScanError(f"Expected translation (N,3) or (3,N). Got {stored}",
-                        "set paths.positions (--path positions=PATH)")  # fmt: skip
+        raise ScanError(
+            f"Expected translation (N,3) or (3,N). Got {stored}",
+            "set paths.positions (--path positions=PATH)",
+        )
     basis = _basis(source)
     unit = basis / np.linalg.norm(basis, axis=1, keepdims=True)
     row, column = -(unit @ translation.T)
@@ -122,8 +126,10 @@ def _center(source: Source, corner: Array, shape: tuple[int, int]) -> tuple[floa
     row, column = np.linalg.solve(across, -corner[:2])
     if 0 <= row <= shape[0] - 1 and 0 <= column <= shape[1] - 1:
         return float(row), float(column)
-    source.notes.append(f"corner_position puts the beam at ({row:.1f}, {column:.1f}), outside the "
-                        f"{shape[0]}x{shape[1]} detector: not used")  # fmt: skip
+    source.notes.append(
+        f"corner_position puts the beam at ({row:.1f}, {column:.1f}), outside the "
+        f"{shape[0]}x{shape[1]} detector: not used"
+    )
     return None
 
 

@@ -114,8 +114,10 @@ def _nearly(file: h5py.File) -> str:
     if not has(file, STACKS) or wanted.name == Path(file.filename).name:
         return ""
     found = "one without positions" if wanted.is_file() else "no such file beside it"
-    return (f"it has the scan_data of SOLEIL's beamlines; for a scan of HERMES, expected its "
-            f"positions in {wanted.name}. Got {found}")  # fmt: skip
+    return (
+        f"it has the scan_data of SOLEIL's beamlines; for a scan of HERMES, expected its "
+        f"positions in {wanted.name}. Got {found}"
+    )
 
 
 def _first_stack(file: h5py.File, links: str) -> str:
@@ -138,8 +140,11 @@ def _master(path: Path, opening: Opening) -> tuple[Path, Opening]:
         frames = files.energies.get(number, files.folder / name)
         opening = replace(opening, outer_index=None)
     if not frames.is_file():
-        raise FileError(f"Expected the frames of this HERMES scan in {frames.name}. Got no such "
-                        "file beside it", "copy that file, too", path)  # fmt: skip
+        raise FileError(
+            f"Expected the frames of this HERMES scan in {frames.name}. Got no such file beside it",
+            "copy that file, too",
+            path,
+        )
     return frames, opening
 
 
@@ -148,16 +153,21 @@ def _index(files: Files, asked: int | None) -> int:
     count = files.count()
     named = None if files.energy is None else files.energy - files.first
     if asked is not None and named is not None and asked != named:
-        raise ScanError(f"outer_index {asked} is not the energy of this file, {named}",
-                        "leave outer_index (--outer-index) out, or give "
-                        f"{files.positions.name}")  # fmt: skip
+        raise ScanError(
+            f"outer_index {asked} is not the energy of this file, {named}",
+            f"leave outer_index (--outer-index) out, or give {files.positions.name}",
+        )
     index = asked if asked is not None else named
     if index is None and count > 1:
-        raise ScanError(f"the stack holds {count} energies",
-                        f"choose one by outer_index (--outer-index) 0 to {count - 1}")  # fmt: skip
+        raise ScanError(
+            f"the stack holds {count} energies",
+            f"choose one by outer_index (--outer-index) 0 to {count - 1}",
+        )
     if not 0 <= (index or 0) < count:
-        raise ScanError(f"Expected outer_index 0 to {count - 1} for {count} energies. Got {index}",
-                        "set outer_index (--outer-index)")  # fmt: skip
+        raise ScanError(
+            f"Expected outer_index 0 to {count - 1} for {count} energies. Got {index}",
+            "set outer_index (--outer-index)",
+        )
     return index or 0
 
 
@@ -168,12 +178,14 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     if not files.positions.is_file() and not named:
         raise FileError(
             f"Expected the positions of this HERMES scan in {files.positions.name}. Got no such "
-            "file beside it", "copy that file, too, or name positions by paths.x, paths.y "
+            "file beside it",
+            "copy that file, too, or name positions by paths.x, paths.y "
             "(--path x=PATH --path y=PATH)",
-        )  # fmt: skip
+        )
     if not files.dark.is_file() and "dark" not in given:
-        source.assume(f"no {files.dark.name} beside it: no dark is subtracted, unless dark "
-                      "(--dark) names one")  # fmt: skip
+        source.assume(
+            f"no {files.dark.name} beside it: no dark is subtracted, unless dark (--dark) names one"
+        )
     return replace(
         table,
         frames=Item((_first_stack(source.file, source.opening.links),)),
@@ -223,8 +235,11 @@ def _camera(axis: str) -> Item:
     return Item(tuple(f"EXP.hdf5::{CAMERA}/{name}_{axis}" for name in AXES), "um")
 
 
-SCALARS = (f"{CAMERA}/energy", "/entry1/instrument/monochromator/energy",
-           "/entry1/scanArgs/SDDistance")  # fmt: skip
+SCALARS = (
+    f"{CAMERA}/energy",
+    "/entry1/instrument/monochromator/energy",
+    "/entry1/scanArgs/SDDistance",
+)
 """What a stack has one number of for each energy."""
 
 HERMES = Hdf5Format(

@@ -120,16 +120,22 @@ def leading_axis(
         ``outer_index`` is needed, out of range, or there is nothing it could mean.
     """
     if not 3 <= len(shape) <= 5:
-        raise ScanError(f"Expected a stack of frames (N,y,x). Got shape {shape}",
-                        "set paths.frames (--path frames=PATH)")  # fmt: skip
+        raise ScanError(
+            f"Expected a stack of frames (N,y,x). Got shape {shape}",
+            "set paths.frames (--path frames=PATH)",
+        )
     entries = shape[0]
     if outer_index is not None:
         if len(shape) == 3:
-            raise ScanError(f"Expected a leading axis for outer_index. Got frames {shape}",
-                            "leave outer_index (--outer-index) out")  # fmt: skip
+            raise ScanError(
+                f"Expected a leading axis for outer_index. Got frames {shape}",
+                "leave outer_index (--outer-index) out",
+            )
         if not 0 <= outer_index < entries:
-            raise ScanError(f"Expected outer_index 0 to {entries - 1} for frames {shape}. "
-                            f"Got {outer_index}", "set outer_index (--outer-index)")  # fmt: skip
+            raise ScanError(
+                f"Expected outer_index 0 to {entries - 1} for frames {shape}. Got {outer_index}",
+                "set outer_index (--outer-index)",
+            )
         return outer_index
     if len(shape) == 3 or (len(shape) == 4 and (fits or not inner_fits)):
         return None

@@ -37,9 +37,12 @@ def bad_pixels(
         return None, None
     shape, frames = found.dataset.shape, stack.frames
     if shape[-2:] != frames.shape[1:]:
-        raise ScanError(f"Expected a mask {frames.shape[1:]}, like the frames. "
-                        f"Got {found.name} of shape {shape}",
-                        "set paths.mask (--path mask=PATH)", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected a mask {frames.shape[1:]}, like the frames. "
+            f"Got {found.name} of shape {shape}",
+            "set paths.mask (--path mask=PATH)",
+            found.file,
+        )
     given = source.opening.mask_values
     stored = stack_like_the_frames(found, stack.layout)
     masks = MarkedFrames(stored, given or rule)

@@ -52,8 +52,10 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     for place in (*FRAMES[:2], LINES, FRAMES[2]):
         found = list(_images(source, place))
         if len(found) > 1:
-            raise MissingDataError(f"Expected one detector with frames. Got {', '.join(found)}",
-                                   "name one by paths.frames (--path frames=PATH)")  # fmt: skip
+            raise MissingDataError(
+                f"Expected one detector with frames. Got {', '.join(found)}",
+                "name one by paths.frames (--path frames=PATH)",
+            )
         if found and place == LINES:
             return replace(table, series=re.sub(r"\d+$", "*", found[0]))
         if found:
@@ -101,8 +103,10 @@ def _compare_energies(source: Source, scan: Scan) -> None:
         return
     after = numbers(found).ravel()
     if after.size and abs(after[0] - scan.energy_eV) > 1e-3 * scan.energy_eV:
-        source.assume(f"the energy is {scan.energy_eV:g} eV before the scan and {after[0]:g} eV "
-                      "after it: the first is taken")  # fmt: skip
+        source.assume(
+            f"the energy is {scan.energy_eV:g} eV before the scan and {after[0]:g} eV "
+            "after it: the first is taken"
+        )
 
 
 NANOMAX = Hdf5Format(

@@ -26,9 +26,14 @@ NXCXI = Hdf5Format(
     y=Item(("/entry*/data_1/y", f"{SHIFTS}/translation_y", f"{SHIFTS}/trans_y"), "m"),
     positions=Item((f"{SHIFTS}/translation",), "m"),
     # source_1/energy is that of the electrons in the ring.
-    energy=Item(("/entry*/instrument_1/beam_1/energy",
-                 "/entry*/instrument_1/beam_1/incident_energy",
-                 "/entry*/instrument_1/beam_1/incident_beam_energy"), "J"),
+    energy=Item(
+        (
+            "/entry*/instrument_1/beam_1/energy",
+            "/entry*/instrument_1/beam_1/incident_energy",
+            "/entry*/instrument_1/beam_1/incident_beam_energy",
+        ),
+        "J",
+    ),
     distance=Item(_detector("distance"), "m"),
     pixel_x=Item(_detector("x_pixel_size"), "m"),
     pixel_y=Item(_detector("y_pixel_size"), "m"),
@@ -40,7 +45,7 @@ NXCXI = Hdf5Format(
     flat=Item(_detector("flatfield", "flat")),
     monitor=Item(("/entry*/instrument_1/monitor/data", "/entry*/monitor_1/data")),
     saturation=Item(_detector("saturation_value")),
-)  # fmt: skip
+)
 
 _DETECTOR = "/entry_1/instrument_1/detector_1"
 

@@ -79,8 +79,7 @@ class NpzFormat:
         except BeamlineError:
             return False
         needed = {self.x, self.y, self.positions} - {""}
-        return (needed <= known and bool(known & set(self.frames))
-                and not known & set(self.foreign))  # fmt: skip
+        return needed <= known and bool(known & set(self.frames)) and not known & set(self.foreign)
 
     def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
         """The scan in the file; no frame is read.
@@ -149,9 +148,10 @@ class NpzFormat:
         known = members(path)
         name = opening.paths.get("frames") or next((n for n in self.frames if n in known), "")
         if not name:
-            raise MissingDataError(f"Expected an array {' or '.join(self.frames)}. "
-                                   f"Got {', '.join(known)}",
-                                   "set paths.frames (--path frames=ARRAY)")  # fmt: skip
+            raise MissingDataError(
+                f"Expected an array {' or '.join(self.frames)}. Got {', '.join(known)}",
+                "set paths.frames (--path frames=ARRAY)",
+            )
         frames = NpzFrames(Member(path, name))
         leading_axis(frames.shape, opening.outer_index)
         counts = (count * (opening.frames_per_position or 1), count)
@@ -210,15 +210,19 @@ def own_mask(path: Path, shape: tuple[int, int, int]) -> NDArray[Any] | None:
         return None
     mask = Member(path, MASK).array
     if mask.shape not in (shape, shape[1:]):
-        raise ScanError(f"Expected a mask of the frames {shape}. Got {mask.shape}",
-                        "write the file again", path)  # fmt: skip
+        raise ScanError(
+            f"Expected a mask of the frames {shape}. Got {mask.shape}", "write the file again", path
+        )
     return mask
 
 
 def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
     """What only this package's own files say: metres, and the beam centre."""
-    values = {name: np.asarray(Member(path, name).array, np.float64).ravel()
-              for name in (*OWN - {"objectGuess"}, CENTER) if name in members(path)}  # fmt: skip
+    values = {
+        name: np.asarray(Member(path, name).array, np.float64).ravel()
+        for name in (*OWN - {"objectGuess"}, CENTER)
+        if name in members(path)
+    }
     pixel = np.broadcast_to(values["pixel_m"], 2)
     energy, distance = float(values["energy_eV"][0]), float(values["distance_m"][0])
     height, width = resolution_m(energy, distance, (pixel[0], pixel[1]), scan.frame_shape)
@@ -227,8 +231,11 @@ def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
         half = (np.array(Member(path, "objectGuess").shape[-2:]) - 1) / 2
         places = values["object_center_m"] + (scan.positions_px - half) * pixel
         given = {"positions_m": places, "positions_px": None}
-    known = {"energy": ("energy_eV", energy), "distance": ("distance_m", distance),
-             "pixel": ("pixel_m", (height, width))}  # fmt: skip
+    known = {
+        "energy": ("energy_eV", energy),
+        "distance": ("distance_m", distance),
+        "pixel": ("pixel_m", (height, width)),
+    }
     given |= {name: value for what, (name, value) in known.items() if what not in opening.given}
     mask = None if {"frames", "mask"} & set(opening.paths) else own_mask(path, scan.frames.shape)
     if mask is not None and mask.ndim == 3:
@@ -253,8 +260,9 @@ def _only_known(given: Mapping[str, str]) -> None:
 def _numbers(path: Path, name: str) -> Array:
     member = Member(path, name)
     if member.dtype.kind not in "iuf":
-        raise ScanError(f"Expected numbers in {name}. Got {member.dtype}",
-                        "name another array by --path")  # fmt: skip
+        raise ScanError(
+            f"Expected numbers in {name}. Got {member.dtype}", "name another array by --path"
+        )
     return np.asarray(member.array, np.float64)
 
 
@@ -265,8 +273,10 @@ def _bad(path: Path, opening: Opening, frames: Frames) -> NDArray[np.bool_] | No
         return None if own is None or own.ndim == 3 else RULES["bad"](own)
     mask = Member(path, opening.paths["mask"]).array
     if mask.shape != frames.shape[1:]:
-        raise ScanError(f"Expected a mask {frames.shape[1:]}, like the frames. Got {mask.shape}",
-                        "set paths.mask (--path mask=ARRAY)")  # fmt: skip
+        raise ScanError(
+            f"Expected a mask {frames.shape[1:]}, like the frames. Got {mask.shape}",
+            "set paths.mask (--path mask=ARRAY)",
+        )
     return np.asarray(RULES[opening.mask_values or "bad"](mask), np.bool_)
 
 

@@ -11,9 +11,23 @@ from ..errors import SettingsError
 from ..scan import Scan
 
 NAMES = (
-    "frames", "x", "y", "positions", "energy", "distance", "pixel", "focus", "exposure", "mask",
-    "dark", "flat", "monitor", "center", "frame_index", "position_index",
-)  # fmt: skip
+    "frames",
+    "x",
+    "y",
+    "positions",
+    "energy",
+    "distance",
+    "pixel",
+    "focus",
+    "exposure",
+    "mask",
+    "dark",
+    "flat",
+    "monitor",
+    "center",
+    "frame_index",
+    "position_index",
+)
 """Things a dataset path can be given for."""
 
 QUANTITIES = ("positions", "energy", "distance", "pixel", "focus")
@@ -91,8 +105,10 @@ class Opening:
 def _check(what: str, flag: str, given: Mapping[str, str], known: tuple[str, ...]) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise SettingsError(f"Expected {what} of {', '.join(known)}. Got {', '.join(unknown)}",
-                            f"use {flag} NAME=VALUE with one of these names")  # fmt: skip
+        raise SettingsError(
+            f"Expected {what} of {', '.join(known)}. Got {', '.join(unknown)}",
+            f"use {flag} NAME=VALUE with one of these names",
+        )
 
 
 def _choice(name: str, value: object, known: tuple[object, ...]) -> None:

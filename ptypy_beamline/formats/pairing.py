@@ -320,9 +320,11 @@ def _with_bursts(source: Source, placed: Placed, frames: int) -> Placed:
     each, left = divmod(frames, len(placed.positions_m))
     if each < 2 or left or source.opening.growing:
         return placed
-    source.assume(f"{frames} frames for {len(placed.positions_m)} positions: bursts of {each}, "
-                  f"each frame is used with its position; frames_per_position={each} "
-                  f"(--frames-per-pos {each}) joins them")  # fmt: skip
+    source.assume(
+        f"{frames} frames for {len(placed.positions_m)} positions: bursts of {each}, "
+        f"each frame is used with its position; frames_per_position={each} "
+        f"(--frames-per-pos {each}) joins them"
+    )
     return Placed(np.repeat(placed.positions_m, each, axis=0))
 
 

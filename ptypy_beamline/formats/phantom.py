@@ -95,8 +95,10 @@ def simulated(info: Info, opening: Opening) -> Scan:
     if opening.paths:
         raise SettingsError("a simulated phantom has no dataset paths", "leave paths.* out")
     if opening.stored_as not in (None, "intensity") or opening.zero_frequency == "corner":
-        raise SettingsError("a simulated phantom has frames of counts, with the beam in the middle",
-                            "leave stored_as and zero_frequency out")  # fmt: skip
+        raise SettingsError(
+            "a simulated phantom has frames of counts, with the beam in the middle",
+            "leave stored_as and zero_frequency out",
+        )
     phantom = phantom_of(info.directory, info)
     ny, nx, nz = phantom.shape
     probe = _probe(info)
@@ -117,9 +119,12 @@ def simulated(info: Info, opening: Opening) -> Scan:
         probe=probe.astype(np.complex64),
         format="phantom",
         source=info.directory,
-        notes=(f"simulated: {nz} slices of {phantom.slice_m:g} m, {info.need('photons'):g} photons "
-               "in a frame without a sample", FAR_FIELD),
-    )  # fmt: skip
+        notes=(
+            f"simulated: {nz} slices of {phantom.slice_m:g} m, {info.need('photons'):g} photons "
+            "in a frame without a sample",
+            FAR_FIELD,
+        ),
+    )
 
 
 def _probe(info: Info) -> NDArray[np.complex128]:
@@ -130,8 +135,10 @@ def _probe(info: Info) -> NDArray[np.complex128]:
 
         ny, nx = info.need("shape")
         if ny != nx:
-            raise SettingsError(f"the built probe is square. Got {ny}x{nx}",
-                                "give simulate.probe, or a square simulate.shape")  # fmt: skip
+            raise SettingsError(
+                f"the built probe is square. Got {ny}x{nx}",
+                "give simulate.probe, or a square simulate.shape",
+            )
         return probe(ny).astype(np.complex128)
     frames = frames_of(given, "simulate.probe")
     wave = frames.read([0], Window.full(frames.shape[1:]))[0]  # the first mode

@@ -21,17 +21,26 @@ TIMES = r"(\d+) *[x×*,] *(\d+)"
 
 PATTERNS: dict[str, tuple[str, ...]] = {
     "shape": (rf"probe\w*[^\d\n]*?{TIMES}", rf"{TIMES} *(?:px|pixels?)? *probe"),
-    "scan": (rf"{TIMES} *(?:probe +)?(?:positions|spots|points|scan)",
-             rf"(?:positions|spots|points|scan)\w*[^\d\n]*?{TIMES}"),
+    "scan": (
+        rf"{TIMES} *(?:probe +)?(?:positions|spots|points|scan)",
+        rf"(?:positions|spots|points|scan)\w*[^\d\n]*?{TIMES}",
+    ),
     "step_px": (rf"step\w*[^\d\n]*?{NUMBER}", rf"{NUMBER} *(?:px|pixels?) *step"),
     "energy": (rf"energy_?(k?eV)[^\d\n]*?{NUMBER}", rf"{NUMBER} *(k?eV)\b"),
-    "pixel_m": (rf"(?:psize|pixel|voxel)\w*?_(cm|mm|um|nm|m)\b[^\d\n]*?{NUMBER}",
-                rf"(?:psize|pixel|voxel)[^\d\n]*?{NUMBER} *(cm|mm|µm|um|nm|m)\b"),
-    "slice_m": (rf"slice\w*?_(cm|mm|um|nm|m)\b[^\d\n]*?{NUMBER}",
-                rf"slice[^\d\n]*?{NUMBER} *(cm|mm|µm|um|nm|m)\b"),
-    "photons": (r"\bn(\d+(?:\.\d+)?e\d+)\b", rf"{NUMBER} *photons",
-                rf"photons?\w* *[:=] *{NUMBER}"),
-}  # fmt: skip
+    "pixel_m": (
+        rf"(?:psize|pixel|voxel)\w*?_(cm|mm|um|nm|m)\b[^\d\n]*?{NUMBER}",
+        rf"(?:psize|pixel|voxel)[^\d\n]*?{NUMBER} *(cm|mm|µm|um|nm|m)\b",
+    ),
+    "slice_m": (
+        rf"slice\w*?_(cm|mm|um|nm|m)\b[^\d\n]*?{NUMBER}",
+        rf"slice[^\d\n]*?{NUMBER} *(cm|mm|µm|um|nm|m)\b",
+    ),
+    "photons": (
+        r"\bn(\d+(?:\.\d+)?e\d+)\b",
+        rf"{NUMBER} *photons",
+        rf"photons?\w* *[:=] *{NUMBER}",
+    ),
+}
 """Quantity → how ``info.txt`` may say it, in any case of letters; the first found counts."""
 
 POWER = re.compile(r"[x×*·] *10\^?(-?\d+)")
@@ -76,8 +85,11 @@ class Info:
         """
         value = self.get(name)
         if value is None:
-            raise MissingDataError(f"no {name.removesuffix('_m').removesuffix('_px')} in info.txt",
-                                   f"set {REMEDIES[name]}", self.directory)  # fmt: skip
+            raise MissingDataError(
+                f"no {name.removesuffix('_m').removesuffix('_px')} in info.txt",
+                f"set {REMEDIES[name]}",
+                self.directory,
+            )
         return value
 
     @property
@@ -123,9 +135,12 @@ def _with_unit(quantity: str, factor: float) -> Callable[[str, str], float]:
 
 
 READ: dict[str, Callable[..., Any]] = {
-    "shape": _two, "scan": _two, "energy": _with_unit("energy", 1e-3),
-    "pixel_m": _with_unit("pixel", 1.0), "slice_m": _with_unit("pixel", 1.0),
-}  # fmt: skip
+    "shape": _two,
+    "scan": _two,
+    "energy": _with_unit("energy", 1e-3),
+    "pixel_m": _with_unit("pixel", 1.0),
+    "slice_m": _with_unit("pixel", 1.0),
+}
 
 
 def corners(info: Info, size: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -138,8 +153,10 @@ def corners(info: Info, size: tuple[int, int], shape: tuple[int, int]) -> NDArra
         stack = frames_of(given, "simulate.positions")
         places = stack.read([0], Window.full(stack.shape[1:]))[0]
         if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
-            raise SettingsError(f"Expected simulate.positions (n, 2). Got {places.shape}",
-                                "give (row, column) of the window's corner in pixels")  # fmt: skip
+            raise SettingsError(
+                f"Expected simulate.positions (n, 2). Got {places.shape}",
+                "give (row, column) of the window's corner in pixels",
+            )
         return np.asarray(np.rint(places), np.int64)
     rows, columns = info.need("scan")
     step = np.broadcast_to(np.asarray(info.need("step_px"), np.float64), 2)

@@ -49,8 +49,9 @@ def measured(file: Path, info: Info, opening: Opening) -> Scan:
     probe, notes = (
         _empty_beam(reference, scan.frame_shape, corner) if reference.is_file() else (None, ())
     )
-    return replace(scan, probe=probe, format="phantom", source=info.directory,
-                   notes=(*scan.notes, *notes))  # fmt: skip
+    return replace(
+        scan, probe=probe, format="phantom", source=info.directory, notes=(*scan.notes, *notes)
+    )
 
 
 def _recorded(frames: Hdf5Frames, info: Info) -> Scan:

@@ -67,6 +67,8 @@ def far_field_geometry(info: Info, shape: tuple[int, int]) -> tuple[float, tuple
     fitting = (span / shape[0], span / shape[1])
     if pixel is not None and not np.allclose(pixel, fitting, rtol=0.01):
         found = resolution_m(info.energy_eV, distance, pixel, shape)[0]
-        raise SettingsError(f"distance and psize give a pixel of {found:.4g} m, the phantom has "
-                            f"{voxel:.4g} m", "give only one of them")  # fmt: skip
+        raise SettingsError(
+            f"distance and psize give a pixel of {found:.4g} m, the phantom has {voxel:.4g} m",
+            "give only one of them",
+        )
     return float(distance), fitting

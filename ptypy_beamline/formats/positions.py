@@ -56,12 +56,16 @@ def split(array: Array, columns: str = "", counts: tuple[int, ...] = ()) -> tupl
         if array.shape[1] not in (2, 3) or (down and not across):
             array = array.T
     if array.ndim not in (2, 3) or array.shape[-1] not in (2, 3):
-        raise ScanError(f"Expected positions (N,2), (N,3), (2,N) or (3,N). Got {stored}",
-                        "set paths.positions (--path positions=PATH)")  # fmt: skip
+        raise ScanError(
+            f"Expected positions (N,2), (N,3), (2,N) or (3,N). Got {stored}",
+            "set paths.positions (--path positions=PATH)",
+        )
     names = [c.strip().lower() for c in (columns or "x,y,z").split(",")]
     if "x" not in names or "y" not in names or max(map(names.index, "xy")) >= array.shape[-1]:
-        raise ScanError(f"Expected columns 'x,y' or 'y,x' of positions. Got {columns!r}",
-                        "give x and y by paths.x, paths.y (--path x=PATH)")  # fmt: skip
+        raise ScanError(
+            f"Expected columns 'x,y' or 'y,x' of positions. Got {columns!r}",
+            "give x and y by paths.x, paths.y (--path x=PATH)",
+        )
     return array[..., names.index("y")], array[..., names.index("x")]
 
 
@@ -107,9 +111,11 @@ def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -
     if _raster_axes(y, x, math.prod(axes), per_position):
         return _raster(y, x, axes)
     if len(y) != len(x):
-        raise ScanError(f"Expected y and x of equal length, or the axes of a raster of "
-                        f"{math.prod(axes)} frames. Got y {y.shape} and x {x.shape}",
-                        "give the right ones by paths.x, paths.y (--path x=PATH)")  # fmt: skip
+        raise ScanError(
+            f"Expected y and x of equal length, or the axes of a raster of "
+            f"{math.prod(axes)} frames. Got y {y.shape} and x {x.shape}",
+            "give the right ones by paths.x, paths.y (--path x=PATH)",
+        )
     grid = (axes[0], axes[1]) if len(axes) == 2 and math.prod(axes) == len(y) else None
     return Placed(np.stack([y, x], axis=1), grid)
 
@@ -237,6 +243,8 @@ def without_padding(positions: Array) -> Array:
         raise ScanError("Expected positions. Got no finite one", "set paths.x and paths.y")
     extent = float(np.nanmax(np.where(finite, abs(positions), np.nan)))
     if extent > FARTHEST or 0 < extent < 1 / FARTHEST:
-        raise ScanError(f"Expected positions on a stage. Got some that reach {extent:.3g}",
-                        "set paths.x and paths.y to others, or mend the file")  # fmt: skip
+        raise ScanError(
+            f"Expected positions on a stage. Got some that reach {extent:.3g}",
+            "set paths.x and paths.y to others, or mend the file",
+        )
     return positions[: used[-1] + 1]

@@ -46,8 +46,15 @@ def _centred(scan: Scan) -> Scan:
     dark, flat, each = (None if stack is None else inside(stack, Centred) for stack in stacks)
     bad: NDArray[np.bool_] | None = None if scan.bad is None else np.fft.fftshift(scan.bad)
     center = None if scan.center_px is None else _center(scan.center_px, scan.frame_shape)
-    return replace(scan, frames=inside(scan.frames, Centred), dark=dark, flat=flat, bad=bad,
-                   bad_each=each, center_px=center)  # fmt: skip
+    return replace(
+        scan,
+        frames=inside(scan.frames, Centred),
+        dark=dark,
+        flat=flat,
+        bad=bad,
+        bad_each=each,
+        center_px=center,
+    )
 
 
 def _center(stored: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:

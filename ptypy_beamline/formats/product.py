@@ -76,8 +76,9 @@ def _placed(source: Source, scan: Scan) -> Scan:
     """Positions in the frames' own order."""
     if {"positions", "x", "y"} & set(source.opening.paths) or not has(source.file, *PLACES):
         return scan
-    frames, places = (_indices(source, path)
-                      for path in (f"{RAW}/scan_index", "/probe_position_indexes"))  # fmt: skip
+    frames, places = (
+        _indices(source, path) for path in (f"{RAW}/scan_index", "/probe_position_indexes")
+    )
     if frames is None or places is None or np.array_equal(frames, places):
         return scan
     if len(frames) == len(places) and len(np.unique(frames)) < len(frames):

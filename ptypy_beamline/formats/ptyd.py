@@ -118,8 +118,10 @@ def _refuse(opening: Opening) -> None:
     """Say what cannot be asked of prepared data, rather than pass over it."""
     unknown = sorted(set(opening.paths) - OVERRIDABLE)
     if unknown:
-        raise SettingsError(f"a .ptyd keeps its {unknown[0]} in the chunks or has none",
-                            f"leave paths.{unknown[0]} (--path {unknown[0]}=) out")  # fmt: skip
+        raise SettingsError(
+            f"a .ptyd keeps its {unknown[0]} in the chunks or has none",
+            f"leave paths.{unknown[0]} (--path {unknown[0]}=) out",
+        )
     if "positions" in opening.units and "positions" not in opening.paths:
         raise SettingsError(
             "the positions of a .ptyd are metres",
@@ -140,8 +142,9 @@ def _order(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
     numbers = _indices(chunks)
     if len(np.unique(numbers)) < len(numbers):
         values, counts = np.unique(numbers, return_counts=True)
-        raise ScanError(f"frame {values[counts > 1][0]} is there more than once",
-                        "write the .ptyd again")  # fmt: skip
+        raise ScanError(
+            f"frame {values[counts > 1][0]} is there more than once", "write the .ptyd again"
+        )
     return np.argsort(numbers)
 
 
@@ -169,8 +172,9 @@ def _expected(source: Source, count: int) -> int | None:
         raise FileError(
             f"Expected the {expected} frames that meta/num_frames announces. Got {count}: the "
             "writer was stopped, or parts are missing",
-            "write the .ptyd again, or copy all of it", source.path,
-        )  # fmt: skip
+            "write the .ptyd again, or copy all of it",
+            source.path,
+        )
     return expected
 
 
@@ -205,8 +209,9 @@ def _positions(
         if found is not None and found.dataset.ndim == 2 and len(found.dataset) > numbers_[-1]:
             source.notes.append(f"positions are those of {path}")
             return numbers(found)[numbers_], False
-    raise MissingDataError("the chunks have no positions",
-                           "set paths.positions (--path positions=other.h5::/path)")  # fmt: skip
+    raise MissingDataError(
+        "the chunks have no positions", "set paths.positions (--path positions=other.h5::/path)"
+    )
 
 
 def _meta(source: Source, name: str) -> Found | None:
@@ -261,9 +266,10 @@ def _energy(source: Source) -> tuple[float | None, str | None]:
     if ENERGY_RANGES_EV[PHOTON][1] < stored_eV < HARDEST_EV:
         raise SettingsError(
             f"{found.name} = {stored_eV / 1e3:.6g} keV is not a photon energy: it is of electrons "
-            f"of {kinetic_eV / 1e3:.4g} keV, or in eV", "set radiation='electron' (--radiation "
+            f"of {kinetic_eV / 1e3:.4g} keV, or in eV",
+            "set radiation='electron' (--radiation "
             "electron) or units.energy='eV' (--unit energy=eV)",
-        )  # fmt: skip
+        )
     return _one(source, "energy"), radiation
 
 

@@ -57,14 +57,20 @@ def read_chunks(source: Source) -> tuple[Chunk, ...]:
         raise FileError("not a .ptyd: no group /chunks", "leave format out", source.path)
     numbers = sorted(int(name) for name in group if name.isdigit())
     if not numbers:
-        raise FileError("the .ptyd has no frames: its writer stopped before the first chunk",
-                        "write it again", source.path)  # fmt: skip
+        raise FileError(
+            "the .ptyd has no frames: its writer stopped before the first chunk",
+            "write it again",
+            source.path,
+        )
     chunks: list[Chunk] = []
     try:
         for number in range(numbers[-1] + 1):
             if number not in numbers:
-                raise FileError(f"chunk {number} of {numbers[-1] + 1} is missing",
-                                "write the .ptyd again", source.path)  # fmt: skip
+                raise FileError(
+                    f"chunk {number} of {numbers[-1] + 1} is missing",
+                    "write the .ptyd again",
+                    source.path,
+                )
             chunk = _chunk(source, number)
             _check_like(chunks[0] if chunks else chunk, chunk, number, source)
             chunks.append(chunk)
@@ -80,13 +86,14 @@ def _check_like(first: Chunk, chunk: Chunk, number: int, source: Source) -> None
     if (now.shape[1:], now.dtype) != (then.shape[1:], then.dtype):
         raise FileError(
             f"chunk {number} has frames {now.shape[1:]} of {now.dtype}, the first "
-            f"{then.shape[1:]} of {then.dtype}", "write the .ptyd again", source.path,
-        )  # fmt: skip
+            f"{then.shape[1:]} of {then.dtype}",
+            "write the .ptyd again",
+            source.path,
+        )
     kept = ("weights", "indices", "positions_m")
     lacking = [k for k in kept if getattr(first, k) is not None and getattr(chunk, k) is None]
     if lacking and source.opening.growing:
-        raise FileError(f"chunk {number} is not whole yet", "wait for its writer",
-                        source.path)  # fmt: skip
+        raise FileError(f"chunk {number} is not whole yet", "wait for its writer", source.path)
 
 
 def _chunk(source: Source, number: int) -> Chunk:
@@ -134,26 +141,39 @@ def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path
     if found:
         raise FileError(
             f"{link} is linked to {found[0]}, outside {folder}",
-            "if you trust this file, set links='any' (--links any)", master,
-        )  # fmt: skip
-    raise FileError(f"{link} is in the part {name}, which does not exist",
-                    "copy that file too, beside this one", master)  # fmt: skip
+            "if you trust this file, set links='any' (--links any)",
+            master,
+        )
+    raise FileError(
+        f"{link} is in the part {name}, which does not exist",
+        "copy that file too, beside this one",
+        master,
+    )
 
 
 def _inspect(path: Path, file: h5py.File, name: str, links: str) -> Chunk:
     """Read all but the frames of the chunk in group ``name``, and see that it is whole."""
-    found = {key: lookup(file, f"{name}/{key}", links)
-             for key in ("data", "weights", "indices", "positions")}  # fmt: skip
-    there = {key: item for key, item in found.items()
-             if is_stored(item) and (item.size or key == "data")}  # fmt: skip
+    found = {
+        key: lookup(file, f"{name}/{key}", links)
+        for key in ("data", "weights", "indices", "positions")
+    }
+    there = {
+        key: item for key, item in found.items() if is_stored(item) and (item.size or key == "data")
+    }
     if "data" not in there:
-        raise FileError(f"{name or 'the part'} has no data", "its writer was stopped: write the "
-                        ".ptyd again", path)  # fmt: skip
+        raise FileError(
+            f"{name or 'the part'} has no data",
+            "its writer was stopped: write the .ptyd again",
+            path,
+        )
     data = Hdf5Frames(path, f"{name}/data")
     for key, item in there.items():
         if len(item) != data.shape[0] and not (key == "weights" and item.ndim == 2):
-            raise FileError(f"{name}/{key} has {len(item)} entries for {data.shape[0]} frames",
-                            "its writer was stopped: write the .ptyd again", path)  # fmt: skip
+            raise FileError(
+                f"{name}/{key} has {len(item)} entries for {data.shape[0]} frames",
+                "its writer was stopped: write the .ptyd again",
+                path,
+            )
     weights, indices, positions = (there.get(k) for k in ("weights", "indices", "positions"))
     return Chunk(
         data,
@@ -197,8 +217,11 @@ def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:
         with open_hdf5(chunk.weights.path) as file:
             dataset = file[chunk.weights.dataset]
             if dataset.shape[-2:] != shape:
-                raise FileError(f"{dataset.name} is of shape {dataset.shape} for frames {shape}",
-                                "write the .ptyd again", chunk.weights.path)  # fmt: skip
+                raise FileError(
+                    f"{dataset.name} is of shape {dataset.shape} for frames {shape}",
+                    "write the .ptyd again",
+                    chunk.weights.path,
+                )
             for part in _different(dataset):
                 good = dataset[part].reshape(-1, *shape) > 0
                 ever |= good.any(0)

@@ -34,8 +34,11 @@ def as_stored(found: Found) -> NDArray[Any]:
         It holds no real numbers.
     """
     if found.dataset.dtype.kind not in "biuf":
-        raise ScanError(f"Expected numbers in {found.name}. Got {found.dataset.dtype}",
-                        "name another dataset with --path NAME=PATH", found.file)  # fmt: skip
+        raise ScanError(
+            f"Expected numbers in {found.name}. Got {found.dataset.dtype}",
+            "name another dataset with --path NAME=PATH",
+            found.file,
+        )
     return np.asarray(found.dataset[()][found.part])
 
 
@@ -53,8 +56,11 @@ def unit_of(source: Source, found: Found, quantity: str) -> str:
     if not unit and quantity == "exposure":  # of no consequence, and nowhere else to be set
         return "s"
     if not unit:
-        raise MissingDataError(f"Expected a unit of {quantity} with {found.name}. Got none",
-                               _remedy(quantity), found.file)  # fmt: skip
+        raise MissingDataError(
+            f"Expected a unit of {quantity} with {found.name}. Got none",
+            _remedy(quantity),
+            found.file,
+        )
     return unit
 
 
@@ -76,12 +82,16 @@ def places(source: Source, *found: Found) -> tuple[list[NDArray[np.float64]], bo
     units = _units_of_positions(source, *found)
     pixels = {is_pixels(unit) for unit in units}
     if len(pixels) > 1:
-        raise ScanError(f"{' and '.join(one.name for one in found)} are partly in pixels",
-                        _remedy("positions"), found[0].file)  # fmt: skip
+        raise ScanError(
+            f"{' and '.join(one.name for one in found)} are partly in pixels",
+            _remedy("positions"),
+            found[0].file,
+        )
     if True in pixels:
         return [numbers(one) for one in found], True
-    return [_in_si(source, one, "positions", unit)
-            for one, unit in zip(found, units, strict=True)], False  # fmt: skip
+    return [
+        _in_si(source, one, "positions", unit) for one, unit in zip(found, units, strict=True)
+    ], False
 
 
 def _units_of_positions(source: Source, *found: Found) -> list[str]:
@@ -90,8 +100,11 @@ def _units_of_positions(source: Source, *found: Found) -> list[str]:
     if len(given) == 1:
         return [unit_of(source, one, "positions") for one in found]
     if len(given) != len(found):
-        raise SettingsError(f"Expected a unit of {found[0].name}. Got {','.join(given)!r}",
-                            "give one, or y and x by paths.y, paths.x", found[0].file)  # fmt: skip
+        raise SettingsError(
+            f"Expected a unit of {found[0].name}. Got {','.join(given)!r}",
+            "give one, or y and x by paths.y, paths.x",
+            found[0].file,
+        )
     return given
 
 
@@ -111,8 +124,9 @@ def _in_si(source: Source, found: Found, quantity: str, unit: str) -> NDArray[np
     try:
         values = raw * unit_factor(quantity, unit, given)
     except SettingsError as error:
-        raise SettingsError(f"{found.name}: {error.problem}", _remedy(quantity),
-                            found.file) from error  # fmt: skip
+        raise SettingsError(
+            f"{found.name}: {error.problem}", _remedy(quantity), found.file
+        ) from error
     if quantity == "energy" and "energy" not in source.opening.units:
         return _plausible_energy(source, found, raw, values, unit)
     return values
@@ -143,8 +157,9 @@ def _plausible_energy(
     if len(fits) > 1:
         raise SettingsError(
             f"{found.name} = {stored:g} cannot be {unit}; it may be {' or '.join(fits)}",
-            _remedy("energy"), found.file,
-        )  # fmt: skip
+            _remedy("energy"),
+            found.file,
+        )
     source.assume(
         f"{found.name} = {stored:g} cannot be {unit}: taken as {fits[0]}; settle it with "
         f"units.energy='{fits[0]}' (--unit energy={fits[0]})",

@@ -180,8 +180,11 @@ def _told(dataset: h5py.Dataset) -> range | None:
 
 def _parts(source: Source, pattern: str) -> Iterator[_Part]:
     """In the order of the numbers their paths end in, each in the file that holds it."""
-    numbered = {int(found[0]): path for path in expand(source.file, pattern)
-                if (found := re.findall(r"\d+$", path))}  # fmt: skip
+    numbered = {
+        int(found[0]): path
+        for path in expand(source.file, pattern)
+        if (found := re.findall(r"\d+$", path))
+    }
     expected = range(min(1, *numbered), max(numbered) + 1) if len(numbered) > 1 else numbered
     for number in expected:
         if number not in numbered:

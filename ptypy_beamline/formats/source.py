@@ -198,8 +198,11 @@ def _check_part(dataset: h5py.Dataset, part: tuple[Any, ...], name: str, path: P
     try:
         np.broadcast_to(True, dataset.shape)[part]
     except IndexError as error:
-        raise ScanError(f"{dataset.name} has shape {dataset.shape} ({error})",
-                        f"set paths.{name} (--path {name}=PATH)", path) from error  # fmt: skip
+        raise ScanError(
+            f"{dataset.name} has shape {dataset.shape} ({error})",
+            f"set paths.{name} (--path {name}=PATH)",
+            path,
+        ) from error
 
 
 def expand(file: h5py.File, pattern: str) -> list[str]:
@@ -242,8 +245,10 @@ def text(value: Any) -> str:
     """A stored string, whichever way it was stored, in lower case or not, stripped."""
     if isinstance(value, h5py.Empty) or value is None:
         return ""
-    parts = [v.decode(errors="replace") if isinstance(v, bytes) else str(v)
-             for v in np.atleast_1d(np.asarray(value, dtype=object))]  # fmt: skip
+    parts = [
+        v.decode(errors="replace") if isinstance(v, bytes) else str(v)
+        for v in np.atleast_1d(np.asarray(value, dtype=object))
+    ]
     return ",".join(parts).strip().strip("\0")
 
 

@@ -100,14 +100,18 @@ def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
         if "::" not in path and not (name in INDICES and is_number(path))
     ]
     if inside:
-        raise SettingsError(f"{inside[0]} names a dataset, but there is no sidecar to have it",
-                            "give sidecar (--sidecar), or OTHER.h5::/PATH", file)  # fmt: skip
+        raise SettingsError(
+            f"{inside[0]} names a dataset, but there is no sidecar to have it",
+            "give sidecar (--sidecar), or OTHER.h5::/PATH",
+            file,
+        )
     if "positions" not in opening.paths and not {"x", "y"} <= set(opening.paths):
         raise MissingDataError(
             f"Expected positions of {frames.shape[0]} TIFF frames. Got no sidecar",
             "give an HDF5 file that has them by sidecar (--sidecar), written by ptypy-beamline "
-            "sidecar from a log, or set paths.positions (--path positions=OTHER.h5::/PATH)", file,
-        )  # fmt: skip
+            "sidecar from a log, or set paths.positions (--path positions=OTHER.h5::/PATH)",
+            file,
+        )
 
 
 def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> Numbers | None:

@@ -207,7 +207,10 @@ def count_limit(scan: Scan, settings: Settings, counts: Counting) -> float:
 def _saturation(given: float | str | None, scan: Scan) -> float:
     if given == "file":
         if scan.saturation is None:
-            raise MissingDataError("no saturation value is recorded", "set saturation (--sat) to "
-                                   "the detector's count limit", scan.source)  # fmt: skip
+            raise MissingDataError(
+                "no saturation value is recorded",
+                "set saturation (--sat) to the detector's count limit",
+                scan.source,
+            )
         return scan.saturation
     return np.inf if given is None else float(given)

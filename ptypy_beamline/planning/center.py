@@ -106,8 +106,10 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> I
     middle = np.median(lit) if lit.size else np.inf
     usable = (totals >= middle / 4) & (totals <= middle * 4)
     if not usable.any():
-        raise GeometryError("no counts in a sample of the frames, so no beam centre can be found",
-                            "set center (--roi-center)")  # fmt: skip
+        raise GeometryError(
+            "no counts in a sample of the frames, so no beam centre can be found",
+            "set center (--roi-center)",
+        )
     shape = tuple(-(-n // size) for n in sample.window.shape)
     total, number = np.zeros(shape), np.zeros(shape)
     for frame, counts in zip(sample, usable, strict=True):

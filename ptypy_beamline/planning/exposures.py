@@ -65,8 +65,11 @@ def usable_i0(scan: Scan, settings: Settings) -> Values | None:
         _refuse_two_meanings(values, scan, settings)
         monitor = _of_frames(values, scan, settings, "monitor values")
     elif scan.monitor is None:
-        raise MissingDataError("no monitor is recorded", "set paths.monitor (--path monitor=PATH) "
-                               "or leave monitor off", scan.source)  # fmt: skip
+        raise MissingDataError(
+            "no monitor is recorded",
+            "set paths.monitor (--path monitor=PATH) or leave monitor off",
+            scan.source,
+        )
     else:
         monitor = _of_frames(scan.monitor, scan, settings, "monitor values")
     usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0) & (acquisitions(scan) >= 0)

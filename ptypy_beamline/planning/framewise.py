@@ -42,15 +42,17 @@ def with_own_images(
     if not own and scan.bad_each is None:
         return scan, settings, counts
     for name in own:
-        warn(f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
-              f"corrected with its own; give one image (--{name}) if all frames have the same",
-               scan.source)  # fmt: skip
+        warn(
+            f"{name} has an image for each of the {_total(scan)} raw frames: each frame is "
+            f"corrected with its own; give one image (--{name}) if all frames have the same",
+            scan.source,
+        )
     return *_read_with(own, scan, settings, counts), Counting(never=counts.never)
 
 
 def _read_with(
     own: dict[str, Frames], scan: Scan, settings: Settings, counts: Counting
-) -> tuple[Scan, Settings]:  # fmt: skip
+) -> tuple[Scan, Settings]:
     """Frames that are corrected as they are read; what is done then is not to be done again."""
     limit, offset = count_limit(scan, settings, counts), None
     scan, settings = _without(scan, settings, ("saturation", *own))
@@ -69,13 +71,18 @@ def _read_with(
 def _warn_live(scan: Scan, settings: Settings) -> None:
     """Of a scan whose length is not known yet all frames have the same images."""
     if scan.bad_each is not None:
-        raise SettingsError("the file has a mask for each frame, which cannot be followed live",
-                            "wait for the end of the scan", scan.source)  # fmt: skip
+        raise SettingsError(
+            "the file has a mask for each frame, which cannot be followed live",
+            "wait for the end of the scan",
+            scan.source,
+        )
     to_come = len(scan.positions_m) * (settings.frames_per_position or 1)
     for name in _own_stacks(scan, settings, {to_come, scan.expected or to_come}):
-        warn(f"{name} has {to_come} images, as many as frames are to come: all of them are taken "
-              "together for every frame, because a live scan has no images of single frames",
-              scan.source)  # fmt: skip
+        warn(
+            f"{name} has {to_come} images, as many as frames are to come: all of them are taken "
+            "together for every frame, because a live scan has no images of single frames",
+            scan.source,
+        )
 
 
 def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, Frames]:
@@ -95,8 +102,10 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
         if isinstance(stack, PickedFrames):  # exposures of which the format takes some
             continue
         if stack.shape[1:] != scan.frame_shape:
-            raise ScanError(f"{name} has images {stack.shape[1:]}, the frames {scan.frame_shape}",
-                            f"give {name} for the whole raw detector frame")  # fmt: skip
+            raise ScanError(
+                f"{name} has images {stack.shape[1:]}, the frames {scan.frame_shape}",
+                f"give {name} for the whole raw detector frame",
+            )
         own[name] = stack
     if "mask" in own:
         own["mask"] = MarkedFrames(own["mask"], settings.mask_values or "bad")

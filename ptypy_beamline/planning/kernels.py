@@ -301,8 +301,12 @@ def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                     out_good[p, corner[0] + v, corner[1] + u] = True
 
 
-PROMOTED = {"float16": np.float32, "longdouble": np.float64, "float128": np.float64,
-            "bool": np.uint8}  # fmt: skip
+PROMOTED = {
+    "float16": np.float32,
+    "longdouble": np.float64,
+    "float128": np.float64,
+    "bool": np.uint8,
+}
 """Pixel types that no kernel is compiled for."""
 
 

@@ -57,9 +57,13 @@ def make_plan(
 
 def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -> Plan:
     if scan.frames.dtype.kind == "c":
-        raise ScanError(f"frames are {scan.frames.dtype}, not counts", "say what they are by "
-                        "stored_as (--stored-as), or name the dataset of the intensities (--path "
-                        "frames=PATH)", scan.source)  # fmt: skip
+        raise ScanError(
+            f"frames are {scan.frames.dtype}, not counts",
+            "say what they are by "
+            "stored_as (--stored-as), or name the dataset of the intensities (--path "
+            "frames=PATH)",
+            scan.source,
+        )
     warn_of_zero_frequency(scan)
     if settings.orientation == "auto":
         # The doctor makes plans itself.
@@ -77,9 +81,10 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
     if 0 in inside.shape:
         raise SettingsError(
             f"the window {window.height}x{window.width} around {_pixel(center)} lies outside the "
-            f"{scan.frame_shape[0]}x{scan.frame_shape[1]} frame", "set center (--roi-center) to a "
-            "raw detector pixel", scan.source,
-        )  # fmt: skip
+            f"{scan.frame_shape[0]}x{scan.frame_shape[1]} frame",
+            "set center (--roi-center) to a raw detector pixel",
+            scan.source,
+        )
     monitor = usable_i0(scan, settings)
     if monitor is not None:
         paired = acquisitions(scan)[: so_far.frames] >= 0
@@ -89,10 +94,15 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
     transform = make_transform(settings, window.shape)
     in_window = (center[0] - window.top, center[1] - window.left)
     plan = Plan(
-        whole_stack(scan.frames)[0], selection, window, in_window,
-        calibrate(scan, settings, inside, counts), transform,
-        make_geometry(scan, settings, transform, in_window), settings.threads,
-    )  # fmt: skip
+        whole_stack(scan.frames)[0],
+        selection,
+        window,
+        in_window,
+        calibrate(scan, settings, inside, counts),
+        transform,
+        make_geometry(scan, settings, transform, in_window),
+        settings.threads,
+    )
     if not even_blind:
         refuse_without_good_pixels(plan, scan, settings, counts, so_far.frames is not None)
     return plan
@@ -140,8 +150,9 @@ def beam_center(
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {_pixel(center)} lies outside the {shape[0]}x{shape[1]} detector",
-            "set center (--roi-center) to a raw pixel (row, column)", scan.source,
-        )  # fmt: skip
+            "set center (--roi-center) to a raw pixel (row, column)",
+            scan.source,
+        )
     return float(center[0]), float(center[1])
 
 
@@ -163,8 +174,14 @@ def make_geometry(
     focus_m = focus_to_sample_m(scan, settings)
     if focus_m is not None:
         distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
-    return Geometry(energy_eV, distance_m, transform.pixel(pixel_m), transform.shape,
-                    transform.center(center_px), radiation_of(scan, settings))  # fmt: skip
+    return Geometry(
+        energy_eV,
+        distance_m,
+        transform.pixel(pixel_m),
+        transform.shape,
+        transform.center(center_px),
+        radiation_of(scan, settings),
+    )
 
 
 def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
@@ -181,8 +198,9 @@ def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
         raise GeometryError(
             f"a focus-sample distance of {scan.focus_m:.6g} m makes no cone beam",
             "set focus_to_sample (--focus-to-sample-m) in m downstream of the focus, 0 for a "
-            "parallel beam", scan.source,
-        )  # fmt: skip
+            "parallel beam",
+            scan.source,
+        )
     return scan.focus_m or None
 
 

@@ -37,8 +37,9 @@ def frame_order(scan: Scan, settings: Settings) -> Indices | None:
         problem = f"names frame {beyond[0]}" if len(beyond) else "is empty"
         raise SettingsError(
             f"frame_order {problem}, the scan has frames 0 to {total - 1}",
-            "give the raw frames to load in the order they are wanted in", scan.source,
-        )  # fmt: skip
+            "give the raw frames to load in the order they are wanted in",
+            scan.source,
+        )
     if picked is None:
         return wanted
     number = np.full(total, -1)
@@ -80,11 +81,15 @@ def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices,
     slots = np.where(wanted >= 0, where[wanted], -1)
     lost = int((slots < 0).sum())
     if lost == len(slots):
-        raise SettingsError("no frame of frame_order has a position", "give raw frames that have",
-                            source)  # fmt: skip
+        raise SettingsError(
+            "no frame of frame_order has a position", "give raw frames that have", source
+        )
     if lost:
-        warnings.warn(f"{lost} of {len(slots)} frames in frame_order have no position: left out",
-                      BeamlineWarning, stacklevel=2)  # fmt: skip
+        warnings.warn(
+            f"{lost} of {len(slots)} frames in frame_order have no position: left out",
+            BeamlineWarning,
+            stacklevel=2,
+        )
     slots = slots[slots >= 0]
     return (slots, np.zeros((len(slots), 1), np.int64)) if k == 1 else _grouped(slots, k)
 

@@ -154,8 +154,9 @@ def directions(positions_m: Places) -> NDArray[np.int64]:
     along, beside = steps @ row, steps @ across_rows(row)
     inside = (np.abs(along) > 0.5 * usual_m) & (np.abs(beside) < 0.25 * usual_m)
     before, after = np.append(0, along), np.append(along, 0)
-    way = np.where(np.append(inside, False), after,
-                   np.where(np.append(False, inside), before, before + after))  # fmt: skip
+    way = np.where(
+        np.append(inside, False), after, np.where(np.append(False, inside), before, before + after)
+    )
     return np.sign(way).astype(np.int64)
 
 

@@ -88,8 +88,12 @@ class Selection:
         return len(self.exposures)
 
     def __getitem__(self, positions: NDArray[Any] | slice) -> Selection:
-        return Selection(self.exposures[positions], self.positions_m[positions],
-                         self.scale[positions], self.seconds[positions])  # fmt: skip
+        return Selection(
+            self.exposures[positions],
+            self.positions_m[positions],
+            self.scale[positions],
+            self.seconds[positions],
+        )
 
     def begins_with(self, earlier: Selection) -> bool:
         """Whether the first positions and their exposures are those of ``earlier``."""
@@ -115,15 +119,19 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
     whole = _pair(scan, settings, so_far)
     whole = whole[np.asarray(np.isfinite(whole.positions_m).all(axis=1))]
     if not len(whole):
-        raise ScanError("there is no frame with a position", "check positions.shift, or wait for "
-                        "the scan", scan.source)  # fmt: skip
+        raise ScanError(
+            "there is no frame with a position",
+            "check positions.shift, or wait for the scan",
+            scan.source,
+        )
     whole = _ordered(whole, scan, settings)
     region = whole[in_region(whole.positions_m, settings.select)]
     if not len(region):
         raise SettingsError(
             f"no position lies in the selected {settings.select.shape} {_extent(whole)}",
-            "set select.center, select.radius or select.size (metres, y,x)", scan.source,
-        )  # fmt: skip
+            "set select.center, select.radius or select.size (metres, y,x)",
+            scan.source,
+        )
     out = np.union1d(rejected(scan, settings, so_far.frames is not None), unwritten(scan.frames))
     accepted = without(_usable(region[:: settings.step]), out, scan.source)
     if settings.grouping == "none":
@@ -260,9 +268,11 @@ def _without_backlash(
 ) -> NDArray[np.float64]:
     known = np.isfinite(positions).all(1)
     if not to_and_fro(directions(positions[known])):
-        raise SettingsError("positions.backlash needs a scan in rows that run to and fro, none "
-                            "were found", "leave positions.backlash (--backlash-m) out",
-                            scan.source)  # fmt: skip
+        raise SettingsError(
+            "positions.backlash needs a scan in rows that run to and fro, none were found",
+            "leave positions.backlash (--backlash-m) out",
+            scan.source,
+        )
     moved: NDArray[np.float64] = positions.copy()
     moved[known] = without_backlash(positions[known], backlash_m)
     return moved
@@ -279,8 +289,11 @@ def without(selection: Selection, out: NDArray[np.int64], source: Path | None) -
     keep = (selection.exposures >= 0) & ~np.isin(selection.exposures, out)
     left = np.any(keep, axis=1)
     if not left.any():
-        raise SettingsError(f"all {keep.size} selected frames are rejected",
-                            "check reject, qc, monitor and positions.shift", source)  # fmt: skip
+        raise SettingsError(
+            f"all {keep.size} selected frames are rejected",
+            "check reject, qc, monitor and positions.shift",
+            source,
+        )
     return replace(selection, exposures=np.where(keep, selection.exposures, -1))[left]
 
 
@@ -288,9 +301,11 @@ def one_exposure_each(selection: Selection) -> Selection:
     """Each exposure that is used a position of its own."""
     k = selection.exposures.shape[1]
     flat = Selection(
-        selection.exposures.reshape(-1, 1), np.repeat(selection.positions_m, k, axis=0),
-        selection.scale.reshape(-1, 1), selection.seconds.reshape(-1, 1),
-    )  # fmt: skip
+        selection.exposures.reshape(-1, 1),
+        np.repeat(selection.positions_m, k, axis=0),
+        selection.scale.reshape(-1, 1),
+        selection.seconds.reshape(-1, 1),
+    )
     return flat[flat.exposures[:, 0] >= 0]
 
 

@@ -73,9 +73,12 @@ class _Making:
     """
 
     def __init__(
-        self, plan: Plan, positions: NDArray[np.int64], raw: Callable[[slice], NDArray[Any]],
+        self,
+        plan: Plan,
+        positions: NDArray[np.int64],
+        raw: Callable[[slice], NDArray[Any]],
         parts: list[slice],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._plan, self._positions, self._raw = plan, positions, raw
         self._chosen = plan.selection[positions]
         self._frames = np.zeros((len(positions), *plan.transform.shape), np.float32)

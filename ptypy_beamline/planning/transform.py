@@ -12,8 +12,14 @@ from ..errors import SettingsError
 from ..settings import Settings
 from . import kernels
 
-MODES = {"sum": kernels.SUM, "mean": kernels.MEAN, "hdr": kernels.RATE,
-         "first": kernels.MEAN, "best": kernels.MEAN, "none": kernels.MEAN}  # fmt: skip
+MODES = {
+    "sum": kernels.SUM,
+    "mean": kernels.MEAN,
+    "hdr": kernels.RATE,
+    "first": kernels.MEAN,
+    "best": kernels.MEAN,
+    "none": kernels.MEAN,
+}
 
 
 @dataclass(frozen=True)

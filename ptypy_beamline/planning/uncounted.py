@@ -220,6 +220,9 @@ def fills(at: NDArray[np.bool_]) -> bool:
     if at.all(0).any() or at.all(1).any():
         return True
     labels, _ = ndimage.label(at)
-    boxes = [box for box in ndimage.find_objects(labels)
-             if min(part.stop - part.start for part in box) >= SIDE]  # fmt: skip
+    boxes = [
+        box
+        for box in ndimage.find_objects(labels)
+        if min(part.stop - part.start for part in box) >= SIDE
+    ]
     return any(at[box].all() for box in boxes)

@@ -127,8 +127,10 @@ class Engine:
         order = np.random.default_rng(seed).permutation(small.visited)
         unseen, seen = np.split(order, [max(1, len(order) // 6)])
         trial = replace(small, visited=seen if len(seen) else unseen)
-        tried = [(State(small.free_space(), small.scaled(guess)), np.random.default_rng(seed))
-                 for guess in small.guesses()]  # fmt: skip
+        tried = [
+            (State(small.free_space(), small.scaled(guess)), np.random.default_rng(seed))
+            for guess in small.guesses()
+        ]
         for done, kept in enumerate(KEPT):
             for state, rng in tried:
                 trial.sweep(state, rng, update_probe=done > 0)
@@ -275,8 +277,10 @@ def prepare(
     bad = to_corner(~np.asarray(good).reshape(-1, height, width), center)
     counts[np.broadcast_to(bad, counts.shape)] = 0
     if not counts.any():
-        raise ScanError("Expected frames with photons. Got none in any good pixel",
-                        "check the window (shape, center) and the mask")  # fmt: skip
+        raise ScanError(
+            "Expected frames with photons. Got none in any good pixel",
+            "check the window (shape, center) and the mask",
+        )
     seen = np.maximum((~bad).sum(axis=0) * (n // len(bad)), 1)
     points = np.rint(np.asarray(positions_m) / np.asarray(resolution_m)).astype(np.int64)
     first = points.min(axis=0) - MARGIN_PX

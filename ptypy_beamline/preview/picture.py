@@ -100,5 +100,12 @@ def _probe(axes: Any, probe: NDArray[Any], resolution_m: tuple[float, float]) ->
     scale_bar(axes, probe.shape[-2:], resolution_m)
     axes.set_title("Probe", loc="left", fontsize=10)
     show_wheel(axes.inset_axes((1.12, 0.8, 0.2, 0.2)))
-    axes.text(1.02, 0.77, "hue: phase\nbrightness:\nmodulus", fontsize=8, color=INK, va="top",
-              transform=axes.transAxes)  # fmt: skip
+    axes.text(
+        1.02,
+        0.77,
+        "hue: phase\nbrightness:\nmodulus",
+        fontsize=8,
+        color=INK,
+        va="top",
+        transform=axes.transAxes,
+    )

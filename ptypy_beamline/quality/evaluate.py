@@ -54,9 +54,10 @@ class Exposures:
         if present.shape[1] == 1:
             slot = _repeats(plan.positions_m)
         single = replace(
-            plan, selection=one_exposure_each(plan.selection),
+            plan,
+            selection=one_exposure_each(plan.selection),
             transform=replace(plan.transform, grouping="none", align=False),
-        )  # fmt: skip
+        )
         return cls(single, slot, plan.frames.shape[0])
 
     def __len__(self) -> int:

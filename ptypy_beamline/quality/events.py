@@ -241,8 +241,10 @@ def _shape(seen: Measured) -> Values:
     """(n, k) numbers that the strength of the light does not change."""
     total = np.maximum(seen.column("total"), 1)
     rings = [np.sqrt(np.maximum(seen.column(f"ring_{k}"), 0) / total) for k in range(1, 5)]
-    wide = [np.log(np.maximum(seen.column(name), 0) + 1e-3)
-            for name in ("row_variance", "column_variance")]  # fmt: skip
+    wide = [
+        np.log(np.maximum(seen.column(name), 0) + 1e-3)
+        for name in ("row_variance", "column_variance")
+    ]
     return np.asarray(np.nan_to_num(np.stack([*rings, *wide], axis=1)))
 
 
@@ -342,8 +344,7 @@ def _strips(positions_m: Values) -> NDArray[np.int64]:
     time = np.linspace(-1, 1, len(away))
     slope, *_ = np.linalg.lstsq(away, time, rcond=None)
     straight = 1 - ((time - away @ slope) ** 2).sum() / (time**2).sum()
-    across = (away @ [slope[1], -slope[0]] if straight > 0.5
-              else np.arctan2(away[:, 0], away[:, 1]))  # fmt: skip
+    across = away @ [slope[1], -slope[0]] if straight > 0.5 else np.arctan2(away[:, 0], away[:, 1])
     edges = np.quantile(across, np.linspace(0, 1, STRIPS + 1)[1:-1])
     return np.asarray(np.searchsorted(edges, across), np.int64)
 

@@ -35,8 +35,15 @@ between two dark ones that are of one run, and from its end to a turn of the sta
 ENOUGH, EQUAL = 100, 1e-5
 """Counts of a frame that does not equal another by chance; relative error of sums of float32."""
 
-ONE_SIDED = {"likeness": 1, "neighbours": 1, "without_count": 1, "change": -1,
-             "residual": 1, "apart": 1, "step": -1}  # fmt: skip
+ONE_SIDED = {
+    "likeness": 1,
+    "neighbours": 1,
+    "without_count": 1,
+    "change": -1,
+    "residual": 1,
+    "apart": 1,
+    "step": -1,
+}
 """Evidence that counts in one direction only: a frame cannot be too much like its neighbours, but
 it can be too much like the one before."""
 
@@ -115,8 +122,9 @@ def features(measured: Measured, around: Neighbours) -> dict[str, Values]:
         "neighbours": _log(apart(measured.small, around, "mean"), 1e-3),
     }
     for ring in range(1, 5):
-        part = np.divide(measured.column(f"ring_{ring}"), total, where=total > 0,
-                         out=np.full(len(total), np.nan))  # fmt: skip
+        part = np.divide(
+            measured.column(f"ring_{ring}"), total, where=total > 0, out=np.full(len(total), np.nan)
+        )
         found[f"ring_{ring}"] = _log(part, 1e-4)
     if measured.monitor is not None:
         level = middle(measured.monitor)
@@ -131,8 +139,10 @@ def deviations(measured: Measured, embedding: Embedding, around: Around) -> dict
     Positive is unusual where that has one direction.
     """
     found = features(measured, around.rows) | picture(embedding, around.rows)
-    return {name: _one_sided(name, local_z(values, around, LEAST.get(name, LEAST_LOG)))
-            for name, values in found.items()}  # fmt: skip
+    return {
+        name: _one_sided(name, local_z(values, around, LEAST.get(name, LEAST_LOG)))
+        for name, values in found.items()
+    }
 
 
 def _one_sided(name: str, z: Values) -> Values:

@@ -12,12 +12,35 @@ from .scores import LIMIT, Values
 
 Flags = NDArray[np.bool_]
 
-SHAPE = ("contrast", "row_variance", "column_variance", "ring_1", "ring_2", "ring_3", "row",
-         "column", "likeness")  # fmt: skip
+SHAPE = (
+    "contrast",
+    "row_variance",
+    "column_variance",
+    "ring_1",
+    "ring_2",
+    "ring_3",
+    "row",
+    "column",
+    "likeness",
+)
 """What light of another strength leaves as it is."""
 
-ANY = ("total", "maximum", "row_variance", "column_variance", "contrast", "ring_1", "ring_2",
-       "ring_3", "neighbours", "likeness", "row", "column", "without_count", "monitor")  # fmt: skip
+ANY = (
+    "total",
+    "maximum",
+    "row_variance",
+    "column_variance",
+    "contrast",
+    "ring_1",
+    "ring_2",
+    "ring_3",
+    "neighbours",
+    "likeness",
+    "row",
+    "column",
+    "without_count",
+    "monitor",
+)
 
 
 @dataclass(frozen=True)

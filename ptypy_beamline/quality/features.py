@@ -84,8 +84,9 @@ class Part:
         return replace(self, binned=self.binned[:0])
 
 
-def measured(plan: Plan, positions: NDArray[np.int64], yard: Yardstick,
-             side: int) -> Iterator[Part]:  # fmt: skip
+def measured(
+    plan: Plan, positions: NDArray[np.int64], yard: Yardstick, side: int
+) -> Iterator[Part]:
     """Measure ``positions`` (consecutive), block by block.
 
     ``side``: bins of each axis; smaller frames have as many as they have pixels.
@@ -115,8 +116,9 @@ def _measure(
 
     def run(part: slice) -> None:
         earlier = frames[part.start - 1] if part.start else before
-        kernels.measure(frames[part], earlier, yard.reference, yard.ring, yard.middle,
-                        table[part], binned[part])  # fmt: skip
+        kernels.measure(
+            frames[part], earlier, yard.reference, yard.ring, yard.middle, table[part], binned[part]
+        )
 
     count = threads or available_threads()
     list(pool(count).map(run, shares(len(frames), count)))

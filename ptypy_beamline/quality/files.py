@@ -21,8 +21,18 @@ from .maps import draw_maps
 from .report import write_report
 from .thumbs import write_thumbs
 
-COLUMNS = ("index", "pos_x", "pos_y", "score", "stxm", "dpcx", "dpcy", "label", "masked",
-           "rejected")  # fmt: skip
+COLUMNS = (
+    "index",
+    "pos_x",
+    "pos_y",
+    "score",
+    "stxm",
+    "dpcx",
+    "dpcy",
+    "label",
+    "masked",
+    "rejected",
+)
 """Of ``qc_summary.csv``; stage positions in metres, or as ``positions_unit`` of META says."""
 
 Pictures = Mapping[int, NDArray[np.float32]]
@@ -42,12 +52,17 @@ class Folder:
 
     def __post_init__(self) -> None:
         check_name(self.path, folder=True)
-        written = [self.path / name for name in (*_ARRAYS, "qc_summary.csv", "qc_maps.png",
-                                                 "qc_report.html", META)]  # fmt: skip
+        written = [
+            self.path / name
+            for name in (*_ARRAYS, "qc_summary.csv", "qc_maps.png", "qc_report.html", META)
+        ]
         there = [file for file in written if file.exists()]
         if there and not self._is_ours():
-            raise FileError("exists and was not written by ptypy-beamline qc",
-                            "write to another folder (--out)", there[0])  # fmt: skip
+            raise FileError(
+                "exists and was not written by ptypy-beamline qc",
+                "write to another folder (--out)",
+                there[0],
+            )
 
     def _is_ours(self) -> bool:
         try:
@@ -126,10 +141,18 @@ def _table(found: Assessment) -> str:
     writer.writerow(COLUMNS)
     y, x = found.positions_m.T
     for row in zip(
-        found.frames.tolist(), x.tolist(), y.tolist(), found.score.tolist(), found.stxm.tolist(),
-        found.dpcx.tolist(), found.dpcy.tolist(), found.labels.tolist(),
-        found.masked.astype(int).tolist(), found.rejected.astype(int).tolist(), strict=True,
-    ):  # fmt: skip
+        found.frames.tolist(),
+        x.tolist(),
+        y.tolist(),
+        found.score.tolist(),
+        found.stxm.tolist(),
+        found.dpcx.tolist(),
+        found.dpcy.tolist(),
+        found.labels.tolist(),
+        found.masked.astype(int).tolist(),
+        found.rejected.astype(int).tolist(),
+        strict=True,
+    ):
         writer.writerow(row)
     return text.getvalue()
 
@@ -165,5 +188,8 @@ def check_indices(path: Path) -> None:
     except FileError:
         known = None
     if not isinstance(known, dict) or not {"accepted_indices", "rejected_indices"} <= set(known):
-        raise FileError("exists and is not a list of accepted and rejected frames",
-                        "write to another file (--emit-ptypy-json)", path)  # fmt: skip
+        raise FileError(
+            "exists and is not a list of accepted and rejected frames",
+            "write to another file (--emit-ptypy-json)",
+            path,
+        )

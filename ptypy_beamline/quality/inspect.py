@@ -129,8 +129,9 @@ def put_down(
     name = Path(settings.file_name).name
     pictures = large_pictures(exposures.plan, worst)
     with together():
-        output.folder.write(found, pictures, meta, f"Quality of {name}", output.thumbs_size,
-                            refresh_s)  # fmt: skip
+        output.folder.write(
+            found, pictures, meta, f"Quality of {name}", output.thumbs_size, refresh_s
+        )
         if output.indices is not None:
             write_indices(output.indices, found, meta)
 

@@ -9,8 +9,21 @@ from ..planning.kernels import compiled_fast
 RINGS = 4
 """Radial rings, of equal width up to the frame's nearest edge."""
 
-COLUMNS = ("total", "maximum", "row", "column", "row_variance", "column_variance",
-           "ring_1", "ring_2", "ring_3", "ring_4", "contrast", "likeness", "change")  # fmt: skip
+COLUMNS = (
+    "total",
+    "maximum",
+    "row",
+    "column",
+    "row_variance",
+    "column_variance",
+    "ring_1",
+    "ring_2",
+    "ring_3",
+    "ring_4",
+    "contrast",
+    "likeness",
+    "change",
+)
 COUNTED = ("total", "maximum", "ring_1", "ring_2", "ring_3", "ring_4", "change")
 """What :func:`measure` writes of each frame, and what of it is counts.
 

@@ -73,16 +73,19 @@ def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
         children=[(plot, *divmod(k, 2)) for k, plot in enumerate(figures)],
         toolbar=models.Toolbar(tools=[*tools, models.SaveTool()], logo=None),
         toolbar_location="above",
-    )  # fmt: skip
+    )
     table = _table(frames, view, scales(assessment), bool((assessment.labels >= 0).any()))
     frames.selected.js_on_change("indices", _tell("selected()"))
     document = Document()
     document.add_root(maps)
     document.add_root(table)
-    document.js_on_event(events.DocumentReady, models.CustomJS(
-        args={**sources, "view": view, "figures": figures, "tools": tools},
-        code="window.qcStart({frames, images, rings, current, view, figures, tools})",
-    ))  # fmt: skip
+    document.js_on_event(
+        events.DocumentReady,
+        models.CustomJS(
+            args={**sources, "view": view, "figures": figures, "tools": tools},
+            code="window.qcStart({frames, images, rings, current, view, figures, tools})",
+        ),
+    )
     return Linked(document, maps, table)
 
 
@@ -125,8 +128,14 @@ def _columns(
         "rejected": assessment.rejected[order].astype(np.uint8),
         "masked": assessment.masked[order].astype(np.uint8),
         "reason": [str(word).replace("_", " ") for word in assessment.reason[order]],
-        **values, "x": x, "y": y, "cx": cx, "cy": cy, "w": w, "h": h,
-    }  # fmt: skip
+        **values,
+        "x": x,
+        "y": y,
+        "cx": cx,
+        "cy": cy,
+        "w": w,
+        "h": h,
+    }
 
 
 def _figures(assessment: Assessment, found: Cells, factor: float, unit: str) -> list[Any]:
@@ -141,12 +150,20 @@ def _figures(assessment: Assessment, found: Cells, factor: float, unit: str) -> 
     size = (SIDE_PX, round(SIDE_PX * shape)) if shape < 1 else (round(SIDE_PX / shape), SIDE_PX)
     return [
         figure(
-            title=panel.title, x_range=x_range, y_range=y_range, frame_width=size[0],
-            frame_height=size[1], toolbar_location=None, tools="", x_axis_label=f"x ({unit})",
-            y_axis_label=f"y ({unit})", background_fill_color=BACKGROUND, min_border=4,
+            title=panel.title,
+            x_range=x_range,
+            y_range=y_range,
+            frame_width=size[0],
+            frame_height=size[1],
+            toolbar_location=None,
+            tools="",
+            x_axis_label=f"x ({unit})",
+            y_axis_label=f"y ({unit})",
+            background_fill_color=BACKGROUND,
+            min_border=4,
         )
         for panel in PANELS
-    ]  # fmt: skip
+    ]
 
 
 def _draw(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any]) -> None:
@@ -156,20 +173,47 @@ def _draw(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[st
     palette = [BACKGROUND]
     for amount in (0.0, PALE, FAINT):
         palette += [to_hex(colour) for colour in ramp * (1 - amount) + ground * amount]
-    plot.image(panel.name, "x", "y", "w", "h", source=sources["images"], level="image",
-               color_mapper=_mapper(palette, 0, len(palette)))  # fmt: skip
+    plot.image(
+        panel.name,
+        "x",
+        "y",
+        "w",
+        "h",
+        source=sources["images"],
+        level="image",
+        color_mapper=_mapper(palette, 0, len(palette)),
+    )
     for colour, width in (("white", 2.4), (REJECTED, 1.4)):
-        plot.scatter("x", "y", source=sources["rings"], size="size", fill_color=None,
-                     line_color=colour, line_width=width)  # fmt: skip
+        plot.scatter(
+            "x",
+            "y",
+            source=sources["rings"],
+            size="size",
+            fill_color=None,
+            line_color=colour,
+            line_width=width,
+        )
     for colour, width in (("white", 5), (INK, 2.5)):
-        plot.scatter("x", "y", source=sources["current"], size=17, marker="square",
-                     fill_color=None, line_color=colour, line_width=width)  # fmt: skip
+        plot.scatter(
+            "x",
+            "y",
+            source=sources["current"],
+            size=17,
+            marker="square",
+            fill_color=None,
+            line_color=colour,
+            line_width=width,
+        )
     bar = models.ColorBar(
-        color_mapper=_mapper(palette[1 : SHADES + 1], *limits), width=10, title=panel.unit,
-        padding=4, bar_line_color=None, major_tick_line_color=None,
+        color_mapper=_mapper(palette[1 : SHADES + 1], *limits),
+        width=10,
+        title=panel.unit,
+        padding=4,
+        bar_line_color=None,
+        major_tick_line_color=None,
         title_text_font_style="normal",
         formatter=models.CustomJSTickFormatter(code=TICK),
-    )  # fmt: skip
+    )
     plot.add_layout(bar, "right")
     _tools(plot)
     _plain(plot)
@@ -182,9 +226,13 @@ def _mapper(palette: list[str], low: float, high: float) -> models.LinearColorMa
 def _tools(plot: Any) -> None:
     """The page's script selects: there is nothing drawn that Bokeh could find."""
     plot.add_tools(
-        models.BoxSelectTool(renderers=[]), models.LassoSelectTool(renderers=[]), models.PanTool(),
-        models.WheelZoomTool(), models.BoxZoomTool(match_aspect=True), models.ResetTool(),
-    )  # fmt: skip
+        models.BoxSelectTool(renderers=[]),
+        models.LassoSelectTool(renderers=[]),
+        models.PanTool(),
+        models.WheelZoomTool(),
+        models.BoxZoomTool(match_aspect=True),
+        models.ResetTool(),
+    )
     plot.js_on_event(events.SelectionGeometry, _tell("within(cb_obj)"))
     for event in (events.Tap, events.DoubleTap):  # two clicks close in time are a double one
         plot.js_on_event(event, _tell("tap(cb_obj)"))
@@ -231,12 +279,18 @@ def _table(source: Any, view: Any, scale: dict[str, Any], labelled: bool) -> mod
         ("rejected", "rejected", 58, mark),
     ]
     return models.DataTable(
-        source=source, view=view, index_position=None, row_height=23, sizing_mode="stretch_both",
-        min_height=180, autosize_mode="force_fit", reorderable=False,
+        source=source,
+        view=view,
+        index_position=None,
+        row_height=23,
+        sizing_mode="stretch_both",
+        min_height=180,
+        autosize_mode="force_fit",
+        reorderable=False,
         stylesheets=[".slick-cell.selected { background-color: #cfe0f3 !important; }"],
         columns=[
             models.TableColumn(field=field, title=title, width=width, formatter=formatter)
             for field, title, width, formatter in columns
             if labelled or field != "label"
         ],
-    )  # fmt: skip
+    )

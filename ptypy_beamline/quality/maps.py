@@ -141,8 +141,17 @@ def _figure(shape: float, rows: int, title: str, assessment: Assessment) -> Figu
     outside = np.count_nonzero(~assessment.masked)
     if outside:
         words += f", {outside:,} outside the region (pale)"
-    ring = Line2D([], [], marker="o", linestyle="", markersize=9, markeredgecolor=REJECTED,
-                  markerfacecolor="none", markeredgewidth=1.1, label=words)  # fmt: skip
+    ring = Line2D(
+        [],
+        [],
+        marker="o",
+        linestyle="",
+        markersize=9,
+        markeredgecolor=REJECTED,
+        markerfacecolor="none",
+        markeredgewidth=1.1,
+        label=words,
+    )
     figure.legend(handles=[ring], loc="upper right", frameon=False, fontsize=11, labelcolor=INK)
     return figure
 
@@ -170,9 +179,15 @@ def _map(
     for spine in axes.spines.values():
         spine.set_visible(False)
     tall = max(nearest.shape[0] / nearest.shape[1], 1)
-    bar = axes.figure.colorbar(colours, ax=axes, fraction=0.046, pad=0.02, aspect=20 * tall,
-                               extend=_beyond(values, low, high),
-                               format=ScalarFormatter(useMathText=True))  # fmt: skip
+    bar = axes.figure.colorbar(
+        colours,
+        ax=axes,
+        fraction=0.046,
+        pad=0.02,
+        aspect=20 * tall,
+        extend=_beyond(values, low, high),
+        format=ScalarFormatter(useMathText=True),
+    )
     bar.set_label(panel.unit, color=INK)
     bar.outline.set_visible(False)
 

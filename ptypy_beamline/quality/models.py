@@ -60,8 +60,9 @@ def scikit_learn() -> ModuleType:
     try:
         import sklearn
     except ImportError as error:
-        raise BeamlineError("quality control needs scikit-learn",
-                            "pip install scikit-learn") from error  # fmt: skip
+        raise BeamlineError(
+            "quality control needs scikit-learn", "pip install scikit-learn"
+        ) from error
     module: ModuleType = sklearn
     return module
 
@@ -146,8 +147,9 @@ def _perceptron(rows: Rows, k: int) -> Layers:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
-    network = MLPRegressor(hidden_layer_sizes=(HIDDEN, k, HIDDEN), activation="tanh",
-                           max_iter=EPOCHS, random_state=0)  # fmt: skip
+    network = MLPRegressor(
+        hidden_layer_sizes=(HIDDEN, k, HIDDEN), activation="tanh", max_iter=EPOCHS, random_state=0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(rows, rows)
@@ -163,8 +165,9 @@ def _torch_network(rows: Rows, k: int) -> Layers:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sizes = (rows.shape[1], HIDDEN, k, HIDDEN, rows.shape[1])
     layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-    network = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2], nn.Tanh(),
-                            layers[3]).to(device)  # fmt: skip
+    network = nn.Sequential(
+        layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2], nn.Tanh(), layers[3]
+    ).to(device)
     data = torch.as_tensor(rows, dtype=torch.float32, device=device)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     for _ in range(EPOCHS):
@@ -172,8 +175,10 @@ def _torch_network(rows: Rows, k: int) -> Layers:
             optimizer.zero_grad()
             nn.functional.mse_loss(network(data[part]), data[part]).backward()
             optimizer.step()
-    state = [(layer.weight.detach().cpu().double().numpy().T,
-              layer.bias.detach().cpu().double().numpy()) for layer in layers]  # fmt: skip
+    state = [
+        (layer.weight.detach().cpu().double().numpy().T, layer.bias.detach().cpu().double().numpy())
+        for layer in layers
+    ]
     return [weight for weight, _ in state], [offset for _, offset in state]
 
 

@@ -91,28 +91,36 @@ def _page(
 
         from .linked import link, scales
     except ImportError as error:
-        raise MissingDataError("the report needs Bokeh",
-                               "pip install bokeh") from error  # fmt: skip
+        raise MissingDataError("the report needs Bokeh", "pip install bokeh") from error
     order = np.argsort(-assessment.score, kind="stable")
     parts = link(assessment, order)
     script, roots = components({"maps": parts.maps, "table": parts.table})
     inline = Resources("inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"])
     library = inline.render()
-    data = {"pictures": _larger(assessment, pictures), "top": brightest(pictures),
-            "key": "live" if refresh_s is not None else _key(assessment),
-            "scales": scales(assessment), "listed": dict(listed)}  # fmt: skip
+    data = {
+        "pictures": _larger(assessment, pictures),
+        "top": brightest(pictures),
+        "key": "live" if refresh_s is not None else _key(assessment),
+        "scales": scales(assessment),
+        "listed": dict(listed),
+    }
     room = PAGE_BYTES - len(library) - len(script) - len(json.dumps(data))
     sprite = make_sprite(assessment.images[order], min(SPRITE_BYTES, max(room, 200_000)))
     refresh = f'<meta http-equiv="refresh" content="{refresh_s:g}">' if refresh_s else ""
     return Template(_beside("report.html")).substitute(
         _words(assessment, title, str(listed.get("file") or "")),
         events=_events(assessment, folder),
-        generator=GENERATOR, refresh=refresh, style=_beside("report.css"), library=library,
-        script=script, maps=roots["maps"], table=roots["table"],
+        generator=GENERATOR,
+        refresh=refresh,
+        style=_beside("report.css"),
+        library=library,
+        script=script,
+        maps=roots["maps"],
+        table=roots["table"],
         data=json.dumps({**data, "sprite": asdict(sprite)}).replace("<", "\\u003c"),
         ramp=", ".join(to_hex(colour / 255) for colour in PALETTE[::32]),
         behaviour=_beside("report_drawing.js") + _beside("report.js"),
-    )  # fmt: skip
+    )
 
 
 def _key(assessment: Assessment) -> str:
@@ -124,8 +132,10 @@ def _key(assessment: Assessment) -> str:
 def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
     """What the page says, as HTML."""
     known, counts = np.unique(assessment.labels[assessment.labels >= 0], return_counts=True)
-    choices = [f'<option value="{label}">class {label} ({count:,})</option>'
-               for label, count in zip(known, counts, strict=True)]  # fmt: skip
+    choices = [
+        f'<option value="{label}">class {label} ({count:,})</option>'
+        for label, count in zip(known, counts, strict=True)
+    ]
     total = f"{len(assessment):,} frames"
     if assessment.total != len(assessment):
         total += f" of {assessment.total:,}"

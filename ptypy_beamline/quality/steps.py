@@ -82,8 +82,11 @@ def _levels(found: list[Step], n: int) -> list[Step]:
     for step in found:
         level[step.first : step.last + 1] += step.log_ratio
     edges = [0, *(np.flatnonzero(np.diff(level)) + 1).tolist(), n]
-    return [Step(first, end - 1, float(level[first])) for first, end in pairwise(edges)
-            if abs(level[first]) > LEAST]  # fmt: skip
+    return [
+        Step(first, end - 1, float(level[first]))
+        for first, end in pairwise(edges)
+        if abs(level[first]) > LEAST
+    ]
 
 
 def unforetold(around: Around) -> sparse.csr_matrix:
@@ -100,9 +103,13 @@ class _Search:
     """What is left of the counts, less the steps that have been taken."""
 
     def __init__(
-        self, matrix: sparse.csr_matrix, log_counts: Values, noise: Values, shape: Values,
+        self,
+        matrix: sparse.csr_matrix,
+        log_counts: Values,
+        noise: Values,
+        shape: Values,
         usable: Flags,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.matrix, self.log_counts = matrix, log_counts.copy()
         self.square = matrix.multiply(matrix).tocsr()
         self.sizes = _sizes((matrix.T @ matrix).tocsr())
@@ -144,8 +151,9 @@ class _Search:
             part = slice(start, min(start + WINDOW, n))
             if gain[part].max() < (SURE / 2) ** 2:  # an end of a stretch would show alone
                 continue
-            size, step = _stretch(normal[part, part].toarray(), pull[part],
-                                  ends[start : part.stop + 1], start, n)  # fmt: skip
+            size, step = _stretch(
+                normal[part, part].toarray(), pull[part], ends[start : part.stop + 1], start, n
+            )
             if size > best[0]:
                 best = size, step
         if best[0] == 0:

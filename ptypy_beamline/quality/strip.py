@@ -22,11 +22,22 @@ def draw_strip(axes: Axes, assessment: Assessment) -> None:
     counts = np.expm1(assessment.stxm)
     lit = counts[counts > 0]
     usual = float(np.median(lit)) if len(lit) else 1.0
-    axes.plot(assessment.frames, counts / usual, ".", color=DOTS, markersize=3,
-              label="counts of the frame / median (beam and sample)")  # fmt: skip
+    axes.plot(
+        assessment.frames,
+        counts / usual,
+        ".",
+        color=DOTS,
+        markersize=3,
+        label="counts of the frame / median (beam and sample)",
+    )
     beam = intensity(assessment.events, assessment.total)
-    axes.plot(np.nan_to_num(beam), color=INK, linewidth=1.3, drawstyle="steps-mid",
-              label="intensity of the beam by these events")  # fmt: skip
+    axes.plot(
+        np.nan_to_num(beam),
+        color=INK,
+        linewidth=1.3,
+        drawstyle="steps-mid",
+        label="intensity of the beam by these events",
+    )
     for number, event in enumerate(assessment.events):
         colour, length = SHADES[number % len(SHADES)], event.last - event.first + 1
         shaded = length < WHOLE * assessment.total
@@ -41,8 +52,15 @@ def draw_strip(axes: Axes, assessment: Assessment) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.3), ncols=2, fontsize=8.5, labelcolor=INK,
-                frameon=False, borderaxespad=0)  # fmt: skip
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, -0.3),
+        ncols=2,
+        fontsize=8.5,
+        labelcolor=INK,
+        frameon=False,
+        borderaxespad=0,
+    )
 
 
 def strip_png(assessment: Assessment) -> bytes:

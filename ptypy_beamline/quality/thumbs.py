@@ -167,5 +167,8 @@ def _refuse_foreign(target: Path) -> None:
     found = list(target.iterdir()) if target.is_dir() else [target]
     strange = [item for item in found if not OURS.fullmatch(item.name)]
     if found and (strange or not made_here(target / "index.html")):
-        raise FileError("exists and was not written by ptypy_beamline",
-                        "write to another folder, or remove it first", target)  # fmt: skip
+        raise FileError(
+            "exists and was not written by ptypy_beamline",
+            "write to another folder, or remove it first",
+            target,
+        )

@@ -89,9 +89,12 @@ class Batch:
         return self.fetch_parts(self.stored.places, self.stored.sizes, rows)
 
     def fetch_parts(
-        self, places: NDArray[np.int64], sizes: NDArray[np.int64], rows: NDArray[np.intp],
+        self,
+        places: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        rows: NDArray[np.intp],
         into: Bytes | None = None,
-    ) -> tuple[Bytes, NDArray[np.int64]]:  # fmt: skip
+    ) -> tuple[Bytes, NDArray[np.int64]]:
         """The same for any parts, of frames that belong to ``rows`` of the stack that is read."""
         begins = np.cumsum([0, *sizes])
         data = scratch("stored", int(begins[-1])) if into is None else into

@@ -135,7 +135,7 @@ class BloscLz4:
 
 def _blosc_blocks(
     source: Bytes, size: int, block: int, one: int, piece: Piece, storage: Storage
-) -> Bytes:  # fmt: skip
+) -> Bytes:
     """The blocks that ``piece`` touches, each where it would be if none were compressed."""
     from .lz import blosc_block
 

@@ -76,8 +76,13 @@ class Pieces:
         return len(self.numbers)
 
     def __getitem__(self, chosen: slice | NDArray[Any]) -> Pieces:
-        return replace(self, numbers=self.numbers[chosen], tile=self.tile[chosen],
-                       first=self.first[chosen], count=self.count[chosen])  # fmt: skip
+        return replace(
+            self,
+            numbers=self.numbers[chosen],
+            tile=self.tile[chosen],
+            first=self.first[chosen],
+            count=self.count[chosen],
+        )
 
     def __iter__(self) -> Iterator[Piece]:
         each = (self.numbers.tolist(), self.tile.tolist(), self.first.tolist(), self.count.tolist())

@@ -106,7 +106,7 @@ class Plain:
 
 def _straight(
     batch: Batch, places: NDArray[np.int64], size: int, into: NDArray[np.intp], out: NDArray[Any]
-) -> None:  # fmt: skip
+) -> None:
     """Fetch whole frames to where they belong."""
     starts = [0, *(np.flatnonzero(np.diff(into) != 1) + 1).tolist(), len(into)]
     for start, stop in pairwise(starts):

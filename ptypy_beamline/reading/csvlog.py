@@ -52,12 +52,17 @@ class CsvLog:
             None is, or more than one.
         """
         if name not in self.header:
-            raise MissingDataError(f"Expected a column {name!r}. Got {', '.join(self.header)}",
-                                   f"name the right one with {flag}", self.path)  # fmt: skip
+            raise MissingDataError(
+                f"Expected a column {name!r}. Got {', '.join(self.header)}",
+                f"name the right one with {flag}",
+                self.path,
+            )
         if self.header.count(name) > 1:
-            raise MissingDataError(f"Expected one column {name!r}. Got {self.header.count(name)}",
-                                   f"name another with {flag}, or rename them",
-                                   self.path)  # fmt: skip
+            raise MissingDataError(
+                f"Expected one column {name!r}. Got {self.header.count(name)}",
+                f"name another with {flag}, or rename them",
+                self.path,
+            )
         return self.header.index(name)
 
     def numbers(self, name: str, flag: str) -> Array:
@@ -82,9 +87,11 @@ class CsvLog:
             try:
                 out[row] = read(text)
             except ValueError as error:
-                raise FileError(f"line {line}: Expected {error} in column {name!r}. Got {text!r}",
-                                "correct or remove that line; numbers need a decimal point, no "
-                                "comma", self.path) from error  # fmt: skip
+                raise FileError(
+                    f"line {line}: Expected {error} in column {name!r}. Got {text!r}",
+                    "correct or remove that line; numbers need a decimal point, no comma",
+                    self.path,
+                ) from error
         return out
 
 
@@ -104,15 +111,20 @@ def read_log(path: Path) -> CsvLog:
     rows = _cells(lines, _delimiter(first), path)
     header = tuple(name.strip() for name in rows[0][1]) if rows else ()
     if not header or any(_is_number(name) for name in header):
-        raise FileError(f"Expected a line with the columns' names first. Got {first[:60]!r}",
-                        "write the names above the columns", path)  # fmt: skip
+        raise FileError(
+            f"Expected a line with the columns' names first. Got {first[:60]!r}",
+            "write the names above the columns",
+            path,
+        )
     if len(rows) < 2:
         raise FileError("has no row below its header", "give a log with rows", path)
     for line, cells in rows[1:]:
         if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
-            raise FileError(f"line {line}: Expected {len(header)} cells, as in the header. Got "
-                            f"{len(cells)}", "correct or remove that line, and write numbers with "
-                            "a decimal point", path)  # fmt: skip
+            raise FileError(
+                f"line {line}: Expected {len(header)} cells, as in the header. Got {len(cells)}",
+                "correct or remove that line, and write numbers with a decimal point",
+                path,
+            )
     log = CsvLog(path, header, tuple(rows[1:]))
     line, cells = rows[-1]
     if not text.endswith(("\n", "\r")) and line == len(lines) and len(cells) == len(header):
@@ -180,8 +192,9 @@ def _cells(lines: list[str], delimiter: str, path: Path) -> list[tuple[int, tupl
     try:
         return [(reader.line_num, tuple(row)) for row in reader if any(c.strip() for c in row)]
     except csv.Error as error:
-        raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
-                        "correct that line", path) from error  # fmt: skip
+        raise FileError(
+            f"line {reader.line_num}: not readable as CSV ({error})", "correct that line", path
+        ) from error
 
 
 def seconds(text: str) -> float:

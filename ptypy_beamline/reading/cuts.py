@@ -21,28 +21,25 @@ def parts(piece: Piece, out: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]
         yield frame, out[into][place]
 
 
-def cut_pixels(
-    source: Bytes, storage: Storage, piece: Piece, out: NDArray[Any]
-) -> None:  # fmt: skip
+def cut_pixels(source: Bytes, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
     """From pixels one after another."""
     pixels = source[: storage.bytes].view(out.dtype).reshape(-1, *storage.chunk[-2:])
     for frame, part in parts(piece, out):
         part[...] = pixels[frame][piece.tile.window.slices]
 
 
-def cut_bytes(
-    source: Bytes, block: int, storage: Storage, piece: Piece, out: NDArray[Any]
-) -> None:  # fmt: skip
+def cut_bytes(source: Bytes, block: int, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
     """From blocks that hold the first bytes of their pixels first, then the second ones, …."""
     from . import unshuffle
 
-    unshuffle.cut_bytes(source, block, storage.elements, piece.frames, piece.into, piece.tile.box,
-                     *_target(out))  # fmt: skip
+    unshuffle.cut_bytes(
+        source, block, storage.elements, piece.frames, piece.into, piece.tile.box, *_target(out)
+    )
 
 
 def cut_bits(
     source: Bytes, size: int, block: int, storage: Storage, piece: Piece, out: NDArray[Any]
-) -> None:  # fmt: skip
+) -> None:
     """From blocks that hold the first bits of their pixels first, then the second ones, ….
 
     Raises
@@ -52,15 +49,30 @@ def cut_bits(
     """
     from . import unshuffle
 
-    if unshuffle.cut_bits(source, 0, size, False, block, source, storage.elements, piece.frames,
-                       piece.into, piece.tile.box, *_target(out)):  # fmt: skip
+    if unshuffle.cut_bits(
+        source,
+        0,
+        size,
+        False,
+        block,
+        source,
+        storage.elements,
+        piece.frames,
+        piece.into,
+        piece.tile.box,
+        *_target(out),
+    ):
         raise ChunkError("it is cut short")
 
 
 def cut_lz4_bits(
-    source: Bytes, places: NDArray[np.int64], block: int, storage: Storage, pieces: Pieces,
+    source: Bytes,
+    places: NDArray[np.int64],
+    block: int,
+    storage: Storage,
+    pieces: Pieces,
     out: NDArray[Any],
-) -> None:  # fmt: skip
+) -> None:
     """From chunks of such blocks compressed by LZ4.
 
     Parameters
@@ -80,9 +92,17 @@ def cut_lz4_bits(
     boxes = np.array([tile.box for tile in pieces.tiles])
     each = np.stack([pieces.first, pieces.count, pieces.tile], axis=1)
     broken = unshuffle.cut_lz4_bits(
-        source, places, block, scratch("planes", storage.bytes), storage.elements, each,
-        pieces.frames, pieces.into, boxes, *_target(out),
-    )  # fmt: skip
+        source,
+        places,
+        block,
+        scratch("planes", storage.bytes),
+        storage.elements,
+        each,
+        pieces.frames,
+        pieces.into,
+        boxes,
+        *_target(out),
+    )
     if broken >= 0:
         raise ChunkError("its blocks cannot be decoded", pieces.row(broken))
 

@@ -84,8 +84,10 @@ class Joined:
         kinds = {(part.shape[1:], str(part.dtype)) for part in self.parts}
         if len(kinds) != 1:
             found = ", ".join(f"{shape} {dtype}" for shape, dtype in sorted(kinds)) or "none"
-            raise ScanError(f"Expected parts of one frame shape and dtype. Got {found}",
-                            "name one part by paths.frames (--path frames=PATH)")  # fmt: skip
+            raise ScanError(
+                f"Expected parts of one frame shape and dtype. Got {found}",
+                "name one part by paths.frames (--path frames=PATH)",
+            )
 
     @cached_property
     def _ends(self) -> NDArray[np.intp]:
@@ -113,8 +115,9 @@ class Joined:
         """
         wanted, total = np.asarray(indices, np.intp), self.shape[0]
         if wanted.size and not 0 <= wanted.min() <= wanted.max() < total:
-            raise ScanError(f"Expected frames 0 to {total - 1}. Got {wanted.min()} to "
-                            f"{wanted.max()}")  # fmt: skip
+            raise ScanError(
+                f"Expected frames 0 to {total - 1}. Got {wanted.min()} to {wanted.max()}"
+            )
         out = np.empty((len(wanted), *window.shape), self.dtype)
         owner = np.searchsorted(self._ends, wanted, side="right")
         for number in np.unique(owner):

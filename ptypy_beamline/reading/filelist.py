@@ -148,8 +148,11 @@ def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
     seen: set[Path] = set()
     for file in files:
         if file in seen:
-            raise ScanError("Expected each file once. Got it twice",
-                            "let globs and lines of the list not overlap", file)  # fmt: skip
+            raise ScanError(
+                "Expected each file once. Got it twice",
+                "let globs and lines of the list not overlap",
+                file,
+            )
         seen.add(file)
     return tuple(files)
 
@@ -186,8 +189,9 @@ def _matches(pattern: Path, named_in: Path, remedy: str) -> list[Path]:
     """The files of one path or glob, absolute and in natural order."""
     if not is_glob(pattern):
         if os.path.isdir(pattern):
-            raise FileError("Expected files. Got a directory", f"name them by {pattern}/*.tif",
-                            pattern)  # fmt: skip
+            raise FileError(
+                "Expected files. Got a directory", f"name them by {pattern}/*.tif", pattern
+            )
         check_file(pattern, remedy)
         return [pattern.absolute()]
     found = [Path(p) for p in glob.glob(str(pattern), recursive=True)]

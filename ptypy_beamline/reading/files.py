@@ -33,15 +33,31 @@ DEAD = (
 )
 
 PROBLEMS = (
-    ("truncated file", DamagedFileError, "truncated HDF5 file",
-     "copy it again, or wait until it is complete"),
-    ("signature not found", DamagedFileError, "not an HDF5 file", "check the path, or name the "
-     "--format"),
-    ("already open for write", UnreadableError, OPEN_FOR_WRITING,
-     f"wait until it is closed; {DEAD}"),
-    ("unable to lock", FileError, "the file is locked by its writer",
-     "set HDF5_USE_FILE_LOCKING=FALSE"),
-)  # fmt: skip
+    (
+        "truncated file",
+        DamagedFileError,
+        "truncated HDF5 file",
+        "copy it again, or wait until it is complete",
+    ),
+    (
+        "signature not found",
+        DamagedFileError,
+        "not an HDF5 file",
+        "check the path, or name the --format",
+    ),
+    (
+        "already open for write",
+        UnreadableError,
+        OPEN_FOR_WRITING,
+        f"wait until it is closed; {DEAD}",
+    ),
+    (
+        "unable to lock",
+        FileError,
+        "the file is locked by its writer",
+        "set HDF5_USE_FILE_LOCKING=FALSE",
+    ),
+)
 """What HDF5 says of a file it cannot open, the error, what we say, and the remedy."""
 
 

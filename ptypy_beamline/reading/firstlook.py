@@ -59,9 +59,12 @@ def _look(paths: Sequence[Path], limit_s: float, walk: Sequence[str]) -> None:
     around = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
         [*walk, *map(str, paths)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
         env={**os.environ, "PYTHONPATH": around},
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     try:
         done, since = 0, time.monotonic()

@@ -36,8 +36,11 @@ def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Array:
         return _of_tags(frames)
     times = _of_file(file, column)
     if len(times) != frames.shape[0]:
-        raise ScanError(f"Expected a time stamp of each of {frames.shape[0]} frames. "
-                        f"Got {len(times)}", "give one a frame", file)  # fmt: skip
+        raise ScanError(
+            f"Expected a time stamp of each of {frames.shape[0]} frames. Got {len(times)}",
+            "give one a frame",
+            file,
+        )
     return times
 
 
@@ -47,8 +50,11 @@ def _of_file(path: Path, column: str) -> Array:
         return values_of(path, "--frame-times")
     log = read_log(path)
     if column not in log.header and len(log.header) > 1:
-        raise SettingsError(f"Expected one column of times, or {column!r}. Got "
-                            f"{', '.join(log.header)}", "call it as in the log", path)  # fmt: skip
+        raise SettingsError(
+            f"Expected one column of times, or {column!r}. Got {', '.join(log.header)}",
+            "call it as in the log",
+            path,
+        )
     return log.times_s(column if column in log.header else log.header[0], "--col-time")
 
 
@@ -61,8 +67,12 @@ def _of_tags(frames: TiffFrames) -> Array:
     times = np.array([t for stamps in threads().map(read, frames.files) for t in stamps])
     shared = len(times) - len(np.unique(times))
     if shared:
-        raise ScanError(f"the DateTime tags have whole seconds, and {shared} of {len(times)} "
-                        "frames have the same as another", REMEDY, frames.files[0])  # fmt: skip
+        raise ScanError(
+            f"the DateTime tags have whole seconds, and {shared} of {len(times)} "
+            "frames have the same as another",
+            REMEDY,
+            frames.files[0],
+        )
     return times
 
 

@@ -208,8 +208,11 @@ class Hdf5Frames:
         dataset, chunks = self._open()
         axes = self._frame_axes(dataset)
         if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < math.prod(axes):
-            raise ScanError(f"Expected frames 0 to {math.prod(axes) - 1} of {self.dataset}. "
-                            f"Got {wanted[0]} to {wanted[-1]}", file=self.path)  # fmt: skip
+            raise ScanError(
+                f"Expected frames 0 to {math.prod(axes) - 1} of {self.dataset}. "
+                f"Got {wanted[0]} to {wanted[-1]}",
+                file=self.path,
+            )
         out = np.empty((len(wanted), *window.shape), dataset.dtype)
         if self.__dict__["_sources"] is not None:
             del dataset
@@ -264,9 +267,14 @@ class Hdf5Frames:
         return out
 
     def _read_slab(
-        self, dataset: h5py.Dataset, axes: tuple[int, ...], out: NDArray[Any],
-        first: int, step: int, window: Window,
-    ) -> None:  # fmt: skip
+        self,
+        dataset: h5py.Dataset,
+        axes: tuple[int, ...],
+        out: NDArray[Any],
+        first: int,
+        step: int,
+        window: Window,
+    ) -> None:
         """Fill ``out`` with the frames first, first + step, … of one row of the raster."""
         place: tuple[Any, ...] = () if self.leading is None else (self.leading,)
         if axes:

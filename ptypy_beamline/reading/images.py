@@ -67,8 +67,9 @@ def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float6
     path = existing(text, name)
     if path.suffix == ".npy":
         return load_npy(path).astype(np.float64).ravel()
-    raise SettingsError(f"{name}={text!r} is of an unknown kind",
-                        "give a list, .npy or file.h5::/path")  # fmt: skip
+    raise SettingsError(
+        f"{name}={text!r} is of an unknown kind", "give a list, .npy or file.h5::/path"
+    )
 
 
 def whole_numbers_of(given: Any, name: str, links: str = "inside") -> NDArray[np.int64]:
@@ -81,8 +82,9 @@ def whole_numbers_of(given: Any, name: str, links: str = "inside") -> NDArray[np
     """
     values = values_of(given, name, links)
     if not np.array_equal(values, np.round(values)):
-        raise SettingsError(f"Expected whole numbers in {name}. Got {values[values % 1 != 0][0]:g}",
-                            f"check {name}")  # fmt: skip
+        raise SettingsError(
+            f"Expected whole numbers in {name}. Got {values[values % 1 != 0][0]:g}", f"check {name}"
+        )
     return values.astype(np.int64)
 
 

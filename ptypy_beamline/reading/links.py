@@ -83,9 +83,11 @@ def _go(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
 def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any:
     """The member ``name`` of a group, or None."""
     if depth < 0:
-        raise TooDeepError(f"{group.name.rstrip('/')}/{name} leads through more than {DEPTH} links",
-                        "store what it leads to in the scan's own files",
-                        group.file.filename)  # fmt: skip
+        raise TooDeepError(
+            f"{group.name.rstrip('/')}/{name} leads through more than {DEPTH} links",
+            "store what it leads to in the scan's own files",
+            group.file.filename,
+        )
     link = group.get(name, getlink=True)
     if link is None:
         return None
@@ -106,14 +108,20 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
         storage = f"{dataset.name} (external storage)"
         target = _first(name, [Path.cwd() / name], owner, allowed, storage)
         if size != h5py.h5f.UNLIMITED and target.stat().st_size < offset + size:
-            raise FileError(f"{storage} has {target.stat().st_size} bytes in {name}, of "
-                            f"{offset + size} that are recorded", "copy that file again, whole",
-                            owner)  # fmt: skip
+            raise FileError(
+                f"{storage} has {target.stat().st_size} bytes in {name}, of "
+                f"{offset + size} that are recorded",
+                "copy that file again, whole",
+                owner,
+            )
     if not dataset.is_virtual:
         return
     if depth < 0:
-        raise FileError(f"{dataset.name} is virtual, of more than {DEPTH} others one after another",
-                        "store what it leads to in the scan's own files", owner)  # fmt: skip
+        raise FileError(
+            f"{dataset.name} is virtual, of more than {DEPTH} others one after another",
+            "store what it leads to in the scan's own files",
+            owner,
+        )
     for name, source in sorted({(v.file_name, v.dset_name) for v in dataset.virtual_sources()}):
         if name == ".":
             _check_source(dataset.file, source, allowed, depth)
@@ -251,14 +259,22 @@ def _first(name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, 
         if not os.path.lexists(found):
             continue
         if allowed is not None and not found.resolve().is_relative_to(allowed):
-            raise FileError(f"{link} links to {name}, outside {allowed}",
-                            "if you trust this file, set links='any' (--links any) where frames "
-                            "are loaded; else copy what it leads to beside it",
-                            owner)  # fmt: skip
+            raise FileError(
+                f"{link} links to {name}, outside {allowed}",
+                "if you trust this file, set links='any' (--links any) where frames "
+                "are loaded; else copy what it leads to beside it",
+                owner,
+            )
         if found.is_file():
             return found
         if found.exists():
-            raise FileError(f"{link} links to {name}, which is no regular file",
-                            "copy what it leads to beside this one", owner)  # fmt: skip
-    raise LostFileError(f"{link} links to {name}, which does not exist",
-                        "copy that file too, beside this one", owner)  # fmt: skip
+            raise FileError(
+                f"{link} links to {name}, which is no regular file",
+                "copy what it leads to beside this one",
+                owner,
+            )
+    raise LostFileError(
+        f"{link} links to {name}, which does not exist",
+        "copy that file too, beside this one",
+        owner,
+    )

@@ -18,8 +18,9 @@ BROKEN = -1
 # For what repeats after 0 to 8 bytes: which bytes of a word it fills, the factor that repeats it
 # through the word, and the fewest bytes, at least 8, that hold it a whole number of times.
 _MASK = np.array([(1 << 8 * n) - 1 for n in range(8)] + [-1], np.int64)
-_REPEAT = np.array([sum(1 << k for k in range(0, 64, 8 * n or 64)) for n in range(9)],
-                   np.uint64).view(np.int64)  # fmt: skip
+_REPEAT = np.array(
+    [sum(1 << k for k in range(0, 64, 8 * n or 64)) for n in range(9)], np.uint64
+).view(np.int64)
 _PERIOD = np.array([-(-8 // (n or 1)) * n for n in range(9)], np.int64)
 
 
@@ -139,8 +140,12 @@ def lzf(source, size, out, room, enough):  # type: ignore[no-untyped-def]  # pra
 @compiled
 def big32(source, at):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     """A whole number of 4 bytes, the greatest first."""
-    return (load1(source, at) << 24 | load1(source, at + 1) << 16 | load1(source, at + 2) << 8
-            | load1(source, at + 3))  # fmt: skip
+    return (
+        load1(source, at) << 24
+        | load1(source, at + 1) << 16
+        | load1(source, at + 2) << 8
+        | load1(source, at + 3)
+    )
 
 
 @compiled

@@ -84,9 +84,7 @@ fill8, fill32 = _filler(1), _filler(4)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather_bits(
-    context: Any, to: Any, to_index: Any, planes: Any, index: Any, stride: Any
-) -> Any:  # fmt: skip
+def gather_bits(context: Any, to: Any, to_index: Any, planes: Any, index: Any, stride: Any) -> Any:
     """Make 64 bytes of unsigned elements, at element ``to_index`` of ``to``, from their bits.
 
     Bit k of the element i is bit i of ``planes`` from byte ``index + k * stride`` on. A plane's
@@ -116,9 +114,7 @@ def gather_bits(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather_bytes(
-    context: Any, to: Any, to_index: Any, source: Any, index: Any, stride: Any
-) -> Any:  # fmt: skip
+def gather_bytes(context: Any, to: Any, to_index: Any, source: Any, index: Any, stride: Any) -> Any:
     """As :func:`gather_bits`, but byte k of the element i is ``index + k * stride + i``."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -22,12 +22,23 @@ from ..scan import Indices, Readiness, Window
 from .files import note_input
 from .regular import FileState, open_bytes
 
-BROKEN = (ValueError, EOFError, OSError, TypeError, OverflowError, RecursionError, MemoryError,
-          tokenize.TokenError)  # fmt: skip
+BROKEN = (
+    ValueError,
+    EOFError,
+    OSError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    tokenize.TokenError,
+)
 """What NumPy raises of a damaged header."""
 
-READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0,
-           (3, 0): npy.read_array_header_2_0}  # fmt: skip
+READERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): npy.read_array_header_2_0,
+}
 """Version of the format → NumPy's reader; version 3 has names of fields in UTF-8."""
 
 
@@ -109,8 +120,9 @@ class StoredArray:
         while done < len(view):
             count = os.preadv(file.fileno(), [view[done:]], place + done)
             if not count:
-                raise FileError("the file has become shorter since it was opened", "copy it again",
-                                self.path)  # fmt: skip
+                raise FileError(
+                    "the file has become shorter since it was opened", "copy it again", self.path
+                )
             done += count
 
 
@@ -127,16 +139,24 @@ def open_npy(path: Path, remedy: str = "check the path") -> StoredArray:
         try:
             found = read_header(file)
         except ValueError as error:
-            raise FileError(f"not a readable .npy array ({error})", "save it again with numpy.save",
-                            path) from error  # fmt: skip
+            raise FileError(
+                f"not a readable .npy array ({error})", "save it again with numpy.save", path
+            ) from error
         state = FileState.of(os.fstat(file.fileno()))
         size = state.size - found.size
     if found.dtype.kind not in "biufc":
-        raise FileError(f"Expected numbers. Got an array of {in_short(TypeError(found.dtype), 80)}",
-                        "save it again as numbers", path)  # fmt: skip
+        raise FileError(
+            f"Expected numbers. Got an array of {in_short(TypeError(found.dtype), 80)}",
+            "save it again as numbers",
+            path,
+        )
     if size < found.nbytes:
-        raise FileError(f"truncated .npy array: {found.shape} {found.dtype} has {found.nbytes} "
-                        f"bytes. Got {size}", "copy it again", path)  # fmt: skip
+        raise FileError(
+            f"truncated .npy array: {found.shape} {found.dtype} has {found.nbytes} "
+            f"bytes. Got {size}",
+            "copy it again",
+            path,
+        )
     header = found.size, found.shape, found.dtype, found.fortran
     return StoredArray(path.absolute(), *header, state)
 
@@ -171,8 +191,10 @@ class StoredFrames:
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.stored.shape) <= 4:
-            raise ScanError("Expected an image or a stack of images. Got shape "
-                            f"{self.stored.shape}", file=self.stored.path)  # fmt: skip
+            raise ScanError(
+                f"Expected an image or a stack of images. Got shape {self.stored.shape}",
+                file=self.stored.path,
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -25,8 +25,18 @@ from .regular import FileState, open_bytes
 LOCAL_HEADER = b"PK\x03\x04"
 """What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, struct.error,
-           NotImplementedError, RuntimeError, LookupError, OverflowError)  # fmt: skip
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OSError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    LookupError,
+    OverflowError,
+)
 """What reading a damaged NPZ file raises."""
 
 
@@ -78,8 +88,11 @@ class Member:
         if not known:
             raise FileError("Expected an NPZ file", "check the path", self.path)
         if self.name not in known:
-            raise MissingDataError(f"Expected an array {self.name}. Got {', '.join(known)}",
-                                   "name another by --path NAME=ARRAY", self.path)  # fmt: skip
+            raise MissingDataError(
+                f"Expected an array {self.name}. Got {', '.join(known)}",
+                "name another by --path NAME=ARRAY",
+                self.path,
+            )
         object.__setattr__(self, "_state", FileState.of(self.path.stat()))
         object.__setattr__(self, "_header", self._read_header())
 
@@ -91,12 +104,18 @@ class Member:
             header = read_header(cast(BinaryIO, raw))
             size = file.getinfo(self._file).file_size
         if header.dtype.hasobject:
-            raise FileError(f"array {self.name} holds Python objects, which are never loaded",
-                            "save it again as numbers", self.path)  # fmt: skip
+            raise FileError(
+                f"array {self.name} holds Python objects, which are never loaded",
+                "save it again as numbers",
+                self.path,
+            )
         if size != header.size + header.nbytes:
-            raise FileError(f"array {self.name} is damaged: {header.shape} {header.dtype} has "
-                            f"{header.nbytes} bytes. Got {size - header.size}", "copy it again",
-                            self.path)  # fmt: skip
+            raise FileError(
+                f"array {self.name} is damaged: {header.shape} {header.dtype} has "
+                f"{header.nbytes} bytes. Got {size - header.size}",
+                "copy it again",
+                self.path,
+            )
         return header
 
     def _opened(self) -> AbstractContextManager[BinaryIO]:
@@ -198,10 +217,11 @@ class NpzFrames:
     def __post_init__(self) -> None:
         shape, name = self.member.shape, self.member.name
         if len(stack_shape(shape)) != 3 or self.member.dtype.kind not in "biufc":
-            raise ScanError(f"Expected a stack of images. Got {name} of shape {shape}, "
-                            f"{self.member.dtype}",
-                            "name it by paths.frames (--path frames=ARRAY)",
-                            self.member.path)  # fmt: skip
+            raise ScanError(
+                f"Expected a stack of images. Got {name} of shape {shape}, {self.member.dtype}",
+                "name it by paths.frames (--path frames=ARRAY)",
+                self.member.path,
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -83,9 +83,10 @@ class PtydFrames:
         """
         wanted = np.asarray(indices, dtype=np.intp)
         if wanted.size and not 0 <= wanted.min() <= wanted.max() < len(self.order):
-            raise ScanError(f"Expected frames 0 to {len(self.order) - 1}. "
-                            f"Got {wanted.min()} to {wanted.max()}",
-                            file=self.chunks[0].path)  # fmt: skip
+            raise ScanError(
+                f"Expected frames 0 to {len(self.order) - 1}. Got {wanted.min()} to {wanted.max()}",
+                file=self.chunks[0].path,
+            )
         places = self.order[wanted]
         chunk_of = np.searchsorted(self.starts, places, "right") - 1
         out = np.empty((len(wanted), *window.shape), self.dtype)

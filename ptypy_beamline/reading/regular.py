@@ -16,8 +16,13 @@ CHECK = "check the path"
 MOST_TEXT_BYTES = 2**28
 """A text that is longer is neither a log nor a list."""
 
-KINDS = ((stat.S_ISDIR, "directory"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"),
-         (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))  # fmt: skip
+KINDS = (
+    (stat.S_ISDIR, "directory"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
 MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 """What a text in another encoding than UTF-8 may begin with."""
 
@@ -121,12 +126,17 @@ def read_text(path: Path, remedy: str = CHECK, most_bytes: int = MOST_TEXT_BYTES
     except UnicodeDecodeError as error:
         raise FileError(
             f"line {_line(content, error.start)}: Expected a text in UTF-8. Got byte "
-            f"0x{content[error.start]:02x}", "save it as UTF-8, or check the path", path,
-        ) from error  # fmt: skip
+            f"0x{content[error.start]:02x}",
+            "save it as UTF-8, or check the path",
+            path,
+        ) from error
     if "\0" in text:
         line = _line(content, content.index(b"\0"))
-        raise FileError(f"line {line}: Expected text. Got a NUL byte", "it may be damaged: copy it "
-                        "again, or check the path", path)  # fmt: skip
+        raise FileError(
+            f"line {line}: Expected text. Got a NUL byte",
+            "it may be damaged: copy it again, or check the path",
+            path,
+        )
     return text
 
 

@@ -151,8 +151,9 @@ def _of_json(path: Path) -> RejectList:
     content = read_json(path, "give ptypy_indices.json")
     if not isinstance(content, dict) or "rejected_indices" not in content:
         raise FileError("Expected a key 'rejected_indices'", "give ptypy_indices.json", path)
-    rejected, kept = (_listed(content, name, path) for name in ("rejected_indices",
-                                                                "accepted_indices"))  # fmt: skip
+    rejected, kept = (
+        _listed(content, name, path) for name in ("rejected_indices", "accepted_indices")
+    )
     judged = np.union1d(kept, rejected).astype(np.int64) if len(kept) else None
     return RejectList(rejected, path, judged, content)
 
@@ -164,8 +165,11 @@ def _listed(content: Mapping[str, Any], name: str, path: Path) -> NDArray[Any]:
     except ValueError as error:  # rows of several lengths
         raise FileError(f"{name} is no list of frames", "give ptypy_indices.json", path) from error
     if values.size and values.dtype.kind not in "biu":
-        raise FileError(f"Expected whole numbers in {name}. Got {shown(values.ravel()[0])}",
-                        "give ptypy_indices.json", path)  # fmt: skip
+        raise FileError(
+            f"Expected whole numbers in {name}. Got {shown(values.ravel()[0])}",
+            "give ptypy_indices.json",
+            path,
+        )
     return values if values.size else np.zeros(0, np.int64)
 
 

@@ -47,8 +47,11 @@ class Phantom:
         """
         delta, beta = open_grid(self.delta), open_grid(self.beta)
         if delta.shape != beta.shape:
-            raise ScanError(f"Expected delta and beta of one shape. Got {delta.shape} and "
-                            f"{beta.shape}", "correct the phantom", self.beta)  # fmt: skip
+            raise ScanError(
+                f"Expected delta and beta of one shape. Got {delta.shape} and {beta.shape}",
+                "correct the phantom",
+                self.beta,
+            )
         ny, nx, nz = delta.shape
         return ny, nx, nz
 
@@ -71,11 +74,15 @@ def open_grid(path: Path) -> StoredArray:
     FileError
         It is missing, damaged, or no such grid.
     """
-    grid = open_npy(path, "give the directory with phantom/grid_delta.npy and "
-                          "phantom/grid_beta.npy")  # fmt: skip
+    grid = open_npy(
+        path, "give the directory with phantom/grid_delta.npy and phantom/grid_beta.npy"
+    )
     if len(grid.shape) not in (2, 3) or grid.dtype.kind not in "iuf":
-        raise FileError(f"Expected real numbers (y,x,z). Got {grid.dtype} {grid.shape}",
-                        "give the grid as (y,x,z)", path)  # fmt: skip
+        raise FileError(
+            f"Expected real numbers (y,x,z). Got {grid.dtype} {grid.shape}",
+            "give the grid as (y,x,z)",
+            path,
+        )
     return replace(grid, shape=(*grid.shape, 1)) if len(grid.shape) == 2 else grid
 
 

@@ -78,8 +78,9 @@ class TiffFrames:
         first = self.files[0]
         pages, look = _inspect(first)
         size = first.stat().st_size
-        counts, states = zip(*threads().map(_count, self.files, repeat(size), repeat(pages)),
-                             strict=True)  # fmt: skip
+        counts, states = zip(
+            *threads().map(_count, self.files, repeat(size), repeat(pages)), strict=True
+        )
         object.__setattr__(self, "_ends", np.cumsum([pages, *counts[1:]]))
         object.__setattr__(self, "_states", states if locking() else ())
         object.__setattr__(self, "_look", look)
@@ -149,8 +150,10 @@ class TiffFrames:
         """
         wanted, inverse = np.unique(np.asarray(indices, np.intp), return_inverse=True)
         if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < self.shape[0]:
-            raise ScanError(f"Expected frames 0 to {self.shape[0] - 1}. "
-                            f"Got {wanted[0]} to {wanted[-1]}", file=self.files[0])  # fmt: skip
+            raise ScanError(
+                f"Expected frames 0 to {self.shape[0] - 1}. Got {wanted[0]} to {wanted[-1]}",
+                file=self.files[0],
+            )
         out = np.empty((len(wanted), *window.shape), self.dtype)
         jobs = list(self._jobs(wanted))
 
@@ -183,8 +186,11 @@ class TiffFrames:
             # A file whose pages were counted may have got more since.
             grown = len(offsets) > expected and path.stat().st_size != self._size
             if len(offsets) != expected and not grown:
-                raise ScanError(f"Expected {expected} pages, as in files of its length. "
-                                f"Got {len(offsets)}", "open the scan again", path)  # fmt: skip
+                raise ScanError(
+                    f"Expected {expected} pages, as in files of its length. Got {len(offsets)}",
+                    "open the scan again",
+                    path,
+                )
             for row, wanted in enumerate(pages):
                 with naming(path, f"frame {start + wanted} (page {wanted})"):
                     found = page(tif, wanted, int(offsets[wanted]))
@@ -200,8 +206,9 @@ class TiffFrames:
             raise ScanError(
                 f"Expected images of {_words(shape, dtype)} as in {self.files[0].name}. Got "
                 f"{_words(found.shape, found.dtype)} on page {number}",
-                "leave this file out of the list", path,
-            )  # fmt: skip
+                "leave this file out of the list",
+                path,
+            )
 
 
 def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
@@ -215,13 +222,16 @@ def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
         sizes = [n for n in first.shape if isinstance(n, int) and n > 0]
         grey = len(sizes) == first.ndim == 2
         if not grey or first.dtype is None or first.dtype.kind not in "biuf":
-            raise ScanError("Expected grey images. Got pages of "
-                            f"{_words(first.shape, first.dtype)}", file=path)  # fmt: skip
+            raise ScanError(
+                f"Expected grey images. Got pages of {_words(first.shape, first.dtype)}", file=path
+            )
         if pages == 1 and tif.series and tif.series[0].size != first.size:
             raise FileError(
                 f"{tif.series[0].size // first.size} images in one page, as ImageJ keeps big "
-                "stacks", "save it with a page for each image", path,
-            )  # fmt: skip
+                "stacks",
+                "save it with a page for each image",
+                path,
+            )
         return pages, (first.shape, np.dtype(first.dtype))
 
 

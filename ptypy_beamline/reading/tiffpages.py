@@ -21,8 +21,19 @@ from ..scan import Window
 # What tifffile would print, this package raises.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
-BROKEN = (tifffile.TiffFileError, ValueError, RuntimeError, IndexError, KeyError, TypeError,
-          ZeroDivisionError, OverflowError, MemoryError, EOFError, struct.error)  # fmt: skip
+BROKEN = (
+    tifffile.TiffFileError,
+    ValueError,
+    RuntimeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ZeroDivisionError,
+    OverflowError,
+    MemoryError,
+    EOFError,
+    struct.error,
+)
 """What tifffile and imagecodecs raise on files that are not what they say."""
 
 LAYOUTS = {42: ("I", 4, "H", 12), 43: ("Q", 8, "Q", 20)}
@@ -84,8 +95,9 @@ def _at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def _truncated() -> FileError:
-    return FileError("truncated TIFF file", "copy it again, reject its frames, or wait until it is "
-                     "complete")  # fmt: skip
+    return FileError(
+        "truncated TIFF file", "copy it again, reject its frames, or wait until it is complete"
+    )
 
 
 @lru_cache(maxsize=256)
@@ -127,8 +139,11 @@ def naming(path: Path, part: str = "") -> Iterator[None]:
         raise FileError(where + error.problem, error.remedy, path) from error
     except (*BROKEN, OSError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise FileError(f"{part or 'this TIFF file'} cannot be read ({reason})", "reject this "
-                        "frame, or copy the file again", path) from error  # fmt: skip
+        raise FileError(
+            f"{part or 'this TIFF file'} cannot be read ({reason})",
+            "reject this frame, or copy the file again",
+            path,
+        ) from error
 
 
 def page(tif: Any, number: int, offset: int) -> Any:

@@ -20,8 +20,15 @@ MOST_VALUES = 100_000
 DEPTH = 50
 """Deepest nesting of a tree."""
 
-BROKEN = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError,
-          OverflowError)  # fmt: skip
+BROKEN = (
+    yaml.YAMLError,
+    ValueError,
+    RecursionError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+)
 """What PyYAML raises of texts that are not YAML, or whose tags do not suit their values."""
 
 
@@ -122,8 +129,9 @@ def read_tree(path: str | Path) -> dict[str, Any]:
         try:
             tree = yaml.load(text, _Loader)  # a safe one
         except BROKEN as error:
-            raise FileError(f"not readable as YAML: {_in_words(error, text)}", "correct it",
-                            path) from error  # fmt: skip
+            raise FileError(
+                f"not readable as YAML: {_in_words(error, text)}", "correct it", path
+            ) from error
     if isinstance(tree, dict):
         tree = tree.get("parameter_tree") or tree
     if not isinstance(tree, dict):

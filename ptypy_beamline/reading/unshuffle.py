@@ -139,8 +139,21 @@ def cut_lz4_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
         if elements % 8 != 0:
             return c
         b = boxes[tile]
-        if cut_bits(source, at, size, True, elements, planes, chunk, frames[some], into[some],
-                    (b[0], b[1], b[2], b[3], b[4], b[5]), vector, out, shape):  # fmt: skip
+        if cut_bits(
+            source,
+            at,
+            size,
+            True,
+            elements,
+            planes,
+            chunk,
+            frames[some],
+            into[some],
+            (b[0], b[1], b[2], b[3], b[4], b[5]),
+            vector,
+            out,
+            shape,
+        ):
             return c
     return -1
 
@@ -164,6 +177,14 @@ def cut_bytes(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                 first = element // block * block
                 length = min(block, total - first)
                 end = min(stop, first + length)
-                _join_bytes(source, first * out.itemsize, length, element - first, end - first,
-                            vector, out, x)  # fmt: skip
+                _join_bytes(
+                    source,
+                    first * out.itemsize,
+                    length,
+                    element - first,
+                    end - first,
+                    vector,
+                    out,
+                    x,
+                )
                 x, element = x + end - element, end

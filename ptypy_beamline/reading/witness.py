@@ -77,8 +77,9 @@ class Witness:
             raise FileError(
                 f"frame {changed} is no longer what it was: another scan has been written to this "
                 "file while it was followed",
-                "load the new scan by itself, and give the next one another name", self.path,
-            )  # fmt: skip
+                "load the new scan by itself, and give the next one another name",
+                self.path,
+            )
 
     def _changed(self, frames: Frames, count: int) -> int | None:
         try:

@@ -139,8 +139,17 @@ def saving(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {**tree, "io": io}
 
 
-NAMED_FILES = ("file", "sidecar", "dark", "flat", "mask", "background", "reject", "monitor",
-               "frame_order")  # fmt: skip
+NAMED_FILES = (
+    "file",
+    "sidecar",
+    "dark",
+    "flat",
+    "mask",
+    "background",
+    "reject",
+    "monitor",
+    "frame_order",
+)
 """Parameters that may name a file."""
 
 
@@ -187,8 +196,12 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
     """
     check_tree_name(path)
     if path.suffix == ".py":
-        put_text(path, SCRIPT.format(note=note, tree=pprint.pformat(dict(tree), sort_dicts=False),
-                                     gpu=_loads_gpu(tree)))  # fmt: skip
+        put_text(
+            path,
+            SCRIPT.format(
+                note=note, tree=pprint.pformat(dict(tree), sort_dicts=False), gpu=_loads_gpu(tree)
+            ),
+        )
     else:
         text = yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
         backend = f" -b {GPU}" if _loads_gpu(tree) else ""

@@ -54,8 +54,10 @@ class Arrangement:
         """A layer a row or a layer a column, whichever makes the better page."""
         layers, ny, nx = found.object.shape
         slim = (ny * found.pixel_m[0]) / (nx * found.pixel_m[1])
-        panels = min(((layers, 2), (2, layers)),
-                     key=lambda grid: abs(log(slim * grid[0] / grid[1] / LANDSCAPE)))  # fmt: skip
+        panels = min(
+            ((layers, 2), (2, layers)),
+            key=lambda grid: abs(log(slim * grid[0] / grid[1] / LANDSCAPE)),
+        )
         # About half a page for all of them, though none too small and none too large.
         width = sqrt(min(max(17 / layers, 7), 17) / slim)
         rows, columns = panels

@@ -74,8 +74,9 @@ def _tried(wave: Wave, shape: tuple[int, int]) -> Array:
     variation = np.maximum(*(_variation(wave, shape, axis) for axis in (0, 1)))
     amplitude = _means(np.abs(wave), shape)
     # Rectangles an eighth of their sides apart are enough.
-    grid = [np.arange(0, n, max(1, side // 8))
-            for n, side in zip(variation.shape, shape, strict=True)]  # fmt: skip
+    grid = [
+        np.arange(0, n, max(1, side // 8)) for n, side in zip(variation.shape, shape, strict=True)
+    ]
     corners = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 2)
     at = tuple(corners.T)
     size = np.tile(shape, (len(corners), 1))
@@ -99,7 +100,11 @@ def _means(image: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     sums = np.pad(image.astype(np.promote_types(image.dtype, np.float64)), ((1, 0), (1, 0)))
     sums = sums.cumsum(axis=0).cumsum(axis=1)
     height, width = shape
-    total = (sums[height:, width:] - sums[:-height, width:]
-             - sums[height:, :-width] + sums[:-height, :-width])  # fmt: skip
+    total = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
     means: NDArray[Any] = total / (height * width)
     return means

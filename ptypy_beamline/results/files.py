@@ -50,5 +50,8 @@ def _kind(path: str | Path) -> str:
         for kind, names in KINDS.items():
             if all(name in file for name in names):
                 return kind
-    raise FileError("not a reconstruction: neither .ptyr, reconstruction.h5 nor product",
-                    "give one of them", path)  # fmt: skip
+    raise FileError(
+        "not a reconstruction: neither .ptyr, reconstruction.h5 nor product",
+        "give one of them",
+        path,
+    )

@@ -26,8 +26,11 @@ def algorithm_of(records: list[Tree]) -> str:
 
     A restart file knows the last iteration only: what was before is ``…``.
     """
-    last = [now for now, after in itertools.zip_longest(records, records[1:])
-            if after is None or after["iteration"] <= now["iteration"]]  # fmt: skip
+    last = [
+        now
+        for now, after in itertools.zip_longest(records, records[1:])
+        if after is None or after["iteration"] <= now["iteration"]
+    ]
     parts = [f"{record['engine']} {record['iteration']}" for record in last]
     if last and sum(int(record["iteration"]) for record in last) < int(last[-1]["iterations"]):
         parts.insert(0, "…")
@@ -37,8 +40,10 @@ def algorithm_of(records: list[Tree]) -> str:
 def were_refined(pars: Tree, records: list[Tree]) -> bool:
     """Whether an engine that ran has refined the positions, recorded or not."""
     ran = {record["engine"] for record in records}
-    return any(engine.get("name") in ran and _refines(engine.get("position_refinement"))
-               for engine in (pars.get("engines") or {}).values())  # fmt: skip
+    return any(
+        engine.get("name") in ran and _refines(engine.get("position_refinement"))
+        for engine in (pars.get("engines") or {}).values()
+    )
 
 
 def _refines(asked: Any) -> bool:
@@ -50,8 +55,11 @@ def _refines(asked: Any) -> bool:
 
 def provenance_of(pars: Tree, runtime: Tree, scan: str) -> dict[str, Any]:
     """The raw file, when PtyPy ran and under which name, and all its parameters."""
-    stamps = {name: runtime[name] for name in ("allstart", "allstop", "run")
-              if isinstance(runtime.get(name), str)}  # fmt: skip
+    stamps = {
+        name: runtime[name]
+        for name in ("allstart", "allstop", "run")
+        if isinstance(runtime.get(name), str)
+    }
     source = pars["scans"][scan].get("data", {}).get("file")
     origin = {"source": source} if isinstance(source, str | list) else {}
     return {**origin, **stamps, "settings": pars}

@@ -58,8 +58,10 @@ def layers_of(
         The file of slices is not there.
     """
     if len(planes) > 1:
-        raise ScanError(f"the object has {len(planes)} modes, and no export holds more than one",
-                        "reconstruct with coherence.num_object_modes=1")  # fmt: skip
+        raise ScanError(
+            f"the object has {len(planes)} modes, and no export holds more than one",
+            "reconstruct with coherence.num_object_modes=1",
+        )
     engines = list((pars.get("engines") or {}).values())
     if not engines or engines[-1].get("name") != ENGINE:
         return Layers(planes)
@@ -73,17 +75,26 @@ def _slices(
     places = [named] if folder is None else [named, folder / named.name]
     path = next((place for place in places if os.path.isfile(place)), None)
     if path is None:
-        raise MissingDataError(f"the slices of {ENGINE} are not there",
-                               "put the file (fslices) beside the .ptyr", named)  # fmt: skip
+        raise MissingDataError(
+            f"the slices of {ENGINE} are not there",
+            "put the file (fslices) beside the .ptyr",
+            named,
+        )
     content = read_tree(path).get("content", {})
     found = content.get("objects", {})
     ordered = sorted(found, key=lambda name: int(re.findall(r"\d+", name)[-1]))
-    slices = [np.asarray(storage["data"], np.complex64)
-              for name in ordered for storage in found[name].values()]  # fmt: skip
+    slices = [
+        np.asarray(storage["data"], np.complex64)
+        for name in ordered
+        for storage in found[name].values()
+    ]
     if any(s.shape != planes.shape for s in slices) or len(slices) < 2:
         shapes = ", ".join(str(s.shape) for s in slices)
-        raise FileError(f"Expected slices of {planes.shape}. Got {shapes}",
-                        "give the file of this reconstruction (fslices)", path)  # fmt: skip
+        raise FileError(
+            f"Expected slices of {planes.shape}. Got {shapes}",
+            "give the file of this reconstruction (fslices)",
+            path,
+        )
     thickness = content.get("slice_thickness", DEFAULT_THICKNESS_M)
     spacing_m = np.broadcast_to(np.asarray(thickness, np.float64), len(slices) - 1)
     return Layers(np.concatenate(slices), tuple(spacing_m.tolist()))

@@ -53,8 +53,9 @@ def _storages(container: Any) -> dict[str, dict[str, Any]]:
 
 def _positions(storage: Any) -> NDArray[np.float64]:
     """(n, 2) coordinates of the views, one of the probe's modes each, as ``save_run`` does it."""
-    return np.array([view.coord for view in storage.views
-                     if view.pod.pr_view.layer == 0 and view.layer == 0])  # fmt: skip
+    return np.array(
+        [view.coord for view in storage.views if view.pod.pr_view.layer == 0 and view.layer == 0]
+    )
 
 
 def _plain(tree: Any) -> Any:

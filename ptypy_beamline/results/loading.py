@@ -25,8 +25,11 @@ OURS = "Beamline"
 
 def loader_settings(data: Mapping[str, Any]) -> dict[str, Any]:
     """The loader's own parameters among those of a PtyPy tree's ``scans.NAME.data``."""
-    return {name: value for name, value in data.items()
-            if name.partition(".")[0] in Settings.model_fields and value is not None}  # fmt: skip
+    return {
+        name: value
+        for name, value in data.items()
+        if name.partition(".")[0] in Settings.model_fields and value is not None
+    }
 
 
 def plan_of(values: Mapping[str, Any]) -> Plan:
@@ -70,16 +73,19 @@ def plan_behind(found: Reconstruction, raw: str | Path | None = None) -> Plan:
     """
     settings = found.provenance.get("settings", {})
     if not isinstance(settings, Mapping):
-        raise ScanError("the settings of the scan in the reconstruction's provenance are damaged",
-                        "leave the frames out (--frames), or write it again")  # fmt: skip
+        raise ScanError(
+            "the settings of the scan in the reconstruction's provenance are damaged",
+            "leave the frames out (--frames), or write it again",
+        )
     data = settings.get("scans", {}).get(found.scan, {}).get("data", settings)
     values = loader_settings(data)
     if raw is not None:
         values["file"] = str(raw)
     if "file" not in values:
-        raise MissingDataError("the reconstruction does not say how its frames were loaded",
-                               "leave out --frames, or give a .ptyr made with a loader of "
-                               "ptypy_beamline")  # fmt: skip
+        raise MissingDataError(
+            "the reconstruction does not say how its frames were loaded",
+            "leave out --frames, or give a .ptyr made with a loader of ptypy_beamline",
+        )
     return check_count(plan_of(values), len(found.positions_m))
 
 
@@ -92,8 +98,10 @@ def check_count(plan: Plan, count: int) -> Plan:
         It does not.
     """
     if len(plan) != count:
-        raise ScanError(f"Expected the {count} positions of the reconstruction. Got {len(plan)}",
-                        "give the raw file and the settings it was made from")  # fmt: skip
+        raise ScanError(
+            f"Expected the {count} positions of the reconstruction. Got {len(plan)}",
+            "give the raw file and the settings it was made from",
+        )
     return plan
 
 

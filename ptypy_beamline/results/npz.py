@@ -42,8 +42,11 @@ class Physics:
     center_m: tuple[float | None, float | None] = (None, None)
 
 
-FLAGS = {"energy_eV": "--probe-energy-eV", "distance_m": "--detector-distance-m",
-         "pixel_m": "--object-pixel-size-m"}  # fmt: skip
+FLAGS = {
+    "energy_eV": "--probe-energy-eV",
+    "distance_m": "--detector-distance-m",
+    "pixel_m": "--object-pixel-size-m",
+}
 
 
 def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
@@ -69,8 +72,11 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     pixel = np.broadcast_to(_given(known, physics.pixel_m, "pixel_m", path), 2)
     obj, probe = _waves(known["objectGuess"]), _waves(known.get("probe_modes", known["probeGuess"]))
     if len(obj) != 1:
-        raise ScanError(f"Expected objectGuess (rows, columns). Got {known['objectGuess'].shape}",
-                        "give one object of one layer", path)  # fmt: skip
+        raise ScanError(
+            f"Expected objectGuess (rows, columns). Got {known['objectGuess'].shape}",
+            "give one object of one layer",
+            path,
+        )
     coordinates = _coordinates(known, path)
     center, positions_m = _place(coordinates, (obj, probe), pixel, known, physics)
     outside = _outside(positions_m - center, pixel, obj.shape, probe.shape)
@@ -104,11 +110,23 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     known = members(path)
     lacking = [name for name in NEEDED if name not in known]
     if lacking:
-        raise MissingDataError(f"Expected arrays {', '.join(NEEDED)}. "
-                               f"Got no {', '.join(lacking)}", "give an NPZ with a reconstruction",
-                               path)  # fmt: skip
-    wanted = (*NEEDED, "probe_modes", "frame_indices", "scan_index", "pixel_m", "energy_eV",
-              "distance_m", "object_center_m", "errors", "algorithm")  # fmt: skip
+        raise MissingDataError(
+            f"Expected arrays {', '.join(NEEDED)}. Got no {', '.join(lacking)}",
+            "give an NPZ with a reconstruction",
+            path,
+        )
+    wanted = (
+        *NEEDED,
+        "probe_modes",
+        "frame_indices",
+        "scan_index",
+        "pixel_m",
+        "energy_eV",
+        "distance_m",
+        "object_center_m",
+        "errors",
+        "algorithm",
+    )
     return {name: Member(path, name).array for name in wanted if name in known}
 
 
@@ -148,13 +166,19 @@ def _coordinates(known: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
     """(n, 2) rows and columns."""
     rows, columns = (np.ravel(known[name]) for name in ("ycoords", "xcoords"))
     if len(rows) != len(columns):
-        raise ScanError(f"Expected as many xcoords as ycoords. Got {len(columns)} and {len(rows)}",
-                        "give one of each a position", path)  # fmt: skip
+        raise ScanError(
+            f"Expected as many xcoords as ycoords. Got {len(columns)} and {len(rows)}",
+            "give one of each a position",
+            path,
+        )
     coordinates = np.stack([rows, columns], axis=1)
     lost = int((~np.isfinite(coordinates)).any(axis=1).sum())
     if lost:
-        raise ScanError(f"{lost} of {len(rows)} positions are not finite", "leave them out, and "
-                        "their frames", path)  # fmt: skip
+        raise ScanError(
+            f"{lost} of {len(rows)} positions are not finite",
+            "leave them out, and their frames",
+            path,
+        )
     return coordinates
 
 

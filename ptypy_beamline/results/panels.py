@@ -18,10 +18,25 @@ COLOURS = {"phase": "magma", "amplitude": "gray"}
 LEAST_CONTRAST = 1e-3
 LABELS = {"phase": "phase (rad)", "amplitude": "amplitude"}
 
-WHEEL = LinearSegmentedColormap.from_list("wheel", [
-    "#ff8fa4", "#f9977e", "#e1a463", "#bdb35e", "#90bd70", "#59c493", "#00c6bd",
-    "#00c4e4", "#28bcfd", "#88b0ff", "#c6a1f0", "#ee93ce", "#ff8fa4",
-], N=360)  # fmt: skip
+WHEEL = LinearSegmentedColormap.from_list(
+    "wheel",
+    [
+        "#ff8fa4",
+        "#f9977e",
+        "#e1a463",
+        "#bdb35e",
+        "#90bd70",
+        "#59c493",
+        "#00c6bd",
+        "#00c4e4",
+        "#28bcfd",
+        "#88b0ff",
+        "#c6a1f0",
+        "#ee93ce",
+        "#ff8fa4",
+    ],
+    N=360,
+)
 """Hues of equal lightness (CIELAB: L* 72, chroma 45), so that brightness is left to the modulus."""
 
 Limits = tuple[float, float]
@@ -59,13 +74,18 @@ def show_image(
 
     ``size_in`` is about its width and height in inches; bars are of the same size beside any.
     """
-    drawn = axes.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1],
-                        aspect=pixel_m[0] / pixel_m[1])  # fmt: skip
+    drawn = axes.imshow(
+        image, cmap=colours, vmin=limits[0], vmax=limits[1], aspect=pixel_m[0] / pixel_m[1]
+    )
     axes.set_anchor("NW")
     (width, height), tall = size_in, max(1.0, 0.8 / size_in[1])
     beside = axes.inset_axes((1 + 0.08 / width, (1 - tall) / 2, 0.13 / width, tall))
-    bar = axes.figure.colorbar(drawn, cax=beside, format=ScalarFormatter(useOffset=False),
-                               ticks=MaxNLocator(5 if height > 1.5 else 3))  # fmt: skip
+    bar = axes.figure.colorbar(
+        drawn,
+        cax=beside,
+        format=ScalarFormatter(useOffset=False),
+        ticks=MaxNLocator(5 if height > 1.5 else 3),
+    )
     bar.set_label(label, color=INK, fontsize=9)
     bar.ax.tick_params(colors=INK, labelsize=9)
     bar.outline.set_visible(False)
@@ -104,10 +124,22 @@ def scale_bar(axes: Axes, shape: tuple[int, ...], pixel_m: Pixel) -> None:
     """
     height_m, width_m = shape[0] * pixel_m[0], shape[1] * pixel_m[1]
     length_m = round_length_m(max(width_m / 3, height_m / 8))
-    bar = AnchoredSizeBar(axes.transData, length_m / pixel_m[1], f" {in_words(length_m)}",
-                          "upper left", pad=0, borderpad=0.3, sep=2, color=INK, frameon=False,
-                          size_vertical=0, label_top=False, bbox_to_anchor=(0, 0),
-                          bbox_transform=axes.transAxes, fontproperties={"size": 9})  # fmt: skip
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length_m / pixel_m[1],
+        f" {in_words(length_m)}",
+        "upper left",
+        pad=0,
+        borderpad=0.3,
+        sep=2,
+        color=INK,
+        frameon=False,
+        size_vertical=0,
+        label_top=False,
+        bbox_to_anchor=(0, 0),
+        bbox_transform=axes.transAxes,
+        fontproperties={"size": 9},
+    )
     bar.size_bar.get_children()[0].set(linewidth=2.5, capstyle="butt")
     axes.add_artist(bar)
     bar.set_clip_on(False)

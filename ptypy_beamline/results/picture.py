@@ -53,9 +53,10 @@ class Look:
 
     def __post_init__(self) -> None:
         if self.colours not in mpl.colormaps:
-            raise SettingsError(f"there is no colour map {self.colours!r}",
-                                "use one of matplotlib's, as viridis, cividis, gray, twilight "
-                                "(--cmap)")  # fmt: skip
+            raise SettingsError(
+                f"there is no colour map {self.colours!r}",
+                "use one of matplotlib's, as viridis, cividis, gray, twilight (--cmap)",
+            )
 
 
 def draw(path: str | Path, finished: Finished, look: Look | None = None) -> Path:
@@ -112,8 +113,10 @@ def _object(main: SubFigure, finished: Finished, plan: Arrangement, look: Look) 
     found = finished.reconstruction
     area = (slice(None), *scanned(found))
     panels = main.subplots(*plan.panels, squeeze=False).ravel()
-    parts = (("phase", finished.phase_rad, look.colours),
-             ("amplitude", np.abs(found.object), COLOURS["amplitude"]))  # fmt: skip
+    parts = (
+        ("phase", finished.phase_rad, look.colours),
+        ("amplitude", np.abs(found.object), COLOURS["amplitude"]),
+    )
     for part, (name, images, colours) in enumerate(parts):
         limits = colour_limits(images[area])
         for layer, image in enumerate(images):
@@ -136,8 +139,15 @@ def _positions(axes: Axes, found: Reconstruction) -> None:
     rows, columns = pixels_of(found, found.positions_m).T
     size = min(max(60 / sqrt(len(rows) or 1), 1.2), 4.0)
     limits = axes.axis()
-    axes.plot(columns, rows, "o", markersize=size, color="white", markeredgecolor="black",
-              markeredgewidth=size / 6)  # fmt: skip
+    axes.plot(
+        columns,
+        rows,
+        "o",
+        markersize=size,
+        color="white",
+        markeredgecolor="black",
+        markeredgewidth=size / 6,
+    )
     axes.axis(limits)
 
 
@@ -165,8 +175,9 @@ def _lit(probe: Complex) -> tuple[slice, slice]:
     """The middle square of the probe that holds 99.5 % of its power."""
     power = (np.abs(probe) ** 2).sum(axis=0, dtype=np.float64)
     for half in range(4, max(power.shape) // 2):
-        rows, columns = (slice(max(n // 2 - half, 0), min(n - n // 2 + half, n))
-                         for n in power.shape)  # fmt: skip
+        rows, columns = (
+            slice(max(n // 2 - half, 0), min(n - n // 2 + half, n)) for n in power.shape
+        )
         if power[rows, columns].sum() > 0.995 * power.sum():
             return rows, columns
     return slice(0, power.shape[0]), slice(0, power.shape[1])

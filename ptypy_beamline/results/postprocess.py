@@ -111,8 +111,9 @@ def normalise(found: Reconstruction, where: Rectangle) -> Reconstruction:
         object=(found.object / amplitude[:, None, None]).astype(np.complex64),
         probe=(found.probe * amplitude.prod()).astype(np.complex64),
     )
-    return _recorded(_upright(brighter, part), step="normalise", over_m=str(where),
-                     amplitude=amplitude.tolist())  # fmt: skip
+    return _recorded(
+        _upright(brighter, part), step="normalise", over_m=str(where), amplitude=amplitude.tolist()
+    )
 
 
 def flatten(found: Reconstruction, where: Rectangle) -> Reconstruction:
@@ -134,8 +135,7 @@ def flatten(found: Reconstruction, where: Rectangle) -> Reconstruction:
     probe = found.probe * ramp(found.probe.shape[1:], frequency)
     flat = replace(found, object=obj, probe=probe.astype(np.complex64))
     slope = [2 * np.pi * f / p for f, p in zip(frequency, found.pixel_m, strict=True)]
-    return _recorded(_upright(flat, part), step="flatten", over_m=str(where),
-                     ramp_rad_per_m=slope)  # fmt: skip
+    return _recorded(_upright(flat, part), step="flatten", over_m=str(where), ramp_rad_per_m=slope)
 
 
 def crop(found: Reconstruction, margin_m: float = 0.0) -> Reconstruction:
@@ -144,8 +144,13 @@ def crop(found: Reconstruction, margin_m: float = 0.0) -> Reconstruction:
     middle = [(part.start + part.stop - 1) / 2 for part in (rows, columns)]
     y, x = points_of(found, np.array(middle))
     cut = replace(found, object=found.object[:, rows, columns], center_m=(float(y), float(x)))
-    return _recorded(cut, step="crop", margin_m=margin_m, rows=[rows.start, rows.stop],
-                     columns=[columns.start, columns.stop])  # fmt: skip
+    return _recorded(
+        cut,
+        step="crop",
+        margin_m=margin_m,
+        rows=[rows.start, rows.stop],
+        columns=[columns.start, columns.stop],
+    )
 
 
 def unwrapped(found: Reconstruction, zero: Rectangle) -> Phase:
@@ -162,8 +167,9 @@ def unwrapped(found: Reconstruction, zero: Rectangle) -> Phase:
     """
     unwrap_phase = skimage("restoration").unwrap_phase
     rows, columns = zero.within(found)
-    phase: Phase = np.array([unwrap_phase(np.angle(layer), rng=0) for layer in found.object],
-                            np.float64)  # fmt: skip
+    phase: Phase = np.array(
+        [unwrap_phase(np.angle(layer), rng=0) for layer in found.object], np.float64
+    )
     turns = np.rint(np.median(phase[:, rows, columns], axis=(1, 2)) / (2 * np.pi))
     return phase - 2 * np.pi * turns[:, None, None]
 
@@ -175,8 +181,10 @@ def _reference(found: Reconstruction, where: Where | None) -> Slices:
     rows, columns = scanned(found)
     if where == "auto":
         inner = find_empty(found.object[:, rows, columns].prod(axis=0))
-        rows, columns = (slice(outer.start + part.start, outer.start + part.stop)
-                         for outer, part in zip((rows, columns), inner, strict=True))  # fmt: skip
+        rows, columns = (
+            slice(outer.start + part.start, outer.start + part.stop)
+            for outer, part in zip((rows, columns), inner, strict=True)
+        )
     return rows, columns
 
 
@@ -185,9 +193,11 @@ def _finite(found: Reconstruction, where: Rectangle) -> Slices:
     rows, columns = where.within(found)
     lost = int((~np.isfinite(found.object[:, rows, columns])).sum())
     if lost:
-        raise ScanError(f"{lost} pixels of the object are not finite in the rectangle {where}",
-                        "name another one (--flatten Y0,X0,H,W), or see whether the reconstruction "
-                        "diverged (--flatten none)")  # fmt: skip
+        raise ScanError(
+            f"{lost} pixels of the object are not finite in the rectangle {where}",
+            "name another one (--flatten Y0,X0,H,W), or see whether the reconstruction "
+            "diverged (--flatten none)",
+        )
     return rows, columns
 
 

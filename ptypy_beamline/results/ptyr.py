@@ -67,8 +67,9 @@ def _content(path: Path) -> Content:
     tree = read_tree(path).get("content")
     if not isinstance(tree, dict) or not {"obj", "probe", "pars", "runtime"} <= set(tree):
         raise FileError("not a reconstruction of PtyPy", "give a .ptyr (io.rfile)", path)
-    return Content(tree["obj"], tree["probe"], tree["pars"], tree["runtime"],
-                   tree.get("positions") or {})  # fmt: skip
+    return Content(
+        tree["obj"], tree["probe"], tree["pars"], tree["runtime"], tree.get("positions") or {}
+    )
 
 
 def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:

@@ -74,8 +74,10 @@ class Reconstruction:
     def __post_init__(self) -> None:
         shapes = self.object.shape, self.probe.shape
         if any(len(shape) != 3 for shape in shapes):
-            raise ScanError(f"Expected three axes of object and probe. Got {shapes}",
-                            "give a complete reconstruction")  # fmt: skip
+            raise ScanError(
+                f"Expected three axes of object and probe. Got {shapes}",
+                "give a complete reconstruction",
+            )
 
     @property
     def iterations(self) -> int:

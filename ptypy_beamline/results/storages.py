@@ -141,24 +141,30 @@ def _ids(storages: Tree, scan: str) -> list[str]:
 def _storage(storages: Tree, scan: str, what: str) -> tuple[str, Tree]:
     ids = _ids(storages, scan)
     if len(ids) != 1:
-        raise ScanError(f"Expected one {what} of scan {scan!r}. Got {', '.join(ids) or 'none'}",
-                        "reconstruct it with one")  # fmt: skip
+        raise ScanError(
+            f"Expected one {what} of scan {scan!r}. Got {', '.join(ids) or 'none'}",
+            "reconstruct it with one",
+        )
     return ids[0], storages[ids[0]]
 
 
 def _planes(data: Any, what: str) -> NDArray[np.complex64]:
     planes = np.asarray(data)
     if planes.ndim != 3:
-        raise ScanError(f"Expected a {what} (layers, rows, columns). Got {planes.shape}",
-                        "three-dimensional (Bragg) storages have no export")  # fmt: skip
+        raise ScanError(
+            f"Expected a {what} (layers, rows, columns). Got {planes.shape}",
+            "three-dimensional (Bragg) storages have no export",
+        )
     return planes.astype(np.complex64)
 
 
 def _refuse_spectrum(coherence: Tree, scan: str) -> None:
     energies = coherence.get("energies")
     if energies is not None and len(energies) > 1:
-        raise ScanError(f"scan {scan!r} has {len(energies)} energies, and no export holds more "
-                        "than one", "reconstruct it with one (coherence.energies)")  # fmt: skip
+        raise ScanError(
+            f"scan {scan!r} has {len(energies)} energies, and no export holds more than one",
+            "reconstruct it with one (coherence.energies)",
+        )
 
 
 def _refuse_opr(coherence: Tree, scan: str, count: int) -> None:
@@ -177,13 +183,18 @@ def _positions(content: Content, key: str, plan: Plan | None) -> Array:
         return np.asarray(recorded, np.float64)
     if plan is not None:
         if were_refined(content.pars, content.runtime.get("iter_info", [])):
-            warnings.warn("positions were refined, but not recorded: the raw file's are taken; "
-                          "set position_refinement.record, or export the live Ptycho (PtyPy's "
-                          "engine ML never records)",
-                          BeamlineWarning, stacklevel=2)  # fmt: skip
+            warnings.warn(
+                "positions were refined, but not recorded: the raw file's are taken; "
+                "set position_refinement.record, or export the live Ptycho (PtyPy's "
+                "engine ML never records)",
+                BeamlineWarning,
+                stacklevel=2,
+            )
         return plan.positions_m
-    raise MissingDataError("positions are recorded only where they were refined",
-                           "give the raw file (--raw; plan=) they came from")  # fmt: skip
+    raise MissingDataError(
+        "positions are recorded only where they were refined",
+        "give the raw file (--raw; plan=) they came from",
+    )
 
 
 def _middle(obj: Tree, layers: Layers, pixel: Array, n: int) -> tuple[float, float]:
@@ -197,8 +208,10 @@ def _energy(obj: Tree, pars: Tree, scan: str, plan: Plan | None) -> float:
     noted = obj.get("_energy") or (plan and plan.geometry.ptypy_energy_keV)
     energy_keV = noted or pars["scans"][scan].get("data", {}).get("energy")
     if not energy_keV:
-        raise MissingDataError(f"the photon energy of scan {scan!r} is not recorded",
-                               "give the raw file (--raw; plan=)")  # fmt: skip
+        raise MissingDataError(
+            f"the photon energy of scan {scan!r} is not recorded",
+            "give the raw file (--raw; plan=)",
+        )
     return float(np.ravel(energy_keV)[0]) * 1e3
 
 
@@ -209,12 +222,14 @@ def _distance_m(pars: Tree, scan: str, plan: Plan | None, given: float | None) -
     stated = None if cone else loading.get("distance")
     distance_m = given or (plan.geometry.distance_m if plan else stated)
     if not distance_m:
-        raise MissingDataError("the distance from sample to detector is not recorded",
-                               "set --distance-m (distance_m=), or give the raw file "
-                               "(--raw; plan=)")  # fmt: skip
+        raise MissingDataError(
+            "the distance from sample to detector is not recorded",
+            "set --distance-m (distance_m=), or give the raw file (--raw; plan=)",
+        )
     if not 0 < distance_m < np.inf:
-        raise SettingsError(f"Expected a positive distance. Got {distance_m}",
-                            "set --distance-m (distance_m=)")  # fmt: skip
+        raise SettingsError(
+            f"Expected a positive distance. Got {distance_m}", "set --distance-m (distance_m=)"
+        )
     return float(distance_m)
 
 

@@ -163,9 +163,11 @@ def write_series(
     with h5py.File(path, "a") as file:
         del file["exchange/data"]
         frames = file.create_dataset(
-            "exchange/data", (len(angles_deg), *first.frames.shape), np.uint32,
+            "exchange/data",
+            (len(angles_deg), *first.frames.shape),
+            np.uint32,
             chunks=(1, 1, *first.frames.shape[1:]),
-        )  # fmt: skip
+        )
         for index, raw in enumerate(_chained(first, scans)):
             frames[index] = raw.frames
         put(file["exchange"], "theta", np.asarray(angles_deg, np.float64), units="deg")

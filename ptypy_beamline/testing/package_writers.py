@@ -26,9 +26,12 @@ def write_ptychopinn(
         ycoords=rows,
         scan_index=np.zeros(len(stack), np.int64),
         probeGuess=np.ones(stack.shape[1:], np.complex64),
-        **{"diffraction" if amplitude else "diff3d": np.moveaxis(stack, 0, -1) if frames_last
-           else stack},
-    )  # fmt: skip
+        **{
+            "diffraction" if amplitude else "diff3d": np.moveaxis(stack, 0, -1)
+            if frames_last
+            else stack
+        },
+    )
 
 
 def write_tike(path: Path, raw: Raw) -> Path:

@@ -53,8 +53,11 @@ def write_simulation(  # noqa: PLR0913  a phantom and its light
     k = 2 * np.pi / wavelength_m(energy_eV)
     depth = k * voxel_m * slices
     share = np.ones((1, 1, slices))
-    write_grids(folder, -np.angle(truth)[:, :, None] / depth * share,
-                -np.log(np.abs(truth))[:, :, None] / depth * share)  # fmt: skip
+    write_grids(
+        folder,
+        -np.angle(truth)[:, :, None] / depth * share,
+        -np.log(np.abs(truth))[:, :, None] / depth * share,
+    )
     (folder / "info.txt").write_text(
         f"probe {n}×{n}\n{scan[0]}×{scan[1]} positions, step {step_px} px\n"
         f"energy {energy_eV:g} eV\npixel {voxel_m * 1e2:g} cm\nn{photons}\n",

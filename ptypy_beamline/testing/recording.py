@@ -60,8 +60,12 @@ class Raw:
     def of(cls, truth: Truth, **more: Any) -> Raw:
         """The raw scan of a simulated truth."""
         center = (truth.frames.shape[1] // 2, truth.frames.shape[2] // 2)
-        known = {"energy_eV": truth.energy_eV, "distance_m": truth.distance_m,
-                 "pixel_m": truth.pixel_m, "center_px": center}  # fmt: skip
+        known = {
+            "energy_eV": truth.energy_eV,
+            "distance_m": truth.distance_m,
+            "pixel_m": truth.pixel_m,
+            "center_px": center,
+        }
         return cls(truth.frames, truth.positions_m, **{**known, **more})
 
     @property

@@ -47,8 +47,9 @@ def _half(frames: Frames, i: int, rng: np.random.Generator) -> Any:
 def _shifted(frames: Frames, i: int, rng: np.random.Generator) -> Any:
     """The beam points elsewhere, by 5 % of the frame."""
     angle, length = rng.uniform(0, 2 * np.pi), 0.05 * frames.shape[1]
-    return np.roll(frames[i], np.rint([length * np.sin(angle), length * np.cos(angle)]).astype(int),
-                   (0, 1))  # fmt: skip
+    return np.roll(
+        frames[i], np.rint([length * np.sin(angle), length * np.cos(angle)]).astype(int), (0, 1)
+    )
 
 
 def _saturated(frames: Frames, i: int, rng: np.random.Generator) -> Any:

@@ -52,8 +52,9 @@ def unwrapped(waves: Iterable[Complex], air_px: int | None = None) -> tuple[Stac
     width = phases[0].shape[1]
     first = air_px or narrowest(width)
     if not 0 < first <= width // 3:
-        raise SettingsError(f"air of {first} columns at both sides of {width}",
-                            "give fewer (--air)")  # fmt: skip
+        raise SettingsError(
+            f"air of {first} columns at both sides of {width}", "give fewer (--air)"
+        )
     stack = np.array([_levelled(phase, first) for phase in phases], np.float32)
     air = air_px or found_air(stack, first)
     if air != first:
@@ -105,5 +106,6 @@ def _doubt(stack: Stack, air: int) -> None:
             f"the outer {air} columns scatter by {scatter:.2g} rad, the sample by {reach:.2g}: "
             f"they may not be empty, least in projection {worst} of the {len(stack)}; set --air, "
             "scan wider, or leave bad angles out (--skip)",
-            BeamlineWarning, stacklevel=3,
-        )  # fmt: skip
+            BeamlineWarning,
+            stacklevel=3,
+        )

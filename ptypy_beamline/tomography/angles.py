@@ -23,8 +23,12 @@ Array = NDArray[np.float64]
 
 TABLE = "theta.csv"
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi", ".ptyr")
-PLACES = ("/exchange/theta", "/entry*/sample*/rotation_angle", "/entry/tomography_angle_deg",
-          "/provenance/theta_deg")  # fmt: skip
+PLACES = (
+    "/exchange/theta",
+    "/entry*/sample*/rotation_angle",
+    "/entry/tomography_angle_deg",
+    "/provenance/theta_deg",
+)
 """Where a file has its angle, or those of all its projections: Data Exchange, NXtomo, ours."""
 
 JITTER_DEG = 0.05
@@ -96,8 +100,10 @@ def left(angles: Sequence[Angle], skip: Sequence[int]) -> tuple[Angle, ...]:
     """
     unknown = sorted(set(skip) - {angle.number for angle in angles})
     if unknown:
-        raise SettingsError(f"no angle {unknown[0]} to skip among {len(angles)}",
-                            "they are numbered from 0 (--skip)")  # fmt: skip
+        raise SettingsError(
+            f"no angle {unknown[0]} to skip among {len(angles)}",
+            "they are numbered from 0 (--skip)",
+        )
     return tuple(angle for angle in angles if angle.number not in set(skip))
 
 
@@ -114,20 +120,26 @@ def read_theta(theta: str | Path) -> list[tuple[str, float]]:
         try:
             return [("", float(word)) for word in str(theta).split(",")]
         except ValueError as error:
-            raise SettingsError(f"theta={str(theta)!r}", "give degrees separated by commas, or "
-                                "a table name,theta_deg (--theta)") from error  # fmt: skip
+            raise SettingsError(
+                f"theta={str(theta)!r}",
+                "give degrees separated by commas, or a table name,theta_deg (--theta)",
+            ) from error
     table = read_text(path, "give a table name,theta_deg (--theta)")
     reader = csv.reader(table.splitlines())
     try:
         rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
-        raise FileError(f"line {reader.line_num}: not readable as CSV ({error})",
-                        "correct that line", path) from error  # fmt: skip
+        raise FileError(
+            f"line {reader.line_num}: not readable as CSV ({error})", "correct that line", path
+        ) from error
     head = 1 if rows and not _is_number(rows[0][1][-1]) else 0
     for line, row in rows[head:]:
         if len(row) > 2 or not _is_number(row[-1]):
-            raise FileError(f"line {line}: Expected name,theta_deg. Got {','.join(row)[:60]!r}",
-                            "correct that line", path)  # fmt: skip
+            raise FileError(
+                f"line {line}: Expected name,theta_deg. Got {','.join(row)[:60]!r}",
+                "correct that line",
+                path,
+            )
     if len(rows) == head:
         raise FileError("Expected name,theta_deg. Got no line", "give each angle a line", path)
     return [(row[0].strip() if len(row) > 1 else "", float(row[-1])) for _, row in rows[head:]]
@@ -156,8 +168,11 @@ def _files(names: Sequence[str | Path]) -> list[Path]:
     folder = Path(names[0]) if len(names) == 1 else None
     if folder is None or not folder.is_dir():
         return list(expand_files(names))
-    files = [path for path in folder.iterdir()
-             if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]  # fmt: skip
+    files = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
     if not files:
         raise FileError(f"no file in it ends in {', '.join(SUFFIXES)}", "name the files", folder)
     return sorted(files, key=lambda path: natural(path.name))
@@ -175,15 +190,19 @@ def _given(
         known = [(named.get(path.name, named.get(path.stem)), path) for path in files]
         lacking = next((path for degrees, path in known if degrees is None), None)
         if lacking is not None:
-            raise MissingDataError(f"no line of {lacking.name}", "add it, or name only the files "
-                                   "that are in the table", origin)  # fmt: skip
+            raise MissingDataError(
+                f"no line of {lacking.name}",
+                "add it, or name only the files that are in the table",
+                origin,
+            )
         yield from ((degrees, (path, None)) for degrees, path in known if degrees is not None)
     elif len(files) == 1:
         stored = stored_theta_deg(files[0]).size
         if stored > 1 and stored != len(rows):
             raise SettingsError(f"{len(rows)} angles of {stored} scans", "give one each", origin)
-        yield from ((row[1], (files[0], k if len(rows) > 1 else None))
-                    for k, row in enumerate(rows))  # fmt: skip
+        yield from (
+            (row[1], (files[0], k if len(rows) > 1 else None)) for k, row in enumerate(rows)
+        )
     elif len(rows) == len(files):
         yield from ((row[1], (path, None)) for row, path in zip(rows, files, strict=True))
     else:
@@ -197,8 +216,9 @@ def _own(files: list[Path]) -> Iterator[tuple[float, Place]]:
         if not degrees.size or not np.isfinite(degrees).all():
             raise MissingDataError(
                 f"no angle at {' or '.join(PLACES)}, nor an attribute {ATTRIBUTE}",
-                f"write {TABLE} (name,theta_deg) beside it, or give --theta", path,
-            )  # fmt: skip
+                f"write {TABLE} (name,theta_deg) beside it, or give --theta",
+                path,
+            )
         stacked = degrees.size > 1
         yield from ((float(d), (path, k if stacked else None)) for k, d in enumerate(degrees))
 

@@ -41,9 +41,12 @@ class Fbp:
     def slice(self, sinogram: Stack, angles_deg: Array) -> Stack:
         """(nx, nx) density of a sinogram (nx, n), each angle by its share of the half circle."""
         weighted = sinogram * angle_weights(angles_deg).astype(np.float32)
-        return np.asarray(skimage("transform").iradon(
-            weighted, theta=angles_deg, filter_name=self.filter_name, circle=True
-        ), np.float32)  # fmt: skip
+        return np.asarray(
+            skimage("transform").iradon(
+                weighted, theta=angles_deg, filter_name=self.filter_name, circle=True
+            ),
+            np.float32,
+        )
 
 
 @dataclass(frozen=True)

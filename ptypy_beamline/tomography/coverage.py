@@ -53,9 +53,14 @@ def check_coverage(angles_deg: Array) -> None:
     gaps, missing = gaps_deg(half)
     span = 180.0 - gaps.max()
     if len(half) < 3 or span < LEAST_SPAN_DEG:
-        raise ScanError(f"{len(half)} angles that cover {span:.3g} degrees make no volume",
-                        "are they radians? Give degrees (--theta)")  # fmt: skip
+        raise ScanError(
+            f"{len(half)} angles that cover {span:.3g} degrees make no volume",
+            "are they radians? Give degrees (--theta)",
+        )
     if missing.any():
-        warnings.warn(f"no angle within {gaps.max():.3g} degrees: along this missing wedge the "
-                      "volume is smeared, and its density too low", BeamlineWarning,
-                      stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"no angle within {gaps.max():.3g} degrees: along this missing wedge the "
+            "volume is smeared, and its density too low",
+            BeamlineWarning,
+            stacklevel=3,
+        )

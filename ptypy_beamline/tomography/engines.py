@@ -102,8 +102,9 @@ def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
     """
     several = several_started()
     if several and engine is not None and engine.name == "preview":
-        raise SettingsError("the preview engine runs on one rank",
-                            "start it without mpirun, or use --engine ptypy")  # fmt: skip
+        raise SettingsError(
+            "the preview engine runs on one rank", "start it without mpirun, or use --engine ptypy"
+        )
     if not several and (engine is None or engine.name == "preview"):
         yield ALONE
         return

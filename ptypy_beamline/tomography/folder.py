@@ -49,15 +49,21 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     now = json.loads(as_json(made))
     other = [name for name in now if name not in before or before[name] != now[name]]
     if other or not same:
-        raise FileError(f"reconstructed with another {', '.join(other or ['file'])}",
-                        "take another folder (-o), or the same again", path)  # fmt: skip
+        raise FileError(
+            f"reconstructed with another {', '.join(other or ['file'])}",
+            "take another folder (-o), or the same again",
+            path,
+        )
     return True
 
 
 def _same_content(file: h5py.File, raw: Path) -> bool:
     """Whether ``raw`` is the file that was reconstructed; read only if it lies elsewhere now."""
-    known = {name: file[f"provenance/{name}"].asstr()[()] for name in ("source", "sha256")
-             if f"provenance/{name}" in file}  # fmt: skip
+    known = {
+        name: file[f"provenance/{name}"].asstr()[()]
+        for name in ("source", "sha256")
+        if f"provenance/{name}" in file
+    }
     source = Path(known.get("source", raw))
     if source.name != raw.name or source.resolve() == raw.resolve() or "sha256" not in known:
         return True
@@ -101,8 +107,10 @@ def write_table(folder: Path, angles: Sequence[Angle]) -> None:
 
 def phases_in(folder: Path) -> Path | None:
     """The folder with ``angle_NNN/phase.tif``: this one, or ``ptycho_tomo`` in it; else None."""
-    return next((place for place in (folder / NAME, folder)
-                 if next(place.glob("angle_*/phase.tif"), None)), None)  # fmt: skip
+    return next(
+        (place for place in (folder / NAME, folder) if next(place.glob("angle_*/phase.tif"), None)),
+        None,
+    )
 
 
 def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
@@ -116,21 +124,25 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
     MissingDataError, SettingsError
         There is no phase, no table, or one angle is not in it.
     """
-    names = sorted(filter(_is_angle, (p.parent.name for p in folder.glob("angle_*/phase.tif"))),
-                   key=natural)  # fmt: skip
+    names = sorted(
+        filter(_is_angle, (p.parent.name for p in folder.glob("angle_*/phase.tif"))), key=natural
+    )
     if not names:
-        raise MissingDataError("no angle_NNN/phase.tif in it", "reconstruct the angles first",
-                               folder)  # fmt: skip
+        raise MissingDataError(
+            "no angle_NNN/phase.tif in it", "reconstruct the angles first", folder
+        )
     tables = [str(place / TABLE) for place in (folder, folder.parent) if (place / TABLE).is_file()]
     table = theta or next(iter(tables), None)
     if table is None:
-        raise MissingDataError("no table of angles", f"write {TABLE} (name,theta_deg), or give "
-                               "--theta", folder)  # fmt: skip
+        raise MissingDataError(
+            "no table of angles", f"write {TABLE} (name,theta_deg), or give --theta", folder
+        )
     degrees = _by_name(read_theta(table), names, table)
     lacking = next((name for name in names if name not in degrees), None)
     if lacking is not None:
-        raise MissingDataError(f"no angle of {lacking}", "give each folder a line name,theta_deg",
-                               table)  # fmt: skip
+        raise MissingDataError(
+            f"no angle of {lacking}", "give each folder a line name,theta_deg", table
+        )
     known = sorted(filter(_is_angle, degrees), key=natural)
     return tuple(Angle(int(name[6:]), degrees[name], folder / name) for name in known)
 
@@ -152,8 +164,9 @@ def check_there(folder: Path, angles: Sequence[Angle]) -> None:
     if lacking:
         raise MissingDataError(
             f"no phase.tif of {len(lacking)} of {len(angles)} angles, {lacking[0].name} the first",
-            f"reconstruct them first, or leave them out (--skip {lacking[0].number})", folder,
-        )  # fmt: skip
+            f"reconstruct them first, or leave them out (--skip {lacking[0].number})",
+            folder,
+        )
 
 
 def _by_name(
@@ -162,8 +175,7 @@ def _by_name(
     if any(name for name, _ in rows):
         return {Path(name).stem: degrees for name, degrees in rows}
     if len(rows) != len(names):
-        raise SettingsError(f"{len(rows)} angles of {len(names)} phases", "give one each",
-                            table)  # fmt: skip
+        raise SettingsError(f"{len(rows)} angles of {len(names)} phases", "give one each", table)
     return {name: degrees for name, (_, degrees) in zip(names, rows, strict=True)}
 
 
@@ -174,9 +186,11 @@ def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any
         path = folder / angle.name / FINISHED
         if path.is_file():
             with open_confined(path) as file:
-                texts = {name: file[f"provenance/{name}"].asstr()[()]
-                         for name in ("source", "sha256", "made")
-                         if isinstance(file.get(f"provenance/{name}"), h5py.Dataset)}  # fmt: skip
+                texts = {
+                    name: file[f"provenance/{name}"].asstr()[()]
+                    for name in ("source", "sha256", "made")
+                    if isinstance(file.get(f"provenance/{name}"), h5py.Dataset)
+                }
             made = json.loads(texts.pop("made", "{}"))
             found[angle.name] = {**texts, **made}
     return found

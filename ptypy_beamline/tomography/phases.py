@@ -67,8 +67,9 @@ class Phase:
         y, x = pixel_m or pixel.get("y"), pixel_m or pixel.get("x")
         if not (y and x and energy):
             what = "energy" if y and x else "pixel"
-            raise MissingDataError(f"the {what} is not written in it",
-                                   "give --voxel-m and --energy-kev", path)  # fmt: skip
+            raise MissingDataError(
+                f"the {what} is not written in it", "give --voxel-m and --energy-kev", path
+            )
         return cls(path, (shape[0], shape[1]), (float(y), float(x)), float(energy))
 
     def read(self) -> NDArray[np.complex64]:
@@ -84,11 +85,15 @@ class Phase:
             phase = tifffile.imread(self.path)
             amplitude = tifffile.imread(beside) if beside.is_file() else np.ones(self.shape)
         except (OSError, ValueError, tifffile.TiffFileError) as error:
-            raise FileError(f"not readable, or amplitude.tif beside it ({error})", REMEDY,
-                            self.path) from error  # fmt: skip
+            raise FileError(
+                f"not readable, or amplitude.tif beside it ({error})", REMEDY, self.path
+            ) from error
         if amplitude.shape != self.shape:
-            raise FileError(f"Expected an image {self.shape}, as the phase. Got {amplitude.shape}",
-                            REMEDY, beside)  # fmt: skip
+            raise FileError(
+                f"Expected an image {self.shape}, as the phase. Got {amplitude.shape}",
+                REMEDY,
+                beside,
+            )
         wave = np.asarray(amplitude * np.exp(1j * phase), np.complex64)
         if not (np.isfinite(wave).all() and wave.any()):
             raise FileError("phase or amplitude is not finite, or all is 0", REMEDY, self.path)

@@ -19,8 +19,11 @@ from .volume import Projections
 
 Image = NDArray[np.floating]
 DENSITY = "electron density (e/Å³)"
-VIEWS = (("z = 0: x to the right, y down", 1, 2), ("y = 0: x to the right, z down", 0, 2),
-         ("x = 0: y to the right, z down", 0, 1))  # fmt: skip
+VIEWS = (
+    ("z = 0: x to the right, y down", 1, 2),
+    ("y = 0: x to the right, z down", 0, 2),
+    ("x = 0: y to the right, z down", 0, 1),
+)
 """Title of each slice, and the volume's axes that run down and across."""
 
 
@@ -40,12 +43,15 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
         planes, voxel = middle_planes(file["volume"]), file["voxel_m"][()]
     low = min(0.0, float(np.percentile(planes[0], 0.5)))
     high = max(float(np.percentile(plane, 99.8)) for plane in planes)
-    widths = [float(plane.shape[1] * voxel[across]) for plane, (*_, across) in
-              zip(planes, VIEWS, strict=True)]  # fmt: skip
+    widths = [
+        float(plane.shape[1] * voxel[across])
+        for plane, (*_, across) in zip(planes, VIEWS, strict=True)
+    ]
     figure, axes = _figure(widths, title or volume.name)
     for ax, plane, (name, down, across) in zip(axes, planes, VIEWS, strict=True):
-        drawn = ax.imshow(plane, cmap="inferno", vmin=low, vmax=high,
-                          aspect=voxel[down] / voxel[across])  # fmt: skip
+        drawn = ax.imshow(
+            plane, cmap="inferno", vmin=low, vmax=high, aspect=voxel[down] / voxel[across]
+        )
         ax.set_title(name, loc="left", fontsize=10, color=INK)
         scale_bar(ax, plane.shape, (voxel[down], voxel[across]))
         bare(ax)
@@ -70,8 +76,14 @@ def draw_alignment(found: Projections, picture: Path) -> Path:
     angles, shifts, phase = found.angles_deg[order], found.shifts_px[order], found.phase[order]
     figure, (left, middle, right) = _figure([1, 1, 1], f"Alignment of {len(angles)} angles")
     for column, name in enumerate(("vertical", "horizontal")):
-        left.plot(angles, shifts[:, column], ".-", linewidth=0.8, label=name,
-                  color=("#b5367a", "#1f77b4")[column])  # fmt: skip
+        left.plot(
+            angles,
+            shifts[:, column],
+            ".-",
+            linewidth=0.8,
+            label=name,
+            color=("#b5367a", "#1f77b4")[column],
+        )
     left.set_xlabel("angle (°)")
     left.set_ylabel("moved by (pixels)")
     left.legend(frameon=False)

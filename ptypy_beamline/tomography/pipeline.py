@@ -94,11 +94,14 @@ def run_series(  # noqa: PLR0913
     given = places.phases_in(Path(names[0])) if len(names) == 1 else None
     raw = given is None and only in (None, "reconstruct")
     if only == "reconstruct" and given is not None:
-        raise SettingsError(f"phases of {given} are reconstructed already",
-                            "name the scans, or leave --only reconstruct out")  # fmt: skip
+        raise SettingsError(
+            f"phases of {given} are reconstructed already",
+            "name the scans, or leave --only reconstruct out",
+        )
     if raw and os.path.realpath(out) == os.path.realpath(names[0]):
-        raise SettingsError(f"results would lie among the scans in {out}", "take another folder "
-                            "(-o)")  # fmt: skip
+        raise SettingsError(
+            f"results would lie among the scans in {out}", "take another folder (-o)"
+        )
     chosen, folder = engine or Engine(), given or out / places.NAME
     with ranks_of(chosen if raw else None) as ranks, ExitStack() as alone:
         if raw:
@@ -122,15 +125,23 @@ def described(found: Projections) -> str:
     """What the alignment found, in words."""
     y, x = abs(found.shifts_px).max(axis=0)
     n, ny, nx = found.phase.shape
-    return (f"{n} projections of {ny}x{nx}, moved by up to {y:.1f} pixels along the axis and "
-            f"{x:.1f} across; the axis was at {found.axis_px:.1f} of {nx}, air took "
-            f"{found.provenance['air_px']} at both sides")  # fmt: skip
+    return (
+        f"{n} projections of {ny}x{nx}, moved by up to {y:.1f} pixels along the axis and "
+        f"{x:.1f} across; the axis was at {found.axis_px:.1f} of {nx}, air took "
+        f"{found.provenance['air_px']} at both sides"
+    )
 
 
 def reconstruct(
-    angles: Sequence[Angle], skip: Sequence[int], settings: Settings, engine: Engine, folder: Path,
-    ranks: Ranks = ALONE, progress: Progress = silent, say: Say = nothing,
-) -> None:  # fmt: skip
+    angles: Sequence[Angle],
+    skip: Sequence[int],
+    settings: Settings,
+    engine: Engine,
+    folder: Path,
+    ranks: Ranks = ALONE,
+    progress: Progress = silent,
+    say: Say = nothing,
+) -> None:
     """Reconstruct every angle that is neither finished nor to be skipped; all ranks call it.
 
     Files with finished reconstructions are only taken over.
@@ -140,14 +151,22 @@ def reconstruct(
     BeamlineError
         A scan cannot be loaded, or an angle was reconstructed in another way before.
     """
-    made = {angle: {"engine": str(engine), "settings": settings.record(), "file": angle.file.name,
-                    "projection": angle.outer_index} for angle in left(angles, skip)}  # fmt: skip
+    made = {
+        angle: {
+            "engine": str(engine),
+            "settings": settings.record(),
+            "file": angle.file.name,
+            "projection": angle.outer_index,
+        }
+        for angle in left(angles, skip)
+    }
     places.checksum.cache_clear()  # of files that may have been written anew
     # The first rank decides: another may see a file later, or sooner.
     todo: list[Angle] = ranks.shared(
         [angle for angle in made if not places.finished(folder, angle, made[angle])]
-        if ranks.first else None
-    )  # fmt: skip
+        if ranks.first
+        else None
+    )
     if ranks.first:
         places.write_table(folder, angles)
         say("engine", str(engine))

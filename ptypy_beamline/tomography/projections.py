@@ -110,15 +110,23 @@ def align_series(
     stack, air = unwrapped((how.upright(_middle(p.read(), shape)) for p in phases), how.air_px)
     _check_mass(stack, angles)
     if stack.sum() > 0:
-        warnings.warn("the sample's phase is positive, so its density will be negative; set --sign "
-                      "positive or conjugate", BeamlineWarning, stacklevel=2)  # fmt: skip
+        warnings.warn(
+            "the sample's phase is positive, so its density will be negative; set --sign "
+            "positive or conjugate",
+            BeamlineWarning,
+            stacklevel=2,
+        )
     with progress("aligning", how.rounds) as advance:
         shifts = align(-stack, degrees, how.rounds, lambda *_: advance(1))
     found = Projections(
-        moved(stack, shifts), degrees, shifts, pixel_m if how.axis == "y" else pixel_m[::-1],
-        energy_eV, tuple(angle.name for angle in angles),
+        moved(stack, shifts),
+        degrees,
+        shifts,
+        pixel_m if how.axis == "y" else pixel_m[::-1],
+        energy_eV,
+        tuple(angle.name for angle in angles),
         {"angles": sources_of(folder, angles), "air_px": air, "axis": how.axis, "sign": how.sign},
-    )  # fmt: skip
+    )
     with together():
         write_projections(out / PROJECTIONS, found)
         draw_alignment(found, out / ALIGNMENT)
@@ -138,9 +146,12 @@ def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
     odd = np.flatnonzero(np.abs(known / (y, x, energy) - 1).max(axis=1) > PIXELS_AGREE)
     if odd.size:
         other = phases[odd[0]]
-        raise ScanError(f"a pixel of {other.pixel_m[0]:.6g} m at {other.energy_eV:.6g} eV, others "
-                        f"have {y:.6g} m at {energy:.6g} eV", "reconstruct all with one window, "
-                        "or leave this angle out (--skip)", other.path)  # fmt: skip
+        raise ScanError(
+            f"a pixel of {other.pixel_m[0]:.6g} m at {other.energy_eV:.6g} eV, others "
+            f"have {y:.6g} m at {energy:.6g} eV",
+            "reconstruct all with one window, or leave this angle out (--skip)",
+            other.path,
+        )
     return (y, x), energy
 
 
@@ -169,16 +180,23 @@ def _check_mass(stack: NDArray[np.float32], angles: Sequence[Angle]) -> None:
     """Warn of angles whose mass is not that of the others, as a turned body's is."""
     mass = stack.sum(axis=(1, 2), dtype=np.float64)
     usual = np.median(mass)
-    odd = [angle for angle, own in zip(angles, mass, strict=True)
-           if abs(own - usual) > ODD_MASS * abs(usual)]  # fmt: skip
+    odd = [
+        angle
+        for angle, own in zip(angles, mass, strict=True)
+        if abs(own - usual) > ODD_MASS * abs(usual)
+    ]
     if odd:
         numbers = ",".join(str(angle.number) for angle in odd)
-        warnings.warn(f"the mass at {odd[0].name} is not that of the others: failed "
-                      "reconstructions spoil the volume, as does a sample that leaves the image; "
-                      f"if they are few, leave them out (--skip {numbers})", BeamlineWarning,
-                      stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"the mass at {odd[0].name} is not that of the others: failed "
+            "reconstructions spoil the volume, as does a sample that leaves the image; "
+            f"if they are few, leave them out (--skip {numbers})",
+            BeamlineWarning,
+            stacklevel=3,
+        )
 
 
 def _middle(wave: Complex, shape: NDArray[np.int64]) -> Complex:
-    return wave[tuple(slice((n - m) // 2, (n - m) // 2 + m)
-                      for n, m in zip(wave.shape, shape, strict=True))]  # fmt: skip
+    return wave[
+        tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(wave.shape, shape, strict=True))
+    ]

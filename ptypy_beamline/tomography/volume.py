@@ -98,13 +98,18 @@ def read_projections(path: Path) -> Projections:
         try:
             y, x = (float(p) for p in file["pixel_m"][()])
             return Projections(
-                file["projections"][()], file["angles_deg"][()], file["shifts_px"][()], (y, x),
-                float(file["energy_eV"][()]), tuple(file["names"].asstr()[()]),
+                file["projections"][()],
+                file["angles_deg"][()],
+                file["shifts_px"][()],
+                (y, x),
+                float(file["energy_eV"][()]),
+                tuple(file["names"].asstr()[()]),
                 json.loads(file["provenance"].asstr()[()]),
-            )  # fmt: skip
+            )
         except KeyError as error:
-            raise FileError(f"no aligned projections ({error.args[0]})",
-                            "align them again (--only align)", path) from error  # fmt: skip
+            raise FileError(
+                f"no aligned projections ({error.args[0]})", "align them again (--only align)", path
+            ) from error
 
 
 def write_volume(
