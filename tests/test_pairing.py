@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import REAL_DATA, ROOT
+from scipy.stats import mannwhitneyu
 
-from ptypy_beamline.doctor.neighbours import Likeness, Pairing
+from ptypy_beamline.doctor.neighbours import Likeness, Pairing, ranked_less
 from ptypy_beamline.doctor.pairing import findings, mispaired
 from ptypy_beamline.options import Positions
 from ptypy_beamline.planning.places import to_stage_axes
@@ -193,3 +194,15 @@ def test_frames_between_particles_fit_both_ways_round(monkeypatch):
 
     truth = Hard("particles", "jitter", 0.4, 1e8, 0.2, 32).truth
     assert mispaired(scan_of(truth), Settings()) == []
+
+
+@pytest.mark.parametrize("levels", [5, 10**6])
+def test_the_rank_test_is_that_of_scipy(levels):
+    rng = np.random.default_rng(levels)
+    for n, m in ((8, 8), (8, 60), (300, 40)):
+        these, others = rng.integers(0, levels, n), rng.integers(1, levels + 2, m)
+        known = mannwhitneyu(these, others, alternative="less", method="asymptotic")
+        found = ranked_less(these, others)
+        assert found.chance == pytest.approx(known.pvalue, rel=1e-9)
+        assert found.share == pytest.approx(1 - known.statistic / (n * m), rel=1e-12)
+    assert ranked_less(np.ones(9), np.ones(9)).chance == 0.5

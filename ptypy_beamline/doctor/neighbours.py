@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import ndtr
 
 from ..errors import silenced_warnings
 from ..planning.selection import select
@@ -126,12 +127,21 @@ class Likeness:
         if min(len(own), len(others)) < FEWEST_LINKS:
             return cls(1.0, 0.5)
         unlike = [np.linalg.norm(looks[a] - looks[b], axis=1) for a, b in (own.T, others.T)]
-        test = ranked_less(*unlike)
-        return cls(float(test.pvalue), 1 - float(test.statistic) / (len(own) * len(others)))
+        return ranked_less(*unlike)
 
 
-def ranked_less(these: NDArray[Any], others: NDArray[Any]) -> Any:
-    """SciPy's rank test of whether ``these`` are less than ``others``."""
-    from scipy.stats import mannwhitneyu  # takes 0.7 s to import
+def ranked_less(these: NDArray[Any], others: NDArray[Any]) -> Likeness:
+    """Whether ``these`` (n,) are less than ``others`` (m,).
 
-    return mannwhitneyu(these, others, alternative="less")
+    As ``scipy.stats.mannwhitneyu(these, others, alternative="less", method="asymptotic")`` has it,
+    without the CPU second that importing it takes.
+    """
+    n, m = len(these), len(others)
+    ordered = np.sort(others)
+    below, up_to = (np.searchsorted(ordered, these, side=side) for side in ("left", "right"))
+    greater = float((below + up_to).sum()) / 2  # pairs in which the other is less, ties half
+    _, tied = np.unique(np.concatenate([these, others]), return_counts=True)
+    ties = float((tied.astype(float) ** 3 - tied).sum()) / ((n + m) * (n + m - 1))
+    spread = np.sqrt(n * m / 12 * max(n + m + 1 - ties, 0.0))
+    z = (n * m / 2 - greater - 0.5) / spread if spread else 0.0
+    return Likeness(float(ndtr(-z)), 1 - greater / (n * m))

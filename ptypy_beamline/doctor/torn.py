@@ -61,7 +61,7 @@ def _weakest(given: Pairing, seen: Survey) -> int | None:
     across: NDArray[np.bool_] = (links[:, 0] < cut) & (cut <= links[:, 1])
     if min(np.count_nonzero(across), np.count_nonzero(~across)) < FEWEST_LINKS:
         return None
-    return cut if ranked_less(unlike[~across], unlike[across]).pvalue < SURELY else None
+    return cut if ranked_less(unlike[~across], unlike[across]).chance < SURELY else None
 
 
 def _compared_with_usual(links: NDArray[np.int64], seen: Survey) -> Floats:
