@@ -151,8 +151,8 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
     so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
     what = (
         f"from {_some_frame(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
-        f": the error of unseen frames near there is {this.outcome.other:.3f} instead of "
-        f"{this.outcome.given:.3f} once that is put right"
+        f": corrected, the validation error near there is {this.outcome.other:.3f} instead of "
+        f"{this.outcome.given:.3f}"
     )
     lost = f"{abs(this.lag)} frame{'s' * (abs(this.lag) > 1)}"
     cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
@@ -169,8 +169,8 @@ def _finding_of_strays(these: Strays, outcome: Outcome) -> Finding:
     side = "later" if these.lag > 0 else "earlier"
     what = (
         f"frames between {these.first} and {these.last} belong {abs(these.lag)} positions {side}: "
-        f"the error of unseen frames there is {outcome.other:.3f} instead of {outcome.given:.3f} "
-        "once that is put right"
+        f"corrected, the validation error there is {outcome.other:.3f} instead of "
+        f"{outcome.given:.3f}"
     )
     cause = "frames or positions were lost before and after them, or their numbers are wrong"
     remedy = f"leave them out (--reject {these.first}-{these.last}) and check again"
@@ -181,11 +181,11 @@ def _finding_of_reversals(these: Sequence[Reversal]) -> Finding:
     frames = ",".join(f"{one.first}-{one.last}" for one in these)
     outcome = these[0].outcome
     what = (
-        f"the positions of frames {frames} are listed backwards: the error of unseen frames there "
-        f"is {outcome.other:.3f} instead of {outcome.given:.3f} the other way round"
+        f"the positions of frames {frames} are listed backwards: reversed, the validation error "
+        f"there is {outcome.other:.3f} instead of {outcome.given:.3f}"
     )
     remedy = (
-        f"leave them out (--reject {frames}), or turn them round in a dataset of its own (--path "
+        f"leave them out (--reject {frames}), or write them reversed into another file (--path "
         "positions=OTHER.h5::/PATH)"
     )
     return finding("error", what, "the stage ran the other way there", remedy=remedy)

@@ -79,7 +79,7 @@ def findings(look: Look) -> list[Finding]:
     )
     sampling = Sampling.of(look)
     if sampling is None:
-        return [finding("note", usable + "; too few photons or frames to tell the probe's size")]
+        return [finding("note", usable + "; too few photons or frames to measure the probe's size")]
     return [
         finding("note", usable),
         _overlap(sampling),
