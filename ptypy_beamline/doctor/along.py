@@ -137,12 +137,12 @@ class Along:
             return f"lost frames would show in {self.told:.0%} of the scan only"
         if not self.whole or self.last - self.until > FEWEST:
             why = "a loss would not show" if self.whole else "nothing was looked at"
-            return f"none was lost up to about frame {self.until}, after it {why}"
+            return f"no frame was lost up to about frame {self.until}, after it {why}"
         if self.spare and self.cut:
-            return f"none was lost up to frame {self.last}, the last one that is used"
+            return f"no frame was lost up to frame {self.last}, the last one used"
         if self.spare:
-            return f"none was lost all along: the scan was stopped after frame {self.last}"
-        return "none was lost all along the scan"
+            return f"no frame was lost: the scan was stopped after frame {self.last}"
+        return "no frame was lost"
 
 
 def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding:
