@@ -286,5 +286,5 @@ def show_counts(
     bottom, right = (n * step - 0.5 for n, step in zip(image.shape, steps, strict=True))
     extent = (-0.5, right, bottom, -0.5)
     shown = axes.imshow(image, norm=norm, cmap=COUNTS, interpolation="nearest", extent=extent)
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="mean counts a frame")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="mean counts per frame")
     axes.set(title=title, xlabel="column", ylabel="row")

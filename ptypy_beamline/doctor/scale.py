@@ -216,7 +216,7 @@ def _dim(look: Look) -> str:
     counts = float(np.median(look.totals[look.lit]))
     if counts >= DIM:
         return ""
-    return f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed"
+    return f"{counts:.3g} counts per frame, at least {DIM:.0f} are needed"
 
 
 def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
