@@ -33,7 +33,11 @@ RUN = ("ptypy-beamline ", "python recipes/", "bash recipes/", "mpirun ")
 NOT_RUN: dict[str, int] = {}
 """Pages with blocks of ``py``, and how many."""
 
-FAILS = {"ptypy-beamline info demo/raw_scan.h5", "ptypy-beamline info demo/files/mine.h5"}
+FAILS = {
+    "ptypy-beamline info demo/raw_scan.h5",
+    "ptypy-beamline info demo/files/mine.h5",
+    "ptypy-beamline preview demo/raw_scan.h5 --frames-per-pos 3 --roi 128 --unit positions=mm",
+}
 """Commands whose error is what the page shows."""
 
 pytestmark = [pytest.mark.long, pytest.mark.ptypy, pytest.mark.mpi, pytest.mark.timeout(2400)]
