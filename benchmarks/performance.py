@@ -251,24 +251,24 @@ def peak(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
 SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]] = {
     "HDF5": (
         "`initialize()` and `auto(all)`, dark, flat and mask applied. PtyPy's loaders cut "
-        "the window while reading and are told the centre, their fastest way; "
-        "`Hdf5LoaderFast` cannot divide whole numbers by a flat, and is spared it.",
+        "the window while reading and get the centre as a parameter, which is fastest for "
+        "them; `Hdf5LoaderFast` cannot divide integers by a flat, and runs without one.",
         loaders,
     ),
     "Finding the beam centre": (
-        "The same, 256² of 512², with PtyPy's default on its side.",
+        "The same, 256² of 512², with PtyPy's default settings for its loader.",
         centre,
     ),
     "Prepared data": (
         "`.ptyd` of frames of 256². PtyPy compresses with gzip in chunks that hold "
-        "pieces of many frames; this package writes a chunk a frame, which PtyPy "
-        "reads several times as fast, too.",
+        "pieces of many frames; this package writes one chunk per frame, which PtyPy "
+        "also reads several times as fast.",
         prepared,
     ),
     "Inside PtyPy": (
-        "1000 frames, 256² of 512², bitshuffle-LZ4. What is left after loading is "
-        "PtyPy's: frames and masks copied into its storages (a mask a frame, even "
-        "where all share one), views and pods in Python, statistics of the frames, "
+        "1000 frames, 256² of 512², bitshuffle-LZ4. The rest after loading is "
+        "PtyPy's: copying frames and masks into its storages (one mask per frame, even "
+        "if all share one), views and pods in Python, statistics of the frames, "
         "probe and object.",
         inside_ptypy,
     ),
@@ -279,8 +279,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]]
     ),
     "Decoding": (
         "Reading alone, in the blocks of a plan, by HDF5 and by our own decoders on "
-        "one and two threads. The limit is that of the decoders alone, from memory to "
-        "memory: no file is read and nothing is corrected.",
+        "one and two threads. The limit is the speed of the decoders alone, from memory "
+        "to memory, without reading a file or correcting.",
         decoding,
     ),
     "Memory": (
@@ -288,7 +288,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]]
         "are 32 MiB of raw data.",
         peak,
     ),
-    "Two ranks": ("256² of 512², one thread a rank.", ranks),
+    "Two ranks": ("256² of 512², one thread per rank.", ranks),
 }
 
 
@@ -317,9 +317,9 @@ def main() -> None:
 
 HEAD = """# Speed
 
-Written by `make bench` on {cores} cores that others use, too; medians of {repeats} turns. The files
-are in the system's cache. Loaders are compared in the same run, in turns, after they have given
-identical frames; a ratio above 1 means that this package is faster.
+Written by `make bench` on {cores} shared cores; medians of {repeats} runs. The files
+are in the system's cache. Loaders are compared in the same run, alternately, after checking that
+they give identical frames; a ratio above 1 means that this package is faster.
 
 """
 

@@ -313,8 +313,8 @@ class Follower:
             self._grew = time.monotonic()
             if ready.untold == count and before is not None and before[0] == count:
                 raise UnfollowableError(
-                    "the file is being written, and room for all its frames was made at the "
-                    "start: those that are there cannot be told from those to come",
+                    "the file is being written, and space for all its frames was allocated at "
+                    "the start: written frames cannot be distinguished from empty space",
                     f"have its writer use chunks of one frame, or {WITHOUT_LIVE}",
                     scan.source,
                 )

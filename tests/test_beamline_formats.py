@@ -288,7 +288,7 @@ def test_hermes_missing_partner_is_named(hermes, name):
     other = ".hdf5" if name == "_000001.nxs" else "_000001.nxs"
     hermes.with_name(f"Sample_dark_red{name}").unlink()
     error = FileError if name == "_000001.nxs" else UnknownFormatError
-    with pytest.raises(error, match=rf"in Sample_dark_red{name}\. Got no such file beside it"):
+    with pytest.raises(error, match=rf"in Sample_dark_red{name}\. Got no such file in its folder"):
         open_scan(hermes.with_name(f"Sample_dark_red{other}"))
 
 

@@ -65,7 +65,7 @@ def test_exposures_are_grouped_where_the_scan_has_them(tmp_path, listed):
 
 def test_a_scan_that_is_followed_may_have_any_number_of_exposures(tmp_path):
     mine = yaml(tmp_path, "frames_per_position: 3\n")
-    with pytest.warns(BeamlineWarning, match="say it by --frames-per-pos"):
+    with pytest.warns(BeamlineWarning, match="set it by --frames-per-pos"):
         fitting = over(mine, {"file": "to_come.h5", "live.timeout_s": "60"})
     assert "frames_per_position" not in fitting
 

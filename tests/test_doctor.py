@@ -190,14 +190,14 @@ def test_preview_says_first_why_its_error_cannot_be_trusted(tmp_path, capsys):
     assert main(["preview", file, "-o", str(tmp_path / "p"), "--iterations", "5", "--json"]) == 0
     text, said = capsys.readouterr()
     assert "--background" in said
-    assert "cannot be trusted until this is mended" in said
+    assert "cannot be trusted until this is corrected" in said
     told = json.loads(text)
     assert told["held_out_error"] > 0.9
     assert "not subtracted" in told["findings"][0]["cause"]
     assert main(["preview", file, "-o", str(tmp_path / "p"), "--background", "100"]) == 0
     text, said = capsys.readouterr()
     assert said == ""
-    assert float(text.partition("held-out error ")[2].split()[0]) < 0.6
+    assert float(text.partition("validation error ")[2].split()[0]) < 0.6
 
 
 def test_preview_refuses_what_can_only_be_garbage(tmp_path, capsys):
@@ -207,7 +207,7 @@ def test_preview_refuses_what_can_only_be_garbage(tmp_path, capsys):
     assert main(["preview", file, "-o", str(tmp_path / "p")]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: {file}: ")
-    assert "nothing but garbage" in error
+    assert "would be meaningless" in error
     assert "exceeds" in error
     assert not (tmp_path / "p").exists()
 
@@ -296,7 +296,7 @@ def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path, magnification, d
     after = diagnose(changed(settings, found.settings)).findings
     assert {f.level for f in after} == {"note"}
     (told,) = [f.what for f in after if "move over the detector as the stage does" in f.what]
-    nearest_m, farthest_m = told.split("a focus from ")[1].split(" m")[0].split(" to ")
+    nearest_m, farthest_m = told.split("any focus from ")[1].split(" m")[0].split(" to ")
     assert float(nearest_m) < focus_m < float(farthest_m) < 1.6 * focus_m
 
 

@@ -207,7 +207,7 @@ def test_masks_of_single_frames_cannot_be_followed_live():
         scan.plan(**{"live.timeout_s": 1.0})
 
 
-@pytest.mark.filterwarnings("ignore:.*lack some of their 2 exposures")
+@pytest.mark.filterwarnings("ignore:.*without some of their 2 exposures")
 @pytest.mark.parametrize("name", ["dark", "flat", "mask"])
 @pytest.mark.parametrize("k", [1, 2])
 @pytest.mark.filterwarnings("ignore:.*beyond a float32")

@@ -263,7 +263,7 @@ class TestWritersWithoutSwmr:
         with pytest.raises(BeamlineError, match="it holds no frame"):
             follower._begin()
         self.write_on(process)
-        with pytest.raises(UnfollowableError, match="room for all its frames was made"):
+        with pytest.raises(UnfollowableError, match="space for all its frames was allocated"):
             follower.first()
         process.kill()
         os.utime(path, (time.time() - 100,) * 2)
@@ -458,7 +458,7 @@ class TestExposuresThatAreLost:
         said = [str(one.message) for one in seen]
         assert len(said) == bool(lost)
         assert all("live scan has ended with 10 positions" in line for line in said)
-        assert all("lack some of their 2 exposures: 1, the first" in line for line in said)
+        assert all("without some of their 2 exposures: 1, the first" in line for line in said)
 
     def check(self, plan, numbers, wanted):
         """Which acquisitions are at each position, and that the frames are theirs."""
@@ -753,7 +753,7 @@ class TestDroppedFrames:
             for axis, name in enumerate(("posy_m", "posx_m")):
                 logged = opened[f"entry/instrument/NDAttributes/{name}"]
                 logged[:] = scans.truth().positions_m[keep // 7 * 7, axis]
-        with pytest.warns(BeamlineWarning, match="lack some of their 7 exposures: 2, the first"):
+        with pytest.warns(BeamlineWarning, match="without some of their 7 exposures: 2, the first"):
             plan = open_scan(file, frames_per_position=7).plan()
         of_group = [keep[row[row >= 0]] // 7 for row in plan.selection.exposures]
         assert [set(groups.tolist()) for groups in of_group] == [{g} for g in range(7)]

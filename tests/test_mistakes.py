@@ -256,7 +256,7 @@ MISTAKES = {
         turned=True,
     ),
     "every other row triggered late": Mistake(
-        "beside the others",
+        "from the others",
         {},
         {"positions_m": hanging()},
         mend={"positions.backlash": 6e-8},

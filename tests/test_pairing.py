@@ -52,7 +52,7 @@ def test_a_correct_scan_raises_nothing(truth):
     verdict = findings(scan_of(truth), Settings())
     assert verdict.found == ()
     assert verdict.ranking.decided
-    assert verdict.along.words == "none was lost all along the scan"
+    assert verdict.along.words == "no frame was lost"
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def test_without_ptypy_the_preview_reconstructs_and_says_so(tmp_path, truth, typ
     code, said, warned = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out")
     assert code == 0
     assert "PtyPy is not installed" in warned
-    assert "held-out error" in said
+    assert "validation error" in said
     assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
 
 

@@ -105,8 +105,8 @@ class TestNames:
     @pytest.mark.parametrize(
         ("lines", "words"),
         [
-            ("a.tif\nnowhere.tif\n", "nowhere.tif: no such file; mend line 2 of files.txt"),
-            ("n*.tif\n", "files.txt: no file matches .*n.*; mend line 1 of files.txt"),
+            ("a.tif\nnowhere.tif\n", "nowhere.tif: no such file; correct line 2 of files.txt"),
+            ("n*.tif\n", "files.txt: no file matches .*n.*; correct line 1 of files.txt"),
             ("# nothing\n\n", "files.txt: lists no files"),
             ("a.tif\n*.tif\n", r"a.tif: Expected each file once. Got it twice"),
         ],

@@ -1,8 +1,8 @@
 """Every command of the README, the documentation and the recipes, as it is typed.
 
-Blocks of ``bash`` run in a folder where ``ptypy-beamline demo`` has been, page by page; blocks of
-``sh`` need what only a beamline or a cluster has. What is quoted below a block, as ``text``, must
-be in its output; ``...`` stands for what is left out.
+Blocks of ``bash`` and ``python`` run in a folder where ``ptypy-beamline demo`` has been, page by
+page; blocks of ``sh`` and ``py`` need what only a beamline or a cluster has, and are not run. What
+is quoted below a block, as ``text``, must be in its output; ``...`` stands for what is left out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from functools import reduce
 from pathlib import Path
 
@@ -29,14 +30,14 @@ FIRST = "ptypy-beamline demo"
 RUN = ("ptypy-beamline ", "python recipes/", "bash recipes/", "mpirun ")
 """What commands begin with; others set up the environment that the tests run in."""
 
-COMPLETE = (
-    "from ptypy import utils",
-    "from ptypy_beamline import open_scan",
-    "from ptypy_beamline.doctor",
-)
-"""First lines of Python blocks that need nothing else."""
+NOT_RUN: dict[str, int] = {}
+"""Pages with blocks of ``py``, and how many."""
 
-FAILS = {"ptypy-beamline info demo/raw_scan.h5", "ptypy-beamline info demo/files/mine.h5"}
+FAILS = {
+    "ptypy-beamline info demo/raw_scan.h5",
+    "ptypy-beamline info demo/files/mine.h5",
+    "ptypy-beamline preview demo/raw_scan.h5 --frames-per-pos 3 --roi 128 --unit positions=mm",
+}
 """Commands whose error is what the page shows."""
 
 pytestmark = [pytest.mark.long, pytest.mark.ptypy, pytest.mark.mpi, pytest.mark.timeout(2400)]
@@ -131,16 +132,19 @@ def test_the_commands_of_a_page(page, demo, tmp_path):
 
 def output_of(kind: str, block: str, folder: Path) -> str:
     if kind == "python":
-        (folder / "block.py").write_text(block)
+        (folder / "block.py").write_text(textwrap.dedent(block))
         return typed("python block.py", folder)
     return "".join(typed(one, folder) for one in commands_of(block) if one != FIRST)
 
 
 def runs(kind: str, block: str) -> bool:
     """Whether something of a block is run."""
-    if kind == "bash":
-        return bool(commands_of(block))
-    return kind == "python" and block.startswith(COMPLETE)
+    return kind == "python" or (kind == "bash" and bool(commands_of(block)))
+
+
+def test_which_python_blocks_are_not_run():
+    counts = {page.name: len(re.findall(r"^ *```py\n", page.read_text(), re.M)) for page in PAGES}
+    assert {name: count for name, count in counts.items() if count} == NOT_RUN
 
 
 WITHOUT_GPU = {

@@ -109,11 +109,11 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
 def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
     """Why ``count`` exposures a position are no default for a scan; empty = they may be."""
     if followed:
-        return "of a scan that is followed nobody knows yet; say it by --frames-per-pos"
+        return "not known yet in a scan that is followed; set it by --frames-per-pos"
     if single is None:  # it has fewer positions than frames, or cannot be opened anyhow
         return ""
     places = single.positions_m if single.positions_px is None else single.positions_px
-    return "" if by_exposure(places, count) else "each frame has a position of its own"
+    return "" if by_exposure(places, count) else "each frame has its own position"
 
 
 def _say(what: str, why: str) -> None:

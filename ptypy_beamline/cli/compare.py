@@ -81,8 +81,8 @@ def _print(record: dict[str, Any]) -> None:
     typer.echo(f"correlation  {record['correlation']:.4f} over {size} pixels")
     if record["correlation"] < ALIKE:
         typer.echo(
-            "the two are hardly alike: another sample, or one is mirrored or conjugated; "
-            "errors and resolution would say nothing"
+            "the two do not match: another sample, or one is mirrored or conjugated; errors and "
+            "resolution would be meaningless"
         )
         return
     for name in ("delta", "beta"):

@@ -109,7 +109,8 @@ def _introduce(scan: Scan, plan: Plan, exposures: int) -> None:
     )
     _say(
         "raw scan",
-        f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} a position, {scan.format}",
+        f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} per position, "
+        f"{scan.format}",
     )
     _say(
         "plan",

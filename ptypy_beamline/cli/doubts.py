@@ -40,13 +40,13 @@ def doubts_of(look: Look, near: bool) -> list[Finding]:
         if finding.level == "error":
             what = "; ".join(filter(None, (finding.what, finding.cause)))
             raise ScanError(
-                f"nothing but garbage would come of it: {what}",
+                f"the reconstruction would be meaningless: {what}",
                 finding.remedy or "see ptypy-beamline check",
                 look.settings.file_name,
             )
     said([*_near_field(look, near), *found])
     if found:
-        typer.echo("the errors below cannot be trusted until this is mended", err=True)
+        typer.echo("the errors below cannot be trusted until this is corrected", err=True)
     return found
 
 

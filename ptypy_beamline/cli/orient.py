@@ -41,8 +41,8 @@ def command(
 
 
 WHY = {
-    "absorption": "its material absorbs and has a negative phase (correlation {:.2f})",
-    "empty region": "its material has a negative phase against the empty region ({:.2f} of 1)",
+    "absorption": "the material absorbs and has a negative phase (correlation {:.2f})",
+    "empty region": "the material has a negative phase relative to the empty region ({:.2f} of 1)",
     "": "nothing distinguishes them, the lower number is given",
 }
 
@@ -78,16 +78,16 @@ def _text(found: Ranking) -> str:
     turned = [(o, axes) for o, axes in found.equivalent if axes != found.axes]
     return "\n".join(
         [
-            f"{'orientations':14s}{'error of unseen frames':>24s}{'curl':>8s}",
+            f"{'orientations':14s}{'validation error':>18s}{'DPC curl':>10s}",
             *(
-                f"{f'{pair.orientation} or {pair.twin}':14s}{pair.error:24.4f}{pair.curl:8.3f}"
+                f"{f'{pair.orientation} or {pair.twin}':14s}{pair.error:18.4f}{pair.curl:10.3f}"
                 for pair in found.pairs
             ),
             f"orientation {code} with axes {found.axes}, confidence {found.confidence:.3f}"
             f"{'' if found.decided else ': not decided'}",
-            f"{code} and {twin} (turned by 180 degrees: object and probe conjugated) fit equally "
+            f"{code} and {twin} (rotated by 180 degrees: object and probe conjugated) fit equally "
             f"well; of the two, with {code} {why}",
-            "the same with the object turned or mirrored: "
+            "equivalent, with the object rotated or mirrored: "
             + ", ".join(f"{o} {axes}" for o, axes in turned),
         ]
     )

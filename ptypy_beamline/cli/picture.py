@@ -24,7 +24,7 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
     picked, steps = sample_indices(len(plan)), steps_of(plan.geometry.shape)
     mean = _mean(plan, picked, steps)
-    show_counts(handed, mean, f"handed over, mean of {len(picked)}", steps)
+    show_counts(handed, mean, f"as loaded, mean of {len(picked)}", steps)
     handed.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
     show_positions(where, plan.positions_m)
     put_figure(path, figure, 110)

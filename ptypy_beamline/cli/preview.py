@@ -57,7 +57,7 @@ def previewed(
         found = preview(plan, iterations, progress=lambda *_: advance(1), near_field=near)
     origin = {"source": scan.source, "settings": settings.record()}
     made = from_preview(found, plan, origin)
-    unseen = "" if made.held_out_error is None else f", held-out error {made.held_out_error:.3g}"
+    unseen = "" if made.held_out_error is None else f", validation error {made.held_out_error:.3g}"
     title = f"{Path(settings.file_name).name}: {found.algorithm}{unseen}"
     with together():
         write_reconstruction(made, result)
@@ -84,15 +84,16 @@ def previewed(
 def _verdict(held_out_error: float | None) -> list[Finding]:
     """Whether the reconstruction foretells frames that it has not seen."""
     if held_out_error is None:
-        return [Finding("note", "too few positions or iterations for a held-out error")]
+        return [Finding("note", "too few positions or iterations for a validation error")]
     if held_out_error < WRONG:
         return []
     return [
         Finding(
             "warning",
-            "frames that were held out are foretold no better than by the mean "
-            f"frame (held-out error {held_out_error:.3g})",
+            "frames left out of the fit are predicted no better than by the mean "
+            f"frame (validation error {held_out_error:.3g})",
             "run ptypy-beamline check for positions, orientation and geometry",
-            "garbage, or a weak sample, too few photons or iterations",
+            "the reconstruction is wrong, or the sample is weak, or there are too few photons or "
+            "iterations",
         )
     ]

@@ -137,12 +137,12 @@ class Along:
             return f"lost frames would show in {self.told:.0%} of the scan only"
         if not self.whole or self.last - self.until > FEWEST:
             why = "a loss would not show" if self.whole else "nothing was looked at"
-            return f"none was lost up to about frame {self.until}, after it {why}"
+            return f"no frame was lost up to about frame {self.until}, after it {why}"
         if self.spare and self.cut:
-            return f"none was lost up to frame {self.last}, the last one that is used"
+            return f"no frame was lost up to frame {self.last}, the last one used"
         if self.spare:
-            return f"none was lost all along: the scan was stopped after frame {self.last}"
-        return "none was lost all along the scan"
+            return f"no frame was lost: the scan was stopped after frame {self.last}"
+        return "no frame was lost"
 
 
 def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding:
@@ -151,8 +151,8 @@ def _finding(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding
     so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
     what = (
         f"from {_some_frame(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
-        f": the error of unseen frames near there is {this.outcome.other:.3f} instead of "
-        f"{this.outcome.given:.3f} once that is put right"
+        f": corrected, the validation error near there is {this.outcome.other:.3f} instead of "
+        f"{this.outcome.given:.3f}"
     )
     lost = f"{abs(this.lag)} frame{'s' * (abs(this.lag) > 1)}"
     cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
@@ -169,8 +169,8 @@ def _finding_of_strays(these: Strays, outcome: Outcome) -> Finding:
     side = "later" if these.lag > 0 else "earlier"
     what = (
         f"frames between {these.first} and {these.last} belong {abs(these.lag)} positions {side}: "
-        f"the error of unseen frames there is {outcome.other:.3f} instead of {outcome.given:.3f} "
-        "once that is put right"
+        f"corrected, the validation error there is {outcome.other:.3f} instead of "
+        f"{outcome.given:.3f}"
     )
     cause = "frames or positions were lost before and after them, or their numbers are wrong"
     remedy = f"leave them out (--reject {these.first}-{these.last}) and check again"
@@ -181,11 +181,11 @@ def _finding_of_reversals(these: Sequence[Reversal]) -> Finding:
     frames = ",".join(f"{one.first}-{one.last}" for one in these)
     outcome = these[0].outcome
     what = (
-        f"the positions of frames {frames} are listed backwards: the error of unseen frames there "
-        f"is {outcome.other:.3f} instead of {outcome.given:.3f} the other way round"
+        f"the positions of frames {frames} are listed backwards: reversed, the validation error "
+        f"there is {outcome.other:.3f} instead of {outcome.given:.3f}"
     )
     remedy = (
-        f"leave them out (--reject {frames}), or turn them round in a dataset of its own (--path "
+        f"leave them out (--reject {frames}), or write them reversed into another file (--path "
         "positions=OTHER.h5::/PATH)"
     )
     return finding("error", what, "the stage ran the other way there", remedy=remedy)

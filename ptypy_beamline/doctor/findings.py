@@ -152,7 +152,7 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"
-    doubt = "mend what is warned of first" if warned else doubt
+    doubt = "correct the warnings first" if warned else doubt
     found = [Finding("note", what), *scale.findings(look, doubt)]
     if ranking and not decided:
         found += _misfits(look, ranking, warned)

@@ -142,8 +142,8 @@ def misorientation(look: Look) -> list[Finding]:
         return []
     code = code_of(look.settings.turn)
     what = (
-        f"pictures of the near field move otherwise than the stage, by {misfit[0]:.3g} pixels in "
-        f"the median, and by {misfit[best]:.2g} if they are turned"
+        "near-field frames do not move with the stage: the median deviation is "
+        f"{misfit[0]:.3g} pixels, and {misfit[best]:.2g} if they are rotated or mirrored"
     )
     if code:  # the turns would have to be combined
         return [
@@ -179,7 +179,7 @@ def findings(look: Look, times: float | None) -> list[Finding]:
     if focus_m is not None:
         what = (
             f"cone beam: effective distance {plan.distance_m:.4g} m and pixel "
-            f"{min(plan.pixel_m):.4g} m are handed over"
+            f"{min(plan.pixel_m):.4g} m are used"
         )
         found.append(finding("note", what))
     if times is not None:
@@ -237,7 +237,7 @@ def _open_foci(look: Look, focus_m: float) -> str:
     times = (distance_m + focus_m) / focus_m
     least, most = times * (1 - TOLERANCE) - 1, times * (1 + TOLERANCE) - 1
     farthest = f" to {distance_m / least:.3g} m" if least > 0 else " m on"
-    return f"they do not tell a focus from {distance_m / most:.3g}{farthest}"
+    return f"they fit any focus from {distance_m / most:.3g}{farthest}"
 
 
 def _width_px(look: Look) -> float:

@@ -93,7 +93,7 @@ def _alike(change: float, few: bool) -> Finding:
             "take the raw frames where they were scaled",
         )
     if few:
-        return finding("note", f"{what}: too few to tell whether the sample is in the beam")
+        return finding("note", f"{what}: too few to decide whether the sample is in the beam")
     return finding(
         "warning",
         what,

@@ -96,7 +96,7 @@ class Ranking:
         if not self.lag:
             return f"confidence {self.confidence:.2f}"
         behind = "behind" if self.lag > 0 else "ahead of"
-        return f"frames may be {abs(self.lag)} {behind} their positions and turned, instead"
+        return f"the frames may instead be {abs(self.lag)} {behind} their positions, and rotated"
 
     @property
     def remedy(self) -> str:
@@ -147,7 +147,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
     if is_near(Look.at(scan, settings, plan)):
         raise ScanError(
             "frames of the near field move as the stage does, and far-field reconstructions, which "
-            "rank orientations, tell nothing",
+            "rank orientations, do not apply",
             "ptypy-beamline check compares these moves and names the orientation: set it "
             "(--orientation)",
             scan.source,
@@ -228,7 +228,7 @@ def settled(scan: Scan, settings: Settings) -> Settings:
     warnings.warn(
         BeamlineWarning(
             f"orientation {code} was found from the data (confidence {found.confidence:.3f}); "
-            f"set orientation={code} (--orientation {code}) to settle it"
+            f"set orientation={code} (--orientation {code}) to fix it"
         ),
         stacklevel=2,
     )
@@ -247,13 +247,13 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
     return [
         Finding(
             "error",
-            "the frames are rotated or mirrored relative to the positions: unseen frames are "
-            f"predicted with an error of {given.error:.3f}, and of {best.error:.3f} with "
-            f"orientation {code} (confidence {ranking.confidence:.3f})",
+            "the frames are rotated or mirrored relative to the positions: the validation error is "
+            f"{given.error:.3f}, and {best.error:.3f} with orientation {code} (confidence "
+            f"{ranking.confidence:.3f})",
             f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
             f"(--axes={axes})",
-            "the detector is mounted turned or mirrored, or the stage's axes are named or signed "
-            "otherwise",
+            "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
+            "signs",
             {"orientation": code, "rotate": None, "flip": None},
         )
     ]

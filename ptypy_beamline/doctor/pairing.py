@@ -109,7 +109,7 @@ def unrelated(seen: Survey, settings: Settings, overlap: float) -> list[Finding]
     what = (
         f"frames at neighbouring positions look no more alike than any two frames (alike in "
         f"{likeness.share:.0%} of {len(given.links)} comparisons, chance {likeness.chance:.1g}), "
-        "and no orientation foretells unseen frames"
+        "and no orientation predicts frames left out of the fit"
     )
     remedy = "check the positions' datasets and their order (--path x=PATH --path y=PATH)"
     return [finding("error", what, UNRELATED, remedy=remedy)]
@@ -213,7 +213,7 @@ def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likene
         cause = "a snake scan was recorded as a raster, or vice versa"
     elif now.backlash != given.backlash:
         beside_m = abs(now.backlash - given.backlash)
-        what = f"rows that run backwards lie {beside_m:.3g} m beside the others"
+        what = f"rows that run backwards are offset by {beside_m:.3g} m from the others"
         change = {"positions.backlash": now.backlash}
         cause = "the stage has backlash, or is triggered late where it runs backwards"
     else:
@@ -222,7 +222,7 @@ def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likene
         change = {"positions.shift": now.shift}
         cause = "frames and positions were not triggered alike, or one was lost at the start"
     evidence = (
-        f"{what}: the error of unseen frames is then {outcome.other:.3f} instead of "
+        f"{what}: corrected, the validation error is {outcome.other:.3f} instead of "
         f"{outcome.given:.3f}"
     )
     if likeness.chance < TELLING:

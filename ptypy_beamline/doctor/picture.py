@@ -105,7 +105,7 @@ def _mask(axes: Axes, look: Look) -> None:
 def _handed(axes: Axes, look: Look) -> None:
     """The mean of the frames that are handed over."""
     mean = np.where(look.seen, look.mean, np.nan)
-    show_counts(axes, mean, f"handed over, mean of {int(look.lit.sum())}")
+    show_counts(axes, mean, f"as loaded, mean of {int(look.lit.sum())}")
     axes.plot(*look.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
 
 
@@ -233,7 +233,7 @@ def _ranking(ranking: Ranking | None) -> list[str]:
     if ranking is None:
         return []
     rows = [
-        f"  {p.orientation} or {p.twin}: error {p.error:.3f}, curl {p.curl:.2f}"
+        f"  {p.orientation} or {p.twin}: validation error {p.error:.3f}, DPC curl {p.curl:.2f}"
         for p in ranking.pairs
     ]
     sure = f"confidence {ranking.confidence:.3f}" if ranking.decided else "not decided"
@@ -286,5 +286,5 @@ def show_counts(
     bottom, right = (n * step - 0.5 for n, step in zip(image.shape, steps, strict=True))
     extent = (-0.5, right, bottom, -0.5)
     shown = axes.imshow(image, norm=norm, cmap=COUNTS, interpolation="nearest", extent=extent)
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="mean counts a frame")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="mean counts per frame")
     axes.set(title=title, xlabel="column", ylabel="row")

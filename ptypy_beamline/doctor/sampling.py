@@ -79,7 +79,7 @@ def findings(look: Look) -> list[Finding]:
     )
     sampling = Sampling.of(look)
     if sampling is None:
-        return [finding("note", usable + "; too few photons or frames to tell the probe's size")]
+        return [finding("note", usable + "; too few photons or frames to measure the probe's size")]
     return [
         finding("note", usable),
         _overlap(sampling),
@@ -128,7 +128,7 @@ def _photons(s: Sampling, look: Look) -> Finding:
     dose_Gy = dose_to_water(fluence_m2, energy_eV) if radiation == PHOTON else None
     dose = "" if dose_Gy is None else f", {dose_Gy:.3g} Gy to water"
     what = (
-        f"{s.photons:.3g} counts a frame, {fluence_m2 * 1e-12:.3g} {radiation}s/µm² of the "
+        f"{s.photons:.3g} counts per frame, {fluence_m2 * 1e-12:.3g} {radiation}s/µm² of the "
         f"frames used ({fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period "
         f"of about {in_words(s.resolution_m, 3)}"
     )

@@ -216,7 +216,7 @@ def _dim(look: Look) -> str:
     counts = float(np.median(look.totals[look.lit]))
     if counts >= DIM:
         return ""
-    return f"{counts:.3g} counts a frame, at least {DIM:.0f} are needed"
+    return f"{counts:.3g} counts per frame, at least {DIM:.0f} are needed"
 
 
 def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
@@ -228,7 +228,7 @@ def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
         return [
             finding(
                 "note",
-                f"the data do not tell distance and pixel to within a third: {_words(scales)}",
+                f"the data do not determine distance and pixel to within a third: {_words(scales)}",
             )
         ]
     same = best[0] == best[1]
@@ -242,8 +242,8 @@ def _settled(scales: Scales) -> Finding:
 def _words(scales: Scales) -> str:
     large, small = (scales.telling(even(f)) for f in (1 / BESIDE, BESIDE))
     return (
-        f"with a reconstructed pixel {BESIDE:g} times as large unseen frames are predicted "
-        f"{_worse(large)}, and with one {1 / BESIDE:.2g} times {_worse(small)}"
+        f"with a reconstructed pixel {BESIDE:g} times as large, frames left out of the fit are "
+        f"predicted {_worse(large)}, and with one {1 / BESIDE:.2g} times {_worse(small)}"
     )
 
 
@@ -255,7 +255,7 @@ def _worse(margin: Margin) -> str:
 def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
     factor = next((b for b in BINNINGS if abs(factor / b - 1) < SAME), float(f"{factor:.3g}"))
     what = (
-        "unseen frames of a short reconstruction are predicted with an error of "
+        "a short reconstruction predicts frames left out of the fit with an error of "
         f"{outcome.given:.3f}, and of {outcome.other:.3f} with a reconstructed pixel "
         f"{1 / factor:.3g} times as large"
     )
@@ -285,10 +285,10 @@ def _of_one(best: Factors, factor: float, outcome: Outcome) -> Finding:
     axis = "y" if best[1] == 1 else "x"
     return finding(
         "warning",
-        "unseen frames of a short reconstruction are predicted with an error of "
+        "a short reconstruction predicts frames left out of the fit with an error of "
         f"{outcome.given:.3f}, and of {outcome.other:.3f} with positions {factor:.3g} times as far "
         f"apart along {axis}",
         f"the scale of the stage's {axis} axis is off",
-        remedy=f"give {axis} times {factor:.3g} as a dataset of its own (--path "
+        remedy=f"give {axis} times {factor:.3g} as a separate dataset (--path "
         f"{axis}=OTHER.h5::/PATH); right to a tenth",
     )

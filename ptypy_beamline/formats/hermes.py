@@ -113,7 +113,7 @@ def _nearly(file: h5py.File) -> str:
     wanted = Files.of(Path(file.filename)).positions
     if not has(file, STACKS) or wanted.name == Path(file.filename).name:
         return ""
-    found = "one without positions" if wanted.is_file() else "no such file beside it"
+    found = "one without positions" if wanted.is_file() else "no such file in its folder"
     return (
         f"it has the scan_data of SOLEIL's beamlines; for a scan of HERMES, expected its "
         f"positions in {wanted.name}. Got {found}"
@@ -141,7 +141,8 @@ def _master(path: Path, opening: Opening) -> tuple[Path, Opening]:
         opening = replace(opening, outer_index=None)
     if not frames.is_file():
         raise FileError(
-            f"Expected the frames of this HERMES scan in {frames.name}. Got no such file beside it",
+            f"Expected the frames of this HERMES scan in {frames.name}. Got no such file in its "
+            "folder",
             "copy that file, too",
             path,
         )
@@ -178,13 +179,14 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     if not files.positions.is_file() and not named:
         raise FileError(
             f"Expected the positions of this HERMES scan in {files.positions.name}. Got no such "
-            "file beside it",
+            "file in its folder",
             "copy that file, too, or name positions by paths.x, paths.y "
             "(--path x=PATH --path y=PATH)",
         )
     if not files.dark.is_file() and "dark" not in given:
         source.assume(
-            f"no {files.dark.name} beside it: no dark is subtracted, unless dark (--dark) names one"
+            f"no {files.dark.name} in its folder: no dark is subtracted, unless dark (--dark) is "
+            "set"
         )
     return replace(
         table,

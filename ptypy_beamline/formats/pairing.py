@@ -260,7 +260,7 @@ def _unless_restarted(source: Source, numbers: Numbers, lacking: bool) -> Number
         raise ScanError(
             f"{numbers.name} goes back from {numbers.values[back[0]]} to "
             f"{numbers.values[back[0] + 1]} at frame {back[0] + 1}, but a scan that is followed is "
-            "handed over in the order of its numbers",
+            "loaded in the order of its numbers",
             "load it when it has ended, without live.timeout_s (--live)",
         )
     if not back.size or once:
@@ -269,7 +269,7 @@ def _unless_restarted(source: Source, numbers: Numbers, lacking: bool) -> Number
     uneven = any(row[0] != rows[0][0] for row in rows) or len({len(row) for row in rows[:-1]}) > 1
     if (steps[steps >= 0] != 1).any() or (uneven and lacking):
         raise ScanError(
-            f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not tell "
+            f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not show "
             "which position a frame belongs to",
             "give the number of each frame by --path frame_index=OTHER.h5::/PATH "
             "(paths.frame_index), or count the frames in order by --path frame_index=0",

@@ -245,6 +245,6 @@ def without_padding(positions: Array) -> Array:
     if extent > FARTHEST or 0 < extent < 1 / FARTHEST:
         raise ScanError(
             f"Expected positions on a stage. Got some that reach {extent:.3g}",
-            "set paths.x and paths.y to others, or mend the file",
+            "set paths.x and paths.y to others, or correct the file",
         )
     return positions[: used[-1] + 1]

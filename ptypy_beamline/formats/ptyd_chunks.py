@@ -146,7 +146,7 @@ def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path
         )
     raise FileError(
         f"{link} is in the part {name}, which does not exist",
-        "copy that file too, beside this one",
+        "copy that file, too, into this folder",
         master,
     )
 

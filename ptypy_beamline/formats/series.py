@@ -89,7 +89,7 @@ def _numbered(
             picked.append(np.arange(end - len(numbers), end))
     if not known:
         remedy = f"{NUMBERS}, or count the frames in order by --path frame_index=0"
-        raise ScanError("no data file tells which images its frames are", remedy)
+        raise ScanError("no data file has the image numbers of its frames", remedy)
     numbered = Numbers(np.concatenate(known), "image_nr", first=1)
     if len(known) == len(parts):
         return frames, numbered

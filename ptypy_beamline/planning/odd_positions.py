@@ -52,7 +52,7 @@ def warn_about_positions(
         frames = as_listed(exposures[far])
         warn(
             f"positions up to {away_m.max():.3g} m outside the scan, most of which is "
-            f"{extent_m:.3g} m wide: their readings are hardly right (frames {frames}); leave "
+            f"{extent_m:.3g} m wide: their readings are probably wrong (frames {frames}); leave "
             f"these frames out (--reject {frames}), or check paths.x and paths.y (--path x=PATH "
             "--path y=PATH)",
             file,

@@ -226,8 +226,8 @@ def _say_incomplete(there: NDArray[np.bool_], of_last: int, stopped: bool, scan:
     if lacking.any():
         first = int(np.argmax(lacking))
         said = (
-            f"positions that lack some of their {k} exposures: {lacking.sum()}, the first one is "
-            f"position {first}; they are made of the others"
+            f"positions without some of their {k} exposures: {lacking.sum()}, the first one is "
+            f"position {first}; their other exposures are used"
         )
         warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
 

@@ -39,10 +39,11 @@ class Reconstruction:
     resolution_m
         Object pixel (y, x).
     errors
-        (iterations,) Σ|√I − |Ψ|| / Σ√I over good pixels. Garbage may make it small.
+        (iterations,) Σ|√I − |Ψ|| / Σ√I over good pixels. It may be small for a wrong result.
     held_out_error
-        Of frames not seen, see :func:`ptypy_beamline.preview.heldout.held_out_error`: garbage has 1
-        or more. NaN for too few frames or passes.
+        Validation error, of frames left out of the fit, see
+        :func:`ptypy_beamline.preview.heldout.held_out_error`: a meaningless result has 1 or more.
+        NaN for too few frames or passes.
     algorithm
         Its name.
     """
@@ -72,8 +73,8 @@ def reconstruct(  # noqa: PLR0913
 ) -> Reconstruction:
     """Reconstruct object and single-mode probe from far-field or near-field frames.
 
-    The algorithm is rPIE: A. Maiden, D. Johnson, P. Li, Optica 4, 736 (2017). One frame of twenty
-    is held out of the first four fifths of the passes, and then tells how good they were.
+    The algorithm is rPIE: A. Maiden, D. Johnson, P. Li, Optica 4, 736 (2017). One frame in twenty
+    is left out of the first four fifths of the passes, and then measures how good they were.
 
     Parameters
     ----------

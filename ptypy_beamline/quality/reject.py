@@ -49,7 +49,7 @@ def rule(qc: Qc) -> str:
         said.append(f"{qc.reject_topp:.3g} of the frames, those of the highest scores")
     if qc.reject_thresh is not None:
         said.append(f"scores of {qc.reject_thresh:g} and above")
-    return " and ".join(said) or "those that depart from their neighbours as faults do"
+    return " and ".join(said) or "default rule: unlike their neighbours on the sample"
 
 
 def inside(positions: Values, qc: Qc) -> Flags:

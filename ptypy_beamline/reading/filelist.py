@@ -171,7 +171,7 @@ def _files(name: str | Path) -> Iterator[Path]:
     empty = True
     for number, line in _lines(path):
         empty = False
-        remedy = f"mend line {number} of {path.name}"
+        remedy = f"correct line {number} of {path.name}"
         yield from _matches(path.parent / Path(line).expanduser(), path, remedy)
     if empty:
         raise FileError("lists no files", "write one path or glob a line", path)

@@ -26,7 +26,7 @@ AGAIN_S = 0.01
 CACHE_LIMIT = 2**29
 """Most bytes a dataset's chunk cache may hold."""
 
-OPEN_FOR_WRITING = "the file is open for writing, not in SWMR mode: HDF5 lets nobody read it"
+OPEN_FOR_WRITING = "the file is open for writing, not in SWMR mode: HDF5 refuses to read it"
 DEAD = (
     "if its writer died, copy what h5py.File(open(NAME, 'rb')) reads of it into a new file (see "
     "the documentation of live scans), or clear the mark by h5clear -s NAME"

@@ -262,7 +262,7 @@ def _first(name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, 
             raise FileError(
                 f"{link} links to {name}, outside {allowed}",
                 "if you trust this file, set links='any' (--links any) where frames "
-                "are loaded; else copy what it leads to beside it",
+                "are loaded; else copy its target into this folder",
                 owner,
             )
         if found.is_file():
@@ -270,11 +270,11 @@ def _first(name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, 
         if found.exists():
             raise FileError(
                 f"{link} links to {name}, which is no regular file",
-                "copy what it leads to beside this one",
+                "copy its target into this folder",
                 owner,
             )
     raise LostFileError(
         f"{link} links to {name}, which does not exist",
-        "copy that file too, beside this one",
+        "copy that file, too, into this folder",
         owner,
     )

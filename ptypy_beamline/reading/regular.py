@@ -88,7 +88,7 @@ class FileState(NamedTuple):
         if now != self and not (may_grow and now.inode == self.inode and now.size > self.size):
             raise FileError(
                 "the file has changed since it was opened",
-                "load it again, when nobody writes to it any more",
+                "load it again once it is complete",
                 path,
             )
 

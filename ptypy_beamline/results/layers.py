@@ -77,7 +77,7 @@ def _slices(
     if path is None:
         raise MissingDataError(
             f"the slices of {ENGINE} are not there",
-            "put the file (fslices) beside the .ptyr",
+            "put the file (fslices) into the folder of the .ptyr",
             named,
         )
     content = read_tree(path).get("content", {})

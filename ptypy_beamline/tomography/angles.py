@@ -216,7 +216,7 @@ def _own(files: list[Path]) -> Iterator[tuple[float, Place]]:
         if not degrees.size or not np.isfinite(degrees).all():
             raise MissingDataError(
                 f"no angle at {' or '.join(PLACES)}, nor an attribute {ATTRIBUTE}",
-                f"write {TABLE} (name,theta_deg) beside it, or give --theta",
+                f"write {TABLE} (name,theta_deg) in its folder, or give --theta",
                 path,
             )
         stacked = degrees.size > 1

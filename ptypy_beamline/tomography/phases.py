@@ -86,7 +86,7 @@ class Phase:
             amplitude = tifffile.imread(beside) if beside.is_file() else np.ones(self.shape)
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(
-                f"not readable, or amplitude.tif beside it ({error})", REMEDY, self.path
+                f"it or amplitude.tif in its folder is not readable ({error})", REMEDY, self.path
             ) from error
         if amplitude.shape != self.shape:
             raise FileError(
