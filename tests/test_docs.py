@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ptypy_beamline import formats
-from ptypy_beamline.cli import app
+from ptypy_beamline.cli import app_of
 from ptypy_beamline.settings import leaves
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,7 +66,7 @@ def test_every_format(pages: Path) -> None:
 
 def test_every_command(pages: Path) -> None:
     page = (pages / "command_line.html").read_text()
-    for command in app.registered_commands:
+    for command in app_of([]).registered_commands:
         assert f'id="{command.name}"' in page
 
 

@@ -11,7 +11,7 @@ from test_planning import make_scan
 from typer.testing import CliRunner
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.cli import app
+from ptypy_beamline.cli import app_of
 from ptypy_beamline.errors import GeometryError, SettingsError
 from ptypy_beamline.exports.ptyd import write_ptyd
 from ptypy_beamline.exports.standard import write_standard
@@ -154,7 +154,7 @@ def test_an_unmarked_ptyd_is_asked_about(tmp_path):
 
 def test_on_the_command_line(tmp_path):
     done = CliRunner().invoke(
-        app,
+        app_of([]),
         [
             "info",
             str(scans.write(tmp_path)),

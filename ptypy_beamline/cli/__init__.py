@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Annotated
@@ -21,34 +22,28 @@ from ..errors import BeamlineError, Stopped, in_short, printable
 from ..parallel import several_started
 from ..reading.files import noting_inputs
 from ..told import TOLD
-from . import (
-    check,
-    compare,
-    demo,
-    export,
-    formats,
-    info,
-    orient,
-    plot,
-    preview,
-    product,
-    ptyd,
-    qc,
-    reconstruct,
-    run,
-    sidecar,
-    standardize,
-    tomo,
-)
 from .ranks import mpi_rank
 
-app = typer.Typer(
-    name="ptypy-beamline",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+COMMANDS = (
+    "demo",
+    "formats",
+    "info",
+    "check",
+    "orient",
+    "qc",
+    "reconstruct",
+    "preview",
+    "compare",
+    "ptyd",
+    "standardize",
+    "sidecar",
+    "run",
+    "export",
+    "product",
+    "plot",
+    "tomo",
 )
+"""Each a module of this package, with its ``command`` and an ``EXAMPLE``."""
 
 
 def _show_versions(asked: bool) -> None:
@@ -62,7 +57,6 @@ def _show_versions(asked: bool) -> None:
     raise typer.Exit
 
 
-@app.callback()
 def root(
     versions: Annotated[
         bool,
@@ -75,28 +69,21 @@ def root(
     """Raw ptychography files straight into PtyPy. Errors are one line."""
 
 
-COMMANDS = (
-    demo,
-    formats,
-    info,
-    check,
-    orient,
-    qc,
-    reconstruct,
-    preview,
-    compare,
-    ptyd,
-    standardize,
-    sidecar,
-    run,
-    export,
-    product,
-    plot,
-    tomo,
-)
-for module in COMMANDS:
-    name = module.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
+def app_of(words: Sequence[str]) -> typer.Typer:
+    """The command line: with the one command that ``words`` name, so that no other is imported."""
+    app = typer.Typer(
+        name="ptypy-beamline",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        callback=root,
+    )
+    first = next((word for word in words if not word.startswith("-")), None)
+    for name in [first] if first in COMMANDS else COMMANDS:
+        module = import_module(f".{name}", __name__)
+        app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_any_name()
     try:
         with stoppable(), noting_inputs(), TOLD.command(_show_warning):
-            result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
+            result = app_of(words)(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
         return error.exit_code

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+# rich is imported on a terminal only: it takes as long as a small command.
 
 
 @contextmanager
@@ -17,6 +16,9 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda done: None
         return
+    from rich.console import Console
+    from rich.progress import Progress
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.advance(task, done)
@@ -24,7 +26,11 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def working(label: str) -> AbstractContextManager[Any]:
     """Something that moves on a terminal as long as the block takes."""
-    return Console(stderr=True).status(label) if sys.stderr.isatty() else nullcontext()
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(label)
 
 
 @contextmanager
@@ -38,6 +44,15 @@ def progress_of_engines(
     if not sys.stderr.isatty():
         yield lambda k, done, error: _line(names[k], done, iterations[k], error)
         return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
