@@ -201,7 +201,7 @@ class Select(Group):
         None, "centre (y, x) of the region in metres; default: of the scan", "--select-center-pos"
     )
     radius: float | None = field(None, "radius of the circle in metres", "--select-radius")
-    size: Pair | None = field(None, "height and width of the rectangle in metres", "--select-size")
+    size: Pair | None = field(None, "size (y, x) of the rectangle in metres", "--select-size")
 
 
 class Positions(Group):
@@ -264,11 +264,14 @@ class Qc(Group):
     )
     rect: tuple[float, float, float, float] | None = field(
         None,
-        "keep a rectangle only: centre x, y, width, height in the unit of the stage positions",
+        "keep a rectangle only, x,y: CX CY W H (centre, width and height), in the unit of the "
+        "stage positions",
         "--rect",
     )
     circ: tuple[float, float, float] | None = field(
-        None, "keep a circle only: centre x, y, radius in the unit of the stage positions", "--circ"
+        None,
+        "keep a circle only, x,y: CX CY R (centre and radius), in the unit of the stage positions",
+        "--circ",
     )
     labels: Annotated[int, Field(ge=0)] = field(
         0, "number of classes of frames to find; 0 = none", "--labels"

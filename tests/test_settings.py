@@ -187,3 +187,21 @@ def test_a_broken_reject_list_is_named(tmp_path, name, content):
 def test_what_is_recorded_sets_the_same_again(qc):
     settings = Settings.of({"file": "a.h5", "qc": qc, "shape": 64, "positions": {"shift": 1}})
     assert Settings.of(settings.record()) == settings
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        ("roi", "shape"),
+        ("roi_center", "center"),
+        ("bin", "rebin"),
+        ("pixel_m", "psize"),
+        ("sat", "saturation"),
+        ("frames_per_pos", "frames_per_position"),
+        ("sim_shape", "simulate.shape"),
+        ("reject_topp", "qc.reject_topp"),
+    ],
+)
+def test_a_flag_given_as_a_parameter_is_answered_with_its_name(flag, name):
+    with pytest.raises(SettingsError, match=rf"unknown parameter '{flag}'.* is called {name}$"):
+        Settings.of({flag: 1})

@@ -41,9 +41,11 @@ from . import (
     tomo,
 )
 from .ranks import mpi_rank
+from .words import Command, Root
 
 app = typer.Typer(
     name="ptypy-beamline",
+    cls=Root,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -96,7 +98,8 @@ COMMANDS = (
 )
 for module in COMMANDS:
     name = module.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
+    epilog = f"Example: [bold]{module.EXAMPLE}[/bold]"
+    app.command(name, cls=Command, epilog=epilog)(module.command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

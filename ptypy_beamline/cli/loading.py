@@ -146,16 +146,9 @@ def _option(leaf: Leaf) -> inspect.Parameter:
         return _keyword(_python(leaf), annotation, False)
     annotation = Annotated[
         str | None,
-        typer.Option(
-            leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=_metavar(leaf)
-        ),
+        typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=leaf.metavar),
     ]
     return _keyword(_python(leaf), annotation, None)
-
-
-def _metavar(leaf: Leaf) -> str:
-    other = {"tuple": "N[,N]", "int": "N", "float": "VALUE", "choice": ""}.get(leaf.kind, "VALUE")
-    return "|".join(filter(None, (*leaf.choices, other)))
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:

@@ -35,6 +35,7 @@ def command(  # noqa: PLR0913
         str | None,
         _option(
             "--theta",
+            metavar="FILE|N,N",
             help="angles: a table name,theta_deg, or degrees separated by commas; "
             "default: theta.csv beside the files, else what the files say",
         ),
