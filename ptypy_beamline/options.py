@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,24 @@ def typed(value: Any) -> Any:
         return value
     parts = [float(part) if set(part) & set(".eE") else int(part) for part in value.split(",")]
     return parts if len(parts) > 1 else parts[0]
+
+
+def background_value(value: Any) -> Any:
+    """A finite number, an image, or where one is.
+
+    Raises
+    ------
+    ValueError
+        It is True or False, NaN or infinite.
+    """
+    value = numbers(value)
+    try:
+        finite = not isinstance(value, str | float) or math.isfinite(float(value))
+    except ValueError:  # a file
+        return value
+    if not finite:
+        raise ValueError("expected a finite number, or an image")
+    return value
 
 
 def pair(value: Any) -> Any:

@@ -34,6 +34,7 @@ from .options import (
     Select,
     Simulate,
     Units,
+    background_value,
     field,
     listed,
     monitor_value,
@@ -168,7 +169,7 @@ class Settings(Group):
         "what nonzero means in the mask, where a file departs from its format's rule",
         "--mask-values",
     )
-    background: Annotated[Any, BeforeValidator(numbers)] = field(
+    background: Annotated[Any, BeforeValidator(background_value)] = field(
         None,
         "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
         "--background",

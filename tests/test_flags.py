@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import scans
 from test_recipes import environment
@@ -110,3 +111,17 @@ def not_there(script: Path) -> list[str]:
         "make_ptyd.py": ["out.ptyd"],
     }
     return ["missing.h5", *more.get(script.name, [])]
+
+
+def test_a_stack_without_positions_is_answered_with_what_to_do(type_in, tmp_path):
+    """And what is said to be done loads it."""
+    frames = scans.truth().frames
+    np.save(tmp_path / "frames.npy", frames)
+    code, _, err = type_in("info", tmp_path / "frames.npy")
+    assert code == 1
+    flags = re.search(r"name them: (.*);", err)[1].split()
+    y, x = scans.truth().positions_m.T
+    np.savez(tmp_path / "scan.npz", frames=frames, y=y, x=x)
+    geometry = ("--energy-kev", 8.8, "--distance-m", 2.0, "--pixel-m", 75e-6, "--json")
+    code, out, _ = type_in("info", tmp_path / "scan.npz", *flags, *geometry)
+    assert json.loads(out)["plan"]["positions"] == len(frames)

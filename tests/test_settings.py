@@ -132,6 +132,8 @@ def test_the_record_is_plain_and_only_what_was_set():
         ({"reject": (frame for frame in [3])}, "reject=<generator .*: expected a list of raw fr"),
         ({"reject": "3,9-6"}, "reject='3,9-6': expected a range as 6-9, not 9-6"),
         ({"frame_order": "9-3"}, "frame_order='9-3': expected a range as 3-9, not 9-3"),
+        ({"background": "nan"}, "background='nan': expected a finite number"),
+        ({"background": float("inf")}, "background=inf: expected a finite number"),
         ({"reject": True}, "reject=True: expected a list of raw frames, or a file"),
         ({"pad": [True, 1, 1, 1]}, "pad=.*: expected a number, not True"),
         ({"recipe": {}}, "unknown parameter 'recipe'"),
