@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,24 @@ def typed(value: Any) -> Any:
         return value
     parts = [float(part) if set(part) & set(".eE") else int(part) for part in value.split(",")]
     return parts if len(parts) > 1 else parts[0]
+
+
+def background_value(value: Any) -> Any:
+    """A finite number, an image, or where one is.
+
+    Raises
+    ------
+    ValueError
+        It is True or False, NaN or infinite.
+    """
+    value = numbers(value)
+    try:
+        finite = not isinstance(value, str | float) or math.isfinite(float(value))
+    except ValueError:  # a file
+        return value
+    if not finite:
+        raise ValueError("expected a finite number, or an image")
+    return value
 
 
 def pair(value: Any) -> Any:
@@ -201,7 +220,7 @@ class Select(Group):
         None, "centre (y, x) of the region in metres; default: of the scan", "--select-center-pos"
     )
     radius: float | None = field(None, "radius of the circle in metres", "--select-radius")
-    size: Pair | None = field(None, "height and width of the rectangle in metres", "--select-size")
+    size: Pair | None = field(None, "size (y, x) of the rectangle in metres", "--select-size")
 
 
 class Positions(Group):
@@ -264,11 +283,14 @@ class Qc(Group):
     )
     rect: tuple[float, float, float, float] | None = field(
         None,
-        "keep a rectangle only: centre x, y, width, height in the unit of the stage positions",
+        "keep a rectangle only, x,y: CX CY W H (centre, width and height), in the unit of the "
+        "stage positions",
         "--rect",
     )
     circ: tuple[float, float, float] | None = field(
-        None, "keep a circle only: centre x, y, radius in the unit of the stage positions", "--circ"
+        None,
+        "keep a circle only, x,y: CX CY R (centre and radius), in the unit of the stage positions",
+        "--circ",
     )
     labels: Annotated[int, Field(ge=0)] = field(
         0, "number of classes of frames to find; 0 = none", "--labels"

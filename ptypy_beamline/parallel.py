@@ -39,12 +39,21 @@ def ending_all(comm: Any) -> Iterator[None]:
         if comm is not None and not getattr(error, "agreed", False):
             if isinstance(error, Stopped) and error.number == signal.SIGTERM:
                 _end_all(comm, 128 + signal.SIGTERM)  # whoever ends the ranks says why
-            time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so
-            plain = isinstance(error, BeamlineError | Stopped)
-            kind = "" if plain else f"{type(error).__name__}: "
-            sys.stderr.write(f"error: rank {comm.rank}: {kind}{printable(str(error))}\n")
-            _end_all(comm)
+            say_and_end(comm, error)
         raise
+
+
+def say_and_end(comm: Any, error: BaseException) -> None:
+    """Print ``error: …`` in one line, and end all ranks where there are several."""
+    plain = isinstance(error, BeamlineError | Stopped)
+    text = f"{'' if plain else f'{type(error).__name__}: '}{printable(str(error))}"
+    if comm is None:
+        sys.stderr.write(f"error: {text}\n")
+        return
+    time.sleep(0.3 * min(comm.rank, 1))  # where all fail alike, the first says so
+    rank = "" if getattr(error, "agreed", False) else f"rank {comm.rank}: "
+    sys.stderr.write(f"error: {rank}{text}\n")
+    _end_all(comm)
 
 
 def hook_all(comm: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -33,6 +34,7 @@ from .options import (
     Select,
     Simulate,
     Units,
+    background_value,
     field,
     listed,
     monitor_value,
@@ -116,11 +118,13 @@ class Settings(Group):
         "--grouping",
     )
     shape: IntPair | None = field(
-        None, "window in raw detector pixels, one number or (ny, nx); None = whole frame", "--roi"
+        None,
+        "window (ny, nx) in raw detector pixels, y before x, or one number; None = whole frame",
+        "--roi",
     )
     center: Center | None = field(
         None,
-        "beam centre (row, column) in raw pixels, or fractions in [0,1) of the frame, or "
+        "beam centre (y, x), row before column, in raw pixels, fractions in [0,1) of the frame, "
         "'fftshift' (N//2) or 'geometric' ((N-1)/2); None = the file's, else found from the data",
         "--roi-center",
     )
@@ -165,7 +169,7 @@ class Settings(Group):
         "what nonzero means in the mask, where a file departs from its format's rule",
         "--mask-values",
     )
-    background: Annotated[Any, BeforeValidator(numbers)] = field(
+    background: Annotated[Any, BeforeValidator(background_value)] = field(
         None,
         "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
         "--background",
@@ -375,6 +379,12 @@ class Leaf:
     choices: tuple[str, ...] = ()
     """Words it may be; where ``kind`` is not ``choice``, among other values."""
 
+    @property
+    def metavar(self) -> str:
+        """What the help of its flag says for a value."""
+        other = {"tuple": "N[,N]", "int": "N", "float": "N", "choice": ""}.get(self.kind, "VALUE")
+        return "|".join(filter(None, (*self.choices, other)))
+
 
 def leaves() -> Iterator[Leaf]:
     """Every parameter in order, nested ones with dotted names; ``qc`` as one."""
@@ -393,6 +403,18 @@ def group_leaves(name: str, group: type[Group]) -> Iterator[Leaf]:
 def every_leaf() -> list[Leaf]:
     """:func:`leaves` and those of ``qc``."""
     return [*leaves(), *group_leaves("qc", Qc)]
+
+
+@cache
+def flag_names() -> dict[str, str]:
+    """Flag → name of its parameter."""
+    return {leaf.flag: leaf.name for leaf in every_leaf() if leaf.flag}
+
+
+def other_words(flag: str) -> set[str]:
+    """What a flag of a parameter is called, too: by the parameter's name, or with dashes in it."""
+    name = flag_names().get(flag)
+    return {f"--{name}", f"--{name}".replace("_", "-").replace(".", "-")} if name else set()
 
 
 def _leaf(name: str, info: Any) -> Leaf:
@@ -468,7 +490,9 @@ def _refuse_unknown(tree: Mapping[str, Any]) -> None:
     given += [a for a, v in tree.items() if isinstance(v, dict) and not v and a not in groups]
     for name in given:
         if name not in known:
-            hint = meant(name, known)
+            flag = f"--{name.replace('_', '-')}"
+            of_flag = flag_names().get(flag)
+            hint = f"the parameter of {flag} is called {of_flag}" if of_flag else meant(name, known)
             if "wavelength" in name:
                 hint = "give the energy, E = hc/wavelength: 12.39842 keV at 1 angstrom"
             raise SettingsError(f"unknown parameter {name!r}", hint)

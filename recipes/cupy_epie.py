@@ -13,6 +13,7 @@ from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline.run import load_engines
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
 # How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
 LOADING = {
@@ -23,15 +24,16 @@ LOADING = {
     "monitor": True,
 }
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help="raw scan")
-parser.add_argument("--reject", help="list of raw frames to leave out")
+add_flags(parser, "--reject")
 parser.add_argument("--arch", default="cupy", choices=("cupy", "serial"))
 parser.add_argument("--epie", type=int, default=200, help="iterations of ePIE")
 parser.add_argument("--block", type=int, default=2000, help="frames in a block")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
-loading = {**LOADING, "reject": args.reject}
+loading = {**LOADING, **loading_of(args)}
 
 load_engines(args.arch)
 

@@ -12,6 +12,7 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
 # How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
 LOADING = {
@@ -23,14 +24,15 @@ LOADING = {
     "monitor": True,  # normalise by the file's I0
 }
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help="raw scan")
-parser.add_argument("--reject", help="list of raw frames to leave out")
+add_flags(parser, "--reject")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
 parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
-loading = {**LOADING, "reject": args.reject}
+loading = {**LOADING, **loading_of(args)}
 
 p = u.Param()
 p.verbose_level = "INFO"

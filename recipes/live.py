@@ -1,9 +1,9 @@
 """Reconstruct while the scan is still being written: DM that takes in frames as they come.
 
-    python recipes/live.py demo/raw_scan.h5 --window 128 --center 91,104 --each 3
+    python recipes/live.py demo/raw_scan.h5 --roi 128 --roi-center 91,104 --frames-per-pos 3
 
 It may start before the file is there. The scan ends when the writer closes it, when every known
-position has its frames, or after ``--timeout`` seconds without a new one; then DM does all its
+position has its frames, or after ``--live`` seconds without a new one; then DM does all its
 iterations on all frames. It runs under mpirun, too.
 """
 
@@ -17,27 +17,22 @@ from ptypy_beamline import Settings
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.plan import Plan
 from ptypy_beamline.preview import probe_of
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help="raw scan, SWMR or not")
-parser.add_argument("--window", type=int, help="pixels around the beam")
-# Without it the first frames decide: give it where they may lie beside the sample.
-parser.add_argument("--center", help="beam centre row,column in raw pixels")
-parser.add_argument("--each", type=int, help="exposures at each position")
-parser.add_argument("--timeout", type=float, default=60, help="seconds without a frame = the end")
+# Without --roi-center the first frames decide: give it where they may lie beside the sample.
+add_flags(parser, "--roi", "--roi-center", "--frames-per-pos", "--live")
+parser.set_defaults(**{"live.timeout_s": 60})
 parser.add_argument("--poll", type=float, default=1, help="seconds between two looks at the file")
 parser.add_argument("--block", type=int, default=50, help="frames a rank takes in at a time")
 parser.add_argument("--first", type=int, default=100, help="frames to start with")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM, once all is there")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
-loading = {
-    "file": args.file,
-    "shape": args.window,
-    "center": args.center,
-    "frames_per_position": args.each,
-    "live": {"timeout_s": args.timeout, "poll_s": args.poll},
-}
+loading = {"file": args.file, **loading_of(args)}
+loading["live"]["poll_s"] = args.poll
 
 
 def first_frames(count: int) -> Plan:

@@ -13,7 +13,9 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline.script import one_line_errors
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help="raw scan")
 parser.add_argument("ptyd", help="file to write")
@@ -45,10 +47,17 @@ prepared = u.Param()
 prepared.name = "PtydScan"
 prepared.dfile = args.ptyd
 
+
+def frames(ptycho: Ptycho, name: str) -> dict[int, np.ndarray]:
+    """Frames or masks by their number, gathered from all ranks on the first."""
+    views = getattr(ptycho, name).V.values()
+    return u.parallel.gather_dict({view.layer: view.data for view in views if view.active})
+
+
 first, again = load(raw), load(prepared)
 for name in ("diff", "mask"):
-    blocks = zip(getattr(first, name).S.values(), getattr(again, name).S.values(), strict=True)
-    for before, after in blocks:
-        assert np.array_equal(before.data, after.data), f"{name} differs"
-frames = sum(len(block.data) for block in again.diff.S.values())
-print(f"{args.ptyd}: {frames} frames with their masks, read back the same")
+    before, after = frames(first, name), frames(again, name)
+    same = before.keys() == after.keys() and all(np.array_equal(before[i], after[i]) for i in after)
+    assert same, f"{name} differs"
+if u.parallel.master:
+    print(f"{args.ptyd}: {len(after)} frames with their masks, read back the same")

@@ -14,7 +14,9 @@ from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline import open_scan
+from ptypy_beamline.script import one_line_errors
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("directory", help="phantom directory")
 parser.add_argument("--photons", type=float, help="photons in a frame without a sample")

@@ -1,6 +1,6 @@
 """DM that also refines the positions: PtyPy's engine option ``position_refinement``.
 
-    python recipes/position_refinement.py demo/raw_scan.h5 --window 128 --each 3 --dm 60
+    python recipes/position_refinement.py demo/raw_scan.h5 --roi 128 --frames-per-pos 3 --dm 60
 
 Start from what was measured (encoder, interferometer), if the file has it: set points do not know
 of drift and vibration, and need a larger ``--max-shift``.
@@ -13,6 +13,7 @@ from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline import open_scan
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
 # Where the two kinds of position are: as the full areaDetector layouts have it. Change it for
 # other files; `ptypy-beamline info` tells which positions were found.
@@ -22,22 +23,22 @@ PATHS = {
     "setpoint": {"x": f"{PLACE}/setx_m", "y": f"{PLACE}/sety_m"},
 }
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help="raw scan")
 parser.add_argument("--positions", default="readback", choices=PATHS)
 parser.add_argument("--max-shift", type=float, help="metres from the start; default: 10 pixels")
-parser.add_argument("--window", type=int, help="pixels around the beam")
-parser.add_argument("--each", type=int, help="exposures at each position")
+add_flags(parser, "--roi", "--frames-per-pos")
 parser.add_argument("--dm", type=int, default=300, help="iterations of DM")
 parser.add_argument("--start", type=int, default=20, help="iteration where refinement starts")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
 paths = PATHS[args.positions]
-loading = {"shape": args.window, "frames_per_position": args.each}
+loading = {"paths": paths, **loading_of(args)}
 
 pixel_m = None
 if u.parallel.master:
-    plan = open_scan(args.file, paths=paths, frames_per_position=args.each).plan(**loading)
+    plan = open_scan(args.file, **loading).plan()
     pixel_m = max(plan.geometry.resolution_m)  # of the reconstruction
 pixel_m = u.parallel.bcast(pixel_m)
 
@@ -56,7 +57,6 @@ p.scans.scan.name = "BlockFull"
 p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlineHdf5Scan"
 p.scans.scan.data.file = args.file
-p.scans.scan.data.paths = u.Param(paths)
 p.scans.scan.illumination = "from_data"  # the first probe, the same on every rank
 
 p.engines = u.Param()

@@ -1,7 +1,7 @@
 """DM from a prepared ``.ptyd``, without its rejected frames and in a smaller window.
 
     ptypy-beamline ptyd demo/raw_scan.h5 -o scan.ptyd --frames-per-pos 3 --roi 128 --sat 1023
-    python recipes/ptyd_dm.py scan.ptyd --radius 4e-7
+    python recipes/ptyd_dm.py scan.ptyd --select-radius 4e-7
 
 PtyPy's own PtydScan can only take all of the file as it is.
 """
@@ -12,19 +12,20 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help=".ptyd, one file or a master with parts")
-parser.add_argument("--radius", type=float, help="keep positions in a circle, in metres")
-parser.add_argument("--window", type=int, help="pixels around the beam")
-parser.add_argument("--reject", help="list of frames to leave out, as numbered in the .ptyd")
+# Frames are numbered as in the .ptyd.
+add_flags(parser, "--select-radius", "--roi", "--reject")
 parser.add_argument("--dm", type=int, default=100, help="iterations of DM")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
 
-loading = {"shape": args.window, "reject": args.reject}
-if args.radius:
-    loading["select"] = {"shape": "circle", "radius": args.radius}
+loading = loading_of(args)
+if "select" in loading:
+    loading["select"]["shape"] = "circle"
 
 p = u.Param()
 p.verbose_level = "INFO"

@@ -18,7 +18,9 @@
 ##SBATCH --gres=gpu:4
 ##SBATCH --gpu-bind=none
 #
-#   sbatch recipes/slurm.sh gpu_tree.yaml -b cupy -o results
+#   sbatch recipes/slurm.sh GPU_TREE.yaml -b cupy -o results
+#
+# where GPU_TREE.yaml is a copy of recipes/tree.yaml with the engines DM_cupy and ML_cupy.
 #
 set -euo pipefail
 

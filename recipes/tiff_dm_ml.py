@@ -13,18 +13,17 @@ from ptypy import utils as u
 from ptypy.core import Ptycho
 
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", nargs="+", help="globs of TIFF frames, or files.txt")
-parser.add_argument("--sidecar", help="HDF5 with positions; default: sidecar.h5 beside the frames")
-parser.add_argument("--window", type=int, help="pixels around the beam")
-parser.add_argument("--dark", help="dark image: .tif, .npy or file.h5::/path")
-parser.add_argument("--mask", help="bad pixels, likewise")
+add_flags(parser, "--sidecar", "--roi", "--dark", "--mask")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
 parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
-loading = {"shape": args.window, "dark": args.dark, "mask": args.mask}
+loading = loading_of(args)
 
 p = u.Param()
 p.verbose_level = "INFO"
@@ -41,7 +40,6 @@ p.scans.scan.name = "BlockFull"
 p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlineTiffScan"
 p.scans.scan.data.file = args.file
-p.scans.scan.data.sidecar = args.sidecar
 p.scans.scan.illumination = "from_data"  # the first probe, the same on every rank
 
 p.engines = u.Param()

@@ -14,11 +14,13 @@ import argparse
 from pathlib import Path
 
 from ptypy_beamline import Settings
+from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 from ptypy_beamline.tomography import Alignment, Engine, Fbp, run_series
 
+one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("files", nargs="+", help="a series, or a scan at each angle")
-parser.add_argument("--window", type=int, help="pixels around the beam")
+add_flags(parser, "--roi")
 parser.add_argument("--theta", help="table name,theta_deg, where the files do not say")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
 parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
@@ -29,7 +31,7 @@ args = parser.parse_args()
 run_series(
     args.files,
     args.output,
-    Settings.of({"shape": args.window}),
+    Settings.of(loading_of(args)),
     engine=Engine("ptypy", dm=args.dm, ml=args.ml),
     alignment=Alignment(axis="y", rounds=30),
     method=Fbp("ramp"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,15 @@ def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
     assert len(list(folder.glob(f"{save}.ptyd.part*"))) == (3 if save == "link" else 0)
 
 
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: Demo) -> None:
+    words = ("demo/raw_scan.h5", "ranks.ptyd", "--block", "7")
+    done = run(folder, "mpirun", "-n", "2", sys.executable, RECIPES / "make_ptyd.py", *words)
+
+    assert done.stdout.count("81 frames with their masks, read back the same") == 1
+
+
 @pytest.mark.long
 @pytest.mark.ptypy
 def test_ptyd_dm(folder: Path, made: Demo) -> None:
@@ -153,6 +163,26 @@ def test_two_ranks(folder: Path, made: Demo) -> None:
     found = reconstruction(folder / "ranks", "demo")
 
     assert correlation(found, made.truth.object) > 0.9
+
+
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_what_is_wrong_ends_all_ranks_with_one_line(folder: Path) -> None:
+    """Also where one rank alone knows of it: the others would wait for its probe."""
+    for script in ("hdf5_dm_ml.py", "position_refinement.py"):
+        words = ["mpirun", "-n", "2", sys.executable, RECIPES / script, "missing.h5"]
+        done = subprocess.run(
+            list(map(str, words)),
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert len(re.findall("error: .*missing.h5: no such file", done.stderr)) == 1
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("script", sorted(RECIPES.glob("*.sh")), ids=lambda path: path.name)

@@ -36,9 +36,9 @@ def test_live(tmp_path: Path) -> None:
     resume = tmp_path / "resume"
     copy = [COPY, tmp_path / "whole.h5", tmp_path / "live.h5", "30", resume]
     options = [
-        "--window=128",
-        "--center=91,104",
-        "--each=3",
+        "--roi=128",
+        "--roi-center=91,104",
+        "--frames-per-pos=3",
         "--poll=0.2",
         "--first=5",
         "--block=5",

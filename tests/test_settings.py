@@ -132,6 +132,8 @@ def test_the_record_is_plain_and_only_what_was_set():
         ({"reject": (frame for frame in [3])}, "reject=<generator .*: expected a list of raw fr"),
         ({"reject": "3,9-6"}, "reject='3,9-6': expected a range as 6-9, not 9-6"),
         ({"frame_order": "9-3"}, "frame_order='9-3': expected a range as 3-9, not 9-3"),
+        ({"background": "nan"}, "background='nan': expected a finite number"),
+        ({"background": float("inf")}, "background=inf: expected a finite number"),
         ({"reject": True}, "reject=True: expected a list of raw frames, or a file"),
         ({"pad": [True, 1, 1, 1]}, "pad=.*: expected a number, not True"),
         ({"recipe": {}}, "unknown parameter 'recipe'"),
@@ -187,3 +189,21 @@ def test_a_broken_reject_list_is_named(tmp_path, name, content):
 def test_what_is_recorded_sets_the_same_again(qc):
     settings = Settings.of({"file": "a.h5", "qc": qc, "shape": 64, "positions": {"shift": 1}})
     assert Settings.of(settings.record()) == settings
+
+
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        ("roi", "shape"),
+        ("roi_center", "center"),
+        ("bin", "rebin"),
+        ("pixel_m", "psize"),
+        ("sat", "saturation"),
+        ("frames_per_pos", "frames_per_position"),
+        ("sim_shape", "simulate.shape"),
+        ("reject_topp", "qc.reject_topp"),
+    ],
+)
+def test_a_flag_given_as_a_parameter_is_answered_with_its_name(flag, name):
+    with pytest.raises(SettingsError, match=rf"unknown parameter '{flag}'.* is called {name}$"):
+        Settings.of({flag: 1})

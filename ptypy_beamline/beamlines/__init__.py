@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 
 from ..errors import (
     BeamlineError,
-    BeamlineWarning,
     FileError,
     SettingsError,
     silenced_warnings,
+    warn,
 )
 from ..formats import open_with
 from ..planning.groups import by_exposure
@@ -95,13 +94,13 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
         height, width = np.broadcast_to(np.asarray(values["shape"], np.int64), 2).tolist()
         rows, columns = scan.frame_shape
         if height > rows or width > columns:
-            _say(f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}")
+            _say(values, f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}")
             left |= {"shape", "center"} & by_default
     if EXPOSURES in by_default:
         count = int(values[EXPOSURES])
         why = _not_grouped(single, count, {"live", "live.timeout_s"} & set(values) != set())
         if why:
-            _say(f"{EXPOSURES}={count}", why)
+            _say(values, f"{EXPOSURES}={count}", why)
             left.add(EXPOSURES)
     return left
 
@@ -116,8 +115,8 @@ def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
     return "" if by_exposure(places, count) else "each frame has its own position"
 
 
-def _say(what: str, why: str) -> None:
-    warnings.warn(f"the beamline's {what} is left out: {why}", BeamlineWarning, stacklevel=4)
+def _say(values: Mapping[str, Any], what: str, why: str) -> None:
+    warn(f"the beamline's {what} is left out: {why}", Settings.of(values).file_name)
 
 
 def _opened(values: Mapping[str, Any]) -> Scan | None:

@@ -23,6 +23,7 @@ from ..parallel import several_started
 from ..reading.files import noting_inputs
 from ..told import TOLD
 from .ranks import mpi_rank
+from .words import Command, Root
 
 COMMANDS = (
     "demo",
@@ -73,6 +74,7 @@ def app_of(words: Sequence[str]) -> typer.Typer:
     """The command line: with the one command that ``words`` name, so that no other is imported."""
     app = typer.Typer(
         name="ptypy-beamline",
+        cls=Root,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -82,7 +84,8 @@ def app_of(words: Sequence[str]) -> typer.Typer:
     first = next((word for word in words if not word.startswith("-")), None)
     for name in [first] if first in COMMANDS else COMMANDS:
         module = import_module(f".{name}", __name__)
-        app.command(name, epilog=f"Example: [bold]{module.EXAMPLE}[/bold]")(module.command)
+        epilog = f"Example: [bold]{module.EXAMPLE}[/bold]"
+        app.command(name, cls=Command, epilog=epilog)(module.command)
     return app
 
 

@@ -31,7 +31,8 @@ EXAMPLE = "ptypy-beamline demo --output demo"
 def command(
     output: Annotated[Path, folder_option("-o", "--output", help="folder")] = Path("demo"),
     engine: Annotated[
-        str, typer.Option(help="ptypy, preview, or auto: PtyPy where it is installed")
+        str,
+        typer.Option(metavar="auto|ptypy|preview", help="auto: PtyPy where it is installed"),
     ] = "auto",
 ) -> None:
     """Make a realistic raw scan, judge it, load it, reconstruct it, and compare with the truth."""

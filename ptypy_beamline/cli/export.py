@@ -36,9 +36,11 @@ def command(
     asked: Postprocess,
     to: Annotated[
         str | None,
-        typer.Option(help="product, cxi, h5, tiff or npz; default: by the output's suffix"),
+        typer.Option(metavar="product|cxi|h5|tiff|npz", help="default: by the output's suffix"),
     ] = None,
-    scan: Annotated[str, typer.Option(help="name of the scan, where there are several")] = "",
+    scan: Annotated[
+        str, typer.Option(metavar="NAME", help="name of the scan, where there are several")
+    ] = "",
     frames: Annotated[
         bool, typer.Option("--frames", help="with the frames, for product, cxi and npz")
     ] = False,

@@ -32,8 +32,16 @@ PANELS = {
 FILE = "raw scan file; for TIFF a quoted glob, or a list of files as files.txt"
 
 
-def loading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command every loader flag; it gets them as its first argument, a ``Settings``."""
+def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]:
+    """Give a command every loader flag; it gets them as its first argument, a ``Settings``.
+
+    Parameters
+    ----------
+    command
+        As it is called with the settings.
+    file
+        What its help says of FILE.
+    """
     panels = list(PANELS)
     flagged = sorted(
         (leaf for leaf in leaves() if leaf.flag), key=lambda one: panels.index(_panel(one))
@@ -53,7 +61,7 @@ def loading(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(settings, **given)
 
     parameters = [
-        _file(),
+        _file(file),
         *own,
         _beamline(),
         _many("path", "NAME=PATH"),
@@ -124,8 +132,8 @@ def _python(leaf: Leaf) -> str:
     return leaf.flag.removeprefix("--").replace("-", "_")
 
 
-def _file() -> inspect.Parameter:
-    annotation = Annotated[str, typer.Argument(metavar="FILE", help=FILE)]
+def _file(help: str) -> inspect.Parameter:
+    annotation = Annotated[str, typer.Argument(metavar="FILE", help=help)]
     return _keyword("file", annotation, inspect.Parameter.empty)
 
 
@@ -146,16 +154,9 @@ def _option(leaf: Leaf) -> inspect.Parameter:
         return _keyword(_python(leaf), annotation, False)
     annotation = Annotated[
         str | None,
-        typer.Option(
-            leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=_metavar(leaf)
-        ),
+        typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=leaf.metavar),
     ]
     return _keyword(_python(leaf), annotation, None)
-
-
-def _metavar(leaf: Leaf) -> str:
-    other = {"tuple": "N[,N]", "int": "N", "float": "VALUE", "choice": ""}.get(leaf.kind, "VALUE")
-    return "|".join(filter(None, (*leaf.choices, other)))
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:

@@ -14,12 +14,12 @@ from ..exports.files import check_name
 
 def file_option(*flags: str, help: str, **more: Any) -> Any:
     """A flag that names a file."""
-    return typer.Option(*flags, help=help, parser=_named(flags[0]), metavar="PATH", **more)
+    return typer.Option(*flags, help=help, parser=_named(flags[0]), metavar="FILE", **more)
 
 
 def folder_option(*flags: str, help: str, **more: Any) -> Any:
     """A flag that names a folder."""
-    return typer.Option(*flags, help=help, parser=_named(flags[0], True), metavar="PATH", **more)
+    return typer.Option(*flags, help=help, parser=_named(flags[0], True), metavar="DIR", **more)
 
 
 def _named(flag: str, folder: bool = False) -> Callable[[str], Path]:

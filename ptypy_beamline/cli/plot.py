@@ -25,14 +25,18 @@ def command(  # noqa: PLR0913
         Path | None,
         file_option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
     ] = None,
-    scan: Annotated[str, typer.Option(help="name of the scan, where there are several")] = "",
+    scan: Annotated[
+        str, typer.Option(metavar="NAME", help="name of the scan, where there are several")
+    ] = "",
     raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,
     distance_m: Annotated[
         float | None, typer.Option(help="sample to detector, where the raw file is gone")
     ] = None,
     positions: Annotated[bool, typer.Option("--positions", help="mark the scan positions")] = False,
     dpi: Annotated[int, typer.Option(min=30, help="dots per inch, in PDF and SVG of images")] = 200,
-    cmap: Annotated[str, typer.Option(help="matplotlib's colour map of the phase")] = "magma",
+    cmap: Annotated[
+        str, typer.Option(metavar="NAME", help="matplotlib's colour map of the phase")
+    ] = "magma",
 ) -> None:
     """Draw a reconstruction: phase, amplitude, the probe's modes, the error of each iteration."""
     from ..results import read

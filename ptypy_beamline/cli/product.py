@@ -25,7 +25,9 @@ def command(  # noqa: PLR0913
     output: Annotated[
         Path | None, file_option("-o", "--output-product", "--output", help="file to write")
     ] = None,
-    name: Annotated[str, typer.Option(help="of the product; default: the file's")] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="of the product; default: the file's")
+    ] = "",
     comments: Annotated[str, typer.Option(help="free text")] = "",
     distance_m: Annotated[
         float | None,

@@ -20,7 +20,8 @@ def command(
     settings: Settings,
     output: Annotated[Path, file_option("-o", "--output", help="the .ptyd to write")],
     save: Annotated[
-        str, typer.Option(help="append: one file; link: a part for each block")
+        str,
+        typer.Option(metavar="append|link", help="append: one file; link: a part for each block"),
     ] = "append",
     block: Annotated[int | None, typer.Option(min=1, help="positions in a block")] = None,
 ) -> None:

@@ -70,13 +70,20 @@ def command(  # noqa: PLR0913
         int, _option("--thumbs-size", help="their longest side in pixels", min=16)
     ] = 256,
     data_path: Annotated[
-        str | None, _option("--data-path", help="dataset of the frames, as --path frames=PATH")
+        str | None,
+        _option("--data-path", metavar="PATH", help="dataset of the frames, as --path frames=PATH"),
     ] = None,
     pos_x_path: Annotated[
-        str | None, _option("--pos-x-path", help="dataset of the x positions, as --path x=PATH")
+        str | None,
+        _option(
+            "--pos-x-path", metavar="PATH", help="dataset of the x positions, as --path x=PATH"
+        ),
     ] = None,
     pos_y_path: Annotated[
-        str | None, _option("--pos-y-path", help="dataset of the y positions, as --path y=PATH")
+        str | None,
+        _option(
+            "--pos-y-path", metavar="PATH", help="dataset of the y positions, as --path y=PATH"
+        ),
     ] = None,
 ) -> None:
     """Find bad frames: scores, maps, a page to look through them, and a list for --reject."""

@@ -15,7 +15,10 @@ EXAMPLE = "mpirun -n 4 ptypy-beamline run recipes/tree.yaml -o results"
 def command(
     params: Annotated[Path, typer.Argument(metavar="PARAMS", help="YAML or JSON parameter tree")],
     backend: Annotated[
-        str | None, typer.Option("-b", "--backend", help="GPU engines to register: cupy")
+        str | None,
+        typer.Option(
+            "-b", "--backend", metavar="cupy|pycuda|serial", help="GPU engines to register"
+        ),
     ] = None,
     level: Annotated[
         int, typer.Option("-l", "--level", min=1, max=5, help="how far: 2 loads, 5 reconstructs")

@@ -13,7 +13,7 @@ from .outputs import file_option
 EXAMPLE = "ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o sidecar.h5"
 
 Constant = Annotated[float | None, typer.Option(help="the same for all frames")]
-Column = Annotated[str | None, typer.Option(help="name of that column in the log")]
+Column = Annotated[str | None, typer.Option(metavar="NAME", help="name of that column in the log")]
 
 
 def command(  # noqa: PLR0913
@@ -30,7 +30,8 @@ def command(  # noqa: PLR0913
     col_pixel: Column = None,
     col_exposure: Column = None,
     col_time: Annotated[
-        str | None, typer.Option(help="name of the column of time stamps, instead of an index")
+        str | None,
+        typer.Option(metavar="NAME", help="name of the column of time stamps, instead of an index"),
     ] = None,
     frame_times: Annotated[
         Path | None,

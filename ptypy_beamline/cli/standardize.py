@@ -24,8 +24,9 @@ def command(
     compression: Annotated[
         str,
         typer.Option(
+            metavar="gzip|bitshuffle|none",
             help="gzip: read by PtyPy's Hdf5Loader and every h5py; bitshuffle: needs its plugin; "
-            "none"
+            "none",
         ),
     ] = "gzip",
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ def _option(*names: str, help: str, metavar: str | None = None, **more: Any) -> 
     return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, **more)
 
 
-@loading
+@partial(loading, file="a series, the scan at one angle (HDF5, NPZ, .ptyr), or a folder")
 def command(  # noqa: PLR0913
     settings: Settings,
     more: Annotated[
@@ -35,6 +36,7 @@ def command(  # noqa: PLR0913
         str | None,
         _option(
             "--theta",
+            metavar="FILE|N,N",
             help="angles: a table name,theta_deg, or degrees separated by commas; "
             "default: theta.csv beside the files, else what the files say",
         ),

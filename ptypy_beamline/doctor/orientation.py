@@ -6,7 +6,6 @@ and by short reconstructions of each.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,7 +13,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import expit
 
-from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..errors import ScanError, SettingsError, warn
 from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
@@ -225,12 +224,10 @@ def settled(scan: Scan, settings: Settings) -> Settings:
     if not found.decided:
         raise SettingsError("the data do not determine the orientation", found.remedy, scan.source)
     code = found.orientation
-    warnings.warn(
-        BeamlineWarning(
-            f"orientation {code} was found from the data (confidence {found.confidence:.3f}); "
-            f"set orientation={code} (--orientation {code}) to fix it"
-        ),
-        stacklevel=2,
+    warn(
+        f"orientation {code} was found from the data (confidence {found.confidence:.3f}); "
+        f"set orientation={code} (--orientation {code}) to fix it",
+        scan.source,
     )
     return settings.model_copy(update={"orientation": code})
 

@@ -148,6 +148,14 @@ def _openable(path: Path) -> None:
                 "name its arrays by --format ptychopinn --path frames=ARRAY --path positions=ARRAY",
                 path,
             )
+        if path.suffix == ".npy":
+            raise FileError(
+                "an array alone, without positions",
+                "put it into an NPZ with them, numpy.savez('scan.npz', frames=..., y=..., x=...), "
+                "and name them: --format ptychopinn --stored-as intensity --path frames=frames "
+                "--path y=y --path x=x --unit positions=m; in an HDF5 file, --path alone does",
+                path,
+            )
         raise FileError(
             "not an HDF5 file, nor understood by another format",
             f"known formats are {', '.join(TABLE)}",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineWarning, SettingsError
+from ..errors import SettingsError, warn
 from ..reading.images import whole_numbers_of
 from ..reading.picked import whole_stack
 from ..scan import Scan
@@ -85,11 +84,7 @@ def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices,
             "no frame of frame_order has a position", "give raw frames that have", source
         )
     if lost:
-        warnings.warn(
-            f"{lost} of {len(slots)} frames in frame_order have no position: left out",
-            BeamlineWarning,
-            stacklevel=2,
-        )
+        warn(f"{lost} of {len(slots)} frames in frame_order have no position: left out", source)
     slots = slots[slots >= 0]
     return (slots, np.zeros((len(slots), 1), np.int64)) if k == 1 else _grouped(slots, k)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, BeamlineWarning, MissingDataError, silenced_warnings
+from ..errors import BeamlineError, MissingDataError, silenced_warnings, warn
 from ..formats import open_with
 from ..geometry import resolution_m
 from ..planning.make import quantities
@@ -66,11 +65,10 @@ class Needs:
     def warn(self) -> None:
         """Say what is taken as it is stored."""
         if self.unit == AS_STORED:
-            warnings.warn(
+            warn(
                 "the positions have no unit: they are taken as they are stored, and so "
                 "is a region; set units.positions (--unit positions=UNIT)",
-                BeamlineWarning,
-                stacklevel=3,
+                self.settings.file_name,
             )
 
     def stage(self, positions_m: NDArray[np.float64]) -> NDArray[np.float64]:

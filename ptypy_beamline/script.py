@@ -1,0 +1,67 @@
+"""What a script of plain PtyPy takes from the command line: its flags, and errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from types import TracebackType
+from typing import Any
+
+from .errors import BeamlineError
+from .parallel import say_and_end
+from .settings import Settings, flag_names, leaves, other_words
+
+FORMERLY = {
+    "--roi": "--window",
+    "--frames-per-pos": "--each",
+    "--live": "--timeout",
+    "--select-radius": "--radius",
+}
+"""What the recipes called some flags in earlier versions."""
+
+
+def add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Give a parser flags of the command line, with their help.
+
+    Parameters
+    ----------
+    parser
+        Of the script; :func:`loading_of` makes loader parameters of what it has parsed.
+    flags
+        As in ``ptypy-beamline info --help``: ``"--roi", "--roi-center"``.
+    """
+    known = {leaf.flag: leaf for leaf in leaves() if leaf.flag}
+    for flag in flags:
+        leaf = known[flag]
+        how: dict[str, Any] = {"dest": leaf.name, "default": None}
+        how |= {"action": "store_true"} if leaf.kind == "bool" else {"metavar": leaf.metavar}
+        parser.add_argument(flag, help=leaf.help.replace("%", "%%"), **how)
+        for other in (other_words(flag) | {FORMERLY.get(flag, flag)}) - {flag}:
+            parser.add_argument(other, help=argparse.SUPPRESS, **how)
+
+
+def loading_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The loader parameters that were given, for ``p.scans.NAME.data``.
+
+    Raises
+    ------
+    SettingsError
+        One line that names the parameter.
+    """
+    names = set(flag_names().values())
+    given = {k: v for k, v in vars(args).items() if k in names and v is not None}
+    return Settings.of(given).record()
+
+
+def one_line_errors() -> None:
+    """Let a :class:`BeamlineError` that ends the script be ``error: …``, without a traceback."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, BeamlineError):
+            before(kind, error, trace)
+            return
+        mpi = sys.modules.get("mpi4py.MPI")
+        say_and_end(mpi.COMM_WORLD if mpi and mpi.COMM_WORLD.size > 1 else None, error)
+
+    sys.excepthook = hook
