@@ -51,7 +51,7 @@ if u.parallel.master:
 probe = u.parallel.bcast(probe)
 
 p = u.Param()
-p.verbose_level = "INFO"
+p.verbose_level = "INTERACTIVE"  # PtyPy's INFO reports each look for frames
 p.run = "live"
 # Frames come to the engine in whole blocks, of this many for each rank; the last may be smaller.
 p.frames_per_block = args.block
