@@ -17,7 +17,6 @@ from ptypy_beamline.cli import COMMANDS
 from ptypy_beamline.settings import every_leaf, other_words
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.py"))
-NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def help_of(type_in, monkeypatch):
     return lambda *words: type_in(*words, "--help")[1]
 
 
-@pytest.mark.parametrize("command", [(), *[(name,) for name in NAMES]])
+@pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
 def test_help_says_what_to_type(help_of, command):
     """No words of Python's, and no characters that a pipe to a file might lose."""
     shown = help_of(*command)

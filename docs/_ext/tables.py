@@ -13,7 +13,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from ptypy_beamline import formats
-from ptypy_beamline.cli import app as cli
+from ptypy_beamline.cli import app_of
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
 from ptypy_beamline.geometry import UNITS, unit_of_name
@@ -148,7 +148,7 @@ class Options(MarkdownTable):
     def rows(self) -> Iterator[tuple[str, ...]]:
         import typer
 
-        command = typer.main.get_command(cli).commands[self.arguments[0]]
+        command = typer.main.get_command(app_of(self.arguments)).commands[self.arguments[0]]
         for option in command.params:
             if getattr(option, "rich_help_panel", None) == "Loading" or option.name == "help":
                 continue
