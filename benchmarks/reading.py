@@ -27,8 +27,8 @@ import numpy as np
 from star import ROOT
 from table import write_table
 
+from ptypy_beamline.parallel import available_threads
 from ptypy_beamline.planning.plan import BLOCK_BYTES
-from ptypy_beamline.planning.threads import available_threads
 from ptypy_beamline.reading import Hdf5Frames, direct, hdf5
 from ptypy_beamline.reading.stored import Stored
 from ptypy_beamline.scan import Window

@@ -1,11 +1,23 @@
-"""scikit-image, which only tomography and unwrapping need."""
+"""Other packages: their versions, and scikit-image, which only tomography and unwrapping need."""
 
 from __future__ import annotations
 
+import platform
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .errors import BeamlineError
+
+PACKAGES = (
+    "ptypy-beamline",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "h5py",
+    "hdf5plugin",
+    "ptypy",
+)
 
 
 def skimage(module: str) -> Any:
@@ -20,3 +32,14 @@ def skimage(module: str) -> Any:
         return import_module(f"skimage.{module}")
     except ImportError as error:
         raise BeamlineError("scikit-image is not installed", "pip install scikit-image") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that matter to a result, where installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -15,9 +15,9 @@ import h5py
 
 from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, SettingsError, meant, naming, shown
-from .exports.files import complete, open_to_write
-from .exports.temporary import missing, remove_empty
+from .output import complete, open_to_write
 from .reading.trees import read_tree
+from .temporary import missing, remove_empty
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
 """What PtyPy's ``load_gpu_engines`` knows; it takes any other word for nothing to do."""
@@ -136,7 +136,7 @@ class _WholeH5py:
 
     @staticmethod
     def File(name: str, mode: str = "r", **flags: Any) -> Any:  # noqa: N802
-        """A new file is :func:`.exports.files.open_to_write`."""
+        """A new file is :func:`.output.open_to_write`."""
         if mode == "w":
             return open_to_write(Path(name), signed=False, **flags)
         return h5py.File(name, mode, **flags)

@@ -325,3 +325,12 @@ class Scan:
             return make_plan(self, wanted)
         scan = formats.open_file(opened.file, opened.format, wanted.opening)
         return make_plan(scan, wanted)
+
+
+SAMPLE = 64
+"""Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
+
+
+def sample_indices(n: int, size: int = SAMPLE) -> NDArray[np.int64]:
+    """At most ``size`` of ``n`` frames, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, size)).round().astype(np.int64))

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from .errors import SettingsError, meant, shown
-from .formats.opening import Opening
+from .opening import Opening
 from .options import (
     Center,
     Group,

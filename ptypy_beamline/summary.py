@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .planning.plan import Plan
-from .planning.sample import sample_indices
 from .reading.corrected import CorrectedFrames
-from .scan import Assumed, Scan
+from .scan import Assumed, Scan, sample_indices
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.exports.files import (
+from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
+from ptypy_beamline.output import (
     PICTURES,
     complete,
     complete_folder,
@@ -20,9 +21,8 @@ from ptypy_beamline.exports.files import (
     put_figure,
     together,
 )
-from ptypy_beamline.exports.reconstruction import checksum, versions, write_reconstruction
-from ptypy_beamline.exports.temporary import alone_in
 from ptypy_beamline.results import Reconstruction
+from ptypy_beamline.temporary import alone_in
 
 
 def test_complete_appears_at_the_end(tmp_path: Path):

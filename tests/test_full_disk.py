@@ -25,10 +25,10 @@ from matplotlib.figure import Figure
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.exports.files import PICTURES, complete, complete_hdf5, put_figure, together
 from ptypy_beamline.exports.ptyd import write_ptyd
 from ptypy_beamline.exports.reconstruction import write_reconstruction
-from ptypy_beamline.exports.temporary import alone_in, beside, taken
+from ptypy_beamline.output import PICTURES, complete, complete_hdf5, put_figure, together
+from ptypy_beamline.temporary import alone_in, beside, taken
 from ptypy_beamline.testing.phantom_writer import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
@@ -354,7 +354,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, inputs):
 
 def test_a_killed_writer_leaves_what_was_there_and_a_name_that_tells(tmp_path):
     write = (
-        "import os, sys; from ptypy_beamline.exports.files import complete_hdf5, together\n"
+        "import os, sys; from ptypy_beamline.output import complete_hdf5, together\n"
         "with together(), complete_hdf5(sys.argv[1]) as file:\n"
         "    file['x'] = 2; file.flush(); os.kill(os.getpid(), 9)"
     )
@@ -395,7 +395,7 @@ def test_one_command_at_a_time_has_a_folder_of_results(tmp_path):
     folder = tmp_path / "out"
     hold = (
         "import sys; from pathlib import Path\n"
-        "from ptypy_beamline.exports.temporary import alone_in\n"
+        "from ptypy_beamline.temporary import alone_in\n"
         "with alone_in(Path(sys.argv[1])):\n    print('has it', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

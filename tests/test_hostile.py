@@ -22,8 +22,8 @@ from numpy.lib import format as npy
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineWarning, FileError
-from ptypy_beamline.exports.files import complete_hdf5
 from ptypy_beamline.formats import open_with
+from ptypy_beamline.output import complete_hdf5
 from ptypy_beamline.reading.csvlog import read_log
 from ptypy_beamline.reading.images import frames_of, values_of
 from ptypy_beamline.reading.npy import load_npy

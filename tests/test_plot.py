@@ -22,8 +22,8 @@ from ptypy_beamline.cli.finishing import postprocess
 from ptypy_beamline.errors import SettingsError
 from ptypy_beamline.exports.product import export_product
 from ptypy_beamline.exports.reconstruction import write_reconstruction
+from ptypy_beamline.plotting import hue_and_brightness, in_words, round_length_m
 from ptypy_beamline.results.area import Rectangle, scanned
-from ptypy_beamline.results.panels import hue_and_brightness, in_words, round_length_m
 from ptypy_beamline.results.picture import Look, compose, draw
 from ptypy_beamline.results.postprocess import Postprocess, finish
 from ptypy_beamline.testing.sample import sample

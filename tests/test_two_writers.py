@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from test_tomo_runs import TINY, environment, simulated
 
-from ptypy_beamline.exports.temporary import MARK
+from ptypy_beamline.temporary import MARK
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 

@@ -16,7 +16,7 @@ from ..errors import (
     warn,
 )
 from ..formats import open_with
-from ..planning.groups import by_exposure
+from ..formats.groups import by_exposure
 from ..reading.trees import read_tree
 from ..scan import Scan
 from ..settings import Settings

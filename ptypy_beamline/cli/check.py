@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..exports.files import check_picture
 from ..geometry import in_words
+from ..output import check_picture
 from ..settings import Settings
 from ..summary import as_json, describe_plan
 from .loading import loading, refuse_input

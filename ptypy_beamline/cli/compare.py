@@ -48,9 +48,9 @@ def command(
     """Compare a reconstruction with a phantom: errors of δ and β, correlation, resolution."""
     from ..comparison.likeness import compare
     from ..comparison.objects import read_object
-    from ..exports.files import check_picture
     from ..formats.phantom_info import Info
     from ..formats.phantom_truth import phantom_of
+    from ..output import check_picture
 
     if plot:
         check_picture(plot)

@@ -13,11 +13,11 @@ import numpy as np
 import typer
 
 from ..errors import FileError, SettingsError
-from ..exports.files import complete, complete_folder, is_ours, put_text, refuse_foreign, together
-from ..exports.temporary import alone_in
+from ..output import complete, complete_folder, is_ours, put_text, refuse_foreign, together
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
+from ..temporary import alone_in
 from .loading import plan_with
 from .outputs import folder_option
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SettingsError
-from ..exports.files import refuse_inputs
+from ..output import refuse_inputs
 from ..results.postprocess import Finished, Postprocess, finish
 from .finishing import finishing
 from .outputs import checked

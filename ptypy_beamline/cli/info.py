@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import BeamlineError
-from ..exports.files import check_picture
+from ..output import check_picture
 from ..settings import Settings
 from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
 from .loading import loading, open_with, plan_with

@@ -12,7 +12,7 @@ import typer
 
 from ..beamlines import names, over
 from ..errors import SettingsError
-from ..exports.files import refuse_foreign, refuse_inputs
+from ..output import refuse_foreign, refuse_inputs
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Leaf, Settings, leaves

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from ..errors import FileError
-from ..exports.files import check_name
+from ..output import check_name
 
 
 def file_option(*flags: str, help: str, **more: Any) -> Any:
@@ -32,7 +32,7 @@ def checked(flag: str, name: str, folder: bool = False) -> Path:
     Raises
     ------
     FileError
-        As :func:`.exports.files.check_name`; or it is empty, and would be the current folder.
+        As :func:`.output.check_name`; or it is empty, and would be the current folder.
     """
     if not str(name):
         raise FileError(f"{flag} has no name", "check the shell variable that it is from")

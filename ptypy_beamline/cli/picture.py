@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..doctor.picture import coarse, show_counts, show_positions, show_raw, steps_of
-from ..exports.files import put_figure
+from ..output import put_figure
 from ..planning.plan import Plan
-from ..planning.sample import sample_indices
-from ..scan import Scan
+from ..scan import Scan, sample_indices
 
 
 def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..exports.files import check_picture
+from ..output import check_picture
 from ..results.postprocess import Postprocess
 from .finishing import finishing
 from .outputs import file_option

@@ -40,8 +40,8 @@ def previewed(
 ) -> None:
     """Reconstruct, write the folder, and say what came of it."""
     from ..doctor.look import Look
-    from ..exports.files import together
     from ..exports.reconstruction import write_reconstruction
+    from ..output import together
     from ..preview import preview
     from ..preview.picture import draw
     from ..results import from_preview

@@ -69,8 +69,8 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Turn an NPZ of PtychoPINN into a Ptychodus product, frames included."""
     from ..exports.amplitudes import of_npz
-    from ..exports.files import refuse_inputs
     from ..exports.product import ProductInfo, export_product
+    from ..output import refuse_inputs
     from ..results.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
 
     source, target = _one(npz, input_npz), _given(output)

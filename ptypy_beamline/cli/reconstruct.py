@@ -190,11 +190,11 @@ def _start_ranks(cores: int) -> None:
 
 def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     """What is said of it, on the first rank."""
-    from ..exports.files import together
-    from ..exports.temporary import alone_in
+    from ..output import together
     from ..reconstruction import ranks_started, reconstruct
     from ..reconstruction.trees import saving
     from ..run import load_engines
+    from ..temporary import alone_in
 
     if wanted.gpu:
         load_engines("cupy")
@@ -216,7 +216,7 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
     from ..doctor.findings import of_reconstructions
     from ..doctor.look import Look
-    from ..exports.files import is_ours
+    from ..output import is_ours
     from ..reconstruction.trees import check_tree_name, is_saved_tree
 
     ours = is_ours(wanted.output / MARKED[0])
@@ -298,8 +298,8 @@ def _written(
 
 
 def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
-    from ..exports.files import put_text
     from ..exports.reconstruction import write_reconstruction
+    from ..output import put_text
     from ..results.picture import draw
     from ..results.postprocess import Postprocess, finish
 

@@ -54,11 +54,11 @@ def command(  # noqa: PLR0913
     pixel_m: Constant = None,
 ) -> None:
     """Write the sidecar of TIFF frames from a beamline's CSV log."""
-    from ..exports.files import refuse_inputs
     from ..exports.fromlog import Names, by_index, by_time
     from ..exports.sidecar import write_sidecar
     from ..formats.numbering import Numbers
     from ..formats.tiff import numbers_by_name
+    from ..output import refuse_inputs
     from ..reading.csvlog import read_log
     from ..reading.filelist import expand
     from ..reading.tiff import TiffFrames

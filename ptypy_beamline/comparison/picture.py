@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..errors import in_picture
-from ..exports.files import put_figure
 from ..geometry import in_words, length_unit
-from ..results.panels import COLOURS, LABELS, colour_limits, show_image
+from ..output import put_figure
+from ..plotting import COLOURS, LABELS, colour_limits, show_image
 from .likeness import Array, Complex, Likeness
 
 SIZE_IN = (2.7, 2.7)

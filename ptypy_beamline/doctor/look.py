@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from ..planning.make import in_metres, quantities
 from ..planning.mend import fill
 from ..planning.plan import Plan
-from ..planning.sample import SAMPLE, sample_indices
-from ..scan import Scan
+from ..scan import SAMPLE, Scan, sample_indices
 from ..settings import Settings
 from .centre import Centre, measure
 from .probe import probe_share

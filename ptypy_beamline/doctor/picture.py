@@ -15,8 +15,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from ..errors import in_picture
-from ..exports.files import put_figure
 from ..geometry import in_words, length_unit
+from ..output import put_figure
 from ..planning.plan import Plan
 from ..planning.sample import Sample
 from ..scan import Scan, Window

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError
-from ..planning.threads import available_threads, pool
-from .files import stop_on_full_disk
+from ..output import stop_on_full_disk
+from ..parallel import available_threads, pool
 
 COMPRESSIONS: dict[str, dict[str, Any]] = {
     "gzip": {"shuffle": True, "compression": "gzip", "compression_opts": 1},

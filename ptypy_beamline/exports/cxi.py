@@ -16,12 +16,12 @@ import numpy as np
 
 from ..errors import BeamlineWarning
 from ..geometry import EV_J, Geometry
+from ..output import complete_hdf5
 from ..planning.plan import Plan
 from ..results.loading import check_count
 from ..results.reconstruction import Reconstruction
 from .badpixels import BadPixels
 from .chunks import Stack
-from .files import complete_hdf5
 from .reconstruction import as_json, provenance
 
 VERSION = 160

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ..errors import ScanError
 from ..formats.npz import CENTER, MASK
+from ..output import SIGNATURE, complete
 from ..reading.npz import members
 from ..results.reconstruction import Reconstruction
 from .amplitudes import AMPLITUDES, Amplitudes, centres_px, without_nan
 from .badpixels import BadPixels
-from .files import SIGNATURE, complete
 from .reconstruction import as_json, provenance, strongest
 
 

@@ -17,10 +17,10 @@ import h5py
 import numpy as np
 
 from ..errors import BeamlineWarning, FileError, ScanError
+from ..output import complete_hdf5
 from ..reading.links import open_confined
 from ..results.reconstruction import Reconstruction
 from .amplitudes import Amplitudes
-from .files import complete_hdf5
 from .product_raw import write_raw
 from .reconstruction import MALFORMED, as_json, provenance
 

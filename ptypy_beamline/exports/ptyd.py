@@ -17,10 +17,10 @@ import numpy as np
 
 from ..errors import FileError
 from ..geometry import PHOTON
+from ..output import complete_hdf5, is_ours, together
 from ..planning.plan import Block, Plan
 from ..reading.files import is_input, open_hdf5
 from .chunks import write_frames
-from .files import complete_hdf5, is_ours, together
 
 H5RW_VERSION = "0.1"
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,11 @@ import h5py
 import numpy as np
 
 from ..errors import BeamlineError, FileError, printable
+from ..extras import versions
+from ..output import complete_hdf5
 from ..reading.filelist import expand
 from ..reading.links import open_confined
 from ..results.reconstruction import Reconstruction
-from .files import complete_hdf5
-
-PACKAGES = (
-    "ptypy-beamline",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "h5py",
-    "hdf5plugin",
-    "python-ptypy",
-)
 
 MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
 """What reading a file brings up whose datasets are missing, or of other kinds or shapes."""
@@ -128,17 +117,6 @@ def checksum(*paths: str | Path) -> str:
             while piece := file.read(1 << 22):
                 digest.update(piece)
     return digest.hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that matter to a result, where installed."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def as_json(value: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError, printable
-from .files import complete_hdf5
+from ..output import complete_hdf5
 
 COLUMNS = {
     "x": ("posx_m", "positions", "m"),

@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..output import complete_hdf5
 from ..planning.plan import Plan
 from .badpixels import BadPixels
 from .chunks import Stack
-from .files import complete_hdf5
 
 
 def write_standard(

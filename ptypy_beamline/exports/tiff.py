@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ..output import complete, together
 from ..results.reconstruction import Reconstruction
-from .files import complete, together
 
 SOFTWARE = "ptypy_beamline"
 

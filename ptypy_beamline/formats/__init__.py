@@ -21,12 +21,12 @@ from ..errors import (
     silenced_warnings,
     warn,
 )
+from ..opening import AS_STORED, Format, Opening
 from ..reading.filelist import first_file, is_glob, is_list
 from ..reading.files import being_written, locking, open_hdf5
 from ..reading.npz import members
 from ..reading.regular import check_file
 from ..scan import Scan
-from .opening import AS_STORED, Format, Opening
 from .presenting import present
 from .unknown import candidates
 

@@ -10,13 +10,13 @@ import h5py
 import numpy as np
 
 from ..errors import FileError
+from ..opening import AS_STORED, Opening
 from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
 from .layout import Kept, Split
 from .masks import bad_pixels, with_gaps
 from .numbering import Numbers
-from .opening import AS_STORED, Opening
 from .source import NOWHERE, Item, Source, open_source
 from .stack import read_stack
 

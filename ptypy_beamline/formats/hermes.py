@@ -15,12 +15,12 @@ import h5py
 import numpy as np
 
 from ..errors import FileError, ScanError
+from ..opening import Opening
 from ..reading.files import open_hdf5
 from ..reading.links import lookup, present
 from ..reading.picked import PickedFrames
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
-from .opening import Opening
 from .source import Source, expand, has
 
 STACKS = "/*/scan_data/*"

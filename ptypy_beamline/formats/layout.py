@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..planning.groups import by_acquisition, for_frames
 from ..reading.hdf5 import Hdf5Frames
 from ..scan import Frames
+from .groups import by_acquisition, for_frames
 from .numbering import Numbers, average
 from .positions import Axes, Placed
 from .source import Found, Source

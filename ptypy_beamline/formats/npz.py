@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..geometry import resolution_m, unit_factor
+from ..opening import AS_STORED, Opening
 from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import Frames, Scan
 from .layout import leading_axis
-from .opening import AS_STORED, Opening
 from .quantities import is_pixels
 
 Array = NDArray[np.float64]

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, FileError, SettingsError
+from ..opening import AS_STORED, Opening
 from ..reading.files import open_hdf5
 from ..reading.images import frames_of
 from ..reading.simulated import SimulatedFrames
 from ..scan import Scan, Window
 from .adorym import in_phantom
-from .opening import AS_STORED, Opening
 from .phantom_info import Info, corners
 from .phantom_measured import measured
 from .phantom_truth import (

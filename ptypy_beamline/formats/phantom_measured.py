@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError
-from ..planning.sample import sample_indices
+from ..opening import Opening
 from ..reading.files import open_hdf5
 from ..reading.hdf5 import Hdf5Frames
 from ..reading.multislice import back_to_sample
-from ..scan import Scan, Window
+from ..scan import Scan, Window, sample_indices
 from .adorym import ADORYM
 from .layout import leading_axis
-from .opening import Opening
 from .phantom_info import Info, corners
 from .phantom_truth import FAR_FIELD, far_field_geometry, phantom_of
 

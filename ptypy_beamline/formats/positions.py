@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..planning.groups import of_exposures, too_many
+from .groups import of_exposures, too_many
 
 Array = NDArray[np.float64]
 Axes = tuple[int, ...]

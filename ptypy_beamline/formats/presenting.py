@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..opening import Opening
 from ..reading.derived import Centred, as_counts
 from ..reading.picked import PickedFrames
 from ..scan import Frames, Scan, StoredAs
-from .opening import Opening
 
 
 def present(scan: Scan, opening: Opening) -> Scan:

@@ -17,11 +17,11 @@ from ..geometry import (
     PTYPY_KEV_M,
     electron_energy_eV,
 )
+from ..opening import AS_STORED, Opening
 from ..reading.files import open_hdf5
 from ..reading.links import present
 from ..reading.ptyd import PtydFrames
 from ..scan import Scan
-from .opening import AS_STORED, Opening
 from .positions import split
 from .ptyd_chunks import Chunk, is_stored, judge_weights, read_chunks, weights_apart
 from .quantities import constant, numbers, places, si

@@ -23,10 +23,10 @@ from ..errors import (
     ScanError,
     SettingsError,
 )
+from ..opening import Opening
 from ..reading.files import is_locked, open_hdf5
 from ..reading.links import lookup, present
 from ..scan import Assumed, Lasting
-from .opening import Opening
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 import h5py
 
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
+from ..opening import AS_STORED, Opening
 from ..reading.filelist import expand, first_file, odd_names
 from ..reading.tiff import TiffFrames
 from ..reading.tiffpages import is_tiff
 from ..scan import Scan
 from .joining import unmatched
 from .numbering import ORDER, Numbers, is_number, whole
-from .opening import AS_STORED, Opening
 from .quantities import as_stored
 from .source import NOWHERE, Item, Source, open_source, text
 from .standard import STANDARD

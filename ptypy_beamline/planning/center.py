@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import GeometryError
+from ..parallel import available_threads, pool
 from .calibration import Calibration
 from .kernels import add_counts, contiguous, robust_total
 from .mend import fill
 from .sample import Sample
-from .threads import available_threads, pool
 
 Image = NDArray[np.float64]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, warn
+from ..formats import groups
 from ..reading.images import values_of
 from ..reading.picked import whole_stack
 from ..reading.rejects import (
@@ -19,7 +20,6 @@ from ..reading.rejects import (
 )
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
-from . import groups
 
 Values = NDArray[np.float64]
 """(n,) one for each raw frame."""

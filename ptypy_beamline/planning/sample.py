@@ -11,20 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError
-from ..scan import Frames, Scan, Window, absent, written
+from ..scan import SAMPLE, Frames, Scan, Window, absent, sample_indices, written
 from ..settings import Settings
 from .exposures import rejected
 
-SAMPLE = 64
-"""Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
-
 TOGETHER = 8 * 2**20
 """Bytes of frames that are read in one go."""
-
-
-def sample_indices(n: int, size: int = SAMPLE) -> NDArray[np.int64]:
-    """At most ``size`` of ``n`` frames, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, size)).round().astype(np.int64))
 
 
 @dataclass(frozen=True)

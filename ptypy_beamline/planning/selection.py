@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..formats.groups import group_means, of_exposures, too_many
 from ..reading.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
@@ -22,7 +23,6 @@ from .exposures import (
     rejected,
     unwritten,
 )
-from .groups import group_means, of_exposures, too_many
 from .odd_positions import warn_about_positions
 from .order import frame_order, in_order
 from .places import (

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning
+from ..parallel import available_threads, pool, shares
 from ..scan import stored_in
-from .threads import available_threads, pool, shares
 
 if TYPE_CHECKING:
     from .plan import Plan

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, warn
-from ..scan import ArrayFrames, Frames, Scan, Window
-from .sample import sample_indices
+from ..scan import ArrayFrames, Frames, Scan, Window, sample_indices
 
 FRAMES = 8
 """Frames looked at."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..planning.kernels import compiled_fast
+from ..compiled import compiled_fast
 
 SMALLEST = np.float32(1e-6)
 """Modulus below which a wave has no phase to keep."""

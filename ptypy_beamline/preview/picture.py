@@ -12,8 +12,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import in_picture
-from ..exports.files import put_figure
-from ..results.panels import (
+from ..output import put_figure
+from ..plotting import (
     COLOURS,
     INK,
     LABELS,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..parallel import available_threads, pool, shares
 from ..planning.plan import Block, Plan
-from ..planning.sample import SAMPLE, sample_indices
-from ..planning.threads import available_threads, pool, shares
+from ..scan import SAMPLE, sample_indices
 from . import kernels
 
 Images = NDArray[np.float32]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.files import SIGNATURE, check_name, complete, put_text, together
+from ..output import SIGNATURE, check_name, complete, put_text, together
 from ..reading.regular import read_json
 from ..reading.rejects import INTENSITY, META
 from .assessment import Assessment

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exports.files import together
-from ..exports.reconstruction import versions
+from ..extras import versions
 from ..options import Qc
+from ..output import together
 from ..planning.exposures import recorded_i0, rejected
 from ..planning.places import to_stage_axes
 from ..planning.plan import Plan

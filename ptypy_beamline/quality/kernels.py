@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..planning.kernels import compiled_fast
+from ..compiled import compiled_fast
 
 RINGS = 4
 """Radial rings, of equal width up to the frame's nearest edge."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..errors import in_picture
-from ..exports.files import put_figure
+from ..output import put_figure
 from .assessment import Assessment, Values
 from .cells import Cells, cells, length_unit
 from .strip import draw_strip

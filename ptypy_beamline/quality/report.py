@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from ..errors import MissingDataError
-from ..exports.files import complete
+from ..output import complete
 from .assessment import Assessment
 from .sprite import data_url, make_sprite
 from .strip import strip_png

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..exports.files import written
+from ..output import written
 
 Images = NDArray[np.float32]
 """(n, s, s)"""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import FileError
-from ..exports.files import complete_folder
+from ..output import complete_folder
 from .assessment import Assessment
 from .cells import length_unit
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.threads import shares
+from ..parallel import shares
 from .batch import TOGETHER, Batch, Chunk, Decoder, OneByOne
 from .blocks import Bitshuffle, BitshuffleLz4, BloscLz4, default_block
 from .chunks import Filter, Piece, Storage, Tile

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.threads import available_threads, shares, side_by_side
+from ..parallel import available_threads, shares, side_by_side
 from ..scan import Window
 from .batch import Batch, Decoder
 from .chunks import Bytes, Filter, Pieces, Storage

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..planning.kernels import compiled
+from ..compiled import compiled
 from .moves import fill8, fill32, load1, load2, load4, load8, move8, move32
 
 BROKEN = -1

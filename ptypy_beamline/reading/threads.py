@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..planning.threads import available_threads, side_by_side
+from ..parallel import available_threads, side_by_side
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError
-from ..planning.threads import available_threads
+from ..parallel import available_threads
 from ..scan import Indices, Readiness, Window
 from .filelist import MOST, NameNumbers, numbers_in_names
 from .files import locking

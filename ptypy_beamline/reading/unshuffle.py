@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..planning.kernels import compiled
+from ..compiled import compiled
 from .lz import BROKEN, big32, lz4
 from .moves import gather_bits, gather_bytes
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ..errors import SettingsError
-from ..exports.files import put_text
+from ..output import put_text
 from ..ptypy_probe import FAR, NEAR
 
 SCAN_MODEL = "BlockFull"

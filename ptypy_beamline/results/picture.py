@@ -13,11 +13,9 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..errors import SettingsError, in_picture
-from ..exports.files import check_picture, put_figure
 from ..geometry import in_words
-from .area import pixels_of, scanned
-from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
-from .panels import (
+from ..output import check_picture, put_figure
+from ..plotting import (
     COLOURS,
     INK,
     LABELS,
@@ -29,6 +27,8 @@ from .panels import (
     show_wave,
     show_wheel,
 )
+from .area import pixels_of, scanned
+from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
 from .postprocess import Finished
 from .reconstruction import Complex, Reconstruction
 

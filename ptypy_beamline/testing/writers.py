@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..exports.files import open_to_write
+from ..output import open_to_write
 from .beamline_writers import write_eiger, write_hermes, write_nanomax
 from .nexus_writers import write_cxi, write_diamond, write_nxcxi
 from .package_writers import write_adorym, write_product, write_ptychopinn, write_tike

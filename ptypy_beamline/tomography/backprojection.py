@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..extras import skimage
-from ..planning.threads import available_threads, pool, shares
+from ..parallel import available_threads, pool, shares
 from .coverage import angle_weights
 
 Array = NDArray[np.float64]

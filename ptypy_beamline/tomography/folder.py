@@ -16,10 +16,10 @@ from typing import Any
 import h5py
 
 from ..errors import FileError, MissingDataError, SettingsError
-from ..exports.files import is_ours, put_text, refuse_foreign, together
 from ..exports.reconstruction import as_json, write_reconstruction
 from ..exports.reconstruction import checksum as sha256_of
 from ..exports.tiff import write_tiffs
+from ..output import is_ours, put_text, refuse_foreign, together
 from ..reading.filelist import natural
 from ..reading.links import open_confined
 from ..reading.regular import read_text

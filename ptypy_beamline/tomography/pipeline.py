@@ -15,13 +15,13 @@ from typing import Literal
 import h5py
 
 from ..errors import BeamlineError, SettingsError
-from ..exports.files import refuse_foreign
-from ..exports.temporary import alone_in
+from ..output import refuse_foreign
 from ..reading.links import open_confined
 from ..reconstruction import ALONE, Ranks
 from ..results.files import KINDS, read
 from ..results.reconstruction import Reconstruction
 from ..settings import Settings
+from ..temporary import alone_in
 from . import folder as places
 from .angles import Angle, find_angles, left
 from .backprojection import RAMP, Method

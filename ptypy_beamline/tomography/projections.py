@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, ScanError
-from ..exports.files import together
+from ..output import together
 from .air import unwrapped
 from .align import align, moved
 from .angles import Angle

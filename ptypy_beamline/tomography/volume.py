@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.files import complete_hdf5, stop_on_full_disk
-from ..exports.reconstruction import as_json, versions
+from ..exports.reconstruction import as_json
+from ..extras import versions
+from ..output import complete_hdf5, stop_on_full_disk
 from ..reading.links import open_confined
 from .backprojection import RAMP, Method, slices
 from .density import electrons_per_radian

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from ..errors import FileError
+from .errors import FileError
 
 MARK = ".ptypy_beamline-"
 NAME = re.compile(r"\..*\.ptypy_beamline-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, ScalarForm
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
-from ..geometry import in_words
+from .geometry import in_words
 
 INK, PALE = "#1d2733", "#8793a0"
 COLOURS = {"phase": "magma", "amplitude": "gray"}

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ..errors import SettingsError
-from ..scan import Scan
+from .errors import SettingsError
+from .scan import Scan
 
 NAMES = (
     "frames",
