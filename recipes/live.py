@@ -37,6 +37,7 @@ loading["live"]["poll_s"] = args.poll
 
 def first_frames(count: int) -> Plan:
     """Wait for so many frames, or for the end of a shorter scan."""
+    print(f"waiting for {count} frames of {args.file}", flush=True)
     follower = Follower(Settings.of(loading))
     follower.first()
     while len((progress := follower.look()).plan) < count and not progress.complete:

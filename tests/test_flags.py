@@ -61,6 +61,20 @@ def test_flags_by_the_names_of_their_parameters(type_in, tmp_path):
     assert json.loads(by_name)["plan"]["shape"] == [16, 16]
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("--shape", "48", "--roi", "32"), "--roi and --shape are one flag"),
+        (("--select-radius=1e-6", "--select.radius=2e-6"), "are one flag"),
+        (("another.tif", "third.tif"), "given in quotes"),
+    ],
+)
+def test_what_is_typed_twice_or_unquoted_is_answered(type_in, tmp_path, words, answer):
+    code, _, said = type_in("info", scans.write(tmp_path), *words)
+    assert code == 2
+    assert answer in said
+
+
 @pytest.mark.parametrize("flag", ["-o", "--output", "--out"])
 @pytest.mark.parametrize(
     ("command", "written"), [("standardize", "new"), ("ptyd", "new"), ("qc", "new/qc_meta.json")]

@@ -311,6 +311,35 @@ def test_a_tree_of_another_kind_is_refused_before_anything_runs(tmp_path, truth,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "named"), [("ünï cødé 扫描 #1.h5", "n_c_d_1"), ("扫描.h5", "scan"), ("a b.h5", "a_b")]
+)
+def test_scans_are_named_in_ascii_as_ptypy_needs_it(file, named):
+    assert label(file) == named
+
+
+@pytest.mark.ptypy
+def test_a_scan_whose_checks_fail_is_refused(tmp_path, truth, type_in):
+    words = own_hdf5(tmp_path, truth)
+    with h5py.File(words[0], "a") as f:
+        f["run/camera/images"][...] = np.rot90(f["run/camera/images"][()], axes=(1, 2))
+    out = tmp_path / "out"
+    code, _, said = type_in("reconstruct", *words, "-o", out, "--iterations", "2+1")
+    assert code == 1
+    assert "the reconstruction would be meaningless" in said
+    assert "--no-check" in said
+    assert not out.exists()
+
+
+@pytest.mark.ptypy
+def test_dim_frames_are_warned_of(tmp_path, type_in):
+    dim = simulate(64, (6, 6), 6, "jitter", photons=500, seed=5)
+    words = [*own_hdf5(tmp_path, dim), "-o", tmp_path / "out", "--iterations", "2+1"]
+    code, _, said = type_in("reconstruct", *words)
+    assert code == 0
+    assert "DM and ML may fit their noise" in said
+
+
 def test_engines_follow_each_other():
     assert Chain.of() == Chain(("DM", "ML"), (60, 40))
     assert str(Chain.of("epie+ML", "5+6")) == "EPIE 5 + ML 6"

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
-from ptypy_beamline.planning.zero_frequency import corners_over_middle
+from ptypy_beamline.planning.stored_frames import corners_over_middle
 from ptypy_beamline.reading.derived import Centred
 from ptypy_beamline.scan import ArrayFrames, Window
 from ptypy_beamline.testing.phantom_writer import write_simulation
@@ -214,3 +214,17 @@ def test_what_is_one(offset):
     bad = np.zeros((64, 64), bool)
     bad[30:34, 30:34] = True
     assert corners_over_middle(replace(scan_of(frames), bad=bad)) > 2
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_counts_that_are_taken_for_amplitudes_are_warned_of(tmp_path, counts):
+    frames = np.random.default_rng(0).poisson(9.0, (12, 16, 16)).astype(np.float32)
+    file = tmp_path / "mine.npz"
+    stored = frames if counts else np.sqrt(frames)
+    np.savez(file, images=stored, x=np.arange(12) * 3.0, y=np.arange(12) % 4 * 3.0)
+    scan = open_scan(file, format="ptychopinn", paths={"frames": "images", "x": "x", "y": "y"})
+    known = {"energy": 8.0, "distance": 1.0, "psize": 75e-6, "center": (8, 8)}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        scan.plan(**known)
+    assert any("whole numbers" in str(one.message) for one in said) == counts

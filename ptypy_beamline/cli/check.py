@@ -59,18 +59,23 @@ def command(
 
 
 def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
+    from ..doctor.findings import UNCHECKED
+
     found, ranking, look = diagnosis.findings, diagnosis.ranking, diagnosis.look
     for finding in found:
         typer.echo(str(finding))
     if summary:
+        pixel = dict.fromkeys(in_words(side) for side in summary["resolution_m"])  # y, x
         typer.echo(
             f"{summary['positions']} positions, {summary['shape'][0]}x{summary['shape'][1]} "
-            f"pixels, reconstructed pixel {in_words(summary['resolution_m'][0])}"
+            f"pixels, reconstructed pixel {' x '.join(pixel)}"
         )
     if all(finding.level == "note" for finding in found):
         doubts = []
         if ranking and not ranking.decided:
             doubts.append("the orientation is not known")
+        if any(UNCHECKED in finding.what for finding in found):
+            doubts.append("pairing and orientation were not checked")
         if look and not look.lit.all():
             dark = f"{np.count_nonzero(~look.lit)} of {len(look.lit)}"
             doubts.append(f"{dark} sampled frames show no beam (see ptypy-beamline qc)")

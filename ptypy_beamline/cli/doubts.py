@@ -36,18 +36,29 @@ def doubts_of(look: Look, near: bool) -> list[Finding]:
     from ..doctor.findings import doubts
 
     found = doubts(look, near)
-    for finding in found:
-        if finding.level == "error":
-            what = "; ".join(filter(None, (finding.what, finding.cause)))
-            raise ScanError(
-                f"the reconstruction would be meaningless: {what}",
-                finding.remedy or "see ptypy-beamline check",
-                look.settings.file_name,
-            )
+    refuse_errors(found, look)
     said([*_near_field(look, near), *found])
     if found:
         typer.echo("the errors below cannot be trusted until this is corrected", err=True)
     return found
+
+
+def refuse_errors(findings: list[Finding], look: Look, anyway: str = "") -> None:
+    """Stop at the first error; the remedy ends with ``anyway``.
+
+    Raises
+    ------
+    ScanError
+        Only garbage would come out.
+    """
+    for finding in findings:
+        if finding.level == "error":
+            what = "; ".join(filter(None, (finding.what, finding.cause)))
+            raise ScanError(
+                f"the reconstruction would be meaningless: {what}",
+                " ".join(filter(None, (finding.remedy or "see ptypy-beamline check", anyway))),
+                look.settings.file_name,
+            )
 
 
 def _near_field(look: Look, near: bool) -> list[Finding]:

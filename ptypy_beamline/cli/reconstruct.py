@@ -15,18 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from ..errors import BeamlineError, SettingsError
 from ..settings import Settings
 from ..summary import Finding, as_json
-from .doubts import Propagation, doubts_of, near_field, said
+from .doubts import Propagation, doubts_of, near_field, refuse_errors, said
 from .loading import loading, plan_with, refuse_input
 from .outputs import file_option, folder_option
 from .preview import previewed
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
+    from ..doctor.look import Look
     from ..reconstruction import Chain, Ranks
     from ..results import Reconstruction
 
@@ -146,7 +148,7 @@ def _usual() -> str:
 
 
 def _passes(iterations: str) -> int:
-    if iterations and not (iterations.isdigit() and int(iterations)):
+    if iterations and not (iterations.isdecimal() and int(iterations)):
         raise SettingsError(
             f"iterations={iterations!r} with the preview engine",
             "give one number (--iterations 60)",
@@ -178,8 +180,9 @@ def _start_ranks(cores: int) -> None:
         There is no ``mpirun``.
     """
     words = sys.argv[1:]
-    at = next(k for k, word in enumerate(words) if word.partition("=")[0] == "--cores")
-    words[at : at + (1 if "=" in words[at] else 2)] = []
+    while given := [k for k, word in enumerate(words) if word.partition("=")[0] == "--cores"]:
+        at = given[0]
+        words[at : at + (1 if "=" in words[at] else 2)] = []
     mpirun = shutil.which("mpirun")
     if mpirun is None:
         raise BeamlineError("there is no mpirun", "install MPI (make ptypy), or leave --cores out")
@@ -233,8 +236,26 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
     if not (near or wanted.unchecked):
         with working("reconstructing some of them"):
             more = of_reconstructions(look, [f for f in doubts if f.level == "warning"])
+        refuse_errors(more, look, "(--no-check reconstructs all the same)")
         doubts += said(more)
-    return near, doubts
+    return near, [*doubts, *said(_dim(look))]
+
+
+def _dim(look: Look) -> list[Finding]:
+    """Whether the frames hold so few counts that their noise may be fitted."""
+    from ..doctor.scale import DIM
+
+    counts = float(np.median(look.totals[look.lit])) if look.lit.any() else 0.0
+    if counts >= DIM:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{counts:.3g} counts per frame: DM and ML may fit their noise, and the error is then "
+            "small all the same",
+            "compare with --engine preview, or sum pixels (--bin)",
+        )
+    ]
 
 
 def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:

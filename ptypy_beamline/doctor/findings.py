@@ -21,6 +21,7 @@ from .remedy import changed, planned
 from .sampling import Sampling
 
 LEVELS = ("error", "warning", "note")
+UNCHECKED = "too few positions to check pairing and orientation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,20 +141,24 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
     ranking = verdict.ranking
     if verdict.found:
         return [*verdict.found], ranking
+    level = "note"
     if ranking is None:
-        what = f"too few positions to check pairing and orientation, at least {FEWEST} are needed"
+        what = f"{UNCHECKED}, at least {FEWEST} are needed"
+        if len(look.plan) == 1:  # nothing overlaps
+            what, level = f"1 position does not determine object and probe; {what}", "warning"
     elif not ranking.decided:
         what = f"the data do not determine the orientation ({ranking.doubt})"
     else:
         along = f"; {verdict.along.words}" if verdict.along else ""
         what = (
             f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
-            f"(confidence {ranking.confidence:.3f}){along}"
+            f"(confidence {ranking.confidence:.3f}){along}; its twin, orientation "
+            f"{ranking.twin_of(look.settings.turn)}, fits as well (ptypy-beamline orient)"
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"
     doubt = "correct the warnings first" if warned else doubt
-    found = [Finding("note", what), *scale.findings(look, doubt)]
+    found = [Finding(level, what), *scale.findings(look, doubt)]
     if ranking and not decided:
         found += _misfits(look, ranking, warned)
     return found, ranking

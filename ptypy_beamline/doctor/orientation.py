@@ -89,6 +89,12 @@ class Ranking:
         best = self.pairs[0]
         return best.twin if self.prior.prefers_twin else best.orientation
 
+    def twin_of(self, turn: tuple[bool, bool, bool]) -> int:
+        """The orientation that fits as well as ``turn``, with object and probe conjugated."""
+        code = code_of(turn)
+        pair = next(p for p in self.pairs if code in (p.orientation, p.twin))
+        return pair.twin if code == pair.orientation else pair.orientation
+
     @property
     def doubt(self) -> str:
         """Why nothing is decided."""
@@ -248,7 +254,8 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
             f"{given.error:.3f}, and {best.error:.3f} with orientation {code} (confidence "
             f"{ranking.confidence:.3f})",
             f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
-            f"(--axes={axes})",
+            f"(--axes={axes}); if the phase then has the wrong sign, its twin, orientation "
+            f"{best.twin if code == best.orientation else best.orientation}",
             "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
             "signs",
             {"orientation": code, "rotate": None, "flip": None},

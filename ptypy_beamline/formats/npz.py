@@ -253,7 +253,8 @@ def _only_known(given: Mapping[str, str]) -> None:
         raise SettingsError(
             f"Expected paths of {', '.join(READ)}, each an array of the file. "
             f"Got {', '.join(f'{n}={given[n]}' for n in unknown)}",
-            "give energy, distance, psize, dark, flat and mask as parameters",
+            "give energy, distance, psize, dark and flat as parameters (--energy-kev, "
+            "--distance-m, --pixel-m, --dark, --flat)",
         )
 
 

@@ -29,9 +29,9 @@ from .no_counts import no_center, refuse_without_good_pixels
 from .plan import Plan
 from .sample import Sample
 from .selection import EVERYTHING, SoFar, select
+from .stored_frames import warn_of_stored_frames
 from .transform import Transform, make_transform
 from .uncounted import Counting, counting
-from .zero_frequency import warn_of_zero_frequency
 
 
 def make_plan(
@@ -64,7 +64,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
             "frames=PATH)",
             scan.source,
         )
-    warn_of_zero_frequency(scan)
+    warn_of_stored_frames(scan)
     if settings.orientation == "auto":
         # The doctor makes plans itself.
         from ..doctor.orientation import settled
@@ -261,9 +261,10 @@ def _missing(paths: Sequence[str], scan: Scan) -> MissingDataError:
     lacking = f"no {_listed([NEEDED[path][0] for path in absent])} in the file" if absent else ""
     parameters = _listed([NEEDED[path][1] for path in paths])
     datasets = " ".join(f"--path {path}=PATH" for path in paths)
+    hint = "" if str(scan.source).endswith(".npz") else f", or datasets by paths ({datasets})"
     return MissingDataError(
         "; ".join(filter(None, [*stored, lacking])),
-        f"set {parameters}, or datasets by paths ({datasets})",
+        f"set {parameters}{hint}",
         scan.source,
     )
 

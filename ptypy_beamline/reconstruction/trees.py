@@ -55,7 +55,7 @@ class Chain:
         if not iterations:
             return cls(names, tuple(ITERATIONS[name] for name in names))
         counts = [word.strip() for word in iterations.split("+")]
-        if len(counts) != len(names) or not all(word.isdigit() and int(word) for word in counts):
+        if len(counts) != len(names) or not all(word.isdecimal() and int(word) for word in counts):
             example = "+".join(str(ITERATIONS[name]) for name in names)
             raise SettingsError(
                 f"iterations={iterations!r} with the engines {'+'.join(names)}",
@@ -154,8 +154,8 @@ NAMED_FILES = (
 
 
 def label(file: str) -> str:
-    """A name for the scan in a file."""
-    return re.sub(r"\W+", "_", Path(file).stem).strip("_") or "scan"
+    """A name for the scan in a file; PtyPy keeps it in ASCII."""
+    return re.sub(r"\W+", "_", Path(file).stem, flags=re.ASCII).strip("_") or "scan"
 
 
 def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether the frames have their zero frequency where the format or the user says."""
+"""Whether frames are stored as the format or the user says: zero frequency, amplitudes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from ..errors import BeamlineError, warn
 from ..scan import ArrayFrames, Frames, Scan, Window, sample_indices
 
+SQUARED = "is taken to hold amplitudes, and squared"
+"""Note of a format that is not told what its frames are."""
+
 FRAMES = 8
 """Frames looked at."""
 
@@ -24,11 +27,34 @@ are exchanged exceeds them by ten and more, and nothing else is bright in three 
 _told: WeakSet[Scan] = WeakSet()
 
 
-def warn_of_zero_frequency(scan: Scan) -> None:
-    """Warn, once a scan, where frames are bright in their corners instead of their middle."""
-    if scan in _told:
+def warn_of_stored_frames(scan: Scan) -> None:
+    """Warn, once a scan, where its frames look otherwise than they are taken."""
+    if scan not in _told:
+        _told.add(scan)
+        _warn_of_counts(scan)
+        _warn_of_zero_frequency(scan)
+
+
+def _warn_of_counts(scan: Scan) -> None:
+    """Where what is taken for amplitudes, and squared, are counts.
+
+    Amplitudes are roots of counts, and hardly ever whole numbers all over a frame.
+    """
+    if not any(note.endswith(SQUARED) for note in scan.notes):
         return
-    _told.add(scan)
+    roots = [np.sqrt(frame[np.isfinite(frame) & (frame > 0)]) for frame in _sample(scan.frames)]
+    stored = np.concatenate(roots) if roots else np.zeros(0)
+    if (stored > 1.5).any() and (np.abs(stored - np.rint(stored)) < 1e-4).all():
+        warn(
+            "frames are taken to hold amplitudes, and squared, but all their values are whole "
+            "numbers, as counts are: set stored_as='intensity' (--stored-as intensity), or, if "
+            "they are amplitudes, stored_as='magnitude'",
+            scan.source,
+        )
+
+
+def _warn_of_zero_frequency(scan: Scan) -> None:
+    """Where they are bright in their corners instead of their middle."""
     ratio = corners_over_middle(scan)
     if ratio is None:
         return
