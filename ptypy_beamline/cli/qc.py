@@ -151,11 +151,9 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
 def _in_words(found: Assessment) -> str:
     """What came out, in one line."""
     outside = int((~found.masked).sum())
-    region = f", {outside} of them outside the region" if outside else ""
-    return (
-        f"{len(found.reject_indices)} of {len(found)} frames rejected{region} "
-        f"({found.settings['rule']})"
-    )
+    region = f", and {outside} left out that lie outside the region" if outside else ""
+    rejected = len(found.reject_indices) - outside
+    return f"{rejected} of {len(found)} frames rejected ({found.settings['rule']}){region}"
 
 
 def _followed(needs: Needs, settings: Settings, qc: Qc, output: Output) -> Plan:
