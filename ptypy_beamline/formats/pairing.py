@@ -151,6 +151,8 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     elif unknown:
         counts = f"{stack.frames.shape[0]} frames for {len(readings)} positions"
         source.assume(f"{counts}{'' if found.each else of_exposures(k)}: {STOPPED}")
+    else:
+        source.notes.extend(_gaps(ours))
     for said in (found.assumed, scattered(found, readings, theirs.values)):
         if said:
             source.assume(said)
@@ -164,6 +166,16 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
         numbers=found.numbers,
         readings=found.readings,
     )
+
+
+def _gaps(ours: Numbers) -> list[str]:
+    """Say so where a few numbers between the first and the last are nobody's."""
+    known = len(np.unique(ours.values))
+    numbers = int(np.ptp(ours.values)) + 1 if known else 0
+    lost = numbers - known
+    if ours.counted or not 0 < lost < known:
+        return []
+    return [f"{ours.name} have gaps: {lost} of {numbers} numbers have neither frame nor position"]
 
 
 def _as_begun(source: Source, ours: Numbers, theirs: Numbers, k: int, each: bool) -> Numbers:
