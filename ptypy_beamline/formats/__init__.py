@@ -145,7 +145,9 @@ def _openable(path: Path) -> None:
         if arrays:
             raise UnknownFormatError(
                 f"an NPZ understood by no format, with the arrays {', '.join(arrays)}",
-                "name its arrays by --format ptychopinn --path frames=ARRAY --path positions=ARRAY",
+                "name its arrays by --format ptychopinn --path frames=ARRAY --path y=ARRAY "
+                "--path x=ARRAY (or positions=ARRAY), and say --stored-as intensity if they are "
+                "counts",
                 path,
             )
         if path.suffix == ".npy":
