@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import scipy.fft
@@ -455,3 +456,33 @@ def test_check_draws_even_where_a_mask_leaves_nothing(tmp_path):
     page = tmp_path / "page.png"
     assert main(["check", settings.file, "--plot", str(page)]) == 1
     assert page.exists()
+
+
+def test_what_was_not_checked_is_no_clean_bill(tmp_path, capsys):
+    """One position, which determines nothing, and pixels that are no numbers."""
+    truth = simulate(128, (3, 3), 12, "jitter", photons=1e6, seed=1)
+    file = WRITERS["standard"](tmp_path / "few.h5", Raw.of(truth))
+    assert main(["check", str(file)]) == 0
+    assert "pairing and orientation were not checked" in capsys.readouterr().out
+    assert main(["check", str(file), "--num-frames", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "warning: 1 position does not determine object and probe" in said
+    assert "no problem found" not in said
+    with h5py.File(file, "a") as f:
+        frames = f["entry/data"][()].astype(np.float32)
+        frames[4, 20:40, 20:40] = np.nan
+        frames[:, 0, 0] = np.nan  # of the detector, in all frames
+        del f["entry/data"]
+        f["entry/data"] = frames
+    assert main(["check", str(file)]) == 0
+    assert "1 of 9 sampled frames have pixels that are not numbers" in capsys.readouterr().out
+
+
+def test_the_twin_is_named_with_the_orientation(tmp_path):
+    truth = simulate(64, (10, 10), 6, "jitter", photons=1e6, seed=1)
+    settings = settings_of(tmp_path, "standard", truth)
+    diagnosis = diagnose(settings)
+    twin = diagnosis.ranking.twin_of(turn_of(0))
+    assert twin != 0
+    (said,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
+    assert f"its twin, orientation {twin}, fits as well" in said

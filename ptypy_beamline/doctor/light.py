@@ -29,7 +29,7 @@ QC = "run ptypy-beamline qc and give its list as reject (--reject)"
 
 def findings(look: Look) -> list[Finding]:
     """Monitor, sample and shutter, of frames that hold counts."""
-    return [*monitor(look), *variation(look), *blank(look)]
+    return [*monitor(look), *variation(look), *blank(look), *not_numbers(look)]
 
 
 def monitor(look: Look) -> list[Finding]:
@@ -53,6 +53,19 @@ def monitor(look: Look) -> list[Finding]:
     if not applied and raw > max(2 * scaled, 0.02):
         return [finding("note", what, "the beam's intensity varied", {"monitor": "file"})]
     return []
+
+
+def not_numbers(look: Look) -> list[Finding]:
+    """Whether single frames have pixels that are no numbers."""
+    if look.raw.dtype.kind != "f":
+        return []
+    absent = ~np.isfinite(look.raw)
+    some = absent & ~absent.all(axis=(0, 1))  # those of all frames are the detector's
+    count = int(some.any(axis=(1, 2, 3)).sum())
+    if not count:
+        return []
+    what = f"{count} of {len(some)} sampled frames have pixels that are not numbers (NaN)"
+    return [finding("note", f"{what}: these are left out as bad pixels")]
 
 
 def variation(look: Look) -> list[Finding]:
