@@ -374,7 +374,7 @@ def test_a_killed_writer_leaves_what_was_there_and_a_name_that_tells(tmp_path):
 def test_two_writers_do_not_mix_their_files(tmp_path):
     """Each renames its files a moment apart; those of one writer end up together."""
     write = (
-        "import os, sys, time; from ptypy_beamline.exports import files\n"
+        "import os, sys, time; from ptypy_beamline import output as files\n"
         "rename = files._rename\n"
         "def slowly(*a):\n    rename(*a); time.sleep(0.02)\n"
         "files._rename = slowly\n"

@@ -69,7 +69,8 @@ def test_live(tmp_path: Path) -> None:
         iterations = len(file["content/runtime/iter_info"])
     assert iterations > 3, "DM counts its 3 once all frames are there"
     log = "".join(lines)
-    assert sum(map(int, re.findall(r"created (\d+) new PODs", log))) == 16
+    loads = [re.findall(r"\((\d+) diffraction frames", part) for part in log.split("(reformatting")]
+    assert sum(int(counted[-1]) for counted in loads if counted) == 16
     assert "Traceback" not in log
 
 
