@@ -223,6 +223,16 @@ def test_where_nothing_is_empty_that_is_said(wave):
         find_empty(rough(wave, 0.03))
 
 
+def test_no_ramp_is_continued_from_a_corner():
+    """What is flat there may be a plane of anything elsewhere."""
+    empty = (Y < 36) & (X > 200)
+    material = sample((200, 240), np.random.default_rng(1)) * np.exp(-0.15 - 0.6j)
+    wave = rough(np.where(empty, 1, material), 0.003)
+    found = replace(known(), object=wave[None].astype(np.complex64), positions_m=np.zeros((0, 2)))
+    with pytest.raises(ScanError, match=r"only 1.\d% of the scanned area.*--flatten whole"):
+        finish(found, Postprocess(flatten="auto"))
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (8, 8), (9, 400)])
 def test_small_areas_are_looked_at_or_refused(shape):
     with pytest.raises(ScanError, match="no empty region"):

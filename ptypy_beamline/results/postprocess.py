@@ -21,6 +21,9 @@ from .area import Rectangle, Slices, points_of, scanned
 from .empty import find_empty
 from .reconstruction import Reconstruction
 
+LEAST_SHARE = 1 / 40
+"""Of an empty region in the scanned area, from which a phase ramp is continued over all of it."""
+
 Phase = NDArray[np.float64]
 Where = Rectangle | Literal["auto", "whole"]
 
@@ -180,7 +183,15 @@ def _reference(found: Reconstruction, where: Where | None) -> Slices:
         return where.within(found)
     rows, columns = scanned(found)
     if where == "auto":
-        inner = find_empty(found.object[:, rows, columns].prod(axis=0))
+        wave = found.object[:, rows, columns].prod(axis=0)
+        inner = find_empty(wave)
+        share = wave[inner].size / wave.size
+        if share < LEAST_SHARE:
+            raise ScanError(
+                f"the empty region that was found is only {share:.1%} of the scanned area: a "
+                "phase ramp measured there would be continued too far",
+                "name a region (--flatten Y0,X0,H,W), or take the whole area (--flatten whole)",
+            )
         rows, columns = (
             slice(outer.start + part.start, outer.start + part.stop)
             for outer, part in zip((rows, columns), inner, strict=True)
