@@ -482,7 +482,7 @@ def test_the_twin_is_named_with_the_orientation(tmp_path):
     truth = simulate(64, (10, 10), 6, "jitter", photons=1e6, seed=1)
     settings = settings_of(tmp_path, "standard", truth)
     diagnosis = diagnose(settings)
-    twin = diagnosis.ranking.twin_of(turn_of(0))
+    twin = diagnosis.ranking.twin_of(0)
     assert twin != 0
     (said,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
     assert f"its twin, orientation {twin}, fits as well" in said

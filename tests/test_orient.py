@@ -155,7 +155,9 @@ def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
     assert (found.decided, found.lag) == (False, 2)
     assert found.doubt.startswith("the frames may instead be 2 behind their positions")
     assert rank(scan_of(spiral), Settings(step=2)).decided
-    with pytest.raises(SettingsError, match=r"may instead be 2 behind their positions.*positions\.shift"):
+    with pytest.raises(
+        SettingsError, match=r"may instead be 2 behind their positions.*positions\.shift"
+    ):
         scan_of(late).plan(orientation="auto")
 
 

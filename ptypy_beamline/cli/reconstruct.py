@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from ..errors import BeamlineError, SettingsError
@@ -245,14 +244,13 @@ def _dim(look: Look) -> list[Finding]:
     """Whether the frames hold so few counts that their noise may be fitted."""
     from ..doctor.scale import DIM
 
-    counts = float(np.median(look.totals[look.lit])) if look.lit.any() else 0.0
-    if counts >= DIM:
+    if look.usual_counts >= DIM:
         return []
     return [
         Finding(
             "warning",
-            f"{counts:.3g} counts per frame: DM and ML may fit their noise, and the error is then "
-            "small all the same",
+            f"{look.usual_counts:.3g} counts per frame: DM and ML may fit their noise, and the "
+            "error is then small all the same",
             "compare with --engine preview, or sum pixels (--bin)",
         )
     ]

@@ -153,7 +153,7 @@ def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ra
         what = (
             f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
             f"(confidence {ranking.confidence:.3f}){along}; its twin, orientation "
-            f"{ranking.twin_of(look.settings.turn)}, fits as well (ptypy-beamline orient)"
+            f"{ranking.twin_of(code_of(look.settings.turn))}, fits as well (ptypy-beamline orient)"
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"

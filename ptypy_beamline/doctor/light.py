@@ -90,7 +90,7 @@ def variation(look: Look) -> list[Finding]:
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / look.mean[bright]).mean())
     # Of dim frames a sample changes the variance little; it shows if it exceeds what chance does.
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
-    few = len(frames) < FEW_FRAMES or bool(np.median(look.totals[look.lit]) < DIM)
+    few = len(frames) < FEW_FRAMES or look.usual_counts < DIM
     return [] if change > min(ALIKE, CERTAIN + SIGMAS * chance) else [_alike(change, few)]
 
 

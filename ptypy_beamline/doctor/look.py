@@ -82,6 +82,11 @@ class Look:
         middle = float(np.median(positive)) if positive.size else np.inf
         return np.asarray(self.totals >= DIM * middle)
 
+    @property
+    def usual_counts(self) -> float:
+        """Median counts of the frames that show the beam; 0 where none does."""
+        return float(np.median(self.totals[self.lit])) if self.lit.any() else 0.0
+
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
         """(ny, nx) pixels that are good in some frame."""

@@ -89,10 +89,13 @@ class Ranking:
         best = self.pairs[0]
         return best.twin if self.prior.prefers_twin else best.orientation
 
-    def twin_of(self, turn: tuple[bool, bool, bool]) -> int:
-        """The orientation that fits as well as ``turn``, with object and probe conjugated."""
-        code = code_of(turn)
-        pair = next(p for p in self.pairs if code in (p.orientation, p.twin))
+    def pair_of(self, code: int) -> Pair:
+        """The pair that an orientation belongs to."""
+        return next(pair for pair in self.pairs if code in (pair.orientation, pair.twin))
+
+    def twin_of(self, code: int) -> int:
+        """The orientation that fits as well, with object and probe conjugated."""
+        pair = self.pair_of(code)
         return pair.twin if code == pair.orientation else pair.orientation
 
     @property
@@ -243,9 +246,7 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
     if not ranking.decided or ranking.agrees(settings.turn):
         return []
     code, best = ranking.orientation, ranking.pairs[0]
-    given = next(
-        pair for pair in ranking.pairs if code_of(settings.turn) in (pair.orientation, pair.twin)
-    )
+    given = ranking.pair_of(code_of(settings.turn))
     axes = same_axes(code_of(settings.turn), code, ranking.axes)
     return [
         Finding(
@@ -255,7 +256,7 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
             f"{ranking.confidence:.3f})",
             f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
             f"(--axes={axes}); if the phase then has the wrong sign, its twin, orientation "
-            f"{best.twin if code == best.orientation else best.orientation}",
+            f"{ranking.twin_of(code)}",
             "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
             "signs",
             {"orientation": code, "rotate": None, "flip": None},

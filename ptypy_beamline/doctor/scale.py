@@ -213,10 +213,9 @@ def _has_scale(look: Look) -> bool:
 
 def _dim(look: Look) -> str:
     """Why the frames are too dim for it; nothing where they are not."""
-    counts = float(np.median(look.totals[look.lit]))
-    if counts >= DIM:
+    if look.usual_counts >= DIM:
         return ""
-    return f"{counts:.3g} counts per frame, at least {DIM:.0f} are needed"
+    return f"{look.usual_counts:.3g} counts per frame, at least {DIM:.0f} are needed"
 
 
 def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
