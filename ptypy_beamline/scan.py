@@ -327,6 +327,9 @@ class Scan:
         return make_plan(scan, wanted)
 
 
+SQUARED = "is taken to hold amplitudes, and squared"
+"""How the note of a format ends that is not told what its frames are."""
+
 SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
 

@@ -21,7 +21,7 @@ from ..geometry import resolution_m, unit_factor
 from ..opening import AS_STORED, Opening
 from ..reading.masks import RULES, MarkedFrames
 from ..reading.npz import Member, NpzFrames, members, stack_shape
-from ..scan import Frames, Scan
+from ..scan import SQUARED, Frames, Scan
 from .layout import leading_axis
 from .quantities import is_pixels
 
@@ -105,7 +105,7 @@ class NpzFormat:
         amplitude = self.amplitude and frames.dtype.kind in "fc"
         notes: tuple[str, ...] = ()
         if amplitude and opening.stored_as is None:
-            notes = (f"{name} is taken to hold amplitudes, and squared",)
+            notes = (f"{name} {SQUARED}",)
         if both:
             what = f"{both} is taken as row, column: --axes xy (positions.axes) exchanges them"
             notes = (*notes, what)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError
 from ..geometry import resolution_m
-from ..scan import Scan
+from ..scan import SQUARED, Scan
 from .hdf5 import Hdf5Format, Item
 from .source import NOWHERE, Source, has
 
@@ -67,7 +67,7 @@ def _finish(source: Source, scan: Scan) -> Scan:
         source.notes.append("the detector's pixel follows from the object's")
     amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.opening.paths
     if amplitude and source.opening.stored_as is None:
-        source.notes.append(f"{RAW}/diffraction is taken to hold amplitudes, and squared")
+        source.notes.append(f"{RAW}/diffraction {SQUARED}")
     found["stored_as"] = "magnitude" if amplitude else None
     return _placed(source, replace(scan, **found))
 

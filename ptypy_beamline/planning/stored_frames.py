@@ -12,10 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, warn
-from ..scan import ArrayFrames, Frames, Scan, Window, sample_indices
-
-SQUARED = "is taken to hold amplitudes, and squared"
-"""Note of a format that is not told what its frames are."""
+from ..scan import SQUARED, ArrayFrames, Frames, Scan, Window, sample_indices
 
 FRAMES = 8
 """Frames looked at."""
