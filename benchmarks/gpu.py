@@ -35,7 +35,7 @@ from memory import MIB, resident
 from star import ROOT, STAR, Star
 from table import table
 
-from ptypy_beamline.comparison.registration import correlation
+from ptypy_beamline.reconstruction.comparison.registration import correlation
 
 REFINEMENT = {"start": 2, "stop": 1000, "interval": 2, "amplitude": 3e-8, "max_shift": 1e-7}
 

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from star import ROOT, STAR, Star
 from table import table
 
-from ptypy_beamline.doctor import scale
-from ptypy_beamline.doctor.gauge import equivalents, relation, turn_of
-from ptypy_beamline.doctor.look import Look
-from ptypy_beamline.doctor.orientation import rank
-from ptypy_beamline.doctor.pairing import mispaired
+from ptypy_beamline.diagnosis import scale
+from ptypy_beamline.diagnosis.gauge import equivalents, relation, turn_of
+from ptypy_beamline.diagnosis.look import Look
+from ptypy_beamline.diagnosis.orientation import rank
+from ptypy_beamline.diagnosis.pairing import mispaired
 from ptypy_beamline.planning.places import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings

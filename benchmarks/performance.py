@@ -35,8 +35,8 @@ from star import ROOT
 from table import table
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.exports.ptyd import write_ptyd
 from ptypy_beamline.ptyscan import BeamlinePtydScan, BeamlineScan
+from ptypy_beamline.writers.ptyd import write_ptyd
 
 OURS, THEIRS, FAST = "BeamlineScan", "Hdf5Loader", "Hdf5LoaderFast"
 SMALL, EIGER = (512, 512), (2167, 2070)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.comparison import register
-from ptypy_beamline.preview import probe_of
+from ptypy_beamline.reconstruction.comparison import register
+from ptypy_beamline.reconstruction.preview import probe_of
 from ptypy_beamline.run import run
 from ptypy_beamline.testing.simulate import Truth, simulate
 from ptypy_beamline.testing.spoil import KINDS, spoil

@@ -27,10 +27,11 @@ import numpy as np
 from star import ROOT
 from table import write_table
 
+from ptypy_beamline.frames import Hdf5Frames, hdf5
+from ptypy_beamline.frames.chunks import direct
+from ptypy_beamline.frames.chunks.stored import Stored
 from ptypy_beamline.parallel import available_threads
 from ptypy_beamline.planning.plan import BLOCK_BYTES
-from ptypy_beamline.reading import Hdf5Frames, direct, hdf5
-from ptypy_beamline.reading.stored import Stored
 from ptypy_beamline.scan import Window
 
 SMALL, EIGER = (512, 512), (2167, 2070)

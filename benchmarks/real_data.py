@@ -27,8 +27,8 @@ from star import ROOT, STAR, Star
 from table import write_table
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.exports.ptyd import write_ptyd
 from ptypy_beamline.testing.writers import WRITERS, Raw
+from ptypy_beamline.writers.ptyd import write_ptyd
 
 DETECTOR, CORNER = (192, 200), (24, 46)
 """A detector larger than the frames, and where they lie on it."""

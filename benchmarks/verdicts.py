@@ -31,9 +31,9 @@ from sound_scans import KINDS, NEAR, focus_m
 from star import ROOT, STAR, Star
 from table import table
 
-from ptypy_beamline.doctor.findings import diagnose
-from ptypy_beamline.doctor.orientation import Ranking, misorientation, rank
-from ptypy_beamline.doctor.remedy import changed
+from ptypy_beamline.diagnosis.findings import diagnose
+from ptypy_beamline.diagnosis.orientation import Ranking, misorientation, rank
+from ptypy_beamline.diagnosis.remedy import changed
 from ptypy_beamline.errors import BeamlineError
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.settings import Settings

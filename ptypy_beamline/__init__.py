@@ -8,6 +8,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from . import moved
 from .errors import BeamlineError, BeamlineWarning
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "open_scan",
 ]
 
+moved.install()
 
 _HOMES = {
     "Block": ".planning.plan",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SettingsError, shown
-from .reading.files import open_hdf5
+from .files.hdf5 import open_hdf5
 from .settings import Settings
 
 CHECKED = ("save", "load_parallel", "min_frames", "positions_theory", "add_poisson_noise")

@@ -20,15 +20,15 @@ from .errors import (
     silenced_warnings,
     warn,
 )
+from .files.firstlook import first_look
+from .files.hdf5 import DEAD, OPEN_FOR_WRITING, stays_open_for_writing, unlocked
+from .frames.patient import WITHOUT_LIVE, PatientFrames, given_up
+from .frames.picked import whole_stack
+from .frames.witness import Witness
 from .planning.exposures import acquisitions, mean_i0
 from .planning.make import in_metres, make_plan
 from .planning.plan import Plan
 from .planning.selection import Selection, SoFar, select
-from .reading.files import DEAD, OPEN_FOR_WRITING, stays_open_for_writing, unlocked
-from .reading.firstlook import first_look
-from .reading.patient import WITHOUT_LIVE, PatientFrames, given_up
-from .reading.picked import whole_stack
-from .reading.witness import Witness
 from .scan import Lasting, Scan, Window, written
 from .settings import Settings
 

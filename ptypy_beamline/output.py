@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from .errors import FileError, SettingsError, in_short
-from .reading.files import is_input, open_hdf5
-from .reading.regular import KINDS
+from .files.hdf5 import is_input, open_hdf5
+from .files.regular import KINDS
 from .temporary import beside, missing, remove, remove_abandoned, remove_empty, taken
 
 if TYPE_CHECKING:

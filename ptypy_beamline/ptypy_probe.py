@@ -47,7 +47,7 @@ class ProbesFromData:
 
     def _of(self, shape: tuple[int, ...], near_field: bool) -> NDArray[np.complex128]:
         """(N, N) the same on every rank."""
-        from .preview import probe_of
+        from .reconstruction.preview import probe_of
 
         if self._loader is None:
             raise SettingsError(

@@ -15,8 +15,8 @@ import h5py
 
 from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, SettingsError, meant, naming, shown
+from .files.trees import read_tree
 from .output import complete, open_to_write
-from .reading.trees import read_tree
 from .temporary import missing, remove_empty
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")

@@ -273,7 +273,7 @@ class Settings(Group):
         Raises
         ------
         SettingsError
-            ``orientation='auto'``: a scan tells, see :mod:`ptypy_beamline.doctor.orientation`.
+            ``orientation='auto'``: a scan tells, see :mod:`ptypy_beamline.diagnosis.orientation`.
         """
         if self.orientation == "auto":
             raise SettingsError("orientation='auto' needs a scan", "make a plan of it")

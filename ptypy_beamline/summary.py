@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from .frames.corrected import CorrectedFrames
 from .planning.plan import Plan
-from .reading.corrected import CorrectedFrames
 from .scan import Assumed, Scan, sample_indices
 
 

@@ -16,7 +16,7 @@ import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline import Settings
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.plan import Plan
-from ptypy_beamline.preview import probe_of
+from ptypy_beamline.reconstruction.preview import probe_of
 from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
 one_line_errors()

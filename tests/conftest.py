@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from pathlib import Path
 
 import pytest
+from folders import ROOT
 
 from ptypy_beamline.cli import main
 
-ROOT = Path(__file__).resolve().parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data" / "siemens-star-516.npz"
 
 CHROMIUM = next(

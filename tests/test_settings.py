@@ -10,7 +10,7 @@ import scans
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineError, SettingsError
-from ptypy_beamline.reading.rejects import RawFrames, rejected_frames
+from ptypy_beamline.planning.rejects import RawFrames, rejected_frames
 from ptypy_beamline.settings import Settings, leaves
 
 CONTRACT = """file sidecar format

@@ -8,16 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import (
-    BeamlineError,
-    FileError,
-    SettingsError,
-    silenced_warnings,
-    warn,
-)
+from ..errors import BeamlineError, FileError, SettingsError, silenced_warnings, warn
+from ..files.trees import read_tree
 from ..formats import open_with
 from ..formats.groups import by_exposure
-from ..reading.trees import read_tree
 from ..scan import Scan
 from ..settings import Settings
 

@@ -19,8 +19,8 @@ import typer
 
 from .. import __version__
 from ..errors import BeamlineError, Stopped, in_short, printable
+from ..files.hdf5 import noting_inputs
 from ..parallel import several_started
-from ..reading.files import noting_inputs
 from ..told import TOLD
 from .ranks import mpi_rank
 from .words import Command, Root

@@ -19,7 +19,7 @@ from .progress import working
 from .ranks import mpi_rank
 
 if TYPE_CHECKING:
-    from ..doctor.findings import Diagnosis
+    from ..diagnosis.findings import Diagnosis
 
 EXAMPLE = "ptypy-beamline check scan.h5 --roi 256 --plot check.png"
 
@@ -34,7 +34,7 @@ def command(
     ] = None,
 ) -> None:
     """Look for problems in a scan's file and physics; exit 1 if there is an error."""
-    from ..doctor.findings import diagnose
+    from ..diagnosis.findings import diagnose
 
     if mpi_rank() > 0:  # one process is enough
         return
@@ -50,7 +50,7 @@ def command(
     else:
         _print(diagnosis, summary)
     if plot and diagnosis.look:
-        from ..doctor.picture import draw
+        from ..diagnosis.picture import draw
 
         draw(plot, diagnosis)
         typer.echo(f"picture in {plot}", err=to_json)
@@ -59,7 +59,7 @@ def command(
 
 
 def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
-    from ..doctor.findings import UNCHECKED
+    from ..diagnosis.findings import UNCHECKED
 
     found, ranking, look = diagnosis.findings, diagnosis.ranking, diagnosis.look
     for finding in found:

@@ -46,11 +46,11 @@ def command(
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Compare a reconstruction with a phantom: errors of δ and β, correlation, resolution."""
-    from ..comparison.likeness import compare
-    from ..comparison.objects import read_object
     from ..formats.phantom_info import Info
     from ..formats.phantom_truth import phantom_of
     from ..output import check_picture
+    from ..reconstruction.comparison.likeness import compare
+    from ..reconstruction.comparison.objects import read_object
 
     if plot:
         check_picture(plot)
@@ -65,7 +65,7 @@ def command(
     else:
         _print(record)
     if plot:
-        from ..comparison.picture import draw
+        from ..reconstruction.comparison.picture import draw
 
         draw(plot, likeness, f"{recon.name} and {phantom.name}")
         if not to_json:

@@ -22,7 +22,7 @@ from .loading import plan_with
 from .outputs import folder_option
 
 if TYPE_CHECKING:
-    from ..results import Reconstruction
+    from ..reconstruction import Reconstruction
     from ..testing.raw import Demo
 
 EXAMPLE = "ptypy-beamline demo --output demo"
@@ -41,7 +41,7 @@ def command(
 
 
 def _demonstrate(output: Path, engine: str) -> None:
-    from ..comparison.registration import correlation
+    from ..reconstruction.comparison.registration import correlation
     from ..testing.examples import write_examples
     from ..testing.raw import write_demo_scan
 
@@ -141,21 +141,21 @@ def _engine(name: str) -> Callable[[dict[str, Any], Plan, Path], Reconstruction]
 
 
 def _with_ptypy(values: dict[str, Any], _: Plan, output: Path) -> Reconstruction:
-    from ..reconstruction import reconstruct
-    from ..reconstruction.trees import saving
+    from ..engines import reconstruct
+    from ..engines.trees import saving
 
     return reconstruct(saving(_tree(values), output))
 
 
 def _tree(values: dict[str, Any]) -> dict[str, Any]:
-    from ..reconstruction import Chain, parameter_tree
+    from ..engines import Chain, parameter_tree
 
     return parameter_tree("demo", values, Chain())
 
 
 def _with_preview(values: dict[str, Any], plan: Plan, _: Path) -> Reconstruction:
-    from ..preview import preview
-    from ..results import from_preview
+    from ..reconstruction import from_preview
+    from ..reconstruction.preview import preview
 
     origin = {"source": values["file"], "settings": values}
     return from_preview(preview(plan), plan, origin)
@@ -174,11 +174,11 @@ def _write(
     settings: Settings,
     likeness: float,
 ) -> None:
-    from ..comparison.registration import register
-    from ..exports.cxi import write_cxi
-    from ..exports.product import export_product
-    from ..exports.reconstruction import write_reconstruction
-    from ..preview.picture import draw
+    from ..reconstruction.comparison.registration import register
+    from ..reconstruction.io.cxi import write_cxi
+    from ..reconstruction.io.hdf5 import write_reconstruction
+    from ..reconstruction.io.product import export_product
+    from ..reconstruction.preview.picture import draw
 
     found, truth = register(result.object[0], made.truth.object)
     tree = _tree(settings.record())

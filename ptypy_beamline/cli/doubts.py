@@ -10,7 +10,7 @@ from ..errors import ScanError
 from ..summary import Finding
 
 if TYPE_CHECKING:
-    from ..doctor.look import Look
+    from ..diagnosis.look import Look
 
 Propagation = Annotated[
     Literal["auto", "farfield", "nearfield"],
@@ -20,7 +20,7 @@ Propagation = Annotated[
 
 def near_field(look: Look, propagation: str) -> bool:
     """Whether the frames are to be taken as holograms."""
-    from ..doctor.fresnel import is_near
+    from ..diagnosis.fresnel import is_near
 
     return propagation == "nearfield" or (propagation == "auto" and is_near(look))
 
@@ -33,7 +33,7 @@ def doubts_of(look: Look, near: bool) -> list[Finding]:
     ScanError
         Only garbage would come out.
     """
-    from ..doctor.findings import doubts
+    from ..diagnosis.findings import doubts
 
     found = doubts(look, near)
     refuse_errors(found, look)

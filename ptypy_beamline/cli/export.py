@@ -10,14 +10,14 @@ import typer
 
 from ..errors import SettingsError
 from ..output import refuse_inputs
-from ..results.postprocess import Finished, Postprocess, finish
+from ..reconstruction.postprocess import Finished, Postprocess, finish
 from .finishing import finishing
 from .outputs import checked
 from .progress import progress
 
 if TYPE_CHECKING:
-    from ..exports.amplitudes import Amplitudes
     from ..planning.plan import Plan
+    from ..reconstruction.io.amplitudes import Amplitudes
 
 EXAMPLE = "ptypy-beamline export recons/scan/scan_ML_0100.ptyr -o scan.cxi --to cxi --frames"
 BY_SUFFIX = {".h5": "h5", ".hdf5": "h5", ".cxi": "cxi", ".npz": "npz", "": "tiff"}
@@ -50,8 +50,8 @@ def command(
     ] = None,
 ) -> None:
     """Write a reconstruction for other programs: object, probe, positions, errors, provenance."""
-    from ..results import read
-    from ..results.loading import plan_behind
+    from ..reconstruction import read
+    from ..reconstruction.loading import plan_behind
 
     kind = _kind(to, Path(name))
     output = checked("-o", name, folder=kind == "tiff")
@@ -100,37 +100,37 @@ def _kind(to: str | None, output: Path) -> str:
 
 
 def _amplitudes(plan: Plan | None) -> Amplitudes | None:
-    from ..exports.amplitudes import of_plan
+    from ..reconstruction.io.amplitudes import of_plan
 
     return None if plan is None else of_plan(plan)
 
 
 def _product(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
-    from ..exports.product import export_product
+    from ..reconstruction.io.product import export_product
 
     export_product(finished.reconstruction, output, frames=_amplitudes(plan), progress=advance)
 
 
 def _cxi(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
-    from ..exports.cxi import write_cxi
+    from ..reconstruction.io.cxi import write_cxi
 
     write_cxi(finished.reconstruction, output, plan=plan, progress=advance)
 
 
 def _npz(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
-    from ..exports.npz import write_npz
+    from ..reconstruction.io.npz import write_npz
 
     write_npz(finished.reconstruction, output, frames=_amplitudes(plan), progress=advance)
 
 
 def _h5(finished: Finished, output: Path, *_: object) -> None:
-    from ..exports.reconstruction import write_reconstruction
+    from ..reconstruction.io.hdf5 import write_reconstruction
 
     write_reconstruction(finished.reconstruction, output)
 
 
 def _tiff(finished: Finished, output: Path, *_: object) -> None:
-    from ..exports.tiff import write_tiffs
+    from ..reconstruction.io.tiff import write_tiffs
 
     write_tiffs(finished.reconstruction, output, finished.phase_rad)
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..results.area import Rectangle
-from ..results.postprocess import Postprocess, Where
+from ..reconstruction.area import Rectangle
+from ..reconstruction.postprocess import Postprocess, Where
 
 PANEL = "Post-processing"
 

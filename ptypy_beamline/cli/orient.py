@@ -13,7 +13,7 @@ from .progress import working
 from .ranks import mpi_rank
 
 if TYPE_CHECKING:
-    from ..doctor.orientation import Ranking
+    from ..diagnosis.orientation import Ranking
 
 EXAMPLE = "ptypy-beamline orient scan.h5 --roi 256"
 
@@ -28,7 +28,7 @@ def command(
     The axes of the positions stay as --axes has them; --rotate, --flip and --orientation play no
     part.
     """
-    from ..doctor.orientation import rank
+    from ..diagnosis.orientation import rank
 
     if mpi_rank() > 0:  # one process is enough
         return

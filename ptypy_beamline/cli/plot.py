@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..output import check_picture
-from ..results.postprocess import Postprocess
+from ..reconstruction.postprocess import Postprocess
 from .finishing import finishing
 from .outputs import file_option
 
@@ -39,9 +39,9 @@ def command(  # noqa: PLR0913
     ] = "magma",
 ) -> None:
     """Draw a reconstruction: phase, amplitude, the probe's modes, the error of each iteration."""
-    from ..results import read
-    from ..results.picture import Look, draw
-    from ..results.postprocess import finish
+    from ..reconstruction import read
+    from ..reconstruction.plot import Look, draw
+    from ..reconstruction.postprocess import finish
 
     path = output or recon.with_name(f"{recon.stem}_plot.png")
     check_picture(path)

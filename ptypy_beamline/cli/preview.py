@@ -39,12 +39,12 @@ def previewed(
     settings: Settings, output: Path, iterations: int, propagation: str, to_json: bool
 ) -> None:
     """Reconstruct, write the folder, and say what came of it."""
-    from ..doctor.look import Look
-    from ..exports.reconstruction import write_reconstruction
+    from ..diagnosis.look import Look
     from ..output import together
-    from ..preview import preview
-    from ..preview.picture import draw
-    from ..results import from_preview
+    from ..reconstruction import from_preview
+    from ..reconstruction.io.hdf5 import write_reconstruction
+    from ..reconstruction.preview import preview
+    from ..reconstruction.preview.picture import draw
 
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
     for file in (result, picture):

@@ -68,10 +68,10 @@ def command(  # noqa: PLR0913
     ] = True,
 ) -> None:
     """Turn an NPZ of PtychoPINN into a Ptychodus product, frames included."""
-    from ..exports.amplitudes import of_npz
-    from ..exports.product import ProductInfo, export_product
     from ..output import refuse_inputs
-    from ..results.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
+    from ..reconstruction.io.amplitudes import of_npz
+    from ..reconstruction.io.product import ProductInfo, export_product
+    from ..reconstruction.io.product_npz import PROBE_PIXEL_M, Physics, read_npz, unknown
 
     source, target = _one(npz, input_npz), _given(output)
     physics = Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m))

@@ -26,7 +26,7 @@ def command(
     block: Annotated[int | None, typer.Option(min=1, help="positions in a block")] = None,
 ) -> None:
     """Write prepared data for PtyPy's PtydScan; needs no PtyPy."""
-    from ..exports.ptyd import write_ptyd
+    from ..writers.ptyd import write_ptyd
 
     refuse_input(output, settings)
     _scan, plan = plan_with(settings)

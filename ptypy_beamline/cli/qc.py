@@ -87,9 +87,9 @@ def command(  # noqa: PLR0913
     ] = None,
 ) -> None:
     """Find bad frames: scores, maps, a page to look through them, and a list for --reject."""
+    from ..planning.rejects import META
     from ..quality.files import Folder, check_indices
     from ..quality.inspect import Output
-    from ..reading.rejects import META
 
     given = {"frames": data_path, "x": pos_x_path, "y": pos_y_path}
     paths = settings.paths.model_copy(update={k: v for k, v in given.items() if v})

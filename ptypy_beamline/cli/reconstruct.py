@@ -27,9 +27,9 @@ from .preview import previewed
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
-    from ..doctor.look import Look
-    from ..reconstruction import Chain, Ranks
-    from ..results import Reconstruction
+    from ..diagnosis.look import Look
+    from ..engines import Chain, Ranks
+    from ..reconstruction import Reconstruction
 
 EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
 PANEL = "Reconstruction"
@@ -109,9 +109,9 @@ def command(  # noqa: PLR0913
 
     The folder gets reconstruction.ptyr, reconstruction.h5, a picture, summary.json and tree.yaml.
     """
-    from ..doctor.remedy import changed
+    from ..diagnosis.remedy import changed
+    from ..engines import Chain
     from ..parallel import several_started
-    from ..reconstruction import Chain
 
     if qc:
         settings = changed(settings, {"qc": True})
@@ -192,9 +192,9 @@ def _start_ranks(cores: int) -> None:
 
 def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     """What is said of it, on the first rank."""
+    from ..engines import ranks_started, reconstruct
+    from ..engines.trees import saving
     from ..output import together
-    from ..reconstruction import ranks_started, reconstruct
-    from ..reconstruction.trees import saving
     from ..run import load_engines
     from ..temporary import alone_in
 
@@ -216,10 +216,10 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 
 def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
-    from ..doctor.findings import of_reconstructions
-    from ..doctor.look import Look
+    from ..diagnosis.findings import of_reconstructions
+    from ..diagnosis.look import Look
+    from ..engines.trees import check_tree_name, is_saved_tree
     from ..output import is_ours
-    from ..reconstruction.trees import check_tree_name, is_saved_tree
 
     ours = is_ours(wanted.output / MARKED[0])
     for name in FILES:  # others than these have no mark: they are ours beside our reconstruction
@@ -242,7 +242,7 @@ def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]
 
 def _dim(look: Look) -> list[Finding]:
     """Whether the frames hold so few counts that their noise may be fitted."""
-    from ..doctor.scale import DIM
+    from ..diagnosis.scale import DIM
 
     if look.usual_counts >= DIM:
         return []
@@ -257,7 +257,7 @@ def _dim(look: Look) -> list[Finding]:
 
 
 def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
-    from ..reconstruction.trees import label, parameter_tree, with_absolute_paths
+    from ..engines.trees import label, parameter_tree, with_absolute_paths
 
     data = settings.record()
     data.pop("live", None)  # it has come to its end
@@ -289,7 +289,7 @@ def _written(
     doubts: list[Finding],
     seconds: float,
 ) -> dict[str, Any]:
-    from ..reconstruction.trees import REPEATS, save_tree
+    from ..engines.trees import REPEATS, save_tree
 
     tree = _tree(settings, wanted, near) | {"verbose_level": "INFO"}
     tree["io"].pop("rfile")
@@ -317,10 +317,10 @@ def _written(
 
 
 def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
-    from ..exports.reconstruction import write_reconstruction
     from ..output import put_text
-    from ..results.picture import draw
-    from ..results.postprocess import Postprocess, finish
+    from ..reconstruction.io.hdf5 import write_reconstruction
+    from ..reconstruction.plot import draw
+    from ..reconstruction.postprocess import Postprocess, finish
 
     # Holograms show what lies far beyond their positions.
     asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)

@@ -54,14 +54,14 @@ def command(  # noqa: PLR0913
     pixel_m: Constant = None,
 ) -> None:
     """Write the sidecar of TIFF frames from a beamline's CSV log."""
-    from ..exports.fromlog import Names, by_index, by_time
-    from ..exports.sidecar import write_sidecar
+    from ..files.csvlog import read_log
+    from ..files.filelist import expand
     from ..formats.numbering import Numbers
     from ..formats.tiff import numbers_by_name
+    from ..frames.tiff import TiffFrames
     from ..output import refuse_inputs
-    from ..reading.csvlog import read_log
-    from ..reading.filelist import expand
-    from ..reading.tiff import TiffFrames
+    from ..writers.fromlog import Names, by_index, by_time
+    from ..writers.sidecar import write_sidecar
     from .loading import named
 
     given = {
@@ -91,7 +91,7 @@ def command(  # noqa: PLR0913
             log, names, numbers, [file.name for file in stack.files] if single else ()
         )
     else:
-        from ..reading.frametimes import frame_times_s
+        from ..writers.frametimes import frame_times_s
 
         sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
     constants = {

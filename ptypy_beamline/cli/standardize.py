@@ -31,8 +31,8 @@ def command(
     ] = "gzip",
 ) -> None:
     """Write the corrected scan as a standardized HDF5 file."""
-    from ..exports.standard import write_standard
     from ..extras import versions
+    from ..writers.standard import write_standard
 
     refuse_input(output, settings)
     scan, plan = plan_with(settings)

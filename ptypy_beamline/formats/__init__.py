@@ -21,11 +21,11 @@ from ..errors import (
     silenced_warnings,
     warn,
 )
+from ..files.filelist import first_file, is_glob, is_list
+from ..files.hdf5 import being_written, locking, open_hdf5
+from ..files.regular import check_file
+from ..frames.npz import members
 from ..opening import AS_STORED, Format, Opening
-from ..reading.filelist import first_file, is_glob, is_list
-from ..reading.files import being_written, locking, open_hdf5
-from ..reading.npz import members
-from ..reading.regular import check_file
 from ..scan import Scan
 from .presenting import present
 from .unknown import candidates

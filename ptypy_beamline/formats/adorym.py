@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from ..errors import MissingDataError, ScanError
+from ..files.links import present
 from ..geometry import wavelength_m
-from ..reading.links import present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .layout import Array

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 
 from ..errors import MissingDataError
+from ..files.links import lookup
 from ..geometry import unit_of_name
-from ..reading.links import lookup
 from .cxi import NX_DEFINITIONS
 from .hdf5 import Hdf5Format, Item
 from .quantities import numbers

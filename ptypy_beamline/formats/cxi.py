@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
+from ..files.links import lookup
 from ..geometry import HC_EV_M
-from ..reading.links import lookup
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .quantities import constant, si

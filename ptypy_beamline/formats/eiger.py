@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 
 from ..errors import MissingDataError
-from ..reading.links import present
-from ..reading.picked import whole_stack
+from ..files.links import present
+from ..frames.picked import whole_stack
 from ..scan import Scan
 from .areadetector import PLACES
 from .cxi import NX_DEFINITIONS

@@ -6,8 +6,8 @@ from typing import Any
 
 import h5py
 
+from ..files.links import present
 from ..geometry import check_plausible, unit_of_name
-from ..reading.links import present
 from ..scan import Scan
 from .adorym import in_phantom
 from .hdf5 import Hdf5Format, Item

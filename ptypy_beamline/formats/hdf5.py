@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from ..errors import FileError
+from ..files.hdf5 import open_hdf5
 from ..opening import AS_STORED, Opening
-from ..reading.files import open_hdf5
 from ..scan import Frames, Scan
 from . import contents
 from .layout import Kept, Split

@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 
 from ..errors import FileError, ScanError
+from ..files.hdf5 import open_hdf5
+from ..files.links import lookup, present
+from ..frames.picked import PickedFrames
 from ..opening import Opening
-from ..reading.files import open_hdf5
-from ..reading.links import lookup, present
-from ..reading.picked import PickedFrames
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .source import Source, expand, has

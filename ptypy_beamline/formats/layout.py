@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..reading.hdf5 import Hdf5Frames
+from ..frames.hdf5 import Hdf5Frames
 from ..scan import Frames
 from .groups import by_acquisition, for_frames
 from .numbering import Numbers, average

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ScanError
-from ..reading.masks import MarkedFrames, different_masks
+from ..frames.masks import MarkedFrames, different_masks
 from ..scan import Frames, Window, gaps
 from .layout import Stack, stack_like_the_frames
 from .source import Found, Source

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError
-from ..reading.links import lookup, present
+from ..files.links import lookup, present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .quantities import numbers, si

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
+from ..frames.masks import RULES, MarkedFrames
+from ..frames.npz import Member, NpzFrames, members, stack_shape
 from ..geometry import resolution_m, unit_factor
 from ..opening import AS_STORED, Opening
-from ..reading.masks import RULES, MarkedFrames
-from ..reading.npz import Member, NpzFrames, members, stack_shape
 from ..scan import SQUARED, Frames, Scan
 from .layout import leading_axis
 from .quantities import is_pixels

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ScanError
-from ..reading.hdf5 import Hdf5Frames
-from ..reading.picked import PickedFrames
+from ..frames.hdf5 import Hdf5Frames
+from ..frames.picked import PickedFrames
 from ..scan import Frames, written
 from .groups import are_groups, by_exposure, listed_by_exposure, of_exposures
 from .joining import join, scattered

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, FileError, SettingsError
+from ..files.hdf5 import open_hdf5
+from ..frames.images import frames_of
+from ..frames.simulated import SimulatedFrames
 from ..opening import AS_STORED, Opening
-from ..reading.files import open_hdf5
-from ..reading.images import frames_of
-from ..reading.simulated import SimulatedFrames
 from ..scan import Scan, Window
 from .adorym import in_phantom
 from .phantom_info import Info, corners

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, SettingsError
+from ..frames.images import frames_of
 from ..geometry import unit_factor
-from ..reading.images import frames_of
 from ..scan import Window
 
 NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"

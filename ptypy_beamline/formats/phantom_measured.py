@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError
+from ..files.hdf5 import open_hdf5
+from ..frames.hdf5 import Hdf5Frames
+from ..frames.multislice import back_to_sample
 from ..opening import Opening
-from ..reading.files import open_hdf5
-from ..reading.hdf5 import Hdf5Frames
-from ..reading.multislice import back_to_sample
 from ..scan import Scan, Window, sample_indices
 from .adorym import ADORYM
 from .layout import leading_axis

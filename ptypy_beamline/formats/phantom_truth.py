@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FileError, SettingsError
+from ..frames.simulated import Phantom
 from ..geometry import resolution_m, wavelength_m
-from ..reading.simulated import Phantom
 from .phantom_info import Info
 
 GRIDS = ("phantom/grid_delta.npy", "phantom/grid_beta.npy")

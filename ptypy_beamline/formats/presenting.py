@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..frames.derived import Centred, as_counts
+from ..frames.picked import PickedFrames
 from ..opening import Opening
-from ..reading.derived import Centred, as_counts
-from ..reading.picked import PickedFrames
 from ..scan import Frames, Scan, StoredAs
 
 

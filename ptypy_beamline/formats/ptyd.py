@@ -10,17 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
-from ..geometry import (
-    ELECTRON,
-    ENERGY_RANGES_EV,
-    PHOTON,
-    PTYPY_KEV_M,
-    electron_energy_eV,
-)
+from ..files.hdf5 import open_hdf5
+from ..files.links import present
+from ..frames.ptyd import PtydFrames
+from ..geometry import ELECTRON, ENERGY_RANGES_EV, PHOTON, PTYPY_KEV_M, electron_energy_eV
 from ..opening import AS_STORED, Opening
-from ..reading.files import open_hdf5
-from ..reading.links import present
-from ..reading.ptyd import PtydFrames
 from ..scan import Scan
 from .positions import split
 from .ptyd_chunks import Chunk, is_stored, judge_weights, read_chunks, weights_apart

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..reading.files import open_hdf5
-from ..reading.hdf5 import Hdf5Frames
-from ..reading.links import lookup
+from ..files.hdf5 import open_hdf5
+from ..files.links import lookup
+from ..frames.hdf5 import Hdf5Frames
 from .source import Source, text
 
 BLOCK = 64

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, LostFileError, ScanError
-from ..reading.derived import Absent, Joined
-from ..reading.hdf5 import Hdf5Frames
-from ..reading.links import lookup
-from ..reading.picked import PickedFrames
+from ..files.links import lookup
+from ..frames.derived import Absent, Joined
+from ..frames.hdf5 import Hdf5Frames
+from ..frames.picked import PickedFrames
 from ..scan import Frames
 from .numbering import Numbers
 from .source import Source, expand

@@ -16,16 +16,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import (
-    BeamlineError,
-    BeamlineWarning,
-    MissingDataError,
-    ScanError,
-    SettingsError,
-)
+from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
+from ..files.hdf5 import is_locked, open_hdf5
+from ..files.links import lookup, present
 from ..opening import Opening
-from ..reading.files import is_locked, open_hdf5
-from ..reading.links import lookup, present
 from ..scan import Assumed, Lasting
 
 

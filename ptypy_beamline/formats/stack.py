@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ScanError
-from ..reading.hdf5 import Hdf5Frames
+from ..frames.hdf5 import Hdf5Frames
 from .layout import Array, Kept, Layout, Places, Split, Stack, follow, leading_axis
 from .pairing import fitted
 from .positions import Placed, arrange, split

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import h5py
 
-from ..reading.links import present
+from ..files.links import present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
 from .source import Source, has, text

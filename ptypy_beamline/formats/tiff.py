@@ -9,10 +9,10 @@ from pathlib import Path
 import h5py
 
 from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
+from ..files.filelist import expand, first_file, odd_names
+from ..frames.tiff import TiffFrames
+from ..frames.tiffpages import is_tiff
 from ..opening import AS_STORED, Opening
-from ..reading.filelist import expand, first_file, odd_names
-from ..reading.tiff import TiffFrames
-from ..reading.tiffpages import is_tiff
 from ..scan import Scan
 from .joining import unmatched
 from .numbering import ORDER, Numbers, is_number, whole

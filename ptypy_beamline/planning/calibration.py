@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError
-from ..reading.derived import Centred
-from ..reading.images import frames_of
-from ..reading.masks import MarkedFrames
+from ..frames.derived import Centred
+from ..frames.images import frames_of
+from ..frames.masks import MarkedFrames
 from ..scan import Frames, Scan, Window, written
 from ..settings import Settings
 from .absurd import warn_about_dark, warn_about_flat, warn_about_unusable

@@ -9,17 +9,11 @@ from numpy.typing import NDArray
 
 from ..errors import MissingDataError, ScanError, warn
 from ..formats import groups
-from ..reading.images import values_of
-from ..reading.picked import whole_stack
-from ..reading.rejects import (
-    INTENSITY,
-    RawFrames,
-    another_file,
-    meta_beside,
-    rejected_frames,
-)
+from ..frames.images import values_of
+from ..frames.picked import whole_stack
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
+from .rejects import INTENSITY, RawFrames, another_file, meta_beside, rejected_frames
 
 Values = NDArray[np.float64]
 """(n,) one for each raw frame."""

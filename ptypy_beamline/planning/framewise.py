@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import ScanError, SettingsError, warn
-from ..reading.corrected import CorrectedFrames
-from ..reading.derived import Centred
-from ..reading.hdf5 import Hdf5Frames
-from ..reading.images import frames_of
-from ..reading.masks import MarkedFrames, different_masks
-from ..reading.picked import PickedFrames, whole_stack
+from ..frames.corrected import CorrectedFrames
+from ..frames.derived import Centred
+from ..frames.hdf5 import Hdf5Frames
+from ..frames.images import frames_of
+from ..frames.masks import MarkedFrames, different_masks
+from ..frames.picked import PickedFrames, whole_stack
 from ..scan import Frames, Scan
 from ..settings import Settings
 from .calibration import count_limit, static_offset

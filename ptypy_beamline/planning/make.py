@@ -16,8 +16,8 @@ from ..errors import (
     silenced_warnings,
     warn,
 )
+from ..frames.picked import whole_stack
 from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
-from ..reading.picked import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
 from .absurd import warn_about_monitor
@@ -67,7 +67,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
     warn_of_stored_frames(scan)
     if settings.orientation == "auto":
         # The doctor makes plans itself.
-        from ..doctor.orientation import settled
+        from ..diagnosis.orientation import settled
 
         settings = settled(scan, settings)
     scan = in_metres(scan, settings)

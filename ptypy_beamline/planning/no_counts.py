@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, GeometryError, ScanError, shown
-from ..reading.corrected import CorrectedFrames
+from ..frames.corrected import CorrectedFrames
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import Images, count_limit

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SettingsError, warn
-from ..reading.images import whole_numbers_of
-from ..reading.picked import whole_stack
+from ..frames.images import whole_numbers_of
+from ..frames.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 

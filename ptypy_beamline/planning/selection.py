@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..formats.groups import group_means, of_exposures, too_many
-from ..reading.picked import whole_stack
+from ..frames.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 from .exposures import (

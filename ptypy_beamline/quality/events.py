@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ..planning.odd_positions import stuck
-from ..reading.rejects import INTENSITY
+from ..planning.rejects import INTENSITY
 from .evidence import Measured, no_beam
 from .scores import SIGMA, Around, Values
 from .steps import ROBUST, Flags, steps, unforetold

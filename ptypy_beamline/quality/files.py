@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
+from ..files.regular import read_json
 from ..output import SIGNATURE, check_name, complete, put_text, together
-from ..reading.regular import read_json
-from ..reading.rejects import INTENSITY, META
+from ..planning.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
 from .report import write_report

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..extras import versions
+from ..frames.picked import whole_stack
 from ..options import Qc
 from ..output import together
 from ..planning.exposures import recorded_i0, rejected
 from ..planning.places import to_stage_axes
 from ..planning.plan import Plan
-from ..reading.picked import whole_stack
-from ..reading.rejects import RawFrames, rejected_frames
+from ..planning.rejects import RawFrames, rejected_frames
 from ..scan import Scan, absent
 from ..settings import Settings
 from .assessment import Assessment

@@ -1,14 +1,30 @@
-"""From the settings of a scan to a reconstruction by PtyPy, and to the tree that repeats it."""
+"""Reconstructions: read, written, compared, made presentable and drawn."""
 
-from .ptypy_engines import reconstruct
-from .ranks import ALONE, Ranks, ranks_started
-from .trees import Chain, parameter_tree
+from __future__ import annotations
 
-__all__ = [
-    "ALONE",
-    "Chain",
-    "Ranks",
-    "parameter_tree",
-    "ranks_started",
-    "reconstruct",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .io.live import from_ptycho
+    from .io.previewed import from_preview
+    from .io.ptyr import read_ptyr
+    from .io.read import read
+    from .model import Reconstruction
+
+__all__ = ["Reconstruction", "from_preview", "from_ptycho", "read", "read_ptyr"]
+
+_HOMES = {
+    "Reconstruction": ".model",
+    "from_preview": ".io.previewed",
+    "from_ptycho": ".io.live",
+    "read": ".io.read",
+    "read_ptyr": ".io.ptyr",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The embedded engine is imported by checks that need nothing of results."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

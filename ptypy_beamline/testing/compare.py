@@ -1,5 +1,5 @@
-"""How like the truth a reconstruction is, for tests: see :mod:`ptypy_beamline.comparison`."""
+"""How like the truth a reconstruction is, for tests."""
 
-from ..comparison.registration import correlation, register
+from ..reconstruction.comparison.registration import correlation, register
 
 __all__ = ["correlation", "register"]

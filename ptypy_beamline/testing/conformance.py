@@ -145,7 +145,7 @@ class Conformance:
 
         with monkeypatch.context() as patched:
             for frames in ("hdf5.Hdf5Frames", "tiff.TiffFrames", "npz.NpzFrames"):
-                patched.setattr(f"ptypy_beamline.reading.{frames}.read", read)
+                patched.setattr(f"ptypy_beamline.frames.{frames}.read", read)
             self.open(file)
 
     @pytest.mark.parametrize("compression", [None, "gzip", "lzf", "bitshuffle"])

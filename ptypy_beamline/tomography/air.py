@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import BeamlineWarning, SettingsError
 from ..extras import skimage
-from ..preview.phase import flatten_phase
+from ..reconstruction.phase import flatten_phase
 
 Complex = NDArray[np.complexfloating[Any, Any]]
 Stack = NDArray[np.float32]

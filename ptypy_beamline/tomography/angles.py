@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError, SettingsError
+from ..files.filelist import expand as expand_files
+from ..files.filelist import natural
+from ..files.firstlook import first_look
+from ..files.links import open_confined
+from ..files.regular import read_text
 from ..formats.source import expand, text
-from ..reading.filelist import expand as expand_files
-from ..reading.filelist import natural
-from ..reading.firstlook import first_look
-from ..reading.links import open_confined
-from ..reading.regular import read_text
 
 Array = NDArray[np.float64]
 

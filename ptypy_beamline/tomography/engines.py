@@ -9,20 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import formats
+from ..engines import ALONE, Chain, Ranks, parameter_tree, ranks_started, reconstruct
 from ..errors import SettingsError
 from ..parallel import several_started
 from ..planning.make import make_plan
 from ..planning.plan import Plan
-from ..reconstruction import (
-    ALONE,
-    Chain,
-    Ranks,
-    parameter_tree,
-    ranks_started,
-    reconstruct,
-)
-from ..results.previewed import from_preview
-from ..results.reconstruction import Reconstruction
+from ..reconstruction.io.previewed import from_preview
+from ..reconstruction.model import Reconstruction
 from ..settings import Settings
 from .angles import Angle
 
@@ -78,7 +71,7 @@ class Engine:
         return self._previewed(one) if self.name == "preview" else self._by_ptypy(one)
 
     def _previewed(self, settings: Settings) -> Reconstruction:
-        from ..preview import preview
+        from ..reconstruction.preview import preview
 
         plan = _plan(settings)
         found = preview(plan, self.iterations)

@@ -16,15 +16,15 @@ from typing import Any
 import h5py
 
 from ..errors import FileError, MissingDataError, SettingsError
-from ..exports.reconstruction import as_json, write_reconstruction
-from ..exports.reconstruction import checksum as sha256_of
-from ..exports.tiff import write_tiffs
+from ..files.filelist import natural
+from ..files.links import open_confined
+from ..files.regular import read_text
 from ..output import is_ours, put_text, refuse_foreign, together
-from ..reading.filelist import natural
-from ..reading.links import open_confined
-from ..reading.regular import read_text
-from ..results.area import scanned
-from ..results.reconstruction import Reconstruction
+from ..reconstruction.area import scanned
+from ..reconstruction.io.hdf5 import as_json, write_reconstruction
+from ..reconstruction.io.hdf5 import checksum as sha256_of
+from ..reconstruction.io.tiff import write_tiffs
+from ..reconstruction.model import Reconstruction
 from .angles import TABLE, Angle, read_theta
 
 NAME = "ptycho_tomo"

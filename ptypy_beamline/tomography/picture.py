@@ -12,9 +12,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from ..errors import in_picture
+from ..files.links import open_confined
 from ..output import put_figure
 from ..plotting import INK, bare, scale_bar
-from ..reading.links import open_confined
 from .volume import Projections
 
 Image = NDArray[np.floating]

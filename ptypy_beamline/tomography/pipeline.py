@@ -14,12 +14,12 @@ from typing import Literal
 
 import h5py
 
+from ..engines import ALONE, Ranks
 from ..errors import BeamlineError, SettingsError
+from ..files.links import open_confined
 from ..output import refuse_foreign
-from ..reading.links import open_confined
-from ..reconstruction import ALONE, Ranks
-from ..results.files import KINDS, read
-from ..results.reconstruction import Reconstruction
+from ..reconstruction.io.read import KINDS, read
+from ..reconstruction.model import Reconstruction
 from ..settings import Settings
 from ..temporary import alone_in
 from . import folder as places

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError
-from ..exports.reconstruction import as_json
 from ..extras import versions
+from ..files.links import open_confined
 from ..output import complete_hdf5, stop_on_full_disk
-from ..reading.links import open_confined
+from ..reconstruction.io.hdf5 import as_json
 from .backprojection import RAMP, Method, slices
 from .density import electrons_per_radian
 

@@ -1,0 +1,237 @@
+"""Short reconstructions that tell which of several readings of a scan is right.
+
+A wrong turn or a wrong order of the positions fits each frame by itself nearly as well as the
+right one, so candidates are judged by frames that the reconstruction has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..planning.transform import Transform
+from ..reconstruction.preview.engine import Complex, Engine, State, prepare
+from ..summary import step_m
+from .evidence import Survey
+
+Floats = NDArray[np.float64]
+Key = TypeVar("Key")
+
+PATCH_FRAMES, HELD_OUT = 120, 6
+"""Neighbouring positions that are reconstructed; one of so many is held out."""
+
+SIDES_PX = (64, 96, 128)
+"""Windows for it; the smallest that does is taken."""
+
+STEP_PX = 2.5
+"""Object pixels that a step of the scan should have: positions are rounded to whole ones."""
+
+PASSES = 6
+"""Over the frames, after the search for the probe."""
+
+RATIO, STUDENT_T = 1.05, 3.5
+"""Margin by which unseen frames of a reconstruction must be predicted better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Some frames, small enough for many short reconstructions.
+
+    Attributes
+    ----------
+    frames
+        (n, s, s) counts.
+    good
+        (s, s) or (n, s, s), True = use.
+    positions_m
+        (n, 2) row, column.
+    pixel_m
+        Object pixel (y, x).
+    center_px
+        Beam (row, column) on the frames.
+    """
+
+    frames: NDArray[np.float32]
+    good: NDArray[np.bool_]
+    positions_m: Floats
+    pixel_m: tuple[float, float]
+    center_px: tuple[float, float]
+
+    @classmethod
+    def of(cls, seen: Survey, positions: NDArray[np.int64]) -> Patch:
+        """Frames of some positions of the survey's plan, cut to :func:`window_px`."""
+        plan, side_px = seen.plan, window_px(seen)
+        geometry = plan.geometry
+        corner = [
+            min(max(0, round(c) - side_px // 2), n - side_px)
+            for c, n in zip(geometry.center_px, geometry.shape, strict=True)
+        ]
+        rows, columns = (slice(first, first + side_px) for first in corner)
+        blocks = list(plan.stream(positions, say_empty=False))
+        frames = np.concatenate([block.frames[:, rows, columns] for block in blocks])
+        good = plan.good[rows, columns]
+        if any(block.good.strides[0] for block in blocks):
+            good = np.concatenate([block.good[:, rows, columns] for block in blocks])
+        # λz/(N·p): a smaller window has coarser object pixels.
+        pixel = [
+            r * n / side_px for r, n in zip(geometry.resolution_m, geometry.shape, strict=True)
+        ]
+        center = [c - first for c, first in zip(geometry.center_px, corner, strict=True)]
+        return cls(
+            frames, good, plan.positions_m[positions], (pixel[0], pixel[1]), (center[0], center[1])
+        )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The preview's engine of these frames."""
+        return prepare(self.frames, self.good, self.positions_m, self.pixel_m, self.center_px)
+
+    @cached_property
+    def probe(self) -> Complex:
+        """The best of the preview's guesses."""
+        return self.engine.best_probe(seed=0)
+
+    def at(self, positions_m: Floats) -> Patch:
+        """The same frames at other positions."""
+        return replace(self, positions_m=positions_m)
+
+    def some(self, which: NDArray[np.bool_]) -> Patch:
+        """Only some of the frames, ``which`` (n,)."""
+        good = self.good if self.good.ndim == 2 else self.good[which]
+        return replace(
+            self, frames=self.frames[which], good=good, positions_m=self.positions_m[which]
+        )
+
+    def turned(self, turn: tuple[bool, bool, bool]) -> Patch:
+        """The frames turned as the loader does it; the positions stay."""
+        transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
+        out = np.zeros(self.frames.shape, np.float32), np.zeros(self.frames.shape, np.bool_)
+        good = np.broadcast_to(self.good, self.frames.shape)
+        transform.deliver(self.frames, np.ascontiguousarray(good), self.center_px, out)
+        shared = out[1][0] if self.good.ndim == 2 else out[1]
+        return replace(
+            self,
+            frames=out[0],
+            good=shared,
+            center_px=transform.center(self.center_px),
+            pixel_m=transform.pixel(self.pixel_m),
+        )
+
+
+def window_px(seen: Survey) -> int:
+    """Side of the window for a patch: holds most counts, and resolves the steps of the scan."""
+    geometry = seen.plan.geometry
+    field_m = max(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
+    needed = max(2 * seen.spread_px, STEP_PX * field_m / max(step_m(seen.positions_m), 1e-15))
+    side = next((side for side in SIDES_PX if side >= needed), SIDES_PX[-1])
+    return min(side, *geometry.shape)
+
+
+def folds(n: int, count: int) -> list[NDArray[np.int64]]:
+    """So many groups of every sixth of ``n`` frames at random, none in two of them."""
+    order, size = np.random.default_rng(0).permutation(n), max(2, n // HELD_OUT)
+    return [order[k * size : (k + 1) * size] for k in range(count)]
+
+
+def held_out_errors(
+    patch: Patch,
+    unseen: NDArray[np.int64] | None = None,
+    passes: int = PASSES,
+    probe: Complex | None = None,
+) -> Floats:
+    """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
+
+    Parameters
+    ----------
+    patch
+        The frames.
+    unseen
+        (m,) those that are held out; default: every sixth, at random.
+    passes
+        Over the others.
+    probe
+        What to start from; default: the best of the preview's guesses.
+    """
+    engine, state, unseen = fitted(patch, passes, unseen, probe)
+    errors: Floats = engine.misfits(state, unseen) / engine.sums[unseen].clip(1e-12)
+    return errors
+
+
+def fitted(
+    patch: Patch,
+    passes: int,
+    unseen: NDArray[np.int64] | None = None,
+    probe: Complex | None = None,
+) -> tuple[Engine, State, NDArray[np.int64]]:
+    """A reconstruction of ``patch`` without the frames ``unseen``, and which these are.
+
+    It starts from ``probe``, or the best of the preview's guesses.
+    """
+    rng = np.random.default_rng(0)
+    engine = patch.engine
+    if unseen is None:
+        unseen = folds(len(patch.frames), 1)[0]
+    trial = engine.without(unseen)
+    start = patch.probe if probe is None else probe
+    state = State(engine.free_space(), start.copy())
+    for k in range(passes):
+        trial.sweep(state, rng, update_probe=k > 0)
+    return engine, state, unseen
+
+
+@dataclass(frozen=True)
+class Margin:
+    """By how much the best of several candidates is ahead of another.
+
+    Attributes
+    ----------
+    ratio
+        The other's mean error over the best's, ≥ 1.
+    t
+        Student's t of the differences, frame by frame.
+    """
+
+    ratio: float
+    t: float
+
+    @classmethod
+    def of(cls, best: Floats, other: Floats) -> Margin:
+        """Of the errors (m,) of the same frames."""
+        difference = other - best
+        spread = float(difference.std(ddof=1)) / np.sqrt(len(difference))
+        return cls(
+            float(other.mean() / max(float(best.mean()), 1e-12)),
+            float(difference.mean()) / max(spread, 1e-12),
+        )
+
+    def surely(self, ratio: float, t: float) -> bool:
+        """Whether it is by so much at least."""
+        return self.ratio >= ratio and self.t >= t
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Mean errors of unseen frames in one reading of a scan and in another, and the margin."""
+
+    given: float
+    other: float
+    margin: Margin
+
+    @classmethod
+    def of(cls, given: Floats, other: Floats) -> Outcome:
+        """Of the errors (m,) of the same frames."""
+        return cls(float(given.mean()), float(other.mean()), Margin.of(other, given))
+
+    def convinces(self, ratio: float = RATIO) -> bool:
+        """Whether the other reading is better beyond doubt, by ``ratio`` at least."""
+        return self.margin.surely(ratio, STUDENT_T)
+
+
+def in_order(errors: Mapping[Key, Floats]) -> list[Key]:
+    """Candidates by their mean error, the best one first."""
+    return sorted(errors, key=lambda key: float(errors[key].mean()))

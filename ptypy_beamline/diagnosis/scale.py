@@ -1,0 +1,284 @@
+"""Whether λz/p is right: a pixel of another binning, a distance that was not measured well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..reconstruction.preview.engine import Complex
+from ..summary import Finding
+from .candidates import PASSES, PATCH_FRAMES, RATIO, Margin, Outcome, Patch, folds, held_out_errors
+from .evidence import FEWEST, Floats, liveliest, survey
+from .geometry import Numbers
+from .look import Look
+from .orientation import rank
+from .remedy import changed, finding
+
+Factors = tuple[float, float]
+"""By what positions (y, x) are scaled, which stands for a λz/p so many times smaller."""
+
+BINNINGS = (0.25, 0.5, 2.0, 4.0)
+
+BESIDE = 1.3
+"""The nearest factor whose reconstruction is surely worse where λz/p is right."""
+
+CLEAR, CLEAR_T = 1.02, 3.0
+"""Ratio of errors, and Student's t, by which factors on both sides must be worse to settle it."""
+
+LONG_PASSES, FOLDS = 16, 4
+"""A difference of a third shows late: passes, and how many times other frames are held out."""
+
+SHORT, ROUNDS = 0, (0, FOLDS // 2, FOLDS)
+"""Long reconstructions, each with other frames held out: none but a short one, then ever more."""
+
+LONG_RATIO, STUDENT_T = 1.03, 4.0
+"""Margin of another factor in long reconstructions; Student's t of any."""
+
+FINE, SAME = 1.12, 0.12
+"""Between factors around the best one, and how far from a binning is still one."""
+
+DIM = 3000.0
+"""Counts of a frame below which a wrong scale may fit better by chance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Errors of unseen frames of one patch with its positions scaled by factors."""
+
+    patch: Patch
+    known: dict[tuple[Factors, int], Floats] = field(default_factory=dict)
+    probes: dict[Factors, Complex] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, look: Look) -> Scales:
+        """Of the positions whose frames differ most."""
+        seen = survey(look.plan)
+        return cls(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
+
+    def errors(self, factors: Factors, rounds: int = SHORT) -> Floats:
+        """(m,) of the same frames for all factors."""
+        parts = [self._one(factors, which) for which in range(rounds)] or [self._one(factors, -1)]
+        return np.concatenate(parts)
+
+    def _one(self, factors: Factors, which: int) -> Floats:
+        """Of one long reconstruction, or (-1) of the short one."""
+        key = factors, which
+        if key not in self.known:
+            patch = self.patch.at(self.patch.positions_m * factors)
+            if factors not in self.probes:
+                self.probes[factors] = patch.probe
+            unseen = folds(len(patch.frames), FOLDS)[max(which, 0)]
+            passes = PASSES if which < 0 else LONG_PASSES
+            self.known[key] = held_out_errors(patch, unseen, passes, self.probes[factors])
+        return self.known[key]
+
+    def best(self, tried: Iterable[Factors], rounds: int = SHORT) -> Factors:
+        """The one with the least mean error."""
+        return min(tried, key=lambda factors: float(self.errors(factors, rounds).mean()))
+
+    def outcome(self, factors: Factors, rounds: int) -> Outcome:
+        """Of these factors, as against none."""
+        return Outcome.of(self.errors(SET, rounds), self.errors(factors, rounds))
+
+    def margin(self, factors: Factors, rounds: int) -> Margin:
+        """By how much what is set is ahead of these factors."""
+        return Margin.of(self.errors(SET, rounds), self.errors(factors, rounds))
+
+    def looks_worse(self, factors: Factors) -> bool:
+        """Whether these factors are surely worse from the probe that suits what is set; cheap."""
+        here = self.errors(SET)
+        patch = self.patch.at(self.patch.positions_m * factors)
+        errors = held_out_errors(patch, probe=self.probes[SET])
+        return Margin.of(here, errors).surely(CLEAR, CLEAR_T)
+
+    def surely_worse(self, factors: Factors) -> bool:
+        """Whether short reconstructions show that these factors are worse, or else long ones."""
+        margins = (self.margin(factors, rounds) for rounds in ROUNDS)
+        return any(m.surely(CLEAR, CLEAR_T) for m in margins)
+
+    def telling(self, factors: Factors) -> Margin:
+        """The margin that tells most of those that are known."""
+        known = [n for n in ROUNDS if (factors, n - 1) in self.known]
+        return max((self.margin(factors, n) for n in known), key=lambda margin: margin.t)
+
+    def lowest(self, along: Factors) -> float | None:
+        """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
+
+        None where factors on either side are not surely worse: the more views overlap, the better
+        they foretell a smooth sample. Errors scatter from factor to factor, since places are
+        rounded to pixels.
+        """
+        powers = np.arange(-2, 3) * np.log(FINE)
+        start = np.log(max(along, key=lambda f: abs(np.log(f))))
+        used = [1.0 if f != 1 else 0.0 for f in along]
+        errors = [self.errors(powered(start + p, used), FOLDS) for p in powers]
+        means = [float(e.mean()) for e in errors]
+        least = errors[int(np.argmin(means))]
+        if not all(Margin.of(least, e).surely(CLEAR, CLEAR_T) for e in (errors[0], errors[-1])):
+            return None
+        bend, slope, _ = np.polyfit(powers, means, 2)
+        lowest = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
+        return float(np.exp(start + np.clip(lowest, powers[0], powers[-1])))
+
+
+def even(factor: float) -> Factors:
+    """The same along both axes."""
+    return factor, factor
+
+
+def powered(log: float, used: list[float]) -> Factors:
+    """``exp(log)`` along the axes that are ``used``, 1 along another."""
+    y, x = (float(np.exp(log * u)) for u in used)
+    return y, x
+
+
+SET = even(1.0)
+
+
+def findings(look: Look, doubt: str = "") -> list[Finding]:
+    """Whether another λz/p foretells unseen frames better.
+
+    Overlap cannot tell a factor of 2; short reconstructions of neighbouring positions can. Only
+    λz/p enters, so that positions scaled by a factor stand for a pixel scaled by it, or a distance
+    divided by it. A fifth or less is hardly seen: the object can make up for it.
+
+    Parameters
+    ----------
+    look
+        At the scan.
+    doubt
+        Why nothing is to be said but that: another scale may fit better what is wrong otherwise.
+    """
+    if not _has_scale(look):
+        return []
+    doubt = doubt or _dim(look)
+    if doubt:
+        return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
+    scales = Scales.of(look)
+    beside = [even(BESIDE), even(1 / BESIDE)]
+    open_still = [factors for factors in beside if not scales.surely_worse(factors)]
+    one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
+    open_still += [f for f in one if not scales.looks_worse(f) and not scales.surely_worse(f)]
+    if not open_still:
+        return [_settled(scales)]
+    if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in beside):
+        best = scales.best([*binnings(look), *beside])
+        outcome = scales.outcome(best, SHORT)
+        factor = scales.lowest(best) if outcome.margin.surely(RATIO, STUDENT_T) else None
+        if factor is not None:
+            return [_of_both(look, factor, outcome)]
+    return _beside(look, scales, open_still)
+
+
+def undecided(look: Look) -> list[Finding]:
+    """Whether the pixel is that of another binning, where no orientation fits as it is set.
+
+    With the right one unseen frames are predicted better, and the orientation that is set is the
+    one that the frames then determine.
+    """
+    if not _has_scale(look) or _dim(look):
+        return []
+    scales = Scales.of(look)
+    best = scales.best(binnings(look))
+    outcome = scales.outcome(best, SHORT)
+    if not outcome.margin.surely(RATIO, STUDENT_T):
+        return []
+    found = _of_both(look, best[0], outcome)
+    ranking = rank(look.scan, changed(look.settings, found.settings))
+    return [found] if ranking.decided and ranking.agrees(look.settings.turn) else []
+
+
+def binnings(look: Look) -> list[Factors]:
+    """Those with which neighbours still overlap."""
+    step = Numbers.of(look).step
+    return [even(f) for f in BINNINGS if look.share is None or f * step < 1]
+
+
+def _has_scale(look: Look) -> bool:
+    """Whether there are positions enough, in metres, and one pixel for both axes."""
+    height, width = look.plan.geometry.shape
+    return not look.in_pixels and len(look.plan) >= FEWEST and height == width
+
+
+def _dim(look: Look) -> str:
+    """Why the frames are too dim for it; nothing where they are not."""
+    if look.usual_counts >= DIM:
+        return ""
+    return f"{look.usual_counts:.3g} counts per frame, at least {DIM:.0f} are needed"
+
+
+def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
+    """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
+    best = scales.best(tried, FOLDS)
+    outcome = scales.outcome(best, FOLDS)
+    factor = scales.lowest(best) if outcome.margin.surely(LONG_RATIO, STUDENT_T) else None
+    if factor is None:
+        return [
+            finding(
+                "note",
+                f"the data do not determine distance and pixel to within a third: {_words(scales)}",
+            )
+        ]
+    same = best[0] == best[1]
+    return [_of_both(look, factor, outcome) if same else _of_one(best, factor, outcome)]
+
+
+def _settled(scales: Scales) -> Finding:
+    return finding("note", f"distance and pixel fit the positions' scale: {_words(scales)}")
+
+
+def _words(scales: Scales) -> str:
+    large, small = (scales.telling(even(f)) for f in (1 / BESIDE, BESIDE))
+    return (
+        f"with a reconstructed pixel {BESIDE:g} times as large, frames left out of the fit are "
+        f"predicted {_worse(large)}, and with one {1 / BESIDE:.2g} times {_worse(small)}"
+    )
+
+
+def _worse(margin: Margin) -> str:
+    percent = 100 * (margin.ratio - 1)
+    return f"{abs(percent):.2g} % {'worse' if percent >= 0 else 'better'}"
+
+
+def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
+    factor = next((b for b in BINNINGS if abs(factor / b - 1) < SAME), float(f"{factor:.3g}"))
+    what = (
+        "a short reconstruction predicts frames left out of the fit with an error of "
+        f"{outcome.given:.3f}, and of {outcome.other:.3f} with a reconstructed pixel "
+        f"{1 / factor:.3g} times as large"
+    )
+    energy_eV, distance_m, _ = look.detector
+    if factor not in BINNINGS:
+        return finding(
+            "warning",
+            what,
+            "distance, pixel, energy or the stage's scale is off",
+            {"distance": float(f"{distance_m / factor:.3g}")},
+            "right to a tenth: measure it again, or what else is wrong by this factor",
+        )
+    pixel_m = look.settings.psize or look.scan.pixel_m or (0.0, 0.0)
+    y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
+    when = "before the detector's own" if factor > 1 else "after"
+    return finding(
+        "error",
+        what,
+        f"likely the pixel is that {when} binning by {max(factor, 1 / factor):.0f}",
+        {"psize": y if y == x else (y, x)},
+        f"or else --distance-m {distance_m / factor:.4g}, or --energy-kev "
+        f"{energy_eV / 1e3 * factor:.4g}",
+    )
+
+
+def _of_one(best: Factors, factor: float, outcome: Outcome) -> Finding:
+    axis = "y" if best[1] == 1 else "x"
+    return finding(
+        "warning",
+        "a short reconstruction predicts frames left out of the fit with an error of "
+        f"{outcome.given:.3f}, and of {outcome.other:.3f} with positions {factor:.3g} times as far "
+        f"apart along {axis}",
+        f"the scale of the stage's {axis} axis is off",
+        remedy=f"give {axis} times {factor:.3g} as a separate dataset (--path "
+        f"{axis}=OTHER.h5::/PATH); right to a tenth",
+    )

@@ -1,0 +1,54 @@
+"""A reconstruction by PtyPy, watched iteration by iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
+from typing import Any
+
+from ..reconstruction.io.live import from_ptycho
+from ..reconstruction.model import Reconstruction
+
+Progress = Callable[[int, int, float], None]
+"""Called with the engine's number, the iterations it has done, and the error of the photons."""
+
+
+def reconstruct(tree: Mapping[str, Any], progress: Progress | None = None) -> Reconstruction:
+    """Run PtyPy on a tree of one scan; every rank calls it.
+
+    Parameters
+    ----------
+    tree
+        As :func:`~ptypy_beamline.engines.trees.parameter_tree` makes it; GPU engines must
+        be loaded.
+    progress
+        Told of each iteration, on the first rank.
+
+    Raises
+    ------
+    BeamlineError
+        PtyPy is missing, or the scan cannot be loaded.
+    """
+    from ..run import running
+
+    with running(tree, level=4) as ptycho:
+        if progress:
+            for number, engine in enumerate(ptycho.engines.values()):
+                _watch(engine, ptycho, partial(progress, number))
+        # Level 5 would print the references to cite, once for each scan.
+        ptycho.run()
+    return from_ptycho(ptycho)
+
+
+def _watch(engine: Any, ptycho: Any, progress: Callable[[int, float], None]) -> None:
+    """Call ``progress`` after each of PtyPy's blocks of iterations."""
+    iterate = engine.iterate
+
+    @wraps(iterate)
+    def watched(*given: Any, **named: Any) -> None:
+        iterate(*given, **named)
+        if ptycho.runtime.get("iter_info"):
+            error = float(ptycho.runtime.iter_info[-1]["error"][1])
+            progress(int(engine.curiter), error)
+
+    engine.iterate = watched

@@ -1,0 +1,1 @@
+"""Compressed chunks of HDF5 files, decoded in place."""

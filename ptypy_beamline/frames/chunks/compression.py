@@ -1,0 +1,142 @@
+"""Decompression of whole chunks, or of their beginning as far as a window needs it.
+
+The functions of the table take the compressed bytes and their number, with padding behind, a
+buffer for ``room`` bytes, with padding, and how many of them are ``enough``.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from struct import unpack_from
+from typing import TypeAlias
+
+import numpy as np
+
+from .chunk import Bytes
+from .stored import ChunkError
+
+Unpack: TypeAlias = Callable[[Bytes, int, Bytes, int, int], None]
+
+DEFLATE, LZF, BLOSC, LZ4, ZSTD, BLOSC2 = 1, 32000, 32001, 32004, 32015, 32026
+"""Filters of HDF5 and of the HDF Group's list of registered filter plugins."""
+
+FIRST_PART = 0.3
+"""zlib, which can stop early, is faster than libdeflate up to this part of a chunk."""
+
+
+def decode(name: str, source: Bytes, out: Bytes, **options: int) -> None:
+    """Fill ``out`` by a function of imagecodecs, which holds no lock and checks its bounds.
+
+    Raises
+    ------
+    ChunkError
+        The source is broken, or too short.
+    """
+    import imagecodecs
+
+    try:
+        done = getattr(imagecodecs, f"{name}_decode")(source, out=out, **options)
+    except (RuntimeError, ValueError) as error:
+        raise ChunkError(" ".join(str(error).split())) from error
+    _check(len(done), len(out))
+
+
+def _check(done: int, expected: int) -> None:
+    if done < expected:
+        raise ChunkError(f"{max(done, 0)} of {expected} bytes can be decoded")
+
+
+def _inflate(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    """HDF5, H5Zdeflate.c: a zlib stream."""
+    if enough < FIRST_PART * room:
+        _inflate_first(source, size, out, enough)
+    else:
+        decode("deflate", source[:size], out[:room])
+
+
+def _inflate_first(source: Bytes, size: int, out: Bytes, enough: int) -> None:
+    try:
+        first = zlib.decompressobj().decompress(source[:size].data, enough)
+    except zlib.error as error:
+        raise ChunkError(str(error)) from error
+    out[: len(first)] = np.frombuffer(first, np.uint8)
+    _check(len(first), enough)
+
+
+def _lzf(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    """h5py, lzf/lzf_filter.c: one stream."""
+    from . import lz
+
+    _check(lz.lzf(source, size, out, room, enough), enough)
+
+
+def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    """HDF5-LZ4 (nexusformat), H5Zlz4.c.
+
+    8 bytes: size of the chunk; 4: of a block; then each block behind the 4 bytes of its length,
+    stored if that is its length decoded. Big-endian.
+    """
+    from . import lz
+
+    total, block = unpack_from(">QI", source.data, 0) if size >= 12 else (0, 0)
+    if total != room or not block:
+        raise ChunkError("its header does not fit the chunk")
+    at, done = 12, 0
+    while done < enough:
+        packed = unpack_from(">I", source.data, at)[0] if at + 4 <= size else size
+        length = min(block, room - done)
+        if at + 4 + packed > size:
+            raise ChunkError("it is cut short")
+        if packed == length:
+            out[done : done + length] = source[at + 4 : at + 4 + packed]
+        else:
+            needed = min(length, enough - done)
+            stop = at + 4 + packed
+            _check(lz.lz4(source, at + 4, stop, out[done:], length, needed), needed)
+        at, done = at + 4 + packed, done + length
+
+
+def _blosc2(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    from .blosc2 import unpack_frame
+
+    unpack_frame(source, size, out, room)
+
+
+def _zstd(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    """HDF5Plugin-Zstandard: one frame."""
+    decode("zstd", source[:size], out[:room])
+
+
+def _blosc(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    """c-blosc, README_CHUNK_FORMAT.rst; blocks behind the last needed one are cut off.
+
+    Bytes 2: flags, with bit 1 for a mere copy; 4, 8, 12: sizes of the chunk, of a block, and of
+    all this; then where each block begins. Little-endian.
+    """
+    total, block, packed = unpack_from("<4xIII", source.data, 0) if size >= 16 else (0, 0, 0)
+    if total != room or packed > size:  # c-blosc believes these
+        raise ChunkError("its header does not fit the chunk")
+    if 0 < block < room and not source[2] & 2:
+        room = min(room, -(-enough // block) * block)
+        source[4:8] = np.frombuffer(np.array(room, "<u4").tobytes(), np.uint8)
+    decode("blosc", source[:size], out[:room], numthreads=1)
+
+
+UNPACK: dict[int, tuple[str, Unpack]] = {
+    DEFLATE: ("DEFLATE", _inflate),
+    LZF: ("", _lzf),
+    BLOSC: ("BLOSC", _blosc),
+    LZ4: ("", _lz4),
+    ZSTD: ("ZSTD", _zstd),
+    BLOSC2: ("BLOSC2", _blosc2),
+}
+"""HDF5 filter → the codec of imagecodecs that it needs, and its function."""
+
+
+def available(code: int) -> bool:
+    """Whether a filter can be undone here; builds of imagecodecs differ."""
+    import imagecodecs
+
+    needed = UNPACK[code][0] if code in UNPACK else None
+    return needed == "" or (needed is not None and getattr(imagecodecs, needed).available)

@@ -1,0 +1,189 @@
+"""Decoders of LZ4 and LZF, compiled.
+
+They run without the interpreter lock and check every length that the data tell: they return
+``BROKEN``, and never read or write outside their arrays, behind whose contents there are
+``threads.PADDING`` bytes. They stop early where a window needs no more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...compiled import compiled
+from .moves import fill8, fill32, load1, load2, load4, load8, move8, move32
+
+BROKEN = -1
+"""Returned for bytes that are not what their format allows."""
+
+# For what repeats after 0 to 8 bytes: which bytes of a word it fills, the factor that repeats it
+# through the word, and the fewest bytes, at least 8, that hold it a whole number of times.
+_MASK = np.array([(1 << 8 * n) - 1 for n in range(8)] + [-1], np.int64)
+_REPEAT = np.array(
+    [sum(1 << k for k in range(0, 64, 8 * n or 64)) for n in range(9)], np.uint64
+).view(np.int64)
+_PERIOD = np.array([-(-8 // (n or 1)) * n for n in range(9)], np.int64)
+
+
+@compiled
+def _repeat(out, at, stop, back):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill ``out[at:stop]`` with what lies ``back`` bytes before, which may overlap.
+
+    The first 16 bytes are made without asking how far back: the processor cannot foresee it, and
+    a wrong guess takes as long as making 100 bytes.
+    """
+    near = min(back, 8)
+    word = (load8(out, at - back) & _MASK[near]) * _REPEAT[near]
+    fill8(out, at, word)
+    far = max(back, _PERIOD[near])
+    move8(out, at + 8, out, at + 8 - far)
+    if stop - at <= 16:
+        return
+    at += 16
+    if far == 8:
+        while at < stop:
+            fill32(out, at, word)
+            at += 32
+    elif far >= 32:
+        while at < stop:
+            move32(out, at, out, at - far)
+            at += 32
+    else:
+        while at < stop:
+            move8(out, at, out, at - far)
+            at += 8
+
+
+@compiled
+def _extended(source, at, end, length):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """A length that further bytes add to while they are 255; and the place behind them."""
+    byte = 255
+    while byte == 255:
+        if at >= end:
+            return at, BROKEN
+        byte = load1(source, at)
+        length, at = length + byte, at + 1
+    return at, length
+
+
+@compiled
+def lz4(source, at, end, out, room, enough):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Decode the block ``source[at:end]`` into ``out``, at most ``room`` bytes.
+
+    Stops early once there are ``enough``, if that is less than the ``room``: a whole block ends
+    with literals and nothing behind them. Returns the number of bytes, or ``BROKEN``.
+
+    Source: LZ4 Block Format Description (lz4 repository, doc/lz4_Block_format.md).
+    """
+    done = 0
+    while at < end and done < enough:
+        token = load1(source, at)
+        at += 1
+        length = token >> 4
+        if length == 15:
+            at, length = _extended(source, at, end, length)
+        if length > end - at or length > room - done or length < 0:
+            return BROKEN
+        move32(out, done, source, at)
+        for i in range(32, length, 32):
+            move32(out, done + i, source, at + i)
+        done, at = done + length, at + length
+        if end - at < 2 or done >= enough:
+            return done if at == end or room > done >= enough else BROKEN
+        back = load2(source, at)
+        at += 2
+        length = token & 15
+        if length == 15:
+            at, length = _extended(source, at, end, length)
+            if length < 0:
+                return BROKEN
+        length += 4
+        if not 0 < back <= done or length > room - done:
+            return BROKEN
+        _repeat(out, done, done + length, back)
+        done += length
+    return done if room > done >= enough else BROKEN
+
+
+@compiled
+def lzf(source, size, out, room, enough):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """As :func:`lz4`, from ``source[:size]``.
+
+    Source: LibLZF 3.6, lzf_d.c: 000LLLLL and L + 1 literals; LLLooooo oooooooo, L + 2 bytes from
+    o + 1 back; 111ooooo LLLLLLLL oooooooo, L + 9 bytes.
+    """
+    at = done = 0
+    while at < size and done < enough:
+        control = load1(source, at)
+        at += 1
+        if control < 32:
+            length = control + 1
+            if length > min(size - at, room - done):
+                return BROKEN
+            move32(out, done, source, at)
+            done, at = done + length, at + length
+            continue
+        length = (control >> 5) + 2
+        if length == 9:
+            length += load1(source, at)
+            at += 1
+        if at >= size:
+            return BROKEN
+        back = ((control & 31) << 8) + load1(source, at) + 1
+        at += 1
+        if back > done or length > room - done:
+            return BROKEN
+        _repeat(out, done, done + length, back)
+        done += length
+    return done if at == size or room > done >= enough else BROKEN
+
+
+@compiled
+def big32(source, at):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """A whole number of 4 bytes, the greatest first."""
+    return (
+        load1(source, at) << 24
+        | load1(source, at + 1) << 16
+        | load1(source, at + 2) << 8
+        | load1(source, at + 3)
+    )
+
+
+@compiled
+def walk(source, at, size, places):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill ``places`` with where blocks begin, each behind its 4-byte big-endian length.
+
+    The last place is that behind the last block. False when they reach past ``size``.
+    """
+    for number in range(len(places)):
+        places[number] = at
+        if number < len(places) - 1:
+            if at + 4 > size:
+                return False
+            at += 4 + big32(source, at)
+    return at <= size
+
+
+@compiled
+def blosc_block(  # type: ignore[no-untyped-def]
+    source, place, size, streams, out, room
+):  # pragma: no cover - compiled
+    """Decode a block of ``streams`` parts into ``out``. Returns 0, or ``BROKEN``.
+
+    At ``place`` in ``source[:size]`` there is where it begins, see ``blocks.BloscLz4``.
+    """
+    if place + 4 > size:
+        return BROKEN
+    at, length = load4(source, place), room // streams
+    for number in range(streams):
+        if at + 4 > size:
+            return BROKEN
+        packed, at = load4(source, at), at + 4
+        part = out[number * length :]
+        if at + packed > size:
+            return BROKEN
+        if packed == length:
+            part[:length] = source[at : at + length]
+        elif lz4(source, at, at + packed, part, length, length) != length:
+            return BROKEN
+        at += packed
+    return 0

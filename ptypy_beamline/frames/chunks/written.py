@@ -1,0 +1,266 @@
+"""Which frames and pixels of an HDF5 dataset were ever written: the rest reads as its fill value.
+
+A detector writer that died leaves room for frames that never came, and a virtual dataset of several
+modules has gaps between them. HDF5 gives zeros there, which look like counts; only the index of
+chunks and the map of a virtual dataset know better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...files.hdf5 import open_hdf5
+from ...scan import Gaps
+from ..virtual import source_file
+from .stored import tells_places
+
+Flags = NDArray[np.bool_]
+"""(n,) one for each frame."""
+
+Ints = NDArray[np.int64]
+
+
+class Piece(NamedTuple):
+    """All of ``rows`` x ``columns`` of each of ``frames``; None = nobody can tell which frames.
+
+    Frames are numbered in C order of all frame axes.
+    """
+
+    frames: Ints | None
+    rows: Ints
+    columns: Ints
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return len(self.rows), len(self.columns)
+
+    def is_like(self, other: Piece) -> bool:
+        """Whether both have as many known frames, and rows and columns."""
+        if self.frames is None or other.frames is None:
+            return False
+        return self.shape == other.shape and len(self.frames) == len(other.frames)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written of a stack (…, y, x).
+
+    Attributes
+    ----------
+    pieces
+        None = everything, or nobody can tell.
+    shape
+        Of the dataset.
+    leading
+        Index on an axis before those of the frames; None = the dataset has no such axis.
+    """
+
+    pieces: tuple[Piece, ...] | None
+    shape: tuple[int, ...]
+    leading: int | None = None
+
+    @classmethod
+    def of(cls, dataset: h5py.Dataset, leading: int | None = None) -> Written:
+        """What was written of a dataset."""
+        return cls(_pieces(dataset), dataset.shape, leading)
+
+    @property
+    def frames(self) -> Flags | None:
+        """(n,) which frames were written; None = all of them.
+
+        A frame in several chunks, or from several sources, was written when it has as many pixels
+        as the fullest one.
+        """
+        if self.pieces is None:
+            return None
+        pixels = np.zeros(math.prod(self.shape[:-2]), np.int64)
+        for piece in self.pieces:
+            if piece.frames is None:
+                return None
+            pixels[piece.frames] += math.prod(piece.shape)
+        there = self._led(pixels) >= max(1, int(pixels.max(initial=0)))
+        return None if there.all() else there
+
+    @property
+    def gaps(self) -> Gaps | None:
+        """Pixels that were not written in frames that were; None = there are none."""
+        detector = self.shape[-2:]
+        if self.pieces is None or all(piece.shape == detector for piece in self.pieces):
+            return None
+        numbers, there = np.arange(math.prod(self.shape[:-2])), self.frames
+        used = np.zeros(numbers.shape, np.bool_)
+        used[self._led(numbers)] = True if there is None else there
+        count = np.zeros(detector, np.int32)
+        for (rows, columns), times in _by_area(self.pieces, used):
+            count[np.ix_(rows, columns)] += times
+        n = int(used.sum())
+        return Gaps(count == 0, count < n) if n and count.min() < n else None
+
+    def _led(self, values: Ints) -> Ints:
+        """Those of ``values``, of all frame axes, that belong to the leading index."""
+        stack = values.reshape(self.shape[:-2])
+        return np.asarray(stack if self.leading is None else stack[self.leading]).ravel()
+
+
+def _by_area(pieces: tuple[Piece, ...], used: Flags) -> Iterator[tuple[tuple[Ints, Ints], int]]:
+    """Each (rows, columns) once, and how many of the ``used`` frames it was written in."""
+    areas: dict[tuple[bytes, bytes], tuple[Ints, Ints]] = {}
+    times: Counter[tuple[bytes, bytes]] = Counter()
+    for frames, rows, columns in pieces:
+        area = rows.tobytes(), columns.tobytes()
+        areas[area] = rows, columns
+        times[area] += int((used if frames is None else used[frames]).sum())
+    for area, lines in areas.items():
+        yield lines, times[area]
+
+
+def made_at_once(dataset: h5py.Dataset) -> bool:
+    """Whether all chunks of a dataset that does not grow are made before the first is written."""
+    created = dataset.id.get_create_plist()
+    early: bool = created.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY
+    return early and dataset.maxshape == dataset.shape
+
+
+def _pieces(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
+    """What was written of a dataset; None = everything, or nobody can tell."""
+    layout = dataset.id.get_create_plist().get_layout()
+    if layout == h5py.h5d.VIRTUAL:
+        return _of_sources(dataset)
+    if layout == h5py.h5d.CHUNKED:
+        return _of_chunks(dataset)
+    none = layout == h5py.h5d.CONTIGUOUS and not (dataset.external or dataset.id.get_storage_size())
+    return () if none and dataset.size else None
+
+
+def _of_chunks(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
+    shape, chunk = dataset.shape, dataset.chunks
+    grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
+    if dataset.id.get_num_chunks() >= math.prod(grid):
+        return None
+    numbers = np.arange(math.prod(shape[:-2])).reshape(shape[:-2])
+    at: dict[tuple[int, ...], list[Ints]] = {}
+    for offset in _chunk_offsets(dataset):
+        place = tuple(slice(o, o + c) for o, c in zip(offset[:-2], chunk[:-2], strict=True))
+        at.setdefault(offset[-2:], []).append(np.ravel(numbers[place]))
+    (height, width), (ny, nx) = chunk[-2:], shape[-2:]
+    return tuple(
+        Piece(
+            np.concatenate(frames),
+            np.arange(row, min(row + height, ny)),
+            np.arange(column, min(column + width, nx)),
+        )
+        for (row, column), frames in at.items()
+    )
+
+
+def _chunk_offsets(dataset: h5py.Dataset) -> list[tuple[int, ...]]:
+    """First pixel of every chunk that is stored."""
+    if not tells_places(dataset):
+        axes = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
+        return [place for place in product(*axes) if _is_stored(dataset, place)]
+    if not hasattr(dataset.id, "chunk_iter"):
+        every = range(dataset.id.get_num_chunks())
+        return [dataset.id.get_chunk_info(number).chunk_offset for number in every]
+    found: list[tuple[int, ...]] = []
+    dataset.id.chunk_iter(lambda chunk: found.append(chunk.chunk_offset))
+    return found
+
+
+def _is_stored(dataset: h5py.Dataset, place: tuple[int, ...]) -> bool:
+    try:
+        dataset.id.read_direct_chunk(place)
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def _of_sources(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
+    """Of a virtual dataset: what its sources have, as far as these were written themselves."""
+    pieces: list[Piece] = []
+    for source in dataset.virtual_sources():
+        target = _selected(source.vspace, dataset.shape)
+        if target is None:
+            return None
+        pieces += _in_source(dataset, source, target)
+    return tuple(pieces)
+
+
+def _in_source(dataset: h5py.Dataset, source: Any, target: Piece) -> list[Piece]:
+    """What of ``target``, a part of a virtual dataset, its source has."""
+    if target.frames is None or "%" in source.file_name + source.dset_name:
+        return [target._replace(frames=None)]
+    with _opened(dataset, source.file_name) as file:
+        found = None if file is None else file.get(source.dset_name)
+        if not isinstance(found, h5py.Dataset):
+            return []
+        taken, inner = _selected(source.src_space, found.shape), _pieces(found)
+        if taken is None or not taken.is_like(target):
+            # Other axes than those of frames.
+            return [target] if inner is None or inner else []
+        *axes, ny, nx = found.shape
+        whole = Piece(np.arange(math.prod(axes)), np.arange(ny), np.arange(nx))
+        return [_mapped(piece, taken, target) for piece in ((whole,) if inner is None else inner)]
+
+
+def _mapped(piece: Piece, taken: Piece, target: Piece) -> Piece:
+    """Where a ``piece`` of a source goes, of which ``taken`` becomes ``target``, line by line."""
+    frames = None
+    if not (piece.frames is None or taken.frames is None or target.frames is None):
+        frames = target.frames[np.isin(taken.frames, piece.frames)]
+    rows = target.rows[np.isin(taken.rows, piece.rows)]
+    return Piece(frames, rows, target.columns[np.isin(taken.columns, piece.columns)])
+
+
+@contextmanager
+def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
+    """The file of a source; None where it is not there."""
+    path = source_file(Path(dataset.file.filename), name)
+    if path is None:
+        yield None
+        return
+    with open_hdf5(path) as file:
+        yield file
+
+
+def _selected(space: h5py.h5s.SpaceID, whole: tuple[int, ...]) -> Piece | None:
+    """What a selection of a stack touches; None where it is irregular.
+
+    ``whole``: shape of the stack, which is not kept with a selection of all of it.
+    """
+    shape = space.get_simple_extent_dims() or whole
+    if space.get_select_type() == h5py.h5s.SEL_ALL:
+        lines: list[Ints | None] = [np.arange(n) for n in shape]
+    elif space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
+        lines = list(_lines(space))
+    else:
+        return None
+    *each, rows, columns = lines
+    if rows is None or columns is None:
+        return None
+    known = [line for line in each if line is not None]
+    if len(known) < len(each):
+        return Piece(None, rows, columns)
+    grid = np.meshgrid(*known, indexing="ij")
+    frames = np.ravel_multi_index(grid, shape[:-2]).ravel() if grid else np.zeros(1, np.int64)
+    return Piece(frames, rows, columns)
+
+
+def _lines(space: h5py.h5s.SpaceID) -> Iterator[Ints | None]:
+    """Selected indices on each axis; None where it has no end."""
+    for start, stride, count, block in zip(*space.get_regular_hyperslab(), strict=True):
+        if count >= h5py.h5s.UNLIMITED or block >= h5py.h5s.UNLIMITED:
+            yield None
+        else:
+            yield (start + stride * np.arange(count)[:, None] + np.arange(block)).ravel()

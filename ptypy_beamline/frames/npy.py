@@ -1,0 +1,235 @@
+"""Arrays as NumPy stores them: ``.npy`` files, and members of NPZ files that are not compressed.
+
+They are read, never mapped into memory: a file that is cut while it is mapped kills the process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tokenize
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import FileError, ScanError, in_short
+from ..files.hdf5 import note_input
+from ..files.regular import FileState, open_bytes
+from ..scan import Indices, Readiness, Window
+
+BROKEN = (
+    ValueError,
+    EOFError,
+    OSError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    tokenize.TokenError,
+)
+"""What NumPy raises of a damaged header."""
+
+READERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): npy.read_array_header_2_0,
+}
+"""Version of the format → NumPy's reader; version 3 has names of fields in UTF-8."""
+
+
+class Header(NamedTuple):
+    """What the head of an ``.npy`` file says; ``size``: its own length in bytes."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    size: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of the numbers that follow."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(stream: BinaryIO) -> Header:
+    """The header of the ``.npy`` that begins where ``stream`` is.
+
+    Raises
+    ------
+    ValueError
+        It is none, or impossible; the message says why.
+    """
+    begin = stream.tell()
+    try:
+        version = npy.read_magic(stream)
+        if version not in READERS:
+            raise ValueError(f"version {version[0]}.{version[1]} of .npy is not known")
+        shape, fortran, dtype = READERS[version](stream)
+    except BROKEN as error:
+        raise ValueError(in_short(error, 120)) from error
+    if not all(type(n) is int and 0 <= n < 2**63 for n in shape):
+        raise ValueError(f"impossible shape {in_short(ValueError(shape), 80)}")
+    return Header(shape, fortran, dtype, stream.tell() - begin)
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """Numbers that lie in a file one after another.
+
+    Attributes
+    ----------
+    start
+        Byte of the file at which they begin.
+    dtype
+        As they are stored, in either byte order.
+    state
+        Of the file when they were found; reading checks it.
+    """
+
+    path: Path
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool = False
+    state: FileState | None = None
+
+    def whole(self) -> NDArray[Any]:
+        """All of them, in native byte order."""
+        out = np.empty(self.shape[::-1] if self.fortran else self.shape, self.dtype)
+        with open_bytes(self.path, was=self.state) as file:
+            self.fill(file, out, 0)
+        native = out.astype(self.dtype.newbyteorder("="), copy=False)
+        return native.T if self.fortran else native
+
+    def fill(self, file: BinaryIO, out: NDArray[Any], first: int) -> None:
+        """Numbers from the one of that place on, into a contiguous array.
+
+        Raises
+        ------
+        FileError
+            The file ends before.
+        """
+        view = out.reshape(-1).view(np.uint8).data
+        place = self.start + first * self.dtype.itemsize
+        done = 0
+        while done < len(view):
+            count = os.preadv(file.fileno(), [view[done:]], place + done)
+            if not count:
+                raise FileError(
+                    "the file has become shorter since it was opened", "copy it again", self.path
+                )
+            done += count
+
+
+def open_npy(path: Path, remedy: str = "check the path") -> StoredArray:
+    """The numbers in an ``.npy`` file, none of which is read.
+
+    Raises
+    ------
+    FileError
+        The file is missing or damaged, or holds no numbers.
+    """
+    with open_bytes(path, remedy) as file:
+        note_input(path)
+        try:
+            found = read_header(file)
+        except ValueError as error:
+            raise FileError(
+                f"not a readable .npy array ({error})", "save it again with numpy.save", path
+            ) from error
+        state = FileState.of(os.fstat(file.fileno()))
+        size = state.size - found.size
+    if found.dtype.kind not in "biufc":
+        raise FileError(
+            f"Expected numbers. Got an array of {in_short(TypeError(found.dtype), 80)}",
+            "save it again as numbers",
+            path,
+        )
+    if size < found.nbytes:
+        raise FileError(
+            f"truncated .npy array: {found.shape} {found.dtype} has {found.nbytes} "
+            f"bytes. Got {size}",
+            "copy it again",
+            path,
+        )
+    header = found.size, found.shape, found.dtype, found.fortran
+    return StoredArray(path.absolute(), *header, state)
+
+
+def load_npy(path: Path) -> NDArray[Any]:
+    """The array in an ``.npy`` file; raises as :func:`open_npy`."""
+    return open_npy(path).whole()
+
+
+def _runs(numbers: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Where numbers that follow one another begin and end."""
+    edges = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]
+    return list(pairwise(edges)) if len(numbers) else []
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """A stack of frames that lie in a file one after another; read when they are used.
+
+    Parameters
+    ----------
+    stored
+        In C order: an image, a stack of them, or a map of them (rows, columns, ny, nx).
+
+    Raises
+    ------
+    ScanError
+        It is none of these.
+    """
+
+    stored: StoredArray
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.stored.shape) <= 4:
+            raise ScanError(
+                f"Expected an image or a stack of images. Got shape {self.stored.shape}",
+                file=self.stored.path,
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        *outer, ny, nx = self.stored.shape
+        return math.prod(outer), ny, nx
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel, in native byte order."""
+        dtype: np.dtype[Any] = self.stored.dtype.newbyteorder("=")
+        return dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window``, a copy: whole frames at once, or whole rows that are cut to it."""
+        n, ny, nx = self.shape
+        chosen = np.arange(n)[np.asarray(indices, np.intp)]
+        out = np.empty((len(chosen), *window.shape), self.dtype)
+        with open_bytes(self.stored.path, was=self.stored.state) as file:
+            if window.shape == (ny, nx) and self.dtype == self.stored.dtype:
+                for first, last in _runs(chosen):
+                    self.stored.fill(file, out[first:last], int(chosen[first]) * ny * nx)
+                return out
+            rows = np.empty((window.height, nx), self.stored.dtype)
+            for k, index in enumerate(chosen.tolist()):
+                self.stored.fill(file, rows, (index * ny + window.top) * nx)
+                out[k] = rows[:, window.left : window.left + window.width]
+        return out
+
+    def ready(self) -> Readiness:
+        """All of them."""
+        return Readiness(self.shape[0])
+
+
+def npy_frames(path: Path, remedy: str = "check the path") -> StoredFrames | None:
+    """The frames in an ``.npy`` file, read lazily; None where they are not in C order."""
+    stored = open_npy(path, remedy)
+    return None if stored.fortran else StoredFrames(stored)

@@ -1,0 +1,257 @@
+"""Arrays in an NPZ file: what they are is known at once, their numbers when asked for."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from ..errors import FileError, MissingDataError, ScanError, in_short
+from ..files.hdf5 import note_input
+from ..files.regular import FileState, open_bytes
+from ..scan import Indices, Readiness, Window
+from .npy import Header, StoredArray, StoredFrames, read_header
+
+LOCAL_HEADER = b"PK\x03\x04"
+"""What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
+
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OSError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    LookupError,
+    OverflowError,
+)
+"""What reading a damaged NPZ file raises."""
+
+
+def members(path: Path) -> tuple[str, ...]:
+    """Names of the arrays in an NPZ file; empty for any other file.
+
+    Raises
+    ------
+    FileError
+        It is one, but its end is missing.
+    """
+    if not path.is_file():
+        return ()
+    if not zipfile.is_zipfile(path):
+        with open_bytes(path) as start:
+            if start.read(4) == LOCAL_HEADER:
+                raise FileError("truncated NPZ file", "copy it again", path)
+        return ()
+    with _reading(path), zipfile.ZipFile(path) as file:
+        return tuple(n[:-4] for n in file.namelist() if n.endswith(".npy"))
+
+
+BLOCK = 2**24
+"""Bytes that are read at a time to see whether they are as they were written."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array of an NPZ file.
+
+    Stored without compression its frames are read when they are used; else it is loaded whole,
+    once per process, when first used. Never with pickle.
+
+    Raises
+    ------
+    FileError
+        The file is missing or damaged, or the array holds Python objects.
+    MissingDataError
+        There is no such array.
+    """
+
+    path: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).absolute())
+        known = members(self.path)
+        note_input(self.path)
+        if not known:
+            raise FileError("Expected an NPZ file", "check the path", self.path)
+        if self.name not in known:
+            raise MissingDataError(
+                f"Expected an array {self.name}. Got {', '.join(known)}",
+                "name another by --path NAME=ARRAY",
+                self.path,
+            )
+        object.__setattr__(self, "_state", FileState.of(self.path.stat()))
+        object.__setattr__(self, "_header", self._read_header())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    def _read_header(self) -> Header:
+        with _reading(self.path), zipfile.ZipFile(self.path) as file, file.open(self._file) as raw:
+            header = read_header(cast(BinaryIO, raw))
+            size = file.getinfo(self._file).file_size
+        if header.dtype.hasobject:
+            raise FileError(
+                f"array {self.name} holds Python objects, which are never loaded",
+                "save it again as numbers",
+                self.path,
+            )
+        if size != header.size + header.nbytes:
+            raise FileError(
+                f"array {self.name} is damaged: {header.shape} {header.dtype} has "
+                f"{header.nbytes} bytes. Got {size - header.size}",
+                "copy it again",
+                self.path,
+            )
+        return header
+
+    def _opened(self) -> AbstractContextManager[BinaryIO]:
+        return open_bytes(self.path, was=self.state)
+
+    @property
+    def state(self) -> FileState:
+        """Of the file when this object was made."""
+        state: FileState = self.__dict__["_state"]
+        return state
+
+    @property
+    def _file(self) -> str:
+        return f"{self.name}.npy"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array."""
+        shape: tuple[int, ...] = self.__dict__["_header"][0]
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In native byte order."""
+        dtype: np.dtype[Any] = self.stored_dtype.newbyteorder("=")
+        return dtype
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """As it is in the file."""
+        dtype: np.dtype[Any] = self.__dict__["_header"][2]
+        return dtype
+
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """The array itself, loaded; not to be written to."""
+        with (
+            self._opened() as raw,
+            _reading(self.path, self.name),
+            zipfile.ZipFile(raw) as file,
+            file.open(self._file) as stream,
+        ):
+            return npy.read_array(stream, allow_pickle=False)
+
+    @cached_property
+    def start(self) -> int | None:
+        """Byte of the file at which the numbers begin; None where they are not stored in order.
+
+        All of them are read once, so that damage shows. They are not mapped into memory: a file
+        that is cut while it is mapped kills the process.
+
+        Source: PKWARE APPNOTE 6.3.3, section 4.3.7: a local file header has 30 bytes and ends in
+        a name and an extra field, the lengths of which are at bytes 26 and 28.
+        """
+        header: Header = self.__dict__["_header"]
+        with self._opened() as raw, _reading(self.path, self.name), zipfile.ZipFile(raw) as file:
+            info = file.getinfo(self._file)
+            if header.fortran or info.compress_type != zipfile.ZIP_STORED:
+                return None
+            with file.open(info) as stream:
+                while stream.read(BLOCK):  # the sum is compared at the end
+                    pass
+            raw.seek(info.header_offset + 26)
+            lengths = struct.unpack("<HH", raw.read(4))
+        begin: int = info.header_offset + 30 + sum(lengths) + header.size
+        return begin
+
+
+@contextmanager
+def _reading(path: Path, member: str = "") -> Iterator[None]:
+    """Turn what a damaged file raises into one line."""
+    try:
+        yield
+    except DAMAGED as error:
+        what = f"array {member} cannot be read" if member else "damaged NPZ file"
+        raise FileError(f"{what} ({in_short(error)})", "copy it again", path) from error
+
+
+@dataclass(frozen=True)
+class NpzFrames:
+    """A three-dimensional array of an NPZ file as a stack of frames.
+
+    Parameters
+    ----------
+    member
+        The array, besides axes of length 1 in front.
+    axis
+        Which of the three axes counts the frames: 0 for (N,H,W), 2 for (H,W,N).
+
+    Raises
+    ------
+    ScanError
+        The array is no stack of images.
+    """
+
+    member: Member
+    axis: int = 0
+
+    def __post_init__(self) -> None:
+        shape, name = self.member.shape, self.member.name
+        if len(stack_shape(shape)) != 3 or self.member.dtype.kind not in "biufc":
+            raise ScanError(
+                f"Expected a stack of images. Got {name} of shape {shape}, {self.member.dtype}",
+                "name it by paths.frames (--path frames=ARRAY)",
+                self.member.path,
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        axes = list(stack_shape(self.member.shape))
+        n = axes.pop(self.axis)
+        return n, axes[0], axes[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a pixel."""
+        return self.member.dtype
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window``, a copy."""
+        rows, columns = window.slices
+        if self.axis == 0 and self.member.start is not None:
+            member = self.member
+            place = member.path, self.member.start, self.shape, member.stored_dtype
+            return StoredFrames(StoredArray(*place, state=member.state)).read(indices, window)
+        stored = self.member.array.reshape(stack_shape(self.member.shape))
+        cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
+        chosen = cut[np.asarray(indices, np.intp)]
+        return np.ascontiguousarray(chosen, self.dtype)
+
+    def ready(self) -> Readiness:
+        """All of them."""
+        return Readiness(self.shape[0])
+
+
+def stack_shape(shape: tuple[int, ...], axes: int = 3) -> tuple[int, ...]:
+    """The last ``axes`` of them, where those before have one entry; else the shape as it is."""
+    return shape[-axes:] if all(n == 1 for n in shape[:-axes]) else shape

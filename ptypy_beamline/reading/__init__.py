@@ -1,6 +1,0 @@
-"""Bytes to pixels: lazily read stacks of frames."""
-
-from .files import open_hdf5
-from .hdf5 import Hdf5Frames
-
-__all__ = ["Hdf5Frames", "open_hdf5"]

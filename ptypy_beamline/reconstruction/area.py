@@ -1,0 +1,134 @@
+"""Parts of the object plane: where the scan went, and rectangles a user names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SettingsError
+from ..geometry import LENGTH_M
+from .model import Array, Reconstruction
+
+Slices = tuple[slice, slice]
+
+LEAST_PX = 4
+"""Pixels a rectangle needs along each axis, for a mean and a ramp that mean something."""
+
+
+def pixels_of(reconstruction: Reconstruction, points_m: Array) -> Array:
+    """Rows and columns (n, 2), fractional, of points (n, 2) y, x on the axes of the positions."""
+    offset = np.asarray(points_m) - reconstruction.center_m
+    pixels: Array = offset / np.asarray(reconstruction.pixel_m) + _middle(reconstruction)
+    return pixels
+
+
+def points_of(reconstruction: Reconstruction, pixels: Array) -> Array:
+    """Points (n, 2) y, x on the axes of the positions, in metres, of rows and columns (n, 2)."""
+    offset = np.asarray(pixels) - _middle(reconstruction)
+    points: Array = offset * np.asarray(reconstruction.pixel_m) + reconstruction.center_m
+    return points
+
+
+def _middle(reconstruction: Reconstruction) -> Array:
+    return (np.array(reconstruction.object.shape[1:]) - 1) / 2
+
+
+def scanned(reconstruction: Reconstruction, margin_m: float = 0.0) -> Slices:
+    """The positions' bounding box, and ``margin_m`` around it, in pixels of the object.
+
+    Along an axis on which the probe hardly moves (a line scan), and where no positions are known,
+    it is the whole object.
+    """
+    shape = reconstruction.object.shape[1:]
+    points = pixels_of(reconstruction, reconstruction.positions_m.reshape(-1, 2))
+    if not len(points):
+        return slice(0, shape[0]), slice(0, shape[1])
+    margin = margin_m / np.asarray(reconstruction.pixel_m)
+    first = np.floor(points.min(axis=0) - margin).astype(int).clip(0, shape)
+    last = (np.ceil(points.max(axis=0) + margin).astype(int) + 1).clip(0, shape)
+    rows, columns = (
+        slice(int(a), int(b)) if b - a >= LEAST_PX else slice(0, n)
+        for a, b, n in zip(first, last, shape, strict=True)
+    )
+    return rows, columns
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A rectangle of the object plane.
+
+    Attributes
+    ----------
+    corner
+        (y, x) of its first corner.
+    size
+        Height and width.
+    unit_m
+        Metres in the unit of both, then on the axes of the positions; None for pixels of the
+        object.
+    """
+
+    corner: tuple[float, float]
+    size: tuple[float, float]
+    unit_m: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Rectangle:
+        """``Y0,X0,H,W`` in pixels, or with a unit at the end, as in ``1.5,-2,0.5,0.5um``.
+
+        Raises
+        ------
+        SettingsError
+            It is not four numbers and a unit of length, or the size is not positive.
+        """
+        numbers = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzµμ ")
+        unit = text.strip()[len(numbers) :].strip()
+        try:
+            top, left, height, width = (float(word) for word in numbers.split(","))
+            factor = LENGTH_M[unit] if unit else None
+            if not (np.isfinite([top, left]).all() and 0 < height < inf and 0 < width < inf):
+                raise ValueError("it has no place or no size")
+        except (ValueError, KeyError) as error:
+            raise SettingsError(
+                f"Expected a rectangle Y0,X0,H,W. Got {text!r}",
+                "write pixels of the object as 10,20,60,40 or lengths as 1.5,-2,0.5,0.5um",
+            ) from error
+        return cls((top, left), (height, width), factor)
+
+    @classmethod
+    def of(cls, reconstruction: Reconstruction, slices: Slices) -> Rectangle:
+        """The same in metres, whatever is cut off the object later."""
+        corner = np.array([part.start - 0.5 for part in slices])
+        pixels = np.array([part.stop - part.start for part in slices])
+        (y, x), size = points_of(reconstruction, corner), pixels * reconstruction.pixel_m
+        return cls((float(y), float(x)), (float(size[0]), float(size[1])), 1.0)
+
+    def within(self, reconstruction: Reconstruction) -> Slices:
+        """The part of it that lies in the object.
+
+        Raises
+        ------
+        SettingsError
+            That part is smaller than :data:`LEAST_PX`.
+        """
+        first, size = np.array(self.corner), np.array(self.size)
+        if self.unit_m is not None:
+            size = size * self.unit_m / reconstruction.pixel_m
+            first = pixels_of(reconstruction, first[None] * self.unit_m)[0] + 0.5
+        edges: NDArray[np.int64] = np.rint([first, first + size]).astype(np.int64)
+        (top, left), (bottom, right) = edges.clip(0, reconstruction.object.shape[1:])
+        if min(bottom - top, right - left) < LEAST_PX:
+            ny, nx = reconstruction.object.shape[1:]
+            raise SettingsError(
+                f"the rectangle {self} has less than {LEAST_PX} pixels along an axis of the "
+                f"object of {ny}x{nx}",
+                "name one inside the object, and inside the scanned area where that is cut out",
+            )
+        return slice(int(top), int(bottom)), slice(int(left), int(right))
+
+    def __str__(self) -> str:
+        unit = "px" if self.unit_m is None else "m"
+        return ",".join(f"{v * (self.unit_m or 1):.6g}" for v in (*self.corner, *self.size)) + unit

@@ -1,0 +1,115 @@
+"""How like the truth a reconstruction is, whatever ptychography cannot know aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from ..phase import linear_ramp
+
+Complex = NDArray[np.complexfloating[Any, Any]]
+
+
+def correlation(obj: Complex, truth: Complex, margin: int = 48) -> float:
+    """Likeness of a reconstructed object to the truth: 1 the same, about 0 unrelated.
+
+    After :func:`register`, the correlation of the two images' departures from their means,
+    Re⟨a−ā, b−b̄⟩/(‖a−ā‖·‖b−b̄‖), cut off at 0.
+
+    *Removed* before comparing are what far-field ptychography leaves open: a translation, a
+    global phase and amplitude, and a linear phase ramp. *Not removed*, and hence punished:
+    mirroring, rotation, complex conjugation, scale, and wrong values.
+
+    Parameters
+    ----------
+    obj, truth
+        2-D transmissions of the same pixel size, with about the same centre.
+    margin
+        Pixels at each edge of the truth that are left out: those without full illumination.
+    """
+    return agreement(*register(obj, truth, margin))
+
+
+def agreement(a: Complex, b: Complex) -> float:
+    """The correlation of two images' departures from their means, at least 0."""
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return max(0.0, float(np.vdot(a, b).real) / norm) if norm else 0.0
+
+
+def register(
+    obj: Complex, truth: Complex, margin: int = 48
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """Bring object and truth together, to be shown side by side.
+
+    The truth is moved by a sub-pixel shift (at most ``margin``) onto the object; the object
+    gets the truth's mean phase, phase ramp and amplitude.
+
+    Returns
+    -------
+    obj, truth
+        Both of the truth's shape (or the object's, if smaller) less ``margin`` at every edge.
+    """
+    shape = tuple(np.minimum(obj.shape, truth.shape))
+    a, b = _middle(obj, shape), _middle(truth, shape)
+    inner = tuple(slice(margin, n - margin) for n in shape)
+    if any(n <= 2 * margin for n in shape):
+        raise ValueError(f"Expected images larger than twice the margin {margin}. Got {shape}")
+    b = _shifted(b, _shift(a[inner], b[inner]))
+    a, b = a[inner], b[inner]
+    a = a * linear_ramp(b, a)
+    a *= np.vdot(a, b) / (np.vdot(a, a).real or 1.0)
+    return a.astype(np.complex64), b.astype(np.complex64)
+
+
+def _middle(image: Complex, shape: tuple[int, ...]) -> Complex:
+    """The middle part of an image."""
+    return image[
+        tuple(
+            slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(image.shape, shape, strict=True)
+        )
+    ]
+
+
+def _gradients(image: Complex) -> NDArray[np.complex128]:
+    """Departures of the neighbour products from their mean, (2, ny, nx).
+
+    A ramp and a global phase only multiply a product of neighbours by a constant phase, so
+    what is left moves with the image and knows nothing of them.
+    """
+    taper = np.outer(*(np.hanning(n) for n in image.shape))
+    products = []
+    for axis in (0, 1):
+        product = np.roll(image, -1, axis).astype(np.complex128) * image.conj()
+        product *= np.exp(-1j * np.angle(product.mean()))
+        products.append(taper * (product - product.mean()))
+    return np.array(products)
+
+
+def _shift(a: Complex, b: Complex) -> tuple[float, float]:
+    """Shift (rows, columns) that brings ``b`` onto ``a``, to a fraction of a pixel.
+
+    The peak of the cross correlation of the gradients, refined by a parabola through its
+    neighbours.
+    """
+    spectra = scipy.fft.fft2(_gradients(a)) * scipy.fft.fft2(_gradients(b)).conj()
+    peak = scipy.fft.ifft2(spectra.sum(axis=0)).real
+    row, column = np.unravel_index(int(peak.argmax()), peak.shape)
+    shift = []
+    for line, at in ((peak[:, column], int(row)), (peak[row, :], int(column))):
+        before, top, after = line[at - 1], line[at], line[(at + 1) % len(line)]
+        curvature = before - 2 * top + after
+        fraction = 0.5 * (before - after) / curvature if curvature else 0.0
+        shift.append(float((at + len(line) // 2) % len(line) - len(line) // 2 + fraction))
+    return shift[0], shift[1]
+
+
+def _shifted(image: Complex, shift: tuple[float, float]) -> Complex:
+    """The image moved by a fraction of pixels (Fourier shift theorem), wrapping round."""
+    fy, fx = (scipy.fft.fftfreq(n) for n in image.shape)
+    phase = np.exp(-2j * np.pi * (fy[:, None] * shift[0] + fx * shift[1]))
+    moved: Complex = scipy.fft.ifft2(scipy.fft.fft2(image) * phase)
+    return moved

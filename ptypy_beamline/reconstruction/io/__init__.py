@@ -1,0 +1,1 @@
+"""Files of reconstructions, one format a module."""

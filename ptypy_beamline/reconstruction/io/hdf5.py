@@ -1,0 +1,224 @@
+"""``reconstruction.h5``: object, probe, errors, and how they came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ...errors import BeamlineError, FileError, printable
+from ...extras import versions
+from ...files.filelist import expand
+from ...files.links import open_confined
+from ...output import complete_hdf5
+from ..model import Reconstruction
+
+MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
+"""What reading a file brings up whose datasets are missing, or of other kinds or shapes."""
+
+LARGEST = 4096
+"""Elements of an image that is still noted in full among the settings."""
+
+
+def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
+    """Write a reconstruction; plotting programs open the object's phase.
+
+    An object of one layer is written as (ny, nx), of several as (layers, ny, nx).
+    ``/probe/complex`` is the most powerful mode. All of it is read back by
+    :func:`read_reconstruction`.
+
+    Parameters
+    ----------
+    found
+        What to write. To its provenance the SHA-256 of the raw file is added, and versions.
+    path
+        The HDF5 file; complete or not there.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written, or ``path`` is somebody else's file.
+    """
+    with complete_hdf5(path) as file:
+        file.attrs.update(NX_class="NXroot", default="object", scan=found.scan)
+        _write_object(_group(file, "object", "NXentry", default="view"), found)
+        probe = _group(file, "probe", "NXentry")
+        probe["complex"], probe["modes"] = found.probe[strongest(found)], found.probe
+        _write_positions(_group(file, "positions", "NXentry"), found)
+        geometry = _group(file, "geometry", "NXentry")
+        _put(geometry, "energy", found.energy_eV, units="eV")
+        _put(geometry, "distance", found.distance_m, units="m")
+        metrics = _group(file, "metrics", "NXentry", default="view")
+        metrics["error_per_iteration"] = found.errors
+        metrics["algorithm"], metrics["n_iterations"] = found.algorithm, found.iterations
+        if found.held_out_error is not None:
+            metrics["held_out_error"] = found.held_out_error
+        _view(metrics, "error_per_iteration")
+        _write_provenance(_group(file, "provenance", "NXentry"), found)
+    return Path(path)
+
+
+def read_reconstruction(path: str | Path) -> Reconstruction:
+    """What :func:`write_reconstruction` has written.
+
+    Raises
+    ------
+    FileError
+        The file is missing, damaged, or of another kind or an older version.
+    """
+    with open_confined(path) as file:
+        try:
+            return _read(file)
+        except MALFORMED as error:
+            what = f"not a reconstruction.h5, or one of an older version ({error.args[0]})"
+            raise FileError(what, "write it again", path) from error
+
+
+def _read(file: h5py.File) -> Reconstruction:
+    wave, pixel = file["object/complex"][()], file["object/pixel_size"][()]
+    unseen = file.get("metrics/held_out_error")
+    center, spacing = file["object/center"][()], file["object/layer_spacing"][()]
+    return Reconstruction(
+        object=wave.reshape(-1, *wave.shape[-2:]),
+        probe=file["probe/modes"][()],
+        pixel_m=(float(pixel[0]), float(pixel[1])),
+        center_m=(float(center[0]), float(center[1])),
+        positions_m=file["positions/refined"][()],
+        indices=file["positions/frame_indices"][()],
+        energy_eV=float(file["geometry/energy"][()]),
+        distance_m=float(file["geometry/distance"][()]),
+        errors=file["metrics/error_per_iteration"][()],
+        algorithm=file["metrics/algorithm"].asstr()[()],
+        layer_spacing_m=tuple(spacing.tolist()),
+        scan=str(file.attrs["scan"]),
+        provenance={name: _entry(item) for name, item in file["provenance"].items()},
+        held_out_error=None if unseen is None else float(unseen[()]),
+    )
+
+
+def strongest(found: Reconstruction) -> int:
+    """The most powerful mode of the probe."""
+    return int((np.abs(found.probe) ** 2).sum(axis=(1, 2)).argmax())
+
+
+def checksum(*paths: str | Path) -> str:
+    """SHA-256 of a file, or of several one after another, as hexadecimal digits.
+
+    They are read in pieces, so of any size.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with Path(path).open("rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def as_json(value: Any) -> str:
+    """Settings as JSON: large images by their shape, paths and all else as text."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, np.ndarray):
+            large = item.ndim > 1 and item.size > LARGEST
+            return f"{item.dtype} array {item.shape}" if large else item.tolist()
+        return item.item() if isinstance(item, np.generic) else str(item)
+
+    return json.dumps(value, default=plain, indent=1)
+
+
+def provenance(found: Reconstruction) -> dict[str, Any]:
+    """How a reconstruction came about, with the raw files' SHA-256 and versions added.
+
+    Versions and checksums that it has already are those of the day it was made, and stay.
+    """
+    entries = {"settings": {}, "versions": versions(), **found.provenance}
+    source = entries.get("source")
+    if source is not None:
+        names = [str(name) for name in (source if isinstance(source, list) else [source])]
+        entries["source"] = names if isinstance(source, list) else names[0]
+        if "sha256" not in entries and (files := _files(names)):
+            entries["sha256"] = checksum(*files)
+    return entries
+
+
+def _files(names: Sequence[str]) -> tuple[Path, ...]:
+    """What paths, globs and lists of files name; nothing where one of them is gone."""
+    try:
+        return expand(names)
+    except BeamlineError:
+        return ()
+
+
+def _write_object(group: h5py.Group, found: Reconstruction) -> None:
+    wave = found.object[0] if len(found.object) == 1 else found.object
+    group["complex"] = wave
+    _put(group, "phase", np.angle(wave), units="rad")
+    group["amplitude"] = np.abs(wave)
+    _put(group, "pixel_size", found.pixel_m, units="m", columns="y,x")
+    _put(
+        group,
+        "center",
+        found.center_m,
+        units="m",
+        columns="y,x",
+        description="of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions",
+    )
+    _put(group, "layer_spacing", np.asarray(found.layer_spacing_m, np.float64), units="m")
+    axes = ("y", "x") if wave.ndim == 2 else ("layer", "y", "x")
+    view = _view(group, "phase", axes)
+    for name, count, pixel in zip("yx", wave.shape[-2:], found.pixel_m, strict=True):
+        _put(view, name, np.arange(count) * pixel * 1e6, units="um")
+    if wave.ndim == 3:
+        view["layer"] = np.arange(len(wave))
+
+
+def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
+    _put(
+        group,
+        "refined",
+        found.positions_m,
+        units="m",
+        columns="y,x",
+        description="of the probe's pixel (N-1)/2",
+    )
+    _put(group, "frame_indices", found.indices, description="raw frame of each position")
+
+
+def _write_provenance(group: h5py.Group, found: Reconstruction) -> None:
+    for name, value in provenance(found).items():
+        plain = isinstance(value, str | int | float)
+        # JSON has escapes for what HDF5 does not store, bytes of no encoding in names of files.
+        plain &= not isinstance(value, str) or value == printable(value)
+        group[name] = value if plain else as_json(value)
+        group[name].attrs["json"] = not plain
+
+
+def _entry(item: h5py.Dataset) -> Any:
+    stored = item[()]
+    text = stored.decode() if isinstance(stored, bytes) else stored.item()
+    return json.loads(text) if item.attrs.get("json") else text
+
+
+def _put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
+    group[name] = value
+    group[name].attrs.update(attributes)
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs.update(NX_class=nx_class, **attributes)
+    return group
+
+
+def _view(group: h5py.Group, signal: str, axes: Sequence[str] = ()) -> h5py.Group:
+    """An NXdata group that links the signal, for programs that plot NeXus files."""
+    view = _group(group, "view", "NXdata", signal=signal)
+    view[signal] = h5py.SoftLink(f"{group.name}/{signal}")
+    if axes:
+        view.attrs["axes"] = list(axes)
+    return view

@@ -1,0 +1,178 @@
+"""``.ptyd``: PtyPy's own prepared data, as PtyPy 0.9 writes and reads it.
+
+Written without PtyPy; the layout and its ``type`` attributes are those of ``ptypy.io.h5rw``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import FileError
+from ..files.hdf5 import is_input, open_hdf5
+from ..geometry import PHOTON
+from ..output import complete_hdf5, is_ours, together
+from ..planning.plan import Block, Plan
+from .chunks import write_frames
+
+H5RW_VERSION = "0.1"
+
+
+def write_ptyd(
+    plan: Plan,
+    path: str | Path,
+    *,
+    save: str = "append",
+    block: int | None = None,
+    info: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Write every frame of ``plan``, a block at a time.
+
+    Parameters
+    ----------
+    plan
+        What to load.
+    path
+        The ``.ptyd``; it appears, with its parts, when all is written.
+    save
+        ``'append'``: one file. ``'link'``: a part ``PATH.part000`` … for each block, linked.
+    block
+        Positions in a block; default: as loading likes it.
+    info
+        What to note under ``/info``, for the record only.
+    progress
+        Called with the number of positions each block has written.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written, or ``path`` is the raw file.
+    """
+    path = Path(path)
+    if save not in ("append", "link"):
+        raise FileError(f"save={save!r}", "use append or link", path)
+    write = _write_linked if save == "link" else _write_appended
+    with together() as batch, complete_hdf5(path) as file:
+        _stamp(file)
+        _store(file, "chunks", {})
+        _store(file, "info", dict(info or {}))
+        _store(file, "meta", _meta(plan))
+        write(_counted(plan.blocks(block), progress), file, path)
+        if save == "link":
+            batch.around.append(_without_stale_parts(path))
+    return path
+
+
+@contextmanager
+def _without_stale_parts(path: Path) -> Iterator[None]:
+    """Remove the parts of what is replaced in the block."""
+    before = _parts(path)
+    yield
+    for stale in before - _parts(path):
+        if not is_input(stale):
+            stale.unlink()
+
+
+def _counted(blocks: Iterator[Block], progress: Callable[[int], None]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        progress(len(block.positions))
+
+
+def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
+    for number, block in enumerate(blocks):
+        _write_chunk(_dict_group(file, f"chunks/{number}"), block)
+
+
+def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
+    """Parts get their names when all are complete; the master comes last of all."""
+    for number, block in enumerate(blocks):
+        final = path.with_name(f"{path.name}.part{number:03d}")
+        with complete_hdf5(final) as part:
+            _stamp(part)
+            _write_chunk(part, block)
+        # A bare name: the link is found from the master's own folder.
+        file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
+
+
+def _parts(master: Path) -> set[Path]:
+    """The parts that a ``.ptyd`` of this package links to and has written itself."""
+    if not is_ours(master):
+        return set()
+    with open_hdf5(master, noted=False) as file:
+        chunks = file.get("chunks", {})
+        links = [chunks.get(name, getlink=True) for name in chunks]
+    names = [link.filename for link in links if isinstance(link, h5py.ExternalLink)]
+    own = re.compile(re.escape(master.name) + r"\.part\d+")
+    return {
+        part for name in names if own.fullmatch(name) and is_ours(part := master.with_name(name))
+    }
+
+
+def _write_chunk(group: h5py.Group, block: Block) -> None:
+    write_frames(group, "data", block.frames).attrs["type"] = "array"
+    _array(group, "indices", block.positions, kind="arraylist")
+    _array(group, "positions", block.positions_m)
+    write_frames(group, "weights", block.good).attrs["type"] = "array"
+
+
+def _meta(plan: Plan) -> dict[str, Any]:
+    geometry = plan.geometry
+    noted = {} if geometry.radiation == PHOTON else {"radiation": geometry.radiation}
+    return {
+        **noted,
+        "version": 0.1,
+        "num_frames": len(plan),
+        "label": None,
+        "shape": np.array(geometry.shape),
+        "psize": np.array(geometry.pixel_m),
+        "energy": geometry.ptypy_energy_keV,
+        "center": np.array(geometry.center_px),
+        "distance": geometry.distance_m,
+    }
+
+
+def _stamp(file: h5py.File) -> None:
+    file.attrs["h5rw_version"] = H5RW_VERSION
+    file.attrs["ctime"] = file.attrs["mtime"] = time.asctime()
+
+
+def _dict_group(group: h5py.Group, name: str) -> h5py.Group:
+    made = group.create_group(name)
+    made.attrs["type"] = "dict"
+    return made
+
+
+def _store(group: h5py.Group, name: str, value: Any) -> None:
+    """Store a plain value with the ``type`` that PtyPy's reader asks for."""
+    if isinstance(value, Mapping):
+        inner = _dict_group(group, name)
+        for key, item in value.items():
+            _store(inner, str(key), item)
+    elif value is None:
+        group.create_dataset(name, data=np.zeros(1)).attrs["type"] = "None"
+    elif isinstance(value, str):
+        storable = value.encode(errors="backslashreplace").decode()  # bytes of no encoding
+        text = group.create_dataset(name, data=storable, dtype=h5py.string_dtype())
+        text.attrs["type"] = "string"
+    elif isinstance(value, list | tuple):
+        inner = group.create_group(name)
+        inner.attrs["type"] = "list"
+        for number, item in enumerate(value):
+            _store(inner, f"{number:05d}", item)
+    elif isinstance(value, np.ndarray):
+        _array(group, name, value)
+    else:
+        group.create_dataset(name, data=value).attrs["type"] = "scalar"
+
+
+def _array(group: h5py.Group, name: str, value: Any, kind: str = "array") -> None:
+    group.create_dataset(name, data=value).attrs["type"] = kind

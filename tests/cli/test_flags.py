@@ -1,0 +1,141 @@
+"""One name for one thing: flags by their parameters' names, and help that says what to type."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scans
+from folders import ROOT
+from recipe_runs import environment
+
+from ptypy_beamline.cli import COMMANDS
+from ptypy_beamline.settings import every_leaf, other_words
+
+RECIPES = sorted((ROOT / "recipes").glob("*.py"))
+
+
+@pytest.fixture
+def help_of(type_in, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *words: type_in(*words, "--help")[1]
+
+
+@pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
+def test_help_says_what_to_type(help_of, command):
+    """No words of Python's, and no characters that a pipe to a file might lose."""
+    shown = help_of(*command)
+    assert not re.findall(r"<\w+( range)?>|\b(INTEGER|FLOAT|BOOLEAN)\b|[–—‘’“”…]", shown)
+
+
+def test_help_shows_one_name_of_each_flag(help_of):
+    shown = set(re.findall(r"--[\w.-]+", help_of("info")))
+    assert {"--roi", "--bin", "--sat", "--path", "--unit"} <= shown
+    assert not {"--shape", "--rebin", "--saturation", "--paths", "--units"} & shown
+
+
+def test_help_says_the_order_of_two_numbers(help_of):
+    shown = re.sub(r"[\s│]+", " ", help_of("qc"))
+    for flag in ("--roi", "--roi-center", "--select-center-pos", "--select-size"):
+        assert re.search(rf"{flag} N\[,N\][^-]*\((ny, nx|y, x)\)", shown), flag
+    assert re.search(r"--rect CX CY W H [^-]*x,y: CX CY W H", shown)
+    assert re.search(r"--circ CX CY R [^-]*x,y: CX CY R", shown)
+
+
+def test_flags_by_the_names_of_their_parameters(type_in, tmp_path):
+    file = scans.write(tmp_path)
+    by_flag, by_name = (
+        type_in("info", file, "--json", *words.split())[1]
+        for words in (
+            "--roi 32 --bin 2 --energy-kev 9 --select-shape circle --select-radius 4e-7 "
+            "--path x=/entry/posx_m --snake",
+            "--shape 32 --rebin=2 --energy 9 --select.shape circle --select.radius 4e-7 "
+            "--paths x=/entry/posx_m --positions-snake",
+        )
+    )
+    assert json.loads(by_name) == json.loads(by_flag)
+    assert json.loads(by_name)["plan"]["shape"] == [16, 16]
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("--shape", "48", "--roi", "32"), "--roi and --shape are one flag"),
+        (("--select-radius=1e-6", "--select.radius=2e-6"), "are one flag"),
+        (("another.tif", "third.tif"), "given in quotes"),
+    ],
+)
+def test_what_is_typed_twice_or_unquoted_is_answered(type_in, tmp_path, words, answer):
+    code, _, said = type_in("info", scans.write(tmp_path), *words)
+    assert code == 2
+    assert answer in said
+
+
+@pytest.mark.parametrize("flag", ["-o", "--output", "--out"])
+@pytest.mark.parametrize(
+    ("command", "written"), [("standardize", "new"), ("ptyd", "new"), ("qc", "new/qc_meta.json")]
+)
+def test_every_command_takes_every_word_for_its_output(type_in, tmp_path, command, written, flag):
+    file = scans.write(tmp_path)
+    assert type_in(command, file, flag, tmp_path / "new")[0] == 0
+    assert (tmp_path / written).exists()
+
+
+def test_no_parameter_takes_the_flag_of_another():
+    flags = {leaf.flag: leaf.name for leaf in every_leaf() if leaf.flag}
+    for flag, name in flags.items():
+        for word in other_words(flag):
+            assert flags.get(word, name) == name, word
+
+
+@pytest.mark.ptypy
+@pytest.mark.parametrize("script", RECIPES, ids=lambda path: path.name)
+def test_a_recipe_says_in_one_line_what_is_wrong(tmp_path, script):
+    """And has the command line's flags, and no others for the same."""
+    shown, done = (
+        subprocess.run(
+            [sys.executable, str(script), *words],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for words in (["--help"], not_there(script))
+    )
+    assert not re.findall(r"--(window|each|center|timeout|radius)\b", shown.stdout)
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if "ptypy - " not in line]
+    assert said[-1].startswith("error: ")
+    assert "missing" in said[-1], said[-1]
+    assert "Traceback" not in done.stderr
+
+
+def not_there(script: Path) -> list[str]:
+    """Words for a file that is not there; of a live scan, not within a moment."""
+    more = {
+        "cupy_dm_ml.py": ["--arch=serial"],
+        "cupy_epie.py": ["--arch=serial"],
+        "live.py": ["--live=0.2"],
+        "make_ptyd.py": ["out.ptyd"],
+    }
+    return ["missing.h5", *more.get(script.name, [])]
+
+
+def test_a_stack_without_positions_is_answered_with_what_to_do(type_in, tmp_path):
+    """And what is said to be done loads it."""
+    frames = scans.truth().frames
+    np.save(tmp_path / "frames.npy", frames)
+    code, _, err = type_in("info", tmp_path / "frames.npy")
+    assert code == 1
+    flags = re.search(r"name them: (.*);", err)[1].split()
+    y, x = scans.truth().positions_m.T
+    np.savez(tmp_path / "scan.npz", frames=frames, y=y, x=x)
+    geometry = ("--energy-kev", 8.8, "--distance-m", 2.0, "--pixel-m", 75e-6, "--json")
+    code, out, _ = type_in("info", tmp_path / "scan.npz", *flags, *geometry)
+    assert json.loads(out)["plan"]["positions"] == len(frames)

@@ -1,0 +1,367 @@
+"""From somebody's own raw file to a PtyPy reconstruction, and back from the tree that is saved."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from numpy.testing import assert_allclose
+from recipe_runs import environment
+
+from ptypy_beamline.engines.trees import Chain, label, with_absolute_paths
+from ptypy_beamline.errors import SettingsError
+from ptypy_beamline.reconstruction import read
+from ptypy_beamline.reconstruction.comparison.registration import correlation
+from ptypy_beamline.testing.simulate import Truth, simulate
+
+UM = 1e6
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return simulate(64, (12, 12), 6, "jitter", photons=1e5, seed=5)
+
+
+def constants(truth: Truth) -> list[object]:
+    return [
+        "--energy-kev",
+        truth.energy_eV / 1e3,
+        "--distance-m",
+        truth.distance_m,
+        "--pixel-m",
+        truth.pixel_m[0],
+    ]
+
+
+def own_hdf5(folder: Path, truth: Truth) -> list[object]:
+    """A layout that no format knows, and the flags that name it."""
+    file = folder / "mine.h5"
+    with h5py.File(file, "w") as f:
+        f["run/camera/images"] = truth.frames.astype(np.uint16)
+        f["run/motors/samx"] = truth.positions_m[:, 1] * UM
+        f["run/motors/samy"] = truth.positions_m[:, 0] * UM
+    return [
+        file,
+        "--path",
+        "frames=/run/camera/images",
+        "--path",
+        "x=/run/motors/samx",
+        "--path",
+        "y=/run/motors/samy",
+        "--unit",
+        "positions=um",
+        *constants(truth),
+    ]
+
+
+def own_npz(folder: Path, truth: Truth) -> list[object]:
+    file = folder / "mine.npz"
+    np.savez(
+        file,
+        patterns=truth.frames.astype(np.float32),
+        px=truth.positions_m[:, 1] * UM,
+        py=truth.positions_m[:, 0] * UM,
+    )
+    return [
+        file,
+        "--format",
+        "ptychopinn",
+        "--path",
+        "frames=patterns",
+        "--path",
+        "x=px",
+        "--path",
+        "y=py",
+        "--unit",
+        "positions=um",
+        "--stored-as",
+        "intensity",
+        *constants(truth),
+    ]
+
+
+def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
+    """TIFFs with a log that names the files, in another order."""
+    order = np.random.default_rng(1).permutation(len(truth.frames))
+    with open(folder / "log.csv", "w", newline="") as f:
+        rows = csv.writer(f)
+        rows.writerow(["image", "x_um", "y_um"])
+        for k in order:
+            y, x = truth.positions_m[k] * UM
+            rows.writerow([rf"D:\data\img_{k:04d}.tif", x, y])
+    for k, frame in enumerate(truth.frames):
+        tifffile.imwrite(folder / f"img_{k:04d}.tif", frame.astype(np.uint16))
+    code, said, _ = type_in(
+        "sidecar",
+        "--frames",
+        folder / "*.tif",
+        "--csv",
+        folder / "log.csv",
+        "-o",
+        folder / "sidecar.h5",
+        *constants(truth),
+    )
+    assert code == 0
+    assert "144 of 144" in said
+    return [folder / "*.tif"]
+
+
+@pytest.mark.ptypy
+class TestPtyPy:
+    def test_the_folder_has_all(self, tmp_path, truth, type_in):
+        words = [*own_hdf5(tmp_path, truth), "-o", tmp_path / "out", "--iterations", "3+2", "--qc"]
+        code, said, progress = type_in("reconstruct", *words, "--no-check")
+        assert code == 0
+        assert "DM 3 + ML 2" in said
+        assert "DM 3 of 3, error" in progress
+        names = [path.name for path in sorted((tmp_path / "out").iterdir())]
+        assert names == [
+            "reconstruction.h5",
+            "reconstruction.png",
+            "reconstruction.ptyr",
+            "summary.json",
+            "tree.yaml",
+        ]
+        assert type_in("reconstruct", *words, "--no-check")[0] == 0, (
+            "its own folder may be replaced"
+        )
+
+    @pytest.mark.long
+    def test_an_own_file_is_reconstructed_and_its_tree_repeats_it(self, tmp_path, truth, type_in):
+        out = tmp_path / "100 %"  # which PtyPy would fill in
+        code, said, progress = type_in(
+            "reconstruct",
+            *own_hdf5(tmp_path, truth),
+            "-o",
+            out,
+            "--iterations",
+            "40+40",
+            "--save-tree",
+            tmp_path / "again.py",
+        )
+        assert code == 0
+        assert "DM 40 + ML 40" in said
+        assert "DM 40 of 40, error" in progress
+        found = read(out / "reconstruction.h5")
+        assert correlation(read(out / "reconstruction.ptyr").object[0], truth.object) > 0.95
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["error"] == found.errors[-1]
+        assert all(Path(name).is_file() for name in summary["files"])
+        self.repeats(out / "tree.yaml", tmp_path / "elsewhere", found)
+
+    def repeats(self, tree, folder, found):
+        """As ``run`` and as a script of plain PtyPy, in another folder."""
+        folder.mkdir()
+        for words in (
+            ["-m", "ptypy_beamline", "run", str(tree)],
+            [str(folder.parent / "again.py")],
+        ):
+            subprocess.run(
+                [sys.executable, *words],
+                cwd=folder,
+                env=environment(),
+                check=True,
+                capture_output=True,
+                timeout=300,
+            )
+            (ended,) = folder.rglob("*_ML_*.ptyr")
+            assert_allclose(read(ended).errors[-1], found.errors[-1], rtol=1e-6)
+            ended.unlink()
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("write", [own_npz, own_tiffs])
+    def test_other_files_as_well(self, tmp_path, truth, type_in, write):
+        more = (type_in,) if write is own_tiffs else ()
+        words = write(tmp_path, truth, *more)
+        code, _, said = type_in(
+            "reconstruct", *words, "-o", tmp_path / "out", "--iterations", "40+40"
+        )
+        assert code == 0, said
+        assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
+
+    @pytest.mark.long
+    @pytest.mark.mpi
+    def test_cores_are_ranks_with_the_same_result(self, tmp_path, truth, type_in):
+        words = ["reconstruct", *own_hdf5(tmp_path, truth), "--iterations", "20+10"]
+        assert type_in(*words, "-o", tmp_path / "one")[0] == 0
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "ptypy_beamline",
+                *map(str, words),
+                "--cores",
+                "2",
+                "-o",
+                tmp_path / "two",
+            ],
+            env=environment(),
+            check=True,
+            timeout=400,
+        )
+        one, two = (read(tmp_path / name / "reconstruction.ptyr") for name in ("one", "two"))
+        assert_allclose(two.errors[-1], one.errors[-1], rtol=1e-3)
+
+    def test_modes_and_another_engine(self, tmp_path, truth, type_in):
+        code, *_ = type_in(
+            "reconstruct",
+            *own_hdf5(tmp_path, truth),
+            "-o",
+            tmp_path / "out",
+            "--engine",
+            "raar",
+            "--iterations",
+            "3",
+            "--modes",
+            "2",
+        )
+        assert code == 0
+        found = read(tmp_path / "out/reconstruction.h5")
+        assert found.algorithm == "PtyPy RAAR 3"
+        assert len(found.probe) == 2
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("model", ["Full", "BlockFull"])
+    def test_the_probe_from_the_data_is_one_line_in_any_tree(self, tmp_path, truth, model):
+        from ptypy_beamline.reconstruction import from_ptycho
+        from ptypy_beamline.run import run
+
+        file = own_hdf5(tmp_path, truth)[0]
+        data = {
+            "name": "BeamlineScan",
+            "file": str(file),
+            "units": {"positions": "um"},
+            "energy": truth.energy_eV / 1e3,
+            "distance": truth.distance_m,
+            "psize": truth.pixel_m[0],
+            "paths": {
+                "frames": "/run/camera/images",
+                "x": "/run/motors/samx",
+                "y": "/run/motors/samy",
+            },
+        }
+        tree = {
+            "verbose_level": "ERROR",
+            "io": {"rfile": None, "autosave": {"active": False}},
+            "scans": {"s": {"name": model, "data": data, "illumination": "from_data"}},
+            "engines": Chain.of("DM+ML", "40+40").tree(gpu=False),
+        }
+        assert correlation(from_ptycho(run(tree)).object[0], truth.object) > 0.95
+
+    def test_other_loaders_have_no_probe_from_the_data(self):
+        from ptypy.utils import parallel
+
+        from ptypy_beamline.ptypy_probe import ProbesFromData
+
+        with pytest.raises(SettingsError, match="needs a loader of this package"):
+            ProbesFromData(parallel).named()["from_data"]((1, 64, 64))
+
+
+def test_without_ptypy_the_preview_reconstructs_and_says_so(tmp_path, truth, type_in, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, said, warned = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out")
+    assert code == 0
+    assert "PtyPy is not installed" in warned
+    assert "validation error" in said
+    assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "dmm"], "engine 'DMM' is unknown; use preview, or of DM"),
+        (["--engine", "DM+ML", "--iterations", "60"], "--iterations 60+40"),
+        (["--engine", "DM", "--iterations", "0"], "--iterations 60"),
+        (["--engine", "preview", "--iterations", "1+1"], "give one number"),
+        (["--engine", "preview", "--gpu"], "--gpu needs PtyPy"),
+        (["--engine", "preview", "--save-tree", "t.py"], "--save-tree needs PtyPy"),
+    ],
+)
+def test_what_cannot_be_is_one_line(tmp_path, truth, type_in, words, message):
+    code, _, said = type_in(
+        "reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out", *words
+    )
+    assert code == 1
+    assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.ptypy
+def test_a_tree_of_another_kind_is_refused_before_anything_runs(tmp_path, truth, type_in):
+    code, _, said = type_in(
+        "reconstruct",
+        *own_hdf5(tmp_path, truth),
+        "-o",
+        tmp_path / "out",
+        "--save-tree",
+        tmp_path / "tree.json",
+    )
+    assert code == 1
+    assert "end its name in .yaml or .py" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "named"), [("ünï cødé 扫描 #1.h5", "n_c_d_1"), ("扫描.h5", "scan"), ("a b.h5", "a_b")]
+)
+def test_scans_are_named_in_ascii_as_ptypy_needs_it(file, named):
+    assert label(file) == named
+
+
+@pytest.mark.ptypy
+def test_a_scan_whose_checks_fail_is_refused(tmp_path, truth, type_in):
+    words = own_hdf5(tmp_path, truth)
+    with h5py.File(words[0], "a") as f:
+        f["run/camera/images"][...] = np.rot90(f["run/camera/images"][()], axes=(1, 2))
+    out = tmp_path / "out"
+    code, _, said = type_in("reconstruct", *words, "-o", out, "--iterations", "2+1")
+    assert code == 1
+    assert "the reconstruction would be meaningless" in said
+    assert "--no-check" in said
+    assert not out.exists()
+
+
+@pytest.mark.ptypy
+def test_dim_frames_are_warned_of(tmp_path, type_in):
+    dim = simulate(64, (6, 6), 6, "jitter", photons=500, seed=5)
+    words = [*own_hdf5(tmp_path, dim), "-o", tmp_path / "out", "--iterations", "2+1"]
+    code, _, said = type_in("reconstruct", *words)
+    assert code == 0
+    assert "DM and ML may fit their noise" in said
+
+
+def test_engines_follow_each_other():
+    assert Chain.of() == Chain(("DM", "ML"), (60, 40))
+    assert str(Chain.of("epie+ML", "5+6")) == "EPIE 5 + ML 6"
+    engines = Chain.of("DM+ML+DM").tree(gpu=True)
+    assert [engine["name"] for engine in engines.values()] == ["DM_cupy", "ML_cupy", "DM_cupy"]
+
+
+def test_names_of_files_hold_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mask.npy").touch()
+    Path("other.h5").touch()
+    data = {
+        "file": "raw/*.tif",
+        "mask": "mask.npy",
+        "saturation": "file",
+        "monitor": True,
+        "paths": {"x": "other.h5::/x", "y": "/entry/y"},
+    }
+    told = with_absolute_paths(data)
+    assert told["file"] == str(tmp_path / "raw/*.tif")
+    assert told["mask"] == str(tmp_path / "mask.npy")
+    assert told["paths"] == {"x": f"{tmp_path / 'other.h5'}::/x", "y": "/entry/y"}
+    assert told["monitor"] is True
+    assert yaml.safe_load(yaml.safe_dump(told)) == told
+    assert label("raw/scan-001.h5") == "scan_001"
+    assert label("raw/*.tif") == "scan"

@@ -1,0 +1,210 @@
+"""Frames that were lost in the middle of a scan whose positions are all there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from folders import REAL_DATA
+
+from ptypy_beamline.diagnosis import along, evidence
+from ptypy_beamline.diagnosis.along import Along
+from ptypy_beamline.diagnosis.breaks import Stretch
+from ptypy_beamline.diagnosis.evidence import survey, unturned
+from ptypy_beamline.diagnosis.pairing import judged
+from ptypy_beamline.diagnosis.slips import Places, unlikeness
+from ptypy_beamline.scan import ArrayFrames, Scan
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.simulate import simulate
+
+EACH = Settings(grouping="none")
+SHAPE = (12, 14)
+
+
+@cache
+def simulated(pattern, shape=SHAPE):
+    return simulate(64, shape, 6, pattern, photons=1e5, seed=3)
+
+
+def scan_of(truth, kept):
+    """The frames ``kept`` with the positions of all."""
+    return Scan(
+        ArrayFrames(truth.frames[kept]),
+        truth.positions_m,
+        truth.energy_eV,
+        truth.distance_m,
+        truth.pixel_m,
+        center_px=(32, 32),
+    )
+
+
+def without(truth, *lost):
+    """``lost``: (first, number) of the frames that are missing."""
+    gone = [np.arange(first, first + count) for first, count in lost]
+    return scan_of(truth, np.delete(np.arange(len(truth.frames)), np.concatenate(gone)))
+
+
+def looked_at(scan):
+    plan = unturned(scan, EACH)
+    seen = survey(plan, in_order=True)
+    return Places(scan, EACH, plan.selection.exposures[seen.positions, 0]), seen
+
+
+@pytest.mark.parametrize(
+    "stopped",
+    [pytest.param(0, marks=pytest.mark.long), 20, pytest.param(60, marks=pytest.mark.long)],
+)
+@pytest.mark.parametrize("pattern", ["raster", "snake", "jitter", "fermat", "spiral"])
+def test_a_sound_scan_has_no_break(pattern, stopped):
+    truth = simulated(pattern)
+    scan = scan_of(truth, np.arange(len(truth.frames) - stopped))
+    found = Along.of(scan, EACH, unturned(scan, EACH))
+    assert found.breaks == ()
+    assert (found.whole, found.spare, found.last) == (True, stopped, len(scan) - 1)
+    if pattern != "spiral":  # along its arm frames change slowly
+        assert found.told > 0.8
+        assert found.until > 0.75 * len(scan)
+        assert ("up to about" in found.words) == (found.last - found.until > 24)
+
+
+@pytest.mark.parametrize("where", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("lost", [1, 5, 30])
+@pytest.mark.parametrize("pattern", ["raster", "snake"])
+def test_neighbours_alone_suggest_where_frames_were_lost(pattern, lost, where):
+    first = int(where * 16) * 18
+    places, seen = looked_at(without(simulated(pattern, (16, 18)), (first, lost)))
+    nothing_yet = np.zeros(len(seen.positions), np.int64)
+    guesses = [*Stretch(places, seen, unlikeness(seen.looks), nothing_yet).guesses()]
+    assert any(one.lag == lost and one.within[0] <= first <= one.within[1] for one in guesses)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lost"),
+    [
+        ("snake", (60, 1)),
+        pytest.param("raster", (80, 5), marks=pytest.mark.long),
+        pytest.param("fermat", (126, 1), marks=pytest.mark.long),
+        pytest.param("fermat", (84, 30), marks=pytest.mark.long),
+        pytest.param("spiral", (42, 30), marks=pytest.mark.long),
+        pytest.param("jitter", (42, 5), marks=pytest.mark.long),
+    ],
+)
+def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
+    scan = without(simulated(pattern), lost)
+    found, _ = judged(scan, Settings())
+    assert [one.level for one in found] == ["error"]
+    first, count = lost
+    assert f"off by {count}:" in found[0].what
+    assert f"{count} frame" in found[0].cause
+    assert int(re.search(r"likeliest (\d+)", found[0].what)[1]) == pytest.approx(first, abs=6)
+    assert first - 20 < found[0].settings["num_frames"] <= first
+    numbers, low, high = re.search(
+        r"frames, (np\.delete\(.*\)), in a dataset .*frame_index=.*--reject (\d+)-(\d+)\)",
+        found[0].remedy,
+    ).groups()
+    assert len(eval(numbers, {"np": np})) == len(scan)
+    sure = np.delete(np.arange(len(scan)), np.arange(int(low), int(high) + 1))
+    right = np.delete(np.arange(len(scan) + count), np.arange(first, first + count))
+    assert (eval(numbers, {"np": np})[sure] == right[sure]).all()
+
+
+@pytest.mark.long
+def test_two_losses_are_found_one_after_the_other():
+    """Taken for one of all that are missing, until what is behind it is left out as it says."""
+    scan = without(simulated("jitter", (16, 18)), (96, 10), (192, 8))
+    found, _ = judged(scan, Settings())
+    kept = found[0].settings["num_frames"]
+    assert kept > 100
+    assert "check again, as more may have been lost before it" in found[0].remedy
+    (found,), along = judged(scan, Settings(num_frames=kept))
+    assert 76 < found.settings["num_frames"] <= 96
+    assert along.breaks[0].lag == 10
+
+
+def test_a_loss_near_the_end_that_does_not_show_is_not_denied():
+    """Of a raster's last rows only the ends would show it."""
+    scan = without(simulated("raster"), (130, 30))
+    found = Along.of(scan, EACH, unturned(scan, EACH))
+    assert found.breaks == ()
+    assert found.until <= 132
+
+
+@pytest.mark.long
+def test_lost_exposures_of_positions_that_have_two():
+    truth = simulated("snake")
+    frames = np.delete(np.repeat(truth.frames, 2, axis=0), slice(150, 153), axis=0)
+    scan = replace(scan_of(truth, slice(None)), frames=ArrayFrames(frames))
+    (found,), _ = judged(scan, Settings(frames_per_position=2))
+    assert "off by 3" in found.what
+
+
+@pytest.mark.parametrize(
+    "pattern", ["snake", *(pytest.param(p, marks=pytest.mark.long) for p in ("raster", "fermat"))]
+)
+def test_frames_whose_numbers_are_wrong_amid_others(pattern):
+    """Lost were 40, 41 and 90; numbered as if it had been 65 to 67, what is doubtful left out."""
+    truth = simulated(pattern, (14, 14))
+    kept = np.delete(np.arange(196), [40, 41, 90])
+    given = np.delete(np.arange(196), [65, 66, 67])
+    scan = replace(scan_of(truth, kept), positions_m=truth.positions_m[given])
+    (found,), _ = judged(scan, Settings(reject=[*range(62, 71)]))
+    first, last, lag = re.search(
+        r"frames between (\d+) and (\d+) belong (\d) positions later", found.what
+    ).groups()
+    assert (int(first), int(last), int(lag)) == (
+        pytest.approx(40, abs=6),
+        pytest.approx(75, abs=10),
+        2,
+    )
+    assert f"--reject {first}-{last}" in found.remedy
+
+
+def test_a_long_scan_is_looked_at_in_parts(monkeypatch):
+    truth = simulated("raster")
+    monkeypatch.setattr(evidence, "SURVEY_FRAMES", 70)
+    monkeypatch.setattr(along, "OVERLAP", 30)
+    whole = scan_of(truth, slice(None))
+    found = Along.of(whole, EACH, unturned(whole, EACH))
+    assert (found.breaks, found.whole, found.last) == ((), True, len(truth.frames) - 1)
+    monkeypatch.setattr(along, "SURVEYS", 2)
+    found = Along.of(whole, EACH, unturned(whole, EACH))
+    assert (found.whole, found.last) == (False, 109)
+    assert "nothing was looked at" in found.words
+
+
+@pytest.mark.real
+def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
+    """``check`` called these well paired."""
+    with np.load(REAL_DATA) as data:
+        frames, positions_m = data["frames"], data["positions_px"] * 10e-9
+    kept = np.delete(np.arange(len(frames)), slice(200, 230))
+    scan = Scan(
+        ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
+    )
+    (found,), _ = judged(scan, Settings())
+    said = re.search(
+        r"a frame between (\d+) and (\d+) .* on, frames and positions are off by 30", found.what
+    )
+    assert int(said[1]) <= 200 <= int(said[2]) < int(said[1]) + 25
+    assert found.settings["num_frames"] <= 200
+    stopped = replace(scan, frames=ArrayFrames(frames[:486]))
+    nothing = Along.of(stopped, EACH, unturned(stopped, EACH))
+    assert nothing.breaks == ()
+    assert nothing.words == "no frame was lost: the scan was stopped after frame 485"
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_the_beginning_of_a_measured_scan_that_is_off_is_not_certified():
+    """Frames 0 to 29 belong one position earlier than the rest, which was put right."""
+    with np.load(REAL_DATA) as data:
+        frames, positions_m = data["frames"], data["positions_px"] * 10e-9
+    kept = np.delete(np.arange(516), [30, 400])
+    scan = Scan(
+        ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
+    )
+    found, along = judged(scan, Settings.of({"positions.shift": -1, "num_frames": 387}))
+    assert found or re.search("frames [0-9] to [1-4][0-9] fit", along.words)

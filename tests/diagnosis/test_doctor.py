@@ -1,0 +1,488 @@
+"""Correct scans have no problem; what is measured of them is true."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import scipy.fft
+import scipy.ndimage
+
+from ptypy_beamline.cli import main
+from ptypy_beamline.diagnosis import fresnel, torn
+from ptypy_beamline.diagnosis.centre import friedel_centre
+from ptypy_beamline.diagnosis.dose import dose_to_water
+from ptypy_beamline.diagnosis.evidence import as_taken
+from ptypy_beamline.diagnosis.findings import diagnose, doubts
+from ptypy_beamline.diagnosis.gauge import relation, same_axes
+from ptypy_beamline.diagnosis.look import Look
+from ptypy_beamline.diagnosis.probe import probe_share
+from ptypy_beamline.diagnosis.remedy import changed, planned, written
+from ptypy_beamline.diagnosis.sampling import Sampling
+from ptypy_beamline.formats import open_with
+from ptypy_beamline.geometry import EV_J, wavelength_m
+from ptypy_beamline.options import turn_of
+from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction
+from ptypy_beamline.settings import Settings
+from ptypy_beamline.testing.raw import write_demo_scan
+from ptypy_beamline.testing.sample import sample
+from ptypy_beamline.testing.simulate import diffract, simulate
+from ptypy_beamline.testing.writers import WRITERS, Raw
+
+SCANS = [
+    ("standard", 64, "raster", 5, 1e6),
+    ("exchange", 128, "snake", 8, 1e5),
+    ("cxi", 64, "spiral", 6, 1e7),
+    ("nxcxi", 96, "fermat", 9, 1e4),
+    ("areadetector", 128, "jitter", 12, 1e8),
+    ("tiff", 64, "fermat", 4, 1e5),
+    ("ptyd", 64, "raster", 9, 1e6),
+    ("diamond", 64, "snake", 7, 3e5),
+]
+"""Format, pixels, pattern, step in pixels, photons a frame."""
+
+
+def settings_of(folder, format, truth, **more):
+    file = WRITERS[format](folder / f"{format}.h5", replace(Raw.of(truth), **more))
+    return Settings.of({"file": str(file)})
+
+
+def look_at(settings):
+    scan, plan = planned(settings)
+    return Look.at(scan, settings, plan)
+
+
+def problems(settings, turned=False):
+    return [str(f) for f in diagnose(settings, turned).findings if f.level != "note"]
+
+
+@pytest.mark.parametrize(("format", "n", "pattern", "step_px", "photons"), SCANS)
+def test_a_correct_scan_has_no_problem(tmp_path, format, n, pattern, step_px, photons):
+    truth = simulate(n, (7, 8), step_px, pattern, photons=photons, seed=n)
+    assert problems(settings_of(tmp_path, format, truth)) == []
+
+
+@pytest.mark.long
+def test_an_orientation_that_is_to_be_found_hides_no_lag(tmp_path):
+    """Two golden angles turn the pattern by a quarter: neither is found without the other."""
+    truth = simulate(64, (11, 11), 6, "fermat", photons=1e6, seed=1)
+    settings = settings_of(tmp_path, "standard", truth, frames=np.roll(truth.frames, 2, axis=0))
+    found = diagnose(changed(settings, {"orientation": "auto"}))
+    assert dict(found.findings[0].settings) == {"positions.shift": 2}
+    assert "orientation 0 was found from the data" in found.findings[1].what
+
+
+def test_a_dose_counts_every_exposure(tmp_path):
+    """Whatever is made of them: the same for a sum, a mean and all by themselves."""
+    truth = simulate(64, (8, 8), 6, photons=1e6, seed=1)
+    settings = settings_of(tmp_path, "standard", truth, frames=np.repeat(truth.frames, 2, axis=0))
+    said = set()
+    for grouping in ("sum", "mean", "none"):
+        asked = changed(settings, {"frames_per_position": 2, "grouping": grouping})
+        notes = [one.what for one in diagnose(asked, turned=False).findings]
+        said.add(next(note for note in notes if "Gy" in note).partition(",")[2].partition(")")[0])
+    assert len(said) == 1
+
+
+def test_dose_to_water():
+    """D = Φ·E·μen/ρ, at a tabulated energy and between two."""
+    assert dose_to_water(1e15, 8000) == pytest.approx(1e15 * 8000 * EV_J * 0.9915)
+    assert 0.4944 < dose_to_water(1 / EV_J / 9000, 9000) < 0.9915
+    assert dose_to_water(1e15, 710) is None
+
+
+@pytest.mark.parametrize(("energy_eV", "says"), [(8800.0, True), (710.0, False)])
+def test_the_dose_is_said_where_it_is_known(tmp_path, energy_eV, says):
+    truth = simulate(64, (8, 8), 6, energy_eV=energy_eV, photons=1e6)
+    found = diagnose(settings_of(tmp_path, "standard", truth), turned=False).findings
+    assert any("Gy to water" in one.what for one in found) == says
+
+
+def test_all_that_goes_wrong_on_a_beamline_is_put_right_by_its_settings(tmp_path):
+    demo = write_demo_scan(tmp_path / "raw.h5", shape=(8, 8))
+    whole = {"file": str(tmp_path / "raw.h5"), "frames_per_position": 3}
+    plain, right = Settings.of(whole), Settings.of({**whole, "shape": 128, "saturation": 1023})
+    assert problems(right) == []
+    found = {name for f in diagnose(plain, turned=False).findings for name in f.settings}
+    assert {"saturation", "hot_sigma", "monitor"} <= found
+    assert len(demo.hot_px) > 0
+
+
+def width_4_sigma(probe):
+    """D4σ (ISO 11146), the mean of both axes, in windows."""
+    power, at = np.abs(probe) ** 2, np.arange(len(probe))
+    lines = [power.sum(axis) / power.sum() for axis in (0, 1)]
+    return np.mean([4 * np.sqrt(p @ at**2 - (p @ at) ** 2) for p in lines]) / len(probe)
+
+
+@pytest.mark.parametrize("photons", [1e4, 1e6, 1e8])
+@pytest.mark.parametrize("pattern", ["raster", "fermat"])
+def test_the_probes_size_comes_from_the_frames(photons, pattern):
+    truth = simulate(128, (8, 8), 10, pattern, photons=photons, seed=1)
+    share = probe_share(truth.frames, np.ones((128, 128), bool))
+    assert share == pytest.approx(width_4_sigma(truth.probe), rel=0.35)
+
+
+def test_noise_alone_tells_no_probe():
+    frames = np.random.default_rng(0).poisson(3.0, (32, 64, 64))
+    assert probe_share(frames, np.ones((64, 64), bool)) is None
+
+
+@pytest.mark.parametrize("stop_px", [0, 7])
+@pytest.mark.parametrize("moved_px", [(0, 0), (9, -5)])
+def test_friedel_symmetry_finds_the_centre_behind_a_beam_stop(stop_px, moved_px):
+    truth = simulate(96, (6, 6), 9, "jitter", photons=1e5, seed=2)
+    mean = np.roll(truth.frames.mean(0), moved_px, (0, 1))
+    y, x = np.indices(mean.shape)
+    good = np.hypot(y - 50, x - 45) >= stop_px  # not quite in the middle
+    center, symmetry = friedel_centre(np.where(good, mean, 0), good)
+    assert center == pytest.approx(np.add(48, moved_px), abs=0.35)
+    assert symmetry > 0.8
+
+
+def test_sampling_is_that_of_the_simulation(tmp_path):
+    truth = simulate(128, (9, 9), 10, photons=1e6)
+    sampling = Sampling.of(look_at(settings_of(tmp_path, "standard", truth)))
+    probe_m = width_4_sigma(truth.probe) * 1.28e-6
+    assert sampling.step_m == pytest.approx(1e-7)
+    assert sampling.probe_m == pytest.approx(probe_m, rel=0.35)
+    assert sampling.overlap == pytest.approx(1 - 1e-7 / probe_m, abs=0.1)
+    assert sampling.photons == pytest.approx(1e6, rel=0.02)
+    area = sampling.fluence_m2 / (81e6)
+    assert (0.8e-6) ** 2 < 1 / area < (0.8e-6 + 1.2 * probe_m) ** 2
+    assert 1e-8 <= sampling.resolution_m < 2e-8
+
+
+def light(n):
+    """A round parallel beam with a soft edge."""
+    y, x = (np.indices((n, n)) - n / 2) / (0.3 * n)
+    return np.exp(-((y**2 + x**2) ** 2))
+
+
+def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=None, reach_px=40):
+    """A near-field scan: frames are the sample's Fresnel pictures, which move with the stage."""
+    rng = np.random.default_rng(3)
+    points = rng.integers(0, reach_px, (25, 2))
+    thing = sample((n + reach_px, n + reach_px), rng)
+    q = scipy.fft.fftfreq(n, pixel_m)
+    squared = q[:, None] ** 2 + q**2
+    pull = np.exp(-1j * np.pi * wavelength_m(energy_eV) * distance_m * squared)
+    beam = light(n) if beam is None else beam
+    waves = np.array([thing[r : r + n, c : c + n] * beam for r, c in points])
+    counts = rng.poisson(1e3 * np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2)
+    return Raw(
+        counts.astype(np.uint32),
+        points * pixel_m,
+        energy_eV,
+        distance_m,
+        (pixel_m, pixel_m),
+        center_px=(n // 2, n // 2),
+    )
+
+
+def test_preview_says_first_why_its_error_cannot_be_trusted(tmp_path, capsys):
+    truth = simulate(64, (6, 6), 6, "fermat", photons=3e5)
+    pedestal = {"frames": truth.frames + 100}
+    file = settings_of(tmp_path, "standard", truth, **pedestal).file
+    assert main(["preview", file, "-o", str(tmp_path / "p"), "--iterations", "5", "--json"]) == 0
+    text, said = capsys.readouterr()
+    assert "--background" in said
+    assert "cannot be trusted until this is corrected" in said
+    told = json.loads(text)
+    assert told["held_out_error"] > 0.9
+    assert "not subtracted" in told["findings"][0]["cause"]
+    assert main(["preview", file, "-o", str(tmp_path / "p"), "--background", "100"]) == 0
+    text, said = capsys.readouterr()
+    assert said == ""
+    assert float(text.partition("validation error ")[2].split()[0]) < 0.6
+
+
+def test_preview_refuses_what_can_only_be_garbage(tmp_path, capsys):
+    truth = simulate(64, (6, 6), 6, "fermat", photons=3e5)
+    far_apart = {"positions_m": truth.positions_m * 100}
+    file = settings_of(tmp_path, "standard", truth, **far_apart).file
+    assert main(["preview", file, "-o", str(tmp_path / "p")]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {file}: ")
+    assert "would be meaningless" in error
+    assert "exceeds" in error
+    assert not (tmp_path / "p").exists()
+
+
+def test_near_field_frames_are_reconstructed_as_such(tmp_path, capsys):
+    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
+    assert main(["preview", str(file), "-o", str(tmp_path / "p"), "--json"]) == 0
+    text, said = capsys.readouterr()
+    assert said.startswith("note: reconstructed as the near field of a parallel beam; ")
+    told = json.loads(text)
+    assert told["near_field"]
+    assert told["held_out_error"] < 0.2
+    found = read_reconstruction(tmp_path / "p" / "reconstruction.h5")
+    assert found.pixel_m == pytest.approx((1e-6, 1e-6))
+    assert found.held_out_error == told["held_out_error"]
+    far = ["preview", str(file), "-o", str(tmp_path / "far"), "--propagation", "farfield"]
+    assert main(far) == 1  # steps are larger than the field of view would be
+
+
+def test_near_field_of_a_cone_beam_is_scaled(tmp_path, capsys):
+    """Focus, distance and pixel twice as large in all make the same hologram."""
+    raw = hologram_scan()
+    cone = replace(raw, distance_m=0.04, pixel_m=(2e-6, 2e-6))
+    file = WRITERS["standard"](tmp_path / "cone.h5", cone)
+    words = ["preview", str(file), "-o", str(tmp_path / "p"), "--json"]
+    assert main([*words, "--focus-to-sample-m", "0.04"]) == 0
+    text, said = capsys.readouterr()
+    assert "effective distance 0.02 m with pixels of 1e-06 m" in said
+    assert json.loads(text)["held_out_error"] < 0.2
+
+
+def test_near_field_frames_are_recognised(tmp_path):
+    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
+    settings = Settings.of({"file": str(file)})
+    assert fresnel.magnification(look_at(settings)) == pytest.approx(1, abs=0.05)
+    (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
+    assert "nearfield" in found.remedy
+    expected = (width_4_sigma(light(128)) * 128e-6) ** 2 / (wavelength_m(10e3) * 0.02)
+    number = float(found.what.split("Fresnel number ")[1].split()[0])
+    assert number == pytest.approx(expected, rel=0.2)
+    parallel = diagnose(changed(settings, {"focus_to_sample": 0})).findings
+    assert {f.level for f in parallel} == {"note"}
+
+
+def test_far_field_reconstructions_rank_no_near_field(tmp_path, capsys):
+    """They decided by chance, or said that the data do not tell; the moves do."""
+    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
+    assert main(["orient", str(file)]) == 1
+    assert "ptypy-beamline check compares these moves" in capsys.readouterr().err
+
+
+def test_a_cone_beam_says_what_is_handed_over(tmp_path):
+    raw = hologram_scan(pixel_m=10e-6, distance_m=1.98)
+    file = WRITERS["standard"](tmp_path / "cone.h5", replace(raw, positions_m=raw.positions_m / 99))
+    settings = Settings.of({"file": str(file), "focus_to_sample": 1.98 / 98})
+    known = diagnose(settings, turned=False).findings
+    assert {f.level for f in known} == {"note"}
+    notes = [f.what for f in known]
+    assert any("effective distance 0.02 m and pixel 1.01e-07 m" in note for note in notes)
+
+
+def cone_scan(magnification, diffuser_rad=0.0, n=128, pixel_m=2e-7, distance_m=2e-3, reach_px=40):
+    """The hologram of a parallel beam, by Fresnel scaling that of a cone beam; and its focus.
+
+    A diffuser makes the beam speckled, as near-field ptychography wants it.
+    """
+    rng = np.random.default_rng(5)
+    phases = scipy.ndimage.gaussian_filter(rng.normal(size=(n, n)), 5)
+    beam = light(n) * np.exp(1j * diffuser_rad * phases / phases.std())
+    flat = hologram_scan(n, pixel_m, distance_m, beam=beam, reach_px=reach_px)
+    distance_m, pixel_m = distance_m * magnification, pixel_m * magnification
+    raw = replace(flat, distance_m=distance_m, pixel_m=(pixel_m, pixel_m))
+    return raw, distance_m / (magnification - 1)
+
+
+@pytest.mark.parametrize("diffuser_rad", [0.0, 2.0])
+@pytest.mark.parametrize("magnification", [1.5, 20, 100])
+def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path, magnification, diffuser_rad):
+    """Speckles of its frames say nothing of how wide the beam is; the given focus ends it."""
+    raw, focus_m = cone_scan(magnification, diffuser_rad)
+    settings = Settings.of({"file": str(WRITERS["standard"](tmp_path / "cone.h5", raw))})
+    for given in ({}, {"focus_to_sample": 2 * focus_m}):
+        (found,) = [f for f in diagnose(changed(settings, given)).findings if f.level != "note"]
+        assert "near field" in found.what
+        assert found.settings["focus_to_sample"] == pytest.approx(focus_m, rel=0.05)
+    after = diagnose(changed(settings, found.settings)).findings
+    assert {f.level for f in after} == {"note"}
+    (told,) = [f.what for f in after if "move over the detector as the stage does" in f.what]
+    nearest_m, farthest_m = told.split("any focus from ")[1].split(" m")[0].split(" to ")
+    assert float(nearest_m) < focus_m < float(farthest_m) < 1.6 * focus_m
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"units.positions": "mm"}, {"units.positions": "nm"}, {"units.pixel": "mm"}]
+)
+def test_a_wrong_unit_of_a_near_field_shows_in_its_moves(tmp_path, wrong):
+    """The far field's λz/p, shorter than this scan's steps, has no say in it."""
+    raw, focus_m = cone_scan(10, 1.0, reach_px=100)
+    raw = replace(raw, center_px=None)
+    file = WRITERS["exchange"](tmp_path / "cone.h5", raw)
+    given = {"focus_to_sample": focus_m, "center": (64, 64)}
+    settings = Settings.of({"file": str(file), **given, **wrong})
+    (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
+    assert found.settings == dict.fromkeys(wrong, "um")
+    after = diagnose(changed(settings, found.settings)).findings
+    assert {f.level for f in after} == {"note"}
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1, 1e3])
+@pytest.mark.parametrize("coarser", [1, 10])
+@pytest.mark.parametrize(("width_px", "curvature"), [(20, 4), (30, 12), (45, 0), (45, 12)])
+def test_a_probe_that_diverges_is_no_near_field(tmp_path, width_px, curvature, coarser, unit):
+    """Its far-field frames are moving shadows too, but λz/p holds it; in a wrong unit as well."""
+    rng = np.random.default_rng(7)
+    truth = simulate(96, (6, 6), 6, "jitter", resolution_m=1e-8 * coarser)
+    y, x = (np.indices((96, 96)) - 48) / width_px
+    probe = np.exp(-8 * (y**2 + x**2) ** 2 + 1j * curvature * (y**2 + x**2))
+    expected = diffract(truth.object, probe.astype(np.complex64), truth.corners_px)
+    frames = rng.poisson(3e5 * expected / expected.sum((1, 2)).mean()).astype(np.uint32)
+    wrong = {"frames": frames, "positions_m": truth.positions_m * unit}
+    settings = settings_of(tmp_path, "standard", truth, **wrong)
+    assert fresnel.magnification(look_at(settings)) is None
+
+
+def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
+    truth = simulate(64, (8, 8), 6, "fermat", photons=3e5, resolution_m=2e-7)
+    moved = np.rint(truth.positions_m / 4e-7).astype(int)
+    pairs = zip(truth.frames, moved, strict=True)
+    frames = np.array([np.roll(frame, by, (0, 1)) for frame, by in pairs])
+    settings = settings_of(tmp_path, "standard", truth, frames=frames)
+    assert fresnel.magnification(look_at(settings)) is None
+
+
+@pytest.mark.parametrize("code", [1, 3, 4, 6])
+def test_near_field_frames_that_are_turned_are_named(tmp_path, code):
+    raw = hologram_scan()
+    transpose, ud, lr = turn_of(code)
+    ud, lr = (lr, ud) if transpose else (ud, lr)
+    frames = raw.frames.swapaxes(1, 2) if transpose else raw.frames
+    turned = np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
+    file = WRITERS["standard"](tmp_path / "near.h5", replace(raw, frames=turned, center_px=None))
+    settings = Settings.of({"file": str(file), "center": "fftshift"})
+    found = [f for f in diagnose(settings).findings if f.level == "error"]
+    assert [f.settings["orientation"] for f in found] == [code]
+    assert found[0] in doubts(look_at(settings), near=True)
+    again = diagnose(changed(settings, found[0].settings)).findings
+    assert [f for f in again if f.level == "error"] == []
+
+
+@pytest.mark.parametrize("across", [0, 3])
+def test_a_masked_gap_does_not_change_the_size_of_the_probe(across):
+    """Nor two that cross beside the beam."""
+    truth = simulate(96, (8, 8), 7, "jitter", photons=1e6, seed=4)
+    frames, good = truth.frames.astype(np.float32), np.ones((96, 96), np.bool_)
+    whole = probe_share(frames, good)
+    good[54:58] = False
+    good[:, 36 : 36 + across] = False
+    assert probe_share(np.where(good, frames, 0), good) == pytest.approx(whole, rel=0.1)
+
+
+@pytest.mark.parametrize("code", range(8))
+def test_axes_offered_for_an_orientation_keep_the_sign_of_the_phase(code):
+    for given in range(8):
+        axes = same_axes(given, code, "yx")
+        assert np.array_equal(relation(given, axes), relation(code, "yx"))
+
+
+def test_what_is_set_is_written_as_parameter_and_flag():
+    said = written({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
+    assert said == (
+        "set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
+        "(--roi-center 3.5,4.0), positions.snake=True (--snake)"
+    )
+
+
+def test_axes_in_different_units_are_no_pixels(tmp_path):
+    truth = simulate(64, (12, 12), 5, "jitter", photons=1e6)
+    settings = settings_of(tmp_path, "standard", truth, positions_m=truth.positions_m * (1e6, 1e3))
+    (problem,) = problems(settings)
+    assert problem.startswith("error: the step of")
+    assert "is one in another unit?" in problem
+    assert "set " not in problem
+
+
+def test_blank_frames_that_were_seen_are_said_at_the_end(tmp_path, capsys):
+    truth = simulate(64, (8, 8), 5, "jitter", photons=1e6)
+    frames = truth.frames.copy()
+    frames[30] = 0
+    file = WRITERS["standard"](tmp_path / "a.h5", replace(Raw.of(truth), frames=frames))
+    assert main(["check", str(file)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "1 of 64 sampled frames show no beam (see ptypy-beamline qc)" in said
+
+
+@pytest.mark.long
+def test_a_scan_that_fell_apart_is_named(tmp_path):
+    """A stage that slips by more than the probe, half way through a raster."""
+    truth = simulate(64, (16, 16), 6, "raster", photons=1e6, seed=3)
+    corners = truth.corners_px.copy()
+    corners[128:, 0] -= 30
+    light = diffract(truth.object, truth.probe, corners)
+    frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
+    slipped = settings_of(tmp_path, "standard", truth, frames=frames)
+    (said,) = torn.findings(as_taken(open_with(slipped), slipped), slipped)
+    assert said.cause == "the stage slipped, or the sample moved"
+    (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
+    assert abs(int(frame) - 128) <= 16
+    assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
+    sound = settings_of(tmp_path, "exchange", truth)
+    assert torn.findings(as_taken(open_with(sound), sound), sound) == []
+
+
+def test_changed_settings_keep_the_others():
+    before = Settings.of(
+        {"file": "a.h5", "units.energy": "keV", "mask": np.zeros((2, 5)), "shape": 64}
+    )
+    after = changed(before, {"units.positions": "um", "shape": 32})
+    assert (after.units.energy, after.units.positions, after.shape) == ("keV", "um", (32, 32))
+    assert after.mask is before.mask
+
+
+def test_check_prints_json_and_draws_a_page(tmp_path, capsys):
+    truth = simulate(64, (6, 6), 6, "jitter")
+    settings = settings_of(tmp_path, "exchange", truth)
+    page = tmp_path / "page.png"
+    arguments = ["check", settings.file, "--unit", "positions=nm", "--json", "--plot", str(page)]
+    assert main(arguments) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert found[0]["settings"] == {"units.positions": "um"}
+    assert found[0]["cause"] == "likely positions 1e+03 times too small"
+    assert "--unit positions=um" in found[0]["remedy"]
+    assert page.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_leaves_no_pixel_is_named(tmp_path, capsys):
+    settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"))
+    np.save(tmp_path / "dark.npy", np.full((64, 64), np.nan))
+    assert main(["check", settings.file, "--dark", str(tmp_path / "dark.npy")]) == 1
+    assert "error: no frame has a good pixel: dark='" in capsys.readouterr().out
+
+
+def test_check_draws_even_where_a_mask_leaves_nothing(tmp_path):
+    bad = np.ones((64, 64), bool)
+    settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"), bad=bad)
+    page = tmp_path / "page.png"
+    assert main(["check", settings.file, "--plot", str(page)]) == 1
+    assert page.exists()
+
+
+def test_what_was_not_checked_is_no_clean_bill(tmp_path, capsys):
+    """One position, which determines nothing, and pixels that are no numbers."""
+    truth = simulate(128, (3, 3), 12, "jitter", photons=1e6, seed=1)
+    file = WRITERS["standard"](tmp_path / "few.h5", Raw.of(truth))
+    assert main(["check", str(file)]) == 0
+    assert "pairing and orientation were not checked" in capsys.readouterr().out
+    assert main(["check", str(file), "--num-frames", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "warning: 1 position does not determine object and probe" in said
+    assert "no problem found" not in said
+    with h5py.File(file, "a") as f:
+        frames = f["entry/data"][()].astype(np.float32)
+        frames[4, 20:40, 20:40] = np.nan
+        frames[:, 0, 0] = np.nan  # of the detector, in all frames
+        del f["entry/data"]
+        f["entry/data"] = frames
+    assert main(["check", str(file)]) == 0
+    assert "1 of 9 sampled frames have pixels that are not numbers" in capsys.readouterr().out
+
+
+def test_the_twin_is_named_with_the_orientation(tmp_path):
+    truth = simulate(64, (10, 10), 6, "jitter", photons=1e6, seed=1)
+    settings = settings_of(tmp_path, "standard", truth)
+    diagnosis = diagnose(settings)
+    twin = diagnosis.ranking.twin_of(0)
+    assert twin != 0
+    (said,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
+    assert f"its twin, orientation {twin}, fits as well" in said

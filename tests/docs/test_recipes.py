@@ -1,0 +1,154 @@
+"""Every recipe runs as it is, on a small simulated scan."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipe_runs import RECIPES, environment, reconstruction, run
+
+from ptypy_beamline.testing.compare import correlation
+from ptypy_beamline.testing.phantom_writer import write_simulation
+from ptypy_beamline.testing.raw import Demo, write_demo_scan
+
+SCAN = ("demo/raw_scan.h5", "--reject", "demo/qc/reject_indices.npy")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where a smaller `ptypy-beamline demo` has left its raw scan."""
+    folder = tmp_path_factory.mktemp("recipes")
+    (folder / "demo").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Demo:
+    made = write_demo_scan(folder / "demo/raw_scan.h5", shape=(9, 9))
+    (folder / "demo/qc").mkdir()
+    np.save(folder / "demo/qc/reject_indices.npy", made.spoiled)
+    return made
+
+
+@pytest.mark.long
+@pytest.mark.ptypy
+def test_tree_converges_from_yaml_alone(folder: Path, made: Demo) -> None:
+    command = (sys.executable, "-m", "ptypy_beamline", "run", RECIPES / "tree.yaml")
+    run(folder, *command, "-o", "results")
+
+    found = reconstruction(folder / "results", "demo")
+
+    assert correlation(found, made.truth.object) > 0.9
+
+
+@pytest.mark.long
+@pytest.mark.ptypy
+def test_hdf5_dm_ml(folder: Path, made: Demo) -> None:
+    script = RECIPES / "hdf5_dm_ml.py"
+    run(folder, sys.executable, script, *SCAN, "--dm", "40", "--ml", "10", "-o", "plain")
+
+    found = reconstruction(folder / "plain", "hdf5_dm_ml")
+
+    assert correlation(found, made.truth.object) > 0.8
+
+
+@pytest.mark.ptypy
+@pytest.mark.parametrize("save", ["append", pytest.param("link", marks=pytest.mark.long)])
+def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
+    script = RECIPES / "make_ptyd.py"
+    words = ("demo/raw_scan.h5", f"{save}.ptyd", "--save", save, "--block", "30")
+    done = run(folder, sys.executable, script, *words)
+
+    assert "81 frames with their masks, read back the same" in done.stdout
+    assert len(list(folder.glob(f"{save}.ptyd.part*"))) == (3 if save == "link" else 0)
+
+
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: Demo) -> None:
+    words = ("demo/raw_scan.h5", "ranks.ptyd", "--block", "7")
+    done = run(folder, "mpirun", "-n", "2", sys.executable, RECIPES / "make_ptyd.py", *words)
+
+    assert done.stdout.count("81 frames with their masks, read back the same") == 1
+
+
+@pytest.mark.long
+@pytest.mark.ptypy
+def test_ptyd_dm(folder: Path, made: Demo) -> None:
+    words = ("demo/raw_scan.h5", "-o", "prepared.ptyd", "--frames-per-pos", "3", "--roi", "128")
+    run(folder, sys.executable, "-m", "ptypy_beamline", "ptyd", *words, "--sat", "1023")
+    words = ("--radius", "4e-7", "--window", "96", "--dm", "20", "-o", "again")
+    run(folder, sys.executable, RECIPES / "ptyd_dm.py", "prepared.ptyd", *words)
+
+    assert np.isfinite(reconstruction(folder / "again", "ptyd_dm")).all()
+
+
+@pytest.mark.long
+@pytest.mark.ptypy
+def test_phantom_dm(folder: Path) -> None:
+    write_simulation(folder / "phantom", size=120, scan=(8, 8))
+    words = ("phantom", "--photons", "1e6", "--seed", "3", "--dm", "30", "-o", "simulated")
+    run(folder, sys.executable, RECIPES / "phantom_dm.py", *words)
+    found = max((folder / "simulated").glob("recons/phantom_dm/*.ptyr"))
+
+    told = run(
+        folder, sys.executable, "-m", "ptypy_beamline", "compare", found, "phantom", "--json"
+    )
+
+    assert json.loads(told.stdout)["correlation"] > 0.8
+
+
+@pytest.mark.long
+@pytest.mark.ptypy
+def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: Demo) -> None:
+    script = RECIPES / "cupy_dm_ml.py"
+    few = ("--dm", "20", "--ml", "10", "--block", "30")
+    run(folder, sys.executable, script, *SCAN, "--arch", "serial", *few, "-o", "gpu")
+
+    assert np.isfinite(reconstruction(folder / "gpu", "cupy_dm_ml")).all()
+
+
+@pytest.mark.long
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_two_ranks(folder: Path, made: Demo) -> None:
+    run(folder, "bash", RECIPES / "mpi.sh", "2", RECIPES / "tree.yaml", "-o", "ranks")
+
+    found = reconstruction(folder / "ranks", "demo")
+
+    assert correlation(found, made.truth.object) > 0.9
+
+
+@pytest.mark.ptypy
+@pytest.mark.mpi
+def test_what_is_wrong_ends_all_ranks_with_one_line(folder: Path) -> None:
+    """Also where one rank alone knows of it: the others would wait for its probe."""
+    for script in ("hdf5_dm_ml.py", "position_refinement.py"):
+        words = ["mpirun", "-n", "2", sys.executable, RECIPES / script, "missing.h5"]
+        done = subprocess.run(
+            list(map(str, words)),
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert len(re.findall("error: .*missing.h5: no such file", done.stderr)) == 1
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.sh")), ids=lambda path: path.name)
+def test_shell_scripts_parse(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.py")), ids=lambda path: path.name)
+def test_python_scripts_compile(script: Path) -> None:
+    compile(script.read_text(), str(script), "exec")
