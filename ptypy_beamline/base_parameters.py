@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Floats
 from .errors import SettingsError, shown
 from .files.hdf5 import open_hdf5
 from .settings import Settings
@@ -101,7 +101,7 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _positions(value: Any) -> NDArray[np.float64]:
+def _positions(value: Any) -> Floats:
     """``positions_theory`` as an array (N, 2)."""
     try:
         positions = np.array(value, np.float64)

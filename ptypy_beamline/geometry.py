@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .arrays import Complex64s
 from .errors import GeometryError, SettingsError
 
 HC_EV_M = 1.239841984e-6
@@ -329,7 +329,7 @@ def cone_beam(
 
 def transfer(
     shape: tuple[int, int], pixel_m: tuple[float, float], distance_m: float, wavelength_m: float
-) -> NDArray[np.complex64]:
+) -> Complex64s:
     """Transfer function of free space, exp(2πi·z/λ·(√(1 − λ²q²) − 1)), in the order of FFTs.
 
     Source: J. W. Goodman, Introduction to Fourier Optics (1996), eq. 3-69; PtyPy's near-field

@@ -7,8 +7,9 @@ import re
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from .arrays import Ints
 
 _NUMERIC = set("0123456789+-.eE, ")
 
@@ -85,7 +86,7 @@ NAMED = 12
 """Runs of frames that a message names."""
 
 
-def as_listed(frames: NDArray[np.int64]) -> str:
+def as_listed(frames: Ints) -> str:
     """Raw frames as :func:`listed` takes them, the first ones of very many and ``…``; not −1."""
     known = np.unique(frames[frames >= 0])
     runs = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, ScalarForm
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
+from .arrays import Floats
 from .geometry import in_words
 
 INK, PALE = "#1d2733", "#8793a0"
@@ -44,12 +45,12 @@ Pixel = tuple[float, float]
 Size = tuple[float, float]
 
 
-def hue_and_brightness(wave: NDArray[Any]) -> NDArray[np.float64]:
+def hue_and_brightness(wave: NDArray[Any]) -> Floats:
     """A complex image as RGB (ny, nx, 3): phase as hue, modulus as brightness."""
     modulus = np.abs(wave)
     top = float(np.percentile(modulus, 99.8)) or 1.0
     hue = (np.angle(wave) / (2 * np.pi)) % 1.0
-    rgb: NDArray[np.float64] = WHEEL(hue)[..., :3] * (modulus / top).clip(0, 1)[..., None]
+    rgb: Floats = WHEEL(hue)[..., :3] * (modulus / top).clip(0, 1)[..., None]
     return rgb
 
 
@@ -152,7 +153,7 @@ def round_length_m(most_m: float) -> float:
     return float(decade * max(n for n in (1, 2, 5) if n * decade <= most_m * (1 + 1e-9)))
 
 
-def show_errors(axes: Axes, errors: NDArray[np.float64]) -> None:
+def show_errors(axes: Axes, errors: Floats) -> None:
     """Error of each iteration, on a logarithmic scale."""
     positive = errors[errors > 0]
     axes.plot(np.arange(1, len(errors) + 1), errors, color="#b5367a", linewidth=2)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Bools
 from .errors import SettingsError
 from .planning.plan import Plan
 
@@ -43,7 +44,7 @@ class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
     """
 
     @classmethod
-    def of(cls, good: NDArray[np.bool_]) -> SharedWeight:
+    def of(cls, good: Bools) -> SharedWeight:
         """``good`` as a weight."""
         weight = good.view(cls)
         weight.flags.writeable = False

@@ -22,6 +22,7 @@ from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
 from . import formats
+from .arrays import Bools, Float32s, Floats, Ints
 from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
@@ -103,7 +104,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.min_frames = 1  # else PtyPy waits for ever where a block is smaller
         self._first: int | None = None
         self._plan: Plan | None = None
-        self._i0: NDArray[np.float64] | None = None
+        self._i0: Floats | None = None
         self.assessment: Assessment | None = None
         live = self.settings.live.timeout_s is not None
         self._follower = Follower(self.settings) if live else None
@@ -116,7 +117,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return self._plan
 
     @property
-    def frame_indices(self) -> NDArray[np.int64]:
+    def frame_indices(self) -> Ints:
         """Raw frame of each position, (M,), or (M, k) with −1 for exposures that are left out."""
         exposures = self.plan.selection.exposures
         return exposures[:, 0] if exposures.shape[1] == 1 else exposures
@@ -150,7 +151,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.orientation, self.rebin = None, 1
         self.weight2d = SharedWeight.of(self.weight2d)
 
-    def load_positions(self) -> NDArray[np.float64] | None:
+    def load_positions(self) -> Floats | None:
         """(M, 2) positions (y, x) in metres, numbered 0…M−1 without holes; None: with the frames.
 
         Those of a live scan are not all known yet: :meth:`load` gives each with its frame.
@@ -160,7 +161,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         # PtyPy broadcasts memory, not arrays: in column order other ranks would get them jumbled.
         return np.ascontiguousarray(self.plan.positions_m)
 
-    def load_weight(self) -> NDArray[np.bool_]:
+    def load_weight(self) -> Bools:
         """(ny, nx) pixels that are good in every frame but for its own defects."""
         return np.ascontiguousarray(self.plan.good)
 
@@ -237,14 +238,14 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     def correct(
         self, raw: Mapping[int, NDArray[Any]], weights: Mapping[int, Any], common: Any
-    ) -> tuple[dict[int, NDArray[np.float32]], dict[int, NDArray[np.bool_]]]:
+    ) -> tuple[dict[int, Float32s], dict[int, Bools]]:
         """Frames {position: float32} and weights {position: bool}.
 
         Weights are empty when every frame shares :meth:`load_weight`'s; a frame without defects of
         its own shares it in any case.
         """
-        data: dict[int, NDArray[np.float32]] = {}
-        good: dict[int, NDArray[np.bool_]] = {}
+        data: dict[int, Float32s] = {}
+        good: dict[int, Bools] = {}
         shared = self.weight2d
         for block in self._corrected(raw):
             numbers = block.positions.tolist()
@@ -308,7 +309,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             self._check_count(plan)
         return plan
 
-    def _say_rejected(self, out: NDArray[np.int64], total: int) -> None:
+    def _say_rejected(self, out: Ints, total: int) -> None:
         every = ", ".join(map(str, out))
         log(3, f"Quality control: {len(out)} of {total} exposures rejected: {every}")
         if len(out):

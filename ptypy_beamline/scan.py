@@ -18,6 +18,7 @@ from typing import (
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Bools, Complexes, Floats, Ints
 from .errors import ScanError, SettingsError
 
 if TYPE_CHECKING:
@@ -104,11 +105,11 @@ class Frames(Protocol):
 class Gaps(NamedTuple):
     """Pixels (ny, nx) of a detector that were not written in any frame, and not in some frames."""
 
-    always: NDArray[np.bool_]
-    sometimes: NDArray[np.bool_]
+    always: Bools
+    sometimes: Bools
 
 
-def stored_in(frames: Frames, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+def stored_in(frames: Frames, indices: Ints) -> Ints:
     """A number for each frame, the same for those that are compressed as one.
 
     Stacks that know it have a method of this name; of others each frame is by itself.
@@ -117,13 +118,13 @@ def stored_in(frames: Frames, indices: NDArray[np.int64]) -> NDArray[np.int64]:
     return indices if inner is None else np.asarray(inner.stored_in(indices))
 
 
-def written(frames: Frames) -> NDArray[np.bool_] | None:
+def written(frames: Frames) -> Bools | None:
     """(n,) which frames were ever written; None = all, or nobody can tell.
 
     Stacks that know it have a method of this name; others are asked what they are made of.
     """
     inner = _that_knows("written", frames)
-    found: NDArray[np.bool_] | None = None if inner is None else inner.written()
+    found: Bools | None = None if inner is None else inner.written()
     return found
 
 
@@ -137,13 +138,13 @@ def gaps(frames: Frames) -> Gaps | None:
     return found
 
 
-def absent(frames: Frames) -> NDArray[np.bool_] | None:
+def absent(frames: Frames) -> Bools | None:
     """(n,) which frames are in files that cannot be read; None = none of them.
 
     Stacks that know it have a method of this name; others are asked what they are made of.
     """
     inner = _that_knows("absent", frames)
-    found: NDArray[np.bool_] | None = None if inner is None else inner.absent()
+    found: Bools | None = None if inner is None else inner.absent()
     return found
 
 
@@ -269,28 +270,28 @@ class Scan:
     """
 
     frames: Frames
-    positions_m: NDArray[np.float64]
+    positions_m: Floats
     energy_eV: float | None = None
     distance_m: float | None = None
     pixel_m: tuple[float, float] | None = None
     focus_m: float | None = None
     radiation: str | None = None
-    bad: NDArray[np.bool_] | None = None
+    bad: Bools | None = None
     bad_each: Frames | None = None
     dark: Frames | None = None
     flat: Frames | None = None
-    monitor: NDArray[np.float64] | None = None
-    exposure_s: NDArray[np.float64] | None = None
+    monitor: Floats | None = None
+    exposure_s: Floats | None = None
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
     no_count: float | None = None
     grid: tuple[int, int] | None = None
-    numbers: NDArray[np.int64] | None = None
+    numbers: Ints | None = None
     expected: int | None = None
     positions_each: bool | None = None
     listed_s: float | None = None
-    probe: NDArray[np.complexfloating[Any, Any]] | None = None
-    positions_px: NDArray[np.float64] | None = None
+    probe: Complexes | None = None
+    positions_px: Floats | None = None
     stored_as: StoredAs | None = None
     zero_frequency: ZeroFrequency = "center"
     format: str = ""
@@ -334,6 +335,6 @@ SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
 
 
-def sample_indices(n: int, size: int = SAMPLE) -> NDArray[np.int64]:
+def sample_indices(n: int, size: int = SAMPLE) -> Ints:
     """At most ``size`` of ``n`` frames, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, size)).round().astype(np.int64))

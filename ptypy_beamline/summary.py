@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from .arrays import Floats
 from .frames.corrected import CorrectedFrames
 from .planning.plan import Plan
 from .scan import Assumed, Scan, sample_indices
@@ -102,7 +102,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def step_m(positions_m: NDArray[np.float64]) -> float:
+def step_m(positions_m: Floats) -> float:
     """Median distance of a position from its nearest neighbour; 0 for fewer than two."""
     if len(positions_m) < 2:
         return 0.0
@@ -157,7 +157,7 @@ def stations(plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
-def _monitor(scale: NDArray[np.float64]) -> str:
+def _monitor(scale: Floats) -> str:
     usable = scale[np.isfinite(scale)]
     if (usable == 1).all():
         return "none"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..diagnosis.picture import coarse, show_counts, show_positions, show_raw, steps_of
 from ..output import put_figure
 from ..planning.plan import Plan
@@ -29,7 +29,7 @@ def draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     put_figure(path, figure, 110)
 
 
-def _mean(plan: Plan, picked: NDArray[np.int64], steps: tuple[int, int]) -> NDArray[np.float64]:
+def _mean(plan: Plan, picked: Ints, steps: tuple[int, int]) -> Floats:
     """The mean of some frames, in blocks of ``steps`` pixels; NaN where no pixel is good."""
     shape = [n // step for n, step in zip(plan.geometry.shape, steps, strict=True)]
     total, seen = np.zeros(shape), np.zeros(shape)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats, Ints
 from ..errors import BeamlineError
 from ..planning.places import across_rows, directions, fast_axis, to_and_fro
 from ..scan import Scan
 from .candidates import PATCH_FRAMES, Outcome, Patch, held_out_errors
 from .centre import vertex
-from .evidence import Floats, Survey, liveliest
+from .evidence import Survey, liveliest
 from .neighbours import Pairing
 from .remedy import changed
 
@@ -31,7 +31,7 @@ FINE, NOTHING = 0.25, 0.1
 
 
 def hanging_behind(
-    given: Pairing, scan: Scan, seen: Survey, exposures: NDArray[np.int64]
+    given: Pairing, scan: Scan, seen: Survey, exposures: Ints
 ) -> Iterator[tuple[Pairing, Outcome]]:
     """The backlash that foretells unseen frames best, if it convinces.
 
@@ -77,7 +77,7 @@ def _is_even(steps: float) -> bool:
     return abs(steps - 2 * round(steps / 2)) < FINE
 
 
-def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] | None:
+def offset(places_m: Floats, looks: Float32s) -> tuple[float, float] | None:
     """What has to be added to places where the fast axis runs towards smaller values.
 
     Frames of neighbouring rows look most alike where the sample is the same; against the distance
@@ -118,7 +118,7 @@ def offset(places_m: Floats, looks: NDArray[np.float32]) -> tuple[float, float] 
     return None if center is None or abs(center) >= MOST else (-center, step_m)
 
 
-def _cusp(x: Floats, unlike: NDArray[np.float32]) -> float | None:
+def _cusp(x: Floats, unlike: Float32s) -> float | None:
     """The place about which ``unlike`` (n,) at ``x`` (n,) grows to both sides."""
     rise = unlike - unlike.mean()
     best, place = 0.0, None

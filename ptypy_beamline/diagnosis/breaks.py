@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats, Ints
 from .candidates import Outcome
-from .evidence import FEWEST, Floats, Survey
+from .evidence import FEWEST, Survey
 from .neighbours import FAR_SHIFTS, SHIFTS, Pairing
 from .slips import Places, evidence, gains, links, near_m, unlikeness
 from .trial import Trial
@@ -87,7 +87,7 @@ class Guess:
     lag: int
     within: tuple[int, int]
 
-    def on(self, lags: NDArray[np.int64]) -> NDArray[np.int64]:
+    def on(self, lags: Ints) -> Ints:
         """(n,) how many positions later each row belongs, so far ``lags``."""
         return lags + np.where(np.arange(len(lags)) >= self.row, self.lag, 0)
 
@@ -110,8 +110,8 @@ class Stretch:
 
     places: Places
     seen: Survey
-    unlike: NDArray[np.float32]
-    lags: NDArray[np.int64]
+    unlike: Float32s
+    lags: Ints
     breaks: tuple[Break, ...] = ()
 
     @classmethod
@@ -137,7 +137,7 @@ class Stretch:
         return Trial(self.pairing, self.seen)
 
     @cached_property
-    def of_places(self) -> NDArray[np.float32]:
+    def of_places(self) -> Float32s:
         """(n, n) evidence that two places are neighbours, these being taken for right.
 
         As in :func:`.slips.evidence`; exposures of one place say the same and count once.
@@ -145,7 +145,7 @@ class Stretch:
         places_m = self.places.at(self.lags)
         known = np.isfinite(places_m).all(axis=1)
         exposures = np.count_nonzero(known) / max(len(np.unique(places_m[known], axis=0)), 1)
-        table: NDArray[np.float32] = evidence(self.unlike, places_m, True)
+        table: Float32s = evidence(self.unlike, places_m, True)
         table /= np.float32(max(exposures, 1) ** 2)
         return table
 
@@ -205,9 +205,7 @@ class Stretch:
         peaks = [one for one in guesses if not _beside_a_better_one(one, guesses)]
         yield from (one for one in peaks[:TRIED] if one.lag != spare)
 
-    def _gains(
-        self, tried: Iterable[int], right: NDArray[np.int64] | None = None
-    ) -> dict[int, Floats]:
+    def _gains(self, tried: Iterable[int], right: Ints | None = None) -> dict[int, Floats]:
         """Of further breaks; what neighbours look like is learnt from the lags taken for right."""
         lags = self.lags if right is None else right
         table = evidence(self.unlike, self.places.at(lags), right is not None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from ..arrays import Bools, Floats
 from ..errors import BeamlineError
 from ..planning.defects import hot_or_dead
 from ..planning.no_counts import without_good_pixels
@@ -124,9 +124,7 @@ def pedestal(look: Look, detector: Detector) -> list[Finding]:
     ]
 
 
-def floor_of(
-    level: NDArray[np.float64], good: NDArray[np.bool_], radius: NDArray[np.float64]
-) -> float | None:
+def floor_of(level: Floats, good: Bools, radius: Floats) -> float | None:
     """What is left of counts that fall with a power of the distance from the beam, at infinity.
 
     The medians of :data:`RINGS` are fitted by a·r⁻ⁿ + c, relative to themselves. Scattering falls
@@ -218,7 +216,7 @@ def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
     ]
 
 
-def _sigma(look: Look, strange: NDArray[np.bool_]) -> float | None:
+def _sigma(look: Look, strange: Bools) -> float | None:
     """The largest ``hot_sigma`` that finds all of these pixels, so that it finds few others."""
     calibration, sample = (
         look.plan.calibration,

@@ -12,14 +12,13 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Complex64s, Float32s, Floats, Ints
 from ..planning.transform import Transform
-from ..reconstruction.preview.engine import Complex, Engine, State, prepare
+from ..reconstruction.preview.engine import Engine, State, prepare
 from ..summary import step_m
 from .evidence import Survey
 
-Floats = NDArray[np.float64]
 Key = TypeVar("Key")
 
 PATCH_FRAMES, HELD_OUT = 120, 6
@@ -56,14 +55,14 @@ class Patch:
         Beam (row, column) on the frames.
     """
 
-    frames: NDArray[np.float32]
-    good: NDArray[np.bool_]
+    frames: Float32s
+    good: Bools
     positions_m: Floats
     pixel_m: tuple[float, float]
     center_px: tuple[float, float]
 
     @classmethod
-    def of(cls, seen: Survey, positions: NDArray[np.int64]) -> Patch:
+    def of(cls, seen: Survey, positions: Ints) -> Patch:
         """Frames of some positions of the survey's plan, cut to :func:`window_px`."""
         plan, side_px = seen.plan, window_px(seen)
         geometry = plan.geometry
@@ -92,7 +91,7 @@ class Patch:
         return prepare(self.frames, self.good, self.positions_m, self.pixel_m, self.center_px)
 
     @cached_property
-    def probe(self) -> Complex:
+    def probe(self) -> Complex64s:
         """The best of the preview's guesses."""
         return self.engine.best_probe(seed=0)
 
@@ -100,7 +99,7 @@ class Patch:
         """The same frames at other positions."""
         return replace(self, positions_m=positions_m)
 
-    def some(self, which: NDArray[np.bool_]) -> Patch:
+    def some(self, which: Bools) -> Patch:
         """Only some of the frames, ``which`` (n,)."""
         good = self.good if self.good.ndim == 2 else self.good[which]
         return replace(
@@ -132,7 +131,7 @@ def window_px(seen: Survey) -> int:
     return min(side, *geometry.shape)
 
 
-def folds(n: int, count: int) -> list[NDArray[np.int64]]:
+def folds(n: int, count: int) -> list[Ints]:
     """So many groups of every sixth of ``n`` frames at random, none in two of them."""
     order, size = np.random.default_rng(0).permutation(n), max(2, n // HELD_OUT)
     return [order[k * size : (k + 1) * size] for k in range(count)]
@@ -140,9 +139,9 @@ def folds(n: int, count: int) -> list[NDArray[np.int64]]:
 
 def held_out_errors(
     patch: Patch,
-    unseen: NDArray[np.int64] | None = None,
+    unseen: Ints | None = None,
     passes: int = PASSES,
-    probe: Complex | None = None,
+    probe: Complex64s | None = None,
 ) -> Floats:
     """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
 
@@ -165,9 +164,9 @@ def held_out_errors(
 def fitted(
     patch: Patch,
     passes: int,
-    unseen: NDArray[np.int64] | None = None,
-    probe: Complex | None = None,
-) -> tuple[Engine, State, NDArray[np.int64]]:
+    unseen: Ints | None = None,
+    probe: Complex64s | None = None,
+) -> tuple[Engine, State, Ints]:
     """A reconstruction of ``patch`` without the frames ``unseen``, and which these are.
 
     It starts from ``probe``, or the best of the preview's guesses.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..planning.calibration import Calibration, calibrate
 from ..planning.center import find_center, mean_of_usable
 from ..planning.plan import Plan
@@ -99,9 +99,7 @@ def findings(look: Look) -> list[Finding]:
     ]
 
 
-def friedel_centre(
-    image: NDArray[np.float64], good: NDArray[np.bool_]
-) -> tuple[tuple[float, float], float]:
+def friedel_centre(image: Floats, good: Bools) -> tuple[tuple[float, float], float]:
     """Centre about which an image is most like itself turned by 180°, to a fraction of a pixel.
 
     Friedel's law makes the mean pattern of many views nearly symmetric. The correlation
@@ -148,14 +146,14 @@ def friedel_centre(
     return (center[0], center[1]), float(alike[top])
 
 
-def vertex(line: NDArray[np.float64]) -> float:
+def vertex(line: Floats) -> float:
     """Where the parabola through three values is highest, −½ to ½ from the second one."""
     before, here, after = (float(v) for v in line[:3])
     bend = before - 2 * here + after
     return 0.0 if bend >= 0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
 
 
-def _mass(mean: NDArray[np.float64]) -> tuple[float, float]:
+def _mass(mean: Floats) -> tuple[float, float]:
     """As :func:`find_center` finds it, in a mean frame that is corrected already."""
     shape = mean.shape
     done = Calibration(

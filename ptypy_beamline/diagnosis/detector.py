@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats
 from ..errors import BeamlineError
 from ..planning.defects import brightest, dead_pixels
 from .look import Look, from_beam
@@ -44,11 +44,11 @@ class Detector:
         Counts in the faintest pixels far from the beam, each exposure by itself.
     """
 
-    mean: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    good: NDArray[np.bool_]
-    radius: NDArray[np.float64]
-    direct_beam: NDArray[np.bool_]
+    mean: Floats
+    variance: Floats
+    good: Bools
+    radius: Floats
+    direct_beam: Bools
     frames: int
     faint: float
 
@@ -82,7 +82,7 @@ class Detector:
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
         return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
 
-    def defects(self, offset: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def defects(self, offset: Float32s) -> Bools:
         """(h, w) good pixels not of the pattern: isolated, or no count between lit ones."""
         level = np.where(self.good, self.mean - offset, 0)
         bright = brightest(level).clip(0)
@@ -94,7 +94,7 @@ class Detector:
         return np.asarray((hot | dead) & self.good, np.bool_)
 
 
-def _direct_beam(look: Look, center: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _direct_beam(look: Look, center: Sequence[float], shape: tuple[int, ...]) -> Bools:
     """(h, w) pixels beside the centre that is used, or that of Friedel symmetry."""
     rows, columns = np.indices(shape)
     places, inside = [tuple(center)], look.plan.inside

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError, cKDTree
 
+from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import silenced_warnings
 from ..planning.make import in_metres, make_plan
 from ..planning.plan import Plan
@@ -15,8 +15,6 @@ from ..quality.features import Yardstick, measured
 from ..quality.kernels import COLUMNS
 from ..scan import Scan
 from ..settings import Settings
-
-Floats = NDArray[np.float64]
 
 SURVEY_FRAMES, SURVEY_BYTES = 2000, 4 * 2**30
 """Positions that are looked at, and bytes of corrected frames; at least ``FEWEST``."""
@@ -56,9 +54,9 @@ class Survey:
     """
 
     plan: Plan
-    positions: NDArray[np.int64]
+    positions: Ints
     com_px: Floats
-    looks: NDArray[np.float32]
+    looks: Float32s
     spread_px: float
     totals: Floats
 
@@ -69,7 +67,7 @@ class Survey:
         return float(np.median(lit)) if lit.size else 0.0
 
     @property
-    def lit(self) -> NDArray[np.bool_]:
+    def lit(self) -> Bools:
         """(n,) frames that are not blank: these say nothing."""
         return np.asarray(self.totals > BLANK * self.counts)
 
@@ -78,7 +76,7 @@ class Survey:
         """(n, 2) of those that were looked at."""
         return self.plan.positions_m[self.positions]
 
-    def some(self, rows: NDArray[np.int64]) -> Survey:
+    def some(self, rows: Ints) -> Survey:
         """Only some of them."""
         return replace(
             self,
@@ -123,7 +121,7 @@ def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
         return make_plan(scan, settings.model_copy(update={**plain, **other}))
 
 
-def nearest(positions_m: Floats, place_m: Floats, count: int) -> NDArray[np.int64]:
+def nearest(positions_m: Floats, place_m: Floats, count: int) -> Ints:
     """At most ``count`` positions around ``place_m``, in increasing order."""
     found = cKDTree(positions_m).query(place_m, min(count, len(positions_m)))[1]
     return np.sort(np.atleast_1d(found)).astype(np.int64)
@@ -156,14 +154,14 @@ def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool
     return float((along.sum(axis=1) ** 2).sum() / max(float((along**2).sum()), 1e-300))
 
 
-def liveliest(seen: Survey, count: int) -> NDArray[np.int64]:
+def liveliest(seen: Survey, count: int) -> Ints:
     """``count`` neighbouring positions of the plan, where the frames differ most."""
     groups = _compact_groups(seen, count)
     variety = [float(seen.looks[group].var(axis=0).sum()) for group in groups]
     return np.asarray(seen.positions[groups[int(np.argmax(variety))]], np.int64)
 
 
-def half_empty(seen: Survey, count: int) -> NDArray[np.int64]:
+def half_empty(seen: Survey, count: int) -> Ints:
     """``count`` neighbouring positions of the plan, some quiet and some lively.
 
     A frame is quiet that looks like its neighbours.
@@ -176,7 +174,7 @@ def half_empty(seen: Survey, count: int) -> NDArray[np.int64]:
     return np.asarray(seen.positions[groups[int(np.argmax(unevenness))]], np.int64)
 
 
-def _compact_groups(seen: Survey, count: int, centers: int = 64) -> list[NDArray[np.int64]]:
+def _compact_groups(seen: Survey, count: int, centers: int = 64) -> list[Ints]:
     """Groups of ``count`` neighbours in the survey, around ``centers`` places all over it.
 
     Those at its rim, whose members lie farther apart, are left out.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Complexes, Floats
 from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
-from .evidence import Floats
 from .geometry import TYPICAL
 from .mends import Mend, mends
 from .remedy import finding
@@ -18,8 +17,6 @@ from .remedy import finding
 if TYPE_CHECKING:
     from .look import Look
 
-Moves = NDArray[np.complexfloating[Any, Any]]
-"""(n,) columns and rows as real and imaginary parts."""
 
 MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
 """Share of the pairs of frames that must have moved alike, and by how much a picture's move may
@@ -75,7 +72,7 @@ def _times(look: Look) -> float | None:
     return None if few or _beam_moves(look, times) else times
 
 
-def _alike(moved: Moves, expected: Moves) -> NDArray[np.bool_]:
+def _alike(moved: Complexes, expected: Complexes) -> Bools:
     """Which pairs have moved as expected."""
     return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..options import Positions, turn_of
 from ..planning.places import to_image_axes
 
@@ -27,7 +27,7 @@ def twin(code: int) -> int:
     return code ^ 3
 
 
-def relation(code: int, axes: str) -> NDArray[np.float64]:
+def relation(code: int, axes: str) -> Floats:
     """(2, 2) signed permutation M⁻¹A that the data see, up to its sign.
 
     M is what ``code`` does to the frames, A what ``axes`` do to the positions. The opposite sign

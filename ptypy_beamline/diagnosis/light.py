@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..planning.exposures import recorded_i0
 from ..summary import Finding
 from .look import Look
@@ -132,7 +132,7 @@ def blank(look: Look) -> list[Finding]:
     ]
 
 
-def _scatter(values: NDArray[np.float64]) -> float:
+def _scatter(values: Floats) -> float:
     """Relative spread, 1.4826 times the median deviation: the standard deviation of a normal."""
     middle = float(np.median(values))
     return 1.4826 * float(np.median(np.abs(values - middle))) / middle

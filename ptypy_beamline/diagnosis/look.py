@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats, Ints
 from ..planning.make import in_metres, quantities
 from ..planning.mend import fill
 from ..planning.plan import Plan
@@ -47,11 +48,11 @@ class Look:
     scan: Scan
     settings: Settings
     plan: Plan
-    picked: NDArray[np.int64]
+    picked: Ints
     raw: NDArray[Any]
     in_pixels: bool
-    frames: NDArray[np.float32]
-    good: NDArray[np.bool_]
+    frames: Float32s
+    good: Bools
 
     @classmethod
     def at(cls, scan: Scan, settings: Settings, plan: Plan) -> Look:
@@ -71,12 +72,12 @@ class Look:
         )
 
     @cached_property
-    def totals(self) -> NDArray[np.float64]:
+    def totals(self) -> Floats:
         """(m,) counts of each frame."""
         return np.asarray(self.frames.sum((1, 2), dtype=np.float64))
 
     @cached_property
-    def lit(self) -> NDArray[np.bool_]:
+    def lit(self) -> Bools:
         """(m,) frames that show the beam."""
         positive = self.totals[self.totals > 0]
         middle = float(np.median(positive)) if positive.size else np.inf
@@ -88,23 +89,23 @@ class Look:
         return float(np.median(self.totals[self.lit])) if self.lit.any() else 0.0
 
     @cached_property
-    def seen(self) -> NDArray[np.bool_]:
+    def seen(self) -> Bools:
         """(ny, nx) pixels that are good in some frame."""
         return np.asarray(self.good.any(0))
 
     @cached_property
-    def mean(self) -> NDArray[np.float64]:
+    def mean(self) -> Floats:
         """(ny, nx) mean counts of the frames that show the beam; 0 where never good."""
         number = self.good[self.lit].sum(0)
         return np.asarray(self.frames[self.lit].sum(0, dtype=np.float64) / np.maximum(number, 1))
 
     @cached_property
-    def mended(self) -> NDArray[np.float64]:
+    def mended(self) -> Floats:
         """:attr:`mean` with bad pixels filled from their neighbours."""
         return fill(self.mean, self.seen)
 
     @cached_property
-    def radius(self) -> NDArray[np.float64]:
+    def radius(self) -> Floats:
         """(ny, nx) distance from the beam centre over that of the nearest edge."""
         return from_beam(self.plan.geometry.center_px, self.plan.geometry.shape)
 
@@ -114,7 +115,7 @@ class Look:
         return measure(self.scan, self.settings, self.plan)
 
     @cached_property
-    def moves(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    def moves(self) -> tuple[Floats, Floats] | None:
         """How far the stage and pictures have moved between frames, see :func:`.shifts.moves`."""
         return moves(self)
 
@@ -137,7 +138,7 @@ class Look:
         return energy_eV, distance_m, float(min(pixel_m))
 
 
-def from_beam(center_px: Sequence[float], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def from_beam(center_px: Sequence[float], shape: tuple[int, ...]) -> Floats:
     """(ny, nx) distance from the beam centre over that of the nearest edge, at least a pixel."""
     edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center_px, shape, strict=True)))
     rows, columns = np.indices(shape)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
+from ..arrays import Float32s, Floats, Ints
 from ..errors import silenced_warnings
 from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import step_m
-from .evidence import Floats
 
 NEIGHBOUR_STEPS = 1.5
 """Positions so many steps apart are neighbours."""
@@ -49,7 +49,7 @@ class Pairing:
     links: frozenset[tuple[int, int]]
 
     @classmethod
-    def of(cls, scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Pairing:
+    def of(cls, scan: Scan, settings: Settings, exposures: Ints) -> Pairing:
         """Of the raw ``exposures`` (n,), increasing."""
         with silenced_warnings():  # said of the scan's own plan
             selection = select(scan, settings)
@@ -96,7 +96,7 @@ class Likeness:
     share: float
 
     @classmethod
-    def of(cls, pairing: Pairing, given: Pairing, looks: NDArray[np.float32]) -> Likeness:
+    def of(cls, pairing: Pairing, given: Pairing, looks: Float32s) -> Likeness:
         """Of the links that only one of the two has; ``looks`` as in :class:`.evidence.Survey`."""
         own, others = (
             np.array([*links], np.int64).reshape(-1, 2)
@@ -105,24 +105,22 @@ class Likeness:
         return cls.compared(own, others, looks)
 
     @classmethod
-    def of_neighbours(cls, pairing: Pairing, looks: NDArray[np.float32]) -> Likeness:
+    def of_neighbours(cls, pairing: Pairing, looks: Float32s) -> Likeness:
         """Of all neighbours, compared with as many pairs of frames drawn at random."""
         return cls._of_links(np.array([*pairing.links], np.int64).reshape(-1, 2), looks)
 
     @classmethod
-    def in_order(cls, looks: NDArray[np.float32]) -> Likeness:
+    def in_order(cls, looks: Float32s) -> Likeness:
         """Of frames taken one after another, likewise."""
         return cls._of_links(np.arange(len(looks) - 1)[:, None] + (0, 1), looks)
 
     @classmethod
-    def _of_links(cls, links: NDArray[np.int64], looks: NDArray[np.float32]) -> Likeness:
+    def _of_links(cls, links: Ints, looks: Float32s) -> Likeness:
         any_two = np.random.default_rng(0).integers(0, len(looks), links.shape)
         return cls.compared(links, any_two[any_two[:, 0] != any_two[:, 1]], looks)
 
     @classmethod
-    def compared(
-        cls, own: NDArray[np.int64], others: NDArray[np.int64], looks: NDArray[np.float32]
-    ) -> Likeness:
+    def compared(cls, own: Ints, others: Ints, looks: Float32s) -> Likeness:
         """Of links (n, 2) with others (m, 2)."""
         if min(len(own), len(others)) < FEWEST_LINKS:
             return cls(1.0, 0.5)

@@ -13,13 +13,14 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import expit
 
+from ..arrays import Floats
 from ..errors import ScanError, SettingsError, warn
 from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
-from .evidence import FEWEST, Floats, Survey, curl_share, liveliest, survey, unturned
+from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
 from .fresnel import is_near
 from .gauge import PAIRS, equivalents, relation, same_axes, twin
 from .look import Look

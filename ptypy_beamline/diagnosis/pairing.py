@@ -11,9 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Ints
 from ..errors import BeamlineError
 from ..planning.make import in_metres
 from ..scan import Scan
@@ -155,7 +153,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
 
 
 def _listed_otherwise(
-    trial: Trial, scan: Scan, exposures: NDArray[np.int64], gains: Mapping[int, float]
+    trial: Trial, scan: Scan, exposures: Ints, gains: Mapping[int, float]
 ) -> tuple[list[tuple[Pairing, Outcome]], tuple[int, ...]]:
     """Lags, and rows turned round, that convince; of great lags only what looks likeliest.
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import in_picture
 from ..geometry import in_words, length_unit
 from ..output import put_figure
@@ -137,7 +138,7 @@ def _places(axes: Axes, look: Look) -> None:
     axes.set_title(f"positions in image axes, probe about {in_words(width, 3)}")
 
 
-def show_positions(axes: Axes, positions_m: NDArray[np.float64]) -> float:
+def show_positions(axes: Axes, positions_m: Floats) -> float:
     """Positions in the order they were visited; the factor from metres they are drawn with."""
     factor, unit = length_unit(float(np.ptp(positions_m, axis=0).max()))
     points = positions_m * factor
@@ -159,7 +160,7 @@ def show_positions(axes: Axes, positions_m: NDArray[np.float64]) -> float:
     return factor
 
 
-def around(axes: Axes, points: NDArray[np.float64]) -> None:
+def around(axes: Axes, points: Floats) -> None:
     """Limits with room round (n, 2) row, column; rows run downwards."""
     low, high = points.min(0), points.max(0)
     size = np.maximum(high - low, max((high - low).max() / THIN, 1e-12)) * 1.1
@@ -265,7 +266,7 @@ def steps_of(shape: tuple[int, int]) -> tuple[int, int]:
     return -(-shape[0] // MOST_PX), -(-shape[1] // MOST_PX)
 
 
-def coarse(image: NDArray[Any], steps: tuple[int, int]) -> NDArray[np.float64]:
+def coarse(image: NDArray[Any], steps: tuple[int, int]) -> Floats:
     """Means of blocks of ``steps`` pixels; what is left over at the end is left out."""
     (down, across), (rows, columns) = steps, image.shape
     cut = image[: rows // down * down, : columns // across * across]

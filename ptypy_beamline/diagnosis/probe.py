@@ -9,6 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Bools, Float32s, Floats
 from ..planning.mend import fill
 
 EDGE = 1e-3
@@ -21,7 +22,7 @@ LEAST_LEFT = 0.1
 """Pairs of pixels at one distance are made up for as if a mask left so large a share at least."""
 
 
-def probe_share(frames: NDArray[Any], good: NDArray[np.bool_]) -> float | None:
+def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
     """Diameter of the illuminated patch over the field of view λz/p of the reconstruction.
 
     Speckles are as fine as the probe is wide: the Fourier transform of what changes from frame to
@@ -56,9 +57,7 @@ def probe_share(frames: NDArray[Any], good: NDArray[np.bool_]) -> float | None:
     return float(radius[outer[0]]) if outer.size else 0.5
 
 
-def _autocorrelation(
-    frames: NDArray[Any], good: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _autocorrelation(frames: NDArray[Any], good: Bools) -> tuple[Floats, Floats, Floats]:
     """Radius in fields of view, what exceeds the photon noise there, and that noise's own."""
     good = good & np.asarray(frames > 0).any(0)  # a gap that is not in the mask has edges too
     counts = np.where(good, frames, 0).astype(np.float32)
@@ -83,9 +82,7 @@ def _autocorrelation(
     return (np.arange(bins) + 0.5) / (2 * bins), mean - floor, noise
 
 
-def _without_gaps(
-    spectrum: NDArray[np.float64], changes: NDArray[np.float32], good: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _without_gaps(spectrum: Floats, changes: Float32s, good: Bools) -> Floats:
     """The power spectrum as if all pixels were good.
 
     At each distance the products of two pixels are as many times fewer as the mask makes them, each
@@ -97,6 +94,6 @@ def _without_gaps(
     return np.asarray(scipy.fft.fft2(scipy.fft.ifft2(spectrum) / share).real)
 
 
-def _products(size: NDArray[np.float64]) -> NDArray[np.float64]:
+def _products(size: Floats) -> Floats:
     """(ny, nx) sum of the products of any two pixels at each distance."""
     return np.asarray(scipy.fft.ifft2(np.abs(scipy.fft.fft2(size)) ** 2).real)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats
 from .breaks import Stretch
 from .candidates import Outcome
 from .neighbours import Pairing
@@ -41,9 +41,7 @@ def reversals(stretch: Stretch) -> list[Reversal]:
     return found
 
 
-def likeliest(
-    table: NDArray[np.float32], places_m: NDArray[np.float64]
-) -> list[tuple[float, int, int]]:
+def likeliest(table: Float32s, places_m: Floats) -> list[tuple[float, int, int]]:
     """Runs (evidence, first row, last row) that do not overlap, with the most evidence first.
 
     A frame k of a run that is turned round about c/2 lies at the place of frame c − k. Only links

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..reconstruction.preview.engine import Complex
+from ..arrays import Complex64s, Floats
 from ..summary import Finding
 from .candidates import PASSES, PATCH_FRAMES, RATIO, Margin, Outcome, Patch, folds, held_out_errors
-from .evidence import FEWEST, Floats, liveliest, survey
+from .evidence import FEWEST, liveliest, survey
 from .geometry import Numbers
 from .look import Look
 from .orientation import rank
@@ -49,7 +49,7 @@ class Scales:
 
     patch: Patch
     known: dict[tuple[Factors, int], Floats] = field(default_factory=dict)
-    probes: dict[Factors, Complex] = field(default_factory=dict)
+    probes: dict[Factors, Complex64s] = field(default_factory=dict)
 
     @classmethod
     def of(cls, look: Look) -> Scales:

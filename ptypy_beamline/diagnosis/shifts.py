@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .evidence import Floats
+from ..arrays import Floats, Ints
 
 if TYPE_CHECKING:
     from .look import Look
@@ -33,7 +32,7 @@ def moves(look: Look) -> tuple[Floats, Floats] | None:
     return points[second] - points[first], _moved_px(look, first, second)
 
 
-def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(look: Look) -> tuple[Ints, Ints]:
     """Positions of the plan, and others near them: the nearest, and one farther away."""
     points = look.plan.positions_m
     lit = look.picked[look.lit]
@@ -52,7 +51,7 @@ def _pairs(look: Look) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return first, second
 
 
-def _moved_px(look: Look, first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
+def _moved_px(look: Look, first: Ints, second: Ints) -> Floats:
     """(n, 2) by how many pixels the pictures of the second frames are those of the first moved."""
     level = np.maximum(look.mended, 1.0)
     needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)

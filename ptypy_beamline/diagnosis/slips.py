@@ -11,19 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Float32s, Floats, Ints
 from ..errors import BeamlineError, silenced_warnings
 from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import step_m
-from .evidence import Floats
 from .neighbours import NEIGHBOUR_STEPS
 
-Indices = NDArray[np.int64]
-Links = tuple[Indices, Indices]
+Links = tuple[Ints, Ints]
 
 BINS, CLIP = 32, 3.0
 """Classes of unlikeness, and the most evidence that one pair of frames may be."""
@@ -46,10 +44,10 @@ class Places:
 
     scan: Scan
     settings: Settings
-    exposures: Indices
+    exposures: Ints
     _known: dict[int, Floats] = field(default_factory=dict)
 
-    def at(self, lags: Indices) -> Floats:
+    def at(self, lags: Ints) -> Floats:
         """(n, 2) places of exposures that belong ``lags`` (n,) positions later; NaN where none."""
         places_m = np.full((len(self.exposures), 2), np.nan)
         for lag in np.unique(lags).tolist():
@@ -57,7 +55,7 @@ class Places:
             places_m[rows] = self._of(lag)[rows]
         return places_m
 
-    def after(self, lags: Indices) -> int:
+    def after(self, lags: Ints) -> int:
         """Positions after that of the last exposure, which belongs ``lags[-1]`` later than given.
 
         At most as many as there are exposures, or a few more.
@@ -92,7 +90,7 @@ class Places:
         return self._known[lag]
 
 
-def unlikeness(looks: NDArray[np.float32]) -> NDArray[np.float32]:
+def unlikeness(looks: Float32s) -> Float32s:
     """(n, n) how far down the list of those that look like a frame another one is.
 
     The sum of the logarithms of both ranks: frames without a sample are all alike, which says
@@ -106,7 +104,7 @@ def unlikeness(looks: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(ranks + ranks.T, np.float32)
 
 
-def evidence(unlike: NDArray[np.float32], places_m: Floats, known: bool) -> NDArray[np.float32]:
+def evidence(unlike: Float32s, places_m: Floats, known: bool) -> Float32s:
     """(n, n) logarithm of how much likelier two frames look if they are neighbours.
 
     Compared are neighbours of ``places_m`` with any frames; if these places are ``known`` to be
@@ -135,9 +133,7 @@ def evidence(unlike: NDArray[np.float32], places_m: Floats, known: bool) -> NDAr
     return np.asarray(clipped[np.searchsorted(edges, unlike)])
 
 
-def gains(
-    table: NDArray[np.float32], places: Places, lags: Indices, tried: Iterable[int]
-) -> dict[int, Floats]:
+def gains(table: Float32s, places: Places, lags: Ints, tried: Iterable[int]) -> dict[int, Floats]:
     """Evidence for each further lag from each row on: lag → (n + 1,), by the first row.
 
     Of readings without places for the frames the entry is missing. ``lags`` (n,): those that are
@@ -162,9 +158,9 @@ def gains(
 
 
 def gains_of_runs(
-    table: NDArray[np.float32],
+    table: Float32s,
     places: Places,
-    lags: Indices,
+    lags: Ints,
     tried: Iterable[int],
     counts: Iterable[int],
 ) -> dict[tuple[int, int], Floats]:
@@ -183,7 +179,7 @@ def gains_of_runs(
     }
 
 
-def _across_runs(table: NDArray[np.float32], links: Links, count: int) -> Floats:
+def _across_runs(table: Float32s, links: Links, count: int) -> Floats:
     """(n - count + 1,) evidence of links (i, j) with only i among ``count`` rows, by the first."""
     n, (i, j) = len(table), links
     first = np.maximum(np.where(j > i, i - count + 1, np.maximum(i - count, j) + 1), 0)
@@ -193,7 +189,7 @@ def _across_runs(table: NDArray[np.float32], links: Links, count: int) -> Floats
     return _steps(n, [(first, table[i, j]), (last + 1, -table[i, j])])[: max(0, n - count + 1)]
 
 
-def _steps(n: int, changes: Iterable[tuple[Indices, NDArray[np.float32]]]) -> Floats:
+def _steps(n: int, changes: Iterable[tuple[Ints, Float32s]]) -> Floats:
     """(n + 1,) running sum of what is added at each row."""
     total = np.zeros(n + 2)
     for rows, values in changes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..options import turn_of
 from ..planning.plan import Plan
 from ..summary import step_m
 from .candidates import Patch, held_out_errors
-from .evidence import FEWEST, Floats
+from .evidence import FEWEST
 from .gauge import PAIRS
 from .neighbours import SHIFTS
 
@@ -17,7 +17,7 @@ ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
 """How far positions, shifted and turned, lie beside each other at most, and off a quarter turn."""
 
 
-def hidden_lag(plan: Plan, positions: NDArray[np.int64], patch: Patch, best: int) -> int:
+def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
     """Frames by which ``positions`` may lag, where that foretells better than any orientation.
 
     Frames that lag by two on a Fermat spiral lie at places turned by 85 degrees, and so fit a
@@ -57,7 +57,7 @@ def _better(lagging: Patch, given: Patch) -> bool:
     return any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS)
 
 
-def _taken_before(plan: Plan, lag: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:
     """For each position that of the frame taken ``lag`` frames before, and whether there is one."""
     taken = plan.selection.exposures[:, 0]
     before = np.searchsorted(taken, taken - lag).clip(0, len(taken) - 1)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from .breaks import DOUBT, Stretch
 from .candidates import Outcome
-from .evidence import Floats
 from .neighbours import SHIFTS, Pairing
 from .slips import gains_of_runs
 
@@ -44,9 +43,9 @@ class _Run:
     lag: int
     inner: slice
 
-    def on(self, lags: NDArray[np.int64]) -> NDArray[np.int64]:
+    def on(self, lags: Ints) -> Ints:
         """(n,) how many positions later each row belongs, so far ``lags``."""
-        moved: NDArray[np.int64] = lags.copy()
+        moved: Ints = lags.copy()
         moved[self.inner] += self.lag
         return moved
 

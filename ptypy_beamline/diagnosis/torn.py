@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..settings import Settings
 from ..summary import Finding
 from .candidates import PATCH_FRAMES, Patch
-from .evidence import Floats, Survey, liveliest
+from .evidence import Survey, liveliest
 from .neighbours import FEWEST_LINKS, Pairing, ranked_less
 from .orientation import Ranking, ranked
 from .remedy import finding
@@ -58,13 +58,13 @@ def _weakest(given: Pairing, seen: Survey) -> int | None:
     count, total = (np.cumsum(b - e)[:n] for b, e in zip(begins, ends, strict=True))
     excess = (total - count * unlike.mean()) / np.sqrt(np.maximum(count, 1))
     cut = int(np.where(count >= FEWEST_LINKS, excess, 0).argmax())
-    across: NDArray[np.bool_] = (links[:, 0] < cut) & (cut <= links[:, 1])
+    across: Bools = (links[:, 0] < cut) & (cut <= links[:, 1])
     if min(np.count_nonzero(across), np.count_nonzero(~across)) < FEWEST_LINKS:
         return None
     return cut if ranked_less(unlike[~across], unlike[across]).chance < SURELY else None
 
 
-def _compared_with_usual(links: NDArray[np.int64], seen: Survey) -> Floats:
+def _compared_with_usual(links: Ints, seen: Survey) -> Floats:
     """How unlike neighbours (m, 2) are, over what neighbours one after another are there."""
     unlike = np.linalg.norm(seen.looks[links[:, 0]] - seen.looks[links[:, 1]], axis=1)
     soon = links[:, 1] - links[:, 0] <= SOON

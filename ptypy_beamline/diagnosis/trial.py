@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
+from ..arrays import Bools, Floats, Ints
 from .candidates import HELD_OUT, RATIO, STUDENT_T, Outcome, Patch, folds, held_out_errors
 from .evidence import Survey, liveliest
 from .neighbours import NEIGHBOUR_STEPS, Pairing
-
-Indices = NDArray[np.int64]
 
 TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
 """Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
@@ -40,8 +38,8 @@ class Contest:
         By which one must be better.
     """
 
-    given: NDArray[np.float64]
-    other: NDArray[np.float64]
+    given: Floats
+    other: Floats
     ratio: float
 
     def won_by(self, t: float = STUDENT_T) -> Outcome | None:
@@ -118,7 +116,7 @@ class Trial:
         picked, patch = self._picked, self._lively
         unseen, given = self._lively_errors
         places_m = other.places_m[picked]
-        known: NDArray[np.bool_] = np.asarray(np.isfinite(places_m).all(axis=1))
+        known: Bools = np.asarray(np.isfinite(places_m).all(axis=1))
         if known.mean() < ENOUGH:
             return False
         judges = known[unseen]
@@ -128,7 +126,7 @@ class Trial:
         return bool(errors.mean() > HOPELESS * given[judges].mean())
 
     @cached_property
-    def _picked(self) -> Indices:
+    def _picked(self) -> Ints:
         """Neighbouring exposures that differ most."""
         picked = np.searchsorted(self.seen.positions, liveliest(self.seen, TRIAL_FRAMES))
         return picked[np.isfinite(self.given.places_m[picked]).all(axis=1)]
@@ -140,12 +138,12 @@ class Trial:
         return patch.turned(self.given.settings.turn).at(self.given.places_m[self._picked])
 
     @cached_property
-    def _lively_errors(self) -> tuple[Indices, NDArray[np.float64]]:
+    def _lively_errors(self) -> tuple[Ints, Floats]:
         """Which of them are not seen, and their errors."""
         (unseen,) = folds(len(self._picked), 1)
         return unseen, held_out_errors(self._lively, unseen)
 
-    def _turns(self, other: Pairing, picked: Indices, concerned: Indices) -> list[Indices]:
+    def _turns(self, other: Pairing, picked: Ints, concerned: Ints) -> list[Ints]:
         """Which of the ``picked`` frames are held out, turn by turn.
 
         Where the other pairing only moves some of them otherwise than the rest, as at the ends of
@@ -160,13 +158,11 @@ class Trial:
         most = np.argsort(-concerned, kind="stable")
         return [most[: max(FEWEST_UNSEEN, len(picked) // HELD_OUT)]]
 
-    def _where_they_differ(self, other: Pairing) -> tuple[Indices, Indices]:
+    def _where_they_differ(self, other: Pairing) -> tuple[Ints, Ints]:
         """Exposures (n,) around one that has different neighbours, and how many each has."""
         n = len(self.seen.positions)
         places_m = np.stack([self.given.places_m, other.places_m])
-        usable: NDArray[np.bool_] = np.asarray(
-            np.isfinite(places_m).all(axis=(0, 2)) & self.seen.lit
-        )
+        usable: Bools = np.asarray(np.isfinite(places_m).all(axis=(0, 2)) & self.seen.lit)
         differing = np.array([*(self.given.links ^ other.links)], np.int64).ravel()
         concerned = np.where(usable, np.bincount(differing, minlength=n), 0)
         links = np.array([*(self.given.links | other.links)], np.int64).reshape(-1, 2)
@@ -180,7 +176,7 @@ class Trial:
         return picked, np.asarray(concerned[picked], np.int64)
 
 
-def _own_probe(patch: Patch, turns: list[Indices]) -> NDArray[np.float64]:
+def _own_probe(patch: Patch, turns: list[Ints]) -> Floats:
     """(m,) errors of the frames held out in turn, from the probe that suits the patch best."""
     errors = [held_out_errors(patch, unseen, probe=patch.probe) for unseen in turns]
     return np.concatenate(errors)

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Complexes
 from ..errors import ScanError
 from ..reconstruction.phase import ramp, ramp_frequency
 from ..reconstruction.vacuum import find_empty
 from .candidates import PATCH_FRAMES, Patch, fitted
 from .evidence import Survey, half_empty
-
-Wave = NDArray[np.complexfloating[Any, Any]]
 
 PASSES = 20
 
@@ -65,7 +64,7 @@ def prior(seen: Survey, patch: Patch, turn: tuple[bool, bool, bool]) -> Prior:
     return Prior("absorption" if abs(together) > FALL_TOGETHER else "", together)
 
 
-def falls_together(obj: Wave) -> float:
+def falls_together(obj: Complexes) -> float:
     """Correlation of the steps of phase and log amplitude, −1 to 1.
 
     Where the thickness t rises, both fall. Steps need no unwrapping, and a ramp of the phase is a
@@ -76,7 +75,7 @@ def falls_together(obj: Wave) -> float:
     return float(np.corrcoef(phase, amplitude)[0, 1])
 
 
-def below_empty(obj: Wave) -> float | None:
+def below_empty(obj: Complexes) -> float | None:
     """How far the phase is below that of an empty region, −1 to 1; None where none is to be seen.
 
     The ramp that the empty region has is taken off.
@@ -96,7 +95,7 @@ def below_empty(obj: Wave) -> float | None:
     return below if abs(below) > ONE_SIDED else None
 
 
-def _object(patch: Patch) -> Wave:
+def _object(patch: Patch) -> Complexes:
     """The reconstructed object where the middle of the probe has been, or nearly so."""
     engine, state, _ = fitted(patch, PASSES)
     side = len(state.probe)
@@ -105,7 +104,7 @@ def _object(patch: Patch) -> Wave:
     return np.asarray(state.object[first[0] : last[0] + 1, first[1] : last[1] + 1])
 
 
-def _steps(obj: Wave, axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _steps(obj: Complexes, axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Steps of phase and of log amplitude between pixels, each without its mean."""
     obj = np.moveaxis(obj, axis, 0)
     ratio = (obj[1:] / np.where(np.abs(obj[:-1]) > 0, obj[:-1], 1)).ravel()

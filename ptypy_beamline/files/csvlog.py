@@ -10,12 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import FileError, MissingDataError, warn
 from .regular import read_text
 
-Array = NDArray[np.float64]
 DELIMITERS = ",;\t"
 """What may separate columns; the one that the header has most of does, else spaces do."""
 
@@ -65,7 +64,7 @@ class CsvLog:
             )
         return self.header.index(name)
 
-    def numbers(self, name: str, flag: str) -> Array:
+    def numbers(self, name: str, flag: str) -> Floats:
         """A column of numbers; NaN where a cell is empty or says so.
 
         Raises
@@ -75,11 +74,11 @@ class CsvLog:
         """
         return self._column(name, flag, lambda text: _number(text) if text else np.nan)
 
-    def times_s(self, name: str, flag: str) -> Array:
+    def times_s(self, name: str, flag: str) -> Floats:
         """A column of time stamps, see :func:`seconds`."""
         return self._column(name, flag, seconds)
 
-    def _column(self, name: str, flag: str, read: Callable[[str], float]) -> Array:
+    def _column(self, name: str, flag: str, read: Callable[[str], float]) -> Floats:
         place = self.place(name, flag)
         out = np.full(len(self.rows), np.nan)
         for row, (line, cells) in enumerate(self.rows):

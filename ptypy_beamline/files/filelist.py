@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Ints
 from ..errors import FileError, ScanError
 from .regular import check_file, read_text
 
@@ -63,7 +64,7 @@ class NameNumbers:
         In a file: ``values`` are then those of the files times ``pages``, plus the page from 0.
     """
 
-    values: NDArray[np.int64]
+    values: Ints
     columns: int = 0
     first_column: int = 0
     pages: int = 1
@@ -86,7 +87,7 @@ def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(file for file, same in zip(files, alike, strict=True) if not same)
 
 
-def _near(files: Sequence[Path]) -> NDArray[np.bool_]:
+def _near(files: Sequence[Path]) -> Bools:
     """(n,) files of alike names whose one differing number is near to the others'."""
     digits = np.array([[int(p) for p in re.findall(r"\d+", str(file))] for file in files], object)
     differing = [column for column in digits.T if len(set(column)) > 1]
@@ -128,7 +129,7 @@ def _of_grid(rows: NDArray[Any], columns: NDArray[Any]) -> NameNumbers | None:
     return NameNumbers(_whole(rows * count + columns - first), int(count), int(first))
 
 
-def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
+def _whole(values: NDArray[Any]) -> Ints:
     return values.astype(np.int64)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..arrays import Floats
 from ..errors import MissingDataError, ScanError
 from ..files.links import present
 from ..geometry import wavelength_m
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item
-from .layout import Array
 from .phantom_truth import is_phantom, measured_file
 from .quantities import numbers
 from .source import Source, has
@@ -62,7 +62,7 @@ def _pixel(source: Source) -> float:
     return pixel_cm * 1e-2
 
 
-def _top_left(source: Source, corners: Array, counts: tuple[int, ...]) -> tuple[Array, Array]:
+def _top_left(source: Source, corners: Floats, counts: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Corners (n, 2) of the probe's window as (row, column) in pixels of the sample plane."""
     if corners.ndim != 2 or corners.shape[1] != 2:
         raise ScanError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Complex64s, Floats
 from ..errors import ScanError, shown
 from ..geometry import known_factor
 from ..scan import Frames
@@ -16,8 +16,6 @@ from .source import Found, Item, Source, text
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
-
-Array = NDArray[np.float64]
 
 
 def one(source: Source, table: Hdf5Format, stack: Stack, quantity: str) -> float | None:
@@ -87,7 +85,7 @@ def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames
     return stack_like_the_frames(found, stack.layout)
 
 
-def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
+def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Floats | None:
     """(n,) incident intensity of each exposure; NaN where it has none.
 
     Raises
@@ -116,7 +114,7 @@ def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
     return of_frames
 
 
-def exposure(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
+def exposure(source: Source, table: Hdf5Format, stack: Stack) -> Floats | None:
     """Exposure time in s: (), one for each exposure, or one for each of those of a position."""
     found = source.find("exposure", table.exposure)
     if found is None:
@@ -134,7 +132,7 @@ def exposure(source: Source, table: Hdf5Format, stack: Stack) -> Array | None:
     return values if of_frames is None else of_frames
 
 
-def _to_length(values: Array, length: int) -> Array:
+def _to_length(values: Floats, length: int) -> Floats:
     """Cut padding; what is lacking is NaN."""
     out = np.full(length, np.nan)
     out[: len(values)] = values[:length]
@@ -184,9 +182,7 @@ def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
     return value * factor / pixel_m
 
 
-def probe(
-    source: Source, table: Hdf5Format, shape: tuple[int, int]
-) -> NDArray[np.complex64] | None:
+def probe(source: Source, table: Hdf5Format, shape: tuple[int, int]) -> Complex64s | None:
     """The first mode of the first probe that is as large as the frames, if any."""
     for path in table.probe.paths:
         found = source.find("", Item((path,)))

@@ -7,8 +7,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import ScanError
 from ..files.links import lookup
 from ..geometry import HC_EV_M
@@ -17,7 +17,6 @@ from .hdf5 import Hdf5Format, Item
 from .quantities import constant, si
 from .source import Source, definitions, has
 
-Array = NDArray[np.float64]
 DETECTOR = "/entry_1/instrument_1/detector_1"
 DATA = "/entry_1/data_1"
 SOURCE = "/entry_1/instrument_1/source_1"
@@ -39,13 +38,13 @@ def _recognise(file: h5py.File) -> bool:
     return ours and not diamond and not NX_DEFINITIONS & definitions(file)
 
 
-def _detector(source: Source, name: str) -> Array | None:
+def _detector(source: Source, name: str) -> Floats | None:
     """A dataset of the detector, or None."""
     found: Any = lookup(source.file, f"{DETECTOR}/{name}", source.opening.links)
     return np.asarray(found[()], np.float64) if isinstance(found, h5py.Dataset) else None
 
 
-def _basis(source: Source) -> Array:
+def _basis(source: Source) -> Floats:
     """(2, 3): the steps of a row and of a column in the lab frame, in metres.
 
     The lab frame has y up and z along the beam; by default rows go down and columns to -x.
@@ -64,8 +63,8 @@ def _basis(source: Source) -> Array:
 
 
 def _illumination(
-    source: Source, translation: Array, counts: tuple[int, ...]
-) -> tuple[Array, Array]:
+    source: Source, translation: Floats, counts: tuple[int, ...]
+) -> tuple[Floats, Floats]:
     """Where the beam hits the sample, on the detector's axes: minus the sample's translation."""
     stored = translation.shape
     translation = np.atleast_2d(np.squeeze(translation))
@@ -115,7 +114,7 @@ def _by_wavelength(source: Source, scan: Scan) -> Scan:
     return replace(scan, energy_eV=HC_EV_M / wavelength)
 
 
-def _center(source: Source, corner: Array, shape: tuple[int, int]) -> tuple[float, float] | None:
+def _center(source: Source, corner: Floats, shape: tuple[int, int]) -> tuple[float, float] | None:
     """The pixel on the beam axis: corner + row·b₀ + column·b₁ has no transverse part.
 
     The corner is taken as the centre of pixel (0, 0).

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats, Ints
 from ..errors import ScanError
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 SAME = 0.5
 """Exposures of one position lie closer than this share of the step to the next position."""
@@ -22,7 +20,7 @@ ENCODER_NOISE = 6.0
 """Or, where encoders are noisy, than so many times what two readings of one position differ."""
 
 
-def by_exposure(positions_m: Array, exposures: int) -> bool:
+def by_exposure(positions_m: Floats, exposures: int) -> bool:
     """Whether positions (m, 2) come in groups of ``exposures`` that hardly differ."""
     steps = _steps(positions_m)
     onward = np.arange(1, len(positions_m)) % exposures == 0
@@ -37,7 +35,7 @@ def by_exposure(positions_m: Array, exposures: int) -> bool:
     return bool(np.nanmedian(steps[~onward]) <= SAME * onward_m)
 
 
-def _spacing(positions_m: Array) -> float:
+def _spacing(positions_m: Floats) -> float:
     """Median distance of each position from the nearest other; inf of fewer than two."""
     known = positions_m[np.isfinite(positions_m).all(axis=1)]
     if len(known) < 2:
@@ -45,13 +43,13 @@ def _spacing(positions_m: Array) -> float:
     return float(np.median(cKDTree(known).query(known, k=2)[0][:, 1]))
 
 
-def _steps(positions_m: Array) -> Array:
+def _steps(positions_m: Floats) -> Floats:
     """(m - 1,) distances from each position to the next."""
     return np.asarray(np.linalg.norm(np.diff(positions_m, axis=0), axis=-1), np.float64)
 
 
 def listed_by_exposure(
-    positions_m: Array,
+    positions_m: Floats,
     frames: int,
     exposures: int,
     growing: bool = False,
@@ -74,7 +72,7 @@ def listed_by_exposure(
     return False
 
 
-def by_acquisition(values: Array, acquisitions: Ints, exposures: int = 1) -> Array:
+def by_acquisition(values: Floats, acquisitions: Ints, exposures: int = 1) -> Floats:
     """(n,) of ``values``, one for so many ``exposures``, that of each frame; NaN where none is.
 
     ``acquisitions`` (n,) count the exposures from 0; −1 = the frame has no position.
@@ -85,13 +83,13 @@ def by_acquisition(values: Array, acquisitions: Ints, exposures: int = 1) -> Arr
 
 
 def for_frames(
-    values: Array,
+    values: Floats,
     acquisitions: Ints,
     positions: int,
     exposures: int,
     each: bool,
     file: Path | None = None,
-) -> Array | None:
+) -> Floats | None:
     """(n,) of one value for each frame, exposure or position; None if it is none of these.
 
     ``positions`` are listed for ``each`` exposure, or for each group of ``exposures``.
@@ -119,8 +117,8 @@ def for_frames(
 
 
 def group_means(
-    by_exposure_m: Array, exposures: int, file: Path | None = None, numbered: bool = False
-) -> Array:
+    by_exposure_m: Floats, exposures: int, file: Path | None = None, numbered: bool = False
+) -> Floats:
     """(groups, 2) mean of the finite positions of each group of exposures.
 
     ``numbered``: they go by acquisition numbers, so that a lost one is known.
@@ -146,7 +144,7 @@ def group_means(
     return np.asarray(means, np.float64)
 
 
-def are_groups(by_exposure_m: Array, exposures: int) -> bool:
+def are_groups(by_exposure_m: Floats, exposures: int) -> bool:
     """Whether the exposures of each group were taken at one position."""
     try:
         group_means(by_exposure_m, exposures)
@@ -155,7 +153,7 @@ def are_groups(by_exposure_m: Array, exposures: int) -> bool:
     return True
 
 
-def _grouped(by_exposure_m: Array, exposures: int) -> NDArray[Any]:
+def _grouped(by_exposure_m: Floats, exposures: int) -> NDArray[Any]:
     """(groups, exposures, 2); NaN where a position is not known."""
     groups = -(-len(by_exposure_m) // exposures)
     padded = np.full((groups * exposures, 2), np.nan)
@@ -171,7 +169,7 @@ def _first_known(grouped: NDArray[Any]) -> NDArray[Any]:
 
 
 def _different(
-    group: int, exposures: int, by_exposure_m: Array, file: Path | None, numbered: bool
+    group: int, exposures: int, by_exposure_m: Floats, file: Path | None, numbered: bool
 ) -> ScanError:
     first = group * exposures
     last = min(first + exposures, len(by_exposure_m)) - 1

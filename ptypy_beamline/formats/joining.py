@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import ScanError
 from .matching import Choice, Match, Sides, choose, in_steps
-from .numbering import Array, Ints, Numbers, average, refuse_repeats
+from .numbering import Numbers, average, refuse_repeats
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Joined:
         Positions have no frame, or lack some of their exposures.
     """
 
-    positions: Array
+    positions: Floats
     numbers: Ints
     each: bool
     readings: Ints
@@ -56,7 +56,7 @@ class Joined:
 def join(
     frames: Numbers,
     positions: Numbers,
-    readings: Array,
+    readings: Floats,
     exposures: int = 1,
     each: bool = False,
     growing: bool = False,
@@ -136,7 +136,7 @@ APART = 3.0
 readings of one position, not even of a stage that moves meanwhile."""
 
 
-def scattered(joined: Joined, readings: Array, number: Ints) -> str:
+def scattered(joined: Joined, readings: Floats, number: Ints) -> str:
     """What to say where readings (r, 2) of one ``number`` (r,) lie far apart, or empty."""
     away = np.linalg.norm(readings - joined.positions[joined.readings], axis=1)
     known = joined.positions[np.isfinite(joined.positions).all(1)]
@@ -163,9 +163,7 @@ def _both(sides: Sides) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _left_out(
-    sides: Sides, choice: Choice, known: NDArray[np.bool_], without_frame: NDArray[np.bool_]
-) -> str:
+def _left_out(sides: Sides, choice: Choice, known: Bools, without_frame: Bools) -> str:
     """What has no counterpart, counted."""
     match, lost = choice.match, sides.positions.values[without_frame]
     if sides.positions.counted and not sides.frames.counted:  # as the frames' numbers call them

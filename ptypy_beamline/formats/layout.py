@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
 from ..scan import Frames
@@ -17,8 +17,7 @@ from .numbering import Numbers, average
 from .positions import Axes, Placed
 from .source import Found, Source
 
-Array = NDArray[np.float64]
-Split = Callable[[Source, Array, tuple[int, ...]], tuple[Array, Array]]
+Split = Callable[[Source, Floats, tuple[int, ...]], tuple[Floats, Floats]]
 """(source, array as stored or in metres, possible numbers of positions) → y, x."""
 
 
@@ -74,12 +73,12 @@ class Stack:
     placed: Placed
     layout: Layout
     each: bool | None = None
-    numbers: NDArray[np.int64] | None = None
-    readings: NDArray[np.int64] | None = None
+    numbers: Ints | None = None
+    readings: Ints | None = None
     listed_s: float | None = None
     in_pixels: bool = False
 
-    def for_frames(self, values: Array, exposures: int) -> Array | None:
+    def for_frames(self, values: Floats, exposures: int) -> Floats | None:
         """(n,) of one value a frame, exposure, position or reading; None if it is none of these."""
         n, m = self.frames.shape[0], len(self.placed.positions_m)
         at = np.arange(n) if self.numbers is None else self.numbers
@@ -147,7 +146,7 @@ def leading_axis(
     return 0
 
 
-def follow(values: Array, at: Layout, columns: int = 0, k: int | None = None) -> Array:
+def follow(values: Floats, at: Layout, columns: int = 0, k: int | None = None) -> Floats:
     """The part of ``values`` that belongs to the leading index, if they have that axis, too.
 
     They are then as many as the frames after it, or as the positions of ``k`` frames each.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools
 from ..errors import ScanError
 from ..frames.masks import MarkedFrames, different_masks
 from ..scan import Frames, Window, gaps
@@ -17,7 +17,7 @@ SAMPLE = 8
 
 def bad_pixels(
     source: Source, found: Found | None, stack: Stack, rule: str
-) -> tuple[NDArray[np.bool_] | None, Frames | None]:
+) -> tuple[Bools | None, Frames | None]:
     """Bad pixels of all frames (ny, nx), True = ignore, or a stack of them, one for each frame.
 
     Of a stack of another length a pixel counts as bad that is bad in any of its masks, and a
@@ -61,9 +61,7 @@ def bad_pixels(
     return bad, None
 
 
-def with_gaps(
-    source: Source, frames: Frames, bad: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
+def with_gaps(source: Source, frames: Frames, bad: Bools | None) -> Bools | None:
     """Bad pixels with those of which no source and no chunk has a number, in all or some frames."""
     found = gaps(frames)
     if found is None:
@@ -76,7 +74,7 @@ def with_gaps(
     return found.sometimes if bad is None else bad | found.sometimes
 
 
-def _holds_the_counts(frames: Frames, bad: NDArray[np.bool_]) -> bool:
+def _holds_the_counts(frames: Frames, bad: Bools) -> bool:
     """Whether most counts of a few frames lie on bad pixels."""
     n, ny, nx = frames.shape
     chosen = sorted({n * i // SAMPLE for i in range(SAMPLE)}) if n else []

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Ints
 from ..errors import ScanError
 from .groups import of_exposures, too_many
-from .numbering import Ints, Numbers
+from .numbering import Numbers
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ def _refuse_columns(sides: Sides) -> None:
     )
 
 
-def _refuse_contradiction(sides: Sides, known: NDArray[np.bool_]) -> None:
+def _refuse_contradiction(sides: Sides, known: Bools) -> None:
     """A list of positions without numbers tells nothing of frames beyond it."""
     if known.all():
         return

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import MissingDataError
 from ..files.links import lookup, present
 from ..scan import Scan
@@ -83,7 +83,7 @@ def _finish(source: Source, scan: Scan) -> Scan:
     return replace(scan, positions_m=scan.positions_m + np.stack(offsets, axis=1))
 
 
-def _offset(source: Source, axis: str, count: int) -> NDArray[np.float64]:
+def _offset(source: Source, axis: str, count: int) -> Floats:
     """Position of the stage under the piezo, in metres: of each position, or one of all."""
     places = tuple(f"{group}/base{axis}" for group in (MEASURED, *SNAPSHOTS))
     found = source.find("", Item(places, "um"))

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Complex64s, Floats
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..frames.masks import RULES, MarkedFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
@@ -24,8 +25,6 @@ from ..opening import AS_STORED, Opening
 from ..scan import SQUARED, Frames, Scan
 from .layout import leading_axis
 from .quantities import is_pixels
-
-Array = NDArray[np.float64]
 
 MASK, CENTER = "mask", "center_px"
 """Arrays of this package's own files: bad pixels (1 = bad), one image or one a frame; the beam
@@ -126,7 +125,7 @@ class NpzFormat:
         )
         return _with_physics(path, opening, scan) if is_own(path) else scan
 
-    def _positions(self, path: Path, given: Mapping[str, str]) -> Array:
+    def _positions(self, path: Path, given: Mapping[str, str]) -> Floats:
         """(m, 2) as (row, column), as stored."""
         both = given.get("positions", "" if {"x", "y"} & set(given) else self.positions)
         if both:
@@ -157,7 +156,7 @@ class NpzFormat:
         counts = (count * (opening.frames_per_position or 1), count)
         return NpzFrames(Member(path, name), frames_axis(frames.shape, counts, name)), name
 
-    def _probe(self, path: Path, frames: Frames) -> NDArray[np.complex64] | None:
+    def _probe(self, path: Path, frames: Frames) -> Complex64s | None:
         """The first mode, if it is as large as the frames."""
         if self.probe not in members(path):
             return None
@@ -258,7 +257,7 @@ def _only_known(given: Mapping[str, str]) -> None:
         )
 
 
-def _numbers(path: Path, name: str) -> Array:
+def _numbers(path: Path, name: str) -> Floats:
     member = Member(path, name)
     if member.dtype.kind not in "iuf":
         raise ScanError(
@@ -267,7 +266,7 @@ def _numbers(path: Path, name: str) -> Array:
     return np.asarray(member.array, np.float64)
 
 
-def _bad(path: Path, opening: Opening, frames: Frames) -> NDArray[np.bool_] | None:
+def _bad(path: Path, opening: Opening, frames: Frames) -> Bools | None:
     """Bad pixels of a mask the user names, or of the one for all frames in our own files."""
     if "mask" not in opening.paths:
         own = None if "frames" in opening.paths else own_mask(path, frames.shape)

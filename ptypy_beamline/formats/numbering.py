@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import ScanError
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LIMIT = 2**62
 """Numbers from here on are no acquisition numbers, and their differences overflow."""
@@ -120,7 +118,7 @@ def refuse_repeats(frames: Numbers, in_order: str = ORDER) -> None:
         )
 
 
-def average(at: Ints, readings: Array) -> Array:
+def average(at: Ints, readings: Floats) -> Floats:
     """Mean of the finite ``readings`` (r,) or (r, 2) at each place; NaN where there is none."""
     columns = readings.reshape(len(readings), -1)
     finite = np.isfinite(columns).all(1)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arrays import Floats
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
 from ..frames.picked import PickedFrames
 from ..scan import Frames, written
 from .groups import are_groups, by_exposure, listed_by_exposure, of_exposures
 from .joining import join, scattered
-from .layout import Array, Kept, Layout, Places, Stack
+from .layout import Kept, Layout, Places, Stack
 from .matching import Sides, in_steps
 from .numbering import Numbers, average, is_number, refuse_repeats, whole
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
@@ -111,7 +112,7 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     )
 
 
-def _from_first_exposure(source: Source, ours: Numbers, readings: Array, k: int) -> Numbers:
+def _from_first_exposure(source: Source, ours: Numbers, readings: Floats, k: int) -> Numbers:
     """Numbers that begin where the exposures of each position have its ``readings`` (n, 2).
 
     What such a counter usually begins with stands if it fits, or if several others do.
@@ -211,7 +212,7 @@ def _as_begun(source: Source, ours: Numbers, theirs: Numbers, k: int, each: bool
     return Numbers.counting(len(theirs.values), first)
 
 
-def _say_lost(source: Source, positions_m: Array) -> None:
+def _say_lost(source: Source, positions_m: Floats) -> None:
     lost = int((~np.isfinite(positions_m).all(axis=1)).sum())
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")

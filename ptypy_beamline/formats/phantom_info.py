@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import MissingDataError, SettingsError
 from ..frames.images import frames_of
 from ..geometry import unit_factor
@@ -143,7 +143,7 @@ READ: dict[str, Callable[..., Any]] = {
 }
 
 
-def corners(info: Info, size: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.int64]:
+def corners(info: Info, size: tuple[int, int], shape: tuple[int, int]) -> Ints:
     """(n, 2) row, column of the window of ``shape`` on a phantom of ``size``, whole pixels.
 
     The user's positions, or a raster around the phantom's middle, columns fast.

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Complex64s
 from ..errors import MissingDataError
 from ..files.hdf5 import open_hdf5
 from ..frames.hdf5 import Hdf5Frames
@@ -74,7 +74,7 @@ def _recorded(frames: Hdf5Frames, info: Info) -> Scan:
 
 def _empty_beam(
     file: Path, shape: tuple[int, int], corner: bool
-) -> tuple[NDArray[np.complex64] | None, tuple[str, ...]]:
+) -> tuple[Complex64s | None, tuple[str, ...]]:
     """The probe from the reference's wave, and what was made of it.
 
     A magnitude has a flat phase: the sharpest focus. References may be of zeros, all or in part.

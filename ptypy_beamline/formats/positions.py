@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..errors import ScanError
 from .groups import of_exposures, too_many
 
-Array = NDArray[np.float64]
 Axes = tuple[int, ...]
 """Lengths of the frame axes: (n,), or (rows, columns) of a mapped raster."""
 
@@ -20,11 +19,11 @@ Axes = tuple[int, ...]
 class Placed:
     """Positions (m, 2) in (y, x), and (rows, columns) where they form a raster."""
 
-    positions_m: Array
+    positions_m: Floats
     grid: tuple[int, int] | None = None
 
 
-def split(array: Array, columns: str = "", counts: tuple[int, ...] = ()) -> tuple[Array, Array]:
+def split(array: Floats, columns: str = "", counts: tuple[int, ...] = ()) -> tuple[Floats, Floats]:
     """Take y and x out of one array.
 
     Parameters
@@ -70,7 +69,7 @@ def split(array: Array, columns: str = "", counts: tuple[int, ...] = ()) -> tupl
 
 
 def arrange(
-    y: Array, x: Array, axes: Axes, per_position: int | None = None, per_frame: bool = False
+    y: Floats, x: Floats, axes: Axes, per_position: int | None = None, per_frame: bool = False
 ) -> Placed:
     """Positions of lists, of the two axes of a raster, or of maps.
 
@@ -104,7 +103,7 @@ def arrange(
     return Placed(np.stack([y.ravel(), x.ravel()], axis=1), (y.shape[0], y.shape[1]))
 
 
-def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -> Placed:
+def _lists(y: Floats, x: Floats, axes: Axes, per_position: int, per_frame: bool) -> Placed:
     if per_frame:
         common = min(len(y), len(x))
         return Placed(np.stack([y[:common], x[:common]], axis=1))
@@ -120,7 +119,7 @@ def _lists(y: Array, x: Array, axes: Axes, per_position: int, per_frame: bool) -
     return Placed(np.stack([y, x], axis=1), grid)
 
 
-def _raster_axes(y: Array, x: Array, frames: int, per_position: int) -> bool:
+def _raster_axes(y: Floats, x: Floats, frames: int, per_position: int) -> bool:
     """Whether these are the axes of a raster, possibly a stopped one."""
     rows, columns = len(y), len(x)
     points = rows * columns
@@ -140,13 +139,13 @@ def _raster_axes(y: Array, x: Array, frames: int, per_position: int) -> bool:
     return stopped
 
 
-def _monotonic(axis: Array) -> bool:
+def _monotonic(axis: Floats) -> bool:
     """A list that is so in y and x is a diagonal line, which nobody scans."""
     steps = np.diff(axis)
     return bool((steps > 0).all() or (steps < 0).all())
 
 
-def _raster(y: Array, x: Array, axes: Axes) -> Placed:
+def _raster(y: Floats, x: Floats, axes: Axes) -> Placed:
     """All points of a raster in the order of the frames."""
     shape = (len(y), len(x))
     if axes == (len(x), len(y)) and len(x) != len(y):  # the frames' map says that x is slow
@@ -211,7 +210,7 @@ def zero_padding(placed: Placed) -> tuple[Placed, int]:
 
     Away is farther from all others than these mostly are from their next.
     """
-    zero: NDArray[np.bool_] = np.asarray((placed.positions_m == 0).all(axis=1))
+    zero: Bools = np.asarray((placed.positions_m == 0).all(axis=1))
     others = placed.positions_m[~zero & np.isfinite(placed.positions_m).all(axis=1)]
     count = int(np.argmin(zero[::-1])) if len(others) else 0
     if not count or len(others) < 3:
@@ -229,7 +228,7 @@ FARTHEST = 1e30
 """No stage reaches so far in any unit, nor so little; squares of such numbers are not finite."""
 
 
-def without_padding(positions: Array) -> Array:
+def without_padding(positions: Floats) -> Floats:
     """Cut trailing rows of NaN.
 
     Raises

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools
 from ..frames.derived import Centred, as_counts
 from ..frames.picked import PickedFrames
 from ..opening import Opening
@@ -44,7 +44,7 @@ def _centred(scan: Scan) -> Scan:
     """Frames, mask, dark and flat as ``numpy.fft.fftshift`` turns them, and the beam centre."""
     stacks = (scan.dark, scan.flat, scan.bad_each)
     dark, flat, each = (None if stack is None else inside(stack, Centred) for stack in stacks)
-    bad: NDArray[np.bool_] | None = None if scan.bad is None else np.fft.fftshift(scan.bad)
+    bad: Bools | None = None if scan.bad is None else np.fft.fftshift(scan.bad)
     center = None if scan.center_px is None else _center(scan.center_px, scan.frame_shape)
     return replace(
         scan,

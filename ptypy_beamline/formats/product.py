@@ -7,8 +7,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import MissingDataError, ScanError
 from ..geometry import resolution_m
 from ..scan import SQUARED, Scan
@@ -94,7 +94,7 @@ def _placed(source: Source, scan: Scan) -> Scan:
     return replace(scan, positions_m=scan.positions_m[order], positions_px=pixels)
 
 
-def _indices(source: Source, path: str) -> NDArray[np.int64] | None:
+def _indices(source: Source, path: str) -> Ints | None:
     found = source.find("", Item((path,)))
     return None if found is None else np.asarray(found.dataset[()], np.int64).ravel()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
 from ..files.hdf5 import open_hdf5
 from ..files.links import present
@@ -125,7 +125,7 @@ def _refuse(opening: Opening) -> None:
         raise SettingsError("a .ptyd holds one scan", "leave outer_index (--outer-index) out")
 
 
-def _order(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
+def _order(chunks: tuple[Chunk, ...]) -> Ints:
     """(n,) frame → its place in the chunks laid end to end, from the chunks' indices.
 
     Raises
@@ -142,7 +142,7 @@ def _order(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
     return np.argsort(numbers)
 
 
-def _indices(chunks: tuple[Chunk, ...]) -> NDArray[np.int64]:
+def _indices(chunks: tuple[Chunk, ...]) -> Ints:
     """Scan numbers of the frames as the chunks list them."""
     known = [chunk.indices for chunk in chunks if chunk.indices is not None]
     if len(known) == len(chunks):
@@ -172,7 +172,7 @@ def _expected(source: Source, count: int) -> int | None:
     return expected
 
 
-def _common_bad(source: Source, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _common_bad(source: Source, bad: Bools) -> Bools:
     """Bad pixels of the one weight for all frames, if there is one."""
     for path in COMMON_WEIGHT:
         found = source.find("", Item((path,)))
@@ -181,9 +181,7 @@ def _common_bad(source: Source, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return bad
 
 
-def _positions(
-    source: Source, chunks: tuple[Chunk, ...], order: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], bool]:
+def _positions(source: Source, chunks: tuple[Chunk, ...], order: Ints) -> tuple[Floats, bool]:
     """(n, 2) of each frame: the user's, else the chunks', else those of the whole scan.
 
     And whether they are pixels of the reconstruction.

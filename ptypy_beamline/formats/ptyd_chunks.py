@@ -11,8 +11,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import FileError
 from ..files.hdf5 import open_hdf5
 from ..files.links import lookup
@@ -39,8 +39,8 @@ class Chunk:
 
     data: Hdf5Frames
     weights: Hdf5Frames | None
-    indices: NDArray[np.int64] | None
-    positions_m: NDArray[np.float64] | None
+    indices: Ints | None
+    positions_m: Floats | None
 
 
 def read_chunks(source: Source) -> tuple[Chunk, ...]:
@@ -197,13 +197,13 @@ def is_stored(item: Any) -> bool:
     )
 
 
-def weights_apart(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:
+def weights_apart(chunks: tuple[Chunk, ...]) -> tuple[Bools, bool]:
     """As :func:`judge_weights`, with every bad pixel left to the frames; no weight is read."""
     none = np.zeros(chunks[0].data.shape[1:], np.bool_)
     return none, any(chunk.weights is not None for chunk in chunks)
 
 
-def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[NDArray[np.bool_], bool]:
+def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[Bools, bool]:
     """(ny, nx) pixels that are bad in every frame, and whether some frame has more of them.
 
     Weights are read once, some at a time; PtyPy uses a pixel where its weight is above 0.

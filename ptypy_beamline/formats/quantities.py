@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import MissingDataError, ScanError, SettingsError
 from ..geometry import ENERGY_RANGES_EV, KNOWN, PHOTON, PIXELS, unit_factor, unit_of_name
 from .source import Found, Source, text
@@ -20,7 +21,7 @@ SETTINGS = {
 """What sets a quantity regardless of the file."""
 
 
-def numbers(found: Found) -> NDArray[np.float64]:
+def numbers(found: Found) -> Floats:
     """The dataset as float64; else as :func:`as_stored`."""
     return np.asarray(as_stored(found), dtype=np.float64)
 
@@ -69,7 +70,7 @@ def is_pixels(unit: str) -> bool:
     return unit.strip().lower() in PIXELS
 
 
-def places(source: Source, *found: Found) -> tuple[list[NDArray[np.float64]], bool]:
+def places(source: Source, *found: Found) -> tuple[list[Floats], bool]:
     """Datasets of positions in metres, or in pixels of the reconstruction, and whether they are.
 
     Raises
@@ -108,7 +109,7 @@ def _units_of_positions(source: Source, *found: Found) -> list[str]:
     return given
 
 
-def si(source: Source, found: Found, quantity: str) -> NDArray[np.float64]:
+def si(source: Source, found: Found, quantity: str) -> Floats:
     """The dataset in metres, electronvolts or seconds, in its stored shape.
 
     Raises
@@ -119,7 +120,7 @@ def si(source: Source, found: Found, quantity: str) -> NDArray[np.float64]:
     return _in_si(source, found, quantity, unit_of(source, found, quantity))
 
 
-def _in_si(source: Source, found: Found, quantity: str, unit: str) -> NDArray[np.float64]:
+def _in_si(source: Source, found: Found, quantity: str, unit: str) -> Floats:
     raw, given = numbers(found), quantity in source.opening.units
     try:
         values = raw * unit_factor(quantity, unit, given)
@@ -133,8 +134,8 @@ def _in_si(source: Source, found: Found, quantity: str, unit: str) -> NDArray[np
 
 
 def _plausible_energy(
-    source: Source, found: Found, raw: NDArray[np.float64], values: NDArray[np.float64], unit: str
-) -> NDArray[np.float64]:
+    source: Source, found: Found, raw: Floats, values: Floats, unit: str
+) -> Floats:
     """Mend an energy whose unit cannot be right, where one unit only makes sense of it.
 
     CXI and NXcxi_ptycho files in the wild hold eV or keV where they say joule, and the reverse.
@@ -172,14 +173,14 @@ TRANSMISSION_EV = (ENERGY_RANGES_EV[PHOTON][1], 1.5e6)
 """Energies of electrons that no photons in ptychography have."""
 
 
-def _possible(energies_eV: NDArray[np.float64], limits: tuple[float, float]) -> bool:
+def _possible(energies_eV: Floats, limits: tuple[float, float]) -> bool:
     low, high = limits
     finite = energies_eV[np.isfinite(energies_eV)]
     return bool(finite.size) and low <= float(np.median(finite)) <= high
 
 
 def constant(
-    values: NDArray[np.float64], quantity: str, name: str, outer: tuple[int | None, int]
+    values: Floats, quantity: str, name: str, outer: tuple[int | None, int]
 ) -> float | None:
     """One number of a scalar or of a per-frame array; None if nothing finite is stored.
 

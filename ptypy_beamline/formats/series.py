@@ -9,8 +9,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import FileError, LostFileError, ScanError
 from ..files.links import lookup
 from ..frames.derived import Absent, Joined
@@ -19,8 +19,6 @@ from ..frames.picked import PickedFrames
 from ..scan import Frames
 from .numbering import Numbers
 from .source import Source, expand
-
-Ints = NDArray[np.int64]
 
 NUMBERS = "give the number of each frame by --path frame_index=OTHER.h5::/PATH (paths.frame_index)"
 

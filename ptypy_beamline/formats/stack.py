@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arrays import Floats
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
-from .layout import Array, Kept, Layout, Places, Split, Stack, follow, leading_axis
+from .layout import Kept, Layout, Places, Split, Stack, follow, leading_axis
 from .pairing import fitted
 from .positions import Placed, arrange, split
 from .quantities import places
@@ -95,7 +96,7 @@ def _listed_s(*lists: Found) -> float | None:
 
 
 def _from_two(
-    y: Array, x: Array, per_position: int | None, per_frame: bool
+    y: Floats, x: Floats, per_position: int | None, per_frame: bool
 ) -> Callable[[Layout], Placed]:
     def place(at: Layout) -> Placed:
         y_here, x_here = follow(y, at, k=per_position), follow(x, at, k=per_position)
@@ -105,7 +106,7 @@ def _from_two(
 
 
 def _from_one(
-    source: Source, both: Found, values: Array, own_split: Split | None
+    source: Source, both: Found, values: Floats, own_split: Split | None
 ) -> Callable[[Layout], Placed]:
     # Formats keep a position a row; where the user's array may be read in two ways, split asks.
     # Names of all columns say nothing of a part of them.

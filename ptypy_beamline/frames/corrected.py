@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..scan import Frames, Indices, Readiness, Window
 
 
@@ -33,7 +33,7 @@ class CorrectedFrames:
     dark: Frames | None = None
     flat: Frames | None = None
     bad: tuple[Frames, ...] = ()
-    offset: NDArray[np.float64] | None = field(default=None, repr=False)
+    offset: Floats | None = field(default=None, repr=False)
     lowest: float = -np.inf
     saturation: float = np.inf
 
@@ -47,7 +47,7 @@ class CorrectedFrames:
         """Of a corrected pixel: raw counts minus a dark need all digits."""
         return np.dtype(np.float64)
 
-    def read(self, indices: Indices, window: Window) -> NDArray[np.float64]:
+    def read(self, indices: Indices, window: Window) -> Floats:
         """Corrected counts of ``window`` (inside the frame), (len(indices), height, width)."""
         raw = self.frames.read(indices, window)
         counts = raw.astype(np.float64)

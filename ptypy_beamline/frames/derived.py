@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s
 from ..errors import FileError, ScanError
 from ..scan import Frames, Gaps, Indices, Readiness, Window, gaps, written
 
@@ -126,7 +127,7 @@ class Joined:
             out[mine] = self.parts[number].read(wanted[mine] - first, window)
         return out
 
-    def written(self) -> NDArray[np.bool_] | None:
+    def written(self) -> Bools | None:
         """(n,) which frames were ever written; None = all, or nobody can tell."""
         each = [(written(part), part.shape[0]) for part in self.parts]
         if all(there is None for there, _ in each):
@@ -147,7 +148,7 @@ class Joined:
                 found = Gaps(none if number else always, sometimes)
         return found
 
-    def absent(self) -> NDArray[np.bool_] | None:
+    def absent(self) -> Bools | None:
         """(n,) which frames are in files that cannot be read; None = none of them."""
         if not any(isinstance(part, Absent) for part in self.parts):
             return None
@@ -202,7 +203,7 @@ class Intensity(Derived):
         """float32."""
         return np.dtype(np.float32)
 
-    def read(self, indices: Indices, window: Window) -> NDArray[np.float32]:
+    def read(self, indices: Indices, window: Window) -> Float32s:
         """Intensity in ``window``."""
         stored = self.frames.read(indices, window)
         wide = stored.astype(np.promote_types(stored.dtype, np.float32), copy=False)

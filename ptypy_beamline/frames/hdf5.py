@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Ints
 from ..errors import FileError, ScanError, naming
 from ..files.hdf5 import being_written, check_filters, locking, open_dataset, open_hdf5
 from ..files.regular import FileState
@@ -116,7 +117,7 @@ class Hdf5Frames:
         whole_rows = len(axes) == 1 or axes[-1] % together == 0
         return int(together) if whole_rows and all(n == 1 for n in others) else 1
 
-    def stored_in(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    def stored_in(self, indices: Ints) -> Ints:
         """The first frame in the same chunk, for each of ``indices``."""
         together: int = self.__dict__["_together"]
         return indices // together * together
@@ -165,11 +166,11 @@ class Hdf5Frames:
         together = each if math.prod(rows) == 1 else math.prod(rows) * dataset.shape[axes][-1]
         return 0 if grows or together == 1 else (count - 1) % together + 1
 
-    def written(self) -> NDArray[np.bool_] | None:
+    def written(self) -> Bools | None:
         """(n,) which frames were ever written, when this was first asked; None = all of them."""
         if "_written" not in self.__dict__:
             object.__setattr__(self, "_written", Written.of(self._open()[0], self.leading).frames)
-        there: NDArray[np.bool_] | None = self.__dict__["_written"]
+        there: Bools | None = self.__dict__["_written"]
         return None if there is None or there[: self.limit].all() else there[: self.limit]
 
     def gaps(self) -> Gaps | None:

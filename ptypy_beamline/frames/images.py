@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import FileError, SettingsError
 from ..files.links import lookup
 from ..files.regular import check_file
@@ -55,7 +56,7 @@ def _in_memory(images: NDArray[Any]) -> ArrayFrames:
     return ArrayFrames(images.reshape(-1, *images.shape[-2:]) if images.ndim == 4 else images)
 
 
-def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float64]:
+def values_of(given: Any, name: str, links: str = "inside") -> Floats:
     """The list of numbers that parameter ``name`` names, as (n,) float64; ``links`` as above."""
     if isinstance(given, np.ndarray | list | tuple):
         return np.asarray(given, np.float64).ravel()
@@ -72,7 +73,7 @@ def values_of(given: Any, name: str, links: str = "inside") -> NDArray[np.float6
     )
 
 
-def whole_numbers_of(given: Any, name: str, links: str = "inside") -> NDArray[np.int64]:
+def whole_numbers_of(given: Any, name: str, links: str = "inside") -> Ints:
     """The list of whole numbers that parameter ``name`` names, as (n,) int64.
 
     Raises

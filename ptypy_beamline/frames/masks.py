@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools
 from ..scan import Frames, Indices, Readiness, Window
 
 CXI_HAS_SIGNAL = 0x1000
@@ -51,7 +51,7 @@ class MarkedFrames:
         """bool."""
         return np.dtype(np.bool_)
 
-    def read(self, indices: Indices, window: Window) -> NDArray[np.bool_]:
+    def read(self, indices: Indices, window: Window) -> Bools:
         """Bad pixels of ``window`` (inside the frame), (len(indices), height, width)."""
         return np.asarray(RULES[self.values](self.frames.read(indices, window)), np.bool_)
 
@@ -59,7 +59,7 @@ class MarkedFrames:
         """Those of the masks."""
         return self.frames.ready()
 
-    def anywhere(self, window: Window) -> NDArray[np.bool_]:
+    def anywhere(self, window: Window) -> Bools:
         """(height, width) pixels of ``window`` that are bad in any of the masks."""
         bad = np.zeros(window.shape, np.bool_)
         for number in range(self.shape[0]):

@@ -6,21 +6,14 @@ the order of steps: M. Du et al., Opt. Express 29, 10000 (2021) (Adorym).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
+from ..arrays import Complex64s, Complexes, Floats, Reals
 from ..geometry import wavelength_m
 
-Complex = NDArray[np.complexfloating[Any, Any]]
-Real = NDArray[np.floating[Any]]
 
-
-def transmission(
-    delta: Real, beta: Real, thickness_m: float, energy_eV: float
-) -> NDArray[np.complex64]:
+def transmission(delta: Reals, beta: Reals, thickness_m: float, energy_eV: float) -> Complex64s:
     """T = exp(−kβ·t)·exp(−ikδ·t) with k = 2π/λ: a wave exp(+ikz) in n = 1 − δ + iβ."""
     k = 2 * np.pi / wavelength_m(energy_eV)
     exponent = -k * thickness_m * (np.asarray(beta) + 1j * np.asarray(delta))
@@ -29,7 +22,7 @@ def transmission(
 
 def fresnel(
     shape: tuple[int, int], pixel_m: float, distance_m: float, energy_eV: float
-) -> NDArray[np.complex64]:
+) -> Complex64s:
     """Transfer function exp(−iπλz(u² + v²)) of a step of free space, zero frequency at (0, 0).
 
     Source: J. Goodman, Introduction to Fourier Optics, 3rd ed., eq. 4-21, without exp(ikz).
@@ -39,7 +32,7 @@ def fresnel(
     return np.asarray(np.exp(1j * phase), np.complex64)
 
 
-def far_field(probe: Complex, slices: Complex, step: Complex | None) -> NDArray[np.float64]:
+def far_field(probe: Complexes, slices: Complexes, step: Complexes | None) -> Floats:
     """Intensity |fftshift(fft2(ψ))|²/N behind slices (z, ny, nx), zero frequency at N//2.
 
     ``step`` is :func:`fresnel` between two slices; there is none after the last. With this
@@ -52,7 +45,7 @@ def far_field(probe: Complex, slices: Complex, step: Complex | None) -> NDArray[
     return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float64)
 
 
-def back_to_sample(wave: Complex) -> NDArray[np.complex64]:
+def back_to_sample(wave: Complexes) -> Complex64s:
     """The wave at the sample from one at the detector, the reverse of :func:`far_field`."""
     field = scipy.fft.ifft2(scipy.fft.ifftshift(wave), norm="ortho")
     return np.asarray(field, np.complex64)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Ints
 from ..scan import Frames, Indices, Readiness, Window, absent, written
 
 
@@ -16,7 +17,7 @@ class PickedFrames:
     """The frames ``picked`` of another stack, in this order."""
 
     frames: Frames
-    picked: NDArray[np.int64]
+    picked: Ints
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -32,12 +33,12 @@ class PickedFrames:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width)."""
         return self.frames.read(self.picked[np.asarray(indices, np.intp)], window)
 
-    def written(self) -> NDArray[np.bool_] | None:
+    def written(self) -> Bools | None:
         """(n,) which frames were ever written; None = all, or nobody can tell."""
         there = written(self.frames)
         return None if there is None else there[self.picked]
 
-    def absent(self) -> NDArray[np.bool_] | None:
+    def absent(self) -> Bools | None:
         """(n,) which frames are in files that cannot be read; None = none of them."""
         lacking = absent(self.frames)
         return None if lacking is None else lacking[self.picked]
@@ -54,9 +55,9 @@ class PickedFrames:
         return int(beyond[0]) if beyond.size else len(self.picked)
 
 
-def whole_stack(frames: Frames) -> tuple[Frames, NDArray[np.int64] | None]:
+def whole_stack(frames: Frames) -> tuple[Frames, Ints | None]:
     """All raw frames of the files, and which of them ``frames`` has; None = all, in order."""
-    picked: NDArray[np.int64] | None = None
+    picked: Ints | None = None
     while isinstance(frames, PickedFrames):
         picked = frames.picked if picked is None else frames.picked[picked]
         frames = frames.frames

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Ints
 from ..errors import ScanError
 from ..scan import Indices, Readiness, Window
 from .hdf5 import Hdf5Frames
@@ -38,8 +39,8 @@ class PtydFrames:
 
     chunks: tuple[Hdf5Frames, ...]
     weights: tuple[Hdf5Frames | None, ...]
-    order: NDArray[np.int64]
-    bad: NDArray[np.bool_]
+    order: Ints
+    bad: Bools
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,11 +54,11 @@ class PtydFrames:
         return np.promote_types(stored, np.float32) if self.weights else stored
 
     @cached_property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> Ints:
         """(chunks + 1,) place of the first frame of each chunk, and the end."""
         return np.cumsum([0, *(chunk.shape[0] for chunk in self.chunks)])
 
-    def stored_in(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    def stored_in(self, indices: Ints) -> Ints:
         """Place of the first frame in the same HDF5 chunk, for each of ``indices``."""
         places = self.order[indices]
         start = self.starts[np.searchsorted(self.starts, places, "right") - 1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Complex64s, Ints
 from ..errors import FileError, ScanError
 from ..scan import Indices, Readiness, Window
 from .multislice import far_field, fresnel, transmission
@@ -55,12 +56,12 @@ class Phantom:
         ny, nx, nz = delta.shape
         return ny, nx, nz
 
-    def slices(self) -> NDArray[np.complex64]:
+    def slices(self) -> Complex64s:
         """Transmission (nz, ny, nx) of each slice."""
         delta, beta = (np.moveaxis(_whole(path), 2, 0) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
-    def projection(self) -> NDArray[np.complex64]:
+    def projection(self) -> Complex64s:
         """Transmission (ny, nx) of all slices, without diffraction between them."""
         delta, beta = (_whole(path).sum(axis=2) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
@@ -126,7 +127,7 @@ class SimulatedFrames:
 
     phantom: Phantom
     probe: NDArray[np.complex128]
-    corners_px: NDArray[np.int64]
+    corners_px: Ints
     seed: int | None = 0
 
     @property
@@ -144,20 +145,20 @@ class SimulatedFrames:
         return {k: v for k, v in self.__dict__.items() if k not in ("_padded", "_step")}
 
     @cached_property
-    def _border(self) -> NDArray[np.int64]:
+    def _border(self) -> Ints:
         """Vacuum needed before and behind the phantom, [[top, bottom], [left, right]]."""
         before = -self.corners_px.min(axis=0)
         behind = (self.corners_px + self.probe.shape).max(axis=0) - self.phantom.shape[:2]
-        border: NDArray[np.int64] = np.maximum(np.stack([before, behind], axis=1), 0)
+        border: Ints = np.maximum(np.stack([before, behind], axis=1), 0)
         return border
 
     @cached_property
-    def _padded(self) -> NDArray[np.complex64]:
+    def _padded(self) -> Complex64s:
         """Transmission (nz, y, x) with vacuum around it."""
         return np.pad(self.phantom.slices(), [(0, 0), *self._border.tolist()], constant_values=1)
 
     @cached_property
-    def _step(self) -> NDArray[np.complex64]:
+    def _step(self) -> Complex64s:
         ny, nx = self.probe.shape
         return fresnel((ny, nx), self.phantom.pixel_m, self.phantom.slice_m, self.phantom.energy_eV)
 

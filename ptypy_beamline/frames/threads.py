@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bytes
 from ..parallel import available_threads, side_by_side
 
 Job = TypeVar("Job")
@@ -72,17 +72,17 @@ def _largest() -> int:
     return min(2**25, 2**27 // available_threads())
 
 
-def buffer(size: int) -> NDArray[np.uint8]:
+def buffer(size: int) -> Bytes:
     """Room for ``size`` bytes, and the padding."""
     return np.empty(size + PADDING, np.uint8)
 
 
-def scratch(use: str, size: int) -> NDArray[np.uint8]:
+def scratch(use: str, size: int) -> Bytes:
     """A :func:`buffer` with any content that is this thread's until it asks again for this use."""
     if size > _largest():
         return buffer(size)
     kept: dict[str, Any] = _KEPT.__dict__
-    found: NDArray[np.uint8] | None = kept.get(use)
+    found: Bytes | None = kept.get(use)
     if found is None or len(found) < size + PADDING:
         found = kept[use] = buffer(size)
     return found

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import FileError, ScanError
 from ..files.filelist import MOST, NameNumbers, numbers_in_names
 from ..files.hdf5 import locking
@@ -58,7 +59,7 @@ class TiffFrames:
     """
 
     files: tuple[Path, ...]
-    _ends: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    _ends: Ints = field(init=False, repr=False, compare=False)
     """(files,) number of the first frame after each file's."""
     _look: tuple[tuple[int, int], np.dtype[Any]] = field(init=False, repr=False, compare=False)
     """Shape and dtype of a frame."""

@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import FileError
 from ..scan import Window
 
@@ -56,7 +57,7 @@ def is_tiff(path: Path) -> bool:
         return False
 
 
-def page_offsets(file: BinaryIO) -> NDArray[np.int64]:
+def page_offsets(file: BinaryIO) -> Ints:
     """Where each page's directory is in an opened file; raises as :func:`directories`."""
     return np.fromiter(directories(file), np.int64)
 
@@ -101,12 +102,12 @@ def _truncated() -> FileError:
 
 
 @lru_cache(maxsize=256)
-def _known_offsets(path: Path, size: int, changed_ns: int) -> NDArray[np.int64]:
+def _known_offsets(path: Path, size: int, changed_ns: int) -> Ints:
     with path.open("rb") as file:
         return page_offsets(file)
 
 
-def offsets_of(path: Path) -> NDArray[np.int64]:
+def offsets_of(path: Path) -> Ints:
     """As :func:`page_offsets`, remembered for a file that does not change."""
     status = path.stat()
     return _known_offsets(path, status.st_size, status.st_mtime_ns)

@@ -13,10 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..files.hdf5 import being_written
 from ..files.regular import FileState
-
-Spans = NDArray[np.int64]
 
 VIRTUAL = threading.Lock()
 """Held while a virtual dataset is open to be read."""
@@ -44,7 +43,7 @@ class Sources:
         Those of fixed names, and the file of the dataset itself.
     """
 
-    spans: Spans
+    spans: Ints
     watched: tuple[Watched, ...]
 
     @classmethod
@@ -119,7 +118,7 @@ def _extents(dataset: h5py.Dataset, leading: int | None) -> dict[str, tuple[int,
     return files
 
 
-def _one_each(axes: tuple[int, ...]) -> Spans:
+def _one_each(axes: tuple[int, ...]) -> Ints:
     numbers = np.arange(int(np.prod(axes, dtype=int)))
     return np.stack([numbers, numbers], axis=1)
 
@@ -128,7 +127,7 @@ def _number(place: tuple[int, ...], axes: tuple[int, ...]) -> int:
     return int(np.ravel_multi_index(place, axes)) if axes else 0
 
 
-def portions(wanted: NDArray[np.intp], sources: Spans, most: int) -> Iterator[slice]:
+def portions(wanted: NDArray[np.intp], sources: Ints, most: int) -> Iterator[slice]:
     """Cut increasing frames into runs that need no more than ``most`` files, if one frame does."""
     start = 0
     while start < len(wanted):
@@ -139,6 +138,6 @@ def portions(wanted: NDArray[np.intp], sources: Spans, most: int) -> Iterator[sl
         start = stop
 
 
-def _touched(sources: Spans, first: np.intp, last: np.intp) -> int:
+def _touched(sources: Ints, first: np.intp, last: np.intp) -> int:
     """Files that hold a part of the frames from ``first`` to ``last``."""
     return int(((sources[:, 0] <= last) & (sources[:, 1] >= first)).sum())

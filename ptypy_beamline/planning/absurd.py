@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats
 from ..errors import warn
 from .sample import Sample
 from .uncounted import Counting
-
-Image = NDArray[np.float64]
 
 FACTOR = 1e3
 """Further off its median no monitor and no flat is."""
 
 
-def warn_about_flat(flat: Image | float, bad: NDArray[np.bool_], file: Path | None) -> None:
+def warn_about_flat(flat: Floats | float, bad: Bools, file: Path | None) -> None:
     """A flat whose median is not 1, or that is far off it at good pixels."""
     good = np.broadcast_to(flat, bad.shape)[~bad] if np.ndim(flat) else np.ones(1)
     middle = float(np.median(good[:: max(1, good.size // 10_000)])) if good.size else 1.0
@@ -39,8 +37,8 @@ def warn_about_flat(flat: Image | float, bad: NDArray[np.bool_], file: Path | No
 
 def warn_about_dark(
     sample: Sample,
-    offset: Image | float,
-    bad: NDArray[np.bool_],
+    offset: Floats | float,
+    bad: Bools,
     counts: Counting,
     file: Path | None,
 ) -> None:
@@ -69,9 +67,7 @@ def warn_about_dark(
         )
 
 
-def warn_about_unusable(
-    offset: NDArray[np.float32], bad: NDArray[np.bool_], file: Path | None
-) -> None:
+def warn_about_unusable(offset: Float32s, bad: Bools, file: Path | None) -> None:
     """A dark and background that are not finite at pixels that are not bad yet."""
     lost = int(np.count_nonzero(~np.isfinite(offset) & ~bad))
     if lost:
@@ -82,7 +78,7 @@ def warn_about_unusable(
         )
 
 
-def warn_about_monitor(i0: NDArray[np.float64], file: Path | None) -> None:
+def warn_about_monitor(i0: Floats, file: Path | None) -> None:
     """Exposures that a monitor drops, NaN in ``i0`` (n,), or scales out of proportion."""
     usable = i0[np.isfinite(i0)]
     dropped, middle = len(i0) - len(usable), float(np.median(usable))
@@ -102,7 +98,7 @@ def warn_about_monitor(i0: NDArray[np.float64], file: Path | None) -> None:
         )
 
 
-def far_off(values: NDArray[np.float64], middle: float) -> int:
+def far_off(values: Floats, middle: float) -> int:
     """How many are more than ``FACTOR`` times larger or smaller than ``middle``."""
     off = (values > FACTOR * middle) | (values < middle / FACTOR)
     return int(np.count_nonzero(off))

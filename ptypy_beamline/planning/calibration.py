@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import MissingDataError, ScanError
 from ..frames.derived import Centred
 from ..frames.images import frames_of
@@ -20,8 +21,6 @@ from .absurd import warn_about_dark, warn_about_flat, warn_about_unusable
 from .defects import hot_or_dead
 from .sample import TOGETHER, Sample
 from .uncounted import ALL, FEW, Counting, counting
-
-Image = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +44,9 @@ class Calibration:
         Which raw numbers are counts; ``saturation`` is not above its upper end.
     """
 
-    offset: NDArray[np.float32]
-    gain: NDArray[np.float32]
-    bad: NDArray[np.bool_]
+    offset: Float32s
+    gain: Float32s
+    bad: Bools
     saturation: float
     threshold: float
     counting: Counting = ALL
@@ -103,8 +102,8 @@ def calibrate(
 
 
 def _in_float32(
-    offset: Image | float, flat: Image | float, shape: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    offset: Floats | float, flat: Floats | float, shape: tuple[int, int]
+) -> tuple[Float32s, Float32s]:
     """Offset and gain (h, w) as the kernels take them; a pixel where one is not finite is bad."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         dark = np.asarray(offset, np.float32)
@@ -115,7 +114,7 @@ def _in_float32(
     return whole, np.broadcast_to(gain, shape).copy()
 
 
-def static_offset(scan: Scan, settings: Settings) -> Image:
+def static_offset(scan: Scan, settings: Settings) -> Floats:
     """(ny, nx) dark plus background of whole frames."""
     window = Window.full(scan.frame_shape)
     corner = scan.zero_frequency == "corner"
@@ -137,7 +136,7 @@ class Images:
         frames = frames_of(image, name, self.links)
         return Centred(frames) if self.corner else frames
 
-    def mean(self, name: str, given: Any, stored: Frames | None, default: float) -> Image | float:
+    def mean(self, name: str, given: Any, stored: Frames | None, default: float) -> Floats | float:
         """The mean image of what the user gave, else of what the file has; else ``default``."""
         frames = self.given(given, name) if given is not None else stored
         if frames is None:
@@ -151,20 +150,18 @@ class Images:
         total = sum(stack.sum(0, dtype=np.float64) for stack in blocks)
         return np.asarray(total, np.float64) / len(known)
 
-    def offset(self, scan: Scan, settings: Settings) -> Image | float:
+    def offset(self, scan: Scan, settings: Settings) -> Floats | float:
         """Dark plus background."""
         dark = self.mean("dark", settings.dark, scan.dark, 0.0)
         return dark + self.background(settings.background)
 
-    def background(self, given: Any) -> Image | float:
+    def background(self, given: Any) -> Floats | float:
         """The number, or the mean image, that the user gave; 0 where that is nothing."""
         if given is None or isinstance(given, int | float):
             return float(given or 0.0)
         return self.mean("background", given, None, 0.0)
 
-    def bad(
-        self, given: Any, stored: NDArray[np.bool_] | None, values: str | None
-    ) -> NDArray[np.bool_]:
+    def bad(self, given: Any, stored: Bools | None, values: str | None) -> Bools:
         """Bad in the file's mask or in the user's."""
         rows, columns = self.window.slices
         bad = np.zeros(self.window.shape, np.bool_)
@@ -185,7 +182,7 @@ class Images:
             )
 
 
-def in_blocks(frames: Frames, window: Window, indices: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+def in_blocks(frames: Frames, window: Window, indices: Ints) -> Iterator[NDArray[Any]]:
     """Some of a stack, as many images at a time as :data:`TOGETHER` bytes hold."""
     one = window.height * window.width * frames.dtype.itemsize
     size = max(1, TOGETHER // max(one, 1))

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Floats
 from ..errors import GeometryError
 from ..parallel import available_threads, pool
 from .calibration import Calibration
 from .kernels import add_counts, contiguous, robust_total
 from .mend import fill
 from .sample import Sample
-
-Image = NDArray[np.float64]
 
 MOST_PIXELS = 2**23
 """Of the mean frame; those of a larger detector are averaged, some at a time."""
@@ -52,13 +51,13 @@ def find_center(sample: Sample, calibration: Calibration) -> tuple[float, float]
     return (y + 0.5) * size - 0.5, (x + 0.5) * size - 0.5
 
 
-def _middle(image: Image) -> tuple[float, float, float]:
+def _middle(image: Floats) -> tuple[float, float, float]:
     height, width = image.shape
     return height // 2, width // 2, float(max(height, width))
 
 
 def _moments(
-    image: Image, near: tuple[float, float, float] | None = None
+    image: Floats, near: tuple[float, float, float] | None = None
 ) -> tuple[float, float, float] | None:
     """Centre of mass (row, column) and root-mean-square spread; None without counts.
 
@@ -84,7 +83,7 @@ def _moments(
     return float(y), float(x), float(np.sqrt(max(spread, 0.0)))
 
 
-def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> Image:
+def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> Floats:
     """Mean corrected counts of the frames that show the beam, bad pixels mended.
 
     ``size`` × ``size`` pixels are averaged, if more than 1.
@@ -121,7 +120,7 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> I
     return np.where(outlier, local, mean)
 
 
-def _median(image: Image, size: int) -> Image:
+def _median(image: Floats, size: int) -> Floats:
     """Median over rows, then columns: robust as a square's, and fast on a big detector."""
     rows = ndimage.median_filter(image, (1, size))
     return np.asarray(ndimage.median_filter(rows, (size, 1)), np.float64)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Bools, Floats
 from ..scan import Window
 from .sample import Sample
 from .uncounted import ALL, Counting
-
-Image = NDArray[np.float64]
 
 BAND_PIXELS, REACH = 2**22, 48
 """Pixels that are looked at in one go, and how many rows away a neighbour still matters: the widest
@@ -23,8 +21,8 @@ RANK_SIGMAS = 1.55
 
 
 def hot_or_dead(
-    sample: Sample, offset: Image | float, sigma: float, counts: Counting = ALL
-) -> NDArray[np.bool_]:
+    sample: Sample, offset: Floats | float, sigma: float, counts: Counting = ALL
+) -> Bools:
     """Pixels that stand out of their neighbours, or never count, in a sample of frames.
 
     A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
@@ -53,7 +51,7 @@ def hot_or_dead(
     return found
 
 
-def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArray[np.bool_]:
+def _odd(sample: Sample, offset: Floats, sigma: float, counts: Counting) -> Bools:
     """:func:`hot_or_dead` of a band of rows."""
     n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
     ever = np.zeros(offset.shape, np.bool_)
@@ -72,7 +70,7 @@ def _odd(sample: Sample, offset: Image, sigma: float, counts: Counting) -> NDArr
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
 
 
-def brightest(mean: Image) -> Image:
+def brightest(mean: Floats) -> Floats:
     """Fourth largest value around each pixel.
 
     At the edge of the frame the rows inside stand for those outside, give or take
@@ -81,7 +79,7 @@ def brightest(mean: Image) -> Image:
     return np.asarray(ndimage.rank_filter(mean, -4, 3, mode="mirror") + edge_rise(mean))
 
 
-def dead_pixels(total: Image, counting: NDArray[np.bool_], least: float) -> NDArray[np.bool_]:
+def dead_pixels(total: Floats, counting: Bools, least: float) -> Bools:
     """(h, w) pixels without a count between others that have at least ``least``.
 
     Of rows and columns that count nowhere all pixels, where one is dead: the gaps between modules.
@@ -93,7 +91,7 @@ def dead_pixels(total: Image, counting: NDArray[np.bool_], least: float) -> NDAr
     return np.asarray(dead | rows | columns, np.bool_)
 
 
-def beside_zeros(total: Image, counting: NDArray[np.bool_]) -> Image:
+def beside_zeros(total: Floats, counting: Bools) -> Floats:
     """The lesser of the nearest counts on both sides, along the row or the column with more.
 
     Parameters
@@ -124,7 +122,7 @@ def beside_zeros(total: Image, counting: NDArray[np.bool_]) -> Image:
     return found
 
 
-def edge_rise(mean: Image) -> Image:
+def edge_rise(mean: Floats) -> Floats:
     """(h, w) how much the pixels of an edge may differ from the row inside; 0 elsewhere.
 
     Twice the third largest such difference among the seven nearest pixels of that edge: a defect,

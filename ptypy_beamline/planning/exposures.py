@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import MissingDataError, ScanError, warn
 from ..formats import groups
 from ..frames.images import values_of
@@ -15,14 +15,11 @@ from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
 from .rejects import INTENSITY, RawFrames, another_file, meta_beside, rejected_frames
 
-Values = NDArray[np.float64]
-"""(n,) one for each raw frame."""
-
 UNEVEN = 0.01
 """Exposure times of a position that differ by a larger share than this are not equal."""
 
 
-def acquisitions(scan: Scan) -> NDArray[np.int64]:
+def acquisitions(scan: Scan) -> Ints:
     """(n,) acquisition of each frame from 0; −1 = it has no position."""
     return np.arange(len(scan)) if scan.numbers is None else scan.numbers
 
@@ -40,7 +37,7 @@ def listed_by_exposure(scan: Scan, exposures: int) -> bool:
     return groups.listed_by_exposure(scan.positions_m, len(scan), exposures, file=scan.source)
 
 
-def usable_i0(scan: Scan, settings: Settings) -> Values | None:
+def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
     """I0 of each raw frame, NaN where it is not usable; None where no monitor is applied.
 
     Raises
@@ -85,7 +82,7 @@ def warn_about_estimate(scan: Scan, settings: Settings) -> None:
         )
 
 
-def _refuse_two_meanings(values: Values, scan: Scan, settings: Settings) -> None:
+def _refuse_two_meanings(values: Floats, scan: Scan, settings: Settings) -> None:
     """Stop where a list is as long as the frames and as the positions of several exposures."""
     k = settings.frames_per_position or 1
     if k > 1 and len(values) == len(scan):
@@ -94,7 +91,7 @@ def _refuse_two_meanings(values: Values, scan: Scan, settings: Settings) -> None
         groups.for_frames(values, at, len(scan.positions_m), k, each, scan.source)
 
 
-def _of_frames(values: Values, scan: Scan, settings: Settings, what: str) -> Values:
+def _of_frames(values: Floats, scan: Scan, settings: Settings, what: str) -> Floats:
     """(n,) of one value for each raw frame of the files, each frame used, exposure or position.
 
     Raises
@@ -125,7 +122,7 @@ def _of_frames(values: Values, scan: Scan, settings: Settings, what: str) -> Val
     )
 
 
-def _with_position(scan: Scan, at: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def _with_position(scan: Scan, at: Ints, k: int) -> Ints:
     """Frames that have a position, in the order of their acquisition."""
     known = np.asarray(np.isfinite(scan.positions_m).all(1), np.float64)
     of_each = 1 if listed_by_exposure(scan, k) else k
@@ -133,7 +130,7 @@ def _with_position(scan: Scan, at: NDArray[np.int64], k: int) -> NDArray[np.int6
     return used[np.argsort(at[used], kind="stable")]
 
 
-def recorded_i0(scan: Scan, settings: Settings) -> Values | None:
+def recorded_i0(scan: Scan, settings: Settings) -> Floats | None:
     """(total,) the file's own I0 of each raw frame of the files; NaN or None where it has none."""
     if scan.monitor is None:
         return None
@@ -153,7 +150,7 @@ def mean_i0(scan: Scan, settings: Settings) -> float | None:
     return None if monitor is None else float(np.nanmean(monitor))
 
 
-def monitor_factor(scan: Scan, settings: Settings, mean: float | None) -> Values:
+def monitor_factor(scan: Scan, settings: Settings, mean: float | None) -> Floats:
     """mean(I0)/I0 of each raw frame, 1 without a monitor; NaN where I0 is not usable."""
     monitor = usable_i0(scan, settings)
     if monitor is None:
@@ -161,9 +158,7 @@ def monitor_factor(scan: Scan, settings: Settings, mean: float | None) -> Values
     return np.asarray((np.nanmean(monitor) if mean is None else mean) / monitor, np.float64)
 
 
-def exposure_times(
-    scan: Scan, settings: Settings, exposures: NDArray[np.int64], scale: Values
-) -> Values:
+def exposure_times(scan: Scan, settings: Settings, exposures: Ints, scale: Floats) -> Floats:
     """Seconds of ``exposures`` (m, k; −1 = left out) where ``grouping`` needs them, else 1.
 
     ``hdr`` always does: NaN where a time is not usable. A ``sum`` or ``mean`` does at positions
@@ -203,7 +198,7 @@ def exposure_times(
     return np.where((uneven & ~made_up)[:, None], seconds, ones)
 
 
-def _seconds(scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Values:
+def _seconds(scan: Scan, settings: Settings, exposures: Ints) -> Floats:
     """(m, k) recorded times; NaN where one is not usable.
 
     One time for each exposure of a position goes by its place among these, whatever the lag.
@@ -218,19 +213,19 @@ def _seconds(scan: Scan, settings: Settings, exposures: NDArray[np.int64]) -> Va
     return np.where(np.isfinite(times) & (times > 0), times, np.nan)
 
 
-def _filled(seconds: Values) -> Values:
+def _filled(seconds: Floats) -> Floats:
     """(m, k) with the median of the same column where one is NaN; NaN where that has none."""
     columns = [column[np.isfinite(column)] for column in seconds.T]
     usual = [np.median(known) if known.size else np.nan for known in columns]
     return np.where(np.isfinite(seconds), seconds, usual)
 
 
-def _spread(values: Values) -> Values:
+def _spread(values: Floats) -> Floats:
     """(m,) standard deviation of the logarithms of each row (m, k); NaN where one is not known."""
     return np.asarray(np.std(np.log(values), axis=1), np.float64)
 
 
-def rejected(scan: Scan, settings: Settings, growing: bool) -> NDArray[np.int64]:
+def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
     """The scan's frames that are in the reject list, which counts all raw frames of the files.
 
     Raises
@@ -256,9 +251,7 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> NDArray[np.int64]
     return named if picked is None else np.flatnonzero(np.isin(picked, named))
 
 
-def _of_each(
-    scan: Scan, settings: Settings, total: int, picked: NDArray[np.int64] | None
-) -> Values | None:
+def _of_each(scan: Scan, settings: Settings, total: int, picked: Ints | None) -> Floats | None:
     """(total, 2) position of each raw frame as listed; None where it takes more to tell."""
     given = settings.positions
     listed = len(scan.positions_m) == len(scan) and scan.positions_px is None
@@ -269,13 +262,13 @@ def _of_each(
     return each
 
 
-def unwritten(frames: Frames) -> NDArray[np.int64]:
+def unwritten(frames: Frames) -> Ints:
     """Frames that there is only room for: nothing was ever written there."""
     there = written(frames)
     return np.zeros(0, np.int64) if there is None else np.flatnonzero(~there)
 
 
-def refuse_absent(exposures: NDArray[np.int64], frames: Frames) -> None:
+def refuse_absent(exposures: Ints, frames: Frames) -> None:
     """Stop where raw ``exposures`` are wanted that are in a file that cannot be read.
 
     Raises

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ..arrays import Bools, Floats
 
-def fill(image: NDArray[np.float64], good: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+
+def fill(image: Floats, good: Bools | None) -> Floats:
     """The image with bad pixels replaced by a weighted mean of the nearest good ones.
 
     Edges wrap round, so that the image may be in the order of FFTs.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..errors import BeamlineError, GeometryError, ScanError, shown
 from ..frames.corrected import CorrectedFrames
 from ..scan import Scan, Window
@@ -18,10 +18,7 @@ from .plan import Plan
 from .sample import Sample
 from .uncounted import FEW, Counting, counting
 
-Image = NDArray[np.float64]
-Good = NDArray[np.bool_]
-
-Step = Callable[[Image, Good], tuple[Image, Good]]
+Step = Callable[[Floats, Bools], tuple[Floats, Bools]]
 """A correction: counts and good pixels, before and after it."""
 
 
@@ -118,11 +115,11 @@ def _of_raw_counts(
 ) -> Iterator[tuple[Cause, Step]]:
     """Numbers that are no counts, and saturation."""
 
-    def counted(value: Image, good: Good) -> tuple[Image, Good]:
+    def counted(value: Floats, good: Bools) -> tuple[Floats, Bools]:
         usable = np.isfinite(value) & (value >= counts.lowest) & (value < counts.no_count)
         return value, good & usable
 
-    def unsaturated(value: Image, good: Good) -> tuple[Image, Good]:
+    def unsaturated(value: Floats, good: Bools) -> tuple[Floats, Bools]:
         return value, good & (value < limit)
 
     own = scan.frames.images if isinstance(scan.frames, CorrectedFrames) else ""
@@ -154,7 +151,7 @@ def _of_offsets(
     background = images.background(settings.background)
     for name, image, stored in (("dark", dark, scan.dark), ("background", background, None)):
 
-        def subtracted(value: Image, good: Good, image: Any = image) -> tuple[Image, Good]:
+        def subtracted(value: Floats, good: Bools, image: Any = image) -> tuple[Floats, Bools]:
             return value - image, good & np.isfinite(image)
 
         exceeds = lit and np.isfinite(image).any()

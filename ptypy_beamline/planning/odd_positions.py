@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import warn
 from ..options import as_listed
-
-Places = NDArray[np.float64]
-"""(m, 2) in metres."""
 
 STUCK = 3
 """So many positions in a row that are exactly the same are no scan, where most differ."""
@@ -21,9 +18,7 @@ MIDDLE, FAR, FEWEST = 0.9, 10.0, 8
 of them no position is; and how many there must be to tell."""
 
 
-def warn_about_positions(
-    exposures: NDArray[np.int64], positions_m: Places, file: Path | None
-) -> None:
+def warn_about_positions(exposures: Ints, positions_m: Floats, file: Path | None) -> None:
     """Of positions that do not change for a while, and of those far outside the scan.
 
     Parameters
@@ -59,7 +54,7 @@ def warn_about_positions(
         )
 
 
-def stuck(positions_m: Places) -> list[tuple[int, int]]:
+def stuck(positions_m: Floats) -> list[tuple[int, int]]:
     """Runs [start, stop) of exactly the same position, where most positions are distinct."""
     moves = np.flatnonzero((np.diff(positions_m, axis=0) != 0).any(axis=1)) + 1
     edges = np.concatenate([[0], moves, [len(positions_m)]])
@@ -69,7 +64,7 @@ def stuck(positions_m: Places) -> list[tuple[int, int]]:
     return list(zip(edges[:-1][long].tolist(), edges[1:][long].tolist(), strict=True))
 
 
-def outside(positions_m: Places) -> tuple[NDArray[np.float64], float]:
+def outside(positions_m: Floats) -> tuple[Floats, float]:
     """(m,) distance of each position from the box of the middle ones, and the longer side of it.
 
     Nothing is outside where they are few, or most are the same.

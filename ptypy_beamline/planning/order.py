@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import SettingsError, warn
 from ..frames.images import whole_numbers_of
 from ..frames.picked import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 
-Indices = NDArray[np.int64]
 
-
-def frame_order(scan: Scan, settings: Settings) -> Indices | None:
+def frame_order(scan: Scan, settings: Settings) -> Ints | None:
     """(m,) the scan's frames in the order they are wanted in; None = as they were taken.
 
     The list counts raw frames of the files; one that the scan does not use is left out.
@@ -46,7 +44,7 @@ def frame_order(scan: Scan, settings: Settings) -> Indices | None:
     return np.asarray(number[wanted], np.int64)
 
 
-def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices, Indices]:
+def in_order(exposures: Ints, wanted: Ints, source: Any) -> tuple[Ints, Ints]:
     """Positions in the order of their frames.
 
     Frames of one position that are listed one after another stay one position; listed apart, or
@@ -89,7 +87,7 @@ def in_order(exposures: Indices, wanted: Indices, source: Any) -> tuple[Indices,
     return (slots, np.zeros((len(slots), 1), np.int64)) if k == 1 else _grouped(slots, k)
 
 
-def _grouped(slots: Indices, k: int) -> tuple[Indices, Indices]:
+def _grouped(slots: Ints, k: int) -> tuple[Ints, Ints]:
     """Positions and their exposures, of exposures numbered k·position + number in it."""
     rows: list[int] = []
     columns: list[list[int]] = []

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..options import Select
-
-Places = NDArray[np.float64]
-"""(m, 2) y, x in metres."""
 
 FEWEST_BACK = 0.1
 """Share of the positions that rows in either direction have in a scan to and fro."""
 
 
-def in_region(positions_m: Places, region: Select) -> NDArray[np.bool_]:
+def in_region(positions_m: Floats, region: Select) -> Bools:
     """Which stage positions (y, x) lie in ``region``."""
     if region.shape == "none":
         return np.ones(len(positions_m), np.bool_)
@@ -27,7 +24,7 @@ def in_region(positions_m: Places, region: Select) -> NDArray[np.bool_]:
     return np.asarray(inside, np.bool_)
 
 
-def to_image_axes(positions_m: Places, axes: str) -> Places:
+def to_image_axes(positions_m: Floats, axes: str) -> Floats:
     """Stage (y, x) → image (row, column), as ``axes`` says: ``-yx`` means row = −y, column = x."""
     names = axes.replace("-", "")
     signs = [-1.0 if axes[: axes.index(name)].endswith("-") else 1.0 for name in names]
@@ -35,13 +32,13 @@ def to_image_axes(positions_m: Places, axes: str) -> Places:
     return np.asarray(positions_m[:, columns] * signs, np.float64)
 
 
-def to_stage_axes(positions_m: Places, axes: str) -> Places:
+def to_stage_axes(positions_m: Floats, axes: str) -> Floats:
     """Image (row, column) → stage (y, x): :func:`to_image_axes` undone."""
     moved = to_image_axes(np.eye(2), axes)  # a signed permutation: its transpose undoes it
     return np.asarray(positions_m @ moved.T, np.float64)
 
 
-def unsnake(positions_m: Places, grid: tuple[int, int] | None) -> Places:
+def unsnake(positions_m: Floats, grid: tuple[int, int] | None) -> Floats:
     """Turn the positions of every other row round; as they are where there are no rows.
 
     Positions that are not known (NaN) keep their place in the list. Of a row to be turned that was
@@ -55,7 +52,7 @@ def unsnake(positions_m: Places, grid: tuple[int, int] | None) -> Places:
     return np.concatenate(turned)
 
 
-def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.int64]:
+def row_starts(positions_m: Floats, grid: tuple[int, int] | None) -> Ints:
     """Index of the first position of each row: where the fast axis flies back.
 
     Flying back is a step of at least half the usual length in the other direction. Positions that
@@ -77,7 +74,7 @@ def row_starts(positions_m: Places, grid: tuple[int, int] | None) -> NDArray[np.
     return np.append(0, first - np.clip(late, 0, first - last - 1)).astype(np.int64)
 
 
-def in_rows(positions_m: Places, starts: NDArray[np.int64]) -> bool:
+def in_rows(positions_m: Floats, starts: Ints) -> bool:
     """Whether there are rows, of two positions or more, that all run in one direction.
 
     Along a spiral, and where every other row runs backwards, every step in the other direction
@@ -93,7 +90,7 @@ def in_rows(positions_m: Places, starts: NDArray[np.int64]) -> bool:
     return bool(slanted < 0.5 * usual_m)
 
 
-def unfinished(positions_m: Places, starts: NDArray[np.int64]) -> bool:
+def unfinished(positions_m: Floats, starts: Ints) -> bool:
     """Whether the last row begins where others do and has fewer positions."""
     known = np.isfinite(positions_m).all(axis=1)
     lengths = np.diff(np.append(starts, len(positions_m)))
@@ -107,7 +104,7 @@ def unfinished(positions_m: Places, starts: NDArray[np.int64]) -> bool:
     return not (usual.size and abs(begin[-1] - np.median(usual)) > 0.75 * usual_m)
 
 
-def _along_rows(places_m: Places) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+def _along_rows(places_m: Floats) -> tuple[Floats, Floats, float]:
     """(n,) along the rows, growing in the direction in which most steps go, and beside; a step."""
     row, usual_m = fast_axis(places_m)
     along, beside = places_m @ row, places_m @ across_rows(row)
@@ -119,7 +116,7 @@ def _along_rows(places_m: Places) -> tuple[NDArray[np.float64], NDArray[np.float
     return along * forward, beside, usual_m
 
 
-def fast_axis(positions_m: Places) -> tuple[NDArray[np.float64], float]:
+def fast_axis(positions_m: Floats) -> tuple[Floats, float]:
     """Unit vector (y, x) of the rows, and the usual step along them; of two positions or more.
 
     Rows run along the axis along which most steps go, or as aslant as these are, and forwards
@@ -136,12 +133,12 @@ def fast_axis(positions_m: Places) -> tuple[NDArray[np.float64], float]:
     return slant / length, usual_m * length
 
 
-def across_rows(row: NDArray[np.float64]) -> NDArray[np.float64]:
+def across_rows(row: Floats) -> Floats:
     """Unit vector (y, x) across rows that run along ``row``."""
     return row[::-1] * (1.0, -1.0)
 
 
-def directions(positions_m: Places) -> NDArray[np.int64]:
+def directions(positions_m: Floats) -> Ints:
     """(m,) which way the fast axis runs at each position, 1 or −1; 0 where it stands.
 
     A position counts with the step to the next one if that is of its row: at least half as long as
@@ -160,14 +157,14 @@ def directions(positions_m: Places) -> NDArray[np.int64]:
     return np.sign(way).astype(np.int64)
 
 
-def to_and_fro(ways: NDArray[np.int64]) -> bool:
+def to_and_fro(ways: Ints) -> bool:
     """Whether rows run either way, by their :func:`directions`."""
     return bool(min(np.mean(ways > 0), np.mean(ways < 0)) >= FEWEST_BACK)
 
 
-def without_backlash(positions_m: Places, backlash_m: float) -> Places:
+def without_backlash(positions_m: Floats, backlash_m: float) -> Floats:
     """Positions at which the fast axis runs towards smaller values, moved by ``backlash_m``."""
-    moved: Places = positions_m.copy()
+    moved: Floats = positions_m.copy()
     if len(moved) > 1:
         moved[directions(positions_m) < 0] += backlash_m * fast_axis(positions_m)[0]
     return moved

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats, Ints
 from ..geometry import Geometry
 from ..scan import Frames, Indices, Window
 from . import kernels
@@ -62,7 +63,7 @@ class Plan:
         return len(self.selection)
 
     @property
-    def positions_m(self) -> NDArray[np.float64]:
+    def positions_m(self) -> Floats:
         """(M, 2) illumination (row, column) in metres."""
         return self.selection.positions_m
 
@@ -71,7 +72,7 @@ class Plan:
         """The part of the window that lies on the detector."""
         return self.window.inside(self.frames.shape[1:])
 
-    def without(self, frames: NDArray[np.int64]) -> Plan:
+    def without(self, frames: Ints) -> Plan:
         """The plan without some raw frames, and without positions that have none left.
 
         Raises
@@ -86,7 +87,7 @@ class Plan:
         return self.inside.top - self.window.top, self.inside.left - self.window.left
 
     @cached_property
-    def good(self) -> NDArray[np.bool_]:
+    def good(self) -> Bools:
         """(ny, nx) pixels that no static defect excludes, as they are handed over."""
         if self.transform.is_identity:
             return self._window_good
@@ -98,7 +99,7 @@ class Plan:
         return np.asarray(out_good[0])
 
     @cached_property
-    def _window_good(self) -> NDArray[np.bool_]:
+    def _window_good(self) -> Bools:
         """(height, width) the same before binning, turning and padding."""
         good = np.zeros(self.window.shape, np.bool_)
         good[Window(*self._corner, *self.inside.shape).slices] = ~self.calibration.bad
@@ -115,9 +116,7 @@ class Plan:
         raw[present] = self.frames.read(exposures[present], self.inside)
         return raw
 
-    def correct(
-        self, raw: NDArray[Any], positions: Indices
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def correct(self, raw: NDArray[Any], positions: Indices) -> tuple[Float32s, Bools]:
         """Turn raw exposures (p, k, h, w) of ``positions`` into frames.
 
         Returns
@@ -134,7 +133,7 @@ class Plan:
         self,
         raw: NDArray[Any],
         chosen: Selection,
-        out: tuple[NDArray[np.float32], NDArray[np.bool_]],
+        out: tuple[Float32s, Bools],
     ) -> Outcome:
         """Correct exposures (p, k, h, w) of some positions in the calling thread.
 
@@ -166,8 +165,8 @@ class Plan:
         self,
         raw: NDArray[Any],
         chosen: Selection,
-        frames: NDArray[np.float32],
-        good: NDArray[np.bool_],
+        frames: Float32s,
+        good: Bools,
     ) -> Outcome:
         """Group corrected exposures; ``good`` is filled where it is not the one all share."""
         cal, grouping = self.calibration, self.transform.grouping
@@ -216,9 +215,9 @@ def _reduce(
     chosen: Selection,
     raw: NDArray[Any],
     cal: Calibration,
-) -> NDArray[np.bool_]:
+) -> Bools:
     """The exposures (p, k) that count; only one of each position where one is to be chosen."""
-    keep: NDArray[np.bool_] = chosen.exposures >= 0
+    keep: Bools = chosen.exposures >= 0
     if grouping not in ("first", "best") or keep.shape[1] == 1:
         return keep
     choice = keep.argmax(1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, FileError, SettingsError, shown
 from ..files.regular import read_json, read_text
 from ..frames.images import existing
@@ -23,8 +24,6 @@ INTENSITY = "beam_intensity.npy"
 """What quality control writes of the intensity of the beam, for ``monitor``."""
 KEPT = {"accept_indices": "that are kept", "mask_indices": "inside the region"}
 """Lists of quality control that name other frames than those to leave out."""
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class RawFrames:
     file: Path | None = None
     grid: tuple[int, int] | None = None
     exposures: int = 1
-    positions_m: NDArray[np.float64] | None = None
+    positions_m: Floats | None = None
     growing: bool = False
 
 
@@ -75,12 +74,12 @@ class RejectList:
 
     rejected: NDArray[Any]
     source: Path | str = "reject"
-    judged: Indices | None = None
+    judged: Ints | None = None
     made_of: Mapping[str, Any] = field(default_factory=dict)
-    positions_m: NDArray[np.float64] | None = None
+    positions_m: Floats | None = None
 
 
-def rejected_frames(given: Any, of: RawFrames) -> Indices:
+def rejected_frames(given: Any, of: RawFrames) -> Ints:
     """Raw frames to leave out, from a list, a map or any file that quality control writes.
 
     Warns where the list seems to be another scan's.
@@ -220,7 +219,7 @@ def _true(text: str, path: Path) -> bool:
         ) from error
 
 
-def _indices(found: RejectList, of: RawFrames) -> Indices:
+def _indices(found: RejectList, of: RawFrames) -> Ints:
     """(m,) increasing; of a map those that are true."""
     values = found.rejected
     if values.size == 0:
@@ -249,7 +248,7 @@ def _is_map(values: NDArray[Any]) -> bool:
     )
 
 
-def _of_map(out: NDArray[np.bool_], source: Path | str, of: RawFrames) -> Indices:
+def _of_map(out: Bools, source: Path | str, of: RawFrames) -> Ints:
     turned = of.grid is not None and out.ndim == 2 and out.shape == of.grid[::-1] != of.grid
     each = of.exposures if out.size * of.exposures == of.total else 1
     if turned or (out.size * each != of.total and not of.growing):

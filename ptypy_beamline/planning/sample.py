@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Ints
 from ..errors import BeamlineError
 from ..scan import SAMPLE, Frames, Scan, Window, absent, sample_indices, written
 from ..settings import Settings
@@ -30,7 +31,7 @@ class Sample:
     frames: Frames
     window: Window
     size: int = SAMPLE
-    rejected: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    rejected: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, window: Window, size: int = SAMPLE) -> Sample:
@@ -51,7 +52,7 @@ class Sample:
             yield self.frames.read(indices[start : start + size], self.window)
 
     @cached_property
-    def indices(self) -> NDArray[np.int64]:
+    def indices(self) -> Ints:
         """Which frames."""
         found = written_sample(self.frames, self.size)
         doubtful = found[np.isin(found, self.rejected)]
@@ -69,7 +70,7 @@ class Sample:
         return len(self.indices)
 
 
-def written_sample(frames: Frames, size: int, so_far: int | None = None) -> NDArray[np.int64]:
+def written_sample(frames: Frames, size: int, so_far: int | None = None) -> Ints:
     """At most ``size`` of the frames that can be read, of the first ``so_far``, evenly spread."""
     n = frames.shape[0] if so_far is None else min(so_far, frames.shape[0])
     there, lacking = written(frames), absent(frames)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..formats.groups import group_means, of_exposures, too_many
 from ..frames.picked import whole_stack
@@ -78,10 +79,10 @@ class Selection:
         (m, k) float64: exposure time, 1 where it is not needed.
     """
 
-    exposures: NDArray[np.int64]
-    positions_m: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    seconds: NDArray[np.float64]
+    exposures: Ints
+    positions_m: Floats
+    scale: Floats
+    seconds: Floats
 
     def __len__(self) -> int:
         """Number of positions."""
@@ -152,12 +153,12 @@ def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
     rows, columns = in_order(whole.exposures, wanted, scan.source)
     chosen, each = whole[rows], np.where(columns >= 0, columns, ~columns)
     exposures = np.take_along_axis(chosen.exposures, each, 1)
-    scale: NDArray[np.float64] = np.take_along_axis(chosen.scale, each, 1)
-    seconds: NDArray[np.float64] = np.take_along_axis(chosen.seconds, each, 1)
+    scale: Floats = np.take_along_axis(chosen.scale, each, 1)
+    seconds: Floats = np.take_along_axis(chosen.seconds, each, 1)
     return Selection(np.where(columns >= 0, exposures, -1), chosen.positions_m, scale, seconds)
 
 
-def _as_the_files_count(exposures: NDArray[np.int64], scan: Scan) -> NDArray[np.int64]:
+def _as_the_files_count(exposures: Ints, scan: Scan) -> Ints:
     """Raw frames instead of the scan's, which may be some of them only."""
     picked = whole_stack(scan.frames)[1]
     return exposures if picked is None else np.where(exposures >= 0, picked[exposures], -1)
@@ -197,8 +198,8 @@ def _usable(selection: Selection) -> Selection:
 
 
 def _whole_groups(
-    exposures: NDArray[np.int64], positions: NDArray[np.float64], scan: Scan, so_far: SoFar
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    exposures: Ints, positions: Floats, scan: Scan, so_far: SoFar
+) -> tuple[Ints, Floats]:
     """Without a last group that is not finished; of others that lack exposures it warns.
 
     A group whose last exposure is there is finished, whatever it lacks: exposures come in order.
@@ -217,7 +218,7 @@ def _whole_groups(
     return exposures, positions
 
 
-def _say_incomplete(there: NDArray[np.bool_], of_last: int, stopped: bool, scan: Scan) -> None:
+def _say_incomplete(there: Bools, of_last: int, stopped: bool, scan: Scan) -> None:
     k = there.shape[1]
     if stopped:
         said = f"the last position has {of_last} of {k} exposures and is left out"
@@ -232,7 +233,7 @@ def _say_incomplete(there: NDArray[np.bool_], of_last: int, stopped: bool, scan:
         warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
 
 
-def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
+def _of_groups(scan: Scan, k: int) -> Floats:
     """Positions of the groups of k exposures: given as they are, or the mean of those of each.
 
     Raises
@@ -245,7 +246,7 @@ def _of_groups(scan: Scan, k: int) -> NDArray[np.float64]:
     return group_means(scan.positions_m, k, scan.source, scan.numbers is not None)
 
 
-def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
+def _unsnaked(positions: Floats, scan: Scan) -> Floats:
     starts = row_starts(positions, scan.grid)
     if not in_rows(positions, starts):
         raise SettingsError(
@@ -263,9 +264,7 @@ def _unsnaked(positions: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]
     return unsnake(positions, scan.grid)
 
 
-def _without_backlash(
-    positions: NDArray[np.float64], backlash_m: float, scan: Scan
-) -> NDArray[np.float64]:
+def _without_backlash(positions: Floats, backlash_m: float, scan: Scan) -> Floats:
     known = np.isfinite(positions).all(1)
     if not to_and_fro(directions(positions[known])):
         raise SettingsError(
@@ -273,12 +272,12 @@ def _without_backlash(
             "leave positions.backlash (--backlash-m) out",
             scan.source,
         )
-    moved: NDArray[np.float64] = positions.copy()
+    moved: Floats = positions.copy()
     moved[known] = without_backlash(positions[known], backlash_m)
     return moved
 
 
-def without(selection: Selection, out: NDArray[np.int64], source: Path | None) -> Selection:
+def without(selection: Selection, out: Ints, source: Path | None) -> Selection:
     """Leave out raw frames, and positions that have none left.
 
     Raises

@@ -11,6 +11,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import BeamlineError, warn
 from ..scan import SQUARED, ArrayFrames, Frames, Scan, Window, sample_indices
 
@@ -82,7 +83,7 @@ def corners_over_middle(scan: Scan) -> float | None:
     return None
 
 
-def _parts(scan: Scan) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _parts(scan: Scan) -> tuple[Floats, Ints]:
     """(4, 4) counts and good pixels of the parts of a few frames, read one at a time."""
     counts, pixels = np.zeros((4, 4)), np.zeros((4, 4), np.int64)
     rows, columns = (np.linspace(0, n, 5).round().astype(int) for n in scan.frame_shape)

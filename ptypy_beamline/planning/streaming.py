@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import BeamlineWarning
 from ..parallel import available_threads, pool, shares
 from ..scan import stored_in
@@ -26,11 +27,11 @@ PART_BYTES = 4 * 2**20
 class Outcome(NamedTuple):
     """What became of some frames, (p,) bool each."""
 
-    own: NDArray[np.bool_]
+    own: Bools
     """Some pixels are bad that are not bad in every frame."""
-    unlit: NDArray[np.bool_]
+    unlit: Bools
     """No pixel has a count."""
-    blind: NDArray[np.bool_]
+    blind: Bools
     """No pixel is good."""
 
 
@@ -52,11 +53,11 @@ class Block:
         (n, k) raw frames of each position, −1 = left out.
     """
 
-    positions: NDArray[np.int64]
-    frames: NDArray[np.float32]
-    good: NDArray[np.bool_]
-    positions_m: NDArray[np.float64]
-    exposures: NDArray[np.int64]
+    positions: Ints
+    frames: Float32s
+    good: Bools
+    positions_m: Floats
+    exposures: Ints
 
 
 class _Making:
@@ -75,7 +76,7 @@ class _Making:
     def __init__(
         self,
         plan: Plan,
-        positions: NDArray[np.int64],
+        positions: Ints,
         raw: Callable[[slice], NDArray[Any]],
         parts: list[slice],
     ) -> None:
@@ -111,7 +112,7 @@ class _Making:
         wait([part for part in self._parts if not part.cancel()])
 
 
-def corrected(plan: Plan, raw: NDArray[Any], positions: NDArray[np.int64]) -> Block:
+def corrected(plan: Plan, raw: NDArray[Any], positions: Ints) -> Block:
     """The block of ``positions`` whose raw exposures (p, k, h, w) are read already."""
     count = plan.threads or available_threads()
     making = _Making(plan, positions, raw.__getitem__, shares(len(positions), count))
@@ -122,7 +123,7 @@ def corrected(plan: Plan, raw: NDArray[Any], positions: NDArray[np.int64]) -> Bl
 
 
 def streamed(
-    plan: Plan, positions: NDArray[np.int64], size: int | None, say_empty: bool = True
+    plan: Plan, positions: Ints, size: int | None, say_empty: bool = True
 ) -> Iterator[Block]:
     """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
 
@@ -176,7 +177,7 @@ def _warn_of_empty(unlit: int, blind: int, number: int) -> None:
             )
 
 
-def cut(stored: NDArray[np.int64], size: int, most: int) -> list[slice]:
+def cut(stored: Ints, size: int, most: int) -> list[slice]:
     """Cut a run of frames into parts of ``size``, or up to ``most`` not to part what is one.
 
     ``stored`` has the same number for frames that are compressed as one.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s
 from ..errors import SettingsError
 from ..settings import Settings
 from . import kernels
@@ -87,11 +87,11 @@ class Transform:
 
     def deliver(
         self,
-        frames: NDArray[np.float32],
-        good: NDArray[np.bool_],
+        frames: Float32s,
+        good: Bools,
         center_px: tuple[float, float],
-        out: tuple[NDArray[np.float32], NDArray[np.bool_]],
-    ) -> NDArray[np.bool_]:
+        out: tuple[Float32s, Bools],
+    ) -> Bools:
         """Align, bin, turn and pad frames (p, H, W) into ``out`` (frames, good), zero on entry.
 
         ``center_px`` is the beam centre in the window. Returns which frames (p,) got bad pixels

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..arrays import Bools
 from ..errors import BeamlineError
 from ..scan import Frames, Scan, Window
 from .sample import written_sample
@@ -60,7 +61,7 @@ class Counting:
 
     lowest: float = LOWEST
     no_count: float = np.inf
-    never: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
+    never: Bools | None = field(default=None, repr=False, compare=False)
 
     def lowest_of(self, dtype: np.dtype[Any]) -> float:
         """``lowest`` as frames of this type hold it."""
@@ -149,8 +150,8 @@ class _Seen:
             self._known = min(int(known), np.iinfo(dtype).max)
         self._top: Any = -np.inf
         self._always: dict[Any, Any] = {dtype.type(number): True for number in maybe}
-        self._ever: NDArray[np.bool_] | None = None
-        self._same: NDArray[np.bool_]
+        self._ever: Bools | None = None
+        self._same: Bools
         self._first: NDArray[Any]
         self._frames = 0
         self._marks = True  # all negative numbers are those of Pilatus
@@ -205,7 +206,7 @@ class _Seen:
         of_pilatus = bool(np.isin(self._first[self._same], PILATUS).all())
         return 0.0 if (whole or of_pilatus) and fills(self._same) else LOWEST
 
-    def marked(self) -> NDArray[np.bool_] | None:
+    def marked(self) -> Bools | None:
         """Pixels that are −1 or −2 in every frame, where they fill what cannot be counts."""
         if self._ever is None or self._frames < 2:
             return None
@@ -213,7 +214,7 @@ class _Seen:
         return marks if fills(marks) else None
 
 
-def fills(at: NDArray[np.bool_]) -> bool:
+def fills(at: Bools) -> bool:
     """Whether some pixels fill whole rows or columns, or a square, but not everything."""
     if not at.any() or at.all():
         return False

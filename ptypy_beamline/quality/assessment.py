@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Bytes, Floats, Ints
+
 if TYPE_CHECKING:
     from .events import Event
-
-Values = NDArray[np.float64]
-"""(n,) one for each row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,22 +61,22 @@ class Assessment:
         Whether the file has an I0.
     """
 
-    frames: NDArray[np.int64]
+    frames: Ints
     total: int
-    positions_m: Values
-    features: Mapping[str, Values]
-    deviation: Values
+    positions_m: Floats
+    features: Mapping[str, Floats]
+    deviation: Floats
     reason: NDArray[np.str_]
-    score: Values
-    stxm: Values
-    dpcx: Values
-    dpcy: Values
-    labels: NDArray[np.int64]
-    masked: NDArray[np.bool_]
-    rejected: NDArray[np.bool_]
-    images: NDArray[np.uint8]
+    score: Floats
+    stxm: Floats
+    dpcx: Floats
+    dpcy: Floats
+    labels: Ints
+    masked: Bools
+    rejected: Bools
+    images: Bytes
     settings: Mapping[str, Any]
-    beam: Values
+    beam: Floats
     unit: str = "m"
     events: tuple[Event, ...] = ()
     i0_recorded: bool = False
@@ -87,12 +86,12 @@ class Assessment:
         return len(self.frames)
 
     @property
-    def accept_indices(self) -> NDArray[np.int64]:
+    def accept_indices(self) -> Ints:
         """Raw frames to use, increasing."""
         return self.frames[~self.rejected]
 
     @property
-    def reject_indices(self) -> NDArray[np.int64]:
+    def reject_indices(self) -> Ints:
         """Raw frames to leave out, increasing."""
         return self.frames[self.rejected]
 
@@ -100,7 +99,7 @@ class Assessment:
         """Each event and what there is to do; ``folder``: where this is written."""
         return [f"{e.what}; {e.remedy_of(folder, self.i0_recorded)}" for e in self.events]
 
-    def per_frame(self, values: Values) -> Values:
+    def per_frame(self, values: Floats) -> Floats:
         """``values`` of the rows as (total,) of the raw frames, NaN where there is none."""
         whole = np.full(self.total, np.nan)
         whole[self.frames] = values

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .. import geometry
-from .assessment import Values
+from ..arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,10 @@ class Cells:
         (2,) typical distance of neighbours along rows and columns.
     """
 
-    centers: Values
-    sizes: Values
-    place_sizes: Values
-    step: Values
+    centers: Floats
+    sizes: Floats
+    place_sizes: Floats
+    step: Floats
 
     def window(self) -> tuple[float, float, float, float]:
         """Bounds (left, right, bottom, top) with a margin, not thinner than one to three."""
@@ -43,7 +43,7 @@ class Cells:
         return float(low[1]), float(high[1]), float(high[0]), float(low[0])
 
 
-def cells(positions_m: Values) -> Cells:
+def cells(positions_m: Floats) -> Cells:
     """The cell of each frame, for any way of scanning.
 
     Parameters
@@ -66,7 +66,7 @@ def cells(positions_m: Values) -> Cells:
     return _share(positions_m, which.reshape(-1), local[:, None] * step, step)
 
 
-def _typical_step(places: Values, same: float) -> Values:
+def _typical_step(places: Floats, same: float) -> Floats:
     """(2,) median distance of neighbours above and beside; equal unless clearly not."""
     count = min(len(places), 25)
     _, near = cKDTree(places).query(places, k=count)
@@ -86,7 +86,7 @@ def _typical_step(places: Values, same: float) -> Values:
     return np.where(extent < steps / 2, np.maximum(steps, extent.max() / 12), steps)
 
 
-def _local_step(places: Values, same: float) -> Values:
+def _local_step(places: Floats, same: float) -> Floats:
     """(m,) distance to the neighbours, evened out over the neighbourhood; typically 1."""
     count = min(len(places), 9)
     distance, near = cKDTree(places).query(places, k=count)
@@ -94,11 +94,11 @@ def _local_step(places: Values, same: float) -> Values:
     known = np.isfinite(nearest)
     own = np.where(known, nearest, 0).sum(1) / known.sum(1).clip(1)
     own[own == 0] = 1
-    local: Values = np.median(own[near], axis=1)
+    local: Floats = np.median(own[near], axis=1)
     return local
 
 
-def _share(positions: Values, which: NDArray[Any], sizes: Values, step: Values) -> Cells:
+def _share(positions: Floats, which: NDArray[Any], sizes: Floats, step: Floats) -> Cells:
     """Divide each place's cell among its exposures, in reading order."""
     order = np.argsort(which, kind="stable")
     counts = np.bincount(which)

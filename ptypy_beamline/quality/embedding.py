@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats
 from . import models
-from .spool import Images, Spool
-
-Rows = NDArray[np.float64]
-"""(n, d) a picture a row."""
+from .spool import Spool
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +28,13 @@ class Embedding:
         How far a change of ``level`` by 1 moves a picture.
     """
 
-    level: NDArray[np.float64]
-    code: Rows
-    residual: NDArray[np.float64]
+    level: Floats
+    code: Floats
+    residual: Floats
     scale: float
 
     @property
-    def place(self) -> Rows:
+    def place(self) -> Floats:
         """(n, 1 + k): level and code on one scale."""
         return np.column_stack([self.level * self.scale, self.code])
 
@@ -47,7 +44,7 @@ class _Pictures:
     """The logarithmic pictures of a spool, and the mean one."""
 
     spool: Spool
-    mean: NDArray[np.float64]
+    mean: Floats
 
     @classmethod
     def of(cls, spool: Spool) -> _Pictures:
@@ -58,7 +55,7 @@ class _Pictures:
     def square(self) -> float:
         return max(float(self.mean @ self.mean), 1e-12)
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.float64], Rows]]:
+    def __iter__(self) -> Iterator[tuple[Floats, Floats]]:
         """Levels (b,), and the pictures without what the mean one explains (b, d), by batches."""
         for images in self.spool.batches():
             rows = _rows(images)
@@ -92,14 +89,14 @@ def embed(spool: Spool, k: int = 12, method: str = "pca") -> Embedding:
     return Embedding(level, code, residual, float(np.sqrt(pictures.square)))
 
 
-def _rows(images: Images) -> Rows:
+def _rows(images: Float32s) -> Floats:
     """Logarithm of the counts, fading towards the frame's edge, a picture a row."""
     return np.asarray(np.log1p(images) * _fade(images.shape[1:]), np.float64).reshape(
         len(images), -1
     )
 
 
-def _fade(shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _fade(shape: tuple[int, ...]) -> Floats:
     """1 up to three quarters of the way to the edge, then to 0 at the corners' circle."""
     axes = [(np.arange(n) + 0.5 - n / 2) / (n / 2) for n in shape]
     radius = np.hypot(axes[0][:, None], axes[1])

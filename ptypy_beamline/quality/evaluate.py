@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import ScanError
 from ..options import Qc
 from ..planning.plan import Plan
@@ -17,11 +17,11 @@ from . import evidence, kernels, reject
 from .assessment import Assessment
 from .embedding import embed
 from .events import events, intensity
-from .faults import Deviation, Flags
+from .faults import Deviation
 from .features import Part, Yardstick, measured
 from .labels import classes
 from .pictures import small_pictures
-from .scores import LIMIT, Around, Values, combined
+from .scores import LIMIT, Around, combined
 from .spool import Spool
 
 Progress = Callable[[int], None]
@@ -43,7 +43,7 @@ class Exposures:
     """
 
     plan: Plan
-    slot: NDArray[np.int64]
+    slot: Ints
     total: int
 
     @classmethod
@@ -65,17 +65,17 @@ class Exposures:
         return len(self.plan)
 
     @property
-    def frames(self) -> NDArray[np.int64]:
+    def frames(self) -> Ints:
         """(n,) raw frame of each."""
-        raw: NDArray[np.int64] = self.plan.selection.exposures[:, 0]
+        raw: Ints = self.plan.selection.exposures[:, 0]
         return raw
 
 
 def evaluate(
     exposures: Exposures,
     qc: Qc,
-    stage_m: NDArray[np.float64] | None = None,
-    monitor: NDArray[np.float64] | None = None,
+    stage_m: Floats | None = None,
+    monitor: Floats | None = None,
     comm: Any = None,
     progress: Progress = lambda _: None,
     unit: str = "m",
@@ -158,8 +158,8 @@ class Inspection:
     def judge(
         self,
         exposures: Exposures,
-        stage_m: NDArray[np.float64] | None = None,
-        monitor: NDArray[np.float64] | None = None,
+        stage_m: Floats | None = None,
+        monitor: Floats | None = None,
         unit: str = "m",
     ) -> Assessment:
         """Score what has been measured, and decide."""
@@ -212,7 +212,7 @@ class Inspection:
         )
 
 
-def _of_pictures(z: Mapping[str, Values], dark: Flags, nearness: Values) -> Values:
+def _of_pictures(z: Mapping[str, Floats], dark: Bools, nearness: Floats) -> Floats:
     """(n,) how unusual each picture is.
 
     No frame that the default rule rejects is to have a lower score than one that it accepts.
@@ -222,7 +222,7 @@ def _of_pictures(z: Mapping[str, Values], dark: Flags, nearness: Values) -> Valu
     return np.asarray(np.where(nearness >= 1, LIMIT * nearness, farthest))
 
 
-def _repeats(positions_m: NDArray[np.float64]) -> NDArray[np.int64]:
+def _repeats(positions_m: Floats) -> Ints:
     """Which of the exposures that follow each other at one position each is, from 0."""
     number = np.arange(len(positions_m))
     new = np.ones(len(positions_m), np.bool_)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Bools, Floats, Ints
 from ..planning.odd_positions import stuck
 from ..planning.rejects import INTENSITY
 from .evidence import Measured, no_beam
-from .scores import SIGMA, Around, Values
-from .steps import ROBUST, Flags, steps, unforetold
+from .scores import SIGMA, Around
+from .steps import ROBUST, steps, unforetold
 
 FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
 
@@ -133,7 +133,7 @@ class Event:
         return {**asdict(self), "what": self.what}
 
 
-def intensity(found: Sequence[Event], total: int) -> Values:
+def intensity(found: Sequence[Event], total: int) -> Floats:
     """(total,) intensity of the beam at each raw frame, as the events have it: 1 is the usual.
 
     NaN while there was no beam. Flicker is not in it, nor what only the monitor did.
@@ -152,9 +152,9 @@ def intensity(found: Sequence[Event], total: int) -> Values:
 
 def events(
     measured: Measured,
-    positions_m: Values,
-    frames: NDArray[np.int64],
-    factor: Values,
+    positions_m: Floats,
+    frames: Ints,
+    factor: Floats,
 ) -> list[Event]:
     """What happened during a scan, in the order of the frames.
 
@@ -193,7 +193,7 @@ def _is_among(event: Event, others: Sequence[Event]) -> bool:
     )
 
 
-def _found(seen: Measured, positions_m: Values) -> list[Event]:
+def _found(seen: Measured, positions_m: Floats) -> list[Event]:
     """By rows, in the order of time."""
     total = _of_slots(seen)
     dark = no_beam(seen)
@@ -220,9 +220,9 @@ def _found(seen: Measured, positions_m: Values) -> list[Event]:
     ]
 
 
-def _of_slots(seen: Measured) -> Values:
+def _of_slots(seen: Measured) -> Floats:
     """(n,) counts of each; those of exposures of other times as if they were as long."""
-    total: Values = seen.column("total").copy()
+    total: Floats = seen.column("total").copy()
     for one in np.unique(seen.slot)[1:]:
         rows, first = seen.slot == one, seen.slot == seen.slot.min()
         usual = float(np.median(total[rows]))
@@ -230,14 +230,14 @@ def _of_slots(seen: Measured) -> Values:
     return total
 
 
-def _well_lit(log_counts: Values, usable: Flags) -> Flags:
+def _well_lit(log_counts: Floats, usable: Bools) -> Bools:
     """(n,) frames that are not behind an absorber."""
     if not usable.any():
         return usable
     return np.asarray(log_counts > np.log(DIM) + np.quantile(log_counts[usable], WELL_LIT))
 
 
-def _shape(seen: Measured) -> Values:
+def _shape(seen: Measured) -> Floats:
     """(n, k) numbers that the strength of the light does not change."""
     total = np.maximum(seen.column("total"), 1)
     rings = [np.sqrt(np.maximum(seen.column(f"ring_{k}"), 0) / total) for k in range(1, 5)]
@@ -248,7 +248,7 @@ def _shape(seen: Measured) -> Values:
     return np.asarray(np.nan_to_num(np.stack([*rings, *wide], axis=1)))
 
 
-def _dumps(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
+def _dumps(seen: Measured, dark: Bools, positions_m: Floats) -> Iterator[Event]:
     """Dark frames in a row around which it is as bright as elsewhere."""
     total = seen.column("total")
     for first, last in _runs(dark, GAP):
@@ -269,7 +269,7 @@ def _dumps(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
             yield Event("dump", first, last, float(np.median(total[inside])) / usual)
 
 
-def _runs(flags: Flags, gap: int = 0) -> list[tuple[int, int]]:
+def _runs(flags: Bools, gap: int = 0) -> list[tuple[int, int]]:
     """First and last of each run; up to ``gap`` others between are of it."""
     rows = np.flatnonzero(flags)
     if not len(rows):
@@ -279,7 +279,7 @@ def _runs(flags: Flags, gap: int = 0) -> list[tuple[int, int]]:
     return list(zip(begins.tolist(), ends.tolist(), strict=True))
 
 
-def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
+def _still(seen: Measured, dark: Bools, positions_m: Floats) -> Iterator[Event]:
     """Frames in a row that are alike, and unlike others that were taken beside them.
 
     Where positions stand still, too, loading warns of it.
@@ -310,7 +310,7 @@ def _still(seen: Measured, dark: Flags, positions_m: Values) -> Iterator[Event]:
             yield Event("motor", max(int(rows[0]) - 1, first), int(rows[-1]), float(len(run)))
 
 
-def _chi(one: Values, other: Values, number: int = 1) -> Values:
+def _chi(one: Floats, other: Floats, number: int = 1) -> Floats:
     """(n,) chi square a bin of counts against the mean of ``number`` others; 1 of alike ones."""
     variance = (one + number * other) / number  # of the difference, if both have one mean
     lit = variance > 0
@@ -319,7 +319,7 @@ def _chi(one: Values, other: Values, number: int = 1) -> Values:
 
 
 def _trends(
-    seen: Measured, positions_m: Values, log_counts: Values, usable: Flags
+    seen: Measured, positions_m: Floats, log_counts: Floats, usable: Bools
 ) -> Iterator[Event]:
     """What changes slowly all through the scan, wherever the beam is on the sample."""
     if usable.sum() < FEWEST // 2:
@@ -338,7 +338,7 @@ def _trends(
         yield Event("drift", 0, last, way)
 
 
-def _strips(positions_m: Values) -> NDArray[np.int64]:
+def _strips(positions_m: Floats) -> Ints:
     """(n,) part of the sample each is in, such that each part is visited all through the scan."""
     away = positions_m - positions_m.mean(0)
     time = np.linspace(-1, 1, len(away))
@@ -349,7 +349,7 @@ def _strips(positions_m: Values) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(edges, across), np.int64)
 
 
-def trend(values: Values, strips: NDArray[np.int64], used: Flags) -> float:
+def trend(values: Floats, strips: Ints, used: Bools) -> float:
     """Change from the first frame to the last on which all strips agree; 0 where they do not."""
     n = len(values)
     bins = np.minimum(np.arange(n) * BINS // n, BINS - 1)
@@ -380,7 +380,7 @@ def trend(values: Values, strips: NDArray[np.int64], used: Flags) -> float:
 
 
 def _flicker(
-    seen: Measured, positions_m: Values, around: Around, log_counts: Values, usable: Flags
+    seen: Measured, positions_m: Floats, around: Around, log_counts: Floats, usable: Bools
 ) -> Iterator[Event]:
     """What is left of the counts where the sample is quietest, beyond photon noise.
 
@@ -391,7 +391,7 @@ def _flicker(
         return
     noise = 1 / np.maximum(_of_slots(seen), 1)
 
-    def left(of: Around) -> Values:
+    def left(of: Around) -> Floats:
         return _unforeseen(of, around, log_counts[:, None], noise)[usable]
 
     beyond = left(around)
@@ -409,7 +409,7 @@ def _flicker(
         yield Event("flicker", 0, len(seen.table) - 1, typical)
 
 
-def _not_of_shape(seen: Measured, around: Around, log_counts: Values, usable: Flags) -> float:
+def _not_of_shape(seen: Measured, around: Around, log_counts: Floats, usable: Bools) -> float:
     """Share of what is left of the counts that is no linear function of what is of the shape."""
     matrix = unforetold(around)[usable]
     centre = np.nan_to_num(np.stack([seen.column("row"), seen.column("column")], axis=1))
@@ -424,7 +424,7 @@ def _not_of_shape(seen: Measured, around: Around, log_counts: Values, usable: Fl
     return float(rest / np.median(np.abs(left)))
 
 
-def _unforeseen(of: Around, around: Around, values: Values, noise: Values) -> Values:
+def _unforeseen(of: Around, around: Around, values: Floats, noise: Floats) -> Floats:
     """(n,) variance of log counts that neighbours ``of`` each do not foretell, less the photons'.
 
     It is that of the frames ``around`` each.
@@ -435,7 +435,7 @@ def _unforeseen(of: Around, around: Around, values: Values, noise: Values) -> Va
     return np.asarray(np.mean(beyond[around.rows], axis=1))
 
 
-def _left(of: Around, values: Values, noise: Values) -> tuple[Values, Values]:
+def _left(of: Around, values: Floats, noise: Floats) -> tuple[Floats, Floats]:
     """(n,) square of what neighbours do not foretell of ``values`` (n, k), and of their noise.
 
     ``noise``: (n,) variance of each value. Both are as of one frame.
@@ -446,7 +446,7 @@ def _left(of: Around, values: Values, noise: Values) -> tuple[Values, Values]:
     return ((matrix @ values) ** 2).sum(axis=1) / gain, (square @ noise) / gain
 
 
-def _change_of_shape(seen: Measured, near: Around) -> Values:
+def _change_of_shape(seen: Measured, near: Around) -> Floats:
     """(n,) variance of the ratio of a picture to that foretold, less the photons'.
 
     Roots of shares differ by half of the ratio's logarithm, weighted with the share.

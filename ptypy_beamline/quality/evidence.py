@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats, Ints, Reals
 from .embedding import Embedding
 from .features import Part
 from .kernels import COLUMNS, COUNTED
-from .scores import Around, Neighbours, Values, local_z, neighbours
+from .scores import Around, local_z, neighbours
 
 PICTURE = ("level", "residual", "apart", "step")
 """What is compared with the neighbours' of the embedded pictures."""
@@ -66,16 +66,14 @@ class Measured:
         (n,) I0, where it is recorded.
     """
 
-    table: NDArray[np.float64]
-    without_count: Values
-    small: NDArray[np.float32]
-    slot: NDArray[np.int64]
-    monitor: Values | None = None
+    table: Floats
+    without_count: Floats
+    small: Float32s
+    slot: Ints
+    monitor: Floats | None = None
 
     @classmethod
-    def of(
-        cls, parts: Sequence[Part], slot: NDArray[np.int64], monitor: Values | None = None
-    ) -> Measured:
+    def of(cls, parts: Sequence[Part], slot: Ints, monitor: Floats | None = None) -> Measured:
         """All parts, one after another."""
         return cls(
             np.concatenate([part.table for part in parts]),
@@ -85,26 +83,26 @@ class Measured:
             monitor,
         )
 
-    def some(self, rows: NDArray[np.int64]) -> Measured:
+    def some(self, rows: Ints) -> Measured:
         """Of some frames, or of all in another order; without the monitor."""
         return Measured(
             self.table[rows], self.without_count[rows], self.small[rows], self.slot[rows]
         )
 
-    def scaled(self, factor: Values) -> Measured:
+    def scaled(self, factor: Floats) -> Measured:
         """As if the light of each frame had been ``factor`` (n,) times as strong."""
         table = self.table.copy()
         table[:, [name in COUNTED for name in COLUMNS]] *= factor[:, None]
         small = np.log1p(np.expm1(self.small) * factor[:, None]).astype(np.float32)
         return replace(self, table=table, small=small)
 
-    def column(self, name: str) -> Values:
+    def column(self, name: str) -> Floats:
         """One of :data:`kernels.COLUMNS`."""
-        values: Values = self.table[:, COLUMNS.index(name)]
+        values: Floats = self.table[:, COLUMNS.index(name)]
         return values
 
 
-def features(measured: Measured, around: Neighbours) -> dict[str, Values]:
+def features(measured: Measured, around: Ints) -> dict[str, Floats]:
     """What is compared: positions in pixels, everything else as the logarithm of a ratio."""
     total, usual = measured.column("total"), middle(measured.column("total"))
     highest = measured.column("maximum")
@@ -133,7 +131,7 @@ def features(measured: Measured, around: Neighbours) -> dict[str, Values]:
     return found
 
 
-def deviations(measured: Measured, embedding: Embedding, around: Around) -> dict[str, Values]:
+def deviations(measured: Measured, embedding: Embedding, around: Around) -> dict[str, Floats]:
     """(n,) robust z of everything that is compared, of :func:`features` and :func:`picture`.
 
     Positive is unusual where that has one direction.
@@ -145,12 +143,12 @@ def deviations(measured: Measured, embedding: Embedding, around: Around) -> dict
     }
 
 
-def _one_sided(name: str, z: Values) -> Values:
+def _one_sided(name: str, z: Floats) -> Floats:
     sign = ONE_SIDED.get(name, 0)
     return np.maximum(z * sign, 0) if sign else z
 
 
-def picture(embedding: Embedding, around: Neighbours) -> dict[str, Values]:
+def picture(embedding: Embedding, around: Ints) -> dict[str, Floats]:
     """What is compared of the embedded pictures."""
     place = embedding.place
     step = np.full(len(place), np.nan)
@@ -163,7 +161,7 @@ def picture(embedding: Embedding, around: Neighbours) -> dict[str, Values]:
     }
 
 
-def no_beam(measured: Measured, share: float = DARK) -> NDArray[np.bool_]:
+def no_beam(measured: Measured, share: float = DARK) -> Bools:
     """(n,) frames with less than a ``share`` of a bright frame of their slot."""
     total, dark = measured.column("total"), np.zeros(len(measured.table), np.bool_)
     for one in np.unique(measured.slot):
@@ -172,7 +170,7 @@ def no_beam(measured: Measured, share: float = DARK) -> NDArray[np.bool_]:
     return dark
 
 
-def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) -> Values:
+def beam_lost(measured: Measured, dark: Bools, positions_m: Floats) -> Floats:
     """(n,) how near each dark frame is to one without a beam: 1 and more, no absorber is there.
 
     Neighbours of other times are mostly bright then. Frames from one turn of the stage to another
@@ -195,7 +193,7 @@ def beam_lost(measured: Measured, dark: NDArray[np.bool_], positions_m: Values) 
     return np.where(no_beam(measured, BLANK), 1.0, lost)
 
 
-def repeated(measured: Measured, factor: Values) -> NDArray[np.bool_]:
+def repeated(measured: Measured, factor: Floats) -> Bools:
     """(n,) frames that are the frame before once more, bit by bit; none where all are one.
 
     ``factor`` (n,): what a monitor has multiplied them by since; where it differs, equal bins,
@@ -211,14 +209,14 @@ def repeated(measured: Measured, factor: Values) -> NDArray[np.bool_]:
     return np.asarray(same & enough & (not same[1:].all()))
 
 
-def _runs(dark: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _runs(dark: Bools) -> Ints:
     """(n,) number of the run of dark frames that each is in or follows."""
     rows = np.flatnonzero(dark)
     begins = rows[np.concatenate([[True], np.diff(rows) > CLOSE])]
     return np.asarray(np.searchsorted(begins, np.arange(len(dark)), side="right"))
 
 
-def _turns(positions_m: Values) -> NDArray[np.bool_]:
+def _turns(positions_m: Floats) -> Bools:
     """(n,) near a turn of the stage by more than 60 degrees, or an end; none without rows."""
     steps = np.diff(positions_m, axis=0)
     size = np.maximum(np.linalg.norm(steps, axis=1), np.finfo(float).tiny)
@@ -229,7 +227,7 @@ def _turns(positions_m: Values) -> NDArray[np.bool_]:
     return near if turning.mean() < 0.5 else np.zeros(len(turns), np.bool_)
 
 
-def apart(points: NDArray[np.floating], around: Neighbours, norm: str) -> Values:
+def apart(points: Reals, around: Ints, norm: str) -> Floats:
     """(n,) median distance of each point from its neighbours: mean |difference| or Euclid's."""
     out = np.empty(len(points))
     for start in range(0, len(points), 2000):
@@ -240,17 +238,17 @@ def apart(points: NDArray[np.floating], around: Neighbours, norm: str) -> Values
     return out
 
 
-def middle(values: Values) -> float:
+def middle(values: Floats) -> float:
     """Median of the finite values; 0 where there are none."""
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else 0.0
 
 
-def _log(values: Values, smallest: float) -> Values:
+def _log(values: Floats, smallest: float) -> Floats:
     return np.asarray(np.log(np.maximum(values, 0) + smallest), np.float64)
 
 
-def _log_step(values: Values) -> Values:
+def _log_step(values: Floats) -> Floats:
     """Logarithm of changes; none at all is a millionth of the usual one."""
     usual = middle(values)
     return _log(values / usual, 1e-6) if usual > 0 else np.full(len(values), np.nan)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .scores import LIMIT, Values
-
-Flags = NDArray[np.bool_]
+from ..arrays import Bools, Floats
+from .scores import LIMIT
 
 SHAPE = (
     "contrast",
@@ -61,7 +60,7 @@ class Fault:
     least: Mapping[str, float]
     most: Mapping[str, float] = field(default_factory=dict)
 
-    def nearness(self, size: Mapping[str, Values]) -> Values:
+    def nearness(self, size: Mapping[str, Floats]) -> Floats:
         """(n,) 1 and more: so it is."""
         parts = [size[name] / limit for name, limit in self.least.items()]
         for name, limit in self.most.items():
@@ -101,11 +100,11 @@ class Deviation:
     ``reason`` is the name of the fault, or of a feature where that tells more.
     """
 
-    nearness: Values
+    nearness: Floats
     reason: NDArray[np.str_]
 
     @classmethod
-    def of(cls, z: Mapping[str, Values], dark: Flags, lost: Values, repeated: Flags) -> Deviation:
+    def of(cls, z: Mapping[str, Floats], dark: Bools, lost: Floats, repeated: Bools) -> Deviation:
         """From what is compared; for ``dark`` frames ``lost`` says how near they are.
 
         ``repeated``: the frame before once more, which takes no comparison.
@@ -126,7 +125,7 @@ class Deviation:
         return cls(nearness, np.where(repeated, AGAIN, reason))
 
 
-def _sizes(z: Mapping[str, Values]) -> dict[str, Values]:
+def _sizes(z: Mapping[str, Floats]) -> dict[str, Floats]:
     """|z| of each feature, and of what several say together."""
     row, column = z["row_variance"], z["column_variance"]
     wider = np.where(row * column > 0, np.minimum(np.abs(row), np.abs(column)), 0)

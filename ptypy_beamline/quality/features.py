@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bytes, Float32s, Floats, Ints
 from ..parallel import available_threads, pool, shares
 from ..planning.plan import Block, Plan
 from ..scan import SAMPLE, sample_indices
 from . import kernels
 
-Images = NDArray[np.float32]
-"""(n, s, s)"""
 SAMPLE_BYTES, MINIMUM = 2**27, 9
 """Memory for the frames whose median is taken, and how many it takes at least."""
 SMALL = 8
@@ -35,8 +33,8 @@ class Yardstick:
         (top, bottom, left, right) of the central part.
     """
 
-    reference: NDArray[np.float32]
-    ring: NDArray[np.uint8]
+    reference: Float32s
+    ring: Bytes
     middle: tuple[int, int, int, int]
 
     @classmethod
@@ -74,19 +72,17 @@ class Part:
         (n, s, s) counts in s×s bins of the frame.
     """
 
-    table: NDArray[np.float64]
-    spoiled: NDArray[np.float64]
-    small: NDArray[np.float32]
-    binned: Images
+    table: Floats
+    spoiled: Floats
+    small: Float32s
+    binned: Float32s
 
     def without_pictures(self) -> Part:
         """The numbers alone."""
         return replace(self, binned=self.binned[:0])
 
 
-def measured(
-    plan: Plan, positions: NDArray[np.int64], yard: Yardstick, side: int
-) -> Iterator[Part]:
+def measured(plan: Plan, positions: Ints, yard: Yardstick, side: int) -> Iterator[Part]:
     """Measure ``positions`` (consecutive), block by block.
 
     ``side``: bins of each axis; smaller frames have as many as they have pixels.
@@ -107,8 +103,8 @@ def measured(
 
 
 def _measure(
-    block: Block, before: NDArray[np.float32], yard: Yardstick, side: int, threads: int | None
-) -> tuple[NDArray[np.float64], Images]:
+    block: Block, before: Float32s, yard: Yardstick, side: int, threads: int | None
+) -> tuple[Floats, Float32s]:
     """All frames of a block, shared among threads."""
     frames = block.frames
     table = np.empty((len(frames), len(kernels.COLUMNS)))
@@ -125,7 +121,7 @@ def _measure(
     return table, binned
 
 
-def _small(binned: Images) -> NDArray[np.float32]:
+def _small(binned: Float32s) -> Float32s:
     """(n, 64) logarithm of the counts in 8×8 bins, made of the finer ones."""
     n, side, _ = binned.shape
     edges = np.arange(min(SMALL, side)) * side // min(SMALL, side)
@@ -133,7 +129,7 @@ def _small(binned: Images) -> NDArray[np.float32]:
     return np.asarray(np.log1p(coarse).reshape(n, -1), np.float32)
 
 
-def _spoiled(block: Block, plan: Plan) -> NDArray[np.float64]:
+def _spoiled(block: Block, plan: Plan) -> Floats:
     """Fraction of the plan's good pixels that are bad in each frame."""
     if not block.good.strides[0]:
         return np.zeros(len(block.frames))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats
 from ..errors import FileError
 from ..files.regular import read_json
 from ..output import SIGNATURE, check_name, complete, put_text, together
@@ -35,7 +36,7 @@ COLUMNS = (
 )
 """Of ``qc_summary.csv``; stage positions in metres, or as ``positions_unit`` of META says."""
 
-Pictures = Mapping[int, NDArray[np.float32]]
+Pictures = Mapping[int, Float32s]
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Folder:
             write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
 
 
-def _features(found: Assessment) -> NDArray[np.float64]:
+def _features(found: Assessment) -> Floats:
     """(total, features) as measured, NaN where a raw frame was not looked at."""
     return np.stack([found.per_frame(values) for values in found.features.values()], axis=1)
 

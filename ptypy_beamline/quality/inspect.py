@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..extras import versions
 from ..frames.picked import whole_stack
 from ..options import Qc
@@ -78,14 +78,14 @@ def to_be_judged(scan: Scan, settings: Settings, needs: Needs) -> Settings:
 
 
 def judged_plan(
-    plan: Plan, settings: Settings, qc: Qc, monitor: NDArray[np.float64] | None, comm: Any
+    plan: Plan, settings: Settings, qc: Qc, monitor: Floats | None, comm: Any
 ) -> Assessment | None:
     """Evaluate what a plan would load, as above; ``monitor``: I0 of each raw frame."""
     exposures = Exposures.of(plan)
     return evaluate(exposures, qc, stage(exposures, settings), monitor, comm)
 
 
-def stage(exposures: Exposures, settings: Settings) -> NDArray[np.float64]:
+def stage(exposures: Exposures, settings: Settings) -> Floats:
     """(n, 2) stage positions (y, x) of exposures."""
     return to_stage_axes(exposures.plan.positions_m, settings.positions.axes)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Ints
 from .embedding import Embedding
 from .models import scikit_learn
 
 
-def classes(embedding: Embedding, count: int) -> NDArray[np.int64]:
+def classes(embedding: Embedding, count: int) -> Ints:
     """(n,) class of each frame, 0 the largest; −1 for all where ``count`` is 0.
 
     K-means on the embedded pictures (scikit-learn's).

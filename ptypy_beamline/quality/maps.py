@@ -17,9 +17,10 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..arrays import Floats
 from ..errors import in_picture
 from ..output import put_figure
-from .assessment import Assessment, Values
+from .assessment import Assessment
 from .cells import Cells, cells, length_unit
 from .strip import draw_strip
 
@@ -192,7 +193,7 @@ def _map(
     bar.outline.set_visible(False)
 
 
-def _beyond(values: Values, low: float, high: float) -> str:
+def _beyond(values: Floats, low: float, high: float) -> str:
     """On which sides the colour bar ends in an arrow."""
     under, over = bool(np.any(values < low)), bool(np.any(values > high))
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[under, over]

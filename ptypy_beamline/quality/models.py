@@ -10,13 +10,11 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import BeamlineError
 
-Rows = NDArray[np.float64]
-"""(n, d) a picture a row."""
-Batches = Callable[[], Iterable[Rows]]
+Batches = Callable[[], Iterable[Floats]]
 """Gives all pictures, batch by batch, each time it is called."""
 
 WHOLE = 5000
@@ -31,10 +29,10 @@ EPOCHS = 200
 class Model(Protocol):
     """Makes a few numbers of a picture, and a picture of them."""
 
-    def transform(self, rows: Rows) -> Rows:
+    def transform(self, rows: Floats) -> Floats:
         """(n, d) → (n, k)."""
 
-    def inverse_transform(self, code: Rows) -> Rows:
+    def inverse_transform(self, code: Floats) -> Floats:
         """(n, k) → (n, d)."""
 
 
@@ -89,17 +87,17 @@ def _components(k: int, batches: Batches, count: int) -> Model:
 class _Alike:
     """Of pictures that do not differ: there is nothing to tell them apart by."""
 
-    def __init__(self, picture: Rows) -> None:
+    def __init__(self, picture: Floats) -> None:
         self.picture = picture
 
-    def transform(self, rows: Rows) -> Rows:
+    def transform(self, rows: Floats) -> Floats:
         return np.zeros((len(rows), 1))
 
-    def inverse_transform(self, code: Rows) -> Rows:
+    def inverse_transform(self, code: Floats) -> Floats:
         return np.broadcast_to(self.picture, (len(code), len(self.picture)))
 
 
-def _pieces(count: int, batches: Iterable[Rows]) -> Iterator[Rows]:
+def _pieces(count: int, batches: Iterable[Floats]) -> Iterator[Floats]:
     """``count`` pictures at a time; a smaller rest is left out, unless it is all there is."""
     waiting, done = np.zeros((0, 0)), False
     for rows in batches:
@@ -122,26 +120,26 @@ class Autoencoder:
         Pictures are divided by it.
     """
 
-    def __init__(self, weights: list[Rows], offsets: list[Rows], scale: float) -> None:
+    def __init__(self, weights: list[Floats], offsets: list[Floats], scale: float) -> None:
         self.layers, self.scale = list(zip(weights, offsets, strict=True)), scale
 
-    def transform(self, rows: Rows) -> Rows:
+    def transform(self, rows: Floats) -> Floats:
         """(n, d) → (n, k)."""
         values = rows / self.scale
         for weight, offset in self.layers[:2]:
             values = np.tanh(values @ weight + offset)
         return values
 
-    def inverse_transform(self, code: Rows) -> Rows:
+    def inverse_transform(self, code: Floats) -> Floats:
         """(n, k) → (n, d)."""
         (weight, offset), (last, shift) = self.layers[2:]
         return np.asarray((np.tanh(code @ weight + offset) @ last + shift) * self.scale, np.float64)
 
 
-Layers = tuple[list[Rows], list[Rows]]
+Layers = tuple[list[Floats], list[Floats]]
 
 
-def _perceptron(rows: Rows, k: int) -> Layers:
+def _perceptron(rows: Floats, k: int) -> Layers:
     """Train scikit-learn's perceptron to give back what it gets."""
     scikit_learn()
     from sklearn.exceptions import ConvergenceWarning
@@ -156,7 +154,7 @@ def _perceptron(rows: Rows, k: int) -> Layers:
     return network.coefs_, network.intercepts_
 
 
-def _torch_network(rows: Rows, k: int) -> Layers:
+def _torch_network(rows: Floats, k: int) -> Layers:
     """The same with PyTorch, on its GPU where it has one."""
     import torch
     from torch import nn
@@ -182,6 +180,6 @@ def _torch_network(rows: Rows, k: int) -> Layers:
     return [weight for weight, _ in state], [offset for _, offset in state]
 
 
-def _thinned(batches: Iterable[Rows], step: int) -> Iterable[Rows]:
+def _thinned(batches: Iterable[Floats], step: int) -> Iterable[Floats]:
     """Every ``step``-th picture."""
     return (rows[::step] for rows in batches)

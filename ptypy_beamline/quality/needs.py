@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import BeamlineError, MissingDataError, silenced_warnings, warn
 from ..formats import open_with
 from ..geometry import resolution_m
@@ -71,7 +71,7 @@ class Needs:
                 self.settings.file_name,
             )
 
-    def stage(self, positions_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    def stage(self, positions_m: Floats) -> Floats:
         """Positions (n, 2) of a plan in ``unit``."""
         return np.asarray(positions_m / np.array(self.size), np.float64)
 

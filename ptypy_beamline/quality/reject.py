@@ -5,16 +5,13 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from ..errors import BeamlineWarning, SettingsError
 from ..options import Qc
 
-Values = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
-
-def judge(score: Values, nearness: Values, masked: Flags, qc: Qc) -> Flags:
+def judge(score: Floats, nearness: Floats, masked: Bools, qc: Qc) -> Bools:
     """Rows to reject: by the rules that are asked for, together, else by the default one.
 
     Parameters
@@ -52,7 +49,7 @@ def rule(qc: Qc) -> str:
     return " and ".join(said) or "default rule: unlike their neighbours on the sample"
 
 
-def inside(positions: Values, qc: Qc) -> Flags:
+def inside(positions: Floats, qc: Qc) -> Bools:
     """Rows inside the region that is asked for; ``positions`` (n, 2) stage y, x."""
     y, x = positions.T
     keep = np.ones(len(positions), np.bool_)
@@ -65,7 +62,7 @@ def inside(positions: Values, qc: Qc) -> Flags:
     return keep
 
 
-def region(positions: Values, qc: Qc, unit: str) -> Flags:
+def region(positions: Floats, qc: Qc, unit: str) -> Bools:
     """As :func:`inside`; a region that holds the whole scan is warned of.
 
     Raises

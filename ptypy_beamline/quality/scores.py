@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Values = NDArray[np.float64]
-Neighbours = NDArray[np.int64]
-"""(n, k) rows around each row, the nearest first."""
+from ..arrays import Floats, Ints
 
 NEIGHBOURS = 16
 SIGMA = 1.4826
@@ -50,20 +47,18 @@ class Around:
         (n, k) of their values: the sum is that of a plane, fitted to near ones more, at the row.
     """
 
-    rows: Neighbours
-    weights: Values
+    rows: Ints
+    weights: Floats
 
     @classmethod
-    def of(
-        cls, positions_m: Values, slot: NDArray[np.int64], first: int = 0, last: int = NEIGHBOURS
-    ) -> Around:
+    def of(cls, positions_m: Floats, slot: Ints, first: int = 0, last: int = NEIGHBOURS) -> Around:
         """Neighbours as :func:`neighbours` has them, the ``first`` nearest to the ``last``."""
         rows = neighbours(positions_m, slot, last)[:, first:]
         parts = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
         weights = [_weights(positions_m[rows[part]] - positions_m[part, None]) for part in parts]
         return cls(rows, np.concatenate(weights))
 
-    def residuals(self, values: Values) -> Values:
+    def residuals(self, values: Floats) -> Floats:
         """(n,) what the neighbours do not foretell; those that are off themselves do not count."""
         foretold = np.median(values[self.rows], axis=1)
         residual = values - foretold
@@ -75,18 +70,18 @@ class Around:
             residual = values - foretold
         return np.asarray(residual)
 
-    def scale(self, residual: Values) -> Values:
+    def scale(self, residual: Floats) -> Floats:
         """(n,) size of a deviation of 1: the largest of the neighbours' and the whole scan's."""
         size = np.abs(residual)
         nearest = np.sort(size[self.rows[:, :CLOSEST]], axis=1)[:, -2] / SECOND
         whole = float(np.quantile(size, WHOLE)) / WHOLE_WIDTH
         return np.asarray(np.maximum(np.maximum(self._local(size), nearest), whole))
 
-    def _local(self, size: Values) -> Values:
+    def _local(self, size: Floats) -> Floats:
         return np.asarray(np.quantile(size[self.rows], SPREAD, axis=1) / WIDTH)
 
 
-def _weights(offset: Values) -> Values:
+def _weights(offset: Floats) -> Floats:
     """(n, k) for neighbours at ``offset`` (n, k, 2) of each row."""
     away = np.linalg.norm(offset, axis=2)
     reach = np.maximum(np.median(away, axis=1), np.finfo(float).tiny)[:, None]
@@ -98,7 +93,7 @@ def _weights(offset: Values) -> Values:
     return np.asarray(np.einsum("ni,nki,nk->nk", at_row, plane, near))
 
 
-def neighbours(positions_m: Values, slot: NDArray[np.int64], count: int = NEIGHBOURS) -> Neighbours:
+def neighbours(positions_m: Floats, slot: Ints, count: int = NEIGHBOURS) -> Ints:
     """The ``count`` nearest rows of each row, without itself, among those of the same ``slot``.
 
     Exposures of one position may differ in exposure time: ``slot`` is which of them a row is.
@@ -117,7 +112,7 @@ def neighbours(positions_m: Values, slot: NDArray[np.int64], count: int = NEIGHB
     return found
 
 
-def local_z(values: Values, around: Around, least: float) -> Values:
+def local_z(values: Floats, around: Around, least: float) -> Floats:
     """(n,) robust z of each value against its neighbours, at most ``LIMIT``; 0 without a value.
 
     A deviation of 1 is as :meth:`Around.scale` has it, at least ``least``.
@@ -130,7 +125,7 @@ def local_z(values: Values, around: Around, least: float) -> Values:
     return np.where(known, (residual / scale).clip(-LIMIT, LIMIT), 0)
 
 
-def rank(values: Values) -> Values:
+def rank(values: Floats) -> Floats:
     """Ranks from 0 (lowest) to 1; equal values share theirs."""
     if len(values) < 2:
         return np.zeros(len(values))
@@ -139,6 +134,6 @@ def rank(values: Values) -> Values:
     return (below + up_to - 1) / (2 * (len(values) - 1))
 
 
-def combined(features: Values, embedding: Values, weight: float) -> Values:
+def combined(features: Floats, embedding: Floats, weight: float) -> Floats:
     """Score 0 … 1: w·rank(features) + (1−w)·rank(embedding)."""
     return weight * rank(features) + (1 - weight) * rank(embedding)

@@ -9,12 +9,9 @@ from copy import copy
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats
 from ..output import written
-
-Images = NDArray[np.float32]
-"""(n, s, s)"""
 
 BATCH = 1000
 """Pictures that are in memory at once."""
@@ -27,9 +24,9 @@ class Spool:
         self._file = tempfile.TemporaryFile(prefix="ptypy-beamline-qc-")  # noqa: SIM115
         self._shape: tuple[int, ...] = ()
         self._count = 0
-        self._factor: NDArray[np.float64] | None = None
+        self._factor: Floats | None = None
 
-    def scaled(self, factor: NDArray[np.float64]) -> Spool:
+    def scaled(self, factor: Floats) -> Spool:
         """The same pictures with ``factor`` (n,) times the counts, as they are read."""
         other = copy(self)
         other._factor = factor
@@ -45,7 +42,7 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def append(self, images: Images) -> None:
+    def append(self, images: Float32s) -> None:
         """Write (k, s, s) counts behind the others."""
         self._shape = images.shape[1:]
         with written(Path(tempfile.gettempdir()), "make room there, or set TMPDIR"):
@@ -54,7 +51,7 @@ class Spool:
             self._file.flush()
         self._count += len(images)
 
-    def batches(self, size: int = BATCH) -> Iterator[Images]:
+    def batches(self, size: int = BATCH) -> Iterator[Float32s]:
         """All of them in order, ``size`` at a time."""
         one = math.prod(self._shape) * 4
         for start in range(0, self._count, size):

@@ -6,11 +6,10 @@ from base64 import b64encode
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bytes
 from .thumbs import indexed_png
 
-Tiles = NDArray[np.uint8]
 SIDES = (64, 48, 40, 32, 28, 24, 20, 16, 12, 8)
 STEP = 16
 """Values that share a colour: 16 colours are half the bytes of 256, and enough for a glance."""
@@ -39,7 +38,7 @@ class Sprite:
     count: int
 
 
-def make_sprite(images: Tiles, budget: int) -> Sprite:
+def make_sprite(images: Bytes, budget: int) -> Sprite:
     """The largest tiles whose PNG fits ``budget`` bytes as a data URL.
 
     Where even the smallest are too many, the last ones are left out.
@@ -65,7 +64,7 @@ def make_sprite(images: Tiles, budget: int) -> Sprite:
     return _sprite(shrink(images[: max(1, int(0.9 * budget / cost))], sides[-1]))
 
 
-def shrink(images: Tiles, side: int) -> Tiles:
+def shrink(images: Bytes, side: int) -> Bytes:
     """(n, s, s) as (n, side, side): each value is the mean over the area it covers."""
     old = images.shape[1]
     if side == old:
@@ -81,7 +80,7 @@ def shrink(images: Tiles, side: int) -> Tiles:
     return small
 
 
-def _sprite(tiles: Tiles) -> Sprite:
+def _sprite(tiles: Bytes) -> Sprite:
     columns = _columns(len(tiles))
     return Sprite(_encode(tiles), tiles.shape[1], columns, len(tiles))
 
@@ -90,7 +89,7 @@ def _columns(count: int) -> int:
     return max(1, int(np.ceil(np.sqrt(count))))
 
 
-def _encode(tiles: Tiles) -> str:
+def _encode(tiles: Bytes) -> str:
     """The tiles in one image, as a data URL."""
     count, side = tiles.shape[:2]
     columns = _columns(count)

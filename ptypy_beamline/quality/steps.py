@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from .scores import SIGMA, Around, Values
-
-Flags = NDArray[np.bool_]
+from ..arrays import Bools, Floats
+from .scores import SIGMA, Around
 
 WINDOW = 800
 """Frames among which stretches from one step to another are looked for; single steps in all."""
@@ -46,7 +44,7 @@ class Step:
 
 
 def steps(
-    around: Around, log_counts: Values, noise: Values, shape: Values, usable: Flags
+    around: Around, log_counts: Floats, noise: Floats, shape: Floats, usable: Bools
 ) -> list[Step]:
     """Stretches of another intensity, whose ends are sharp and leave the shape as it is.
 
@@ -105,10 +103,10 @@ class _Search:
     def __init__(
         self,
         matrix: sparse.csr_matrix,
-        log_counts: Values,
-        noise: Values,
-        shape: Values,
-        usable: Flags,
+        log_counts: Floats,
+        noise: Floats,
+        shape: Floats,
+        usable: Bools,
     ) -> None:
         self.matrix, self.log_counts = matrix, log_counts.copy()
         self.square = matrix.multiply(matrix).tocsr()
@@ -119,7 +117,7 @@ class _Search:
         self.used = ~touched
         self.weights = self._weigh(self.log_counts)
 
-    def _weigh(self, log_counts: Values) -> Values:
+    def _weigh(self, log_counts: Floats) -> Floats:
         """Inverse variances, from what is left, of frames that are used."""
         left = np.abs(self.matrix @ log_counts)
         usual = SIGMA * np.median(left[self.used]) if self.used.any() else 1.0
@@ -140,7 +138,7 @@ class _Search:
         size = self._sureness(step)
         return step if size > SURE and abs(step.log_ratio) > LEAST else None
 
-    def _surest(self, weights: Values) -> Step | None:
+    def _surest(self, weights: Floats) -> Step | None:
         normal = (self.matrix.T @ sparse.diags(weights) @ self.matrix).tocsr()
         pull = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
         n, ends = len(pull), self._seen()
@@ -163,14 +161,14 @@ class _Search:
             return Step(step.last + 1, n - 1, -step.log_ratio)
         return step
 
-    def _profile(self, step: Step) -> Values:
+    def _profile(self, step: Step) -> Floats:
         """(n,) what a step of 1 leaves of each frame."""
         inside = np.zeros(len(self.log_counts))
         inside[step.first : step.last + 1] = 1
         return np.asarray(self.matrix @ inside)
 
-    def _without(self, step: Step) -> Values:
-        less: Values = self.log_counts.copy()
+    def _without(self, step: Step) -> Floats:
+        less: Floats = self.log_counts.copy()
         less[step.first : step.last + 1] -= step.log_ratio
         return less
 
@@ -192,7 +190,7 @@ class _Search:
         alike = (both[0] < ALIKE * np.maximum(both[1], 1e-3)).all()
         return rest < VERY or bool(rest < SHARP and alike)
 
-    def _seen(self) -> Flags:
+    def _seen(self) -> Bools:
         """(n + 1,) ends of steps that show in frames that are used."""
         used = _sizes((self.matrix.T @ sparse.diags(self.used.astype(float)) @ self.matrix).tocsr())
         ends = np.append(used > SEEN * self.sizes, True)
@@ -211,13 +209,13 @@ class _Search:
         self.weights = self._weigh(self.log_counts)
 
 
-def _sizes(normal: sparse.csr_matrix) -> Values:
+def _sizes(normal: sparse.csr_matrix) -> Floats:
     """(n,) of steps from a frame to the end: the sum of the squares of their traces."""
     upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
     return np.asarray(np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1])
 
 
-def _singles(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> tuple[Values, Values]:
+def _singles(normal: sparse.csr_matrix, pull: Floats, ends: Bools) -> tuple[Floats, Floats]:
     """(n,) squared sureness and log ratio of steps from each frame to the end."""
     n, size = len(pull), np.maximum(_sizes(normal), 1e-300)
     force = np.cumsum(pull[::-1])[::-1]
@@ -227,7 +225,7 @@ def _singles(normal: sparse.csr_matrix, pull: Values, ends: Flags) -> tuple[Valu
     return gain, force / size
 
 
-def _stretch(normal: Values, pull: Values, ends: Flags, start: int, n: int) -> tuple[float, Step]:
+def _stretch(normal: Floats, pull: Floats, ends: Bools, start: int, n: int) -> tuple[float, Step]:
     """The surest stretch of frames from ``start`` on, and its squared sureness."""
     count = len(pull)
     force = np.concatenate([[0], np.cumsum(pull)])

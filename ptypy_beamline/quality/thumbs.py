@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..arrays import Bytes, Float32s
 from ..errors import FileError
 from ..output import complete_folder
 from .assessment import Assessment
@@ -20,7 +21,7 @@ from .cells import length_unit
 
 GENERATOR = '<meta name="generator" content="ptypy_beamline qc">'
 OURS = re.compile(r"index\.html|frame_\d{6,}\.png")
-Pictures = Mapping[int, NDArray[np.float32]]
+Pictures = Mapping[int, Float32s]
 """Raw frame → its corrected counts (ny, nx)."""
 
 PALETTE = np.round(255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3])
@@ -80,18 +81,18 @@ def brightest(pictures: Pictures) -> float:
     return max([1.0, *(float(np.percentile(image, 99.9)) for image in known)])
 
 
-def levels(counts: NDArray[np.float32], top: float, size: int) -> NDArray[np.uint8]:
+def levels(counts: Float32s, top: float, size: int) -> Bytes:
     """Counts as 0…255 on a logarithmic scale, the longest side made ``size`` pixels."""
     image = Image.fromarray(np.nan_to_num(counts.astype(np.float32), posinf=top).clip(0))
     scale = size / max(image.size)
     shape = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     way = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
     logarithm = np.log1p(np.asarray(image.resize(shape, way))) / np.log1p(top)
-    found: NDArray[np.uint8] = np.round(255 * logarithm.clip(0, 1)).astype(np.uint8)
+    found: Bytes = np.round(255 * logarithm.clip(0, 1)).astype(np.uint8)
     return found
 
 
-def indexed_png(values: NDArray[np.uint8], step: int = 1) -> bytes:
+def indexed_png(values: Bytes, step: int = 1) -> bytes:
     """(ny, nx) values as a PNG in false colours; ``step`` > 1 keeps fewer colours and bytes."""
     image = Image.fromarray(np.ascontiguousarray(values // step))
     colours = PALETTE[:: max(step, 1)]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import inf
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import SettingsError
 from ..geometry import LENGTH_M
-from .model import Array, Reconstruction
+from .model import Reconstruction
 
 Slices = tuple[slice, slice]
 
@@ -18,21 +18,21 @@ LEAST_PX = 4
 """Pixels a rectangle needs along each axis, for a mean and a ramp that mean something."""
 
 
-def pixels_of(reconstruction: Reconstruction, points_m: Array) -> Array:
+def pixels_of(reconstruction: Reconstruction, points_m: Floats) -> Floats:
     """Rows and columns (n, 2), fractional, of points (n, 2) y, x on the axes of the positions."""
     offset = np.asarray(points_m) - reconstruction.center_m
-    pixels: Array = offset / np.asarray(reconstruction.pixel_m) + _middle(reconstruction)
+    pixels: Floats = offset / np.asarray(reconstruction.pixel_m) + _middle(reconstruction)
     return pixels
 
 
-def points_of(reconstruction: Reconstruction, pixels: Array) -> Array:
+def points_of(reconstruction: Reconstruction, pixels: Floats) -> Floats:
     """Points (n, 2) y, x on the axes of the positions, in metres, of rows and columns (n, 2)."""
     offset = np.asarray(pixels) - _middle(reconstruction)
-    points: Array = offset * np.asarray(reconstruction.pixel_m) + reconstruction.center_m
+    points: Floats = offset * np.asarray(reconstruction.pixel_m) + reconstruction.center_m
     return points
 
 
-def _middle(reconstruction: Reconstruction) -> Array:
+def _middle(reconstruction: Reconstruction) -> Floats:
     return (np.array(reconstruction.object.shape[1:]) - 1) / 2
 
 
@@ -118,7 +118,7 @@ class Rectangle:
         if self.unit_m is not None:
             size = size * self.unit_m / reconstruction.pixel_m
             first = pixels_of(reconstruction, first[None] * self.unit_m)[0] + 0.5
-        edges: NDArray[np.int64] = np.rint([first, first + size]).astype(np.int64)
+        edges: Ints = np.rint([first, first + size]).astype(np.int64)
         (top, left), (bottom, right) = edges.clip(0, reconstruction.object.shape[1:])
         if min(bottom - top, right - left) < LEAST_PX:
             ny, nx = reconstruction.object.shape[1:]

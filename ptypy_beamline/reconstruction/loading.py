@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import formats
+from ..arrays import Floats, Ints
 from ..errors import MissingDataError, ScanError
 from ..options import Qc
 from ..planning.exposures import recorded_i0
@@ -47,7 +47,7 @@ def plan_of(values: Mapping[str, Any]) -> Plan:
     return plan if qc is None else _judged(plan, settings, qc, recorded_i0(scan, settings))
 
 
-def _judged(plan: Plan, settings: Settings, qc: Qc, i0: NDArray[np.float64] | None) -> Plan:
+def _judged(plan: Plan, settings: Settings, qc: Qc, i0: Floats | None) -> Plan:
     from ..quality.inspect import judged_plan
 
     found = judged_plan(plan, settings, qc, i0, None)
@@ -105,7 +105,7 @@ def check_count(plan: Plan, count: int) -> Plan:
     return plan
 
 
-def raw_frames(plan: Plan) -> NDArray[np.int64]:
+def raw_frames(plan: Plan) -> Ints:
     """(M,) raw frame of each position: the first of its exposures that is not left out."""
     exposures = plan.selection.exposures
     first = (exposures >= 0).argmax(axis=1)

@@ -6,13 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ..arrays import Complex64s, Floats, Ints
 from ..errors import ScanError
-
-Complex = NDArray[np.complex64]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +51,15 @@ class Reconstruction:
         Object or probe has not three axes.
     """
 
-    object: Complex
-    probe: Complex
+    object: Complex64s
+    probe: Complex64s
     pixel_m: tuple[float, float]
     center_m: tuple[float, float]
-    positions_m: Array
-    indices: NDArray[np.int64]
+    positions_m: Floats
+    indices: Ints
     energy_eV: float
     distance_m: float
-    errors: Array
+    errors: Floats
     algorithm: str
     layer_spacing_m: tuple[float, ...] = ()
     scan: str = ""

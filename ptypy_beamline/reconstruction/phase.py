@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
-Complex = NDArray[np.complexfloating[Any, Any]]
+from ..arrays import Complexes, Reals
+
 Frequency = tuple[float, float]
 
 
-def flatten_phase(obj: Complex, weight: NDArray[np.floating[Any]] | None = None) -> Complex:
+def flatten_phase(obj: Complexes, weight: Reals | None = None) -> Complexes:
     """The object without its linear phase ramp and its mean phase, for display.
 
     ``weight`` (ny, nx) says where the ramp is to be found; default everywhere.
     """
     weighted = obj if weight is None else obj * weight
-    flat: Complex = obj * linear_ramp(np.abs(weighted).astype(np.complex64), weighted)
+    flat: Complexes = obj * linear_ramp(np.abs(weighted).astype(np.complex64), weighted)
     total = complex((flat if weight is None else flat * weight).sum())
-    upright: Complex = flat * np.exp(-1j * np.angle(total))
+    upright: Complexes = flat * np.exp(-1j * np.angle(total))
     return upright
 
 
-def linear_ramp(target: Complex, image: Complex) -> Complex:
+def linear_ramp(target: Complexes, image: Complexes) -> Complexes:
     """The linear phase ramp that brings ``image`` closest to ``target``."""
     return ramp(image.shape, ramp_frequency(target * image.conj()))
 
 
 def ramp(
     shape: tuple[int, ...], frequency: Frequency, origin: tuple[float, float] = (0, 0)
-) -> Complex:
+) -> Complexes:
     """The plane wave exp(2πi·f·(r − origin)); ``frequency`` (y, x) in cycles per pixel."""
     y, x = np.indices(shape, sparse=True)
-    wave: Complex = np.exp(
+    wave: Complexes = np.exp(
         2j * np.pi * (frequency[0] * (y - origin[0]) + frequency[1] * (x - origin[1]))
     )
     return wave
 
 
-def ramp_frequency(ratio: Complex) -> Frequency:
+def ramp_frequency(ratio: Complexes) -> Frequency:
     """Frequency (y, x) of the phase ramp in ``ratio``, in cycles per pixel.
 
     First the strongest frequency of its spectrum, then what is left of it from the mean phase

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from ..arrays import Complex64s
 from ..errors import SettingsError, in_picture
 from ..geometry import in_words
 from ..output import check_picture, put_figure
@@ -29,7 +30,7 @@ from ..plotting import (
 )
 from .area import pixels_of, scanned
 from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
-from .model import Complex, Reconstruction
+from .model import Reconstruction
 from .postprocess import Finished
 
 
@@ -171,7 +172,7 @@ def _probe(side: SubFigure, found: Reconstruction, plan: Arrangement) -> None:
         axes.set_visible(False)
 
 
-def _lit(probe: Complex) -> tuple[slice, slice]:
+def _lit(probe: Complex64s) -> tuple[slice, slice]:
     """The middle square of the probe that holds 99.5 % of its power."""
     power = (np.abs(probe) ** 2).sum(axis=0, dtype=np.float64)
     for half in range(4, max(power.shape) // 2):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import ScanError
 from ..extras import skimage
 from .area import Rectangle, Slices, points_of, scanned
@@ -24,7 +24,6 @@ from .vacuum import find_empty
 LEAST_SHARE = 1 / 40
 """Of an empty region in the scanned area, from which a phase ramp is continued over all of it."""
 
-Phase = NDArray[np.float64]
 Where = Rectangle | Literal["auto", "whole"]
 
 
@@ -68,7 +67,7 @@ class Finished:
     """
 
     reconstruction: Reconstruction
-    phase_rad: Phase
+    phase_rad: Floats
     zero: Rectangle
 
 
@@ -156,7 +155,7 @@ def crop(found: Reconstruction, margin_m: float = 0.0) -> Reconstruction:
     )
 
 
-def unwrapped(found: Reconstruction, zero: Rectangle) -> Phase:
+def unwrapped(found: Reconstruction, zero: Rectangle) -> Floats:
     """Phases (layers, ny, nx) without jumps of 2π, within π of 0 in the median over ``zero``.
 
     Source: M. A. Herráez et al., Appl. Opt. 41, 7437 (2002), by scikit-image.
@@ -170,7 +169,7 @@ def unwrapped(found: Reconstruction, zero: Rectangle) -> Phase:
     """
     unwrap_phase = skimage("restoration").unwrap_phase
     rows, columns = zero.within(found)
-    phase: Phase = np.array(
+    phase: Floats = np.array(
         [unwrap_phase(np.angle(layer), rng=0) for layer in found.object], np.float64
     )
     turns = np.rint(np.median(phase[:, rows, columns], axis=(1, 2)) / (2 * np.pi))

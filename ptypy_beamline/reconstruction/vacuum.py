@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Complexes, Floats
 from ..errors import ScanError
 from .area import Slices
-
-Wave = NDArray[np.complexfloating[Any, Any]]
-Array = NDArray[np.float64]
 
 SIDES = (1, 1 / 2, 1 / 4, 1 / 8)
 """Sides of the rectangles that are tried, as parts of the area's."""
@@ -34,7 +32,7 @@ DIMMER = 0.04
 """How much less than that of the brightest smooth rectangle its amplitude may be."""
 
 
-def find_empty(wave: Wave) -> Slices:
+def find_empty(wave: Complexes) -> Slices:
     """The largest rectangle of a flat amplitude near the maximum and a phase without structure.
 
     How much a rectangle varies is ½·⟨|Ψ(r+d)·e^(−iκ) − Ψ(r)|²⟩/⟨|Ψ|²⟩ with the best κ, for d of a
@@ -69,7 +67,7 @@ def find_empty(wave: Wave) -> Slices:
     return slice(row, row + height), slice(column, column + width)
 
 
-def _tried(wave: Wave, shape: tuple[int, int]) -> Array:
+def _tried(wave: Complexes, shape: tuple[int, int]) -> Floats:
     """Rectangles of one shape: (n, 6) row, column, height, width, variation, amplitude."""
     variation = np.maximum(*(_variation(wave, shape, axis) for axis in (0, 1)))
     amplitude = _means(np.abs(wave), shape)
@@ -83,7 +81,7 @@ def _tried(wave: Wave, shape: tuple[int, int]) -> Array:
     return np.column_stack([corners, size, variation[at], amplitude[at]]).astype(np.float64)
 
 
-def _variation(wave: Wave, shape: tuple[int, int], axis: int) -> Array:
+def _variation(wave: Complexes, shape: tuple[int, int], axis: int) -> Floats:
     """The structure function along ``axis`` of every rectangle of ``shape``."""
     step = max(1, shape[axis] // 4)
     ahead = np.take(wave, range(step, wave.shape[axis]), axis)
@@ -91,7 +89,7 @@ def _variation(wave: Wave, shape: tuple[int, int], axis: int) -> Array:
     pairs = (shape[0] - step, shape[1]) if axis == 0 else (shape[0], shape[1] - step)
     power = _means((np.abs(ahead) ** 2 + np.abs(behind) ** 2) / 2, pairs)
     together = np.abs(_means(ahead * behind.conj(), pairs))
-    variation: Array = 1 - together / np.maximum(power, np.finfo(np.float64).tiny)
+    variation: Floats = 1 - together / np.maximum(power, np.finfo(np.float64).tiny)
     return variation.clip(NOISE_FREE)
 
 

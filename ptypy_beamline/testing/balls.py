@@ -10,18 +10,15 @@ from typing import Any
 import h5py
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 from scipy.constants import physical_constants
 from scipy.ndimage import fourier_shift
 
+from ..arrays import Complex64s, Float32s, Floats, Reals
 from ..extras import skimage
 from ..geometry import wavelength_m
 from .recording import Raw, put
 from .sample import probe as make_probe
 from .simulate import MARGIN_PX, PATTERNS, diffract
-
-Array = NDArray[np.float64]
-Volume = NDArray[np.floating[Any]]
 
 ELECTRON_RADIUS_M = physical_constants["classical electron radius"][0]
 ABSORPTION = 0.02
@@ -66,7 +63,7 @@ class Turned:
 
     def thickness(
         self, angle_deg: float, shape: tuple[int, int], shift_px: Sequence[float] = (0, 0)
-    ) -> Array:
+    ) -> Floats:
         """∫ n_e dl in e/Å³ · voxels, (ny, nx): the chords 2·√(R² − ρ²), each pixel 4 x 4 samples.
 
         ``shift_px`` (y, x) moves the sample on the image.
@@ -84,16 +81,16 @@ class Turned:
             total += 2 * ball.density_e_A3 * np.sqrt(chord.clip(0))
         return np.asarray(total.reshape(shape[0], fine, shape[1], fine).mean(axis=(1, 3)))
 
-    def phase(self, *projection: Any) -> Array:
+    def phase(self, *projection: Any) -> Floats:
         """φ = −r_e·λ·∫ n_e dl in rad, of the same arguments as :meth:`thickness`."""
         electrons_m2 = self.thickness(*projection) * self.voxel_m * 1e30
         return np.asarray(-ELECTRON_RADIUS_M * wavelength_m(self.energy_eV) * electrons_m2)
 
-    def transmission(self, *projection: Any) -> NDArray[np.complex64]:
+    def transmission(self, *projection: Any) -> Complex64s:
         """exp((i + β/δ)·φ), of the same arguments as :meth:`thickness`."""
         return np.asarray(np.exp((1j + ABSORPTION) * self.phase(*projection)), np.complex64)
 
-    def volume(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    def volume(self, shape: tuple[int, int, int]) -> Float32s:
         """Electron density in e/Å³, (nz, ny, nx), each voxel 3 x 3 x 3 samples."""
         fine = 3
         z, y, x = ((np.arange(n * fine) + 0.5) / fine - 0.5 - n // 2 for n in shape)
@@ -179,7 +176,7 @@ def _chained(first: Raw, others: Iterator[Raw]) -> Iterator[Raw]:
     yield from others
 
 
-def registered(volume: Volume, truth: Volume) -> Array:
+def registered(volume: Reals, truth: Reals) -> Floats:
     """``volume`` moved onto ``truth``, to a tenth of a voxel: alignment leaves its place open."""
     find = skimage("registration").phase_cross_correlation
     shift, _, _ = find(truth, volume, upsample_factor=10, normalization=None)
@@ -187,7 +184,7 @@ def registered(volume: Volume, truth: Volume) -> Array:
     return np.asarray(moved)
 
 
-def densities(volume: Volume, balls: Sequence[Ball] = BALLS) -> Array:
+def densities(volume: Reals, balls: Sequence[Ball] = BALLS) -> Floats:
     """(balls,) mean of ``volume`` inside each ball, its outermost voxel left out."""
     z, y, x = (np.arange(n) - n // 2 for n in volume.shape)
     means = []

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..geometry import wavelength_m
 from .recording import Raw, group, put, put_frames
 
@@ -96,7 +97,7 @@ def _resolution(raw: Raw) -> tuple[float, float]:
     return span / ny / raw.pixel_m[0], span / nx / raw.pixel_m[1]
 
 
-def _pixels(raw: Raw) -> NDArray[np.float64]:
+def _pixels(raw: Raw) -> Floats:
     """Positions (row, column) in pixels of the reconstruction."""
     return np.asarray(raw.positions_m / np.array(_resolution(raw)))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Complex64s
 from ..geometry import wavelength_m
 from .package_writers import write_adorym
 from .recording import Raw
@@ -41,7 +42,7 @@ def write_simulation(  # noqa: PLR0913  a phantom and its light
     energy_eV: float = 5000.0,
     voxel_m: float = 10e-9,
     seed: int = 0,
-) -> NDArray[np.complex64]:
+) -> Complex64s:
     """A phantom whose projection has the test sample's phase and amplitude, and its info.txt.
 
     Returns

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Float32s, Floats, Ints
 from .simulate import Truth, diffract, simulate
 from .writers import Raw, write_areadetector
 
@@ -43,10 +44,10 @@ class Demo:
     truth: Truth
     center_px: tuple[float, float]
     frames_per_position: int
-    spoiled: NDArray[np.int64]
+    spoiled: Ints
     bad_monitor: int
-    hot_px: NDArray[np.int64]
-    dead_px: NDArray[np.int64]
+    hot_px: Ints
+    dead_px: Ints
     saturation: int
 
 
@@ -110,10 +111,10 @@ def write_demo_scan(
 class _Sensor:
     """What the detector adds to the photons."""
 
-    offset: NDArray[np.float64]
-    gain: NDArray[np.float64]
-    hot_px: NDArray[np.int64]
-    dead_px: NDArray[np.int64]
+    offset: Floats
+    gain: Floats
+    hot_px: Ints
+    dead_px: Ints
 
     @classmethod
     def make(cls, rng: np.random.Generator) -> _Sensor:
@@ -143,9 +144,7 @@ class _Sensor:
         return np.asarray(np.rint(counts).clip(0, SATURATION), np.uint16)
 
 
-def _photons(
-    truth: Truth, flux: NDArray[np.float64], spoiled: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _photons(truth: Truth, flux: Floats, spoiled: Ints, rng: np.random.Generator) -> Float32s:
     """Photons of each exposure on the whole detector; the spoiled ones have no pattern."""
     intensity = diffract(truth.object, truth.probe, truth.corners_px) / EXPOSURES
     n = intensity.shape[1]
@@ -160,7 +159,7 @@ def _photons(
     return photons
 
 
-def _marked(places: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _marked(places: Ints) -> Bools:
     """A mask that is True at ``places``."""
     mask = np.zeros(DETECTOR, bool)
     mask[places[:, 0], places[:, 1]] = True

@@ -10,6 +10,7 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats
 from .simulate import Truth
 
 
@@ -42,15 +43,15 @@ class Raw:
     """
 
     frames: NDArray[np.integer[Any]]
-    positions_m: NDArray[np.float64]
+    positions_m: Floats
     energy_eV: float = 8800.0
     distance_m: float = 2.0
     pixel_m: tuple[float, float] = (75e-6, 75e-6)
     exposure_s: float = 0.05
-    bad: NDArray[np.bool_] | None = None
+    bad: Bools | None = None
     dark: NDArray[Any] | None = None
     flat: NDArray[Any] | None = None
-    monitor: NDArray[np.float64] | None = None
+    monitor: Floats | None = None
     center_px: tuple[float, float] | None = None
     saturation: float | None = None
     grid: tuple[int, int] | None = None
@@ -99,6 +100,6 @@ def put_frames(place: h5py.Group, name: str, frames: NDArray[Any], compression: 
     place.create_dataset(name, data=frames, chunks=chunk, **options)
 
 
-def bits(bad: NDArray[np.bool_] | None, dtype: Any) -> NDArray[Any] | None:
+def bits(bad: Bools | None, dtype: Any) -> NDArray[Any] | None:
     """A mask of ones (bit 0: invalid) where pixels are bad."""
     return None if bad is None else bad.astype(dtype)

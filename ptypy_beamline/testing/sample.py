@@ -9,6 +9,8 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, rotate
 
+from ..arrays import Bools, Complex64s, Floats
+
 LETTER = np.array(
     [
         [1, 1, 1, 1, 1],
@@ -23,7 +25,7 @@ LETTER = np.array(
 """An F: no rotation, mirroring or transposition leaves it as it is."""
 
 
-def sample(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.complex64]:
+def sample(shape: tuple[int, int], rng: np.random.Generator) -> Complex64s:
     """Complex transmission of a flat sample.
 
     A spoke pattern, an F, round grains, a fine texture and a smooth background. It follows
@@ -48,7 +50,7 @@ def sample(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.compl
     return np.asarray(np.exp(-absorption.clip(0, 0.35) - 1j * thickness), np.complex64)
 
 
-def probe(n: int) -> NDArray[np.complex64]:
+def probe(n: int) -> Complex64s:
     """A zone plate's beam behind its focus, (n, n), of unit power, centred at pixel n//2.
 
     The pupil is a disc of radius 0.16·n detector pixels with a central stop of 0.35 of it; the
@@ -69,7 +71,7 @@ def probe(n: int) -> NDArray[np.complex64]:
     return np.asarray(field / np.linalg.norm(field), np.complex64)
 
 
-def _spokes(shape: tuple[int, int], spokes: int = 27) -> NDArray[np.bool_]:
+def _spokes(shape: tuple[int, int], spokes: int = 27) -> Bools:
     """A spoke pattern left of and above the middle, cut by a ring.
 
     An odd number of spokes and an odd angle leave it no symmetry.
@@ -81,7 +83,7 @@ def _spokes(shape: tuple[int, int], spokes: int = 27) -> NDArray[np.bool_]:
     return np.asarray(wedge & (r < 1) & (r > 0.12) & (np.abs(r - 0.55) > 0.03))
 
 
-def _letters(shape: tuple[int, int]) -> NDArray[np.float64]:
+def _letters(shape: tuple[int, int]) -> Floats:
     """A large upright F at the lower right and a small turned one at the upper right."""
     image = np.zeros(shape)
     scale = max(1, min(shape) // 36)
@@ -95,7 +97,7 @@ def _letters(shape: tuple[int, int]) -> NDArray[np.float64]:
     return image
 
 
-def _grains(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+def _grains(shape: tuple[int, int], rng: np.random.Generator) -> Floats:
     """Round grains, denser towards the bottom, so that up and down differ."""
     image = np.zeros(shape)
     y, x = np.indices(shape)
@@ -110,9 +112,7 @@ def _grains(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.floa
     return image
 
 
-def _smooth_noise(
-    shape: tuple[int, int], sigma_px: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _smooth_noise(shape: tuple[int, int], sigma_px: float, rng: np.random.Generator) -> Floats:
     """Noise smoothed over ``sigma_px``, between 0 and 1."""
     noise: NDArray[Any] = gaussian_filter(rng.standard_normal(shape), sigma_px, mode="wrap")
     return np.asarray((noise - noise.min()) / np.ptp(noise))

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import DTypeLike, NDArray
 
+from ..arrays import Complex64s, Float32s, Floats, Ints
 from ..geometry import wavelength_m
 from .sample import probe as make_probe
 from .sample import sample
@@ -41,10 +42,10 @@ class Truth:
         Photon energy, sample-detector distance, detector pixel (y, x), object pixel (y, x).
     """
 
-    object: NDArray[np.complex64]
-    probe: NDArray[np.complex64]
-    positions_m: NDArray[np.float64]
-    corners_px: NDArray[np.int64]
+    object: Complex64s
+    probe: Complex64s
+    positions_m: Floats
+    corners_px: Ints
     frames: NDArray[np.unsignedinteger[Any]]
     energy_eV: float
     distance_m: float
@@ -109,11 +110,11 @@ def simulate(  # noqa: PLR0913
 
 
 def diffract(
-    transmission: NDArray[np.complex64],
-    probe: NDArray[np.complex64],
-    corners_px: NDArray[np.int64],
+    transmission: Complex64s,
+    probe: Complex64s,
+    corners_px: Ints,
     workers: int = 2,
-) -> NDArray[np.float32]:
+) -> Float32s:
     """Far-field intensities |fftshift(fft2(probe·view))|²/N², (n, N, N).
 
     With this (orthonormal) scale the intensity of a frame sums to the power of its exit wave.
@@ -129,32 +130,32 @@ def diffract(
     return out
 
 
-def _raster(shape: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
+def _raster(shape: Grid, rng: np.random.Generator) -> Floats:
     """Row after row, columns fast, all in the same direction."""
     points = np.indices(shape).reshape(2, -1).T
     return np.asarray(points - np.array(shape) // 2, np.float64)
 
 
-def _snake(shape: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
+def _snake(shape: Grid, rng: np.random.Generator) -> Floats:
     """A raster whose odd rows run backwards."""
     rows = _raster(shape, rng).reshape(*shape, 2)
     rows[1::2] = rows[1::2, ::-1].copy()
     return rows.reshape(-1, 2)
 
 
-def _jitter(shape: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
+def _jitter(shape: Grid, rng: np.random.Generator) -> Floats:
     """A raster with each point moved by up to a third of a step."""
     points = _raster(shape, rng)
     return points + rng.uniform(-1 / 3, 1 / 3, points.shape)
 
 
-def _spiral(shape: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
+def _spiral(shape: Grid, rng: np.random.Generator) -> Floats:
     """An Archimedean spiral, one step between turns and along the arm."""
     turns = np.sqrt(np.arange(shape[0] * shape[1]) / np.pi)
     return _polar(turns, 2 * np.pi * turns)
 
 
-def _fermat(shape: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
+def _fermat(shape: Grid, rng: np.random.Generator) -> Floats:
     """A Fermat spiral, r = c·√k at the golden angle.
 
     Source: X. Huang et al., Opt. Express 22, 12634 (2014).
@@ -163,11 +164,11 @@ def _fermat(shape: Grid, rng: np.random.Generator) -> NDArray[np.float64]:
     return _polar(np.sqrt(k / np.pi), GOLDEN_ANGLE * k)
 
 
-def _polar(r: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.float64]:
+def _polar(r: Floats, angle: Floats) -> Floats:
     return np.stack([r * np.sin(angle), r * np.cos(angle)], axis=-1)
 
 
-PATTERNS: dict[str, Callable[[Grid, np.random.Generator], NDArray[np.float64]]] = {
+PATTERNS: dict[str, Callable[[Grid, np.random.Generator], Floats]] = {
     "raster": _raster,
     "snake": _snake,
     "jitter": _jitter,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Ints
+
 Frames = NDArray[np.unsignedinteger[Any]]
 """(n, ny, nx) counts."""
 
 
-def spoil(
-    frames: Frames, kind: str, fraction: float = 0.02, seed: int = 0
-) -> tuple[Frames, NDArray[np.int64]]:
+def spoil(frames: Frames, kind: str, fraction: float = 0.02, seed: int = 0) -> tuple[Frames, Ints]:
     """Spoil a random ``fraction`` of ``frames`` (never the first) in one of :data:`KINDS`.
 
     Returns

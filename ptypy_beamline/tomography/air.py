@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Complexes, Float32s
 from ..errors import BeamlineWarning, SettingsError
 from ..extras import skimage
 from ..reconstruction.phase import flatten_phase
-
-Complex = NDArray[np.complexfloating[Any, Any]]
-Stack = NDArray[np.float32]
 
 NARROWEST_PX = 3
 OCCUPIED = 2.0
@@ -24,7 +20,7 @@ DOUBTFUL = 0.2
 """The air's scatter, over the sample's own phases, at which it hardly is air."""
 
 
-def unwrapped(waves: Iterable[Complex], air_px: int | None = None) -> tuple[Stack, int]:
+def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Float32s, int]:
     """Phases of objects with air at their left and right: unwrapped, 0 in the air.
 
     Ptychography leaves a linear ramp and an offset open; they are those of the air.
@@ -68,7 +64,7 @@ def narrowest(width: int) -> int:
     return max(NARROWEST_PX, width // 24)
 
 
-def found_air(stack: Stack, start: int) -> int:
+def found_air(stack: Float32s, start: int) -> int:
     """Columns at either side that scatter, over all rows and angles, as the outermost ones do."""
     scatter = np.sqrt(np.mean(np.square(stack, dtype=np.float64), axis=(0, 1)))
     both = np.maximum(scatter, scatter[::-1])[: stack.shape[2] // 3]
@@ -76,13 +72,13 @@ def found_air(stack: Stack, start: int) -> int:
     return max(start, int(occupied[0]) if occupied.size else len(both))
 
 
-def _unwrap(wave: Complex, air: int) -> Stack:
+def _unwrap(wave: Complexes, air: int) -> Float32s:
     """The phase without its jumps; first without the ramp, whose jumps noise would spoil."""
     flat = flatten_phase(wave, _beside(wave.shape[1], air)[None, :] * np.ones(wave.shape))
     return np.asarray(skimage("restoration").unwrap_phase(np.angle(flat)), np.float32)
 
 
-def _levelled(phase: Stack, air: int) -> Stack:
+def _levelled(phase: Float32s, air: int) -> Float32s:
     """The phase less the plane through its air, by least squares."""
     y, x = np.indices(phase.shape)
     inside = np.broadcast_to(_beside(phase.shape[1], air), phase.shape)
@@ -91,13 +87,13 @@ def _levelled(phase: Stack, air: int) -> Stack:
     return np.asarray(phase - plane @ found, np.float32)
 
 
-def _beside(width: int, air: int) -> NDArray[np.bool_]:
+def _beside(width: int, air: int) -> Bools:
     """(width,) True in the outermost columns."""
     columns = np.arange(width)
     return np.asarray((columns < air) | (columns >= width - air))
 
 
-def _doubt(stack: Stack, air: int) -> None:
+def _doubt(stack: Float32s, air: int) -> None:
     inside = stack[:, :, _beside(stack.shape[2], air)]
     scatter, reach = float(inside.std()), float(np.percentile(np.abs(stack), 99))
     if scatter > DOUBTFUL * reach:

@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import shift as spline_shift
 
+from ..arrays import Float32s, Floats
 from ..extras import skimage
 from .backprojection import Fbp, backproject, reproject
-
-Array = NDArray[np.float64]
-Stack = NDArray[np.float32]
 
 COARSE_PX = 96
 """Projections are binned for the reprojection, but not to fewer columns."""
@@ -38,11 +36,11 @@ SETTLED_PX = 0.1
 
 
 def align(
-    mass: Stack,
-    angles_deg: Array,
+    mass: Float32s,
+    angles_deg: Floats,
     rounds: int = 30,
     progress: Callable[[int, float], None] | None = None,
-) -> Array:
+) -> Floats:
     """Find how far each projection has to be moved.
 
     Parameters
@@ -80,7 +78,7 @@ def align(
     return shifts
 
 
-def vertical_shifts(mass: Stack, passes: int = 5) -> Array:
+def vertical_shifts(mass: Float32s, passes: int = 5) -> Floats:
     """(n,) shifts that make the mass of each row the same at all angles; their mean is 0.
 
     Compared are steps from row to row, which an error of the background does not change. First
@@ -96,7 +94,7 @@ def vertical_shifts(mass: Stack, passes: int = 5) -> Array:
     return shifts
 
 
-def horizontal_shifts(mass: Stack) -> Array:
+def horizontal_shifts(mass: Float32s) -> Floats:
     """(n,) shifts that bring the centre of mass of each projection to column nx // 2."""
     columns = mass.sum(axis=1, dtype=np.float64)
     moment, total, nx = columns @ np.arange(columns.shape[1]), columns.sum(axis=1), mass.shape[2]
@@ -104,7 +102,7 @@ def horizontal_shifts(mass: Stack) -> Array:
     return np.asarray(nx // 2 - center.clip(0, nx - 1))
 
 
-def moved(stack: Stack, shifts_px: Array) -> Stack:
+def moved(stack: Float32s, shifts_px: Floats) -> Float32s:
     """Each image moved by its (y, x), by cubic splines; what enters continues the edge."""
     images = (
         spline_shift(image, shift, order=3, mode="nearest")
@@ -116,7 +114,7 @@ def moved(stack: Stack, shifts_px: Array) -> Stack:
     return out
 
 
-def binned(stack: Stack, binning: int) -> Stack:
+def binned(stack: Float32s, binning: int) -> Float32s:
     """Means of ``binning`` x ``binning`` pixels, an odd number, around column nx // 2.
 
     The middle column stays the middle one, n // 2, so that the rotation axis does.
@@ -132,13 +130,13 @@ def binned(stack: Stack, binning: int) -> Stack:
     return np.asarray(part.reshape(len(stack), ny, binning, nx, binning).mean(axis=(2, 4)))
 
 
-def _onto_reprojections(mass: Stack, angles_deg: Array) -> Array:
+def _onto_reprojections(mass: Float32s, angles_deg: Floats) -> Floats:
     """(n, 2) moves of projections onto those of the volume that they give."""
     again = reproject(backproject(mass, angles_deg, SMOOTH).clip(0), angles_deg)
     return np.array([_onto(a, b) for a, b in zip(again, mass, strict=True)])
 
 
-def _onto(target: NDArray[Any], image: NDArray[Any]) -> Array:
+def _onto(target: NDArray[Any], image: NDArray[Any]) -> Floats:
     """The shift that brings ``image`` onto ``target``, both fading to 0 at their edges.
 
     Source: M. Guizar-Sicairos et al., Opt. Lett. 33, 156 (2008).

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import FileError, MissingDataError, SettingsError
 from ..files.filelist import expand as expand_files
 from ..files.filelist import natural
@@ -18,8 +18,6 @@ from ..files.firstlook import first_look
 from ..files.links import open_confined
 from ..files.regular import read_text
 from ..formats.source import expand, text
-
-Array = NDArray[np.float64]
 
 TABLE = "theta.csv"
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi", ".ptyr")
@@ -145,7 +143,7 @@ def read_theta(theta: str | Path) -> list[tuple[str, float]]:
     return [(row[0].strip() if len(row) > 1 else "", float(row[-1])) for _, row in rows[head:]]
 
 
-def stored_theta_deg(path: Path) -> Array:
+def stored_theta_deg(path: Path) -> Floats:
     """(n,) angles in degrees that an HDF5 file has; empty where it has none."""
     if not h5py.is_hdf5(path):
         return np.empty(0)

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats
 from ..extras import skimage
 from ..parallel import available_threads, pool, shares
 from .coverage import angle_weights
-
-Array = NDArray[np.float64]
-Stack = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Fbp:
     def __str__(self) -> str:
         return f"filtered back-projection, {self.filter_name}"
 
-    def slice(self, sinogram: Stack, angles_deg: Array) -> Stack:
+    def slice(self, sinogram: Float32s, angles_deg: Floats) -> Float32s:
         """(nx, nx) density of a sinogram (nx, n), each angle by its share of the half circle."""
         weighted = sinogram * angle_weights(angles_deg).astype(np.float32)
         return np.asarray(
@@ -66,7 +63,7 @@ class Sart:
     def __str__(self) -> str:
         return f"SART, {self.passes} passes, not negative"
 
-    def slice(self, sinogram: Stack, angles_deg: Array) -> Stack:
+    def slice(self, sinogram: Float32s, angles_deg: Floats) -> Float32s:
         """(nx, nx) density of a sinogram (nx, n)."""
         one_pass, image = skimage("transform").iradon_sart, None
         for _ in range(self.passes):
@@ -78,7 +75,7 @@ Method = Fbp | Sart
 RAMP = Fbp()
 
 
-def backproject(projections: Stack, angles_deg: Array, method: Method = RAMP) -> Stack:
+def backproject(projections: Float32s, angles_deg: Floats, method: Method = RAMP) -> Float32s:
     """(ny, nx, nx) density from projections (n, ny, nx), see :func:`slices`."""
     ny, nx = projections.shape[1:]
     out = np.empty((ny, nx, nx), np.float32)
@@ -87,7 +84,7 @@ def backproject(projections: Stack, angles_deg: Array, method: Method = RAMP) ->
     return out
 
 
-def slices(projections: Stack, angles_deg: Array, method: Method = RAMP) -> Iterator[Stack]:
+def slices(projections: Float32s, angles_deg: Floats, method: Method = RAMP) -> Iterator[Float32s]:
     """Reconstruct row after row.
 
     The rotation axis is at column nx // 2, and column t of the projection at θ sums along
@@ -114,7 +111,7 @@ def slices(projections: Stack, angles_deg: Array, method: Method = RAMP) -> Iter
         yield from pool(workers).map(one, (projections[:, row].T.copy() for row in rows))
 
 
-def reproject(volume: Stack, angles_deg: Array) -> Stack:
+def reproject(volume: Float32s, angles_deg: Floats) -> Float32s:
     """(n, ny, nx) projections of a volume (ny, nx, nx) that is 0 outside the inscribed circle."""
     one = partial(skimage("transform").radon, theta=angles_deg, circle=True)
     out = np.empty((len(angles_deg), *volume.shape[:2]), np.float32)

@@ -5,30 +5,28 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, ScanError
-
-Array = NDArray[np.float64]
 
 LEAST_SPAN_DEG = 10.0
 WEDGE_DEG = 10.0
 """A gap between angles is a missing wedge if it is wider than this and three usual ones."""
 
 
-def distinct(angles_deg: Array) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+def distinct(angles_deg: Floats) -> tuple[Floats, Ints, Ints]:
     """Angles modulo 180 in rising order, the place of each projection among them, their counts."""
     half = np.mod(np.asarray(angles_deg, np.float64), 180.0).round(6) % 180.0
     return np.unique(half, return_inverse=True, return_counts=True)
 
 
-def gaps_deg(half_deg: Array) -> tuple[Array, NDArray[np.bool_]]:
+def gaps_deg(half_deg: Floats) -> tuple[Floats, Bools]:
     """From each distinct angle to the next, and whether that is a missing wedge."""
     gaps = np.diff(half_deg, append=half_deg[0] + 180.0)
     return gaps, np.asarray(gaps > max(WEDGE_DEG, 3 * float(np.median(gaps))))
 
 
-def angle_weights(angles_deg: Array) -> Array:
+def angle_weights(angles_deg: Floats) -> Floats:
     """(n,) weights of projections in a back-projection that takes them as evenly spread.
 
     Each stands for the part of the half circle that is nearer to it than to another; beside a
@@ -41,7 +39,7 @@ def angle_weights(angles_deg: Array) -> Array:
     return np.asarray((share / count)[place] * len(place) / 180.0)
 
 
-def check_coverage(angles_deg: Array) -> None:
+def check_coverage(angles_deg: Floats) -> None:
     """Refuse angles that make no volume, warn of a missing wedge.
 
     Raises

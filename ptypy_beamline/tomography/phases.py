@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
+from ..arrays import Complex64s
 from ..errors import FileError, MissingDataError
 
 REMEDY = "reconstruct the angle again, or leave it out (--skip)"
@@ -72,7 +72,7 @@ class Phase:
             )
         return cls(path, (shape[0], shape[1]), (float(y), float(x)), float(energy))
 
-    def read(self) -> NDArray[np.complex64]:
+    def read(self) -> Complex64s:
         """(ny, nx) transmission; its modulus is 1 without ``amplitude.tif``.
 
         Raises

@@ -9,15 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from numpy.typing import NDArray
 
+from ..arrays import Reals
 from ..errors import in_picture
 from ..files.links import open_confined
 from ..output import put_figure
 from ..plotting import INK, bare, scale_bar
 from .volume import Projections
 
-Image = NDArray[np.floating]
 DENSITY = "electron density (e/Å³)"
 VIEWS = (
     ("z = 0: x to the right, y down", 1, 2),
@@ -61,7 +60,7 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
     return put_figure(picture, figure)
 
 
-def middle_planes(volume: h5py.Dataset) -> tuple[Image, Image, Image]:
+def middle_planes(volume: h5py.Dataset) -> tuple[Reals, Reals, Reals]:
     """Planes (y, x), (z, x) and (z, y) through voxel n // 2, where the rotation axis is."""
     z, y, x = (n // 2 for n in volume.shape)
     return volume[z], volume[:, y], volume[:, :, x]
@@ -92,7 +91,7 @@ def draw_alignment(found: Projections, picture: Path) -> Path:
     return put_figure(picture, figure)
 
 
-def _map(axes: Axes, image: Image, label: str, rows: str) -> None:
+def _map(axes: Axes, image: Reals, label: str, rows: str) -> None:
     drawn = axes.imshow(image, aspect="auto", cmap="inferno", interpolation="nearest")
     axes.set_xlabel("projection, by angle")
     axes.set_ylabel(rows)

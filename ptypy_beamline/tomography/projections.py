@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Complex64s, Float32s, Ints
 from ..errors import BeamlineWarning, ScanError
 from ..output import together
 from .air import unwrapped
@@ -22,9 +22,6 @@ from .phases import Phase
 from .picture import draw_alignment
 from .progress import Progress, silent
 from .volume import Projections, write_projections
-
-Array = NDArray[np.float64]
-Complex = NDArray[np.complex64]
 
 PROJECTIONS, ALIGNMENT = "projections.h5", "alignment.png"
 PIXELS_AGREE = 1e-3
@@ -65,7 +62,7 @@ class Alignment:
     pixel_m: float | None = None
     energy_eV: float | None = None
 
-    def upright(self, wave: Complex) -> Complex:
+    def upright(self, wave: Complex64s) -> Complex64s:
         """An object with negative phase, its rotation axis along the columns."""
         if self.sign == "conjugate":
             wave = wave[::-1, ::-1]
@@ -155,7 +152,7 @@ def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
     return (y, x), energy
 
 
-def _shape(phases: Sequence[Phase]) -> NDArray[np.int64]:
+def _shape(phases: Sequence[Phase]) -> Ints:
     """(ny, nx) of the part that all have.
 
     Raises
@@ -176,7 +173,7 @@ def _shape(phases: Sequence[Phase]) -> NDArray[np.int64]:
     return np.asarray(least)
 
 
-def _check_mass(stack: NDArray[np.float32], angles: Sequence[Angle]) -> None:
+def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
     """Warn of angles whose mass is not that of the others, as a turned body's is."""
     mass = stack.sum(axis=(1, 2), dtype=np.float64)
     usual = np.median(mass)
@@ -196,7 +193,7 @@ def _check_mass(stack: NDArray[np.float32], angles: Sequence[Angle]) -> None:
         )
 
 
-def _middle(wave: Complex, shape: NDArray[np.int64]) -> Complex:
+def _middle(wave: Complex64s, shape: Ints) -> Complex64s:
     return wave[
         tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(wave.shape, shape, strict=True))
     ]

@@ -10,8 +10,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float32s, Floats
 from ..errors import FileError
 from ..extras import versions
 from ..files.links import open_confined
@@ -19,9 +19,6 @@ from ..output import complete_hdf5, stop_on_full_disk
 from ..reconstruction.io.hdf5 import as_json
 from .backprojection import RAMP, Method, slices
 from .density import electrons_per_radian
-
-Array = NDArray[np.float64]
-Stack = NDArray[np.float32]
 
 DENSITY_UNIT = "e/angstrom^3"
 
@@ -49,9 +46,9 @@ class Projections:
         How they came about.
     """
 
-    phase: Stack
-    angles_deg: Array
-    shifts_px: Array
+    phase: Float32s
+    angles_deg: Floats
+    shifts_px: Floats
     pixel_m: tuple[float, float]
     energy_eV: float
     names: tuple[str, ...]

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Bools
 from .chunks import Stack
-
-Bad = NDArray[np.bool_]
 
 
 class BadPixels:
@@ -33,7 +31,7 @@ class BadPixels:
         self.ever, self._never = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self._parts: list[tuple[int, bool, bytes]] = []
 
-    def add(self, good: NDArray[np.bool_]) -> None:
+    def add(self, good: Bools) -> None:
         """Note the next frames, by their good pixels (k, ny, nx); stride 0: one image for all."""
         if not len(good):
             return
@@ -45,7 +43,7 @@ class BadPixels:
         self._parts.append((len(good), alike, packed))
 
     @property
-    def always(self) -> Bad:
+    def always(self) -> Bools:
         """(ny, nx) bad in every frame."""
         return ~self._never
 
@@ -63,12 +61,12 @@ class BadPixels:
             for n, alike, images in self._images()
         )
 
-    def stacks(self) -> Iterator[Bad]:
+    def stacks(self) -> Iterator[Bools]:
         """Those of all frames in order, as (k, ny, nx)."""
         for n, alike, images in self._images():
             yield np.broadcast_to(images, (n, *self._shape)) if alike else images
 
-    def _images(self) -> Iterator[tuple[int, bool, Bad]]:
+    def _images(self) -> Iterator[tuple[int, bool, Bools]]:
         pixels = self._shape[0] * self._shape[1]
         for n, alike, packed in self._parts:
             count = 1 if alike else n

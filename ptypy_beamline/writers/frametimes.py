@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Floats
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
 from ..files.csvlog import read_log, seconds
 from ..frames.images import values_of
@@ -14,15 +14,13 @@ from ..frames.threads import threads
 from ..frames.tiff import TiffFrames
 from ..frames.tiffpages import offsets_of, opened, page
 
-Array = NDArray[np.float64]
-
 DATE_TIME = 306
 """Tag of a page's date and time, ``YYYY:MM:DD HH:MM:SS`` (TIFF 6.0, section 8)."""
 
 REMEDY = "give the frames' time stamps with --frame-times"
 
 
-def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Array:
+def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Floats:
     """(n,) seconds, one a frame, of ``file``, else of the DateTime tags.
 
     Raises
@@ -44,7 +42,7 @@ def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Array:
     return times
 
 
-def _of_file(path: Path, column: str) -> Array:
+def _of_file(path: Path, column: str) -> Floats:
     """Of a ``.npy``, or of the CSV column of that name, or the only one."""
     if path.suffix == ".npy":
         return values_of(path, "--frame-times")
@@ -58,7 +56,7 @@ def _of_file(path: Path, column: str) -> Array:
     return log.times_s(column if column in log.header else log.header[0], "--col-time")
 
 
-def _of_tags(frames: TiffFrames) -> Array:
+def _of_tags(frames: TiffFrames) -> Floats:
     def read(path: Path) -> list[float]:
         with opened(path) as tif:
             pages = (page(tif, i, int(o)) for i, o in enumerate(offsets_of(path)))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
 from ..files.csvlog import CsvLog
 from ..formats.joining import frame_of
@@ -18,8 +19,6 @@ from ..formats.numbering import Numbers, average, refuse_repeats, whole
 from ..formats.tiff import BY_NAME, BY_ORDER
 from ..geometry import UNITS, known_factor, unit_factor, unit_of_name
 from .sidecar import COLUMNS, INDEX, NEEDED, Sidecar
-
-Array = NDArray[np.float64]
 
 CALLED = {
     "x": ("posx", "positionx", "xposition", "samplex", "stagex", "x"),
@@ -70,7 +69,7 @@ class Names:
                 "use --unit NAME=UNIT with one of these names",
             )
 
-    def quantities(self, log: CsvLog) -> dict[str, Array]:
+    def quantities(self, log: CsvLog) -> dict[str, Floats]:
         """The log's columns in SI, by their short names; NaN where a cell is empty or NaN.
 
         Raises
@@ -91,7 +90,7 @@ class Names:
         """The log's name of a quantity; that which it has by default where the log has none."""
         return self.columns.get(short) or find_column(log, short) or COLUMNS[short][0]
 
-    def ignored(self, log: CsvLog, key: str, used: Mapping[str, Array]) -> list[str]:
+    def ignored(self, log: CsvLog, key: str, used: Mapping[str, Floats]) -> list[str]:
         """Columns of the log that are neither the ``key`` of rows nor ``used`` quantities."""
         taken = {key, *(self.column(log, short) for short in used)}
         return [name for name in log.header if name not in taken]
@@ -194,7 +193,7 @@ def by_index(log: CsvLog, names: Names, frames: Numbers, files: Sequence[str] = 
     return Sidecar(index, averaged, _counted(frames), names.ignored(log, name, quantities))
 
 
-def _rows_with_position(log: CsvLog, quantities: Mapping[str, Array]) -> NDArray[np.intp]:
+def _rows_with_position(log: CsvLog, quantities: Mapping[str, Floats]) -> NDArray[np.intp]:
     """Rows whose x and y are known; it is said how many others are left out.
 
     Raises
@@ -244,7 +243,7 @@ def _file_names(log: CsvLog, name: str) -> list[str]:
 
 def _frames_by_name(
     log: CsvLog, name: str, frames: Numbers, files: Sequence[str]
-) -> tuple[CsvLog, NDArray[np.int64]]:
+) -> tuple[CsvLog, Ints]:
     """The rows that name a frame's file, and the number of that frame."""
     number_of = dict(zip(files, frames.values.tolist(), strict=True))
     named = _file_names(log, name)
@@ -257,9 +256,7 @@ def _frames_by_name(
     return replace(log, rows=rows), np.array(numbers, np.int64)
 
 
-def _frame_of_each_row(
-    log: CsvLog, name: str, first_index: int | None, frames: Numbers
-) -> NDArray[np.int64]:
+def _frame_of_each_row(log: CsvLog, name: str, first_index: int | None, frames: Numbers) -> Ints:
     stored = log.numbers(name, "--col-index")
     wrong = np.flatnonzero(~(np.rint(stored) == stored) | (stored < (first_index or 0)))
     if wrong.size:
@@ -286,7 +283,7 @@ def _rows(count: int) -> str:
     return "1 row has" if count == 1 else f"{count} rows have"
 
 
-def _say_left_out(log: CsvLog, number: NDArray[np.int64], frames: Numbers) -> None:
+def _say_left_out(log: CsvLog, number: Ints, frames: Numbers) -> None:
     beyond, lacking = np.setdiff1d(number, frames.values), np.setdiff1d(frames.values, number)
     if beyond.size:
         _warn(log, f"{_rows(beyond.size)} no frame: left out (frame {_some(beyond)})")
@@ -302,7 +299,7 @@ def _counted(frames: Numbers) -> str:
     return BY_ORDER if frames.counted else BY_NAME
 
 
-def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) -> Sidecar:
+def by_time(log: CsvLog, names: Names, frame_times_s: Floats, frames: Numbers) -> Sidecar:
     """Positions of a log with time stamps, interpolated linearly to those of the frames.
 
     Raises
@@ -340,7 +337,7 @@ def by_time(log: CsvLog, names: Names, frame_times_s: Array, frames: Numbers) ->
     )
 
 
-def _interpolate(at: Array, times: Array, values: Array) -> Array:
+def _interpolate(at: Floats, times: Floats, values: Floats) -> Floats:
     """Linear between the values that are there, and on by half a step beyond the ends."""
     there = np.isfinite(values)
     times, values = times[there], values[there]
@@ -351,7 +348,7 @@ def _interpolate(at: Array, times: Array, values: Array) -> Array:
     return np.asarray(values[left] + slope * (at - times[left]), np.float64)
 
 
-def _warn_of_gaps(log: CsvLog, times: Array, at: Array, step: float) -> None:
+def _warn_of_gaps(log: CsvLog, times: Floats, at: Floats, step: float) -> None:
     left = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
     wide = np.diff(times)[left] > LONG_GAP * step
     inside = np.flatnonzero(wide & (at > times[left]) & (at < times[left + 1]))

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Floats, Ints
 from ..errors import SettingsError, printable
 from ..output import complete_hdf5
 
@@ -44,8 +45,8 @@ class Sidecar:
         Columns of the log that were not used.
     """
 
-    frame_index: NDArray[np.int64]
-    quantities: Mapping[str, NDArray[np.float64]]
+    frame_index: Ints
+    quantities: Mapping[str, Floats]
     counted: str
     ignored: Sequence[str] = ()
 

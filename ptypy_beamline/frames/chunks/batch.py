@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Bytes, Ints
 from ..threads import scratch
-from .chunk import Bytes, Piece, Pieces, Storage
+from .chunk import Piece, Pieces, Storage
 from .stored import ChunkError, Stored, UncoveredError
 
 TOGETHER = 2**20
@@ -80,7 +81,7 @@ class Batch:
             yield self[start : max(stop, start + 1)]
             start = max(stop, start + 1)
 
-    def fetch(self) -> tuple[Bytes, NDArray[np.int64]]:
+    def fetch(self) -> tuple[Bytes, Ints]:
         """The bytes of all chunks, and padding; where each begins, and where the last one ends.
 
         The bytes are this thread's until the next chunk.
@@ -90,11 +91,11 @@ class Batch:
 
     def fetch_parts(
         self,
-        places: NDArray[np.int64],
-        sizes: NDArray[np.int64],
+        places: Ints,
+        sizes: Ints,
         rows: NDArray[np.intp],
         into: Bytes | None = None,
-    ) -> tuple[Bytes, NDArray[np.int64]]:
+    ) -> tuple[Bytes, Ints]:
         """The same for any parts, of frames that belong to ``rows`` of the stack that is read."""
         begins = np.cumsum([0, *sizes])
         data = scratch("stored", int(begins[-1])) if into is None else into

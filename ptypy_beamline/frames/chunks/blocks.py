@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Bytes
 from ..threads import scratch
 from .batch import Batch, Chunk
-from .chunk import Bytes, Piece, Storage
+from .chunk import Piece, Storage
 from .compression import decode
 from .cuts import cut_bits, cut_bytes, cut_lz4_bits, cut_pixels
 from .stored import ChunkError, UncoveredError

@@ -11,8 +11,8 @@ from struct import unpack_from
 
 import numpy as np
 
+from ...arrays import Bytes
 from ..threads import scratch
-from .chunk import Bytes
 from .compression import decode
 from .stored import UncoveredError
 

@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Ints
 from ...scan import Window
-
-Bytes: TypeAlias = NDArray[np.uint8]
 
 
 class Filter(NamedTuple):
@@ -67,7 +66,7 @@ class Pieces:
     tiles: Sequence[Tile]
     frames: NDArray[np.intp]
     into: NDArray[np.intp]
-    numbers: NDArray[np.int64]
+    numbers: Ints
     tile: NDArray[np.intp]
     first: NDArray[np.intp]
     count: NDArray[np.intp]
@@ -163,7 +162,7 @@ class Storage:
         ends = zip(self.origin(number), self.chunk, self.shape, strict=True)
         return any(first + length > n for first, length, n in ends)
 
-    def numbers(self, origins: NDArray[np.int64]) -> NDArray[np.int64]:
+    def numbers(self, origins: Ints) -> Ints:
         """Number of each chunk whose first pixel is given (n, axes)."""
         return _flat((origins // np.array(self.chunk)).T, self.grid)
 
@@ -198,7 +197,7 @@ class Storage:
             start = number * frame + window.top * row + window.left
             yield start, start + (window.height - 1) * row + window.width
 
-    def _places(self, wanted: NDArray[np.intp]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _places(self, wanted: NDArray[np.intp]) -> tuple[Ints, Ints]:
         """Place of each frame's chunks in the grid of the frame axes, and the frame's in them."""
         fixed = () if self.leading is None else (np.full(len(wanted), self.leading),)
         axes = self.shape[len(fixed) : -2]
@@ -217,7 +216,7 @@ class Storage:
                 yield Tile(row * across + column, part, (upper, first))
 
 
-def _flat(coordinates: NDArray[np.int64], lengths: Sequence[int]) -> NDArray[np.int64]:
+def _flat(coordinates: Ints, lengths: Sequence[int]) -> Ints:
     """Index in C order of coordinates (axes, n) in a box of ``lengths``."""
     flat = np.zeros(coordinates.shape[1], np.int64)
     for coordinate, length in zip(coordinates, lengths, strict=True):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Bytes, Ints
 from ...parallel import shares
 from ..threads import buffer, scratch
 from .batch import TOGETHER, Batch, Chunk, Decoder, OneByOne
@@ -105,7 +106,7 @@ class Plain:
 
 
 def _straight(
-    batch: Batch, places: NDArray[np.int64], size: int, into: NDArray[np.intp], out: NDArray[Any]
+    batch: Batch, places: Ints, size: int, into: NDArray[np.intp], out: NDArray[Any]
 ) -> None:
     """Fetch whole frames to where they belong."""
     starts = [0, *(np.flatnonzero(np.diff(into) != 1) + 1).tolist(), len(into)]
@@ -150,7 +151,7 @@ class Whole:
         else:
             cut_pixels(plain, chunk.storage, piece, out)
 
-    def _decoded(self, chunk: Chunk, piece: Piece) -> NDArray[np.uint8]:
+    def _decoded(self, chunk: Chunk, piece: Piece) -> Bytes:
         """The chunk as far as it is needed, and padding."""
         if self.unpack is None:
             _check_size(chunk)

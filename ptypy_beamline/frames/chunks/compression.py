@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .chunk import Bytes
+from ...arrays import Bytes
 from .stored import ChunkError
 
 Unpack: TypeAlias = Callable[[Bytes, int, Bytes, int, int], None]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Bytes, Ints
 from ..threads import scratch
-from .chunk import Bytes, Piece, Pieces, Storage
+from .chunk import Piece, Pieces, Storage
 from .stored import ChunkError
 
 
@@ -67,7 +68,7 @@ def cut_bits(
 
 def cut_lz4_bits(
     source: Bytes,
-    places: NDArray[np.int64],
+    places: Ints,
     block: int,
     storage: Storage,
     pieces: Pieces,

@@ -13,12 +13,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Bools, Bytes
 from ...files.hdf5 import CACHE_LIMIT
 from ...parallel import available_threads, shares, side_by_side
 from ...scan import Window
 from ..threads import spread
 from .batch import Batch, Decoder
-from .chunk import Bytes, Filter, Pieces, Storage
+from .chunk import Filter, Pieces, Storage
 from .codecs import decoder
 from .cuts import parts
 from .stored import Source, Stored, source_of
@@ -106,12 +107,12 @@ class Direct:
             left += decode.cut(batch, out) if decode else [piece.into for piece in batch.pieces]
         return left
 
-    def _may_be_bare(self, pieces: Pieces, stored: Stored) -> NDArray[np.bool_]:
+    def _may_be_bare(self, pieces: Pieces, stored: Stored) -> Bools:
         """Whether HDF5 may have left chunks at the edge as they are, and their masks do not say so.
 
         Source: H5Pset_chunk_opts, H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS.
         """
-        bare: NDArray[np.bool_] = (stored.sizes == self._storage.bytes) & (stored.masks == 0)
+        bare: Bools = (stored.sizes == self._storage.bytes) & (stored.masks == 0)
         bare &= bool(self._storage.filters)
         for i in np.flatnonzero(bare):
             bare[i] = self._storage.reaches_past(pieces.numbers[i])

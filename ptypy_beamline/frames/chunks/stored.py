@@ -15,8 +15,9 @@ import numpy as np
 from h5py._objects import phil
 from numpy.typing import NDArray
 
+from ...arrays import Bytes, Ints
 from ...files.hdf5 import being_written
-from .chunk import Bytes, Storage
+from .chunk import Storage
 
 MOST_CHUNKS = 2**20
 """Chunks of a dataset whose places are remembered."""
@@ -54,7 +55,7 @@ class Stored:
         :class:`ChunkError` where there are not as many.
     """
 
-    table: NDArray[np.int64]
+    table: Ints
     fetch: Callable[[int, Bytes], None]
 
     def __len__(self) -> int:
@@ -64,17 +65,17 @@ class Stored:
         return Stored(self.table[chosen], self.fetch)
 
     @property
-    def places(self) -> NDArray[np.int64]:
+    def places(self) -> Ints:
         """(n,) where each begins."""
         return self.table[:, 0]
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> Ints:
         """(n,) bytes."""
         return self.table[:, 1]
 
     @property
-    def masks(self) -> NDArray[np.int64]:
+    def masks(self) -> Ints:
         """(n,) filters that were not applied."""
         return self.table[:, 2]
 
@@ -82,7 +83,7 @@ class Stored:
 class Source(Protocol):
     """Finds chunks."""
 
-    def find(self, numbers: NDArray[np.int64]) -> Stored:
+    def find(self, numbers: Ints) -> Stored:
         """Chunks by their numbers in the grid."""
 
 
@@ -92,7 +93,7 @@ class FromHdf5:
     def __init__(self, dataset: h5py.Dataset, storage: Storage) -> None:
         self._dataset, self._storage = dataset, storage
 
-    def find(self, numbers: NDArray[np.int64]) -> Stored:
+    def find(self, numbers: Ints) -> Stored:
         """Chunks by their numbers in the grid, with their bytes."""
         found = [self._find(number) for number in numbers.tolist()]
         sizes = np.array([size for size, _, _ in found], np.int64)
@@ -124,11 +125,11 @@ class FromFile:
         That of :class:`Stored`, for all chunks.
     """
 
-    def __init__(self, file: h5py.h5f.FileID, table: NDArray[np.int64]) -> None:
+    def __init__(self, file: h5py.h5f.FileID, table: Ints) -> None:
         self._file, self._table = file, table
         self._descriptor = file.get_vfd_handle()
 
-    def find(self, numbers: NDArray[np.int64]) -> Stored:
+    def find(self, numbers: Ints) -> Stored:
         """Chunks by their numbers in the grid."""
         return Stored(self._table[numbers], self._fetch)
 
@@ -167,7 +168,7 @@ def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> Source |
     return None if dataset.chunks is None else FromHdf5(dataset, storage)
 
 
-def _table(dataset: h5py.Dataset, storage: Storage) -> NDArray[np.int64] | None:
+def _table(dataset: h5py.Dataset, storage: Storage) -> Ints | None:
     """That of :class:`Stored` for all chunks; None where it cannot be had."""
     count = int(np.prod(storage.grid))
     if dataset.chunks is not None:
@@ -183,7 +184,7 @@ def _table(dataset: h5py.Dataset, storage: Storage) -> NDArray[np.int64] | None:
     return table
 
 
-def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> NDArray[np.int64] | None:
+def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | None:
     """The same of chunks; None of a damaged index, of which HDF5 will tell."""
     axes, found = len(storage.grid), array("q")
 

@@ -18,17 +18,12 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Bools, Ints
 from ...files.hdf5 import open_hdf5
 from ...scan import Gaps
 from ..virtual import source_file
 from .stored import tells_places
-
-Flags = NDArray[np.bool_]
-"""(n,) one for each frame."""
-
-Ints = NDArray[np.int64]
 
 
 class Piece(NamedTuple):
@@ -77,7 +72,7 @@ class Written:
         return cls(_pieces(dataset), dataset.shape, leading)
 
     @property
-    def frames(self) -> Flags | None:
+    def frames(self) -> Bools | None:
         """(n,) which frames were written; None = all of them.
 
         A frame in several chunks, or from several sources, was written when it has as many pixels
@@ -114,7 +109,7 @@ class Written:
         return np.asarray(stack if self.leading is None else stack[self.leading]).ravel()
 
 
-def _by_area(pieces: tuple[Piece, ...], used: Flags) -> Iterator[tuple[tuple[Ints, Ints], int]]:
+def _by_area(pieces: tuple[Piece, ...], used: Bools) -> Iterator[tuple[tuple[Ints, Ints], int]]:
     """Each (rows, columns) once, and how many of the ``used`` frames it was written in."""
     areas: dict[tuple[bytes, bytes], tuple[Ints, Ints]] = {}
     times: Counter[tuple[bytes, bytes]] = Counter()

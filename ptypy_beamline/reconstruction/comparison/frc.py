@@ -7,14 +7,11 @@ equation 2, the half-bit threshold their equation 17.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Complex = NDArray[np.complexfloating[Any, Any]]
+from ...arrays import Complexes, Floats
 
 EDGE = 0.25
 """Share of each axis over which the images fade out, so that their edges do not correlate."""
@@ -34,9 +31,9 @@ class Rings:
         (k,) half a bit of information a pixel.
     """
 
-    frequency: Array
-    correlation: Array
-    threshold: Array
+    frequency: Floats
+    correlation: Floats
+    threshold: Floats
 
     @property
     def period_px(self) -> float:
@@ -52,7 +49,7 @@ class Rings:
         return 1 / float(low + share * (high - low))
 
 
-def ring_correlation(a: Complex, b: Complex) -> Rings:
+def ring_correlation(a: Complexes, b: Complexes) -> Rings:
     """Correlate two registered images (ny, nx) ring by ring."""
     fades = np.outer(*(_fade(n) for n in a.shape))
     spectra = [scipy.fft.fft2((image - image.mean()) * fades) for image in (a, b)]
@@ -60,7 +57,7 @@ def ring_correlation(a: Complex, b: Complex) -> Rings:
     rings = min(a.shape) // 2
     ring = np.rint(np.hypot(v[:, None], u[None, :]) * 2 * rings).astype(np.int64)
 
-    def total(values: Array) -> Array:
+    def total(values: Floats) -> Floats:
         sums = np.bincount(ring.ravel(), values.ravel(), rings + 1)[1 : rings + 1]
         return np.asarray(sums, np.float64)
 
@@ -71,13 +68,13 @@ def ring_correlation(a: Complex, b: Complex) -> Rings:
     return Rings(frequency, cross / np.maximum(norm, 1e-300), half_bit(count))
 
 
-def half_bit(count: Array) -> Array:
+def half_bit(count: Floats) -> Floats:
     """T½ = (0.2071 + 1.9102/√n)/(1.2071 + 0.9102/√n) for rings of n independent pixels."""
     root = np.sqrt(np.maximum(count, 1))
     return np.asarray((0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root))
 
 
-def _fade(n: int) -> Array:
+def _fade(n: int) -> Floats:
     """A window of ``n`` pixels: 1 inside, a cosine over ``EDGE`` at the ends (Tukey)."""
     away = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(away / (EDGE * n / 2), 1)))

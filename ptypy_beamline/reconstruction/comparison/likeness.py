@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Complexes, Floats
 from ...errors import ScanError
 from ...frames.simulated import Phantom
 from ...geometry import wavelength_m
 from .frc import Rings, ring_correlation
 from .registration import agreement, register
-
-Complex = NDArray[np.complexfloating[Any, Any]]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +34,10 @@ class Likeness:
         Of both.
     """
 
-    obj: Complex
-    truth: Complex
-    delta_error: Array
-    beta_error: Array
+    obj: Complexes
+    truth: Complexes
+    delta_error: Floats
+    beta_error: Floats
     delta_contrast: float
     beta_contrast: float
     rings: Rings
@@ -73,7 +70,7 @@ class Likeness:
 
 
 def compare(
-    obj: Complex, phantom: Phantom, pixel_m: float | None = None, margin: int | None = None
+    obj: Complexes, phantom: Phantom, pixel_m: float | None = None, margin: int | None = None
 ) -> Likeness:
     """Register a reconstruction with a phantom and judge it.
 
@@ -125,6 +122,6 @@ def compare(
     )
 
 
-def rms(values: Array) -> float:
+def rms(values: Floats) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean(np.square(values))))

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Complexes
 from ...errors import FileError
 from ...files.links import open_confined
 from ...frames.multislice import transmission
 from ...frames.npy import load_npy
 from ...frames.simulated import Phantom, check_finite
 
-Complex = NDArray[np.complexfloating[Any, Any]]
-
 PLACES = (("object/complex", "object/pixel_size"), ("content/obj/*/data", "content/obj/*/_psize"))
 """Object and its pixel: ``reconstruction.h5``, PtyPy's ``.ptyr``."""
 
 
-def read_object(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
+def read_object(path: Path, phantom: Phantom) -> tuple[Complexes, float | None]:
     """The transmission (ny, nx) in ``reconstruction.h5``, ``.ptyr`` or ``obj_checkpoint.npy``.
 
     Returns
@@ -45,7 +42,7 @@ def read_object(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
     return found, pixel_m
 
 
-def _from_npy(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
+def _from_npy(path: Path, phantom: Phantom) -> tuple[Complexes, float | None]:
     array = load_npy(path)
     if array.ndim == 2 and array.dtype.kind == "c":
         return array, None
@@ -60,7 +57,7 @@ def _from_npy(path: Path, phantom: Phantom) -> tuple[Complex, float | None]:
     return transmission(delta, beta, depth_m, phantom.energy_eV), None
 
 
-def _from_hdf5(path: Path) -> tuple[Complex, float | None]:
+def _from_hdf5(path: Path) -> tuple[Complexes, float | None]:
     with open_confined(path) as file:
         for place, pixel in PLACES:
             storage = ""

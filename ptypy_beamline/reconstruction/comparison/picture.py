@@ -11,16 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ...arrays import Complexes, Floats, Reals
 from ...errors import in_picture
 from ...geometry import in_words, length_unit
 from ...output import put_figure
 from ...plotting import COLOURS, LABELS, colour_limits, show_image
-from .likeness import Array, Complex, Likeness
+from .likeness import Likeness
 
 SIZE_IN = (2.7, 2.7)
 """About the width and height of an image."""
 
-View = Callable[[Complex], NDArray[Any]]
+View = Callable[[Complexes], NDArray[Any]]
 
 VIEWS: tuple[tuple[str, View], ...] = (("phase", np.angle), ("amplitude", np.abs))
 
@@ -55,7 +56,7 @@ def draw(path: str | Path, likeness: Likeness, title: str = "") -> Path:
 
 def _image(
     axes: Axes,
-    image: NDArray[np.floating],
+    image: Reals,
     title: str,
     look: tuple[str, str],
     limits: tuple[float, float],
@@ -65,7 +66,7 @@ def _image(
     axes.set_title(title, loc="left", fontsize=10)
 
 
-def _error(axes: Axes, name: str, error: Array, pixel_m: float) -> None:
+def _error(axes: Axes, name: str, error: Floats, pixel_m: float) -> None:
     top = float(np.percentile(np.abs(error), 99.5)) or 1e-12
     _image(
         axes,

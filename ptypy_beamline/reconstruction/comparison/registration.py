@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from ...arrays import Complex64s, Complexes
 from ..phase import linear_ramp
 
-Complex = NDArray[np.complexfloating[Any, Any]]
 
-
-def correlation(obj: Complex, truth: Complex, margin: int = 48) -> float:
+def correlation(obj: Complexes, truth: Complexes, margin: int = 48) -> float:
     """Likeness of a reconstructed object to the truth: 1 the same, about 0 unrelated.
 
     After :func:`register`, the correlation of the two images' departures from their means,
@@ -33,16 +30,14 @@ def correlation(obj: Complex, truth: Complex, margin: int = 48) -> float:
     return agreement(*register(obj, truth, margin))
 
 
-def agreement(a: Complex, b: Complex) -> float:
+def agreement(a: Complexes, b: Complexes) -> float:
     """The correlation of two images' departures from their means, at least 0."""
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return max(0.0, float(np.vdot(a, b).real) / norm) if norm else 0.0
 
 
-def register(
-    obj: Complex, truth: Complex, margin: int = 48
-) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+def register(obj: Complexes, truth: Complexes, margin: int = 48) -> tuple[Complex64s, Complex64s]:
     """Bring object and truth together, to be shown side by side.
 
     The truth is moved by a sub-pixel shift (at most ``margin``) onto the object; the object
@@ -65,7 +60,7 @@ def register(
     return a.astype(np.complex64), b.astype(np.complex64)
 
 
-def _middle(image: Complex, shape: tuple[int, ...]) -> Complex:
+def _middle(image: Complexes, shape: tuple[int, ...]) -> Complexes:
     """The middle part of an image."""
     return image[
         tuple(
@@ -74,7 +69,7 @@ def _middle(image: Complex, shape: tuple[int, ...]) -> Complex:
     ]
 
 
-def _gradients(image: Complex) -> NDArray[np.complex128]:
+def _gradients(image: Complexes) -> NDArray[np.complex128]:
     """Departures of the neighbour products from their mean, (2, ny, nx).
 
     A ramp and a global phase only multiply a product of neighbours by a constant phase, so
@@ -89,7 +84,7 @@ def _gradients(image: Complex) -> NDArray[np.complex128]:
     return np.array(products)
 
 
-def _shift(a: Complex, b: Complex) -> tuple[float, float]:
+def _shift(a: Complexes, b: Complexes) -> tuple[float, float]:
     """Shift (rows, columns) that brings ``b`` onto ``a``, to a fraction of a pixel.
 
     The peak of the cross correlation of the gradients, refined by a parabola through its
@@ -107,9 +102,9 @@ def _shift(a: Complex, b: Complex) -> tuple[float, float]:
     return shift[0], shift[1]
 
 
-def _shifted(image: Complex, shift: tuple[float, float]) -> Complex:
+def _shifted(image: Complexes, shift: tuple[float, float]) -> Complexes:
     """The image moved by a fraction of pixels (Fourier shift theorem), wrapping round."""
     fy, fx = (scipy.fft.fftfreq(n) for n in image.shape)
     phase = np.exp(-2j * np.pi * (fy[:, None] * shift[0] + fx * shift[1]))
-    moved: Complex = scipy.fft.ifft2(scipy.fft.fft2(image) * phase)
+    moved: Complexes = scipy.fft.ifft2(scipy.fft.fft2(image) * phase)
     return moved

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from ...arrays import Float32s, Floats, Ints, Numbers
 from ...errors import MissingDataError, ScanError
 from ...formats.npz import CENTER, frames_axis, own_mask
 from ...frames.npz import Member, NpzFrames, members
@@ -20,8 +21,6 @@ from ...scan import Window
 from ...writers.badpixels import BadPixels
 from ..model import Reconstruction
 
-Array = NDArray[np.float64]
-Stack = NDArray[np.float32]
 COUNTS, AMPLITUDES = "diff3d", "diffraction"
 """PtychoPINN's two names of frames; whole numbers are counts under either."""
 PLACES = ("ycoords", "xcoords", "scan_index")
@@ -47,10 +46,10 @@ class Amplitudes:
     """
 
     shape: tuple[int, int, int]
-    blocks: Callable[[], Iterator[Stack]]
+    blocks: Callable[[], Iterator[Float32s]]
     center_px: tuple[float, float] | None = None
-    coordinates_px: Array | None = None
-    scan_index: NDArray[np.int64] | None = None
+    coordinates_px: Floats | None = None
+    scan_index: Ints | None = None
 
     def checked(self, count: int) -> Amplitudes:
         """These, if there are ``count``.
@@ -74,11 +73,11 @@ def of_plan(plan: Plan) -> Amplitudes:
     return Amplitudes(shape, lambda: map(_marked, plan.blocks()), plan.geometry.center_px)
 
 
-def _marked(block: Block) -> Stack:
+def _marked(block: Block) -> Float32s:
     return np.where(block.good, np.sqrt(block.frames), np.float32(np.nan))
 
 
-def without_nan(stack: Stack, bad: BadPixels) -> Stack:
+def without_nan(stack: Float32s, bad: BadPixels) -> Float32s:
     """A stack with 0 for NaN, which ``bad`` notes: other programs read it as numbers."""
     good = ~np.isnan(stack)
     bad.add(np.broadcast_to(good[:1], good.shape) if (good == good[:1]).all() else good)
@@ -113,7 +112,7 @@ def of_npz(path: Path, count: int) -> Amplitudes:
     streamed = axis == 0 and _streamable(path, name)
     mask = own_mask(path, frames.shape)
 
-    def blocks() -> Iterator[Stack]:
+    def blocks() -> Iterator[Float32s]:
         stacks = map(_roots, _stream(path, name) if streamed else _read(frames))
         return stacks if mask is None else _masked(stacks, mask)
 
@@ -129,7 +128,7 @@ def of_npz(path: Path, count: int) -> Amplitudes:
     )
 
 
-def _masked(stacks: Iterator[Stack], mask: NDArray[Any]) -> Iterator[Stack]:
+def _masked(stacks: Iterator[Float32s], mask: NDArray[Any]) -> Iterator[Float32s]:
     """NaN where a mask of all frames, or one for each frame, says bad."""
     done = 0
     for stack in stacks:
@@ -138,13 +137,13 @@ def _masked(stacks: Iterator[Stack], mask: NDArray[Any]) -> Iterator[Stack]:
         yield np.where(bad != 0, np.float32(np.nan), stack)
 
 
-def centres_px(found: Reconstruction) -> Array:
+def centres_px(found: Reconstruction) -> Floats:
     """(n, 2) row, column in the object of the probe's pixel (N - 1)/2, possibly fractional."""
     half = (np.array(found.object.shape[-2:]) - 1) / 2
     return np.asarray((found.positions_m - found.center_m) / np.array(found.pixel_m) + half)
 
 
-def _roots(stack: NDArray[np.generic]) -> Stack:
+def _roots(stack: Numbers) -> Float32s:
     """Amplitudes stay, counts become such."""
     if stack.dtype.kind == "f":
         return stack.astype(np.float32)
@@ -156,7 +155,7 @@ def _size(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
     return max(1, BLOCK_BYTES // (int(np.prod(shape[-2:])) * dtype.itemsize))
 
 
-def _read(frames: NpzFrames) -> Iterator[NDArray[np.generic]]:
+def _read(frames: NpzFrames) -> Iterator[Numbers]:
     n, height, width = frames.shape
     size = _size(frames.shape, frames.dtype)
     for start in range(0, n, size):
@@ -170,7 +169,7 @@ def _streamable(path: Path, name: str) -> bool:
         return not fortran and file.getinfo(f"{name}.npy").compress_type != zipfile.ZIP_STORED
 
 
-def _stream(path: Path, name: str) -> Iterator[NDArray[np.generic]]:
+def _stream(path: Path, name: str) -> Iterator[Numbers]:
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as raw:
         shape, _, dtype = _header(cast(BinaryIO, raw))
         frame = int(np.prod(shape[-2:])) * dtype.itemsize

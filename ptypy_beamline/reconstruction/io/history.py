@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ...arrays import Floats
 
 Tree = Mapping[str, Any]
 
 
-def errors_of(records: list[Tree]) -> NDArray[np.float64]:
+def errors_of(records: list[Tree]) -> Floats:
     """PtyPy's second error, of the photons, at each iteration; NaN where it was not recorded."""
     count = int(records[-1]["iterations"]) if records else 0
     errors = np.full(count, np.nan)

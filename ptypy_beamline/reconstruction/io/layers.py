@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Complex64s
 from ...errors import FileError, MissingDataError, ScanError
 from .h5rw import read_tree
 
@@ -32,13 +32,11 @@ class Layers:
         (layers - 1,) distances between them.
     """
 
-    object: NDArray[np.complex64]
+    object: Complex64s
     spacing_m: tuple[float, ...] = ()
 
 
-def layers_of(
-    pars: Mapping[str, Any], planes: NDArray[np.complex64], folder: Path | None = None
-) -> Layers:
+def layers_of(pars: Mapping[str, Any], planes: Complex64s, folder: Path | None = None) -> Layers:
     """The object's layers: the storage's one plane, or the slices of a last engine 3PIE.
 
     Parameters
@@ -68,9 +66,7 @@ def layers_of(
     return _slices(engines[-1], planes, folder)
 
 
-def _slices(
-    engine: Mapping[str, Any], planes: NDArray[np.complex64], folder: Path | None
-) -> Layers:
+def _slices(engine: Mapping[str, Any], planes: Complex64s, folder: Path | None) -> Layers:
     named = Path(engine.get("fslices") or DEFAULT_FILE)
     places = [named] if folder is None else [named, folder / named.name]
     path = next((place for place in places if os.path.isfile(place)), None)

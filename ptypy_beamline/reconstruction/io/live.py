@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Floats
 from ...planning.plan import Plan
 from ..model import Reconstruction
 from .storages import Content, assemble, choose
@@ -51,7 +51,7 @@ def _storages(container: Any) -> dict[str, dict[str, Any]]:
     return {ID: storage._to_dict() for ID, storage in container.storages.items()}
 
 
-def _positions(storage: Any) -> NDArray[np.float64]:
+def _positions(storage: Any) -> Floats:
     """(n, 2) coordinates of the views, one of the probe's modes each, as ``save_run`` does it."""
     return np.array(
         [view.coord for view in storage.views if view.pod.pr_view.layer == 0 and view.layer == 0]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Complex64s, Floats
 from ...errors import BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ...frames.npz import Member, members
 from ..model import Reconstruction
@@ -158,7 +159,7 @@ def _given(known: dict[str, NDArray[Any]], value: float | None, name: str, path:
     return found
 
 
-def _waves(array: NDArray[Any]) -> NDArray[np.complex64]:
+def _waves(array: NDArray[Any]) -> Complex64s:
     return np.asarray(array, np.complex64).reshape(-1, *array.shape[-2:])
 
 
@@ -184,11 +185,11 @@ def _coordinates(known: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
 
 def _place(
     coordinates: NDArray[Any],
-    waves: tuple[NDArray[np.complex64], NDArray[np.complex64]],
+    waves: tuple[Complex64s, Complex64s],
     pixel: NDArray[Any],
     known: dict[str, NDArray[Any]],
     physics: Physics,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Floats, Floats]:
     """The object's middle and the positions in metres.
 
     A file with the middle in metres has coordinates in pixels of the object; so are they taken
@@ -216,7 +217,7 @@ def _place(
 
 
 def _outside(
-    from_center_m: NDArray[np.float64],
+    from_center_m: Floats,
     pixel: NDArray[Any],
     obj: tuple[int, ...],
     probe: tuple[int, ...],

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Complex64s, Floats
 from ...errors import BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ...planning.plan import Plan
 from ..loading import check_count, described
@@ -24,7 +24,6 @@ from ..model import Reconstruction
 from .history import algorithm_of, errors_of, provenance_of, were_refined
 from .layers import Layers, layers_of
 
-Array = NDArray[np.float64]
 Tree = Mapping[str, Any]
 
 
@@ -49,7 +48,7 @@ class Content:
     probe: Tree
     pars: Tree
     runtime: Tree
-    positions: Mapping[str, Array] = field(default_factory=dict)
+    positions: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def scan_names(content: Content) -> list[str]:
@@ -148,7 +147,7 @@ def _storage(storages: Tree, scan: str, what: str) -> tuple[str, Tree]:
     return ids[0], storages[ids[0]]
 
 
-def _planes(data: Any, what: str) -> NDArray[np.complex64]:
+def _planes(data: Any, what: str) -> Complex64s:
     planes = np.asarray(data)
     if planes.ndim != 3:
         raise ScanError(
@@ -177,7 +176,7 @@ def _refuse_opr(coherence: Tree, scan: str, count: int) -> None:
         )
 
 
-def _positions(content: Content, key: str, plan: Plan | None) -> Array:
+def _positions(content: Content, key: str, plan: Plan | None) -> Floats:
     recorded = content.positions.get(key)
     if recorded is not None:
         return np.asarray(recorded, np.float64)
@@ -197,7 +196,7 @@ def _positions(content: Content, key: str, plan: Plan | None) -> Array:
     )
 
 
-def _middle(obj: Tree, layers: Layers, pixel: Array, n: int) -> tuple[float, float]:
+def _middle(obj: Tree, layers: Layers, pixel: Floats, n: int) -> tuple[float, float]:
     """Coordinate of the object's pixel ((ny - 1)/2, (nx - 1)/2), see the module's docstring."""
     half = (np.array(layers.object.shape[-2:]) - 1) / 2
     return _pair(np.asarray(obj["_origin"]) + (half + n // 2 - (n - 1) / 2) * pixel)
@@ -233,6 +232,6 @@ def _distance_m(pars: Tree, scan: str, plan: Plan | None, given: float | None) -
     return float(distance_m)
 
 
-def _pair(values: Array) -> tuple[float, float]:
+def _pair(values: Floats) -> tuple[float, float]:
     y, x = values
     return float(y), float(x)

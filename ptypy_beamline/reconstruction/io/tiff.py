@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
+from ...arrays import Floats, Reals
 from ...output import complete, together
 from ..model import Reconstruction
 
@@ -17,7 +16,7 @@ SOFTWARE = "ptypy_beamline"
 
 
 def write_tiffs(
-    found: Reconstruction, folder: str | Path, phase_rad: NDArray[np.float64] | None = None
+    found: Reconstruction, folder: str | Path, phase_rad: Floats | None = None
 ) -> tuple[Path, Path]:
     """Write ``phase.tif`` (rad) and ``amplitude.tif``; an object of several layers as pages.
 
@@ -52,7 +51,7 @@ def write_tiffs(
     return phase, amplitude
 
 
-def _write(path: Path, image: NDArray[np.floating[Any]], unit: str, found: Reconstruction) -> None:
+def _write(path: Path, image: Reals, unit: str, found: Reconstruction) -> None:
     y, x = found.pixel_m
     about = {
         "unit": unit,

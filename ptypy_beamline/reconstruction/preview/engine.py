@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from ...arrays import Bools, Complex64s, Float32s, Floats, Ints
 from ...errors import ScanError
 from ...planning.mend import fill
 from .kernels import illuminate, replace_moduli, update
@@ -56,16 +57,15 @@ as good as one, and small transforms take half the time."""
 LEAST_PX, LIGHT, STEP_PX = 48, 0.95, 2.5
 """Of the cropped window: its least side, share of the counts in it, object pixels of a step."""
 
-Complex = NDArray[np.complex64]
-Window = tuple[NDArray[np.int64], NDArray[np.int64]]
+Window = tuple[Ints, Ints]
 
 
 @dataclass
 class State:
     """The estimates, changed in place."""
 
-    object: Complex
-    probe: Complex
+    object: Complex64s
+    probe: Complex64s
 
     def recenter(self) -> None:
         """Bring the probe's centre of mass back to N//2 and the object with it.
@@ -84,35 +84,35 @@ class State:
 class Engine:
     """The data and the passes over it; far-field frames in the order of FFTs."""
 
-    moduli: NDArray[np.float32]  # (n, N, N) √counts, zero frequency at (0, 0)
-    sums: NDArray[np.float64]  # (n,) of these
-    bad: NDArray[np.bool_]  # (n or 1, N, N)
-    corners_px: NDArray[np.int64]
-    origin_px: NDArray[np.int64]
-    mean_frame: NDArray[np.float64]  # (N, N), bad pixels filled, zero frequency at (0, 0)
-    visited: NDArray[np.int64]  # frames a pass goes over
-    transfer: Complex | None = None  # (N, N) of free space to a near-field detector
+    moduli: Float32s  # (n, N, N) √counts, zero frequency at (0, 0)
+    sums: Floats  # (n,) of these
+    bad: Bools  # (n or 1, N, N)
+    corners_px: Ints
+    origin_px: Ints
+    mean_frame: Floats  # (N, N), bad pixels filled, zero frequency at (0, 0)
+    visited: Ints  # frames a pass goes over
+    transfer: Complex64s | None = None  # (N, N) of free space to a near-field detector
 
     @property
     def power(self) -> float:
         """Counts of a mean frame."""
         return float(self.mean_frame.sum())
 
-    def without(self, frames: NDArray[np.int64]) -> Engine:
+    def without(self, frames: Ints) -> Engine:
         """The same that does not go over some frames."""
         return replace(self, visited=np.setdiff1d(self.visited, frames))
 
-    def free_space(self) -> Complex:
+    def free_space(self) -> Complex64s:
         """An object of ones that holds all views."""
         rows, columns = self.corners_px.max(axis=0) + self.moduli.shape[1:] + MARGIN_PX
         return np.ones((rows, columns), np.complex64)
 
-    def scaled(self, probe: NDArray[Any]) -> Complex:
+    def scaled(self, probe: NDArray[Any]) -> Complex64s:
         """``probe`` with the power of a mean frame: the object's amplitude is then about 1."""
         factor = np.sqrt(self.power / float((np.abs(probe) ** 2).sum()))
         return np.asarray(probe * factor, np.complex64)
 
-    def best_probe(self, seed: int) -> Complex:
+    def best_probe(self, seed: int) -> Complex64s:
         """The guess that after a few passes foretells best frames it has not seen.
 
         Tried are diverging and converging beams of several widths: the mean frame does not
@@ -138,7 +138,7 @@ class Engine:
             tried = [tried[k] for k in np.argsort(misfits, kind="stable")[:kept]]
         return self.scaled(enlarged(tried[0][0].probe, self.moduli.shape[1]))
 
-    def guesses(self) -> list[Complex]:
+    def guesses(self) -> list[Complex64s]:
         """Guessed probes, without those that the window makes the same."""
         step = np.sqrt(np.ptp(self.corners_px, axis=0).clip(1).prod() / len(self.moduli))
         widest = self.moduli.shape[1] / 4
@@ -170,7 +170,7 @@ class Engine:
             corners_px=np.rint(self.corners_px * (side / n)).astype(np.int64),
         )
 
-    def misfits(self, state: State, frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    def misfits(self, state: State, frames: Ints) -> Floats:
         """(m,) Σ|√I − |Ψ|| of each of some frames (m,)."""
         parts = [self.project(state, some)[1] for some in self.batches(frames)]
         return np.concatenate([np.zeros(0), *parts])
@@ -189,7 +189,7 @@ class Engine:
         self._balance(state)
         return misfit / max(float(self.sums[self.visited].sum()), 1e-12)
 
-    def batches(self, frames: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    def batches(self, frames: Ints) -> list[Ints]:
         """``frames`` in parts that are propagated at once."""
         beam_px = len(self.mean_frame) / 2  # where its oversampling is 2
         overlap = beam_px**2 / float((np.ptp(self.corners_px, axis=0) + beam_px).prod())
@@ -197,33 +197,31 @@ class Engine:
         size = max(most, 1)
         return [frames[k : k + size] for k in range(0, len(frames), size)]
 
-    def waves(self, state: State, frames: NDArray[np.int64]) -> Complex:
+    def waves(self, state: State, frames: Ints) -> Complex64s:
         """(b, N, N) waves of some frames (b,) on the detector."""
         exit_waves = np.empty((len(frames), *state.probe.shape), np.complex64)
         illuminate(state.object, self.corners_px, frames, state.probe, exit_waves)
-        waves: Complex = scipy.fft.fft2(exit_waves, norm="ortho", overwrite_x=True)
+        waves: Complex64s = scipy.fft.fft2(exit_waves, norm="ortho", overwrite_x=True)
         if self.transfer is None:
             return waves
         waves *= self.transfer
-        near: Complex = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
+        near: Complex64s = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
         return near
 
-    def back(self, waves: Complex) -> Complex:
+    def back(self, waves: Complex64s) -> Complex64s:
         """Waves on the detector taken back to the sample."""
         if self.transfer is not None:
             waves = scipy.fft.fft2(waves, norm="ortho", overwrite_x=True)
             waves *= self.transfer.conj()
-        exit_waves: Complex = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
+        exit_waves: Complex64s = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
         return exit_waves
 
-    def bad_of(self, k: int) -> NDArray[np.bool_]:
+    def bad_of(self, k: int) -> Bools:
         """(N, N) bad pixels of frame ``k``."""
-        bad: NDArray[np.bool_] = self.bad[k if len(self.bad) > 1 else 0]
+        bad: Bools = self.bad[k if len(self.bad) > 1 else 0]
         return bad
 
-    def project(
-        self, state: State, frames: NDArray[np.int64]
-    ) -> tuple[Complex, NDArray[np.float64]]:
+    def project(self, state: State, frames: Ints) -> tuple[Complex64s, Floats]:
         """Changes of :meth:`waves` that give them the measured moduli, and their misfits."""
         waves, misfits = self.waves(state, frames), np.empty(len(frames))
         replace_moduli(waves, self.moduli, self.bad, frames, misfits)
@@ -236,7 +234,7 @@ class Engine:
         state.object /= factor
 
 
-def enlarged(probe: Complex, side: int) -> Complex:
+def enlarged(probe: Complex64s, side: int) -> Complex64s:
     """``probe`` on the finer pixels of a detector of ``side`` pixels, nothing scattered farther."""
     if len(probe) == side:
         return probe
@@ -245,7 +243,7 @@ def enlarged(probe: Complex, side: int) -> Complex:
     return np.asarray(scipy.fft.fftshift(scipy.fft.ifft2(wave, norm="ortho")), np.complex64)
 
 
-def _sums(moduli: NDArray[np.float32]) -> NDArray[np.float64]:
+def _sums(moduli: Float32s) -> Floats:
     return np.asarray(moduli.sum(axis=(1, 2), dtype=np.float64))
 
 
@@ -257,11 +255,11 @@ def _low(n: int, side: int) -> Window:
 
 def prepare(
     frames: NDArray[Any],
-    good: NDArray[np.bool_],
-    positions_m: NDArray[np.float64],
+    good: Bools,
+    positions_m: Floats,
     resolution_m: tuple[float, float],
     center_px: tuple[float, float] | None,
-    transfer: Complex | None = None,
+    transfer: Complex64s | None = None,
 ) -> Engine:
     """Check the data and put far-field frames in the order of FFTs."""
     n, height, width = frames.shape

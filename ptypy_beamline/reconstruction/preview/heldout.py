@@ -7,10 +7,10 @@ counts: what says something is whether the object found from the others foretell
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import xlogy
 
+from ...arrays import Floats, Ints
 from .engine import Engine, State
 
 SHARE, FEWEST, LEAST = 20, 20, 2
@@ -25,7 +25,7 @@ FLOOR = 0.01
 """Share of the mean pattern in a foretold one: no count is then impossible."""
 
 
-def held_out(positions_m: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+def held_out(positions_m: Floats, seed: int) -> Ints:
     """Frames at ``positions_m`` (n, 2) that are held out; none of a few."""
     count = len(positions_m)
     if count < FEWEST:
@@ -42,7 +42,7 @@ def held_out(positions_m: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
     return np.array([*chosen], np.int64)
 
 
-def held_out_error(engine: Engine, state: State, unseen: NDArray[np.int64]) -> float:
+def held_out_error(engine: Engine, state: State, unseen: Ints) -> float:
     """Share of the deviance that the reconstruction leaves of frames it has not seen.
 
     The Poisson deviance D(I, M) = 2·Σ[I·ln(I/M) − (I − M)] of the counts I from the pattern M that
@@ -68,7 +68,7 @@ def held_out_error(engine: Engine, state: State, unseen: NDArray[np.int64]) -> f
     return left / all_of_it if all_of_it > 0 else float("nan")
 
 
-def _deviance(counts: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+def _deviance(counts: Floats, expected: Floats) -> float:
     """Poisson deviance; where nothing is ever counted nothing is foretold."""
     expected = np.maximum(expected, 1e-9)
     return 2 * float((xlogy(counts, counts / expected) - (counts - expected)).sum())

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Bools, Complex64s, Float32s, Ints
 from ...errors import SettingsError
 from ...geometry import transfer
 from ...planning.plan import Plan
@@ -38,7 +38,7 @@ def preview(
 
 def probe_of(
     plan: Plan, frames: int = 300, iterations: int = 3, near_field: bool = False
-) -> NDArray[np.complex64]:
+) -> Complex64s:
     """A probe (N, N) to start a reconstruction with, from the data alone.
 
     A few passes of the preview over at most ``frames`` consecutive positions in the middle of the
@@ -52,12 +52,12 @@ def probe_of(
     start = max(0, (len(plan) - frames) // 2)
     middle = np.arange(start, min(start + frames, len(plan)))
     found = _reconstructed(plan, middle, near_field, iterations=iterations)
-    probe: NDArray[np.complex64] = found.probe[0]
+    probe: Complex64s = found.probe[0]
     return probe
 
 
 def _reconstructed(
-    plan: Plan, positions: NDArray[np.int64] | None, near_field: bool, **more: Any
+    plan: Plan, positions: Ints | None, near_field: bool, **more: Any
 ) -> Reconstruction:
     geometry = plan.geometry
     ny, nx = geometry.shape
@@ -81,9 +81,7 @@ def _reconstructed(
     )
 
 
-def load_all(
-    plan: Plan, positions: NDArray[np.int64] | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def load_all(plan: Plan, positions: Ints | None = None) -> tuple[Float32s, Bools]:
     """Frames (M, ny, nx) and good pixels, (ny, nx) where all frames share them."""
     wanted = np.arange(len(plan)) if positions is None else positions
     frames = np.empty((len(wanted), *plan.geometry.shape), np.float32)

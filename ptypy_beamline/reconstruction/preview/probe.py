@@ -8,15 +8,16 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from ...arrays import Bools, Complex64s
 from ...planning.mend import fill
 
 
 def probe_guess(
     mean_frame: NDArray[Any],
-    good: NDArray[np.bool_] | None = None,
+    good: Bools | None = None,
     center_px: tuple[float, float] | None = None,
     width_px: float = 0.0,
-) -> NDArray[np.complex64]:
+) -> Complex64s:
     """Propagate the mean diffraction pattern back to the sample.
 
     The modulus in the far field is the root of the mean intensity; with a flat phase it is

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Complex, Pace, State, prepare
+from ...arrays import Bools, Complex64s, Floats, Ints
+from .engine import Pace, State, prepare
 from .heldout import held_out, held_out_error
 
 PASSES = 20
@@ -48,26 +49,26 @@ class Reconstruction:
         Its name.
     """
 
-    object: Complex
-    probe: Complex
-    positions_px: NDArray[np.int64]
+    object: Complex64s
+    probe: Complex64s
+    positions_px: Ints
     object_origin_m: tuple[float, float]
     resolution_m: tuple[float, float]
-    errors: NDArray[np.float64]
+    errors: Floats
     held_out_error: float = float("nan")
     algorithm: str = "rPIE"
 
 
 def reconstruct(  # noqa: PLR0913
     frames: NDArray[Any],
-    good: NDArray[np.bool_],
-    positions_m: NDArray[np.float64],
+    good: Bools,
+    positions_m: Floats,
     resolution_m: tuple[float, float],
     *,
     center_px: tuple[float, float] | None = None,
     iterations: int = PASSES,
     probe: NDArray[Any] | None = None,
-    transfer: Complex | None = None,
+    transfer: Complex64s | None = None,
     seed: int = 0,
     progress: Callable[[int, float], None] | None = None,
 ) -> Reconstruction:
