@@ -18,13 +18,29 @@ import numpy as np
 
 from .errors import BeamlineError, Stopped, printable
 
-SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Environment variables that say how many ranks were started."""
+RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
+RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE")
+"""Environment variables with a process's rank, the number of ranks, and that on its node."""
+
+
+def mpi_rank() -> int:
+    """This process's MPI rank, without starting MPI; 0 where it is alone."""
+    return next((int(os.environ[name]) for name in RANK if name in os.environ), 0)
 
 
 def several_started() -> bool:
     """Whether this process is one of several ranks."""
-    return any(int(os.environ.get(name) or 1) > 1 for name in SIZES)
+    return any(int(os.environ.get(name) or 1) > 1 for name in RANKS)
+
+
+def communicator() -> Any:
+    """The MPI communicator of ranks that were started together; None for a process alone."""
+    if not several_started():
+        return None
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD if MPI.COMM_WORLD.size > 1 else None
 
 
 @contextmanager
@@ -76,10 +92,6 @@ def _end_all(comm: Any, code: int = 1) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     comm.Abort(code)
-
-
-LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE")
-"""Environment variables that say how many ranks a node has."""
 
 
 def available_threads() -> int:

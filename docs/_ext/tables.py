@@ -16,7 +16,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from ptypy_beamline import formats
-from ptypy_beamline.cli import app_of
+from ptypy_beamline.cli.app import load
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
 from ptypy_beamline.geometry import UNITS, unit_of_name
@@ -156,10 +156,7 @@ class Options(MarkdownTable):
     required_arguments = 1
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        import typer
-
-        command = typer.main.get_command(app_of(self.arguments)).commands[self.arguments[0]]
-        for option in command.params:
+        for option in load(self.arguments[0]).params:
             if getattr(option, "rich_help_panel", None) == "Loading" or option.name == "help":
                 continue
             shown = option.opts if option.param_type_name == "option" else [option.metavar]

@@ -10,83 +10,17 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
-from typing import Annotated
 
 import typer
 
-from .. import __version__
 from ..errors import BeamlineError, Stopped, in_short, printable
 from ..files.hdf5 import noting_inputs
-from ..parallel import several_started
+from ..parallel import mpi_rank, several_started
 from ..told import TOLD
-from .ranks import mpi_rank
-from .words import Command, Root
+from .app import COMMANDS, app
 
-COMMANDS = (
-    "demo",
-    "formats",
-    "info",
-    "check",
-    "orient",
-    "qc",
-    "reconstruct",
-    "preview",
-    "compare",
-    "ptyd",
-    "standardize",
-    "sidecar",
-    "run",
-    "export",
-    "product",
-    "plot",
-    "tomo",
-)
-"""Each a module of this package, with its ``command`` and an ``EXAMPLE``."""
-
-
-def _show_versions(asked: bool) -> None:
-    if not asked:
-        return
-    try:
-        ptypy = f"PtyPy {version('ptypy')}"
-    except PackageNotFoundError:
-        ptypy = "PtyPy is not installed"
-    typer.echo(f"ptypy-beamline {__version__}, {ptypy}")
-    raise typer.Exit
-
-
-def root(
-    versions: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="the version, and PtyPy's", is_eager=True, callback=_show_versions
-        ),
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="show where an error comes from")] = False,
-) -> None:
-    """Raw ptychography files straight into PtyPy. Errors are one line."""
-
-
-def app_of(words: Sequence[str]) -> typer.Typer:
-    """The command line: with the one command that ``words`` name, so that no other is imported."""
-    app = typer.Typer(
-        name="ptypy-beamline",
-        cls=Root,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-        callback=root,
-    )
-    first = next((word for word in words if not word.startswith("-")), None)
-    for name in [first] if first in COMMANDS else COMMANDS:
-        module = import_module(f".{name}", __name__)
-        epilog = f"Example: [bold]{module.EXAMPLE}[/bold]"
-        app.command(name, cls=Command, epilog=epilog)(module.command)
-    return app
+__all__ = ["COMMANDS", "app", "main", "stoppable"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_any_name()
     try:
         with stoppable(), noting_inputs(), TOLD.command(_show_warning):
-            result = app_of(words)(words, prog_name="ptypy-beamline", standalone_mode=False)
+            result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
         return error.exit_code

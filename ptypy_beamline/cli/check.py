@@ -11,12 +11,12 @@ import typer
 
 from ..geometry import in_words
 from ..output import check_picture
+from ..parallel import mpi_rank
 from ..settings import Settings
 from ..summary import as_json, describe_plan
 from .loading import loading, refuse_input
 from .outputs import file_option
 from .progress import working
-from .ranks import mpi_rank
 
 if TYPE_CHECKING:
     from ..diagnosis.findings import Diagnosis
@@ -33,7 +33,10 @@ def command(
         file_option("--plot", help="draw frame, centre, mask, positions, findings on a page"),
     ] = None,
 ) -> None:
-    """Look for problems in a scan's file and physics; exit 1 if there is an error."""
+    """Look for problems in a scan file and in its physics.
+
+    Exit 1 if there is an error.
+    """
     from ..diagnosis.findings import diagnose
 
     if mpi_rank() > 0:  # one process is enough

@@ -45,7 +45,10 @@ def command(
     ] = None,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Compare a reconstruction with a phantom: errors of δ and β, correlation, resolution."""
+    """Compare a reconstruction with a phantom.
+
+    Gives errors of δ and β, correlation, and resolution.
+    """
     from ..formats.phantom_info import Info
     from ..formats.phantom_truth import phantom_of
     from ..output import check_picture

@@ -35,7 +35,10 @@ def command(
         typer.Option(metavar="auto|ptypy|preview", help="auto: PtyPy where it is installed"),
     ] = "auto",
 ) -> None:
-    """Make a realistic raw scan, judge it, load it, reconstruct it, and compare with the truth."""
+    """Process a simulated raw scan from start to finish, and check the result.
+
+    Quality control, loading, reconstruction, exports and a comparison with the true object.
+    """
     with alone_in(output):
         _demonstrate(output, engine)
 

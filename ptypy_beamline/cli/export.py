@@ -49,7 +49,10 @@ def command(
         float | None, typer.Option(help="sample to detector, where the raw file is gone")
     ] = None,
 ) -> None:
-    """Write a reconstruction for other programs: object, probe, positions, errors, provenance."""
+    """Write a reconstruction for other programs.
+
+    Object, probe, positions, errors and provenance; with --frames the diffraction data, too.
+    """
     from ..reconstruction import read
     from ..reconstruction.loading import plan_behind
 

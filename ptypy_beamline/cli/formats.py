@@ -13,7 +13,7 @@ EXAMPLE = "ptypy-beamline formats"
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """List the known formats."""
+    """List the known file formats."""
     from .. import formats
 
     known = {name: formats.get(name).title for name in formats.names()}

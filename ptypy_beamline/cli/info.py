@@ -30,7 +30,10 @@ def command(
         Path | None, file_option("--plot", help="draw the mean frame, window and positions")
     ] = None,
 ) -> None:
-    """Show what was recognised: shapes, units, geometry, positions; exit 1 if there is an error."""
+    """Show what a scan file contains, and how it would be loaded.
+
+    Shapes, units, geometry, positions and problems; exit 1 if there is an error.
+    """
     from ..planning.make import make_plan
 
     if plot:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..parallel import mpi_rank
 from ..settings import Settings
 from .loading import loading, open_with
 from .progress import working
-from .ranks import mpi_rank
 
 if TYPE_CHECKING:
     from ..diagnosis.orientation import Ranking
@@ -23,10 +23,10 @@ def command(
     settings: Settings,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Rank the 8 orientations of the detector from the data; exit 1 if they do not determine it.
+    """Find the orientation of the detector from the data.
 
-    The axes of the positions stay as --axes has them; --rotate, --flip and --orientation play no
-    part.
+    Ranks all 8 orientations, with the position axes as --axes says; --rotate, --flip and
+    --orientation are ignored. Exit 1 if the data do not determine the orientation.
     """
     from ..diagnosis.orientation import rank
 

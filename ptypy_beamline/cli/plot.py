@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913
         str, typer.Option(metavar="NAME", help="matplotlib's colour map of the phase")
     ] = "magma",
 ) -> None:
-    """Draw a reconstruction: phase, amplitude, the probe's modes, the error of each iteration."""
+    """Draw a reconstruction: phase, amplitude, probe, errors."""
     from ..reconstruction import read
     from ..reconstruction.plot import Look, draw
     from ..reconstruction.postprocess import finish

@@ -31,7 +31,10 @@ def command(
     propagation: Propagation = "auto",
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Reconstruct quickly, without PtyPy, with the embedded rPIE engine."""
+    """Reconstruct a raw scan quickly, without PtyPy.
+
+    The embedded engine is rPIE (regularised ptychographic iterative engine).
+    """
     previewed(settings, output, iterations, propagation, to_json)
 
 

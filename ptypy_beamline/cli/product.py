@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913
         bool, typer.Option(help="write the frames to /raw_data, too")
     ] = True,
 ) -> None:
-    """Turn an NPZ of PtychoPINN into a Ptychodus product, frames included."""
+    """Convert a PtychoPINN NPZ file to a Ptychodus product."""
     from ..output import refuse_inputs
     from ..reconstruction.io.amplitudes import of_npz
     from ..reconstruction.io.product import ProductInfo, export_product

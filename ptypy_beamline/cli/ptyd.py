@@ -25,7 +25,10 @@ def command(
     ] = "append",
     block: Annotated[int | None, typer.Option(min=1, help="positions in a block")] = None,
 ) -> None:
-    """Write prepared data for PtyPy's PtydScan; needs no PtyPy."""
+    """Write prepared data for PtyPy's PtydScan.
+
+    Needs no PtyPy.
+    """
     from ..writers.ptyd import write_ptyd
 
     refuse_input(output, settings)

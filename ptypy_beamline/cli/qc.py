@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from ..errors import SettingsError
 from ..options import Qc
-from ..parallel import ending_all
+from ..parallel import communicator, ending_all
 from ..planning.plan import Plan
 from ..settings import Settings
 from .loading import loading, open_with, refuse_input
@@ -86,7 +85,10 @@ def command(  # noqa: PLR0913
         ),
     ] = None,
 ) -> None:
-    """Find bad frames: scores, maps, a page to look through them, and a list for --reject."""
+    """Find bad frames, and list them for --reject.
+
+    Also writes scores, maps, and a page on which to look through the frames.
+    """
     from ..planning.rejects import META
     from ..quality.files import Folder, check_indices
     from ..quality.inspect import Output
@@ -171,16 +173,3 @@ def _followed(needs: Needs, settings: Settings, qc: Qc, output: Output) -> Plan:
     scan = open_with(needs.settings)
     follow(plans(), scan, settings, qc, output, REFRESH_S, needs)
     return follower.look().plan
-
-
-def communicator() -> Any:
-    """The ranks that ``mpirun`` started together; None = there is but one."""
-    if not any(int(os.environ.get(name, "1")) > 1 for name in WORLD_SIZES):
-        return None
-    from mpi4py import MPI
-
-    return MPI.COMM_WORLD if MPI.COMM_WORLD.size > 1 else None
-
-
-WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Environment variables that say how many ranks there are."""

@@ -105,9 +105,10 @@ def command(  # noqa: PLR0913
     ] = False,
     to_json: Annotated[bool, _option("--json", help="print JSON")] = False,
 ) -> None:
-    """Reconstruct a raw scan with PtyPy, from a probe that is found from the data.
+    """Reconstruct a raw scan with PtyPy.
 
-    The folder gets reconstruction.ptyr, reconstruction.h5, a picture, summary.json and tree.yaml.
+    The initial probe is estimated from the data. The folder gets reconstruction.ptyr,
+    reconstruction.h5, a picture, summary.json and tree.yaml.
     """
     from ..diagnosis.remedy import changed
     from ..engines import Chain

@@ -27,7 +27,7 @@ def command(
         Path | None, folder_option("-o", "--output", help="folder for reconstructions")
     ] = None,
 ) -> None:
-    """Run PtyPy on a parameter tree, with the beamline loaders registered."""
+    """Run PtyPy on a parameter tree, with the beamline loaders."""
     from ..run import run
 
     run(params, level=level, backend=backend, output=output)

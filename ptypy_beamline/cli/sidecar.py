@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913
     distance_m: Constant = None,
     pixel_m: Constant = None,
 ) -> None:
-    """Write the sidecar of TIFF frames from a beamline's CSV log."""
+    """Write the sidecar of TIFF frames from a CSV log."""
     from ..files.csvlog import read_log
     from ..files.filelist import expand
     from ..formats.numbering import Numbers

@@ -94,10 +94,12 @@ def command(  # noqa: PLR0913
         _option("--only", help="one stage of the three, from what is in the folder"),
     ] = None,
 ) -> None:
-    """Phases at each angle of a series, aligned and unwrapped, and the volume of their density.
+    """Reconstruct a volume from scans at many angles.
 
-    FILE is an exchange file with a scan at each angle, files or a folder of files with one angle
-    each (raw, .ptyr or reconstruction.h5), or a folder with ptycho_tomo/angle_NNN/phase.tif.
+    The phase at each angle is reconstructed, unwrapped and aligned, and gives the volume of the
+    electron density. FILE is an exchange file with a scan at each angle, files or a folder of files
+    with one angle each (raw, .ptyr or reconstruction.h5), or a folder with
+    ptycho_tomo/angle_NNN/phase.tif.
     """
     from ..tomography import Alignment, Engine, Fbp, Sart, run_series
 

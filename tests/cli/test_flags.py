@@ -15,6 +15,7 @@ from folders import ROOT
 from recipe_runs import environment
 
 from ptypy_beamline.cli import COMMANDS
+from ptypy_beamline.cli.app import load
 from ptypy_beamline.settings import every_leaf, other_words
 
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
@@ -31,6 +32,21 @@ def test_help_says_what_to_type(help_of, command):
     """No words of Python's, and no characters that a pipe to a file might lose."""
     shown = help_of(*command)
     assert not re.findall(r"<\w+( range)?>|\b(INTEGER|FLOAT|BOOLEAN)\b|[–—‘’“”…]", shown)
+
+
+def test_the_list_of_commands_repeats_their_own_help():
+    for name, line in COMMANDS.items():
+        assert load(name).help.splitlines()[0] == line
+
+
+def test_listing_the_commands_imports_none_of_them():
+    code = (
+        "import sys; from ptypy_beamline.cli import main; main(['--help'])\n"
+        "sys.exit(sorted({m for m in sys.modules if m.startswith('ptypy_beamline.cli.')}"
+        " - {'ptypy_beamline.cli.app'}) or 'pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_shows_one_name_of_each_flag(help_of):

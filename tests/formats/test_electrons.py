@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from typer.testing import CliRunner
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.cli import app_of
+from ptypy_beamline.cli import app
 from ptypy_beamline.errors import GeometryError, SettingsError
 from ptypy_beamline.geometry import electron_energy_eV, wavelength_m
 from ptypy_beamline.writers.ptyd import write_ptyd
@@ -154,7 +154,7 @@ def test_an_unmarked_ptyd_is_asked_about(tmp_path):
 
 def test_on_the_command_line(tmp_path):
     done = CliRunner().invoke(
-        app_of([]),
+        app,
         [
             "info",
             str(scans.write(tmp_path)),

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from typer.testing import CliRunner
 
 from ptypy_beamline import BeamlineError, open_scan
-from ptypy_beamline.cli import app_of
+from ptypy_beamline.cli import app
 from ptypy_beamline.errors import ScanError, SettingsError
 
 
@@ -75,7 +75,7 @@ def test_a_column_of_another_file_and_two_columns_at_once(wide, tmp_path):
 
 def test_on_the_command_line(wide):
     done = CliRunner().invoke(
-        app_of([]),
+        app,
         [
             "info",
             str(wide),

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from typer.testing import CliRunner
 
 from ptypy_beamline import BeamlineWarning, open_scan
-from ptypy_beamline.cli import app_of
+from ptypy_beamline.cli import app
 from ptypy_beamline.errors import SettingsError
 from ptypy_beamline.frames.picked import PickedFrames
 from ptypy_beamline.settings import Settings
@@ -119,14 +119,14 @@ def test_on_the_command_line_and_through_what_is_written(tmp_path):
     np.save(tmp_path / "order.npy", order)
     out = tmp_path / "out.h5"
     done = CliRunner().invoke(
-        app_of([]),
+        app,
         ["standardize", str(file), "-o", str(out), "--frame-order", str(tmp_path / "order.npy")],
     )
     assert done.exit_code == 0, done.output
     frames, _ = all_frames(open_scan(out).plan())
     assert_array_equal(frames, scans.truth().frames[order])
     refused = CliRunner().invoke(
-        app_of([]),
+        app,
         [
             "standardize",
             str(file),
