@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import BeamlineError, FileError, SettingsError
 from ..files.hdf5 import open_hdf5
 from ..frames.images import frames_of
-from ..frames.simulated import SimulatedFrames
+from ..frames.simulated import SimulatedFrames, zone_plate_beam
 from ..opening import AS_STORED, Opening
 from ..scan import Scan, Window
 from .adorym import in_phantom
@@ -131,15 +131,13 @@ def _probe(info: Info) -> NDArray[np.complex128]:
     """The given wave, else a zone plate's beam behind its focus."""
     given = info.get("probe")
     if given is None:
-        from ..testing.sample import probe
-
         ny, nx = info.need("shape")
         if ny != nx:
             raise SettingsError(
                 f"the built probe is square. Got {ny}x{nx}",
                 "give simulate.probe, or a square simulate.shape",
             )
-        return probe(ny).astype(np.complex128)
+        return zone_plate_beam(ny).astype(np.complex128)
     frames = frames_of(given, "simulate.probe")
     wave = frames.read([0], Window.full(frames.shape[1:]))[0]  # the first mode
     if not np.isfinite(wave).all() or not np.any(wave):

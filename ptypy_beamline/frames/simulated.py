@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from ..arrays import Complex64s, Ints
@@ -184,3 +185,24 @@ class SimulatedFrames:
     def ready(self) -> Readiness:
         """All of them."""
         return Readiness(len(self.corners_px))
+
+
+def zone_plate_beam(n: int) -> Complex64s:
+    """A zone plate's beam behind its focus, (n, n), of unit power, centred at pixel n//2.
+
+    The pupil is a disc of radius 0.16·n detector pixels with a central stop of 0.35 of it; the
+    defocus spreads it over about a third of the window. Coma and a tilted illumination break
+    its symmetry.
+    """
+    radius = 0.16 * n
+    v, u = (np.indices((n, n)) - n // 2) / radius
+    r = np.hypot(v, u)
+    edge = 0.5 - 0.5 * np.tanh((r - 1) * radius / 1.5)
+    stop = 0.5 + 0.5 * np.tanh((r - 0.35) * radius / 1.5)
+    amplitude = edge * stop * (1 + 0.10 * u - 0.06 * v)
+    # A phase a·r² moves the pupil's rim by a·n/(π·radius) pixels of the sample.
+    defocus = np.pi * radius / n * (n / 6)
+    phase = defocus * r**2 + 1.2 * (r**2 - 0.6) * (0.8 * u + 0.5 * v) + 0.5 * u * v
+    pupil = amplitude * np.exp(1j * phase * (r < 1.5))
+    field = scipy.fft.fftshift(scipy.fft.ifft2(scipy.fft.ifftshift(pupil)))
+    return np.asarray(field / np.linalg.norm(field), np.complex64)

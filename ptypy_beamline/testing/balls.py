@@ -15,9 +15,9 @@ from scipy.ndimage import fourier_shift
 
 from ..arrays import Complex64s, Float32s, Floats, Reals
 from ..extras import skimage
+from ..frames.simulated import zone_plate_beam
 from ..geometry import wavelength_m
 from .recording import Raw, put
-from .sample import probe as make_probe
 from .simulate import MARGIN_PX, PATTERNS, diffract
 
 ELECTRON_RADIUS_M = physical_constants["classical electron radius"][0]
@@ -131,7 +131,7 @@ class Series:
         corners = points - points.min(axis=0) + MARGIN_PX
         rows, columns = (int(c) for c in corners.max(axis=0) + self.window + MARGIN_PX)
         wave = self.turned.transmission(angle_deg, (rows, columns), shift_px)
-        intensity = diffract(wave, make_probe(self.window), corners) * self.photons
+        intensity = diffract(wave, zone_plate_beam(self.window), corners) * self.photons
         pixel_m, voxel_m = 75e-6, self.turned.voxel_m
         return Raw(
             np.random.default_rng([self.seed, seed]).poisson(intensity).astype(np.uint32),

@@ -11,8 +11,8 @@ import scipy.fft
 from numpy.typing import DTypeLike, NDArray
 
 from ..arrays import Complex64s, Float32s, Floats, Ints
+from ..frames.simulated import zone_plate_beam
 from ..geometry import wavelength_m
-from .sample import probe as make_probe
 from .sample import sample
 
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
@@ -92,7 +92,7 @@ def simulate(  # noqa: PLR0913
     points = np.rint(PATTERNS[pattern](shape, rng) * step_px).astype(np.int64)
     corners = points - points.min(axis=0) + MARGIN_PX
     rows, columns = (int(c) for c in corners.max(axis=0) + n + MARGIN_PX)
-    truth, probe = sample((rows, columns), rng), make_probe(n)
+    truth, probe = sample((rows, columns), rng), zone_plate_beam(n)
     intensity = diffract(truth, probe, corners)
     power = photons / float(intensity.sum(axis=(1, 2)).mean())
     counts = rng.poisson(intensity * power).clip(0, np.iinfo(np.dtype(dtype)).max)

@@ -22,13 +22,13 @@ from ptypy_beamline.formats import recognise
 from ptypy_beamline.formats.phantom_info import Info, corners, parse
 from ptypy_beamline.formats.phantom_truth import phantom_of
 from ptypy_beamline.frames.multislice import back_to_sample, far_field, fresnel, transmission
+from ptypy_beamline.frames.simulated import zone_plate_beam
 from ptypy_beamline.geometry import wavelength_m
 from ptypy_beamline.reconstruction.comparison.frc import half_bit, ring_correlation
 from ptypy_beamline.reconstruction.comparison.likeness import compare
 from ptypy_beamline.scan import Frames
 from ptypy_beamline.summary import empty_beam
 from ptypy_beamline.testing.phantom_writer import write_grids, write_simulation
-from ptypy_beamline.testing.sample import probe as zone_plate
 
 SMALL = {"size": 48, "n": 32, "scan": (4, 5), "step_px": 9, "photons": "1e5"}
 ENERGY, VOXEL = 5000.0, 10e-9
@@ -95,7 +95,7 @@ def test_free_space_lets_a_beam_diverge_and_keeps_its_power():
 
 
 def test_the_detector_and_back():
-    wave = zone_plate(32)
+    wave = zone_plate_beam(32)
     there = np.fft.fftshift(np.fft.fft2(wave, norm="ortho"))
     assert_allclose(back_to_sample(there), wave, atol=1e-6)
     assert_allclose(far_field(wave, np.ones((1, 32, 32)), None), np.abs(there) ** 2, atol=1e-6)
@@ -170,7 +170,7 @@ def test_the_raster_lies_around_the_middle(tmp_path):
 
 def test_parameters_come_before_the_info_file(tmp_path):
     write_simulation(tmp_path, **SMALL)
-    wave = zone_plate(24)[:, ::-1] * 7
+    wave = zone_plate_beam(24)[:, ::-1] * 7
     np.save(tmp_path / "probe.npy", wave)
     np.save(tmp_path / "positions.npy", [[0, 0], [-5, 30], [9, 9]])
     scan = open_scan(
