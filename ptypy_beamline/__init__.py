@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from os import PathLike
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import moved
 from .errors import BeamlineError, BeamlineWarning
+from .scan import Scan, Window
 
 if TYPE_CHECKING:
     from .planning.plan import Block, Plan
-    from .scan import Scan, Window
     from .settings import Settings
 
 __version__ = "0.1.0"
@@ -34,8 +34,6 @@ moved.install()
 _HOMES = {
     "Block": ".planning.plan",
     "Plan": ".planning.plan",
-    "Scan": ".scan",
-    "Window": ".scan",
     "Settings": ".settings",
 }
 
@@ -72,3 +70,12 @@ def open_scan(file: str | PathLike[str] | Sequence[str], **settings: Any) -> Sca
     chosen = Settings.of(given)
     scan = formats.open_with(chosen)
     return replace(scan, given=given)
+
+
+def _plan(scan: Scan, settings: Mapping[str, Any]) -> Plan:
+    from .plans import plan_opened
+
+    return plan_opened(scan, settings)
+
+
+Scan.planner = staticmethod(_plan)

@@ -24,6 +24,7 @@ MOVED = {
     "reading": "frames",
     "reading.stored": "frames.chunks.stored",
     "results": "reconstruction",
+    "results.loading": "plans",
     "results.picture": "reconstruction.plot",
 }
 """Former name → present name, below the package; modules inside keep theirs."""

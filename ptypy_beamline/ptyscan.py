@@ -29,9 +29,10 @@ from .live import Follower
 from .options import Qc, as_listed, code_of
 from .parallel import ending_all, hook_all
 from .planning.exposures import recorded_i0
-from .planning.make import focus_to_sample_m, make_plan
+from .planning.make import focus_to_sample_m
 from .planning.plan import Block, Plan
 from .planning.shares import Shares
+from .plans import plan_scan
 from .ptypy_docs import defaults_section
 from .ptypy_frames import RawFrames, SharedWeight, check_frames, check_share, ptypy_center
 from .ptypy_probe import ProbesFromData
@@ -276,7 +277,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             return plan
         scan = formats.open_with(self.settings)
         self._check_family(scan.format)
-        plan = make_plan(scan, self.settings)
+        plan = plan_scan(scan, self.settings)
         if self.settings.orientation == "auto":
             log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
         check_frames(plan, self.settings.file_name)

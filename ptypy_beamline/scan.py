@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     Literal,
     NamedTuple,
     Protocol,
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Bools, Complexes, Floats, Ints
-from .errors import ScanError, SettingsError
+from .errors import ScanError
 
 if TYPE_CHECKING:
     from .planning.plan import Plan
@@ -299,6 +300,9 @@ class Scan:
     notes: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
 
+    planner: ClassVar[Callable[[Scan, Mapping[str, Any]], Plan]]
+    """What :meth:`plan` calls; the package sets it, as planning lies in a layer above this one."""
+
     def __len__(self) -> int:
         """Number of raw exposures."""
         return self.frames.shape[0]
@@ -313,19 +317,7 @@ class Scan:
 
         Those given on opening still hold. One that concerns reading opens the file again.
         """
-        from . import formats
-        from .planning.make import make_plan
-        from .settings import Settings
-
-        opened, wanted = Settings.of(self.given), Settings.of({**self.given, **settings})
-        if wanted.file != opened.file or wanted.format != opened.format:
-            raise SettingsError(
-                "file and format cannot change with the plan", "open the other file", self.source
-            )
-        if opened.file is None or wanted.opening == opened.opening:
-            return make_plan(self, wanted)
-        scan = formats.open_file(opened.file, opened.format, wanted.opening)
-        return make_plan(scan, wanted)
+        return Scan.planner(self, settings)
 
 
 SQUARED = "is taken to hold amplitudes, and squared"

@@ -273,10 +273,10 @@ class Settings(Group):
         Raises
         ------
         SettingsError
-            ``orientation='auto'``: a scan tells, see :mod:`ptypy_beamline.diagnosis.orientation`.
+            ``orientation='auto'``, which :func:`ptypy_beamline.plans.plan_scan` replaces.
         """
         if self.orientation == "auto":
-            raise SettingsError("orientation='auto' needs a scan", "make a plan of it")
+            raise SettingsError("orientation='auto' is not known before a plan is made")
         if self.orientation is not None:
             code = self.orientation
             return code if isinstance(code, tuple) else turn_of(code)

@@ -53,8 +53,8 @@ def command(
 
     Object, probe, positions, errors and provenance; with --frames the diffraction data, too.
     """
+    from ..plans import plan_behind
     from ..reconstruction import read
-    from ..reconstruction.loading import plan_behind
 
     kind = _kind(to, Path(name))
     output = checked("-o", name, folder=kind == "tiff")

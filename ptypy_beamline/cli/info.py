@@ -34,14 +34,14 @@ def command(
 
     Shapes, units, geometry, positions and problems; exit 1 if there is an error.
     """
-    from ..planning.make import make_plan
+    from ..plans import plan_scan
 
     if plot:
         check_picture(plot)
     followed = plan_with(settings) if settings.live.timeout_s else None
     scan = followed[0] if followed else open_with(settings)
     try:
-        plan, problem = followed[1] if followed else make_plan(scan, settings), None
+        plan, problem = followed[1] if followed else plan_scan(scan, settings), None
     except BeamlineError as error:
         if show_plan or plot:
             raise

@@ -84,15 +84,14 @@ def open_with(settings: Settings) -> Scan:
 
 def plan_with(settings: Settings) -> tuple[Scan, Plan]:
     """The scan and the plan that the flags name."""
-    from ..planning.make import make_plan
-
     if settings.live.timeout_s:
         from ..live import Follower
 
         plan = Follower(settings).to_the_end()
         return open_with(settings), plan
-    scan = open_with(settings)
-    return scan, make_plan(scan, settings)
+    from ..plans import open_and_plan
+
+    return open_and_plan(settings)
 
 
 def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:

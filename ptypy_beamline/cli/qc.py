@@ -127,7 +127,7 @@ def command(  # noqa: PLR0913
 
 def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
     """Evaluate, alone or with the other ranks, and write."""
-    from ..planning.make import make_plan
+    from ..plans import plan_scan
     from ..quality.inspect import judged_scan, put_down, to_be_judged
     from ..quality.needs import Needs
 
@@ -140,7 +140,7 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
         scan = open_with(needs.settings)
     else:
         scan = open_with(needs.settings)
-        plan = make_plan(scan, to_be_judged(scan, settings, needs))
+        plan = plan_scan(scan, to_be_judged(scan, settings, needs))
     with progress("looking", int((plan.selection.exposures >= 0).sum())) as advance:
         found = judged_scan(scan, plan, settings, qc, comm, advance, needs)
     if found is not None:

@@ -222,14 +222,16 @@ def confidence(t: float, curl_ratio: float) -> float:
     return float(expit(-3.5 + 1.15 * min(t, 10.0) + 8.0 * curl))
 
 
-def settled(scan: Scan, settings: Settings) -> Settings:
-    """``orientation='auto'`` replaced by what the data say; a warning tells which.
+def with_orientation(scan: Scan, settings: Settings) -> Settings:
+    """``orientation='auto'`` replaced by the one that the data show; a warning says which.
 
     Raises
     ------
     SettingsError
         The data do not say.
     """
+    if settings.orientation != "auto":
+        return settings
     found = rank(scan, settings)
     if not found.decided:
         raise SettingsError("the data do not determine the orientation", found.remedy, scan.source)

@@ -39,7 +39,8 @@ def make_plan(
 ) -> Plan:
     """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
 
-    With ``orientation='auto'`` up to two thousand are, and the orientation found is warned of.
+    The orientation must be known: :func:`ptypy_beamline.plans.plan_scan` finds it where it is
+    ``'auto'``.
 
     Parameters
     ----------
@@ -65,11 +66,6 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
             scan.source,
         )
     warn_of_stored_frames(scan)
-    if settings.orientation == "auto":
-        # The doctor makes plans itself.
-        from ..diagnosis.orientation import settled
-
-        settings = settled(scan, settings)
     scan = in_metres(scan, settings)
     counts = counting(scan, so_far.frames)
     scan, settings, counts = with_own_images(scan, settings, counts)

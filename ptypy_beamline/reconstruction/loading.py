@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import formats
-from ..arrays import Floats, Ints
-from ..errors import MissingDataError, ScanError
-from ..options import Qc
+from ..arrays import Ints
+from ..errors import ScanError
 from ..planning.exposures import recorded_i0
 from ..planning.make import make_plan
 from ..planning.plan import Plan
+from ..scan import Scan
 from ..settings import Settings
 from .model import Reconstruction
 
@@ -32,8 +31,8 @@ def loader_settings(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan_of(values: Mapping[str, Any]) -> Plan:
-    """The plan that these loader settings make, quality control included.
+def positions_plan(values: Mapping[str, Any]) -> Plan:
+    """The plan of these loader settings, for its positions and geometry: frames are not turned.
 
     Raises
     ------
@@ -41,52 +40,20 @@ def plan_of(values: Mapping[str, Any]) -> Plan:
         The raw file is missing, or does not fit the settings any more.
     """
     settings = Settings.of(values)
-    qc = settings.qc
+    if settings.orientation == "auto":
+        settings = settings.model_copy(update={"orientation": 0})
     scan = formats.open_with(settings)
-    plan = make_plan(scan, settings)
-    return plan if qc is None else _judged(plan, settings, qc, recorded_i0(scan, settings))
+    return accepted(make_plan(scan, settings), scan, settings)
 
 
-def _judged(plan: Plan, settings: Settings, qc: Qc, i0: Floats | None) -> Plan:
+def accepted(plan: Plan, scan: Scan, settings: Settings) -> Plan:
+    """The plan without the frames that quality control rejects, where ``settings.qc`` asks."""
     from ..quality.inspect import judged_plan
 
-    found = judged_plan(plan, settings, qc, i0, None)
+    if settings.qc is None:
+        return plan
+    found = judged_plan(plan, settings, settings.qc, recorded_i0(scan, settings), None)
     return plan if found is None else plan.without(found.reject_indices)
-
-
-def plan_behind(found: Reconstruction, raw: str | Path | None = None) -> Plan:
-    """The plan by which the frames of a reconstruction were loaded.
-
-    Parameters
-    ----------
-    found
-        With the loader's settings in its provenance.
-    raw
-        Where the raw file is now; default: where it was.
-
-    Raises
-    ------
-    MissingDataError
-        The provenance has no settings of a loader of this package.
-    BeamlineError
-        The raw file is missing, or has other positions than the reconstruction.
-    """
-    settings = found.provenance.get("settings", {})
-    if not isinstance(settings, Mapping):
-        raise ScanError(
-            "the settings of the scan in the reconstruction's provenance are damaged",
-            "leave the frames out (--frames), or write it again",
-        )
-    data = settings.get("scans", {}).get(found.scan, {}).get("data", settings)
-    values = loader_settings(data)
-    if raw is not None:
-        values["file"] = str(raw)
-    if "file" not in values:
-        raise MissingDataError(
-            "the reconstruction does not say how its frames were loaded",
-            "leave out --frames, or give a .ptyr made with a loader of ptypy_beamline",
-        )
-    return check_count(plan_of(values), len(found.positions_m))
 
 
 def check_count(plan: Plan, count: int) -> Plan:

@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .. import formats
 from ..engines import ALONE, Chain, Ranks, parameter_tree, ranks_started, reconstruct
 from ..errors import SettingsError
 from ..parallel import several_started
-from ..planning.make import make_plan
-from ..planning.plan import Plan
+from ..plans import open_and_plan
 from ..reconstruction.io.previewed import from_preview
 from ..reconstruction.model import Reconstruction
 from ..settings import Settings
@@ -73,7 +71,7 @@ class Engine:
     def _previewed(self, settings: Settings) -> Reconstruction:
         from ..reconstruction.preview import preview
 
-        plan = _plan(settings)
+        plan = open_and_plan(settings)[1]
         found = preview(plan, self.iterations)
         return from_preview(found, plan, {"source": settings.file, "settings": settings.record()})
 
@@ -103,10 +101,6 @@ def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
         return
     with ranks_started() as ranks:
         yield ranks
-
-
-def _plan(settings: Settings) -> Plan:
-    return make_plan(formats.open_with(settings), settings)
 
 
 def _values(settings: Settings) -> dict[str, Any]:

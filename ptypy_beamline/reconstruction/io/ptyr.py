@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import BeamlineError, FileError
 from ...planning.plan import Plan
-from ..loading import OURS, loader_settings, plan_of
+from ..loading import OURS, loader_settings, positions_plan
 from ..model import Reconstruction
 from .h5rw import read_tree
 from .storages import Content, assemble, choose
@@ -77,9 +77,9 @@ def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:
     data: dict[str, Any] = content.pars["scans"][scan].get("data", {})
     values = loader_settings(data)
     if raw is not None:
-        return plan_of({**values, "file": str(raw)})
+        return positions_plan({**values, "file": str(raw)})
     ours = str(data.get("name", "")).startswith(OURS)
-    return plan_of(values) if ours and _there(values.get("file")) else None
+    return positions_plan(values) if ours and _there(values.get("file")) else None
 
 
 def _there(named: str | list[str] | None) -> bool:
