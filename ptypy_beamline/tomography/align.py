@@ -1,9 +1,9 @@
-"""Where the sample was at each angle: shifts of projections against each other.
+"""Alignment of projections: where the sample was at each angle.
 
 In parallel-beam tomography the rotation axis here runs along the image's rows. Vertically, the
 mass in each row is the same at every angle (M. Guizar-Sicairos et al., Opt. Express 19, 21345
-(2011)). Horizontally, the centre of mass of a turned body stays on the rotation axis if it is
-put there (the first Helgason-Ludwig condition; F. Natterer, The Mathematics of Computerized
+(2011)). Horizontally, the centre of mass of a rotated body stays on the rotation axis if it is
+placed there (the first Helgason-Ludwig condition; F. Natterer, The Mathematics of Computerized
 Tomography (1986), theorem II.4.2). Both are then refined by reprojection: a volume is
 reconstructed, projected again, and each measured projection moved onto its reprojection
 (D. Gürsoy et al., Sci. Rep. 7, 11818 (2017)).
@@ -23,15 +23,15 @@ from ..extras import skimage
 from .backprojection import Fbp, backproject, reproject
 
 COARSE_PX = 96
-"""Projections are binned for the reprojection, but not to fewer columns."""
+"""Projections are binned for the reprojection, but to no fewer columns."""
 
 SMOOTH = Fbp("hann")
-"""Without the noise of single projections, which would be found again in their reprojections."""
+"""Suppresses the noise of single projections, which would reappear in their reprojections."""
 
-FINENESS = 20
-"""Shifts are found to such a fraction of a (binned) pixel."""
+UPSAMPLING = 20
+"""Shifts are found to this fraction of a (binned) pixel."""
 
-SETTLED_PX = 0.1
+CONVERGED_PX = 0.1
 """Rounds of reprojection end when no projection moves by more (binned) pixels."""
 
 
@@ -50,16 +50,16 @@ def align(
     angles_deg
         (n,) of the projections.
     rounds
-        Most rounds of reprojection; 0 leaves the shifts of the mass.
+        Most rounds of reprojection; 0 keeps the shifts found from the mass.
     progress
         Called after each round with its number and the largest move in pixels.
 
     Returns
     -------
     shifts_px
-        (n, 2) y, x: moved by it (:func:`moved`), the rotation axis falls on column nx // 2 of
-        every projection, and what is in a row is in that row at every angle. The mean of the
-        vertical shifts is 0.
+        (n, 2) y, x: moved by them (:func:`moved`), every projection has the rotation axis on
+        column nx // 2, and each part of the sample in the same row. The mean of the vertical
+        shifts is 0.
     """
     shifts = np.zeros((len(mass), 2))
     shifts[:, 0] = vertical_shifts(mass)
@@ -73,7 +73,7 @@ def align(
         largest = float(np.abs(step).max())
         if progress:
             progress(number + 1, binning * largest)
-        if largest < SETTLED_PX:
+        if largest < CONVERGED_PX:
             break
     return shifts
 
@@ -81,16 +81,17 @@ def align(
 def vertical_shifts(mass: Float32s, passes: int = 5) -> Floats:
     """(n,) shifts that make the mass of each row the same at all angles; their mean is 0.
 
-    Compared are steps from row to row, which an error of the background does not change. First
-    with one projection, of median mass: far apart, their mean would be nothing like any of them.
+    Differences between rows are compared, which an error of the background does not change. The
+    first reference is the projection of median mass: far apart, their mean would resemble none.
     """
     steps = np.gradient(mass.sum(axis=2, dtype=np.float64), axis=1)
     steps = np.pad(steps * np.hanning(steps.shape[1] + 2)[1:-1], ((0, 0), (0, steps.shape[1])))
-    usual = steps[np.argsort(mass.sum(axis=(1, 2)))[len(mass) // 2]]
+    reference = steps[np.argsort(mass.sum(axis=(1, 2)))[len(mass) // 2]]
     for _ in range(passes):
-        shifts = np.array([_onto(usual, line)[0] for line in steps])
+        shifts = np.array([_shift_onto(reference, line)[0] for line in steps])
         shifts -= shifts.mean()
-        usual = np.mean([spline_shift(line, s) for line, s in zip(steps, shifts, strict=True)], 0)
+        moved_steps = [spline_shift(line, s) for line, s in zip(steps, shifts, strict=True)]
+        reference = np.mean(moved_steps, 0)
     return shifts
 
 
@@ -103,14 +104,10 @@ def horizontal_shifts(mass: Float32s) -> Floats:
 
 
 def moved(stack: Float32s, shifts_px: Floats) -> Float32s:
-    """Each image moved by its (y, x), by cubic splines; what enters continues the edge."""
-    images = (
-        spline_shift(image, shift, order=3, mode="nearest")
-        for image, shift in zip(stack, shifts_px, strict=True)
-    )
+    """Each image moved by its (y, x) with cubic splines; edge values are repeated."""
     out = np.empty_like(stack)
-    for index, image in enumerate(images):
-        out[index] = image
+    for index, shift in enumerate(shifts_px):
+        out[index] = spline_shift(stack[index], shift, order=3, mode="nearest")
     return out
 
 
@@ -131,17 +128,17 @@ def binned(stack: Float32s, binning: int) -> Float32s:
 
 
 def _onto_reprojections(mass: Float32s, angles_deg: Floats) -> Floats:
-    """(n, 2) moves of projections onto those of the volume that they give."""
-    again = reproject(backproject(mass, angles_deg, SMOOTH).clip(0), angles_deg)
-    return np.array([_onto(a, b) for a, b in zip(again, mass, strict=True)])
+    """(n, 2) shifts of projections onto the reprojections of the volume that they give."""
+    reprojections = reproject(backproject(mass, angles_deg, SMOOTH).clip(0), angles_deg)
+    return np.array([_shift_onto(a, b) for a, b in zip(reprojections, mass, strict=True)])
 
 
-def _onto(target: NDArray[Any], image: NDArray[Any]) -> Floats:
+def _shift_onto(target: NDArray[Any], image: NDArray[Any]) -> Floats:
     """The shift that brings ``image`` onto ``target``, both fading to 0 at their edges.
 
     Source: M. Guizar-Sicairos et al., Opt. Lett. 33, 156 (2008).
     """
     found = skimage("registration").phase_cross_correlation(
-        target, image, upsample_factor=FINENESS, normalization=None
+        target, image, upsample_factor=UPSAMPLING, normalization=None
     )
     return np.asarray(found[0], np.float64)

@@ -1,8 +1,12 @@
-"""The angles of a series: which scan belongs to which, and where that is written."""
+"""The angles of a series: which scan belongs to which, and how they cover the half circle.
+
+A parallel beam needs no more than half a circle.
+"""
 
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..arrays import Floats
-from ..errors import FileError, MissingDataError, SettingsError
+from ..arrays import Bools, Floats, Ints
+from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
 from ..files.filelist import expand as expand_files
 from ..files.filelist import natural
 from ..files.firstlook import first_look
@@ -21,19 +25,23 @@ from ..formats.source import expand, text
 
 TABLE = "theta.csv"
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi", ".ptyr")
-PLACES = (
+ANGLE_PATHS = (
     "/exchange/theta",
     "/entry*/sample*/rotation_angle",
     "/entry/tomography_angle_deg",
     "/provenance/theta_deg",
 )
-"""Where a file has its angle, or those of all its projections: Data Exchange, NXtomo, ours."""
+"""Paths of the angle, or of those of all projections, in Data Exchange, NXtomo and our files."""
 
 JITTER_DEG = 0.05
-"""Angles logged with every frame of a scan at one angle differ by less."""
+"""Angles logged for each frame of a scan at one angle differ by less."""
 
 ATTRIBUTE = "tomography_angle_deg"
 """The same as an attribute of the root, as in Ptychodus products."""
+
+LEAST_SPAN_DEG = 10.0
+WEDGE_DEG = 10.0
+"""A gap between angles is a missing wedge if it is wider than this and than three median gaps."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,12 @@ def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[
     beside = files[0].parent / TABLE
     if theta is None and beside.is_file():
         theta = str(beside)
-    pairs = _given(files, read_theta(theta), theta) if theta else _own(files)
-    return tuple(Angle(number, degrees, *place) for number, (degrees, place) in enumerate(pairs))
+    pairs = _of_table(files, read_theta(theta), theta) if theta else _of_files(files)
+    return tuple(Angle(number, degrees, *scan) for number, (degrees, scan) in enumerate(pairs))
 
 
-def left(angles: Sequence[Angle], skip: Sequence[int]) -> tuple[Angle, ...]:
-    """The angles whose number is not to be skipped.
+def without_skipped(angles: Sequence[Angle], skip: Sequence[int]) -> tuple[Angle, ...]:
+    """The angles whose numbers are not in ``skip``.
 
     Raises
     ------
@@ -111,7 +119,7 @@ def read_theta(theta: str | Path) -> list[tuple[str, float]]:
     Raises
     ------
     FileError, SettingsError
-        They are no numbers.
+        They are not numbers.
     """
     path = Path(theta)
     if path.suffix.lower() not in (".csv", ".txt"):
@@ -150,7 +158,7 @@ def stored_theta_deg(path: Path) -> Floats:
     with open_confined(path) as file:
         if ATTRIBUTE in file.attrs:
             return np.atleast_1d(np.asarray(file.attrs[ATTRIBUTE], np.float64))
-        for place in (place for pattern in PLACES for place in expand(file, pattern)):
+        for place in (place for pattern in ANGLE_PATHS for place in expand(file, pattern)):
             found = file.get(place)
             if isinstance(found, h5py.Dataset) and found.size:
                 values = np.ravel(np.asarray(found[()], np.float64))
@@ -176,12 +184,13 @@ def _files(names: Sequence[str | Path]) -> list[Path]:
     return sorted(files, key=lambda path: natural(path.name))
 
 
-Place = tuple[Path, "int | None"]
+Scan = tuple[Path, "int | None"]
+"""A file, and which of its projections; None = it has one."""
 
 
-def _given(
+def _of_table(
     files: list[Path], rows: list[tuple[str, float]], origin: str
-) -> Iterator[tuple[float, Place]]:
+) -> Iterator[tuple[float, Scan]]:
     """Angles of a table: by the files' names, else one after another."""
     named = {name: degrees for name, degrees in rows if name}
     if named and len(files) > 1:
@@ -207,13 +216,13 @@ def _given(
         raise SettingsError(f"{len(rows)} angles of {len(files)} files", "give one each", origin)
 
 
-def _own(files: list[Path]) -> Iterator[tuple[float, Place]]:
+def _of_files(files: list[Path]) -> Iterator[tuple[float, Scan]]:
     """Angles as the files have them."""
     for path in files:
         degrees = stored_theta_deg(path)
         if not degrees.size or not np.isfinite(degrees).all():
             raise MissingDataError(
-                f"no angle at {' or '.join(PLACES)}, nor an attribute {ATTRIBUTE}",
+                f"no angle at {' or '.join(ANGLE_PATHS)}, nor an attribute {ATTRIBUTE}",
                 f"write {TABLE} (name,theta_deg) in its folder, or give --theta",
                 path,
             )
@@ -226,3 +235,53 @@ def _is_number(word: str) -> bool:
         return bool(np.isfinite(float(word)))
     except ValueError:
         return False
+
+
+def distinct(angles_deg: Floats) -> tuple[Floats, Ints, Ints]:
+    """Angles modulo 180 in rising order, the index of each projection's, and their counts."""
+    half = np.mod(np.asarray(angles_deg, np.float64), 180.0).round(6) % 180.0
+    return np.unique(half, return_inverse=True, return_counts=True)
+
+
+def gaps_deg(half_deg: Floats) -> tuple[Floats, Bools]:
+    """From each distinct angle to the next, and whether that is a missing wedge."""
+    gaps = np.diff(half_deg, append=half_deg[0] + 180.0)
+    return gaps, np.asarray(gaps > max(WEDGE_DEG, 3 * float(np.median(gaps))))
+
+
+def angle_weights(angles_deg: Floats) -> Floats:
+    """(n,) weights of projections in a back-projection that assumes evenly spaced angles.
+
+    Each stands for the part of the half circle that is nearer to it than to any other; beside a
+    missing wedge, which no angle can fill, for a part of median width.
+    """
+    half, index, count = distinct(angles_deg)
+    gaps, missing = gaps_deg(half)
+    steps = np.where(missing, np.median(gaps), gaps)
+    share = (steps + np.roll(steps, 1)) / 2
+    return np.asarray((share / count)[index] * len(index) / 180.0)
+
+
+def check_coverage(angles_deg: Floats) -> None:
+    """Refuse angles that cover too little for a volume, and warn of a missing wedge.
+
+    Raises
+    ------
+    ScanError
+        Fewer than three angles, or all within 10 degrees.
+    """
+    half, _, _ = distinct(angles_deg)
+    gaps, missing = gaps_deg(half)
+    span = 180.0 - gaps.max()
+    if len(half) < 3 or span < LEAST_SPAN_DEG:
+        raise ScanError(
+            f"{len(half)} angles that cover {span:.3g} degrees make no volume",
+            "are they radians? Give degrees (--theta)",
+        )
+    if missing.any():
+        warnings.warn(
+            f"no angle within {gaps.max():.3g} degrees: along this missing wedge the "
+            "volume is smeared, and its density too low",
+            BeamlineWarning,
+            stacklevel=3,
+        )

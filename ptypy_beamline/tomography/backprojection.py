@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import Float32s, Floats
 from ..extras import skimage
 from ..parallel import available_threads, pool, shares
-from .coverage import angle_weights
+from .angles import angle_weights
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,24 @@
-"""The folder ``ptycho_tomo``: one reconstruction an angle, and the table of angles.
+"""The folder ``ptycho_tomo``: one reconstruction per angle, and the table of angles.
 
 ``angle_NNN/phase.tif`` and ``amplitude.tif`` show the scanned area; ``angle_NNN/reconstruction.h5``
-has all that was found, and marks an angle as finished: it is written last.
+has the whole reconstruction, and marks an angle as finished: it is written last. Phases may also
+come from other programs.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+import tifffile
 
+from ..arrays import Complex64s
 from ..errors import FileError, MissingDataError, SettingsError
 from ..files.filelist import natural
 from ..files.links import open_confined
@@ -30,6 +34,8 @@ from .angles import TABLE, Angle, read_theta
 NAME = "ptycho_tomo"
 FINISHED = "reconstruction.h5"
 MADE = "provenance/made"
+
+REMEDY = "reconstruct the angle again, or leave it out (--skip)"
 
 
 def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
@@ -77,7 +83,7 @@ def checksum(file: Path) -> str:
 
 
 def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping[str, Any]) -> None:
-    """Put an angle down, and how it was ``made``; of several layers, the TIFFs have the product."""
+    """Write an angle, and how it was ``made``; the TIFFs have the product of several layers."""
     rows, columns = scanned(found)
     shown = found.object.prod(axis=0, keepdims=True)[:, rows, columns]
     origin = {**found.provenance, "made": made, "theta_deg": angle.theta_deg}
@@ -87,12 +93,12 @@ def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping
 
 
 def write_table(folder: Path, angles: Sequence[Angle]) -> None:
-    """Write ``theta.csv``, a line for each angle.
+    """Write ``theta.csv``, one line per angle.
 
     Raises
     ------
     FileError
-        Another is there, and nothing beside it that was reconstructed.
+        There is another one, and no reconstruction of this package beside it.
     """
     lines = [f"{angle.name},{angle.theta_deg!r}\n" for angle in angles]
     text, path = "".join(["name,theta_deg\n", *lines]), folder / TABLE
@@ -148,7 +154,7 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
 
 
 def _is_angle(name: str) -> bool:
-    """Whether it is a name that :class:`Angle` gives, not that of a folder put aside."""
+    """Whether it is a name that :class:`Angle` gives, not that of a folder set aside."""
     return name.startswith("angle_") and name[6:].isdecimal() and name[6:] == f"{int(name[6:]):03d}"
 
 
@@ -180,7 +186,7 @@ def _by_name(
 
 
 def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any]]:
-    """Of each angle that was reconstructed here: its raw file, SHA-256, and how it was made."""
+    """Raw file, SHA-256 and settings of each angle that was reconstructed here."""
     found: dict[str, dict[str, Any]] = {}
     for angle in angles:
         path = folder / angle.name / FINISHED
@@ -194,3 +200,88 @@ def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any
             made = json.loads(texts.pop("made", "{}"))
             found[angle.name] = {**texts, **made}
     return found
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The ``phase.tif`` of an angle, whoever wrote it.
+
+    Attributes
+    ----------
+    path
+        Of ``phase.tif``, in rad; ``amplitude.tif`` may lie beside it.
+    shape
+        (ny, nx).
+    pixel_m
+        (y, x).
+    energy_eV
+        Of the photons.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    pixel_m: tuple[float, float]
+    energy_eV: float
+
+    @classmethod
+    def of(
+        cls, folder: Path, pixel_m: float | None = None, energy_eV: float | None = None
+    ) -> Phase:
+        """Open the file in ``angle_NNN``; no image is read.
+
+        Parameters
+        ----------
+        folder
+            ``angle_NNN``.
+        pixel_m, energy_eV
+            Of files by other programs, which do not say.
+
+        Raises
+        ------
+        FileError, MissingDataError
+            It is unreadable, or pixel or energy is unknown.
+        """
+        path = folder / "phase.tif"
+        try:
+            with tifffile.TiffFile(path) as file:
+                shape, text = file.series[0].shape, str(file.pages.first.description)
+        except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+            raise FileError(f"not readable ({error})", REMEDY, path) from error
+        if len(shape) != 2:
+            raise FileError(f"Expected an image (ny, nx). Got {shape}", REMEDY, path)
+        about = json.loads(text) if text.startswith("{") else {}
+        pixel, energy = about.get("pixel_size_m", {}), energy_eV or about.get("energy_eV")
+        y, x = pixel_m or pixel.get("y"), pixel_m or pixel.get("x")
+        if not (y and x and energy):
+            what = "energy" if y and x else "pixel"
+            raise MissingDataError(
+                f"the {what} is not written in it", "give --voxel-m and --energy-kev", path
+            )
+        return cls(path, (shape[0], shape[1]), (float(y), float(x)), float(energy))
+
+    def read(self) -> Complex64s:
+        """(ny, nx) transmission; its modulus is 1 without ``amplitude.tif``.
+
+        Raises
+        ------
+        FileError
+            The images are damaged, or differ in shape.
+        """
+        beside = self.path.with_name("amplitude.tif")
+        try:
+            phase = tifffile.imread(self.path)
+            amplitude = tifffile.imread(beside) if beside.is_file() else np.ones(self.shape)
+        except (OSError, ValueError, tifffile.TiffFileError) as error:
+            raise FileError(
+                f"it or amplitude.tif in its folder is not readable ({error})", REMEDY, self.path
+            ) from error
+        if amplitude.shape != self.shape:
+            raise FileError(
+                f"Expected an image {self.shape}, as the phase. Got {amplitude.shape}",
+                REMEDY,
+                beside,
+            )
+        wave = np.asarray(amplitude * np.exp(1j * phase), np.complex64)
+        if not (np.isfinite(wave).all() and wave.any()):
+            raise FileError("phase or amplitude is not finite, or all is 0", REMEDY, self.path)
+        return wave

@@ -22,13 +22,12 @@ from ..reconstruction.io.read import KINDS, read
 from ..reconstruction.model import Reconstruction
 from ..settings import Settings
 from ..temporary import alone_in
-from . import folder as places
-from .angles import Angle, find_angles, left
+from . import folder as tomo_folder
+from .angles import Angle, find_angles, without_skipped
 from .backprojection import RAMP, Method
 from .engines import Engine, ranks_of
 from .picture import draw_volume
-from .progress import Progress, silent
-from .projections import ALIGNMENT, PROJECTIONS, Alignment, align_series
+from .projections import ALIGNMENT, PROJECTIONS, Alignment, Progress, align_series, silent
 from .volume import Projections, read_projections, write_volume
 
 VOLUME = "reconstructed_3d.h5"
@@ -37,10 +36,6 @@ WRITTEN = (PROJECTIONS, ALIGNMENT, VOLUME, "reconstructed_3d.png")
 
 Stage = Literal["reconstruct", "align", "volume"]
 Say = Callable[[str, str], None]
-
-
-def nothing(what: str, text: str) -> None:
-    """Say nothing."""
 
 
 def run_series(  # noqa: PLR0913
@@ -55,7 +50,7 @@ def run_series(  # noqa: PLR0913
     skip: Sequence[int] = (),
     only: Stage | None = None,
     progress: Progress = silent,
-    say: Say = nothing,
+    say: Say = lambda what, text: None,
 ) -> Path:
     """Reconstruct a series: phases at each angle, aligned projections, the volume.
 
@@ -65,8 +60,8 @@ def run_series(  # noqa: PLR0913
     Parameters
     ----------
     names
-        A stack of scans, a scan or a finished reconstruction a file, or a folder of these; or a
-        folder with ``ptycho_tomo/angle_NNN/phase.tif``.
+        A stack of scans; files with one scan or finished reconstruction each, or a folder of
+        these; or a folder with ``ptycho_tomo/angle_NNN/phase.tif``.
     out
         Folder of the results.
     settings
@@ -78,7 +73,7 @@ def run_series(  # noqa: PLR0913
     only
         One stage, from what the earlier ones left.
     progress, say
-        To show how far it is, and to tell what was found.
+        Show the progress, and say what was found.
 
     Returns
     -------
@@ -88,10 +83,10 @@ def run_series(  # noqa: PLR0913
     Raises
     ------
     BeamlineError
-        One line with file, need and remedy; also where another run is at work in ``out``.
+        Something is missing or wrong, or another run is working in ``out``.
     """
     out = Path(out)
-    given = places.phases_in(Path(names[0])) if len(names) == 1 else None
+    given = tomo_folder.phases_in(Path(names[0])) if len(names) == 1 else None
     raw = given is None and only in (None, "reconstruct")
     if only == "reconstruct" and given is not None:
         raise SettingsError(
@@ -102,7 +97,7 @@ def run_series(  # noqa: PLR0913
         raise SettingsError(
             f"results would lie among the scans in {out}", "take another folder (-o)"
         )
-    chosen, folder = engine or Engine(), given or out / places.NAME
+    chosen, folder = engine or Engine(), given or out / tomo_folder.NAME
     with ranks_of(chosen if raw else None) as ranks, ExitStack() as alone:
         if raw:
             angles = find_angles(names, theta)
@@ -112,8 +107,8 @@ def run_series(  # noqa: PLR0913
         if raw:
             reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
         if ranks.first and only in (None, "align"):
-            counted = left(angles if raw else places.angles_in(folder, theta), skip)
-            places.check_there(folder, counted)
+            counted = without_skipped(angles if raw else tomo_folder.angles_in(folder, theta), skip)
+            tomo_folder.check_there(folder, counted)
             found = align_series(folder, counted, out, alignment, progress)
             say("aligned", described(found))
         if ranks.first and only in (None, "volume"):
@@ -140,7 +135,7 @@ def reconstruct(
     folder: Path,
     ranks: Ranks = ALONE,
     progress: Progress = silent,
-    say: Say = nothing,
+    say: Say = lambda what, text: None,
 ) -> None:
     """Reconstruct every angle that is neither finished nor to be skipped; all ranks call it.
 
@@ -158,24 +153,24 @@ def reconstruct(
             "file": angle.file.name,
             "projection": angle.outer_index,
         }
-        for angle in left(angles, skip)
+        for angle in without_skipped(angles, skip)
     }
-    places.checksum.cache_clear()  # of files that may have been written anew
+    tomo_folder.checksum.cache_clear()  # of files that may have been written anew
     # The first rank decides: another may see a file later, or sooner.
     todo: list[Angle] = ranks.shared(
-        [angle for angle in made if not places.finished(folder, angle, made[angle])]
+        [angle for angle in made if not tomo_folder.finished(folder, angle, made[angle])]
         if ranks.first
         else None
     )
     if ranks.first:
-        places.write_table(folder, angles)
+        tomo_folder.write_table(folder, angles)
         say("engine", str(engine))
         say("angles", f"{len(made)}, {len(made) - len(todo)} of them finished before")
     with (progress if ranks.first else silent)("angles", len(todo)) as advance:
         for angle in todo:
             found = _one(angle, settings, engine)
             if ranks.first:
-                places.write_angle(folder, angle, _with_checksum(found), made[angle])
+                tomo_folder.write_angle(folder, angle, _with_checksum(found), made[angle])
             advance(1)
 
 
@@ -201,7 +196,7 @@ def _with_checksum(found: Reconstruction) -> Reconstruction:
     source = Path(str(found.provenance.get("source", "")))
     if "sha256" in found.provenance or not source.is_file():
         return found
-    return replace(found, provenance={**found.provenance, "sha256": places.checksum(source)})
+    return replace(found, provenance={**found.provenance, "sha256": tomo_folder.checksum(source)})
 
 
 def make_volume(out: Path, method: Method = RAMP, progress: Progress = silent) -> Path:

@@ -1,39 +1,57 @@
-"""From the phases at each angle to aligned projections: ``projections.h5``."""
+"""From the phases at each angle to aligned projections: ``projections.h5``.
+
+The phase in the air beside the sample is 0: this tells the sample's phase from a phase ramp.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ..arrays import Complex64s, Float32s, Ints
-from ..errors import BeamlineWarning, ScanError
+from ..arrays import Bools, Complex64s, Complexes, Float32s, Ints
+from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..extras import skimage
 from ..output import together
-from .air import unwrapped
+from ..reconstruction.phase import flatten_phase
 from .align import align, moved
-from .angles import Angle
-from .coverage import check_coverage
-from .folder import sources_of
-from .phases import Phase
+from .angles import Angle, check_coverage
+from .folder import Phase, sources_of
 from .picture import draw_alignment
-from .progress import Progress, silent
 from .volume import Projections, write_projections
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""(label, total) → a context manager that gives a function to call with the steps just done."""
+
+
+def silent(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """No progress."""
+    return nullcontext(lambda done: None)
+
 
 PROJECTIONS, ALIGNMENT = "projections.h5", "alignment.png"
 PIXELS_AGREE = 1e-3
 
 SMALL = 0.7
-"""Of the usual image, along each axis: smaller ones are refused."""
+"""Of the median size along each axis: smaller images are refused."""
 
 LEAST_PX = 8
-"""Rows and columns that an image needs."""
+"""Rows and columns that an image needs at least."""
 
 ODD_MASS = 0.4
-"""Of the usual mass: an angle that differs by more is not like the others."""
+"""Of the median mass: a projection that differs by more is reported."""
+
+NARROWEST_PX = 3
+OCCUPIED = 2.0
+"""A column is air while its phases scatter less than this many times the outermost columns'."""
+
+DOUBTFUL = 0.2
+"""Scatter of the air, relative to the sample's phases, above which it is probably not air."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +80,8 @@ class Alignment:
     pixel_m: float | None = None
     energy_eV: float | None = None
 
-    def upright(self, wave: Complex64s) -> Complex64s:
-        """An object with negative phase, its rotation axis along the columns."""
+    def oriented(self, wave: Complex64s) -> Complex64s:
+        """An object with negative phase and its rotation axis along the columns."""
         if self.sign == "conjugate":
             wave = wave[::-1, ::-1]
         if self.sign != "negative":
@@ -78,20 +96,20 @@ def align_series(
     alignment: Alignment | None = None,
     progress: Progress = silent,
 ) -> Projections:
-    """Unwrap the phases in a folder, take ramps off, align, and write ``projections.h5``.
+    """Unwrap the phases in a folder, remove ramps, align, and write ``projections.h5``.
 
     Parameters
     ----------
     folder
         ``ptycho_tomo``.
     angles
-        Those in it that count.
+        Those to use.
     out
         Where ``projections.h5`` and ``alignment.png`` go.
     alignment
-        How; default: as :class:`Alignment` has it.
+        Default: that of :class:`Alignment`.
     progress
-        Shows how far it is.
+        Shows the progress.
 
     Raises
     ------
@@ -104,7 +122,7 @@ def align_series(
     phases = [Phase.of(folder / angle.name, how.pixel_m, how.energy_eV) for angle in angles]
     pixel_m, energy_eV = _common(phases)
     shape = _shape(phases)
-    stack, air = unwrapped((how.upright(_middle(p.read(), shape)) for p in phases), how.air_px)
+    stack, air = unwrapped((how.oriented(_middle(p.read(), shape)) for p in phases), how.air_px)
     _check_mass(stack, angles)
     if stack.sum() > 0:
         warnings.warn(
@@ -153,7 +171,7 @@ def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
 
 
 def _shape(phases: Sequence[Phase]) -> Ints:
-    """(ny, nx) of the part that all have.
+    """(ny, nx) of the part that all images share.
 
     Raises
     ------
@@ -174,7 +192,7 @@ def _shape(phases: Sequence[Phase]) -> Ints:
 
 
 def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
-    """Warn of angles whose mass is not that of the others, as a turned body's is."""
+    """Warn of angles whose mass differs from the others: a rotated body's is constant."""
     mass = stack.sum(axis=(1, 2), dtype=np.float64)
     usual = np.median(mass)
     odd = [
@@ -197,3 +215,90 @@ def _middle(wave: Complex64s, shape: Ints) -> Complex64s:
     return wave[
         tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(wave.shape, shape, strict=True))
     ]
+
+
+def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Float32s, int]:
+    """Phases of objects with air at their left and right: unwrapped, 0 in the air.
+
+    Ptychography leaves a linear ramp and an offset open; the air determines them.
+
+    Parameters
+    ----------
+    waves
+        Complex transmissions (ny, nx) of one size, one for each angle.
+    air_px
+        Columns at the left and at the right that hold no sample at any angle; default: found.
+
+    Returns
+    -------
+    phase
+        (n, ny, nx) float32 in rad; material has negative phase.
+    air_px
+        Columns at either side that were taken for air.
+
+    Raises
+    ------
+    SettingsError
+        There are no such columns.
+    """
+    phases = [_unwrap(wave, air_px or narrowest(wave.shape[1])) for wave in waves]
+    width = phases[0].shape[1]
+    first = air_px or narrowest(width)
+    if not 0 < first <= width // 3:
+        raise SettingsError(
+            f"air of {first} columns at both sides of {width}", "give fewer (--air)"
+        )
+    stack = np.array([_without_background(phase, first) for phase in phases], np.float32)
+    air = air_px or found_air(stack, first)
+    if air != first:
+        stack = np.array([_without_background(phase, air) for phase in stack], np.float32)
+    _warn_of_sample_in_air(stack, air)
+    return stack, air
+
+
+def narrowest(width: int) -> int:
+    """Columns at each side to start from."""
+    return max(NARROWEST_PX, width // 24)
+
+
+def found_air(stack: Float32s, start: int) -> int:
+    """Columns at either side that scatter no more than the outermost, over all rows and angles."""
+    scatter = np.sqrt(np.mean(np.square(stack, dtype=np.float64), axis=(0, 1)))
+    both = np.maximum(scatter, scatter[::-1])[: stack.shape[2] // 3]
+    occupied = np.flatnonzero(both > OCCUPIED * both[:start].max())
+    return max(start, int(occupied[0]) if occupied.size else len(both))
+
+
+def _unwrap(wave: Complexes, air: int) -> Float32s:
+    """The unwrapped phase; the ramp is removed first, as noise would spoil its wraps."""
+    flat = flatten_phase(wave, _air_columns(wave.shape[1], air)[None, :] * np.ones(wave.shape))
+    return np.asarray(skimage("restoration").unwrap_phase(np.angle(flat)), np.float32)
+
+
+def _without_background(phase: Float32s, air: int) -> Float32s:
+    """The phase less the plane that fits its air, by least squares."""
+    y, x = np.indices(phase.shape)
+    inside = np.broadcast_to(_air_columns(phase.shape[1], air), phase.shape)
+    plane = np.stack([np.ones(phase.shape), y, x], axis=-1)
+    found = np.linalg.lstsq(plane[inside], phase[inside], rcond=None)[0]
+    return np.asarray(phase - plane @ found, np.float32)
+
+
+def _air_columns(width: int, air: int) -> Bools:
+    """(width,) True in the outermost columns."""
+    columns = np.arange(width)
+    return np.asarray((columns < air) | (columns >= width - air))
+
+
+def _warn_of_sample_in_air(stack: Float32s, air: int) -> None:
+    inside = stack[:, :, _air_columns(stack.shape[2], air)]
+    scatter, reach = float(inside.std()), float(np.percentile(np.abs(stack), 99))
+    if scatter > DOUBTFUL * reach:
+        worst = int(inside.std(axis=(1, 2)).argmax())
+        warnings.warn(
+            f"the outer {air} columns scatter by {scatter:.2g} rad, the sample by {reach:.2g}: "
+            f"they may not be empty, least in projection {worst} of the {len(stack)}; set --air, "
+            "scan wider, or leave bad angles out (--skip)",
+            BeamlineWarning,
+            stacklevel=3,
+        )

@@ -1,4 +1,4 @@
-"""Aligned projections and the volume: their files."""
+"""Aligned projections and the volume of electron density: their files."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from typing import Any
 
 import h5py
 import numpy as np
+from scipy.constants import physical_constants
 
 from ..arrays import Float32s, Floats
 from ..errors import FileError
 from ..extras import versions
 from ..files.links import open_confined
+from ..geometry import wavelength_m
 from ..output import complete_hdf5, stop_on_full_disk
 from ..reconstruction.io.hdf5 import as_json
 from .backprojection import RAMP, Method, slices
-from .density import electrons_per_radian
 
 DENSITY_UNIT = "e/angstrom^3"
+
+ELECTRON_RADIUS_M = float(physical_constants["classical electron radius"][0])
+"""Thomson scattering length r_e (CODATA)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Projections:
     names
         Of the angles' folders.
     provenance
-        How they came about.
+        Where they come from.
     """
 
     phase: Float32s
@@ -58,17 +62,17 @@ class Projections:
     def axis_px(self) -> float:
         """Column of the rotation axis before they were moved.
 
-        Moving the body across the beam adds a sine of the angle to the shifts; what it leaves is
-        the axis's.
+        Moving the sample across the beam adds a sine of the angle to the shifts; the constant that
+        remains is that of the axis.
         """
-        turn = np.deg2rad(self.angles_deg)
-        curves = np.stack([np.ones(len(turn)), np.cos(turn), np.sin(turn)], axis=1)
+        theta = np.deg2rad(self.angles_deg)
+        curves = np.stack([np.ones(len(theta)), np.cos(theta), np.sin(theta)], axis=1)
         offset = np.linalg.lstsq(curves, self.shifts_px[:, 1], rcond=None)[0][0]
         return float(self.phase.shape[2] // 2 - offset)
 
 
 def write_projections(path: Path, found: Projections) -> Path:
-    """Write ``/projections``, ``/angles_deg``, ``/shifts_px`` and what else is known."""
+    """Write ``/projections``, ``/angles_deg``, ``/shifts_px``, geometry and provenance."""
     with complete_hdf5(path) as file:
         data = _entry(file, "projections", ("angles_deg", "y_um", "x_um"))
         _put(file, "projections", found.phase, units="rad")
@@ -83,7 +87,7 @@ def write_projections(path: Path, found: Projections) -> Path:
 
 
 def read_projections(path: Path) -> Projections:
-    """What :func:`write_projections` wrote.
+    """Read what :func:`write_projections` has written.
 
     Raises
     ------
@@ -174,3 +178,14 @@ def _axes_um(
 def _put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
     group[name] = value
     group[name].attrs.update(attributes)
+
+
+def electrons_per_radian(energy_eV: float, voxel_m: float) -> float:
+    """Electron density in e/Å³ of a voxel that shifts the phase by −1 rad.
+
+    A wave exp(−ikδt) behind a thickness t, with δ = r_e·λ²·n_e/2π, has the phase φ = −r_e·λ·n_e·t,
+    hence n_e = −φ/(r_e·λ·v) for a voxel of edge v.
+    Source: J. Als-Nielsen, D. McMorrow, Elements of Modern X-ray Physics, 2nd ed. (2011),
+    section 3.1; A. Diaz et al., Phys. Rev. B 85, 020104 (2012).
+    """
+    return 1e-30 / (ELECTRON_RADIUS_M * wavelength_m(energy_eV) * voxel_m)

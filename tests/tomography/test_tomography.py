@@ -28,13 +28,16 @@ from ptypy_beamline.tomography import (
     read_projections,
     run_series,
 )
-from ptypy_beamline.tomography.air import found_air, unwrapped
 from ptypy_beamline.tomography.align import align, binned, horizontal_shifts, vertical_shifts
-from ptypy_beamline.tomography.angles import find_angles, left, read_theta
+from ptypy_beamline.tomography.angles import (
+    angle_weights,
+    find_angles,
+    read_theta,
+    without_skipped,
+)
 from ptypy_beamline.tomography.backprojection import backproject, reproject
-from ptypy_beamline.tomography.coverage import angle_weights
-from ptypy_beamline.tomography.density import electrons_per_radian
-from ptypy_beamline.tomography.volume import write_volume
+from ptypy_beamline.tomography.projections import found_air, unwrapped
+from ptypy_beamline.tomography.volume import electrons_per_radian, write_volume
 
 pytestmark = pytest.mark.tomo
 
@@ -407,7 +410,7 @@ def scan_file(path: Path, theta: object, **attributes: str) -> Path:
 
 def test_angles_of_a_stack(tmp_path: Path) -> None:
     file = scan_file(tmp_path / "s.h5", np.deg2rad([0.0, 60.0, 120.0]), units="radians")
-    found = left(find_angles([file]), [1])
+    found = without_skipped(find_angles([file]), [1])
     assert [(a.number, round(a.theta_deg, 6), a.outer_index) for a in found] == [
         (0, 0.0, 0),
         (2, 120.0, 2),
@@ -417,7 +420,7 @@ def test_angles_of_a_stack(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="2 angles of 3 scans"):
         find_angles([file], "1,2")
     with pytest.raises(SettingsError, match="no angle 3 to skip"):
-        left(find_angles([file]), [3])
+        without_skipped(find_angles([file]), [3])
 
 
 def test_angles_of_a_file_each(tmp_path: Path) -> None:
