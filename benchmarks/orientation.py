@@ -23,10 +23,10 @@ from star import ROOT, STAR, Star
 from table import table
 
 from ptypy_beamline.diagnosis import scale
-from ptypy_beamline.diagnosis.gauge import equivalents, relation, turn_of
-from ptypy_beamline.diagnosis.look import Look
 from ptypy_beamline.diagnosis.orientation import rank
+from ptypy_beamline.diagnosis.orientation_ambiguities import equivalents, relation, turn_of
 from ptypy_beamline.diagnosis.pairing import mispaired
+from ptypy_beamline.diagnosis.scan_sample import Look
 from ptypy_beamline.planning.places import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings

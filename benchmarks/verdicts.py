@@ -33,7 +33,7 @@ from table import table
 
 from ptypy_beamline.diagnosis.findings import diagnose
 from ptypy_beamline.diagnosis.orientation import Ranking, misorientation, rank
-from ptypy_beamline.diagnosis.remedy import changed
+from ptypy_beamline.diagnosis.proposed_settings import changed
 from ptypy_beamline.errors import BeamlineError
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.settings import Settings

@@ -53,7 +53,7 @@ def command(
     else:
         _print(diagnosis, summary)
     if plot and diagnosis.look:
-        from ..diagnosis.picture import draw
+        from ..diagnosis.page import draw
 
         draw(plot, diagnosis)
         typer.echo(f"picture in {plot}", err=to_json)

@@ -10,7 +10,7 @@ from ..errors import ScanError
 from ..summary import Finding
 
 if TYPE_CHECKING:
-    from ..diagnosis.look import Look
+    from ..diagnosis.scan_sample import Look
 
 Propagation = Annotated[
     Literal["auto", "farfield", "nearfield"],
@@ -20,7 +20,7 @@ Propagation = Annotated[
 
 def near_field(look: Look, propagation: str) -> bool:
     """Whether the frames are to be taken as holograms."""
-    from ..diagnosis.fresnel import is_near
+    from ..diagnosis.near_field import is_near
 
     return propagation == "nearfield" or (propagation == "auto" and is_near(look))
 

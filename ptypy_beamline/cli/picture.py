@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..arrays import Floats, Ints
-from ..diagnosis.picture import coarse, show_counts, show_positions, show_raw, steps_of
+from ..diagnosis.page import coarse, show_counts, show_positions, show_raw, steps_of
 from ..output import put_figure
 from ..planning.plan import Plan
 from ..scan import Scan, sample_indices

@@ -42,7 +42,7 @@ def previewed(
     settings: Settings, output: Path, iterations: int, propagation: str, to_json: bool
 ) -> None:
     """Reconstruct, write the folder, and say what came of it."""
-    from ..diagnosis.look import Look
+    from ..diagnosis.scan_sample import Look
     from ..output import together
     from ..reconstruction import from_preview
     from ..reconstruction.io.hdf5 import write_reconstruction

@@ -27,7 +27,7 @@ from .preview import previewed
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
-    from ..diagnosis.look import Look
+    from ..diagnosis.scan_sample import Look
     from ..engines import Chain, Ranks
     from ..reconstruction import Reconstruction
 
@@ -110,7 +110,7 @@ def command(  # noqa: PLR0913
     The initial probe is estimated from the data. The folder gets reconstruction.ptyr,
     reconstruction.h5, a picture, summary.json and tree.yaml.
     """
-    from ..diagnosis.remedy import changed
+    from ..diagnosis.proposed_settings import changed
     from ..engines import Chain
     from ..parallel import several_started
 
@@ -218,7 +218,7 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are of the near field, and what speaks against a reconstruction."""
     from ..diagnosis.findings import of_reconstructions
-    from ..diagnosis.look import Look
+    from ..diagnosis.scan_sample import Look
     from ..engines.trees import check_tree_name, is_saved_tree
     from ..output import is_ours
 

@@ -16,10 +16,10 @@ from ..planning.sample import Sample
 from ..scan import ArrayFrames, Scan, Window
 from ..settings import Settings
 from ..summary import Finding
-from .remedy import finding
+from .proposed_settings import finding
 
 if TYPE_CHECKING:
-    from .look import Look
+    from .scan_sample import Look
 
 TOLERANCE_PX = 2.0
 """A centre that is wrong by no more only tilts the probe's phase."""

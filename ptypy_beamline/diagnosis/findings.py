@@ -13,12 +13,22 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import STEP, Finding, empty_beam, physics, unwarned_notes
-from . import calibration, centre, events, fresnel, geometry, light, pairing, sampling, scale, torn
-from .evidence import FEWEST, as_taken
-from .look import Look
+from . import (
+    beam,
+    calibration,
+    centre,
+    near_field,
+    pairing,
+    sampling,
+    scale,
+    stage,
+    unit_corrections,
+)
+from .frame_features import FEWEST, as_taken
 from .orientation import Ranking, rank
-from .remedy import changed, planned
+from .proposed_settings import changed, planned
 from .sampling import Sampling
+from .scan_sample import Look
 
 LEVELS = ("error", "warning", "note")
 UNCHECKED = "too few positions to check pairing and orientation"
@@ -74,12 +84,12 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
             if sound and turned:
                 more, ranking = _reconstructed(look, [f for f in more if f.level == "warning"])
                 if any(f.cause == pairing.UNRELATED for f in more):
-                    found = [f for f in found if not events.of_neighbours(f)]
+                    found = [f for f in found if not beam.of_neighbours(f)]
                 found += more
         except (FileError, UnknownFormatError):
             raise
         except GeometryError as error:
-            look, found = None, [geometry.impossible(settings, error)]
+            look, found = None, [unit_corrections.impossible(settings, error)]
         except BeamlineError as error:
             found.append(Finding("error", str(error)))
     ours = [w.message for w in caught[:told] if issubclass(w.category, BeamlineWarning)]
@@ -101,22 +111,22 @@ def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
     if any(finding.level == "error" for finding in found):
         return notes + found, False
     found = notes + found
-    found += [*empty_beam(look.scan, look.plan), *light.findings(look), *centre.findings(look)]
-    times, plain = None if near is False else fresnel.magnification(look), physics(look.plan)
+    found += [*empty_beam(look.scan, look.plan), *beam.findings(look), *centre.findings(look)]
+    times, plain = None if near is False else near_field.magnification(look), physics(look.plan)
     if near and times is None:
         times = 1.0
     near = times is not None
-    wrong = [] if near else geometry.findings(look)
+    wrong = [] if near else unit_corrections.findings(look)
     if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
         return found, False
-    found += fresnel.findings(look, times)
+    found += near_field.findings(look, times)
     if near:
         return found, False
     sound = all(finding.level != "error" for finding in plain)
-    return found + events.findings(look) + sampling.findings(look), sound
+    return found + beam.of_events(look) + sampling.findings(look), sound
 
 
 def doubts(look: Look, near: bool) -> list[Finding]:
@@ -125,7 +135,7 @@ def doubts(look: Look, near: bool) -> list[Finding]:
     That the frames are of the near field is no doubt where they are reconstructed as such; that
     they are turned is one.
     """
-    handled = [f for f in fresnel.findings(look, 1.0) if f.level != "error"] if near else []
+    handled = [f for f in near_field.findings(look, 1.0) if f.level != "error"] if near else []
     found = [f for f in of_look(look, near)[0] if f.level != "note" and f not in handled]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
@@ -170,13 +180,13 @@ def _misfits(look: Look, ranking: Ranking, warned: list[Finding]) -> list[Findin
     if found:
         return found
     sampled = Sampling.of(look)
-    judged = sampled is not None and all(map(events.of_neighbours, warned))
+    judged = sampled is not None and all(map(beam.of_neighbours, warned))
     overlap = sampled.overlap if sampled and judged else 0.0
     may_be_unrelated = overlap > sampling.ENOUGH_OVERLAP
     if ranking.lag and not may_be_unrelated:
         return []
     seen = as_taken(look.scan, look.settings)
-    found = [] if ranking.lag else torn.findings(seen, look.settings)
+    found = [] if ranking.lag else stage.slipped(seen, look.settings)
     more = pairing.unrelated(seen, look.settings, overlap) if may_be_unrelated else []
     return found + more
 

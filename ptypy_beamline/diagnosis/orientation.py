@@ -19,13 +19,20 @@ from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .candidates import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
-from .evidence import FEWEST, Survey, curl_share, liveliest, survey, unturned
-from .fresnel import is_near
-from .gauge import PAIRS, equivalents, relation, same_axes, twin
-from .look import Look
-from .spirals import hidden_lag
-from .twin import Prior, prior
+from .frame_features import FEWEST, Survey, curl_share, liveliest, survey, unturned
+from .near_field import is_near
+from .orientation_ambiguities import (
+    PAIRS,
+    Prior,
+    equivalents,
+    hidden_lag,
+    prior,
+    relation,
+    same_axes,
+    twin,
+)
+from .scan_sample import Look
+from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
 
 CONFIDENT = 0.95
 """Less than that is not an answer."""
@@ -41,9 +48,9 @@ class Pair:
         PtyPy's numbers; the frames of one are those of the other turned by 180 degrees.
     error
         Mean error of frames that a short reconstruction has not seen,
-        :func:`.candidates.held_out_errors`.
+        :func:`.short_reconstruction.held_out_errors`.
     curl
-        Share of curl in the centres of mass, :func:`.evidence.curl_share`.
+        Share of curl in the centres of mass, :func:`.frame_features.curl_share`.
     """
 
     orientation: int

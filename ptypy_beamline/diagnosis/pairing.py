@@ -17,15 +17,14 @@ from ..planning.make import in_metres
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from . import backlash
-from .along import Along
-from .candidates import STUDENT_T, Outcome
-from .evidence import FEWEST, Survey, survey, unturned
-from .neighbours import FAR_SHIFTS, SHIFTS, Likeness, Pairing
+from .frame_features import FEWEST, Survey, survey, unturned
+from .lost_frames import Along
 from .orientation import Ranking, misorientation, rank
-from .remedy import changed, finding
+from .pairing_comparison import FAR_SHIFTS, SHIFTS, Likeness, Pairing, Trial
+from .proposed_settings import changed, finding
 from .sampling import MUCH
-from .trial import Trial
+from .short_reconstruction import STUDENT_T, Outcome
+from .stage import hanging_behind
 
 UNRELATED = "frames and positions do not belong together"
 
@@ -139,7 +138,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     exposures = seen.plan.selection.exposures[seen.positions, 0]
     given = Pairing.of(scan, each, exposures)
     suspects, open_lags = _listed_otherwise(Trial(given, seen), scan, exposures, along.gains)
-    suspects += backlash.hanging_behind(given, scan, seen, exposures)
+    suspects += hanging_behind(given, scan, seen, exposures)
     along = replace(along, open_lags=open_lags)
     # Of shuffled positions one pairing may foretell frames better than another by chance.
     if _shows_likeness(given, seen):

@@ -9,12 +9,21 @@ import numpy as np
 
 from ..arrays import Complex64s, Floats
 from ..summary import Finding
-from .candidates import PASSES, PATCH_FRAMES, RATIO, Margin, Outcome, Patch, folds, held_out_errors
-from .evidence import FEWEST, liveliest, survey
-from .geometry import Numbers
-from .look import Look
+from .frame_features import FEWEST, liveliest, survey
 from .orientation import rank
-from .remedy import changed, finding
+from .proposed_settings import changed, finding
+from .scan_sample import Look
+from .short_reconstruction import (
+    PASSES,
+    PATCH_FRAMES,
+    RATIO,
+    Margin,
+    Outcome,
+    Patch,
+    folds,
+    held_out_errors,
+)
+from .unit_corrections import Numbers
 
 Factors = tuple[float, float]
 """By what positions (y, x) are scaled, which stands for a λz/p so many times smaller."""

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from folders import REAL_DATA
 
-from ptypy_beamline.diagnosis import along, evidence
-from ptypy_beamline.diagnosis.along import Along
-from ptypy_beamline.diagnosis.breaks import Stretch
-from ptypy_beamline.diagnosis.evidence import survey, unturned
+from ptypy_beamline.diagnosis import frame_features, lost_frames
+from ptypy_beamline.diagnosis.frame_features import survey, unturned
+from ptypy_beamline.diagnosis.lost_frames import Along
+from ptypy_beamline.diagnosis.neighbour_likelihood import Places, unlikeness
 from ptypy_beamline.diagnosis.pairing import judged
-from ptypy_beamline.diagnosis.slips import Places, unlikeness
+from ptypy_beamline.diagnosis.pairing_breaks import Stretch
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
@@ -164,12 +164,12 @@ def test_frames_whose_numbers_are_wrong_amid_others(pattern):
 
 def test_a_long_scan_is_looked_at_in_parts(monkeypatch):
     truth = simulated("raster")
-    monkeypatch.setattr(evidence, "SURVEY_FRAMES", 70)
-    monkeypatch.setattr(along, "OVERLAP", 30)
+    monkeypatch.setattr(frame_features, "SURVEY_FRAMES", 70)
+    monkeypatch.setattr(lost_frames, "OVERLAP", 30)
     whole = scan_of(truth, slice(None))
     found = Along.of(whole, EACH, unturned(whole, EACH))
     assert (found.breaks, found.whole, found.last) == ((), True, len(truth.frames) - 1)
-    monkeypatch.setattr(along, "SURVEYS", 2)
+    monkeypatch.setattr(lost_frames, "SURVEYS", 2)
     found = Along.of(whole, EACH, unturned(whole, EACH))
     assert (found.whole, found.last) == (False, 109)
     assert "nothing was looked at" in found.words

@@ -13,16 +13,14 @@ import scipy.fft
 import scipy.ndimage
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis import fresnel, torn
+from ptypy_beamline.diagnosis import near_field, stage
 from ptypy_beamline.diagnosis.centre import friedel_centre
-from ptypy_beamline.diagnosis.dose import dose_to_water
-from ptypy_beamline.diagnosis.evidence import as_taken
 from ptypy_beamline.diagnosis.findings import diagnose, doubts
-from ptypy_beamline.diagnosis.gauge import relation, same_axes
-from ptypy_beamline.diagnosis.look import Look
-from ptypy_beamline.diagnosis.probe import probe_share
-from ptypy_beamline.diagnosis.remedy import changed, planned, written
-from ptypy_beamline.diagnosis.sampling import Sampling
+from ptypy_beamline.diagnosis.frame_features import as_taken
+from ptypy_beamline.diagnosis.orientation_ambiguities import relation, same_axes
+from ptypy_beamline.diagnosis.proposed_settings import changed, planned, written
+from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
+from ptypy_beamline.diagnosis.scan_sample import Look, probe_share
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.geometry import EV_J, wavelength_m
 from ptypy_beamline.options import turn_of
@@ -243,7 +241,7 @@ def test_near_field_of_a_cone_beam_is_scaled(tmp_path, capsys):
 def test_near_field_frames_are_recognised(tmp_path):
     file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
     settings = Settings.of({"file": str(file)})
-    assert fresnel.magnification(look_at(settings)) == pytest.approx(1, abs=0.05)
+    assert near_field.magnification(look_at(settings)) == pytest.approx(1, abs=0.05)
     (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
     assert "nearfield" in found.remedy
     expected = (width_4_sigma(light(128)) * 128e-6) ** 2 / (wavelength_m(10e3) * 0.02)
@@ -330,7 +328,7 @@ def test_a_probe_that_diverges_is_no_near_field(tmp_path, width_px, curvature, c
     frames = rng.poisson(3e5 * expected / expected.sum((1, 2)).mean()).astype(np.uint32)
     wrong = {"frames": frames, "positions_m": truth.positions_m * unit}
     settings = settings_of(tmp_path, "standard", truth, **wrong)
-    assert fresnel.magnification(look_at(settings)) is None
+    assert near_field.magnification(look_at(settings)) is None
 
 
 def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
@@ -339,7 +337,7 @@ def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
     pairs = zip(truth.frames, moved, strict=True)
     frames = np.array([np.roll(frame, by, (0, 1)) for frame, by in pairs])
     settings = settings_of(tmp_path, "standard", truth, frames=frames)
-    assert fresnel.magnification(look_at(settings)) is None
+    assert near_field.magnification(look_at(settings)) is None
 
 
 @pytest.mark.parametrize("code", [1, 3, 4, 6])
@@ -412,13 +410,13 @@ def test_a_scan_that_fell_apart_is_named(tmp_path):
     light = diffract(truth.object, truth.probe, corners)
     frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
     slipped = settings_of(tmp_path, "standard", truth, frames=frames)
-    (said,) = torn.findings(as_taken(open_with(slipped), slipped), slipped)
+    (said,) = stage.slipped(as_taken(open_with(slipped), slipped), slipped)
     assert said.cause == "the stage slipped, or the sample moved"
     (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
     assert abs(int(frame) - 128) <= 16
     assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
     sound = settings_of(tmp_path, "exchange", truth)
-    assert torn.findings(as_taken(open_with(sound), sound), sound) == []
+    assert stage.slipped(as_taken(open_with(sound), sound), sound) == []
 
 
 def test_changed_settings_keep_the_others():

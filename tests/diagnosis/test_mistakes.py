@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ptypy_beamline.diagnosis.findings import diagnose
-from ptypy_beamline.diagnosis.remedy import changed, planned
+from ptypy_beamline.diagnosis.proposed_settings import changed, planned
 from ptypy_beamline.errors import BeamlineError
 from ptypy_beamline.reconstruction.preview import preview
 from ptypy_beamline.settings import Settings

@@ -9,12 +9,15 @@ from numpy.testing import assert_array_equal
 
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis.candidates import Patch, held_out_errors
-from ptypy_beamline.diagnosis.evidence import curl_share, liveliest, survey
-from ptypy_beamline.diagnosis.gauge import equivalents
+from ptypy_beamline.diagnosis.frame_features import curl_share, liveliest, survey
 from ptypy_beamline.diagnosis.orientation import Pair, Ranking, rank
-from ptypy_beamline.diagnosis.spirals import turns_by_a_quarter
-from ptypy_beamline.diagnosis.twin import Prior, falls_together
+from ptypy_beamline.diagnosis.orientation_ambiguities import (
+    Prior,
+    equivalents,
+    falls_together,
+    turns_by_a_quarter,
+)
+from ptypy_beamline.diagnosis.short_reconstruction import Patch, held_out_errors
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.options import Positions, code_of, turn_of
 from ptypy_beamline.planning.places import to_image_axes, to_stage_axes

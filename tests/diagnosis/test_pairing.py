@@ -7,8 +7,8 @@ import pytest
 from folders import REAL_DATA, ROOT
 from scipy.stats import mannwhitneyu
 
-from ptypy_beamline.diagnosis.neighbours import Likeness, Pairing, ranked_less
 from ptypy_beamline.diagnosis.pairing import findings, mispaired
+from ptypy_beamline.diagnosis.pairing_comparison import Likeness, Pairing, ranked_less
 from ptypy_beamline.options import Positions
 from ptypy_beamline.planning.places import to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan

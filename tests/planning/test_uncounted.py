@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.diagnosis.findings import diagnose
-from ptypy_beamline.diagnosis.picture import coarse
+from ptypy_beamline.diagnosis.page import coarse
 from ptypy_beamline.frames.hdf5 import Hdf5Frames
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.defects import dead_pixels, hot_or_dead
@@ -631,7 +631,7 @@ def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, setting
 @pytest.mark.long
 def test_so_does_its_picture(tmp_path, monkeypatch, type_in):
     monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
-    monkeypatch.setattr("ptypy_beamline.diagnosis.picture.MOST_PX", 300)
+    monkeypatch.setattr("ptypy_beamline.diagnosis.page.MOST_PX", 300)
     side, file = 2000, tmp_path / "a.h5"
     with h5py.File(file, "w") as opened:
         data = opened.create_dataset("/entry/data", (12, side, side), "u2", chunks=(1, 500, side))

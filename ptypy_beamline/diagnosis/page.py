@@ -22,10 +22,10 @@ from ..planning.plan import Plan
 from ..planning.sample import Sample
 from ..scan import Scan, Window
 from ..summary import step_m
-from .evidence import nearest, survey
 from .findings import Diagnosis
-from .look import Look
+from .frame_features import nearest, survey
 from .orientation import Ranking
+from .scan_sample import Look
 
 CIRCLES = 3
 """Positions in the middle of the scan that are drawn with the probe's circle."""

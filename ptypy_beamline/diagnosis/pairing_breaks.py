@@ -9,11 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from ..arrays import Float32s, Floats, Ints
-from .candidates import Outcome
-from .evidence import FEWEST, Survey
-from .neighbours import FAR_SHIFTS, SHIFTS, Pairing
-from .slips import Places, evidence, gains, links, near_m, unlikeness
-from .trial import Trial
+from .frame_features import FEWEST, Survey
+from .neighbour_likelihood import Places, evidence, gains, links, near_m, unlikeness
+from .pairing_comparison import FAR_SHIFTS, SHIFTS, Pairing, Trial
+from .short_reconstruction import Outcome
 
 MOST_LOST, MOST_BREAKS = 100, 4
 """Frames lost in one place, and places in a survey, that are looked for."""
@@ -101,7 +100,7 @@ class Stretch:
     places, seen
         Of the survey.
     unlike
-        Of its frames, see :func:`.slips.unlikeness`.
+        Of its frames, see :func:`.neighbour_likelihood.unlikeness`.
     lags
         (n,) how many positions later than given each row belongs.
     breaks
@@ -140,7 +139,7 @@ class Stretch:
     def of_places(self) -> Float32s:
         """(n, n) evidence that two places are neighbours, these being taken for right.
 
-        As in :func:`.slips.evidence`; exposures of one place say the same and count once.
+        As in :func:`.neighbour_likelihood.evidence`; exposures of one position count once.
         """
         places_m = self.places.at(self.lags)
         known = np.isfinite(places_m).all(axis=1)

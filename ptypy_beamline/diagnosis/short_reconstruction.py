@@ -17,7 +17,7 @@ from ..arrays import Bools, Complex64s, Float32s, Floats, Ints
 from ..planning.transform import Transform
 from ..reconstruction.preview.engine import Engine, State, prepare
 from ..summary import step_m
-from .evidence import Survey
+from .frame_features import Survey
 
 Key = TypeVar("Key")
 

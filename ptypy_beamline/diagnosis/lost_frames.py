@@ -1,4 +1,4 @@
-"""Whether frames and positions belong together all along a scan, or come apart in its middle."""
+"""Whether frames and positions stay paired all through a scan."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Float32s, Floats, Ints
 from ..errors import BeamlineError, silenced_warnings
 from ..planning.plan import Plan
 from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .breaks import Break, Stretch, joined
-from .candidates import Outcome
-from .evidence import FEWEST, survey
-from .remedy import finding
-from .reversals import Reversal, reversals
-from .slips import Places
-from .strays import Strays, strays
+from .frame_features import FEWEST, survey
+from .neighbour_likelihood import Places, gains_of_runs, links, near_m
+from .pairing_breaks import DOUBT, Break, Stretch, joined
+from .pairing_comparison import SHIFTS, Pairing
+from .proposed_settings import finding
+from .short_reconstruction import Outcome
 
 SURVEYS, OVERLAP = 6, 500
 """A long scan is looked at in so many surveys at most, that have so many positions in common."""
@@ -234,3 +234,142 @@ def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dic
         return {}
     before = int(np.count_nonzero((exposures < breaks[0].first).all(axis=1)))
     return {"num_frames": before} if before else {}
+
+
+RUNS = (24, 36, 48, 72, 96)
+"""Numbers of frames in a row that are looked for."""
+
+EVIDENCE, RUNS_TRIED = 9.0, 2
+"""What a run's neighbours must have for it to be reconstructed, and how many runs are. Nine of ten
+correct scans have less."""
+
+
+@dataclass(frozen=True)
+class Strays:
+    """Raw frames ``first`` to ``last``, some of which fit ``lag`` positions later.
+
+    ``outcome``: what short reconstructions say about it; None if these do not decide.
+    """
+
+    first: int
+    last: int
+    lag: int
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Rows ``first`` to ``last`` of a survey, which may hold a run of the given ``lag``."""
+
+    gain: float
+    first: int
+    last: int
+    lag: int
+    inner: slice
+
+    def on(self, lags: Ints) -> Ints:
+        """(n,) how many positions later each row belongs, so far ``lags``."""
+        moved: Ints = lags.copy()
+        moved[self.inner] += self.lag
+        return moved
+
+
+def strays(stretch: Stretch) -> list[Strays]:
+    """Of one survey without breaks those that fit elsewhere, or as well there; the surest first."""
+    found = []
+    for run in _runs(stretch):
+        places = stretch.places
+        other = Pairing.at(places.settings, places.at(run.on(stretch.lags)))
+        contest = stretch.trial.against(other)
+        if contest and contest.lost:
+            continue
+        outcome = contest.won_by() if contest else None
+        first, last = places.exposures[[run.first, run.last]].tolist()
+        found.append(Strays(first, last, run.lag, outcome))
+    return sorted(found, key=lambda one: one.outcome is None)
+
+
+def _runs(stretch: Stretch) -> list[_Run]:
+    """The likeliest runs that do not overlap."""
+    gained = gains_of_runs(stretch.of_places, stretch.places, stretch.lags, SHIFTS, RUNS)
+    likely = [_run(*which, of_rows) for which, of_rows in gained.items() if len(of_rows)]
+    likely.sort(key=lambda run: -run.gain)
+    taken: list[_Run] = []
+    for run in likely:
+        apart = all(run.first > other.last or run.last < other.first for other in taken)
+        if run.gain >= EVIDENCE and apart and len(taken) < RUNS_TRIED:
+            taken.append(run)
+    return taken
+
+
+def _run(lag: int, count: int, of_rows: Floats) -> _Run:
+    """The likeliest of runs of ``count`` rows; of runs nearly as likely all rows."""
+    best = int(of_rows.argmax())
+    near = np.abs(np.arange(len(of_rows)) - best) < count
+    doubted = np.flatnonzero(near & (of_rows >= of_rows[best] - DOUBT))
+    last = int(doubted[-1]) + count - 1
+    return _Run(float(of_rows[best]), int(doubted[0]), last, lag, slice(best, best + count))
+
+
+LEAST, TELLING, REVERSALS_TRIED = 8, 8.0, 2
+"""Frames of such a run at least, evidence for it, and how many runs are reconstructed."""
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """Raw frames ``first`` to ``last``, which fit better the other way round."""
+
+    first: int
+    last: int
+    outcome: Outcome
+
+
+def reversals(stretch: Stretch) -> list[Reversal]:
+    """Of one survey without breaks the runs that convince, the likeliest first."""
+    places = stretch.places
+    given_m = places.at(stretch.lags)
+    found: list[Reversal] = []
+    for _, first, last in likeliest(stretch.of_places, given_m)[:REVERSALS_TRIED]:
+        turned_m = given_m.copy()
+        turned_m[first : last + 1] = given_m[first : last + 1][::-1]
+        contest = stretch.trial.against(Pairing.at(places.settings, turned_m))
+        outcome = contest.won_by() if contest else None
+        if outcome:
+            a, b = places.exposures[[first, last]].tolist()
+            found.append(Reversal(a, b, outcome))
+    return found
+
+
+def likeliest(table: Float32s, places_m: Floats) -> list[tuple[float, int, int]]:
+    """Runs (evidence, first row, last row) that do not overlap, with the most evidence first.
+
+    A frame k of a run that is turned round about c/2 lies at the place of frame c − k. Only links
+    of one frame in the run and one outside of it tell; these are, for all runs about one c, those
+    whose ends lie on both sides of its edge.
+    """
+    n = len(table)
+    i, j = links(places_m, near_m(places_m))
+    if not len(i):
+        return []
+    runs: list[tuple[float, int, int]] = []
+    for c in range(LEAST - 1, 2 * n - LEAST):
+        most = min(c, 2 * (n - 1) - c)  # twice the half width of the widest run
+        away = np.abs(2 * i - c), np.abs(2 * j - c)
+        inner, outer = np.where(away[0] < away[1], (i, j), (j, i))
+        near, far = np.minimum(*away), np.maximum(*away)
+        some = (near <= most) & (near < far)
+        inner, outer, near, far = inner[some], outer[some], near[some], far[some].clip(0, most + 1)
+        gain = table[c - inner, outer] - table[inner, outer]
+        total = np.cumsum(np.bincount(near, gain, most + 2) - np.bincount(far, gain, most + 2))[
+            : most + 1
+        ]
+        width = int(np.argmax(total))
+        width -= (width - c) % 2  # both ends are rows
+        first, last = (c - width) // 2, (c + width) // 2
+        if last - first + 1 >= LEAST and total[width] > TELLING:
+            runs.append((float(total[width]), first, last))
+    found: list[tuple[float, int, int]] = []
+    for run in sorted(runs, reverse=True):
+        if all(run[2] < other[1] or run[1] > other[2] for other in found):
+            found.append(run)
+    return found

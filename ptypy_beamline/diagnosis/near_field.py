@@ -10,12 +10,11 @@ from ..arrays import Bools, Complexes, Floats
 from ..options import code_of, turn_of
 from ..planning.make import focus_to_sample_m
 from ..summary import Finding
-from .geometry import TYPICAL
-from .mends import Mend, mends
-from .remedy import finding
+from .proposed_settings import finding
+from .unit_corrections import TYPICAL, Mend, mends
 
 if TYPE_CHECKING:
-    from .look import Look
+    from .scan_sample import Look
 
 
 MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1

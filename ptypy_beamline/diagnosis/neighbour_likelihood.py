@@ -19,7 +19,7 @@ from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import step_m
-from .neighbours import NEIGHBOUR_STEPS
+from .pairing_comparison import NEIGHBOUR_STEPS
 
 Links = tuple[Ints, Ints]
 

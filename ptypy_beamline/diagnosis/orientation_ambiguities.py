@@ -1,0 +1,222 @@
+"""Orientations that fit the same data: equivalent axes, the conjugate twin, a lag on a spiral."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Bools, Complexes, Floats, Ints
+from ..errors import ScanError
+from ..options import Positions, turn_of
+from ..planning.places import to_image_axes
+from ..planning.plan import Plan
+from ..reconstruction.phase import ramp, ramp_frequency
+from ..reconstruction.vacuum import find_empty
+from ..summary import step_m
+from .frame_features import FEWEST, Survey, half_empty
+from .pairing_comparison import SHIFTS
+from .short_reconstruction import PATCH_FRAMES, Patch, fitted, held_out_errors
+
+AXES: tuple[str, ...] = get_args(Positions.model_fields["axes"].annotation)
+PAIRS = (0, 1, 4, 5)
+"""The lower orientation of each pair."""
+
+
+def twin(code: int) -> int:
+    """The orientation turned by 180 degrees."""
+    return code ^ 3
+
+
+def relation(code: int, axes: str) -> Floats:
+    """(2, 2) signed permutation M⁻¹A that the data see, up to its sign.
+
+    M is what ``code`` does to the frames, A what ``axes`` do to the positions. The opposite sign
+    conjugates probe and object.
+    """
+    transpose, ud, lr = turn_of(code)
+    plain = np.eye(2)[::-1] if transpose else np.eye(2)
+    turn = np.diag([-1.0 if ud else 1.0, -1.0 if lr else 1.0]) @ plain
+    return np.asarray(turn.T @ to_image_axes(np.eye(2), axes).T)
+
+
+def equivalents(code: int, axes: str) -> Iterator[tuple[int, str]]:
+    """Every (orientation, axes) that fits the same data, those with ``axes`` first."""
+    seen = relation(code, axes)
+    for other in (axes, *(a for a in AXES if a != axes)):
+        for number in range(8):
+            # The trace of a signed permutation is ±2 for ± the identity only.
+            if abs(np.trace(relation(number, other) @ seen.T)) == 2:
+                yield number, other
+
+
+def same_axes(given: int, code: int, axes: str) -> str:
+    """The axes with which orientation ``given`` is the same to the data as ``code`` with ``axes``.
+
+    The same object too, not its twin: the phases keep their sign.
+    """
+    seen = relation(code, axes)
+    return next(other for other in AXES if np.array_equal(relation(given, other), seen))
+
+
+ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
+"""How far positions, shifted and turned, lie beside each other at most, and off a quarter turn."""
+
+
+def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
+    """Frames by which ``positions`` may lag, where that foretells better than any orientation.
+
+    Frames that lag by two on a Fermat spiral lie at places turned by 85 degrees, and so fit a
+    wrong orientation. 0 where no lag does so, or each position has several frames.
+
+    Parameters
+    ----------
+    plan
+        Frames not turned.
+    positions
+        Those of the plan whose frames ``patch`` has.
+    best
+        The orientation that foretells best without a lag.
+    """
+    if plan.selection.exposures.shape[1] > 1:
+        return 0
+    for lag in SHIFTS:
+        before, known = _taken_before(plan, lag)
+        if not turns_by_a_quarter(plan.positions_m[before[known]], plan.positions_m[known]):
+            continue
+        usable = known[positions]
+        if usable.sum() < FEWEST:
+            continue
+        given = patch.some(usable)
+        lagging = given.at(plan.positions_m[before[positions[usable]]])
+        if _better(lagging, given.turned(turn_of(best))):
+            return lag
+    return 0
+
+
+def _better(lagging: Patch, given: Patch) -> bool:
+    """Whether frames that lag foretell better in some orientation than as given.
+
+    Better at all is enough to doubt: the right reading of a right scan has no rival here.
+    """
+    unlagged = held_out_errors(given).mean()
+    return any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS)
+
+
+def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:
+    """For each position that of the frame taken ``lag`` frames before, and whether there is one."""
+    taken = plan.selection.exposures[:, 0]
+    before = np.searchsorted(taken, taken - lag).clip(0, len(taken) - 1)
+    return before, taken[before] == taken - lag
+
+
+def turns_by_a_quarter(here_m: Floats, there_m: Floats) -> bool:
+    """Whether positions (n, 2) are others turned by 90 degrees or nearly so.
+
+    The best turn is that of P. Schönemann, Psychometrika 31, 1 (1966).
+    """
+    if len(here_m) < FEWEST:
+        return False
+    here, there = here_m - here_m.mean(axis=0), there_m - there_m.mean(axis=0)
+    left, _, right = np.linalg.svd(here.T @ there)
+    turn = left @ right
+    beside = np.sqrt(((there - here @ turn) ** 2).sum(axis=1).mean())
+    angle = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
+    quarter = abs(abs(angle) - 90) < NEAR_DEGREES
+    return bool(quarter and beside < ALIKE_STEPS * step_m(here_m))
+
+
+PASSES = 20
+
+FALL_TOGETHER = 0.12
+"""A weaker correlation of phase and absorption does not tell an object from its twin."""
+
+ONE_SIDED, ABOVE_NOISE = 0.5, 3.0
+"""How far the phase beside an empty region is to one side of its own, and above its scatter."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What speaks for an object, or against it and for its twin.
+
+    Attributes
+    ----------
+    source
+        ``"empty region"``, ``"absorption"``, or nothing where neither tells.
+    value
+        −1 to 1, above 0 for the object itself. Of absorption it is the correlation of the steps of
+        phase and log amplitude; of an empty region how far the phase of the rest is below its own,
+        −Σφ/Σ|φ|.
+    """
+
+    source: str
+    value: float
+
+    @property
+    def prefers_twin(self) -> bool:
+        """Whether the twin is the likelier object."""
+        return self.source != "" and self.value < 0
+
+
+def prior(seen: Survey, patch: Patch, turn: tuple[bool, bool, bool]) -> Prior:
+    """Of the object that frames turned by ``turn`` give: by an empty region, else by absorption.
+
+    An empty region is looked for in neighbouring frames of its own; ``patch`` shows absorption.
+    """
+    half = Patch.of(seen, half_empty(seen, PATCH_FRAMES))
+    below = below_empty(_object(half.turned(turn)))
+    if below is not None:
+        return Prior("empty region", below)
+    together = falls_together(_object(patch.turned(turn)))
+    return Prior("absorption" if abs(together) > FALL_TOGETHER else "", together)
+
+
+def falls_together(obj: Complexes) -> float:
+    """Correlation of the steps of phase and log amplitude, −1 to 1.
+
+    Where the thickness t rises, both fall. Steps need no unwrapping, and a ramp of the phase is a
+    constant that is taken off.
+    """
+    steps = [_steps(obj, axis) for axis in (0, 1)]
+    phase, amplitude = (np.concatenate(part) for part in zip(*steps, strict=True))
+    return float(np.corrcoef(phase, amplitude)[0, 1])
+
+
+def below_empty(obj: Complexes) -> float | None:
+    """How far the phase is below that of an empty region, −1 to 1; None where none is to be seen.
+
+    The ramp that the empty region has is taken off.
+    """
+    try:
+        empty = find_empty(obj)
+    except ScanError:
+        return None
+    flat = obj * ramp(obj.shape, ramp_frequency(obj[empty] * np.abs(obj[empty]))).conj()
+    phase = np.angle(flat * np.exp(-1j * np.angle(flat[empty].sum())))
+    outside = np.ones(phase.shape, np.bool_)
+    outside[empty] = False
+    beside = phase[outside]
+    if not beside.size or np.std(beside) < ABOVE_NOISE * np.std(phase[empty]):
+        return None
+    below = -float(beside.sum()) / max(float(np.abs(beside).sum()), 1e-12)
+    return below if abs(below) > ONE_SIDED else None
+
+
+def _object(patch: Patch) -> Complexes:
+    """The reconstructed object where the middle of the probe has been, or nearly so."""
+    engine, state, _ = fitted(patch, PASSES)
+    side = len(state.probe)
+    first = engine.corners_px.min(axis=0) + side // 2 - side // 16
+    last = engine.corners_px.max(axis=0) + side // 2 + side // 16
+    return np.asarray(state.object[first[0] : last[0] + 1, first[1] : last[1] + 1])
+
+
+def _steps(obj: Complexes, axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Steps of phase and of log amplitude between pixels, each without its mean."""
+    obj = np.moveaxis(obj, axis, 0)
+    ratio = (obj[1:] / np.where(np.abs(obj[:-1]) > 0, obj[:-1], 1)).ravel()
+    log = np.log(ratio[np.abs(ratio) > 0])
+    return log.imag - log.imag.mean(), log.real - log.real.mean()

@@ -1,0 +1,288 @@
+"""A sample of a scan's frames, and what is measured of it once for all checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from ..arrays import Bools, Float32s, Floats, Ints
+from ..planning.make import in_metres, quantities
+from ..planning.mend import fill
+from ..planning.plan import Plan
+from ..scan import SAMPLE, Scan, sample_indices
+from ..settings import Settings
+from .centre import Centre, measure
+
+SAMPLE_BYTES, MINIMUM = 2**27, 9
+"""Memory for the corrected sample, and how many frames it has at least."""
+
+DIM = 0.25
+"""Frames with less than this share of the median counts show no beam."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the checks look at.
+
+    Attributes
+    ----------
+    scan, settings, plan
+        What is checked; positions of ``scan`` are in metres.
+    picked
+        (m,) positions of the plan in the sample.
+    raw
+        (m, k, h, w) exposures of the sample as the file has them.
+    in_pixels
+        Whether the file has positions in pixels, which fit any energy, distance and pixel.
+    frames, good
+        (m, ny, nx) the same corrected, float32, and which pixels of them are good.
+    """
+
+    scan: Scan
+    settings: Settings
+    plan: Plan
+    picked: Ints
+    raw: NDArray[Any]
+    in_pixels: bool
+    frames: Float32s
+    good: Bools
+
+    @classmethod
+    def at(cls, scan: Scan, settings: Settings, plan: Plan) -> Look:
+        """From at most 64 positions spread over the plan, fewer where frames are big."""
+        ny, nx = plan.geometry.shape
+        most = max(MINIMUM, SAMPLE_BYTES // (4 * ny * nx))
+        picked = sample_indices(len(plan), min(most, SAMPLE))
+        raw = plan.load(picked)
+        return cls(
+            in_metres(scan, settings),
+            settings,
+            plan,
+            picked,
+            raw,
+            scan.positions_px is not None,
+            *plan.correct(raw, picked),
+        )
+
+    @cached_property
+    def totals(self) -> Floats:
+        """(m,) counts of each frame."""
+        return np.asarray(self.frames.sum((1, 2), dtype=np.float64))
+
+    @cached_property
+    def lit(self) -> Bools:
+        """(m,) frames that show the beam."""
+        positive = self.totals[self.totals > 0]
+        middle = float(np.median(positive)) if positive.size else np.inf
+        return np.asarray(self.totals >= DIM * middle)
+
+    @property
+    def usual_counts(self) -> float:
+        """Median counts of the frames that show the beam; 0 where none does."""
+        return float(np.median(self.totals[self.lit])) if self.lit.any() else 0.0
+
+    @cached_property
+    def seen(self) -> Bools:
+        """(ny, nx) pixels that are good in some frame."""
+        return np.asarray(self.good.any(0))
+
+    @cached_property
+    def mean(self) -> Floats:
+        """(ny, nx) mean counts of the frames that show the beam; 0 where never good."""
+        number = self.good[self.lit].sum(0)
+        return np.asarray(self.frames[self.lit].sum(0, dtype=np.float64) / np.maximum(number, 1))
+
+    @cached_property
+    def mended(self) -> Floats:
+        """:attr:`mean` with bad pixels filled from their neighbours."""
+        return fill(self.mean, self.seen)
+
+    @cached_property
+    def radius(self) -> Floats:
+        """(ny, nx) distance from the beam centre over that of the nearest edge."""
+        return from_beam(self.plan.geometry.center_px, self.plan.geometry.shape)
+
+    @cached_property
+    def centre(self) -> Centre:
+        """The beam centre in raw pixels, found in several ways from whole frames."""
+        return measure(self.scan, self.settings, self.plan)
+
+    @cached_property
+    def moves(self) -> tuple[Floats, Floats] | None:
+        """How far the stage and pictures have moved between frames, see :func:`moves`."""
+        return moves(self)
+
+    @cached_property
+    def share(self) -> float | None:
+        """The probe's diameter in fields of view, see :func:`probe_share`."""
+        return probe_share(self.frames[self.lit], self.seen)
+
+    @cached_property
+    def field_m(self) -> float:
+        """Field of view λz/p of a reconstruction, its smaller side; padding does not change it."""
+        geometry = self.plan.geometry
+        span = geometry.wavelength_m * geometry.distance_m
+        return float(span / max(geometry.pixel_m))
+
+    @cached_property
+    def detector(self) -> tuple[float, float, float]:
+        """Photon energy in eV, distance in m and pixel in m, as stored or given."""
+        energy_eV, distance_m, pixel_m = quantities(self.scan, self.settings)
+        return energy_eV, distance_m, float(min(pixel_m))
+
+
+def from_beam(center_px: Sequence[float], shape: tuple[int, ...]) -> Floats:
+    """(ny, nx) distance from the beam centre over that of the nearest edge, at least a pixel."""
+    edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center_px, shape, strict=True)))
+    rows, columns = np.indices(shape)
+    return np.asarray(np.hypot(rows - center_px[0], columns - center_px[1]) / edge)
+
+
+EDGE = 1e-3
+"""Share of its highest value to which the autocorrelation falls at the probe's diameter."""
+
+SIGMAS, FEWEST = 5.0, 16
+"""By how much it exceeds the noise up to there, and of how many frames it is made."""
+
+LEAST_LEFT = 0.1
+"""Pairs of pixels at one distance are made up for as if a mask left so large a share at least."""
+
+
+def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
+    """Diameter of the illuminated patch over the field of view λz/p of the reconstruction.
+
+    Speckles are as fine as the probe is wide: the Fourier transform of what changes from frame to
+    frame has, on average, the square modulus of the autocorrelation of the probe's intensity,
+    whatever the sample; photon noise adds a constant. It ends at one diameter. No position enters,
+    so that a wrong unit does not either. Within a third of the width of 4σ (ISO 11146) for
+    round beams; a sample that is smooth over much of the probe makes it look smaller.
+
+    Source of the principle: J. W. Goodman, Speckle Phenomena in Optics (2007), section 4.4.
+
+    Parameters
+    ----------
+    frames
+        (m, ny, nx) counts.
+    good
+        (ny, nx) pixels to use.
+
+    Returns
+    -------
+    float or None
+        At most 0.5, which means half the field or more. None where there are fewer than 16
+        frames, or nothing but noise changes.
+    """
+    if len(frames) < FEWEST or not (frames > 0).any():
+        return None
+    radius, profile, noise = _autocorrelation(frames, good)
+    top = float(profile.max())
+    below = np.flatnonzero(profile < np.maximum(EDGE * top, SIGMAS * noise))
+    outer = below[below > int(profile.argmax())]
+    if top < 2 * SIGMAS * noise[1]:
+        return None
+    return float(radius[outer[0]]) if outer.size else 0.5
+
+
+def _autocorrelation(frames: NDArray[Any], good: Bools) -> tuple[Floats, Floats, Floats]:
+    """Radius in fields of view, what exceeds the photon noise there, and that noise's own."""
+    good = good & np.asarray(frames > 0).any(0)  # a gap that is not in the mask has edges too
+    counts = np.where(good, frames, 0).astype(np.float32)
+    totals = counts.sum((1, 2), dtype=np.float64)
+    counts *= (totals.mean() / np.maximum(totals, 1e-12)).astype(np.float32)[:, None, None]
+    counts -= counts.mean(0)
+    power = sum(np.abs(scipy.fft.fft2(frame, norm="ortho")) ** 2 for frame in counts)
+    spectrum = np.asarray(power, np.float64) / len(counts)
+    if not good.all():
+        spectrum = _without_gaps(spectrum, counts, good)
+    ny, nx = spectrum.shape
+    distance = np.hypot(scipy.fft.fftfreq(ny)[:, None], scipy.fft.fftfreq(nx)[None])
+    floor = float(np.median(spectrum[distance > 0.55]))
+    bins = max(8, min(ny, nx) // 2)
+    ring = (distance * 2 * bins).astype(int).ravel()
+    number = np.maximum(np.bincount(ring)[:bins], 1)
+    mean = np.bincount(ring, spectrum.ravel())[:bins] / number
+    if not good.all():  # a gap's edges spread over a few pixels of each ring
+        mean = np.asarray(ndimage.median(spectrum.ravel(), ring, np.arange(bins)))
+    # Half of the pixels repeat the others, and intensities scatter by as much as they are.
+    noise = floor / np.sqrt(number * len(counts) / 2)
+    return (np.arange(bins) + 0.5) / (2 * bins), mean - floor, noise
+
+
+def _without_gaps(spectrum: Floats, changes: Float32s, good: Bools) -> Floats:
+    """The power spectrum as if all pixels were good.
+
+    At each distance the products of two pixels are as many times fewer as the mask makes them, each
+    pixel counted by how much it changes: their sum is divided by the share that is left.
+    """
+    size = np.where(good, np.sqrt((changes**2).mean(0, dtype=np.float64)), 0)
+    left, whole = (_products(part) for part in (size, fill(size, good)))
+    share = np.maximum(left / np.maximum(whole, 1e-300), LEAST_LEFT)
+    return np.asarray(scipy.fft.fft2(scipy.fft.ifft2(spectrum) / share).real)
+
+
+def _products(size: Floats) -> Floats:
+    """(ny, nx) sum of the products of any two pixels at each distance."""
+    return np.asarray(scipy.fft.ifft2(np.abs(scipy.fft.fft2(size)) ** 2).real)
+
+
+PLACES, FARTHER = 12, 2.0
+"""Places that are compared with their nearest neighbour, and with one so many times as far."""
+
+PAIRS, MOST_NEAR = 8, 30
+"""Pairs of frames that are compared at least, and neighbours among which one is chosen."""
+
+
+def moves(look: Look) -> tuple[Floats, Floats] | None:
+    """(n, 2) how far the stage has moved between pairs of frames, and the pictures, in pixels.
+
+    None where too few frames have neighbours.
+    """
+    first, second = _pairs(look)
+    if len(first) < PAIRS:
+        return None
+    points = look.plan.positions_m / min(look.plan.geometry.pixel_m)
+    return points[second] - points[first], _moved_px(look, first, second)
+
+
+def _pairs(look: Look) -> tuple[Ints, Ints]:
+    """Positions of the plan, and others near them: the nearest, and one farther away."""
+    points = look.plan.positions_m
+    lit = look.picked[look.lit]
+    if len(lit) < 2:
+        return lit[:0], lit[:0]
+    here = lit[:: max(1, len(lit) // PLACES)][:PLACES]
+    distances, near = cKDTree(points).query(points[here], k=min(MOST_NEAR, len(points)))
+    pairs = []
+    for place, away, others in zip(here, distances, near, strict=True):
+        apart = away > 0
+        if apart.any():
+            nearest = int(np.argmax(apart))
+            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest])))
+            pairs += [(place, others[k]) for k in {nearest, farther}]
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    return first, second
+
+
+def _moved_px(look: Look, first: Ints, second: Ints) -> Floats:
+    """(n, 2) by how many pixels the pictures of the second frames are those of the first moved."""
+    level = np.maximum(look.mended, 1.0)
+    needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
+    frames, good = look.plan.correct(look.plan.load(needed), needed)
+    waves = [
+        scipy.fft.rfft2(np.where(ok & look.seen, (frame - level) / np.sqrt(level), 0))
+        for frame, ok in zip(frames, good, strict=True)
+    ]
+    moved = []
+    for one, other in numbers.reshape(2, -1).T:
+        alike = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])
+        place = np.unravel_index(int(alike.argmax()), alike.shape)
+        moved.append([(c + n // 2) % n - n // 2 for c, n in zip(place, alike.shape, strict=True)])
+    return np.array(moved, np.float64)
