@@ -70,8 +70,8 @@ def command(  # noqa: PLR0913
     """Convert a PtychoPINN NPZ file to a Ptychodus product."""
     from ..output import refuse_inputs
     from ..reconstruction.io.amplitudes import of_npz
+    from ..reconstruction.io.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
     from ..reconstruction.io.product import ProductInfo, export_product
-    from ..reconstruction.io.product_npz import PROBE_PIXEL_M, Physics, read_npz, unknown
 
     source, target = _one(npz, input_npz), _given(output)
     physics = Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any
 
-from ..reconstruction.io.live import from_ptycho
+from ..reconstruction.io.ptyr import from_ptycho
 from ..reconstruction.model import Reconstruction
 
 Progress = Callable[[int, int, float], None]

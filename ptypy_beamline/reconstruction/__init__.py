@@ -6,9 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .io.live import from_ptycho
     from .io.previewed import from_preview
-    from .io.ptyr import read_ptyr
+    from .io.ptyr import from_ptycho, read_ptyr
     from .io.read import read
     from .model import Reconstruction
 
@@ -17,7 +16,7 @@ __all__ = ["Reconstruction", "from_preview", "from_ptycho", "read", "read_ptyr"]
 _HOMES = {
     "Reconstruction": ".model",
     "from_preview": ".io.previewed",
-    "from_ptycho": ".io.live",
+    "from_ptycho": ".io.ptyr",
     "read": ".io.read",
     "read_ptyr": ".io.ptyr",
 }

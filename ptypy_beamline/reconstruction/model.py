@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..arrays import Complex64s, Floats, Ints
 from ..errors import ScanError
 
@@ -78,3 +80,8 @@ class Reconstruction:
     def iterations(self) -> int:
         """Their number."""
         return len(self.errors)
+
+    @property
+    def strongest_mode(self) -> int:
+        """Index of the probe mode with the most power."""
+        return int((np.abs(self.probe) ** 2).sum(axis=(1, 2)).argmax())

@@ -1,12 +1,11 @@
 """``.ptyd``: PtyPy's own prepared data, as PtyPy 0.9 writes and reads it.
 
-Written without PtyPy; the layout and its ``type`` attributes are those of ``ptypy.io.h5rw``.
+Written without PtyPy, in its HDF5 layout (:mod:`.files.h5rw`).
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,12 @@ import h5py
 import numpy as np
 
 from ..errors import FileError
+from ..files.h5rw import dict_group, stamp, store, store_array
 from ..files.hdf5 import is_input, open_hdf5
 from ..geometry import PHOTON
 from ..output import complete_hdf5, is_ours, together
 from ..planning.plan import Block, Plan
 from .chunks import write_frames
-
-H5RW_VERSION = "0.1"
 
 
 def write_ptyd(
@@ -61,10 +59,10 @@ def write_ptyd(
         raise FileError(f"save={save!r}", "use append or link", path)
     write = _write_linked if save == "link" else _write_appended
     with together() as batch, complete_hdf5(path) as file:
-        _stamp(file)
-        _store(file, "chunks", {})
-        _store(file, "info", dict(info or {}))
-        _store(file, "meta", _meta(plan))
+        stamp(file)
+        store(file, "chunks", {})
+        store(file, "info", dict(info or {}))
+        store(file, "meta", _meta(plan))
         write(_counted(plan.blocks(block), progress), file, path)
         if save == "link":
             batch.around.append(_without_stale_parts(path))
@@ -89,7 +87,7 @@ def _counted(blocks: Iterator[Block], progress: Callable[[int], None]) -> Iterat
 
 def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
     for number, block in enumerate(blocks):
-        _write_chunk(_dict_group(file, f"chunks/{number}"), block)
+        _write_chunk(dict_group(file, f"chunks/{number}"), block)
 
 
 def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
@@ -97,7 +95,7 @@ def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
     for number, block in enumerate(blocks):
         final = path.with_name(f"{path.name}.part{number:03d}")
         with complete_hdf5(final) as part:
-            _stamp(part)
+            stamp(part)
             _write_chunk(part, block)
         # A bare name: the link is found from the master's own folder.
         file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
@@ -119,8 +117,8 @@ def _parts(master: Path) -> set[Path]:
 
 def _write_chunk(group: h5py.Group, block: Block) -> None:
     write_frames(group, "data", block.frames).attrs["type"] = "array"
-    _array(group, "indices", block.positions, kind="arraylist")
-    _array(group, "positions", block.positions_m)
+    store_array(group, "indices", block.positions, kind="arraylist")
+    store_array(group, "positions", block.positions_m)
     write_frames(group, "weights", block.good).attrs["type"] = "array"
 
 
@@ -138,41 +136,3 @@ def _meta(plan: Plan) -> dict[str, Any]:
         "center": np.array(geometry.center_px),
         "distance": geometry.distance_m,
     }
-
-
-def _stamp(file: h5py.File) -> None:
-    file.attrs["h5rw_version"] = H5RW_VERSION
-    file.attrs["ctime"] = file.attrs["mtime"] = time.asctime()
-
-
-def _dict_group(group: h5py.Group, name: str) -> h5py.Group:
-    made = group.create_group(name)
-    made.attrs["type"] = "dict"
-    return made
-
-
-def _store(group: h5py.Group, name: str, value: Any) -> None:
-    """Store a plain value with the ``type`` that PtyPy's reader asks for."""
-    if isinstance(value, Mapping):
-        inner = _dict_group(group, name)
-        for key, item in value.items():
-            _store(inner, str(key), item)
-    elif value is None:
-        group.create_dataset(name, data=np.zeros(1)).attrs["type"] = "None"
-    elif isinstance(value, str):
-        storable = value.encode(errors="backslashreplace").decode()  # bytes of no encoding
-        text = group.create_dataset(name, data=storable, dtype=h5py.string_dtype())
-        text.attrs["type"] = "string"
-    elif isinstance(value, list | tuple):
-        inner = group.create_group(name)
-        inner.attrs["type"] = "list"
-        for number, item in enumerate(value):
-            _store(inner, f"{number:05d}", item)
-    elif isinstance(value, np.ndarray):
-        _array(group, name, value)
-    else:
-        group.create_dataset(name, data=value).attrs["type"] = "scalar"
-
-
-def _array(group: h5py.Group, name: str, value: Any, kind: str = "array") -> None:
-    group.create_dataset(name, data=value).attrs["type"] = kind

@@ -24,8 +24,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineWarning
+from ptypy_beamline.reconstruction.io.npz import Physics, read_npz
 from ptypy_beamline.reconstruction.io.product import ProductInfo, export_product, import_product
-from ptypy_beamline.reconstruction.io.product_npz import Physics, read_npz
 
 ENERGY_EV, DISTANCE_M, PIXEL_M, EXPOSURE_S = 8800.0, 2.0, 75e-6, 0.05
 SIDE = 1040

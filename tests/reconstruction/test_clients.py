@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reconstructions import assert_same, exact
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.reconstruction.io.amplitudes import centres_px, of_plan
+from ptypy_beamline.reconstruction.area import pixels_of
+from ptypy_beamline.reconstruction.io.amplitudes import of_plan
 from ptypy_beamline.reconstruction.io.cxi import write_cxi
 from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
 from ptypy_beamline.reconstruction.io.product import ProductInfo, export_product, import_product
@@ -28,7 +29,7 @@ LAYERED = {"object": np.stack([scans.truth().object] * 2), "layer_spacing_m": (2
 
 def npz(folder):
     """As PtychoPINN has it: one mode, coordinates in pixels of objectGuess, one scan."""
-    truth, (rows, columns) = scans.truth(), centres_px(exact()).T
+    truth, (rows, columns) = scans.truth(), pixels_of(exact(), exact().positions_m).T
     path = folder / "in.npz"
     arrays = {"xcoords": columns, "ycoords": rows, "scan_index": np.zeros(49, int)}
     amplitudes = np.sqrt(truth.frames).astype(np.float32)
@@ -129,7 +130,9 @@ class TestPtychopinn:
         found = read(export_product(wanted, tmp_path / "p.h5"))
         assert_array_equal(found.probeGuess, wanted.probe[0])
         assert_array_equal(found.objectGuess, wanted.object[0])
-        assert_allclose(np.diff(found.xcoords), np.diff(centres_px(wanted)[:, 1]), atol=1e-6)
+        assert_allclose(
+            np.diff(found.xcoords), np.diff(pixels_of(wanted, wanted.positions_m)[:, 1]), atol=1e-6
+        )
 
 
 @pytest.mark.cdtools

@@ -17,7 +17,8 @@ from reconstructions import assert_same, exact
 
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.errors import BeamlineError, FileError, ScanError
-from ptypy_beamline.reconstruction.io.amplitudes import centres_px, of_npz, of_plan
+from ptypy_beamline.reconstruction.area import pixels_of
+from ptypy_beamline.reconstruction.io.amplitudes import of_npz, of_plan
 from ptypy_beamline.reconstruction.io.cxi import write_cxi
 from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction, write_reconstruction
 from ptypy_beamline.reconstruction.io.npz import write_npz
@@ -266,7 +267,7 @@ class TestProductCommand:
     def written(self, folder, **more):
         """As PtychoPINN has it: coordinates are pixels of objectGuess."""
         found = exact()
-        rows, columns = centres_px(found).T
+        rows, columns = pixels_of(found, found.positions_m).T
         arrays = {
             "xcoords": columns,
             "ycoords": rows,
@@ -395,7 +396,7 @@ class TestProductCommand:
 
     def test_coordinates_from_the_objects_middle(self, tmp_path, type_in):
         """They are no pixels of objectGuess: its middle is at 0, PtychoPINN's default, and said."""
-        rows, columns = centres_px(exact()).T
+        rows, columns = pixels_of(exact(), exact().positions_m).T
         ny, nx = exact().object.shape[-2:]
         source = self.written(tmp_path, xcoords=columns - (nx - 1) / 2, ycoords=rows - (ny - 1) / 2)
         words = ("product", source, "-o", tmp_path / "p.h5", *FLAGS)

@@ -21,8 +21,8 @@ from ptypy_beamline.errors import (
 )
 from ptypy_beamline.reconstruction import from_preview, from_ptycho, read, read_ptyr
 from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
-from ptypy_beamline.reconstruction.io.history import were_refined
 from ptypy_beamline.reconstruction.io.product import export_product
+from ptypy_beamline.reconstruction.io.ptypy_records import were_refined
 from ptypy_beamline.reconstruction.preview import preview
 
 needs_ptypy = pytest.mark.ptypy
@@ -286,7 +286,7 @@ def test_what_is_no_reconstruction_is_named(tmp_path):
 
 
 def test_pickled_items_are_never_loaded(tmp_path):
-    from ptypy_beamline.reconstruction.io.h5rw import read_tree
+    from ptypy_beamline.files.h5rw import read_tree
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["evil"] = np.void(b"cos\nsystem\n(S'touch x'\ntR.")

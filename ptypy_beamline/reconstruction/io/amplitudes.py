@@ -1,4 +1,4 @@
-"""Frames as PtychoPINN wants them: amplitudes, and positions in pixels; a block at a time."""
+"""Frames in PtychoPINN's form: amplitudes, and positions in pixels; a block at a time."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ...arrays import Float32s, Floats, Ints, Numbers
 from ...errors import MissingDataError, ScanError
 from ...formats.npz import CENTER, frames_axis, own_mask
+from ...frames.npy import read_header
 from ...frames.npz import Member, NpzFrames, members
 from ...planning.plan import BLOCK_BYTES, Block, Plan
 from ...scan import Window
 from ...writers.badpixels import BadPixels
-from ..model import Reconstruction
 
 COUNTS, AMPLITUDES = "diff3d", "diffraction"
-"""PtychoPINN's two names of frames; whole numbers are counts under either."""
-PLACES = ("ycoords", "xcoords", "scan_index")
-"""PtychoPINN's names of where the frames were taken."""
+"""PtychoPINN's two names of frames; integers are counts under either."""
+COORDINATES = ("ycoords", "xcoords", "scan_index")
+"""PtychoPINN's names of the positions, in pixels, and of the scan that each belongs to."""
 
 
 @dataclass(frozen=True, eq=False)
 class Amplitudes:
-    """A stack of frames that need not fit into memory.
+    """A stack of frames that may be larger than the memory.
 
     Attributes
     ----------
     shape
         (n, ny, nx).
     blocks
-        Gives all frames in order, as (k, ny, nx) float32 roots of counts; NaN where bad.
+        Yields all frames in order, as (k, ny, nx) float32 square roots of counts; NaN where bad.
     center_px
-        Beam centre (row, column) in a frame; None = not known.
+        Beam centre (row, column) in a frame; None = unknown.
     coordinates_px
         (n, 2) row, column as the frames' own file has them; None = pixels of the object.
     scan_index
@@ -52,12 +51,12 @@ class Amplitudes:
     scan_index: Ints | None = None
 
     def checked(self, count: int) -> Amplitudes:
-        """These, if there are ``count``.
+        """These frames, if there are ``count``.
 
         Raises
         ------
         ScanError
-            There are not.
+            There are more or fewer.
         """
         if self.shape[0] != count:
             raise ScanError(
@@ -70,10 +69,10 @@ class Amplitudes:
 def of_plan(plan: Plan) -> Amplitudes:
     """The corrected frames of ``plan``."""
     shape = (len(plan), *plan.geometry.shape)
-    return Amplitudes(shape, lambda: map(_marked, plan.blocks()), plan.geometry.center_px)
+    return Amplitudes(shape, lambda: map(_nan_where_bad, plan.blocks()), plan.geometry.center_px)
 
 
-def _marked(block: Block) -> Float32s:
+def _nan_where_bad(block: Block) -> Float32s:
     return np.where(block.good, np.sqrt(block.frames), np.float32(np.nan))
 
 
@@ -113,18 +112,18 @@ def of_npz(path: Path, count: int) -> Amplitudes:
     mask = own_mask(path, frames.shape)
 
     def blocks() -> Iterator[Float32s]:
-        stacks = map(_roots, _stream(path, name) if streamed else _read(frames))
+        stacks = map(_as_amplitudes, _stream(path, name) if streamed else _read(frames))
         return stacks if mask is None else _masked(stacks, mask)
 
     center = Member(path, CENTER).array.ravel() if CENTER in known else None
-    own = {key: Member(path, key).array.ravel() for key in PLACES if key in known}
-    rows_columns = [own[key] for key in PLACES[:2] if key in own]
+    own = {key: Member(path, key).array.ravel() for key in COORDINATES if key in known}
+    rows_columns = [own[key] for key in COORDINATES[:2] if key in own]
     return Amplitudes(
         frames.shape,
         blocks,
         None if center is None else tuple(center.tolist()),
         np.stack(rows_columns, axis=1).astype(np.float64) if len(rows_columns) == 2 else None,
-        own[PLACES[2]].astype(np.int64) if PLACES[2] in own else None,
+        own[COORDINATES[2]].astype(np.int64) if COORDINATES[2] in own else None,
     )
 
 
@@ -137,27 +136,21 @@ def _masked(stacks: Iterator[Float32s], mask: NDArray[Any]) -> Iterator[Float32s
         yield np.where(bad != 0, np.float32(np.nan), stack)
 
 
-def centres_px(found: Reconstruction) -> Floats:
-    """(n, 2) row, column in the object of the probe's pixel (N - 1)/2, possibly fractional."""
-    half = (np.array(found.object.shape[-2:]) - 1) / 2
-    return np.asarray((found.positions_m - found.center_m) / np.array(found.pixel_m) + half)
-
-
-def _roots(stack: Numbers) -> Float32s:
-    """Amplitudes stay, counts become such."""
+def _as_amplitudes(stack: Numbers) -> Float32s:
+    """Amplitudes as they are; of counts the square roots."""
     if stack.dtype.kind == "f":
         return stack.astype(np.float32)
     return np.asarray(np.sqrt(stack, dtype=np.float64), np.float32)
 
 
-def _size(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
-    """Frames in a block."""
+def _block_length(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
+    """Number of frames in a block."""
     return max(1, BLOCK_BYTES // (int(np.prod(shape[-2:])) * dtype.itemsize))
 
 
 def _read(frames: NpzFrames) -> Iterator[Numbers]:
     n, height, width = frames.shape
-    size = _size(frames.shape, frames.dtype)
+    size = _block_length(frames.shape, frames.dtype)
     for start in range(0, n, size):
         yield frames.read(np.arange(start, min(start + size, n)), Window(0, 0, height, width))
 
@@ -165,23 +158,14 @@ def _read(frames: NpzFrames) -> Iterator[Numbers]:
 def _streamable(path: Path, name: str) -> bool:
     """Whether an array is compressed, and frame after frame."""
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as raw:
-        _, fortran, _ = _header(cast(BinaryIO, raw))
+        fortran = read_header(cast(BinaryIO, raw)).fortran
         return not fortran and file.getinfo(f"{name}.npy").compress_type != zipfile.ZIP_STORED
 
 
 def _stream(path: Path, name: str) -> Iterator[Numbers]:
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as raw:
-        shape, _, dtype = _header(cast(BinaryIO, raw))
+        header = read_header(cast(BinaryIO, raw))
+        shape, dtype = header.shape, header.dtype
         frame = int(np.prod(shape[-2:])) * dtype.itemsize
-        while piece := raw.read(_size(shape, dtype) * frame):
+        while piece := raw.read(_block_length(shape, dtype) * frame):
             yield np.frombuffer(piece, dtype).reshape(-1, *shape[-2:])
-
-
-def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    read = (
-        npy.read_array_header_1_0
-        if npy.read_magic(stream) == (1, 0)
-        else (npy.read_array_header_2_0)
-    )
-    shape, fortran, dtype = read(stream)
-    return shape, fortran, dtype

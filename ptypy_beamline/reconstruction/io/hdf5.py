@@ -48,7 +48,7 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
         file.attrs.update(NX_class="NXroot", default="object", scan=found.scan)
         _write_object(_group(file, "object", "NXentry", default="view"), found)
         probe = _group(file, "probe", "NXentry")
-        probe["complex"], probe["modes"] = found.probe[strongest(found)], found.probe
+        probe["complex"], probe["modes"] = found.probe[found.strongest_mode], found.probe
         _write_positions(_group(file, "positions", "NXentry"), found)
         geometry = _group(file, "geometry", "NXentry")
         _put(geometry, "energy", found.energy_eV, units="eV")
@@ -99,11 +99,6 @@ def _read(file: h5py.File) -> Reconstruction:
         provenance={name: _entry(item) for name, item in file["provenance"].items()},
         held_out_error=None if unseen is None else float(unseen[()]),
     )
-
-
-def strongest(found: Reconstruction) -> int:
-    """The most powerful mode of the probe."""
-    return int((np.abs(found.probe) ** 2).sum(axis=(1, 2)).argmax())
 
 
 def checksum(*paths: str | Path) -> str:

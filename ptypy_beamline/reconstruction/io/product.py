@@ -19,10 +19,12 @@ import numpy as np
 from ...errors import BeamlineWarning, FileError, ScanError
 from ...files.links import open_confined
 from ...output import complete_hdf5
+from ...writers.badpixels import BadPixels
+from ...writers.chunks import Stack
+from ..area import pixels_of
 from ..model import Reconstruction
-from .amplitudes import Amplitudes
+from .amplitudes import AMPLITUDES, Amplitudes, without_nan
 from .hdf5 import MALFORMED, as_json, provenance
-from .product_raw import write_raw
 
 ENERGY = ("photon_energy_eV", "probe_energy_eV")
 ATTENUATION = ("mass_attenuation_m2_per_kg", "mass_attenuation_m2_kg")
@@ -32,7 +34,7 @@ PIXEL_HEIGHT = "pixel_height_m"
 
 @dataclass(frozen=True)
 class ProductInfo:
-    """What a product says besides the reconstruction; 0 = not known, as Ptychodus has it.
+    """What a product says besides the reconstruction; 0 = unknown, as in Ptychodus.
 
     Attributes
     ----------
@@ -43,9 +45,9 @@ class ProductInfo:
     mass_attenuation_m2_per_kg
         Of the sample.
     tomography_angle_deg
-        At which the sample stood.
+        Rotation of the sample.
     probe_pixel_m
-        What is to be said of the probe, where that is not the object's pixel.
+        The probe's pixel, if it is not the object's.
     """
 
     name: str = ""
@@ -78,7 +80,7 @@ def export_product(
     info
         Name, comments and what else a product can say.
     frames
-        Written to ``/raw_data``, a block at a time; default: no such group.
+        Written to ``/raw_data``, one per position, a block at a time; default: no such group.
     progress
         Called with the number of frames each block has written.
 
@@ -87,7 +89,7 @@ def export_product(
     FileError
         The folder cannot be written, or ``path`` is somebody else's file.
     ScanError
-        There is not one frame a position.
+        There is not one frame per position.
     """
     with complete_hdf5(path) as file:
         file.attrs.update(_attributes(found, info))
@@ -98,17 +100,17 @@ def export_product(
         file["loss_epochs"], file["loss_values"] = recorded, found.errors[recorded]
         file["provenance"] = as_json(provenance(found))
         if frames is not None:
-            write_raw(file, found, frames, progress)
+            _write_raw(file, found, frames, progress)
     return Path(path)
 
 
 def import_product(path: str | Path) -> Reconstruction:
-    """The reconstruction in a product, whoever wrote it.
+    """The reconstruction in a product by any program.
 
     Raises
     ------
     FileError
-        The file is missing, damaged, or no product.
+        The file is missing, damaged, or not a product.
     ScanError
         It has several coherent probes.
     """
@@ -233,3 +235,39 @@ def _probe(stored: h5py.Dataset, pixel: tuple[float, float], path: Path) -> Any:
             stacklevel=3,
         )
     return probe[0].astype(np.complex64)
+
+
+def _write_raw(
+    file: h5py.File, found: Reconstruction, frames: Amplitudes, progress: Callable[[int], None]
+) -> None:
+    """Write ``/raw_data``: frames and positions with PtychoPINN's names, a block at a time.
+
+    ``mask`` (uint8, 1 = bad) is this package's own; bad pixels hold 0 for readers that know none.
+    """
+    shape = frames.checked(len(found.positions_m)).shape
+    file.attrs.update(bundle_version="1.0", contains_raw_data=1)
+    group = file.create_group("raw_data")
+    own = frames.coordinates_px
+    group["ycoords"], group["xcoords"] = (
+        pixels_of(found, found.positions_m) if own is None else own
+    ).T
+    group["scan_index"] = found.indices if frames.scan_index is None else frames.scan_index
+    _guesses(file, group, found)
+    if frames.center_px is not None:
+        group["center_px"] = frames.center_px
+    data, bad = Stack(group, AMPLITUDES, shape, np.float32, "lzf"), BadPixels(shape[1:])
+    group[AMPLITUDES].attrs["axis_canonical"] = "NHW"
+    for block in frames.blocks():
+        data.append(without_nan(block, bad))
+        progress(len(block))
+    bad.write(group, "mask")
+
+
+def _guesses(file: h5py.File, group: h5py.Group, found: Reconstruction) -> None:
+    """Links to the product's own probe and object, which PtychoPINN takes as (rows, columns).
+
+    Of several modes, the strongest is written by itself; of several layers, the projection.
+    """
+    modes, layers = len(found.probe), len(found.object)
+    group["probeGuess"] = file["probe"] if modes == 1 else found.probe[found.strongest_mode]
+    group["objectGuess"] = file["object"] if layers == 1 else found.object.prod(axis=0)

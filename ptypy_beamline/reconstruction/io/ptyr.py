@@ -1,18 +1,70 @@
-"""PtyPy's ``.ptyr``, read without PtyPy."""
+"""Reconstructions of PtyPy: a ``.ptyr``, read without PtyPy, or a ``Ptycho`` in memory.
+
+A view of N pixels at coordinate c shows the storage's pixels from round((c - origin)/psize) - N//2
+on (``ptypy.core.classes.Storage.update_views``): its pixel N//2 lies at c. Here its middle,
+(N - 1)/2, does; hence the object is moved by the difference, and the positions stay as they are.
+"""
 
 from __future__ import annotations
 
 import glob
-from dataclasses import replace
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import BeamlineError, FileError
+import numpy as np
+
+from ...arrays import Complex64s, Floats
+from ...errors import (
+    BeamlineError,
+    BeamlineWarning,
+    FileError,
+    MissingDataError,
+    ScanError,
+    SettingsError,
+)
+from ...files.h5rw import read_tree
 from ...planning.plan import Plan
-from ..loading import OURS, loader_settings, positions_plan
+from ..loading import OURS, check_count, described, loader_settings, positions_plan
 from ..model import Reconstruction
-from .h5rw import read_tree
-from .storages import Content, assemble, choose
+from .ptypy_records import (
+    Tree,
+    algorithm_of,
+    check_coherence,
+    distance_of,
+    energy_of,
+    errors_of,
+    layers_of,
+    provenance_of,
+    were_refined,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What PtyPy's ``save_run`` saves, in the same structure.
+
+    Attributes
+    ----------
+    obj, probe
+        ID of a storage → its attributes, of which ``data``, ``_origin``, ``_psize`` and
+        ``_energy`` (keV) are used.
+    pars
+        The parameter tree.
+    runtime
+        With ``iter_info``, a record of each iteration.
+    positions
+        ID of the object's storage → (n, 2) coordinates of its views, where they are recorded.
+    """
+
+    obj: Tree
+    probe: Tree
+    pars: Tree
+    runtime: Tree
+    positions: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def read_ptyr(
@@ -48,7 +100,7 @@ def read_ptyr(
     SettingsError
         There are several scans to choose from.
     ScanError, MissingDataError
-        See :func:`ptypy_beamline.reconstruction.io.storages.assemble`.
+        What is there does not make a complete :class:`.Reconstruction`, see :func:`assemble`.
     """
     path = Path(path)
     content = _content(path)
@@ -79,10 +131,191 @@ def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:
     if raw is not None:
         return positions_plan({**values, "file": str(raw)})
     ours = str(data.get("name", "")).startswith(OURS)
-    return positions_plan(values) if ours and _there(values.get("file")) else None
+    return positions_plan(values) if ours and _exists(values.get("file")) else None
 
 
-def _there(named: str | list[str] | None) -> bool:
+def _exists(named: str | list[str] | None) -> bool:
     """Whether a path, or the paths and globs of a list, name anything."""
     names = [named] if isinstance(named, str) else named or ()
     return bool(names) and all(Path(name).exists() or glob.glob(name) for name in names)
+
+
+def from_ptycho(ptycho: Any, *, scan: str = "", distance_m: float | None = None) -> Reconstruction:
+    """The present state of a PtyPy run.
+
+    Under MPI every rank may call it; refined positions are complete on the first one only.
+
+    Parameters
+    ----------
+    ptycho
+        A ``ptypy.core.Ptycho``, at level 4 or beyond.
+    scan
+        Name of the scan, where there are several.
+    distance_m
+        From the sample to the detector; default: of the scan's geometry.
+
+    Raises
+    ------
+    SettingsError
+        There are several scans to choose from.
+    ScanError, MissingDataError
+        What is there does not make a complete :class:`.Reconstruction`, see :func:`assemble`.
+    """
+    content = Content(
+        obj=_storages(ptycho.obj),
+        probe=_storages(ptycho.probe),
+        pars=_plain(ptycho.p),
+        runtime=ptycho.runtime,
+        positions={ID: _view_positions(storage) for ID, storage in ptycho.obj.storages.items()},
+    )
+    name = choose(content, scan)
+    model = ptycho.model.scans[name]
+    plan = getattr(model.ptyscan, "plan", None)
+    given = distance_m or float(model.geometries[0].distance)
+    return assemble(content, name, plan if isinstance(plan, Plan) else None, given)
+
+
+def _storages(container: Any) -> dict[str, dict[str, Any]]:
+    return {ID: storage._to_dict() for ID, storage in container.storages.items()}
+
+
+def _view_positions(storage: Any) -> Floats:
+    """(n, 2) coordinates of the views, one of the probe's modes each, as ``save_run`` does it."""
+    return np.array(
+        [view.coord for view in storage.views if view.pod.pr_view.layer == 0 and view.layer == 0]
+    )
+
+
+def _plain(tree: Any) -> Any:
+    """PtyPy's ``Param`` as dicts."""
+    return {k: _plain(v) for k, v in tree.items()} if isinstance(tree, dict) else tree
+
+
+def choose(content: Content, scan: str) -> str:
+    """The name of the scan to read: ``scan``, or the only one.
+
+    Raises
+    ------
+    SettingsError
+        There is no such scan, or there are several to choose from.
+    """
+    names = [str(name) for name in content.pars.get("scans", {}) if _ids(content.obj, str(name))]
+    if scan in names or (not scan and len(names) == 1):
+        return scan or names[0]
+    asked = f"Expected one scan. Got {len(names)}" if not scan else f"no scan {scan!r}"
+    raise SettingsError(asked, f"choose by --scan (scan=): {', '.join(names) or 'none is there'}")
+
+
+def assemble(
+    content: Content,
+    scan: str,
+    plan: Plan | None = None,
+    distance_m: float | None = None,
+    folder: Path | None = None,
+) -> Reconstruction:
+    """The reconstruction of one scan.
+
+    Parameters
+    ----------
+    content
+        What PtyPy holds or saved.
+    scan
+        Its name in the parameter tree, see :func:`choose`.
+    plan
+        How the frames were loaded: gives the distance, raw frames, and positions where
+        they are not recorded.
+    distance_m
+        From the sample to the detector, where it is not recorded.
+    folder
+        Where the file of a multislice object may be, see :func:`.layers_of`.
+
+    Raises
+    ------
+    ScanError
+        No export can hold it: modes or energies of the object, orthogonal probes,
+        three-dimensional storages.
+    MissingDataError
+        Positions or the distance are unknown.
+    SettingsError
+        The distance is not positive.
+    """
+    key, obj = _storage(content.obj, scan, "object")
+    _, probe = _storage(content.probe, scan, "probe")
+    waves = _planes(probe["data"], "probe")
+    check_coherence(content.pars, scan, len(waves))
+    layers, spacing_m = layers_of(content.pars, _planes(obj["data"], "object"), folder)
+    positions = _positions(content, key, plan)
+    pixel = np.asarray(obj["_psize"], np.float64)
+    records = content.runtime.get("iter_info", [])
+    found = Reconstruction(
+        object=layers,
+        probe=waves,
+        pixel_m=_pair(pixel),
+        center_m=_center_m(obj, layers.shape[-2:], pixel, waves.shape[-1]),
+        positions_m=positions,
+        indices=np.arange(len(positions)),
+        energy_eV=energy_of(obj, content.pars, scan, plan),
+        distance_m=distance_of(content.pars, scan, plan, distance_m),
+        errors=errors_of(records),
+        algorithm=algorithm_of(records),
+        layer_spacing_m=spacing_m,
+        scan=scan,
+        provenance=provenance_of(content.pars, content.runtime, scan),
+    )
+    return found if plan is None else described(found, check_count(plan, len(positions)))
+
+
+def _ids(storages: Tree, scan: str) -> list[str]:
+    """Storages of a scan: ``S<scan>`` of the simple models, ``S<scan>G00`` … of the full ones."""
+    return sorted(ID for ID in storages if re.fullmatch(rf"S{re.escape(scan)}(G\d\d)?", ID))
+
+
+def _storage(storages: Tree, scan: str, what: str) -> tuple[str, Tree]:
+    ids = _ids(storages, scan)
+    if len(ids) != 1:
+        raise ScanError(
+            f"Expected one {what} of scan {scan!r}. Got {', '.join(ids) or 'none'}",
+            "reconstruct it with one",
+        )
+    return ids[0], storages[ids[0]]
+
+
+def _planes(data: Any, what: str) -> Complex64s:
+    planes = np.asarray(data)
+    if planes.ndim != 3:
+        raise ScanError(
+            f"Expected a {what} (layers, rows, columns). Got {planes.shape}",
+            "three-dimensional (Bragg) storages have no export",
+        )
+    return planes.astype(np.complex64)
+
+
+def _positions(content: Content, key: str, plan: Plan | None) -> Floats:
+    recorded = content.positions.get(key)
+    if recorded is not None:
+        return np.asarray(recorded, np.float64)
+    if plan is not None:
+        if were_refined(content.pars, content.runtime.get("iter_info", [])):
+            warnings.warn(
+                "positions were refined, but not recorded: the raw file's are taken; "
+                "set position_refinement.record, or export the live Ptycho (PtyPy's "
+                "engine ML never records)",
+                BeamlineWarning,
+                stacklevel=2,
+            )
+        return plan.positions_m
+    raise MissingDataError(
+        "positions are recorded only where they were refined",
+        "give the raw file (--raw; plan=) they came from",
+    )
+
+
+def _center_m(obj: Tree, shape: tuple[int, ...], pixel: Floats, n: int) -> tuple[float, float]:
+    """Coordinate of the object's pixel ((ny - 1)/2, (nx - 1)/2), see the module's docstring."""
+    half = (np.array(shape) - 1) / 2
+    return _pair(np.asarray(obj["_origin"]) + (half + n // 2 - (n - 1) / 2) * pixel)
+
+
+def _pair(values: Floats) -> tuple[float, float]:
+    y, x = values
+    return float(y), float(x)
