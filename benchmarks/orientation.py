@@ -27,7 +27,7 @@ from ptypy_beamline.diagnosis.orientation import rank
 from ptypy_beamline.diagnosis.orientation_ambiguities import equivalents, relation, turn_of
 from ptypy_beamline.diagnosis.pairing import mispaired
 from ptypy_beamline.diagnosis.scan_sample import Look
-from ptypy_beamline.planning.places import directions, fast_axis, to_stage_axes
+from ptypy_beamline.planning.positions import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import PATTERNS, Truth, simulate

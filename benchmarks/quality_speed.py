@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ptypy_beamline import Settings, open_scan
 from ptypy_beamline.options import Qc
-from ptypy_beamline.planning.make import make_plan
+from ptypy_beamline.planning.make_plan import make_plan
 from ptypy_beamline.quality import Exposures, evaluate
 from ptypy_beamline.quality.features import Yardstick, measured
 from ptypy_beamline.quality.files import Folder

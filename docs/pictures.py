@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptypy_beamline.options import turn_of
-from ptypy_beamline.planning.places import to_image_axes
+from ptypy_beamline.planning.positions import to_image_axes
 
 STATIC = Path(__file__).resolve().parent / "_static"
 WIDTH_PX, COLOURS = 1000, 256

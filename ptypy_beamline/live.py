@@ -26,8 +26,9 @@ from .frames.patient import WITHOUT_LIVE, PatientFrames, given_up
 from .frames.picked import whole_stack
 from .frames.witness import Witness
 from .planning.exposures import acquisitions, mean_i0
-from .planning.make import in_metres, make_plan
+from .planning.make_plan import make_plan
 from .planning.plan import Plan
+from .planning.scan_geometry import in_metres
 from .planning.selection import Selection, SoFar, select
 from .scan import Lasting, Scan, Window, written
 from .settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 from . import formats
 from .diagnosis.orientation import with_orientation
 from .errors import MissingDataError, ScanError, SettingsError, naming
-from .planning.make import make_plan
+from .planning.make_plan import make_plan
 from .planning.plan import Plan
 from .reconstruction.loading import accepted, check_count, loader_settings
 from .reconstruction.model import Reconstruction

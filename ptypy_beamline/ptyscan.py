@@ -29,8 +29,8 @@ from .live import Follower
 from .options import Qc, as_listed, code_of
 from .parallel import ending_all, hook_all
 from .planning.exposures import recorded_i0
-from .planning.make import focus_to_sample_m
 from .planning.plan import Block, Plan
+from .planning.scan_geometry import focus_to_sample_m
 from .planning.shares import Shares
 from .plans import plan_scan
 from .ptypy_docs import defaults_section

@@ -63,7 +63,7 @@ def refuse_errors(findings: list[Finding], look: Look, anyway: str = "") -> None
 
 def _near_field(look: Look, near: bool) -> list[Finding]:
     """By which geometry near-field frames are reconstructed."""
-    from ..planning.make import focus_to_sample_m
+    from ..planning.scan_geometry import focus_to_sample_m
 
     if not near:
         return []

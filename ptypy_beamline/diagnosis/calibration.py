@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 from ..arrays import Bools, Float32s, Floats
 from ..errors import BeamlineError
 from ..planning.defects import brightest, dead_pixels, hot_or_dead
-from ..planning.no_counts import without_good_pixels
+from ..planning.no_good_pixels import without_good_pixels
 from ..planning.sample import Sample
 from ..summary import Finding
 from .proposed_settings import changed, exactly, finding, planned

@@ -9,8 +9,9 @@ from scipy.spatial import Delaunay, QhullError, cKDTree
 
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import silenced_warnings
-from ..planning.make import in_metres, make_plan
+from ..planning.make_plan import make_plan
 from ..planning.plan import Plan
+from ..planning.scan_geometry import in_metres
 from ..quality.features import Yardstick, measured
 from ..quality.kernels import COLUMNS
 from ..scan import Scan

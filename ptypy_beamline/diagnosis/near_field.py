@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Bools, Complexes, Floats
 from ..options import code_of, turn_of
-from ..planning.make import focus_to_sample_m
+from ..planning.scan_geometry import focus_to_sample_m
 from ..summary import Finding
 from .proposed_settings import finding
 from .unit_corrections import TYPICAL, Mend, mends

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..arrays import Bools, Complexes, Floats, Ints
 from ..errors import ScanError
 from ..options import Positions, turn_of
-from ..planning.places import to_image_axes
 from ..planning.plan import Plan
+from ..planning.positions import to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency
 from ..reconstruction.vacuum import find_empty
 from ..summary import step_m

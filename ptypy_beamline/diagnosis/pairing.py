@@ -13,7 +13,7 @@ from typing import Any
 
 from ..arrays import Ints
 from ..errors import BeamlineError
-from ..planning.make import in_metres
+from ..planning.scan_geometry import in_metres
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding

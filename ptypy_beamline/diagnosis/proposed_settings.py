@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import formats
 from ..options import Group
-from ..planning.make import make_plan
+from ..planning.make_plan import make_plan
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Leaf, Settings, leaves

@@ -14,9 +14,9 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..arrays import Bools, Float32s, Floats, Ints
-from ..planning.make import in_metres, quantities
-from ..planning.mend import fill
+from ..planning.inpaint import inpaint
 from ..planning.plan import Plan
+from ..planning.scan_geometry import in_metres, quantities
 from ..scan import SAMPLE, Scan, sample_indices
 from ..settings import Settings
 from .centre import Centre, measure
@@ -103,7 +103,7 @@ class Look:
     @cached_property
     def mended(self) -> Floats:
         """:attr:`mean` with bad pixels filled from their neighbours."""
-        return fill(self.mean, self.seen)
+        return inpaint(self.mean, self.seen)
 
     @cached_property
     def radius(self) -> Floats:
@@ -223,7 +223,7 @@ def _without_gaps(spectrum: Floats, changes: Float32s, good: Bools) -> Floats:
     pixel counted by how much it changes: their sum is divided by the share that is left.
     """
     size = np.where(good, np.sqrt((changes**2).mean(0, dtype=np.float64)), 0)
-    left, whole = (_products(part) for part in (size, fill(size, good)))
+    left, whole = (_products(part) for part in (size, inpaint(size, good)))
     share = np.maximum(left / np.maximum(whole, 1e-300), LEAST_LEFT)
     return np.asarray(scipy.fft.fft2(scipy.fft.ifft2(spectrum) / share).real)
 

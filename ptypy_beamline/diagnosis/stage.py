@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import BeamlineError
-from ..planning.places import across_rows, directions, fast_axis, to_and_fro
+from ..planning.positions import across_rows, directions, fast_axis, is_bidirectional
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
@@ -106,7 +106,7 @@ def offset(places_m: Floats, looks: Float32s) -> tuple[float, float] | None:
         return None
     ways = directions(stops)[np.cumsum(first) - 1]
     back, forth = np.flatnonzero(ways < 0), np.flatnonzero(ways > 0)
-    if not to_and_fro(ways) or min(len(back), len(forth)) < 2:
+    if not is_bidirectional(ways) or min(len(back), len(forth)) < 2:
         return None
     row, step_m = fast_axis(stops)
     apart = places[back][:, None] - places[forth]

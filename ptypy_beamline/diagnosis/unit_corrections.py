@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BeamlineError, GeometryError
 from ..formats import open_with
-from ..planning.make import in_metres
+from ..planning.scan_geometry import in_metres
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, step_m

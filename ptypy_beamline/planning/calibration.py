@@ -17,10 +17,10 @@ from ..frames.images import frames_of
 from ..frames.masks import MarkedFrames
 from ..scan import Frames, Scan, Window, written
 from ..settings import Settings
-from .absurd import warn_about_dark, warn_about_flat, warn_about_unusable
+from .counting import ALL, FEW, Counting, counting
 from .defects import hot_or_dead
+from .implausible import warn_about_dark, warn_about_flat, warn_about_unusable
 from .sample import TOGETHER, Sample
-from .uncounted import ALL, FEW, Counting, counting
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,9 @@
-"""Where the beam is, from a sample of whole frames."""
+"""Where the beam is on the detector, and the window around it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..arrays import Floats
-from ..errors import GeometryError
+from ..errors import GeometryError, SettingsError, silenced_warnings
 from ..parallel import available_threads, pool
-from .calibration import Calibration
+from ..scan import Scan, Window
+from ..settings import Settings
+from .calibration import Calibration, calibrate
+from .counting import Counting
+from .inpaint import inpaint
 from .kernels import add_counts, contiguous, robust_total
-from .mend import fill
+from .no_good_pixels import no_center
 from .sample import Sample
 
 MOST_PIXELS = 2**23
@@ -22,6 +27,57 @@ MOST_PIXELS = 2**23
 
 BAND_ROWS = 512
 """Rows that are weighed in one go."""
+
+
+def beam_center(
+    scan: Scan, settings: Settings, counts: Counting | None = None
+) -> tuple[float, float]:
+    """Beam centre (row, column) on the raw detector: given, else the file's, else found."""
+    shape = scan.frame_shape
+    given = settings.center
+    if given == "fftshift":
+        return shape[0] // 2, shape[1] // 2
+    if given == "geometric":
+        return (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    if given is not None:
+        fractions = all(isinstance(c, float) and 0 <= c < 1 for c in given)
+        center = tuple(c * n // 1 if fractions else c for c, n in zip(given, shape, strict=True))
+        whose = "center (--roi-center)"
+    elif scan.center_px is not None and not settings.auto_center:
+        center, whose = scan.center_px, "the file's beam centre"
+    elif settings.auto_center is False:
+        return shape[0] // 2, shape[1] // 2
+    else:
+        whole = Window.full(shape)
+        plain = settings.model_copy(update={"hot_sigma": None})
+        with silenced_warnings():  # the plan's own calibration warns
+            calibration = calibrate(scan, plain, whole, counts)
+        try:
+            return find_center(Sample.of(scan, settings, whole), calibration)
+        except GeometryError as error:
+            raise no_center(scan, settings, counts) from error
+    if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
+        raise SettingsError(
+            f"{whose} {pixel_text(center)} lies outside the {shape[0]}x{shape[1]} detector",
+            "set center (--roi-center) to a raw pixel (row, column)",
+            scan.source,
+        )
+    return float(center[0]), float(center[1])
+
+
+def make_window(
+    shape: tuple[int, int] | None, center: tuple[float, float], frame_shape: tuple[int, int]
+) -> Window:
+    """The window of ``shape`` whose pixel N//2 is the one nearest to ``center``."""
+    if shape is None:
+        return Window.full(frame_shape)
+    top, left = (int(np.floor(c + 0.5)) - n // 2 for c, n in zip(center, shape, strict=True))
+    return Window(top, left, *shape)
+
+
+def pixel_text(pixel: Sequence[float]) -> str:
+    """A detector pixel (row, column) for a message."""
+    return f"({pixel[0]:.1f}, {pixel[1]:.1f})"
 
 
 def find_center(sample: Sample, calibration: Calibration) -> tuple[float, float]:
@@ -114,7 +170,7 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> F
     for frame, counts in zip(sample, usable, strict=True):
         if counts:
             add_counts(contiguous(frame), *known, size, total, number)
-    mean = fill(total / np.maximum(number, 1), number > 0)
+    mean = inpaint(total / np.maximum(number, 1), number > 0)
     local = _median(mean, 5)
     outlier = np.abs(mean - local) > 5 * np.sqrt(np.maximum(local, 1.0)) + 2 * local
     return np.where(outlier, local, mean)

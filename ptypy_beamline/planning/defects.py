@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from ..arrays import Bools, Floats
 from ..scan import Window
+from .counting import ALL, Counting
 from .sample import Sample
-from .uncounted import ALL, Counting
 
 BAND_PIXELS, REACH = 2**22, 48
 """Pixels that are looked at in one go, and how many rows away a neighbour still matters: the widest

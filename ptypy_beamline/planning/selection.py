@@ -24,14 +24,14 @@ from .exposures import (
     rejected,
     unwritten,
 )
-from .odd_positions import warn_about_positions
-from .order import frame_order, in_order
-from .places import (
+from .frame_order import frame_order, in_order
+from .implausible import warn_about_positions
+from .positions import (
     directions,
     in_region,
     in_rows,
+    is_bidirectional,
     row_starts,
-    to_and_fro,
     to_image_axes,
     unfinished,
     unsnake,
@@ -266,9 +266,9 @@ def _unsnaked(positions: Floats, scan: Scan) -> Floats:
 
 def _without_backlash(positions: Floats, backlash_m: float, scan: Scan) -> Floats:
     known = np.isfinite(positions).all(1)
-    if not to_and_fro(directions(positions[known])):
+    if not is_bidirectional(directions(positions[known])):
         raise SettingsError(
-            "positions.backlash needs a scan in rows that run to and fro, none were found",
+            "positions.backlash needs a bidirectional scan, whose rows run either way",
             "leave positions.backlash (--backlash-m) out",
             scan.source,
         )

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..arrays import Bools, Floats, Ints
-from ..planning.odd_positions import stuck
+from ..planning.implausible import stuck
 from ..planning.rejects import INTENSITY
 from .evidence import Measured, no_beam
 from .scores import SIGMA, Around

@@ -15,8 +15,8 @@ from ..frames.picked import whole_stack
 from ..options import Qc
 from ..output import together
 from ..planning.exposures import recorded_i0, rejected
-from ..planning.places import to_stage_axes
 from ..planning.plan import Plan
+from ..planning.positions import to_stage_axes
 from ..planning.rejects import RawFrames, rejected_frames
 from ..scan import Scan, absent
 from ..settings import Settings

@@ -11,7 +11,7 @@ from ..arrays import Floats
 from ..errors import BeamlineError, MissingDataError, silenced_warnings, warn
 from ..formats import open_with
 from ..geometry import resolution_m
-from ..planning.make import quantities
+from ..planning.scan_geometry import quantities
 from ..scan import Scan
 from ..settings import Settings
 

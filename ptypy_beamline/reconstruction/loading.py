@@ -12,7 +12,7 @@ from .. import formats
 from ..arrays import Ints
 from ..errors import ScanError
 from ..planning.exposures import recorded_i0
-from ..planning.make import make_plan
+from ..planning.make_plan import make_plan
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings

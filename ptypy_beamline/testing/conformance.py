@@ -22,7 +22,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from .. import formats, open_scan
 from ..errors import BeamlineError
-from ..planning.make import in_metres
+from ..planning.scan_geometry import in_metres
 from ..scan import Scan
 from ..settings import Settings
 from .writers import WRITERS, Raw

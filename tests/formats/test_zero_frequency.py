@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.frames.derived import Centred
-from ptypy_beamline.planning.stored_frames import corners_over_middle
+from ptypy_beamline.planning.implausible import corners_over_middle
 from ptypy_beamline.scan import ArrayFrames, Window
 from ptypy_beamline.testing.phantom_writer import write_simulation
 

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.errors import MissingDataError, SettingsError
-from ptypy_beamline.planning.places import directions, fast_axis, to_image_axes
+from ptypy_beamline.planning.positions import directions, fast_axis, to_image_axes
 from ptypy_beamline.scan import ArrayFrames, Window
 
 
@@ -368,10 +368,10 @@ def test_directions_of_a_snake(rows_m, degrees, jitter):
     assert step == pytest.approx(1, rel=0.1)
 
 
-def test_backlash_needs_rows_to_and_fro():
+def test_backlash_needs_a_bidirectional_scan():
     raster = np.stack(np.meshgrid(range(4), range(5), indexing="ij"), -1).reshape(-1, 2)
     scan = make_scan(20, positions=raster.astype(float))
-    with pytest.raises(SettingsError, match=r"rows that run to and fro.*--backlash-m"):
+    with pytest.raises(SettingsError, match=r"bidirectional.*--backlash-m"):
         scan.plan(**{"positions.backlash": 1e-7})
     snaked = scan.plan(**{"positions.backlash": 0.5, "positions.snake": True})
     assert_allclose(snaked.positions_m[5:10, 1], [4.5, 3.5, 2.5, 1.5, 0.5])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Bools, Complex64s, Float32s, Floats, Ints
 from ...errors import ScanError
-from ...planning.mend import fill
+from ...planning.inpaint import inpaint
 from .kernels import illuminate, replace_moduli, update
 from .probe import probe_guess, to_corner
 
@@ -296,7 +296,9 @@ def prepare(
         bad=bad,
         corners_px=points - first,
         origin_px=first - height // 2,
-        mean_frame=fill(counts.sum(axis=0, dtype=np.float64) / seen, np.asarray(~bad.all(axis=0))),
+        mean_frame=inpaint(
+            counts.sum(axis=0, dtype=np.float64) / seen, np.asarray(~bad.all(axis=0))
+        ),
         visited=np.arange(n),
         transfer=transfer,
     )

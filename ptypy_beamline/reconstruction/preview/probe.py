@@ -9,7 +9,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from ...arrays import Bools, Complex64s
-from ...planning.mend import fill
+from ...planning.inpaint import inpaint
 
 
 def probe_guess(
@@ -42,7 +42,7 @@ def probe_guess(
         (N, N) complex64 centred at N//2, whose power is the sum of the filled mean frame, so
         that its orthonormal Fourier transform is in root counts.
     """
-    filled = fill(np.asarray(mean_frame, np.float64), good)
+    filled = inpaint(np.asarray(mean_frame, np.float64), good)
     shape = filled.shape
     center = tuple(n // 2 for n in shape) if center_px is None else center_px
     # Distances wrap round, so that the centre may lie in the corner, as in the order of FFTs.

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from ..arrays import Bools, Floats
 
 
-def fill(image: Floats, good: Bools | None) -> Floats:
+def inpaint(image: Floats, good: Bools | None) -> Floats:
     """The image with bad pixels replaced by a weighted mean of the nearest good ones.
 
     Edges wrap round, so that the image may be in the order of FFTs.

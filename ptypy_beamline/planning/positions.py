@@ -157,7 +157,7 @@ def directions(positions_m: Floats) -> Ints:
     return np.sign(way).astype(np.int64)
 
 
-def to_and_fro(ways: Ints) -> bool:
+def is_bidirectional(ways: Ints) -> bool:
     """Whether rows run either way, by their :func:`directions`."""
     return bool(min(np.mean(ways > 0), np.mean(ways < 0)) >= FEWEST_BACK)
 

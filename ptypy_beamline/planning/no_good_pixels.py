@@ -14,9 +14,9 @@ from ..frames.corrected import CorrectedFrames
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import Images, count_limit
+from .counting import FEW, Counting, counting
 from .plan import Plan
 from .sample import Sample
-from .uncounted import FEW, Counting, counting
 
 Step = Callable[[Floats, Bools], tuple[Floats, Bools]]
 """A correction: counts and good pixels, before and after it."""

@@ -14,7 +14,7 @@ from ..frames.picked import PickedFrames, whole_stack
 from ..scan import Frames, Scan
 from ..settings import Settings
 from .calibration import count_limit, static_offset
-from .uncounted import Counting
+from .counting import Counting
 
 
 def with_own_images(

@@ -1,0 +1,289 @@
+"""Warnings of implausible input: dark and flat, monitor, positions, and how frames are stored."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Bools, Float32s, Floats, Ints
+from ..errors import BeamlineError, warn
+from ..options import as_listed
+from ..scan import SQUARED, ArrayFrames, Frames, Scan, Window, sample_indices
+from .counting import Counting
+from .sample import Sample
+
+FACTOR = 1e3
+"""Further off its median no monitor and no flat is."""
+
+
+def warn_about_flat(flat: Floats | float, bad: Bools, file: Path | None) -> None:
+    """A flat whose median is not 1, or that is far off it at good pixels."""
+    good = np.broadcast_to(flat, bad.shape)[~bad] if np.ndim(flat) else np.ones(1)
+    middle = float(np.median(good[:: max(1, good.size // 10_000)])) if good.size else 1.0
+    if not 0.5 <= middle <= 2.0:
+        warn(
+            f"the flat has a median of {middle:.4g}, so dividing by it changes the counts by that "
+            "factor; give a flat normalised to 1 (--flat) to keep photon counts",
+            file,
+        )
+    far = far_off(good, middle)
+    if far:
+        warn(
+            f"the flat is more than {FACTOR:.0f} times off its median of {middle:.4g} at {far} "
+            "pixels, whose counts grow or vanish with it; give another flat (--flat) or mask these "
+            "pixels (--mask)",
+            file,
+        )
+
+
+def warn_about_dark(
+    sample: Sample,
+    offset: Floats | float,
+    bad: Bools,
+    counts: Counting,
+    file: Path | None,
+) -> None:
+    """A dark and background that leave no count in a sample of frames, or that make counts."""
+    if bad.all():
+        return
+    highest, left = 0.0, False
+    for frame in sample:
+        counted = (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count) & ~bad
+        highest = max(highest, float(frame.max(initial=0, where=counted)))
+        left = left or bool(((frame > offset) & counted).any())
+    if not left:
+        warn(
+            f"dark and background exceed every count of {len(sample)} sampled frames, which come "
+            "out empty; give the dark of this exposure time (--dark), and check background "
+            "(--background)",
+            file,
+        )
+    below = int(np.count_nonzero((offset < -FACTOR * max(highest, 1.0)) & ~bad))
+    if below:
+        warn(
+            f"dark and background lie below 0 at {below} pixels by more than {FACTOR:.0f} times "
+            f"the highest count of {len(sample)} sampled frames, and add as much to each frame; "
+            "give another dark (--dark) or mask these pixels (--mask)",
+            file,
+        )
+
+
+def warn_about_unusable(offset: Float32s, bad: Bools, file: Path | None) -> None:
+    """A dark and background that are not finite at pixels that are not bad yet."""
+    lost = int(np.count_nonzero(~np.isfinite(offset) & ~bad))
+    if lost:
+        warn(
+            f"dark and background are NaN, infinite or beyond a float32 at {lost} pixels, which "
+            "become bad; give another dark (--dark), or mask these pixels (--mask)",
+            file,
+        )
+
+
+def warn_about_monitor(i0: Floats, file: Path | None) -> None:
+    """Exposures that a monitor drops, NaN in ``i0`` (n,), or scales out of proportion."""
+    usable = i0[np.isfinite(i0)]
+    dropped, middle = len(i0) - len(usable), float(np.median(usable))
+    if dropped:
+        warn(
+            f"the monitor is 0, negative or not a number at {dropped} of {len(i0)} frames, which "
+            "are left out; check paths.monitor (--path monitor=PATH), or leave monitor off",
+            file,
+        )
+    far = far_off(usable, middle)
+    if far:
+        warn(
+            f"the monitor is more than {FACTOR:.0f} times off its median of {middle:.4g} at {far} "
+            f"of {len(i0)} frames, which are scaled by as much; leave these frames out (--reject) "
+            "or check paths.monitor (--path monitor=PATH)",
+            file,
+        )
+
+
+def far_off(values: Floats, middle: float) -> int:
+    """How many are more than ``FACTOR`` times larger or smaller than ``middle``."""
+    off = (values > FACTOR * middle) | (values < middle / FACTOR)
+    return int(np.count_nonzero(off))
+
+
+STUCK = 3
+"""So many positions in a row that are exactly the same are no scan, where most differ."""
+
+MIDDLE, FAR, FEWEST = 0.9, 10.0, 8
+"""Share of the positions that span the usual extent of a scan; so many times that extent outside
+of them no position is; and how many there must be to tell."""
+
+
+def warn_about_positions(exposures: Ints, positions_m: Floats, file: Path | None) -> None:
+    """Of positions that do not change for a while, and of those far outside the scan.
+
+    Parameters
+    ----------
+    exposures
+        (m, k) raw frames; −1 = left out.
+    positions_m
+        (m, 2) of these, finite.
+    """
+    first = np.where(exposures < 0, np.iinfo(np.int64).max, exposures).min(axis=1)
+    # Frames may be listed in another order, or twice.
+    rows = np.unique(first, return_index=True)[1]
+    exposures, positions_m = exposures[rows], positions_m[rows]
+    for start, stop in stuck(positions_m):
+        y, x = positions_m[start]
+        frames = as_listed(exposures[start:stop])
+        warn(
+            f"positions of frames {frames} are all the same, (y, x) = ({y:.6g}, {x:.6g}) m: the "
+            f"stage stood still, or its readings were lost; leave these frames out (--reject "
+            f"{frames}) unless they were taken there",
+            file,
+        )
+    away_m, extent_m = outside(positions_m)
+    far = away_m > FAR * extent_m
+    if far.any():
+        frames = as_listed(exposures[far])
+        warn(
+            f"positions up to {away_m.max():.3g} m outside the scan, most of which is "
+            f"{extent_m:.3g} m wide: their readings are probably wrong (frames {frames}); leave "
+            f"these frames out (--reject {frames}), or check paths.x and paths.y (--path x=PATH "
+            "--path y=PATH)",
+            file,
+        )
+
+
+def stuck(positions_m: Floats) -> list[tuple[int, int]]:
+    """Runs [start, stop) of exactly the same position, where most positions are distinct."""
+    moves = np.flatnonzero((np.diff(positions_m, axis=0) != 0).any(axis=1)) + 1
+    edges = np.concatenate([[0], moves, [len(positions_m)]])
+    long = np.diff(edges) >= STUCK
+    if not long.any() or 2 * len(np.unique(positions_m, axis=0)) <= len(positions_m):
+        return []
+    return list(zip(edges[:-1][long].tolist(), edges[1:][long].tolist(), strict=True))
+
+
+def outside(positions_m: Floats) -> tuple[Floats, float]:
+    """(m,) distance of each position from the box of the middle ones, and the longer side of it.
+
+    Nothing is outside where they are few, or most are the same.
+    """
+    none = np.zeros(len(positions_m)), np.inf
+    if len(positions_m) < FEWEST:
+        return none
+    tail = (1 - MIDDLE) / 2
+    low = np.quantile(positions_m, tail, axis=0, method="higher")
+    high = np.quantile(positions_m, 1 - tail, axis=0, method="lower")
+    extent_m = float((high - low).max())
+    if not extent_m > 0:
+        return none
+    beyond = np.maximum(0, np.maximum(low - positions_m, positions_m - high))
+    return np.asarray(np.hypot(*beyond.T), np.float64), extent_m
+
+
+FRAMES = 8
+"""Frames looked at."""
+
+BRIGHTER = 2.0
+"""Times by which corners must exceed the middle and the edges; a diffraction pattern whose halves
+are exchanged exceeds them by ten and more, and nothing else is bright in three corners alone."""
+
+_told: WeakSet[Scan] = WeakSet()
+
+
+def warn_of_stored_frames(scan: Scan) -> None:
+    """Warn, once a scan, where its frames look otherwise than they are taken."""
+    if scan not in _told:
+        _told.add(scan)
+        _warn_of_counts(scan)
+        _warn_of_zero_frequency(scan)
+
+
+def _warn_of_counts(scan: Scan) -> None:
+    """Where what is taken for amplitudes, and squared, are counts.
+
+    Amplitudes are roots of counts, and hardly ever whole numbers all over a frame.
+    """
+    if not any(note.endswith(SQUARED) for note in scan.notes):
+        return
+    roots = [np.sqrt(frame[np.isfinite(frame) & (frame > 0)]) for frame in _sample(scan.frames)]
+    stored = np.concatenate(roots) if roots else np.zeros(0)
+    if (stored > 1.5).any() and (np.abs(stored - np.rint(stored)) < 1e-4).all():
+        warn(
+            "frames are taken to hold amplitudes, and squared, but all their values are whole "
+            "numbers, as counts are: set stored_as='intensity' (--stored-as intensity), or, if "
+            "they are amplitudes, stored_as='magnitude'",
+            scan.source,
+        )
+
+
+def _warn_of_zero_frequency(scan: Scan) -> None:
+    """Where they are bright in their corners instead of their middle."""
+    ratio = corners_over_middle(scan)
+    if ratio is None:
+        return
+    seen, meant = ("center", "corner") if scan.zero_frequency == "center" else ("corner", "center")
+    times = f"{ratio:.3g} times" if np.isfinite(ratio) else "many times"
+    warn(
+        f"with zero_frequency={seen!r} the corners of the frames are {times} as "
+        f"bright as their middle: set zero_frequency={meant!r} (--zero-frequency {meant}), unless "
+        "they really are",
+        scan.source,
+    )
+
+
+def corners_over_middle(scan: Scan) -> float | None:
+    """How many times brighter the corners are; None where they are not, or nothing is known.
+
+    The frame is cut into 4×4 parts: the four of the middle are those of the corners where
+    ``numpy.fft.fftshift`` was forgotten, or done once too often.
+    """
+    counts, pixels = _parts(scan)
+    mean = counts / np.maximum(pixels, 1)
+    corner, middle = mean[[0, 0, -1, -1], [0, -1, 0, -1]], mean[1:3, 1:3].mean()
+    edge = np.concatenate([mean[0, 1:3], mean[-1, 1:3], mean[1:3, 0], mean[1:3, -1]]).mean()
+    other = max(float(middle), float(edge))
+    clear = counts[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > 25  # five times its own noise
+    if clear and corner.mean() > BRIGHTER * other and (corner > other).sum() >= 3:
+        return float(corner.mean() / middle) if middle else np.inf
+    return None
+
+
+def _parts(scan: Scan) -> tuple[Floats, Ints]:
+    """(4, 4) counts and good pixels of the parts of a few frames, read one at a time."""
+    counts, pixels = np.zeros((4, 4)), np.zeros((4, 4), np.int64)
+    rows, columns = (np.linspace(0, n, 5).round().astype(int) for n in scan.frame_shape)
+    limit = np.inf if scan.no_count is None else scan.no_count
+    for frame in _sample(scan.frames):
+        for i in range(4):
+            for j in range(4):
+                part = (slice(rows[i], rows[i + 1]), slice(columns[j], columns[j + 1]))
+                values = frame[part].astype(np.float64)
+                good = np.isfinite(values) & (values < limit)
+                good &= True if scan.bad is None else ~scan.bad[part]
+                counts[i, j] += values[good].clip(0).sum()
+                pixels[i, j] += good.sum()
+    return counts, pixels
+
+
+def _sample(frames: Frames) -> Iterator[NDArray[Any]]:
+    """Frames from all over the scan, without those that cannot be read."""
+    n, ny, nx = frames.shape
+    frames = _apart(frames)
+    for index in sample_indices(min(n, frames.ready().frames), FRAMES):
+        with suppress(BeamlineError):
+            yield frames.read([index], Window.full((ny, nx)))[0]
+
+
+def _apart(frames: Frames) -> Frames:
+    """The same stack with handles of its own, so that a plan leaves no file open."""
+    inner: Any = frames
+    while hasattr(inner, "frames"):
+        inner = inner.frames
+    if isinstance(inner, ArrayFrames):
+        return frames
+    same: Frames = pickle.loads(pickle.dumps(frames))
+    return same

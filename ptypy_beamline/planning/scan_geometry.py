@@ -1,0 +1,119 @@
+"""Energy, distance, detector pixel and the geometry of a scan: given, else the file's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import GeometryError, MissingDataError
+from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
+from ..scan import Scan
+from ..settings import Settings
+from .transform import Transform
+
+
+def make_geometry(
+    scan: Scan, settings: Settings, transform: Transform, center_px: tuple[float, float]
+) -> Geometry:
+    """The geometry of the frames that come out; raises as :func:`quantities`."""
+    energy_eV, distance_m, pixel_m = quantities(scan, settings)
+    focus_m = focus_to_sample_m(scan, settings)
+    if focus_m is not None:
+        distance_m, pixel_m = cone_beam(distance_m, pixel_m, focus_m)
+    return Geometry(
+        energy_eV,
+        distance_m,
+        transform.pixel(pixel_m),
+        transform.shape,
+        transform.center(center_px),
+        radiation_of(scan, settings),
+    )
+
+
+def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
+    """Of a cone beam: given, else the file's; None for a parallel beam, or where that is 0.
+
+    Raises
+    ------
+    GeometryError
+        The file's is negative.
+    """
+    if settings.focus_to_sample is not None:
+        return settings.focus_to_sample or None
+    if scan.focus_m is not None and scan.focus_m < 0:
+        raise GeometryError(
+            f"a focus-sample distance of {scan.focus_m:.6g} m makes no cone beam",
+            "set focus_to_sample (--focus-to-sample-m) in m downstream of the focus, 0 for a "
+            "parallel beam",
+            scan.source,
+        )
+    return scan.focus_m or None
+
+
+def radiation_of(scan: Scan, settings: Settings) -> str:
+    """Photons or electrons: given, else the file's, else photons."""
+    return settings.radiation or scan.radiation or PHOTON
+
+
+def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[float, float]]:
+    """Energy in eV, distance and raw detector pixel (y, x) in m: given, else the file's.
+
+    Raises
+    ------
+    MissingDataError
+        A quantity is neither in the file nor in the settings.
+    GeometryError
+        A quantity is impossible.
+    """
+    energy_eV = settings.energy * 1e3 if settings.energy is not None else scan.energy_eV
+    distance_m = settings.distance if settings.distance is not None else scan.distance_m
+    pixel_m = settings.psize if settings.psize is not None else scan.pixel_m
+    if energy_eV is None or distance_m is None or pixel_m is None:
+        found = {"energy": energy_eV, "distance": distance_m, "pixel": pixel_m}
+        raise _missing([name for name, value in found.items() if value is None], scan)
+    check_plausible("energy", energy_eV, radiation_of(scan, settings))
+    check_plausible("distance", distance_m)
+    for pixel in pixel_m:
+        check_plausible("pixel", pixel)
+    return float(energy_eV), float(distance_m), pixel_m
+
+
+def in_metres(scan: Scan, settings: Settings) -> Scan:
+    """The scan with positions in metres, where its file has them in pixels.
+
+    Such a pixel is that of the reconstruction from the whole raw frame, λz/(N·p), whatever
+    window, binning and padding are asked for. A cone beam does not change it, as magnification
+    divides z and p alike.
+    """
+    if scan.positions_px is None:
+        return scan
+    radiation = radiation_of(scan, settings)
+    size = resolution_m(*quantities(scan, settings), scan.frame_shape, radiation)
+    return replace(scan, positions_m=scan.positions_px * size, positions_px=None)
+
+
+NEEDED = {
+    "energy": ("photon energy", "energy in keV (--energy-kev)"),
+    "distance": ("detector distance", "distance in m (--distance-m)"),
+    "pixel": ("detector pixel size", "psize in m (--pixel-m)"),
+}
+"""Path → what it is of, and how it is set."""
+
+
+def _missing(paths: Sequence[str], scan: Scan) -> MissingDataError:
+    """All that is, so that nobody has to come back for each."""
+    stored = [note for path in paths for note in scan.notes if note.endswith(f"no finite {path}")]
+    absent = [path for path in paths if not any(n.endswith(f"no finite {path}") for n in stored)]
+    lacking = f"no {_listed([NEEDED[path][0] for path in absent])} in the file" if absent else ""
+    parameters = _listed([NEEDED[path][1] for path in paths])
+    datasets = " ".join(f"--path {path}=PATH" for path in paths)
+    hint = "" if str(scan.source).endswith(".npz") else f", or datasets by paths ({datasets})"
+    return MissingDataError(
+        "; ".join(filter(None, [*stored, lacking])),
+        f"set {parameters}{hint}",
+        scan.source,
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
