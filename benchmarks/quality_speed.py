@@ -24,9 +24,9 @@ from ptypy_beamline import Settings, open_scan
 from ptypy_beamline.options import Qc
 from ptypy_beamline.planning.make_plan import make_plan
 from ptypy_beamline.quality import Exposures, evaluate
-from ptypy_beamline.quality.features import Yardstick, measured
 from ptypy_beamline.quality.files import Folder
-from ptypy_beamline.quality.inspect import Output, judged_scan, put_down
+from ptypy_beamline.quality.workflow import Output, evaluate_scan
+from ptypy_beamline.statistics.measure import Reference, measure_frames
 from ptypy_beamline.testing.simulate import Truth, simulate
 
 SIZE, DISTINCT = 256, 32
@@ -80,10 +80,10 @@ def whole_pass(path: str) -> None:
 def measuring(path: str) -> tuple[Any, Any, Any]:
     """Open and measure, as the plain implementations do."""
     plan = open_scan(path).plan()
-    parts = list(measured(plan, np.arange(len(plan)), Yardstick.of(plan), plain.SIDE))
+    parts = list(measure_frames(plan, np.arange(len(plan)), Reference.of(plan), plain.SIDE))
     return tuple(
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("table", "binned", "small")
+        for name in ("table", "binned", "coarse")
     )  # type: ignore[return-value]
 
 
@@ -140,10 +140,10 @@ def run_once(file: Path, folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     scan = open_scan(file)
     plan = make_plan(scan, settings)
-    found = judged_scan(scan, plan, settings, Qc())
+    found = evaluate_scan(scan, plan, settings, Qc())
     assert found is not None
     judged = time.perf_counter()
-    put_down(found, plan, scan, settings, Output(Folder(folder)))
+    Output(Folder(folder)).write(found, plan, scan, settings)
     return {
         "judge": judged - start,
         "write": time.perf_counter() - judged,

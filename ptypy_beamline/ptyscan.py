@@ -297,10 +297,10 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
         A rejected exposure leaves its position with the others.
         """
-        from .quality.inspect import judged_plan
+        from .quality.workflow import evaluate_plan
 
         plan: Plan = parallel.bcast(self._plan)
-        self.assessment = judged_plan(plan, self.settings, qc, self._i0, COMM)
+        self.assessment = evaluate_plan(plan, self.settings, qc, self._i0, COMM)
         out = self.assessment.reject_indices if self.assessment is not None else None
         out = parallel.bcast(out)
         if parallel.master:

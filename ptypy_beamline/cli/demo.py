@@ -89,13 +89,13 @@ def _judge(values: dict[str, Any], folder: Path, made: Demo) -> Path:
     """Find the spoiled exposures; the list of them."""
     from ..options import Qc
     from ..quality.files import Folder
-    from ..quality.inspect import Output, judged_scan, put_down
+    from ..quality.workflow import Output, evaluate_scan
 
     settings = Settings.of(values)
     scan, plan = plan_with(settings)
-    found = judged_scan(scan, plan, settings, Qc())
+    found = evaluate_scan(scan, plan, settings, Qc())
     assert found is not None  # there is but one rank
-    put_down(found, plan, scan, settings, Output(Folder(folder)))
+    Output(Folder(folder)).write(found, plan, scan, settings)
     right = int(np.isin(found.reject_indices, made.spoiled).sum())
     _say(
         "quality",

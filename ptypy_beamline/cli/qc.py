@@ -19,8 +19,7 @@ from .progress import progress
 
 if TYPE_CHECKING:
     from ..quality.assessment import Assessment
-    from ..quality.inspect import Output
-    from ..quality.needs import Needs
+    from ..quality.workflow import NominalSettings, Output
 
 EXAMPLE = "ptypy-beamline qc scan.h5 --roi 256 --reject-topp 0.02 --out qc"
 PANEL = "Quality"
@@ -91,7 +90,7 @@ def command(  # noqa: PLR0913
     """
     from ..planning.rejects import META
     from ..quality.files import Folder, check_indices
-    from ..quality.inspect import Output
+    from ..quality.workflow import Output
 
     given = {"frames": data_path, "x": pos_x_path, "y": pos_y_path}
     paths = settings.paths.model_copy(update={k: v for k, v in given.items() if v})
@@ -128,23 +127,22 @@ def command(  # noqa: PLR0913
 def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
     """Evaluate, alone or with the other ranks, and write."""
     from ..plans import plan_scan
-    from ..quality.inspect import judged_scan, put_down, to_be_judged
-    from ..quality.needs import Needs
+    from ..quality.workflow import NominalSettings, evaluate_scan, settings_to_evaluate
 
     live = settings.live.timeout_s
     if live and comm is not None:
         raise SettingsError("--live follows a file with one process", "leave mpirun out")
-    needs = Needs.of(settings.model_copy(update={"reject": None}))
+    nominal = NominalSettings.of(settings.model_copy(update={"reject": None}))
     if live:
-        plan = _followed(needs, settings, qc, output)
-        scan = open_with(needs.settings)
+        plan = _followed(nominal, settings, qc, output)
+        scan = open_with(nominal.settings)
     else:
-        scan = open_with(needs.settings)
-        plan = plan_scan(scan, to_be_judged(scan, settings, needs))
-    with progress("looking", int((plan.selection.exposures >= 0).sum())) as advance:
-        found = judged_scan(scan, plan, settings, qc, comm, advance, needs)
+        scan = open_with(nominal.settings)
+        plan = plan_scan(scan, settings_to_evaluate(scan, settings, nominal))
+    with progress("measuring", int((plan.selection.exposures >= 0).sum())) as advance:
+        found = evaluate_scan(scan, plan, settings, qc, comm, advance, nominal)
     if found is not None:
-        put_down(found, plan, scan, settings, output)
+        output.write(found, plan, scan, settings)
         for line in found.remedies(output.folder.path):
             typer.echo(line)
         typer.echo(_in_words(found) + f"; {output.folder.path / 'qc_report.html'}")
@@ -158,18 +156,18 @@ def _in_words(found: Assessment) -> str:
     return f"{rejected} of {len(found)} frames rejected ({found.settings['rule']}){region}"
 
 
-def _followed(needs: Needs, settings: Settings, qc: Qc, output: Output) -> Plan:
+def _followed(nominal: NominalSettings, settings: Settings, qc: Qc, output: Output) -> Plan:
     """Judge a growing scan again and again; the plan of all of it."""
     from ..live import Follower
-    from ..quality.inspect import follow
+    from ..quality.workflow import follow_scan
 
-    follower = Follower(needs.settings)
+    follower = Follower(nominal.settings)
     follower.first()
 
     def plans() -> Iterator[Plan]:
         while not (now := follower.look()).complete:
             yield now.plan
 
-    scan = open_with(needs.settings)
-    follow(plans(), scan, settings, qc, output, REFRESH_S, needs)
+    scan = open_with(nominal.settings)
+    follow_scan(plans(), scan, settings, qc, output, REFRESH_S, nominal)
     return follower.look().plan

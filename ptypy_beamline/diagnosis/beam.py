@@ -10,10 +10,10 @@ import numpy as np
 from ..arrays import Floats
 from ..planning.exposures import recorded_i0
 from ..planning.rejects import INTENSITY
-from ..quality.evaluate import Exposures
-from ..quality.events import FLOATING, Event, events, intensity
-from ..quality.evidence import Measured
-from ..quality.features import Yardstick, measured
+from ..statistics.events import FLOATING, Event, find_events, intensity
+from ..statistics.measure import Reference, measure_frames
+from ..statistics.measurements import Exposures, Measurements
+from ..statistics.robust import robust_sigma
 from ..summary import Finding
 from .proposed_settings import finding
 from .scan_sample import Look
@@ -141,9 +141,9 @@ def blank(look: Look) -> list[Finding]:
 
 
 def _scatter(values: Floats) -> float:
-    """Relative spread, 1.4826 times the median deviation: the standard deviation of a normal."""
+    """Relative standard deviation, robustly."""
     middle = float(np.median(values))
-    return 1.4826 * float(np.median(np.abs(values - middle))) / middle
+    return robust_sigma(values - middle) / middle
 
 
 MOST, BINS = 12_000, 8
@@ -168,13 +168,13 @@ def of_events(look: Look) -> list[Finding]:
     single = Exposures.of(plan) if plan.selection.exposures.shape[1] > 1 else None
     plan = single.plan if single else plan
     rows = np.arange(min(len(plan), MOST))
-    parts = [part.without_pictures() for part in measured(plan, rows, Yardstick.of(plan), BINS)]
+    blocks = measure_frames(plan, rows, Reference.of(plan), BINS)
     slot = single.slot[rows] if single else np.zeros(len(rows), np.int64)
-    seen = Measured.of(parts, slot)
-    if not seen.column("total").any():
+    measured = Measurements.of([block.without_images() for block in blocks], slot)
+    if not measured.column("total").any():
         return []
     frames = plan.selection.exposures[rows, 0]
-    found = events(seen, plan.positions_m[rows], frames, plan.selection.scale[rows, 0])
+    found = find_events(measured, plan.positions_m[rows], frames, plan.selection.scale[rows, 0])
     dumps = [event for event in found if event.kind == "dump"]
     if len(dumps) > 1:
         found = [event for event in found if event.kind != "dump"]

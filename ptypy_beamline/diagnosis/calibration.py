@@ -15,9 +15,10 @@ from ..errors import BeamlineError
 from ..planning.defects import brightest, dead_pixels, hot_or_dead
 from ..planning.no_good_pixels import without_good_pixels
 from ..planning.sample import Sample
+from ..statistics.measure import relative_radius
 from ..summary import Finding
 from .proposed_settings import changed, exactly, finding, planned
-from .scan_sample import Look, from_beam
+from .scan_sample import Look
 
 OUTER = 0.9
 """Where a frame's far corners begin, in distances of the beam from the nearest edge."""
@@ -81,7 +82,7 @@ class Detector:
                 strict=True,
             )
         ]
-        radius = from_beam(center, mean.shape)
+        radius = relative_radius(center, mean.shape)
         good = ~plan.calibration.bad & (number > 0)
         direct_beam = _direct_beam(look, center, mean.shape)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)

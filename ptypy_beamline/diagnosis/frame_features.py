@@ -12,10 +12,9 @@ from ..errors import silenced_warnings
 from ..planning.make_plan import make_plan
 from ..planning.plan import Plan
 from ..planning.scan_geometry import in_metres
-from ..quality.features import Yardstick, measured
-from ..quality.kernels import COLUMNS
 from ..scan import Scan
 from ..settings import Settings
+from ..statistics.measure import COLUMNS, Reference, measure_frames
 
 SURVEY_FRAMES, SURVEY_BYTES = 2000, 4 * 2**30
 """Positions that are looked at, and bytes of corrected frames; at least ``FEWEST``."""
@@ -97,7 +96,7 @@ def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
         if in_order
         else nearest(plan.positions_m, np.median(plan.positions_m, axis=0), most)
     )
-    parts = list(measured(plan, positions, Yardstick.of(plan), LOOK_BINS))
+    parts = list(measure_frames(plan, positions, Reference.of(plan), LOOK_BINS))
     table = np.concatenate([part.table for part in parts])
     binned = np.concatenate([part.binned for part in parts])
     looks = np.sqrt(binned.reshape(len(binned), -1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,12 +16,10 @@ from ..arrays import Bools, Float32s, Floats, Ints
 from ..planning.inpaint import inpaint
 from ..planning.plan import Plan
 from ..planning.scan_geometry import in_metres, quantities
-from ..scan import SAMPLE, Scan, sample_indices
+from ..scan import Scan
 from ..settings import Settings
+from ..statistics.measure import relative_radius, spread_positions
 from .centre import Centre, measure
-
-SAMPLE_BYTES, MINIMUM = 2**27, 9
-"""Memory for the corrected sample, and how many frames it has at least."""
 
 DIM = 0.25
 """Frames with less than this share of the median counts show no beam."""
@@ -58,9 +55,7 @@ class Look:
     @classmethod
     def at(cls, scan: Scan, settings: Settings, plan: Plan) -> Look:
         """From at most 64 positions spread over the plan, fewer where frames are big."""
-        ny, nx = plan.geometry.shape
-        most = max(MINIMUM, SAMPLE_BYTES // (4 * ny * nx))
-        picked = sample_indices(len(plan), min(most, SAMPLE))
+        picked = spread_positions(plan)
         raw = plan.load(picked)
         return cls(
             in_metres(scan, settings),
@@ -108,7 +103,7 @@ class Look:
     @cached_property
     def radius(self) -> Floats:
         """(ny, nx) distance from the beam centre over that of the nearest edge."""
-        return from_beam(self.plan.geometry.center_px, self.plan.geometry.shape)
+        return relative_radius(self.plan.geometry.center_px, self.plan.geometry.shape)
 
     @cached_property
     def centre(self) -> Centre:
@@ -137,13 +132,6 @@ class Look:
         """Photon energy in eV, distance in m and pixel in m, as stored or given."""
         energy_eV, distance_m, pixel_m = quantities(self.scan, self.settings)
         return energy_eV, distance_m, float(min(pixel_m))
-
-
-def from_beam(center_px: Sequence[float], shape: tuple[int, ...]) -> Floats:
-    """(ny, nx) distance from the beam centre over that of the nearest edge, at least a pixel."""
-    edge = max(1.0, min(min(c + 0.5, n - c - 0.5) for c, n in zip(center_px, shape, strict=True)))
-    rows, columns = np.indices(shape)
-    return np.asarray(np.hypot(rows - center_px[0], columns - center_px[1]) / edge)
 
 
 EDGE = 1e-3

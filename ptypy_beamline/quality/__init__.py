@@ -1,6 +1,7 @@
 """Quality control: find bad frames before they spoil a night."""
 
+from ..statistics.measurements import Exposures
 from .assessment import Assessment
-from .evaluate import Exposures, evaluate
+from .evaluate import evaluate
 
 __all__ = ["Assessment", "Exposures", "evaluate"]

@@ -1,7 +1,8 @@
-"""What quality control found: one row a raw frame."""
+"""What quality control found: one row per raw frame."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Bools, Bytes, Floats, Ints
+from ..arrays import Bools, Bytes, Float32s, Floats, Ints
+from ..statistics.measurements import BinnedFrames
 
 if TYPE_CHECKING:
-    from .events import Event
+    from ..statistics.events import Event
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +25,7 @@ class Assessment:
     Attributes
     ----------
     frames
-        (n,) int64, increasing: raw frames that were looked at, those that have a position.
+        (n,) int64, increasing: raw frames that were evaluated, those that have a position.
     total
         Raw frames of the scan.
     positions_m
@@ -31,28 +33,28 @@ class Assessment:
     features
         Name → (n,) float64, as measured; NaN where a frame has no such number.
     deviation
-        (n,) float64: how near each is to a fault; 1 and more: the default rule rejects it.
+        (n,) float64: 1 and more: the frame has a fault and the default rule rejects it.
     reason
-        (n,) str: the fault that it is nearest to, or the feature that is farthest off.
+        (n,) str: the fault that is closest, or the feature that is farthest off.
     score
         (n,) float64, 0 (most ordinary) to 1 (least).
     stxm
         (n,) transmitted intensity: log(1 + total counts of the corrected frame).
     dpcx, dpcy
-        (n,) centre of mass of the frame against the scan's median, in detector pixels, along
+        (n,) centre of mass of the frame minus the scan's median, in detector pixels, along
         columns and rows.
     labels
         (n,) int64 class of the frame, 0…K−1; −1 = not asked for.
     masked
         (n,) bool: inside the region that was asked for; all True without one.
     rejected
-        (n,) bool: is to be left out.
+        (n,) bool: not to be used.
     images
-        (n, s, s) uint8: a small picture of each frame, logarithmic, 255 = the scan's maximum.
+        (n, s, s) uint8: a small image of each frame, logarithmic, 255 = the scan's maximum.
     settings
-        How it was decided, for the record: plain values.
+        Parameters of the evaluation, as plain values.
     beam
-        (total,) intensity of the beam at each raw frame, as events and applied I0 have it.
+        (total,) relative intensity of the beam at each raw frame, by events and applied I0.
     unit
         Of the positions: ``m``, ``px``, or empty where it is not known.
     events
@@ -92,11 +94,11 @@ class Assessment:
 
     @property
     def reject_indices(self) -> Ints:
-        """Raw frames to leave out, increasing."""
+        """Rejected raw frames, increasing."""
         return self.frames[self.rejected]
 
     def remedies(self, folder: str | Path) -> list[str]:
-        """Each event and what there is to do; ``folder``: where this is written."""
+        """Each event with what to do; ``folder``: where the results are written."""
         return [f"{e.what}; {e.remedy_of(folder, self.i0_recorded)}" for e in self.events]
 
     def per_frame(self, values: Floats) -> Floats:
@@ -104,3 +106,27 @@ class Assessment:
         whole = np.full(self.total, np.nan)
         whole[self.frames] = values
         return whole
+
+
+ALL_PIXELS = 3_000_000
+"""Of all small images together, so that a page with them stays small."""
+
+
+def small_images(binned: BinnedFrames) -> Bytes:
+    """(n, s, s) logarithm of the binned counts, 255 = the highest of the scan.
+
+    ``s`` is what fits into :data:`ALL_PIXELS`, at most the number of bins.
+    """
+    highest = max(float(images.max()) for images in binned.batches()) or 1.0
+    scale = 255 / math.log1p(highest)
+    return np.concatenate(
+        [_log_subsampled(images, len(binned)) * scale for images in binned.batches()]
+    ).astype(np.uint8)
+
+
+def _log_subsampled(images: Float32s, count: int) -> Float32s:
+    """Logarithms, on as many pixels as each of ``count`` images may have."""
+    side = images.shape[1]
+    wanted = max(4, min(side, math.isqrt(ALL_PIXELS // count)))
+    picked = (np.arange(wanted) * side) // wanted
+    return np.log1p(images)[:, picked[:, None], picked]

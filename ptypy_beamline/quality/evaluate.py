@@ -1,74 +1,29 @@
-"""The exposures of a plan: measured, scored and judged."""
+"""The exposures of a plan: measured, scored, and accepted or rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Bools, Floats, Ints
-from ..errors import ScanError
+from ..arrays import Bools, Floats
+from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..options import Qc
-from ..planning.plan import Plan
-from ..planning.selection import one_exposure_each
-from . import evidence, kernels, reject
-from .assessment import Assessment
-from .embedding import embed
-from .events import events, intensity
-from .faults import Deviation
-from .features import Part, Yardstick, measured
-from .labels import classes
-from .pictures import small_pictures
-from .scores import LIMIT, Around, combined
-from .spool import Spool
+from ..statistics.events import Event, find_events, intensity
+from ..statistics.interruptions import beam_lost, no_beam, repeated
+from ..statistics.measure import COLUMNS, BlockMeasurements, Reference, measure_frames
+from ..statistics.measurements import BinnedFrames, Exposures, Measurements
+from ..statistics.neighbours import Neighbours
+from ..statistics.robust import finite_median
+from .assessment import Assessment, small_images
+from .embedding import classes, embed
+from .scores import Deviation, z_scores
 
 Progress = Callable[[int], None]
 """Called with the number of exposures that have been measured since."""
-
-
-@dataclass(frozen=True, eq=False)
-class Exposures:
-    """A plan that hands over every exposure by itself.
-
-    Attributes
-    ----------
-    plan
-        With one exposure a position.
-    slot
-        (n,) which of the exposures of its position each is: they may differ in exposure time.
-    total
-        Raw frames of the scan.
-    """
-
-    plan: Plan
-    slot: Ints
-    total: int
-
-    @classmethod
-    def of(cls, plan: Plan) -> Exposures:
-        """Those of ``plan``, corrected as there, but neither grouped nor aligned."""
-        present = plan.selection.exposures >= 0
-        slot = np.broadcast_to(np.arange(present.shape[1]), present.shape)[present]
-        if present.shape[1] == 1:
-            slot = _repeats(plan.positions_m)
-        single = replace(
-            plan,
-            selection=one_exposure_each(plan.selection),
-            transform=replace(plan.transform, grouping="none", align=False),
-        )
-        return cls(single, slot, plan.frames.shape[0])
-
-    def __len__(self) -> int:
-        """Number of exposures."""
-        return len(self.plan)
-
-    @property
-    def frames(self) -> Ints:
-        """(n,) raw frame of each."""
-        raw: Ints = self.plan.selection.exposures[:, 0]
-        return raw
 
 
 def evaluate(
@@ -85,7 +40,7 @@ def evaluate(
     Parameters
     ----------
     exposures
-        What to look at.
+        What to evaluate.
     qc
         How to judge.
     stage_m
@@ -104,9 +59,9 @@ def evaluate(
     Assessment
         On the first rank; None on the others.
     """
-    with Spool() as spool:
-        inspection = Inspection(qc, spool)
-        inspection.look(exposures, comm, progress)
+    with BinnedFrames() as binned:
+        inspection = Inspection(qc, binned)
+        inspection.measure(exposures, comm, progress)
         if comm is not None and comm.rank:
             return None
         return inspection.judge(exposures, stage_m, monitor, unit)
@@ -117,16 +72,16 @@ class Inspection:
     """What has been measured so far; a live scan adds to it."""
 
     qc: Qc
-    spool: Spool
-    parts: list[Part] = field(default_factory=list)
-    yard: Yardstick | None = None
+    binned: BinnedFrames
+    blocks: list[BlockMeasurements] = field(default_factory=list)
+    reference: Reference | None = None
 
     @property
     def done(self) -> int:
         """Exposures that have been measured."""
-        return sum(len(part.table) for part in self.parts)
+        return sum(len(block.table) for block in self.blocks)
 
-    def look(
+    def measure(
         self, exposures: Exposures, comm: Any = None, progress: Progress = lambda _: None
     ) -> None:
         """Measure the exposures that are new, each rank a contiguous share of them."""
@@ -134,26 +89,26 @@ class Inspection:
         start = self.done
         edges = np.linspace(start, len(exposures), size + 1).astype(np.int64)
         mine = np.arange(edges[rank], edges[rank + 1])
-        self.yard = self.yard or Yardstick.of(exposures.plan)
-        for part in measured(exposures.plan, mine, self.yard, self.qc.embed_side):
-            self.spool.append(part.binned)
-            self.parts.append(part.without_pictures())
-            progress(len(part.table))
+        self.reference = self.reference or Reference.of(exposures.plan)
+        for block in measure_frames(exposures.plan, mine, self.reference, self.qc.embed_side):
+            self.binned.append(block.binned)
+            self.blocks.append(block.without_images())
+            progress(len(block.table))
         if comm is not None:
             self._gather(comm)
 
     def _gather(self, comm: Any) -> None:
-        """Everything to the first rank, in order; pictures in batches, for the sake of memory."""
-        lists = comm.gather(self.parts)
+        """Everything to the first rank, in order; images in batches, to limit memory."""
+        lists = comm.gather(self.blocks)
         for rank in range(1, comm.size):
             if comm.rank == rank:
-                for images in self.spool.batches():
+                for images in self.binned.batches():
                     comm.send(images, 0)
                 comm.send(None, 0)
             elif comm.rank == 0:
                 while (images := comm.recv(source=rank)) is not None:
-                    self.spool.append(images)
-        self.parts = [part for one in lists or [] for part in one]
+                    self.binned.append(images)
+        self.blocks = [block for one in lists or [] for block in one]
 
     def judge(
         self,
@@ -163,48 +118,42 @@ class Inspection:
         unit: str = "m",
     ) -> Assessment:
         """Score what has been measured, and decide."""
-        plan, qc = exposures.plan, self.qc
-        stage_m = plan.positions_m if stage_m is None else stage_m
+        qc = self.qc
+        stage_m = exposures.plan.positions_m if stage_m is None else stage_m
         known = None if monitor is None else monitor[exposures.frames]
-        counted = evidence.Measured.of(self.parts, exposures.slot, known)
+        counted = Measurements.of(self.blocks, exposures.slot, known)
         if not counted.column("total").any():
             raise ScanError("the frames hold no counts", "check paths.frames, dark, mask and shape")
-        factor = plan.selection.scale[:, 0]
-        happened = events(counted, stage_m, exposures.frames, factor)
-        beam = intensity(happened, exposures.total)
-        # What the beam or the monitor did to many frames in a row is no fault of one.
-        even = 1 / np.nan_to_num(beam[exposures.frames], nan=1.0)
-        if any(event.of_monitor for event in happened):
-            even = even / factor
-        else:
-            beam[exposures.frames] /= factor
-        seen = counted.scaled(even)
-        # A dump of the beam may be longer than a neighbourhood: it is nobody's neighbour.
-        dark = evidence.no_beam(seen)
-        around = Around.of(stage_m, np.where(dark, -1, exposures.slot))
-        embedding = embed(self.spool.scaled(even), qc.pca_k, qc.embedding)
-        z = evidence.deviations(seen, embedding, around)
-        again = evidence.repeated(counted, factor)
-        found = Deviation.of(z, dark, evidence.beam_lost(seen, dark, stage_m), again)
-        score = combined(found.nearness, _of_pictures(z, dark, found.nearness), qc.w_feat)
-        masked = reject.region(stage_m, qc, unit)
+        factor = exposures.plan.selection.scale[:, 0]
+        happened = find_events(counted, stage_m, exposures.frames, factor)
+        beam, equalizing = _beam(happened, exposures, factor)
+        seen = counted.scaled(equalizing)
+        embedding = embed(self.binned.scaled(equalizing), qc.pca_k, qc.embedding)
+        # A loss of the beam may be longer than a neighbourhood, so dark frames are no neighbours.
+        dark = no_beam(seen)
+        around = Neighbours.of(stage_m, np.where(dark, -1, exposures.slot))
+        z = z_scores(seen, embedding, around)
+        lost = beam_lost(seen, dark, stage_m)
+        deviation = Deviation.of(z, dark, lost, repeated(counted, factor))
+        score = deviation.score(z, dark, qc.w_feat)
+        masked = region(stage_m, qc, unit)
         row, column = counted.column("row"), counted.column("column")
         return Assessment(
             frames=exposures.frames,
             total=exposures.total,
             positions_m=stage_m,
-            features={name: counted.column(name) for name in kernels.COLUMNS},
-            deviation=found.nearness,
-            reason=found.reason,
+            features={name: counted.column(name) for name in COLUMNS},
+            deviation=deviation.size,
+            reason=deviation.reason,
             score=score,
             stxm=np.log1p(np.maximum(counted.column("total"), 0)),
-            dpcx=column - evidence.middle(column),
-            dpcy=row - evidence.middle(row),
+            dpcx=column - finite_median(column),
+            dpcy=row - finite_median(row),
             labels=classes(embedding, qc.labels),
             masked=masked,
-            rejected=~masked | reject.judge(score, found.nearness, masked, qc),
-            images=small_pictures(self.spool),
-            settings={**qc.model_dump(), "rule": reject.rule(qc)},
+            rejected=~masked | decide(score, deviation.size, masked, qc),
+            images=small_images(self.binned),
+            settings={**qc.model_dump(), "rule": rule(qc)},
             unit=unit,
             events=tuple(happened),
             beam=beam,
@@ -212,19 +161,96 @@ class Inspection:
         )
 
 
-def _of_pictures(z: Mapping[str, Floats], dark: Bools, nearness: Floats) -> Floats:
-    """(n,) how unusual each picture is.
+def _beam(events: list[Event], exposures: Exposures, factor: Floats) -> tuple[Floats, Floats]:
+    """(total,) intensity of the beam, and (n,) what equalizes the counts of the exposures.
 
-    No frame that the default rule rejects is to have a lower score than one that it accepts.
+    What the beam or the monitor did to many frames in a row is no fault of one of them. ``factor``
+    is what a monitor has multiplied the counts by.
     """
-    farthest = np.max([np.abs(z[k]) for k in evidence.PICTURE], axis=0)
-    farthest = np.where(dark, nearness, farthest)
-    return np.asarray(np.where(nearness >= 1, LIMIT * nearness, farthest))
+    beam = intensity(events, exposures.total)
+    equalizing = 1 / np.nan_to_num(beam[exposures.frames], nan=1.0)
+    if any(event.of_monitor for event in events):
+        equalizing = equalizing / factor
+    else:
+        beam[exposures.frames] /= factor
+    return beam, equalizing
 
 
-def _repeats(positions_m: Floats) -> Ints:
-    """Which of the exposures that follow each other at one position each is, from 0."""
-    number = np.arange(len(positions_m))
-    new = np.ones(len(positions_m), np.bool_)
-    new[1:] = (positions_m[1:] != positions_m[:-1]).any(1)
-    return np.asarray(number - np.maximum.accumulate(np.where(new, number, 0)), np.int64)
+def decide(score: Floats, deviation: Floats, masked: Bools, qc: Qc) -> Bools:
+    """Rows to reject: by the rules that are asked for, together, else by the default one.
+
+    Parameters
+    ----------
+    score
+        (n,) 0 … 1.
+    deviation
+        (n,) 1 and more: a fault.
+    masked
+        (n,) inside the region; only those count for the rules by number.
+    """
+    asked = (qc.reject_topk, qc.reject_topp, qc.reject_thresh)
+    if all(rule is None for rule in asked):
+        return deviation >= 1
+    inside_rows = np.flatnonzero(masked)
+    worst = inside_rows[np.argsort(-score[inside_rows], kind="stable")]
+    count = max(qc.reject_topk or 0, round((qc.reject_topp or 0) * len(worst)))
+    out = np.zeros(len(score), np.bool_)
+    out[worst[:count]] = True
+    if qc.reject_thresh is not None:
+        out |= score >= qc.reject_thresh
+    return out
+
+
+def rule(qc: Qc) -> str:
+    """The rule in words."""
+    said = []
+    if qc.reject_topk is not None:
+        plural = "s" if qc.reject_topk != 1 else ""
+        said.append(f"the {qc.reject_topk} frame{plural} of the highest score{plural}")
+    if qc.reject_topp is not None:
+        said.append(f"{qc.reject_topp:.3g} of the frames, those of the highest scores")
+    if qc.reject_thresh is not None:
+        said.append(f"scores of {qc.reject_thresh:g} and above")
+    return " and ".join(said) or "default rule: unlike their neighbours on the sample"
+
+
+def inside(positions: Floats, qc: Qc) -> Bools:
+    """Rows inside the region of ``qc``; ``positions`` (n, 2) stage y, x."""
+    y, x = positions.T
+    keep = np.ones(len(positions), np.bool_)
+    if qc.rect is not None:
+        cx, cy, width, height = qc.rect
+        keep &= (np.abs(x - cx) <= width / 2) & (np.abs(y - cy) <= height / 2)
+    if qc.circ is not None:
+        cx, cy, radius = qc.circ
+        keep &= np.hypot(x - cx, y - cy) <= radius
+    return keep
+
+
+def region(positions: Floats, qc: Qc, unit: str) -> Bools:
+    """As :func:`inside`, with a warning where the region contains the whole scan.
+
+    Raises
+    ------
+    SettingsError
+        It contains nothing of the scan.
+    """
+    keep = inside(positions, qc)
+    if qc.rect is None and qc.circ is None:
+        return keep
+    (y0, x0), (y1, x1) = positions.min(0), positions.max(0)
+    unit = unit or "(as stored)"
+    where = f"positions are x {x0:.4g} to {x1:.4g}, y {y0:.4g} to {y1:.4g} {unit}"
+    if not keep.any():
+        raise SettingsError(
+            f"no frame lies in the region: {where}",
+            "give rect (--rect CX CY W H) or circ (--circ CX CY R) in that unit",
+        )
+    if keep.all():
+        warnings.warn(
+            f"the region contains the whole scan, so it excludes nothing: {where}; "
+            "rect and circ (--rect, --circ) are in that unit",
+            BeamlineWarning,
+            stacklevel=3,
+        )
+    return keep

@@ -1,137 +1,250 @@
-"""How far off each frame is: against the frames around it on the sample, robustly.
-
-A number that changes across the sample changes for a frame's neighbours, too. So each feature is
-foretold from the neighbours on the sample, and what is left is compared with what is left there and
-in the whole scan. Local linear regression: W. S. Cleveland, J. Am. Stat. Assoc. 74, 829 (1979).
-"""
+"""How far each frame is from what its neighbours predict, what fault that is, and its score."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial import cKDTree
+from numpy.typing import NDArray
 
-from ..arrays import Floats, Ints
+from ..arrays import Bools, Floats, Ints
+from ..statistics.measurements import Measurements
+from ..statistics.neighbours import MAX_Z, Neighbours, local_z, median_distance
+from ..statistics.robust import finite_median, rank
+from .embedding import Embedding
 
-NEIGHBOURS = 16
-SIGMA = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
-SPREAD, WIDTH = 0.75, 1.1503
-"""Quantile of the neighbours' |residuals|, and what it is of a normal distribution of deviation 1.
+IMAGE_NUMBERS = ("level", "residual", "apart", "step")
+"""What is compared with the neighbours' of the embedded images."""
 
-Of 16 neighbours four may be spoiled, too, as in a burst along a row; an edge of the sample that
-crosses the neighbourhood reaches more than four.
-"""
-CLOSEST, SECOND = 6, 1.2
-"""A particle is in few frames: the second largest of so many of the nearest, and what that is."""
-WHOLE, WHOLE_WIDTH = 0.95, 1.96
-"""The same of all frames. Most of a scan may be empty, and its edges elsewhere."""
-OUTLIER, TURNS = 6.0, 2
-"""Neighbours that are off by more foretell nothing, and how often that is settled."""
-BLOCK = 20_000
-"""Rows of which weights are computed at a time, for the sake of memory."""
-LIMIT = 1e3
-"""Deviations are cut here: more says nothing more."""
+MIN_SIGMA = {"row": 0.05, "column": 0.05, "without_count": 0.002}
+MIN_LOG_SIGMA = 0.005
+"""Standard deviations are at least so much, however quiet the scan: pixels, a fraction of the
+pixels, and half a percent of everything else."""
+
+ONE_SIDED = {
+    "likeness": 1,
+    "neighbours": 1,
+    "without_count": 1,
+    "change": -1,
+    "residual": 1,
+    "apart": 1,
+    "step": -1,
+}
+"""Numbers that are unusual in one direction only: a frame cannot be too similar to its neighbours,
+but it can be too similar to the one before."""
 
 
-@dataclass(frozen=True, eq=False)
-class Around:
-    """The neighbours of each row, and what foretells it from them.
+def z_scores(measured: Measurements, embedding: Embedding, around: Neighbours) -> dict[str, Floats]:
+    """(n,) robust z of everything that is compared with the neighbours.
 
-    Attributes
-    ----------
-    rows
-        (n, k) the neighbours.
-    weights
-        (n, k) of their values: the sum is that of a plane, fitted to near ones more, at the row.
+    Positive is unusual where only one direction is.
     """
-
-    rows: Ints
-    weights: Floats
-
-    @classmethod
-    def of(cls, positions_m: Floats, slot: Ints, first: int = 0, last: int = NEIGHBOURS) -> Around:
-        """Neighbours as :func:`neighbours` has them, the ``first`` nearest to the ``last``."""
-        rows = neighbours(positions_m, slot, last)[:, first:]
-        parts = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
-        weights = [_weights(positions_m[rows[part]] - positions_m[part, None]) for part in parts]
-        return cls(rows, np.concatenate(weights))
-
-    def residuals(self, values: Floats) -> Floats:
-        """(n,) what the neighbours do not foretell; those that are off themselves do not count."""
-        foretold = np.median(values[self.rows], axis=1)
-        residual = values - foretold
-        for _ in range(TURNS):
-            size = np.abs(residual)
-            usual = np.maximum(self._local(size), SIGMA * np.median(size))
-            usable = np.where(size > OUTLIER * usual, foretold, values)
-            foretold = (self.weights * usable[self.rows]).sum(axis=1)
-            residual = values - foretold
-        return np.asarray(residual)
-
-    def scale(self, residual: Floats) -> Floats:
-        """(n,) size of a deviation of 1: the largest of the neighbours' and the whole scan's."""
-        size = np.abs(residual)
-        nearest = np.sort(size[self.rows[:, :CLOSEST]], axis=1)[:, -2] / SECOND
-        whole = float(np.quantile(size, WHOLE)) / WHOLE_WIDTH
-        return np.asarray(np.maximum(np.maximum(self._local(size), nearest), whole))
-
-    def _local(self, size: Floats) -> Floats:
-        return np.asarray(np.quantile(size[self.rows], SPREAD, axis=1) / WIDTH)
+    found = _frame_numbers(measured, around.rows) | _image_numbers(embedding, around.rows)
+    return {
+        name: _one_sided(name, local_z(values, around, MIN_SIGMA.get(name, MIN_LOG_SIGMA)))
+        for name, values in found.items()
+    }
 
 
-def _weights(offset: Floats) -> Floats:
-    """(n, k) for neighbours at ``offset`` (n, k, 2) of each row."""
-    away = np.linalg.norm(offset, axis=2)
-    reach = np.maximum(np.median(away, axis=1), np.finfo(float).tiny)[:, None]
-    near = np.exp(-0.5 * (away / reach) ** 2)
-    plane = np.concatenate([np.ones((*away.shape, 1)), offset / reach[..., None]], axis=2)
-    normal = np.einsum("nki,nk,nkj->nij", plane, near, plane)
-    normal += np.diag([0, 1e-6, 1e-6])  # a line of positions fits many planes
-    at_row = np.linalg.solve(normal, np.broadcast_to(np.eye(3)[:, :1], (len(normal), 3, 1)))[..., 0]
-    return np.asarray(np.einsum("ni,nki,nk->nk", at_row, plane, near))
+def _one_sided(name: str, z: Floats) -> Floats:
+    sign = ONE_SIDED.get(name, 0)
+    return np.maximum(z * sign, 0) if sign else z
 
 
-def neighbours(positions_m: Floats, slot: Ints, count: int = NEIGHBOURS) -> Ints:
-    """The ``count`` nearest rows of each row, without itself, among those of the same ``slot``.
-
-    Exposures of one position may differ in exposure time: ``slot`` is which of them a row is.
-    """
-    found = np.empty((len(positions_m), count), np.int64)
-    for one in np.unique(slot):
-        rows = np.flatnonzero(slot == one)
-        k = min(count + 1, len(rows))
-        _, near = cKDTree(positions_m[rows]).query(positions_m[rows], k=k)
-        near = rows[np.asarray(near).reshape(len(rows), k)]
-        # Where frames share a place, a row need not be the first of its own neighbours.
-        own = near == rows[:, None]
-        own[~own.any(1), -1] = True
-        others = near[~own].reshape(len(rows), k - 1) if k > 1 else near
-        found[rows] = np.resize(others.T, (count, len(rows))).T
+def _frame_numbers(measured: Measurements, around: Ints) -> dict[str, Floats]:
+    """What is compared: positions in pixels, everything else as the logarithm of a ratio."""
+    total, usual = measured.column("total"), finite_median(measured.column("total"))
+    highest = measured.column("maximum")
+    found = {
+        "total": _log(total / usual, 1e-3) if usual > 0 else total,
+        "maximum": _log(highest / max(float(np.median(highest)), 1e-9), 1e-3),
+        "row": measured.column("row"),
+        "column": measured.column("column"),
+        "row_variance": _log(measured.column("row_variance"), 1e-3),
+        "column_variance": _log(measured.column("column_variance"), 1e-3),
+        "contrast": _log(measured.column("contrast"), 1e-3),
+        "likeness": _log(1 - measured.column("likeness"), 1e-4),
+        "change": _log_of_change(measured.column("change")),
+        "without_count": measured.without_count,
+        "neighbours": _log(median_distance(measured.coarse, around, "mean"), 1e-3),
+    }
+    for ring in range(1, 5):
+        share = np.divide(
+            measured.column(f"ring_{ring}"), total, where=total > 0, out=np.full(len(total), np.nan)
+        )
+        found[f"ring_{ring}"] = _log(share, 1e-4)
+    if measured.monitor is not None:
+        level = finite_median(measured.monitor)
+        if level > 0:
+            found["monitor"] = _log(measured.monitor / level, 1e-3)
     return found
 
 
-def local_z(values: Floats, around: Around, least: float) -> Floats:
-    """(n,) robust z of each value against its neighbours, at most ``LIMIT``; 0 without a value.
+def _image_numbers(embedding: Embedding, around: Ints) -> dict[str, Floats]:
+    """What is compared of the embedded images, see :data:`IMAGE_NUMBERS`."""
+    points = embedding.points
+    step = np.full(len(points), np.nan)
+    step[1:] = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    return {
+        "level": embedding.level,
+        "residual": _log(embedding.residual, 1e-9),
+        "apart": _log(median_distance(points, around, "euclidean"), 1e-9),
+        "step": _log_of_change(step),
+    }
 
-    A deviation of 1 is as :meth:`Around.scale` has it, at least ``least``.
+
+def _log(values: Floats, smallest: float) -> Floats:
+    return np.asarray(np.log(np.maximum(values, 0) + smallest), np.float64)
+
+
+def _log_of_change(values: Floats) -> Floats:
+    """Logarithm of changes; no change at all is a millionth of the usual one."""
+    usual = finite_median(values)
+    return _log(values / usual, 1e-6) if usual > 0 else np.full(len(values), np.nan)
+
+
+SHAPE = (
+    "contrast",
+    "row_variance",
+    "column_variance",
+    "ring_1",
+    "ring_2",
+    "ring_3",
+    "row",
+    "column",
+    "likeness",
+)
+"""What does not depend on the intensity."""
+
+ANY = (
+    "total",
+    "maximum",
+    "row_variance",
+    "column_variance",
+    "contrast",
+    "ring_1",
+    "ring_2",
+    "ring_3",
+    "neighbours",
+    "likeness",
+    "row",
+    "column",
+    "without_count",
+    "monitor",
+)
+"""What is a fault by itself, if it is very far off."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which a frame departs from its neighbours.
+
+    Attributes
+    ----------
+    name
+        What is said of such a frame.
+    least
+        Number → |z| that it has at least.
+    most
+        Number → |z| that it has at most: more would be due to the sample.
     """
-    known = np.isfinite(values)
-    if not known.any():
-        return np.zeros(len(values))
-    residual = around.residuals(np.where(known, values, np.median(values[known])))
-    scale = np.maximum(around.scale(residual), least)
-    return np.where(known, (residual / scale).clip(-LIMIT, LIMIT), 0)
+
+    name: str
+    least: Mapping[str, float]
+    most: Mapping[str, float] = field(default_factory=dict)
+
+    def size(self, z: Mapping[str, Floats]) -> Floats:
+        """(n,) from 0; 1 and more where a frame has this fault. ``z`` are absolute values."""
+        parts = [z[name] / limit for name, limit in self.least.items()]
+        for name, limit in self.most.items():
+            parts.append(np.where(z[name] > limit, limit / np.maximum(z[name], limit), MAX_Z))
+        return np.asarray(np.minimum.reduce(parts))
 
 
-def rank(values: Floats) -> Floats:
-    """Ranks from 0 (lowest) to 1; equal values share theirs."""
-    if len(values) < 2:
-        return np.zeros(len(values))
-    ordered = np.sort(values)  # scipy.stats.rankdata says the same and takes 0.7 s to import
-    below, up_to = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    return (below + up_to - 1) / (2 * (len(values) - 1))
+REPEATED = "repeated frame"
+
+FAULTS = (
+    Fault("unlike the scan", {"likeness": 5, "apart": 2}),
+    Fault("unlike its neighbours", {"apart": 6}),
+    Fault("unlike its neighbours", {"neighbours": 5}),
+    Fault(REPEATED, {"step": 8}),
+    Fault("light", {"total": 3, "apart": 5}),
+    Fault("light", {"total": 3.75, "apart": 1.5}, {"shape": 2.5}),
+    Fault("noise", {"spread": 4, "neighbours": 3}),
+    Fault("shifted", {"offset": 6, "likeness": 2}, {"variance": 3}),
+    Fault("any", {"any": 10, "apart": 4}),
+)
+"""Limits are of the numbers that :func:`z_scores` and :func:`_absolute` give."""
+
+CERTAIN = 10.0
+"""Size of the fault of a frame that has no beam, or equals the one before."""
+
+SUSPICIOUS, SUSPECTED = 10.0, 0.99
+"""|z| of any number alone that brings a frame close to a fault, and how close."""
+
+TWO_NORMALS = 1.25
+"""The 95 % quantile of the length of two normal deviations over that of one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Deviation:
+    """How close each row is to a fault, and what departs most.
+
+    Attributes
+    ----------
+    size
+        (n,) 1 and more where the row has a fault.
+    reason
+        (n,) name of the fault, or of a number where that tells more.
+    """
+
+    size: Floats
+    reason: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, z: Mapping[str, Floats], dark: Bools, lost: Floats, repeated: Bools) -> Deviation:
+        """From z scores, frames without beam, and frames that equal the one before.
+
+        ``dark`` frames are faulty where ``lost`` is 1 and more, see :func:`.beam_lost`.
+        """
+        absolute = _absolute(z)
+        each = np.stack([fault.size(absolute) for fault in FAULTS])
+        largest = each.argmax(axis=0)
+        names = np.array([fault.name for fault in FAULTS])[largest]
+        known = [name for name in ANY if name in z]
+        farthest = np.abs(np.stack([z[name] for name in known])).argmax(axis=0)
+        reason = np.where(names == "any", np.array(known)[farthest], names)
+        alone = np.maximum(absolute["any"], absolute["offset"] / TWO_NORMALS)
+        size = np.maximum(each.max(axis=0), np.minimum(alone / SUSPICIOUS, SUSPECTED))
+        size = np.where(dark, np.where(lost >= 1, CERTAIN * lost, lost), size)
+        size = np.where(repeated, CERTAIN, size)
+        reason = np.where(lost >= 1, "no beam", np.where(dark, "dark", reason))
+        return cls(size, np.where(repeated, REPEATED, reason))
+
+    def score(self, z: Mapping[str, Floats], dark: Bools, weight: float) -> Floats:
+        """(n,) 0 … 1: w·rank(size) + (1−w)·rank(how unusual the image is).
+
+        No frame that has a fault is to have a lower score than one that has none.
+        """
+        image = np.max([np.abs(z[name]) for name in IMAGE_NUMBERS], axis=0)
+        image = np.where(dark, self.size, image)
+        image = np.where(self.size >= 1, MAX_Z * self.size, image)
+        return combined(self.size, image, weight)
+
+
+def _absolute(z: Mapping[str, Floats]) -> dict[str, Floats]:
+    """|z| of each number, and of what several say in common."""
+    row, column = z["row_variance"], z["column_variance"]
+    wider = np.where(row * column > 0, np.minimum(np.abs(row), np.abs(column)), 0)
+    common = {
+        "offset": np.hypot(z["row"], z["column"]),
+        "variance": np.maximum(np.abs(row), np.abs(column)),
+        "spread": wider,
+        "shape": np.max([np.abs(z[name]) for name in SHAPE], axis=0),
+        "any": np.max([np.abs(z[name]) for name in ANY if name in z], axis=0),
+    }
+    return {name: np.abs(values) for name, values in z.items()} | common
 
 
 def combined(features: Floats, embedding: Floats, weight: float) -> Floats:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..statistics.events import intensity
 from .assessment import Assessment
-from .events import intensity
 
 INK, DOTS, SHADES = "#1d2733", "#9aa7b4", ("#d4003c", "#e08a00", "#0072b2", "#7a4fa3")
 WHOLE = 0.95

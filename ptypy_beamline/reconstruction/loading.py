@@ -48,11 +48,11 @@ def positions_plan(values: Mapping[str, Any]) -> Plan:
 
 def accepted(plan: Plan, scan: Scan, settings: Settings) -> Plan:
     """The plan without the frames that quality control rejects, where ``settings.qc`` asks."""
-    from ..quality.inspect import judged_plan
+    from ..quality.workflow import evaluate_plan
 
     if settings.qc is None:
         return plan
-    found = judged_plan(plan, settings, settings.qc, recorded_i0(scan, settings), None)
+    found = evaluate_plan(plan, settings, settings.qc, recorded_i0(scan, settings), None)
     return plan if found is None else plan.without(found.reject_indices)
 
 

@@ -143,7 +143,7 @@ def test_on_the_command_line_and_through_what_is_written(tmp_path):
 def test_quality_control_judges_raw_frames_in_any_order(tmp_path):
     pytest.importorskip("sklearn")
     from ptypy_beamline.options import Qc
-    from ptypy_beamline.quality.inspect import judged_plan
+    from ptypy_beamline.quality.workflow import evaluate_plan
 
     file, order = scans.write(tmp_path), [*range(48, -1, -1), 7, 8]
     with h5py.File(file, "a") as opened:
@@ -151,7 +151,7 @@ def test_quality_control_judges_raw_frames_in_any_order(tmp_path):
             opened["entry/data"][number] = opened["entry/data"][number] // 3
     qc = Qc(reject_topk=3)
     found = [
-        judged_plan(
+        evaluate_plan(
             open_scan(file).plan(**given), Settings.of({"file": str(file), **given}), qc, None, None
         )
         for given in ({}, {"frame_order": order[:49]}, {"frame_order": order})

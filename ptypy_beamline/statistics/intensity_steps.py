@@ -1,8 +1,9 @@
 """When the intensity of the beam jumped: frames compared with their neighbours on the sample.
 
-The logarithm of the counts is a smooth function of the place plus the logarithm of the intensity at
-the time. What the neighbours on the sample do not foretell of it (:class:`.scores.Around`, a
-matrix A) is hence A·s for a step s in time, and its size is a weighted least-squares fit.
+The logarithm of the counts is a smooth function of the position plus the logarithm of the intensity
+at the time. Its residual against the neighbours on the sample (a matrix A, see
+:meth:`.neighbours.Neighbours.residual_matrix`) is hence A·s for a step s in time, and the size of
+the step is a weighted least-squares fit.
 """
 
 from __future__ import annotations
@@ -14,24 +15,25 @@ import numpy as np
 from scipy import sparse
 
 from ..arrays import Bools, Floats
-from .scores import SIGMA, Around
+from .neighbours import Neighbours
+from .robust import robust_sigma
 
 WINDOW = 800
 """Frames among which stretches from one step to another are looked for; single steps in all."""
-SURE, LEAST = 12.0, 0.1
+MIN_ERRORS, MIN_LOG_RATIO = 12.0, 0.1
 """Standard errors of a step, and the smallest |log ratio| that is one. There are half a million
-stretches in a window, of which the surest has 5 by chance."""
-SHORTEST, TRIES = 10, 8
+stretches in a window, of which the most significant has 5 by chance."""
+MIN_LENGTH, TRIES = 10, 8
 """Frames of a stretch at least, and how many are tried."""
-SHARP, VERY, ALIKE, TOUCHED = 0.15, 0.025, 4.0, 0.15
-"""A step explains what is unusual around it. The deviation that is left there, over the step, is at
-most the first, and each number of the shape deviates at most so many times as elsewhere; or what is
-left is at most the second, as at no edge of a sample. What of a step a frame near it shows."""
-SEEN, KNOWN = 0.8, 0.7
-"""Share of the trace of an end of a step that must be in frames that say something; share of its
-frames that do."""
+SHARP, VERY_SHARP, SAME_SHAPE, AFFECTED = 0.15, 0.025, 4.0, 0.15
+"""A step explains what is unusual around it. The residual there, over the step, is at most the
+first, and each number of the shape deviates at most so many times as elsewhere; or the residual is
+at most the second, as at no edge of a sample. What of a step a frame near it shows."""
+MIN_VISIBLE, MIN_USED = 0.8, 0.7
+"""Share of the effect of an end of a step that must be in frames that are used; share of its frames
+that are."""
 ROBUST = 2.5
-"""Sigma from which what is left counts less."""
+"""Sigma from which residuals count less."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class Step:
 
 
 def steps(
-    around: Around, log_counts: Floats, noise: Floats, shape: Floats, usable: Bools
+    around: Neighbours, log_counts: Floats, noise: Floats, shape: Floats, usable: Bools
 ) -> list[Step]:
-    """Stretches of another intensity, whose ends are sharp and leave the shape as it is.
+    """Stretches of another intensity, whose ends are sharp and do not change the shape.
 
     Parameters
     ----------
@@ -55,27 +57,28 @@ def steps(
     log_counts
         (n,) of the frames.
     noise
-        (n,) variance that photons give to it.
+        (n,) their variance by photon noise.
     shape
-        (n, k) numbers that light of another strength leaves as they are.
+        (n, k) numbers that do not depend on the intensity.
     usable
-        (n,) frames that say something.
+        (n,) frames that may be used.
     """
-    search = _Search(unforetold(around), log_counts, noise, shape, usable)
+    search = _Search(around.residual_matrix(), log_counts, noise, shape, usable)
     found: list[Step] = []
     for _ in range(TRIES):
         step = search.best()
         if step is None:
             break
-        if search.convinces(step):
-            found.append(search.taken(step))
+        if search.is_sharp(step):
+            search.subtract(step)
+            found.append(step)
         else:
-            search.leave_out(step)
+            search.exclude(step)
     return _levels(found, len(log_counts))
 
 
 def _levels(found: list[Step], n: int) -> list[Step]:
-    """Stretches between neighbouring ends, with all that ``found`` gives there together."""
+    """Stretches between consecutive ends, each with the sum of the steps that cover it."""
     level = np.zeros(n)
     for step in found:
         level[step.first : step.last + 1] += step.log_ratio
@@ -83,22 +86,12 @@ def _levels(found: list[Step], n: int) -> list[Step]:
     return [
         Step(first, end - 1, float(level[first]))
         for first, end in pairwise(edges)
-        if abs(level[first]) > LEAST
+        if abs(level[first]) > MIN_LOG_RATIO
     ]
 
 
-def unforetold(around: Around) -> sparse.csr_matrix:
-    """(n, n) the matrix that gives what neighbours do not foretell."""
-    n, k = around.rows.shape
-    rows = np.repeat(np.arange(n), k)
-    return sparse.csr_matrix(
-        sparse.identity(n)
-        - sparse.csr_matrix((around.weights.ravel(), (rows, around.rows.ravel())), (n, n))
-    )
-
-
 class _Search:
-    """What is left of the counts, less the steps that have been taken."""
+    """Residuals of the counts, without the steps that have been found."""
 
     def __init__(
         self,
@@ -113,41 +106,42 @@ class _Search:
         self.sizes = _sizes((matrix.T @ matrix).tocsr())
         self.noise = self.square @ noise
         self.shape = np.abs(matrix @ shape)
-        touched = np.asarray(abs(matrix) @ (~usable).astype(float)) > 0
-        self.used = ~touched
+        affected = np.asarray(abs(matrix) @ (~usable).astype(float)) > 0
+        self.used = ~affected
         self.weights = self._weigh(self.log_counts)
 
     def _weigh(self, log_counts: Floats) -> Floats:
-        """Inverse variances, from what is left, of frames that are used."""
+        """Inverse variances, from the residuals, of frames that are used."""
         left = np.abs(self.matrix @ log_counts)
-        usual = SIGMA * np.median(left[self.used]) if self.used.any() else 1.0
+        usual = robust_sigma(left[self.used]) if self.used.any() else 1.0
         sigma = np.sqrt(np.maximum(usual**2, self.noise) + 1e-8)
         trust = np.minimum(1, ROBUST * sigma / np.maximum(left, 1e-12))
         return np.asarray(np.where(self.used, trust / sigma**2, 0))
 
     def best(self) -> Step | None:
-        """The surest one; None where none is sure."""
+        """The most significant step; None where none is significant."""
         if not self.used.any():
             return None
-        step = self._surest(self.weights)
+        step = self._most_significant(self.weights)
         if step is None:
             return None
-        for _ in range(2):  # weights are those of what it leaves
+        for _ in range(2):  # with the weights of the residuals without it
             self.weights = self._weigh(self._without(step))
-            step = self._surest(self.weights) or step
-        size = self._sureness(step)
-        return step if size > SURE and abs(step.log_ratio) > LEAST else None
+            step = self._most_significant(self.weights) or step
+        errors = self._standard_errors(step)
+        significant = errors > MIN_ERRORS and abs(step.log_ratio) > MIN_LOG_RATIO
+        return step if significant else None
 
-    def _surest(self, weights: Floats) -> Step | None:
+    def _most_significant(self, weights: Floats) -> Step | None:
         normal = (self.matrix.T @ sparse.diags(weights) @ self.matrix).tocsr()
         pull = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
-        n, ends = len(pull), self._seen()
+        n, ends = len(pull), self._visible_ends()
         gain, ratio = _singles(normal, pull, ends)
         alone = int(gain.argmax())
         best = float(gain[alone]), Step(alone, n - 1, float(ratio[alone]))
         for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
             part = slice(start, min(start + WINDOW, n))
-            if gain[part].max() < (SURE / 2) ** 2:  # an end of a stretch would show alone
+            if gain[part].max() < (MIN_ERRORS / 2) ** 2:  # an end of a stretch would show alone
                 continue
             size, step = _stretch(
                 normal[part, part].toarray(), pull[part], ends[start : part.stop + 1], start, n
@@ -157,12 +151,12 @@ class _Search:
         if best[0] == 0:
             return None
         step = best[1]
-        if step.first == 0 and step.last < n - 1:  # what comes first is the usual
+        if step.first == 0 and step.last < n - 1:  # the first level is the usual one
             return Step(step.last + 1, n - 1, -step.log_ratio)
         return step
 
     def _profile(self, step: Step) -> Floats:
-        """(n,) what a step of 1 leaves of each frame."""
+        """(n,) residual of each frame that a step of 1 causes."""
         inside = np.zeros(len(self.log_counts))
         inside[step.first : step.last + 1] = 1
         return np.asarray(self.matrix @ inside)
@@ -172,61 +166,61 @@ class _Search:
         less[step.first : step.last + 1] -= step.log_ratio
         return less
 
-    def _sureness(self, step: Step) -> float:
+    def _standard_errors(self, step: Step) -> float:
+        """Size of a step over its standard error."""
         profile = self._profile(step)
         return float(abs(step.log_ratio) * np.sqrt((profile**2 * self.weights).sum()))
 
-    def convinces(self, step: Step) -> bool:
-        """Whether all that is unusual around it goes with it, and the shape is as usual."""
-        if self.used[step.first : step.last + 1].mean() < KNOWN:
+    def is_sharp(self, step: Step) -> bool:
+        """Whether it explains all that is unusual around it, and the shape is as usual."""
+        if self.used[step.first : step.last + 1].mean() < MIN_USED:
             return False
-        near = (np.abs(self._profile(step)) > TOUCHED) & self.used
+        near = (np.abs(self._profile(step)) > AFFECTED) & self.used
         far = ~near & self.used
-        if near.sum() < SHORTEST or far.sum() < SHORTEST:
+        if near.sum() < MIN_LENGTH or far.sum() < MIN_LENGTH:
             return False
-        left = np.abs(self.matrix @ self._without(step))[near]
-        rest = SIGMA * float(np.median(left)) / abs(step.log_ratio)
+        left = (self.matrix @ self._without(step))[near]
+        rest = robust_sigma(left) / abs(step.log_ratio)
         both = np.median(self.shape[near], axis=0), np.median(self.shape[far], axis=0)
-        alike = (both[0] < ALIKE * np.maximum(both[1], 1e-3)).all()
-        return rest < VERY or bool(rest < SHARP and alike)
+        alike = (both[0] < SAME_SHAPE * np.maximum(both[1], 1e-3)).all()
+        return rest < VERY_SHARP or bool(rest < SHARP and alike)
 
-    def _seen(self) -> Bools:
-        """(n + 1,) ends of steps that show in frames that are used."""
+    def _visible_ends(self) -> Bools:
+        """(n + 1,) whether a step that begins or ends there shows in frames that are used."""
         used = _sizes((self.matrix.T @ sparse.diags(self.used.astype(float)) @ self.matrix).tocsr())
-        ends = np.append(used > SEEN * self.sizes, True)
+        ends = np.append(used > MIN_VISIBLE * self.sizes, True)
         ends[0] = True
         return np.asarray(ends)
 
-    def taken(self, step: Step) -> Step:
-        """Without it the search goes on."""
+    def subtract(self, step: Step) -> None:
+        """Continue the search without it."""
         self.log_counts = self._without(step)
         self.weights = self._weigh(self.log_counts)
-        return step
 
-    def leave_out(self, step: Step) -> None:
-        """The sample, not the beam, is unusual there."""
-        self.used &= np.abs(self._profile(step)) <= TOUCHED
+    def exclude(self, step: Step) -> None:
+        """Do not use the frames around it: the sample, not the beam, is unusual there."""
+        self.used &= np.abs(self._profile(step)) <= AFFECTED
         self.weights = self._weigh(self.log_counts)
 
 
 def _sizes(normal: sparse.csr_matrix) -> Floats:
-    """(n,) of steps from a frame to the end: the sum of the squares of their traces."""
+    """(n,) of steps from a frame to the end: the sum of the squares of what they cause."""
     upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
     return np.asarray(np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1])
 
 
 def _singles(normal: sparse.csr_matrix, pull: Floats, ends: Bools) -> tuple[Floats, Floats]:
-    """(n,) squared sureness and log ratio of steps from each frame to the end."""
+    """(n,) squared standard errors and log ratio of steps from each frame to the end."""
     n, size = len(pull), np.maximum(_sizes(normal), 1e-300)
     force = np.cumsum(pull[::-1])[::-1]
     gain = np.where(size > 1e-9 * size.max(), force**2 / size, 0)
-    gain[:SHORTEST] = gain[n - SHORTEST + 1 :] = 0
+    gain[:MIN_LENGTH] = gain[n - MIN_LENGTH + 1 :] = 0
     gain[~ends[:-1]] = 0
     return gain, force / size
 
 
 def _stretch(normal: Floats, pull: Floats, ends: Bools, start: int, n: int) -> tuple[float, Step]:
-    """The surest stretch of frames from ``start`` on, and its squared sureness."""
+    """The most significant stretch of frames from ``start`` on, and its squared standard errors."""
     count = len(pull)
     force = np.concatenate([[0], np.cumsum(pull)])
     both = np.zeros((count + 1, count + 1))
@@ -235,7 +229,7 @@ def _stretch(normal: Floats, pull: Floats, ends: Bools, start: int, n: int) -> t
     size = np.maximum(own[None] + own[:, None] - both - both.T, 1e-300)
     gain = (force[None] - force[:, None]) ** 2 / size
     length = np.arange(count + 1)[None] - np.arange(count + 1)[:, None]
-    gain[(length < SHORTEST) | (length > n - SHORTEST) | (size < 1e-9 * own[-1])] = 0
+    gain[(length < MIN_LENGTH) | (length > n - MIN_LENGTH) | (size < 1e-9 * own[-1])] = 0
     gain[~ends], gain[:, ~ends] = 0, 0
     first, end = (int(k) for k in np.unravel_index(int(gain.argmax()), gain.shape))
     ratio = float((force[end] - force[first]) / size[first, end])

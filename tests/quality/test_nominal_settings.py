@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.options import Qc
-from ptypy_beamline.quality.needs import Needs
-from ptypy_beamline.quality.reject import region
+from ptypy_beamline.quality.evaluate import region
+from ptypy_beamline.quality.workflow import NominalSettings
 from ptypy_beamline.settings import Settings
 
 FLAGS = ("--thumbs-topk", "0", "--data-path", "/a/frames", "--pos-x-path", "/a/x")
@@ -87,16 +87,18 @@ def test_no_physics_is_needed_nor_is_any_in_the_way(bare, more):
     file = bare("um", **more)
     paths = {"frames": "/a/frames", "x": "/a/x", "y": "/a/y"}
     paths |= {"energy": "/a/energy"} if more else {}
-    needs = Needs.of(Settings.of({"file": str(file), "paths": paths, "units.energy": "eV"}))
-    assert needs.unit == "m"
-    assert needs.settings.energy == 10
+    nominal = NominalSettings.of(
+        Settings.of({"file": str(file), "paths": paths, "units.energy": "eV"})
+    )
+    assert nominal.unit == "m"
+    assert nominal.settings.energy == 10
 
 
 def test_what_the_user_says_stays(bare):
     words = {"file": str(bare()), "energy": 8.8, "paths.frames": "/a/frames"}
     words |= {"paths.x": "/a/x", "paths.y": "/a/y", "units.positions": "um"}
-    needs = Needs.of(Settings.of(words))
-    assert (needs.settings.energy, needs.unit) == (8.8, "m")
+    nominal = NominalSettings.of(Settings.of(words))
+    assert (nominal.settings.energy, nominal.unit) == (8.8, "m")
 
 
 @pytest.mark.long

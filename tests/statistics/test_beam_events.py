@@ -16,9 +16,9 @@ from ptypy_beamline.diagnosis import beam as told
 from ptypy_beamline.diagnosis.proposed_settings import changed, planned
 from ptypy_beamline.diagnosis.scan_sample import Look
 from ptypy_beamline.options import Qc
-from ptypy_beamline.quality.events import Event, intensity
-from ptypy_beamline.quality.inspect import judged_scan
+from ptypy_beamline.quality.workflow import evaluate_scan
 from ptypy_beamline.settings import Settings
+from ptypy_beamline.statistics.events import Event, intensity
 from ptypy_beamline.testing.simulate import diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -177,7 +177,7 @@ def test_a_monitor_that_changes_by_itself_is_blamed(tmp_path):
     i0 = 1e4 * stretch(300, 399, 0.5)
     file = file_of(tmp_path, truth().frames, monitor=i0)
     scan, plan = planned(Settings.of({"file": file, "monitor": True}))
-    got = judged_scan(scan, plan, Settings.of({"file": file, "monitor": True}), Qc())
+    got = evaluate_scan(scan, plan, Settings.of({"file": file, "monitor": True}), Qc())
     (said,) = got.events
     assert (said.kind, said.first, said.of_monitor) == ("step", 300, True)
     assert "the counts do not; leave the monitor off" in got.remedies("qc")[0]
@@ -193,7 +193,7 @@ def test_the_estimate_holds_what_an_applied_monitor_made_up_for(tmp_path):
     frames = dimmed(stretch(300, 399, 0.5) * i0 / i0.max())
     settings = Settings.of({"file": file_of(tmp_path, frames, monitor=i0), "monitor": True})
     scan, plan = planned(settings)
-    got = judged_scan(scan, plan, settings, Qc())
+    got = evaluate_scan(scan, plan, settings, Qc())
     np.save(tmp_path / "beam.npy", got.beam)
     assert [one.first for one in got.events] == [300]
     assert warned(changed(settings, {"monitor": str(tmp_path / "beam.npy")})) == []

@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, Settings
 from ptypy_beamline.options import Qc
-from ptypy_beamline.quality import Exposures, evaluate, models, pictures
+from ptypy_beamline.quality import Exposures, assessment, embedding, evaluate
 from ptypy_beamline.quality.evaluate import Inspection
-from ptypy_beamline.quality.features import Yardstick
-from ptypy_beamline.quality.inspect import judged_scan
-from ptypy_beamline.quality.spool import Spool
+from ptypy_beamline.quality.workflow import evaluate_scan
 from ptypy_beamline.scan import ArrayFrames
+from ptypy_beamline.statistics.measure import Reference
+from ptypy_beamline.statistics.measurements import BinnedFrames
 from ptypy_beamline.testing.simulate import PATTERNS, diffract, simulate
 from ptypy_beamline.testing.spoil import KINDS, spoil
 
@@ -107,7 +107,7 @@ class TestDecisions:
     def test_frames_of_the_given_list_stay_rejected_and_are_judged(self):
         frames, spoiled = spoil(truth().frames, "blank", seed=1)
         scan = scan_of(frames)
-        found = judged_scan(scan, scan.plan(), Settings.of({"reject": [5, 150]}), Qc())
+        found = evaluate_scan(scan, scan.plan(), Settings.of({"reject": [5, 150]}), Qc())
         assert found.reject_indices.tolist() == sorted({5, 150, *spoiled.tolist()})
         assert len(found) == COUNT
 
@@ -184,7 +184,7 @@ class TestEmbedding:
         return spoil(truth().frames, "noise burst", seed=2)
 
     def batches_of(self, monkeypatch, size):
-        monkeypatch.setattr(Spool.batches, "__defaults__", (size,))
+        monkeypatch.setattr(BinnedFrames.batches, "__defaults__", (size,))
 
     def test_more_components_than_frames_or_pixels(self, bursts):
         frames, spoiled = bursts
@@ -196,7 +196,7 @@ class TestEmbedding:
     def test_incremental_components_find_the_same(self, bursts, monkeypatch):
         frames, spoiled = bursts
         whole = judged(scan_of(frames))
-        monkeypatch.setattr(models, "WHOLE", 50)
+        monkeypatch.setattr(embedding, "AT_ONCE", 50)
         self.batches_of(monkeypatch, 37)
         found = judged(scan_of(frames))
         assert_array_equal(found.reject_indices, spoiled)
@@ -205,14 +205,14 @@ class TestEmbedding:
 
     @pytest.mark.parametrize(("k", "side"), [(50, 4), (60, 32), (500, 32)])
     def test_incremental_components_take_any_number(self, monkeypatch, k, side):
-        monkeypatch.setattr(models, "WHOLE", 50)
+        monkeypatch.setattr(embedding, "AT_ONCE", 50)
         self.batches_of(monkeypatch, 55)
         found = judged(scan_of(), Qc(pca_k=k, embed_side=side))
         assert np.isfinite(found.score).all()
 
     @pytest.mark.parametrize("whole", [5000, 50])
     def test_an_autoencoder_finds_them_too(self, bursts, monkeypatch, whole):
-        monkeypatch.setattr(models, "WHOLE", whole)
+        monkeypatch.setattr(embedding, "AT_ONCE", whole)
         frames, spoiled = bursts
         found = judged(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
         again = judged(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
@@ -234,33 +234,33 @@ class TestEmbedding:
         assert_array_equal(found.labels, thick.astype(int), "the larger class is class 0")
         assert_array_equal(judged(scan_of(frames)).labels, -1)
 
-    def test_the_spool_gives_back_what_it_got(self):
+    def test_binned_frames_are_read_as_they_were_written(self):
         images = np.random.default_rng(0).random((23, 5, 5)).astype(np.float32)
-        with Spool() as spool:
-            assert list(spool.batches()) == []
+        with BinnedFrames() as binned:
+            assert list(binned.batches()) == []
             for start in range(0, 23, 4):
-                spool.append(images[start : start + 4])
-            assert len(spool) == 23
-            first = list(spool.batches(10))
+                binned.append(images[start : start + 4])
+            assert len(binned) == 23
+            first = list(binned.batches(10))
             assert [len(part) for part in first] == [10, 10, 3]
             assert_array_equal(np.concatenate(first), images)
-            spool.append(images[:2])
-            assert_array_equal(np.concatenate(list(spool.batches())), [*images, *images[:2]])
+            binned.append(images[:2])
+            assert_array_equal(np.concatenate(list(binned.batches())), [*images, *images[:2]])
 
-    def test_pictures_shrink_with_their_number(self, monkeypatch):
-        monkeypatch.setattr(pictures, "PIXELS", COUNT * 100)
+    def test_small_images_shrink_with_their_number(self, monkeypatch):
+        monkeypatch.setattr(assessment, "ALL_PIXELS", COUNT * 100)
         assert judged(scan_of()).images.shape == (COUNT, 10, 10)
 
 
 def test_an_assessment_of_more_frames_than_are_new():
     """A live scan: what was measured before is not measured again, and the result is the same."""
     plan = scan_of().plan()
-    with Spool() as spool:
-        inspection = Inspection(Qc(), spool, yard=Yardstick.of(plan))
+    with BinnedFrames() as binned:
+        inspection = Inspection(Qc(), binned, reference=Reference.of(plan))
         for count in (40, 41, 150, COUNT):
             part = Exposures.of(replace(plan, selection=plan.selection[:count]))
-            inspection.look(part)
-            assert inspection.done == len(spool) == count
+            inspection.measure(part)
+            assert inspection.done == len(binned) == count
             found = inspection.judge(part)
     assert_array_equal(found.score, evaluate(Exposures.of(plan), Qc()).score)
 

@@ -1,0 +1,195 @@
+"""What happened to the beam or the stage during a scan: faults of many frames in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Bools, Floats, Ints
+from ..planning.rejects import INTENSITY
+from .intensity_steps import steps
+from .interruptions import beam_losses, no_beam, standstills
+from .measurements import Measurements
+from .neighbours import Neighbours
+from .variations import decay_and_drift, flicker
+
+FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
+
+MIN_FRAMES = 100
+"""Frames of a scan in which events are looked for."""
+
+DIM, BRIGHT_QUANTILE = 0.25, 0.8
+"""Frames with less than this share of the counts of a bright one, the quantile, are not used."""
+
+DESCRIPTIONS = {
+    "dump": "no beam",
+    "step": "beam intensity {:.2f} of the usual",
+    "drift": "beam drifted by {:.1f} px on the detector",
+    "flicker": "beam intensity flickers by {:.1%} from frame to frame",
+    "motor": "stage stood still, all frames are alike",
+}
+
+OF_INTENSITY = ("step", "decay", "flicker")
+"""Kinds that an applied monitor can correct or cause."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to raw frames ``first`` to ``last``.
+
+    Attributes
+    ----------
+    kind
+        ``dump``, ``step``, ``decay``, ``drift``, ``flicker`` or ``motor``.
+    first, last
+        Raw frames.
+    amount
+        Intensity over the usual one (dump, step), at the end over that at the start (decay), pixels
+        (drift), standard deviation over the mean (flicker), frames (motor).
+    of_monitor
+        Whether it is the applied I0 that changed so, and not the counts.
+    """
+
+    kind: str
+    first: int
+    last: int
+    amount: float
+    of_monitor: bool = False
+
+    @property
+    def what(self) -> str:
+        """In words, with the frames."""
+        if self.of_monitor:
+            words = "the I0 that is applied changes, the counts do not"
+        elif self.kind == "decay":
+            way = "fell" if self.amount < 1 else "rose"
+            words = f"beam intensity {way} slowly by {abs(1 - self.amount):.0%}"
+        else:
+            words = DESCRIPTIONS[self.kind].format(self.amount)
+        return f"frames {self.first} to {self.last}: {words}"
+
+    def remedy_of(self, folder: str | Path, recorded: bool) -> str:
+        """What to do, with the flags to type.
+
+        ``folder``: where quality control has written; ``recorded``: whether the file has an I0.
+        """
+        if self.of_monitor:
+            return "leave the monitor off"
+        reject = f"leave them out (--reject {self.first}-{self.last})"
+        estimate = Path(folder) / INTENSITY
+        file = "the recorded I0 (--monitor file), or by " if recorded else ""
+        scale = f"scale by {file}this estimate (--monitor {estimate})"
+        if self.kind in ("dump", "motor"):
+            return reject
+        if self.kind == "drift":
+            return "shift each frame to a common centre of mass (--align com)"
+        if self.kind == "flicker":
+            if not recorded:
+                return FLOATING
+            return f"scale by the recorded I0 (--monitor file); if that does not help, {FLOATING}"
+        return scale if self.kind == "decay" else f"{scale}, or {reject}"
+
+    def record(self) -> dict[str, Any]:
+        """For a file."""
+        return {**asdict(self), "what": self.what}
+
+
+def intensity(found: Sequence[Event], total: int) -> Floats:
+    """(total,) relative intensity of the beam at each raw frame, by the events; NaN without beam.
+
+    Flicker is not included, nor what only the monitor did.
+    """
+    beam = np.ones(total)
+    for event in (one for one in found if not one.of_monitor):
+        rows = slice(event.first, event.last + 1)
+        if event.kind == "dump":
+            beam[rows] = np.nan
+        elif event.kind == "step":
+            beam[rows] *= event.amount
+        elif event.kind == "decay":
+            beam[rows] *= event.amount ** np.linspace(0, 1, event.last - event.first + 1)
+    return beam
+
+
+def find_events(
+    measured: Measurements,
+    positions_m: Floats,
+    frames: Ints,
+    factor: Floats,
+) -> list[Event]:
+    """What happened during a scan, in the order of the frames.
+
+    Parameters
+    ----------
+    measured
+        Of n frames.
+    positions_m
+        (n, 2) where they were taken, as the file says.
+    frames
+        (n,) their raw numbers.
+    factor
+        (n,) by what a monitor has multiplied their counts.
+    """
+    order = np.argsort(frames, kind="stable")
+    if len(order) < MIN_FRAMES or np.ptp(positions_m, axis=0).max() == 0:
+        return []
+    ordered = measured.some(order)
+    found = list(_in_order(ordered, positions_m[order]))
+    if np.any(factor != factor[0]) and any(one.kind in OF_INTENSITY for one in found):
+        counted = list(_in_order(ordered.scaled(1 / factor[order]), positions_m[order]))
+        found = [replace(one, of_monitor=not _is_among(one, counted)) for one in found]
+    raw = frames[order]
+    named = [replace(one, first=int(raw[one.first]), last=int(raw[one.last])) for one in found]
+    return sorted(named, key=lambda one: (one.first, one.last))
+
+
+def _is_among(event: Event, others: Sequence[Event]) -> bool:
+    """Whether it is of the beam: no change of intensity, or found in the counts, too."""
+
+    def common(other: Event) -> int:
+        return min(event.last, other.last) - max(event.first, other.first) + 1
+
+    return event.kind not in OF_INTENSITY or any(
+        one.kind in OF_INTENSITY and 2 * common(one) > event.last - event.first + 1
+        for one in others
+    )
+
+
+def _in_order(measured: Measurements, positions_m: Floats) -> Iterator[Event]:
+    """Events of frames in the order of time, numbered by rows."""
+    dark = no_beam(measured)
+    if dark.all():
+        return
+    yield from (Event("dump", *loss) for loss in beam_losses(measured, dark, positions_m))
+    usable = ~dark
+    for first, last, number in standstills(measured, dark, positions_m):
+        usable[first : last + 1] = False
+        yield Event("motor", first, last, number)
+    total = np.maximum(measured.equal_exposures, 1)
+    log_counts = np.log(total)
+    around = Neighbours.of(positions_m, np.where(dark, -1, measured.slot))
+    for step in steps(around, log_counts, 1 / total, measured.shape, usable):
+        log_counts[step.first : step.last + 1] -= step.log_ratio
+        yield Event("step", step.first, step.last, float(np.exp(step.log_ratio)))
+    usable &= _bright(log_counts, usable)
+    last = len(usable) - 1
+    log_ratio, drift_px = decay_and_drift(measured, positions_m, log_counts, usable)
+    if log_ratio:
+        yield Event("decay", 0, last, float(np.exp(log_ratio)))
+    if drift_px:
+        yield Event("drift", 0, last, drift_px)
+    clear = usable & usable[around.rows].all(axis=1)
+    if deviation := flicker(measured, positions_m, around, log_counts, clear):
+        yield Event("flicker", 0, last, deviation)
+
+
+def _bright(log_counts: Floats, usable: Bools) -> Bools:
+    """(n,) frames that are not behind an absorber."""
+    if not usable.any():
+        return usable
+    bright = np.quantile(log_counts[usable], BRIGHT_QUANTILE)
+    return np.asarray(log_counts > np.log(DIM) + bright)

@@ -1,0 +1,186 @@
+"""What varies all through a scan: a decay of the beam, its drift on the detector, and flicker."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import Bools, Floats, Ints
+from .intensity_steps import ROBUST
+from .interruptions import no_beam
+from .measurements import Measurements
+from .neighbours import Neighbours
+from .robust import SIGMA_PER_MAD, robust_sigma
+
+MIN_FRAMES = 50
+"""Frames from which anything is told of a scan."""
+
+STRIPS, BINS = 4, 8
+"""Parts of the sample and of the time that must agree on a trend."""
+AGREE, STEADY, STRAIGHT = 0.65, 0.5, 0.2
+"""Share of the trend that the strip with the least has, and the median change from bin to bin;
+largest root mean square from a straight line, over the trend."""
+MIN_DECAY, MIN_DRIFT_PX = 0.3, 1.5
+"""The least |log ratio|, and pixels, from the first frame to the last."""
+ENDS = 6
+"""The beam must be elsewhere in the last frames, one of so many, than in the first ones."""
+
+MIN_FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
+"""The least standard deviation of the intensity from frame to frame in the quietest part of the
+sample, this share of the scan; in which part it is measured, where the least would be by chance."""
+NEAR, FAR = 8, 24
+"""Nearest neighbours, and those beyond them up to so many."""
+GROWS, REPEATS, SAME_SHAPE, BY_SHAPE = 1.3, 0.8, 0.18, 0.72
+"""Residual of the counts against far neighbours over that against near ones, from which it is the
+sample, and below which that repeats itself; change of the shape, as the relative standard deviation
+of the ratio of two images, beyond which nothing is known of the counts; share of the residual that
+the shape does not predict, below which it is the sample."""
+
+
+def decay_and_drift(
+    measured: Measurements, positions_m: Floats, log_counts: Floats, usable: Bools
+) -> tuple[float, float]:
+    """Log ratio of the counts, and drift in pixels, from the first frame to the last; else 0.
+
+    Both change slowly, wherever the beam is on the sample.
+    """
+    if usable.sum() < MIN_FRAMES:
+        return 0.0, 0.0
+    strips = _strips(positions_m)
+    fall = trend(log_counts, strips, usable)
+    centres = np.stack([np.nan_to_num(measured.column(name)) for name in ("row", "column")])
+    moved = np.array([trend(centre, strips, usable) for centre in centres])
+    drift_px = float(np.hypot(*moved))
+    # A part of the sample that deflects the beam moves it and lets it come back.
+    ends = len(usable) // ENDS
+    apart = np.median(centres[:, -ends:], axis=1) - np.median(centres[:, :ends], axis=1)
+    drifts = drift_px > MIN_DRIFT_PX and float(apart @ moved) > drift_px**2 / 2
+    return (fall if abs(fall) > MIN_DECAY else 0.0), (drift_px if drifts else 0.0)
+
+
+def _strips(positions_m: Floats) -> Ints:
+    """(n,) part of the sample each is in, such that each part is visited all through the scan."""
+    away = positions_m - positions_m.mean(0)
+    time = np.linspace(-1, 1, len(away))
+    slope, *_ = np.linalg.lstsq(away, time, rcond=None)
+    straight = 1 - ((time - away @ slope) ** 2).sum() / (time**2).sum()
+    across = away @ [slope[1], -slope[0]] if straight > 0.5 else np.arctan2(away[:, 0], away[:, 1])
+    edges = np.quantile(across, np.linspace(0, 1, STRIPS + 1)[1:-1])
+    return np.asarray(np.searchsorted(edges, across), np.int64)
+
+
+def trend(values: Floats, strips: Ints, used: Bools) -> float:
+    """Change from the first frame to the last on which all strips agree; 0 where they do not."""
+    slopes, off, changes = [], [], []
+    time = (np.arange(BINS) + 0.5) / BINS
+    for medians in _medians(values, strips, used):
+        known = np.isfinite(medians)
+        if known.sum() < BINS // 2:
+            continue
+        fit = np.polyfit(time[known], medians[known], 1)
+        slopes.append(float(fit[0]))
+        off.append(float(np.sqrt(np.mean((medians[known] - np.polyval(fit, time[known])) ** 2))))
+        changes += (np.diff(medians[known]) / np.diff(time[known])).tolist()
+    if len(slopes) < STRIPS - 1:
+        return 0.0
+    whole = float(np.median(slopes))
+    least = min(slopes, key=lambda slope: slope * np.sign(whole))
+    share, steady = np.array([least, np.median(changes)]) / (whole or 1)
+    good = share > AGREE and steady > STEADY and np.median(off) < STRAIGHT * abs(whole)
+    return whole if good else 0.0
+
+
+def _medians(values: Floats, strips: Ints, used: Bools) -> Floats:
+    """(STRIPS, BINS) of the values in each strip and bin of the time; NaN of fewer than three."""
+    n = len(values)
+    bins = np.minimum(np.arange(n) * BINS // n, BINS - 1)
+    found = np.full((STRIPS, BINS), np.nan)
+    for strip, number in np.ndindex(found.shape):
+        own = values[(strips == strip) & (bins == number) & used]
+        if len(own) >= 3:
+            found[strip, number] = np.median(own)
+    return found
+
+
+def flicker(
+    measured: Measurements,
+    positions_m: Floats,
+    around: Neighbours,
+    log_counts: Floats,
+    usable: Bools,
+) -> float:
+    """Relative standard deviation of the intensity from frame to frame; 0 where there is none.
+
+    It is the residual of the counts where the sample is quietest, beyond photon noise. Not where
+    that is the sample: its counts differ the more, the farther a neighbour is, and they go with its
+    shape.
+    """
+    if usable.sum() < MIN_FRAMES:
+        return 0.0
+    noise = 1 / np.maximum(measured.equal_exposures, 1)
+
+    def excess(of: Neighbours) -> Floats:
+        return _excess_variance(of, around, log_counts[:, None], noise)[usable]
+
+    beyond = excess(around)
+    if np.quantile(beyond, QUIET) < MIN_FLICKER**2:
+        return 0.0
+    slot = np.where(no_beam(measured), -1, measured.slot)
+    near, far = (Neighbours.of(positions_m, slot, *ends) for ends in ((0, NEAR), (NEAR, FAR)))
+    at_near, at_far = excess(near), excess(far)
+    quiet = at_near + at_far <= np.quantile(at_near + at_far, TYPICAL)
+    growth = np.sqrt(max(at_far[quiet].mean(), 0) / max(at_near[quiet].mean(), 1e-9))
+    changed = np.sqrt(max(_change_of_shape(measured, near)[usable][quiet].mean(), 0))
+    alone = _share_without_shape(measured, around, log_counts, usable)
+    if REPEATS < growth < GROWS and changed < SAME_SHAPE and alone > BY_SHAPE:
+        return float(np.sqrt(np.quantile(beyond, TYPICAL)))
+    return 0.0
+
+
+def _share_without_shape(
+    measured: Measurements, around: Neighbours, log_counts: Floats, usable: Bools
+) -> float:
+    """Share of the residuals of the counts that is no linear function of those of the shape."""
+    matrix = around.residual_matrix()[usable]
+    centre = np.nan_to_num(np.stack([measured.column("row"), measured.column("column")], axis=1))
+    shape = np.concatenate([measured.shape, centre], axis=1)
+    left, cause = matrix @ log_counts, matrix @ shape
+    trust = np.minimum(1, ROBUST * robust_sigma(left) / np.maximum(np.abs(left), 1e-12))
+    root = np.sqrt(trust)[:, None]
+    slope, *_ = np.linalg.lstsq(cause * root, left * root[:, 0], rcond=None)
+    fewer = 1 - shape.shape[1] / len(left)  # as many numbers fit as much of any noise
+    rest = np.median(np.abs(left - cause @ slope)) / np.sqrt(fewer)
+    return float(rest / np.median(np.abs(left)))
+
+
+def _excess_variance(of: Neighbours, around: Neighbours, values: Floats, noise: Floats) -> Floats:
+    """(n,) variance of log counts against the prediction by neighbours ``of``, less the photons'.
+
+    It is that of the frames ``around`` each.
+    """
+    size, photons = _squared_residuals(of, values, noise)
+    local = (SIGMA_PER_MAD * np.median(np.sqrt(size)[around.rows], axis=1)) ** 2
+    beyond = local - np.median(photons[around.rows], axis=1)
+    return np.asarray(np.mean(beyond[around.rows], axis=1))
+
+
+def _squared_residuals(of: Neighbours, values: Floats, noise: Floats) -> tuple[Floats, Floats]:
+    """(n,) squared residuals of ``values`` (n, k), and the variance that noise gives to them.
+
+    ``noise``: (n,) variance of each value. Both are scaled to that of one frame.
+    """
+    matrix = of.residual_matrix()
+    square = matrix.multiply(matrix)
+    gain = np.maximum(np.asarray(square.sum(axis=1)).ravel(), 1e-12)
+    return ((matrix @ values) ** 2).sum(axis=1) / gain, (square @ noise) / gain
+
+
+def _change_of_shape(measured: Measurements, near: Neighbours) -> Floats:
+    """(n,) variance of the ratio of an image to the predicted one, less the photons'.
+
+    Roots of shares differ by half of the ratio's logarithm, weighted with the share.
+    """
+    counts = np.expm1(measured.coarse.astype(np.float64))
+    total = np.maximum(counts.sum(axis=1), 1)
+    free = max(int((counts > 0).any(axis=0).sum()) - 1, 0)
+    size, photons = _squared_residuals(near, np.sqrt(counts / total[:, None]), 1 / total)
+    return np.asarray(4 * size - free * photons)
