@@ -164,9 +164,9 @@ Unit = Annotated[str, BeforeValidator(unit_text)]
 
 
 class Paths(Group):
-    """Dataset paths that override the format's; ``other.h5::/path`` reads another file.
+    """Dataset paths, instead of the format's; ``other.h5::/path`` is in another file.
 
-    A part of an array of numbers is named by its index: ``/positions[:,3]``.
+    Part of an array is selected by an index: ``/positions[:,3]``.
     """
 
     frames: str | None = field(None, "dataset of the frames")
@@ -181,27 +181,29 @@ class Paths(Group):
     mask: str | None = field(None, "dataset of the detector mask")
     dark: str | None = field(None, "dataset of the dark image or stack")
     flat: str | None = field(None, "dataset of the flat image or stack")
-    monitor: str | None = field(None, "dataset of the incident intensity; setting it applies it")
+    monitor: str | None = field(
+        None, "dataset of the incident intensity I0; if given, the monitor is applied"
+    )
     center: str | None = field(None, "dataset of the beam centre (row, column)")
     frame_index: Index | None = field(
         None,
-        "dataset of the frames' acquisition numbers, which frames and positions are joined by; "
-        "0: count the frames in order",
+        "dataset of the acquisition numbers of the frames, by which they are matched with "
+        "positions; 0: number the frames in order",
     )
     position_index: Index | None = field(
         None,
-        "dataset of the positions' acquisition numbers; a whole number: that of the first one, "
-        "others follow one by one",
+        "dataset of the acquisition numbers of the positions; or the number of the first, from "
+        "which the others are counted",
     )
 
 
 class Units(Group):
-    """Units that override the file's; or a number, in m (energy: eV) for each unit stored."""
+    """Units, instead of the file's; or a number: metres (energy: eV) per stored unit."""
 
     positions: Unit | None = field(
         None,
-        "unit of the stored positions: m, mm, um, nm, px, or a number (-1e-6: in µm, the "
-        "other way round); two for y and x where these differ",
+        "unit of the stored positions: m, mm, um, nm, px, or a number (-1e-6: in µm with "
+        "reversed sign); two, for y and x, if they differ",
     )
     energy: Unit | None = field(None, "unit of the stored energy: eV, keV, J, or a number")
     distance: Unit | None = field(None, "unit of the stored distance: m, mm, or a number")
@@ -212,13 +214,15 @@ class Units(Group):
 
 
 class Select(Group):
-    """A region of positions in stage coordinates, metres, (y, x)."""
+    """A region of the scan in stage coordinates, metres, (y, x)."""
 
     shape: Literal["none", "circle", "rect"] = field(
-        "none", "keep only the positions in a region", "--select-shape"
+        "none", "load only the positions in a circle or rectangle", "--select-shape"
     )
     center: Pair | None = field(
-        None, "centre (y, x) of the region in metres; default: of the scan", "--select-center-pos"
+        None,
+        "centre (y, x) of the region in metres; default: centre of the scan",
+        "--select-center-pos",
     )
     radius: float | None = field(None, "radius of the circle in metres", "--select-radius")
     size: Pair | None = field(None, "size (y, x) of the rectangle in metres", "--select-size")
@@ -228,16 +232,16 @@ class Positions(Group):
     """How stage positions belong to the frames."""
 
     axes: Literal["yx", "-yx", "y-x", "-y-x", "xy", "-xy", "x-y", "-x-y"] = field(
-        "yx", "which stage axes are image (row, column), with sign", "--axes"
+        "yx", "stage axes, with sign, that are the image's (row, column)", "--axes"
     )
     shift: int = field(
         0, "frames lag positions by k: frame n was taken at position n-k", "--position-shift"
     )
-    snake: bool = field(False, "positions of every other row run backwards", "--snake")
+    snake: bool = field(False, "reverse the positions of every other row", "--snake")
     backlash: float = field(
         0.0,
-        "metres by which the stage lags where its fast axis runs backwards: those "
-        "positions are moved forwards by this much",
+        "backlash in m: rows in which the fast axis runs backwards lag by this much, and are "
+        "moved forwards by it",
         "--backlash-m",
     )
 
@@ -247,12 +251,12 @@ class Live(Group):
 
     timeout_s: Annotated[float, Field(gt=0)] | None = field(
         None,
-        "follow the file: after this many seconds without a new frame the scan counts as ended, "
-        "and what is there is delivered",
+        "follow a file that is still being written, until no new frame has come for this many "
+        "seconds",
         "--live",
     )
     poll_s: Annotated[float, Field(gt=0)] = field(
-        1.0, "seconds between two looks at a followed file"
+        1.0, "seconds between two checks of a file that is being followed"
     )
 
 
@@ -260,78 +264,74 @@ class Qc(Group):
     """Quality control: which frames are bad, found from the frames themselves."""
 
     embed_side: Annotated[int, Field(ge=4, le=64)] = field(
-        32, "bins of each axis of the pictures that are embedded", "--embed-side"
+        32, "frames are binned to this many pixels a side for the embedding", "--embed-side"
     )
-    pca_k: Annotated[int, Field(ge=1)] = field(
-        12, "numbers that the embedding makes of a picture", "--pca-k"
-    )
+    pca_k: Annotated[int, Field(ge=1)] = field(12, "dimensions of the embedding", "--pca-k")
     embedding: Literal["pca", "autoencoder"] = field(
         "pca", "principal components, or a trained autoencoder", "--embedding"
     )
     w_feat: Annotated[float, Field(ge=0, le=1)] = field(
-        0.5, "weight of the features in the score; the embedding has the rest", "--w-feat"
+        0.5, "weight of the features in the score; the rest is that of the embedding", "--w-feat"
     )
     reject_topk: Annotated[int, Field(ge=0)] | None = field(
-        None, "reject the K frames of the highest scores", "--reject-topk"
+        None, "reject the K frames with the highest scores", "--reject-topk"
     )
     reject_topp: Annotated[float, Field(ge=0, le=1)] | None = field(
         None,
-        "reject this fraction of the frames, 0.02 = 2 %, of the highest scores",
+        "reject this fraction of the frames (0.02 = 2 %), those with the highest scores",
         "--reject-topp",
     )
     reject_thresh: Annotated[float, Field(ge=0, le=1)] | None = field(
-        None, "reject frames whose score is at or above", "--reject-thresh"
+        None, "reject frames whose score is at or above this", "--reject-thresh"
     )
     rect: tuple[float, float, float, float] | None = field(
         None,
-        "keep a rectangle only, x,y: CX CY W H (centre, width and height), in the unit of the "
+        "keep only a rectangle, x,y: CX CY W H (centre, width and height), in the unit of the "
         "stage positions",
         "--rect",
     )
     circ: tuple[float, float, float] | None = field(
         None,
-        "keep a circle only, x,y: CX CY R (centre and radius), in the unit of the stage positions",
+        "keep only a circle, x,y: CX CY R (centre and radius), in the unit of the stage positions",
         "--circ",
     )
     labels: Annotated[int, Field(ge=0)] = field(
-        0, "number of classes of frames to find; 0 = none", "--labels"
+        0, "number of classes to sort the frames into; 0 = none", "--labels"
     )
 
 
 class Simulate(Group):
-    """What a phantom is illuminated with; None = as its info.txt says."""
+    """Illumination of a phantom; default: as in its info.txt."""
 
     probe: Image = field(
         None,
-        "wave at the sample: array, .npy or file.h5::/path; None = a zone plate's beam",
+        "probe at the sample: array, .npy or file.h5::/path; default: a zone plate's beam",
         "--sim-probe",
     )
     shape: IntPair | None = field(
-        None, "pixels (ny, nx) of the probe that is built, and of the frames", "--sim-shape"
+        None, "size (ny, nx) of the frames and of the simulated probe, in pixels", "--sim-shape"
     )
     photons: Annotated[float, Field(gt=0)] | None = field(
-        None, "photons in a frame without a sample", "--sim-photons"
+        None, "photons per frame without a sample", "--sim-photons"
     )
     seed: Annotated[int, Field(ge=0)] | None = field(
-        None, "of the photon noise; None = 0", "--sim-seed"
+        None, "seed of the photon noise; default: 0", "--sim-seed"
     )
     scan: IntPair | None = field(
-        None, "rows and columns of a raster around the phantom's middle", "--sim-scan"
+        None, "rows and columns of a raster around the centre of the phantom", "--sim-scan"
     )
-    step_px: Pair | None = field(
-        None, "pixels (y, x) between the positions of the raster", "--sim-step-px"
-    )
+    step_px: Pair | None = field(None, "step (y, x) of the raster in pixels", "--sim-step-px")
     positions: Image = field(
         None,
-        "instead of a raster: (n, 2) row, column of the probe's first pixel on the phantom, "
-        "an array, .npy or file.h5::/path",
+        "positions instead of a raster: (n, 2) row, column of the first pixel of the probe on "
+        "the phantom, an array, .npy or file.h5::/path",
         "--sim-positions",
     )
     pixel_m: Annotated[float, Field(gt=0)] | None = field(
-        None, "the phantom's voxel across the beam in m", "--sim-pixel-m"
+        None, "voxel width of the phantom in m", "--sim-pixel-m"
     )
     slice_m: Annotated[float, Field(gt=0)] | None = field(
         None,
-        "thickness of the phantom's slices in m; None = the width of its voxels",
+        "slice thickness of the phantom in m; default: the voxel width",
         "--sim-slice-m",
     )

@@ -65,92 +65,94 @@ class Settings(Group):
     """
 
     file: str | tuple[str, ...] | None = field(
-        None, "raw scan file; for TIFF a glob, several globs, or files.txt"
+        None, "raw scan file; for TIFF a pattern, several patterns, or files.txt"
     )
     sidecar: str | None = field(
         None,
-        "HDF5 with positions and metadata of TIFF frames; None = sidecar.h5 beside them, if there",
+        "HDF5 file with positions and metadata of TIFF frames; default: sidecar.h5 beside them",
         "--sidecar",
     )
     format: str | None = field(
-        None, "a name from `ptypy-beamline formats`; None = recognise by content", "--format"
+        None, "a name from `ptypy-beamline formats`; default: recognised by content", "--format"
     )
     paths: Paths = Field(default=Paths(), description=Paths.__doc__)
     units: Units = Field(default=Units(), description=Units.__doc__)
     stored_as: Literal["intensity", "magnitude", "wave"] | None = field(
         None,
-        "what the stored frames are: magnitudes and waves are squared; None: as the format has it "
-        "(counts, but for adorym, phantom, ptychopinn and product)",
+        "what the stored frames are (magnitudes and waves are squared); default: as usual for the "
+        "format, which is intensity except for adorym, phantom, ptychopinn and product",
         "--stored-as",
     )
     zero_frequency: Literal["corner", "center"] | None = field(
         None,
-        "where the stored frames have the unscattered beam: at pixel (0, 0), as an FFT gives them, "
-        "or in the middle; None: as the format has it (center, but for tike)",
+        "where the unscattered beam is in the stored frames: at pixel (0, 0), as after an FFT, or "
+        "in the middle; default: as usual for the format, which is center except for tike",
         "--zero-frequency",
     )
     energy: Annotated[float, Field(gt=0)] | None = field(
-        None, "energy of a photon (or electron) in keV, overrides the file", "--energy-kev"
+        None, "photon (or electron) energy in keV, instead of the file's", "--energy-kev"
     )
     radiation: Literal["photon", "electron"] | None = field(
         None,
-        "what the beam is made of: electrons have a kinetic energy and its relativistic "
-        "wavelength; None = what the file says, else photons",
+        "kind of beam; the energy of electrons is kinetic, and their wavelength relativistic; "
+        "default: from the file, else photons",
         "--radiation",
     )
     distance: Annotated[float, Field(gt=0)] | None = field(
-        None, "sample-detector distance in m, overrides the file", "--distance-m"
+        None, "sample-detector distance in m, instead of the file's", "--distance-m"
     )
     psize: Pair | None = field(
-        None, "detector pixel in m, one number or (y, x), overrides the file", "--pixel-m"
+        None, "detector pixel in m, one number or (y, x), instead of the file's", "--pixel-m"
     )
     outer_index: Annotated[int, Field(ge=0)] | None = field(
-        None, "which projection, energy or repeat of a stack with a leading axis", "--outer-index"
+        None,
+        "projection, energy or repeat to load from a stack of scans, counted from 0",
+        "--outer-index",
     )
     frames_per_position: Annotated[int, Field(ge=1)] | None = field(
-        None, "exposures at each position", "--frames-per-pos"
+        None, "number of exposures at each position", "--frames-per-pos"
     )
     grouping: Literal["sum", "mean", "first", "best", "none", "hdr"] = field(
         "sum",
-        "how the exposures of a position become one frame: sum, mean, the first, the best (highest "
-        "median after clipping at saturation), none (each is a frame of its own), hdr (counts over "
-        "exposure time of the unsaturated exposures)",
+        "how the exposures of a position become one frame: sum, mean, first, best (highest median "
+        "after clipping at saturation), none (each exposure is a frame of its own), hdr (counts "
+        "over exposure time, from unsaturated exposures)",
         "--grouping",
     )
     shape: IntPair | None = field(
         None,
-        "window (ny, nx) in raw detector pixels, y before x, or one number; None = whole frame",
+        "window (ny, nx) in raw detector pixels, y before x, or one number; default: whole frame",
         "--roi",
     )
     center: Center | None = field(
         None,
-        "beam centre (y, x), row before column, in raw pixels, fractions in [0,1) of the frame, "
-        "'fftshift' (N//2) or 'geometric' ((N-1)/2); None = the file's, else found from the data",
+        "beam centre (y, x), row before column, in raw pixels or as fractions of the frame in "
+        "[0,1), 'fftshift' (N//2) or 'geometric' ((N-1)/2); default: from the file, else the data",
         "--roi-center",
     )
     auto_center: bool | None = field(
         None,
-        "True: the centre is found from the data, whatever the file says; False: never, without "
-        "one in the file it is the middle of the frame",
+        "True: find the centre from the data, whatever the file says; False: never do so, and take "
+        "the middle of the frame if the file has none",
     )
     rotate: Annotated[Literal[0, 90, 180, 270], BeforeValidator(numbers)] | None = field(
-        None, "turn the frames clockwise by 0, 90, 180 or 270 degrees", "--rotate"
+        None, "rotate the frames clockwise by 0, 90, 180 or 270 degrees", "--rotate"
     )
     flip: Literal["none", "h", "v", "hv"] | None = field(
-        None, "then flip them: h = left-right, v = up-down, hv = both", "--flip"
+        None, "flip the frames after rotation: h = left-right, v = up-down, hv = both", "--flip"
     )
     orientation: Orientation | None = field(
         None,
-        "PtyPy's 0-7 or (transpose, flipud, fliplr) instead of rotate and flip; 'auto' = found "
-        "from the data",
+        "PtyPy's orientation, 0-7 or (transpose, flipud, fliplr), instead of rotate and flip; "
+        "'auto': find it from the data",
         "--orientation",
     )
     rebin: Annotated[int, Field(ge=1)] = field(
-        1, "sum bins of n x n pixels; a bin with a bad pixel is bad", "--bin"
+        1, "sum n x n pixels; a bin with a bad pixel is bad", "--bin"
     )
     pad: Pad | None = field(
         None,
-        "border around the frame: int, (top, bottom, left, right) or 'square'; never valid",
+        "border to add around the frame, masked: pixels, (top, bottom, left, right) or 'square'",
         "--pad",
     )
     dark: Image = field(
@@ -161,36 +163,35 @@ class Settings(Group):
         "flat image to divide by: array, .npy, .tif or file.h5::/path; a stack is averaged",
         "--flat",
     )
-    mask: Image = field(
-        None, "bad pixels (bits other than 0): array, .npy, .tif or file.h5::/path", "--mask"
-    )
+    mask: Image = field(None, "bad pixels, nonzero: array, .npy, .tif or file.h5::/path", "--mask")
     mask_values: Literal["bad", "good"] | None = field(
         None,
-        "what nonzero means in the mask, where a file departs from its format's rule",
+        "what nonzero means in the mask, if the file departs from the rule of its format",
         "--mask-values",
     )
     background: Annotated[Any, BeforeValidator(background_value)] = field(
         None,
-        "counts to subtract after dark: a number, array, .npy, .tif or file.h5::/path",
+        "counts to subtract after the dark: a number, array, .npy, .tif or file.h5::/path",
         "--background",
     )
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = field(
-        None, "corrected counts below it become 0", "--threshold"
+        None, "set corrected counts below this to 0", "--threshold"
     )
     saturation: Limit | None = field(
         None,
-        "raw counts at or above are bad in that exposure; 'file' = the detector's limit",
+        "pixels with raw counts at or above this are bad in that exposure; 'file': the "
+        "detector's limit",
         "--sat",
     )
     hot_sigma: Annotated[float, Field(gt=0)] | None = field(
         None,
-        "find static hot and dead pixels beyond this many sigma of their neighbours",
+        "mask static hot and dead pixels that differ from their neighbours by this many sigma",
         "--hot-sigma",
     )
     monitor: Annotated[Any, BeforeValidator(monitor_value)] = field(
         None,
-        "scale each exposure by mean(I0)/I0: True or 'file' = the file's, or array, .npy, "
-        "file.h5::/path",
+        "scale each exposure by mean(I0)/I0; I0 is True or 'file' (from the file), or an array, "
+        ".npy or file.h5::/path",
         "--monitor",
     )
     align: Literal["none", "com"] = field(
@@ -200,37 +201,41 @@ class Settings(Group):
     reject: Annotated[Any, BeforeValidator(listed)] = field(
         None,
         "raw frames to leave out: reject_indices.npy, ptypy_indices.json, qc_summary.csv, or a "
-        "list as 3,6-11",
+        "list such as 3,6-11",
         "--reject",
     )
     frame_order: Annotated[Any, BeforeValidator(listed)] = field(
         None,
-        "raw frames in the order they are handed over, each with its own position; others are left "
-        "out: a list, array, .npy or file.h5::/path",
+        "raw frames to load, in this order, each with its own position: a list, array, .npy or "
+        "file.h5::/path",
         "--frame-order",
     )
     qc: Annotated[Qc | None, BeforeValidator(switched)] = field(
-        None, "judge the frames while loading and leave bad ones out: True, or a group of qc.*"
+        None, "find bad frames while loading, and leave them out: True, or parameters qc.*"
     )
     positions: Positions = Field(default=Positions(), description=Positions.__doc__)
     focus_to_sample: Annotated[float, Field(ge=0)] | None = field(
         None,
-        "focus-sample distance in m: cone beam, effective distance and pixel are used; 0 = "
-        "parallel beam whatever the file says",
+        "focus-sample distance in m, for a cone beam: the effective distance and pixel are used; "
+        "0: parallel beam, whatever the file says",
         "--focus-to-sample-m",
     )
     threads: Annotated[int, Field(ge=1)] | None = field(
-        None, "threads that correct frames; None = cores of the node over its ranks", "--threads"
+        None,
+        "threads that decode and correct frames; default: cores of the node over its ranks",
+        "--threads",
     )
     links: Literal["inside", "any"] = field(
-        "inside", "follow HDF5 links inside the file's own directory tree, or anywhere", "--links"
+        "inside",
+        "follow HDF5 links only inside the directory tree of the file, or anywhere",
+        "--links",
     )
     live: Live = Field(default=Live(), description=Live.__doc__)
     simulate: Simulate = Field(default=Simulate(), description=Simulate.__doc__)
     num_frames: Annotated[int, Field(ge=1)] | None = field(
-        None, "at most this many positions", "--num-frames"
+        None, "load at most this many positions", "--num-frames"
     )
-    step: Annotated[int, Field(ge=1)] = field(1, "take every n-th position", "--step")
+    step: Annotated[int, Field(ge=1)] = field(1, "load every n-th position", "--step")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

@@ -14,8 +14,8 @@ from ..output import check_picture
 from ..parallel import mpi_rank
 from ..settings import Settings
 from ..summary import as_json, describe_plan
+from .flags import file_option
 from .loading import loading, refuse_input
-from .outputs import file_option
 from .progress import working
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command(
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     plot: Annotated[
         Path | None,
-        file_option("--plot", help="draw frame, centre, mask, positions, findings on a page"),
+        file_option("--plot", help="draw frame, centre, mask, positions and findings on one page"),
     ] = None,
 ) -> None:
     """Look for problems in a scan file and in its physics.
@@ -44,7 +44,7 @@ def command(
     if plot:
         check_picture(plot)
         refuse_input(plot, settings)
-    with working("looking at frames, and reconstructing some of them"):
+    with working("looking at frames, and reconstructing a few"):
         diagnosis = diagnose(settings)
     found = diagnosis.findings
     summary = describe_plan(diagnosis.look.plan) if diagnosis.look else {}
@@ -74,12 +74,12 @@ def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
             f"pixels, reconstructed pixel {' x '.join(pixel)}"
         )
     if all(finding.level == "note" for finding in found):
-        doubts = []
+        caveats = []
         if ranking and not ranking.decided:
-            doubts.append("the orientation is not known")
+            caveats.append("the orientation is not known")
         if any(UNCHECKED in finding.what for finding in found):
-            doubts.append("pairing and orientation were not checked")
+            caveats.append("pairing and orientation were not checked")
         if look and not look.lit.all():
             dark = f"{np.count_nonzero(~look.lit)} of {len(look.lit)}"
-            doubts.append(f"{dark} sampled frames show no beam (see ptypy-beamline qc)")
-        typer.echo("no problem found" + (", but " if doubts else "") + " and ".join(doubts))
+            caveats.append(f"{dark} sampled frames show no beam (see ptypy-beamline qc)")
+        typer.echo("no problem found" + (", but " if caveats else "") + " and ".join(caveats))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..geometry import in_words
-from .outputs import file_option
+from .flags import file_option
 
 EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"
 
@@ -22,23 +22,24 @@ def command(
         ),
     ],
     phantom: Annotated[
-        Path, typer.Argument(metavar="PHANTOM", help="directory with phantom/grid_delta.npy")
+        Path,
+        typer.Argument(metavar="PHANTOM", help="phantom directory, with phantom/grid_delta.npy"),
     ],
     energy_kev: Annotated[
         float | None, typer.Option(help="photon energy in keV; default: from info.txt")
     ] = None,
     pixel_m: Annotated[
         float | None,
-        typer.Option("--sim-pixel-m", help="the phantom's voxel in m; default: from info.txt"),
+        typer.Option(
+            "--sim-pixel-m", help="voxel width of the phantom in m; default: from info.txt"
+        ),
     ] = None,
     slice_m: Annotated[
         float | None,
-        typer.Option(
-            "--sim-slice-m", help="thickness of its slices in m; default: the width of the voxel"
-        ),
+        typer.Option("--sim-slice-m", help="slice thickness in m; default: the voxel width"),
     ] = None,
     margin: Annotated[
-        int | None, typer.Option(min=0, help="pixels left out at each edge; default: an eighth")
+        int | None, typer.Option(min=0, help="pixels to leave out at each edge; default: an eighth")
     ] = None,
     plot: Annotated[
         Path | None, file_option("--plot", help="draw object, truth and errors")
@@ -75,16 +76,16 @@ def command(
             typer.echo(f"picture in {plot}")
 
 
-ALIKE = 0.3
-"""Correlation below which two objects are not the same."""
+SAME_SAMPLE = 0.3
+"""Correlation below which two objects cannot be the same sample."""
 
 
 def _print(record: dict[str, Any]) -> None:
     size = "x".join(str(n) for n in record["compared_px"])
     typer.echo(f"correlation  {record['correlation']:.4f} over {size} pixels")
-    if record["correlation"] < ALIKE:
+    if record["correlation"] < SAME_SAMPLE:
         typer.echo(
-            "the two do not match: another sample, or one is mirrored or conjugated; errors and "
+            "the two do not match: different samples, or one is mirrored or conjugated; errors and "
             "resolution would be meaningless"
         )
         return

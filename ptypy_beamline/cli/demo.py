@@ -18,8 +18,8 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from ..temporary import alone_in
+from .flags import folder_option
 from .loading import plan_with
-from .outputs import folder_option
 
 if TYPE_CHECKING:
     from ..reconstruction import Reconstruction

@@ -11,8 +11,7 @@ import typer
 from ..errors import SettingsError
 from ..output import refuse_inputs
 from ..reconstruction.postprocess import Finished, Postprocess, finish
-from .finishing import finishing
-from .outputs import checked
+from .flags import output_name, postprocessing
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -24,29 +23,31 @@ BY_SUFFIX = {".h5": "h5", ".hdf5": "h5", ".cxi": "cxi", ".npz": "npz", "": "tiff
 Progress = Callable[[int], None]
 
 
-@finishing()
+@postprocessing()
 def command(
     recon: Annotated[
         Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
     ],
     name: Annotated[
         str,
-        typer.Option("-o", "--output", help="file to write; for TIFF a folder", metavar="PATH"),
+        typer.Option("-o", "--output", help="file to write, or folder for TIFF", metavar="PATH"),
     ],
     asked: Postprocess,
     to: Annotated[
         str | None,
-        typer.Option(metavar="product|cxi|h5|tiff|npz", help="default: by the output's suffix"),
+        typer.Option(
+            metavar="product|cxi|h5|tiff|npz", help="format; default: from the suffix of the output"
+        ),
     ] = None,
     scan: Annotated[
-        str, typer.Option(metavar="NAME", help="name of the scan, where there are several")
+        str, typer.Option(metavar="NAME", help="name of the scan, if there are several")
     ] = "",
     frames: Annotated[
-        bool, typer.Option("--frames", help="with the frames, for product, cxi and npz")
+        bool, typer.Option("--frames", help="include the diffraction data (product, cxi and npz)")
     ] = False,
-    raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,
+    raw: Annotated[Path | None, typer.Option(help="the raw file, if it has been moved")] = None,
     distance_m: Annotated[
-        float | None, typer.Option(help="sample to detector, where the raw file is gone")
+        float | None, typer.Option(help="sample-detector distance, if the raw file is gone")
     ] = None,
 ) -> None:
     """Write a reconstruction for other programs.
@@ -57,7 +58,7 @@ def command(
     from ..reconstruction import read
 
     kind = _kind(to, Path(name))
-    output = checked("-o", name, folder=kind == "tiff")
+    output = output_name("-o", name, folder=kind == "tiff")
     refuse_inputs(output, filter(None, (recon, raw)))
     _refuse_lossy(kind, frames, asked)
     found = read(recon, scan=scan, raw=raw, distance_m=distance_m)
@@ -75,7 +76,7 @@ def command(
 
 
 def _refuse_lossy(kind: str, frames: bool, asked: Postprocess) -> None:
-    """Refuse what the file could not hold, or would belie."""
+    """Refuse what the file could not hold."""
     if frames and kind not in WITH_FRAMES:
         raise SettingsError(
             f"--to {kind} holds no frames",
@@ -88,7 +89,8 @@ def _refuse_lossy(kind: str, frames: bool, asked: Postprocess) -> None:
         )
     if asked.crop and frames:
         raise SettingsError(
-            "views at the rim of a cropped object lie outside of it", "leave out --crop or --frames"
+            "some frames illuminate the object outside the cropped area",
+            "leave out --crop or --frames",
         )
 
 

@@ -7,14 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
+from ..arrays import Floats, Ints
 from ..errors import BeamlineError
-from ..output import check_picture
+from ..output import check_picture, put_figure
+from ..planning.plan import Plan
+from ..scan import Scan, sample_indices
 from ..settings import Settings
 from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
+from .flags import file_option
 from .loading import loading, open_with, plan_with
-from .outputs import file_option
 
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
 
@@ -22,12 +26,10 @@ EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
 @loading
 def command(
     settings: Settings,
-    show_plan: Annotated[
-        bool, typer.Option("--plan", help="what loading would do, station by station")
-    ] = False,
+    show_plan: Annotated[bool, typer.Option("--plan", help="show each step of loading")] = False,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     plot: Annotated[
-        Path | None, file_option("--plot", help="draw the mean frame, window and positions")
+        Path | None, file_option("--plot", help="draw the mean frame, the window and the positions")
     ] = None,
 ) -> None:
     """Show what a scan file contains, and how it would be loaded.
@@ -63,12 +65,42 @@ def command(
             typer.echo("plan")
             _print((f"  {station}", what) for station, what in stations(plan))
     if plot and plan:
-        from .picture import draw_plan
-
-        draw_plan(plot, scan, plan)
+        _draw_plan(plot, scan, plan)
         typer.echo(f"picture in {plot}")
     if problem or any(finding.level == "error" for finding in found):
         raise typer.Exit(1)
+
+
+def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
+    """Draw the raw mean frame with the window, the mean frame as loaded, and the positions."""
+    from matplotlib.figure import Figure
+
+    from ..diagnosis.page import show_counts, show_positions, show_raw, steps_of
+
+    figure = Figure(figsize=(15, 4.8), layout="constrained")
+    raw, loaded, where = figure.subplots(1, 3)
+    show_raw(raw, scan, plan, "raw mean frame and window")
+    window, (y, x) = plan.window, plan.center_px
+    raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
+    sampled, steps = sample_indices(len(plan)), steps_of(plan.geometry.shape)
+    mean = _mean_loaded(plan, sampled, steps)
+    show_counts(loaded, mean, f"as loaded, mean of {len(sampled)}", steps)
+    loaded.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
+    show_positions(where, plan.positions_m)
+    put_figure(path, figure, 110)
+
+
+def _mean_loaded(plan: Plan, sampled: Ints, steps: tuple[int, int]) -> Floats:
+    """The mean of some frames, in blocks of ``steps`` pixels; NaN where no pixel is good."""
+    from ..diagnosis.page import coarse
+
+    shape = [n // step for n, step in zip(plan.geometry.shape, steps, strict=True)]
+    total, seen = np.zeros(shape), np.zeros(shape)
+    for position in sampled:
+        frames, good = plan.correct(plan.load([position]), [position])
+        total += coarse(frames[0], steps)
+        seen += coarse(good[0], steps)
+    return np.where(seen > 0, total / len(sampled), np.nan)
 
 
 def _print(rows: Iterable[tuple[str, Any]]) -> None:

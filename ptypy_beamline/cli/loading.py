@@ -16,6 +16,7 @@ from ..output import refuse_foreign, refuse_inputs
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Leaf, Settings, leaves
+from .flags import keyword, own_flags, set_flags
 
 PANELS = {
     "File": "sidecar format stored_as zero_frequency outer_index links live",
@@ -28,8 +29,8 @@ PANELS = {
     "Speed": "threads",
     "Simulation of a phantom": "simulate",
 }
-"""Of the help → its parameters, and groups of them, in this order."""
-FILE = "raw scan file; for TIFF a quoted glob, or a list of files as files.txt"
+"""Panel of the help → its parameters and groups of parameters, in this order."""
+FILE = "raw scan file; for TIFF a quoted pattern, or a list of files (files.txt)"
 
 
 def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]:
@@ -46,32 +47,25 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
     flagged = sorted(
         (leaf for leaf in leaves() if leaf.flag), key=lambda one: panels.index(_panel(one))
     )
-    own = [
-        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for p in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    ]
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
         values = {leaf.name: given.pop(_python(leaf)) for leaf in flagged}
         values = {name: value for name, value in values.items() if value not in (None, False)}
-        values |= named("paths", given.pop("path")) | named("units", given.pop("unit"))
+        values |= pairs("paths", given.pop("path")) | pairs("units", given.pop("unit"))
         values["file"] = str(given.pop("file"))
         settings = Settings.of(over(given.pop("beamline"), values))
         return command(settings, **given)
 
     parameters = [
         _file(file),
-        *own,
+        *own_flags(command, first=1),
         _beamline(),
         _many("path", "NAME=PATH"),
         _many("unit", "NAME=UNIT"),
     ]
     parameters += [_option(leaf) for leaf in flagged]
-    # Typer reads these to make the flags.
-    vars(wrapped)["__signature__"] = inspect.Signature(parameters)
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    del vars(wrapped)["__wrapped__"]
+    set_flags(wrapped, parameters)
     return wrapped
 
 
@@ -95,7 +89,9 @@ def plan_with(settings: Settings) -> tuple[Scan, Plan]:
 
 
 def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
-    """Never write over a file that is read; ``ours``: whose it is has been looked at elsewhere.
+    """Never write over a file that is read.
+
+    ``ours``: skip the check that it was written by this package.
 
     Raises
     ------
@@ -133,16 +129,16 @@ def _python(leaf: Leaf) -> str:
 
 def _file(help: str) -> inspect.Parameter:
     annotation = Annotated[str, typer.Argument(metavar="FILE", help=help)]
-    return _keyword("file", annotation, inspect.Parameter.empty)
+    return keyword("file", annotation, inspect.Parameter.empty)
 
 
 def _beamline() -> inspect.Parameter:
-    help = f"what this beamline has by default; flags come first: {', '.join(names())}, or a file"
+    help = f"defaults of a beamline ({', '.join(names())}, or a file); flags take precedence"
     annotation = Annotated[
         str | None,
         typer.Option("--beamline", help=help, metavar="NAME|FILE.yaml", rich_help_panel="File"),
     ]
-    return _keyword("beamline", annotation, None)
+    return keyword("beamline", annotation, None)
 
 
 def _option(leaf: Leaf) -> inspect.Parameter:
@@ -150,35 +146,29 @@ def _option(leaf: Leaf) -> inspect.Parameter:
         annotation: Any = Annotated[
             bool, typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf))
         ]
-        return _keyword(_python(leaf), annotation, False)
+        return keyword(_python(leaf), annotation, False)
     annotation = Annotated[
         str | None,
         typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=leaf.metavar),
     ]
-    return _keyword(_python(leaf), annotation, None)
+    return keyword(_python(leaf), annotation, None)
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:
     what = {
-        "path": "dataset path, overriding the format's; OTHER.h5::/PATH reads another file",
-        "unit": "unit of positions, energy, distance, pixel or focus, overriding the file's",
+        "path": "dataset path, instead of the format's; OTHER.h5::/PATH is in another file",
+        "unit": "unit of positions, energy, distance, pixel or focus, instead of the file's",
     }[name]
     annotation = Annotated[
         list[str] | None,
         typer.Option(f"--{name}", help=what, metavar=metavar, rich_help_panel="File"),
     ]
-    return _keyword(name, annotation, None)
+    return keyword(name, annotation, None)
 
 
-def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-    )
-
-
-def named(group: str, given: list[str] | None) -> dict[str, str]:
+def pairs(group: str, given: list[str] | None) -> dict[str, str]:
     """``["x=/entry/x"]`` → ``{"paths.x": "/entry/x"}``."""
-    pairs = {}
+    values = {}
     for word in given or []:
         name, equals, value = word.partition("=")
         if not (equals and value):
@@ -186,5 +176,5 @@ def named(group: str, given: list[str] | None) -> dict[str, str]:
             raise SettingsError(
                 f"Expected {flag} NAME=VALUE. Got {word!r}", f"write {flag} x=VALUE"
             )
-        pairs[f"{group}.{name}"] = value
-    return pairs
+        values[f"{group}.{name}"] = value
+    return values

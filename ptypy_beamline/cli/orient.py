@@ -32,9 +32,9 @@ def command(
 
     if mpi_rank() > 0:  # one process is enough
         return
-    with working("reconstructing some frames in each orientation"):
+    with working("reconstructing a few frames in each orientation"):
         found = rank(open_with(settings), settings)
-    typer.echo(json.dumps(_plain(found), indent=1) if to_json else _text(found))
+    typer.echo(json.dumps(_record(found), indent=1) if to_json else _text(found))
     if not found.decided:
         typer.echo(f"error: the data do not determine the orientation; {found.remedy}", err=True)
         raise typer.Exit(1)
@@ -47,8 +47,8 @@ WHY = {
 }
 
 
-def _plain(found: Ranking) -> dict[str, object]:
-    """For machines."""
+def _record(found: Ranking) -> dict[str, object]:
+    """As JSON."""
     return {
         "orientation": found.orientation,
         "equivalent": [code for code, axes in found.equivalent if axes == found.axes],
@@ -72,7 +72,7 @@ def _plain(found: Ranking) -> dict[str, object]:
 
 
 def _text(found: Ranking) -> str:
-    """For people."""
+    """As text."""
     code, twin = found.orientation, found.orientation ^ 3
     why = WHY[found.prior.source].format(abs(found.prior.value))
     turned = [(o, axes) for o, axes in found.equivalent if axes != found.axes]

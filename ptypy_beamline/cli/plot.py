@@ -9,13 +9,12 @@ import typer
 
 from ..output import check_picture
 from ..reconstruction.postprocess import Postprocess
-from .finishing import finishing
-from .outputs import file_option
+from .flags import file_option, postprocessing
 
 EXAMPLE = "ptypy-beamline plot results/recons/scan/scan_ML_0060.ptyr -o figure.pdf --flatten auto"
 
 
-@finishing(crop=True, flatten="whole")
+@postprocessing(crop=True, flatten="whole")
 def command(  # noqa: PLR0913
     recon: Annotated[
         Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
@@ -26,16 +25,18 @@ def command(  # noqa: PLR0913
         file_option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
     ] = None,
     scan: Annotated[
-        str, typer.Option(metavar="NAME", help="name of the scan, where there are several")
+        str, typer.Option(metavar="NAME", help="name of the scan, if there are several")
     ] = "",
-    raw: Annotated[Path | None, typer.Option(help="the raw file, where it has moved")] = None,
+    raw: Annotated[Path | None, typer.Option(help="the raw file, if it has been moved")] = None,
     distance_m: Annotated[
-        float | None, typer.Option(help="sample to detector, where the raw file is gone")
+        float | None, typer.Option(help="sample-detector distance, if the raw file is gone")
     ] = None,
     positions: Annotated[bool, typer.Option("--positions", help="mark the scan positions")] = False,
-    dpi: Annotated[int, typer.Option(min=30, help="dots per inch, in PDF and SVG of images")] = 200,
+    dpi: Annotated[
+        int, typer.Option(min=30, help="dots per inch; in PDF and SVG, of the images")
+    ] = 200,
     cmap: Annotated[
-        str, typer.Option(metavar="NAME", help="matplotlib's colour map of the phase")
+        str, typer.Option(metavar="NAME", help="Matplotlib colour map for the phase")
     ] = "magma",
 ) -> None:
     """Draw a reconstruction: phase, amplitude, probe, errors."""

@@ -10,13 +10,13 @@ import typer
 
 from ..settings import Settings
 from ..summary import Finding, as_json
-from .doubts import Propagation, doubts_of, near_field, said
+from .flags import folder_option
 from .loading import loading, plan_with, refuse_input
-from .outputs import folder_option
+from .prechecks import Propagation, check_data, is_near_field, show
 from .progress import progress
 
-WRONG = 0.9
-"""Held-out error from which a reconstruction foretells next to nothing."""
+USELESS = 0.9
+"""Validation error from which a reconstruction predicts next to nothing."""
 
 EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 20 -o preview"
 
@@ -25,7 +25,8 @@ EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 20 -o preview"
 def command(
     settings: Settings,
     output: Annotated[
-        Path, folder_option("-o", "--output", help="folder for reconstruction.h5 and .png")
+        Path,
+        folder_option("-o", "--output", help="folder for reconstruction.h5 and reconstruction.png"),
     ] = Path("preview"),
     iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 20,
     propagation: Propagation = "auto",
@@ -35,13 +36,13 @@ def command(
 
     The embedded engine is rPIE (regularised ptychographic iterative engine).
     """
-    previewed(settings, output, iterations, propagation, to_json)
+    run_preview(settings, output, iterations, propagation, to_json)
 
 
-def previewed(
+def run_preview(
     settings: Settings, output: Path, iterations: int, propagation: str, to_json: bool
 ) -> None:
-    """Reconstruct, write the folder, and say what came of it."""
+    """Reconstruct, write the folder, and print the result."""
     from ..diagnosis.scan_sample import Look
     from ..output import together
     from ..reconstruction import from_preview
@@ -54,41 +55,43 @@ def previewed(
         refuse_input(file, settings)
     scan, plan = plan_with(settings)
     look = Look.at(scan, settings, plan)
-    near = near_field(look, propagation)
-    doubts = doubts_of(look, near)
+    near = is_near_field(look, propagation)
+    findings = check_data(look, near)
     with progress("reconstructing", iterations) as advance:
         found = preview(plan, iterations, progress=lambda *_: advance(1), near_field=near)
     origin = {"source": scan.source, "settings": settings.record()}
     made = from_preview(found, plan, origin)
-    unseen = "" if made.held_out_error is None else f", validation error {made.held_out_error:.3g}"
-    title = f"{Path(settings.file_name).name}: {found.algorithm}{unseen}"
+    error = made.held_out_error
+    validation = "" if error is None else f", validation error {error:.3g}"
+
+    title = f"{Path(settings.file_name).name}: {found.algorithm}{validation}"
     with together():
         write_reconstruction(made, result)
         draw(picture, found.object, found.probe, found.errors, found.resolution_m, title=title)
-    doubts += said(_verdict(made.held_out_error))
+    findings += show(_verdict(error))
     if to_json:
         told = {
             "error": float(found.errors[-1]),
-            "held_out_error": made.held_out_error,
+            "held_out_error": error,
             "iterations": iterations,
             "near_field": near,
-            "findings": [as_json(finding) for finding in doubts],
+            "findings": [as_json(finding) for finding in findings],
             "reconstruction": str(result),
             "picture": str(picture),
         }
         typer.echo(json.dumps(told, indent=1))
     else:
         typer.echo(
-            f"error {found.errors[-1]:.4g}{unseen} after {iterations} iterations; "
+            f"error {found.errors[-1]:.4g}{validation} after {iterations} iterations; "
             f"{result}, {picture}"
         )
 
 
 def _verdict(held_out_error: float | None) -> list[Finding]:
-    """Whether the reconstruction foretells frames that it has not seen."""
+    """Whether the reconstruction predicts frames that were left out of the fit."""
     if held_out_error is None:
         return [Finding("note", "too few positions or iterations for a validation error")]
-    if held_out_error < WRONG:
+    if held_out_error < USELESS:
         return []
     return [
         Finding(

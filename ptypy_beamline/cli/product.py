@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingsError
-from .outputs import file_option
+from .flags import file_option
 from .progress import progress
 
 EXAMPLE = (
@@ -19,52 +19,56 @@ EXAMPLE = (
 
 def command(  # noqa: PLR0913
     npz: Annotated[
-        Path | None, typer.Argument(metavar="FILE.npz", help="PtychoPINN NPZ with objectGuess")
+        Path | None, typer.Argument(metavar="FILE.npz", help="PtychoPINN NPZ file with objectGuess")
     ] = None,
     input_npz: Annotated[Path | None, typer.Option(help="the same, as a flag")] = None,
     output: Annotated[
         Path | None, file_option("-o", "--output-product", "--output", help="file to write")
     ] = None,
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="of the product; default: the file's")
+        str, typer.Option(metavar="NAME", help="name of the product; default: that of the file")
     ] = "",
-    comments: Annotated[str, typer.Option(help="free text")] = "",
+    comments: Annotated[str, typer.Option(help="comments in the product")] = "",
     distance_m: Annotated[
         float | None,
-        typer.Option("--detector-distance-m", help="sample to detector; default: the file's, or 0"),
+        typer.Option(
+            "--detector-distance-m", help="sample-detector distance; default: from the file, or 0"
+        ),
     ] = None,
     energy_eV: Annotated[
         float | None,
-        typer.Option("--probe-energy-eV", help="photon energy; default: the file's, or 0"),
+        typer.Option("--probe-energy-eV", help="photon energy; default: from the file, or 0"),
     ] = None,
-    exposure_time_s: Annotated[float, typer.Option(help="of a frame; 0 = not known")] = 0.0,
+    exposure_time_s: Annotated[
+        float, typer.Option(help="exposure time of a frame; 0 = unknown")
+    ] = 0.0,
     pixel_m: Annotated[
         float | None,
         typer.Option(
             "--object-pixel-size-m",
-            help="pixel of object and positions; default: the file's, or 5e-8",
+            help="pixel of object and positions; default: from the file, or 5e-8",
         ),
     ] = None,
     probe_pixel_m: Annotated[
         float | None,
         typer.Option(
             "--probe-pixel-size-m",
-            help="of the probe; default: the object's, or 1.25e-7 where that is not known either",
+            help="pixel of the probe; default: that of the object, or 1.25e-7 if unknown",
         ),
     ] = None,
     center_x_m: Annotated[
         float | None,
         typer.Option(
             "--object-center-x-m",
-            help="of the object's middle, on the axes of the coordinates; "
-            "default: coordinates are pixels of objectGuess, or, where they would lie outside, 0",
+            help="centre of the object in the coordinate system of the positions; default: "
+            "coordinates are pixels of objectGuess, or 0 if they would lie outside",
         ),
     ] = None,
     center_y_m: Annotated[
         float | None, typer.Option("--object-center-y-m", help="the same along y")
     ] = None,
     include_diffraction: Annotated[
-        bool, typer.Option(help="write the frames to /raw_data, too")
+        bool, typer.Option(help="also write the diffraction data, to /raw_data")
     ] = True,
 ) -> None:
     """Convert a PtychoPINN NPZ file to a Ptychodus product."""
@@ -73,7 +77,7 @@ def command(  # noqa: PLR0913
     from ..reconstruction.io.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
     from ..reconstruction.io.product import ProductInfo, export_product
 
-    source, target = _one(npz, input_npz), _given(output)
+    source, target = _input(npz, input_npz), _required(output)
     physics = Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m))
     found = read_npz(source, physics)
     if probe_pixel_m is None and "pixel_m" in unknown(source, physics):
@@ -88,7 +92,7 @@ def command(  # noqa: PLR0913
     )
 
 
-def _one(positional: Path | None, flag: Path | None) -> Path:
+def _input(positional: Path | None, flag: Path | None) -> Path:
     if (positional is None) == (flag is None):
         raise SettingsError("Expected one NPZ file", "give FILE.npz, or --input-npz FILE.npz")
     path = positional or flag
@@ -96,7 +100,7 @@ def _one(positional: Path | None, flag: Path | None) -> Path:
     return path
 
 
-def _given(output: Path | None) -> Path:
+def _required(output: Path | None) -> Path:
     if output is None:
         raise SettingsError("no output", "set -o OUT.h5 (--output-product)")
     return output

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..settings import Settings
+from .flags import file_option
 from .loading import loading, plan_with, refuse_input
-from .outputs import file_option
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline ptyd scan.h5 -o scan.ptyd --roi 256 --save link --block 500"
@@ -21,9 +21,9 @@ def command(
     output: Annotated[Path, file_option("-o", "--output", help="the .ptyd to write")],
     save: Annotated[
         str,
-        typer.Option(metavar="append|link", help="append: one file; link: a part for each block"),
+        typer.Option(metavar="append|link", help="append: one file; link: a file for each block"),
     ] = "append",
-    block: Annotated[int | None, typer.Option(min=1, help="positions in a block")] = None,
+    block: Annotated[int | None, typer.Option(min=1, help="positions per block")] = None,
 ) -> None:
     """Write prepared data for PtyPy's PtydScan.
 

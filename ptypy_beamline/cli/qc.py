@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,8 @@ from ..options import Qc
 from ..parallel import communicator, ending_all
 from ..planning.plan import Plan
 from ..settings import Settings
+from .flags import file_option, folder_option
 from .loading import loading, open_with, refuse_input
-from .outputs import file_option, folder_option
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ PANEL = "Quality"
 REFRESH_S = 10.0
 
 
-def _option(*names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, **more)
+_option = partial(typer.Option, rich_help_panel=PANEL)
 
 
 def _of(name: str, metavar: str | None = None) -> Any:
@@ -41,7 +41,7 @@ def _of(name: str, metavar: str | None = None) -> Any:
 def command(  # noqa: PLR0913
     settings: Settings,
     out: Annotated[
-        Path, folder_option("--out", "-o", help="folder of the results", rich_help_panel=PANEL)
+        Path, folder_option("--out", "-o", help="folder for the results", rich_help_panel=PANEL)
     ] = Path("qc"),
     embed_side: Annotated[int, _of("embed_side")] = 32,
     pca_k: Annotated[int, _of("pca_k")] = 12,
@@ -57,15 +57,15 @@ def command(  # noqa: PLR0913
         Path | None,
         file_option(
             "--emit-ptypy-json",
-            help="write accepted and rejected indices, too",
+            help="also write accepted and rejected indices to this file",
             rich_help_panel=PANEL,
         ),
     ] = None,
     thumbs_topk: Annotated[
-        int, _option("--thumbs-topk", help="frames that are shown large", min=0)
+        int, _option("--thumbs-topk", help="number of frames shown enlarged", min=0)
     ] = 24,
     thumbs_size: Annotated[
-        int, _option("--thumbs-size", help="their longest side in pixels", min=16)
+        int, _option("--thumbs-size", help="longest side of these in pixels", min=16)
     ] = 256,
     data_path: Annotated[
         str | None,
@@ -139,7 +139,7 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
     else:
         scan = open_with(nominal.settings)
         plan = plan_scan(scan, settings_to_evaluate(scan, settings, nominal))
-    with progress("measuring", int((plan.selection.exposures >= 0).sum())) as advance:
+    with progress("evaluating", int((plan.selection.exposures >= 0).sum())) as advance:
         found = evaluate_scan(scan, plan, settings, qc, comm, advance, nominal)
     if found is not None:
         output.write(found, plan, scan, settings)
@@ -149,15 +149,15 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
 
 
 def _in_words(found: Assessment) -> str:
-    """What came out, in one line."""
+    """The result in one line."""
     outside = int((~found.masked).sum())
-    region = f", and {outside} left out that lie outside the region" if outside else ""
+    region = f", and {outside} outside the region left out" if outside else ""
     rejected = len(found.reject_indices) - outside
     return f"{rejected} of {len(found)} frames rejected ({found.settings['rule']}){region}"
 
 
 def _followed(nominal: NominalSettings, settings: Settings, qc: Qc, output: Output) -> Plan:
-    """Judge a growing scan again and again; the plan of all of it."""
+    """Evaluate a growing scan repeatedly; the plan of the complete scan."""
     from ..live import Follower
     from ..quality.workflow import follow_scan
 

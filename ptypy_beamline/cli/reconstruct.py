@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,10 @@ import typer
 from ..errors import BeamlineError, SettingsError
 from ..settings import Settings
 from ..summary import Finding, as_json
-from .doubts import Propagation, doubts_of, near_field, refuse_errors, said
+from .flags import file_option, folder_option
 from .loading import loading, plan_with, refuse_input
-from .outputs import file_option, folder_option
-from .preview import previewed
+from .prechecks import Propagation, check_data, is_near_field, refuse_errors, show
+from .preview import run_preview
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
@@ -33,20 +34,19 @@ if TYPE_CHECKING:
 
 EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
 PANEL = "Reconstruction"
-PREVIEW, PASSES = "preview", 60
-MARKED = ("reconstruction.h5", "reconstruction.png")
-FAR_OFF = 10.0
-FAR_FROM_NOISE = Finding(
+PREVIEW, PREVIEW_ITERATIONS = "preview", 60
+SIGNED = ("reconstruction.h5", "reconstruction.png")
+FAR = 10.0
+POOR_FIT = Finding(
     "warning",
-    f"the error of the photons is more than {FAR_OFF:.0f}, where it is 1 of their noise alone",
+    f"the error of the photon counts is more than {FAR:.0f}; with noise alone it would be 1",
     "run ptypy-beamline check for positions, orientation and geometry, or more iterations",
-    "frames and positions do not fit, or it has not converged",
+    "frames and positions do not match, or it has not converged",
 )
-FILES = ("reconstruction.ptyr", *MARKED, "summary.json", "tree.yaml")
+FILES = ("reconstruction.ptyr", *SIGNED, "summary.json", "tree.yaml")
 
 
-def _option(*names: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=PANEL, **more)
+_option = partial(typer.Option, rich_help_panel=PANEL)
 
 
 @dataclass(frozen=True)
@@ -67,26 +67,25 @@ def command(  # noqa: PLR0913
     settings: Settings,
     output: Annotated[
         Path,
-        folder_option("-o", "--output", help="folder of the results", rich_help_panel=PANEL),
+        folder_option("-o", "--output", help="folder for the results", rich_help_panel=PANEL),
     ] = Path("reconstruction"),
     engine: Annotated[
         str | None,
         _option(
             "--engine",
-            help="PtyPy's engines, one after the other (DM, RAAR, EPIE, SDR, ML), or preview; "
+            help="PtyPy engines to run in turn (DM, RAAR, EPIE, SDR, ML), or preview; "
             "default: DM+ML, or preview where PtyPy is not installed",
             metavar="NAME[+NAME]",
         ),
     ] = None,
     iterations: Annotated[
-        str, _option("--iterations", help="of each engine; default: 60+40", metavar="N[+N]")
+        str,
+        _option("--iterations", help="iterations of each engine; default: 60+40", metavar="N[+N]"),
     ] = "",
-    qc: Annotated[
-        bool, _option("--qc", help="judge the frames first, and leave bad ones out")
-    ] = False,
+    qc: Annotated[bool, _option("--qc", help="find bad frames first, and leave them out")] = False,
     modes: Annotated[int, _option("--modes", help="probe modes", min=1)] = 1,
     propagation: Propagation = "auto",
-    gpu: Annotated[bool, _option("--gpu", help="PtyPy's cupy engines")] = False,
+    gpu: Annotated[bool, _option("--gpu", help="use PtyPy's CuPy engines")] = False,
     cores: Annotated[
         int | None,
         _option("--cores", help="MPI ranks to start; the same as mpirun -n N", min=1),
@@ -96,12 +95,12 @@ def command(  # noqa: PLR0913
         file_option(
             "--save-tree",
             rich_help_panel=PANEL,
-            help="the parameter tree that repeats it, .yaml, or a script of plain PtyPy, .py; "
-            "tree.yaml is in the folder in any case",
+            help="also write the parameter tree here, as .yaml or as a PtyPy script (.py); "
+            "the folder always gets tree.yaml",
         ),
     ] = None,
     unchecked: Annotated[
-        bool, _option("--no-check", help="begin without those checks that reconstruct some frames")
+        bool, _option("--no-check", help="skip the checks that reconstruct a few frames")
     ] = False,
     to_json: Annotated[bool, _option("--json", help="print JSON")] = False,
 ) -> None:
@@ -120,13 +119,15 @@ def command(  # noqa: PLR0913
         if several_started():
             raise SettingsError("--cores starts the ranks itself", "leave it out under mpirun")
         _start_ranks(cores)
-    name = engine or _usual()
+    name = engine or _default_engine()
     if name == PREVIEW:
         _refuse_for_preview(gpu, modes, save_tree, several_started())
-        previewed(settings, output, _passes(iterations), propagation, to_json)
+        run_preview(settings, output, _preview_iterations(iterations), propagation, to_json)
         return
     chain = Chain.of(name, iterations)
-    made = _by_ptypy(settings, Wanted(chain, modes, gpu, propagation, output, save_tree, unchecked))
+    made = _reconstruct(
+        settings, Wanted(chain, modes, gpu, propagation, output, save_tree, unchecked)
+    )
     if made is None:
         return
     if to_json:
@@ -138,7 +139,7 @@ def command(  # noqa: PLR0913
         )
 
 
-def _usual() -> str:
+def _default_engine() -> str:
     if importlib.util.find_spec("ptypy") is not None:
         return "DM+ML"
     typer.echo(
@@ -147,13 +148,13 @@ def _usual() -> str:
     return PREVIEW
 
 
-def _passes(iterations: str) -> int:
+def _preview_iterations(iterations: str) -> int:
     if iterations and not (iterations.isdecimal() and int(iterations)):
         raise SettingsError(
             f"iterations={iterations!r} with the preview engine",
             "give one number (--iterations 60)",
         )
-    return int(iterations or PASSES)
+    return int(iterations or PREVIEW_ITERATIONS)
 
 
 def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: bool) -> None:
@@ -166,7 +167,7 @@ def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: 
     flag = next((name for name, given in asked.items() if given), None)
     if flag:
         raise SettingsError(
-            f"{flag} needs PtyPy, the preview engine has none of it",
+            f"{flag} needs PtyPy, the preview engine does not have it",
             f"leave {flag} out, or install PtyPy (make ptypy)",
         )
 
@@ -191,8 +192,8 @@ def _start_ranks(cores: int) -> None:
     os.execv(mpirun, line)
 
 
-def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
-    """What is said of it, on the first rank."""
+def _reconstruct(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
+    """Reconstruct, write and return the summary; None on all ranks but the first."""
     from ..engines import ranks_started, reconstruct
     from ..engines.trees import saving
     from ..output import together
@@ -204,45 +205,46 @@ def _by_ptypy(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     with ranks_started() as ranks:
         alone = alone_in(wanted.output) if ranks.first else nullcontext()
         with alone, together():
-            near, doubts = _looked_at(settings, wanted) if ranks.first else (False, [])
+            near, findings = _check_scan(settings, wanted) if ranks.first else (False, [])
             near = ranks.shared(near)
             start = time.perf_counter()
-            with _shown(wanted.chain, ranks) as progress:
+            with _progress(wanted.chain, ranks) as progress:
                 tree = saving(_tree(settings, wanted, near), wanted.output)
                 found = reconstruct(tree, progress)
             if not ranks.first:
                 return None
-            return _written(settings, wanted, found, near, doubts, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            return _write_results(settings, wanted, found, near, findings, seconds)
 
 
-def _looked_at(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
-    """Whether the frames are of the near field, and what speaks against a reconstruction."""
+def _check_scan(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
+    """Whether the frames are near field, and what the checks find."""
     from ..diagnosis.findings import of_reconstructions
     from ..diagnosis.scan_sample import Look
     from ..engines.trees import check_tree_name, is_saved_tree
     from ..output import is_ours
 
-    ours = is_ours(wanted.output / MARKED[0])
-    for name in FILES:  # others than these have no mark: they are ours beside our reconstruction
-        refuse_input(wanted.output / name, settings, ours=ours and name not in MARKED)
+    ours = is_ours(wanted.output / SIGNED[0])
+    for name in FILES:  # only those are signed; the others are ours beside a reconstruction of ours
+        refuse_input(wanted.output / name, settings, ours=ours and name not in SIGNED)
     if wanted.save_tree is not None:
         check_tree_name(wanted.save_tree)
         refuse_input(wanted.save_tree, settings, ours=is_saved_tree(wanted.save_tree))
     with working("looking at the frames"):
         scan, plan = plan_with(settings)
         look = Look.at(scan, settings, plan)
-        near = near_field(look, wanted.propagation)
-    doubts = doubts_of(look, near)
+        near = is_near_field(look, wanted.propagation)
+    findings = check_data(look, near)
     if not (near or wanted.unchecked):
-        with working("reconstructing some of them"):
-            more = of_reconstructions(look, [f for f in doubts if f.level == "warning"])
+        with working("reconstructing a few of them"):
+            more = of_reconstructions(look, [f for f in findings if f.level == "warning"])
         refuse_errors(more, look, "(--no-check reconstructs all the same)")
-        doubts += said(more)
-    return near, [*doubts, *said(_dim(look))]
+        findings += show(more)
+    return near, [*findings, *show(_low_counts(look))]
 
 
-def _dim(look: Look) -> list[Finding]:
-    """Whether the frames hold so few counts that their noise may be fitted."""
+def _low_counts(look: Look) -> list[Finding]:
+    """A warning where the frames hold so few counts that DM and ML may fit their noise."""
     from ..diagnosis.scale import DIM
 
     if look.usual_counts >= DIM:
@@ -261,7 +263,7 @@ def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
     from ..engines.trees import label, parameter_tree, with_absolute_paths
 
     data = settings.record()
-    data.pop("live", None)  # it has come to its end
+    data.pop("live", None)  # the scan is complete by now
     return parameter_tree(
         label(settings.file_name),
         with_absolute_paths(data),
@@ -273,8 +275,8 @@ def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _shown(chain: Chain, ranks: Ranks) -> Iterator[Any]:
-    """A bar for each engine on the first rank."""
+def _progress(chain: Chain, ranks: Ranks) -> Iterator[Any]:
+    """Progress of each engine, on the first rank."""
     if not ranks.first:
         yield None
         return
@@ -282,12 +284,12 @@ def _shown(chain: Chain, ranks: Ranks) -> Iterator[Any]:
         yield advance
 
 
-def _written(
+def _write_results(
     settings: Settings,
     wanted: Wanted,
     found: Reconstruction,
     near: bool,
-    doubts: list[Finding],
+    findings: list[Finding],
     seconds: float,
 ) -> dict[str, Any]:
     from ..engines.trees import REPEATS, save_tree
@@ -302,28 +304,28 @@ def _written(
         save_tree(tree, path, note)
     engine, _, algorithm = found.algorithm.partition(" ")
     error = float(found.errors[-1])
-    if not error < FAR_OFF:
-        doubts += said([FAR_FROM_NOISE])
+    if not error < FAR:
+        findings += show([POOR_FIT])
     made = {
         "engine": engine,
         "algorithm": algorithm,
         "error": error,
         "near_field": near,
         "seconds": seconds,
-        "findings": [as_json(finding) for finding in doubts],
+        "findings": [as_json(finding) for finding in findings],
         "files": [str(wanted.output / name) for name in FILES] + [str(p) for p in extra],
     }
-    _put(found, wanted.output, made)
+    _write_files(found, wanted.output, made)
     return made
 
 
-def _put(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
+def _write_files(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
     from ..output import put_text
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.plot import draw
     from ..reconstruction.postprocess import Postprocess, finish
 
-    # Holograms show what lies far beyond their positions.
+    # Holograms show the sample far beyond their positions.
     asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)
     write_reconstruction(found, output / "reconstruction.h5")
     draw(output / "reconstruction.png", finish(found, asked))

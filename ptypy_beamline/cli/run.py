@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .outputs import folder_option
+from .flags import folder_option
 
 EXAMPLE = "mpirun -n 4 ptypy-beamline run recipes/tree.yaml -o results"
 
@@ -21,7 +21,8 @@ def command(
         ),
     ] = None,
     level: Annotated[
-        int, typer.Option("-l", "--level", min=1, max=5, help="how far: 2 loads, 5 reconstructs")
+        int,
+        typer.Option("-l", "--level", min=1, max=5, help="how far to go: 2 loads, 5 reconstructs"),
     ] = 5,
     output: Annotated[
         Path | None, folder_option("-o", "--output", help="folder for reconstructions")

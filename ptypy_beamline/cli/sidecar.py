@@ -8,19 +8,19 @@ from typing import Annotated
 import typer
 
 from ..errors import SettingsError
-from .outputs import file_option
+from .flags import file_option
 
 EXAMPLE = "ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o sidecar.h5"
 
-Constant = Annotated[float | None, typer.Option(help="the same for all frames")]
-Column = Annotated[str | None, typer.Option(metavar="NAME", help="name of that column in the log")]
+Constant = Annotated[float | None, typer.Option(help="one value for all frames")]
+Column = Annotated[str | None, typer.Option(metavar="NAME", help="name of this column in the log")]
 
 
 def command(  # noqa: PLR0913
     frames: Annotated[
         list[str], typer.Option(metavar="GLOB", help="TIFF frames: quoted globs, or files.txt")
     ],
-    csv: Annotated[Path, typer.Option("--csv", help="the log, with a header")],
+    csv: Annotated[Path, typer.Option("--csv", help="the log, with a header line")],
     output: Annotated[Path, file_option("-o", "--output", help="the sidecar to write")],
     col_index: Column = None,
     col_x: Column = None,
@@ -31,7 +31,9 @@ def command(  # noqa: PLR0913
     col_exposure: Column = None,
     col_time: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="name of the column of time stamps, instead of an index"),
+        typer.Option(
+            metavar="NAME", help="name of the column with time stamps, instead of an index"
+        ),
     ] = None,
     frame_times: Annotated[
         Path | None,
@@ -47,7 +49,7 @@ def command(  # noqa: PLR0913
     ] = None,
     first_index: Annotated[
         int | None,
-        typer.Option(help="what the log calls the first frame; default: found from the numbers"),
+        typer.Option(help="number of the first frame in the log; default: found from the numbers"),
     ] = None,
     energy_kev: Constant = None,
     distance_m: Constant = None,
@@ -62,7 +64,7 @@ def command(  # noqa: PLR0913
     from ..output import refuse_inputs
     from ..writers.fromlog import Names, by_index, by_time
     from ..writers.sidecar import write_sidecar
-    from .loading import named
+    from .loading import pairs
 
     given = {
         "index": col_index,
@@ -74,7 +76,7 @@ def command(  # noqa: PLR0913
         "exposure": col_exposure,
         "time": col_time,
     }
-    units = {name.partition(".")[2]: value for name, value in named("units", unit).items()}
+    units = {name.partition(".")[2]: value for name, value in pairs("units", unit).items()}
     names = Names({k: v for k, v in given.items() if v}, units, first_index)
     files = expand(frames)
     refuse_inputs(output, (*files, csv))

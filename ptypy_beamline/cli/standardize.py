@@ -10,8 +10,8 @@ import typer
 
 from ..scan import Scan
 from ..settings import Settings
+from .flags import file_option
 from .loading import loading, plan_with, refuse_input
-from .outputs import file_option
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline standardize raw.h5 -o scan.h5 --roi 256 --dark dark.npy"
@@ -25,8 +25,7 @@ def command(
         str,
         typer.Option(
             metavar="gzip|bitshuffle|none",
-            help="gzip: read by PtyPy's Hdf5Loader and every h5py; bitshuffle: needs its plugin; "
-            "none",
+            help="gzip can be read by PtyPy's Hdf5Loader and any h5py; bitshuffle needs a plugin",
         ),
     ] = "gzip",
 ) -> None:
@@ -55,7 +54,7 @@ def command(
 
 
 def _exposure(scan: Scan, settings: Settings) -> float | None:
-    """The exposure time of a position, where all frames share one."""
+    """The exposure time of a position, if it is the same for all frames."""
     if scan.exposure_s is None or settings.grouping in ("best", "hdr"):
         return None
     times = np.unique(scan.exposure_s)

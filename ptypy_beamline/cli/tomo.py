@@ -4,94 +4,98 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ..errors import SettingsError
 from ..settings import Settings
+from .flags import folder_option
 from .loading import loading
-from .outputs import folder_option
 from .progress import progress
 
 EXAMPLE = "mpirun -n 4 ptypy-beamline tomo series.h5 -o tomo --roi 256"
 PANEL = "Tomography"
 
 
-def _option(*names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=PANEL, **more)
+_option = partial(typer.Option, rich_help_panel=PANEL)
 
 
-@partial(loading, file="a series, the scan at one angle (HDF5, NPZ, .ptyr), or a folder")
+@partial(loading, file="a series, a scan at one angle (HDF5, NPZ, .ptyr), or a folder of these")
 def command(  # noqa: PLR0913
     settings: Settings,
     more: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILES", help="more files, where each has one angle"),
+        typer.Argument(metavar="FILES", help="more files, if each has one angle"),
     ] = None,
     output: Annotated[
-        Path, folder_option("-o", "--output", help="folder of the results", rich_help_panel=PANEL)
+        Path, folder_option("-o", "--output", help="folder for the results", rich_help_panel=PANEL)
     ] = Path("tomo"),
     theta: Annotated[
         str | None,
         _option(
             "--theta",
             metavar="FILE|N,N",
-            help="angles: a table name,theta_deg, or degrees separated by commas; "
-            "default: theta.csv beside the files, else what the files say",
+            help="angles: a CSV table name,theta_deg, or degrees separated by commas; "
+            "default: theta.csv beside the files, else from the files",
         ),
     ] = None,
     skip: Annotated[
-        str | None, _option("--skip", help="angles to leave out, from 0", metavar="N,N-N")
+        str | None, _option("--skip", help="angles to leave out, counted from 0", metavar="N,N-N")
     ] = None,
     axis: Annotated[
         Literal["y", "x"],
-        _option("--axis", help="image axis along which the rotation axis lies"),
+        _option("--axis", help="image axis that is parallel to the rotation axis"),
     ] = "y",
     engine: Annotated[
         Literal["auto", "ptypy", "preview"],
         _option("--engine", help="auto: PtyPy where it is installed"),
     ] = "auto",
-    dm: Annotated[int, _option("--dm", help="PtyPy's iterations of DM", min=1)] = 60,
-    ml: Annotated[int, _option("--ml", help="and then of ML", min=1)] = 40,
+    dm: Annotated[int, _option("--dm", help="iterations of PtyPy's DM", min=1)] = 60,
+    ml: Annotated[int, _option("--ml", help="iterations of PtyPy's ML, after DM", min=1)] = 40,
     iterations: Annotated[
-        int, _option("--iterations", help="passes of the preview engine", min=1)
+        int, _option("--iterations", help="iterations of the preview engine", min=1)
     ] = 60,
     air: Annotated[
         int | None,
-        _option("--air", help="pixels at both sides without sample; default: found", min=1),
+        _option(
+            "--air",
+            help="pixels without sample on either side; default: found from the data",
+            min=1,
+        ),
     ] = None,
     sign: Annotated[
         Literal["negative", "positive", "conjugate"],
         _option(
             "--sign",
-            help="phase of material: negative (PtyPy), positive (other convention), "
-            "or the conjugate solution, turned by 180 degrees",
+            help="sign of the sample's phase: negative (PtyPy), positive (the other "
+            "convention), or the conjugate solution, rotated by 180 degrees",
         ),
     ] = "negative",
     rounds: Annotated[
-        int, _option("--rounds", help="most rounds of alignment by reprojection", min=0)
+        int,
+        _option("--rounds", help="maximum number of rounds of alignment by reprojection", min=0),
     ] = 30,
     method: Annotated[
         Literal["fbp", "sart"],
         _option(
             "--method",
-            help="filtered back-projection, or SART: slower, never negative, "
-            "better with a missing wedge or few angles",
+            help="filtered back-projection, or SART: slower and never negative, but "
+            "better with few angles or a missing wedge",
         ),
     ] = "fbp",
-    passes: Annotated[int, _option("--passes", help="of SART over all angles", min=1)] = 4,
+    passes: Annotated[int, _option("--passes", help="passes of SART over all angles", min=1)] = 4,
     filter_name: Annotated[
         Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"],
-        _option("--filter", help="of the back-projection; the later the smoother"),
+        _option("--filter", help="filter of the back-projection; the later ones are smoother"),
     ] = "ramp",
     voxel_m: Annotated[
         float | None,
-        _option("--voxel-m", help="pixel of phase.tif files that do not say it"),
+        _option("--voxel-m", help="pixel of phase.tif files without one"),
     ] = None,
     only: Annotated[
         Literal["reconstruct", "align", "volume"] | None,
-        _option("--only", help="one stage of the three, from what is in the folder"),
+        _option("--only", help="run one of the three stages only, from what is in the folder"),
     ] = None,
 ) -> None:
     """Reconstruct a volume from scans at many angles.

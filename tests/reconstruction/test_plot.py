@@ -18,7 +18,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.cli.finishing import postprocess
+from ptypy_beamline.cli.flags import postprocess
 from ptypy_beamline.errors import SettingsError
 from ptypy_beamline.plotting import hue_and_brightness, in_words, round_length_m
 from ptypy_beamline.reconstruction.area import Rectangle, scanned

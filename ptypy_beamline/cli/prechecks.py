@@ -1,4 +1,4 @@
-"""What speaks against a reconstruction, said before it is made."""
+"""Checks before a reconstruction: is it near field, and is there anything against it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 Propagation = Annotated[
     Literal["auto", "farfield", "nearfield"],
-    typer.Option("--propagation", help="auto: near field where the frames are"),
+    typer.Option("--propagation", help="auto: near field if the frames are holograms"),
 ]
 
 
-def near_field(look: Look, propagation: str) -> bool:
-    """Whether the frames are to be taken as holograms."""
+def is_near_field(look: Look, propagation: str) -> bool:
+    """Whether the frames are to be treated as holograms."""
     from ..diagnosis.near_field import is_near
 
     return propagation == "nearfield" or (propagation == "auto" and is_near(look))
 
 
-def doubts_of(look: Look, near: bool) -> list[Finding]:
-    """What the checks that need no reconstruction find, said before it.
+def check_data(look: Look, near: bool) -> list[Finding]:
+    """Print and return what the checks find that need no reconstruction.
 
     Raises
     ------
     ScanError
-        Only garbage would come out.
+        A reconstruction would be meaningless.
     """
     from ..diagnosis.findings import doubts
 
     found = doubts(look, near)
     refuse_errors(found, look)
-    said([*_near_field(look, near), *found])
+    show([*_near_field(look, near), *found])
     if found:
         typer.echo("the errors below cannot be trusted until this is corrected", err=True)
     return found
@@ -49,7 +49,7 @@ def refuse_errors(findings: list[Finding], look: Look, anyway: str = "") -> None
     Raises
     ------
     ScanError
-        Only garbage would come out.
+        A reconstruction would be meaningless.
     """
     for finding in findings:
         if finding.level == "error":
@@ -62,7 +62,7 @@ def refuse_errors(findings: list[Finding], look: Look, anyway: str = "") -> None
 
 
 def _near_field(look: Look, near: bool) -> list[Finding]:
-    """By which geometry near-field frames are reconstructed."""
+    """The geometry in which near-field frames are reconstructed."""
     from ..planning.scan_geometry import focus_to_sample_m
 
     if not near:
@@ -86,8 +86,8 @@ def _near_field(look: Look, near: bool) -> list[Finding]:
     ]
 
 
-def said(findings: list[Finding]) -> list[Finding]:
-    """The ``findings``, printed on standard error."""
+def show(findings: list[Finding]) -> list[Finding]:
+    """Print the ``findings`` on standard error, and return them."""
     for finding in findings:
         typer.echo(str(finding), err=True)
     return findings
