@@ -157,11 +157,10 @@ def _tree(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_preview(values: dict[str, Any], plan: Plan, _: Path) -> Reconstruction:
-    from ..reconstruction import from_preview
     from ..reconstruction.preview import preview
 
     origin = {"source": values["file"], "settings": values}
-    return from_preview(preview(plan), plan, origin)
+    return preview(plan, provenance=origin)
 
 
 def _named(result: Reconstruction) -> str:

@@ -45,10 +45,10 @@ def run_preview(
     """Reconstruct, write the folder, and print the result."""
     from ..diagnosis.scan_sample import Look
     from ..output import together
-    from ..reconstruction import from_preview
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.preview import preview
     from ..reconstruction.preview.picture import draw
+    from ..reconstruction.preview.rpie import ALGORITHM
 
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
     for file in (result, picture):
@@ -57,17 +57,15 @@ def run_preview(
     look = Look.at(scan, settings, plan)
     near = is_near_field(look, propagation)
     findings = check_data(look, near)
-    with progress("reconstructing", iterations) as advance:
-        found = preview(plan, iterations, progress=lambda *_: advance(1), near_field=near)
     origin = {"source": scan.source, "settings": settings.record()}
-    made = from_preview(found, plan, origin)
-    error = made.held_out_error
+    with progress("reconstructing", iterations) as advance:
+        found = preview(plan, iterations, 0, lambda *_: advance(1), near, origin)
+    error = found.held_out_error
     validation = "" if error is None else f", validation error {error:.3g}"
-
-    title = f"{Path(settings.file_name).name}: {found.algorithm}{validation}"
+    title = f"{Path(settings.file_name).name}: {ALGORITHM}{validation}"
     with together():
-        write_reconstruction(made, result)
-        draw(picture, found.object, found.probe, found.errors, found.resolution_m, title=title)
+        write_reconstruction(found, result)
+        draw(picture, found.object[0], found.probe, found.errors, found.pixel_m, title=title)
     findings += show(_verdict(error))
     if to_json:
         told = {

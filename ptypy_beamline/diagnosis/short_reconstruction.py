@@ -15,7 +15,8 @@ import numpy as np
 
 from ..arrays import Bools, Complex64s, Float32s, Floats, Ints
 from ..planning.transform import Transform
-from ..reconstruction.preview.engine import Engine, State, prepare
+from ..reconstruction.preview.engine import RpieEngine, State, prepare
+from ..reconstruction.preview.probe import best_probe
 from ..summary import step_m
 from .frame_features import Survey
 
@@ -86,14 +87,14 @@ class Patch:
         )
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> RpieEngine:
         """The preview's engine of these frames."""
         return prepare(self.frames, self.good, self.positions_m, self.pixel_m, self.center_px)
 
     @cached_property
     def probe(self) -> Complex64s:
         """The best of the preview's guesses."""
-        return self.engine.best_probe(seed=0)
+        return best_probe(self.engine, seed=0)
 
     def at(self, positions_m: Floats) -> Patch:
         """The same frames at other positions."""
@@ -166,7 +167,7 @@ def fitted(
     passes: int,
     unseen: Ints | None = None,
     probe: Complex64s | None = None,
-) -> tuple[Engine, State, Ints]:
+) -> tuple[RpieEngine, State, Ints]:
     """A reconstruction of ``patch`` without the frames ``unseen``, and which these are.
 
     It starts from ``probe``, or the best of the preview's guesses.

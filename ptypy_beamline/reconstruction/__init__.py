@@ -6,16 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .io.previewed import from_preview
     from .io.ptyr import from_ptycho, read_ptyr
     from .io.read import read
     from .model import Reconstruction
+    from .preview.rpie import from_preview
 
 __all__ = ["Reconstruction", "from_preview", "from_ptycho", "read", "read_ptyr"]
 
 _HOMES = {
     "Reconstruction": ".model",
-    "from_preview": ".io.previewed",
+    "from_preview": ".preview.rpie",
     "from_ptycho": ".io.ptyr",
     "read": ".io.read",
     "read_ptyr": ".io.ptyr",

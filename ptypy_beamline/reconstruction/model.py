@@ -1,4 +1,4 @@
-"""What a reconstruction found, whoever made it."""
+"""The reconstruction of a scan, by whichever engine."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from ..errors import ScanError
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """One object and one probe, and the positions that join them; SI units, axes (y, x).
+    """One object, one probe, and the positions at which they meet; SI units, axes (y, x).
 
     Attributes
     ----------
     object
         (layers, ny, nx) complex64 transmission; layers lie along the beam.
     probe
-        (modes, N, N) complex64, in root counts.
+        (modes, N, N) complex64, in square roots of counts.
     pixel_m
-        Object pixel (y, x), which is the probe's, too.
+        Reconstructed pixel (y, x), of object and probe.
     center_m
-        (y, x) of the middle of the object, pixel ((ny - 1) / 2, (nx - 1) / 2), on the axes
-        of the positions.
+        (y, x) of the middle of the object, pixel ((ny - 1) / 2, (nx - 1) / 2), in the coordinate
+        system of the positions.
     positions_m
         (n, 2) y, x of the middle of the probe, as the engine refined them; pixel
         (N - 1) / 2 of the probe lies here.
     indices
-        (n,) raw frame of each position, or its number where the raw frame is not known.
+        (n,) raw frame of each position, or the position's number where that is unknown.
     energy_eV, distance_m
-        Of the photons; from the sample to the detector.
+        Of the photons; from the sample to the detector. 0 = unknown.
     errors
         (iterations,) error of each iteration.
     algorithm
-        Its name, with the numbers of iterations where several follow each other.
+        Engine and algorithms, with their numbers of iterations.
     layer_spacing_m
         (layers - 1,) distances between layers.
     scan
         Name of the scan.
     provenance
-        How it came about: ``source`` (the raw file), ``settings`` and whatever else is known.
+        Where it comes from: ``source`` (the raw file), ``settings`` and whatever else is known.
     held_out_error
-        Of frames that were left out to tell, where some were: 0 perfect, 1 or more garbage.
+        Validation error, of frames left out of the fit: 0 is perfect, 1 or more meaningless;
+        None = none were left out.
 
     Raises
     ------
     ScanError
-        Object or probe has not three axes.
+        Object or probe does not have three axes.
     """
 
     object: Complex64s
@@ -78,7 +79,7 @@ class Reconstruction:
 
     @property
     def iterations(self) -> int:
-        """Their number."""
+        """Number of iterations."""
         return len(self.errors)
 
     @property

@@ -12,7 +12,6 @@ from ..engines import ALONE, Chain, Ranks, parameter_tree, ranks_started, recons
 from ..errors import SettingsError
 from ..parallel import several_started
 from ..plans import open_and_plan
-from ..reconstruction.io.previewed import from_preview
 from ..reconstruction.model import Reconstruction
 from ..settings import Settings
 from .angles import Angle
@@ -72,8 +71,8 @@ class Engine:
         from ..reconstruction.preview import preview
 
         plan = open_and_plan(settings)[1]
-        found = preview(plan, self.iterations)
-        return from_preview(found, plan, {"source": settings.file, "settings": settings.record()})
+        origin = {"source": settings.file, "settings": settings.record()}
+        return preview(plan, self.iterations, provenance=origin)
 
     def _by_ptypy(self, settings: Settings) -> Reconstruction:
         chain = Chain(iterations=(self.dm, self.ml))

@@ -326,7 +326,7 @@ def test_shuffled_positions_are_named(tmp_path, pattern):
 def like_the_truth(settings: Settings, mistake: Mistake) -> float:
     """Correlation of a short reconstruction with the sample; 0 where none can be made."""
     try:
-        obj = preview(planned(settings)[1], iterations=30).object
+        obj = preview(planned(settings)[1], iterations=30).object[0]
     except BeamlineError:
         return 0.0
     # Frames that are turned instead of the axes give the object turned.

@@ -1,7 +1,15 @@
-"""The embedded reconstruction and its picture: a first look without PtyPy."""
+"""The embedded engine, rPIE: a quick reconstruction without PtyPy."""
 
-from .planned import load_all, preview, probe_of
+from ..model import Reconstruction
 from .probe import probe_guess
-from .rpie import Reconstruction, reconstruct
+from .rpie import from_preview, load_all, preview, probe_of, reconstruct
 
-__all__ = ["Reconstruction", "load_all", "preview", "probe_guess", "probe_of", "reconstruct"]
+__all__ = [
+    "Reconstruction",
+    "from_preview",
+    "load_all",
+    "preview",
+    "probe_guess",
+    "probe_of",
+    "reconstruct",
+]

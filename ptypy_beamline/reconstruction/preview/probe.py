@@ -1,7 +1,8 @@
-"""A first guess of the probe, from the data alone."""
+"""The first probe, from the data alone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 
 from ...arrays import Bools, Complex64s
 from ...planning.inpaint import inpaint
+from .engine import RpieEngine, State, low_frequencies, to_corner
+
+WIDTHS = (0.0, 1.0, -1.0, 1.5, -1.5, 2.2, -2.2, 3.3, -3.3)
+"""Defocus radii of the guessed probes, in mean distances of the positions."""
+
+KEPT = (5, 3, 2, 1)
+"""How many of the guesses continue after each pass."""
+
+LEAST_PX, LIGHT, STEP_PX = 48, 0.95, 2.5
+"""Of the cropped window: least side, least share of the counts, least step in object pixels."""
 
 
 def probe_guess(
@@ -60,6 +71,73 @@ def probe_guess(
     return np.asarray(field, np.complex64)
 
 
-def to_corner(stack: NDArray[Any], center_px: tuple[float, ...]) -> NDArray[Any]:
-    """Roll the last two axes so that the beam centre comes to pixel (0, 0), as FFTs want it."""
-    return np.roll(stack, [-round(c) for c in center_px], axis=(-2, -1))
+def best_probe(engine: RpieEngine, seed: int) -> Complex64s:
+    """The guess that after a few passes best predicts frames left out of the fit.
+
+    Diverging and converging beams of several widths are tried: the mean frame does not tell them
+    apart. The error of the fitted frames would mislead: a probe too small for any overlap fits each
+    frame by itself. After each pass only the better guesses continue, all on the part of the
+    detector that holds the light. Of the parallel beam of a near field, it is the mean frame
+    propagated back.
+    """
+    if engine.transfer is not None:
+        return engine.scaled(engine.back(np.sqrt(engine.mean_frame).astype(np.complex64)))
+    small = cropped(engine)
+    order = np.random.default_rng(seed).permutation(small.visited)
+    left_out, fitted = np.split(order, [max(1, len(order) // 6)])
+    trial = replace(small, visited=fitted if len(fitted) else left_out)
+    tried = [
+        (State(small.free_space(), small.scaled(guess)), np.random.default_rng(seed))
+        for guess in _guesses(small)
+    ]
+    for done, kept in enumerate(KEPT):
+        for state, rng in tried:
+            trial.sweep(state, rng, update_probe=done > 0)
+        misfits = [small.misfits(state, left_out).sum() for state, _ in tried]
+        tried = [tried[k] for k in np.argsort(misfits, kind="stable")[:kept]]
+    return engine.scaled(enlarged(tried[0][0].probe, engine.moduli.shape[1]))
+
+
+def _guesses(engine: RpieEngine) -> list[Complex64s]:
+    """Guessed probes, without those that the window makes equal."""
+    step = np.sqrt(np.ptp(engine.corners_px, axis=0).clip(1).prod() / len(engine.moduli))
+    widest = engine.moduli.shape[1] / 4
+    widths = dict.fromkeys(np.clip(np.array(WIDTHS) * step, -widest, widest).tolist())
+    return [probe_guess(engine.mean_frame, None, (0, 0), width) for width in widths]
+
+
+def cropped(engine: RpieEngine) -> RpieEngine:
+    """The engine on the smallest part of the detector that holds the light and resolves the steps.
+
+    A smaller window has larger object pixels, λz/(N·p), to which positions are rounded.
+    """
+    n = side = engine.moduli.shape[1]
+    step = np.sqrt(np.ptp(engine.corners_px, axis=0).clip(1).prod() / len(engine.moduli))
+    while side % 4 == 0 and side // 2 >= LEAST_PX and step * side / n >= 2 * STEP_PX:
+        low = low_frequencies(n, side // 2)
+        if engine.mean_frame[low].sum() < LIGHT * engine.power:
+            break
+        side //= 2
+    if side == n:
+        return engine
+    rows, columns = low_frequencies(n, side)
+    moduli = np.ascontiguousarray(engine.moduli[:, rows, columns])
+    return replace(
+        engine,
+        moduli=moduli,
+        sums=np.asarray(moduli.sum(axis=(1, 2), dtype=np.float64)),
+        bad=np.ascontiguousarray(engine.bad[:, rows, columns]),
+        mean_frame=engine.mean_frame[rows, columns],
+        corners_px=np.rint(engine.corners_px * (side / n)).astype(np.int64),
+    )
+
+
+def enlarged(probe: Complex64s, side: int) -> Complex64s:
+    """``probe`` on the finer pixels of a detector of ``side`` pixels, 0 at the added angles."""
+    if len(probe) == side:
+        return probe
+    wave = np.zeros((side, side), np.complex64)
+    wave[low_frequencies(side, len(probe))] = scipy.fft.fft2(
+        scipy.fft.ifftshift(probe), norm="ortho"
+    )
+    return np.asarray(scipy.fft.fftshift(scipy.fft.ifft2(wave, norm="ortho")), np.complex64)
