@@ -1,4 +1,4 @@
-# make demo | test | test-all | lint | docs | bench | ptypy | clean
+# make demo | test | test-all | test-minimum | test-pythons | lint | docs | bench | ptypy | clean
 # The environment sees the machine's own packages, so that a site's PtyPy is found.
 
 PYTHON ?= python3
@@ -8,8 +8,9 @@ STAMP := $(VENV)/.installed
 PTYPY ?= git+https://github.com/ptycho/ptypy
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 2
+export JOBS
 
-.PHONY: demo test test-all lint docs bench ptypy clean
+.PHONY: demo test test-all test-minimum test-pythons lint docs bench ptypy clean
 
 demo: $(STAMP)
 	$(RUN) -m ptypy_beamline demo --output demo
@@ -19,6 +20,16 @@ test: $(STAMP)
 
 test-all: test
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile -m long
+	$(RUN) .ci/versions.py minimum
+	$(RUN) .ci/versions.py pythons
+
+# A quick part of the tests with the lower bounds of pyproject.toml, on the oldest Python.
+test-minimum: $(STAMP)
+	$(RUN) .ci/versions.py minimum
+
+# The same with the newest dependencies, on the other versions of Python that are installed.
+test-pythons: $(STAMP)
+	$(RUN) .ci/versions.py pythons
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .
@@ -42,4 +53,4 @@ $(STAMP): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venvs demo docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ author = "The ptypy_beamline developers"
 copyright = "2026, The ptypy_beamline developers"
 version = release = ptypy_beamline.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "tables"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "layers", "tables"]
 exclude_patterns = ["_build", "_ext"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -21,13 +18,6 @@ from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
 from ptypy_beamline.geometry import UNITS, unit_of_name
 from ptypy_beamline.settings import Leaf, every_leaf
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # Sphinx brings it along
-
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 class MarkdownTable(SphinxDirective):
@@ -165,25 +155,6 @@ class Options(MarkdownTable):
             yield ", ".join(f"`{word}`" for word in shown), cell, option.help or ""
 
 
-class Layers(MarkdownTable):
-    """The layers that import-linter enforces, highest first, with what each module says it is."""
-
-    header = ("Modules", "What they are")
-
-    def rows(self) -> Iterator[tuple[str, ...]]:
-        linter = tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["importlinter"]
-        for layer in linter["contracts"][0]["layers"]:
-            names = layer.split(" | ")
-            first = [import_module(f"ptypy_beamline.{name}").__doc__ or "" for name in names]
-            said = "<br>".join(_plain(text.splitlines()[0]) for text in first)
-            yield "<br>".join(f"`{name}`" for name in names), said
-
-
-def _plain(text: str) -> str:
-    """Of a docstring, as Markdown."""
-    return re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text.replace("``", "`"))
-
-
 def setup(app: Any) -> dict[str, bool]:
     for name, directive in (
         ("parameters", Parameters),
@@ -191,7 +162,6 @@ def setup(app: Any) -> dict[str, bool]:
         ("format-paths", FormatPaths),
         ("ndattributes", NDAttributes),
         ("options", Options),
-        ("layers", Layers),
     ):
         app.add_directive(name, directive)
     return {"parallel_read_safe": True}
