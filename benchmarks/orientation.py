@@ -26,7 +26,7 @@ from ptypy_beamline.diagnosis import scale
 from ptypy_beamline.diagnosis.orientation import rank
 from ptypy_beamline.diagnosis.orientation_ambiguities import equivalents, relation, turn_of
 from ptypy_beamline.diagnosis.pairing import mispaired
-from ptypy_beamline.diagnosis.scan_sample import Look
+from ptypy_beamline.diagnosis.scan_sample import ScanSample
 from ptypy_beamline.planning.positions import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
@@ -168,7 +168,7 @@ def scales(count: int) -> Iterator[dict[str, Any]]:
         pattern, level, truth = simulated(seed, (3e4, 1e7))
         for factor in (1.0, 0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0):
             scan = replace(plain(truth), distance_m=truth.distance_m * factor)
-            said = scale.findings(Look.at(scan, Settings(), scan.plan()))
+            said = scale.findings(ScanSample.at(scan, Settings(), scan.plan()))
             settings = dict(said[0].settings) if said else {}
             if "psize" in settings:  # the same in λz/p
                 settings = {"distance": scan.distance_m * truth.pixel_m[0] / settings["psize"]}

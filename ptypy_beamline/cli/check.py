@@ -47,12 +47,12 @@ def command(
     with working("looking at frames, and reconstructing a few"):
         diagnosis = diagnose(settings)
     found = diagnosis.findings
-    summary = describe_plan(diagnosis.look.plan) if diagnosis.look else {}
+    summary = describe_plan(diagnosis.sample.plan) if diagnosis.sample else {}
     if to_json:
         typer.echo(json.dumps({"findings": [as_json(f) for f in found], "plan": summary}, indent=1))
     else:
         _print(diagnosis, summary)
-    if plot and diagnosis.look:
+    if plot and diagnosis.sample:
         from ..diagnosis.page import draw
 
         draw(plot, diagnosis)
@@ -64,7 +64,7 @@ def command(
 def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
     from ..diagnosis.findings import UNCHECKED
 
-    found, ranking, look = diagnosis.findings, diagnosis.ranking, diagnosis.look
+    found, ranking, sample = diagnosis.findings, diagnosis.ranking, diagnosis.sample
     for finding in found:
         typer.echo(str(finding))
     if summary:
@@ -79,7 +79,7 @@ def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
             caveats.append("the orientation is not known")
         if any(UNCHECKED in finding.what for finding in found):
             caveats.append("pairing and orientation were not checked")
-        if look and not look.lit.all():
-            dark = f"{np.count_nonzero(~look.lit)} of {len(look.lit)}"
+        if sample and not sample.lit.all():
+            dark = f"{np.count_nonzero(~sample.lit)} of {len(sample.lit)}"
             caveats.append(f"{dark} sampled frames show no beam (see ptypy-beamline qc)")
         typer.echo("no problem found" + (", but " if caveats else "") + " and ".join(caveats))

@@ -10,7 +10,7 @@ from ..errors import ScanError
 from ..summary import Finding
 
 if TYPE_CHECKING:
-    from ..diagnosis.scan_sample import Look
+    from ..diagnosis.scan_sample import ScanSample
 
 Propagation = Annotated[
     Literal["auto", "farfield", "nearfield"],
@@ -18,14 +18,14 @@ Propagation = Annotated[
 ]
 
 
-def is_near_field(look: Look, propagation: str) -> bool:
+def is_near_field(sample: ScanSample, propagation: str) -> bool:
     """Whether the frames are to be treated as holograms."""
     from ..diagnosis.near_field import is_near
 
-    return propagation == "nearfield" or (propagation == "auto" and is_near(look))
+    return propagation == "nearfield" or (propagation == "auto" and is_near(sample))
 
 
-def check_data(look: Look, near: bool) -> list[Finding]:
+def check_data(sample: ScanSample, near: bool) -> list[Finding]:
     """Print and return what the checks find that need no reconstruction.
 
     Raises
@@ -35,15 +35,15 @@ def check_data(look: Look, near: bool) -> list[Finding]:
     """
     from ..diagnosis.findings import doubts
 
-    found = doubts(look, near)
-    refuse_errors(found, look)
-    show([*_near_field(look, near), *found])
+    found = doubts(sample, near)
+    refuse_errors(found, sample)
+    show([*_near_field(sample, near), *found])
     if found:
         typer.echo("the errors below cannot be trusted until this is corrected", err=True)
     return found
 
 
-def refuse_errors(findings: list[Finding], look: Look, anyway: str = "") -> None:
+def refuse_errors(findings: list[Finding], sample: ScanSample, anyway: str = "") -> None:
     """Stop at the first error; the remedy ends with ``anyway``.
 
     Raises
@@ -57,18 +57,18 @@ def refuse_errors(findings: list[Finding], look: Look, anyway: str = "") -> None
             raise ScanError(
                 f"the reconstruction would be meaningless: {what}",
                 " ".join(filter(None, (finding.remedy or "see ptypy-beamline check", anyway))),
-                look.settings.file_name,
+                sample.settings.file_name,
             )
 
 
-def _near_field(look: Look, near: bool) -> list[Finding]:
+def _near_field(sample: ScanSample, near: bool) -> list[Finding]:
     """The geometry in which near-field frames are reconstructed."""
     from ..planning.scan_geometry import focus_to_sample_m
 
     if not near:
         return []
-    geometry = look.plan.geometry
-    if focus_to_sample_m(look.scan, look.settings) is None:
+    geometry = sample.plan.geometry
+    if focus_to_sample_m(sample.scan, sample.settings) is None:
         return [
             Finding(
                 "note",

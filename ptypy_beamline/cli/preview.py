@@ -43,7 +43,7 @@ def run_preview(
     settings: Settings, output: Path, iterations: int, propagation: str, to_json: bool
 ) -> None:
     """Reconstruct, write the folder, and print the result."""
-    from ..diagnosis.scan_sample import Look
+    from ..diagnosis.scan_sample import ScanSample
     from ..output import together
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.preview import preview
@@ -54,9 +54,9 @@ def run_preview(
     for file in (result, picture):
         refuse_input(file, settings)
     scan, plan = plan_with(settings)
-    look = Look.at(scan, settings, plan)
-    near = is_near_field(look, propagation)
-    findings = check_data(look, near)
+    sample = ScanSample.at(scan, settings, plan)
+    near = is_near_field(sample, propagation)
+    findings = check_data(sample, near)
     origin = {"source": scan.source, "settings": settings.record()}
     with progress("reconstructing", iterations) as advance:
         found = preview(plan, iterations, 0, lambda *_: advance(1), near, origin)

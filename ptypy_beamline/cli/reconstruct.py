@@ -28,7 +28,7 @@ from .preview import run_preview
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
-    from ..diagnosis.scan_sample import Look
+    from ..diagnosis.scan_sample import ScanSample
     from ..engines import Chain, Ranks
     from ..reconstruction import Reconstruction
 
@@ -220,7 +220,7 @@ def _reconstruct(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
 def _check_scan(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
     """Whether the frames are near field, and what the checks find."""
     from ..diagnosis.findings import of_reconstructions
-    from ..diagnosis.scan_sample import Look
+    from ..diagnosis.scan_sample import ScanSample
     from ..engines.trees import check_tree_name, is_saved_tree
     from ..output import is_ours
 
@@ -232,27 +232,27 @@ def _check_scan(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]
         refuse_input(wanted.save_tree, settings, ours=is_saved_tree(wanted.save_tree))
     with working("looking at the frames"):
         scan, plan = plan_with(settings)
-        look = Look.at(scan, settings, plan)
-        near = is_near_field(look, wanted.propagation)
-    findings = check_data(look, near)
+        sample = ScanSample.at(scan, settings, plan)
+        near = is_near_field(sample, wanted.propagation)
+    findings = check_data(sample, near)
     if not (near or wanted.unchecked):
         with working("reconstructing a few of them"):
-            more = of_reconstructions(look, [f for f in findings if f.level == "warning"])
-        refuse_errors(more, look, "(--no-check reconstructs all the same)")
+            more = of_reconstructions(sample, [f for f in findings if f.level == "warning"])
+        refuse_errors(more, sample, "(--no-check reconstructs all the same)")
         findings += show(more)
-    return near, [*findings, *show(_low_counts(look))]
+    return near, [*findings, *show(_low_counts(sample))]
 
 
-def _low_counts(look: Look) -> list[Finding]:
+def _low_counts(sample: ScanSample) -> list[Finding]:
     """A warning where the frames hold so few counts that DM and ML may fit their noise."""
     from ..diagnosis.scale import DIM
 
-    if look.usual_counts >= DIM:
+    if sample.usual_counts >= DIM:
         return []
     return [
         Finding(
             "warning",
-            f"{look.usual_counts:.3g} counts per frame: DM and ML may fit their noise, and the "
+            f"{sample.usual_counts:.3g} counts per frame: DM and ML may fit their noise, and the "
             "error is then small all the same",
             "compare with --engine preview, or sum pixels (--bin)",
         )

@@ -16,7 +16,7 @@ from ..statistics.measurements import Exposures, Measurements
 from ..statistics.robust import robust_sigma
 from ..summary import Finding
 from .proposed_settings import finding
-from .scan_sample import Look
+from .scan_sample import ScanSample
 
 SHUT, MANY_BLANK = 0.005, 0.02
 """Share of the median counts below which a shutter was closed, as samples may let through 1 %;
@@ -35,23 +35,23 @@ pixels less, by how many standard deviations."""
 QC = "run ptypy-beamline qc and give its list as reject (--reject)"
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(sample: ScanSample) -> list[Finding]:
     """Monitor, sample and shutter, of frames that hold counts."""
-    return [*monitor(look), *variation(look), *blank(look), *not_numbers(look)]
+    return [*monitor(sample), *variation(sample), *blank(sample), *not_numbers(sample)]
 
 
-def monitor(look: Look) -> list[Finding]:
+def monitor(sample: ScanSample) -> list[Finding]:
     """Whether the monitor makes the frames' counts more equal."""
-    stored = recorded_i0(look.scan, look.settings)
-    lit = look.lit & (look.totals > 0)
+    stored = recorded_i0(sample.scan, sample.settings)
+    lit = sample.lit & (sample.totals > 0)
     if stored is None or lit.sum() < 8:
         return []
-    exposures = look.plan.selection.exposures[look.picked][lit]
+    exposures = sample.plan.selection.exposures[sample.picked][lit]
     values = np.nanmean(np.where(exposures >= 0, stored[exposures], np.nan), axis=1)
     if not (np.isfinite(values) & (values > 0)).all():
         return []
-    applied = look.settings.monitor not in (None, False) or bool(look.settings.paths.monitor)
-    counts = look.totals[lit] / (look.plan.selection.scale[look.picked][lit].mean(1))
+    applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)
+    counts = sample.totals[lit] / (sample.plan.selection.scale[sample.picked][lit].mean(1))
     raw, scaled = _scatter(counts), _scatter(counts / values)
     what = f"total counts scatter by {raw:.1%}, by {scaled:.1%} when scaled by the monitor"
     if applied and scaled > max(1.5 * raw, 0.03):
@@ -63,11 +63,11 @@ def monitor(look: Look) -> list[Finding]:
     return []
 
 
-def not_numbers(look: Look) -> list[Finding]:
+def not_numbers(sample: ScanSample) -> list[Finding]:
     """Whether single frames have pixels that are no numbers."""
-    if look.raw.dtype.kind != "f":
+    if sample.raw.dtype.kind != "f":
         return []
-    absent = ~np.isfinite(look.raw)
+    absent = ~np.isfinite(sample.raw)
     some = absent & ~absent.all(axis=(0, 1))  # those of all frames are the detector's
     count = int(some.any(axis=(1, 2, 3)).sum())
     if not count:
@@ -76,9 +76,9 @@ def not_numbers(look: Look) -> list[Finding]:
     return [finding("note", f"{what}: these are left out as bad pixels")]
 
 
-def variation(look: Look) -> list[Finding]:
+def variation(sample: ScanSample) -> list[Finding]:
     """Whether the frames change from one to the next by more than their noise."""
-    frames = look.frames[look.lit]
+    frames = sample.frames[sample.lit]
     if len(frames) < 4:
         return []
     if all(np.array_equal(frame, frames[0]) for frame in frames[1:]):
@@ -90,15 +90,15 @@ def variation(look: Look) -> list[Finding]:
                 remedy="check the dataset (--path frames=PATH)",
             )
         ]
-    bright = look.seen & (look.mean > 5)
+    bright = sample.ever_good & (sample.mean > 5)
     if bright.sum() < 20:
         return []
-    share = look.totals[look.lit] / look.totals[look.lit].mean()
-    expected = share[:, None] * look.mean[bright]
-    change = float((((frames[:, bright] - expected) ** 2).mean(0) / look.mean[bright]).mean())
+    share = sample.totals[sample.lit] / sample.totals[sample.lit].mean()
+    expected = share[:, None] * sample.mean[bright]
+    change = float((((frames[:, bright] - expected) ** 2).mean(0) / sample.mean[bright]).mean())
     # Of dim frames a sample changes the variance little; it shows if it exceeds what chance does.
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
-    few = len(frames) < FEW_FRAMES or look.usual_counts < DIM
+    few = len(frames) < FEW_FRAMES or sample.usual_counts < DIM
     return [] if change > min(ALIKE, CERTAIN + SIGMAS * chance) else [_alike(change, few)]
 
 
@@ -123,16 +123,16 @@ def _alike(change: float, few: bool) -> Finding:
     )
 
 
-def blank(look: Look) -> list[Finding]:
+def blank(sample: ScanSample) -> list[Finding]:
     """Frames without the beam."""
-    middle = float(np.median(look.totals[look.totals > 0]))
-    empty = int((look.totals < SHUT * middle).sum())
-    if empty <= MANY_BLANK * len(look.totals):
+    middle = float(np.median(sample.totals[sample.totals > 0]))
+    empty = int((sample.totals < SHUT * middle).sum())
+    if empty <= MANY_BLANK * len(sample.totals):
         return []
     return [
         finding(
             "warning",
-            f"{empty} of {len(look.totals)} sampled frames hold less than "
+            f"{empty} of {len(sample.totals)} sampled frames hold less than "
             f"{SHUT:.1%} of the median counts",
             "the shutter was closed or the beam lost",
             remedy=QC,
@@ -162,9 +162,9 @@ CAUSES = {
 }
 
 
-def of_events(look: Look) -> list[Finding]:
+def of_events(sample: ScanSample) -> list[Finding]:
     """A warning for each, with what removes it."""
-    plan = look.plan
+    plan = sample.plan
     single = Exposures.of(plan) if plan.selection.exposures.shape[1] > 1 else None
     plan = single.plan if single else plan
     rows = np.arange(min(len(plan), MOST))
@@ -180,7 +180,7 @@ def of_events(look: Look) -> list[Finding]:
         found = [event for event in found if event.kind != "dump"]
     return [
         *([_dumps(dumps)] if len(dumps) > 1 else []),
-        *(finding("warning", e.what, _cause(e), *_remedy(e, look)) for e in found),
+        *(finding("warning", e.what, _cause(e), *_remedy(e, sample)) for e in found),
     ]
 
 
@@ -205,9 +205,9 @@ def _dumps(found: Sequence[Event]) -> Finding:
     )
 
 
-def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
+def _remedy(event: Event, sample: ScanSample) -> tuple[Mapping[str, Any], str]:
     """Settings, and words where there are none."""
-    given = look.settings.reject is not None
+    given = sample.settings.reject is not None
     reject = f"leave them out (--reject {event.first}-{event.last}" + (
         ", with those of the list that is given)" if given else ")"
     )
@@ -217,7 +217,7 @@ def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
         return {}, reject
     if event.kind == "drift":
         return {"align": "com"}, ""
-    if _followed(event, look):
+    if _followed(event, sample):
         return {"monitor": "file"}, ""
     if event.kind == "flicker":
         return {}, f"no I0 that follows it is recorded: {FLOATING}"
@@ -228,10 +228,10 @@ def _remedy(event: Event, look: Look) -> tuple[Mapping[str, Any], str]:
     return {}, scale if event.kind == "decay" else f"{scale}, or {reject}"
 
 
-def _followed(event: Event, look: Look) -> bool:
+def _followed(event: Event, sample: ScanSample) -> bool:
     """Whether a recorded monitor that is not applied changes with the beam."""
-    stored = recorded_i0(look.scan, look.settings)
-    applied = look.settings.monitor not in (None, False) or bool(look.settings.paths.monitor)
+    stored = recorded_i0(sample.scan, sample.settings)
+    applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)
     if stored is None or applied:
         return False
     with np.errstate(invalid="ignore", divide="ignore"):

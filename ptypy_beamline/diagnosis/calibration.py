@@ -18,7 +18,7 @@ from ..planning.sample import Sample
 from ..statistics.measure import relative_radius
 from ..summary import Finding
 from .proposed_settings import changed, exactly, finding, planned
-from .scan_sample import Look
+from .scan_sample import ScanSample
 
 OUTER = 0.9
 """Where a frame's far corners begin, in distances of the beam from the nearest edge."""
@@ -60,12 +60,14 @@ class Detector:
     faint: float
 
     @classmethod
-    def of(cls, look: Look) -> Detector:
+    def of(cls, sample: ScanSample) -> Detector:
         """From the raw exposures of frames that show the beam."""
-        plan = look.plan
+        plan = sample.plan
         counts = plan.calibration.counting
-        present = plan.selection.exposures[look.picked] >= 0
-        stack = look.raw[present & look.lit[:, None]] if look.lit.any() else look.raw[present]
+        present = plan.selection.exposures[sample.picked] >= 0
+        stack = (
+            sample.raw[present & sample.lit[:, None]] if sample.lit.any() else sample.raw[present]
+        )
         total, square, number = (np.zeros(plan.inside.shape) for _ in range(3))
         for frame in stack:
             counted = (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count)
@@ -84,7 +86,7 @@ class Detector:
         ]
         radius = relative_radius(center, mean.shape)
         good = ~plan.calibration.bad & (number > 0)
-        direct_beam = _direct_beam(look, center, mean.shape)
+        direct_beam = _direct_beam(sample, center, mean.shape)
         far = stack[:, good & (radius > OUTER)].astype(np.float64)
         faint = float(np.quantile(far, FAINT)) if far.size else 0.0
         return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
@@ -101,12 +103,12 @@ class Detector:
         return np.asarray((hot | dead) & self.good, np.bool_)
 
 
-def _direct_beam(look: Look, center: Sequence[float], shape: tuple[int, ...]) -> Bools:
+def _direct_beam(sample: ScanSample, center: Sequence[float], shape: tuple[int, ...]) -> Bools:
     """(h, w) pixels beside the centre that is used, or that of Friedel symmetry."""
     rows, columns = np.indices(shape)
-    places, inside = [tuple(center)], look.plan.inside
+    places, inside = [tuple(center)], sample.plan.inside
     with suppress(BeamlineError):  # no counts show a centre
-        places.append(tuple(np.subtract(look.centre.friedel_px, (inside.top, inside.left))))
+        places.append(tuple(np.subtract(sample.centre.friedel_px, (inside.top, inside.left))))
     away = [np.hypot(rows - y, columns - x) for y, x in places]
     return np.asarray(np.min(away, axis=0) < DIRECT_PX)
 
@@ -137,32 +139,32 @@ HOT_SIGMAS = (100.0, 50.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0)
 """Settings of ``hot_sigma`` that may find a defect."""
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(sample: ScanSample) -> list[Finding]:
     """Everything about the counts; of frames without any only that."""
-    detector = Detector.of(look)
-    inverted = mask(look, detector)
-    if not look.plan.good.any() and not any(found.level == "error" for found in inverted):
-        counts = look.plan.calibration.counting
-        error = without_good_pixels(look.plan, look.scan, look.settings, counts)
+    detector = Detector.of(sample)
+    inverted = mask(sample, detector)
+    if not sample.plan.good.any() and not any(found.level == "error" for found in inverted):
+        counts = sample.plan.calibration.counting
+        error = without_good_pixels(sample.plan, sample.scan, sample.settings, counts)
         return [finding("error", error.problem, remedy=error.remedy)]
-    if inverted or not look.totals.any():
+    if inverted or not sample.totals.any():
         return inverted or [
             finding(
                 "error",
-                f"no counts in {len(look.picked)} sampled frames",
+                f"no counts in {len(sample.picked)} sampled frames",
                 "dark frames, a closed shutter, or a dark that is too high",
                 remedy="check paths.frames (--path frames=PATH), --outer-index and --dark",
             )
         ]
     return [
-        *uncounted(look),
-        *pedestal(look, detector),
-        *saturation(look),
-        *hot_pixels(look, detector),
+        *uncounted(sample),
+        *pedestal(sample, detector),
+        *saturation(sample),
+        *hot_pixels(sample, detector),
     ]
 
 
-def mask(look: Look, detector: Detector) -> list[Finding]:
+def mask(sample: ScanSample, detector: Detector) -> list[Finding]:
     """A mask that leaves out most pixels, with most of the counts, means the opposite."""
     bad, total = ~detector.good, float(detector.mean.sum())
     area, counts = float(bad.mean()), float(detector.mean[bad].sum()) / max(total, 1e-12)
@@ -171,7 +173,7 @@ def mask(look: Look, detector: Detector) -> list[Finding]:
     what = f"the mask leaves out {area:.0%} of the pixels, with {counts:.0%} of the counts"
     for values in ("good", "bad"):
         try:
-            mended = planned(changed(look.settings, {"mask_values": values}))[1]
+            mended = planned(changed(sample.settings, {"mask_values": values}))[1]
         except BeamlineError:
             continue
         if mended.good.mean() > 0.5:
@@ -181,9 +183,9 @@ def mask(look: Look, detector: Detector) -> list[Finding]:
     return [finding("warning", what, remedy="check the mask (--mask, --path mask=PATH)")]
 
 
-def pedestal(look: Look, detector: Detector) -> list[Finding]:
+def pedestal(sample: ScanSample, detector: Detector) -> list[Finding]:
     """Constant counts far from the beam are a dark or a background that is still in the frames."""
-    offset, good, radius = look.plan.calibration.offset, detector.good, detector.radius
+    offset, good, radius = sample.plan.calibration.offset, detector.good, detector.radius
     level = detector.mean - offset
     far = good & (radius > OUTER)
     floor = floor_of(level, good, radius)
@@ -244,11 +246,11 @@ def floor_of(level: Floats, good: Bools, radius: Floats) -> float | None:
     return min(fits)[1]
 
 
-def saturation(look: Look) -> list[Finding]:
+def saturation(sample: ScanSample) -> list[Finding]:
     """Many pixels that share the highest count were cut off there."""
     # A limit of float64 is beyond float32.
-    lowest, limit = map(np.float64, look.plan.calibration.limits[:2])
-    counts = look.raw[..., ~look.plan.calibration.bad].ravel()
+    lowest, limit = map(np.float64, sample.plan.calibration.limits[:2])
+    counts = sample.raw[..., ~sample.plan.calibration.bad].ravel()
     counts = counts[(counts >= lowest) & (counts < limit)]
     top = float(counts.max(initial=0))
     if top < PILE:
@@ -258,26 +260,26 @@ def saturation(look: Look) -> list[Finding]:
     each = (len(high) - full) / max(0.05 * top, 1)  # pixels at each count just below
     if full < FEW or full < PILE_TIMES * each:
         return []
-    pixels = ((look.raw == top) & ~look.plan.calibration.bad).any(axis=(0, 1))
+    pixels = ((sample.raw == top) & ~sample.plan.calibration.bad).any(axis=(0, 1))
     if np.count_nonzero(pixels) < FEW_PIXELS:
         return []
-    stored = look.scan.saturation
+    stored = sample.scan.saturation
     value = "file" if stored is not None and stored <= top else top
     return [
         finding(
             "warning",
-            f"{full} pixels of {len(look.picked)} frames share the highest count, {exactly(top)}; "
-            f"{len(high) - full} are within 5 % below",
+            f"{full} pixels of {len(sample.picked)} frames share the highest count, "
+            f"{exactly(top)}; {len(high) - full} are within 5 % below",
             "saturated, or what the detector writes for no count" if top in FULL else "saturated",
             {"saturation": value},
         )
     ]
 
 
-def uncounted(look: Look) -> list[Finding]:
+def uncounted(sample: ScanSample) -> list[Finding]:
     """Numbers that are left out because they stand for no count."""
-    counts = look.plan.calibration.counting
-    none = (look.raw < counts.lowest_of(look.raw.dtype)) | (look.raw >= counts.no_count)
+    counts = sample.plan.calibration.counting
+    none = (sample.raw < counts.lowest_of(sample.raw.dtype)) | (sample.raw >= counts.no_count)
     share = float(none.mean())
     if not share:
         return []
@@ -286,18 +288,18 @@ def uncounted(look: Look) -> list[Finding]:
     ]
 
 
-def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
+def hot_pixels(sample: ScanSample, detector: Detector) -> list[Finding]:
     """Pixels far brighter than all but two of their neighbours, or no count between lit ones.
 
     Speckles are wider than a pixel; the peaks of a beam are no defects.
     """
-    if look.settings.hot_sigma is not None:
+    if sample.settings.hot_sigma is not None:
         return []
-    strange = detector.defects(look.plan.calibration.offset)
+    strange = detector.defects(sample.plan.calibration.offset)
     number = int(strange.sum())
     if not number:
         return []
-    found = _sigma(look, strange)
+    found = _sigma(sample, strange)
     return [
         finding(
             "warning",
@@ -310,15 +312,13 @@ def hot_pixels(look: Look, detector: Detector) -> list[Finding]:
     ]
 
 
-def _sigma(look: Look, strange: Bools) -> float | None:
+def _sigma(sample: ScanSample, strange: Bools) -> float | None:
     """The largest ``hot_sigma`` that finds all of these pixels, so that it finds few others."""
-    calibration, sample = (
-        look.plan.calibration,
-        Sample.of(look.scan, look.settings, look.plan.inside),
-    )
+    calibration = sample.plan.calibration
+    raw = Sample.of(sample.scan, sample.settings, sample.plan.inside)
     offset = calibration.offset.astype(np.float64)
     for sigma in HOT_SIGMAS:
-        found = hot_or_dead(sample, offset, sigma, calibration.counting)
+        found = hot_or_dead(raw, offset, sigma, calibration.counting)
         if found[strange].all():
             return sigma
     return None

@@ -19,7 +19,7 @@ from ..summary import Finding
 from .proposed_settings import finding
 
 if TYPE_CHECKING:
-    from .scan_sample import Look
+    from .scan_sample import ScanSample
 
 TOLERANCE_PX = 2.0
 """A centre that is wrong by no more only tilts the probe's phase."""
@@ -77,9 +77,9 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
     return Centre(used, friedel, _mass(mean), symmetry)
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(sample: ScanSample) -> list[Finding]:
     """Whether the centre that is used is the frames' own."""
-    centre = look.centre
+    centre = sample.centre
     used, friedel, mass = (
         f"({y:.1f}, {x:.1f})" for y, x in (centre.used_px, centre.friedel_px, centre.mass_px)
     )

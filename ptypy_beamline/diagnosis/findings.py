@@ -24,11 +24,11 @@ from . import (
     stage,
     unit_corrections,
 )
-from .frame_features import FEWEST, as_taken
+from .frame_features import FEWEST, measure_in_order
 from .orientation import Ranking, rank
 from .proposed_settings import changed, planned
 from .sampling import Sampling
-from .scan_sample import Look
+from .scan_sample import ScanSample
 
 LEVELS = ("error", "warning", "note")
 UNCHECKED = "too few positions to check pairing and orientation"
@@ -49,7 +49,7 @@ class Diagnosis:
     """
 
     findings: tuple[Finding, ...]
-    look: Look | None = None
+    sample: ScanSample | None = None
     ranking: Ranking | None = None
 
 
@@ -71,123 +71,130 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
     FileError, UnknownFormatError
         A file is missing, damaged or of no known format.
     """
-    look, ranking, told = None, None, None
+    sample, ranking, told = None, None, None
     found: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BeamlineWarning)
         try:
             settings, found = _with_orientation(settings)
-            look = Look.at(*_opened(settings))
+            sample = ScanSample.at(*_opened(settings))
             told = len(caught)  # what trials are warned of is nothing of the scan's
-            more, sound = of_look(look)
+            more, sound = of_look(sample)
             found += more
             if sound and turned:
-                more, ranking = _reconstructed(look, [f for f in more if f.level == "warning"])
+                more, ranking = _reconstructed(sample, [f for f in more if f.level == "warning"])
                 if any(f.cause == pairing.UNRELATED for f in more):
                     found = [f for f in found if not beam.of_neighbours(f)]
                 found += more
         except (FileError, UnknownFormatError):
             raise
         except GeometryError as error:
-            look, found = None, [unit_corrections.impossible(settings, error)]
+            sample, found = None, [unit_corrections.impossible(settings, error)]
         except BeamlineError as error:
             found.append(Finding("error", str(error)))
     ours = [w.message for w in caught[:told] if issubclass(w.category, BeamlineWarning)]
     assumed = dict.fromkeys(str(message).replace(TOLD_BY_CHECK, "") for message in ours)
     found += [Finding("warning", message) for message in assumed]
     ordered = sorted(found, key=lambda f: LEVELS.index(f.level))
-    return Diagnosis(tuple(ordered), look, ranking)
+    return Diagnosis(tuple(ordered), sample, ranking)
 
 
-def of_look(look: Look, near: bool | None = None) -> tuple[list[Finding], bool]:
+def of_look(sample: ScanSample, near: bool | None = None) -> tuple[list[Finding], bool]:
     """What needs no reconstruction, and whether frames and geometry allow a far-field one.
 
     ``near``: whether the frames are taken as near-field ones; default: as they are.
 
     What rests on counts or on the geometry is left out where these are wrong.
     """
-    notes = [Finding("note", note) for note in unwarned_notes(look.scan)]
-    found = calibration.findings(look)
+    notes = [Finding("note", note) for note in unwarned_notes(sample.scan)]
+    found = calibration.findings(sample)
     if any(finding.level == "error" for finding in found):
         return notes + found, False
     found = notes + found
-    found += [*empty_beam(look.scan, look.plan), *beam.findings(look), *centre.findings(look)]
-    times, plain = None if near is False else near_field.magnification(look), physics(look.plan)
+    found += [
+        *empty_beam(sample.scan, sample.plan),
+        *beam.findings(sample),
+        *centre.findings(sample),
+    ]
+    times, plain = None if near is False else near_field.magnification(sample), physics(sample.plan)
     if near and times is None:
         times = 1.0
     near = times is not None
-    wrong = [] if near else unit_corrections.findings(look)
+    wrong = [] if near else unit_corrections.findings(sample)
     if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
         return found, False
-    found += near_field.findings(look, times)
+    found += near_field.findings(sample, times)
     if near:
         return found, False
     sound = all(finding.level != "error" for finding in plain)
-    return found + beam.of_events(look) + sampling.findings(look), sound
+    return found + beam.of_events(sample) + sampling.findings(sample), sound
 
 
-def doubts(look: Look, near: bool) -> list[Finding]:
+def doubts(sample: ScanSample, near: bool) -> list[Finding]:
     """Errors and warnings of :func:`of_look`, worst first, on a reconstruction as ``near`` has it.
 
     That the frames are of the near field is no doubt where they are reconstructed as such; that
     they are turned is one.
     """
-    handled = [f for f in near_field.findings(look, 1.0) if f.level != "error"] if near else []
-    found = [f for f in of_look(look, near)[0] if f.level != "note" and f not in handled]
+    handled = [f for f in near_field.findings(sample, 1.0) if f.level != "error"] if near else []
+    found = [f for f in of_look(sample, near)[0] if f.level != "note" and f not in handled]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
-def of_reconstructions(look: Look, warned: list[Finding]) -> list[Finding]:
+def of_reconstructions(sample: ScanSample, warned: list[Finding]) -> list[Finding]:
     """Errors and warnings of what takes short reconstructions."""
-    return [f for f in _reconstructed(look, warned)[0] if f.level != "note"]
+    return [f for f in _reconstructed(sample, warned)[0] if f.level != "note"]
 
 
-def _reconstructed(look: Look, warned: list[Finding]) -> tuple[list[Finding], Ranking | None]:
+def _reconstructed(
+    sample: ScanSample, warned: list[Finding]
+) -> tuple[list[Finding], Ranking | None]:
     """What takes short reconstructions; another λz/p is only tried where all else is in order."""
-    verdict = pairing.findings(look.scan, look.settings)
+    verdict = pairing.findings(sample.scan, sample.settings)
     ranking = verdict.ranking
     if verdict.found:
         return [*verdict.found], ranking
     level = "note"
     if ranking is None:
         what = f"{UNCHECKED}, at least {FEWEST} are needed"
-        if len(look.plan) == 1:  # nothing overlaps
+        if len(sample.plan) == 1:  # nothing overlaps
             what, level = f"1 position does not determine object and probe; {what}", "warning"
     elif not ranking.decided:
         what = f"the data do not determine the orientation ({ranking.doubt})"
     else:
-        along = f"; {verdict.along.words}" if verdict.along else ""
+        code = code_of(sample.settings.turn)
+        losses = f"; {verdict.lost_frames.summary}" if verdict.lost_frames else ""
         what = (
-            f"frames and positions belong together with orientation {code_of(look.settings.turn)} "
-            f"(confidence {ranking.confidence:.3f}){along}; its twin, orientation "
-            f"{ranking.twin_of(code_of(look.settings.turn))}, fits as well (ptypy-beamline orient)"
+            f"frames and positions belong together with orientation {code} (confidence "
+            f"{ranking.confidence:.3f}){losses}; its conjugate twin, orientation "
+            f"{ranking.twin_of(code)}, fits as well (ptypy-beamline orient)"
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"
     doubt = "correct the warnings first" if warned else doubt
-    found = [Finding(level, what), *scale.findings(look, doubt)]
+    found = [Finding(level, what), *scale.findings(sample, doubt)]
     if ranking and not decided:
-        found += _misfits(look, ranking, warned)
+        found += _misfits(sample, ranking, warned)
     return found, ranking
 
 
-def _misfits(look: Look, ranking: Ranking, warned: list[Finding]) -> list[Finding]:
+def _misfits(sample: ScanSample, ranking: Ranking, warned: list[Finding]) -> list[Finding]:
     """Why no orientation may fit: the pixel, a scan that fell apart, frames of other positions."""
-    found = [] if warned else scale.undecided(look)
+    found = [] if warned else scale.undecided(sample)
     if found:
         return found
-    sampled = Sampling.of(look)
+    sampled = Sampling.of(sample)
     judged = sampled is not None and all(map(beam.of_neighbours, warned))
     overlap = sampled.overlap if sampled and judged else 0.0
     may_be_unrelated = overlap > sampling.ENOUGH_OVERLAP
     if ranking.lag and not may_be_unrelated:
         return []
-    seen = as_taken(look.scan, look.settings)
-    found = [] if ranking.lag else stage.slipped(seen, look.settings)
-    more = pairing.unrelated(seen, look.settings, overlap) if may_be_unrelated else []
+    features = measure_in_order(sample.scan, sample.settings)
+    found = [] if ranking.lag else stage.slipped(features, sample.settings)
+    more = pairing.unrelated(features, sample.settings, overlap) if may_be_unrelated else []
     return found + more
 
 

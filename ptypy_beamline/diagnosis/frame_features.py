@@ -16,13 +16,13 @@ from ..scan import Scan
 from ..settings import Settings
 from ..statistics.measure import COLUMNS, Reference, measure_frames
 
-SURVEY_FRAMES, SURVEY_BYTES = 2000, 4 * 2**30
+MOST_FRAMES, MOST_BYTES = 2000, 4 * 2**30
 """Positions that are looked at, and bytes of corrected frames; at least ``FEWEST``."""
 
 FEWEST = 24
 """Fewer positions say nothing."""
 
-LOOK_BINS = 32
+PATTERN_BINS = 32
 """Bins of each axis of the pictures in which frames are compared."""
 
 BLANK = 0.05
@@ -33,7 +33,7 @@ LONG_EDGE = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class FrameFeatures:
     """A look at the frames of a plan, not turned.
 
     Attributes
@@ -56,12 +56,12 @@ class Survey:
     plan: Plan
     positions: Ints
     com_px: Floats
-    looks: Float32s
+    patterns: Float32s
     spread_px: float
     totals: Floats
 
     @property
-    def counts(self) -> float:
+    def usual_counts(self) -> float:
         """Median of the frames that have any."""
         lit = self.totals[self.totals > 0]
         return float(np.median(lit)) if lit.size else 0.0
@@ -69,49 +69,49 @@ class Survey:
     @property
     def lit(self) -> Bools:
         """(n,) frames that are not blank: these say nothing."""
-        return np.asarray(self.totals > BLANK * self.counts)
+        return np.asarray(self.totals > BLANK * self.usual_counts)
 
     @property
     def positions_m(self) -> Floats:
         """(n, 2) of those that were looked at."""
         return self.plan.positions_m[self.positions]
 
-    def some(self, rows: Ints) -> Survey:
+    def subset(self, rows: Ints) -> FrameFeatures:
         """Only some of them."""
         return replace(
             self,
             positions=self.positions[rows],
             com_px=self.com_px[rows],
-            looks=self.looks[rows],
+            patterns=self.patterns[rows],
             totals=self.totals[rows],
         )
 
 
-def survey(plan: Plan, in_order: bool = False, first: int = 0) -> Survey:
+def measure_features(plan: Plan, in_order: bool = False, first: int = 0) -> FrameFeatures:
     """Look at some positions of ``plan``: those around its middle, or from ``first`` on."""
     ny, nx = plan.geometry.shape
-    most = max(FEWEST, min(SURVEY_FRAMES, SURVEY_BYTES // (4 * ny * nx)))
+    most = max(FEWEST, min(MOST_FRAMES, MOST_BYTES // (4 * ny * nx)))
     positions = (
         np.arange(first, min(first + most, len(plan)))
         if in_order
-        else nearest(plan.positions_m, np.median(plan.positions_m, axis=0), most)
+        else nearest_positions(plan.positions_m, np.median(plan.positions_m, axis=0), most)
     )
-    parts = list(measure_frames(plan, positions, Reference.of(plan), LOOK_BINS))
+    parts = list(measure_frames(plan, positions, Reference.of(plan), PATTERN_BINS))
     table = np.concatenate([part.table for part in parts])
     binned = np.concatenate([part.binned for part in parts])
-    looks = np.sqrt(binned.reshape(len(binned), -1))
-    looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-12)
+    patterns = np.sqrt(binned.reshape(len(binned), -1))
+    patterns /= np.maximum(np.linalg.norm(patterns, axis=1, keepdims=True), 1e-12)
     com_px = table[:, [COLUMNS.index("row"), COLUMNS.index("column")]]
     totals = table[:, COLUMNS.index("total")].astype(np.float64)
-    return Survey(plan, positions, com_px, looks, _spread_px(binned.sum(0), plan), totals)
+    return FrameFeatures(plan, positions, com_px, patterns, _spread_px(binned.sum(0), plan), totals)
 
 
-def as_taken(scan: Scan, settings: Settings) -> Survey:
+def measure_in_order(scan: Scan, settings: Settings) -> FrameFeatures:
     """A look at the frames of a scan in the order in which they were taken."""
-    return survey(unturned(in_metres(scan, settings), settings), in_order=True)
+    return measure_features(unoriented_plan(in_metres(scan, settings), settings), in_order=True)
 
 
-def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
+def unoriented_plan(scan: Scan, settings: Settings, **other: object) -> Plan:
     """The plan of ``settings`` with all frames as the detector has them, not padded.
 
     ``other`` replaces more of the settings.
@@ -121,7 +121,7 @@ def unturned(scan: Scan, settings: Settings, **other: object) -> Plan:
         return make_plan(scan, settings.model_copy(update={**plain, **other}))
 
 
-def nearest(positions_m: Floats, place_m: Floats, count: int) -> Ints:
+def nearest_positions(positions_m: Floats, place_m: Floats, count: int) -> Ints:
     """At most ``count`` positions around ``place_m``, in increasing order."""
     found = cKDTree(positions_m).query(place_m, min(count, len(positions_m)))[1]
     return np.sort(np.atleast_1d(found)).astype(np.int64)
@@ -154,33 +154,37 @@ def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool
     return float((along.sum(axis=1) ** 2).sum() / max(float((along**2).sum()), 1e-300))
 
 
-def liveliest(seen: Survey, count: int) -> Ints:
+def most_varied(features: FrameFeatures, count: int) -> Ints:
     """``count`` neighbouring positions of the plan, where the frames differ most."""
-    groups = _compact_groups(seen, count)
-    variety = [float(seen.looks[group].var(axis=0).sum()) for group in groups]
-    return np.asarray(seen.positions[groups[int(np.argmax(variety))]], np.int64)
+    groups = _compact_groups(features, count)
+    variety = [float(features.patterns[group].var(axis=0).sum()) for group in groups]
+    return np.asarray(features.positions[groups[int(np.argmax(variety))]], np.int64)
 
 
-def half_empty(seen: Survey, count: int) -> Ints:
+def partly_in_vacuum(features: FrameFeatures, count: int) -> Ints:
     """``count`` neighbouring positions of the plan, some quiet and some lively.
 
     A frame is quiet that looks like its neighbours.
     """
-    groups = _compact_groups(seen, count)
-    around = cKDTree(seen.positions_m).query(seen.positions_m, min(7, len(seen.positions)))[1]
-    apart = [np.linalg.norm(seen.looks - seen.looks[near], axis=1) for near in around.T[1:]]
+    groups = _compact_groups(features, count)
+    around = cKDTree(features.positions_m).query(
+        features.positions_m, min(7, len(features.positions))
+    )[1]
+    apart = [
+        np.linalg.norm(features.patterns - features.patterns[near], axis=1) for near in around.T[1:]
+    ]
     unlike = np.mean(apart, axis=0)
     unevenness = [float(unlike[group].std()) for group in groups]
-    return np.asarray(seen.positions[groups[int(np.argmax(unevenness))]], np.int64)
+    return np.asarray(features.positions[groups[int(np.argmax(unevenness))]], np.int64)
 
 
-def _compact_groups(seen: Survey, count: int, centers: int = 64) -> list[Ints]:
+def _compact_groups(features: FrameFeatures, count: int, centers: int = 64) -> list[Ints]:
     """Groups of ``count`` neighbours in the survey, around ``centers`` places all over it.
 
     Those at its rim, whose members lie farther apart, are left out.
     """
-    lit = np.flatnonzero(seen.lit | ~seen.lit.any())
-    places_m = seen.positions_m[lit]
+    lit = np.flatnonzero(features.lit | ~features.lit.any())
+    places_m = features.positions_m[lit]
     picked = places_m[np.unique(np.linspace(0, len(places_m) - 1, centers).astype(int))]
     count = min(count, len(places_m))
     distances, groups = cKDTree(places_m).query(picked, np.arange(1, count + 1))

@@ -14,7 +14,7 @@ from .proposed_settings import finding
 from .unit_corrections import TYPICAL, Mend, mends
 
 if TYPE_CHECKING:
-    from .scan_sample import Look
+    from .scan_sample import ScanSample
 
 
 MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
@@ -33,7 +33,7 @@ NEAREST_FOCUS_M = 2e-4
 coarsely to hold its probe has it nearer."""
 
 
-def magnification(look: Look) -> float | None:
+def magnification(sample: ScanSample) -> float | None:
     """How far pictures move over the detector for each step of the stage; None in the far field.
 
     Frames of the near field are pictures of the sample, which move as the stage does: M. Stockmar
@@ -41,34 +41,34 @@ def magnification(look: Look) -> float | None:
     shadow too where the probe diverges; but λz/p holds its probe. It is 1 where pixel and focus
     are right, as in a parallel beam: a cone beam has (z + s)/s.
     """
-    times = _times(look)
-    if times is None or abs(times - 1) <= TOLERANCE or right_unit(look, times):
+    times = _times(sample)
+    if times is None or abs(times - 1) <= TOLERANCE or right_unit(sample, times):
         return times
-    return None if _is_far(look, times) else times
+    return None if _is_far(sample, times) else times
 
 
-def is_near(look: Look) -> bool:
+def is_near(sample: ScanSample) -> bool:
     """Whether the frames are pictures of the near field, see :func:`magnification`."""
-    return magnification(look) is not None
+    return magnification(sample) is not None
 
 
-def _times(look: Look) -> float | None:
+def _times(sample: ScanSample) -> float | None:
     """:func:`magnification` of near fields, and of far fields whose probe diverges.
 
     How far pairs of frames have moved is the place of their correlation's highest value. Most must
     have moved as the stage has, turned by one angle and perhaps mirrored: orientation and axes
     need not be known. Of the pairs' own answers the one that most others share is taken.
     """
-    if look.moves is None:
+    if sample.moves is None:
         return None
-    stage, moved = (part @ (1j, 1) for part in look.moves)
+    stage, moved = (part @ (1j, 1) for part in sample.moves)
     ways = [(turned, ratio) for turned in (stage, stage.conj()) for ratio in moved / turned]
     found = [(turned, _alike(moved, ratio * turned)) for turned, ratio in ways]
     turned, like = max(found, key=lambda one: one[1].sum())
     turned, moved = turned[like], moved[like]
     times = float(np.abs(np.vdot(turned, moved) / np.vdot(turned, turned)))
     few = np.mean(like) < MOST or np.median(times * np.abs(turned)) < LONG_PX
-    return None if few or _beam_moves(look, times) else times
+    return None if few or _beam_moves(sample, times) else times
 
 
 def _alike(moved: Complexes, expected: Complexes) -> Bools:
@@ -76,59 +76,61 @@ def _alike(moved: Complexes, expected: Complexes) -> Bools:
     return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
 
 
-def right_unit(look: Look, times: float) -> Mend | None:
+def right_unit(sample: ScanSample, times: float) -> Mend | None:
     """The unit of positions or pixel with which pictures move as the stage does, the focus known.
 
     Of both the pixel's only where the pixel is none that detectors have.
     """
-    if not _focus_is_told(look):
+    if not _focus_is_told(sample):
         return None
     found, (low_m, high_m) = [], TYPICAL["pixel_m"]
-    for mend in mends(look.scan, look.settings):
+    for mend in mends(sample.scan, sample.settings):
         by = {"positions": 1 / mend.factor, "pixel": mend.factor}.get(mend.quantity)
         if by and abs(times * by - 1) <= TOLERANCE:
-            pixel_m = look.detector[2] * (mend.factor if mend.quantity == "pixel" else 1)
+            pixel_m = sample.energy_distance_pixel[2] * (
+                mend.factor if mend.quantity == "pixel" else 1
+            )
             found.append((not low_m <= pixel_m <= high_m, mend))
     return min(found, key=lambda one: one[0])[1] if found else None
 
 
-def _focus_is_told(look: Look) -> bool:
+def _focus_is_told(sample: ScanSample) -> bool:
     """Whether settings or file have it, be it 0 for a parallel beam."""
-    return look.settings.focus_to_sample is not None or look.scan.focus_m is not None
+    return sample.settings.focus_to_sample is not None or sample.scan.focus_m is not None
 
 
-def _is_far(look: Look, times: float) -> bool:
+def _is_far(sample: ScanSample, times: float) -> bool:
     """Whether λz/p holds the probe, pixels are too coarse for fringes, or the focus is too near.
 
     The probe is as wide as its shadow on the detector, over the magnification: where frames are
     pictures of the sample, their speckles tell nothing of it. Binning does not change λz/p.
     """
-    plan, (_, distance_m, pixel_m) = look.plan.geometry, look.detector
+    plan, (_, distance_m, pixel_m) = sample.plan.geometry, sample.energy_distance_pixel
     field_m = plan.wavelength_m * distance_m / pixel_m
-    probe_m = _width_px(look) * min(plan.pixel_m) / times
+    probe_m = _width_px(sample) * min(plan.pixel_m) / times
     coarse_m = pixel_m * plan.distance_m / (distance_m * times)
     near_focus = times > 1 and plan.distance_m / (times - 1) < NEAREST_FOCUS_M
     return near_focus or probe_m < field_m or coarse_m > COARSEST * field_m
 
 
-def _beam_moves(look: Look, times: float) -> bool:
+def _beam_moves(sample: ScanSample, times: float) -> bool:
     """Whether all of the light moves over the detector, not a picture within a beam that stays."""
-    stage = look.plan.positions_m[look.picked[look.lit]] / min(look.plan.geometry.pixel_m)
-    frames = look.frames[look.lit]
+    stage = sample.plan.positions_m[sample.picked[sample.lit]] / min(sample.plan.geometry.pixel_m)
+    frames = sample.frames[sample.lit]
     lines = [frames.sum(3 - axis, dtype=np.float64) for axis in (1, 2)]
     centres = [line @ np.arange(line.shape[1]) / line.sum(1) for line in lines]
     slope, *_ = np.linalg.lstsq(stage - stage.mean(0), np.transpose(centres) - np.mean(centres, 1))
     return bool(np.linalg.norm(slope, 2) > times / 2)
 
 
-def misorientation(look: Look) -> list[Finding]:
+def misorientation(sample: ScanSample) -> list[Finding]:
     """Whether near-field pictures move the way the stage does, frames and positions being paired.
 
     The view goes to ``r``, so that what it shows moves by ``−r``.
     """
-    if look.moves is None:
+    if sample.moves is None:
         return []
-    stage_px, moved_px = look.moves
+    stage_px, moved_px = sample.moves
     misfit = {
         code: float(np.median(np.linalg.norm(_turned(moved_px, code) + stage_px, axis=1)))
         for code in range(8)
@@ -136,7 +138,7 @@ def misorientation(look: Look) -> list[Finding]:
     best = min(misfit, key=lambda code: misfit[code])
     if not misfit[best] <= TOLERANCE_PX or misfit[0] <= 2 * misfit[best] + TOLERANCE_PX:
         return []
-    code = code_of(look.settings.turn)
+    code = code_of(sample.settings.turn)
     what = (
         "near-field frames do not move with the stage: the median deviation is "
         f"{misfit[0]:.3g} pixels, and {misfit[best]:.2g} if they are rotated or mirrored"
@@ -168,9 +170,9 @@ def _turned(moved_px: Floats, code: int) -> Floats:
     return np.asarray(turned * (-1 if ud else 1, -1 if lr else 1))
 
 
-def findings(look: Look, times: float | None) -> list[Finding]:
+def findings(sample: ScanSample, times: float | None) -> list[Finding]:
     """The regime, by :func:`magnification`, and what a known focus makes effective."""
-    plan, focus_m = look.plan.geometry, focus_to_sample_m(look.scan, look.settings)
+    plan, focus_m = sample.plan.geometry, focus_to_sample_m(sample.scan, sample.settings)
     found = []
     if focus_m is not None:
         what = (
@@ -179,20 +181,20 @@ def findings(look: Look, times: float | None) -> list[Finding]:
         )
         found.append(finding("note", what))
     if times is not None:
-        found.append(_near(look, times, focus_m))
+        found.append(_near(sample, times, focus_m))
         if abs(times - 1) <= TOLERANCE:
-            found += misorientation(look)
-    elif look.share is not None:
+            found += misorientation(sample)
+    elif sample.probe_share is not None:
         span_m2 = plan.wavelength_m * plan.distance_m
-        number = (look.share * look.field_m) ** 2 / span_m2
+        number = (sample.probe_share * sample.field_m) ** 2 / span_m2
         found.append(finding("note", f"far field: Fresnel number {number:.2g} of the probe"))
     return found
 
 
-def _near(look: Look, times: float, focus_m: float | None) -> Finding:
+def _near(sample: ScanSample, times: float, focus_m: float | None) -> Finding:
     """What is to be set for frames of the near field."""
-    plan = look.plan.geometry
-    beam_m = _width_px(look) * min(plan.pixel_m)
+    plan = sample.plan.geometry
+    beam_m = _width_px(sample) * min(plan.pixel_m)
     number = beam_m**2 / (plan.wavelength_m * plan.distance_m)
     model = "set propagation='nearfield' in PtyPy's scan"
     if abs(times - 1) <= TOLERANCE:
@@ -200,14 +202,14 @@ def _near(look: Look, times: float, focus_m: float | None) -> Finding:
             f"near field: frames move over the detector as the stage does, Fresnel number "
             f"{number:.3g} of the {beam_m:.3g} m beam over {plan.distance_m:.3g} m"
         )
-        what += "" if focus_m is None else f"; {_open_foci(look, focus_m)}"
-        level = "note" if _focus_is_told(look) else "warning"
+        what += "" if focus_m is None else f"; {_open_foci(sample, focus_m)}"
+        level = "note" if _focus_is_told(sample) else "warning"
         return finding(level, what, "no far-field pixel applies", remedy=model)
     what = f"near field: frames move over the detector {times:.3g} times as far as the stage"
-    mend = right_unit(look, times)
+    mend = right_unit(sample, times)
     if mend:
         return finding("error", what, f"likely {mend.cause}", mend.settings)
-    _, distance_m, _ = look.detector
+    _, distance_m, _ = sample.energy_distance_pixel
     enlarged = times * (1 if focus_m is None else (distance_m + focus_m) / focus_m)
     if enlarged <= 1 + TOLERANCE:
         return finding(
@@ -227,18 +229,18 @@ def _near(look: Look, times: float, focus_m: float | None) -> Finding:
     )
 
 
-def _open_foci(look: Look, focus_m: float) -> str:
+def _open_foci(sample: ScanSample, focus_m: float) -> str:
     """Between which distances of the focus the moves, right to a tenth, do not tell."""
-    _, distance_m, _ = look.detector
+    _, distance_m, _ = sample.energy_distance_pixel
     times = (distance_m + focus_m) / focus_m
     least, most = times * (1 - TOLERANCE) - 1, times * (1 + TOLERANCE) - 1
     farthest = f" to {distance_m / least:.3g} m" if least > 0 else " m on"
     return f"they fit any focus from {distance_m / most:.3g}{farthest}"
 
 
-def _width_px(look: Look) -> float:
+def _width_px(sample: ScanSample) -> float:
     """4σ of the mean frame above its faintest fifth, the mean of both axes."""
-    weight = np.maximum(look.mended - np.quantile(look.mended, 0.2), 0)
+    weight = np.maximum(sample.filled_mean - np.quantile(sample.filled_mean, 0.2), 0)
     total = float(weight.sum()) or 1.0
     widths = []
     for axis in (0, 1):

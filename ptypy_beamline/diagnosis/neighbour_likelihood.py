@@ -21,7 +21,7 @@ from ..settings import Settings
 from ..summary import step_m
 from .pairing_comparison import NEIGHBOUR_STEPS
 
-Links = tuple[Ints, Ints]
+RowPairs = tuple[Ints, Ints]
 
 BINS, CLIP = 32, 3.0
 """Classes of unlikeness, and the most evidence that one pair of frames may be."""
@@ -31,7 +31,7 @@ RING = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class LaggedPositions:
     """Where exposures were taken, if they belong to later positions than they are given.
 
     Attributes
@@ -49,13 +49,13 @@ class Places:
 
     def at(self, lags: Ints) -> Floats:
         """(n, 2) places of exposures that belong ``lags`` (n,) positions later; NaN where none."""
-        places_m = np.full((len(self.exposures), 2), np.nan)
+        positions_m = np.full((len(self.exposures), 2), np.nan)
         for lag in np.unique(lags).tolist():
             rows = lags == lag
-            places_m[rows] = self._of(lag)[rows]
-        return places_m
+            positions_m[rows] = self._with_lag(lag)[rows]
+        return positions_m
 
-    def after(self, lags: Ints) -> int:
+    def unused_after(self, lags: Ints) -> int:
         """Positions after that of the last exposure, which belongs ``lags[-1]`` later than given.
 
         At most as many as there are exposures, or a few more.
@@ -70,11 +70,11 @@ class Places:
         return low
 
     def _has_last(self, lag: int) -> bool:
-        return bool(np.isfinite(self._of(lag)[-1]).all())
+        return bool(np.isfinite(self._with_lag(lag)[-1]).all())
 
-    def _of(self, lag: int) -> Floats:
+    def _with_lag(self, lag: int) -> Floats:
         if lag not in self._known:
-            places_m = np.full((len(self.exposures), 2), np.nan)
+            positions_m = np.full((len(self.exposures), 2), np.nan)
             given = self.settings.positions
             shifted = given.model_copy(update={"shift": given.shift - lag})
             plain = {"positions": shifted, "reject": None, "monitor": False, "num_frames": None}
@@ -82,44 +82,44 @@ class Places:
                 try:
                     selection = select(self.scan, self.settings.model_copy(update=plain))
                 except BeamlineError:  # no position is left
-                    return self._known.setdefault(lag, places_m)
+                    return self._known.setdefault(lag, positions_m)
             raw = selection.exposures[:, 0]
             kept = np.isin(raw, self.exposures)
-            places_m[np.searchsorted(self.exposures, raw[kept])] = selection.positions_m[kept]
-            self._known[lag] = places_m
+            positions_m[np.searchsorted(self.exposures, raw[kept])] = selection.positions_m[kept]
+            self._known[lag] = positions_m
         return self._known[lag]
 
 
-def unlikeness(looks: Float32s) -> Float32s:
+def dissimilarity(patterns: Float32s) -> Float32s:
     """(n, n) how far down the list of those that look like a frame another one is.
 
     The sum of the logarithms of both ranks: frames without a sample are all alike, which says
     nothing about where they were taken.
     """
-    alike = looks @ looks.T
+    alike = patterns @ patterns.T
     order = np.argsort(-alike, axis=1)
     ranks = np.empty_like(alike)
-    np.put_along_axis(ranks, order, np.arange(len(looks), dtype=np.float32)[None], axis=1)
+    np.put_along_axis(ranks, order, np.arange(len(patterns), dtype=np.float32)[None], axis=1)
     ranks = np.log(np.maximum(ranks, 1))
     return np.asarray(ranks + ranks.T, np.float32)
 
 
-def evidence(unlike: Float32s, places_m: Floats, known: bool) -> Float32s:
+def log_likelihood_ratio(dissimilarities: Float32s, positions_m: Floats, known: bool) -> Float32s:
     """(n, n) logarithm of how much likelier two frames look if they are neighbours.
 
-    Compared are neighbours of ``places_m`` with any frames; if these places are ``known`` to be
+    Compared are neighbours of ``positions_m`` with any frames; if these places are ``known`` to be
     right, with those a little farther apart, which tell more.
     """
-    reach_m = near_m(places_m)
-    close = unlike[links(places_m, reach_m)]
+    reach_m = neighbour_reach_m(positions_m)
+    close = dissimilarities[neighbour_rows(positions_m, reach_m)]
     if not len(close):
-        return np.zeros_like(unlike)
+        return np.zeros_like(dissimilarities)
     if known:
-        i, j = links(places_m, RING * reach_m)
-        ring = np.linalg.norm(places_m[i] - places_m[j], axis=1) > reach_m
-        others = unlike[i[ring], j[ring]]
+        i, j = neighbour_rows(positions_m, RING * reach_m)
+        ring = np.linalg.norm(positions_m[i] - positions_m[j], axis=1) > reach_m
+        others = dissimilarities[i[ring], j[ring]]
     else:
-        others = unlike[np.triu_indices(len(unlike), 1)]
+        others = dissimilarities[np.triu_indices(len(dissimilarities), 1)]
     edges = np.quantile(
         np.concatenate([close, others[:: max(1, len(others) // (4 * len(close)))]]),
         np.linspace(0, 1, BINS + 1)[1:-1],
@@ -130,28 +130,30 @@ def evidence(unlike: Float32s, places_m: Floats, known: bool) -> Float32s:
     ]
     ratio = np.log(share[0] / share[0].sum()) - np.log(share[1] / share[1].sum())
     clipped = np.clip(ratio, -CLIP, CLIP).astype(np.float32)
-    return np.asarray(clipped[np.searchsorted(edges, unlike)])
+    return np.asarray(clipped[np.searchsorted(edges, dissimilarities)])
 
 
-def gains(table: Float32s, places: Places, lags: Ints, tried: Iterable[int]) -> dict[int, Floats]:
+def gains(
+    table: Float32s, lagged: LaggedPositions, lags: Ints, tried: Iterable[int]
+) -> dict[int, Floats]:
     """Evidence for each further lag from each row on: lag → (n + 1,), by the first row.
 
     Of readings without places for the frames the entry is missing. ``lags`` (n,): those that are
     taken for right so far.
     """
     n = len(lags)
-    given_m = places.at(lags)
-    reach_m = near_m(given_m)
-    i, j = links(given_m, reach_m)
+    given_m = lagged.at(lags)
+    reach_m = neighbour_reach_m(given_m)
+    i, j = neighbour_rows(given_m, reach_m)
     before = _steps(n, [(j + 1, table[i, j])])  # of pairs that lie before each row
     found = {}
     for lag in tried:
-        moved_m, gap = places.at(lags + lag), max(0, -lag)
-        i, j = links(moved_m, reach_m)
+        moved_m, gap = lagged.at(lags + lag), max(0, -lag)
+        i, j = neighbour_rows(moved_m, reach_m)
         if not len(i):
             continue
         after = table[i, j].sum() - _steps(n, [(np.maximum(i - gap, -1) + 1, table[i, j])])
-        x, y = links(given_m, reach_m, moved_m, gap)
+        x, y = neighbour_rows(given_m, reach_m, moved_m, gap)
         across = _steps(n, [(x + 1, table[x, y]), (y - gap + 1, -table[x, y])])
         found[lag] = before + after + across - before[-1]
     return found
@@ -159,7 +161,7 @@ def gains(table: Float32s, places: Places, lags: Ints, tried: Iterable[int]) -> 
 
 def gains_of_runs(
     table: Float32s,
-    places: Places,
+    lagged: LaggedPositions,
     lags: Ints,
     tried: Iterable[int],
     counts: Iterable[int],
@@ -168,20 +170,20 @@ def gains_of_runs(
 
     Neighbours among the ``count`` rows say nothing. ``lags`` (n,): those of all other rows.
     """
-    given_m = places.at(lags)
-    reach_m = near_m(given_m)
-    now = _met(given_m, given_m, reach_m)
-    moved = {lag: _met(places.at(lags + lag), given_m, reach_m) for lag in tried}
+    given_m = lagged.at(lags)
+    reach_m = neighbour_reach_m(given_m)
+    now = _pairs_within(given_m, given_m, reach_m)
+    moved = {lag: _pairs_within(lagged.at(lags + lag), given_m, reach_m) for lag in tried}
     return {
-        (lag, count): _across_runs(table, links, count) - _across_runs(table, now, count)
+        (lag, count): _across_runs(table, neighbour_rows, count) - _across_runs(table, now, count)
         for count in counts
-        for lag, links in moved.items()
+        for lag, neighbour_rows in moved.items()
     }
 
 
-def _across_runs(table: Float32s, links: Links, count: int) -> Floats:
+def _across_runs(table: Float32s, neighbour_rows: RowPairs, count: int) -> Floats:
     """(n - count + 1,) evidence of links (i, j) with only i among ``count`` rows, by the first."""
-    n, (i, j) = len(table), links
+    n, (i, j) = len(table), neighbour_rows
     first = np.maximum(np.where(j > i, i - count + 1, np.maximum(i - count, j) + 1), 0)
     last = np.where(j > i, np.minimum(i, j - count), i)
     some = (last >= first) & (i != j)
@@ -197,32 +199,34 @@ def _steps(n: int, changes: Iterable[tuple[Ints, Float32s]]) -> Floats:
     return np.asarray(np.cumsum(total)[: n + 1])
 
 
-def near_m(places_m: Floats) -> float:
+def neighbour_reach_m(positions_m: Floats) -> float:
     """Distance up to which places are neighbours."""
-    known = places_m[np.isfinite(places_m).all(axis=1)]
+    known = positions_m[np.isfinite(positions_m).all(axis=1)]
     return NEIGHBOUR_STEPS * step_m(np.unique(known, axis=0))
 
 
-def links(places_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0) -> Links:
+def neighbour_rows(
+    positions_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0
+) -> RowPairs:
     """Rows (i, j), i < j, whose places are neighbours; of j those in ``later_m``, if given."""
-    rows = np.flatnonzero(np.isfinite(places_m).all(axis=1))
+    rows = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
     if not len(rows):
         return rows, rows
     if later_m is None:
-        tree = cKDTree(places_m[rows])
+        tree = cKDTree(positions_m[rows])
         pairs = np.sort(rows[tree.query_pairs(reach_m, output_type="ndarray")], axis=1)
         return pairs[:, 0], pairs[:, 1]
-    i, j = _met(places_m, later_m, reach_m)
+    i, j = _pairs_within(positions_m, later_m, reach_m)
     return i[i + gap < j], j[i + gap < j]
 
 
-def _met(places_m: Floats, others_m: Floats, reach_m: float) -> Links:
+def _pairs_within(positions_m: Floats, others_m: Floats, reach_m: float) -> RowPairs:
     """Rows (i, j) of one list of places and of another that are neighbours."""
     rows, others = (
-        np.flatnonzero(np.isfinite(all_m).all(axis=1)) for all_m in (places_m, others_m)
+        np.flatnonzero(np.isfinite(all_m).all(axis=1)) for all_m in (positions_m, others_m)
     )
     if not len(rows) or not len(others):
         return rows[:0], others[:0]
-    trees = cKDTree(places_m[rows]), cKDTree(others_m[others])
+    trees = cKDTree(positions_m[rows]), cKDTree(others_m[others])
     met = trees[0].sparse_distance_matrix(trees[1], reach_m, output_type="coo_matrix")
     return rows[met.row], others[met.col]

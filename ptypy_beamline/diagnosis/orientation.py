@@ -19,7 +19,14 @@ from ..options import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .frame_features import FEWEST, Survey, curl_share, liveliest, survey, unturned
+from .frame_features import (
+    FEWEST,
+    FrameFeatures,
+    curl_share,
+    measure_features,
+    most_varied,
+    unoriented_plan,
+)
 from .near_field import is_near
 from .orientation_ambiguities import (
     PAIRS,
@@ -31,7 +38,7 @@ from .orientation_ambiguities import (
     same_axes,
     twin,
 )
-from .scan_sample import Look
+from .scan_sample import ScanSample
 from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
 
 CONFIDENT = 0.95
@@ -73,7 +80,7 @@ class Ranking:
         Probability, calibrated on simulated scans, that the best pair is right.
     pairs
         The four pairs, the best one first.
-    look
+    find_prior
         At the object that the best pair's first orientation gives: what tells the two apart.
     lag
         Frames that may lag by so many instead; then nothing is decided.
@@ -83,13 +90,13 @@ class Ranking:
     decided: bool
     confidence: float
     pairs: tuple[Pair, ...]
-    look: Callable[[], Prior]
+    find_prior: Callable[[], Prior]
     lag: int = 0
 
     @cached_property
     def prior(self) -> Prior:
         """What chooses between the best pair; takes two reconstructions."""
-        return self.look()
+        return self.find_prior()
 
     @property
     def orientation(self) -> int:
@@ -152,7 +159,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
     BeamlineError
         No plan can be made.
     """
-    plan = unturned(scan, settings)
+    plan = unoriented_plan(scan, settings)
     if len(plan) < FEWEST:
         raise ScanError(
             f"{len(plan)} positions are too few to find an orientation, at least {FEWEST} are "
@@ -160,7 +167,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
             "set orientation (--orientation), or rotate and flip",
             scan.source,
         )
-    if is_near(Look.at(scan, settings, plan)):
+    if is_near(ScanSample.at(scan, settings, plan)):
         raise ScanError(
             "frames of the near field move as the stage does, and far-field reconstructions, which "
             "rank orientations, do not apply",
@@ -168,25 +175,27 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
             "(--orientation)",
             scan.source,
         )
-    seen = survey(plan)
-    positions = liveliest(seen, PATCH_FRAMES)
-    patch = Patch.of(seen, positions)
-    found = ranked(seen, patch, settings.positions.axes)
+    features = measure_features(plan)
+    positions = most_varied(features, PATCH_FRAMES)
+    patch = Patch.of(features, positions)
+    found = ranked(features, patch, settings.positions.axes)
     if not found.decided:
         return found
     lag = hidden_lag(plan, positions, patch, found.pairs[0].orientation)
     return replace(found, lag=lag, decided=not lag)
 
 
-def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
+def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
     """Rank the four pairs by what the frames say."""
     errors: dict[int, Floats] = {}
     for code in PAIRS:
         same = next((one for one in errors if see_the_same(patch, one, code)), None)
         errors[code] = (
-            held_out_errors(patch.turned(turn_of(code))) if same is None else errors[same]
+            held_out_errors(patch.oriented(turn_of(code))) if same is None else errors[same]
         )
-    curl = {code: curl_share(seen.com_px, seen.positions_m, turn_of(code)) for code in PAIRS}
+    curl = {
+        code: curl_share(features.com_px, features.positions_m, turn_of(code)) for code in PAIRS
+    }
     order = in_order(errors)
     best, others = order[0], order[1:]
     margins = [Margin.of(errors[best], errors[code]) for code in others]
@@ -197,7 +206,7 @@ def ranked(seen: Survey, patch: Patch, axes: str) -> Ranking:
         decided=sure >= CONFIDENT,
         confidence=sure,
         pairs=tuple(Pair(k, twin(k), float(errors[k].mean()), curl[k]) for k in order),
-        look=partial(prior, seen, patch, turn_of(best)),
+        find_prior=partial(prior, features, patch, turn_of(best)),
     )
 
 

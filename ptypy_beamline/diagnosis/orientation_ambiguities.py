@@ -17,9 +17,9 @@ from ..planning.positions import to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency
 from ..reconstruction.vacuum import find_empty
 from ..summary import step_m
-from .frame_features import FEWEST, Survey, half_empty
+from .frame_features import FEWEST, FrameFeatures, partly_in_vacuum
 from .pairing_comparison import SHIFTS
-from .short_reconstruction import PATCH_FRAMES, Patch, fitted, held_out_errors
+from .short_reconstruction import PATCH_FRAMES, Patch, held_out_errors, reconstruct_without
 
 AXES: tuple[str, ...] = get_args(Positions.model_fields["axes"].annotation)
 PAIRS = (0, 1, 4, 5)
@@ -45,11 +45,11 @@ def relation(code: int, axes: str) -> Floats:
 
 def equivalents(code: int, axes: str) -> Iterator[tuple[int, str]]:
     """Every (orientation, axes) that fits the same data, those with ``axes`` first."""
-    seen = relation(code, axes)
+    wanted = relation(code, axes)
     for other in (axes, *(a for a in AXES if a != axes)):
         for number in range(8):
             # The trace of a signed permutation is ±2 for ± the identity only.
-            if abs(np.trace(relation(number, other) @ seen.T)) == 2:
+            if abs(np.trace(relation(number, other) @ wanted.T)) == 2:
                 yield number, other
 
 
@@ -58,8 +58,8 @@ def same_axes(given: int, code: int, axes: str) -> str:
 
     The same object too, not its twin: the phases keep their sign.
     """
-    seen = relation(code, axes)
-    return next(other for other in AXES if np.array_equal(relation(given, other), seen))
+    wanted = relation(code, axes)
+    return next(other for other in AXES if np.array_equal(relation(given, other), wanted))
 
 
 ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
@@ -90,9 +90,9 @@ def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
         usable = known[positions]
         if usable.sum() < FEWEST:
             continue
-        given = patch.some(usable)
+        given = patch.subset(usable)
         lagging = given.at(plan.positions_m[before[positions[usable]]])
-        if _better(lagging, given.turned(turn_of(best))):
+        if _better(lagging, given.oriented(turn_of(best))):
             return lag
     return 0
 
@@ -103,7 +103,7 @@ def _better(lagging: Patch, given: Patch) -> bool:
     Better at all is enough to doubt: the right reading of a right scan has no rival here.
     """
     unlagged = held_out_errors(given).mean()
-    return any(held_out_errors(lagging.turned(turn_of(code))).mean() < unlagged for code in PAIRS)
+    return any(held_out_errors(lagging.oriented(turn_of(code))).mean() < unlagged for code in PAIRS)
 
 
 def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:
@@ -161,16 +161,16 @@ class Prior:
         return self.source != "" and self.value < 0
 
 
-def prior(seen: Survey, patch: Patch, turn: tuple[bool, bool, bool]) -> Prior:
+def prior(features: FrameFeatures, patch: Patch, turn: tuple[bool, bool, bool]) -> Prior:
     """Of the object that frames turned by ``turn`` give: by an empty region, else by absorption.
 
     An empty region is looked for in neighbouring frames of its own; ``patch`` shows absorption.
     """
-    half = Patch.of(seen, half_empty(seen, PATCH_FRAMES))
-    below = below_empty(_object(half.turned(turn)))
+    half = Patch.of(features, partly_in_vacuum(features, PATCH_FRAMES))
+    below = below_empty(_object(half.oriented(turn)))
     if below is not None:
         return Prior("empty region", below)
-    together = falls_together(_object(patch.turned(turn)))
+    together = falls_together(_object(patch.oriented(turn)))
     return Prior("absorption" if abs(together) > FALL_TOGETHER else "", together)
 
 
@@ -207,7 +207,7 @@ def below_empty(obj: Complexes) -> float | None:
 
 def _object(patch: Patch) -> Complexes:
     """The reconstructed object where the middle of the probe has been, or nearly so."""
-    engine, state, _ = fitted(patch, PASSES)
+    engine, state, _ = reconstruct_without(patch, PASSES)
     side = len(state.probe)
     first = engine.corners_px.min(axis=0) + side // 2 - side // 16
     last = engine.corners_px.max(axis=0) + side // 2 + side // 16

@@ -23,9 +23,9 @@ from ..planning.sample import Sample
 from ..scan import Scan, Window
 from ..summary import step_m
 from .findings import Diagnosis
-from .frame_features import nearest, survey
+from .frame_features import measure_features, nearest_positions
 from .orientation import Ranking
-from .scan_sample import Look
+from .scan_sample import ScanSample
 
 CIRCLES = 3
 """Positions in the middle of the scan that are drawn with the probe's circle."""
@@ -50,29 +50,29 @@ COLOURS = {"error": "#b3261e", "warning": "#a15c00", "note": "#333333"}
 
 
 def draw(path: Path, diagnosis: Diagnosis) -> None:
-    """Draw what a diagnosis rests on; ``diagnosis.look`` must be there."""
-    look = diagnosis.look
-    if look is None:
+    """Draw what a diagnosis rests on; ``diagnosis.sample`` must be there."""
+    sample = diagnosis.sample
+    if sample is None:
         return
     figure = Figure(figsize=(16, 10), layout="constrained")
     (raw, mask, handed), (places, deflection, text) = figure.subplots(2, 3)
-    _raw(raw, look)
-    _mask(mask, look)
-    _handed(handed, look)
-    _places(places, look)
-    _deflection(deflection, look)
+    _raw(raw, sample)
+    _mask(mask, sample)
+    _handed(handed, sample)
+    _places(places, sample)
+    _deflection(deflection, sample)
     _text(text, diagnosis)
-    name = in_picture(Path(look.settings.file_name).name)
+    name = in_picture(Path(sample.settings.file_name).name)
     figure.suptitle(f"{name}: check", x=0.01, ha="left")
     put_figure(path, figure, 110)
 
 
-def _raw(axes: Axes, look: Look) -> None:
+def _raw(axes: Axes, sample: ScanSample) -> None:
     """The mean of whole raw frames, with the window and the centres found."""
-    show_raw(axes, look.scan, look.plan, "raw mean frame, window, beam centre")
-    if not look.totals.any() or not look.seen.any():
+    show_raw(axes, sample.scan, sample.plan, "raw mean frame, window, beam centre")
+    if not sample.totals.any() or not sample.ever_good.any():
         return
-    centre = look.centre
+    centre = sample.centre
     for name, (y, x), sign in (
         ("used", centre.used_px, "+"),
         ("Friedel", centre.friedel_px, "x"),
@@ -91,33 +91,33 @@ def _raw(axes: Axes, look: Look) -> None:
     axes.legend(loc="lower right", fontsize=8, facecolor="0.4", labelcolor="white")
 
 
-def _mask(axes: Axes, look: Look) -> None:
+def _mask(axes: Axes, sample: ScanSample) -> None:
     """Which pixels are good, static and in the sample."""
-    level = look.plan.good.astype(int) + (look.plan.good & look.good.all(0))
+    level = sample.plan.good.astype(int) + (sample.plan.good & sample.good.all(0))
     colours = ListedColormap(["#b3261e", "#e8a33d", "#dfe7ee"])
     axes.imshow(level, cmap=colours, vmin=0, vmax=2, interpolation="nearest")
     axes.set(
-        title=f"good pixels {look.plan.good.mean():.1%} (red bad, orange bad in some frame)",
+        title=f"good pixels {sample.plan.good.mean():.1%} (red bad, orange bad in some frame)",
         xlabel="column",
         ylabel="row",
     )
 
 
-def _handed(axes: Axes, look: Look) -> None:
+def _handed(axes: Axes, sample: ScanSample) -> None:
     """The mean of the frames that are handed over."""
-    mean = np.where(look.seen, look.mean, np.nan)
-    show_counts(axes, mean, f"as loaded, mean of {int(look.lit.sum())}")
-    axes.plot(*look.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
+    mean = np.where(sample.ever_good, sample.mean, np.nan)
+    show_counts(axes, mean, f"as loaded, mean of {int(sample.lit.sum())}")
+    axes.plot(*sample.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
 
 
-def _places(axes: Axes, look: Look) -> None:
+def _places(axes: Axes, sample: ScanSample) -> None:
     """Positions in the order they were visited, a few with circles as wide as the probe."""
-    factor = show_positions(axes, look.plan.positions_m)
-    if look.share is None:
+    factor = show_positions(axes, sample.plan.positions_m)
+    if sample.probe_share is None:
         return
-    width = look.share * look.field_m
-    points_m = look.plan.positions_m
-    some = points_m[nearest(points_m, np.median(points_m, axis=0), CIRCLES)] * factor
+    width = sample.probe_share * sample.field_m
+    points_m = sample.plan.positions_m
+    some = points_m[nearest_positions(points_m, np.median(points_m, axis=0), CIRCLES)] * factor
     size = np.full(len(some), width * factor)
     axes.add_collection(
         EllipseCollection(
@@ -168,20 +168,20 @@ def around(axes: Axes, points: Floats) -> None:
     axes.set(xlim=(x - width, x + width), ylim=(y + height, y - height))
 
 
-def _deflection(axes: Axes, look: Look) -> None:
+def _deflection(axes: Axes, sample: ScanSample) -> None:
     """Differential phase contrast: the shift of each frame's centre of mass."""
-    factor, unit = length_unit(float(np.ptp(look.plan.positions_m, axis=0).max()))
+    factor, unit = length_unit(float(np.ptp(sample.plan.positions_m, axis=0).max()))
     axes.set(
         title="shift of the centre of mass (DPC)",
         xlabel=f"column, {unit}",
         ylabel=f"row, {unit}",
         aspect="equal",
     )
-    if not look.totals.any():
+    if not sample.totals.any():
         return
-    seen = survey(look.plan)
-    shift = seen.com_px - np.nanmedian(seen.com_px, axis=0)
-    points = seen.positions_m * factor
+    features = measure_features(sample.plan)
+    shift = features.com_px - np.nanmedian(features.com_px, axis=0)
+    points = features.positions_m * factor
     strength = np.hypot(shift[:, 0], shift[:, 1])
     shown = axes.quiver(
         points[:, 1],
@@ -243,9 +243,9 @@ def _ranking(ranking: Ranking | None) -> list[str]:
 
 def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
     """The mean of some whole raw frames, and the window."""
-    sample, window = Sample(scan.frames, Window.full(scan.frame_shape)), plan.window
+    raw, window = Sample(scan.frames, Window.full(scan.frame_shape)), plan.window
     steps = steps_of(scan.frame_shape)
-    mean = sum(coarse(frame, steps) for frame in sample) / len(sample)
+    mean = sum(coarse(frame, steps) for frame in raw) / len(raw)
     show_counts(axes, np.asarray(mean), title, steps)
     axes.add_patch(
         Rectangle(

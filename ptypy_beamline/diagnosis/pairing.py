@@ -6,44 +6,38 @@ the same; where they differ, short reconstructions tell which is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..arrays import Ints
-from ..errors import BeamlineError
+import numpy as np
+
+from ..errors import BeamlineError, silenced_warnings
 from ..planning.scan_geometry import in_metres
+from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
-from .frame_features import FEWEST, Survey, survey, unturned
-from .lost_frames import Along
+from .frame_features import FEWEST, FrameFeatures, measure_features, unoriented_plan
+from .lost_frames import LostFrames, MisplacedRun, ReversedRun
 from .orientation import Ranking, misorientation, rank
-from .pairing_comparison import FAR_SHIFTS, SHIFTS, Likeness, Pairing, Trial
+from .pairing_breaks import Break
+from .pairing_comparison import Pairing, PairingComparison, Similarity
 from .proposed_settings import changed, finding
 from .sampling import MUCH
-from .short_reconstruction import STUDENT_T, Outcome
-from .stage import hanging_behind
+from .short_reconstruction import Improvement
+from .stage import RULED_OUT, hanging_behind, lags_and_reversed_rows
 
 UNRELATED = "frames and positions do not belong together"
 
 TELLING = 0.05
 """Chance below which likeness is worth a word."""
 
-MANY_LINKS, BRIGHT = 150, 3000.0
+MANY_PAIRS, BRIGHT = 150, 3000.0
 """Neighbours, and median counts of a frame, from which it shows whether they look alike."""
 
-UNLIKELY, RULED_OUT = 1e-3, 1e-6
-"""Chance below which neighbours look alike, and at which the given ones look more alike than those
-of another pairing, so that it is wrong."""
-
-AGAINST, FAR, FAR_TRIED = -20.0, 12.0, 2
-"""Evidence at which a lag is ruled out (the right one of scans that lagged had 15 at least), and
-that which a great lag needs; so many of these are reconstructed."""
-
-STRONG, STRONG_T = 40.0, 2.0
-"""Evidence for a lag of which reconstructions need less convince; Student's t that they need."""
+UNLIKELY = 1e-3
+"""Chance below which neighbours look alike."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class Verdict:
 
     found: tuple[Finding, ...]
     ranking: Ranking | None = None
-    along: Along | None = None
+    lost_frames: LostFrames | None = None
 
 
 def findings(scan: Scan, settings: Settings) -> Verdict:
@@ -76,37 +70,37 @@ def findings(scan: Scan, settings: Settings) -> Verdict:
     BeamlineError
         No plan can be made.
     """
-    if len(unturned(scan, settings)) < FEWEST:
+    if len(unoriented_plan(scan, settings)) < FEWEST:
         return Verdict(())
     ranking, tried = rank(scan, settings), settings
     if ranking.decided and not ranking.agrees(settings.turn):
         # With frames turned wrongly one lag may look better than another by chance.
         turned = {"orientation": ranking.orientation, "rotate": None, "flip": None}
         tried = changed(settings, turned)
-    found, along = judged(scan, tried)
+    found, lost_frames = judged(scan, tried)
     if not found:
-        return Verdict(tuple(misorientation(ranking, settings)), ranking, along)
+        return Verdict(tuple(misorientation(ranking, settings)), ranking, lost_frames)
     ranking = rank(scan, changed(tried, found[0].settings))
     return Verdict((*found, *misorientation(ranking, settings)), ranking)
 
 
-def unrelated(seen: Survey, settings: Settings, overlap: float) -> list[Finding]:
+def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> list[Finding]:
     """Whether frames have nothing to do with their positions, to be asked if none are turned right.
 
     Neighbours on the sample look alike where their views ``overlap`` much; of few or dim frames it
     does not show. Where they overlap less, some frames must look alike: those that were taken one
     after another.
     """
-    given = Pairing.at(settings, seen.positions_m)
-    likeness = Likeness.of_neighbours(given, seen.looks)
-    if not _shows_likeness(given, seen) or likeness.chance < TELLING:
+    given = Pairing.at(settings, features.positions_m)
+    similarity = Similarity.of_neighbours(given, features.patterns)
+    if not _shows_similarity(given, features) or similarity.chance < TELLING:
         return []
-    if overlap <= MUCH and Likeness.in_order(seen.looks).chance > RULED_OUT:
+    if overlap <= MUCH and Similarity.in_order(features.patterns).chance > RULED_OUT:
         return []
     what = (
-        f"frames at neighbouring positions look no more alike than any two frames (alike in "
-        f"{likeness.share:.0%} of {len(given.links)} comparisons, chance {likeness.chance:.1g}), "
-        "and no orientation predicts frames left out of the fit"
+        f"frames at neighbouring positions are no more alike than any two frames (more alike "
+        f"in {similarity.share:.0%} of {len(given.neighbours)} comparisons, chance "
+        f"{similarity.chance:.1g}), and no orientation predicts frames left out of the fit"
     )
     remedy = "check the positions' datasets and their order (--path x=PATH --path y=PATH)"
     return [finding("error", what, UNRELATED, remedy=remedy)]
@@ -117,7 +111,7 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
     return judged(scan, settings)[0]
 
 
-def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
+def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
     """Whether frames were lost, frames lag, rows run backwards or hang behind.
 
     One finding for each place where frames were lost, or one of the others.
@@ -129,80 +123,42 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], Along]:
     """
     scan = in_metres(scan, settings)
     each = settings.model_copy(update={"grouping": "none", "step": 1})
-    plan = unturned(scan, each)
-    along = Along.of(scan, each, plan)
-    found = along.findings(scan, settings)
-    if along.breaks:
-        return found, along
-    seen = survey(plan, in_order=True)
-    exposures = seen.plan.selection.exposures[seen.positions, 0]
+    plan = unoriented_plan(scan, each)
+    lost_frames = LostFrames.of(scan, each, plan)
+    found = _along_findings(lost_frames, scan, settings)
+    if lost_frames.breaks:
+        return found, lost_frames
+    features = measure_features(plan, in_order=True)
+    exposures = features.plan.selection.exposures[features.positions, 0]
     given = Pairing.of(scan, each, exposures)
-    suspects, open_lags = _listed_otherwise(Trial(given, seen), scan, exposures, along.gains)
-    suspects += hanging_behind(given, scan, seen, exposures)
-    along = replace(along, open_lags=open_lags)
+    suspects, undecided_lags = lags_and_reversed_rows(
+        PairingComparison(given, features), scan, exposures, lost_frames.gains
+    )
+    suspects += hanging_behind(given, scan, features, exposures)
+    lost_frames = replace(lost_frames, undecided_lags=undecided_lags)
     # Of shuffled positions one pairing may foretell frames better than another by chance.
-    if _shows_likeness(given, seen):
+    if _shows_similarity(given, features):
         suspects = [
-            one for one in suspects if Likeness.of_neighbours(one[0], seen.looks).chance < UNLIKELY
+            one
+            for one in suspects
+            if Similarity.of_neighbours(one[0], features.patterns).chance < UNLIKELY
         ]
     if not suspects:
-        return found, along
-    right, outcome = max(suspects, key=lambda suspect: suspect[1].margin.ratio)
-    return [_finding(given, right, outcome, Likeness.of(right, given, seen.looks))], along
+        return found, lost_frames
+    right, improvement = max(suspects, key=lambda suspect: suspect[1].margin.ratio)
+    return [
+        _finding(given, right, improvement, Similarity.of(right, given, features.patterns))
+    ], lost_frames
 
 
-def _listed_otherwise(
-    trial: Trial, scan: Scan, exposures: Ints, gains: Mapping[int, float]
-) -> tuple[list[tuple[Pairing, Outcome]], tuple[int, ...]]:
-    """Lags, and rows turned round, that convince; of great lags only what looks likeliest.
-
-    And the lags that may be right as well as none.
-
-    ``gains``: evidence for a lag, by how many positions later all exposures then belong.
-    """
-    given = trial.given.settings.positions
-
-    def at(changes: Iterable[dict[str, Any]]) -> Iterator[Pairing]:
-        for change in changes:
-            # A scan without rows has no snake, and a short one is used up by a shift.
-            with suppress(BeamlineError):
-                yield Pairing.of(scan, changed(trial.given.settings, change), exposures)
-
-    def gain(shift: int) -> float:
-        return gains.get(given.shift - shift, 0.0)
-
-    far = sorted(
-        (k for k in FAR_SHIFTS if gain(given.shift + k) >= FAR),
-        key=lambda k: -gain(given.shift + k),
-    )
-    lags = [k for k in SHIFTS if gain(given.shift + k) > AGAINST] + far[:FAR_TRIED]
-    changes = [{"positions.shift": given.shift + k} for k in lags]
-    suspects: list[tuple[Pairing, Outcome]] = []
-    open_lags: list[int] = []
-    for other in at([*changes, {"positions.snake": not given.snake}]):
-        less_alike = Likeness.of(trial.given, other, trial.seen.looks).chance < RULED_OUT
-        if less_alike or trial.hopeless(other):
-            continue
-        contest = trial.against(other)
-        if contest is None:
-            continue
-        now = other.settings.positions
-        lags_only = now.snake == given.snake
-        strong = lags_only and gain(now.shift) >= STRONG
-        outcome = contest.won_by(STRONG_T if strong else STUDENT_T)
-        if outcome is not None:
-            suspects.append((other, outcome))
-        elif lags_only and not contest.lost:
-            open_lags.append(now.shift - given.shift)
-    return suspects, tuple(sorted(open_lags))
-
-
-def _shows_likeness(given: Pairing, seen: Survey) -> bool:
+def _shows_similarity(given: Pairing, features: FrameFeatures) -> bool:
     """Whether there are frames enough, and bright ones, for neighbours to look alike."""
-    return len(given.links) >= MANY_LINKS and seen.counts >= BRIGHT
+    return len(given.neighbours) >= MANY_PAIRS and features.usual_counts >= BRIGHT
 
 
-def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likeness) -> Finding:
+def _finding(
+    before: Pairing, after: Pairing, improvement: Improvement, similarity: Similarity
+) -> Finding:
     given, now = before.settings.positions, after.settings.positions
     if now.snake != given.snake:
         what = "every other row runs backwards"
@@ -219,12 +175,116 @@ def _finding(before: Pairing, after: Pairing, outcome: Outcome, likeness: Likene
         change = {"positions.shift": now.shift}
         cause = "frames and positions were not triggered alike, or one was lost at the start"
     evidence = (
-        f"{what}: corrected, the validation error is {outcome.other:.3f} instead of "
-        f"{outcome.given:.3f}"
+        f"{what}: corrected, the validation error is {improvement.other:.3f} instead of "
+        f"{improvement.given:.3f}"
     )
-    if likeness.chance < TELLING:
+    if similarity.chance < TELLING:
         evidence += (
-            f", and neighbours look more alike in {likeness.share:.0%} of the cases that "
-            f"differ (chance {likeness.chance:.1g})"
+            f", and neighbours look more alike in {similarity.share:.0%} of the cases that "
+            f"differ (chance {similarity.chance:.1g})"
         )
     return finding("error", evidence, cause, change)
+
+
+def _along_findings(lost_frames: LostFrames, scan: Scan, settings: Settings) -> list[Finding]:
+    """An error for each break, or for the surest frames amid others that fit elsewhere."""
+    if lost_frames.reversed_runs:
+        return [_finding_of_reversals(lost_frames.reversed_runs)]
+    for one in lost_frames.misplaced[:1]:
+        if one.improvement:
+            return [_finding_of_strays(one, one.improvement)]
+    return [
+        _finding_of_break(lost_frames.breaks[: number + 1], scan, settings)
+        for number in range(len(lost_frames.breaks))
+    ]
+
+
+def _finding_of_break(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding:
+    """The last of ``breaks``."""
+    this, total = breaks[-1], sum(one.lag for one in breaks)
+    so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
+    what = (
+        f"from {_some_frame(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
+        f": corrected, the validation error near there is {this.improvement.other:.3f} instead of "
+        f"{this.improvement.given:.3f}"
+    )
+    lost = f"{abs(this.lag)} frame{'s' * (abs(this.lag) > 1)}"
+    cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
+    if this.lag < 0:
+        cause = f"positions of {lost} were lost there, or so many were taken twice"
+    remedy = _by_number(breaks, scan)
+    leaving_out = _leaving_out(breaks, scan, settings)
+    if leaving_out:
+        remedy = f"and check again, as more may have been lost before it; if not, {remedy}"
+    return finding("error", what, cause, leaving_out, remedy)
+
+
+def _finding_of_strays(these: MisplacedRun, improvement: Improvement) -> Finding:
+    side = "later" if these.lag > 0 else "earlier"
+    what = (
+        f"frames between {these.first} and {these.last} belong {abs(these.lag)} positions {side}: "
+        f"corrected, the validation error there is {improvement.other:.3f} instead of "
+        f"{improvement.given:.3f}"
+    )
+    cause = "frames or positions were lost before and after them, or their numbers are wrong"
+    remedy = f"leave them out (--reject {these.first}-{these.last}) and check again"
+    return finding("error", what, cause, remedy=remedy)
+
+
+def _finding_of_reversals(these: Sequence[ReversedRun]) -> Finding:
+    frames = ",".join(f"{one.first}-{one.last}" for one in these)
+    improvement = these[0].improvement
+    what = (
+        f"the positions of frames {frames} are listed backwards: reversed, the validation error "
+        f"there is {improvement.other:.3f} instead of {improvement.given:.3f}"
+    )
+    remedy = (
+        f"leave them out (--reject {frames}), or write them reversed into another file (--path "
+        "positions=OTHER.h5::/PATH)"
+    )
+    return finding("error", what, "the stage ran the other way there", remedy=remedy)
+
+
+def _some_frame(this: Break) -> str:
+    if this.first == this.last:
+        return f"frame {this.frame}"
+    return f"a frame between {this.first} and {this.last} (likeliest {this.frame})"
+
+
+def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
+    """What joins frames and positions by number; of lost frames the numbers themselves."""
+    if scan.numbers is not None or any(one.lag < 0 for one in breaks):
+        return (
+            "join them by number (--path frame_index=PATH --path position_index=PATH, a whole "
+            "number for each frame and position)"
+        )
+    lost, before = [], 0
+    for one in breaks:
+        first = one.frame + before
+        lost.append(f"{first}:{first + one.lag}")
+        before += one.lag
+    numbers = f"np.delete(np.arange({len(scan) + before}), np.r_[{', '.join(lost)}])"
+    doubted = ",".join(f"{one.first}-{one.last - 1}" for one in breaks if one.first < one.last)
+    return (
+        f"number the frames, {numbers}, in a dataset of an HDF5 file (--path "
+        "frame_index=OTHER.h5::/PATH)"
+        + (
+            f", without those that may belong to either side (--reject {doubted})"
+            if doubted
+            else ""
+        )
+    )
+
+
+def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dict[str, Any]:
+    """What leaves out all frames that a break may have moved, if it is the first."""
+    if len(breaks) > 1:
+        return {}
+    whole = settings.model_copy(update={"num_frames": None})
+    try:
+        with silenced_warnings():  # of the scan's own plan
+            exposures = select(scan, whole).exposures
+    except BeamlineError:
+        return {}
+    before = int(np.count_nonzero((exposures < breaks[0].first).all(axis=1)))
+    return {"num_frames": before} if before else {}

@@ -22,8 +22,16 @@ from ..planning.selection import select
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import step_m
-from .frame_features import Survey, liveliest
-from .short_reconstruction import HELD_OUT, RATIO, STUDENT_T, Outcome, Patch, folds, held_out_errors
+from .frame_features import FrameFeatures, most_varied
+from .short_reconstruction import (
+    HELD_OUT,
+    RATIO,
+    STUDENT_T,
+    Improvement,
+    Patch,
+    folds,
+    held_out_errors,
+)
 
 NEIGHBOUR_STEPS = 1.5
 """Positions so many steps apart are neighbours."""
@@ -32,7 +40,7 @@ SHIFTS = (1, -1, 2, -2, 3, -3)
 FAR_SHIFTS = (*range(-12, -3), *range(4, 13))
 """Frames by which a pairing may be off, and by which it hardly is."""
 
-FEWEST_LINKS = 8
+FEWEST_PAIRS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +58,8 @@ class Pairing:
     """
 
     settings: Settings
-    places_m: Floats
-    links: frozenset[tuple[int, int]]
+    positions_m: Floats
+    neighbours: frozenset[tuple[int, int]]
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, exposures: Ints) -> Pairing:
@@ -60,31 +68,31 @@ class Pairing:
             selection = select(scan, settings)
         kept = np.isin(selection.exposures[:, 0], exposures)
         numbers = np.searchsorted(exposures, selection.exposures[kept, 0])
-        places_m = np.full((len(exposures), 2), np.nan)
-        places_m[numbers] = selection.positions_m[kept]
-        return cls.at(settings, places_m)
+        positions_m = np.full((len(exposures), 2), np.nan)
+        positions_m[numbers] = selection.positions_m[kept]
+        return cls.at(settings, positions_m)
 
     @classmethod
-    def at(cls, settings: Settings, places_m: Floats) -> Pairing:
-        """Of exposures at ``places_m`` (n, 2)."""
-        numbers = np.flatnonzero(np.isfinite(places_m).all(axis=1))
-        near = NEIGHBOUR_STEPS * _step_m(places_m[numbers])
-        pairs = cKDTree(places_m[numbers]).query_pairs(near, output_type="ndarray")
+    def at(cls, settings: Settings, positions_m: Floats) -> Pairing:
+        """Of exposures at ``positions_m`` (n, 2)."""
+        numbers = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
+        near = NEIGHBOUR_STEPS * _step_m(positions_m[numbers])
+        pairs = cKDTree(positions_m[numbers]).query_pairs(near, output_type="ndarray")
         ordered = np.sort(numbers[pairs], axis=1)
-        return cls(settings, places_m, frozenset(map(tuple, ordered.tolist())))
+        return cls(settings, positions_m, frozenset(map(tuple, ordered.tolist())))
 
     @property
     def step_m(self) -> float:
         """Median distance of neighbours."""
-        return _step_m(self.places_m[np.isfinite(self.places_m).all(axis=1)])
+        return _step_m(self.positions_m[np.isfinite(self.positions_m).all(axis=1)])
 
 
-def _step_m(places_m: Floats) -> float:
-    return step_m(np.unique(places_m, axis=0))  # several exposures are at one place
+def _step_m(positions_m: Floats) -> float:
+    return step_m(np.unique(positions_m, axis=0))  # several exposures are at one place
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """How a pairing's neighbours compare with those of the given one, where the two differ.
 
     Attributes
@@ -101,39 +109,42 @@ class Likeness:
     share: float
 
     @classmethod
-    def of(cls, pairing: Pairing, given: Pairing, looks: Float32s) -> Likeness:
-        """Of the links that only one of the two has; ``looks`` of a ``Survey``."""
+    def of(cls, pairing: Pairing, given: Pairing, patterns: Float32s) -> Similarity:
+        """Of the links that only one of the two has; ``patterns`` of a ``FrameFeatures``."""
         own, others = (
-            np.array([*links], np.int64).reshape(-1, 2)
-            for links in (pairing.links - given.links, given.links - pairing.links)
+            np.array([*neighbours], np.int64).reshape(-1, 2)
+            for neighbours in (
+                pairing.neighbours - given.neighbours,
+                given.neighbours - pairing.neighbours,
+            )
         )
-        return cls.compared(own, others, looks)
+        return cls.between(own, others, patterns)
 
     @classmethod
-    def of_neighbours(cls, pairing: Pairing, looks: Float32s) -> Likeness:
+    def of_neighbours(cls, pairing: Pairing, patterns: Float32s) -> Similarity:
         """Of all neighbours, compared with as many pairs of frames drawn at random."""
-        return cls._of_links(np.array([*pairing.links], np.int64).reshape(-1, 2), looks)
+        return cls._of_pairs(np.array([*pairing.neighbours], np.int64).reshape(-1, 2), patterns)
 
     @classmethod
-    def in_order(cls, looks: Float32s) -> Likeness:
+    def in_order(cls, patterns: Float32s) -> Similarity:
         """Of frames taken one after another, likewise."""
-        return cls._of_links(np.arange(len(looks) - 1)[:, None] + (0, 1), looks)
+        return cls._of_pairs(np.arange(len(patterns) - 1)[:, None] + (0, 1), patterns)
 
     @classmethod
-    def _of_links(cls, links: Ints, looks: Float32s) -> Likeness:
-        any_two = np.random.default_rng(0).integers(0, len(looks), links.shape)
-        return cls.compared(links, any_two[any_two[:, 0] != any_two[:, 1]], looks)
+    def _of_pairs(cls, neighbours: Ints, patterns: Float32s) -> Similarity:
+        any_two = np.random.default_rng(0).integers(0, len(patterns), neighbours.shape)
+        return cls.between(neighbours, any_two[any_two[:, 0] != any_two[:, 1]], patterns)
 
     @classmethod
-    def compared(cls, own: Ints, others: Ints, looks: Float32s) -> Likeness:
+    def between(cls, own: Ints, others: Ints, patterns: Float32s) -> Similarity:
         """Of links (n, 2) with others (m, 2)."""
-        if min(len(own), len(others)) < FEWEST_LINKS:
+        if min(len(own), len(others)) < FEWEST_PAIRS:
             return cls(1.0, 0.5)
-        unlike = [np.linalg.norm(looks[a] - looks[b], axis=1) for a, b in (own.T, others.T)]
-        return ranked_less(*unlike)
+        unlike = [np.linalg.norm(patterns[a] - patterns[b], axis=1) for a, b in (own.T, others.T)]
+        return rank_test(*unlike)
 
 
-def ranked_less(these: NDArray[Any], others: NDArray[Any]) -> Likeness:
+def rank_test(these: NDArray[Any], others: NDArray[Any]) -> Similarity:
     """Whether ``these`` (n,) are less than ``others`` (m,).
 
     As ``scipy.stats.mannwhitneyu(these, others, alternative="less", method="asymptotic")`` has it,
@@ -147,23 +158,23 @@ def ranked_less(these: NDArray[Any], others: NDArray[Any]) -> Likeness:
     ties = float((tied.astype(float) ** 3 - tied).sum()) / ((n + m) * (n + m - 1))
     spread = np.sqrt(n * m / 12 * max(n + m + 1 - ties, 0.0))
     z = (n * m / 2 - greater - 0.5) / spread if spread else 0.0
-    return Likeness(float(ndtr(-z)), 1 - greater / (n * m))
+    return Similarity(float(ndtr(-z)), 1 - greater / (n * m))
 
 
-TRIAL_FRAMES, FEWEST_UNSEEN = 120, 4
+COMPARED_FRAMES, FEWEST_HELD_OUT = 120, 4
 """Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
 
-TURNS, RATIO_OF_FEW = 3, 1.1
+GROUPS, RATIO_OF_FEW = 3, 1.1
 """Where few frames differ they are held out in so many turns, so that all of them count, and are to
 be predicted better by so much."""
 
-HOPELESS, ENOUGH = 1.1, 0.8
+CLEARLY_WORSE, ENOUGH = 1.1, 0.8
 """By how much worse a pairing may be that starts from the given one's probe to be tried at all, and
 share of the frames that it must have places for to be judged so."""
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class HeldOutErrors:
     """Errors (m,) of unseen frames in the given pairing and in another.
 
     Attributes
@@ -178,19 +189,19 @@ class Contest:
     other: Floats
     ratio: float
 
-    def won_by(self, t: float = STUDENT_T) -> Outcome | None:
+    def improvement(self, t: float = STUDENT_T) -> Improvement | None:
         """Of the other pairing, where it is better beyond doubt: by a Student's ``t``."""
-        outcome = Outcome.of(self.given, self.other)
-        return outcome if outcome.margin.surely(self.ratio, t) else None
+        improvement = Improvement.of(self.given, self.other)
+        return improvement if improvement.margin.exceeds(self.ratio, t) else None
 
     @property
-    def lost(self) -> bool:
+    def is_worse(self) -> bool:
         """Whether the given pairing is better beyond doubt."""
-        return Outcome.of(self.other, self.given).convinces(self.ratio)
+        return Improvement.of(self.other, self.given).is_convincing(self.ratio)
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class PairingComparison:
     """Short reconstructions of the given pairing and of others, where they differ.
 
     Attributes
@@ -202,117 +213,125 @@ class Trial:
     """
 
     given: Pairing
-    seen: Survey
+    features: FrameFeatures
 
-    def of_another(self, other: Pairing) -> Outcome | None:
+    def improvement_of(self, other: Pairing) -> Improvement | None:
         """By how much another pairing foretells the frames better that the difference concerns.
 
         None where the two hardly differ, or the other is not better beyond doubt.
         """
-        contest = self.against(other)
-        return contest.won_by() if contest else None
+        result = self.errors_of(other)
+        return result.improvement() if result else None
 
-    def against(self, other: Pairing) -> Contest | None:
+    def errors_of(self, other: Pairing) -> HeldOutErrors | None:
         """Errors of the frames that the difference concerns; None where there are hardly any.
 
         Another pairing that is hopeless from the probe that suits the given one gets none of its
         own; where its own makes it the better one, the given one gets one, too.
         """
-        picked, concerned = self._where_they_differ(other)
-        if np.count_nonzero(concerned) < FEWEST_UNSEEN:
+        picked, affected = self._where_they_differ(other)
+        if np.count_nonzero(affected) < FEWEST_HELD_OUT:
             return None
-        plain = Patch.of(self.seen, self.seen.positions[picked])
-        turned = plain.turned(self.given.settings.turn)
-        given, moved = (turned.at(pairing.places_m[picked]) for pairing in (self.given, other))
-        turns = self._turns(other, picked, concerned)
-        ratio = RATIO if len(turns) == 1 else RATIO_OF_FEW
-        probe = given.engine.scaled(self._lively.probe)
-        errors, quick = np.zeros(0), np.zeros(0)
-        for unseen in turns:
-            errors, quick = (
-                np.append(before, held_out_errors(patch, unseen, probe=probe))
-                for before, patch in ((errors, given), (quick, moved))
+        plain = Patch.of(self.features, self.features.positions[picked])
+        turned = plain.oriented(self.given.settings.turn)
+        given, moved = (turned.at(pairing.positions_m[picked]) for pairing in (self.given, other))
+        groups = self._held_out_groups(other, picked, affected)
+        ratio = RATIO if len(groups) == 1 else RATIO_OF_FEW
+        probe = given.engine.scaled(self._common_patch.probe)
+        errors, with_given_probe = np.zeros(0), np.zeros(0)
+        for held_out in groups:
+            errors, with_given_probe = (
+                np.append(before, held_out_errors(patch, held_out, probe=probe))
+                for before, patch in ((errors, given), (with_given_probe, moved))
             )
-            contest = Contest(errors, quick, ratio)
-            hopeless = quick.mean() > HOPELESS * errors.mean()
-            if hopeless and contest.lost:
-                return contest
-        if hopeless:
-            return contest
-        own = _own_probe(moved, turns)
+            result = HeldOutErrors(errors, with_given_probe, ratio)
+            is_clearly_worse = with_given_probe.mean() > CLEARLY_WORSE * errors.mean()
+            if is_clearly_worse and result.is_worse:
+                return result
+        if is_clearly_worse:
+            return result
+        own = _own_probe(moved, groups)
         if own.mean() < errors.mean():  # the given one may have a better probe there, too
-            errors = min(errors, _own_probe(given, turns), key=np.mean)
-        return Contest(errors, own, ratio)
+            errors = min(errors, _own_probe(given, groups), key=np.mean)
+        return HeldOutErrors(errors, own, ratio)
 
-    def hopeless(self, other: Pairing) -> bool:
+    def is_clearly_worse(self, other: Pairing) -> bool:
         """Whether another pairing foretells frames much worse, where these differ most.
 
         Cheap: both start from the probe that suits the given one.
         """
-        picked, patch = self._picked, self._lively
-        unseen, given = self._lively_errors
-        places_m = other.places_m[picked]
-        known: Bools = np.asarray(np.isfinite(places_m).all(axis=1))
+        picked, patch = self._common_rows, self._common_patch
+        held_out, given = self._common_errors
+        positions_m = other.positions_m[picked]
+        known: Bools = np.asarray(np.isfinite(positions_m).all(axis=1))
         if known.mean() < ENOUGH:
             return False
-        judges = known[unseen]
-        there = patch.at(places_m).some(known)
-        numbers = (np.cumsum(known) - 1)[unseen[judges]]
-        errors = held_out_errors(there, numbers, probe=patch.probe)
-        return bool(errors.mean() > HOPELESS * given[judges].mean())
+        judges = known[held_out]
+        moved = patch.at(positions_m).subset(known)
+        numbers = (np.cumsum(known) - 1)[held_out[judges]]
+        errors = held_out_errors(moved, numbers, probe=patch.probe)
+        return bool(errors.mean() > CLEARLY_WORSE * given[judges].mean())
 
     @cached_property
-    def _picked(self) -> Ints:
+    def _common_rows(self) -> Ints:
         """Neighbouring exposures that differ most."""
-        picked = np.searchsorted(self.seen.positions, liveliest(self.seen, TRIAL_FRAMES))
-        return picked[np.isfinite(self.given.places_m[picked]).all(axis=1)]
+        picked = np.searchsorted(
+            self.features.positions, most_varied(self.features, COMPARED_FRAMES)
+        )
+        return picked[np.isfinite(self.given.positions_m[picked]).all(axis=1)]
 
     @cached_property
-    def _lively(self) -> Patch:
+    def _common_patch(self) -> Patch:
         """Of these; its probe is what all trials start from."""
-        patch = Patch.of(self.seen, self.seen.positions[self._picked])
-        return patch.turned(self.given.settings.turn).at(self.given.places_m[self._picked])
+        patch = Patch.of(self.features, self.features.positions[self._common_rows])
+        return patch.oriented(self.given.settings.turn).at(
+            self.given.positions_m[self._common_rows]
+        )
 
     @cached_property
-    def _lively_errors(self) -> tuple[Ints, Floats]:
+    def _common_errors(self) -> tuple[Ints, Floats]:
         """Which of them are not seen, and their errors."""
-        (unseen,) = folds(len(self._picked), 1)
-        return unseen, held_out_errors(self._lively, unseen)
+        (held_out,) = folds(len(self._common_rows), 1)
+        return held_out, held_out_errors(self._common_patch, held_out)
 
-    def _turns(self, other: Pairing, picked: Ints, concerned: Ints) -> list[Ints]:
+    def _held_out_groups(self, other: Pairing, picked: Ints, affected: Ints) -> list[Ints]:
         """Which of the ``picked`` frames are held out, turn by turn.
 
         Where the other pairing only moves some of them otherwise than the rest, as at the ends of
         a raster's rows, it is those; else the ones most concerned.
         """
-        move_m = other.places_m[picked] - self.given.places_m[picked]
+        move_m = other.positions_m[picked] - self.given.positions_m[picked]
         away_m = np.linalg.norm(move_m - np.median(move_m, axis=0), axis=1)
         few = np.flatnonzero(away_m > NEIGHBOUR_STEPS * self.given.step_m)
-        if TURNS * FEWEST_UNSEEN // 2 <= len(few) < len(picked) // 2:
+        if GROUPS * FEWEST_HELD_OUT // 2 <= len(few) < len(picked) // 2:
             few = np.random.default_rng(0).permutation(few)
-            return [few[turn::TURNS] for turn in range(TURNS)]
-        most = np.argsort(-concerned, kind="stable")
-        return [most[: max(FEWEST_UNSEEN, len(picked) // HELD_OUT)]]
+            return [few[group::GROUPS] for group in range(GROUPS)]
+        most = np.argsort(-affected, kind="stable")
+        return [most[: max(FEWEST_HELD_OUT, len(picked) // HELD_OUT)]]
 
     def _where_they_differ(self, other: Pairing) -> tuple[Ints, Ints]:
         """Exposures (n,) around one that has different neighbours, and how many each has."""
-        n = len(self.seen.positions)
-        places_m = np.stack([self.given.places_m, other.places_m])
-        usable: Bools = np.asarray(np.isfinite(places_m).all(axis=(0, 2)) & self.seen.lit)
-        differing = np.array([*(self.given.links ^ other.links)], np.int64).ravel()
-        concerned = np.where(usable, np.bincount(differing, minlength=n), 0)
-        links = np.array([*(self.given.links | other.links)], np.int64).reshape(-1, 2)
-        links = links[usable[links].all(axis=1)]
-        if not concerned.any():
+        n = len(self.features.positions)
+        positions_m = np.stack([self.given.positions_m, other.positions_m])
+        usable: Bools = np.asarray(np.isfinite(positions_m).all(axis=(0, 2)) & self.features.lit)
+        differing = np.array([*(self.given.neighbours ^ other.neighbours)], np.int64).ravel()
+        affected = np.where(usable, np.bincount(differing, minlength=n), 0)
+        neighbours = np.array([*(self.given.neighbours | other.neighbours)], np.int64).reshape(
+            -1, 2
+        )
+        neighbours = neighbours[usable[neighbours].all(axis=1)]
+        if not affected.any():
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), (n, n)).tocsr()
-        first = np.flatnonzero(concerned)[np.count_nonzero(concerned) // 2]
+        graph = coo_array(
+            (np.ones(len(neighbours)), (neighbours[:, 0], neighbours[:, 1])), (n, n)
+        ).tocsr()
+        first = np.flatnonzero(affected)[np.count_nonzero(affected) // 2]
         around = breadth_first_order(graph, first, directed=False, return_predecessors=False)
-        picked = np.sort(around[:TRIAL_FRAMES]).astype(np.int64)
-        return picked, np.asarray(concerned[picked], np.int64)
+        picked = np.sort(around[:COMPARED_FRAMES]).astype(np.int64)
+        return picked, np.asarray(affected[picked], np.int64)
 
 
-def _own_probe(patch: Patch, turns: list[Ints]) -> Floats:
+def _own_probe(patch: Patch, groups: list[Ints]) -> Floats:
     """(m,) errors of the frames held out in turn, from the probe that suits the patch best."""
-    errors = [held_out_errors(patch, unseen, probe=patch.probe) for unseen in turns]
+    errors = [held_out_errors(patch, held_out, probe=patch.probe) for held_out in groups]
     return np.concatenate(errors)

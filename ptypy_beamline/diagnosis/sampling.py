@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull, QhullError
 from ..geometry import EV_J, PHOTON, in_words
 from ..summary import Finding, step_m
 from .proposed_settings import finding
-from .scan_sample import Look
+from .scan_sample import ScanSample
 
 WATER = {
     1.0: 406.5,
@@ -97,40 +97,40 @@ class Sampling:
     resolution_m: float
 
     @classmethod
-    def of(cls, look: Look) -> Sampling | None:
+    def of(cls, sample: ScanSample) -> Sampling | None:
         """None where the frames do not show the probe's size."""
-        if look.share is None or len(look.plan) < 2:
+        if sample.probe_share is None or len(sample.plan) < 2:
             return None
-        probe_m, step = look.share * look.field_m, step_m(look.plan.positions_m)
-        spot, area = np.pi * probe_m**2 / 4, _area_m2(look, probe_m)
-        number, photons = len(look.plan), float(np.median(look.totals[look.lit]))
+        probe_m, step = sample.probe_share * sample.field_m, step_m(sample.plan.positions_m)
+        spot, area = np.pi * probe_m**2 / 4, _area_m2(sample, probe_m)
+        number, photons = len(sample.plan), float(np.median(sample.totals[sample.lit]))
         coverage = number * spot / area
         return cls(
             probe_m,
             step,
             1 - step / probe_m,
             coverage,
-            1 / look.share,
+            1 / sample.probe_share,
             photons,
             number * photons / area,
-            _resolution_m(look, coverage),
+            _resolution_m(sample, coverage),
         )
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(sample: ScanSample) -> list[Finding]:
     """Sampling as notes, as warnings where there is too little."""
     usable = (
-        f"{len(look.plan)} positions, {look.lit.mean():.0%} of {len(look.lit)} sampled frames have "
-        "the beam; ptypy-beamline qc looks at each"
+        f"{len(sample.plan)} positions; {sample.lit.mean():.0%} of {len(sample.lit)} sampled "
+        "frames show the beam (ptypy-beamline qc examines every frame)"
     )
-    sampling = Sampling.of(look)
+    sampling = Sampling.of(sample)
     if sampling is None:
         return [finding("note", usable + "; too few photons or frames to measure the probe's size")]
     return [
         finding("note", usable),
         _overlap(sampling),
-        _oversampling(sampling, look),
-        _photons(sampling, look),
+        _oversampling(sampling, sample),
+        _photons(sampling, sample),
     ]
 
 
@@ -149,10 +149,10 @@ def _overlap(s: Sampling) -> Finding:
     )
 
 
-def _oversampling(s: Sampling, look: Look) -> Finding:
+def _oversampling(s: Sampling, sample: ScanSample) -> Finding:
     if s.oversampling > 2:
         return finding("note", f"oversampling {s.oversampling:.3g} (field of view over probe)")
-    if (look.raw >= look.plan.calibration.limits[1]).any():
+    if (sample.raw >= sample.plan.calibration.limits[1]).any():
         return finding(
             "note", "oversampling at most 2, as far as pixels show it that are not saturated"
         )
@@ -161,15 +161,15 @@ def _oversampling(s: Sampling, look: Look) -> Finding:
         "oversampling at most 2: the speckles are as fine as the pixels",
         "the probe fills the field of view λz/p, or these are near-field frames",
         remedy="bin less (--bin)"
-        if look.settings.rebin > 1
+        if sample.settings.rebin > 1
         else "move the detector back next time",
     )
 
 
-def _photons(s: Sampling, look: Look) -> Finding:
-    energy_eV, radiation = look.plan.geometry.energy_eV, look.plan.geometry.radiation
-    taken = look.plan.selection.exposures.shape[1]
-    summed = look.settings.grouping == "sum"  # else a frame is as bright as one of its exposures
+def _photons(s: Sampling, sample: ScanSample) -> Finding:
+    energy_eV, radiation = sample.plan.geometry.energy_eV, sample.plan.geometry.radiation
+    taken = sample.plan.selection.exposures.shape[1]
+    summed = sample.settings.grouping == "sum"  # else a frame is as bright as one of its exposures
     fluence_m2 = s.fluence_m2 * (1 if summed else taken)
     dose_Gy = dose_to_water(fluence_m2, energy_eV) if radiation == PHOTON else None
     dose = "" if dose_Gy is None else f", {dose_Gy:.3g} Gy to water"
@@ -178,16 +178,16 @@ def _photons(s: Sampling, look: Look) -> Finding:
         f"frames used ({fluence_m2 * energy_eV * EV_J:.3g} J/m²{dose}), enough for a half period "
         f"of about {in_words(s.resolution_m, 3)}"
     )
-    exposure = look.scan.exposure_s
+    exposure = sample.scan.exposure_s
     seconds = float(np.median(exposure)) if exposure is not None and np.size(exposure) else 0.0
     if seconds > 0:
         what += f"; {s.photons / (seconds * (taken if summed else 1)):.3g} counts/s"
     return finding("note", what)
 
 
-def _area_m2(look: Look, probe_m: float) -> float:
+def _area_m2(sample: ScanSample, probe_m: float) -> float:
     """The convex hull of the positions, widened by half a probe all round (Steiner's formula)."""
-    points = look.plan.positions_m
+    points = sample.plan.positions_m
     try:
         hull = ConvexHull(points)
         area, round_m = float(hull.volume), float(hull.area)  # in a plane: area and perimeter
@@ -196,20 +196,20 @@ def _area_m2(look: Look, probe_m: float) -> float:
     return area + round_m * probe_m / 2 + np.pi * probe_m**2 / 4
 
 
-def _resolution_m(look: Look, coverage: float) -> float:
+def _resolution_m(sample: ScanSample, coverage: float) -> float:
     """Half period at which a pixel still counts a photon in all views of a place together.
 
     The counts of a ring, less those of the frame's far corner, times ``coverage``; never finer
     than the reconstructed pixel.
     """
-    shape, finest = look.plan.geometry.shape, max(look.plan.geometry.resolution_m)
+    shape, finest = sample.plan.geometry.shape, max(sample.plan.geometry.resolution_m)
     edge = min(shape) / 2
-    ring = np.minimum((look.radius * edge).astype(int), int(edge)).ravel()
-    good = look.seen.ravel()
+    ring = np.minimum((sample.radius * edge).astype(int), int(edge)).ravel()
+    good = sample.ever_good.ravel()
     number = np.maximum(np.bincount(ring[good], minlength=int(edge) + 1), 1)
-    counts = np.bincount(ring[good], look.mean.ravel()[good], minlength=int(edge) + 1) / number
-    far = look.mean[look.seen & (look.radius > 1.2)]
+    counts = np.bincount(ring[good], sample.mean.ravel()[good], minlength=int(edge) + 1) / number
+    far = sample.mean[sample.ever_good & (sample.radius > 1.2)]
     counts -= float(np.median(far)) if far.size else 0.0
     strong = np.flatnonzero(counts * coverage >= 1)
     radius = max(int(strong[-1]) if strong.size else 1, 1)
-    return max(look.field_m / (2 * radius), finest)
+    return max(sample.field_m / (2 * radius), finest)

@@ -9,16 +9,16 @@ import numpy as np
 
 from ..arrays import Complex64s, Floats
 from ..summary import Finding
-from .frame_features import FEWEST, liveliest, survey
+from .frame_features import FEWEST, measure_features, most_varied
 from .orientation import rank
 from .proposed_settings import changed, finding
-from .scan_sample import Look
+from .scan_sample import ScanSample
 from .short_reconstruction import (
     PASSES,
     PATCH_FRAMES,
     RATIO,
+    Improvement,
     Margin,
-    Outcome,
     Patch,
     folds,
     held_out_errors,
@@ -61,10 +61,10 @@ class Scales:
     probes: dict[Factors, Complex64s] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, look: Look) -> Scales:
+    def of(cls, sample: ScanSample) -> Scales:
         """Of the positions whose frames differ most."""
-        seen = survey(look.plan)
-        return cls(Patch.of(seen, liveliest(seen, PATCH_FRAMES)))
+        features = measure_features(sample.plan)
+        return cls(Patch.of(features, most_varied(features, PATCH_FRAMES)))
 
     def errors(self, factors: Factors, rounds: int = SHORT) -> Floats:
         """(m,) of the same frames for all factors."""
@@ -78,18 +78,18 @@ class Scales:
             patch = self.patch.at(self.patch.positions_m * factors)
             if factors not in self.probes:
                 self.probes[factors] = patch.probe
-            unseen = folds(len(patch.frames), FOLDS)[max(which, 0)]
+            held_out = folds(len(patch.frames), FOLDS)[max(which, 0)]
             passes = PASSES if which < 0 else LONG_PASSES
-            self.known[key] = held_out_errors(patch, unseen, passes, self.probes[factors])
+            self.known[key] = held_out_errors(patch, held_out, passes, self.probes[factors])
         return self.known[key]
 
     def best(self, tried: Iterable[Factors], rounds: int = SHORT) -> Factors:
         """The one with the least mean error."""
         return min(tried, key=lambda factors: float(self.errors(factors, rounds).mean()))
 
-    def outcome(self, factors: Factors, rounds: int) -> Outcome:
+    def improvement(self, factors: Factors, rounds: int) -> Improvement:
         """Of these factors, as against none."""
-        return Outcome.of(self.errors(SET, rounds), self.errors(factors, rounds))
+        return Improvement.of(self.errors(SET, rounds), self.errors(factors, rounds))
 
     def margin(self, factors: Factors, rounds: int) -> Margin:
         """By how much what is set is ahead of these factors."""
@@ -100,12 +100,12 @@ class Scales:
         here = self.errors(SET)
         patch = self.patch.at(self.patch.positions_m * factors)
         errors = held_out_errors(patch, probe=self.probes[SET])
-        return Margin.of(here, errors).surely(CLEAR, CLEAR_T)
+        return Margin.of(here, errors).exceeds(CLEAR, CLEAR_T)
 
     def surely_worse(self, factors: Factors) -> bool:
         """Whether short reconstructions show that these factors are worse, or else long ones."""
         margins = (self.margin(factors, rounds) for rounds in ROUNDS)
-        return any(m.surely(CLEAR, CLEAR_T) for m in margins)
+        return any(m.exceeds(CLEAR, CLEAR_T) for m in margins)
 
     def telling(self, factors: Factors) -> Margin:
         """The margin that tells most of those that are known."""
@@ -125,7 +125,7 @@ class Scales:
         errors = [self.errors(powered(start + p, used), FOLDS) for p in powers]
         means = [float(e.mean()) for e in errors]
         least = errors[int(np.argmin(means))]
-        if not all(Margin.of(least, e).surely(CLEAR, CLEAR_T) for e in (errors[0], errors[-1])):
+        if not all(Margin.of(least, e).exceeds(CLEAR, CLEAR_T) for e in (errors[0], errors[-1])):
             return None
         bend, slope, _ = np.polyfit(powers, means, 2)
         lowest = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
@@ -146,7 +146,7 @@ def powered(log: float, used: list[float]) -> Factors:
 SET = even(1.0)
 
 
-def findings(look: Look, doubt: str = "") -> list[Finding]:
+def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
     """Whether another λz/p foretells unseen frames better.
 
     Overlap cannot tell a factor of 2; short reconstructions of neighbouring positions can. Only
@@ -160,12 +160,12 @@ def findings(look: Look, doubt: str = "") -> list[Finding]:
     doubt
         Why nothing is to be said but that: another scale may fit better what is wrong otherwise.
     """
-    if not _has_scale(look):
+    if not _has_scale(sample):
         return []
-    doubt = doubt or _dim(look)
+    doubt = doubt or _dim(sample)
     if doubt:
         return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
-    scales = Scales.of(look)
+    scales = Scales.of(sample)
     beside = [even(BESIDE), even(1 / BESIDE)]
     open_still = [factors for factors in beside if not scales.surely_worse(factors)]
     one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
@@ -173,56 +173,56 @@ def findings(look: Look, doubt: str = "") -> list[Finding]:
     if not open_still:
         return [_settled(scales)]
     if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in beside):
-        best = scales.best([*binnings(look), *beside])
-        outcome = scales.outcome(best, SHORT)
-        factor = scales.lowest(best) if outcome.margin.surely(RATIO, STUDENT_T) else None
+        best = scales.best([*binnings(sample), *beside])
+        improvement = scales.improvement(best, SHORT)
+        factor = scales.lowest(best) if improvement.margin.exceeds(RATIO, STUDENT_T) else None
         if factor is not None:
-            return [_of_both(look, factor, outcome)]
-    return _beside(look, scales, open_still)
+            return [_of_both(sample, factor, improvement)]
+    return _beside(sample, scales, open_still)
 
 
-def undecided(look: Look) -> list[Finding]:
+def undecided(sample: ScanSample) -> list[Finding]:
     """Whether the pixel is that of another binning, where no orientation fits as it is set.
 
     With the right one unseen frames are predicted better, and the orientation that is set is the
     one that the frames then determine.
     """
-    if not _has_scale(look) or _dim(look):
+    if not _has_scale(sample) or _dim(sample):
         return []
-    scales = Scales.of(look)
-    best = scales.best(binnings(look))
-    outcome = scales.outcome(best, SHORT)
-    if not outcome.margin.surely(RATIO, STUDENT_T):
+    scales = Scales.of(sample)
+    best = scales.best(binnings(sample))
+    improvement = scales.improvement(best, SHORT)
+    if not improvement.margin.exceeds(RATIO, STUDENT_T):
         return []
-    found = _of_both(look, best[0], outcome)
-    ranking = rank(look.scan, changed(look.settings, found.settings))
-    return [found] if ranking.decided and ranking.agrees(look.settings.turn) else []
+    found = _of_both(sample, best[0], improvement)
+    ranking = rank(sample.scan, changed(sample.settings, found.settings))
+    return [found] if ranking.decided and ranking.agrees(sample.settings.turn) else []
 
 
-def binnings(look: Look) -> list[Factors]:
+def binnings(sample: ScanSample) -> list[Factors]:
     """Those with which neighbours still overlap."""
-    step = Numbers.of(look).step
-    return [even(f) for f in BINNINGS if look.share is None or f * step < 1]
+    step = Numbers.of(sample).step
+    return [even(f) for f in BINNINGS if sample.probe_share is None or f * step < 1]
 
 
-def _has_scale(look: Look) -> bool:
+def _has_scale(sample: ScanSample) -> bool:
     """Whether there are positions enough, in metres, and one pixel for both axes."""
-    height, width = look.plan.geometry.shape
-    return not look.in_pixels and len(look.plan) >= FEWEST and height == width
+    height, width = sample.plan.geometry.shape
+    return not sample.in_pixels and len(sample.plan) >= FEWEST and height == width
 
 
-def _dim(look: Look) -> str:
+def _dim(sample: ScanSample) -> str:
     """Why the frames are too dim for it; nothing where they are not."""
-    if look.usual_counts >= DIM:
+    if sample.usual_counts >= DIM:
         return ""
-    return f"{look.usual_counts:.3g} counts per frame, at least {DIM:.0f} are needed"
+    return f"{sample.usual_counts:.3g} counts per frame, at least {DIM:.0f} are needed"
 
 
-def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
+def _beside(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Finding]:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
     best = scales.best(tried, FOLDS)
-    outcome = scales.outcome(best, FOLDS)
-    factor = scales.lowest(best) if outcome.margin.surely(LONG_RATIO, STUDENT_T) else None
+    improvement = scales.improvement(best, FOLDS)
+    factor = scales.lowest(best) if improvement.margin.exceeds(LONG_RATIO, STUDENT_T) else None
     if factor is None:
         return [
             finding(
@@ -231,7 +231,7 @@ def _beside(look: Look, scales: Scales, tried: list[Factors]) -> list[Finding]:
             )
         ]
     same = best[0] == best[1]
-    return [_of_both(look, factor, outcome) if same else _of_one(best, factor, outcome)]
+    return [_of_both(sample, factor, improvement) if same else _of_one(best, factor, improvement)]
 
 
 def _settled(scales: Scales) -> Finding:
@@ -251,14 +251,14 @@ def _worse(margin: Margin) -> str:
     return f"{abs(percent):.2g} % {'worse' if percent >= 0 else 'better'}"
 
 
-def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
+def _of_both(sample: ScanSample, factor: float, improvement: Improvement) -> Finding:
     factor = next((b for b in BINNINGS if abs(factor / b - 1) < SAME), float(f"{factor:.3g}"))
     what = (
         "a short reconstruction predicts frames left out of the fit with an error of "
-        f"{outcome.given:.3f}, and of {outcome.other:.3f} with a reconstructed pixel "
+        f"{improvement.given:.3f}, and of {improvement.other:.3f} with a reconstructed pixel "
         f"{1 / factor:.3g} times as large"
     )
-    energy_eV, distance_m, _ = look.detector
+    energy_eV, distance_m, _ = sample.energy_distance_pixel
     if factor not in BINNINGS:
         return finding(
             "warning",
@@ -267,7 +267,7 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
             {"distance": float(f"{distance_m / factor:.3g}")},
             "right to a tenth: measure it again, or what else is wrong by this factor",
         )
-    pixel_m = look.settings.psize or look.scan.pixel_m or (0.0, 0.0)
+    pixel_m = sample.settings.psize or sample.scan.pixel_m or (0.0, 0.0)
     y, x = (float(f"{p * factor:.6g}") for p in pixel_m)
     when = "before the detector's own" if factor > 1 else "after"
     return finding(
@@ -280,13 +280,13 @@ def _of_both(look: Look, factor: float, outcome: Outcome) -> Finding:
     )
 
 
-def _of_one(best: Factors, factor: float, outcome: Outcome) -> Finding:
+def _of_one(best: Factors, factor: float, improvement: Improvement) -> Finding:
     axis = "y" if best[1] == 1 else "x"
     return finding(
         "warning",
         "a short reconstruction predicts frames left out of the fit with an error of "
-        f"{outcome.given:.3f}, and of {outcome.other:.3f} with positions {factor:.3g} times as far "
-        f"apart along {axis}",
+        f"{improvement.given:.3f}, and of {improvement.other:.3f} with positions {factor:.3g} "
+        f"times as far apart along {axis}",
         f"the scale of the stage's {axis} axis is off",
         remedy=f"give {axis} times {factor:.3g} as a separate dataset (--path "
         f"{axis}=OTHER.h5::/PATH); right to a tenth",

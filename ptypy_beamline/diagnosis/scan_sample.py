@@ -26,7 +26,7 @@ DIM = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class ScanSample:
     """What the checks look at.
 
     Attributes
@@ -53,7 +53,7 @@ class Look:
     good: Bools
 
     @classmethod
-    def at(cls, scan: Scan, settings: Settings, plan: Plan) -> Look:
+    def at(cls, scan: Scan, settings: Settings, plan: Plan) -> ScanSample:
         """From at most 64 positions spread over the plan, fewer where frames are big."""
         picked = spread_positions(plan)
         raw = plan.load(picked)
@@ -85,7 +85,7 @@ class Look:
         return float(np.median(self.totals[self.lit])) if self.lit.any() else 0.0
 
     @cached_property
-    def seen(self) -> Bools:
+    def ever_good(self) -> Bools:
         """(ny, nx) pixels that are good in some frame."""
         return np.asarray(self.good.any(0))
 
@@ -96,9 +96,9 @@ class Look:
         return np.asarray(self.frames[self.lit].sum(0, dtype=np.float64) / np.maximum(number, 1))
 
     @cached_property
-    def mended(self) -> Floats:
+    def filled_mean(self) -> Floats:
         """:attr:`mean` with bad pixels filled from their neighbours."""
-        return inpaint(self.mean, self.seen)
+        return inpaint(self.mean, self.ever_good)
 
     @cached_property
     def radius(self) -> Floats:
@@ -116,9 +116,9 @@ class Look:
         return moves(self)
 
     @cached_property
-    def share(self) -> float | None:
+    def probe_share(self) -> float | None:
         """The probe's diameter in fields of view, see :func:`probe_share`."""
-        return probe_share(self.frames[self.lit], self.seen)
+        return probe_share(self.frames[self.lit], self.ever_good)
 
     @cached_property
     def field_m(self) -> float:
@@ -128,7 +128,7 @@ class Look:
         return float(span / max(geometry.pixel_m))
 
     @cached_property
-    def detector(self) -> tuple[float, float, float]:
+    def energy_distance_pixel(self) -> tuple[float, float, float]:
         """Photon energy in eV, distance in m and pixel in m, as stored or given."""
         energy_eV, distance_m, pixel_m = quantities(self.scan, self.settings)
         return energy_eV, distance_m, float(min(pixel_m))
@@ -228,22 +228,22 @@ PAIRS, MOST_NEAR = 8, 30
 """Pairs of frames that are compared at least, and neighbours among which one is chosen."""
 
 
-def moves(look: Look) -> tuple[Floats, Floats] | None:
+def moves(sample: ScanSample) -> tuple[Floats, Floats] | None:
     """(n, 2) how far the stage has moved between pairs of frames, and the pictures, in pixels.
 
     None where too few frames have neighbours.
     """
-    first, second = _pairs(look)
+    first, second = _pairs(sample)
     if len(first) < PAIRS:
         return None
-    points = look.plan.positions_m / min(look.plan.geometry.pixel_m)
-    return points[second] - points[first], _moved_px(look, first, second)
+    points = sample.plan.positions_m / min(sample.plan.geometry.pixel_m)
+    return points[second] - points[first], _moved_px(sample, first, second)
 
 
-def _pairs(look: Look) -> tuple[Ints, Ints]:
+def _pairs(sample: ScanSample) -> tuple[Ints, Ints]:
     """Positions of the plan, and others near them: the nearest, and one farther away."""
-    points = look.plan.positions_m
-    lit = look.picked[look.lit]
+    points = sample.plan.positions_m
+    lit = sample.picked[sample.lit]
     if len(lit) < 2:
         return lit[:0], lit[:0]
     here = lit[:: max(1, len(lit) // PLACES)][:PLACES]
@@ -252,20 +252,20 @@ def _pairs(look: Look) -> tuple[Ints, Ints]:
     for place, away, others in zip(here, distances, near, strict=True):
         apart = away > 0
         if apart.any():
-            nearest = int(np.argmax(apart))
-            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest])))
-            pairs += [(place, others[k]) for k in {nearest, farther}]
+            nearest_positions = int(np.argmax(apart))
+            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest_positions])))
+            pairs += [(place, others[k]) for k in {nearest_positions, farther}]
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     return first, second
 
 
-def _moved_px(look: Look, first: Ints, second: Ints) -> Floats:
+def _moved_px(sample: ScanSample, first: Ints, second: Ints) -> Floats:
     """(n, 2) by how many pixels the pictures of the second frames are those of the first moved."""
-    level = np.maximum(look.mended, 1.0)
+    level = np.maximum(sample.filled_mean, 1.0)
     needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
-    frames, good = look.plan.correct(look.plan.load(needed), needed)
+    frames, good = sample.plan.correct(sample.plan.load(needed), needed)
     waves = [
-        scipy.fft.rfft2(np.where(ok & look.seen, (frame - level) / np.sqrt(level), 0))
+        scipy.fft.rfft2(np.where(ok & sample.ever_good, (frame - level) / np.sqrt(level), 0))
         for frame, ok in zip(frames, good, strict=True)
     ]
     moved = []

@@ -18,7 +18,7 @@ from ..planning.transform import Transform
 from ..reconstruction.preview.engine import RpieEngine, State, prepare
 from ..reconstruction.preview.probe import best_probe
 from ..summary import step_m
-from .frame_features import Survey
+from .frame_features import FrameFeatures
 
 Key = TypeVar("Key")
 
@@ -63,9 +63,9 @@ class Patch:
     center_px: tuple[float, float]
 
     @classmethod
-    def of(cls, seen: Survey, positions: Ints) -> Patch:
+    def of(cls, features: FrameFeatures, positions: Ints) -> Patch:
         """Frames of some positions of the survey's plan, cut to :func:`window_px`."""
-        plan, side_px = seen.plan, window_px(seen)
+        plan, side_px = features.plan, window_px(features)
         geometry = plan.geometry
         corner = [
             min(max(0, round(c) - side_px // 2), n - side_px)
@@ -100,14 +100,14 @@ class Patch:
         """The same frames at other positions."""
         return replace(self, positions_m=positions_m)
 
-    def some(self, which: Bools) -> Patch:
+    def subset(self, which: Bools) -> Patch:
         """Only some of the frames, ``which`` (n,)."""
         good = self.good if self.good.ndim == 2 else self.good[which]
         return replace(
             self, frames=self.frames[which], good=good, positions_m=self.positions_m[which]
         )
 
-    def turned(self, turn: tuple[bool, bool, bool]) -> Patch:
+    def oriented(self, turn: tuple[bool, bool, bool]) -> Patch:
         """The frames turned as the loader does it; the positions stay."""
         transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
         out = np.zeros(self.frames.shape, np.float32), np.zeros(self.frames.shape, np.bool_)
@@ -123,11 +123,13 @@ class Patch:
         )
 
 
-def window_px(seen: Survey) -> int:
+def window_px(features: FrameFeatures) -> int:
     """Side of the window for a patch: holds most counts, and resolves the steps of the scan."""
-    geometry = seen.plan.geometry
+    geometry = features.plan.geometry
     field_m = max(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
-    needed = max(2 * seen.spread_px, STEP_PX * field_m / max(step_m(seen.positions_m), 1e-15))
+    needed = max(
+        2 * features.spread_px, STEP_PX * field_m / max(step_m(features.positions_m), 1e-15)
+    )
     side = next((side for side in SIDES_PX if side >= needed), SIDES_PX[-1])
     return min(side, *geometry.shape)
 
@@ -140,7 +142,7 @@ def folds(n: int, count: int) -> list[Ints]:
 
 def held_out_errors(
     patch: Patch,
-    unseen: Ints | None = None,
+    held_out: Ints | None = None,
     passes: int = PASSES,
     probe: Complex64s | None = None,
 ) -> Floats:
@@ -157,31 +159,31 @@ def held_out_errors(
     probe
         What to start from; default: the best of the preview's guesses.
     """
-    engine, state, unseen = fitted(patch, passes, unseen, probe)
-    errors: Floats = engine.misfits(state, unseen) / engine.sums[unseen].clip(1e-12)
+    engine, state, held_out = reconstruct_without(patch, passes, held_out, probe)
+    errors: Floats = engine.misfits(state, held_out) / engine.sums[held_out].clip(1e-12)
     return errors
 
 
-def fitted(
+def reconstruct_without(
     patch: Patch,
     passes: int,
-    unseen: Ints | None = None,
+    held_out: Ints | None = None,
     probe: Complex64s | None = None,
 ) -> tuple[RpieEngine, State, Ints]:
-    """A reconstruction of ``patch`` without the frames ``unseen``, and which these are.
+    """A reconstruction of ``patch`` without the frames ``held_out``, and which these are.
 
     It starts from ``probe``, or the best of the preview's guesses.
     """
     rng = np.random.default_rng(0)
     engine = patch.engine
-    if unseen is None:
-        unseen = folds(len(patch.frames), 1)[0]
-    trial = engine.without(unseen)
+    if held_out is None:
+        held_out = folds(len(patch.frames), 1)[0]
+    fitted = engine.without(held_out)
     start = patch.probe if probe is None else probe
     state = State(engine.free_space(), start.copy())
     for k in range(passes):
-        trial.sweep(state, rng, update_probe=k > 0)
-    return engine, state, unseen
+        fitted.sweep(state, rng, update_probe=k > 0)
+    return engine, state, held_out
 
 
 @dataclass(frozen=True)
@@ -209,13 +211,13 @@ class Margin:
             float(difference.mean()) / max(spread, 1e-12),
         )
 
-    def surely(self, ratio: float, t: float) -> bool:
+    def exceeds(self, ratio: float, t: float) -> bool:
         """Whether it is by so much at least."""
         return self.ratio >= ratio and self.t >= t
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Improvement:
     """Mean errors of unseen frames in one reading of a scan and in another, and the margin."""
 
     given: float
@@ -223,13 +225,13 @@ class Outcome:
     margin: Margin
 
     @classmethod
-    def of(cls, given: Floats, other: Floats) -> Outcome:
+    def of(cls, given: Floats, other: Floats) -> Improvement:
         """Of the errors (m,) of the same frames."""
         return cls(float(given.mean()), float(other.mean()), Margin.of(other, given))
 
-    def convinces(self, ratio: float = RATIO) -> bool:
+    def is_convincing(self, ratio: float = RATIO) -> bool:
         """Whether the other reading is better beyond doubt, by ``ratio`` at least."""
-        return self.margin.surely(ratio, STUDENT_T)
+        return self.margin.exceeds(ratio, STUDENT_T)
 
 
 def in_order(errors: Mapping[Key, Floats]) -> list[Key]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,19 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
 from .centre import vertex
-from .frame_features import Survey, liveliest
+from .frame_features import FrameFeatures, most_varied
 from .orientation import Ranking, ranked
-from .pairing_comparison import FEWEST_LINKS, Pairing, ranked_less
+from .pairing_comparison import (
+    FAR_SHIFTS,
+    FEWEST_PAIRS,
+    SHIFTS,
+    Pairing,
+    PairingComparison,
+    Similarity,
+    rank_test,
+)
 from .proposed_settings import changed, finding
-from .short_reconstruction import PATCH_FRAMES, Outcome, Patch, held_out_errors
+from .short_reconstruction import PATCH_FRAMES, STUDENT_T, Improvement, Patch, held_out_errors
 
 REACH, MOST = 6.0, 3.5
 """Steps along a row up to which frames are compared, and up to which rows may lie beside."""
@@ -30,9 +39,69 @@ FINE, NOTHING = 0.25, 0.1
 """Steps of the scan between the places that are tried, and below which there is no backlash."""
 
 
+RULED_OUT = 1e-6
+"""Chance at which the given neighbours look more alike than those of another pairing, so that it is
+wrong."""
+
+AGAINST, FAR, FAR_TRIED = -20.0, 12.0, 2
+"""Evidence at which a lag is ruled out (the right one of scans that lagged had 15 at least), and
+that which a great lag needs; so many of these are reconstructed."""
+
+STRONG, STRONG_T = 40.0, 2.0
+"""Evidence for a lag of which reconstructions need less convince; Student's t that they need."""
+
+
+def lags_and_reversed_rows(
+    comparison: PairingComparison, scan: Scan, exposures: Ints, gains: Mapping[int, float]
+) -> tuple[list[tuple[Pairing, Improvement]], tuple[int, ...]]:
+    """Lags, and rows turned round, that convince; of great lags only what looks likeliest.
+
+    And the lags that may be right as well as none.
+
+    ``gains``: evidence for a lag, by how many positions later all exposures then belong.
+    """
+    given = comparison.given.settings.positions
+
+    def at(changes: Iterable[dict[str, Any]]) -> Iterator[Pairing]:
+        for change in changes:
+            # A scan without rows has no snake, and a short one is used up by a shift.
+            with suppress(BeamlineError):
+                yield Pairing.of(scan, changed(comparison.given.settings, change), exposures)
+
+    def gain(shift: int) -> float:
+        return gains.get(given.shift - shift, 0.0)
+
+    far = sorted(
+        (k for k in FAR_SHIFTS if gain(given.shift + k) >= FAR),
+        key=lambda k: -gain(given.shift + k),
+    )
+    lags = [k for k in SHIFTS if gain(given.shift + k) > AGAINST] + far[:FAR_TRIED]
+    changes = [{"positions.shift": given.shift + k} for k in lags]
+    suspects: list[tuple[Pairing, Improvement]] = []
+    undecided_lags: list[int] = []
+    for other in at([*changes, {"positions.snake": not given.snake}]):
+        less_alike = (
+            Similarity.of(comparison.given, other, comparison.features.patterns).chance < RULED_OUT
+        )
+        if less_alike or comparison.is_clearly_worse(other):
+            continue
+        result = comparison.errors_of(other)
+        if result is None:
+            continue
+        now = other.settings.positions
+        lags_only = now.snake == given.snake
+        strong = lags_only and gain(now.shift) >= STRONG
+        improvement = result.improvement(STRONG_T if strong else STUDENT_T)
+        if improvement is not None:
+            suspects.append((other, improvement))
+        elif lags_only and not result.is_worse:
+            undecided_lags.append(now.shift - given.shift)
+    return suspects, tuple(sorted(undecided_lags))
+
+
 def hanging_behind(
-    given: Pairing, scan: Scan, seen: Survey, exposures: Ints
-) -> Iterator[tuple[Pairing, Outcome]]:
+    given: Pairing, scan: Scan, features: FrameFeatures, exposures: Ints
+) -> Iterator[tuple[Pairing, Improvement]]:
     """The backlash that foretells unseen frames best, if it convinces.
 
     A lag of k frames moves rows to and fro by 2k steps, but for their ends: even numbers of steps
@@ -43,41 +112,41 @@ def hanging_behind(
         change = {f"positions.{name}": value for name, value in positions.items()}
         return Pairing.of(scan, changed(given.settings, change), exposures)
 
-    found = offset(at(axes="yx").places_m, seen.looks)
+    found = offset(at(axes="yx").positions_m, features.patterns)
     if found is None or _is_even(found[0]):
         return
     steps, step_m = found
     hanging_m = given.settings.positions.backlash + steps * step_m
-    places_m = hanging_m + np.arange(-2, 3) * FINE * step_m
+    offsets_m = hanging_m + np.arange(-2, 3) * FINE * step_m
     try:
-        tried = [at(backlash=float(place_m)) for place_m in places_m]
+        tried = [at(backlash=float(offset_m)) for offset_m in offsets_m]
     except BeamlineError:  # what was looked at has rows to and fro, but hardly the rest
         return
-    usable = [np.isfinite(pairing.places_m).all(axis=1) for pairing in (given, *tried)]
-    picked = liveliest(seen, PATCH_FRAMES)
-    picked = picked[np.all(usable, axis=0)[np.searchsorted(seen.positions, picked)]]
-    patch = Patch.of(seen, picked).turned(given.settings.turn)
-    numbers = np.searchsorted(seen.positions, picked)
+    usable = [np.isfinite(pairing.positions_m).all(axis=1) for pairing in (given, *tried)]
+    picked = most_varied(features, PATCH_FRAMES)
+    picked = picked[np.all(usable, axis=0)[np.searchsorted(features.positions, picked)]]
+    patch = Patch.of(features, picked).oriented(given.settings.turn)
+    numbers = np.searchsorted(features.positions, picked)
     before, *after = (
-        held_out_errors(patch.at(pairing.places_m[numbers])) for pairing in (given, *tried)
+        held_out_errors(patch.at(pairing.positions_m[numbers])) for pairing in (given, *tried)
     )
     means = np.array([errors.mean() for errors in after])
     best = int(means.argmin())
-    outcome = Outcome.of(before, after[best])
-    if outcome.convinces():
+    improvement = Improvement.of(before, after[best])
+    if improvement.is_convincing():
         beside = vertex(-means[best - 1 : best + 2]) if 0 < best < len(means) - 1 else 0.0
-        found_m = float(places_m[best] + beside * FINE * step_m)
+        found_m = float(offsets_m[best] + beside * FINE * step_m)
         if abs(found_m) < NOTHING * step_m:
             found_m = 0.0
         if not _is_even((found_m - given.settings.positions.backlash) / step_m):
-            yield at(backlash=float(f"{found_m:.3g}")), outcome
+            yield at(backlash=float(f"{found_m:.3g}")), improvement
 
 
 def _is_even(steps: float) -> bool:
     return abs(steps - 2 * round(steps / 2)) < FINE
 
 
-def offset(places_m: Floats, looks: Float32s) -> tuple[float, float] | None:
+def offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] | None:
     """What has to be added to places where the fast axis runs towards smaller values.
 
     Frames of neighbouring rows look most alike where the sample is the same; against the distance
@@ -89,7 +158,7 @@ def offset(places_m: Floats, looks: Float32s) -> tuple[float, float] | None:
     places_m
         (n, 2) stage positions in the order of the scan; NaN where unknown.
     looks
-        (n, d) as in :class:`.frame_features.Survey`.
+        (n, d) as in :class:`.frame_features.FrameFeatures`.
 
     Returns
     -------
@@ -97,11 +166,11 @@ def offset(places_m: Floats, looks: Float32s) -> tuple[float, float] | None:
         Along the fast axis, in steps of the scan, and such a step. None where rows do not run to
         and fro, or frames do not fade along them.
     """
-    known = np.isfinite(places_m).all(axis=1)
-    places, alike = places_m[known], looks[known]
+    known = np.isfinite(positions_m).all(axis=1)
+    known_m, alike = positions_m[known], patterns[known]
     # Several exposures are at one place.
-    first = np.append(True, np.any(places[1:] != places[:-1], axis=1))[: len(places)]
-    stops = places[first]
+    first = np.append(True, np.any(known_m[1:] != known_m[:-1], axis=1))[: len(known_m)]
+    stops = known_m[first]
     if len(stops) < 2:
         return None
     ways = directions(stops)[np.cumsum(first) - 1]
@@ -109,7 +178,7 @@ def offset(places_m: Floats, looks: Float32s) -> tuple[float, float] | None:
     if not is_bidirectional(ways) or min(len(back), len(forth)) < 2:
         return None
     row, step_m = fast_axis(stops)
-    apart = places[back][:, None] - places[forth]
+    apart = known_m[back][:, None] - known_m[forth]
     along, across = apart @ row / step_m, np.abs(apart @ across_rows(row))
     near = (across <= 1.5 * np.median(across.min(axis=1)) + 1e-3 * step_m) & (np.abs(along) < REACH)
     if not near.any():
@@ -137,21 +206,21 @@ SURELY, SOON = 1e-5, 2
 follow each other so soon are on the same side."""
 
 
-def slipped(seen: Survey, settings: Settings) -> list[Finding]:
+def slipped(features: FrameFeatures, settings: Settings) -> list[Finding]:
     """Whether a scan falls into two parts; to be asked where no orientation fits it as a whole.
 
     Neighbours on the sample that were taken before and after look least alike where it falls
     apart; then each part must determine the orientation, and both the same one.
     """
-    cut = _weakest(Pairing.at(settings, seen.positions_m), seen)
-    if cut is None or min(cut, len(seen.positions) - cut) < PATCH_FRAMES // 2:
+    cut = _weakest(Pairing.at(settings, features.positions_m), features)
+    if cut is None or min(cut, len(features.positions) - cut) < PATCH_FRAMES // 2:
         return []
-    rows = np.arange(len(seen.positions))
-    before, after = (_ranked(seen.some(part), settings) for part in np.split(rows, [cut]))
+    rows = np.arange(len(features.positions))
+    before, after = (_ranked(features.subset(part), settings) for part in np.split(rows, [cut]))
     if not (before.decided and after.decided and after.agrees_with(before)):
         return []
-    plan = seen.plan
-    frame = int(plan.selection.exposures[seen.positions[cut], 0])
+    plan = features.plan
+    frame = int(plan.selection.exposures[features.positions[cut], 0])
     return [
         finding(
             "warning",
@@ -165,34 +234,34 @@ def slipped(seen: Survey, settings: Settings) -> list[Finding]:
     ]
 
 
-def _weakest(given: Pairing, seen: Survey) -> int | None:
+def _weakest(given: Pairing, features: FrameFeatures) -> int | None:
     """The exposure before which neighbours look least like those after it; None = hardly so."""
-    links, n = np.array([*given.links], np.int64).reshape(-1, 2), len(seen.positions)
-    if len(links) < FEWEST_LINKS:
+    pairs, n = np.array([*given.neighbours], np.int64).reshape(-1, 2), len(features.positions)
+    if len(pairs) < FEWEST_PAIRS:
         return None
-    unlike = _compared_with_usual(links, seen)
+    unlike = _compared_with_usual(pairs, features)
     begins, ends = (
-        [np.bincount(links[:, k] + 1, weights, n + 1) for weights in (None, unlike)] for k in (0, 1)
+        [np.bincount(pairs[:, k] + 1, weights, n + 1) for weights in (None, unlike)] for k in (0, 1)
     )
     count, total = (np.cumsum(b - e)[:n] for b, e in zip(begins, ends, strict=True))
     excess = (total - count * unlike.mean()) / np.sqrt(np.maximum(count, 1))
-    cut = int(np.where(count >= FEWEST_LINKS, excess, 0).argmax())
-    across: Bools = (links[:, 0] < cut) & (cut <= links[:, 1])
-    if min(np.count_nonzero(across), np.count_nonzero(~across)) < FEWEST_LINKS:
+    cut = int(np.where(count >= FEWEST_PAIRS, excess, 0).argmax())
+    across: Bools = (pairs[:, 0] < cut) & (cut <= pairs[:, 1])
+    if min(np.count_nonzero(across), np.count_nonzero(~across)) < FEWEST_PAIRS:
         return None
-    return cut if ranked_less(unlike[~across], unlike[across]).chance < SURELY else None
+    return cut if rank_test(unlike[~across], unlike[across]).chance < SURELY else None
 
 
-def _compared_with_usual(links: Ints, seen: Survey) -> Floats:
+def _compared_with_usual(pairs: Ints, features: FrameFeatures) -> Floats:
     """How unlike neighbours (m, 2) are, over what neighbours one after another are there."""
-    unlike = np.linalg.norm(seen.looks[links[:, 0]] - seen.looks[links[:, 1]], axis=1)
-    soon = links[:, 1] - links[:, 0] <= SOON
-    ends, n = links[soon].ravel(), len(seen.positions)
+    unlike = np.linalg.norm(features.patterns[pairs[:, 0]] - features.patterns[pairs[:, 1]], axis=1)
+    soon = pairs[:, 1] - pairs[:, 0] <= SOON
+    ends, n = pairs[soon].ravel(), len(features.positions)
     count, total = (np.bincount(ends, weights, n) for weights in (None, np.repeat(unlike[soon], 2)))
-    usual = np.where(count > 0, total / np.maximum(count, 1), unlike.mean())[links].mean(axis=1)
+    usual = np.where(count > 0, total / np.maximum(count, 1), unlike.mean())[pairs].mean(axis=1)
     return np.asarray(unlike / np.maximum(usual, 1e-9))
 
 
-def _ranked(seen: Survey, settings: Settings) -> Ranking:
-    patch = Patch.of(seen, liveliest(seen, PATCH_FRAMES))
-    return ranked(seen, patch, settings.positions.axes)
+def _ranked(features: FrameFeatures, settings: Settings) -> Ranking:
+    patch = Patch.of(features, most_varied(features, PATCH_FRAMES))
+    return ranked(features, patch, settings.positions.axes)

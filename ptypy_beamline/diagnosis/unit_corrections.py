@@ -15,7 +15,7 @@ from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, step_m
 from .proposed_settings import changed, finding, planned
-from .scan_sample import Look
+from .scan_sample import ScanSample
 
 UNITS = {
     "positions": ("m", "mm", "um", "nm", "px"),
@@ -147,14 +147,14 @@ class Numbers:
     share: float
 
     @classmethod
-    def of(cls, look: Look) -> Numbers:
+    def of(cls, sample: ScanSample) -> Numbers:
         """Those of a plan."""
         return cls(
-            *look.detector,
-            step_m(look.plan.positions_m),
-            min(look.plan.geometry.resolution_m),
-            look.field_m,
-            look.share or UNKNOWN_SHARE,
+            *sample.energy_distance_pixel,
+            step_m(sample.plan.positions_m),
+            min(sample.plan.geometry.resolution_m),
+            sample.field_m,
+            sample.probe_share or UNKNOWN_SHARE,
         )
 
     @property
@@ -195,14 +195,14 @@ class Numbers:
         return float(far)
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(sample: ScanSample) -> list[Finding]:
     """Whether the step fits the probe that the frames show; else what makes it fit."""
-    now = Numbers.of(look)
-    if len(look.plan) < 2 or now.step_m == 0 or now.fits:
+    now = Numbers.of(sample)
+    if len(sample.plan) < 2 or now.step_m == 0 or now.fits:
         return []
     what = _words(now)
-    uneven = _uneven(look)
-    likely = [] if look.in_pixels or uneven else likely_mends(look.scan, look.settings, now)
+    uneven = _uneven(sample)
+    likely = [] if sample.in_pixels or uneven else likely_mends(sample.scan, sample.settings, now)
     worthless = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
     level = "error" if worthless else "warning"
     if not likely:
@@ -222,9 +222,9 @@ def findings(look: Look) -> list[Finding]:
     return [finding(level, what, cause, best.settings)]
 
 
-def _uneven(look: Look) -> str:
+def _uneven(sample: ScanSample) -> str:
     """What to say of positions that reach so much farther along one axis; "" = they do not."""
-    y, x = np.ptp(look.plan.positions_m, axis=0).tolist()
+    y, x = np.ptp(sample.plan.positions_m, axis=0).tolist()
     if min(y, x) == 0 or 1 / UNEVEN < y / x < UNEVEN:
         return ""
     return f"positions spread over {y:.3g} m in y and {x:.3g} m in x: is one in another unit?"
@@ -253,7 +253,7 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
             mended, plan = planned(changed(settings, mend.settings))
         except BeamlineError:
             continue
-        now = Numbers.of(Look.at(mended, changed(settings, mend.settings), plan))
+        now = Numbers.of(ScanSample.at(mended, changed(settings, mend.settings), plan))
         found.append((now.oddity, len(found), mend))
     if not found:
         return plain

@@ -11,11 +11,11 @@ import pytest
 from folders import REAL_DATA
 
 from ptypy_beamline.diagnosis import frame_features, lost_frames
-from ptypy_beamline.diagnosis.frame_features import survey, unturned
-from ptypy_beamline.diagnosis.lost_frames import Along
-from ptypy_beamline.diagnosis.neighbour_likelihood import Places, unlikeness
+from ptypy_beamline.diagnosis.frame_features import measure_features, unoriented_plan
+from ptypy_beamline.diagnosis.lost_frames import LostFrames
+from ptypy_beamline.diagnosis.neighbour_likelihood import LaggedPositions, dissimilarity
 from ptypy_beamline.diagnosis.pairing import judged
-from ptypy_beamline.diagnosis.pairing_breaks import Stretch
+from ptypy_beamline.diagnosis.pairing_breaks import PairingSegment
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
@@ -48,9 +48,9 @@ def without(truth, *lost):
 
 
 def looked_at(scan):
-    plan = unturned(scan, EACH)
-    seen = survey(plan, in_order=True)
-    return Places(scan, EACH, plan.selection.exposures[seen.positions, 0]), seen
+    plan = unoriented_plan(scan, EACH)
+    seen = measure_features(plan, in_order=True)
+    return LaggedPositions(scan, EACH, plan.selection.exposures[seen.positions, 0]), seen
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def looked_at(scan):
 def test_a_sound_scan_has_no_break(pattern, stopped):
     truth = simulated(pattern)
     scan = scan_of(truth, np.arange(len(truth.frames) - stopped))
-    found = Along.of(scan, EACH, unturned(scan, EACH))
+    found = LostFrames.of(scan, EACH, unoriented_plan(scan, EACH))
     assert found.breaks == ()
-    assert (found.whole, found.spare, found.last) == (True, stopped, len(scan) - 1)
+    assert (found.complete, found.unused, found.last) == (True, stopped, len(scan) - 1)
     if pattern != "spiral":  # along its arm frames change slowly
-        assert found.told > 0.8
-        assert found.until > 0.75 * len(scan)
-        assert ("up to about" in found.words) == (found.last - found.until > 24)
+        assert found.share_checked > 0.8
+        assert found.checked_until > 0.75 * len(scan)
+        assert ("up to about" in found.summary) == (found.last - found.checked_until > 24)
 
 
 @pytest.mark.parametrize("where", [0.25, 0.5, 0.75])
@@ -75,10 +75,12 @@ def test_a_sound_scan_has_no_break(pattern, stopped):
 @pytest.mark.parametrize("pattern", ["raster", "snake"])
 def test_neighbours_alone_suggest_where_frames_were_lost(pattern, lost, where):
     first = int(where * 16) * 18
-    places, seen = looked_at(without(simulated(pattern, (16, 18)), (first, lost)))
+    lagged, seen = looked_at(without(simulated(pattern, (16, 18)), (first, lost)))
     nothing_yet = np.zeros(len(seen.positions), np.int64)
-    guesses = [*Stretch(places, seen, unlikeness(seen.looks), nothing_yet).guesses()]
-    assert any(one.lag == lost and one.within[0] <= first <= one.within[1] for one in guesses)
+    candidates = [
+        *PairingSegment(lagged, seen, dissimilarity(seen.patterns), nothing_yet).candidates()
+    ]
+    assert any(one.lag == lost and one.within[0] <= first <= one.within[1] for one in candidates)
 
 
 @pytest.mark.parametrize(
@@ -119,17 +121,17 @@ def test_two_losses_are_found_one_after_the_other():
     kept = found[0].settings["num_frames"]
     assert kept > 100
     assert "check again, as more may have been lost before it" in found[0].remedy
-    (found,), along = judged(scan, Settings(num_frames=kept))
+    (found,), lost_frames = judged(scan, Settings(num_frames=kept))
     assert 76 < found.settings["num_frames"] <= 96
-    assert along.breaks[0].lag == 10
+    assert lost_frames.breaks[0].lag == 10
 
 
 def test_a_loss_near_the_end_that_does_not_show_is_not_denied():
     """Of a raster's last rows only the ends would show it."""
     scan = without(simulated("raster"), (130, 30))
-    found = Along.of(scan, EACH, unturned(scan, EACH))
+    found = LostFrames.of(scan, EACH, unoriented_plan(scan, EACH))
     assert found.breaks == ()
-    assert found.until <= 132
+    assert found.checked_until <= 132
 
 
 @pytest.mark.long
@@ -164,15 +166,15 @@ def test_frames_whose_numbers_are_wrong_amid_others(pattern):
 
 def test_a_long_scan_is_looked_at_in_parts(monkeypatch):
     truth = simulated("raster")
-    monkeypatch.setattr(frame_features, "SURVEY_FRAMES", 70)
+    monkeypatch.setattr(frame_features, "MOST_FRAMES", 70)
     monkeypatch.setattr(lost_frames, "OVERLAP", 30)
     whole = scan_of(truth, slice(None))
-    found = Along.of(whole, EACH, unturned(whole, EACH))
-    assert (found.breaks, found.whole, found.last) == ((), True, len(truth.frames) - 1)
-    monkeypatch.setattr(lost_frames, "SURVEYS", 2)
-    found = Along.of(whole, EACH, unturned(whole, EACH))
-    assert (found.whole, found.last) == (False, 109)
-    assert "nothing was looked at" in found.words
+    found = LostFrames.of(whole, EACH, unoriented_plan(whole, EACH))
+    assert (found.breaks, found.complete, found.last) == ((), True, len(truth.frames) - 1)
+    monkeypatch.setattr(lost_frames, "MOST_PARTS", 2)
+    found = LostFrames.of(whole, EACH, unoriented_plan(whole, EACH))
+    assert (found.complete, found.last) == (False, 109)
+    assert "nothing was checked" in found.summary
 
 
 @pytest.mark.real
@@ -191,9 +193,9 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
     assert int(said[1]) <= 200 <= int(said[2]) < int(said[1]) + 25
     assert found.settings["num_frames"] <= 200
     stopped = replace(scan, frames=ArrayFrames(frames[:486]))
-    nothing = Along.of(stopped, EACH, unturned(stopped, EACH))
+    nothing = LostFrames.of(stopped, EACH, unoriented_plan(stopped, EACH))
     assert nothing.breaks == ()
-    assert nothing.words == "no frame was lost: the scan was stopped after frame 485"
+    assert nothing.summary == "no frame was lost: the scan was stopped after frame 485"
 
 
 @pytest.mark.long
@@ -206,5 +208,5 @@ def test_the_beginning_of_a_measured_scan_that_is_off_is_not_certified():
     scan = Scan(
         ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
     )
-    found, along = judged(scan, Settings.of({"positions.shift": -1, "num_frames": 387}))
-    assert found or re.search("frames [0-9] to [1-4][0-9] fit", along.words)
+    found, lost_frames = judged(scan, Settings.of({"positions.shift": -1, "num_frames": 387}))
+    assert found or re.search("frames [0-9] to [1-4][0-9] fit", lost_frames.summary)

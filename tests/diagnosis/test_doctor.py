@@ -16,18 +16,18 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.diagnosis import near_field, stage
 from ptypy_beamline.diagnosis.centre import friedel_centre
 from ptypy_beamline.diagnosis.findings import diagnose, doubts
-from ptypy_beamline.diagnosis.frame_features import as_taken
+from ptypy_beamline.diagnosis.frame_features import measure_in_order
 from ptypy_beamline.diagnosis.orientation_ambiguities import relation, same_axes
 from ptypy_beamline.diagnosis.proposed_settings import changed, planned, written
 from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
-from ptypy_beamline.diagnosis.scan_sample import Look, probe_share
+from ptypy_beamline.diagnosis.scan_sample import ScanSample, probe_share
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.geometry import EV_J, wavelength_m
 from ptypy_beamline.options import turn_of
 from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.raw import write_demo_scan
-from ptypy_beamline.testing.sample import sample
+from ptypy_beamline.testing.sample import sample as simulated_sample
 from ptypy_beamline.testing.simulate import diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -49,9 +49,9 @@ def settings_of(folder, format, truth, **more):
     return Settings.of({"file": str(file)})
 
 
-def look_at(settings):
+def sample_of(settings):
     scan, plan = planned(settings)
-    return Look.at(scan, settings, plan)
+    return ScanSample.at(scan, settings, plan)
 
 
 def problems(settings, turned=False):
@@ -144,7 +144,7 @@ def test_friedel_symmetry_finds_the_centre_behind_a_beam_stop(stop_px, moved_px)
 
 def test_sampling_is_that_of_the_simulation(tmp_path):
     truth = simulate(128, (9, 9), 10, photons=1e6)
-    sampling = Sampling.of(look_at(settings_of(tmp_path, "standard", truth)))
+    sampling = Sampling.of(sample_of(settings_of(tmp_path, "standard", truth)))
     probe_m = width_4_sigma(truth.probe) * 1.28e-6
     assert sampling.step_m == pytest.approx(1e-7)
     assert sampling.probe_m == pytest.approx(probe_m, rel=0.35)
@@ -165,7 +165,7 @@ def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=Non
     """A near-field scan: frames are the sample's Fresnel pictures, which move with the stage."""
     rng = np.random.default_rng(3)
     points = rng.integers(0, reach_px, (25, 2))
-    thing = sample((n + reach_px, n + reach_px), rng)
+    thing = simulated_sample((n + reach_px, n + reach_px), rng)
     q = scipy.fft.fftfreq(n, pixel_m)
     squared = q[:, None] ** 2 + q**2
     pull = np.exp(-1j * np.pi * wavelength_m(energy_eV) * distance_m * squared)
@@ -241,7 +241,7 @@ def test_near_field_of_a_cone_beam_is_scaled(tmp_path, capsys):
 def test_near_field_frames_are_recognised(tmp_path):
     file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
     settings = Settings.of({"file": str(file)})
-    assert near_field.magnification(look_at(settings)) == pytest.approx(1, abs=0.05)
+    assert near_field.magnification(sample_of(settings)) == pytest.approx(1, abs=0.05)
     (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
     assert "nearfield" in found.remedy
     expected = (width_4_sigma(light(128)) * 128e-6) ** 2 / (wavelength_m(10e3) * 0.02)
@@ -328,7 +328,7 @@ def test_a_probe_that_diverges_is_no_near_field(tmp_path, width_px, curvature, c
     frames = rng.poisson(3e5 * expected / expected.sum((1, 2)).mean()).astype(np.uint32)
     wrong = {"frames": frames, "positions_m": truth.positions_m * unit}
     settings = settings_of(tmp_path, "standard", truth, **wrong)
-    assert near_field.magnification(look_at(settings)) is None
+    assert near_field.magnification(sample_of(settings)) is None
 
 
 def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
@@ -337,7 +337,7 @@ def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
     pairs = zip(truth.frames, moved, strict=True)
     frames = np.array([np.roll(frame, by, (0, 1)) for frame, by in pairs])
     settings = settings_of(tmp_path, "standard", truth, frames=frames)
-    assert near_field.magnification(look_at(settings)) is None
+    assert near_field.magnification(sample_of(settings)) is None
 
 
 @pytest.mark.parametrize("code", [1, 3, 4, 6])
@@ -351,7 +351,7 @@ def test_near_field_frames_that_are_turned_are_named(tmp_path, code):
     settings = Settings.of({"file": str(file), "center": "fftshift"})
     found = [f for f in diagnose(settings).findings if f.level == "error"]
     assert [f.settings["orientation"] for f in found] == [code]
-    assert found[0] in doubts(look_at(settings), near=True)
+    assert found[0] in doubts(sample_of(settings), near=True)
     again = diagnose(changed(settings, found[0].settings)).findings
     assert [f for f in again if f.level == "error"] == []
 
@@ -410,13 +410,13 @@ def test_a_scan_that_fell_apart_is_named(tmp_path):
     light = diffract(truth.object, truth.probe, corners)
     frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
     slipped = settings_of(tmp_path, "standard", truth, frames=frames)
-    (said,) = stage.slipped(as_taken(open_with(slipped), slipped), slipped)
+    (said,) = stage.slipped(measure_in_order(open_with(slipped), slipped), slipped)
     assert said.cause == "the stage slipped, or the sample moved"
     (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
     assert abs(int(frame) - 128) <= 16
     assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
     sound = settings_of(tmp_path, "exchange", truth)
-    assert stage.slipped(as_taken(open_with(sound), sound), sound) == []
+    assert stage.slipped(measure_in_order(open_with(sound), sound), sound) == []
 
 
 def test_changed_settings_keep_the_others():
@@ -483,4 +483,4 @@ def test_the_twin_is_named_with_the_orientation(tmp_path):
     twin = diagnosis.ranking.twin_of(0)
     assert twin != 0
     (said,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
-    assert f"its twin, orientation {twin}, fits as well" in said
+    assert f"its conjugate twin, orientation {twin}, fits as well" in said

@@ -282,7 +282,7 @@ def write(folder: Path, mistake: Mistake) -> Settings:
 def test_a_mistake_is_found_named_and_mended(tmp_path, name):
     mistake = MISTAKES[name]
     settings = write(tmp_path, mistake)
-    found = [f for f in diagnose(settings, mistake.turned).findings if f.level != "note"]
+    found = [f for f in diagnose(settings, mistake.oriented).findings if f.level != "note"]
     named = [f for f in found if mistake.says in f.cause + f.what + f.remedy]
     assert named, [str(f) for f in found]
     first = named[0]

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis.frame_features import curl_share, liveliest, survey
+from ptypy_beamline.diagnosis.frame_features import curl_share, measure_features, most_varied
 from ptypy_beamline.diagnosis.orientation import Pair, Ranking, rank
 from ptypy_beamline.diagnosis.orientation_ambiguities import (
     Prior,
@@ -170,14 +170,14 @@ def test_an_orientation_agrees_with_its_twin():
 
 
 def test_equivalents_have_the_same_error_and_others_have_not(truth):
-    seen = survey(scan_of(truth).plan())
-    patch = Patch.of(seen, liveliest(seen, 60))
+    seen = measure_features(scan_of(truth).plan())
+    patch = Patch.of(seen, most_varied(seen, 60))
     same = set(equivalents(0, "yx"))
     assert len(same) == 16
     right = held_out_errors(patch).mean()
     for code, axes in ((3, "yx"), (7, "xy"), (1, "y-x"), (1, "yx"), (0, "xy")):
         moved = replace(patch, positions_m=to_image_axes(patch.positions_m, axes))
-        error = held_out_errors(moved.turned(turn_of(code))).mean()
+        error = held_out_errors(moved.oriented(turn_of(code))).mean()
         assert (error < 1.1 * right) == ((code, axes) in same)
 
 

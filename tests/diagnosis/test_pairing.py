@@ -8,7 +8,7 @@ from folders import REAL_DATA, ROOT
 from scipy.stats import mannwhitneyu
 
 from ptypy_beamline.diagnosis.pairing import findings, mispaired
-from ptypy_beamline.diagnosis.pairing_comparison import Likeness, Pairing, ranked_less
+from ptypy_beamline.diagnosis.pairing_comparison import Pairing, Similarity, rank_test
 from ptypy_beamline.options import Positions
 from ptypy_beamline.planning.positions import to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
@@ -52,7 +52,7 @@ def test_a_correct_scan_raises_nothing(truth):
     verdict = findings(scan_of(truth), Settings())
     assert verdict.found == ()
     assert verdict.ranking.decided
-    assert verdict.along.words == "no frame was lost"
+    assert verdict.lost_frames.summary == "no frame was lost"
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_only_links_that_differ_are_compared(truth):
     scan, exposures = as_raster(truth), np.arange(SIDE**2)
     given = Pairing.of(scan, Settings(), exposures)
     right = Pairing.of(scan, Settings(positions=Positions(snake=True)), exposures)
-    looks = np.sqrt(truth.frames.reshape(SIDE**2, -1).astype(np.float32))
-    likeness = Likeness.of(right, given, looks)
-    assert likeness.chance < 1e-4
-    assert Likeness.of(given, right, looks).chance > 0.99
-    same = Likeness.of(given, given, looks)
+    patterns = np.sqrt(truth.frames.reshape(SIDE**2, -1).astype(np.float32))
+    similarity = Similarity.of(right, given, patterns)
+    assert similarity.chance < 1e-4
+    assert Similarity.of(given, right, patterns).chance > 0.99
+    same = Similarity.of(given, given, patterns)
     assert (same.chance, same.share) == (1.0, 0.5)
 
 
@@ -202,7 +202,7 @@ def test_the_rank_test_is_that_of_scipy(levels):
     for n, m in ((8, 8), (8, 60), (300, 40)):
         these, others = rng.integers(0, levels, n), rng.integers(1, levels + 2, m)
         known = mannwhitneyu(these, others, alternative="less", method="asymptotic")
-        found = ranked_less(these, others)
+        found = rank_test(these, others)
         assert found.chance == pytest.approx(known.pvalue, rel=1e-9)
         assert found.share == pytest.approx(1 - known.statistic / (n * m), rel=1e-12)
-    assert ranked_less(np.ones(9), np.ones(9)).chance == 0.5
+    assert rank_test(np.ones(9), np.ones(9)).chance == 0.5

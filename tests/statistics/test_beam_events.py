@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 from ptypy_beamline.cli import main
 from ptypy_beamline.diagnosis import beam as told
 from ptypy_beamline.diagnosis.proposed_settings import changed, planned
-from ptypy_beamline.diagnosis.scan_sample import Look
+from ptypy_beamline.diagnosis.scan_sample import ScanSample
 from ptypy_beamline.options import Qc
 from ptypy_beamline.quality.workflow import evaluate_scan
 from ptypy_beamline.settings import Settings
@@ -88,7 +88,7 @@ def file_of(folder, frames, **more):
 
 def warned(settings):
     scan, plan = planned(settings)
-    return told.of_events(Look.at(scan, settings, plan))
+    return told.of_events(ScanSample.at(scan, settings, plan))
 
 
 def test_a_clean_scan_has_none():
