@@ -24,7 +24,7 @@ from ptypy_beamline import Settings, open_scan
 from ptypy_beamline.options import Qc
 from ptypy_beamline.planning.make_plan import make_plan
 from ptypy_beamline.quality import Exposures, evaluate
-from ptypy_beamline.quality.files import Folder
+from ptypy_beamline.quality.folder import Folder
 from ptypy_beamline.quality.workflow import Output, evaluate_scan
 from ptypy_beamline.statistics.measure import Reference, measure_frames
 from ptypy_beamline.testing.simulate import Truth, simulate

@@ -88,7 +88,7 @@ def _demonstrate(output: Path, engine: str) -> None:
 def _judge(values: dict[str, Any], folder: Path, made: Demo) -> Path:
     """Find the spoiled exposures; the list of them."""
     from ..options import Qc
-    from ..quality.files import Folder
+    from ..quality.folder import Folder
     from ..quality.workflow import Output, evaluate_scan
 
     settings = Settings.of(values)

@@ -89,7 +89,7 @@ def command(  # noqa: PLR0913
     Also writes scores, maps, and a page on which to look through the frames.
     """
     from ..planning.rejects import META
-    from ..quality.files import Folder, check_indices
+    from ..quality.folder import Folder, check_indices
     from ..quality.workflow import Output
 
     given = {"frames": data_path, "x": pos_x_path, "y": pos_y_path}

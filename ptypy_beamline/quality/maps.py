@@ -1,14 +1,16 @@
-"""Maps of a scan: what was measured of each frame, drawn where it was measured."""
+"""Maps of what was measured of each frame, and the events of a scan against time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
@@ -20,14 +22,15 @@ from scipy.spatial import cKDTree
 from ..arrays import Floats
 from ..errors import in_picture
 from ..output import put_figure
+from ..statistics.events import intensity
 from .assessment import Assessment
-from .cells import Cells, cells, length_unit
-from .strip import draw_strip
+from .map_areas import MapAreas, length_unit, map_areas
 
 INK, BACKGROUND, REJECTED = "#1d2733", "#e9edf1", "#d4003c"
-SIDE_PX, STRIP_INCHES = 520, 2.5
+SIDE_PX, EVENTS_INCHES = 520, 2.5
 REACH = 0.95
-"""How far a cell reaches from its centre, in steps: leaves no holes between jittered positions."""
+"""How far the area of a frame reaches from its position, in steps: no holes between jittered ones.
+"""
 
 
 @dataclass(frozen=True)
@@ -89,45 +92,45 @@ def draw_maps(
     ours
         The caller knows that what is there was written by this package.
     """
-    found = cells(assessment.positions_m)
-    left, right, bottom, top = found.window()
+    areas = map_areas(assessment.positions_m)
+    left, right, bottom, top = areas.window()
     factor, unit = length_unit(right - left, assessment.unit)
     window = (left * factor, right * factor, bottom * factor, top * factor)
-    nearest = _nearest(found)
+    nearest = nearest_frames(areas)
     shape = (bottom - top) / (right - left)
     rows = 1 if shape > 1.7 else 2
     figure = _figure(shape, rows, title, assessment)
     maps: Figure | SubFigure = figure
     if assessment.events:
         height = figure.get_figheight()
-        figure.set_figheight(height + STRIP_INCHES)
-        parts: Any = figure.subfigures(2, 1, height_ratios=[height, STRIP_INCHES])
+        figure.set_figheight(height + EVENTS_INCHES)
+        parts: Any = figure.subfigures(2, 1, height_ratios=[height, EVENTS_INCHES])
         maps = parts[0]
-        draw_strip(parts[1].add_subplot(), assessment)
+        draw_events(parts[1].add_subplot(), assessment)
     for number, panel in enumerate(PANELS, 1):
         axes = maps.add_subplot(rows, 4 // rows, number)
         _map(axes, panel, assessment, nearest, window)
-        _rings(axes, found, assessment, factor)
+        _ring_rejected(axes, areas, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)
         axes.set_ylabel(f"y ({unit})", color=INK)
     return put_figure(Path(path), figure, ours=ours)
 
 
-def _nearest(found: Cells) -> NDArray[np.intp]:
+def nearest_frames(areas: MapAreas) -> NDArray[np.intp]:
     """(rows, columns) image of the frame that is nearest, −1 where none is near."""
-    left, right, bottom, top = found.window()
+    left, right, bottom, top = areas.window()
     pixel = max(right - left, bottom - top) / SIDE_PX
     rows = np.linspace(top, bottom, round((bottom - top) / pixel), endpoint=False) + pixel / 2
     columns = np.linspace(left, right, round((right - left) / pixel), endpoint=False) + pixel / 2
-    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1) / found.step
-    reach = REACH * (found.place_sizes / found.step).max(1)
-    distance, frame = cKDTree(found.centers / found.step).query(
+    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1) / areas.step
+    reach = REACH * (areas.position_sizes / areas.step).max(1)
+    distance, frame = cKDTree(areas.centers / areas.step).query(
         points, distance_upper_bound=reach.max()
     )
     near = distance <= np.append(reach, 0)[frame]
     for axis in (0, 1):  # straight edges for straight scans
-        low = (found.centers - found.sizes / 2)[:, axis].min() / found.step[axis]
-        high = (found.centers + found.sizes / 2)[:, axis].max() / found.step[axis]
+        low = (areas.centers - areas.sizes / 2)[:, axis].min() / areas.step[axis]
+        high = (areas.centers + areas.sizes / 2)[:, axis].max() / areas.step[axis]
         near &= (points[..., axis] >= low) & (points[..., axis] <= high)
     image: NDArray[np.intp] = np.where(near, frame, -1)
     return image
@@ -199,11 +202,60 @@ def _beyond(values: Floats, low: float, high: float) -> str:
     return {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[under, over]
 
 
-def _rings(axes: Axes, found: Cells, assessment: Assessment, factor: float) -> None:
+def _ring_rejected(axes: Axes, areas: MapAreas, assessment: Assessment, factor: float) -> None:
     """Ring the rejected frames, white beneath so that they show on any colour."""
-    y, x = (found.centers[assessment.rejected] * factor).T
+    y, x = (areas.centers[assessment.rejected] * factor).T
     left, right = axes.get_xlim()
-    points = 400 * float(np.median(found.sizes)) * factor / (right - left)
+    points = 400 * float(np.median(areas.sizes)) * factor / (right - left)
     size = float(np.clip(1.1 * points, 6, 18))
     for colour, width in (("white", 2.2), (REJECTED, 1.1)):
         axes.scatter(x, y, s=size**2, facecolors="none", edgecolors=colour, linewidths=width)
+
+
+DOTS, EVENT_COLOURS = "#9aa7b4", ("#d4003c", "#e08a00", "#0072b2", "#7a4fa3")
+WHOLE = 0.95
+"""An event of a larger part of the scan is not shaded: it is only named."""
+
+
+def draw_events(axes: Axes, assessment: Assessment) -> None:
+    """Counts of each frame and the intensity by the events, against the number of the frame."""
+    counts = np.expm1(assessment.stxm)
+    lit = counts[counts > 0]
+    relative = counts / (float(np.median(lit)) if len(lit) else 1.0)
+    label = "counts of the frame / median (beam and sample)"
+    axes.plot(assessment.frames, relative, ".", color=DOTS, markersize=3, label=label)
+    beam = np.nan_to_num(intensity(assessment.events, assessment.total))
+    label = "intensity of the beam by these events"
+    axes.plot(beam, color=INK, linewidth=1.3, drawstyle="steps-mid", label=label)
+    for number, event in enumerate(assessment.events):
+        colour, length = EVENT_COLOURS[number % len(EVENT_COLOURS)], event.last - event.first + 1
+        shaded = length < WHOLE * assessment.total
+        if shaded:
+            axes.axvspan(event.first - 0.5, event.last + 0.5, color=colour, alpha=0.18, linewidth=0)
+        axes.plot([], [], color=colour, linewidth=7 if shaded else 0, alpha=0.4, label=event.what)
+    axes.set_xlim(-0.5, assessment.total - 0.5)
+    axes.set_ylim(0, 1.1 * float(np.percentile(relative, 99.5)) + 0.1)
+    axes.set_xlabel("raw frame number", color=INK)
+    axes.set_ylabel("intensity, relative", color=INK)
+    axes.set_title("Events of the scan", loc="left", fontsize=12, color=INK)
+    axes.tick_params(colors=INK, labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, -0.3),
+        ncols=2,
+        fontsize=8.5,
+        labelcolor=INK,
+        frameon=False,
+        borderaxespad=0,
+    )
+
+
+def events_png(assessment: Assessment) -> bytes:
+    """The same as a picture of its own."""
+    figure = Figure(figsize=(13, 2.9), dpi=100, layout="constrained")
+    draw_events(figure.add_subplot(), assessment)
+    out = BytesIO()
+    FigureCanvasAgg(figure).print_png(out)
+    return out.getvalue()

@@ -201,10 +201,10 @@ class QcReport {
 
   // Whether there is a picture of a row; then the colours under it say what its counts are.
   canShow(row) {
-    const { sprite, pictures, top } = this.data, large = this.table.frame[row] in pictures;
+    const { sheet, pictures, top } = this.data, large = this.table.frame[row] in pictures;
     qcElement("top").textContent = large
       ? top.toLocaleString("en", { maximumSignificantDigits: 3 }) : "the scan's highest";
-    return row >= 0 && (large || row < sprite.count);
+    return row >= 0 && (large || row < sheet.count);
   }
 
   describe(row) {

@@ -1,4 +1,4 @@
-"""The report of quality control: one page that is read, edited and kept, without a network."""
+"""The report of quality control: one page in which the decisions can be edited, self-contained."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from matplotlib.colors import to_hex
 from ..errors import MissingDataError
 from ..output import complete
 from .assessment import Assessment
-from .sprite import data_url, make_sprite
-from .strip import strip_png
-from .thumbs import (
+from .maps import events_png
+from .thumbnails import (
     GENERATOR,
     PALETTE,
     Pictures,
     brightest,
     by_score,
+    contact_sheet,
+    data_url,
+    grey_levels,
     indexed_png,
-    levels,
-    made_here,
+    written_by_qc,
 )
 
 PAGE_BYTES = 9_500_000
 PICTURES_BYTES = 2_000_000
-SPRITE_BYTES = 4_500_000
-"""Most that the pictures of all frames take: more makes a page that opens slowly."""
+SHEET_BYTES = 4_500_000
+"""Largest size of the page, of the larger pictures, and of the small ones of all frames: a larger
+page opens slowly."""
 PICTURE_PX = 288
 
 
@@ -58,21 +60,21 @@ def write_report(
     title
         Heading. Any text will do.
     listed
-        What the list that the page downloads says of the scan, ``file`` first of all.
+        The scan in the list that the page downloads: its ``file`` and more.
     pictures
         Raw frame → corrected counts, of the frames to be shown larger.
     refresh_s
-        Has the browser load the page again so often; edits stay.
+        The browser reloads the page so often; edits are kept.
 
     Raises
     ------
     MissingDataError
         Bokeh is not installed.
     FileError
-        ``path`` cannot be written or is somebody else's file.
+        ``path`` cannot be written or is another file.
     """
     page = _page(assessment, title, listed, pictures, refresh_s, Path(path).parent)
-    with complete(path, ours=made_here(Path(path))) as temporary:
+    with complete(path, ours=written_by_qc(Path(path))) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return Path(path)
 
@@ -89,11 +91,11 @@ def _page(
         from bokeh.embed import components
         from bokeh.resources import Resources
 
-        from .linked import link, scales
+        from .report_maps import interactive_maps, scales
     except ImportError as error:
         raise MissingDataError("the report needs Bokeh", "pip install bokeh") from error
     order = np.argsort(-assessment.score, kind="stable")
-    parts = link(assessment, order)
+    parts = interactive_maps(assessment, order)
     script, roots = components({"maps": parts.maps, "table": parts.table})
     inline = Resources("inline", components=["bokeh", "bokeh-widgets", "bokeh-tables"])
     library = inline.render()
@@ -105,26 +107,26 @@ def _page(
         "listed": dict(listed),
     }
     room = PAGE_BYTES - len(library) - len(script) - len(json.dumps(data))
-    sprite = make_sprite(assessment.images[order], min(SPRITE_BYTES, max(room, 200_000)))
+    sheet = contact_sheet(assessment.images[order], min(SHEET_BYTES, max(room, 200_000)))
     refresh = f'<meta http-equiv="refresh" content="{refresh_s:g}">' if refresh_s else ""
-    return Template(_beside("report.html")).substitute(
+    return Template(_resource("report.html")).substitute(
         _words(assessment, title, str(listed.get("file") or "")),
         events=_events(assessment, folder),
         generator=GENERATOR,
         refresh=refresh,
-        style=_beside("report.css"),
+        style=_resource("report.css"),
         library=library,
         script=script,
         maps=roots["maps"],
         table=roots["table"],
-        data=json.dumps({**data, "sprite": asdict(sprite)}).replace("<", "\\u003c"),
+        data=json.dumps({**data, "sheet": asdict(sheet)}).replace("<", "\\u003c"),
         ramp=", ".join(to_hex(colour / 255) for colour in PALETTE[::32]),
-        behaviour=_beside("report_drawing.js") + _beside("report.js"),
+        behaviour=_resource("report_drawing.js") + _resource("report.js"),
     )
 
 
 def _key(assessment: Assessment) -> str:
-    """Of what was decided: edits by hand belong to it."""
+    """Identifies the decisions, to which edits by hand belong."""
     decided = np.concatenate([assessment.frames, assessment.rejected, assessment.score])
     return f"{crc32(decided.tobytes()):08x}"
 
@@ -152,21 +154,21 @@ def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
 
 
 def _events(assessment: Assessment, folder: Path) -> str:
-    """What happened to the beam or the stage, with a strip of its intensity."""
+    """What happened to the beam or the stage, with a plot of the intensity."""
     if not assessment.events:
         return ""
     said = [f"<li>{escape(line)}</li>" for line in assessment.remedies(folder)]
-    strip = data_url(strip_png(assessment))
-    picture = f'<img id="strip" alt="Events of the scan" src="{strip}">'
+    plot = data_url(events_png(assessment))
+    picture = f'<img id="strip" alt="Events of the scan" src="{plot}">'
     return f'<ul id="events">{"".join(said)}</ul>{picture}'
 
 
 def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:
-    """Raw frame → data URL of its picture, by score until the room is used up."""
+    """Raw frame → data URL of its picture, by score until the space is used up."""
     top, room, found = brightest(pictures), PICTURES_BYTES, {}
     for row in by_score(assessment, pictures):
         frame = int(assessment.frames[row])
-        url = data_url(indexed_png(levels(pictures[frame], top, PICTURE_PX), step=8))
+        url = data_url(indexed_png(grey_levels(pictures[frame], top, PICTURE_PX), step=8))
         room -= len(url)
         if room < 0:
             break
@@ -175,12 +177,12 @@ def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:
 
 
 def _rule(assessment: Assessment) -> str:
-    """How it was decided, in words if the settings have them."""
+    """The rule in words if the settings have it."""
     if "rule" in assessment.settings:
         return str(assessment.settings["rule"])
     said = {name: value for name, value in assessment.settings.items() if value is not None}
     return ", ".join(f"{name} {value}" for name, value in said.items())
 
 
-def _beside(name: str) -> str:
+def _resource(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")

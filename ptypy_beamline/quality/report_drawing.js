@@ -30,10 +30,10 @@ class QcPictures {
 
   async draw(row, frame) {
     this.wanted = row;
-    const { sprite, pictures } = this.data;
+    const { sheet, pictures } = this.data;
     const large = frame in pictures;
-    const image = row < 0 || !(large || row < sprite.count)
-      ? null : await this.image(large ? pictures[frame] : sprite.url);
+    const image = row < 0 || !(large || row < sheet.count)
+      ? null : await this.image(large ? pictures[frame] : sheet.url);
     if (row !== this.wanted) return; // another one was asked for meanwhile
     const pen = this.canvas.getContext("2d");
     const size = this.canvas.width;
@@ -42,7 +42,7 @@ class QcPictures {
     this.canvas.dataset.frame = image ? frame : "";
     this.canvas.dataset.kind = image ? (large ? "large" : "tile") : "";
     if (!image) return;
-    const side = sprite.side, column = row % sprite.columns, line = Math.floor(row / sprite.columns);
+    const side = sheet.side, column = row % sheet.columns, line = Math.floor(row / sheet.columns);
     const [x, y, w, h] = large ? [0, 0, image.naturalWidth, image.naturalHeight]
       : [column * side, line * side, side, side];
     const scale = size / Math.max(w, h);

@@ -28,7 +28,7 @@ from ..settings import Settings
 from ..statistics.measurements import BinnedFrames, Exposures
 from .assessment import Assessment
 from .evaluate import Inspection, Progress, evaluate, inside
-from .files import Folder, write_indices
+from .folder import Folder, write_indices
 
 NOMINAL = {"energy": 10.0, "distance": 1.0, "psize": (1e-4, 1e-4), "focus_to_sample": 0.0}
 """Stand for what a file does not say: frames are compared with each other, so they change nothing.

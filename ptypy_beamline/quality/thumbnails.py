@@ -1,10 +1,12 @@
-"""A folder of pictures of the frames that stand out, and a plain page that shows them."""
+"""Pictures of frames: a folder of those that stand out, and small ones of all in one image."""
 
 from __future__ import annotations
 
 import io
 import re
+from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -17,17 +19,17 @@ from ..arrays import Bytes, Float32s
 from ..errors import FileError
 from ..output import complete_folder
 from .assessment import Assessment
-from .cells import length_unit
+from .map_areas import length_unit
 
 GENERATOR = '<meta name="generator" content="ptypy_beamline qc">'
-OURS = re.compile(r"index\.html|frame_\d{6,}\.png")
+THUMBNAIL_FILES = re.compile(r"index\.html|frame_\d{6,}\.png")
 Pictures = Mapping[int, Float32s]
 """Raw frame → its corrected counts (ny, nx)."""
 
 PALETTE = np.round(255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3])
 
 
-def write_thumbs(
+def write_thumbnails(
     folder: str | Path,
     assessment: Assessment,
     pictures: Pictures,
@@ -62,7 +64,7 @@ def write_thumbs(
     with complete_folder(Path(folder)) as temporary:
         for row in rows:
             frame = int(assessment.frames[row])
-            png = indexed_png(levels(pictures[frame], top, size))
+            png = indexed_png(grey_levels(pictures[frame], top, size))
             (temporary / _name(frame)).write_bytes(png)
         page = _page(assessment, rows, top, title, size)
         (temporary / "index.html").write_text(page, encoding="utf-8", errors="replace")
@@ -81,7 +83,7 @@ def brightest(pictures: Pictures) -> float:
     return max([1.0, *(float(np.percentile(image, 99.9)) for image in known)])
 
 
-def levels(counts: Float32s, top: float, size: int) -> Bytes:
+def grey_levels(counts: Float32s, top: float, size: int) -> Bytes:
     """Counts as 0…255 on a logarithmic scale, the longest side made ``size`` pixels."""
     image = Image.fromarray(np.nan_to_num(counts.astype(np.float32), posinf=top).clip(0))
     scale = size / max(image.size)
@@ -103,8 +105,8 @@ def indexed_png(values: Bytes, step: int = 1) -> bytes:
     return file.getvalue()
 
 
-def made_here(page: Path) -> bool:
-    """Whether an HTML file is one of ours."""
+def written_by_qc(page: Path) -> bool:
+    """Whether an HTML file is a page that quality control wrote."""
     try:
         with page.open("rb") as file:
             return GENERATOR.encode() in file.read(4096)
@@ -166,10 +168,106 @@ def _refuse_foreign(target: Path) -> None:
     if not target.exists():
         return
     found = list(target.iterdir()) if target.is_dir() else [target]
-    strange = [item for item in found if not OURS.fullmatch(item.name)]
-    if found and (strange or not made_here(target / "index.html")):
+    strange = [item for item in found if not THUMBNAIL_FILES.fullmatch(item.name)]
+    if found and (strange or not written_by_qc(target / "index.html")):
         raise FileError(
             "exists and was not written by ptypy_beamline",
             "write to another folder, or remove it first",
             target,
         )
+
+
+TILE_SIDES = (64, 48, 40, 32, 28, 24, 20, 16, 12, 8)
+TILE_STEP = 16
+"""Values that share a colour: 16 colours are half the bytes of 256, and enough to recognise."""
+TILE_SAMPLE = 300
+"""Tiles from which the size of all is estimated."""
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """One PNG of square tiles in reading order, and how to find them.
+
+    Attributes
+    ----------
+    url
+        The image itself, as a data URL.
+    side
+        Of a tile, pixels.
+    columns
+        Tiles in a row.
+    count
+        Tiles.
+    """
+
+    url: str
+    side: int
+    columns: int
+    count: int
+
+
+def contact_sheet(images: Bytes, budget: int) -> ContactSheet:
+    """The largest tiles whose PNG fits ``budget`` bytes as a data URL.
+
+    Where even the smallest are too many, the last ones are left out.
+
+    Parameters
+    ----------
+    images
+        (n, s, s), the most important first.
+    budget
+        Bytes.
+    """
+    sides = [side for side in TILE_SIDES if side < images.shape[1]]
+    sides = [images.shape[1], *sides] if images.shape[1] <= TILE_SIDES[0] else sides
+    sample = images[:: max(1, len(images) // TILE_SAMPLE)]
+    cost = 0.0
+    for side in sides:
+        cost = len(_encode(shrink(sample, side))) / len(sample)
+        if cost * len(images) > budget:
+            continue
+        sheet = _sheet(shrink(images, side))
+        if len(sheet.url) <= budget:
+            return sheet
+    return _sheet(shrink(images[: max(1, int(0.9 * budget / cost))], sides[-1]))
+
+
+def shrink(images: Bytes, side: int) -> Bytes:
+    """(n, s, s) as (n, side, side): each value is the mean over the area it covers."""
+    old = images.shape[1]
+    if side == old:
+        return images
+    edges = np.arange(side + 1) * old / side
+    low = np.maximum(edges[:-1, None], np.arange(old))
+    high = np.minimum(edges[1:, None], np.arange(1, old + 1))
+    weights = ((high - low).clip(0) * side / old).astype(np.float32)
+    small = np.empty((len(images), side, side), np.uint8)
+    for start in range(0, len(images), 2048):  # as floats all of them may not fit the memory
+        part = images[start : start + 2048].astype(np.float32)
+        small[start : start + 2048] = np.round(weights @ part @ weights.T)
+    return small
+
+
+def _sheet(tiles: Bytes) -> ContactSheet:
+    columns = _columns(len(tiles))
+    return ContactSheet(_encode(tiles), tiles.shape[1], columns, len(tiles))
+
+
+def _columns(count: int) -> int:
+    return max(1, int(np.ceil(np.sqrt(count))))
+
+
+def _encode(tiles: Bytes) -> str:
+    """The tiles in one image, as a data URL."""
+    count, side = tiles.shape[:2]
+    columns = _columns(count)
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * columns, side, side), np.uint8)
+    sheet[:count] = tiles
+    image = sheet.reshape(rows, columns, side, side).swapaxes(1, 2)
+    return data_url(indexed_png(image.reshape(rows * side, columns * side), TILE_STEP))
+
+
+def data_url(png: bytes) -> str:
+    """A PNG as text that a page can hold."""
+    return "data:image/png;base64," + b64encode(png).decode()

@@ -1,4 +1,4 @@
-"""Linked maps and a table of a scan's frames, as Bokeh models: the live part of the report."""
+"""Interactive maps and a table of a scan's frames, as Bokeh models: part of the report."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from matplotlib.colors import to_hex, to_rgb
 from numpy.typing import NDArray
 
 from .assessment import Assessment
-from .cells import Cells, cells, length_unit
+from .map_areas import MapAreas, length_unit, map_areas
 from .maps import BACKGROUND, INK, PANELS, REACH, REJECTED, Panel
 
 SIDE_PX = 340
 SHADES = 85
-"""Of the colour of each panel, three times: as it is, outside the region, not selected."""
+"""Colours of each panel, three times: as they are, outside the region, not selected."""
 PALE, FAINT = 0.75, 0.6
-"""How much background the second and the third have."""
+"""Share of the background colour outside the region, and of what is not selected."""
 TICK = "return tick.toLocaleString('en', {maximumSignificantDigits: 8}).replace('-', '−')"
 """A number as people write it: 20,000 and 0.0005."""
 
 
 @dataclass(frozen=True)
-class Linked:
-    """The parts of the report that follow each other.
+class InteractiveMaps:
+    """Maps and table, in which selecting and zooming in one acts on all.
 
     Attributes
     ----------
     document
-        Holds ``maps`` and ``table``; tells the page's script when they are there.
+        Holds ``maps`` and ``table``; starts the page's script when they are loaded.
     maps, table
         Roots.
     """
@@ -43,15 +43,15 @@ class Linked:
     table: models.DataTable
 
 
-def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
-    """Maps and table of an assessment, one row of their common source a frame, in ``order``.
+def interactive_maps(assessment: Assessment, order: NDArray[np.intp]) -> InteractiveMaps:
+    """Maps and table of an assessment, with one row of their common source per frame, in ``order``.
 
-    The maps are images that the page's script paints for what is in view: 20 000 patches drawn
-    one by one four times over would make every movement of the mouse slow.
+    The maps are images that the page's script paints for what is in view: 20 000 rectangles in
+    each of four maps would make every movement of the mouse slow.
     """
-    found = cells(assessment.positions_m)
+    areas = map_areas(assessment.positions_m)
     factor, unit = length_unit(float(np.ptp(assessment.positions_m, axis=0).max()), assessment.unit)
-    frames = models.ColumnDataSource(_columns(assessment, found, order, factor))
+    frames = models.ColumnDataSource(_columns(assessment, areas, order, factor))
     blank: dict[str, Any] = {name: [0.0] for name in ("x", "y", "w", "h")}
     blank |= {panel.name: [np.zeros((1, 1), np.uint8)] for panel in PANELS}
     sources: dict[str, Any] = {
@@ -61,21 +61,21 @@ def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
         "current": models.ColumnDataSource({"x": [], "y": []}),
     }
     view = models.CDSView(filter=models.BooleanFilter())
-    figures = _figures(assessment, found, factor, unit)
+    figures = _figures(areas, factor, unit)
     for panel, plot in zip(PANELS, figures, strict=True):
-        _draw(plot, panel, panel.limits(assessment), sources)
+        _fill(plot, panel, panel.limits(assessment), sources)
     for plot in figures[:2]:
         plot.xaxis.visible = False
     for plot in figures[1::2]:
         plot.yaxis.visible = False
-    tools = _together(figures)
+    tools = _shared_tools(figures)
     maps = models.GridPlot(
         children=[(plot, *divmod(k, 2)) for k, plot in enumerate(figures)],
         toolbar=models.Toolbar(tools=[*tools, models.SaveTool()], logo=None),
         toolbar_location="above",
     )
     table = _table(frames, view, scales(assessment), bool((assessment.labels >= 0).any()))
-    frames.selected.js_on_change("indices", _tell("selected()"))
+    frames.selected.js_on_change("indices", _call("selected()"))
     document = Document()
     document.add_root(maps)
     document.add_root(table)
@@ -86,38 +86,38 @@ def link(assessment: Assessment, order: NDArray[np.intp]) -> Linked:
             code="window.qcStart({frames, images, rings, current, view, figures, tools})",
         ),
     )
-    return Linked(document, maps, table)
+    return InteractiveMaps(document, maps, table)
 
 
 def scales(assessment: Assessment) -> dict[str, Any]:
     """What the page's script needs to paint the maps: plain numbers in the unit of the maps."""
-    found = cells(assessment.positions_m)
+    areas = map_areas(assessment.positions_m)
     factor, unit = length_unit(float(np.ptp(assessment.positions_m, axis=0).max()), assessment.unit)
-    low = (found.centers - found.sizes / 2).min(0) * factor
-    high = (found.centers + found.sizes / 2).max(0) * factor
+    low = (areas.centers - areas.sizes / 2).min(0) * factor
+    high = (areas.centers + areas.sizes / 2).max(0) * factor
     return {
         "unit": unit,
-        "decimals": int(max(0, 1 - np.floor(np.log10(found.step.min() * factor)))),
+        "decimals": int(max(0, 1 - np.floor(np.log10(areas.step.min() * factor)))),
         "reach": REACH,
         "shades": SHADES,
-        "step": [float(v) for v in found.step[::-1] * factor],
+        "step": [float(v) for v in areas.step[::-1] * factor],
         "bounds": [float(v) for v in (low[1], high[1], low[0], high[0])],
         "panels": {panel.name: panel.limits(assessment) for panel in PANELS},
     }
 
 
-def _tell(what: str) -> models.CustomJS:
-    """Call the page's script, once it is there."""
+def _call(what: str) -> models.CustomJS:
+    """Call the page's script, once it is loaded."""
     return models.CustomJS(code=f"if (window.qc) window.qc.{what}")
 
 
 def _columns(
-    assessment: Assessment, found: Cells, order: NDArray[np.intp], factor: float
+    assessment: Assessment, areas: MapAreas, order: NDArray[np.intp], factor: float
 ) -> dict[str, NDArray[Any] | list[str]]:
     """Typed arrays, which a page holds in few bytes; positions need double precision."""
     y, x = (assessment.positions_m[order] * factor).T
-    cy, cx = (found.centers[order] * factor).T
-    h, w = (found.place_sizes[order] * factor).T.astype(np.float32)
+    cy, cx = (areas.centers[order] * factor).T
+    h, w = (areas.position_sizes[order] * factor).T.astype(np.float32)
     values = {
         name: getattr(assessment, name)[order].astype(np.float32)
         for name in ("score", "deviation", "stxm", "dpcx", "dpcy")
@@ -138,14 +138,14 @@ def _columns(
     }
 
 
-def _figures(assessment: Assessment, found: Cells, factor: float, unit: str) -> list[Any]:
-    """One empty figure a panel, moving together."""
-    left, right, bottom, top = (edge * factor for edge in found.window())
+def _figures(areas: MapAreas, factor: float, unit: str) -> list[Any]:
+    """One empty figure per panel, with common axes."""
+    left, right, bottom, top = (edge * factor for edge in areas.window())
     x_range = models.Range1d(left, right)
     y_range = models.Range1d(bottom, top)  # rows run downwards, as in pictures
-    for both in (x_range, y_range):
-        both.js_on_change("start", _tell("moved()"))
-        both.js_on_change("end", _tell("moved()"))
+    for axis in (x_range, y_range):
+        axis.js_on_change("start", _call("moved()"))
+        axis.js_on_change("end", _call("moved()"))
     shape = (bottom - top) / (right - left)
     size = (SIDE_PX, round(SIDE_PX * shape)) if shape < 1 else (round(SIDE_PX / shape), SIDE_PX)
     return [
@@ -166,44 +166,16 @@ def _figures(assessment: Assessment, found: Cells, factor: float, unit: str) -> 
     ]
 
 
-def _draw(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any]) -> None:
+def _fill(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any]) -> None:
     """Image, marks, colour bar and tools of one panel."""
-    ramp = matplotlib.colormaps[panel.colours](np.linspace(0, 1, SHADES))[:, :3]
-    ground = np.array(to_rgb(BACKGROUND))
-    palette = [BACKGROUND]
-    for amount in (0.0, PALE, FAINT):
-        palette += [to_hex(colour) for colour in ramp * (1 - amount) + ground * amount]
-    plot.image(
-        panel.name,
-        "x",
-        "y",
-        "w",
-        "h",
-        source=sources["images"],
-        level="image",
-        color_mapper=_mapper(palette, 0, len(palette)),
-    )
+    palette = _palette(panel)
+    image = sources["images"]
+    mapper = _mapper(palette, 0, len(palette))
+    plot.image(panel.name, "x", "y", "w", "h", source=image, level="image", color_mapper=mapper)
     for colour, width in (("white", 2.4), (REJECTED, 1.4)):
-        plot.scatter(
-            "x",
-            "y",
-            source=sources["rings"],
-            size="size",
-            fill_color=None,
-            line_color=colour,
-            line_width=width,
-        )
+        _outline(plot, sources["rings"], colour, width, size="size")
     for colour, width in (("white", 5), (INK, 2.5)):
-        plot.scatter(
-            "x",
-            "y",
-            source=sources["current"],
-            size=17,
-            marker="square",
-            fill_color=None,
-            line_color=colour,
-            line_width=width,
-        )
+        _outline(plot, sources["current"], colour, width, size=17, marker="square")
     bar = models.ColorBar(
         color_mapper=_mapper(palette[1 : SHADES + 1], *limits),
         width=10,
@@ -215,16 +187,32 @@ def _draw(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[st
         formatter=models.CustomJSTickFormatter(code=TICK),
     )
     plot.add_layout(bar, "right")
-    _tools(plot)
-    _plain(plot)
+    _add_tools(plot)
+    _style(plot)
+
+
+def _palette(panel: Panel) -> list[str]:
+    """Background, then the shades of a panel, paler outside the region, fainter unselected."""
+    shades = matplotlib.colormaps[panel.colours](np.linspace(0, 1, SHADES))[:, :3]
+    background = np.array(to_rgb(BACKGROUND))
+    palette = [BACKGROUND]
+    for share in (0.0, PALE, FAINT):
+        palette += [to_hex(colour) for colour in shades * (1 - share) + background * share]
+    return palette
+
+
+def _outline(plot: Any, source: Any, colour: str, width: float, **how: Any) -> None:
+    plot.scatter(
+        "x", "y", source=source, fill_color=None, line_color=colour, line_width=width, **how
+    )
 
 
 def _mapper(palette: list[str], low: float, high: float) -> models.LinearColorMapper:
     return models.LinearColorMapper(palette=palette, low=low, high=high)
 
 
-def _tools(plot: Any) -> None:
-    """The page's script selects: there is nothing drawn that Bokeh could find."""
+def _add_tools(plot: Any) -> None:
+    """Tools, for which the page's script does the selecting: Bokeh draws no items to select."""
     plot.add_tools(
         models.BoxSelectTool(renderers=[]),
         models.LassoSelectTool(renderers=[]),
@@ -233,20 +221,20 @@ def _tools(plot: Any) -> None:
         models.BoxZoomTool(match_aspect=True),
         models.ResetTool(),
     )
-    plot.js_on_event(events.SelectionGeometry, _tell("within(cb_obj)"))
+    plot.js_on_event(events.SelectionGeometry, _call("within(cb_obj)"))
     for event in (events.Tap, events.DoubleTap):  # two clicks close in time are a double one
-        plot.js_on_event(event, _tell("tap(cb_obj)"))
-    plot.js_on_event(events.MouseMove, _tell("point(cb_obj)"))
-    plot.js_on_event(events.MouseLeave, _tell("point(null)"))
+        plot.js_on_event(event, _call("tap(cb_obj)"))
+    plot.js_on_event(events.MouseMove, _call("point(cb_obj)"))
+    plot.js_on_event(events.MouseLeave, _call("point(null)"))
 
 
-def _together(figures: list[Any]) -> list[models.ToolProxy]:
+def _shared_tools(figures: list[Any]) -> list[models.ToolProxy]:
     """One button for the same tool of all figures."""
-    alike = zip(*(plot.tools for plot in figures), strict=True)
-    return [models.ToolProxy(tools=list(tools)) for tools in alike]
+    same = zip(*(plot.tools for plot in figures), strict=True)
+    return [models.ToolProxy(tools=list(tools)) for tools in same]
 
 
-def _plain(plot: Any) -> None:
+def _style(plot: Any) -> None:
     plot.grid.grid_line_color = None
     plot.outline_line_color = None
     plot.title.text_color = INK
@@ -259,7 +247,7 @@ def _plain(plot: Any) -> None:
 
 
 def _table(source: Any, view: Any, scale: dict[str, Any], labelled: bool) -> models.DataTable:
-    """All frames; the order of the source, by score, until a heading is clicked."""
+    """All frames, by score as in the source until a heading is clicked."""
 
     def number(form: str) -> models.NumberFormatter:
         return models.NumberFormatter(format=form, text_align="right")
@@ -267,15 +255,15 @@ def _table(source: Any, view: Any, scale: dict[str, Any], labelled: bool) -> mod
     mark = models.HTMLTemplateFormatter(
         template=f'<b style="color:{REJECTED}"><%= value ? "yes" : "" %></b>'
     )
-    place = number("0." + "0" * scale["decimals"] if scale["decimals"] else "0")
+    position = number("0." + "0" * scale["decimals"] if scale["decimals"] else "0")
     columns = [
         ("frame", "frame", 52, number("0")),
         ("score", "score", 54, number("0.0000")),
         ("deviation", "deviation", 74, number("0.0")),
         ("reason", "nearest to", 150, models.StringFormatter()),
         ("label", "label", 44, number("0")),
-        ("x", f"x ({scale['unit']})", 70, place),
-        ("y", f"y ({scale['unit']})", 70, place),
+        ("x", f"x ({scale['unit']})", 70, position),
+        ("y", f"y ({scale['unit']})", 70, position),
         ("rejected", "rejected", 58, mark),
     ]
     return models.DataTable(

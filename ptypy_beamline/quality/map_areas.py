@@ -1,4 +1,4 @@
-"""The patch of the sample that stands for each frame on a map, for any way of scanning."""
+"""The area that each frame fills on a map, for any scan pattern."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
-    """The patch of the sample that stands for each frame, metres, (row, column).
+class MapAreas:
+    """The rectangle that each frame fills on a map, metres, (row, column).
 
     Attributes
     ----------
     centers, sizes
-        (n, 2). Exposures at one position share its cell, side by side.
-    place_sizes
-        (n, 2) of the whole cell that is shared.
+        (n, 2). Exposures at one position divide its area among themselves.
+    position_sizes
+        (n, 2) of the whole area of the position.
     step
-        (2,) typical distance of neighbours along rows and columns.
+        (2,) typical distance between neighbours along rows and columns.
     """
 
     centers: Floats
     sizes: Floats
-    place_sizes: Floats
+    position_sizes: Floats
     step: Floats
 
     def window(self) -> tuple[float, float, float, float]:
@@ -43,53 +43,47 @@ class Cells:
         return float(low[1]), float(high[1]), float(high[0]), float(low[0])
 
 
-def cells(positions_m: Floats) -> Cells:
-    """The cell of each frame, for any way of scanning.
-
-    Parameters
-    ----------
-    positions_m
-        (n, 2) (row, column).
-    """
+def map_areas(positions_m: Floats) -> MapAreas:
+    """The areas of frames at positions (n, 2) (row, column)."""
     extent = np.ptp(positions_m, axis=0).max()
     if extent == 0:
         step = np.full(2, 1e-6)
         return _share(positions_m, np.zeros(len(positions_m), int), step[None], step)
-    # Read-back of one position differs by a little; that is no step.
+    # Readings of one position differ a little; that is no step.
     same = 0.02 * extent / np.sqrt(len(positions_m))
     _, first, which = np.unique(
         np.round(positions_m / same), axis=0, return_index=True, return_inverse=True
     )
-    places = positions_m[first]
-    step = _typical_step(places, same)
-    local = _local_step(places / step, same / step.max())
+    distinct_m = positions_m[first]
+    step = _typical_step(distinct_m, same)
+    local = _local_step(distinct_m / step, same / step.max())
     return _share(positions_m, which.reshape(-1), local[:, None] * step, step)
 
 
-def _typical_step(places: Floats, same: float) -> Floats:
-    """(2,) median distance of neighbours above and beside; equal unless clearly not."""
-    count = min(len(places), 25)
-    _, near = cKDTree(places).query(places, k=count)
-    offsets = np.abs(places[near[:, 1:]] - places[:, None])
+def _typical_step(positions: Floats, same: float) -> Floats:
+    """(2,) median distance between neighbours in rows and columns; equal unless clearly not."""
+    count = min(len(positions), 25)
+    _, near = cKDTree(positions).query(positions, k=count)
+    offsets = np.abs(positions[near[:, 1:]] - positions[:, None])
     apart = offsets.max(-1) > same
     steps = np.full(2, np.nan)
     for axis in (0, 1):
         along = apart & (offsets[..., axis] >= offsets[..., 1 - axis])
         nearest = np.where(along, offsets[..., axis], np.inf).min(1)
         nearest = nearest[np.isfinite(nearest)]
-        if len(nearest) > 0.2 * len(places):
+        if len(nearest) > 0.2 * len(positions):
             steps[axis] = np.median(nearest)
     if np.isnan(steps).any() or steps.max() < 1.5 * steps.min():
         steps[:] = np.nanmin(steps)
-    extent = np.ptp(places, axis=0)
-    # A line is drawn wide enough to be seen.
+    extent = np.ptp(positions, axis=0)
+    # A single line is drawn wide enough to be seen.
     return np.where(extent < steps / 2, np.maximum(steps, extent.max() / 12), steps)
 
 
-def _local_step(places: Floats, same: float) -> Floats:
-    """(m,) distance to the neighbours, evened out over the neighbourhood; typically 1."""
-    count = min(len(places), 9)
-    distance, near = cKDTree(places).query(places, k=count)
+def _local_step(positions: Floats, same: float) -> Floats:
+    """(m,) distance to the neighbours, its median over the neighbourhood; typically 1."""
+    count = min(len(positions), 9)
+    distance, near = cKDTree(positions).query(positions, k=count)
     nearest = np.sort(np.where(distance > same, distance, np.inf), axis=1)[:, :2]
     known = np.isfinite(nearest)
     own = np.where(known, nearest, 0).sum(1) / known.sum(1).clip(1)
@@ -98,8 +92,8 @@ def _local_step(places: Floats, same: float) -> Floats:
     return local
 
 
-def _share(positions: Floats, which: NDArray[Any], sizes: Floats, step: Floats) -> Cells:
-    """Divide each place's cell among its exposures, in reading order."""
+def _share(positions: Floats, which: NDArray[Any], sizes: Floats, step: Floats) -> MapAreas:
+    """Divide the area of each position among its exposures, in reading order."""
     order = np.argsort(which, kind="stable")
     counts = np.bincount(which)
     rank = np.empty(len(which), int)
@@ -110,7 +104,7 @@ def _share(positions: Floats, which: NDArray[Any], sizes: Floats, step: Floats) 
     row, column = np.divmod(rank, columns)
     shift = (np.stack([row, column], axis=1) + 0.5) / divided - 0.5
     size = sizes[which]
-    return Cells(positions + shift * size, size / divided, size, step)
+    return MapAreas(positions + shift * size, size / divided, size, step)
 
 
 def length_unit(extent_m: float, unit: str = "m") -> tuple[float, str]:

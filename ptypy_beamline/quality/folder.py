@@ -20,7 +20,7 @@ from ..planning.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
 from .report import write_report
-from .thumbs import write_thumbs
+from .thumbnails import write_thumbnails
 
 COLUMNS = (
     "index",
@@ -81,10 +81,10 @@ class Folder:
         thumbs_size: int = 256,
         refresh_s: float | None = None,
     ) -> None:
-        """Write everything; ``meta`` is what goes into ``qc_meta.json`` besides the result.
+        """Write everything; ``meta`` goes into ``qc_meta.json`` besides the result.
 
         ``pictures``: raw frame → corrected frame, of those that are shown large. ``refresh_s``:
-        the report loads itself again so often.
+        the report reloads itself so often.
         """
         listed = _scan_of_list(found, meta)
         with together():
@@ -95,11 +95,11 @@ class Folder:
             put_text(self.path / "qc_summary.csv", _table(found))
             draw_maps(self.path / "qc_maps.png", found, title, ours=True)
             write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
-            write_thumbs(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
+            write_thumbnails(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
 
 
 def _features(found: Assessment) -> Floats:
-    """(total, features) as measured, NaN where a raw frame was not looked at."""
+    """(total, features) as measured, NaN where a raw frame was not evaluated."""
     return np.stack([found.per_frame(values) for values in found.features.values()], axis=1)
 
 
@@ -117,7 +117,7 @@ _ARRAYS: dict[str, Callable[[Assessment], NDArray[Any]]] = {
 
 
 def _result(found: Assessment) -> dict[str, Any]:
-    """What came out, in a few numbers."""
+    """Summary in a few numbers."""
     return {
         SIGNATURE: "ptypy_beamline",
         "frames": found.total,
@@ -159,7 +159,7 @@ def _table(found: Assessment) -> str:
 
 
 def _scan_of_list(found: Assessment, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What a list says of the scan that it was made of."""
+    """The scan to which a list of indices belongs."""
     return {name: meta.get(name) for name in ("file", "format", "paths")} | {"frames": found.total}
 
 
@@ -175,12 +175,12 @@ def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> Non
 
 
 def check_indices(path: Path) -> None:
-    """Stop before a file is replaced that is no such list.
+    """Refuse to replace a file that is no such list.
 
     Raises
     ------
     FileError
-        It is there and something else.
+        It exists and is something else.
     """
     if not path.exists():
         return

@@ -1,6 +1,5 @@
-"""The pictures and the page of quality control, looked at as a user would."""
+"""The report of quality control, used in a browser as a user would."""
 
-import base64
 import importlib.util
 import io
 import json
@@ -12,232 +11,29 @@ from html import unescape
 
 import numpy as np
 import pytest
+from assessments import (
+    REJECTED,
+    SCANS,
+    SIDE,
+    STEP_M,
+    assessed,
+    colour_of,
+    pictures_of,
+    raster,
+    spiral,
+)
 from PIL import Image
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineWarning, FileError, MissingDataError
-from ptypy_beamline.quality import Assessment
-from ptypy_beamline.quality.cells import cells, length_unit
-from ptypy_beamline.quality.maps import PANELS, _nearest, draw_maps
+from ptypy_beamline.quality.map_areas import map_areas
 from ptypy_beamline.quality.report import write_report
-from ptypy_beamline.quality.sprite import make_sprite, shrink
-from ptypy_beamline.quality.thumbs import PALETTE, indexed_png, levels, write_thumbs
+from ptypy_beamline.quality.thumbnails import indexed_png
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
-SIDE = 12
-STEP_M = 0.5e-6
-REJECTED = (17, 40, 41, 99)
-"""Rows, not raw frames: raw frames are these plus ten."""
 EVIL = 'scan <script>window.hacked = 1</script> & $title "x" \'.h5'
 READY = "document.documentElement.dataset.ready === 'yes'"
-
-
-def raster(rows=SIDE, columns=SIDE):
-    return np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2) * STEP_M
-
-
-def assessed(positions_m=None, rejected=REJECTED, **changes):
-    """Rejected frames have the highest scores; the picture of row i is all 16 (i mod 16) + 8."""
-    positions_m = raster() if positions_m is None else positions_m
-    n = len(positions_m)
-    rejected = np.isin(np.arange(n), rejected)
-    rng = np.random.default_rng(1)
-    score = np.where(rejected, 0.99, 0.5) + np.linspace(0, 0.01, n)
-    values = {
-        "frames": np.arange(n) + 10,
-        "total": n + 10,
-        "positions_m": positions_m,
-        "features": {},
-        "deviation": np.where(rejected, 20.0, 1.0) + rng.random(n),
-        "reason": np.where(rejected, "total_counts", "<img src=x onerror=alert(1)>"),
-        "score": score,
-        "stxm": 1e6 + 1e3 * np.arange(n),
-        "dpcx": rng.normal(size=n),
-        "dpcy": rng.normal(size=n),
-        "labels": np.full(n, -1),
-        "masked": np.ones(n, bool),
-        "rejected": rejected,
-        "images": np.broadcast_to(
-            (np.arange(n) % 16 * 16 + 8).astype(np.uint8)[:, None, None], (n, 16, 16)
-        ),
-        "settings": {"rule": "score of 0.98 & more"},
-        "beam": np.ones(n + 10),
-    }
-    return Assessment(**{**values, **changes})
-
-
-def spiral(n=300):
-    k = np.arange(n)
-    radius, angle = STEP_M * np.sqrt(k), k * np.pi * (3 - 5**0.5)
-    return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1)
-
-
-def jitter(positions_m, amount=0.3, seed=2):
-    move = np.random.default_rng(seed).uniform(-amount, amount, positions_m.shape)
-    return positions_m + move * STEP_M
-
-
-SCANS = {
-    "raster": raster(),
-    "wide steps": raster() * (1, 4),
-    "tall": raster(40, 6),
-    "jittered": jitter(raster()),
-    "spiral": spiral(),
-    "three exposures": jitter(np.repeat(raster(6, 8), 3, axis=0), 0.002),
-    "line": raster(1, 30),
-    "two": raster(1, 2),
-    "one position": np.zeros((9, 2)),
-    "one frame": np.zeros((1, 2)) + 1e-3,
-}
-
-
-@pytest.mark.parametrize("scan", SCANS)
-def test_maps_are_drawn_of_any_scan(scan, tmp_path):
-    positions_m = SCANS[scan]
-    inside = np.arange(len(positions_m)) % 5 > 0
-    draw_maps(tmp_path / "qc_maps.png", assessed(positions_m, [0], masked=inside), "title")
-    with Image.open(tmp_path / "qc_maps.png") as picture:
-        assert min(picture.size) > 400
-        assert np.asarray(picture).std() > 10
-    assert [path.name for path in tmp_path.iterdir()] == ["qc_maps.png"]
-
-
-@pytest.mark.parametrize("scan", SCANS)
-def test_each_frame_is_drawn_at_its_place(scan):
-    found = cells(SCANS[scan])
-    image = _nearest(found)
-    left, right, bottom, top = found.window()
-    y, x = found.centers.T
-    row = ((y - top) / (bottom - top) * image.shape[0]).astype(int)
-    column = ((x - left) / (right - left) * image.shape[1]).astype(int)
-    np.testing.assert_array_equal(image[row, column], np.arange(len(y)))
-    share = np.sqrt(found.place_sizes.max() ** 2 / 2)
-    assert np.abs(found.centers - SCANS[scan]).max() <= share
-
-
-def test_cells_of_a_raster_are_its_steps():
-    found = cells(raster() * (1, 4))
-    np.testing.assert_allclose(found.sizes, np.tile([STEP_M, 4 * STEP_M], (SIDE**2, 1)))
-    np.testing.assert_allclose(found.centers, raster() * (1, 4))
-
-
-def test_exposures_of_a_position_share_its_cell():
-    found = cells(np.repeat(raster(), 4, axis=0))
-    np.testing.assert_allclose(found.sizes, STEP_M / 2)
-    offsets = (found.centers - np.repeat(raster(), 4, axis=0))[:4] / STEP_M
-    expected = [(y, x) for y in (-0.25, 0.25) for x in (-0.25, 0.25)]
-    np.testing.assert_allclose(offsets, expected, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("extent_m", "unit"), [(3e-7, "nm"), (2e-5, "µm"), (0, "µm"), (0.02, "mm")]
-)
-def test_unit_fits(extent_m, unit):
-    assert length_unit(extent_m)[1] == unit
-
-
-def test_colours_are_not_stretched_by_what_is_rejected():
-    stxm = np.linspace(1, 2, SIDE**2)
-    stxm[list(REJECTED)] = 1e9
-    dpcx = np.linspace(-1, 2, SIDE**2)
-    dpcx[3] = np.nan
-    found = assessed(stxm=stxm, dpcx=dpcx)
-    limits = {panel.name: panel.limits(found) for panel in PANELS}
-    assert limits["stxm"] == pytest.approx((1, 2), abs=0.02)
-    assert limits["dpcx"][0] == -limits["dpcx"][1] == pytest.approx(-2, abs=0.1)
-    assert limits["dpcx"] == limits["dpcy"]
-    assert limits["deviation"][0] == 0
-    assert limits["deviation"][1] == 1
-
-
-def test_large_maps_are_quick(tmp_path):
-    draw_maps(tmp_path / "qc_maps.png", assessed(spiral(20_000)))
-    assert (tmp_path / "qc_maps.png").stat().st_size < 4e6
-
-
-def pictures_of(found, rows, shape=(40, 60)):
-    return {int(found.frames[row]): np.full(shape, 10.0 + row, np.float32) for row in rows}
-
-
-def test_thumbs_are_in_order_of_score(tmp_path):
-    found = assessed()
-    write_thumbs(tmp_path / "thumbs", found, pictures_of(found, [3, 17, 99]), 30, title="<b>")
-    page = (tmp_path / "thumbs" / "index.html").read_text(encoding="utf-8")
-    assert re.findall(r'src="(.*?)"', page) == [
-        "frame_000109.png",
-        "frame_000027.png",
-        "frame_000013.png",
-    ]
-    names = {path.name for path in (tmp_path / "thumbs").iterdir()}
-    assert names == {"index.html", *re.findall(r'src="(.*?)"', page)}
-    assert re.findall(r">(rejected|accepted)<", page) == ["rejected", "rejected", "accepted"]
-    assert "<img src=x" not in page
-    assert "<b></" not in page
-    assert "deviation 20." in page
-    assert "x 1.5 µm, y 4 µm" in page.replace("\xa0", " ")
-    assert "<script" not in page
-    assert "http" not in page
-    with Image.open(tmp_path / "thumbs" / "frame_000109.png") as picture:
-        assert picture.size == (30, 20)
-
-
-def test_thumbs_show_counts_on_a_logarithmic_scale():
-    counts = np.array([[0, 9], [99, np.nan]], np.float32)
-    np.testing.assert_array_equal(levels(counts, 99, 2), [[0, 128], [255, 0]])
-    np.testing.assert_array_equal(levels(counts, 99, 4)[::2, ::2], levels(counts, 99, 2))
-    assert levels(np.full((8, 4), 9, np.float32), 99, 4).tolist() == [[128] * 2] * 4
-
-
-def test_thumbs_replace_their_own_folder_only(tmp_path):
-    found, folder = assessed(), tmp_path / "thumbs"
-    write_thumbs(folder, found, pictures_of(found, [1, 2]))
-    write_thumbs(folder, found, pictures_of(found, [2]))
-    assert {path.name for path in folder.iterdir()} == {"index.html", "frame_000012.png"}
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(FileError, match="was not written by ptypy_beamline"):
-        write_thumbs(folder, found, pictures_of(found, [1]))
-    (folder / "notes.txt").unlink()
-    (folder / "index.html").write_text("<html>mine</html>")
-    with pytest.raises(FileError, match="was not written by ptypy_beamline"):
-        write_thumbs(folder, found, pictures_of(found, [1]))
-    assert (folder / "frame_000012.png").is_file()
-
-
-def test_thumbs_appear_whole_or_not_at_all(tmp_path):
-    found, folder = assessed(), tmp_path / "thumbs"
-    write_thumbs(folder, found, pictures_of(found, [1]))
-    spoilt = {**pictures_of(found, [17, 99]), 13: "no picture"}
-    with pytest.raises((AttributeError, TypeError)):
-        write_thumbs(folder, found, spoilt)
-    assert {path.name for path in folder.iterdir()} == {"index.html", "frame_000011.png"}
-    assert [path.name for path in tmp_path.iterdir()] == ["thumbs"]
-
-
-def test_sprite_tiles_are_means_and_fit_the_budget():
-    rng = np.random.default_rng(3)
-    images = rng.integers(0, 256, (500, 32, 32), dtype=np.uint8)
-    expected = images.reshape(500, 16, 2, 16, 2).mean((2, 4))
-    np.testing.assert_allclose(shrink(images, 16), expected, atol=0.51)
-    for budget, side in ((10**7, 32), (100_000, 16), (5_000, 8)):
-        sprite = make_sprite(images, budget)
-        assert len(sprite.url) <= budget
-        assert (sprite.side, sprite.count == 500) == (side, side > 8)
-
-
-def test_sprite_holds_each_picture():
-    images = assessed().images
-    sprite = make_sprite(images, 10**6)
-    with Image.open(io.BytesIO(base64.b64decode(sprite.url.split(",")[1]))) as sheet:
-        pixels = np.asarray(sheet.convert("RGB"))
-    for tile, image in enumerate(images):
-        y, x = (sprite.side * k for k in divmod(tile, sprite.columns))
-        assert tuple(pixels[y + 1, x + 1]) == colour_of(image[0, 0])
-
-
-def colour_of(value):
-    """Of a tile: one of 16."""
-    return tuple(PALETTE[np.linspace(0, 255, 16).round().astype(int)][value // 16].astype(int))
 
 
 needs_bokeh = pytest.mark.skipif(
@@ -687,7 +483,7 @@ def test_click_finds_the_frame_in_any_scan(opened, scan):
     positions_m = SCANS[scan]
     page = opened(assessed(positions_m, [0]))
     place, target = Map(page, FIRST), len(positions_m) // 2
-    page.mouse.click(*place.pixel(cells(positions_m).centers[target]))
+    page.mouse.click(*place.pixel(map_areas(positions_m).centers[target]))
     selected(page, [target + 10])
 
 
