@@ -22,7 +22,7 @@ from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from ptypy_beamline.options import turn_of
+from ptypy_beamline.parameter_values import turn_of
 from ptypy_beamline.planning.positions import to_image_axes
 
 STATIC = Path(__file__).resolve().parent / "_static"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .base_parameters import CHECKED
-from .settings import Leaf, leaves
+from .parameters import Parameter
+from .settings import parameters
 
 _TYPES = (
     "str, int, float, bool, tuple, list, set, frozenset, range, array, memmap, PosixPath, str_, "
@@ -17,11 +18,14 @@ _BASE_DEFAULTS = {"load_parallel": "'data'", "min_frames": "1", "add_poisson_noi
 # Settings checks.
 
 
-def _describe(leaf: Leaf) -> str:
+def _describe(parameter: Parameter) -> str:
     """One parameter in the grammar of PtyPy's docstrings."""
-    types = f"{_TYPES}, Param" if leaf.name == "qc" else _TYPES
-    default = repr(leaf.default) if isinstance(leaf.default, str) else str(leaf.default)
-    return f"[{leaf.name}]\ndefault = {default}\ntype = {types}\nhelp = {leaf.help}\n{_NO_LIMITS}"
+    types = f"{_TYPES}, Param" if parameter.name == "qc" else _TYPES
+    default = (
+        repr(parameter.default) if isinstance(parameter.default, str) else str(parameter.default)
+    )
+    described = f"[{parameter.name}]\ndefault = {default}\ntype = {types}\nhelp = {parameter.help}"
+    return f"{described}\n{_NO_LIMITS}"
 
 
 def _group(name: str) -> str:
@@ -39,11 +43,11 @@ def defaults_section(name: str) -> str:
     blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
     blocks += map(_base, CHECKED)
     groups: list[str] = []
-    for leaf in leaves():
-        group = leaf.name.partition(".")[0]
-        if "." in leaf.name and group not in groups:
+    for parameter in parameters():
+        group = parameter.name.partition(".")[0]
+        if "." in parameter.name and group not in groups:
             groups.append(group)
             blocks.append(_group(group))
-        blocks.append(_describe(leaf))
+        blocks.append(_describe(parameter))
     text = "\n".join(blocks).replace("\n", "\n    ")
     return f"\n\n    Defaults:\n\n    {text}\n    "

@@ -26,8 +26,9 @@ from .arrays import Bools, Float32s, Floats, Ints
 from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
-from .options import Qc, as_listed, code_of
+from .options import Qc
 from .parallel import ending_all, hook_all
+from .parameter_values import as_listed, code_of
 from .planning.exposures import recorded_i0
 from .planning.plan import Block, Plan
 from .planning.scan_geometry import focus_to_sample_m

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import BeamlineError
 from .parallel import say_and_end
-from .settings import Settings, flag_names, leaves, other_words
+from .settings import Settings, flag_names, other_names, parameters
 
 FORMERLY = {
     "--roi": "--window",
@@ -30,13 +30,15 @@ def add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
     flags
         As in ``ptypy-beamline info --help``: ``"--roi", "--roi-center"``.
     """
-    known = {leaf.flag: leaf for leaf in leaves() if leaf.flag}
+    known = {parameter.flag: parameter for parameter in parameters() if parameter.flag}
     for flag in flags:
-        leaf = known[flag]
-        how: dict[str, Any] = {"dest": leaf.name, "default": None}
-        how |= {"action": "store_true"} if leaf.kind == "bool" else {"metavar": leaf.metavar}
-        parser.add_argument(flag, help=leaf.help.replace("%", "%%"), **how)
-        for other in (other_words(flag) | {FORMERLY.get(flag, flag)}) - {flag}:
+        parameter = known[flag]
+        how: dict[str, Any] = {"dest": parameter.name, "default": None}
+        how |= (
+            {"action": "store_true"} if parameter.kind == "bool" else {"metavar": parameter.metavar}
+        )
+        parser.add_argument(flag, help=parameter.help.replace("%", "%%"), **how)
+        for other in (other_names(flag) | {FORMERLY.get(flag, flag)}) - {flag}:
             parser.add_argument(other, help=argparse.SUPPRESS, **how)
 
 

@@ -7,40 +7,37 @@ generated from :class:`Settings`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from .errors import SettingsError, meant, shown
+from .errors import SettingsError
 from .opening import Opening
-from .options import (
+from .options import Group, Live, Paths, Positions, Qc, Select, Simulate, Units, field
+from .parameter_values import (
     Center,
-    Group,
     Image,
     IntPair,
     Limit,
-    Live,
     Orientation,
     Pad,
     Pair,
-    Paths,
-    Positions,
-    Qc,
-    Select,
-    Simulate,
-    Units,
     background_value,
-    field,
     listed,
     monitor_value,
     numbers,
     switched,
     turn_of,
+)
+from .parameters import (
+    Parameter,
+    check_names,
+    check_numbers,
+    first_error,
+    given_of,
+    nested,
+    parameters_of,
 )
 
 ROTATIONS = {
@@ -263,13 +260,13 @@ class Settings(Group):
         SettingsError
             One line that names the parameter.
         """
-        tree = _tree(values)
-        _refuse_unknown(tree)
-        _refuse_switches(tree)
+        tree, known = nested(values), all_parameters()
+        check_names(tree, known)
+        check_numbers(tree, known)
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
-            raise _settings_error(error) from error
+            raise first_error(error, known) from error
 
     @property
     def turn(self) -> tuple[bool, bool, bool]:
@@ -328,7 +325,7 @@ class Settings(Group):
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""
-        values = _record(self)
+        values = given_of(self)
         if self.qc is not None:  # with nothing of its own it would be none
             values["qc"] = values["qc"] or True
         return values
@@ -372,159 +369,24 @@ def _causal(settings: Settings) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """One parameter, as PtyPy, the command line and the documentation see it."""
-
-    name: str
-    default: Any
-    help: str
-    flag: str
-    kind: str
-    choices: tuple[str, ...] = ()
-    """Words it may be; where ``kind`` is not ``choice``, among other values."""
-
-    @property
-    def metavar(self) -> str:
-        """What the help of its flag says for a value."""
-        other = {"tuple": "N[,N]", "int": "N", "float": "N", "choice": ""}.get(self.kind, "VALUE")
-        return "|".join(filter(None, (*self.choices, other)))
-
-
-def leaves() -> Iterator[Leaf]:
+def parameters() -> Iterator[Parameter]:
     """Every parameter in order, nested ones with dotted names; ``qc`` as one."""
-    for name, info in Settings.model_fields.items():
-        if isinstance(info.default, Group):
-            yield from group_leaves(name, type(info.default))
-        else:
-            yield _leaf(name, info)
+    return parameters_of(Settings)
 
 
-def group_leaves(name: str, group: type[Group]) -> Iterator[Leaf]:
-    """The parameters of a group, as ``name.parameter``."""
-    return (_leaf(f"{name}.{inner}", leaf) for inner, leaf in group.model_fields.items())
-
-
-def every_leaf() -> list[Leaf]:
-    """:func:`leaves` and those of ``qc``."""
-    return [*leaves(), *group_leaves("qc", Qc)]
+@cache
+def all_parameters() -> tuple[Parameter, ...]:
+    """:func:`parameters` and those of ``qc``."""
+    return *parameters(), *parameters_of(Qc, "qc")
 
 
 @cache
 def flag_names() -> dict[str, str]:
     """Flag → name of its parameter."""
-    return {leaf.flag: leaf.name for leaf in every_leaf() if leaf.flag}
+    return {parameter.flag: parameter.name for parameter in all_parameters() if parameter.flag}
 
 
-def other_words(flag: str) -> set[str]:
-    """What a flag of a parameter is called, too: by the parameter's name, or with dashes in it."""
+def other_names(flag: str) -> set[str]:
+    """Other ways to write a flag: by its parameter's name, or with dashes in it."""
     name = flag_names().get(flag)
     return {f"--{name}", f"--{name}".replace("_", "-").replace(".", "-")} if name else set()
-
-
-def _leaf(name: str, info: Any) -> Leaf:
-    flag = (info.json_schema_extra or {}).get("flag", "")
-    choices, others = _choices(info.annotation)
-    kind = _kind(others) if others else "choice"
-    return Leaf(name, info.default, info.description or "", flag, kind, choices)
-
-
-def _choices(annotation: Any) -> tuple[tuple[str, ...], list[Any]]:
-    """Words that an annotation lists, and the types of other values; ``None`` is neither."""
-    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
-    literals = [part for part in parts if get_origin(part) is Literal]
-    words = [str(word) for part in literals for word in get_args(part)]
-    return tuple(words), [p for p in parts if p not in literals and p is not type(None)]
-
-
-def _kind(types: list[Any]) -> str:
-    if types == [bool]:
-        return "bool"
-    text = str(types)
-    return next((word for word in ("tuple", "int", "float") if word in text), "str")
-
-
-def _tree(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested plain dictionaries without the Nones, numpy scalars made Python's."""
-    tree: dict[str, Any] = {}
-    for name, value in values.items():
-        head, _, tail = str(name).partition(".")
-        inner = {tail: value} if tail else value
-        if isinstance(inner, Mapping):
-            tree.setdefault(head, {}).update(_tree(inner))
-        elif inner is not None:
-            tree[head] = _plain_input(inner)
-    return tree
-
-
-def _plain_input(value: Any) -> Any:
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, np.ndarray) and value.size <= 4 and value.ndim == 1:
-        return value.tolist()
-    if isinstance(value, list | tuple | range | set | frozenset):
-        value = sorted(value) if isinstance(value, set | frozenset) else value
-        return [_plain_input(v) for v in value]
-    return value
-
-
-def _record(group: BaseModel) -> dict[str, Any]:
-    values = {name: getattr(group, name) for name in type(group).model_fields}
-    return {
-        name: _plain(value)
-        for name, value in values.items()
-        if name in group.model_fields_set and value is not None
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return _record(value)
-    if isinstance(value, np.ndarray):
-        return f"array{value.shape}"
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _refuse_unknown(tree: Mapping[str, Any]) -> None:
-    known = [leaf.name for leaf in every_leaf()]
-    groups = {name.partition(".")[0] for name in known}
-    given = [f"{a}.{b}" for a, v in tree.items() if isinstance(v, dict) for b in v]
-    given += [a for a, v in tree.items() if not isinstance(v, dict)]
-    given += [a for a, v in tree.items() if isinstance(v, dict) and not v and a not in groups]
-    for name in given:
-        if name not in known:
-            flag = f"--{name.replace('_', '-')}"
-            of_flag = flag_names().get(flag)
-            hint = f"the parameter of {flag} is called {of_flag}" if of_flag else meant(name, known)
-            if "wavelength" in name:
-                hint = "give the energy, E = hc/wavelength: 12.39842 keV at 1 angstrom"
-            raise SettingsError(f"unknown parameter {name!r}", hint)
-
-
-def _refuse_switches(tree: Mapping[str, Any]) -> None:
-    """True is no number, though Python takes it for 1."""
-    for leaf in every_leaf():
-        value: Any = tree
-        for part in leaf.name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if isinstance(value, bool) and leaf.kind in ("int", "float", "tuple"):
-            raise SettingsError(f"{leaf.name}={value}: expected a number", leaf.help)
-
-
-def _settings_error(error: ValidationError) -> SettingsError:
-    """The first thing that is wrong, in one line."""
-    first = error.errors()[0]
-    name = ".".join(str(p) for p in first["loc"] if isinstance(p, str) and p.islower())
-    name = ".".join(part for part in name.split(".") if part in _NAMES)
-    message = first["msg"].removeprefix("Value error, ")
-    if not name:
-        return SettingsError(message)
-    leaf = next((leaf for leaf in every_leaf() if leaf.name == name), None)
-    meaning = f"{name}: {leaf.help}" if leaf else name
-    got = shown(first["input"])
-    return SettingsError(f"{name}={got}: {message[0].lower()}{message[1:]}", meaning)
-
-
-_NAMES = {part for leaf in every_leaf() for part in leaf.name.split(".")}

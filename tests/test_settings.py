@@ -11,7 +11,7 @@ import scans
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineError, SettingsError
 from ptypy_beamline.planning.rejects import RawFrames, rejected_frames
-from ptypy_beamline.settings import Settings, leaves
+from ptypy_beamline.settings import Settings, parameters
 
 CONTRACT = """file sidecar format
 paths.frames paths.x paths.y paths.positions paths.energy paths.distance
@@ -37,13 +37,13 @@ FLAGS = """
 
 
 def test_names_and_flags_are_those_of_the_contract():
-    assert set(CONTRACT) == {leaf.name for leaf in leaves()}
-    assert set(FLAGS) <= {leaf.flag for leaf in leaves()}
+    assert set(CONTRACT) == {parameter.name for parameter in parameters()}
+    assert set(FLAGS) <= {parameter.flag for parameter in parameters()}
 
 
 def test_no_parameter_is_named_like_a_method_of_dict():
-    for leaf in leaves():
-        assert not set(leaf.name.split(".")) & set(dir(dict)), leaf.name
+    for parameter in parameters():
+        assert not set(parameter.name.split(".")) & set(dir(dict)), parameter.name
 
 
 def test_nothing_physical_has_a_default():

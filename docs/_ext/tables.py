@@ -17,7 +17,8 @@ from ptypy_beamline.cli.app import load
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
 from ptypy_beamline.geometry import UNITS, unit_of_name
-from ptypy_beamline.settings import Leaf, every_leaf
+from ptypy_beamline.parameters import Parameter
+from ptypy_beamline.settings import all_parameters
 
 
 class MarkdownTable(SphinxDirective):
@@ -53,15 +54,20 @@ class Parameters(MarkdownTable):
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         patterns = " ".join(self.content).split()
-        for leaf in every_leaf():
-            if any(fnmatchcase(leaf.name, pattern) for pattern in patterns):
-                yield f"`{leaf.name}`", _flag(leaf), f"`{leaf.default}`", leaf.help
+        for parameter in all_parameters():
+            if any(fnmatchcase(parameter.name, pattern) for pattern in patterns):
+                yield (
+                    f"`{parameter.name}`",
+                    _flag(parameter),
+                    f"`{parameter.default}`",
+                    parameter.help,
+                )
 
 
-def _flag(leaf: Leaf) -> str:
-    group, _, inner = leaf.name.partition(".")
+def _flag(parameter: Parameter) -> str:
+    group, _, inner = parameter.name.partition(".")
     named = {"file": "`FILE`", "paths": f"`--path {inner}=`", "units": f"`--unit {inner}=`"}
-    return f"`{leaf.flag}`" if leaf.flag else named.get(group, "")
+    return f"`{parameter.flag}`" if parameter.flag else named.get(group, "")
 
 
 class Formats(MarkdownTable):

@@ -120,11 +120,11 @@ class Command(TyperCommand):
 
 
 def _other_names(flag: str) -> set[str]:
-    from ..settings import other_words  # takes half a second, which --help does without
+    from ..settings import other_names  # takes half a second, which --help does without
 
     if flag in OUTPUT_FLAGS:
         return set(OUTPUT_FLAGS)
-    return {f"{flag}s"} if flag in ("--path", "--unit") else other_words(flag)
+    return {f"{flag}s"} if flag in ("--path", "--unit") else other_names(flag)
 
 
 def _name_values(params: Sequence[Any], ctx: Any) -> None:

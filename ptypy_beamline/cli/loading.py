@@ -13,9 +13,11 @@ import typer
 from ..beamlines import names, over
 from ..errors import SettingsError
 from ..output import refuse_foreign, refuse_inputs
+from ..parameters import Parameter
 from ..planning.plan import Plan
 from ..scan import Scan
-from ..settings import Leaf, Settings, leaves
+from ..settings import Settings
+from ..settings import parameters as loader_parameters
 from .flags import keyword, own_flags, set_flags
 
 PANELS = {
@@ -45,12 +47,13 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
     """
     panels = list(PANELS)
     flagged = sorted(
-        (leaf for leaf in leaves() if leaf.flag), key=lambda one: panels.index(_panel(one))
+        (parameter for parameter in loader_parameters() if parameter.flag),
+        key=lambda one: panels.index(_panel(one)),
     )
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
-        values = {leaf.name: given.pop(_python(leaf)) for leaf in flagged}
+        values = {parameter.name: given.pop(_python(parameter)) for parameter in flagged}
         values = {name: value for name, value in values.items() if value not in (None, False)}
         values |= pairs("paths", given.pop("path")) | pairs("units", given.pop("unit"))
         values["file"] = str(given.pop("file"))
@@ -64,7 +67,7 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
         _many("path", "NAME=PATH"),
         _many("unit", "NAME=UNIT"),
     ]
-    parameters += [_option(leaf) for leaf in flagged]
+    parameters += [_option(parameter) for parameter in flagged]
     set_flags(wrapped, parameters)
     return wrapped
 
@@ -118,13 +121,13 @@ def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
         refuse_foreign(output)
 
 
-def _panel(leaf: Leaf) -> str:
-    group = leaf.name.partition(".")[0]
+def _panel(parameter: Parameter) -> str:
+    group = parameter.name.partition(".")[0]
     return next(panel for panel, names in PANELS.items() if group in names.split())
 
 
-def _python(leaf: Leaf) -> str:
-    return leaf.flag.removeprefix("--").replace("-", "_")
+def _python(parameter: Parameter) -> str:
+    return parameter.flag.removeprefix("--").replace("-", "_")
 
 
 def _file(help: str) -> inspect.Parameter:
@@ -141,17 +144,23 @@ def _beamline() -> inspect.Parameter:
     return keyword("beamline", annotation, None)
 
 
-def _option(leaf: Leaf) -> inspect.Parameter:
-    if leaf.kind == "bool":
+def _option(parameter: Parameter) -> inspect.Parameter:
+    if parameter.kind == "bool":
         annotation: Any = Annotated[
-            bool, typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf))
+            bool,
+            typer.Option(parameter.flag, help=parameter.help, rich_help_panel=_panel(parameter)),
         ]
-        return keyword(_python(leaf), annotation, False)
+        return keyword(_python(parameter), annotation, False)
     annotation = Annotated[
         str | None,
-        typer.Option(leaf.flag, help=leaf.help, rich_help_panel=_panel(leaf), metavar=leaf.metavar),
+        typer.Option(
+            parameter.flag,
+            help=parameter.help,
+            rich_help_panel=_panel(parameter),
+            metavar=parameter.metavar,
+        ),
     ]
-    return keyword(_python(leaf), annotation, None)
+    return keyword(_python(parameter), annotation, None)
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .. import formats
 from ..errors import BeamlineError, BeamlineWarning, FileError, GeometryError, UnknownFormatError
 from ..formats.positions import TOLD_BY_CHECK
-from ..options import code_of
+from ..parameter_values import code_of
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import Bools, Complexes, Floats
-from ..options import code_of, turn_of
+from ..parameter_values import code_of, turn_of
 from ..planning.scan_geometry import focus_to_sample_m
 from ..summary import Finding
 from .proposed_settings import finding

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ..arrays import Floats
 from ..errors import ScanError, SettingsError, warn
-from ..options import code_of, turn_of
+from ..parameter_values import code_of, turn_of
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Complexes, Floats, Ints
 from ..errors import ScanError
-from ..options import Positions, turn_of
+from ..options import Positions
+from ..parameter_values import turn_of
 from ..planning.plan import Plan
 from ..planning.positions import to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency

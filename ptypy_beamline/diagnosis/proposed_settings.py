@@ -8,10 +8,11 @@ from typing import Any
 
 from .. import formats
 from ..options import Group
+from ..parameters import Parameter
 from ..planning.make_plan import make_plan
 from ..planning.plan import Plan
 from ..scan import Scan
-from ..settings import Leaf, Settings, leaves
+from ..settings import Settings, parameters
 from ..summary import Finding
 
 
@@ -65,8 +66,8 @@ def exactly(value: float) -> float | int:
 
 
 @cache
-def _known() -> dict[str, Leaf]:
-    return {leaf.name: leaf for leaf in leaves()}
+def _known() -> dict[str, Parameter]:
+    return {parameter.name: parameter for parameter in parameters()}
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import BeamlineError, warn
-from ..options import as_listed
+from ..parameter_values import as_listed
 from ..scan import SQUARED, ArrayFrames, Frames, Scan, Window, sample_indices
 from .counting import Counting
 from .sample import Sample

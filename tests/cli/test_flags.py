@@ -16,7 +16,7 @@ from recipe_runs import environment
 
 from ptypy_beamline.cli import COMMANDS
 from ptypy_beamline.cli.app import load
-from ptypy_beamline.settings import every_leaf, other_words
+from ptypy_beamline.settings import all_parameters, other_names
 
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 
@@ -103,9 +103,9 @@ def test_every_command_takes_every_word_for_its_output(type_in, tmp_path, comman
 
 
 def test_no_parameter_takes_the_flag_of_another():
-    flags = {leaf.flag: leaf.name for leaf in every_leaf() if leaf.flag}
+    flags = {parameter.flag: parameter.name for parameter in all_parameters() if parameter.flag}
     for flag, name in flags.items():
-        for word in other_words(flag):
+        for word in other_names(flag):
             assert flags.get(word, name) == name, word
 
 

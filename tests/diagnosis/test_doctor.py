@@ -23,7 +23,7 @@ from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
 from ptypy_beamline.diagnosis.scan_sample import ScanSample, probe_share
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.geometry import EV_J, wavelength_m
-from ptypy_beamline.options import turn_of
+from ptypy_beamline.parameter_values import turn_of
 from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.raw import write_demo_scan

@@ -19,7 +19,8 @@ from ptypy_beamline.diagnosis.orientation_ambiguities import (
 )
 from ptypy_beamline.diagnosis.short_reconstruction import Patch, held_out_errors
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
-from ptypy_beamline.options import Positions, code_of, turn_of
+from ptypy_beamline.options import Positions
+from ptypy_beamline.parameter_values import code_of, turn_of
 from ptypy_beamline.planning.positions import to_image_axes, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings

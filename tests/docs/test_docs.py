@@ -13,7 +13,7 @@ from folders import ROOT
 
 from ptypy_beamline import formats
 from ptypy_beamline.cli import COMMANDS
-from ptypy_beamline.settings import leaves
+from ptypy_beamline.settings import parameters
 
 MISSING = [name for name in ("sphinx", "myst_parser") if importlib.util.find_spec(name) is None]
 
@@ -52,10 +52,10 @@ def text_of(page: Path) -> str:
 def test_every_parameter_with_its_flag(pages: Path) -> None:
     page = (pages / "parameters.html").read_text()
     text = text_of(pages / "parameters.html")
-    for leaf in leaves():
-        code = f'<span class="pre">{leaf.name}</span>'
-        assert page.count(code) == 1, f"{leaf.name} is to be on the parameters page, once"
-        assert leaf.flag in text
+    for parameter in parameters():
+        code = f'<span class="pre">{parameter.name}</span>'
+        assert page.count(code) == 1, f"{parameter.name} is to be on the parameters page, once"
+        assert parameter.flag in text
 
 
 def test_every_format(pages: Path) -> None:

@@ -201,17 +201,17 @@ def test_numpy_scalars_and_paths_pass_ptypys_validation(tmp_path, ptyscan):
 
 
 def test_every_parameter_is_known_to_ptypy(ptyscan):
-    from ptypy_beamline.settings import leaves
+    from ptypy_beamline.settings import parameters
 
     for loader in (ptyscan.BeamlineScan, ptyscan.BeamlineHdf5Scan):
-        for leaf in leaves():
-            default = loader.DEFAULT[leaf.name]
+        for parameter in parameters():
+            default = loader.DEFAULT[parameter.name]
             # PtyPy makes an empty group of a parameter that may be one.
             assert (
-                (default or None) == leaf.default
-                if leaf.name == "qc"
-                else (default == leaf.default)
-            ), leaf.name
+                (default or None) == parameter.default
+                if parameter.name == "qc"
+                else (default == parameter.default)
+            ), parameter.name
         assert loader.DEFAULT.name == loader.__name__
         assert loader.DEFAULT.energy is loader.DEFAULT.psize is loader.DEFAULT.center is None
 

@@ -20,7 +20,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.options import Qc, as_listed
+from ptypy_beamline.options import Qc
+from ptypy_beamline.parameter_values import as_listed
 from ptypy_beamline.quality import Exposures, evaluate
 from ptypy_beamline.testing.spoil import spoil
 
