@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger files
 
 from ..errors import DamagedFileError, FileError, UnreadableError, in_short
+from .handles import OPEN_FILES, most_open
 from .regular import check_file
 
 WRITING, SWMR = 1, 5
@@ -117,6 +119,8 @@ def _identity(path: Path) -> tuple[int, int]:
 def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) -> h5py.File:
     """Open an HDF5 file for reading; one that a writer still has open in SWMR mode, too.
 
+    One that this process has open already is not opened anew, see :mod:`.handles`.
+
     Parameters
     ----------
     path
@@ -135,8 +139,12 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
     check_file(path)
     if noted:
         note_input(path)
+    lock = locking() if lock is None else lock
+    known = OPEN_FILES.reopen(path.absolute()) if lock else None
+    if known is not None:
+        return known
     try:
-        return _open_in_mode(path, being_written(path), locking() if lock is None else lock)
+        file = _open_in_mode(path.absolute(), being_written(path), lock)
     except OSError as error:
         for words, kind, problem, remedy in PROBLEMS:
             if words in str(error):
@@ -144,6 +152,33 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
         raise UnreadableError(
             f"cannot be opened ({in_short(error)})", "check the file", path
         ) from error
+    if lock and not file.swmr_mode:
+        OPEN_FILES.add(path.absolute(), file)
+        kept = _kept.get()
+        if kept is not None and (again := OPEN_FILES.reopen(path.absolute())):
+            kept.append(again)
+    return file
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file is HDF5; one that is open is known to be."""
+    return OPEN_FILES.is_open(path.absolute()) or bool(h5py.is_hdf5(path))
+
+
+_kept: ContextVar[deque[h5py.File] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def files_kept_open() -> Iterator[None]:
+    """Keep the files that are opened in the block open to its end, so that each is opened once."""
+    kept: deque[h5py.File] = deque(maxlen=most_open() // 2)
+    before = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(before)
+        for file in kept:
+            file.close()
 
 
 def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:

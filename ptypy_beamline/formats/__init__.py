@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import h5py
-
 from ..errors import (
     FileError,
     SettingsError,
@@ -22,7 +20,7 @@ from ..errors import (
     warn,
 )
 from ..files.filelist import first_file, is_glob, is_list
-from ..files.hdf5 import being_written, locking, open_hdf5
+from ..files.hdf5 import being_written, files_kept_open, is_hdf5, locking, open_hdf5
 from ..files.regular import check_file
 from ..frames.npz import members
 from ..opening import AS_STORED, Format, Opening
@@ -140,7 +138,7 @@ def _openable(path: Path) -> None:
         )
     if path.is_file() and not path.stat().st_size:
         raise UnreadableError("an empty file", "copy it again, or wait until it is written", path)
-    if path.is_file() and not h5py.is_hdf5(path):
+    if path.is_file() and not is_hdf5(path):
         arrays = members(path)
         if arrays:
             raise UnknownFormatError(
@@ -190,7 +188,7 @@ def open_file(
     for name in (first, *more):
         if not (is_glob(name) or os.path.isdir(name)):
             check_file(Path(name).expanduser())
-    with naming(first):
+    with naming(first), files_kept_open():
         return _opened(first, more, format, opening)
 
 
@@ -229,7 +227,7 @@ def _choose(path: Path, format: str | None, opening: Opening) -> Format:
     try:
         return recognise(path)
     except UnknownFormatError as error:
-        named = "frames" in opening.paths and h5py.is_hdf5(path)
+        named = "frames" in opening.paths and is_hdf5(path)
         if not named or error.problem.startswith("understood by ["):
             raise
         return get("hdf5")

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ..errors import FileError
-from ..files.hdf5 import open_hdf5
+from ..files.hdf5 import is_hdf5, open_hdf5
 from ..opening import AS_STORED, Opening
 from ..scan import Frames, Scan
 from . import contents
@@ -106,7 +106,7 @@ class Hdf5Format:
 
     def understands(self, path: Path) -> bool:
         """Whether the file's content is of this format."""
-        if not h5py.is_hdf5(path):
+        if not is_hdf5(path):
             return False
         try:
             with open_hdf5(path) as file:
@@ -129,7 +129,7 @@ class Hdf5Format:
 
     def lacks(self, path: Path) -> str:
         """What a file lacks that is nearly of this format; "" if it is not."""
-        if self.nearly is None or not h5py.is_hdf5(path):
+        if self.nearly is None or not is_hdf5(path):
             return ""
         with open_hdf5(path) as file:
             return self.nearly(file)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Ints
 from ..errors import FileError, ScanError, naming
+from ..files.handles import OPEN_FILES, most_open
 from ..files.hdf5 import being_written, check_filters, locking, open_dataset, open_hdf5
 from ..files.regular import FileState
 from ..scan import Gaps, Indices, Readiness, Window
 from .chunks.direct import Direct, direct
 from .chunks.stored import ChunkError
 from .chunks.written import Written, made_at_once
-from .pool import OPEN_FILES, most_open
 from .virtual import VIRTUAL, Sources, portions
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
@@ -33,8 +33,8 @@ class Hdf5Frames:
     """A dataset (n, y, x), (rows, columns, y, x), or one image (y, x), as a stack of frames.
 
     The file is opened when it is first needed, and closed with this object, or earlier where there
-    are many, see :mod:`.pool`; a pickle carries names only. One that is being written is opened for
-    each read, without a lock where this object was made :func:`unlocked`.
+    are many, see :mod:`.files.handles`; a pickle carries names only. One that is being written is
+    opened for each read, without a lock where this object was made :func:`unlocked`.
 
     Parameters
     ----------
@@ -91,17 +91,18 @@ class Hdf5Frames:
 
     def _open(self) -> tuple[h5py.Dataset, Direct | None]:
         """The dataset, from a handle of this process, and what reads its chunks."""
-        process, *opened = self.__dict__.get("_opened", (0, None, None))
+        process, _, *opened = self.__dict__.get("_opened", (0, None, None, None))
         if process == os.getpid():
             OPEN_FILES.touch(self)
         else:
             lock: bool = self.__dict__["_lock"]
-            dataset = open_dataset(open_hdf5(self.path, lock), self.dataset, self.path)
+            file = open_hdf5(self.path, lock)
+            dataset = open_dataset(file, self.dataset, self.path)
             opened = [dataset, direct(dataset, self.leading, steady=lock)]
             # While one handle of this process is open, HDF5 shows another what it saw then, and
             # an open virtual dataset keeps its sources open.
             if lock and not dataset.file.swmr_mode and not dataset.is_virtual:
-                OPEN_FILES.use(self, (os.getpid(), *opened))
+                OPEN_FILES.keep(self, (os.getpid(), file, *opened))
         return opened[0], opened[1]
 
     def _frame_axes(self, dataset: h5py.Dataset) -> tuple[int, ...]:
