@@ -20,11 +20,10 @@ from .errors import (
     silenced_warnings,
     warn,
 )
-from .files.firstlook import first_look
+from .files.crashcheck import check_for_crashes
 from .files.hdf5 import DEAD, OPEN_FOR_WRITING, stays_open_for_writing, unlocked
-from .frames.patient import WITHOUT_LIVE, PatientFrames, given_up
-from .frames.picked import whole_stack
-from .frames.witness import Witness
+from .frames.followed import WITHOUT_LIVE, Fingerprint, RetryingFrames, given_up
+from .frames.wrappers import whole_stack
 from .planning.exposures import acquisitions, mean_i0
 from .planning.make_plan import make_plan
 from .planning.plan import Plan
@@ -75,8 +74,8 @@ class Follower:
         self.format = settings.format
         self._timeout_s = float(settings.live.timeout_s or 0)
         self._progress: Progress | None = None
-        self._frames: PatientFrames
-        self._witness: Witness
+        self._frames: RetryingFrames
+        self._fingerprint: Fingerprint
         self._said: list[str] = []
         self._so_far = SoFar(0)
         self._there = 0
@@ -142,7 +141,7 @@ class Follower:
 
     def _begin(self) -> Progress:
         with self._reading():
-            first_look(filter(None, (self.settings.file_name, self.settings.sidecar)))
+            check_for_crashes(filter(None, (self.settings.file_name, self.settings.sidecar)))
             scan = self._open()
             whole = self._whole(scan, closed=False)
             if not whole:
@@ -151,7 +150,7 @@ class Follower:
             complete = self._has_all(scan, whole)
             self._so_far = SoFar(whole, mean_i0(scan, self.settings), not complete)
             self._was_written = not scan.frames.ready().complete
-            self._witness = Witness(scan.source)
+            self._fingerprint = Fingerprint(scan.source)
             self._frames = self._patient(scan, whole)
             plan = make_plan(scan, self.settings, self._so_far)
             plan = replace(plan, frames=self._frames)
@@ -176,7 +175,7 @@ class Follower:
             # The writer is in the middle of something; what was there stays valid.
             return self._reached(progress.plan, self._is_idle())
         fewer = whole < (self._so_far.frames or 0) and not self._is_idle()
-        if not fewer or self._witness.is_elsewhere():
+        if not fewer or self._fingerprint.is_elsewhere():
             self._check_same(scan, whole)
         if fewer:
             return progress  # caught in the middle of something likewise
@@ -197,7 +196,7 @@ class Follower:
         frames = whole_stack(scan.frames)[0]
         if replace(self._frames, frames=frames).continues(self._frames):  # else see _longer
             with unlocked():
-                self._witness.check(frames, whole, self.settings.live.poll_s)
+                self._fingerprint.check(frames, whole, self.settings.live.poll_s)
 
     def _reached(self, plan: Plan, complete: bool) -> Progress:
         enough = len(plan) == self.settings.num_frames
@@ -322,10 +321,10 @@ class Follower:
         settled = self._is_idle() or time.time() - ready.changed_s > self._timeout_s
         return ready.frames - (0 if settled else ready.untold)
 
-    def _patient(self, scan: Scan, whole: int) -> PatientFrames:
+    def _patient(self, scan: Scan, whole: int) -> RetryingFrames:
         frames = whole_stack(scan.frames)[0]
-        self._witness = self._witness.after(frames, whole)
-        return PatientFrames(frames, self._timeout_s, self.settings.live.poll_s, self._witness)
+        self._fingerprint = self._fingerprint.after(frames, whole)
+        return RetryingFrames(frames, self._timeout_s, self.settings.live.poll_s, self._fingerprint)
 
     @property
     def _each(self) -> int:

@@ -1,4 +1,4 @@
-"""MPI ranks, which end together, and the threads of each."""
+"""MPI ranks, which end together, and the threads of each with the memory they keep."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from .arrays import Bytes
 from .errors import BeamlineError, Stopped, printable
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID")
 RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -126,3 +131,72 @@ def shares(n: int, count: int) -> list[slice]:
     """``n`` positions in at most ``count`` contiguous, nearly equal parts."""
     edges = np.linspace(0, n, min(count, n) + 1).round().astype(int) if n else np.zeros(1, int)
     return [slice(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+
+
+@cache
+def _threads(process: int) -> ThreadPoolExecutor:
+    """Those of one process; at least two, as one may wait for the disk."""
+    return ThreadPoolExecutor(max(2, available_threads()), "decode")
+
+
+def reading_threads() -> ThreadPoolExecutor:
+    """The reading threads, also after a fork. What they run must not wait for them in turn."""
+    return _threads(os.getpid())
+
+
+def spread(run: Callable[[Job], Result], jobs: Sequence[Job], at_once: int) -> list[Result]:
+    """``run`` every job on so many threads; the results in order, or the first job's error.
+
+    The calling thread is one of them: it has a core already, and need not wait for a thread that
+    has other things to do. If its pool has others at work, it does them all.
+    """
+    at_once = 1 if side_by_side() else at_once
+    left, function = deque(enumerate(jobs)), [run]
+    done, failed = dict[int, Result](), dict[int, Exception]()
+
+    def work() -> None:
+        while left:
+            try:
+                number, job = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            try:
+                done[number] = function[0](job)
+            except Exception as error:
+                failed[number] = error
+
+    helpers = [reading_threads().submit(work) for _ in range(min(at_once, len(jobs)) - 1)]
+    work()
+    wait([helper for helper in helpers if not helper.cancel()])
+    function.clear()  # a cancelled helper is forgotten later, and must not keep a file open
+    if failed:
+        raise failed[min(failed)]
+    return [done[number] for number in range(len(jobs))]
+
+
+PADDING = 64
+"""Bytes behind what a buffer holds that a compiled decoder may read or write."""
+
+_KEPT = threading.local()
+
+
+@cache
+def _largest() -> int:
+    """Bytes of the largest buffer that is kept for the next chunk: 128 MiB for all threads."""
+    return min(2**25, 2**27 // available_threads())
+
+
+def buffer(size: int) -> Bytes:
+    """Room for ``size`` bytes, and the padding."""
+    return np.empty(size + PADDING, np.uint8)
+
+
+def scratch(use: str, size: int) -> Bytes:
+    """A :func:`buffer` with any content that is this thread's until it asks again for this use."""
+    if size > _largest():
+        return buffer(size)
+    kept: dict[str, Any] = _KEPT.__dict__
+    found: Bytes | None = kept.get(use)
+    if found is None or len(found) < size + PADDING:
+        found = kept[use] = buffer(size)
+    return found

@@ -110,55 +110,62 @@ class Gaps(NamedTuple):
     sometimes: Bools
 
 
-def stored_in(frames: Frames, indices: Ints) -> Ints:
-    """A number for each frame, the same for those that are compressed as one.
+class FrameStack:
+    """What stacks of frames may know beside :class:`Frames`; here: nothing."""
 
-    Stacks that know it have a method of this name; of others each frame is by itself.
-    """
-    inner = _that_knows("stored_in", frames)
-    return indices if inner is None else np.asarray(inner.stored_in(indices))
+    def stored_in(self, indices: Ints) -> Ints:
+        """A number for each frame, the same for those that are compressed as one."""
+        return indices
+
+    def written(self) -> Bools | None:
+        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        return None
+
+    def gaps(self) -> Gaps | None:
+        """Pixels that were not written in frames that were, as stored; None = there are none."""
+        return None
+
+    def absent(self) -> Bools | None:
+        """(n,) which frames are in files that cannot be read; None = none of them."""
+        return None
+
+    def continues(self, earlier: Any) -> bool:
+        """Whether the frames of ``earlier`` are still the first ones, as far as can be told."""
+        return True
+
+
+def stored_in(frames: Frames, indices: Ints) -> Ints:
+    """:meth:`FrameStack.stored_in` of any frames."""
+    return _stack(frames).stored_in(indices)
 
 
 def written(frames: Frames) -> Bools | None:
-    """(n,) which frames were ever written; None = all, or nobody can tell.
-
-    Stacks that know it have a method of this name; others are asked what they are made of.
-    """
-    inner = _that_knows("written", frames)
-    found: Bools | None = None if inner is None else inner.written()
-    return found
+    """:meth:`FrameStack.written` of any frames."""
+    return _stack(frames).written()
 
 
 def gaps(frames: Frames) -> Gaps | None:
-    """Pixels that were not written in frames that were, as they are stored; None = there are none.
-
-    Stacks that know it have a method of this name; others are asked what they are made of.
-    """
-    inner = _that_knows("gaps", frames)
-    found: Gaps | None = None if inner is None else inner.gaps()
-    return found
+    """:meth:`FrameStack.gaps` of any frames."""
+    return _stack(frames).gaps()
 
 
 def absent(frames: Frames) -> Bools | None:
-    """(n,) which frames are in files that cannot be read; None = none of them.
-
-    Stacks that know it have a method of this name; others are asked what they are made of.
-    """
-    inner = _that_knows("absent", frames)
-    found: Bools | None = None if inner is None else inner.absent()
-    return found
+    """:meth:`FrameStack.absent` of any frames."""
+    return _stack(frames).absent()
 
 
-def _that_knows(name: str, frames: Frames) -> Any:
-    """A stack, or what it is made of, that has a method of this name; None if nothing has."""
-    inner: Any = frames
-    while inner is not None and not hasattr(inner, name):
-        inner = getattr(inner, "frames", None)
-    return inner
+def continues(frames: Frames, earlier: Frames) -> bool:
+    """:meth:`FrameStack.continues` of any frames."""
+    return _stack(frames).continues(earlier)
+
+
+def _stack(frames: Frames) -> FrameStack:
+    """The frames themselves, where they are of this package: formats of others need not know."""
+    return frames if isinstance(frames, FrameStack) else FrameStack()
 
 
 @dataclass(frozen=True)
-class ArrayFrames:
+class ArrayFrames(FrameStack):
     """Frames that are already in memory, as an array (n, ny, nx) or one frame (ny, nx)."""
 
     array: NDArray[Any]

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .arrays import Floats
-from .frames.corrected import CorrectedFrames
+from .frames.wrappers import CorrectedFrames
 from .planning.plan import Plan
 from .scan import Assumed, Scan, sample_indices
 

@@ -15,7 +15,7 @@ from types import FrameType
 import typer
 
 from ..errors import BeamlineError, Stopped, in_short, printable
-from ..files.hdf5 import noting_inputs
+from ..files.regular import noting_inputs
 from ..parallel import mpi_rank, several_started
 from ..told import TOLD
 from .app import COMMANDS, app

@@ -28,7 +28,7 @@ REMEDY = "the file is damaged: copy it again, or leave it out"
 _looked_at: set[tuple[int, FileState]] = set()
 
 
-def first_look(
+def check_for_crashes(
     paths: Iterable[str | Path], limit_s: float | None = None, walk: Sequence[str] = WALK
 ) -> None:
     """Make sure that HDF5 files can be gone through; each is looked at once as it is.

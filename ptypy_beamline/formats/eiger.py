@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import MissingDataError
 from ..files.links import present
-from ..frames.picked import whole_stack
+from ..frames.wrappers import whole_stack
 from ..scan import Scan
 from .areadetector import PLACES
 from .cxi import NX_DEFINITIONS

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import FileError, ScanError
 from ..files.hdf5 import open_hdf5
 from ..files.links import lookup, present
-from ..frames.picked import PickedFrames
+from ..frames.wrappers import PickedFrames
 from ..opening import Opening
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Item

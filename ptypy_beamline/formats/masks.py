@@ -6,7 +6,7 @@ import numpy as np
 
 from ..arrays import Bools
 from ..errors import ScanError
-from ..frames.masks import MarkedFrames, different_masks
+from ..frames.masks import MaskFrames, different_masks
 from ..scan import Frames, Window, gaps
 from .layout import Stack, stack_like_the_frames
 from .source import Found, Source
@@ -45,7 +45,7 @@ def bad_pixels(
         )
     given = source.opening.mask_values
     stored = stack_like_the_frames(found, stack.layout)
-    masks = MarkedFrames(stored, given or rule)
+    masks = MaskFrames(stored, given or rule)
     if masks.shape[0] == stack.layout.frames > 1:
         return None, masks
     if masks.shape[0] > 1:
@@ -57,7 +57,7 @@ def bad_pixels(
             f"{found.name} would discard most of the detector and of the counts: taken "
             "as inverted (0 = bad); settle it with mask_values (--mask-values)"
         )
-        return MarkedFrames(stored, "good").anywhere(whole), None
+        return MaskFrames(stored, "good").anywhere(whole), None
     return bad, None
 
 

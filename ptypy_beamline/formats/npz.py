@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Complex64s, Floats
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
-from ..frames.masks import RULES, MarkedFrames
+from ..frames.masks import RULES, MaskFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
 from ..geometry import resolution_m, unit_factor
 from ..opening import AS_STORED, Opening
@@ -238,7 +238,7 @@ def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
     given |= {name: value for what, (name, value) in known.items() if what not in opening.given}
     mask = None if {"frames", "mask"} & set(opening.paths) else own_mask(path, scan.frames.shape)
     if mask is not None and mask.ndim == 3:
-        given["bad_each"] = MarkedFrames(NpzFrames(Member(path, MASK)))
+        given["bad_each"] = MaskFrames(NpzFrames(Member(path, MASK)))
     if CENTER in values and "frames" not in opening.paths:
         given["center_px"] = (float(values[CENTER][0]), float(values[CENTER][1]))
     note = "the detector's pixel follows from the object's"

@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Floats
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
-from ..frames.picked import PickedFrames
+from ..frames.wrappers import PickedFrames
 from ..scan import Frames, written
 from .groups import are_groups, by_exposure, listed_by_exposure, of_exposures
 from .joining import join, scattered

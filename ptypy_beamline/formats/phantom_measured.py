@@ -11,7 +11,7 @@ from ..arrays import Complex64s
 from ..errors import MissingDataError
 from ..files.hdf5 import open_hdf5
 from ..frames.hdf5 import Hdf5Frames
-from ..frames.multislice import back_to_sample
+from ..frames.simulated import back_to_sample
 from ..opening import Opening
 from ..scan import Scan, Window, sample_indices
 from .adorym import ADORYM

@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Bools
-from ..frames.derived import Centred, as_counts
-from ..frames.picked import PickedFrames
+from ..frames.wrappers import FftShiftedFrames, PickedFrames, as_counts
 from ..opening import Opening
 from ..scan import Frames, Scan, StoredAs
 
@@ -43,12 +42,14 @@ def _counts(scan: Scan, stored_as: StoredAs | None) -> Scan:
 def _centred(scan: Scan) -> Scan:
     """Frames, mask, dark and flat as ``numpy.fft.fftshift`` turns them, and the beam centre."""
     stacks = (scan.dark, scan.flat, scan.bad_each)
-    dark, flat, each = (None if stack is None else inside(stack, Centred) for stack in stacks)
+    dark, flat, each = (
+        None if stack is None else inside(stack, FftShiftedFrames) for stack in stacks
+    )
     bad: Bools | None = None if scan.bad is None else np.fft.fftshift(scan.bad)
     center = None if scan.center_px is None else _center(scan.center_px, scan.frame_shape)
     return replace(
         scan,
-        frames=inside(scan.frames, Centred),
+        frames=inside(scan.frames, FftShiftedFrames),
         dark=dark,
         flat=flat,
         bad=bad,

@@ -13,9 +13,9 @@ import numpy as np
 from ..arrays import Ints
 from ..errors import FileError, LostFileError, ScanError
 from ..files.links import lookup
-from ..frames.derived import Absent, Joined
 from ..frames.hdf5 import Hdf5Frames
-from ..frames.picked import PickedFrames
+from ..frames.joined import JoinedFrames, MissingFrames
+from ..frames.wrappers import PickedFrames
 from ..scan import Frames
 from .numbering import Numbers
 from .source import Source, expand
@@ -65,7 +65,7 @@ def joined(
     if not parts:
         return None, None
     stacks, images = zip(*_with_absent(source, parts, announced), strict=True)
-    frames = Joined(stacks)
+    frames = JoinedFrames(stacks)
     told = any(part.told is not None for part in parts)
     if not told or "frame_index" in source.opening.paths:
         return frames, None
@@ -75,7 +75,7 @@ def joined(
 
 
 def _numbered(
-    source: Source, parts: list[_Part], frames: Joined, images: Sequence[Ints | None]
+    source: Source, parts: list[_Part], frames: JoinedFrames, images: Sequence[Ints | None]
 ) -> tuple[Frames, Numbers]:
     """The frames of the parts whose images are known, and their numbers."""
     ends, picked, known = np.cumsum([part.shape[0] for part in frames.parts]), [], []
@@ -127,7 +127,7 @@ def _with_absent(
             if not there or count < 1 or (before is None and part is parts[-1]):
                 raise part.frames
             shape, dtype = (count, *there[0].shape[1:]), there[0].dtype
-            absent = Absent(first, shape, dtype, part.frames)
+            absent = MissingFrames(first, shape, dtype, part.frames)
             file = "" if absent.why.file == source.path else f"{absent.why.file}: "
             source.assume(
                 f"{file}{absent.why.problem}: {count} frames, {absent.range}, are lacking"

@@ -19,17 +19,17 @@ from ..errors import FileError, ScanError, naming
 from ..files.handles import OPEN_FILES, most_open
 from ..files.hdf5 import being_written, check_filters, locking, open_dataset, open_hdf5
 from ..files.regular import FileState
-from ..scan import Gaps, Indices, Readiness, Window
+from ..scan import FrameStack, Gaps, Indices, Readiness, Window
 from .chunks.direct import Direct, direct
 from .chunks.stored import ChunkError
-from .chunks.written import Written, made_at_once
 from .virtual import VIRTUAL, Sources, portions
+from .written import Written, made_at_once
 
 __all__ = ["Hdf5Frames", "open_hdf5", "slabs"]
 
 
 @dataclass(frozen=True)
-class Hdf5Frames:
+class Hdf5Frames(FrameStack):
     """A dataset (n, y, x), (rows, columns, y, x), or one image (y, x), as a stack of frames.
 
     The file is opened when it is first needed, and closed with this object, or earlier where there

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Bools
-from ..scan import Frames, Indices, Readiness, Window
+from ..scan import Indices, Window
+from .wrappers import WrappedFrames
 
 CXI_HAS_SIGNAL = 0x1000
 """The one bit of a CXI mask that does not spoil a pixel (CXI 1.6, section "mask")."""
@@ -27,24 +28,16 @@ RULES = {
 
 
 @dataclass(frozen=True, eq=False)
-class MarkedFrames:
+class MaskFrames(WrappedFrames):
     """A stack of masks as bool, True = bad.
 
     Attributes
     ----------
-    frames
-        Masks as they are stored.
     values
-        What they mean: a rule of :data:`RULES`.
+        What the stored masks mean: a rule of :data:`RULES`.
     """
 
-    frames: Frames
     values: str = "bad"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(n, ny, nx)."""
-        return self.frames.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -54,10 +47,6 @@ class MarkedFrames:
     def read(self, indices: Indices, window: Window) -> Bools:
         """Bad pixels of ``window`` (inside the frame), (len(indices), height, width)."""
         return np.asarray(RULES[self.values](self.frames.read(indices, window)), np.bool_)
-
-    def ready(self) -> Readiness:
-        """Those of the masks."""
-        return self.frames.ready()
 
     def anywhere(self, window: Window) -> Bools:
         """(height, width) pixels of ``window`` that are bad in any of the masks."""

@@ -18,9 +18,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError, in_short
-from ..files.hdf5 import note_input
-from ..files.regular import FileState, open_bytes
-from ..scan import Indices, Readiness, Window
+from ..files.regular import FileState, note_input, open_bytes
+from ..scan import FrameStack, Indices, Readiness, Window
 
 BROKEN = (
     ValueError,
@@ -173,7 +172,7 @@ def _runs(numbers: NDArray[np.intp]) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class StoredFrames:
+class StoredFrames(FrameStack):
     """A stack of frames that lie in a file one after another; read when they are used.
 
     Parameters

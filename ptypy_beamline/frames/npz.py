@@ -17,9 +17,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError, ScanError, in_short
-from ..files.hdf5 import note_input
-from ..files.regular import FileState, open_bytes
-from ..scan import Indices, Readiness, Window
+from ..files.regular import FileState, note_input, open_bytes
+from ..scan import FrameStack, Indices, Readiness, Window
 from .npy import Header, StoredArray, StoredFrames, read_header
 
 LOCAL_HEADER = b"PK\x03\x04"
@@ -195,7 +194,7 @@ def _reading(path: Path, member: str = "") -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class NpzFrames:
+class NpzFrames(FrameStack):
     """A three-dimensional array of an NPZ file as a stack of frames.
 
     Parameters

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Ints
 from ..errors import ScanError
-from ..scan import Indices, Readiness, Window
+from ..scan import FrameStack, Indices, Readiness, Window
 from .hdf5 import Hdf5Frames
 
 
 @dataclass(frozen=True, eq=False)
-class PtydFrames:
+class PtydFrames(FrameStack):
     """Chunks read in bulk, each frame with the defects of its own marked as NaN.
 
     A weight of 0 in every frame is a bad pixel of the detector and belongs to ``Scan.bad``. A

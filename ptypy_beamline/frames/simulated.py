@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Complex64s, Ints
 from ..errors import FileError, ScanError
-from ..scan import Indices, Readiness, Window
+from ..scan import FrameStack, Indices, Readiness, Window
 from .multislice import far_field, fresnel, transmission
 from .npy import StoredArray, open_npy
 
@@ -108,7 +108,7 @@ def check_finite(values: NDArray[Any], path: Path, remedy: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedFrames:
+class SimulatedFrames(FrameStack):
     """Poisson counts of a phantom, the same whoever reads a frame, alone or in a block.
 
     The noise of frame i has its own generator, seeded by ``[seed, i]``. Around the phantom there is

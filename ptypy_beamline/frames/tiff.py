@@ -18,9 +18,8 @@ from ..errors import FileError, ScanError
 from ..files.filelist import MOST, NameNumbers, numbers_in_names
 from ..files.hdf5 import locking
 from ..files.regular import FileState
-from ..parallel import available_threads
-from ..scan import Indices, Readiness, Window
-from .threads import spread, threads
+from ..parallel import available_threads, reading_threads, spread
+from ..scan import FrameStack, Indices, Readiness, Window
 from .tiffpages import (
     decode,
     directories,
@@ -39,7 +38,7 @@ PAGES = 16
 
 
 @dataclass(frozen=True)
-class TiffFrames:
+class TiffFrames(FrameStack):
     """Every page of some TIFF files, one after another.
 
     Opening looks at the first page of the first file. Files as long as the first are taken to have
@@ -80,7 +79,7 @@ class TiffFrames:
         pages, look = _inspect(first)
         size = first.stat().st_size
         counts, states = zip(
-            *threads().map(_count, self.files, repeat(size), repeat(pages)), strict=True
+            *reading_threads().map(_count, self.files, repeat(size), repeat(pages)), strict=True
         )
         object.__setattr__(self, "_ends", np.cumsum([pages, *counts[1:]]))
         object.__setattr__(self, "_states", states if locking() else ())
@@ -121,7 +120,7 @@ class TiffFrames:
 
     def ready(self) -> Readiness:
         """Those before the first one that is not whole: a file may still be copied."""
-        marks = list(threads().map(page_marks, self.files))
+        marks = list(reading_threads().map(page_marks, self.files))
         object.__setattr__(self, "_marks", marks)
         whole = np.array([len(pages) for pages in marks], np.int64)
         lacking = np.flatnonzero(whole < np.diff(self._ends, prepend=0))

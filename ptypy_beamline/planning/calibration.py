@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import MissingDataError, ScanError
-from ..frames.derived import Centred
 from ..frames.images import frames_of
-from ..frames.masks import MarkedFrames
+from ..frames.masks import MaskFrames
+from ..frames.wrappers import FftShiftedFrames
 from ..scan import Frames, Scan, Window, written
 from ..settings import Settings
 from .counting import ALL, FEW, Counting, counting
@@ -134,7 +134,7 @@ class Images:
     def given(self, image: Any, name: str) -> Frames:
         """What the user gave; it lies as the stored frames do."""
         frames = frames_of(image, name, self.links)
-        return Centred(frames) if self.corner else frames
+        return FftShiftedFrames(frames) if self.corner else frames
 
     def mean(self, name: str, given: Any, stored: Frames | None, default: float) -> Floats | float:
         """The mean image of what the user gave, else of what the file has; else ``default``."""
@@ -169,7 +169,7 @@ class Images:
             self._check("mask", stored.shape)
             bad |= stored[rows, columns]
         if given is not None:
-            masks = MarkedFrames(self.given(given, "mask"), values or "bad")
+            masks = MaskFrames(self.given(given, "mask"), values or "bad")
             self._check("mask", masks.shape[1:])
             bad |= masks.anywhere(self.window)
         return bad

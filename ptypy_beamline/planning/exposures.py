@@ -10,7 +10,7 @@ from ..arrays import Floats, Ints
 from ..errors import MissingDataError, ScanError, warn
 from ..formats import groups
 from ..frames.images import values_of
-from ..frames.picked import whole_stack
+from ..frames.wrappers import whole_stack
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
 from .rejects import INTENSITY, RawFrames, another_file, meta_beside, rejected_frames

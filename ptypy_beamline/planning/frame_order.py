@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Ints
 from ..errors import SettingsError, warn
 from ..frames.images import whole_numbers_of
-from ..frames.picked import whole_stack
+from ..frames.wrappers import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 

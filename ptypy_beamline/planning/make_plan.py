@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ScanError, SettingsError, naming, warn
-from ..frames.picked import whole_stack
+from ..frames.wrappers import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import calibrate

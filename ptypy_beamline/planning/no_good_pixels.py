@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Bools, Floats
 from ..errors import BeamlineError, GeometryError, ScanError, shown
-from ..frames.corrected import CorrectedFrames
+from ..frames.wrappers import CorrectedFrames
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import Images, count_limit

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import ScanError, SettingsError, warn
-from ..frames.corrected import CorrectedFrames
-from ..frames.derived import Centred
 from ..frames.hdf5 import Hdf5Frames
 from ..frames.images import frames_of
-from ..frames.masks import MarkedFrames, different_masks
-from ..frames.picked import PickedFrames, whole_stack
+from ..frames.masks import MaskFrames, different_masks
+from ..frames.wrappers import CorrectedFrames, FftShiftedFrames, PickedFrames, whole_stack
 from ..scan import Frames, Scan
 from ..settings import Settings
 from .calibration import count_limit, static_offset
@@ -93,7 +91,7 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
         given = getattr(settings, name)
         stack = in_file if given is None else frames_of(given, name, settings.links)
         if given is not None and scan.zero_frequency == "corner":
-            stack = Centred(frames_of(given, name, settings.links))
+            stack = FftShiftedFrames(frames_of(given, name, settings.links))
         if stack is None or stack.shape[0] == 1:
             continue
         if stack.shape[0] not in counts:
@@ -108,7 +106,7 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
             )
         own[name] = stack
     if "mask" in own:
-        own["mask"] = MarkedFrames(own["mask"], settings.mask_values or "bad")
+        own["mask"] = MaskFrames(own["mask"], settings.mask_values or "bad")
     return own
 
 

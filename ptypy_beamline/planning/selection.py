@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..formats.groups import group_means, of_exposures, too_many
-from ..frames.picked import whole_stack
+from ..frames.wrappers import whole_stack
 from ..scan import Scan
 from ..settings import Settings
 from .exposures import (

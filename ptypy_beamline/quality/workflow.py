@@ -14,7 +14,7 @@ from ..arrays import Float32s, Floats, Ints
 from ..errors import BeamlineError, MissingDataError, silenced_warnings, warn
 from ..extras import versions
 from ..formats import open_with
-from ..frames.picked import whole_stack
+from ..frames.wrappers import whole_stack
 from ..geometry import resolution_m
 from ..options import Qc
 from ..output import together

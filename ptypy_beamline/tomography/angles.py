@@ -16,9 +16,9 @@ import numpy as np
 
 from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
+from ..files.crashcheck import check_for_crashes
 from ..files.filelist import expand as expand_files
 from ..files.filelist import natural
-from ..files.firstlook import first_look
 from ..files.links import open_confined
 from ..files.regular import read_text
 from ..formats.source import expand, text
@@ -88,7 +88,7 @@ def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[
         No files, no angles, or not as many as scans; libhdf5 crashes or hangs on one.
     """
     files = _files(names)
-    first_look(files)
+    check_for_crashes(files)
     beside = files[0].parent / TABLE
     if theta is None and beside.is_file():
         theta = str(beside)

@@ -10,9 +10,9 @@ from ..arrays import Floats
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
 from ..files.csvlog import read_log, seconds
 from ..frames.images import values_of
-from ..frames.threads import threads
 from ..frames.tiff import TiffFrames
 from ..frames.tiffpages import offsets_of, opened, page
+from ..parallel import reading_threads
 
 DATE_TIME = 306
 """Tag of a page's date and time, ``YYYY:MM:DD HH:MM:SS`` (TIFF 6.0, section 8)."""
@@ -62,7 +62,7 @@ def _of_tags(frames: TiffFrames) -> Floats:
             pages = (page(tif, i, int(o)) for i, o in enumerate(offsets_of(path)))
             return [_seconds(found.tags.valueof(DATE_TIME), path) for found in pages]
 
-    times = np.array([t for stamps in threads().map(read, frames.files) for t in stamps])
+    times = np.array([t for stamps in reading_threads().map(read, frames.files) for t in stamps])
     shared = len(times) - len(np.unique(times))
     if shared:
         raise ScanError(

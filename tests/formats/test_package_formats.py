@@ -22,8 +22,8 @@ from ptypy_beamline.errors import (
     UnknownFormatError,
 )
 from ptypy_beamline.formats import recognise
-from ptypy_beamline.frames.derived import Centred, Intensity
 from ptypy_beamline.frames.npz import Member, NpzFrames
+from ptypy_beamline.frames.wrappers import FftShiftedFrames, IntensityFrames
 from ptypy_beamline.geometry import wavelength_m
 from ptypy_beamline.scan import ArrayFrames, Window
 from ptypy_beamline.testing.package_writers import (
@@ -57,7 +57,7 @@ def save(path: Path, **arrays) -> Path:
 def test_centred_is_fftshift_in_every_window(shape):
     stored = np.arange(3 * np.prod(shape)).reshape(3, *shape)
     wanted = np.fft.fftshift(stored, axes=(1, 2))
-    frames = Centred(ArrayFrames(stored))
+    frames = FftShiftedFrames(ArrayFrames(stored))
     ny, nx = shape
     for top in range(ny):
         for left in range(nx):
@@ -69,7 +69,7 @@ def test_centred_is_fftshift_in_every_window(shape):
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "c16"])
 def test_intensity_is_the_square_without_overflow(dtype):
     stored = np.array([[[3, 1000]]]).astype(dtype) * (1j if dtype[0] == "c" else 1)
-    found = Intensity(ArrayFrames(stored)).read([0], Window(0, 0, 1, 2))
+    found = IntensityFrames(ArrayFrames(stored)).read([0], Window(0, 0, 1, 2))
     assert found.dtype == np.float32
     assert_array_equal(found, [[[9, 1e6]]])
 

@@ -21,8 +21,13 @@ from ptypy_beamline.errors import FileError, MissingDataError, ScanError, Settin
 from ptypy_beamline.formats import recognise
 from ptypy_beamline.formats.phantom_info import Info, corners, parse
 from ptypy_beamline.formats.phantom_truth import phantom_of
-from ptypy_beamline.frames.multislice import back_to_sample, far_field, fresnel, transmission
-from ptypy_beamline.frames.simulated import zone_plate_beam
+from ptypy_beamline.frames.simulated import (
+    back_to_sample,
+    far_field,
+    fresnel,
+    transmission,
+    zone_plate_beam,
+)
 from ptypy_beamline.geometry import wavelength_m
 from ptypy_beamline.reconstruction.comparison.frc import half_bit, ring_correlation
 from ptypy_beamline.reconstruction.comparison.likeness import compare

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
-from ptypy_beamline.frames.derived import Centred
+from ptypy_beamline.frames.wrappers import FftShiftedFrames
 from ptypy_beamline.planning.implausible import corners_over_middle
 from ptypy_beamline.scan import ArrayFrames, Window
 from ptypy_beamline.testing.phantom_writer import write_simulation
@@ -120,7 +120,7 @@ def test_a_pixel_without_a_count_has_none_squared(tmp_path):
 @pytest.mark.parametrize("shape", [(7, 8), (8, 7), (1, 5)])
 def test_any_window_of_a_centred_frame(shape):
     stack = np.arange(3 * np.prod(shape)).reshape(3, *shape)
-    wanted, centred = np.fft.fftshift(stack, axes=(1, 2)), Centred(ArrayFrames(stack))
+    wanted, centred = np.fft.fftshift(stack, axes=(1, 2)), FftShiftedFrames(ArrayFrames(stack))
     for top in range(shape[0]):
         for left in range(shape[1]):
             for height in {1, shape[0] - top}:

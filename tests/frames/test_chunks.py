@@ -22,9 +22,9 @@ from ptypy_beamline.errors import FileError
 from ptypy_beamline.files.hdf5 import unlocked
 from ptypy_beamline.frames import Hdf5Frames
 from ptypy_beamline.frames.chunks import compression, direct, lz, stored, unshuffle
-from ptypy_beamline.frames.chunks.chunk import Storage
-from ptypy_beamline.frames.chunks.codecs import decoder
-from ptypy_beamline.frames.threads import PADDING, spread, threads
+from ptypy_beamline.frames.chunks.decoders import decoder
+from ptypy_beamline.frames.chunks.layout import Storage
+from ptypy_beamline.parallel import PADDING, reading_threads, spread
 from ptypy_beamline.scan import Readiness, Window
 
 BITSHUFFLE = {
@@ -303,13 +303,13 @@ def test_bare_chunks_at_the_edge_are_left_to_hdf5():
 
 
 def compression_filter(name: str):
-    from ptypy_beamline.frames.chunks.chunk import Filter
+    from ptypy_beamline.frames.chunks.layout import Filter
 
     return Filter({"gzip": 1}[name], ())
 
 
 def test_unknown_filters_and_parameters_have_no_decoder():
-    from ptypy_beamline.frames.chunks.chunk import Filter
+    from ptypy_beamline.frames.chunks.layout import Filter
 
     storage = Storage((3, 9, 11), (1, 9, 11), np.dtype("u2"))
     for filters in (
@@ -376,7 +376,7 @@ def test_helpers_that_come_too_late_hold_nothing():
         def __call__(self, job: int) -> int:
             return job**2
 
-    start, pool = threading.Event(), threads()
+    start, pool = threading.Event(), reading_threads()
     busy = [pool.submit(start.wait, 30) for _ in range(pool._max_workers)]
     run = Something()
     gone = weakref.ref(run)
@@ -400,7 +400,7 @@ def test_a_rank_with_one_core_reads_in_its_own_thread(tmp_path, monkeypatch):
     data = counts(12, 37, 29)
     path = write(tmp_path / "a.h5", data, (1, 37, 29), **FILTERS["bitshuffle-lz4"])
     monkeypatch.setattr(direct, "available_threads", lambda: 1)
-    monkeypatch.setattr("ptypy_beamline.frames.threads.threads", None)
+    monkeypatch.setattr("ptypy_beamline.parallel.reading_threads", None)
     check(Hdf5Frames(path, "d"), data)
 
 

@@ -11,12 +11,12 @@ import damage
 import h5py
 import numpy as np
 import pytest
+from ptypy_beamline.files.crashcheck import check_for_crashes
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineError, LostFileError
 from ptypy_beamline.files import firstlook
-from ptypy_beamline.files.firstlook import first_look
 from ptypy_beamline.live import Follower
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
@@ -117,12 +117,12 @@ def test_a_file_on_which_libhdf5_hangs_or_crashes_is_named(tmp_path):
     (tmp_path / "text.h5").write_text("no HDF5")
     passed_over = [tmp_path / "text.h5", tmp_path, tmp_path / "no.h5"]
     with pytest.raises(LostFileError, match=r"other.h5: libhdf5 crashes on it \(SIGABRT\); .*copy"):
-        first_look([*passed_over, good, other], walk=CRASHES)
-    first_look([good, other], walk=FAILS)  # of what cannot be looked at nothing is said
-    first_look([good, other], walk=CRASHES)  # they have been looked at
+        check_for_crashes([*passed_over, good, other], walk=CRASHES)
+    check_for_crashes([good, other], walk=FAILS)  # of what cannot be looked at nothing is said
+    check_for_crashes([good, other], walk=CRASHES)  # they have been looked at
     hang(other)
     with pytest.raises(LostFileError, match=r"other.h5: libhdf5 hangs on it \(for 3 s\)"):
-        first_look([good, other], 3)
+        check_for_crashes([good, other], 3)
 
 
 def test_parts_below_the_folder_are_looked_at(tmp_path):
@@ -133,7 +133,7 @@ def test_parts_below_the_folder_are_looked_at(tmp_path):
         file["x"] = 1
     hang(tmp_path / "out.h5").rename(tmp_path / "scan/part.h5")
     with pytest.raises(LostFileError, match="libhdf5 hangs"):
-        first_look([tmp_path / "scan/master.h5"], 3)
+        check_for_crashes([tmp_path / "scan/master.h5"], 3)
 
 
 def test_jobs_over_many_files_and_live_ones_look_first(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.errors import SettingsError
-from ptypy_beamline.frames.picked import PickedFrames, whole_stack
+from ptypy_beamline.frames.wrappers import PickedFrames, whole_stack
 from ptypy_beamline.scan import ArrayFrames
 
 INDICES = {

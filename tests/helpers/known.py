@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scans
 
-from ptypy_beamline.frames.multislice import far_field, fresnel
+from ptypy_beamline.frames.simulated import far_field, fresnel
 from ptypy_beamline.reconstruction import Reconstruction
 from ptypy_beamline.reconstruction.area import pixels_of
 from ptypy_beamline.testing.sample import sample

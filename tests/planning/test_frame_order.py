@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.cli import app
 from ptypy_beamline.errors import SettingsError
-from ptypy_beamline.frames.picked import PickedFrames
+from ptypy_beamline.frames.wrappers import PickedFrames
 from ptypy_beamline.settings import Settings
 
 ORDER = [5, 0, 3, 3, 1]

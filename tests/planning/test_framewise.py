@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.errors import ScanError, SettingsError
-from ptypy_beamline.frames.picked import PickedFrames
+from ptypy_beamline.frames.wrappers import PickedFrames
 from ptypy_beamline.scan import ArrayFrames
 from ptypy_beamline.summary import stations
 

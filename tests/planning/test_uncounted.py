@@ -448,7 +448,7 @@ def test_live_they_are_frames_to_come(tmp_path):
 def test_the_index_of_many_chunks_is_asked_only_where_some_lack(tmp_path, monkeypatch):
     file = room(tmp_path / "a.h5", range(12))
     frames = Hdf5Frames(file, "/entry/data")
-    monkeypatch.setattr("ptypy_beamline.frames.chunks.written._chunk_offsets", None)
+    monkeypatch.setattr("ptypy_beamline.frames.written._chunk_offsets", None)
     assert frames.written() is None
 
 

@@ -21,7 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, formats, live, open_scan
 from ptypy_beamline.errors import UnfollowableError
 from ptypy_beamline.formats.groups import by_exposure
-from ptypy_beamline.frames.patient import PatientFrames
+from ptypy_beamline.frames.followed import RetryingFrames
 from ptypy_beamline.live import Follower
 from ptypy_beamline.scan import ArrayFrames, Window
 
@@ -609,11 +609,11 @@ class TestFilesThatCome:
                     raise BeamlineError("truncated")
                 return super().read(indices, window)
 
-        frames = PatientFrames(Hiccup(np.ones((3, 4, 4))), 1.0, 0.01)
+        frames = RetryingFrames(Hiccup(np.ones((3, 4, 4))), 1.0, 0.01)
         assert frames.read([1], Window.full((4, 4))).shape == (1, 4, 4)
         Hiccup.failures = 10**6
         with pytest.raises(BeamlineError, match="truncated"):
-            PatientFrames(frames.frames, 0.05, 0.01).read([1], Window.full((4, 4)))
+            RetryingFrames(frames.frames, 0.05, 0.01).read([1], Window.full((4, 4)))
 
     def test_a_directory_filling_with_tiffs(self, tmp_path):
         scan = scans.truth()

@@ -1,4 +1,7 @@
-"""Chunks in blocks, each compressed by itself: only those that a window touches are decoded."""
+"""Chunks in blocks, each compressed by itself: only those that a window touches are decoded.
+
+And how the window is cut out of decoded blocks, whatever the order of their bytes or bits.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Bytes
-from ..threads import scratch
-from .batch import Batch, Chunk
-from .chunk import Piece, Storage
+from ...parallel import scratch
 from .compression import decode
-from .cuts import cut_bits, cut_bytes, cut_lz4_bits, cut_pixels
-from .stored import ChunkError, UncoveredError
+from .layout import Piece, Storage
+from .stored import Batch, ChunkError, SingleChunk, UncoveredError
 
 
 def default_block(itemsize: int) -> int:
@@ -41,9 +42,26 @@ class BitshuffleLz4:
 
     def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
         """Put the pieces into their places in ``out`` (n, h, w)."""
+        from . import unshuffle
+
+        storage = batch.storage
         for group in batch.groups():
-            source, places = group.fetch()
-            cut_lz4_bits(source, places, self.block, batch.storage, group.pieces, out)
+            source, ends = group.fetch()
+            pieces = group.pieces
+            broken = unshuffle.cut_lz4_bits(
+                source,
+                ends,
+                self.block,
+                scratch("planes", storage.bytes),
+                storage.elements,
+                np.stack([pieces.first, pieces.count, pieces.tile], axis=1),
+                pieces.frames,
+                pieces.into,
+                np.array([tile.box for tile in pieces.tiles]),
+                *_target(out),
+            )
+            if broken >= 0:
+                raise ChunkError("its blocks cannot be decoded", pieces.row(broken))
         return []
 
 
@@ -62,7 +80,7 @@ class Bitshuffle:
     compressed: bool
     block: int
 
-    def cut(self, chunk: Chunk, piece: Piece, out: NDArray[Any]) -> None:
+    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
         """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
         source, size, storage, block = chunk.fetch(), chunk.size, chunk.storage, self.block
         if self.compressed:
@@ -111,7 +129,7 @@ class BloscLz4:
     bytes of its length, stored if that is its length decoded. Little-endian.
     """
 
-    def cut(self, chunk: Chunk, piece: Piece, out: NDArray[Any]) -> None:
+    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
         """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
         source, size, storage = chunk.fetch(), chunk.size, chunk.storage
         if size < 16:
@@ -148,3 +166,54 @@ def _blosc_blocks(
         if blosc_block(source, 16 + 4 * number, size, streams, plain[begin:], length):
             raise ChunkError(f"its block {number} cannot be decoded")
     return plain
+
+
+def cut_pixels(source: Bytes, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
+    """From pixels one after another."""
+    pixels = source[: storage.bytes].view(out.dtype).reshape(-1, *storage.chunk[-2:])
+    for frame, part in piece.parts(out):
+        part[...] = pixels[frame][piece.tile.window.slices]
+
+
+def cut_bytes(source: Bytes, block: int, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
+    """From blocks that hold the first bytes of their pixels first, then the second ones, …."""
+    from . import unshuffle
+
+    unshuffle.cut_bytes(
+        source, block, storage.elements, piece.frames, piece.into, piece.tile.box, *_target(out)
+    )
+
+
+def cut_bits(
+    source: Bytes, size: int, block: int, storage: Storage, piece: Piece, out: NDArray[Any]
+) -> None:
+    """From blocks that hold the first bits of their pixels first, then the second ones, ….
+
+    Raises
+    ------
+    ChunkError
+        There are less than a chunk.
+    """
+    from . import unshuffle
+
+    if unshuffle.cut_bits(
+        source,
+        0,
+        size,
+        False,
+        block,
+        source,
+        storage.elements,
+        piece.frames,
+        piece.into,
+        piece.tile.box,
+        *_target(out),
+    ):
+        raise ChunkError("it is cut short")
+
+
+def _target(out: NDArray[Any]) -> tuple[Any, ...]:
+    """The last arguments of the compiled functions; to them all pixels are unsigned."""
+    pixels = f"u{out.itemsize}"
+    vector = scratch("vector", 64)[:64].view(pixels)
+    return vector, out.reshape(-1).view(pixels), out.shape[1:]

@@ -1,8 +1,4 @@
-"""Frames straight from the chunks of an HDF5 file, decoded by several threads.
-
-HDF5 decodes one chunk after another, each as a whole, and lets no other thread in. Here threads
-fetch and decode chunks side by side, and no more of each than the window needs.
-"""
+"""A read of frames straight from the chunks of a dataset, by several threads."""
 
 from __future__ import annotations
 
@@ -15,14 +11,11 @@ from numpy.typing import NDArray
 
 from ...arrays import Bools, Bytes
 from ...files.hdf5 import CACHE_LIMIT
-from ...parallel import available_threads, shares, side_by_side
+from ...parallel import available_threads, shares, side_by_side, spread
 from ...scan import Window
-from ..threads import spread
-from .batch import Batch, Decoder
-from .chunk import Filter, Pieces, Storage
-from .codecs import decoder
-from .cuts import parts
-from .stored import Source, Stored, source_of
+from .decoders import Decoder, decoder
+from .layout import Filter, Pieces, Storage
+from .stored import Batch, ChunkSource, Stored, source_of
 
 SHARES = 4
 """Parts of a read for each thread: some take longer than others."""
@@ -47,7 +40,7 @@ class Direct:
         self._kept: dict[int, Bytes] = {}
 
     @cached_property
-    def _source(self) -> Source | None:
+    def _source(self) -> ChunkSource | None:
         return source_of(self._dataset, self._storage, self._steady)
 
     def _decoder(self, mask: int) -> Decoder | None:
@@ -97,7 +90,7 @@ class Direct:
         stored = self._source.find(pieces.numbers)
         there = Batch(self._storage, pieces, stored, self._kept, keep)
         for piece in pieces[stored.sizes == 0]:
-            for _, part in parts(piece, out):
+            for _, part in piece.parts(out):
                 part[...] = self._storage.fill
         bare = self._may_be_bare(pieces, stored)
         left = [piece.into for piece in pieces[bare | (stored.sizes < 0)]]

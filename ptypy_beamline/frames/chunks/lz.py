@@ -2,15 +2,90 @@
 
 They run without the interpreter lock and check every length that the data tell: they return
 ``BROKEN``, and never read or write outside their arrays, behind whose contents there are
-``threads.PADDING`` bytes. They stop early where a window needs no more.
+``PADDING`` bytes, see :mod:`ptypy_beamline.parallel`. They stop early where a window needs no more.
+
+Numba moves one element at a time and first looks whether an index is negative, which makes a
+decoder several times as slow: the functions at the top, which load and store several bytes at any
+place in an array of bytes, do neither.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from ...compiled import compiled
-from .moves import fill8, fill32, load1, load2, load4, load8, move8, move32
+
+BYTE, WORD = ir.IntType(8), ir.IntType(64)
+
+
+def pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Pointer to element ``index`` of an array of the Numba type ``kind``."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def _mover(size: int) -> Any:
+    """A function that copies ``size`` bytes from one array to another or within one."""
+    lanes = ir.VectorType(BYTE, size).as_pointer()
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def move(context: Any, to: Any, to_index: Any, source: Any, index: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to, _, source, _ = signature.args
+            place = pointer(context, builder, source, args[2], args[3])
+            value = builder.load(builder.bitcast(place, lanes), align=1)
+            place = pointer(context, builder, to, args[0], args[1])
+            builder.store(value, builder.bitcast(place, lanes), align=1)
+            return context.get_dummy_value()
+
+        return types.void(to, types.intp, source, types.intp), build
+
+    return move
+
+
+def _loader(size: int) -> Any:
+    """A function that reads ``size`` bytes of an array as a whole number, least byte first."""
+    number = ir.IntType(8 * size)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load(context: Any, source: Any, index: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = pointer(context, builder, signature.args[0], *args)
+            value = builder.load(builder.bitcast(place, number.as_pointer()), align=1)
+            return value if size == 8 else builder.zext(value, WORD)
+
+        return types.int64(source, types.intp), build
+
+    return load
+
+
+def _filler(words: int) -> Any:
+    """A function that writes one 8-byte word ``words`` times."""
+    lanes, order = ir.VectorType(WORD, words), ir.VectorType(ir.IntType(32), words)
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def fill(context: Any, to: Any, index: Any, word: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            empty = ir.Constant(lanes, ir.Undefined)
+            first = builder.insert_element(empty, args[2], ir.Constant(ir.IntType(32), 0))
+            value = builder.shuffle_vector(first, empty, ir.Constant(order, [0] * words))
+            place = pointer(context, builder, signature.args[0], args[0], args[1])
+            builder.store(value, builder.bitcast(place, lanes.as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return types.void(to, types.intp, types.int64), build
+
+    return fill
+
+
+move8, move32 = _mover(8), _mover(32)
+load1, load2, load4, load8 = _loader(1), _loader(2), _loader(4), _loader(8)
+fill8, fill32 = _filler(1), _filler(4)
+
 
 BROKEN = -1
 """Returned for bytes that are not what their format allows."""

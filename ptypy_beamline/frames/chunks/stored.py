@@ -1,12 +1,13 @@
-"""Where the bytes of chunks are, and how they are fetched."""
+"""Where the bytes of chunks are in a file, and how they are fetched for a decoder."""
 
 from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,10 +18,15 @@ from numpy.typing import NDArray
 
 from ...arrays import Bytes, Ints
 from ...files.hdf5 import being_written
-from .chunk import Storage
+from ...parallel import scratch
+from .layout import Pieces, Storage
 
 MOST_CHUNKS = 2**20
 """Chunks of a dataset whose places are remembered."""
+
+
+TOGETHER = 2**20
+"""Bytes of chunks that are fetched before they are decoded: about a processor's own cache."""
 
 
 class UncoveredError(Exception):
@@ -80,7 +86,98 @@ class Stored:
         return self.table[:, 2]
 
 
-class Source(Protocol):
+@dataclass
+class SingleChunk:
+    """A chunk that is to be decoded.
+
+    Attributes
+    ----------
+    stored
+        Of this one only.
+    keep
+        Decode all of it into ``kept``, for the next read.
+    kept
+        All of it, decoded, and padding.
+    """
+
+    storage: Storage
+    stored: Stored
+    keep: bool = False
+    kept: Bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return int(self.stored.sizes[0])
+
+    def fetch(self) -> Bytes:
+        """Its bytes in the file, and padding; this thread's until the next chunk."""
+        data = scratch("stored", self.size)
+        self.stored.fetch(int(self.stored.places[0]), data[: self.size])
+        return data
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pieces of chunks that the same filters have made.
+
+    Attributes
+    ----------
+    pieces, stored
+        Of the same length.
+    kept
+        Chunks decoded for an earlier read, by their number.
+    keep
+        A place for those that the next read is likely to want.
+    """
+
+    storage: Storage
+    pieces: Pieces
+    stored: Stored
+    kept: Mapping[int, Bytes]
+    keep: dict[int, Bytes | None]
+
+    def __getitem__(self, chosen: slice | NDArray[Any]) -> Batch:
+        return replace(self, pieces=self.pieces[chosen], stored=self.stored[chosen])
+
+    def groups(self) -> Iterator[Batch]:
+        """A few chunks at a time, at least one, whose bytes fit into ``TOGETHER``."""
+        start, sizes = 0, np.cumsum([0, *self.stored.sizes])
+        while start < len(self.stored):
+            stop = int(np.searchsorted(sizes, sizes[start] + TOGETHER, "right")) - 1
+            yield self[start : max(stop, start + 1)]
+            start = max(stop, start + 1)
+
+    def fetch(self) -> tuple[Bytes, Ints]:
+        """The bytes of all chunks, and padding; where each begins, and where the last one ends.
+
+        The bytes are this thread's until the next chunk.
+        """
+        rows = self.pieces.into[self.pieces.first]
+        return self.fetch_parts(self.stored.places, self.stored.sizes, rows)
+
+    def fetch_parts(
+        self,
+        places: Ints,
+        sizes: Ints,
+        rows: NDArray[np.intp],
+        into: Bytes | None = None,
+    ) -> tuple[Bytes, Ints]:
+        """The same for any parts, of frames that belong to ``rows`` of the stack that is read."""
+        begins = np.cumsum([0, *sizes])
+        data = scratch("stored", int(begins[-1])) if into is None else into
+        # What lies together comes in one go.
+        first = [0, *(np.flatnonzero(places[1:] != (places + sizes)[:-1]) + 1).tolist()]
+        for number, following in pairwise([*first, len(sizes)]):
+            try:
+                part = data[begins[number] : begins[following]]
+                self.stored.fetch(int(places[number]), part)
+            except OSError as error:
+                raise ChunkError(str(error), int(rows[number])) from error
+        return data, begins
+
+
+class ChunkSource(Protocol):
     """Finds chunks."""
 
     def find(self, numbers: Ints) -> Stored:
@@ -152,7 +249,7 @@ def tells_places(dataset: h5py.Dataset) -> bool:
     return len(growing) != 1 or growing == [0]
 
 
-def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> Source | None:
+def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> ChunkSource | None:
     """The fastest source that is safe; None where that is HDF5 itself.
 
     A file that is being written gets new chunks and moves old ones. A user block shifts all

@@ -5,11 +5,69 @@ A change of ``lz`` is not seen by what Numba has compiled before and kept on dis
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from ...compiled import compiled
-from .lz import BROKEN, big32, lz4
-from .moves import gather_bits, gather_bytes
+from .lz import BROKEN, BYTE, big32, lz4, pointer
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def gather_bits(context: Any, to: Any, to_index: Any, planes: Any, index: Any, stride: Any) -> Any:
+    """Make 64 bytes of unsigned elements, at element ``to_index`` of ``to``, from their bits.
+
+    Bit k of the element i is bit i of ``planes`` from byte ``index + k * stride`` on. A plane's
+    bits are loaded as a vector of truths that selects 2ᵏ or 0, one or two machine instructions.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, _, planes, _, _ = signature.args
+        bits = to.dtype.bitwidth
+        count = 512 // bits
+        plane, truths = ir.IntType(count), ir.VectorType(ir.IntType(1), count)
+        lanes = ir.VectorType(ir.IntType(bits), count)
+        nothing = total = ir.Constant(lanes, [0] * count)
+        index = args[3]
+        for bit in range(bits):
+            place = pointer(context, builder, planes, args[2], index)
+            loaded = builder.load(builder.bitcast(place, plane.as_pointer()), align=1)
+            value = ir.Constant(lanes, [1 << bit] * count)
+            chosen = builder.select(builder.bitcast(loaded, truths), value, nothing)
+            total = builder.or_(total, chosen)
+            index = builder.add(index, args[4])
+        place = pointer(context, builder, to, args[0], args[1])
+        builder.store(total, builder.bitcast(place, lanes.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, planes, types.intp, types.intp), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def gather_bytes(context: Any, to: Any, to_index: Any, source: Any, index: Any, stride: Any) -> Any:
+    """As :func:`gather_bits`, but byte k of the element i is ``index + k * stride + i``."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, _, source, _, _ = signature.args
+        width = to.dtype.bitwidth
+        count = 512 // width
+        few, lanes = ir.VectorType(BYTE, count), ir.VectorType(ir.IntType(width), count)
+        total, index = ir.Constant(lanes, [0] * count), args[3]
+        for shift in range(0, width, 8):
+            place = pointer(context, builder, source, args[2], index)
+            loaded = builder.load(builder.bitcast(place, few.as_pointer()), align=1)
+            value = loaded if width == 8 else builder.zext(loaded, lanes)
+            by = ir.Constant(lanes, [shift] * count)
+            total = builder.or_(total, builder.shl(value, by))
+            index = builder.add(index, args[4])
+        place = pointer(context, builder, to, args[0], args[1])
+        builder.store(total, builder.bitcast(place, lanes.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(to, types.intp, source, types.intp, types.intp), build
 
 
 @compiled
@@ -72,7 +130,7 @@ def cut_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
 
     The chunk is ``source[at:size]``: LZ4 blocks behind a header and their lengths (``packed``), or
     bare blocks. ``block`` elements make one. ``chunk`` is the number of elements in the chunk, in
-    a frame and in a row. Of its ``frames``, the part ``box``, see ``chunks.Tile.box``, goes into
+    a frame and in a row. Of its ``frames``, the part ``box``, see ``layout.Tile.box``, goes into
     the frames ``into`` of ``out``, unsigned, (n, *``shape``) in one axis. ``planes`` has room for
     a block, ``vector`` for 64 bytes. Returns 0, or ``BROKEN``.
 
@@ -121,7 +179,7 @@ def cut_lz4_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """:func:`cut_bits` for many chunks, ``source[places[c]:places[c + 1]]``, compressed by LZ4.
 
     ``block`` elements make a block where a chunk does not say. ``pieces`` (n, 3) has ``first``,
-    ``count`` and ``tile`` of ``chunks.Pieces``. Returns the number of the first broken chunk, or
+    ``count`` and ``tile`` of ``layout.Pieces``. Returns the number of the first broken chunk, or
     -1.
 
     Source: bitshuffle repository, src/bshuf_h5filter.c.

@@ -10,9 +10,8 @@ import numpy as np
 from ...arrays import Complexes
 from ...errors import FileError
 from ...files.links import open_confined
-from ...frames.multislice import transmission
 from ...frames.npy import load_npy
-from ...frames.simulated import Phantom, check_finite
+from ...frames.simulated import Phantom, check_finite, transmission
 
 PLACES = (("object/complex", "object/pixel_size"), ("content/obj/*/data", "content/obj/*/_psize"))
 """Object and its pixel: ``reconstruction.h5``, PtyPy's ``.ptyr``."""

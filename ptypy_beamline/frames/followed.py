@@ -1,4 +1,4 @@
-"""Whether a file that is followed still holds the scan that it held: by what its frames were."""
+"""Frames of files that are followed while they are written."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import time
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import BeamlineError, FileError
-from ..scan import Frames, Window
+from ..errors import BeamlineError, FileError, UnreadableError
+from ..scan import Frames, Indices, Window
+from .wrappers import WrappedFrames
 
-MOST = 4
+REMEMBERED = 4
 """Frames remembered: the first one, and the last ones seen."""
 
 
 @dataclass(frozen=True)
-class Witness:
+class Fingerprint:
     """What some frames of a growing scan were when they were first seen.
 
     A scan that is started again under the same name may have the same shape, so neither sizes nor
@@ -39,14 +42,14 @@ class Witness:
     seen: tuple[tuple[int, int], ...] = ()
     inode: int | None = None
 
-    def after(self, frames: Frames, count: int) -> Witness:
+    def after(self, frames: Frames, count: int) -> Fingerprint:
         """This, with the last of ``count`` frames, and the first one."""
         known = dict(self.seen)
         for frame in (0, count // 2, count - 1) if count and not known else (count - 1,):
             if frame >= 0 and frame not in known:
                 known[frame] = _checksum(frames, frame)
         first, *others = sorted(known.items()) or [(0, 0)]
-        seen = (first, *others[1 - MOST :]) if known else ()
+        seen = (first, *others[1 - REMEMBERED :]) if known else ()
         return replace(self, seen=seen, inode=_inode(self.path))
 
     def is_elsewhere(self) -> bool:
@@ -99,3 +102,67 @@ def _checksum(frames: Frames, number: int) -> int:
     _, height, width = frames.shape
     pixels = np.ascontiguousarray(frames.read([number], Window(0, 0, height, width)))
     return zlib.crc32(pixels.data)
+
+
+WITHOUT_LIVE = "load it without live (--live) when it is closed"
+
+
+def given_up(error: BeamlineError, after_s: float) -> BeamlineError:
+    """What to tell of a file that is followed, and could not be read for so long.
+
+    It may be in its writer's hands still, so that copying it again is no remedy.
+    """
+    if not isinstance(error, UnreadableError):
+        return error
+    return type(error)(
+        f"nothing could be read of it for {after_s:g} s: {error.problem}",
+        "if it is being written, have its writer use SWMR mode, or flush after each frame, or "
+        f"{WITHOUT_LIVE}",
+        error.file,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RetryingFrames(WrappedFrames):
+    """The frames of another stack; reading is tried again while it fails.
+
+    A writer without SWMR may be in the middle of something, and a file server may show a file to
+    one node later than to another.
+
+    Attributes
+    ----------
+    timeout_s
+        How long.
+    poll_s
+        Time between two attempts.
+    fingerprint
+        What some of the frames were; None = nobody has looked.
+    """
+
+    timeout_s: float
+    poll_s: float
+    fingerprint: Fingerprint | None = None
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width).
+
+        Raises
+        ------
+        BeamlineError
+            After ``timeout_s``: what is still wrong. At once: another file has taken the name of
+            the one that is followed.
+        """
+        until = time.monotonic() + self.timeout_s
+        while True:
+            try:
+                found = self.frames.read(indices, window)
+                break
+            except (BeamlineError, OSError, KeyError, RuntimeError) as error:
+                if time.monotonic() > until:
+                    if isinstance(error, BeamlineError):
+                        raise given_up(error, self.timeout_s) from error
+                    raise
+            time.sleep(self.poll_s)
+        if self.fingerprint is not None and self.fingerprint.is_elsewhere():
+            self.fingerprint.check(self.frames, self.shape[0], self.poll_s)
+        return found

@@ -50,6 +50,13 @@ class Piece(NamedTuple):
     into: NDArray[np.intp]
     """Where they belong in the stack that is read."""
 
+    def parts(self, out: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Each frame's number in the chunk, and its part of ``out`` (n, h, w)."""
+        (y, x), window = self.tile.corner, self.tile.window
+        place = (slice(y, y + window.height), slice(x, x + window.width))
+        for frame, into in zip(self.frames.tolist(), self.into.tolist(), strict=True):
+            yield frame, out[into][place]
+
 
 @dataclass(frozen=True)
 class Pieces:

@@ -10,23 +10,76 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Bytes, Ints
-from ...parallel import shares
-from ..threads import buffer, scratch
-from .batch import TOGETHER, Batch, Chunk, Decoder, OneByOne
-from .blocks import Bitshuffle, BitshuffleLz4, BloscLz4, default_block
-from .chunk import Filter, Piece, Storage, Tile
+from ...parallel import buffer, scratch, shares
+from .blocks import Bitshuffle, BitshuffleLz4, BloscLz4, cut_bytes, cut_pixels, default_block
 from .compression import BLOSC, UNPACK, ZSTD, Unpack, available
-from .cuts import cut_bytes, cut_pixels
-from .stored import ChunkError
+from .layout import Filter, Piece, Storage, Tile
+from .stored import TOGETHER, Batch, ChunkError, SingleChunk, UncoveredError
 
 SHUFFLE, BITSHUFFLE = 2, 32008
 """Filters of HDF5 and of the HDF Group's list of registered filter plugins."""
+
+
+class Decoder(Protocol):
+    """Cuts windows out of chunks."""
+
+    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
+        """Put the pieces into their places in ``out`` (n, h, w), as it is stored.
+
+        Returns
+        -------
+        list
+            Which of ``out`` are left to HDF5.
+
+        Raises
+        ------
+        ChunkError
+            A chunk is not what its filters write.
+        """
+
+
+class One(Protocol):
+    """Cuts a window out of a chunk."""
+
+    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
+        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w), as it is stored.
+
+        Raises
+        ------
+        ChunkError
+            The chunk is not what its filters write.
+        UncoveredError
+            It is to be left to HDF5.
+        """
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """A :class:`Decoder` that takes one chunk after another."""
+
+    one: One
+
+    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
+        """Put the pieces into their places in ``out``; return which are left to HDF5."""
+        left = []
+        for i, piece in enumerate(batch.pieces):
+            stored, kept = batch.stored[i : i + 1], batch.kept.get(piece.number)
+            chunk = SingleChunk(batch.storage, stored, piece.number in batch.keep, kept)
+            try:
+                self.one.cut(chunk, piece, out)
+            except UncoveredError:
+                left.append(piece.into)
+            except OSError as error:
+                raise ChunkError(str(error), int(piece.into[0])) from error
+            if chunk.keep:
+                batch.keep[piece.number] = chunk.kept
+        return left
 
 
 def decoder(filters: Sequence[Filter], storage: Storage) -> Decoder | None:
@@ -123,11 +176,6 @@ def _consecutive(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
     return rows
 
 
-def _check_size(chunk: Chunk) -> None:
-    if chunk.size != chunk.storage.bytes:
-        raise ChunkError(f"it has {chunk.size} bytes, not {chunk.storage.bytes}")
-
-
 @dataclass(frozen=True)
 class Whole:
     """Chunks that are decoded from their beginning on.
@@ -143,7 +191,7 @@ class Whole:
     unpack: Unpack | None
     shuffled: bool
 
-    def cut(self, chunk: Chunk, piece: Piece, out: NDArray[Any]) -> None:
+    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
         """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
         plain = self._decoded(chunk, piece) if chunk.kept is None else chunk.kept
         if self.shuffled:
@@ -151,10 +199,11 @@ class Whole:
         else:
             cut_pixels(plain, chunk.storage, piece, out)
 
-    def _decoded(self, chunk: Chunk, piece: Piece) -> Bytes:
+    def _decoded(self, chunk: SingleChunk, piece: Piece) -> Bytes:
         """The chunk as far as it is needed, and padding."""
         if self.unpack is None:
-            _check_size(chunk)
+            if chunk.size != chunk.storage.bytes:
+                raise ChunkError(f"it has {chunk.size} bytes, not {chunk.storage.bytes}")
             return chunk.fetch()
         room, everything = chunk.storage.bytes, self.shuffled or chunk.keep
         plain = buffer(room) if chunk.keep else scratch("plain", room)

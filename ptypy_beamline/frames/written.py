@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from ...arrays import Bools, Ints
-from ...files.hdf5 import open_hdf5
-from ...scan import Gaps
-from ..virtual import source_file
-from .stored import tells_places
+from ..arrays import Bools, Ints
+from ..files.hdf5 import open_hdf5
+from ..scan import Gaps
+from .chunks.stored import tells_places
+from .virtual import source_file
 
 
-class Piece(NamedTuple):
+class WrittenArea(NamedTuple):
     """All of ``rows`` x ``columns`` of each of ``frames``; None = nobody can tell which frames.
 
     Frames are numbered in C order of all frame axes.
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
         """(rows, columns)."""
         return len(self.rows), len(self.columns)
 
-    def is_like(self, other: Piece) -> bool:
+    def is_like(self, other: WrittenArea) -> bool:
         """Whether both have as many known frames, and rows and columns."""
         if self.frames is None or other.frames is None:
             return False
@@ -54,7 +54,7 @@ class Written:
 
     Attributes
     ----------
-    pieces
+    areas
         None = everything, or nobody can tell.
     shape
         Of the dataset.
@@ -62,14 +62,14 @@ class Written:
         Index on an axis before those of the frames; None = the dataset has no such axis.
     """
 
-    pieces: tuple[Piece, ...] | None
+    areas: tuple[WrittenArea, ...] | None
     shape: tuple[int, ...]
     leading: int | None = None
 
     @classmethod
     def of(cls, dataset: h5py.Dataset, leading: int | None = None) -> Written:
         """What was written of a dataset."""
-        return cls(_pieces(dataset), dataset.shape, leading)
+        return cls(_areas(dataset), dataset.shape, leading)
 
     @property
     def frames(self) -> Bools | None:
@@ -78,13 +78,13 @@ class Written:
         A frame in several chunks, or from several sources, was written when it has as many pixels
         as the fullest one.
         """
-        if self.pieces is None:
+        if self.areas is None:
             return None
         pixels = np.zeros(math.prod(self.shape[:-2]), np.int64)
-        for piece in self.pieces:
-            if piece.frames is None:
+        for area in self.areas:
+            if area.frames is None:
                 return None
-            pixels[piece.frames] += math.prod(piece.shape)
+            pixels[area.frames] += math.prod(area.shape)
         there = self._led(pixels) >= max(1, int(pixels.max(initial=0)))
         return None if there.all() else there
 
@@ -92,13 +92,13 @@ class Written:
     def gaps(self) -> Gaps | None:
         """Pixels that were not written in frames that were; None = there are none."""
         detector = self.shape[-2:]
-        if self.pieces is None or all(piece.shape == detector for piece in self.pieces):
+        if self.areas is None or all(area.shape == detector for area in self.areas):
             return None
         numbers, there = np.arange(math.prod(self.shape[:-2])), self.frames
         used = np.zeros(numbers.shape, np.bool_)
         used[self._led(numbers)] = True if there is None else there
         count = np.zeros(detector, np.int32)
-        for (rows, columns), times in _by_area(self.pieces, used):
+        for (rows, columns), times in _by_area(self.areas, used):
             count[np.ix_(rows, columns)] += times
         n = int(used.sum())
         return Gaps(count == 0, count < n) if n and count.min() < n else None
@@ -109,11 +109,13 @@ class Written:
         return np.asarray(stack if self.leading is None else stack[self.leading]).ravel()
 
 
-def _by_area(pieces: tuple[Piece, ...], used: Bools) -> Iterator[tuple[tuple[Ints, Ints], int]]:
+def _by_area(
+    written: tuple[WrittenArea, ...], used: Bools
+) -> Iterator[tuple[tuple[Ints, Ints], int]]:
     """Each (rows, columns) once, and how many of the ``used`` frames it was written in."""
     areas: dict[tuple[bytes, bytes], tuple[Ints, Ints]] = {}
     times: Counter[tuple[bytes, bytes]] = Counter()
-    for frames, rows, columns in pieces:
+    for frames, rows, columns in written:
         area = rows.tobytes(), columns.tobytes()
         areas[area] = rows, columns
         times[area] += int((used if frames is None else used[frames]).sum())
@@ -128,7 +130,7 @@ def made_at_once(dataset: h5py.Dataset) -> bool:
     return early and dataset.maxshape == dataset.shape
 
 
-def _pieces(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
+def _areas(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
     """What was written of a dataset; None = everything, or nobody can tell."""
     layout = dataset.id.get_create_plist().get_layout()
     if layout == h5py.h5d.VIRTUAL:
@@ -139,7 +141,7 @@ def _pieces(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
     return () if none and dataset.size else None
 
 
-def _of_chunks(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
+def _of_chunks(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
     shape, chunk = dataset.shape, dataset.chunks
     grid = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
     if dataset.id.get_num_chunks() >= math.prod(grid):
@@ -151,7 +153,7 @@ def _of_chunks(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
         at.setdefault(offset[-2:], []).append(np.ravel(numbers[place]))
     (height, width), (ny, nx) = chunk[-2:], shape[-2:]
     return tuple(
-        Piece(
+        WrittenArea(
             np.concatenate(frames),
             np.arange(row, min(row + height, ny)),
             np.arange(column, min(column + width, nx)),
@@ -181,18 +183,18 @@ def _is_stored(dataset: h5py.Dataset, place: tuple[int, ...]) -> bool:
     return True
 
 
-def _of_sources(dataset: h5py.Dataset) -> tuple[Piece, ...] | None:
+def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
     """Of a virtual dataset: what its sources have, as far as these were written themselves."""
-    pieces: list[Piece] = []
+    areas: list[WrittenArea] = []
     for source in dataset.virtual_sources():
         target = _selected(source.vspace, dataset.shape)
         if target is None:
             return None
-        pieces += _in_source(dataset, source, target)
-    return tuple(pieces)
+        areas += _in_source(dataset, source, target)
+    return tuple(areas)
 
 
-def _in_source(dataset: h5py.Dataset, source: Any, target: Piece) -> list[Piece]:
+def _in_source(dataset: h5py.Dataset, source: Any, target: WrittenArea) -> list[WrittenArea]:
     """What of ``target``, a part of a virtual dataset, its source has."""
     if target.frames is None or "%" in source.file_name + source.dset_name:
         return [target._replace(frames=None)]
@@ -200,22 +202,22 @@ def _in_source(dataset: h5py.Dataset, source: Any, target: Piece) -> list[Piece]
         found = None if file is None else file.get(source.dset_name)
         if not isinstance(found, h5py.Dataset):
             return []
-        taken, inner = _selected(source.src_space, found.shape), _pieces(found)
+        taken, inner = _selected(source.src_space, found.shape), _areas(found)
         if taken is None or not taken.is_like(target):
             # Other axes than those of frames.
             return [target] if inner is None or inner else []
         *axes, ny, nx = found.shape
-        whole = Piece(np.arange(math.prod(axes)), np.arange(ny), np.arange(nx))
-        return [_mapped(piece, taken, target) for piece in ((whole,) if inner is None else inner)]
+        whole = WrittenArea(np.arange(math.prod(axes)), np.arange(ny), np.arange(nx))
+        return [_mapped(area, taken, target) for area in ((whole,) if inner is None else inner)]
 
 
-def _mapped(piece: Piece, taken: Piece, target: Piece) -> Piece:
-    """Where a ``piece`` of a source goes, of which ``taken`` becomes ``target``, line by line."""
+def _mapped(area: WrittenArea, taken: WrittenArea, target: WrittenArea) -> WrittenArea:
+    """Where an ``area`` of a source goes, of which ``taken`` becomes ``target``, line by line."""
     frames = None
-    if not (piece.frames is None or taken.frames is None or target.frames is None):
-        frames = target.frames[np.isin(taken.frames, piece.frames)]
-    rows = target.rows[np.isin(taken.rows, piece.rows)]
-    return Piece(frames, rows, target.columns[np.isin(taken.columns, piece.columns)])
+    if not (area.frames is None or taken.frames is None or target.frames is None):
+        frames = target.frames[np.isin(taken.frames, area.frames)]
+    rows = target.rows[np.isin(taken.rows, area.rows)]
+    return WrittenArea(frames, rows, target.columns[np.isin(taken.columns, area.columns)])
 
 
 @contextmanager
@@ -229,7 +231,7 @@ def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
         yield file
 
 
-def _selected(space: h5py.h5s.SpaceID, whole: tuple[int, ...]) -> Piece | None:
+def _selected(space: h5py.h5s.SpaceID, whole: tuple[int, ...]) -> WrittenArea | None:
     """What a selection of a stack touches; None where it is irregular.
 
     ``whole``: shape of the stack, which is not kept with a selection of all of it.
@@ -246,10 +248,10 @@ def _selected(space: h5py.h5s.SpaceID, whole: tuple[int, ...]) -> Piece | None:
         return None
     known = [line for line in each if line is not None]
     if len(known) < len(each):
-        return Piece(None, rows, columns)
+        return WrittenArea(None, rows, columns)
     grid = np.meshgrid(*known, indexing="ij")
     frames = np.ravel_multi_index(grid, shape[:-2]).ravel() if grid else np.zeros(1, np.int64)
-    return Piece(frames, rows, columns)
+    return WrittenArea(frames, rows, columns)
 
 
 def _lines(space: h5py.h5s.SpaceID) -> Iterator[Ints | None]:
