@@ -12,6 +12,7 @@ import typer
 
 from ..beamlines import names, over
 from ..errors import SettingsError
+from ..files.links import file_and_dataset
 from ..output import refuse_foreign, refuse_inputs
 from ..parameters import Parameter
 from ..planning.plan import Plan
@@ -116,7 +117,9 @@ def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
         *map(str, reads((settings.file_name,), settings.sidecar)),
         *settings.paths.model_dump().values(),
     ]
-    refuse_inputs(output, (name.partition("::")[0] for name in named if isinstance(name, str)))
+    refuse_inputs(
+        output, (file_and_dataset(name)[0] or name for name in named if isinstance(name, str))
+    )
     if not ours:
         refuse_foreign(output)
 

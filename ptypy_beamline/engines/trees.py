@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ..errors import SettingsError
+from ..files.links import file_and_dataset
 from ..output import put_text
 from ..ptypy_probe import FAR, NEAR
 
@@ -173,8 +174,10 @@ def _absolute(value: Any) -> Any:
         return [_absolute(one) for one in value]
     if not isinstance(value, str):
         return value
-    name, colons, inside = value.partition("::")
-    return os.path.abspath(name) + colons + inside if Path(name).exists() else value
+    file, dataset = file_and_dataset(value)
+    if file:
+        return f"{os.path.abspath(file)}::{dataset}" if Path(file).exists() else value
+    return os.path.abspath(value) if Path(value).exists() else value
 
 
 def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:

@@ -18,6 +18,12 @@ DEPTH = 16
 """Most links that may follow each other, as in HDF5 itself."""
 
 
+def file_and_dataset(text: str) -> tuple[str, str]:
+    """Both parts of ``file.h5::/path``; the file is "" where only a dataset is named."""
+    file, _, dataset = text.rpartition("::")
+    return file, dataset
+
+
 class TooDeepError(FileError):
     """More links follow each other than HDF5 goes along; they may lead in a circle."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FileError, ScanError
 from ..files.hdf5 import open_hdf5
-from ..files.links import lookup, present
+from ..files.links import file_and_dataset, lookup, present
 from ..frames.wrappers import PickedFrames
 from ..opening import Opening
 from ..scan import Scan
@@ -201,7 +201,7 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
 
 def _shared(source: Source, item: Item, files: Files) -> Item:
     """The first of the item's datasets that ``EXP.hdf5`` has, and its part for the energy."""
-    paths = [path.partition("::")[2] for path in item.paths]
+    paths = [file_and_dataset(path)[1] for path in item.paths]
     if not files.positions.is_file():
         return Item()
     file = source.others.enter_context(open_hdf5(files.positions))

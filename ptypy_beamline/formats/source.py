@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..files.hdf5 import is_locked, open_hdf5
-from ..files.links import lookup, present
+from ..files.links import file_and_dataset, lookup, present
 from ..opening import Opening
 from ..scan import Assumed, Lasting
 
@@ -86,7 +86,7 @@ class Source:
         if name in self.opening.paths:
             return self._given(name, self.opening.paths[name], item)
         for pattern in item.paths:
-            other, _, inner = pattern.rpartition("::")
+            other, inner = file_and_dataset(pattern)
             place = self.path.parent / other if other else self.path
             if other and not os.path.isfile(place):
                 continue
@@ -112,7 +112,7 @@ class Source:
 
     def _given(self, name: str, value: str, item: Item) -> Found:
         """The dataset ``/path`` or ``other.h5::/path`` that the user named."""
-        other, _, inner = value.rpartition("::")
+        other, inner = file_and_dataset(value)
         path, file = self.path, self.file
         if other:
             path = self.path.parent / other

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
 from ..errors import FileError, SettingsError
-from ..files.links import lookup
+from ..files.links import file_and_dataset, lookup
 from ..files.regular import check_file
 from ..scan import ArrayFrames, Frames
 from .hdf5 import Hdf5Frames, open_hdf5
@@ -91,7 +91,7 @@ def whole_numbers_of(given: Any, name: str, links: str = "inside") -> Ints:
 
 def _in_hdf5(text: str, name: str, links: str) -> tuple[Path, str]:
     """File and dataset of ``file.h5::/path``."""
-    given, _, dataset = text.partition("::")
+    given, dataset = file_and_dataset(text)
     file = existing(given, name)
     with open_hdf5(file) as opened:
         if not isinstance(lookup(opened, dataset, links), h5py.Dataset):
