@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from .errors import FileError, SettingsError, in_short
-from .files.hdf5 import is_input, open_hdf5
-from .files.regular import KINDS
+from .files.hdf5 import open_hdf5
+from .files.regular import KINDS, is_input
 from .temporary import beside, missing, remove, remove_abandoned, remove_empty, taken
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def complete(path: str | Path, ours: bool = False) -> Iterator[Path]:
     FileError
         As :func:`check_name`; or ``path`` is somebody else's file.
     SettingsError
-        The file has been read, see :func:`.reading.files.noting_inputs`.
+        The file has been read, see :func:`.files.regular.noting_inputs`.
     """
     target = check_name(path)
     if is_input(target):

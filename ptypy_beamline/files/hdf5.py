@@ -17,7 +17,7 @@ import hdf5plugin  # noqa: F401  registers the filters of areaDetector and Eiger
 
 from ..errors import DamagedFileError, FileError, UnreadableError, in_short
 from .handles import OPEN_FILES, most_open
-from .regular import check_file
+from .regular import check_file, note_input
 
 WRITING, SWMR = 1, 5
 """Flags of a file that is open for writing, without and with SWMR mode."""
@@ -83,37 +83,6 @@ def unlocked() -> Iterator[None]:
 def locking() -> bool:
     """Whether files are opened with a lock here and now."""
     return _locking.get()
-
-
-_inputs: ContextVar[set[tuple[int, int]] | None] = ContextVar("inputs", default=None)
-
-
-@contextmanager
-def noting_inputs() -> Iterator[None]:
-    """Remember which files are read in the block, whatever links lead to them."""
-    before = _inputs.set(set())
-    try:
-        yield
-    finally:
-        _inputs.reset(before)
-
-
-def note_input(path: Path) -> None:
-    """Remember that a file is read."""
-    inputs = _inputs.get()
-    if inputs is not None:
-        inputs.add(_identity(path))
-
-
-def is_input(path: Path) -> bool:
-    """Whether a file has been read so far, by this name or another."""
-    inputs = _inputs.get()
-    return inputs is not None and path.exists() and _identity(path) in inputs
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
 
 
 def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) -> h5py.File:

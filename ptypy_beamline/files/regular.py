@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -171,3 +172,34 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
     return found
+
+
+_inputs: ContextVar[set[tuple[int, int]] | None] = ContextVar("inputs", default=None)
+
+
+@contextmanager
+def noting_inputs() -> Iterator[None]:
+    """Remember which files are read in the block, whatever links lead to them."""
+    before = _inputs.set(set())
+    try:
+        yield
+    finally:
+        _inputs.reset(before)
+
+
+def note_input(path: Path) -> None:
+    """Remember that a file is read."""
+    inputs = _inputs.get()
+    if inputs is not None:
+        inputs.add(_identity(path))
+
+
+def is_input(path: Path) -> bool:
+    """Whether a file has been read so far, by this name or another."""
+    inputs = _inputs.get()
+    return inputs is not None and path.exists() and _identity(path) in inputs
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

@@ -32,7 +32,7 @@ BROKEN = (
 """What PyYAML raises of texts that are not YAML, or whose tags do not suit their values."""
 
 
-class _Loader(yaml.SafeLoader):
+class _TreeLoader(yaml.SafeLoader):
     """Safe YAML that takes ``1e-3`` for a number, as YAML 1.2 does and PyYAML does not.
 
     Aliases that repeat each other without end, deep nesting and repeated names are refused.
@@ -64,8 +64,8 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.add_implicit_resolver(
+_TreeLoader.add_constructor("tag:yaml.org,2002:int", _TreeLoader.construct_yaml_int)
+_TreeLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
@@ -127,7 +127,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     else:
         text = read_text(path, remedy, MOST_BYTES)
         try:
-            tree = yaml.load(text, _Loader)  # a safe one
+            tree = yaml.load(text, _TreeLoader)  # a safe one
         except BROKEN as error:
             raise FileError(
                 f"not readable as YAML: {_in_words(error, text)}", "correct it", path

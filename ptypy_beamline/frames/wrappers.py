@@ -125,7 +125,7 @@ def whole_stack(frames: Frames) -> tuple[Frames, Ints | None]:
     """All raw frames of the files, and which of them ``frames`` has; None = all, in order."""
     picked: Ints | None = None
     while isinstance(frames, PickedFrames):
-        picked = frames.wrappers if picked is None else frames.wrappers[picked]
+        picked = frames.picked if picked is None else frames.picked[picked]
         frames = frames.frames
     return frames, picked
 

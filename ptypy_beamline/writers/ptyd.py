@@ -16,7 +16,8 @@ import numpy as np
 
 from ..errors import FileError
 from ..files.h5rw import dict_group, stamp, store, store_array
-from ..files.hdf5 import is_input, open_hdf5
+from ..files.hdf5 import open_hdf5
+from ..files.regular import is_input
 from ..geometry import PHOTON
 from ..output import complete_hdf5, is_ours, together
 from ..planning.plan import Block, Plan

@@ -11,12 +11,12 @@ import damage
 import h5py
 import numpy as np
 import pytest
-from ptypy_beamline.files.crashcheck import check_for_crashes
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineError, LostFileError
-from ptypy_beamline.files import firstlook
+from ptypy_beamline.files import crashcheck
+from ptypy_beamline.files.crashcheck import check_for_crashes
 from ptypy_beamline.live import Follower
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate
@@ -137,7 +137,7 @@ def test_parts_below_the_folder_are_looked_at(tmp_path):
 
 
 def test_jobs_over_many_files_and_live_ones_look_first(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(firstlook, "LIMIT_S", 1.5)
+    monkeypatch.setattr(crashcheck, "LIMIT_S", 1.5)
     path = WRITERS["standard"](tmp_path / "a.h5", Raw.of(simulate(16, (4, 4), 2)))
     hang(path)
     assert main(["tomo", str(path), "--theta", "0", "-o", str(tmp_path / "out")]) == 1

@@ -104,7 +104,7 @@ def compare(
             phantom.delta,
         )
     a, b = register(obj, truth, margin)
-    # T = exp(−kβt)·exp(−ikδt), see reading.multislice.transmission
+    # T = exp(−kβt)·exp(−ikδt), see frames.simulated.transmission
     depth = 2 * np.pi / wavelength_m(phantom.energy_eV) * phantom.slice_m * phantom.shape[2]
     ratio = a * b.conj()
     beta, beta_truth = (-np.log(np.maximum(np.abs(image), 1e-6)) / depth for image in (a, b))
