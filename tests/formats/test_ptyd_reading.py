@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
-from ptypy_beamline.frames import pool
+from ptypy_beamline.files import handles
 from ptypy_beamline.frames.ptyd import PtydFrames
 from ptypy_beamline.scan import Frames, Window
 from ptypy_beamline.testing.ptyd_writer import write_ptyd
@@ -155,7 +155,7 @@ def test_random_windows_and_indices_are_those_of_numpy(tmp_path, seed):
 
 
 def test_a_thousand_parts_are_not_open_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(pool, "MOST_OPEN", 2)
+    monkeypatch.setattr(handles, "MOST_OPEN", 2)
     scan = open_scan(write_ptyd(tmp_path / "a.ptyd", raw(), save="link", good=weights()))
     before = len(os.listdir("/proc/self/fd"))
     scan.frames.read(range(49), WHOLE)
