@@ -14,8 +14,8 @@ from ptypy_beamline import Scan
 from ptypy_beamline.options import Qc
 from ptypy_beamline.quality import Assessment, Exposures, evaluate
 from ptypy_beamline.scan import ArrayFrames
+from ptypy_beamline.testing.bad_frames import KINDS, spoil
 from ptypy_beamline.testing.simulate import PATTERNS, Truth, diffract, simulate
-from ptypy_beamline.testing.spoil import KINDS, spoil
 
 SHAPE, SIZE, STEP_PX, PHOTONS = (20, 20), 128, 10, 1e6
 FRACTION = 0.02

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from quality_detection import Count, judged
 
 from ptypy_beamline.geometry import wavelength_m
-from ptypy_beamline.testing.sample import sample as structured
+from ptypy_beamline.testing.bad_frames import KINDS, spoil
 from ptypy_beamline.testing.simulate import PATTERNS, Truth, diffract
-from ptypy_beamline.testing.spoil import KINDS, spoil
+from ptypy_beamline.testing.simulate import sample as structured
 
 Transmission = NDArray[np.complexfloating[Any, Any]]
 Shape = tuple[int, int]

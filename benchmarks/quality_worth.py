@@ -15,8 +15,8 @@ from ptypy_beamline import open_scan
 from ptypy_beamline.reconstruction.comparison import register
 from ptypy_beamline.reconstruction.preview import probe_of
 from ptypy_beamline.run import run
+from ptypy_beamline.testing.bad_frames import KINDS, spoil
 from ptypy_beamline.testing.simulate import Truth, simulate
-from ptypy_beamline.testing.spoil import KINDS, spoil
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 SHAPE, SIZE, STEP_PX, PHOTONS = (20, 20), 128, 10, 1e6

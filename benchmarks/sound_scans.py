@@ -14,8 +14,7 @@ from quality_hard import SAMPLES, Hard
 from scipy.ndimage import gaussian_filter
 
 from ptypy_beamline.geometry import wavelength_m
-from ptypy_beamline.testing.sample import sample
-from ptypy_beamline.testing.simulate import Truth, diffract, simulate
+from ptypy_beamline.testing.simulate import Truth, diffract, sample, simulate
 from ptypy_beamline.testing.writers import Raw
 
 Sound = Callable[[], tuple[Raw, Mapping[str, Any]]]

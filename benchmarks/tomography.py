@@ -20,7 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from table import write_table
 
-from ptypy_beamline.testing.balls import BALLS, Series, densities, registered, write_series
+from ptypy_beamline.testing.tomography import (
+    SPHERES,
+    AngleSeries,
+    align_volume,
+    sphere_densities,
+    write_series,
+)
 from ptypy_beamline.tomography import Alignment, Engine, read_projections, run_series
 
 RESULTS = Path(__file__).parent / "results"
@@ -41,7 +47,9 @@ def misaligned_px(found: NDArray[Any], moves: NDArray[Any], angles_deg: NDArray[
     return np.sqrt(np.mean(error**2, axis=0))
 
 
-def rows(series: Series, count: int, engines: list[str], folder: Path) -> Iterator[dict[str, Any]]:
+def rows(
+    series: AngleSeries, count: int, engines: list[str], folder: Path
+) -> Iterator[dict[str, Any]]:
     """A row for each engine, and one for the volume without the refinement by reprojection."""
     angles = np.arange(count) * 180 / count
     moves = np.random.default_rng(5).uniform(-MOVES_PX, MOVES_PX, (count, 2))
@@ -65,13 +73,13 @@ def rows(series: Series, count: int, engines: list[str], folder: Path) -> Iterat
             }
 
 
-def judged(volume: Path, series: Series) -> dict[str, str]:
+def judged(volume: Path, series: AngleSeries) -> dict[str, str]:
     """Correlation with the truth, and density of each ball over the true one."""
     with h5py.File(volume) as file:
         found = file["volume"][()]
-    truth = series.turned.volume(found.shape)
-    found = registered(found, truth)
-    ratio = densities(found) / [ball.density_e_A3 for ball in BALLS]
+    truth = series.sample.volume(found.shape)
+    found = align_volume(found, truth)
+    ratio = sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES]
     return {
         "correlation": f"{np.corrcoef(found.ravel(), truth.ravel())[0, 1]:.4f}",
         "density over the true one": ", ".join(f"{value:.3f}" for value in ratio),
@@ -83,7 +91,7 @@ def main() -> None:
     parser.add_argument("--angles", type=int, default=60)
     parser.add_argument("--engines", nargs="+", default=["preview", "ptypy"])
     args = parser.parse_args()
-    series = Series()
+    series = AngleSeries()
     with tempfile.TemporaryDirectory() as folder:
         found = list(rows(series, args.angles, args.engines, Path(folder)))
     frames = series.scan[0] * series.scan[1]

@@ -23,7 +23,7 @@ from .loading import plan_with
 
 if TYPE_CHECKING:
     from ..reconstruction import Reconstruction
-    from ..testing.raw import Demo
+    from ..testing.demo import DemoScan
 
 EXAMPLE = "ptypy-beamline demo --output demo"
 
@@ -45,8 +45,7 @@ def command(
 
 def _demonstrate(output: Path, engine: str) -> None:
     from ..reconstruction.comparison.registration import correlation
-    from ..testing.examples import write_examples
-    from ..testing.raw import write_demo_scan
+    from ..testing.demo import write_demo_scan, write_examples
 
     raw = output / "raw_scan.h5"
     for name in FILES:  # texts have no mark of their own: they are ours beside our scan
@@ -85,7 +84,7 @@ def _demonstrate(output: Path, engine: str) -> None:
     _say("written", ", ".join(str(output / name) for name in FILES))
 
 
-def _judge(values: dict[str, Any], folder: Path, made: Demo) -> Path:
+def _judge(values: dict[str, Any], folder: Path, made: DemoScan) -> Path:
     """Find the spoiled exposures; the list of them."""
     from ..options import Qc
     from ..quality.folder import Folder
@@ -171,7 +170,7 @@ def _named(result: Reconstruction) -> str:
 def _write(
     output: Path,
     result: Reconstruction,
-    made: Demo,
+    made: DemoScan,
     plan: Plan,
     settings: Settings,
     likeness: float,

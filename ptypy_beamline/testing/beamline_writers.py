@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .recording import Raw, bits, group, put, put_frames
+from .raw import Raw, bits, group, put, put_frames
 
 PART = 7
 """Frames of a data file; not a divisor of most scans, so that the last one is shorter."""

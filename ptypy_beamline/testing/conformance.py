@@ -1,9 +1,27 @@
-"""What every format must do: inherit :class:`Conformance`, name the format, and pytest does it.
+"""The tests that every format must pass, also those of a beamline's own package.
 
-    class TestCxi(Conformance):
-        format = "cxi"
+Inherit :class:`Conformance` in a test file, name the format, and write a scan as the beamline
+does; pytest runs the tests. Follow the description of the format, not its reader::
 
-The format's synthetic writer is found in :data:`ptypy_beamline.testing.writers.WRITERS`.
+    import h5py
+    from ptypy_beamline.testing.conformance import Conformance
+
+
+    class TestMyBeamline(Conformance):
+        format = "my_beamline"
+        lacks = frozenset({"dark", "flat", "monitor", "center_px", "saturation"})
+
+        def write(self, folder, raw):
+            with h5py.File(folder / "scan.h5", "w") as file:
+                file["camera/frames"] = raw.frames
+                file["camera/bad"] = raw.bad
+                file["stage/y_um"] = raw.positions_m[:, 0] * 1e6
+                ...
+            return folder / "scan.h5"
+
+``raw`` is a :class:`~ptypy_beamline.testing.raw.Raw`. ``lacks`` names those of its fields that the
+files cannot hold, and ``unsaid`` the parts of the geometry that the user has to give. The
+formats of this package are written by :data:`ptypy_beamline.testing.writers.WRITERS`.
 """
 
 from __future__ import annotations
@@ -23,7 +41,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from .. import formats, open_scan
 from ..errors import BeamlineError
 from ..planning.scan_geometry import in_metres
-from ..scan import Scan
+from ..scan import Scan, Window
 from ..settings import Settings
 from .writers import WRITERS, Raw
 
@@ -31,23 +49,23 @@ NY, NX, ROWS, COLUMNS = 24, 20, 4, 5
 
 
 class Conformance:
-    """The tests; attributes say what a format departs in.
+    """The tests; attributes say in what a format differs from others.
 
     Attributes
     ----------
     format
-        Its name in ``formats.TABLE``.
+        Its name, as in ``ptypy-beamline formats``.
     lacks
         Fields of :class:`Raw` that its files cannot hold.
     unsaid
-        Of energy_eV, distance_m and pixel_m those that its files cannot hold, so that the user
+        Those of energy_eV, distance_m and pixel_m that its files cannot hold, so that the user
         gives them.
     pixel_m
-        Of the scan; alike on both axes where a format has one number for it.
+        Pixel of the scan; equal on both axes if the format has one number for it.
     in_several_files
-        A scan is more than the one file.
+        A scan has more than one file.
     settings
-        Loader parameters that its files need, as ``paths`` for what has no fixed place.
+        Loader parameters that its files need, such as ``paths`` of what has no fixed place.
     """
 
     format: str
@@ -58,7 +76,7 @@ class Conformance:
     settings: dict[str, Any] = {}  # noqa: RUF012  subclasses replace it
 
     def raw(self, **more: Any) -> Raw:
-        """A scan in which no two numbers are alike, so that nothing can be mixed up."""
+        """A scan in which no two numbers are equal, so that nothing can be mixed up."""
         rng = np.random.default_rng(7)
         places = np.stack(np.meshgrid(range(ROWS), range(COLUMNS), indexing="ij"), -1)
         n = ROWS * COLUMNS
@@ -80,17 +98,17 @@ class Conformance:
         return Raw(**(known | more))
 
     def write(self, folder: Path, raw: Raw) -> Path:
-        """The scan in this format."""
+        """Write the scan in this format, and return the file to open."""
         return WRITERS[self.format](folder / "scan.h5", raw)
 
     def open(self, file: Path) -> Scan:
-        """The scan again; nothing may have to be assumed."""
+        """Open the scan; it may not warn."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             return open_scan(file, **self.settings)
 
     def given(self, raw: Raw) -> dict[str, Any]:
-        """Loader parameters for what is unsaid."""
+        """Loader parameters for the :attr:`unsaid`."""
         parameters = {
             "energy_eV": ("energy", raw.energy_eV / 1e3),
             "distance_m": ("distance", raw.distance_m),
@@ -134,7 +152,7 @@ class Conformance:
                 assert_allclose(read.read(range(len(written)), window), written, err_msg=name)
 
     def test_opening_reads_no_frame(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """However big the file is."""
+        """Opening reads names, shapes and small datasets only."""
         file = self.write(tmp_path, self.raw())
 
         def read(frames: Any, *_: Any) -> Any:
@@ -172,7 +190,7 @@ class Conformance:
         assert scan.frames.read([], whole).shape == (0, NY, NX)
 
     def frames_file(self, file: Path) -> Path:
-        """The file that keeps the frames, or one of them."""
+        """The file that holds the frames, or one of them."""
         return file
 
     @pytest.mark.filterwarnings("ignore:.* are lacking")
@@ -187,7 +205,7 @@ class Conformance:
 
     @pytest.mark.filterwarnings("ignore:.* are lacking")
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
-        """Never a wait for it."""
+        """At once, without waiting for it."""
         file = self.write(tmp_path, self.raw())
         part = self.frames_file(file)
         part.unlink()
@@ -207,7 +225,7 @@ class Conformance:
         assert_array_equal(plan.good, ~bad)
 
     def test_a_scan_survives_pickling(self, tmp_path: Path) -> None:
-        """As MPI needs it."""
+        """MPI needs it."""
         raw = self.raw()
         scan = pickle.loads(pickle.dumps(self.open(self.write(tmp_path, raw))))
         assert_array_equal(scan.frames.read([2], self._whole(scan)), raw.frames[2:3])
@@ -232,7 +250,7 @@ class Conformance:
     def test_links_out_of_the_folder_are_only_followed_when_allowed(
         self, tmp_path: Path, links: str
     ) -> None:
-        """A master that is nothing but links to the file, which lies elsewhere."""
+        """A master of nothing but links to the file in another folder."""
         raw = self.raw()
         (tmp_path / "there").mkdir()
         (tmp_path / "here").mkdir()
@@ -252,7 +270,5 @@ class Conformance:
             assert len(open_scan(master, **settings)) == len(raw.frames)
 
     @staticmethod
-    def _whole(scan: Scan) -> Any:
-        from ..scan import Window
-
+    def _whole(scan: Scan) -> Window:
         return Window.full(scan.frame_shape)

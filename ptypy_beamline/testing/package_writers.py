@@ -1,4 +1,4 @@
-"""Writers of reconstruction packages' own files: PtychoPINN, tike, Ptychodus, Adorym."""
+"""Writers of the files of other packages: PtyPy, PtychoPINN, tike, Ptychodus, Adorym; phantoms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Floats
+from ..arrays import Complex64s, Floats
 from ..geometry import wavelength_m
-from .recording import Raw, group, put, put_frames
+from .raw import Raw, group, put, put_frames
+from .simulate import sample
 
 
 def write_ptychopinn(
@@ -107,3 +108,123 @@ def _save(path: Path, compression: str | None, **arrays: Any) -> Path:
     with path.open("wb") as file:
         (np.savez_compressed if compression else np.savez)(file, **arrays)
     return path
+
+
+CHUNK = 7
+"""Frames in a chunk."""
+
+
+def write_ptyd(
+    path: Path,
+    raw: Raw,
+    *,
+    save: str = "append",
+    good: NDArray[Any] | None = None,
+    folder: str = "",
+) -> Path:
+    """Prepared frames in chunks, energy in keV, positions (row, column) in metres.
+
+    Parameters
+    ----------
+    save
+        ``append``: one file. ``link``: a part for each chunk, beside the master.
+    good
+        (n, ny, nx) weights, where frames have defects of their own; else those of ``raw.bad``.
+    folder
+        What the links put before a part's name; PtyPy puts the folder of ``dfile`` as given.
+    """
+    n, shape = len(raw.frames), raw.frames.shape[1:]
+    if good is None:
+        good = np.broadcast_to(np.ones(shape, bool) if raw.bad is None else ~raw.bad, (n, *shape))
+    with h5py.File(path, "w") as file:
+        for name in ("chunks", "info", "meta"):
+            file.create_group(name).attrs["type"] = "dict"
+        _meta(file["meta"], raw, shape)
+        for number, start in enumerate(range(0, n, CHUNK)):
+            part = slice(start, start + CHUNK)
+            if save == "append":
+                _chunk(file.create_group(f"chunks/{number}"), raw, good, part)
+                continue
+            name = f"{path.name}.part{number:03d}"
+            with h5py.File(path.with_name(name), "w") as other:
+                _chunk(other, raw, good, part)
+            file[f"chunks/{number}"] = h5py.ExternalLink(folder + name, "/")
+    return path
+
+
+def _meta(group: h5py.Group, raw: Raw, shape: tuple[int, ...]) -> None:
+    known = {
+        "version": 0.1,
+        "num_frames": len(raw.frames),
+        "label": None,
+        "shape": np.array(shape),
+        "psize": np.array(raw.pixel_m),
+        "energy": None if raw.energy_eV is None else raw.energy_eV / 1e3,
+        "distance": raw.distance_m,
+        "center": None if raw.center_px is None else np.array(raw.center_px),
+    }
+    for name, value in known.items():
+        group[name] = np.zeros(1) if value is None else value
+        kind = "array" if isinstance(value, np.ndarray) else "scalar"
+        group[name].attrs["type"] = "None" if value is None else kind
+
+
+def _chunk(group: h5py.Group, raw: Raw, good: NDArray[Any], part: slice) -> None:
+    put_frames(group, "data", raw.frames[part], raw.compression)
+    group["weights"] = good[part]
+    group["positions"] = raw.positions_m[part]
+    group["indices"] = np.arange(len(raw.frames))[part]
+    for name in group:
+        group[name].attrs["type"] = "arraylist" if name == "indices" else "array"
+
+
+def write_phantom(path: Path, raw: Raw) -> Path:
+    """A directory NAME with a ground truth and the measured frames in NAME/NAME.h5."""
+    folder = path.with_suffix("")
+    write_grids(folder, np.zeros((8, 8, 1)), np.zeros((8, 8, 1)))
+    write_adorym(folder / f"{folder.name}.h5", raw)
+    return folder
+
+
+def write_grids(folder: Path, delta: NDArray[Any], beta: NDArray[Any]) -> None:
+    """δ and β (y, x, z)."""
+    (folder / "phantom").mkdir(parents=True, exist_ok=True)
+    np.save(folder / "phantom/grid_delta.npy", delta)
+    np.save(folder / "phantom/grid_beta.npy", beta)
+
+
+def write_simulation(  # noqa: PLR0913  a phantom and its light
+    folder: Path,
+    size: int = 168,
+    *,
+    slices: int = 1,
+    n: int = 64,
+    scan: tuple[int, int] = (16, 16),
+    step_px: int = 8,
+    photons: str = "1e6",
+    energy_eV: float = 5000.0,
+    voxel_m: float = 10e-9,
+    seed: int = 0,
+) -> Complex64s:
+    """A phantom whose projection has the test sample's phase and amplitude, and its info.txt.
+
+    Returns
+    -------
+    truth
+        (size, size) transmission of the projection.
+    """
+    truth = sample((size, size), np.random.default_rng(seed))
+    k = 2 * np.pi / wavelength_m(energy_eV)
+    depth = k * voxel_m * slices
+    share = np.ones((1, 1, slices))
+    write_grids(
+        folder,
+        -np.angle(truth)[:, :, None] / depth * share,
+        -np.log(np.abs(truth))[:, :, None] / depth * share,
+    )
+    (folder / "info.txt").write_text(
+        f"probe {n}×{n}\n{scan[0]}×{scan[1]} positions, step {step_px} px\n"
+        f"energy {energy_eV:g} eV\npixel {voxel_m * 1e2:g} cm\nn{photons}\n",
+        encoding="utf-8",
+    )
+    return truth

@@ -1,166 +1,105 @@
-"""A raw scan with all that goes wrong on a beamline, and the truth behind it."""
+"""What a beamline records, and the few ways in which HDF5 files keep it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import h5py
+import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Bools, Float32s, Floats, Ints
-from .simulate import Truth, diffract, simulate
-from .writers import Raw, write_areadetector
-
-DETECTOR = (192, 200)
-CENTER_PX = (91, 104)
-EXPOSURES = 3
-SATURATION = 1023
+from ..arrays import Bools, Floats
+from .simulate import Truth
 
 
 @dataclass(frozen=True, eq=False)
-class Demo:
-    """What is in a demo scan, for whoever wants to check what was made of it.
+class Raw:
+    """What a detector and its beamline record.
 
     Attributes
     ----------
-    truth
-        Sample, probe and positions (one per position, not per exposure).
+    frames
+        (n, ny, nx), any integer dtype.
+    positions_m
+        (n, 2) y, x of the illumination on the sample, on the axes of the frames.
+    energy_eV, distance_m, pixel_m, exposure_s
+        Photon energy, sample-detector distance, detector pixel (y, x), exposure time.
+    bad
+        (ny, nx) True = ignore; ``None`` writes no mask.
+    dark, flat
+        Stacks (k, ny, nx).
+    monitor
+        (n,) incident intensity.
     center_px
-        Beam centre on the raw detector (row, column).
-    frames_per_position
-        Exposures of each position, one after another.
-    spoiled
-        Raw indices of exposures without beam, or with a splash of scatter.
-    bad_monitor
-        Raw index of the exposure whose I0 was not read (NaN).
-    hot_px, dead_px
-        (k, 2) row, column. All dead pixels are in the file's mask, but only half of the hot.
+        Beam centre (row, column).
     saturation
         The detector's count limit.
+    grid
+        (rows, columns): a format that can keep the frames as (rows, columns, ny, nx) does.
+    compression
+        ``None``, ``gzip``, ``lzf`` or ``bitshuffle`` (with LZ4); one frame a chunk.
     """
 
-    truth: Truth
-    center_px: tuple[float, float]
-    frames_per_position: int
-    spoiled: Ints
-    bad_monitor: int
-    hot_px: Ints
-    dead_px: Ints
-    saturation: int
-
-
-def write_demo_scan(
-    path: str | Path,
-    seed: int = 0,
-    shape: tuple[int, int] = (15, 15),
-    step_px: float = 10,
-    photons: float = 1.5e6,
-    record_center: bool = False,
-) -> Demo:
-    """Write a raw areaDetector file, bitshuffle-LZ4 uint16, as a beamline would.
-
-    192×200 pixels with the beam off the middle; three exposures a position; jittered
-    positions; a fluctuating I0; dark images with a pattern; a gain map; hot, dead and saturated
-    pixels; spoiled exposures; one I0 missing.
-
-    Parameters
-    ----------
-    path
-        File to write.
-    seed
-        Of everything random.
-    shape, step_px
-        Scan rows and columns, and the step in reconstructed pixels of a window of 128.
-    photons
-        Mean photons of a position, all exposures together.
-    record_center
-        Whether the file tells the beam centre.
-    """
-    rng = np.random.default_rng([seed, 1])
-    truth = simulate(128, shape, step_px, "jitter", photons=photons, seed=seed)
-    sensor = _Sensor.make(rng)
-    n = len(truth.frames) * EXPOSURES
-    monitor = 1e5 * (1 + 0.08 * np.sin(np.arange(n) / 40) + 0.03 * rng.standard_normal(n))
-    picked = rng.choice(n, 7, replace=False)
-    spoiled, unread = np.sort(picked[:6]), int(picked[6])
-    frames = sensor.record(_photons(truth, monitor / monitor.mean(), spoiled, rng), rng)
-    monitor[unread] = np.nan
-    raw = Raw(
-        frames=frames,
-        positions_m=np.repeat(truth.positions_m, EXPOSURES, axis=0),
-        energy_eV=truth.energy_eV,
-        distance_m=truth.distance_m,
-        pixel_m=truth.pixel_m,
-        bad=_marked(np.concatenate([sensor.dead_px, sensor.hot_px[::2]])),
-        dark=sensor.record(np.zeros((20, *DETECTOR)), rng, beam=False),
-        flat=sensor.gain.astype(np.float32)[None],
-        monitor=monitor,
-        center_px=CENTER_PX if record_center else None,
-        saturation=SATURATION,
-        compression="bitshuffle",
-    )
-    write_areadetector(Path(path), raw, signed=True)
-    return Demo(
-        truth, CENTER_PX, EXPOSURES, spoiled, unread, sensor.hot_px, sensor.dead_px, SATURATION
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Sensor:
-    """What the detector adds to the photons."""
-
-    offset: Floats
-    gain: Floats
-    hot_px: Ints
-    dead_px: Ints
+    frames: NDArray[np.integer[Any]]
+    positions_m: Floats
+    energy_eV: float = 8800.0
+    distance_m: float = 2.0
+    pixel_m: tuple[float, float] = (75e-6, 75e-6)
+    exposure_s: float = 0.05
+    bad: Bools | None = None
+    dark: NDArray[Any] | None = None
+    flat: NDArray[Any] | None = None
+    monitor: Floats | None = None
+    center_px: tuple[float, float] | None = None
+    saturation: float | None = None
+    grid: tuple[int, int] | None = None
+    compression: str | None = None
 
     @classmethod
-    def make(cls, rng: np.random.Generator) -> _Sensor:
-        """An offset of about 10 counts with stripes, a gain of 1 ± 5 %, hot and dead pixels."""
-        columns = np.indices(DETECTOR)[1]
-        offset = 10 + 2 * np.sin(columns / 12) + rng.normal(0, 0.7, DETECTOR)
-        gain = (1 + 0.05 * rng.standard_normal(DETECTOR)).clip(0.8, 1.2)
-        picked = rng.choice(offset.size, 22, replace=False)
-        places = np.stack(np.unravel_index(picked, DETECTOR), axis=1)
-        hot, dead = places[:12], places[12:]
-        gain[dead[:, 0], dead[:, 1]] = 0
-        return cls(offset, gain, hot, dead)
+    def of(cls, truth: Truth, **more: Any) -> Raw:
+        """The raw scan of a simulated truth."""
+        center = (truth.frames.shape[1] // 2, truth.frames.shape[2] // 2)
+        known = {
+            "energy_eV": truth.energy_eV,
+            "distance_m": truth.distance_m,
+            "pixel_m": truth.pixel_m,
+            "center_px": center,
+        }
+        return cls(truth.frames, truth.positions_m, **{**known, **more})
 
-    def record(
-        self, photons: NDArray[Any], rng: np.random.Generator, beam: bool = True
-    ) -> NDArray[np.uint16]:
-        """Counts as they are read out: gain, offset, noise, defects, and the limit.
-
-        Hot pixels are so only while the beam is on, so that no dark image removes them.
-        """
-        counts = photons * self.gain.astype(np.float32) + self.offset.astype(np.float32)
-        counts += rng.normal(0, 0.5, counts.shape)
-        if beam:
-            rows, columns = self.hot_px.T
-            counts[:, rows, columns] += rng.uniform(200, 900, (len(counts), len(rows)))
-        counts[:, self.dead_px[:, 0], self.dead_px[:, 1]] = 0
-        return np.asarray(np.rint(counts).clip(0, SATURATION), np.uint16)
+    @property
+    def gridded(self) -> NDArray[np.integer[Any]]:
+        """Frames as (rows, columns, ny, nx) where there is a grid, else as they are."""
+        if self.grid is None:
+            return self.frames
+        return self.frames.reshape(*self.grid, *self.frames.shape[1:])
 
 
-def _photons(truth: Truth, flux: Floats, spoiled: Ints, rng: np.random.Generator) -> Float32s:
-    """Photons of each exposure on the whole detector; the spoiled ones have no pattern."""
-    intensity = diffract(truth.object, truth.probe, truth.corners_px) / EXPOSURES
-    n = intensity.shape[1]
-    top, left = CENTER_PX[0] - n // 2, CENTER_PX[1] - n // 2
-    photons = np.zeros((len(flux), *DETECTOR), np.float32)
-    expected = np.repeat(intensity, EXPOSURES, axis=0) * flux[:, None, None]
-    photons[:, top : top + n, left : left + n] = rng.poisson(expected)
-    y, x = np.indices(DETECTOR)
-    splash = 20 * np.exp(-((y - 60) ** 2 + (x - 130) ** 2) / 2 / 45**2)
-    for k, index in enumerate(spoiled):
-        photons[index] = 0 if k % 2 else rng.poisson(splash)
-    return photons
+def group(parent: h5py.Group, name: str, nx_class: str = "", **attributes: str) -> h5py.Group:
+    """A new group, with its NeXus class and attributes."""
+    made = parent.create_group(name)
+    made.attrs.update({**({"NX_class": nx_class} if nx_class else {}), **attributes})
+    return made
 
 
-def _marked(places: Ints) -> Bools:
-    """A mask that is True at ``places``."""
-    mask = np.zeros(DETECTOR, bool)
-    mask[places[:, 0], places[:, 1]] = True
-    return mask
+def put(place: h5py.Group, name: str, value: Any, **attributes: str) -> None:
+    """A dataset with attributes; nothing where the value is ``None``."""
+    if value is not None:
+        place[name] = value
+        place[name].attrs.update(attributes)
+
+
+def put_frames(place: h5py.Group, name: str, frames: NDArray[Any], compression: str | None) -> None:
+    """The frames, one a chunk."""
+    options: dict[str, Any] = {"compression": compression} if compression else {}
+    if compression == "bitshuffle":
+        options = dict(hdf5plugin.Bitshuffle(cname="lz4"))
+    chunk = (1,) * (frames.ndim - 2) + frames.shape[-2:]
+    place.create_dataset(name, data=frames, chunks=chunk, **options)
+
+
+def bits(bad: Bools | None, dtype: Any) -> NDArray[Any] | None:
+    """A mask of ones (bit 0: invalid) where pixels are bad."""
+    return None if bad is None else bad.astype(dtype)

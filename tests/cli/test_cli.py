@@ -301,7 +301,7 @@ def test_ptyd(type_in, tmp_path, save):
 
 
 def test_preview(type_in, tmp_path):
-    from ptypy_beamline.testing.compare import correlation
+    from ptypy_beamline.reconstruction.comparison.registration import correlation
 
     code, out, _ = type_in(
         "preview", scans.write(tmp_path), "-o", tmp_path / "p", "--iterations", 40

@@ -26,9 +26,9 @@ from ptypy_beamline.geometry import EV_J, wavelength_m
 from ptypy_beamline.parameter_values import turn_of
 from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction
 from ptypy_beamline.settings import Settings
-from ptypy_beamline.testing.raw import write_demo_scan
-from ptypy_beamline.testing.sample import sample as simulated_sample
+from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import diffract, simulate
+from ptypy_beamline.testing.simulate import sample as simulated_sample
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 SCANS = [

@@ -13,9 +13,9 @@ import pytest
 from ptypy_beamline.diagnosis.findings import diagnose
 from ptypy_beamline.diagnosis.proposed_settings import changed, planned
 from ptypy_beamline.errors import BeamlineError
+from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.reconstruction.preview import preview
 from ptypy_beamline.settings import Settings
-from ptypy_beamline.testing.compare import correlation
 from ptypy_beamline.testing.simulate import Truth, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 

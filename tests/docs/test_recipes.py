@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from recipe_runs import RECIPES, environment, reconstruction, run
 
-from ptypy_beamline.testing.compare import correlation
-from ptypy_beamline.testing.phantom_writer import write_simulation
-from ptypy_beamline.testing.raw import Demo, write_demo_scan
+from ptypy_beamline.reconstruction.comparison.registration import correlation
+from ptypy_beamline.testing.demo import DemoScan, write_demo_scan
+from ptypy_beamline.testing.package_writers import write_simulation
 
 SCAN = ("demo/raw_scan.h5", "--reject", "demo/qc/reject_indices.npy")
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path) -> Demo:
+def made(folder: Path) -> DemoScan:
     made = write_demo_scan(folder / "demo/raw_scan.h5", shape=(9, 9))
     (folder / "demo/qc").mkdir()
     np.save(folder / "demo/qc/reject_indices.npy", made.spoiled)
@@ -37,7 +37,7 @@ def made(folder: Path) -> Demo:
 
 @pytest.mark.long
 @pytest.mark.ptypy
-def test_tree_converges_from_yaml_alone(folder: Path, made: Demo) -> None:
+def test_tree_converges_from_yaml_alone(folder: Path, made: DemoScan) -> None:
     command = (sys.executable, "-m", "ptypy_beamline", "run", RECIPES / "tree.yaml")
     run(folder, *command, "-o", "results")
 
@@ -48,7 +48,7 @@ def test_tree_converges_from_yaml_alone(folder: Path, made: Demo) -> None:
 
 @pytest.mark.long
 @pytest.mark.ptypy
-def test_hdf5_dm_ml(folder: Path, made: Demo) -> None:
+def test_hdf5_dm_ml(folder: Path, made: DemoScan) -> None:
     script = RECIPES / "hdf5_dm_ml.py"
     run(folder, sys.executable, script, *SCAN, "--dm", "40", "--ml", "10", "-o", "plain")
 
@@ -59,7 +59,7 @@ def test_hdf5_dm_ml(folder: Path, made: Demo) -> None:
 
 @pytest.mark.ptypy
 @pytest.mark.parametrize("save", ["append", pytest.param("link", marks=pytest.mark.long)])
-def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
+def test_make_ptyd(folder: Path, made: DemoScan, save: str) -> None:
     script = RECIPES / "make_ptyd.py"
     words = ("demo/raw_scan.h5", f"{save}.ptyd", "--save", save, "--block", "30")
     done = run(folder, sys.executable, script, *words)
@@ -70,7 +70,7 @@ def test_make_ptyd(folder: Path, made: Demo, save: str) -> None:
 
 @pytest.mark.ptypy
 @pytest.mark.mpi
-def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: Demo) -> None:
+def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: DemoScan) -> None:
     words = ("demo/raw_scan.h5", "ranks.ptyd", "--block", "7")
     done = run(folder, "mpirun", "-n", "2", sys.executable, RECIPES / "make_ptyd.py", *words)
 
@@ -79,7 +79,7 @@ def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: 
 
 @pytest.mark.long
 @pytest.mark.ptypy
-def test_ptyd_dm(folder: Path, made: Demo) -> None:
+def test_ptyd_dm(folder: Path, made: DemoScan) -> None:
     words = ("demo/raw_scan.h5", "-o", "prepared.ptyd", "--frames-per-pos", "3", "--roi", "128")
     run(folder, sys.executable, "-m", "ptypy_beamline", "ptyd", *words, "--sat", "1023")
     words = ("--radius", "4e-7", "--window", "96", "--dm", "20", "-o", "again")
@@ -105,7 +105,7 @@ def test_phantom_dm(folder: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.ptypy
-def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: Demo) -> None:
+def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: DemoScan) -> None:
     script = RECIPES / "cupy_dm_ml.py"
     few = ("--dm", "20", "--ml", "10", "--block", "30")
     run(folder, sys.executable, script, *SCAN, "--arch", "serial", *few, "-o", "gpu")
@@ -116,7 +116,7 @@ def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: De
 @pytest.mark.long
 @pytest.mark.ptypy
 @pytest.mark.mpi
-def test_two_ranks(folder: Path, made: Demo) -> None:
+def test_two_ranks(folder: Path, made: DemoScan) -> None:
     run(folder, "bash", RECIPES / "mpi.sh", "2", RECIPES / "tree.yaml", "-o", "ranks")
 
     found = reconstruction(folder / "ranks", "demo")

@@ -13,7 +13,7 @@ import pytest
 from folders import HELPERS
 from recipe_runs import RECIPES, environment, reconstruction, run
 
-from ptypy_beamline.testing.raw import write_demo_scan
+from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import Truth, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 

@@ -33,7 +33,7 @@ from ptypy_beamline.reconstruction.comparison.frc import half_bit, ring_correlat
 from ptypy_beamline.reconstruction.comparison.likeness import compare
 from ptypy_beamline.scan import Frames
 from ptypy_beamline.summary import empty_beam
-from ptypy_beamline.testing.phantom_writer import write_grids, write_simulation
+from ptypy_beamline.testing.package_writers import write_grids, write_simulation
 
 SMALL = {"size": 48, "n": 32, "scan": (4, 5), "step_px": 9, "photons": "1e5"}
 ENERGY, VOXEL = 5000.0, 10e-9

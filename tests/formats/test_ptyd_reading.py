@@ -22,7 +22,7 @@ from ptypy_beamline.errors import FileError, MissingDataError, ScanError, Settin
 from ptypy_beamline.files import handles
 from ptypy_beamline.frames.ptyd import PtydFrames
 from ptypy_beamline.scan import Frames, Window
-from ptypy_beamline.testing.ptyd_writer import write_ptyd
+from ptypy_beamline.testing.package_writers import write_ptyd
 from ptypy_beamline.testing.writers import Raw
 from ptypy_beamline.writers.ptyd import write_ptyd as export
 

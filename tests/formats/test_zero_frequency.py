@@ -16,7 +16,7 @@ from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.frames.wrappers import FftShiftedFrames
 from ptypy_beamline.planning.implausible import corners_over_middle
 from ptypy_beamline.scan import ArrayFrames, Window
-from ptypy_beamline.testing.phantom_writer import write_simulation
+from ptypy_beamline.testing.package_writers import write_simulation
 
 SUITES = {
     name: suite

@@ -30,7 +30,7 @@ from ptypy_beamline.frames.npy import load_npy
 from ptypy_beamline.output import complete_hdf5
 from ptypy_beamline.scan import Window
 from ptypy_beamline.settings import Settings
-from ptypy_beamline.testing.phantom_writer import write_simulation
+from ptypy_beamline.testing.package_writers import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 from ptypy_beamline.tomography.angles import Angle, read_theta

@@ -25,11 +25,10 @@ from ptypy_beamline.errors import FileError, MissingDataError, ScanError, Settin
 from ptypy_beamline.files.filelist import expand
 from ptypy_beamline.formats import get, open_file
 from ptypy_beamline.frames.tiff import TiffFrames
+from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.scan import Window
-from ptypy_beamline.testing.compare import correlation
 from ptypy_beamline.testing.simulate import simulate
-from ptypy_beamline.testing.tiff_writer import write_tiff
-from ptypy_beamline.testing.writers import Raw
+from ptypy_beamline.testing.writers import Raw, write_tiff
 
 WINDOW = Window(5, 3, 20, 11)
 CUT = (slice(5, 25), slice(3, 14))

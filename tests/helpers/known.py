@@ -8,7 +8,7 @@ import scans
 from ptypy_beamline.frames.simulated import far_field, fresnel
 from ptypy_beamline.reconstruction import Reconstruction
 from ptypy_beamline.reconstruction.area import pixels_of
-from ptypy_beamline.testing.sample import sample
+from ptypy_beamline.testing.simulate import sample
 
 SPACING_M = 2e-6
 

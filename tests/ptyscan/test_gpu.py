@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scans
 
+from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.run import run
-from ptypy_beamline.testing.compare import correlation
 
 MARGIN_PX = 24
 """Object pixels at the edge of the scan that few frames see."""

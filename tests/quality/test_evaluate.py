@@ -19,8 +19,8 @@ from ptypy_beamline.quality.workflow import evaluate_scan
 from ptypy_beamline.scan import ArrayFrames
 from ptypy_beamline.statistics.measure import Reference
 from ptypy_beamline.statistics.measurements import BinnedFrames
+from ptypy_beamline.testing.bad_frames import KINDS, spoil
 from ptypy_beamline.testing.simulate import PATTERNS, diffract, simulate
-from ptypy_beamline.testing.spoil import KINDS, spoil
 
 
 class TestDecisions:

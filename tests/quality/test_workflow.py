@@ -23,7 +23,7 @@ from ptypy_beamline.cli import main
 from ptypy_beamline.options import Qc
 from ptypy_beamline.parameter_values import as_listed
 from ptypy_beamline.quality import Exposures, evaluate
-from ptypy_beamline.testing.spoil import spoil
+from ptypy_beamline.testing.bad_frames import spoil
 
 INTEGERS = {"accept_indices.npy", "reject_indices.npy", "mask_indices.npy"}
 NUMBERS = {"outlier_score.npy", "stxm.npy", "dpcx.npy", "dpcy.npy"}
@@ -383,7 +383,7 @@ class TestCommand:
     @pytest.mark.long
     def test_several_exposures_of_the_demo(self, tmp_path, type_in):
         """Dark, flat, saturation, hot pixels, a monitor with a hole, three exposures a position."""
-        from ptypy_beamline.testing.raw import write_demo_scan
+        from ptypy_beamline.testing.demo import write_demo_scan
 
         made = write_demo_scan(tmp_path / "raw.h5", shape=(9, 9))
         flags = (

@@ -20,7 +20,7 @@ from ptypy_beamline.reconstruction.io.amplitudes import of_plan
 from ptypy_beamline.reconstruction.io.cxi import write_cxi
 from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
 from ptypy_beamline.reconstruction.io.product import ProductInfo, export_product, import_product
-from ptypy_beamline.testing.recording import Raw
+from ptypy_beamline.testing.raw import Raw
 from ptypy_beamline.testing.writers import WRITERS
 from ptypy_beamline.writers.standard import write_standard
 

@@ -29,7 +29,7 @@ from ptypy_beamline.reconstruction.io.product import (
     product_info,
 )
 from ptypy_beamline.reconstruction.io.tiff import write_tiffs
-from ptypy_beamline.testing.recording import Raw
+from ptypy_beamline.testing.raw import Raw
 from ptypy_beamline.testing.writers import WRITERS
 from ptypy_beamline.writers.standard import write_standard
 

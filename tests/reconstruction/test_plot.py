@@ -26,7 +26,7 @@ from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
 from ptypy_beamline.reconstruction.io.product import export_product
 from ptypy_beamline.reconstruction.plot import Look, compose, draw
 from ptypy_beamline.reconstruction.postprocess import Postprocess, finish
-from ptypy_beamline.testing.sample import sample
+from ptypy_beamline.testing.simulate import sample
 
 SHAPES = {
     "square": (120, 120),

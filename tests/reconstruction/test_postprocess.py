@@ -16,7 +16,7 @@ from ptypy_beamline.reconstruction.area import Rectangle, pixels_of, points_of, 
 from ptypy_beamline.reconstruction.phase import ramp
 from ptypy_beamline.reconstruction.postprocess import Postprocess, crop, finish, unwrapped
 from ptypy_beamline.reconstruction.vacuum import find_empty
-from ptypy_beamline.testing.sample import sample
+from ptypy_beamline.testing.simulate import sample
 
 SLOPE = (0.021, -0.0347)
 """Cycles per pixel: half a turn over 24 and 14 pixels."""

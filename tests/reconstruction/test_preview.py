@@ -10,12 +10,12 @@ from matplotlib.image import imread
 
 from ptypy_beamline.errors import ScanError
 from ptypy_beamline.reconstruction.area import pixels_of
+from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.reconstruction.phase import flatten_phase
 from ptypy_beamline.reconstruction.preview import probe_guess, reconstruct
 from ptypy_beamline.reconstruction.preview.engine import prepare
 from ptypy_beamline.reconstruction.preview.picture import draw, hue_and_brightness
 from ptypy_beamline.reconstruction.preview.probe import best_probe, cropped, enlarged
-from ptypy_beamline.testing.compare import correlation
 from ptypy_beamline.testing.simulate import diffract, simulate
 
 GOOD = np.ones((64, 64), bool)

@@ -23,7 +23,7 @@ from ptypy_beamline.errors import FileError, SettingsError
 from ptypy_beamline.reconstruction import read
 from ptypy_beamline.reconstruction.area import scanned
 from ptypy_beamline.settings import Settings
-from ptypy_beamline.testing.balls import BALLS, densities, registered
+from ptypy_beamline.testing.tomography import SPHERES, align_volume, sphere_densities
 from ptypy_beamline.tomography import Engine, run_series
 
 pytestmark = pytest.mark.tomo
@@ -60,11 +60,13 @@ def stamps(folder: Path) -> dict[str, int]:
 
 @pytest.mark.long
 def test_the_volume_is_that_of_the_balls(out: Path) -> None:
-    volume, turned = volume_of(out), SERIES.turned
+    volume, turned = volume_of(out), SERIES.sample
     truth = turned.volume(volume.shape)
-    found = registered(volume, truth)
+    found = align_volume(volume, truth)
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
-    np.testing.assert_allclose(densities(found), [ball.density_e_A3 for ball in BALLS], rtol=0.1)
+    np.testing.assert_allclose(
+        sphere_densities(found), [ball.density_e_A3 for ball in SPHERES], rtol=0.1
+    )
 
 
 @pytest.mark.long

@@ -19,7 +19,12 @@ from ptypy_beamline.errors import (
     SettingsError,
 )
 from ptypy_beamline.geometry import wavelength_m
-from ptypy_beamline.testing.balls import BALLS, Turned, densities, registered
+from ptypy_beamline.testing.tomography import (
+    SPHERES,
+    RotatingSample,
+    align_volume,
+    sphere_densities,
+)
 from ptypy_beamline.tomography import (
     Alignment,
     Fbp,
@@ -43,7 +48,7 @@ pytestmark = pytest.mark.tomo
 
 SIZE = 78
 ANGLES = np.arange(0, 180, 7.5)
-TURNED = Turned()
+TURNED = RotatingSample()
 
 
 def shifts(count: int, seed: int = 1) -> np.ndarray:
@@ -70,7 +75,7 @@ def write_phases(  # one angle a folder, as any program may have written them
     folder: Path,
     angles: Sequence[float],
     moves: np.ndarray,
-    turned: Turned = TURNED,
+    turned: RotatingSample = TURNED,
     change=lambda wave: wave,
     size: tuple[int, int] = (SIZE, SIZE),
 ) -> Path:
@@ -91,7 +96,7 @@ def write_phases(  # one angle a folder, as any program may have written them
     return folder
 
 
-def run(folder: Path, out: Path, turned: Turned = TURNED, **how) -> np.ndarray:
+def run(folder: Path, out: Path, turned: RotatingSample = TURNED, **how) -> np.ndarray:
     """The volume of a folder of phases."""
     known = {"pixel_m": turned.voxel_m, "energy_eV": turned.energy_eV}
     made = run_series([folder], out, alignment=Alignment(**known, **how))
@@ -102,9 +107,11 @@ def run(folder: Path, out: Path, turned: Turned = TURNED, **how) -> np.ndarray:
 def judge(volume: np.ndarray) -> None:
     """What is asked for: correlation above 0.9, each ball's density within a tenth."""
     truth = TURNED.volume(volume.shape)
-    found = registered(volume, truth)
+    found = align_volume(volume, truth)
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
-    np.testing.assert_allclose(densities(found), [ball.density_e_A3 for ball in BALLS], rtol=0.1)
+    np.testing.assert_allclose(
+        sphere_densities(found), [ball.density_e_A3 for ball in SPHERES], rtol=0.1
+    )
 
 
 def test_a_radian_is_so_many_electrons() -> None:
@@ -193,11 +200,15 @@ def test_uneven_angles_give_the_density() -> None:
     angles = np.concatenate([np.arange(0, 90, 2.0), np.arange(90, 180, 6.0)])
     found = backproject(mass(angles, np.zeros((len(angles), 2))), angles)
     volume = found * electrons_per_radian(TURNED.energy_eV, TURNED.voxel_m)
-    np.testing.assert_allclose(densities(volume), [b.density_e_A3 for b in BALLS], rtol=0.03)
+    np.testing.assert_allclose(
+        sphere_densities(volume), [b.density_e_A3 for b in SPHERES], rtol=0.03
+    )
 
 
-@pytest.mark.parametrize("turned", [TURNED, Turned(voxel_m=400e-9)], ids=["weak", "wrapped"])
-def test_phases_without_ramp_and_jumps(turned: Turned) -> None:
+@pytest.mark.parametrize(
+    "turned", [TURNED, RotatingSample(voxel_m=400e-9)], ids=["weak", "wrapped"]
+)
+def test_phases_without_ramp_and_jumps(turned: RotatingSample) -> None:
     rng, (y, x) = np.random.default_rng(5), np.indices((SIZE, SIZE))
     truth = np.array([turned.phase(a, (SIZE, SIZE)) for a in (0.0, 40.0, 80.0)])
     assert turned is TURNED or truth.min() < -5
@@ -267,15 +278,15 @@ def test_a_missing_wedge_is_told_and_not_made_up(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", angles, shifts(len(angles)), size=(54, SIZE))
     with pytest.warns(BeamlineWarning, match="no angle within 64 degrees"):
         volume = run(folder, tmp_path / "out")
-    found = registered(volume, TURNED.volume(volume.shape))
-    ratio = densities(found) / [ball.density_e_A3 for ball in BALLS]
+    found = align_volume(volume, TURNED.volume(volume.shape))
+    ratio = sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES]
     assert (ratio < 0.8).all()
     run_series([folder], tmp_path / "out", only="volume", method=Sart())
     with h5py.File(tmp_path / "out/reconstructed_3d.h5") as file:
         volume = file["volume"][()]
     assert volume.min() >= 0
-    found = registered(volume, TURNED.volume(volume.shape))
-    assert (densities(found) / [ball.density_e_A3 for ball in BALLS] > 0.85).all()
+    found = align_volume(volume, TURNED.volume(volume.shape))
+    assert (sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES] > 0.85).all()
 
 
 def test_what_the_files_say(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from ptypy_beamline.errors import FileError
 from ptypy_beamline.output import PICTURES, complete, complete_hdf5, put_figure, together
 from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
 from ptypy_beamline.temporary import alone_in, beside, taken
-from ptypy_beamline.testing.phantom_writer import write_simulation
+from ptypy_beamline.testing.package_writers import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 from ptypy_beamline.writers.ptyd import write_ptyd

@@ -1,4 +1,4 @@
-"""What goes wrong with single frames of a scan."""
+"""Bad frames of known kinds: what goes wrong with single frames of a scan."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Balls of known electron density, turned on an axis: what tomography is to find."""
+"""A tilt series with known truth: spheres of known electron density on a rotation axis."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +18,37 @@ from ..arrays import Complex64s, Float32s, Floats, Reals
 from ..extras import skimage
 from ..frames.simulated import zone_plate_beam
 from ..geometry import wavelength_m
-from .recording import Raw, put
+from .raw import Raw, put
 from .simulate import MARGIN_PX, PATTERNS, diffract
+from .writers import write_exchange
 
 ELECTRON_RADIUS_M = physical_constants["classical electron radius"][0]
 ABSORPTION = 0.02
-"""β/δ of the balls."""
+"""β/δ of the spheres."""
 
 
 @dataclass(frozen=True)
-class Ball:
-    """A ball, its middle (z, y, x) in voxels from the rotation axis and the middle row."""
+class Sphere:
+    """A sphere; its middle is (z, y, x) in voxels from the rotation axis and the middle row."""
 
     middle: tuple[float, float, float]
     radius: float
     density_e_A3: float
 
 
-BALLS = (
-    Ball((-10.0, -8.0, -9.0), 9.0, 0.66),  # SiO2
-    Ball((-6.0, 9.0, 8.0), 8.0, 1.18),  # Al2O3
-    Ball((9.0, -7.0, 9.0), 10.0, 0.70),  # Si
-    Ball((12.0, 8.0, -10.0), 6.0, 1.53),  # Fe2O3
-    Ball((16.0, -12.0, -8.0), 4.0, 1.24),  # TiO2
+SPHERES = (
+    Sphere((-10.0, -8.0, -9.0), 9.0, 0.66),  # SiO2
+    Sphere((-6.0, 9.0, 8.0), 8.0, 1.18),  # Al2O3
+    Sphere((9.0, -7.0, 9.0), 10.0, 0.70),  # Si
+    Sphere((12.0, 8.0, -10.0), 6.0, 1.53),  # Fe2O3
+    Sphere((16.0, -12.0, -8.0), 4.0, 1.24),  # TiO2
 )
 """Five that fill a cylinder 54 voxels wide and 42 high."""
 
 
 @dataclass(frozen=True)
-class Turned:
-    """Balls in a beam: the rotation axis runs along the image's rows, through column nx//2.
+class RotatingSample:
+    """Spheres in the beam; the rotation axis runs along the image's rows, through column nx//2.
 
     With the axes (z, y, x) of the volume, a projection at angle θ has its rows along z and its
     columns along x·cosθ − y·sinθ, as :func:`skimage.transform.radon` has it.
@@ -57,7 +59,7 @@ class Turned:
         Edge of a voxel, which is the pixel of the projections, too; photon energy.
     """
 
-    balls: Sequence[Ball] = BALLS
+    spheres: Sequence[Sphere] = SPHERES
     voxel_m: float = 60e-9
     energy_eV: float = 6200.0
 
@@ -74,11 +76,11 @@ class Turned:
             for n, moved in zip(shape, shift_px, strict=True)
         )
         turn, total = np.deg2rad(angle_deg), np.zeros((len(y), len(x)))
-        for ball in self.balls:
-            z0, y0, x0 = ball.middle
+        for sphere in self.spheres:
+            z0, y0, x0 = sphere.middle
             t0 = x0 * np.cos(turn) - y0 * np.sin(turn)
-            chord = ball.radius**2 - (y[:, None] - z0) ** 2 - (x - t0) ** 2
-            total += 2 * ball.density_e_A3 * np.sqrt(chord.clip(0))
+            chord = sphere.radius**2 - (y[:, None] - z0) ** 2 - (x - t0) ** 2
+            total += 2 * sphere.density_e_A3 * np.sqrt(chord.clip(0))
         return np.asarray(total.reshape(shape[0], fine, shape[1], fine).mean(axis=(1, 3)))
 
     def phase(self, *projection: Any) -> Floats:
@@ -95,16 +97,16 @@ class Turned:
         fine = 3
         z, y, x = ((np.arange(n * fine) + 0.5) / fine - 0.5 - n // 2 for n in shape)
         density = np.zeros((len(z), len(y), len(x)), np.float32)
-        for ball in self.balls:
-            z0, y0, x0 = ball.middle
+        for sphere in self.spheres:
+            z0, y0, x0 = sphere.middle
             squared = (z[:, None, None] - z0) ** 2 + (y[:, None] - y0) ** 2 + (x - x0) ** 2
-            density[squared < ball.radius**2] = ball.density_e_A3
+            density[squared < sphere.radius**2] = sphere.density_e_A3
         nz, ny, nx = shape
         return np.asarray(density.reshape(nz, fine, ny, fine, nx, fine).mean(axis=(1, 3, 5)))
 
 
 @dataclass(frozen=True)
-class Series:
+class AngleSeries:
     """A ptychography scan at each angle.
 
     Attributes
@@ -117,7 +119,7 @@ class Series:
         Mean photons of a frame without the sample.
     """
 
-    turned: Turned = Turned()
+    sample: RotatingSample = RotatingSample()
     window: int = 64
     scan: tuple[int, int] = (12, 12)
     step_px: float = 7.0
@@ -130,27 +132,28 @@ class Series:
         points = np.rint(points).astype(np.int64)
         corners = points - points.min(axis=0) + MARGIN_PX
         rows, columns = (int(c) for c in corners.max(axis=0) + self.window + MARGIN_PX)
-        wave = self.turned.transmission(angle_deg, (rows, columns), shift_px)
+        wave = self.sample.transmission(angle_deg, (rows, columns), shift_px)
         intensity = diffract(wave, zone_plate_beam(self.window), corners) * self.photons
-        pixel_m, voxel_m = 75e-6, self.turned.voxel_m
+        pixel_m, voxel_m = 75e-6, self.sample.voxel_m
         return Raw(
             np.random.default_rng([self.seed, seed]).poisson(intensity).astype(np.uint32),
             points * voxel_m,
-            energy_eV=self.turned.energy_eV,
-            distance_m=voxel_m * self.window * pixel_m / wavelength_m(self.turned.energy_eV),
+            energy_eV=self.sample.energy_eV,
+            distance_m=voxel_m * self.window * pixel_m / wavelength_m(self.sample.energy_eV),
             pixel_m=(pixel_m, pixel_m),
         )
 
 
 def write_series(
-    path: Path, series: Series, angles_deg: Sequence[float], shifts_px: Sequence[Sequence[float]]
+    path: Path,
+    series: AngleSeries,
+    angles_deg: Sequence[float],
+    shifts_px: Sequence[Sequence[float]],
 ) -> Path:
     """An exchange file with a scan at each angle: frames (angle, position, row, column).
 
     The frames are made and written angle by angle.
     """
-    from .writers import write_exchange
-
     scans = (
         series.raw(angle, shift, seed)
         for seed, (angle, shift) in enumerate(zip(angles_deg, shifts_px, strict=True))
@@ -165,31 +168,26 @@ def write_series(
             np.uint32,
             chunks=(1, 1, *first.frames.shape[1:]),
         )
-        for index, raw in enumerate(_chained(first, scans)):
+        for index, raw in enumerate(chain([first], scans)):
             frames[index] = raw.frames
         put(file["exchange"], "theta", np.asarray(angles_deg, np.float64), units="deg")
     return path
 
 
-def _chained(first: Raw, others: Iterator[Raw]) -> Iterator[Raw]:
-    yield first
-    yield from others
-
-
-def registered(volume: Reals, truth: Reals) -> Floats:
-    """``volume`` moved onto ``truth``, to a tenth of a voxel: alignment leaves its place open."""
+def align_volume(volume: Reals, truth: Reals) -> Floats:
+    """``volume`` shifted onto ``truth``, to a tenth of a voxel."""
     find = skimage("registration").phase_cross_correlation
     shift, _, _ = find(truth, volume, upsample_factor=10, normalization=None)
     moved = scipy.fft.ifftn(fourier_shift(scipy.fft.fftn(volume), shift)).real
     return np.asarray(moved)
 
 
-def densities(volume: Reals, balls: Sequence[Ball] = BALLS) -> Floats:
-    """(balls,) mean of ``volume`` inside each ball, its outermost voxel left out."""
+def sphere_densities(volume: Reals, spheres: Sequence[Sphere] = SPHERES) -> Floats:
+    """(spheres,) mean of ``volume`` inside each sphere, without its outermost voxel."""
     z, y, x = (np.arange(n) - n // 2 for n in volume.shape)
     means = []
-    for ball in balls:
-        z0, y0, x0 = ball.middle
+    for sphere in spheres:
+        z0, y0, x0 = sphere.middle
         squared = (z[:, None, None] - z0) ** 2 + (y[:, None] - y0) ** 2 + (x - x0) ** 2
-        means.append(volume[squared < (ball.radius - 1) ** 2].mean())
+        means.append(volume[squared < (sphere.radius - 1) ** 2].mean())
     return np.array(means)

@@ -1,0 +1,211 @@
+"""The demo: a raw scan with all that goes wrong on a beamline, and small example files."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from ..arrays import Bools, Float32s, Floats, Ints
+from .package_writers import write_simulation
+from .simulate import Truth, diffract, simulate
+from .tomography import AngleSeries, RotatingSample, write_series
+from .writers import Raw, write_areadetector
+
+DETECTOR = (192, 200)
+CENTER_PX = (91, 104)
+EXPOSURES = 3
+SATURATION = 1023
+
+
+@dataclass(frozen=True, eq=False)
+class DemoScan:
+    """What is in a demo scan, for whoever wants to check what was made of it.
+
+    Attributes
+    ----------
+    truth
+        Sample, probe and positions (one per position, not per exposure).
+    center_px
+        Beam centre on the raw detector (row, column).
+    frames_per_position
+        Exposures of each position, one after another.
+    spoiled
+        Raw indices of exposures without beam, or with a splash of scatter.
+    bad_monitor
+        Raw index of the exposure whose I0 was not read (NaN).
+    hot_px, dead_px
+        (k, 2) row, column. All dead pixels are in the file's mask, but only half of the hot.
+    saturation
+        The detector's count limit.
+    """
+
+    truth: Truth
+    center_px: tuple[float, float]
+    frames_per_position: int
+    spoiled: Ints
+    bad_monitor: int
+    hot_px: Ints
+    dead_px: Ints
+    saturation: int
+
+
+def write_demo_scan(
+    path: str | Path,
+    seed: int = 0,
+    shape: tuple[int, int] = (15, 15),
+    step_px: float = 10,
+    photons: float = 1.5e6,
+    record_center: bool = False,
+) -> DemoScan:
+    """Write a raw areaDetector file, bitshuffle-LZ4 uint16, as a beamline would.
+
+    192×200 pixels with the beam off the middle; three exposures a position; jittered
+    positions; a fluctuating I0; dark images with a pattern; a gain map; hot, dead and saturated
+    pixels; spoiled exposures; one I0 missing.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    seed
+        Of everything random.
+    shape, step_px
+        Scan rows and columns, and the step in reconstructed pixels of a window of 128.
+    photons
+        Mean photons of a position, all exposures together.
+    record_center
+        Whether the file tells the beam centre.
+    """
+    rng = np.random.default_rng([seed, 1])
+    truth = simulate(128, shape, step_px, "jitter", photons=photons, seed=seed)
+    sensor = _Sensor.make(rng)
+    n = len(truth.frames) * EXPOSURES
+    monitor = 1e5 * (1 + 0.08 * np.sin(np.arange(n) / 40) + 0.03 * rng.standard_normal(n))
+    picked = rng.choice(n, 7, replace=False)
+    spoiled, unread = np.sort(picked[:6]), int(picked[6])
+    frames = sensor.record(_photons(truth, monitor / monitor.mean(), spoiled, rng), rng)
+    monitor[unread] = np.nan
+    raw = Raw(
+        frames=frames,
+        positions_m=np.repeat(truth.positions_m, EXPOSURES, axis=0),
+        energy_eV=truth.energy_eV,
+        distance_m=truth.distance_m,
+        pixel_m=truth.pixel_m,
+        bad=_marked(np.concatenate([sensor.dead_px, sensor.hot_px[::2]])),
+        dark=sensor.record(np.zeros((20, *DETECTOR)), rng, beam=False),
+        flat=sensor.gain.astype(np.float32)[None],
+        monitor=monitor,
+        center_px=CENTER_PX if record_center else None,
+        saturation=SATURATION,
+        compression="bitshuffle",
+    )
+    write_areadetector(Path(path), raw, signed=True)
+    return DemoScan(
+        truth, CENTER_PX, EXPOSURES, spoiled, unread, sensor.hot_px, sensor.dead_px, SATURATION
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sensor:
+    """What the detector adds to the photons."""
+
+    offset: Floats
+    gain: Floats
+    hot_px: Ints
+    dead_px: Ints
+
+    @classmethod
+    def make(cls, rng: np.random.Generator) -> _Sensor:
+        """An offset of about 10 counts with stripes, a gain of 1 ± 5 %, hot and dead pixels."""
+        columns = np.indices(DETECTOR)[1]
+        offset = 10 + 2 * np.sin(columns / 12) + rng.normal(0, 0.7, DETECTOR)
+        gain = (1 + 0.05 * rng.standard_normal(DETECTOR)).clip(0.8, 1.2)
+        picked = rng.choice(offset.size, 22, replace=False)
+        places = np.stack(np.unravel_index(picked, DETECTOR), axis=1)
+        hot, dead = places[:12], places[12:]
+        gain[dead[:, 0], dead[:, 1]] = 0
+        return cls(offset, gain, hot, dead)
+
+    def record(
+        self, photons: NDArray[Any], rng: np.random.Generator, beam: bool = True
+    ) -> NDArray[np.uint16]:
+        """Counts as they are read out: gain, offset, noise, defects, and the limit.
+
+        Hot pixels are so only while the beam is on, so that no dark image removes them.
+        """
+        counts = photons * self.gain.astype(np.float32) + self.offset.astype(np.float32)
+        counts += rng.normal(0, 0.5, counts.shape)
+        if beam:
+            rows, columns = self.hot_px.T
+            counts[:, rows, columns] += rng.uniform(200, 900, (len(counts), len(rows)))
+        counts[:, self.dead_px[:, 0], self.dead_px[:, 1]] = 0
+        return np.asarray(np.rint(counts).clip(0, SATURATION), np.uint16)
+
+
+def _photons(truth: Truth, flux: Floats, spoiled: Ints, rng: np.random.Generator) -> Float32s:
+    """Photons of each exposure on the whole detector; the spoiled ones have no pattern."""
+    intensity = diffract(truth.object, truth.probe, truth.corners_px) / EXPOSURES
+    n = intensity.shape[1]
+    top, left = CENTER_PX[0] - n // 2, CENTER_PX[1] - n // 2
+    photons = np.zeros((len(flux), *DETECTOR), np.float32)
+    expected = np.repeat(intensity, EXPOSURES, axis=0) * flux[:, None, None]
+    photons[:, top : top + n, left : left + n] = rng.poisson(expected)
+    y, x = np.indices(DETECTOR)
+    splash = 20 * np.exp(-((y - 60) ** 2 + (x - 130) ** 2) / 2 / 45**2)
+    for k, index in enumerate(spoiled):
+        photons[index] = 0 if k % 2 else rng.poisson(splash)
+    return photons
+
+
+def _marked(places: Ints) -> Bools:
+    """A mask that is True at ``places``."""
+    mask = np.zeros(DETECTOR, bool)
+    mask[places[:, 0], places[:, 1]] = True
+    return mask
+
+
+UM_PER_M = 1e6
+ANGLES_DEG = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
+
+
+def write_examples(folder: Path) -> None:
+    """One scan as three files that no format knows, a phantom, and a series of angles.
+
+    The scan is in ``mine.h5``, in ``tiffs`` with ``log.csv``, and in ``mine.npz``; positions are in
+    µm, and there is nothing but them and the frames.
+    """
+    scan = simulate(64, (12, 12), 6, "jitter", photons=1e5, seed=5)
+    _write_hdf5(folder / "mine.h5", scan)
+    _write_tiffs(folder, scan)
+    y_um, x_um = scan.positions_m.T * UM_PER_M
+    np.savez(folder / "mine.npz", patterns=scan.frames.astype(np.float32), px=x_um, py=y_um)
+    np.save(folder / "truth.npy", scan.object)
+    write_simulation(folder / "phantom", scan=(12, 12))
+    series = AngleSeries(RotatingSample(voxel_m=80e-9), window=48, scan=(8, 8), step_px=9.0)
+    still = [(0.0, 0.0)] * len(ANGLES_DEG)
+    write_series(folder / "series.h5", series, ANGLES_DEG, still)
+
+
+def _write_hdf5(path: Path, scan: Truth) -> None:
+    with h5py.File(path, "w") as file:
+        file["run/camera/images"] = scan.frames.astype(np.uint16)
+        file["run/motors/samx"] = scan.positions_m[:, 1] * UM_PER_M
+        file["run/motors/samy"] = scan.positions_m[:, 0] * UM_PER_M
+
+
+def _write_tiffs(folder: Path, scan: Truth) -> None:
+    (folder / "tiffs").mkdir()
+    with (folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "x_um", "y_um"])
+        for number, (frame, place_m) in enumerate(zip(scan.frames, scan.positions_m, strict=True)):
+            name, (y_um, x_um) = f"img_{number:04d}.tif", place_m * UM_PER_M
+            tifffile.imwrite(folder / "tiffs" / name, frame.astype(np.uint16))
+            rows.writerow([name, f"{x_um:.4f}", f"{y_um:.4f}"])
