@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +33,11 @@ def skimage(module: str) -> Any:
         return import_module(f"skimage.{module}")
     except ImportError as error:
         raise BeamlineError("scikit-image is not installed", "pip install scikit-image") from error
+
+
+def has_ptypy() -> bool:
+    """Whether PtyPy is installed; it is not imported."""
+    return importlib.util.find_spec("ptypy") is not None
 
 
 def versions() -> dict[str, str]:

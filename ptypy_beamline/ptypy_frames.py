@@ -1,8 +1,9 @@
-"""What PtyPy takes: raw frames and weights in its hands, and what it cannot load."""
+"""Frames as PtyPy takes them: raw ones, weights, blocks for its ranks, and what it refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,56 @@ def check_share(positions: int, ranks: int, file: str) -> None:
             f"start at most {positions} (mpirun -n {positions})",
             file,
         )
+
+
+@dataclass(frozen=True)
+class BlockSizes:
+    """Blocks of frames for some MPI ranks.
+
+    PtyPy deals out the frames of a block evenly. Its engines fail on a rank that has none, and its
+    GPU engines size their buffers by the first block. So no block has fewer frames than ranks, and
+    none is larger than the first.
+
+    Attributes
+    ----------
+    ranks
+        MPI ranks.
+    least
+        Frames a rank that make a block of a growing scan worth while (PtyPy's ``min_frames``);
+        1 = whole blocks only.
+    """
+
+    ranks: int
+    least: int = 1
+
+    def whole(self, wanted: int, first: int | None = None) -> int:
+        """Frames of a whole block where ``wanted`` are asked for and ``first`` were the first.
+
+        With several ranks at least two each, so that a remainder can borrow from a block.
+        """
+        each = max(wanted // self.ranks, self.least, 2 if self.ranks > 1 else 1)
+        return each * self.ranks if first is None else min(first, each * self.ranks)
+
+    def next(self, left: int, wanted: int, first: int | None = None) -> int:
+        """Frames of the next block, where ``left`` are left in all."""
+        block = self.whole(wanted, first)
+        rest = left - block
+        return left if rest <= 0 else block - max(0, self.ranks - rest)
+
+    def next_of_growing(self, there: int, wanted: int, first: int | None) -> int:
+        """Frames of the next block of a growing scan; 0: wait.
+
+        Parameters
+        ----------
+        there
+            Frames that can be loaded now.
+        wanted
+            Frames that are asked for.
+        first
+            Frames of the first block, once there was one.
+        """
+        most = self.whole(wanted, first)
+        step = self.least * self.ranks if self.least > 1 else most
+        # Enough is kept back for the last block, which may come at any time.
+        kept = self.ranks if self.ranks > 1 else 0
+        return min(max(0, there - kept) // step * step, most)

@@ -18,7 +18,7 @@ PtyPy looks these up among its resources, and calls them with the shape of the p
 """
 
 
-class _Loader(Protocol):
+class _PlannedLoader(Protocol):
     @property
     def plan(self) -> Plan: ...
 
@@ -32,9 +32,9 @@ class ProbesFromData:
 
     def __init__(self, parallel: Any) -> None:
         self._parallel = parallel
-        self._loader: _Loader | None = None
+        self._loader: _PlannedLoader | None = None
 
-    def follow(self, loader: _Loader) -> None:
+    def follow(self, loader: _PlannedLoader) -> None:
         """From now on probes are those of this loader's scan."""
         self._loader = loader
 

@@ -23,7 +23,6 @@ from ptypy.utils.verbose import log
 
 from . import formats
 from .arrays import Bools, Float32s, Floats, Ints
-from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
 from .options import Qc
@@ -32,10 +31,16 @@ from .parameter_values import as_listed, code_of
 from .planning.exposures import recorded_i0
 from .planning.plan import Block, Plan
 from .planning.scan_geometry import focus_to_sample_m
-from .planning.shares import Shares
 from .plans import plan_scan
-from .ptypy_docs import defaults_section
-from .ptypy_frames import RawFrames, SharedWeight, check_frames, check_share, ptypy_center
+from .ptypy_frames import (
+    BlockSizes,
+    RawFrames,
+    SharedWeight,
+    check_frames,
+    check_share,
+    ptypy_center,
+)
+from .ptypy_parameters import PTYPY_OWN, checked, defaults_section
 from .ptypy_probe import ProbesFromData
 from .quality.assessment import Assessment
 from .settings import Settings
@@ -102,7 +107,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self.settings = Settings.of({k: v for k, v in given.items() if k not in PTYPY_OWN})
         super().__init__(u.Param(checked(given, self.settings)))
         self.p = self.info.copy()
-        self._shares = Shares(parallel.size, self.info.min_frames)
+        self._block_sizes = BlockSizes(parallel.size, self.info.min_frames)
         self.min_frames = 1  # else PtyPy waits for ever where a block is smaller
         self._first: int | None = None
         self._plan: Plan | None = None
@@ -183,12 +188,12 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if self._follower is not None:
             return self._check_live(self._follower, frames or 0, start)
         left = max(0, len(self.plan) - start)
-        count = self._shares.next(left, frames or 0)
+        count = self._block_sizes.next(left, frames or 0)
         return count, int(count == left)
 
     def _check_live(self, follower: Follower, wanted: int, start: int) -> tuple[int, int]:
         """Whole blocks, or such of ``min_frames`` where that is set, and the rest at the end."""
-        if wanted >= WHOLE_SCAN * parallel.size and self._shares.least == 1:
+        if wanted >= WHOLE_SCAN * parallel.size and self._block_sizes.least == 1:
             warnings.warn(
                 f"{self.settings.file_name}: frames of this live scan come in blocks of "
                 f"{WHOLE_SCAN}, or all at its end; set min_frames of the scan's data, or "
@@ -199,13 +204,13 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         progress = follower.look()
         left = len(progress.plan) - start
         if not progress.complete:
-            count = self._shares.next_of_growing(left, wanted, self._first)
+            count = self._block_sizes.next_of_growing(left, wanted, self._first)
             if count:
                 self._plan = progress.plan
             return count, 0
         self._plan = progress.plan
         check_share(len(progress.plan), parallel.size, self.settings.file_name)
-        count = self._shares.next(left, wanted, self._first)
+        count = self._block_sizes.next(left, wanted, self._first)
         return count, int(count == left)
 
     def _mpi_check(self, chunksize: int, start: int | None = None) -> Any:

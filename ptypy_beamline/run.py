@@ -13,10 +13,10 @@ from typing import Any
 
 import h5py
 
-from .base_parameters import PTYPY_OWN, checked
 from .errors import BeamlineError, SettingsError, meant, naming, shown
 from .files.trees import read_tree
 from .output import complete, open_to_write
+from .ptypy_parameters import PTYPY_OWN, checked
 from .temporary import missing, remove_empty
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")

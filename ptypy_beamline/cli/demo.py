@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import typer
 
 from ..errors import FileError, SettingsError
+from ..extras import has_ptypy
 from ..output import complete, complete_folder, is_ours, put_text, refuse_foreign, together
 from ..planning.plan import Plan
 from ..scan import Scan
@@ -136,7 +136,7 @@ FILES = (
 def _engine(name: str) -> Callable[[dict[str, Any], Plan, Path], Reconstruction]:
     if name not in ("auto", "ptypy", "preview"):
         raise SettingsError(f"engine={name!r}", "use auto, ptypy or preview")
-    present = importlib.util.find_spec("ptypy") is not None
+    present = has_ptypy()
     if name == "auto" and not present:
         _say("PtyPy", "not installed (make ptypy installs it): the preview engine reconstructs")
     return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview

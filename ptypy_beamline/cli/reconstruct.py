@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shlex
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BeamlineError, SettingsError
+from ..extras import has_ptypy
 from ..settings import Settings
 from ..summary import Finding, as_json
 from .flags import file_option, folder_option
@@ -140,7 +140,7 @@ def command(  # noqa: PLR0913
 
 
 def _default_engine() -> str:
-    if importlib.util.find_spec("ptypy") is not None:
+    if has_ptypy():
         return "DM+ML"
     typer.echo(
         "PtyPy is not installed (make ptypy installs it): the preview engine reconstructs", err=True

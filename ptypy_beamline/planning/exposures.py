@@ -13,7 +13,7 @@ from ..frames.images import values_of
 from ..frames.wrappers import whole_stack
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
-from .rejects import INTENSITY, RawFrames, another_file, meta_beside, rejected_frames
+from .rejects import INTENSITY, ListedFrames, another_file, meta_beside, rejected_frames
 
 UNEVEN = 0.01
 """Exposure times of a position that differ by a larger share than this are not equal."""
@@ -239,7 +239,7 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
     grid = None if picked is not None else scan.grid
     named = rejected_frames(
         settings.reject,
-        RawFrames(
+        ListedFrames(
             whole.shape[0],
             scan.source,
             grid,

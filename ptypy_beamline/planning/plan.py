@@ -16,7 +16,7 @@ from ..scan import Frames, Indices, Window
 from . import kernels
 from .calibration import Calibration
 from .selection import Selection, without
-from .streaming import Block, Outcome, corrected, streamed
+from .streaming import Block, FrameFlags, corrected, streamed
 from .transform import MODES, Transform
 
 __all__ = ["Block", "Plan"]
@@ -134,7 +134,7 @@ class Plan:
         raw: NDArray[Any],
         chosen: Selection,
         out: tuple[Float32s, Bools],
-    ) -> Outcome:
+    ) -> FrameFlags:
         """Correct exposures (p, k, h, w) of some positions in the calling thread.
 
         Parameters
@@ -148,7 +148,7 @@ class Plan:
 
         Returns
         -------
-        Outcome
+        FrameFlags
             ``good`` of frames without bad pixels of their own need not be filled.
         """
         raw = kernels.contiguous(raw)
@@ -167,7 +167,7 @@ class Plan:
         chosen: Selection,
         frames: Float32s,
         good: Bools,
-    ) -> Outcome:
+    ) -> FrameFlags:
         """Group corrected exposures; ``good`` is filled where it is not the one all share."""
         cal, grouping = self.calibration, self.transform.grouping
         tally = np.zeros((len(raw), 2), np.int64)
@@ -183,7 +183,7 @@ class Plan:
             given = raw, keep, chosen.scale, chosen.seconds, *images, cal.bad, cal.limits
             kernels.combine(*given, MODES[grouping], self._corner, frames, good, tally)
         without, lit = tally.T
-        return Outcome(without > 0, lit == 0, without == cal.usable)
+        return FrameFlags(without > 0, lit == 0, without == cal.usable)
 
     def stream(
         self, positions: Indices, size: int | None = None, say_empty: bool = True

@@ -27,7 +27,7 @@ KEPT = {"accept_indices": "that are kept", "mask_indices": "inside the region"}
 
 
 @dataclass(frozen=True, eq=False)
-class RawFrames:
+class ListedFrames:
     """What a list must fit.
 
     Attributes
@@ -79,7 +79,7 @@ class RejectList:
     positions_m: Floats | None = None
 
 
-def rejected_frames(given: Any, of: RawFrames) -> Ints:
+def rejected_frames(given: Any, of: ListedFrames) -> Ints:
     """Raw frames to leave out, from a list, a map or any file that quality control writes.
 
     Warns where the list seems to be another scan's.
@@ -219,7 +219,7 @@ def _true(text: str, path: Path) -> bool:
         ) from error
 
 
-def _indices(found: RejectList, of: RawFrames) -> Ints:
+def _indices(found: RejectList, of: ListedFrames) -> Ints:
     """(m,) increasing; of a map those that are true."""
     values = found.rejected
     if values.size == 0:
@@ -248,7 +248,7 @@ def _is_map(values: NDArray[Any]) -> bool:
     )
 
 
-def _of_map(out: Bools, source: Path | str, of: RawFrames) -> Ints:
+def _of_map(out: Bools, source: Path | str, of: ListedFrames) -> Ints:
     turned = of.grid is not None and out.ndim == 2 and out.shape == of.grid[::-1] != of.grid
     each = of.exposures if out.size * of.exposures == of.total else 1
     if turned or (out.size * each != of.total and not of.growing):
@@ -262,7 +262,7 @@ def _of_map(out: Bools, source: Path | str, of: RawFrames) -> Ints:
     return np.flatnonzero(np.repeat(out.ravel(), each)).astype(np.int64)
 
 
-def _check_length(found: RejectList, of: RawFrames) -> None:
+def _check_length(found: RejectList, of: ListedFrames) -> None:
     frames = found.made_of.get("frames")
     if isinstance(frames, int) and frames != of.total:
         raise SettingsError(
@@ -288,7 +288,7 @@ def another_file(made_of: Mapping[str, Any], file: Path | None) -> str:
     return "" if same else f"was made of {was}, not of {now}"
 
 
-def _other_positions(found: RejectList, of: RawFrames) -> str:
+def _other_positions(found: RejectList, of: ListedFrames) -> str:
     """Whether most frames were taken elsewhere than the list says, or it ends before the scan."""
     if found.judged is None:
         return ""

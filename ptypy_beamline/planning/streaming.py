@@ -24,7 +24,7 @@ PART_BYTES = 4 * 2**20
 """Raw data that a thread reads and corrects in one go: it stays in the processor's cache."""
 
 
-class Outcome(NamedTuple):
+class FrameFlags(NamedTuple):
     """What became of some frames, (p,) bool each."""
 
     own: Bools
@@ -85,7 +85,7 @@ class _Making:
         self._frames = np.zeros((len(positions), *plan.transform.shape), np.float32)
         # No memory is taken until it is written to.
         self._good = np.zeros(self._frames.shape, np.bool_)
-        self.outcome = Outcome(*(np.zeros(len(positions), np.bool_) for _ in range(3)))
+        self.outcome = FrameFlags(*(np.zeros(len(positions), np.bool_) for _ in range(3)))
         threads = pool(plan.threads or available_threads())
         self._parts: list[Future[None]] = [threads.submit(self._make, part) for part in parts]
 

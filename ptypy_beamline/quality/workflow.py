@@ -21,7 +21,7 @@ from ..output import together
 from ..planning.exposures import recorded_i0, rejected
 from ..planning.plan import Plan
 from ..planning.positions import to_stage_axes
-from ..planning.rejects import RawFrames, rejected_frames
+from ..planning.rejects import ListedFrames, rejected_frames
 from ..planning.scan_geometry import quantities
 from ..scan import Scan, absent
 from ..settings import Settings
@@ -178,7 +178,7 @@ def _with_rejected(found: Assessment, settings: Settings) -> Assessment:
         return found
     positions_m = np.full((found.total, 2), np.nan)
     positions_m[found.frames] = found.positions_m
-    of = RawFrames(
+    of = ListedFrames(
         found.total,
         Path(settings.file_name),
         None,

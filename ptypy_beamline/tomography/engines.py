@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from ..engines import ALONE, Chain, Ranks, parameter_tree, ranks_started, reconstruct
 from ..errors import SettingsError
+from ..extras import has_ptypy
 from ..parallel import several_started
 from ..plans import open_and_plan
 from ..reconstruction.model import Reconstruction
@@ -42,7 +42,7 @@ class Engine:
         if self.name not in ("auto", "ptypy", "preview"):
             raise SettingsError(f"engine={self.name!r}", "use auto, ptypy or preview (--engine)")
         if self.name == "auto":
-            present = importlib.util.find_spec("ptypy") is not None
+            present = has_ptypy()
             object.__setattr__(self, "name", "ptypy" if present else "preview")
 
     def __str__(self) -> str:

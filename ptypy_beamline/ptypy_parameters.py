@@ -1,6 +1,7 @@
-"""The parameters of PtyPy's own base class, checked before PtyPy sees them.
+"""Parameters as PtyPy takes them: those of its base class, checked, and ours in its grammar.
 
-PtyPy checks their types in a parameter tree alone, and stumbles over them without one.
+PtyPy checks types only in a parameter tree, and fails on wrong ones without a message elsewhere.
+Needs no PtyPy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from .arrays import Floats
 from .errors import SettingsError, shown
 from .files.hdf5 import open_hdf5
-from .settings import Settings
+from .parameters import Parameter
+from .settings import Settings, parameters
 
 CHECKED = ("save", "load_parallel", "min_frames", "positions_theory", "add_poisson_noise")
 """Those that are checked here; PtyPy's own check lets them pass."""
@@ -125,3 +127,50 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     return str(value) if isinstance(value, Path) else value
+
+
+_TYPES = (
+    "str, int, float, bool, tuple, list, set, frozenset, range, array, memmap, PosixPath, str_, "
+    "bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64"
+)
+_NO_LIMITS = "lowlim =\nuplim =\n"
+"""Those that PtyPy's base class sets compare texts with numbers."""
+
+_BASE_DEFAULTS = {"load_parallel": "'data'", "min_frames": "1", "add_poisson_noise": "False"}
+# PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
+# Settings checks.
+
+
+def _describe(parameter: Parameter) -> str:
+    """One parameter in the grammar of PtyPy's docstrings."""
+    types = f"{_TYPES}, Param" if parameter.name == "qc" else _TYPES
+    default = (
+        repr(parameter.default) if isinstance(parameter.default, str) else str(parameter.default)
+    )
+    described = f"[{parameter.name}]\ndefault = {default}\ntype = {types}\nhelp = {parameter.help}"
+    return f"{described}\n{_NO_LIMITS}"
+
+
+def _group(name: str) -> str:
+    return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
+
+
+def _base(name: str) -> str:
+    """A parameter of PtyPy's base class, with PtyPy's default."""
+    default = _BASE_DEFAULTS.get(name, "None")
+    return f"[{name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = as PtyPy has it\n{_NO_LIMITS}"
+
+
+def defaults_section(name: str) -> str:
+    """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
+    blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
+    blocks += map(_base, CHECKED)
+    groups: list[str] = []
+    for parameter in parameters():
+        group = parameter.name.partition(".")[0]
+        if "." in parameter.name and group not in groups:
+            groups.append(group)
+            blocks.append(_group(group))
+        blocks.append(_describe(parameter))
+    text = "\n".join(blocks).replace("\n", "\n    ")
+    return f"\n\n    Defaults:\n\n    {text}\n    "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ptypy_beamline.planning.shares import Shares
+from ptypy_beamline.ptypy_frames import BlockSizes
 
 
 def blocks_of(shares, count, wanted):
@@ -18,7 +18,7 @@ def blocks_of(shares, count, wanted):
 @pytest.mark.parametrize("wanted", [1, 2, 3, 7, 10, 99, 100_000])
 def test_of_a_finished_scan(ranks, wanted):
     for count in range(ranks, 120):
-        blocks = blocks_of(Shares(ranks), count, wanted)
+        blocks = blocks_of(BlockSizes(ranks), count, wanted)
         assert min(blocks) >= ranks
         assert max(blocks) == blocks[0] <= max(wanted, 2 * ranks)
 
@@ -27,7 +27,7 @@ def test_of_a_finished_scan(ranks, wanted):
 @pytest.mark.parametrize("least", [1, 3])
 @pytest.mark.parametrize("pace", [1, 4, 17])
 def test_of_a_growing_scan(ranks, least, pace):
-    shares = Shares(ranks, least)
+    shares = BlockSizes(ranks, least)
     for wanted in (1, 8, 12, 100):
         for count in range(ranks, 90):
             blocks = []
@@ -43,14 +43,14 @@ def test_of_a_growing_scan(ranks, least, pace):
 
 
 def test_blocks_are_whole_where_they_can_be():
-    assert blocks_of(Shares(1), 23, 5) == [5, 5, 5, 5, 3]
-    assert blocks_of(Shares(3), 100, 99) == [97, 3]
-    assert blocks_of(Shares(2), 20, 9) == [8, 8, 4]
+    assert blocks_of(BlockSizes(1), 23, 5) == [5, 5, 5, 5, 3]
+    assert blocks_of(BlockSizes(3), 100, 99) == [97, 3]
+    assert blocks_of(BlockSizes(2), 20, 9) == [8, 8, 4]
 
 
 def test_min_frames_make_a_block_of_a_growing_scan():
-    shares = Shares(1, 10)
+    shares = BlockSizes(1, 10)
     assert shares.next_of_growing(9, 100_000, None) == 0
     assert shares.next_of_growing(57, 100_000, None) == 50
     assert shares.next_of_growing(57, 100_000, 20) == 20
-    assert Shares(1).next_of_growing(57, 100_000, None) == 0, "else whole blocks only"
+    assert BlockSizes(1).next_of_growing(57, 100_000, None) == 0, "else whole blocks only"
