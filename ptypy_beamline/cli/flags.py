@@ -19,13 +19,19 @@ from ..reconstruction.postprocess import Postprocess, Where
 
 def file_option(*flags: str, help: str, **more: Any) -> Any:
     """A flag that names a file to write."""
-    parser = partial(output_name, flags[0])
+
+    def parser(name: str) -> Path:  # click asks for its name: no partial
+        return output_name(flags[0], name)
+
     return typer.Option(*flags, help=help, parser=parser, metavar="FILE", **more)
 
 
 def folder_option(*flags: str, help: str, **more: Any) -> Any:
     """A flag that names a folder to write."""
-    parser = partial(output_name, flags[0], folder=True)
+
+    def parser(name: str) -> Path:
+        return output_name(flags[0], name, folder=True)
+
     return typer.Option(*flags, help=help, parser=parser, metavar="DIR", **more)
 
 
