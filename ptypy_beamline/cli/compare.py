@@ -53,8 +53,7 @@ def command(
     from ..formats.phantom_info import Info
     from ..formats.phantom_truth import phantom_of
     from ..output import check_picture
-    from ..reconstruction.comparison.likeness import compare
-    from ..reconstruction.comparison.objects import read_object
+    from ..reconstruction.comparison.phantom import compare, read_object
 
     if plot:
         check_picture(plot)
@@ -69,9 +68,9 @@ def command(
     else:
         _print(record)
     if plot:
-        from ..reconstruction.comparison.picture import draw
+        from ..reconstruction.pictures import draw_comparison
 
-        draw(plot, likeness, f"{recon.name} and {phantom.name}")
+        draw_comparison(plot, likeness, f"{recon.name} and {phantom.name}")
         if not to_json:
             typer.echo(f"picture in {plot}")
 

@@ -179,7 +179,7 @@ def _write(
     from ..reconstruction.io.cxi import write_cxi
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.io.product import export_product
-    from ..reconstruction.preview.picture import draw
+    from ..reconstruction.pictures import draw_beside_truth
 
     found, truth = register(result.object[0], made.truth.object)
     tree = _tree(settings.record())
@@ -197,7 +197,7 @@ def _write(
         write_reconstruction(result, output / "reconstruction.h5")
         write_cxi(result, output / "reconstruction.cxi")
         export_product(result, output / "product.h5")
-        draw(
+        draw_beside_truth(
             output / "reconstruction.png",
             found,
             result.probe,

@@ -82,7 +82,7 @@ POSTPROCESSING: dict[str, Any] = {
         str,
         _option(
             "--flatten",
-            help="subtract the phase ramp and offset of an empty region: auto finds one, "
+            help="subtract the phase ramp and offset of a vacuum region: auto finds one, "
             "Y0,X0,H,W gives it in pixels or as 1.5,-2,0.5,0.5um; whole uses the scanned area",
             metavar="auto|whole|Y0,X0,H,W|none",
         ),

@@ -41,14 +41,14 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Draw a reconstruction: phase, amplitude, probe, errors."""
     from ..reconstruction import read
-    from ..reconstruction.plot import Look, draw
+    from ..reconstruction.plot import PlotStyle, draw
     from ..reconstruction.postprocess import finish
 
     path = output or recon.with_name(f"{recon.stem}_plot.png")
     check_picture(path)
-    look = Look(positions, dpi, cmap)
+    style = PlotStyle(positions, dpi, cmap)
     finished = finish(read(recon, scan=scan, raw=raw, distance_m=distance_m), asked)
-    draw(path, finished, look)
+    draw(path, finished, style)
     if asked.flatten == "auto":
-        typer.echo(f"empty region {finished.zero}")
+        typer.echo(f"vacuum region {finished.zero}")
     typer.echo(f"picture in {path}")

@@ -46,8 +46,8 @@ def run_preview(
     from ..diagnosis.scan_sample import ScanSample
     from ..output import together
     from ..reconstruction.io.hdf5 import write_reconstruction
+    from ..reconstruction.pictures import draw_beside_truth
     from ..reconstruction.preview import preview
-    from ..reconstruction.preview.picture import draw
     from ..reconstruction.preview.rpie import ALGORITHM
 
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
@@ -65,7 +65,9 @@ def run_preview(
     title = f"{Path(settings.file_name).name}: {ALGORITHM}{validation}"
     with together():
         write_reconstruction(found, result)
-        draw(picture, found.object[0], found.probe, found.errors, found.pixel_m, title=title)
+        draw_beside_truth(
+            picture, found.object[0], found.probe, found.errors, found.pixel_m, title=title
+        )
     findings += show(_verdict(error))
     if to_json:
         told = {

@@ -16,7 +16,7 @@ from ..parameter_values import turn_of
 from ..planning.plan import Plan
 from ..planning.positions import to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency
-from ..reconstruction.vacuum import find_empty
+from ..reconstruction.vacuum import find_vacuum
 from ..summary import step_m
 from .frame_features import FEWEST, FrameFeatures, partly_in_vacuum
 from .pairing_comparison import SHIFTS
@@ -192,7 +192,7 @@ def below_empty(obj: Complexes) -> float | None:
     The ramp that the empty region has is taken off.
     """
     try:
-        empty = find_empty(obj)
+        empty = find_vacuum(obj)
     except ScanError:
         return None
     flat = obj * ramp(obj.shape, ramp_frequency(obj[empty] * np.abs(obj[empty]))).conj()

@@ -1,4 +1,4 @@
-"""Phase ramps: what ptychography leaves open, and no one wants to look at."""
+"""Phase ramps, which ptychography leaves open."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Frequency = tuple[float, float]
 def flatten_phase(obj: Complexes, weight: Reals | None = None) -> Complexes:
     """The object without its linear phase ramp and its mean phase, for display.
 
-    ``weight`` (ny, nx) says where the ramp is to be found; default everywhere.
+    ``weight`` (ny, nx) says where the ramp is determined; default: everywhere.
     """
     weighted = obj if weight is None else obj * weight
     flat: Complexes = obj * linear_ramp(np.abs(weighted).astype(np.complex64), weighted)
     total = complex((flat if weight is None else flat * weight).sum())
-    upright: Complexes = flat * np.exp(-1j * np.angle(total))
-    return upright
+    leveled: Complexes = flat * np.exp(-1j * np.angle(total))
+    return leveled
 
 
 def linear_ramp(target: Complexes, image: Complexes) -> Complexes:

@@ -1,15 +1,15 @@
-"""A reconstruction as one figure for people: object, probe, error, and what it is."""
+"""A reconstruction as one figure: object, probe, errors, and a heading. Sizes are in inches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, log, sqrt
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..arrays import Complex64s
@@ -20,6 +20,7 @@ from ..plotting import (
     COLOURS,
     INK,
     LABELS,
+    Size,
     bare,
     colour_limits,
     scale_bar,
@@ -29,14 +30,31 @@ from ..plotting import (
     show_wheel,
 )
 from .area import pixels_of, scanned
-from .arrangement import HEAD, LEGEND, MOST_MODES, Arrangement, below
 from .model import Reconstruction
 from .postprocess import Finished
 
+MOST_MODES = 6
+"""Modes that are drawn, the strongest first."""
+
+HEAD, TITLE, SCALE, BAR = 0.7, 0.3, 0.25, 0.95
+"""Heights of the heading, a panel's title and its scale bar; width of a colour bar with numbers."""
+
+STRIP, LEGEND, CURVE = 3.2, 0.6, (3.4, 3.0)
+"""Width of the probe's column, height of its legend; least width and height of the error curve."""
+
+MODE = (2.05, 1.4)
+"""Side of a mode in one row of them, and in two."""
+
+LEGIBLE, LARGEST = (1.7, 0.9), (11.0, 9.0)
+"""Least room for an image, and the most that all images together take, wide and high."""
+
+LANDSCAPE = 0.6
+"""Height over width that the object's panels come closest to."""
+
 
 @dataclass(frozen=True)
-class Look:
-    """How it is drawn.
+class PlotStyle:
+    """What a plot shows, and how.
 
     Attributes
     ----------
@@ -60,7 +78,10 @@ class Look:
             )
 
 
-def draw(path: str | Path, finished: Finished, look: Look | None = None) -> Path:
+Look = PlotStyle  # its former name
+
+
+def draw(path: str | Path, finished: Finished, style: PlotStyle | None = None) -> Path:
     """Draw a reconstruction as PNG, PDF or SVG, by the suffix of ``path``.
 
     Each layer's phase and amplitude with colour and scale bars; the strongest modes of the probe
@@ -71,28 +92,28 @@ def draw(path: str | Path, finished: Finished, look: Look | None = None) -> Path
     SettingsError
         The suffix is another.
     """
-    path, look = Path(path), look or Look()
+    path, style = Path(path), style or PlotStyle()
     check_picture(path)
-    figure = compose(finished, look)
+    figure = compose(finished, style)
     with mpl.rc_context({"pdf.fonttype": 42}):
-        return put_figure(path, figure, look.dpi)
+        return put_figure(path, figure, style.dpi)
 
 
-def compose(finished: Finished, look: Look) -> Figure:
+def compose(finished: Finished, style: PlotStyle) -> Figure:
     """The figure that :func:`draw` saves."""
     found = finished.reconstruction
-    plan = Arrangement.of(found)
-    width, height = plan.size_in
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.02, hspace=0.02)
-    figure = Figure(figsize=(width, height), layout=layout)
+    layout = Layout.of(found)
+    width, height = layout.size_in
+    engine = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.02, hspace=0.02)
+    figure = Figure(figsize=(width, height), layout=engine)
     head, body = below(figure, HEAD, height - HEAD)
     _heading(head, found, width)
-    main, probe, errors = plan.divide(body)
-    _object(main, finished, plan, look)
-    _probe(probe, found, plan)
+    main, probe, errors = layout.divide(body)
+    _object(main, finished, layout, style)
+    _probe(probe, found, layout)
     curve = errors.subplots()
     show_errors(curve, found.errors)
-    if plan.beside:
+    if layout.beside:
         curve.set(box_aspect=0.75, anchor="N")
     return figure
 
@@ -110,21 +131,21 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _object(main: SubFigure, finished: Finished, plan: Arrangement, look: Look) -> None:
+def _object(main: SubFigure, finished: Finished, layout: Layout, style: PlotStyle) -> None:
     found = finished.reconstruction
     area = (slice(None), *scanned(found))
-    panels = main.subplots(*plan.panels, squeeze=False).ravel()
+    panels = main.subplots(*layout.panels, squeeze=False).ravel()
     parts = (
-        ("phase", finished.phase_rad, look.colours),
+        ("phase", finished.phase_rad, style.colours),
         ("amplitude", np.abs(found.object), COLOURS["amplitude"]),
     )
     for part, (name, images, colours) in enumerate(parts):
         limits = colour_limits(images[area])
         for layer, image in enumerate(images):
-            axes = panels[plan.place(layer, part)]
-            show_image(axes, image, limits, colours, LABELS[name], found.pixel_m, plan.image_in)
+            axes = panels[layout.panel_of(layer, part)]
+            show_image(axes, image, limits, colours, LABELS[name], found.pixel_m, layout.image_in)
             axes.set_title(_named(found, layer, name), loc="left", fontsize=10, color=INK)
-            if look.positions and name == "phase":
+            if style.positions and name == "phase":
                 _positions(axes, found)
 
 
@@ -136,7 +157,7 @@ def _named(found: Reconstruction, layer: int, part: str) -> str:
 
 
 def _positions(axes: Axes, found: Reconstruction) -> None:
-    """Dots that are seen on dark and on bright ground, and no larger than need be."""
+    """Dots that are visible on dark and bright images, and small where they are many."""
     rows, columns = pixels_of(found, found.positions_m).T
     size = min(max(60 / sqrt(len(rows) or 1), 1.2), 4.0)
     limits = axes.axis()
@@ -152,15 +173,15 @@ def _positions(axes: Axes, found: Reconstruction) -> None:
     axes.axis(limits)
 
 
-def _probe(side: SubFigure, found: Reconstruction, plan: Arrangement) -> None:
+def _probe(side: SubFigure, found: Reconstruction, layout: Layout) -> None:
     power = (np.abs(found.probe) ** 2).sum(axis=(1, 2), dtype=np.float64)
     share = power / (power.sum() or 1.0)
     strongest = np.argsort(-power, kind="stable")[:MOST_MODES]
-    rows, columns = _lit(found.probe[strongest])
-    head, body = below(side, LEGEND, plan.modes_in[1] - LEGEND)
+    rows, columns = _illuminated(found.probe[strongest])
+    head, body = below(side, LEGEND, layout.modes_in[1] - LEGEND)
     rest = f", {len(strongest)} of {len(power)} modes" if len(power) > MOST_MODES else ""
-    _legend(head, f"Probe{rest}", plan.modes_in[0])
-    panels = body.subplots(*plan.modes, squeeze=False).ravel()
+    _legend(head, f"Probe{rest}", layout.modes_in[0])
+    panels = body.subplots(*layout.modes, squeeze=False).ravel()
     for axes, mode in zip(panels, strongest, strict=False):
         show_wave(axes, found.probe[mode, rows, columns], found.pixel_m)
         axes.set_anchor("NW")
@@ -172,7 +193,7 @@ def _probe(side: SubFigure, found: Reconstruction, plan: Arrangement) -> None:
         axes.set_visible(False)
 
 
-def _lit(probe: Complex64s) -> tuple[slice, slice]:
+def _illuminated(probe: Complex64s) -> tuple[slice, slice]:
     """The middle square of the probe that holds 99.5 % of its power."""
     power = (np.abs(probe) ** 2).sum(axis=0, dtype=np.float64)
     for half in range(4, max(power.shape) // 2):
@@ -191,3 +212,92 @@ def _legend(head: SubFigure, title: str, width_in: float) -> None:
     words.text(0, 0.75, title, fontsize=10, color=INK, va="center")
     words.text(0, 0.25, "hue: phase, brightness: modulus", fontsize=8, color=INK, va="center")
     bare(words)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The object's panels, and beside or below them the probe's modes and the error curve.
+
+    Attributes
+    ----------
+    panels, modes
+        Rows and columns of them.
+    image_in
+        Width and height of an object's image.
+    beside
+        Probe and errors stand at the right of the object; else below.
+    """
+
+    panels: tuple[int, int]
+    modes: tuple[int, int]
+    image_in: Size
+    beside: bool
+
+    @classmethod
+    def of(cls, found: Reconstruction) -> Layout:
+        """A layer a row or a layer a column, whichever makes the better page."""
+        layers, ny, nx = found.object.shape
+        aspect = (ny * found.pixel_m[0]) / (nx * found.pixel_m[1])
+        panels = min(
+            ((layers, 2), (2, layers)),
+            key=lambda grid: abs(log(aspect * grid[0] / grid[1] / LANDSCAPE)),
+        )
+        # About half a page for all of them, though none too small and none too large.
+        width = sqrt(min(max(17 / layers, 7), 17) / aspect)
+        rows, columns = panels
+        width *= min(1, LARGEST[0] / (columns * width), LARGEST[1] / (rows * width * aspect))
+        beside = rows * max(width * aspect, 1) > 0.75 * columns * max(width, 1)
+        modes = min(len(found.probe), MOST_MODES)
+        along, across = (2 if modes > 1 else 1), (2 if modes > 3 else 1)
+        grid = (ceil(modes / along), along) if beside else (across, ceil(modes / across))
+        return cls(panels, grid, (width, width * aspect), beside)
+
+    @property
+    def object_in(self) -> Size:
+        """Width and height of all panels with their titles and colour bars."""
+        rows, columns = self.panels
+        width, height = (max(n, least) for n, least in zip(self.image_in, LEGIBLE, strict=True))
+        return columns * (width + BAR), rows * (height + TITLE + SCALE)
+
+    @property
+    def modes_in(self) -> Size:
+        """Width and height of the probe's modes with their titles and the legend."""
+        rows, columns = self.modes
+        if self.beside:
+            return STRIP, LEGEND + rows * (STRIP / columns + TITLE) + SCALE
+        side = MODE[rows - 1]
+        return max(columns * (side + 0.15), STRIP), LEGEND + rows * (side + TITLE) + SCALE
+
+    @property
+    def size_in(self) -> Size:
+        """Width and height of the figure."""
+        (width, height), modes = self.object_in, self.modes_in
+        if self.beside:
+            return width + STRIP, HEAD + max(height, modes[1] + CURVE[1])
+        return max(width, modes[0] + CURVE[0]), HEAD + height + modes[1]
+
+    def divide(self, body: SubFigure) -> tuple[SubFigure, SubFigure, SubFigure]:
+        """The parts of the figure below the heading: for object, probe and error curve."""
+        (width, height), modes = self.size_in, self.modes_in
+        if self.beside:
+            main, strip = beside(body, self.object_in[0], STRIP)
+            return main, *below(strip, modes[1], height - HEAD - modes[1])
+        main, strip = below(body, self.object_in[1], modes[1])
+        return main, *beside(strip, modes[0], width - modes[0])
+
+    def panel_of(self, layer: int, part: int) -> int:
+        """Number of the panel of a layer's phase (0) or amplitude (1)."""
+        columns = self.panels[1]
+        return layer * 2 + part if columns == 2 else part * columns + layer
+
+
+def beside(figure: FigureBase, *widths: float) -> tuple[SubFigure, SubFigure]:
+    """A figure in two parts of these widths."""
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=widths).flat
+    return left, right
+
+
+def below(figure: FigureBase, *heights: float) -> tuple[SubFigure, SubFigure]:
+    """A figure in two parts of these heights."""
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).flat
+    return upper, lower

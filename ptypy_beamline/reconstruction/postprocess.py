@@ -1,4 +1,4 @@
-"""What makes a reconstruction presentable without changing what it says about the frames.
+"""Postprocessing that makes a reconstruction presentable, and changes no predicted frame.
 
 Far-field ptychography leaves open a phase ramp, an amplitude and a phase: a wave
 O·exp(−iκ·r)/a and a probe P·exp(+iκ·r)·a give the same frames as O and P. Both are therefore
@@ -19,24 +19,24 @@ from ..extras import skimage
 from .area import Rectangle, Slices, points_of, scanned
 from .model import Reconstruction
 from .phase import ramp, ramp_frequency
-from .vacuum import find_empty
+from .vacuum import find_vacuum
 
 LEAST_SHARE = 1 / 40
-"""Of an empty region in the scanned area, from which a phase ramp is continued over all of it."""
+"""Least share of the scanned area from which a phase ramp may be extrapolated over all of it."""
 
 Where = Rectangle | Literal["auto", "whole"]
 
 
 @dataclass(frozen=True)
 class Postprocess:
-    """What is to be done; nothing by default.
+    """The steps to take; none by default.
 
     Attributes
     ----------
     normalise
         Mean amplitude 1 and mean phase 0 in the area of reference.
     flatten
-        Remove phase ramp and offset over an empty region: ``"auto"`` finds one, a
+        Remove phase ramp and offset over a vacuum region: ``"auto"`` finds one, a
         :class:`Rectangle` names it, ``"whole"`` takes all of the scanned area. That is the area
         of reference of the other steps, too; without it they take the scanned area.
     crop, margin_m
@@ -77,7 +77,7 @@ def finish(found: Reconstruction, asked: Postprocess) -> Finished:
     Raises
     ------
     ScanError
-        No empty region was found, or the object is 0 there, or not finite.
+        No vacuum region was found, or the object is 0 there, or not finite.
     SettingsError
         The rectangle lies outside.
     BeamlineError
@@ -93,7 +93,7 @@ def finish(found: Reconstruction, asked: Postprocess) -> Finished:
     if not asked.unwrap:
         return Finished(found, np.angle(found.object).astype(np.float64), where)
     phase = unwrapped(found, where)
-    return Finished(_recorded(found, step="unwrap", zero_m=str(where)), phase, where)
+    return Finished(_with_step(found, step="unwrap", zero_m=str(where)), phase, where)
 
 
 def normalise(found: Reconstruction, where: Rectangle) -> Reconstruction:
@@ -108,13 +108,16 @@ def normalise(found: Reconstruction, where: Rectangle) -> Reconstruction:
     amplitude = np.abs(found.object[:, rows, columns]).mean(axis=(1, 2), dtype=np.float64)
     if not amplitude.all():
         raise ScanError(f"the object is 0 in the rectangle {where}", "name another one")
-    brighter = replace(
+    scaled = replace(
         found,
         object=(found.object / amplitude[:, None, None]).astype(np.complex64),
         probe=(found.probe * amplitude.prod()).astype(np.complex64),
     )
-    return _recorded(
-        _upright(brighter, part), step="normalise", over_m=str(where), amplitude=amplitude.tolist()
+    return _with_step(
+        _phase_at_zero(scaled, part),
+        step="normalise",
+        over_m=str(where),
+        amplitude=amplitude.tolist(),
     )
 
 
@@ -137,7 +140,9 @@ def flatten(found: Reconstruction, where: Rectangle) -> Reconstruction:
     probe = found.probe * ramp(found.probe.shape[1:], frequency)
     flat = replace(found, object=obj, probe=probe.astype(np.complex64))
     slope = [2 * np.pi * f / p for f, p in zip(frequency, found.pixel_m, strict=True)]
-    return _recorded(_upright(flat, part), step="flatten", over_m=str(where), ramp_rad_per_m=slope)
+    return _with_step(
+        _phase_at_zero(flat, part), step="flatten", over_m=str(where), ramp_rad_per_m=slope
+    )
 
 
 def crop(found: Reconstruction, margin_m: float = 0.0) -> Reconstruction:
@@ -146,7 +151,7 @@ def crop(found: Reconstruction, margin_m: float = 0.0) -> Reconstruction:
     middle = [(part.start + part.stop - 1) / 2 for part in (rows, columns)]
     y, x = points_of(found, np.array(middle))
     cut = replace(found, object=found.object[:, rows, columns], center_m=(float(y), float(x)))
-    return _recorded(
+    return _with_step(
         cut,
         step="crop",
         margin_m=margin_m,
@@ -172,8 +177,8 @@ def unwrapped(found: Reconstruction, zero: Rectangle) -> Floats:
     phase: Floats = np.array(
         [unwrap_phase(np.angle(layer), rng=0) for layer in found.object], np.float64
     )
-    turns = np.rint(np.median(phase[:, rows, columns], axis=(1, 2)) / (2 * np.pi))
-    return phase - 2 * np.pi * turns[:, None, None]
+    periods = np.rint(np.median(phase[:, rows, columns], axis=(1, 2)) / (2 * np.pi))
+    return phase - 2 * np.pi * periods[:, None, None]
 
 
 def _reference(found: Reconstruction, where: Where | None) -> Slices:
@@ -183,11 +188,11 @@ def _reference(found: Reconstruction, where: Where | None) -> Slices:
     rows, columns = scanned(found)
     if where == "auto":
         wave = found.object[:, rows, columns].prod(axis=0)
-        inner = find_empty(wave)
+        inner = find_vacuum(wave)
         share = wave[inner].size / wave.size
         if share < LEAST_SHARE:
             raise ScanError(
-                f"the empty region that was found is only {share:.1%} of the scanned area: a "
+                f"the vacuum region that was found is only {share:.1%} of the scanned area: a "
                 "phase ramp measured there would be continued too far",
                 "name a region (--flatten Y0,X0,H,W), or take the whole area (--flatten whole)",
             )
@@ -211,15 +216,15 @@ def _finite(found: Reconstruction, where: Rectangle) -> Slices:
     return rows, columns
 
 
-def _upright(found: Reconstruction, part: Slices) -> Reconstruction:
+def _phase_at_zero(found: Reconstruction, part: Slices) -> Reconstruction:
     """Mean phase 0 in a part of each layer; a constant phase changes no frame."""
     mean = found.object[:, part[0], part[1]].mean(axis=(1, 2), dtype=np.complex128)
-    turn = np.exp(-1j * np.angle(mean))
-    return replace(found, object=(found.object * turn[:, None, None]).astype(np.complex64))
+    factor = np.exp(-1j * np.angle(mean))
+    return replace(found, object=(found.object * factor[:, None, None]).astype(np.complex64))
 
 
-def _recorded(found: Reconstruction, **step: Any) -> Reconstruction:
-    """With one more step in its provenance, where a file may have left them as JSON."""
+def _with_step(found: Reconstruction, **step: Any) -> Reconstruction:
+    """The reconstruction with one more step in its provenance; files may have those as JSON."""
     before = found.provenance.get("postprocess", [])
     before = json.loads(before) if isinstance(before, str) else before
     return replace(found, provenance={**found.provenance, "postprocess": [*before, step]})

@@ -1,4 +1,4 @@
-"""Where nothing is in the beam: the part of an object that may serve as its zero."""
+"""Vacuum: the part of an object without sample, which may serve as its zero."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ SIDES = (1, 1 / 2, 1 / 4, 1 / 8)
 """Sides of the rectangles that are tried, as parts of the area's."""
 
 LEAST_PX = 8
-SMOOTHER = 12.0
-"""How many times less an empty rectangle varies than the mean one of the most varied size."""
+LESS_VARIED = 12.0
+"""How many times less a vacuum rectangle varies than the mean one of the most varied size."""
 
-ROUGHEST = 0.005
-"""How much an empty rectangle varies at most: noise of 0.1 rad, or of 0.1 of the modulus."""
+MOST_VARIATION = 0.005
+"""How much a vacuum rectangle varies at most: noise of 0.1 rad, or of 0.1 of the modulus."""
 
 NOISE_FREE = 1e-6
-"""Less than this (0.001 rad) is nothing, or a matter of rounding."""
+"""A smaller variation (0.001 rad) is rounding."""
 
-NOISIER = 1.5
-"""How many times more than the smoothest rectangle; more would be structure at its rim."""
+MORE_VARIED = 1.5
+"""How many times more than the smoothest rectangle; more would be structure at its edge."""
 
 DIMMER = 0.04
-"""How much less than that of the brightest smooth rectangle its amplitude may be."""
+"""How much lower than in the brightest smooth rectangle the amplitude may be."""
 
 
-def find_empty(wave: Complexes) -> Slices:
+def find_vacuum(wave: Complexes) -> Slices:
     """The largest rectangle of a flat amplitude near the maximum and a phase without structure.
 
     How much a rectangle varies is ½·⟨|Ψ(r+d)·e^(−iκ) − Ψ(r)|²⟩/⟨|Ψ|²⟩ with the best κ, for d of a
@@ -43,7 +43,7 @@ def find_empty(wave: Complexes) -> Slices:
     Parameters
     ----------
     wave
-        (ny, nx) transmission, best of the scanned area only: noise varies, too.
+        (ny, nx) transmission, preferably of the scanned area only: noise varies, too.
 
     Raises
     ------
@@ -51,23 +51,23 @@ def find_empty(wave: Complexes) -> Slices:
         There is none: every part varies about as much as the whole.
     """
     sides = [sorted({round(n * s) for s in SIDES if n * s >= LEAST_PX}) for n in wave.shape]
-    tried = [_tried(wave, (height, width)) for height, width in product(*sides)]
+    tried = [_rectangles(wave, (height, width)) for height, width in product(*sides)]
     found = np.concatenate([*tried, np.empty((0, 6))])
     typical = max((float(rectangles[:, 4].mean()) for rectangles in tried), default=0.0)
-    found = found[found[:, 4] <= min(ROUGHEST, typical / SMOOTHER)]
+    found = found[found[:, 4] <= min(MOST_VARIATION, typical / LESS_VARIED)]
     if not len(found):
         raise ScanError(
-            "no empty region was found: every part of the scanned area varies like the whole",
+            "no vacuum region was found: every part of the scanned area varies like the whole",
             "name one (--flatten Y0,X0,H,W), or take the whole area (--flatten whole)",
         )
     found = found[found[:, 5] >= (1 - DIMMER) * found[:, 5].max()]
-    found = found[found[:, 4] <= NOISIER * found[:, 4].min()]
+    found = found[found[:, 4] <= MORE_VARIED * found[:, 4].min()]
     area, variation = found[:, 2] * found[:, 3], found[:, 4]
     row, column, height, width = found[np.lexsort((variation, -area))[0], :4].astype(int).tolist()
     return slice(row, row + height), slice(column, column + width)
 
 
-def _tried(wave: Complexes, shape: tuple[int, int]) -> Floats:
+def _rectangles(wave: Complexes, shape: tuple[int, int]) -> Floats:
     """Rectangles of one shape: (n, 6) row, column, height, width, variation, amplitude."""
     variation = np.maximum(*(_variation(wave, shape, axis) for axis in (0, 1)))
     amplitude = _means(np.abs(wave), shape)
@@ -88,8 +88,8 @@ def _variation(wave: Complexes, shape: tuple[int, int], axis: int) -> Floats:
     behind = np.take(wave, range(wave.shape[axis] - step), axis)
     pairs = (shape[0] - step, shape[1]) if axis == 0 else (shape[0], shape[1] - step)
     power = _means((np.abs(ahead) ** 2 + np.abs(behind) ** 2) / 2, pairs)
-    together = np.abs(_means(ahead * behind.conj(), pairs))
-    variation: Floats = 1 - together / np.maximum(power, np.finfo(np.float64).tiny)
+    covariance = np.abs(_means(ahead * behind.conj(), pairs))
+    variation: Floats = 1 - covariance / np.maximum(power, np.finfo(np.float64).tiny)
     return variation.clip(NOISE_FREE)
 
 

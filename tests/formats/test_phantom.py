@@ -29,8 +29,7 @@ from ptypy_beamline.frames.simulated import (
     zone_plate_beam,
 )
 from ptypy_beamline.geometry import wavelength_m
-from ptypy_beamline.reconstruction.comparison.frc import half_bit, ring_correlation
-from ptypy_beamline.reconstruction.comparison.likeness import compare
+from ptypy_beamline.reconstruction.comparison.phantom import compare, half_bit, ring_correlation
 from ptypy_beamline.scan import Frames
 from ptypy_beamline.summary import empty_beam
 from ptypy_beamline.testing.package_writers import write_grids, write_simulation

@@ -24,7 +24,7 @@ from ptypy_beamline.plotting import hue_and_brightness, in_words, round_length_m
 from ptypy_beamline.reconstruction.area import Rectangle, scanned
 from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
 from ptypy_beamline.reconstruction.io.product import export_product
-from ptypy_beamline.reconstruction.plot import Look, compose, draw
+from ptypy_beamline.reconstruction.plot import PlotStyle, compose, draw
 from ptypy_beamline.reconstruction.postprocess import Postprocess, finish
 from ptypy_beamline.testing.simulate import sample
 
@@ -51,7 +51,7 @@ def shaped(shape=(120, 120), layers=1, modes=1):
 
 def drawn(found, **look):
     """The figure, laid out, of all of an object."""
-    figure = compose(finish(found, Postprocess()), Look(dpi=100, **look))
+    figure = compose(finish(found, Postprocess()), PlotStyle(dpi=100, **look))
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -274,7 +274,7 @@ def test_strange_errors_are_drawn(errors):
 )
 def test_kind_of_picture_goes_by_the_suffix(tmp_path, suffix, start):
     finished = finish(known(), Postprocess(crop=True))
-    path = draw(tmp_path / f"picture{suffix}", finished, Look(dpi=50))
+    path = draw(tmp_path / f"picture{suffix}", finished, PlotStyle(dpi=50))
     assert path.read_bytes().startswith(start)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -283,7 +283,7 @@ def test_other_suffixes_and_colour_maps_are_refused(tmp_path):
     with pytest.raises(SettingsError, match=r"not a picture file.*\.png, \.pdf, \.svg"):
         draw(tmp_path / "picture.docx", finish(known(), Postprocess()))
     with pytest.raises(SettingsError, match=r"colour map 'rainbows'.*viridis"):
-        Look(colours="rainbows")
+        PlotStyle(colours="rainbows")
 
 
 @pytest.fixture
@@ -309,8 +309,8 @@ def test_plot_says_which_region_it_found_empty(stored, capsys, tmp_path):
     path, found = stored
     picture = tmp_path / "new" / "figure.pdf"
     assert main(["plot", str(path), "-o", str(picture), "--flatten", "auto", "--dpi", "50"]) == 0
-    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("empty region")]
-    _, columns = Rectangle.parse(line.removeprefix("empty region ")).within(found)
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("vacuum region")]
+    _, columns = Rectangle.parse(line.removeprefix("vacuum region ")).within(found)
     assert columns.stop <= 54
     assert picture.is_file()
 

@@ -15,7 +15,7 @@ from ptypy_beamline.errors import BeamlineError, ScanError, SettingsError
 from ptypy_beamline.reconstruction.area import Rectangle, pixels_of, points_of, scanned
 from ptypy_beamline.reconstruction.phase import ramp
 from ptypy_beamline.reconstruction.postprocess import Postprocess, crop, finish, unwrapped
-from ptypy_beamline.reconstruction.vacuum import find_empty
+from ptypy_beamline.reconstruction.vacuum import find_vacuum
 from ptypy_beamline.testing.simulate import sample
 
 SLOPE = (0.021, -0.0347)
@@ -196,17 +196,17 @@ EMPTY = {
 
 @pytest.mark.parametrize("sigma", [0.003, 0.03])
 @pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
-def test_the_empty_part_is_found(empty, sigma):
+def test_vacuum_is_found(empty, sigma):
     material = sample((200, 240), np.random.default_rng(1)) * np.exp(-0.15 - 0.6j)
-    rows, columns = find_empty(rough(np.where(empty, 1, material), sigma))
+    rows, columns = find_vacuum(rough(np.where(empty, 1, material), sigma))
     assert empty[rows, columns].mean() > 0.98
     assert (rows.stop - rows.start) * (columns.stop - columns.start) > 600
 
 
 def test_a_smooth_piece_of_material_is_not_taken_for_empty():
-    """A slab of the same smoothness, larger than the empty part, that absorbs a tenth."""
+    """A slab of the same smoothness, larger than the vacuum, that absorbs a tenth."""
     wave = np.where(X < 60, 1, 0.9 * np.exp(-0.8j))
-    _, columns = find_empty(rough(wave, 0.02))
+    _, columns = find_vacuum(rough(wave, 0.02))
     assert columns.stop <= 60
 
 
@@ -219,8 +219,8 @@ FULL = {
 
 @pytest.mark.parametrize("wave", FULL.values(), ids=FULL)
 def test_where_nothing_is_empty_that_is_said(wave):
-    with pytest.raises(ScanError, match=r"no empty region was found.*--flatten"):
-        find_empty(rough(wave, 0.03))
+    with pytest.raises(ScanError, match=r"no vacuum region was found.*--flatten"):
+        find_vacuum(rough(wave, 0.03))
 
 
 def test_no_ramp_is_continued_from_a_corner():
@@ -235,8 +235,8 @@ def test_no_ramp_is_continued_from_a_corner():
 
 @pytest.mark.parametrize("shape", [(3, 5), (8, 8), (9, 400)])
 def test_small_areas_are_looked_at_or_refused(shape):
-    with pytest.raises(ScanError, match="no empty region"):
-        find_empty(rough(np.ones(shape, complex), 0.05))
+    with pytest.raises(ScanError, match="no vacuum region"):
+        find_vacuum(rough(np.ones(shape, complex), 0.05))
 
 
 # Rectangles

@@ -9,12 +9,13 @@ from folders import SHARED
 from matplotlib.image import imread
 
 from ptypy_beamline.errors import ScanError
+from ptypy_beamline.plotting import hue_and_brightness
 from ptypy_beamline.reconstruction.area import pixels_of
 from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.reconstruction.phase import flatten_phase
+from ptypy_beamline.reconstruction.pictures import draw_beside_truth
 from ptypy_beamline.reconstruction.preview import probe_guess, reconstruct
 from ptypy_beamline.reconstruction.preview.engine import prepare
-from ptypy_beamline.reconstruction.preview.picture import draw, hue_and_brightness
 from ptypy_beamline.reconstruction.preview.probe import best_probe, cropped, enlarged
 from ptypy_beamline.testing.simulate import diffract, simulate
 
@@ -241,8 +242,8 @@ def test_hue_is_phase_and_brightness_modulus():
 
 def test_picture_is_drawn(tmp_path: Path, truth, found):
     inner = truth.object[20:-20, 20:-20]
-    alone = draw(tmp_path / "a.png", inner, found.probe, found.errors, found.pixel_m)
-    pair = draw(
+    alone = draw_beside_truth(tmp_path / "a.png", inner, found.probe, found.errors, found.pixel_m)
+    pair = draw_beside_truth(
         tmp_path / "new" / "b.png",
         inner,
         found.probe,

@@ -1,6 +1,8 @@
-"""A reconstruction beside the truth: registered, judged, drawn."""
+"""Comparison of a reconstruction with the truth."""
 
-from .likeness import Likeness, compare
+from .phantom import PhantomComparison, compare
 from .registration import correlation, register
 
-__all__ = ["Likeness", "compare", "correlation", "register"]
+__all__ = ["Likeness", "PhantomComparison", "compare", "correlation", "register"]
+
+Likeness = PhantomComparison  # its former name

@@ -1,4 +1,4 @@
-"""How like the truth a reconstruction is, whatever ptychography cannot know aside."""
+"""Registration with the truth, up to what ptychography leaves open, and the correlation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..phase import linear_ramp
 
 
 def correlation(obj: Complexes, truth: Complexes, margin: int = 48) -> float:
-    """Likeness of a reconstructed object to the truth: 1 the same, about 0 unrelated.
+    """Correlation of a reconstructed object with the truth: 1 the same, about 0 unrelated.
 
     After :func:`register`, the correlation of the two images' departures from their means,
     Re⟨a−ā, b−b̄⟩/(‖a−ā‖·‖b−b̄‖), cut off at 0.
 
     *Removed* before comparing are what far-field ptychography leaves open: a translation, a
-    global phase and amplitude, and a linear phase ramp. *Not removed*, and hence punished:
+    global phase and amplitude, and a linear phase ramp. *Not removed*, so that they lower it, are
     mirroring, rotation, complex conjugation, scale, and wrong values.
 
     Parameters
@@ -38,7 +38,7 @@ def agreement(a: Complexes, b: Complexes) -> float:
 
 
 def register(obj: Complexes, truth: Complexes, margin: int = 48) -> tuple[Complex64s, Complex64s]:
-    """Bring object and truth together, to be shown side by side.
+    """Register object and truth, to be shown side by side.
 
     The truth is moved by a sub-pixel shift (at most ``margin``) onto the object; the object
     gets the truth's mean phase, phase ramp and amplitude.

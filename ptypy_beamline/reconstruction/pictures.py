@@ -1,0 +1,189 @@
+"""Simple pictures: of a reconstruction, alone or beside the truth, and of a comparison with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import ArrayLike, NDArray
+
+from ..arrays import Complexes, Floats, Reals
+from ..errors import in_picture
+from ..geometry import in_words, length_unit
+from ..output import put_figure
+from ..plotting import (
+    COLOURS,
+    INK,
+    LABELS,
+    colour_limits,
+    scale_bar,
+    show_errors,
+    show_image,
+    show_wave,
+    show_wheel,
+)
+from .comparison.phantom import PhantomComparison
+from .phase import flatten_phase
+
+View = Callable[[Complexes], NDArray[Any]]
+VIEWS: dict[str, View] = {"phase": np.angle, "amplitude": np.abs}
+
+COMPARED_IN = (2.7, 2.7)
+"""About the width and height of an image of a comparison, in inches."""
+
+
+def draw_beside_truth(
+    path: str | Path,
+    object: ArrayLike,
+    probe: ArrayLike,
+    errors: ArrayLike,
+    pixel_m: tuple[float, float],
+    truth: ArrayLike | None = None,
+    title: str = "",
+) -> Path:
+    """Draw a reconstruction as a PNG.
+
+    Parameters
+    ----------
+    path
+        The picture; written whole or not at all.
+    object
+        (ny, nx) complex transmission, preferably without the margin outside of the beam. Its phase
+        ramp is removed for display.
+    probe
+        (N, N) or (modes, N, N); the first mode is drawn, phase as hue and modulus as
+        brightness.
+    errors
+        (iterations,).
+    pixel_m
+        Object pixel (y, x).
+    truth
+        The true object, registered with ``object``, drawn beside it with the same colours.
+    title
+        Of the picture.
+    """
+    rows = [("Reconstruction", np.asarray(object))]
+    if truth is not None:
+        rows.append(("Truth", np.asarray(truth)))
+    shown = [(name, flatten_phase(wave)) for name, wave in rows]
+    figure = _figure(len(rows), title)
+    wide = 1.0 if truth is not None else 1.25
+    grid = figure.add_gridspec(2, 3, width_ratios=(wide, wide, 0.8))
+    limits = {part: colour_limits(view(_middle(shown[0][1]))) for part, view in VIEWS.items()}
+    for row, (name, wave) in enumerate(shown):
+        for column, (part, view) in enumerate(VIEWS.items()):
+            cell = grid[row, column] if truth is not None else grid[:, column]
+            axes = figure.add_subplot(cell)
+            show_image(axes, view(wave), limits[part], COLOURS[part], LABELS[part], pixel_m)
+            axes.set_title(f"{name}: {part}", loc="left")
+    _probe(figure.add_subplot(grid[0, 2]), np.asarray(probe), pixel_m)
+    show_errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
+    return put_figure(Path(path), figure)
+
+
+def _figure(rows: int, title: str) -> Figure:
+    layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
+    figure = Figure(figsize=(14, 8.6 if rows > 1 else 6.2), dpi=120, layout=layout)
+    title = in_picture(title or "Reconstruction")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
+    return figure
+
+
+def _middle(image: NDArray[Any]) -> NDArray[Any]:
+    """The image without an eighth at each edge."""
+    rows, columns = (slice(n // 8, n - n // 8) for n in image.shape)
+    return image[rows, columns]
+
+
+def _probe(axes: Any, probe: NDArray[Any], pixel_m: tuple[float, float]) -> None:
+    show_wave(axes, probe if probe.ndim == 2 else probe[0], pixel_m)
+    scale_bar(axes, probe.shape[-2:], pixel_m)
+    axes.set_title("Probe", loc="left", fontsize=10)
+    show_wheel(axes.inset_axes((1.12, 0.8, 0.2, 0.2)))
+    axes.text(
+        1.02,
+        0.77,
+        "hue: phase\nbrightness:\nmodulus",
+        fontsize=8,
+        color=INK,
+        va="top",
+        transform=axes.transAxes,
+    )
+
+
+def draw_comparison(path: str | Path, comparison: PhantomComparison, title: str = "") -> Path:
+    """Draw the comparison as a PNG; both amplitudes on the reconstruction's range."""
+    rows, columns = comparison.obj.shape
+    height = 3.8 + 3.8 * min(1.0, rows / columns)
+    figure = Figure(figsize=(15, height), dpi=110, layout="constrained")
+    title = in_picture(title or "Reconstruction and truth")
+    figure.suptitle(title, x=0.012, ha="left", fontweight="bold")
+    grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.1), wspace=0.15, hspace=0.1)
+    phase_zero = np.exp(-1j * np.angle(comparison.truth.mean()))
+    errors = (("δ", comparison.delta_error), ("β", comparison.beta_error))
+    for row, ((name, part), error) in enumerate(zip(VIEWS.items(), errors, strict=True)):
+        images = [part(image * phase_zero) for image in (comparison.obj, comparison.truth)]
+        limits = colour_limits(images[0 if name == "amplitude" else 1])
+        for column, whose in enumerate(("reconstruction", "truth")):
+            axes = figure.add_subplot(grid[row, column])
+            _image(
+                axes,
+                images[column],
+                f"{whose}: {name}",
+                (COLOURS[name], LABELS[name]),
+                limits,
+                comparison.pixel_m,
+            )
+        _error(figure.add_subplot(grid[row, 2]), *error, comparison.pixel_m)
+    _frc(figure.add_subplot(grid[:, 3]), comparison)
+    return put_figure(Path(path), figure)
+
+
+def _image(
+    axes: Axes,
+    image: Reals,
+    title: str,
+    style: tuple[str, str],
+    limits: tuple[float, float],
+    pixel_m: float,
+) -> None:
+    show_image(axes, image, limits, *style, (pixel_m, pixel_m), COMPARED_IN)
+    axes.set_title(title, loc="left", fontsize=10)
+
+
+def _error(axes: Axes, name: str, error: Floats, pixel_m: float) -> None:
+    top = float(np.percentile(np.abs(error), 99.5)) or 1e-12
+    _image(
+        axes,
+        error,
+        f"error of {name}, rms {error.std():.3g}",
+        ("RdBu_r", name),
+        (-top, top),
+        pixel_m,
+    )
+
+
+def _frc(axes: Axes, comparison: PhantomComparison) -> None:
+    frc = comparison.frc
+    factor, unit = length_unit(comparison.pixel_m)
+    frequency = frc.frequency / (comparison.pixel_m * factor)
+    axes.plot(frequency, frc.correlation, color="#1f6f8b", label="reconstruction and truth")
+    axes.plot(frequency, frc.threshold, "--", color="#8793a0", label="half bit")
+    axes.axvline(
+        1 / (comparison.resolution_m * factor),
+        color="#c0392b",
+        lw=1,
+        label=f"full period {in_words(comparison.resolution_m, 3)}",
+    )
+    axes.set(
+        xlabel=f"spatial frequency (1/{unit})",
+        ylabel="Fourier ring correlation",
+        ylim=(-0.05, 1.05),
+    )
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.1), borderaxespad=0)
+    axes.set_title(f"correlation {comparison.correlation:.3f}", loc="left", fontsize=10)
