@@ -19,7 +19,7 @@ from ..statistics.measurements import BinnedFrames, Exposures, Measurements
 from ..statistics.neighbours import Neighbours
 from ..statistics.robust import finite_median
 from .assessment import Assessment, small_images
-from .embedding import classes, embed
+from .embedding import Embedding, classes, embed
 from .scores import Deviation, z_scores
 
 Progress = Callable[[int], None]
@@ -127,15 +127,9 @@ class Inspection:
         factor = exposures.plan.selection.scale[:, 0]
         happened = find_events(counted, stage_m, exposures.frames, factor)
         beam, equalizing = _beam(happened, exposures, factor)
-        seen = counted.scaled(equalizing)
         embedding = embed(self.binned.scaled(equalizing), qc.pca_k, qc.embedding)
-        # A loss of the beam may be longer than a neighbourhood, so dark frames are no neighbours.
-        dark = no_beam(seen)
-        around = Neighbours.of(stage_m, np.where(dark, -1, exposures.slot))
-        z = z_scores(seen, embedding, around)
-        lost = beam_lost(seen, dark, stage_m)
-        deviation = Deviation.of(z, dark, lost, repeated(counted, factor))
-        score = deviation.score(z, dark, qc.w_feat)
+        seen = counted.scaled(equalizing)
+        deviation, score = _scored(seen, embedding, stage_m, repeated(counted, factor), qc)
         masked = region(stage_m, qc, unit)
         row, column = counted.column("row"), counted.column("column")
         return Assessment(
@@ -174,6 +168,18 @@ def _beam(events: list[Event], exposures: Exposures, factor: Floats) -> tuple[Fl
     else:
         beam[exposures.frames] /= factor
     return beam, equalizing
+
+
+def _scored(
+    measured: Measurements, embedding: Embedding, stage_m: Floats, repeats: Bools, qc: Qc
+) -> tuple[Deviation, Floats]:
+    """Deviations of the frames from their neighbours, and their scores."""
+    # A loss of the beam may be longer than a neighbourhood, so dark frames are no neighbours.
+    dark = no_beam(measured)
+    around = Neighbours.of(stage_m, np.where(dark, -1, measured.slot))
+    z = z_scores(measured, embedding, around)
+    deviation = Deviation.of(z, dark, beam_lost(measured, dark, stage_m), repeats)
+    return deviation, deviation.score(z, dark, qc.w_feat)
 
 
 def decide(score: Floats, deviation: Floats, masked: Bools, qc: Qc) -> Bools:

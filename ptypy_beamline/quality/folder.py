@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Float32s, Floats
+from ..arrays import Floats
 from ..errors import FileError
 from ..files.regular import read_json
 from ..output import SIGNATURE, check_name, complete, put_text, together
@@ -20,7 +20,7 @@ from ..planning.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
 from .report import write_report
-from .thumbnails import write_thumbnails
+from .thumbnails import Pictures, write_thumbnails
 
 COLUMNS = (
     "index",
@@ -35,8 +35,6 @@ COLUMNS = (
     "rejected",
 )
 """Of ``qc_summary.csv``; stage positions in metres, or as ``positions_unit`` of META says."""
-
-Pictures = Mapping[int, Float32s]
 
 
 @dataclass(frozen=True)

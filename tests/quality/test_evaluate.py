@@ -26,7 +26,7 @@ from ptypy_beamline.testing.simulate import PATTERNS, diffract, simulate
 class TestDecisions:
     """Whole scans."""
 
-    def test_nothing_on_a_clean_scan(self):
+    def test_a_clean_scan_has_no_rejected_frame(self):
         found = judged(scan_of())
         assert found.reject_indices.tolist() == []
         assert_array_equal(found.accept_indices, np.arange(COUNT))
@@ -50,7 +50,7 @@ class TestDecisions:
         assert_array_equal(found.reject_indices, spoiled)
         assert roc_auc_score(np.isin(np.arange(COUNT), spoiled), found.score) > 0.99
 
-    def test_what_is_rejected_has_the_highest_scores(self):
+    def test_rejected_frames_have_the_highest_scores(self):
         """Also where the end of the sample makes other pictures more unusual than a shifted one."""
         made = simulate(64, (SIDE, SIDE), 6, "raster", photons=1e7, seed=5)
         half = made.object.copy()
@@ -63,7 +63,7 @@ class TestDecisions:
 
     @pytest.mark.parametrize("every", [2, 10])
     @pytest.mark.parametrize("monitor", [None, True])
-    def test_frames_that_were_sent_twice_are_found_however_many(self, every, monitor):
+    def test_repeated_frames_are_found(self, every, monitor):
         frames = truth().frames.copy()
         twice = np.arange(every, COUNT, every)
         frames[twice] = frames[twice - 1]
@@ -73,12 +73,12 @@ class TestDecisions:
         assert set(found.reason[twice]) == {"repeated frame"}
         assert len(found.reject_indices) <= len(twice) + 1
 
-    def test_frames_of_few_counts_may_be_alike(self):
+    def test_equal_frames_of_few_counts_are_accepted(self):
         frames = np.zeros((COUNT, 64, 64), np.uint16)
         frames[:, 32, 32] = np.random.default_rng(9).poisson(20, COUNT)
         assert judged(scan_of(frames)).reject_indices.tolist() == []
 
-    def test_many_exposures_of_a_position_that_were_sent_twice(self):
+    def test_repeated_exposures_of_a_position_are_found(self):
         light = diffract(truth().object, truth().probe, truth().corners_px)
         rng = np.random.default_rng(3)
         frames = rng.poisson(np.repeat(light, 2, axis=0)).astype(np.uint16)
@@ -87,7 +87,7 @@ class TestDecisions:
         found = judged(scan_of(frames, truth().positions_m), frames_per_position=2)
         assert found.reject_indices.tolist() == twice.tolist()
 
-    def test_exposures_of_a_position_are_judged_among_their_like(self):
+    def test_exposures_are_compared_with_those_of_equal_time(self):
         """Short, middle and long exposures: each alone, and a bad one does not take the others."""
         rng = np.random.default_rng(2)
         light = diffract(truth().object, truth().probe, truth().corners_px)
@@ -104,14 +104,14 @@ class TestDecisions:
         found = judged(scan_of(frames, truth().positions_m, **more), **settings)
         assert found.reject_indices.tolist() == [100, 301, 400]
 
-    def test_frames_of_the_given_list_stay_rejected_and_are_judged(self):
+    def test_frames_of_a_given_list_stay_rejected_and_get_a_score(self):
         frames, spoiled = spoil(truth().frames, "blank", seed=1)
         scan = scan_of(frames)
         found = evaluate_scan(scan, scan.plan(), Settings.of({"reject": [5, 150]}), Qc())
         assert found.reject_indices.tolist() == sorted({5, 150, *spoiled.tolist()})
         assert len(found) == COUNT
 
-    def test_raw_frames_that_are_not_looked_at(self):
+    def test_raw_frames_that_are_not_evaluated(self):
         found = judged(scan_of(), step=3, num_frames=40)
         assert found.frames.tolist() == [*range(0, 120, 3)]
         whole = found.per_frame(found.score)
@@ -129,7 +129,7 @@ class TestDecisions:
         assert found.images.shape == (COUNT, 32, 32)
         assert found.images.max() in (254, 255)
 
-    def test_an_unusable_monitor_value_is_no_evidence(self):
+    def test_an_unusable_monitor_value_is_ignored(self):
         i0 = 1 + 0.01 * np.random.default_rng(0).standard_normal(COUNT)
         i0[[3, 4, 5]] = np.nan, 0, np.inf
         i0[60] = 0.2
@@ -139,7 +139,7 @@ class TestDecisions:
         without = judged(scan_of(), i0=np.full(COUNT, np.nan))
         assert_array_equal(without.score, judged(scan_of()).score)
 
-    def test_an_applied_monitor_leaves_its_bad_frames_out(self):
+    def test_an_applied_monitor_excludes_its_bad_frames(self):
         i0 = np.ones(COUNT)
         i0[7] = np.nan
         with pytest.warns(BeamlineWarning, match="not a number at 1 of 196 frames"):
@@ -147,7 +147,7 @@ class TestDecisions:
         assert 7 not in found.frames
         assert np.isnan(found.per_frame(found.score)[7])
 
-    def test_a_blank_scan_says_so(self):
+    def test_a_blank_scan_is_an_error(self):
         with pytest.raises(BeamlineError, match=r"hold no counts; check paths\.frames"):
             judged(scan_of(truth().frames * 0))
 
@@ -170,7 +170,7 @@ class TestDecisions:
     def test_tiny_frames(self):
         assert np.isfinite(judged(scan_of(truth().frames[:, 32:33, 32:33])).score).all()
 
-    def test_frames_that_are_all_alike(self):
+    def test_frames_that_are_all_equal(self):
         alike = np.repeat(truth().frames[:1], 64, axis=0)
         assert judged(scan_of(alike), Qc(labels=4)).reject_indices.tolist() == []
 
@@ -193,7 +193,7 @@ class TestEmbedding:
         many = judged(scan_of(frames), Qc(pca_k=500, embed_side=8))
         assert set(spoiled) <= set(many.reject_indices)
 
-    def test_incremental_components_find_the_same(self, bursts, monkeypatch):
+    def test_incremental_components_find_the_same_frames(self, bursts, monkeypatch):
         frames, spoiled = bursts
         whole = judged(scan_of(frames))
         monkeypatch.setattr(embedding, "AT_ONCE", 50)
@@ -211,7 +211,7 @@ class TestEmbedding:
         assert np.isfinite(found.score).all()
 
     @pytest.mark.parametrize("whole", [5000, 50])
-    def test_an_autoencoder_finds_them_too(self, bursts, monkeypatch, whole):
+    def test_an_autoencoder_finds_the_same_frames(self, bursts, monkeypatch, whole):
         monkeypatch.setattr(embedding, "AT_ONCE", whole)
         frames, spoiled = bursts
         found = judged(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
@@ -219,12 +219,12 @@ class TestEmbedding:
         assert set(spoiled) <= set(found.reject_indices)
         assert_array_equal(found.score, again.score)
 
-    def test_weights_are_those_of_the_two_kinds_of_evidence(self, bursts):
+    def test_score_is_the_weighted_mean_of_both_ranks(self, bursts):
         scores = [judged(scan_of(bursts[0]), Qc(w_feat=w)).score for w in (0, 1, 0.25)]
         assert_allclose(scores[2], 0.75 * scores[0] + 0.25 * scores[1])
         assert not np.array_equal(scores[0], scores[1])
 
-    def test_classes_are_those_that_were_mixed(self):
+    def test_classes_separate_two_kinds_of_frames(self):
         """A third of the scan behind an absorber that scatters."""
         rng = np.random.default_rng(1)
         frames = truth().frames.copy()
@@ -252,7 +252,7 @@ class TestEmbedding:
         assert judged(scan_of()).images.shape == (COUNT, 10, 10)
 
 
-def test_an_assessment_of_more_frames_than_are_new():
+def test_a_live_scan_is_measured_once_and_scored_again():
     """A live scan: what was measured before is not measured again, and the result is the same."""
     plan = scan_of().plan()
     with BinnedFrames() as binned:

@@ -50,11 +50,11 @@ def test_exposures_of_a_position_share_its_area():
 @pytest.mark.parametrize(
     ("extent_m", "unit"), [(3e-7, "nm"), (2e-5, "µm"), (0, "µm"), (0.02, "mm")]
 )
-def test_unit_fits(extent_m, unit):
+def test_length_unit_fits_the_extent(extent_m, unit):
     assert length_unit(extent_m)[1] == unit
 
 
-def test_colours_are_not_stretched_by_what_is_rejected():
+def test_rejected_frames_do_not_stretch_the_colours():
     stxm = np.linspace(1, 2, SIDE**2)
     stxm[list(REJECTED)] = 1e9
     dpcx = np.linspace(-1, 2, SIDE**2)

@@ -74,7 +74,7 @@ def test_positions_with_a_unit_are_metres(bare, tmp_path, type_in):
     assert 3 < len(np.load(tmp_path / "qc/mask_indices.npy")) < 40
 
 
-def test_positions_in_pixels_stay_such(bare, tmp_path, type_in):
+def test_positions_in_pixels_remain_in_pixels(bare, tmp_path, type_in):
     code, _, err = type_in("qc", bare("px"), *FLAGS, "--out", tmp_path / "qc")
     assert (code, err) == (0, "")
     assert_allclose(columns(tmp_path / "qc")["pos_y"], scans.truth().positions_m[:, 0] * 1e6)
@@ -82,7 +82,7 @@ def test_positions_in_pixels_stay_such(bare, tmp_path, type_in):
 
 
 @pytest.mark.parametrize("more", [{}, {"energy": 1e9}, {"energy": np.linspace(7e3, 9e3, 49)}])
-def test_no_physics_is_needed_nor_is_any_in_the_way(bare, more):
+def test_no_geometry_is_needed_and_a_wrong_one_does_no_harm(bare, more):
     """What is said of energy may be absent, absurd, or vary along the scan."""
     file = bare("um", **more)
     paths = {"frames": "/a/frames", "x": "/a/x", "y": "/a/y"}
@@ -94,7 +94,7 @@ def test_no_physics_is_needed_nor_is_any_in_the_way(bare, more):
     assert nominal.settings.energy == 10
 
 
-def test_what_the_user_says_stays(bare):
+def test_settings_of_the_user_are_kept(bare):
     words = {"file": str(bare()), "energy": 8.8, "paths.frames": "/a/frames"}
     words |= {"paths.x": "/a/x", "paths.y": "/a/y", "units.positions": "um"}
     nominal = NominalSettings.of(Settings.of(words))
@@ -129,21 +129,21 @@ def test_a_growing_file_is_waited_for(bare, tmp_path, type_in):
 class TestRegion:
     POSITIONS = np.array([(0.0, 0.0), (1.0, 2.0), (2.0, 4.0)])  # y, x
 
-    def test_part_of_the_scan(self, recwarn):
+    def test_a_region_in_the_scan(self, recwarn):
         got = region(self.POSITIONS, Qc(rect=(3, 1.5, 2.5, 1.5)), "m")
         assert got.tolist() == [False, True, True]
         assert not recwarn.list
 
     @pytest.mark.parametrize("qc", [Qc(rect=(0, 0, 50, 50)), Qc(circ=(0, 0, 5))])
-    def test_the_whole_scan_is_said(self, qc):
+    def test_a_region_with_the_whole_scan_warns(self, qc):
         said = r"contains the whole scan.* x 0 to 4, y 0 to 2 mm; rect and circ .* in that unit"
         with pytest.warns(BeamlineWarning, match=said):
             assert region(self.POSITIONS, qc, "mm").all()
 
-    def test_nothing_of_it_is_an_error(self):
+    def test_a_region_outside_the_scan_is_an_error(self):
         with pytest.raises(SettingsError, match=r"no frame lies in the region: .* x 0 to 4"):
             region(self.POSITIONS, Qc(rect=(50, 50, 1, 1)), "m")
 
-    def test_no_region_is_nothing_to_say(self, recwarn):
+    def test_no_region_does_not_warn(self, recwarn):
         assert region(self.POSITIONS, Qc(), "m").all()
         assert not recwarn.list

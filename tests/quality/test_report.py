@@ -56,7 +56,7 @@ def test_report_is_one_file_without_links(tmp_path):
 
 
 @needs_bokeh
-def test_report_replaces_its_own_kind_only(tmp_path):
+def test_report_replaces_a_report_only(tmp_path):
     path = tmp_path / "qc_report.html"
     write_report(path, assessed(), "first", {"file": "s.h5"}, {})
     write_report(path, assessed(), "second", {"file": "s.h5"}, {}, refresh_s=5)
@@ -69,7 +69,7 @@ def test_report_replaces_its_own_kind_only(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["qc_report.html"]
 
 
-def test_report_names_what_is_missing(tmp_path, monkeypatch):
+def test_report_names_a_missing_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh.embed", None)
     with pytest.raises(MissingDataError, match=r"pip install bokeh"):
         write_report(tmp_path / "qc_report.html", assessed(), "t", {"file": "s.h5"}, {})
@@ -232,7 +232,7 @@ def test_click_shows_the_frame(opened, corner):
 
 @pytest.mark.long
 @pytest.mark.browser
-def test_pointing_shows_a_frame_for_as_long(opened):
+def test_pointing_shows_a_frame_while_the_mouse_is_there(opened):
     found = assessed()
     page = opened(found)
     place = Map(page, FIRST)
@@ -426,7 +426,7 @@ def test_page_without_classes_offers_none(opened):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("refresh_s", [None, 3600])
-def test_page_keeps_what_was_edited(opened, refresh_s):
+def test_page_keeps_edits(opened, refresh_s):
     page = opened(assessed(), refresh_s=refresh_s)
     page.evaluate("() => { qc.frames.selected.indices = [7, 8]; }")
     page.click("#reject")
@@ -441,7 +441,7 @@ def test_page_keeps_what_was_edited(opened, refresh_s):
 
 
 @pytest.mark.browser
-def test_page_asks_before_it_goes_where_edits_cannot_be_kept(opened):
+def test_page_asks_before_leaving_with_unsaved_edits(opened):
     page = opened(assessed())
     page.evaluate("() => { qc.key = () => { throw new Error('no storage'); }; }")
     page.evaluate("() => { qc.frames.selected.indices = [7, 8]; }")
@@ -453,7 +453,7 @@ def test_page_asks_before_it_goes_where_edits_cannot_be_kept(opened):
 
 
 @pytest.mark.browser
-def test_rings_fit_their_cells_and_can_be_hidden(opened):
+def test_rings_fit_their_frames_and_can_be_hidden(opened):
     page = opened(assessed())
     page.wait_for_function("qc.rings.data.size.length === 4")
     cell = page.evaluate(

@@ -22,7 +22,7 @@ def z_of(rows=4, **off):
 
 
 class TestFaults:
-    """What is a fault, and what is the sample."""
+    """What is a fault, and what is due to the sample."""
 
     @pytest.mark.parametrize(
         ("off", "reason"),
@@ -42,7 +42,7 @@ class TestFaults:
             ({"ring_3": -30}, None),
         ],
     )
-    def test_what_is_one(self, off, reason):
+    def test_limits_of_each_fault(self, off, reason):
         nothing = np.zeros(4)
         never = nothing.astype(bool)
         found = scores.Deviation.of(z_of(**off), never, nothing, never)
@@ -66,7 +66,7 @@ def test_score_weighs_ranks():
 
 
 class TestRules:
-    """Which frames go."""
+    """Which frames are rejected."""
 
     score = np.array([0.1, 0.9, 0.5, 0.8, 0.99, 0.2, 0.3, 0.4, 0.6, 0.7])
 
@@ -90,20 +90,20 @@ class TestRules:
             ({"reject_topk": 3, "reject_topp": 0.1, "reject_thresh": 1.0}, [1, 3, 4]),
         ],
     )
-    def test_asked_for_alone_or_together(self, rules, rows):
+    def test_rules_alone_and_together(self, rules, rows):
         assert self.rows(**rules) == rows
 
-    def test_numbers_are_of_the_region(self):
+    def test_counts_and_shares_are_of_the_region(self):
         masked = np.arange(10) > 4
         assert self.rows(masked, reject_topk=1) == [9]
         assert self.rows(masked, reject_topp=0.4) == [8, 9]
 
-    def test_the_default_rejects_what_is_a_fault(self):
+    def test_the_default_rule_rejects_faults(self):
         size = np.array([0.0, 0.999, 1, 50])
         found = decide(np.ones(4), size, np.ones(4, bool), Qc())
         assert found.tolist() == [False, False, True, True]
 
-    def test_each_rule_is_said_in_words(self):
+    def test_each_rule_has_a_description(self):
         said = rule(Qc(reject_topk=3, reject_topp=0.02, reject_thresh=0.9))
         for words in ("3 frames", "0.02", "0.9", "and"):
             assert words in said

@@ -18,7 +18,7 @@ from ptypy_beamline.quality.thumbnails import (
 )
 
 
-def test_thumbs_are_in_order_of_score(tmp_path):
+def test_thumbnails_are_in_order_of_score(tmp_path):
     found = assessed()
     write_thumbnails(tmp_path / "thumbs", found, pictures_of(found, [3, 17, 99]), 30, title="<b>")
     page = (tmp_path / "thumbs" / "index.html").read_text(encoding="utf-8")
@@ -40,14 +40,14 @@ def test_thumbs_are_in_order_of_score(tmp_path):
         assert picture.size == (30, 20)
 
 
-def test_thumbs_show_counts_on_a_logarithmic_scale():
+def test_thumbnails_show_counts_on_a_logarithmic_scale():
     counts = np.array([[0, 9], [99, np.nan]], np.float32)
     np.testing.assert_array_equal(grey_levels(counts, 99, 2), [[0, 128], [255, 0]])
     np.testing.assert_array_equal(grey_levels(counts, 99, 4)[::2, ::2], grey_levels(counts, 99, 2))
     assert grey_levels(np.full((8, 4), 9, np.float32), 99, 4).tolist() == [[128] * 2] * 4
 
 
-def test_thumbs_replace_their_own_folder_only(tmp_path):
+def test_thumbnails_replace_their_own_folder_only(tmp_path):
     found, folder = assessed(), tmp_path / "thumbs"
     write_thumbnails(folder, found, pictures_of(found, [1, 2]))
     write_thumbnails(folder, found, pictures_of(found, [2]))
@@ -62,7 +62,7 @@ def test_thumbs_replace_their_own_folder_only(tmp_path):
     assert (folder / "frame_000012.png").is_file()
 
 
-def test_thumbs_appear_whole_or_not_at_all(tmp_path):
+def test_thumbnails_are_complete_or_absent(tmp_path):
     found, folder = assessed(), tmp_path / "thumbs"
     write_thumbnails(folder, found, pictures_of(found, [1]))
     spoilt = {**pictures_of(found, [17, 99]), 13: "no picture"}

@@ -118,7 +118,7 @@ def run(spoiled_file, tmp_path_factory):
 class TestFolder:
     """What a run leaves."""
 
-    def test_names_shapes_and_types(self, run):
+    def test_files_have_their_names_shapes_and_types(self, run):
         assert {path.name for path in run.iterdir()} == {*FILES, "ptypy_indices.json"}
         for name in NUMBERS:
             array = np.load(run / name)
@@ -136,7 +136,7 @@ class TestFolder:
         assert (run / "thumbs" / "index.html").is_file()
         assert REFRESH not in (run / "qc_report.html").read_text()
 
-    def test_table(self, run):
+    def test_the_summary_table(self, run):
         rows = rows_of(run)
         assert list(rows[0]) == COLUMNS
         assert [int(row["index"]) for row in rows] == [*range(0, COUNT, 2)]
@@ -156,7 +156,7 @@ class TestFolder:
             assert_array_equal(marked, np.load(run / f"{name}_indices.npy"))
         assert {row["label"] for row in rows} == {"0", "1", "2"}
 
-    def test_lists_agree(self, run):
+    def test_all_lists_of_indices_agree(self, run):
         accepted, out, masked = (
             np.load(run / f"{name}_indices.npy") for name in ("accept", "reject", "mask")
         )
@@ -172,7 +172,7 @@ class TestFolder:
         assert listed["rejected_indices"] == out.tolist()
         assert (Path(listed["file"]).name, listed["format"]) == ("standard.h5", "standard")
 
-    def test_meta(self, run):
+    def test_the_metadata(self, run):
         meta = json.loads((run / "qc_meta.json").read_text())
         assert (meta["frames"], meta["evaluated"]) == (COUNT, COUNT // 2)
         assert meta["accepted"] + meta["rejected"] == meta["evaluated"]
@@ -196,7 +196,7 @@ class TestFolder:
             assert_array_equal(plan.selection.exposures, wanted.selection.exposures)
 
     @pytest.mark.long
-    def test_the_next_run_takes_its_place(self, spoiled_file, tmp_path, type_in):
+    def test_another_run_replaces_the_files(self, spoiled_file, tmp_path, type_in):
         for flags in (("--labels", 2, "--thumbs-topk", 9), ("--thumbs-topk", 2)):
             assert type_in("qc", spoiled_file, "--out", tmp_path / "qc", *flags)[0] == 0
         assert {path.name for path in (tmp_path / "qc").iterdir()} == FILES
@@ -236,7 +236,7 @@ class TestFolder:
 class TestCommand:
     """Flags and errors."""
 
-    def test_help_and_words(self, spoiled_file, tmp_path, type_in):
+    def test_help_and_output(self, spoiled_file, tmp_path, type_in):
         code, out, _ = type_in("qc", "--help")
         assert code == 0
         for flag in (
@@ -372,7 +372,7 @@ class TestCommand:
         assert err.count("\n") == 1
         assert Path("notes.json").read_text() == '["mine"]'
 
-    def test_usage(self, type_in, spoiled_file):
+    def test_wrong_usage_exits_with_2(self, type_in, spoiled_file):
         assert type_in("qc", spoiled_file, "--rect", 1, 2)[0] == 2
 
     def test_the_file_may_be_read_only(self, tmp_path, type_in):
@@ -440,7 +440,7 @@ class TestLoader:
             (False, 0),
         ],
     )
-    def test_rejects_when_asked_to(self, spoiled_file, qc, count):
+    def test_loading_rejects_bad_frames(self, spoiled_file, qc, count):
         from ptypy import utils as u
 
         given = {} if qc is None else {"qc": u.Param(qc) if isinstance(qc, dict) else qc}
@@ -455,7 +455,7 @@ class TestLoader:
 
     @pytest.mark.mpi
     @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
-    def test_what_is_left_out_is_said_at_the_default_verbosity(self, spoiled_file, ranks):
+    def test_rejected_frames_are_reported_at_the_default_verbosity(self, spoiled_file, ranks):
         """Once, whatever the number of ranks."""
         program = (
             "import sys; from ptypy_beamline.ptyscan import BeamlineScan; "
@@ -467,20 +467,20 @@ class TestLoader:
         words = f"quality control leaves out {count} of {COUNT} exposures, frames {frames}; "
         assert done.stdout.count(f"warning: {spoiled_file}: {words}") == 1
 
-    def test_an_empty_group_asks_for_nothing(self, spoiled_file):
+    def test_empty_qc_parameters_reject_nothing(self, spoiled_file):
         """PtyPy makes one of a parameter that nobody set."""
         from ptypy import utils as u
 
         assert len(self.accepted(spoiled_file, qc=u.Param()).frame_indices) == COUNT
 
-    def test_what_ptypy_gets_is_what_the_list_gives(self, spoiled_file):
+    def test_ptypy_gets_the_frames_that_the_list_accepts(self, spoiled_file):
         scan = self.accepted(spoiled_file, qc=True, reject=[3], shape=48, rotate=90)
         out = [3, *frames_and_spoiled()[1]]
         other = self.accepted(spoiled_file, reject=out, shape=48, rotate=90)
         assert_array_equal(scan.frame_indices, other.frame_indices)
         assert_array_equal(scan.plan.positions_m, other.plan.positions_m)
 
-    def test_a_rejected_exposure_leaves_its_position_with_the_others(self, tmp_path):
+    def test_a_position_keeps_its_other_exposures(self, tmp_path):
         rng = np.random.default_rng(0)
         frames = rng.poisson(np.repeat(truth().frames, 3, axis=0)).astype(np.uint32)
         frames[[100, 301, 302]] //= 3
@@ -490,15 +490,15 @@ class TestLoader:
         assert scan.frame_indices[[33, 100]].tolist() == [[99, -1, 101], [300, -1, -1]]
         assert (scan.frame_indices == -1).sum() == 3
 
-    def test_positions_given_beforehand_are_those_that_are_left(self, spoiled_file):
+    def test_preannounced_positions_are_the_accepted_ones(self, spoiled_file):
         with pytest.raises(BeamlineError, match=r"positions_theory has 196 positions, 192 are"):
             self.accepted(spoiled_file, qc=True, positions_theory=truth().positions_m)
 
-    def test_a_growing_scan_cannot_be_judged_while_loading(self, spoiled_file):
+    def test_a_growing_scan_cannot_be_evaluated_while_loading(self, spoiled_file):
         with pytest.raises(BeamlineError, match=r"run ptypy-beamline qc --live beside it"):
             self.accepted(spoiled_file, qc=True, live={"timeout_s": 1.0})
 
-    def test_all_frames_out_is_an_error(self, spoiled_file):
+    def test_rejecting_all_frames_is_an_error(self, spoiled_file):
         with pytest.raises(BeamlineError, match=r"all 196 selected frames are rejected"):
             self.accepted(spoiled_file, qc={"reject_topp": 1.0})
 
@@ -530,7 +530,7 @@ class TestRanks:
         return [line for line in done.stderr.splitlines() if "error: " in line]
 
     @pytest.mark.parametrize(("ranks", "flags"), [(2, ("--labels", "2")), (3, ("--step", "5"))])
-    def test_the_command_writes_the_same(self, spoiled_file, tmp_path, ranks, flags, type_in):
+    def test_the_command_writes_the_same_files(self, spoiled_file, tmp_path, ranks, flags, type_in):
         done = mpirun(
             ranks,
             ["-m", "ptypy_beamline"],
@@ -557,7 +557,7 @@ class TestRanks:
 
     @pytest.mark.ptypy
     @pytest.mark.parametrize(("ranks", "load_parallel"), [(2, "data"), (3, "all")])
-    def test_the_loader_leaves_the_same_out(self, spoiled_file, listed, ranks, load_parallel):
+    def test_the_loader_rejects_the_same_frames(self, spoiled_file, listed, ranks, load_parallel):
         done = load(ranks, spoiled_file, {"qc": True, "load_parallel": load_parallel})
         assert result(done) == listed
 
@@ -575,7 +575,7 @@ class TestRanks:
         assert time.monotonic() - start < 40
         assert not (tmp_path / "qc").exists()
 
-    def test_an_error_of_all_ranks_is_said_once(self, tmp_path):
+    def test_an_error_of_all_ranks_is_printed_once(self, tmp_path):
         done = mpirun(3, ["-m", "ptypy_beamline"], "qc", "nowhere.h5", "--out", str(tmp_path))
         assert done.returncode != 0
         assert len(self.errors(done)) == 1, done.stderr
@@ -626,7 +626,9 @@ class TestGrowing:
         watcher.join()
 
     @pytest.mark.long
-    def test_reports_meanwhile_and_ends_as_a_run_afterwards(self, writing, seen, tmp_path, type_in):
+    def test_reports_while_growing_and_ends_with_the_same_result(
+        self, writing, seen, tmp_path, type_in
+    ):
         file, writer = writing
         flags = ("--roi", 32, "--roi-center", "16,16")
         code, out, err = type_in("qc", file, "--live", 4, "--out", tmp_path / "live", *flags)
@@ -644,7 +646,7 @@ class TestGrowing:
                 assert live[name] == after[name], name
 
 
-def test_from_python(spoiled_file):
+def test_use_from_python(spoiled_file):
     """The same without a command line and without files."""
     found = evaluate(Exposures.of(open_scan(spoiled_file).plan()), Qc())
     assert_array_equal(found.reject_indices, frames_and_spoiled()[1])

@@ -91,7 +91,7 @@ def warned(settings):
     return told.of_events(ScanSample.at(scan, settings, plan))
 
 
-def test_a_clean_scan_has_none():
+def test_a_clean_scan_has_no_events():
     assert found(truth().frames) == ()
 
 
@@ -105,7 +105,7 @@ def test_an_event_is_named_with_its_frames(case):
     assert_allclose(said.amount, event.amount, rtol=0.2, atol=0.01)
 
 
-def test_good_frames_between_two_dark_ones_are_no_dump():
+def test_single_dark_frames_are_no_beam_loss():
     strength = np.ones(COUNT)
     strength[[64, 67, 100, 102]] = 0.008
     said = judged(scan_of(dimmed(strength), truth().positions_m))
@@ -132,7 +132,7 @@ def test_an_absorbing_sample_does_not_flicker(masked):
     assert "flicker" not in [one.kind for one in said]
 
 
-def test_several_events_at_once_and_the_intensity_they_give():
+def test_several_events_and_the_intensity_by_them():
     frames = dimmed(stretch(40, 79, 0.7) * stretch(200, 239, 0.0))
     said = found(frames)
     assert [(one.kind, one.first, one.last) for one in said] == [
@@ -154,7 +154,7 @@ def test_several_events_at_once_and_the_intensity_they_give():
         ("drift", {"align": "com"}),
     ],
 )
-def test_check_names_it_with_a_remedy_that_removes_it(tmp_path, case, remedy):
+def test_check_names_a_remedy_that_works(tmp_path, case, remedy):
     settings = Settings.of({"file": file_of(tmp_path, CASES[case][0])})
     (said,) = warned(settings)
     assert said.level == "warning"
@@ -173,7 +173,7 @@ def test_an_event_rejects_no_frame(case):
         assert got.reject_indices.tolist() == []
 
 
-def test_a_monitor_that_changes_by_itself_is_blamed(tmp_path):
+def test_a_change_of_the_monitor_alone_is_named_as_such(tmp_path):
     i0 = 1e4 * stretch(300, 399, 0.5)
     file = file_of(tmp_path, truth().frames, monitor=i0)
     scan, plan = planned(Settings.of({"file": file, "monitor": True}))
@@ -188,7 +188,7 @@ def test_a_monitor_that_changes_by_itself_is_blamed(tmp_path):
     assert warned(Settings.of({"file": file})) == []
 
 
-def test_the_estimate_holds_what_an_applied_monitor_made_up_for(tmp_path):
+def test_the_estimate_includes_what_an_applied_monitor_corrected(tmp_path):
     i0 = 1e4 * (1 + 0.2 * np.sin(np.arange(COUNT) / 25))
     frames = dimmed(stretch(300, 399, 0.5) * i0 / i0.max())
     settings = Settings.of({"file": file_of(tmp_path, frames, monitor=i0), "monitor": True})
@@ -206,7 +206,7 @@ def test_a_step_within_a_step():
     assert_allclose([one.amount for one in said], [0.6, 0.42, 0.6], rtol=0.03)
 
 
-def test_check_takes_the_monitor_where_it_follows(tmp_path):
+def test_check_proposes_a_monitor_that_follows_the_beam(tmp_path):
     frames, _ = CASES["half"]
     i0 = 1e4 * stretch(300, 399, 0.5)
     settings = Settings.of({"file": file_of(tmp_path, frames, monitor=i0)})
@@ -219,7 +219,7 @@ def test_check_takes_the_monitor_where_it_follows(tmp_path):
     assert warned(changed(settings, {"monitor": "file"})) == []
 
 
-def test_qc_says_it_writes_it_and_draws_it(tmp_path, capsys, monkeypatch):
+def test_qc_prints_writes_and_draws_events(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frames, _ = CASES["half"]
     file = file_of(tmp_path, frames)

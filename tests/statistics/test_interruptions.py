@@ -29,13 +29,13 @@ class TestBeamLost:
         return beam_lost(measured, dark, self.places) >= 1
 
     @pytest.mark.parametrize("rows", [[5], [5, 6, 7], [*range(107, 147)], [399]])
-    def test_lost(self, rows):
+    def test_beam_that_was_lost(self, rows):
         dark = np.isin(np.arange(400), rows)
         assert self.lost(dark)[dark].mean() > 0.7
         assert not self.lost(dark)[~dark].any()
 
     @pytest.mark.parametrize("where", ["column", "block", "row"])
-    def test_an_absorber(self, where):
+    def test_beam_behind_an_absorber(self, where):
         y, x = self.places.T
         dark = {
             "column": (x > 4) & (x < 7),

@@ -94,7 +94,7 @@ class TestFeatures:
         assert_allclose(coarse, [in_coarse_bins(image) for image in binned], rtol=1e-5)
         assert not without_count.any()
 
-    def test_a_blank_frame_has_no_place_and_one_pixel_has_no_width(self):
+    def test_a_blank_frame_has_no_centre_and_a_single_pixel_no_width(self):
         frames = truth().frames[:9].copy()
         frames[3] = 0
         frames[5] = 0
@@ -125,7 +125,7 @@ class TestFeatures:
         assert_allclose(without_count, [0, 4 / 56, 1 / 56, 0, 0, 0], atol=1e-12)
         assert np.isfinite(binned).all()
 
-    def test_a_part_of_a_scan_is_measured_as_in_the_whole(self):
+    def test_part_of_a_scan_gives_the_same_numbers(self):
         plan = scan_of().plan()
         whole, part = everything(plan), everything(plan, positions=np.arange(50, 91))
         for one, other in zip(whole, part, strict=True):
@@ -133,7 +133,7 @@ class TestFeatures:
         assert list(measure_frames(plan, np.arange(0), Reference.of(plan), 32)) == []
 
     @pytest.mark.parametrize(("frames", "threads"), [(1, 1), (7, 2), (100, 3)])
-    def test_blocks_and_threads_change_nothing(self, monkeypatch, frames, threads):
+    def test_numbers_do_not_depend_on_blocks_and_threads(self, monkeypatch, frames, threads):
         wanted = judged(scan_of(), threads=1)
         monkeypatch.setattr(plan_module, "BLOCK_BYTES", frames * truth().frames[0].nbytes)
         plan = scan_of().plan(threads=threads)

@@ -35,7 +35,7 @@ def test_neighbours_are_of_the_same_slot():
     assert (around != np.arange(18)[:, None]).all()
 
 
-def test_frames_that_share_a_place_are_not_their_own_neighbours():
+def test_frames_at_one_position_are_not_their_own_neighbours():
     around = nearest_rows(np.zeros((40, 2)), np.zeros(40, int), 16)
     assert (around != np.arange(40)[:, None]).all()
 
@@ -46,7 +46,7 @@ def test_fewer_frames_than_neighbours():
     assert nearest_rows(np.zeros((1, 2)), np.zeros(1, int), 4).tolist() == [[0] * 4]
 
 
-def test_z_is_the_residual_over_the_largest_of_the_usual_ones():
+def test_z_is_the_residual_over_the_largest_sigma():
     rng = np.random.default_rng(3)
     places = rng.random((60, 2))
     values = places @ [3.0, -2.0] + 0.01 * rng.standard_normal(60)
@@ -72,7 +72,7 @@ def test_z_is_the_residual_over_the_largest_of_the_usual_ones():
     assert_allclose(local_z(values, around, 100), residual / 100)
 
 
-def test_an_edge_is_no_outlier_and_a_frame_that_departs_is():
+def test_an_edge_is_no_outlier_but_a_single_frame_is():
     rng = np.random.default_rng(0)
     places = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
     values = np.where(places[:, 1] < 9.5, 1.0, 30.0) + 0.1 * rng.standard_normal(400)
@@ -82,7 +82,7 @@ def test_an_edge_is_no_outlier_and_a_frame_that_departs_is():
     assert np.delete(z, [45, 333]).max() < 10
 
 
-def test_no_value_no_deviation_and_all_alike_neither():
+def test_missing_and_constant_values_have_no_deviation():
     around = Neighbours.of(np.random.default_rng(0).random((30, 2)), np.zeros(30, int))
     values = np.random.default_rng(1).random(30)
     values[7] = np.nan
