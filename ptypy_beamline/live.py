@@ -24,6 +24,7 @@ from .files.crashcheck import check_for_crashes
 from .files.hdf5 import DEAD, OPEN_FOR_WRITING, stays_open_for_writing, unlocked
 from .frames.followed import WITHOUT_LIVE, Fingerprint, RetryingFrames, given_up
 from .frames.wrappers import whole_stack
+from .options import Live
 from .planning.exposures import acquisitions, mean_i0
 from .planning.make_plan import make_plan
 from .planning.plan import Plan
@@ -221,14 +222,13 @@ class Follower:
 
     def _as_finished(self) -> Selection:
         """The positions of the file, opened as one that nobody writes any more."""
-        opening = replace(self.settings.opening, growing=False)
-        scan = formats.open_file(self.settings.file or "", self.format, opening)
+        ended = self.settings.model_copy(update={"format": self.format, "live": Live()})
+        scan = formats.open_with(ended)
         return select(in_metres(scan, self.settings), self.settings)
 
     def _open(self) -> Scan:
         with silenced_warnings():  # that frames and positions are not equally many yet is no news
-            file = self.settings.file or ""
-            return formats.open_file(file, self.format, self.settings.opening)
+            return formats.open_with(self.settings.model_copy(update={"format": self.format}))
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

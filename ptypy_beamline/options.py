@@ -19,6 +19,11 @@ class Group(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are set, by name."""
+        return {name: value for name, value in self if value is not None}
+
 
 class Paths(Group):
     """Dataset paths, instead of the format's; ``other.h5::/path`` is in another file.

@@ -55,8 +55,8 @@ def plan_opened(scan: Scan, changes: Mapping[str, Any]) -> Plan:
         raise SettingsError(
             "file and format cannot change with the plan", "open the other file", scan.source
         )
-    if opened.file is not None and wanted.opening != opened.opening:
-        scan = formats.open_file(opened.file, opened.format, wanted.opening)
+    if opened.file is not None and not wanted.reads_like(opened):
+        scan = formats.open_with(wanted)
     return plan_scan(scan, wanted)
 
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from .errors import SettingsError
-from .opening import Opening
 from .options import Group, Live, Paths, Positions, Qc, Select, Simulate, Units, field
 from .parameter_values import (
     Center,
@@ -47,6 +46,21 @@ ROTATIONS = {
     270: (True, True, False),
 }
 """Clockwise rotation → PtyPy's (transpose, flipud, fliplr)."""
+
+OVERRIDES = {
+    "energy": "energy",
+    "distance": "distance",
+    "pixel": "psize",
+    "focus": "focus_to_sample",
+}
+"""Quantity of a file → the parameter that overrides it."""
+
+READING = (
+    *("sidecar", "paths", "units", "outer_index", "frames_per_position", "links", "simulate"),
+    *("stored_as", "zero_frequency", "radiation"),
+    *("energy", "distance", "psize", "focus_to_sample"),
+)
+"""Parameters that concern how a file is read."""
 
 
 class Settings(Group):
@@ -289,39 +303,35 @@ class Settings(Group):
     @property
     def file_name(self) -> str:
         """The file, or the first of several, as a message names it."""
-        return (self.file if isinstance(self.file, str) else next(iter(self.file or ()), "")) or ""
+        return next(iter(self.files), "")
 
     @property
-    def opening(self) -> Opening:
-        """The part that concerns how a file is read."""
-        overrides = {
-            "energy": self.energy,
-            "distance": self.distance,
-            "pixel": self.psize,
-            "focus": self.focus_to_sample,
-        }
-        return Opening(
-            paths=self.paths.model_dump(exclude_none=True),
-            units=self.units.model_dump(exclude_none=True),
-            outer_index=self.outer_index,
-            frames_per_position=self.frames_per_position,
-            mask_values=None if self.mask is not None else self.mask_values,
-            links=self.links,
-            sidecar=self.sidecar,
-            growing=self.live.timeout_s is not None,
-            stored_as=self.stored_as,
-            zero_frequency=self.zero_frequency,
-            radiation=self.radiation,
-            given=frozenset(name for name, value in overrides.items() if value is not None),
-            simulate=self._simulate,
-        )
+    def files(self) -> tuple[str, ...]:
+        """The file, or all of several."""
+        return (self.file,) if isinstance(self.file, str) else self.file or ()
 
     @property
-    def _simulate(self) -> dict[str, Any]:
-        """What a phantom is illuminated with, as far as it is given."""
-        own = {name: getattr(self.simulate, name) for name in type(self.simulate).model_fields}
-        own |= {"energy": self.energy, "distance": self.distance, "psize": self.psize}
-        return {name: value for name, value in own.items() if value is not None}
+    def growing(self) -> bool:
+        """Whether the file is followed while it is written: that it lacks frames is no error."""
+        return self.live.timeout_s is not None
+
+    @property
+    def overridden(self) -> frozenset[str]:
+        """Quantities that are set here, so that those of the file are not read."""
+        return frozenset(name for name, own in OVERRIDES.items() if getattr(self, own) is not None)
+
+    @property
+    def file_mask_values(self) -> Literal["bad", "good"] | None:
+        """What nonzero means in the file's own mask; None = as its format has it."""
+        return None if self.mask is not None else self.mask_values
+
+    def reads_like(self, other: Settings) -> bool:
+        """Whether an opened scan is the same with ``other``, which may plan otherwise."""
+        return self._reading == other._reading
+
+    @property
+    def _reading(self) -> tuple[Any, ...]:
+        return (self.growing, self.file_mask_values, *(getattr(self, name) for name in READING))
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, arrays by their shape."""

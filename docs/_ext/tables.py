@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 from ptypy_beamline import formats
 from ptypy_beamline.cli.app import load
 from ptypy_beamline.formats import areadetector
-from ptypy_beamline.formats.hdf5 import Hdf5Format, Item
+from ptypy_beamline.formats.hdf5 import Hdf5Format, Location
 from ptypy_beamline.geometry import UNITS, unit_of_name
 from ptypy_beamline.parameters import Parameter
 from ptypy_beamline.settings import all_parameters
@@ -120,7 +120,7 @@ class FormatPaths(MarkdownTable):
         if not isinstance(table, Hdf5Format):
             raise ExtensionError(f"{self.arguments[0]} is not a table of paths")
         for name, title in THINGS.items():
-            item: Item = getattr(table, name)
+            item: Location = getattr(table, name)
             if item.paths:
                 unit = item.unit or _unit_of_name(name, item.paths[0])
                 yield title, ", ".join(f"`{path}`" for path in item.paths), unit

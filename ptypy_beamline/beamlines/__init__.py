@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import BeamlineError, FileError, SettingsError, silenced_warnings, warn
 from ..files.trees import read_tree
 from ..formats import open_with
-from ..formats.groups import by_exposure
+from ..formats.exposure_groups import by_exposure
 from ..scan import Scan
 from ..settings import Settings
 

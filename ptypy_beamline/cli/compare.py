@@ -50,8 +50,7 @@ def command(
 
     Gives errors of δ and β, correlation, and resolution.
     """
-    from ..formats.phantom_info import Info
-    from ..formats.phantom_truth import phantom_of
+    from ..formats.phantom_info import Info, phantom_of
     from ..output import check_picture
     from ..reconstruction.comparison.phantom import compare, read_object
 

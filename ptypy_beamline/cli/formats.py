@@ -16,7 +16,7 @@ def command(
     """List the known file formats."""
     from .. import formats
 
-    known = {name: formats.get(name).title for name in formats.names()}
+    known = {one.name: one.title for one in formats.known()}
     if as_json:
         typer.echo(json.dumps(known, indent=1))
         return

@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913
     """Write the sidecar of TIFF frames from a CSV log."""
     from ..files.csvlog import read_log
     from ..files.filelist import expand
-    from ..formats.numbering import Numbers
+    from ..formats.acquisition_numbers import AcquisitionNumbers
     from ..formats.tiff import numbers_by_name
     from ..frames.tiff import TiffFrames
     from ..output import refuse_inputs
@@ -82,7 +82,7 @@ def command(  # noqa: PLR0913
     refuse_inputs(output, (*files, csv))
     stack, log = TiffFrames(files), read_log(csv)
     n = stack.shape[0]
-    numbers = numbers_by_name(stack, in_order="") or Numbers.counting(n)
+    numbers = numbers_by_name(stack, in_order="") or AcquisitionNumbers.counting(n)
     if col_time is None:
         if frame_times is not None:
             raise SettingsError(

@@ -14,10 +14,10 @@ from ..errors import MissingDataError, ScanError
 from ..files.links import present
 from ..geometry import wavelength_m
 from ..scan import Scan
-from .hdf5 import Hdf5Format, Item
-from .phantom_truth import is_phantom, measured_file
-from .quantities import numbers
-from .source import Source, has
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, has
+from .phantom_info import is_phantom, measured_file
+from .stored_values import numbers
 
 DATA = "/exchange/data"
 PLACES = "/metadata/probe_pos_px"
@@ -29,8 +29,7 @@ def _recognise(file: h5py.File) -> bool:
     data: Any = present(file, DATA)
     if has(file, PLACES):
         return isinstance(data, h5py.Dataset)
-    # Without metadata, a phantom's directory has them.
-    return isinstance(data, h5py.Dataset) and data.dtype.kind == "c" and not in_phantom(file)
+    return isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
 
 
 def in_phantom(file: h5py.File) -> bool:
@@ -44,14 +43,14 @@ def in_phantom(file: h5py.File) -> bool:
     )
 
 
-def _number(source: Source, name: str) -> float | None:
+def _number(source: Hdf5Source, name: str) -> float | None:
     """One number of the metadata, if it is there."""
-    found = source.find("", Item((f"/metadata/{name}",)))
+    found = source.find("", Location((f"/metadata/{name}",)))
     values = numbers(found).ravel() if found is not None else np.empty(0)
     return float(values[0]) if values.size else None
 
 
-def _pixel(source: Source) -> float:
+def _pixel(source: Hdf5Source) -> float:
     """Pixel of the sample plane in metres."""
     pixel_cm = _number(source, "psize_cm")
     if pixel_cm is None:
@@ -62,23 +61,25 @@ def _pixel(source: Source) -> float:
     return pixel_cm * 1e-2
 
 
-def _top_left(source: Source, corners: Floats, counts: tuple[int, ...]) -> tuple[Floats, Floats]:
+def _top_left(
+    source: Hdf5Source, corners: Floats, counts: tuple[int, ...]
+) -> tuple[Floats, Floats]:
     """Corners (n, 2) of the probe's window as (row, column) in pixels of the sample plane."""
     if corners.ndim != 2 or corners.shape[1] != 2:
         raise ScanError(
             f"Expected {PLACES} (n,2). Got {corners.shape}",
             "set paths.positions (--path positions=PATH)",
         )
-    row, column = corners.T * (1 if "positions" in source.opening.units else _pixel(source))
+    row, column = corners.T * (1 if "positions" in source.units else _pixel(source))
     return row, column
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """What complex frames are, and the geometry of the propagation to the detector."""
     scan = replace(scan, grid=None, **_geometry(source, scan))
     if scan.frames.dtype.kind != "c":
         return scan
-    if source.opening.stored_as is None:
+    if source.settings.stored_as is None:
         source.notes.append(
             f"{scan.frames.dtype} frames are taken for waves or magnitudes and "
             "squared; stored_as (--stored-as) says otherwise"
@@ -86,9 +87,9 @@ def _finish(source: Source, scan: Scan) -> Scan:
     return replace(scan, stored_as="wave")
 
 
-def _geometry(source: Source, scan: Scan) -> dict[str, Any]:
+def _geometry(source: Hdf5Source, scan: Scan) -> dict[str, Any]:
     """Distance and pixel: those of free_prop_cm, or any that give the far field's pixel."""
-    named = set(source.opening.given) | set(source.opening.paths)
+    named = set(source.settings.overridden) | set(source.paths)
     if {"distance", "pixel"} & named:
         return {}
     propagation, pixel_cm = _number(source, "free_prop_cm"), _number(source, "psize_cm")
@@ -114,9 +115,10 @@ ADORYM = Hdf5Format(
     name="adorym",
     title="Adorym: /exchange/data (angle, spot, y, x) with /metadata/probe_pos_px",
     recognise=_recognise,
-    frames=Item((DATA,)),
-    positions=Item((PLACES,), "m"),  # in pixels; see _top_left
-    energy=Item(("/metadata/energy_ev",), "eV"),
+    frames=Location((DATA,)),
+    positions=Location((PLACES,), "m"),  # in pixels; see _top_left
+    energy=Location(("/metadata/energy_ev",), "eV"),
     split=_top_left,
     finish=_finish,
+    refines=("exchange",),
 )

@@ -11,10 +11,9 @@ import numpy as np
 from ..errors import MissingDataError
 from ..files.links import lookup
 from ..geometry import unit_of_name
-from .cxi import NX_DEFINITIONS
-from .hdf5 import Hdf5Format, Item
-from .quantities import numbers
-from .source import Source, definitions, has
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, has
+from .stored_values import numbers
 
 FRAMES = ("/entry/data/data", "/entry/instrument/detector/data")
 PLACES = ("/entry/instrument/NDAttributes", "/entry/instrument/detector/NDAttributes")
@@ -42,15 +41,14 @@ NAMES = {
 
 
 def _recognise(file: h5py.File) -> bool:
-    frames = any(has(file, path) for path in FRAMES)
-    return frames and any(has(file, p) for p in PLACES) and not NX_DEFINITIONS & definitions(file)
+    return any(has(file, path) for path in FRAMES) and any(has(file, path) for path in PLACES)
 
 
-def attributes(source: Source) -> dict[str, str]:
+def attributes(source: Hdf5Source) -> dict[str, str]:
     """The file's NDAttributes: name in lower case, without its unit → path."""
     found: dict[str, str] = {}
     for place in PLACES:
-        group = lookup(source.file, place, source.opening.links)
+        group = lookup(source.file, place, source.settings.links)
         for name in sorted(group) if isinstance(group, h5py.Group) else ():
             found.setdefault(_bare(name), f"{place}/{name}")
     return found
@@ -62,10 +60,10 @@ def _bare(name: str) -> str:
     return (name[: -len(unit) - 1] if unit else name).lower()
 
 
-def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Fill in the NDAttributes that this file has."""
     known = attributes(source)
-    given = source.opening.paths
+    given = source.paths
     pair = next((p for p in PAIRS if p[0] in known and p[1] in known), None)
     if pair is None and "positions" not in given and not {"x", "y"} <= set(given):
         names = ", ".join(path.rsplit("/", 1)[1] for path in known.values()) or "none"
@@ -78,10 +76,10 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
         for name, names in NAMES.items()
     }
     if pair is not None:
-        items |= {"x": Item((known[pair[0]],)), "y": Item((known[pair[1]],))}
+        items |= {"x": Location((known[pair[0]],)), "y": Location((known[pair[1]],))}
         source.notes.append(f"positions are the NDAttributes {known[pair[0]]} and {known[pair[1]]}")
-    items["frame_index"] = Item(_paths(known, ("ndarrayuniqueid",)))
-    counted = "frame_index" not in given or source.opening.growing
+    items["frame_index"] = Location(_paths(known, ("ndarrayuniqueid",)))
+    counted = "frame_index" not in given or source.settings.growing
     return replace(table, count=_count(source, known) if counted else None, **items)
 
 
@@ -89,9 +87,9 @@ def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:
     return tuple(known[name] for name in names if name in known)
 
 
-def _count(source: Source, known: dict[str, str]) -> int | None:
+def _count(source: Hdf5Source, known: dict[str, str]) -> int | None:
     """Frames written: NDArrayUniqueId is flushed last; zeros at its end are chunk padding."""
-    found = source.find("", Item(_paths(known, ("ndarrayuniqueid",))))
+    found = source.find("", Location(_paths(known, ("ndarrayuniqueid",))))
     if found is None:
         return None
     stored = numbers(found).ravel()
@@ -103,14 +101,15 @@ AREADETECTOR = Hdf5Format(
     name="areadetector",
     title="areaDetector NDFileHDF5: /entry/data/data with NDAttributes",
     recognise=_recognise,
-    frames=Item(FRAMES),
-    mask=Item((f"{DETECTOR}/mask", f"{DETECTOR}/pixel_mask")),
-    dark=Item((f"{DETECTOR}/dark", f"{DETECTOR}/darkfield")),
-    flat=Item((f"{DETECTOR}/flat", f"{DETECTOR}/flatfield")),
-    saturation=Item((f"{DETECTOR}/saturation_value",)),
-    center_x=Item((f"{DETECTOR}/beam_center_x",)),
-    center_y=Item((f"{DETECTOR}/beam_center_y",)),
+    frames=Location(FRAMES),
+    mask=Location((f"{DETECTOR}/mask", f"{DETECTOR}/pixel_mask")),
+    dark=Location((f"{DETECTOR}/dark", f"{DETECTOR}/darkfield")),
+    flat=Location((f"{DETECTOR}/flat", f"{DETECTOR}/flatfield")),
+    saturation=Location((f"{DETECTOR}/saturation_value",)),
+    center_x=Location((f"{DETECTOR}/beam_center_x",)),
+    center_y=Location((f"{DETECTOR}/beam_center_y",)),
     per_frame=True,
     first_number=1,
     adapt=_adapt,
+    refines=("eiger",),
 )

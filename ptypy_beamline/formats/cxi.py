@@ -13,9 +13,9 @@ from ..errors import ScanError
 from ..files.links import lookup
 from ..geometry import HC_EV_M
 from ..scan import Scan
-from .hdf5 import Hdf5Format, Item
-from .quantities import constant, si
-from .source import Source, definitions, has
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, has
+from .stored_values import constant, si
 
 DETECTOR = "/entry_1/instrument_1/detector_1"
 DATA = "/entry_1/data_1"
@@ -25,26 +25,24 @@ TRANSLATIONS = (
     f"{DATA}/translation",
     f"{DETECTOR}/translation",
 )
-NX_DEFINITIONS = {"NXcxi_ptycho", "NXptycho"}
 
 
 def _recognise(file: h5py.File) -> bool:
-    ours = has(file, "/cxi_version") or any(
-        has(file, f"{place}/data") for place in (DATA, DETECTOR)
-    )
-    unversioned = has(file, "/entry_1/data/data") and not has(file, "/cxi_version")
-    placed = any(has(file, path) for path in TRANSLATIONS) and not has(file, "/entry_1/data/x")
-    diamond = unversioned and not placed
-    return ours and not diamond and not NX_DEFINITIONS & definitions(file)
+    if has(file, "/cxi_version"):
+        return True
+    # Without a version, the frames where Diamond has them are CXI's only with its translations.
+    frames = any(has(file, f"{place}/data") for place in (DATA, DETECTOR))
+    placed = any(has(file, path) for path in TRANSLATIONS)
+    return frames and (placed or not has(file, "/entry_1/data/data"))
 
 
-def _detector(source: Source, name: str) -> Floats | None:
+def _detector(source: Hdf5Source, name: str) -> Floats | None:
     """A dataset of the detector, or None."""
-    found: Any = lookup(source.file, f"{DETECTOR}/{name}", source.opening.links)
+    found: Any = lookup(source.file, f"{DETECTOR}/{name}", source.settings.links)
     return np.asarray(found[()], np.float64) if isinstance(found, h5py.Dataset) else None
 
 
-def _basis(source: Source) -> Floats:
+def _basis(source: Hdf5Source) -> Floats:
     """(2, 3): the steps of a row and of a column in the lab frame, in metres.
 
     The lab frame has y up and z along the beam; by default rows go down and columns to -x.
@@ -63,7 +61,7 @@ def _basis(source: Source) -> Floats:
 
 
 def _illumination(
-    source: Source, translation: Floats, counts: tuple[int, ...]
+    source: Hdf5Source, translation: Floats, counts: tuple[int, ...]
 ) -> tuple[Floats, Floats]:
     """Where the beam hits the sample, on the detector's axes: minus the sample's translation."""
     stored = translation.shape
@@ -82,11 +80,11 @@ def _illumination(
     return row, column
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """Pixel size, distance and centre from the detector's vectors, where not given directly."""
     scan = _by_wavelength(source, scan)
     basis, corner = _detector(source, "basis_vectors"), _detector(source, "corner_position")
-    given, paths = source.opening.given, source.opening.paths
+    given, paths = source.settings.overridden, source.paths
     if basis is not None and scan.pixel_m is None and "pixel" not in given:
         height, width = np.linalg.norm(_basis(source), axis=1)
         scan = replace(scan, pixel_m=(float(height), float(width)))
@@ -101,10 +99,10 @@ def _finish(source: Source, scan: Scan) -> Scan:
     return scan
 
 
-def _by_wavelength(source: Source, scan: Scan) -> Scan:
+def _by_wavelength(source: Hdf5Source, scan: Scan) -> Scan:
     """The energy that belongs to a wavelength in metres, where the file has that instead."""
-    found = source.find("", Item((f"{SOURCE}/wavelength",)))
-    if scan.energy_eV is not None or "energy" in source.opening.given or found is None:
+    found = source.find("", Location((f"{SOURCE}/wavelength",)))
+    if scan.energy_eV is not None or "energy" in source.settings.overridden or found is None:
         return scan
     values = si(source, replace(found, unit="m"), "distance")  # a length
     wavelength = constant(values.ravel(), "distance", found.name, (None, 0))
@@ -114,7 +112,9 @@ def _by_wavelength(source: Source, scan: Scan) -> Scan:
     return replace(scan, energy_eV=HC_EV_M / wavelength)
 
 
-def _center(source: Source, corner: Floats, shape: tuple[int, int]) -> tuple[float, float] | None:
+def _center(
+    source: Hdf5Source, corner: Floats, shape: tuple[int, int]
+) -> tuple[float, float] | None:
     """The pixel on the beam axis: corner + row·b₀ + column·b₁ has no transverse part.
 
     The corner is taken as the centre of pixel (0, 0).
@@ -136,20 +136,22 @@ CXI = Hdf5Format(
     name="cxi",
     title="CXI 1.6: entry_1/data_1/data with sample_1/geometry_1/translation",
     recognise=_recognise,
-    frames=Item((f"{DATA}/data", f"{DETECTOR}/data")),
-    positions=Item(TRANSLATIONS, "m"),
-    energy=Item((f"{SOURCE}/energy",), "J"),
-    distance=Item((f"{DETECTOR}/distance",), "m"),
-    pixel_x=Item((f"{DETECTOR}/x_pixel_size",), "m"),
-    pixel_y=Item((f"{DETECTOR}/y_pixel_size",), "m"),
-    exposure=Item((f"{DETECTOR}/count_time", f"{DETECTOR}/exposure_time")),
-    mask=Item((f"{DETECTOR}/frame_mask", f"{DETECTOR}/mask", f"{DATA}/mask")),
+    frames=Location((f"{DATA}/data", f"{DETECTOR}/data")),
+    positions=Location(TRANSLATIONS, "m"),
+    energy=Location((f"{SOURCE}/energy",), "J"),
+    distance=Location((f"{DETECTOR}/distance",), "m"),
+    pixel_x=Location((f"{DETECTOR}/x_pixel_size",), "m"),
+    pixel_y=Location((f"{DETECTOR}/y_pixel_size",), "m"),
+    exposure=Location((f"{DETECTOR}/count_time", f"{DETECTOR}/exposure_time")),
+    mask=Location((f"{DETECTOR}/frame_mask", f"{DETECTOR}/mask", f"{DATA}/mask")),
     mask_rule="cxi",
-    dark=Item((f"{DETECTOR}/data_dark", f"{DETECTOR}/dark")),
-    flat=Item((f"{DETECTOR}/data_white", f"{DETECTOR}/flat")),
-    monitor=Item(("/entry_1/instrument_1/monitor/data", "/entry_1/instrument_1/monitor_1/data")),
-    saturation=Item((f"{DETECTOR}/saturation_value",)),
-    probe=Item(("/entry_1/instrument_1/illumination_1/probe",)),
+    dark=Location((f"{DETECTOR}/data_dark", f"{DETECTOR}/dark")),
+    flat=Location((f"{DETECTOR}/data_white", f"{DETECTOR}/flat")),
+    monitor=Location(
+        ("/entry_1/instrument_1/monitor/data", "/entry_1/instrument_1/monitor_1/data")
+    ),
+    saturation=Location((f"{DETECTOR}/saturation_value",)),
+    probe=Location(("/entry_1/instrument_1/illumination_1/probe",)),
     split=_illumination,
     finish=_finish,
 )

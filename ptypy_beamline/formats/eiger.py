@@ -12,11 +12,9 @@ from ..errors import MissingDataError
 from ..files.links import present
 from ..frames.wrappers import whole_stack
 from ..scan import Scan
-from .areadetector import PLACES
-from .cxi import NX_DEFINITIONS
-from .hdf5 import Hdf5Format, Item
-from .quantities import numbers
-from .source import Source, definitions, has
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, has
+from .stored_values import numbers
 
 DETECTOR = "/entry/instrument/detector"
 SPECIFIC = f"{DETECTOR}/detectorSpecific"
@@ -25,16 +23,14 @@ SPECIFIC = f"{DETECTOR}/detectorSpecific"
 def _recognise(file: h5py.File) -> bool:
     group = present(file, "/entry/data")
     names = list(group) if isinstance(group, h5py.Group) else []
-    ours = any(re.fullmatch(r"data_\d+", name) for name in names) or (
+    return any(re.fullmatch(r"data_\d+", name) for name in names) or (
         "data" in names and has(file, SPECIFIC)
     )
-    logged = any(has(file, place) for place in PLACES)
-    return ours and not logged and not NX_DEFINITIONS & definitions(file)
 
 
-def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Make sure that there are positions; a master has none."""
-    given = source.opening.paths
+    given = source.paths
     if "positions" not in given and not {"x", "y"} <= set(given):
         raise MissingDataError(
             "an Eiger master file records no positions",
@@ -44,18 +40,18 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     return table
 
 
-def _announced(source: Source) -> int | None:
+def _announced(source: Hdf5Source) -> int | None:
     """Images of the series."""
-    taken = [source.find("", Item((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
+    taken = [source.find("", Location((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
     if taken[0] is None:
         return None
     return int(np.prod([numbers(found).ravel()[0] for found in taken if found is not None]))
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """The number of a pixel without a count, and whether the series is complete."""
     expected = _announced(source)
-    if expected is not None and "frames" not in source.opening.paths:
+    if expected is not None and "frames" not in source.paths:
         scan = replace(scan, expected=expected)
         there = whole_stack(scan.frames)[0].shape[0]
         if expected > there:
@@ -74,17 +70,17 @@ EIGER = Hdf5Format(
     recognise=_recognise,
     series="/entry/data/data_*",
     announced=_announced,
-    frames=Item(("/entry/data/data",)),
-    energy=Item((f"{SPECIFIC}/photon_energy", "/entry/instrument/beam/incident_energy"), "eV"),
-    distance=Item((f"{DETECTOR}/detector_distance",), "m"),
-    pixel_x=Item((f"{DETECTOR}/x_pixel_size",), "m"),
-    pixel_y=Item((f"{DETECTOR}/y_pixel_size",), "m"),
-    exposure=Item((f"{DETECTOR}/count_time",)),
-    mask=Item((f"{SPECIFIC}/pixel_mask", f"{DETECTOR}/pixel_mask")),
+    frames=Location(("/entry/data/data",)),
+    energy=Location((f"{SPECIFIC}/photon_energy", "/entry/instrument/beam/incident_energy"), "eV"),
+    distance=Location((f"{DETECTOR}/detector_distance",), "m"),
+    pixel_x=Location((f"{DETECTOR}/x_pixel_size",), "m"),
+    pixel_y=Location((f"{DETECTOR}/y_pixel_size",), "m"),
+    exposure=Location((f"{DETECTOR}/count_time",)),
+    mask=Location((f"{SPECIFIC}/pixel_mask", f"{DETECTOR}/pixel_mask")),
     mask_rule="eiger",
-    center_x=Item((f"{DETECTOR}/beam_center_x",)),
-    center_y=Item((f"{DETECTOR}/beam_center_y",)),
-    saturation=Item((f"{DETECTOR}/saturation_value", f"{SPECIFIC}/saturation_value")),
+    center_x=Location((f"{DETECTOR}/beam_center_x",)),
+    center_y=Location((f"{DETECTOR}/beam_center_y",)),
+    saturation=Location((f"{DETECTOR}/saturation_value", f"{SPECIFIC}/saturation_value")),
     adapt=_adapt,
     finish=_finish,
 )

@@ -9,18 +9,29 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..errors import FileError
-from ..files.hdf5 import is_hdf5, open_hdf5
-from ..opening import AS_STORED, Opening
+from ..arrays import Floats
+from ..errors import ScanError
+from ..frames.hdf5 import Hdf5Frames
 from ..scan import Frames, Scan
-from . import contents
-from .layout import Kept, Split
-from .masks import bad_pixels, with_gaps
-from .numbering import Numbers
-from .source import NOWHERE, Item, Source, open_source
-from .stack import read_stack
+from ..settings import Settings
+from . import scan_data
+from .acquisition_numbers import AcquisitionNumbers
+from .frame_axes import (
+    ExternalFrames,
+    Layout,
+    PairedFrames,
+    Split,
+    StoredPositions,
+    follow,
+    leading_axis,
+)
+from .frames_and_positions import fitted
+from .hdf5_source import NOWHERE, Found, Hdf5Source, Location, missing, open_source, text
+from .numbered_datasets import joined
+from .positions import Placed, arrange, split
+from .stored_values import places
 
-__all__ = ["GENERIC", "Hdf5Format", "Item"]
+__all__ = ["GENERIC", "Hdf5Format", "Location"]
 
 
 @dataclass(frozen=True)
@@ -63,58 +74,55 @@ class Hdf5Format:
         What lacks in, or beside, an open file that is nearly of this format; "" if it is not.
     family
         The kind of file.
+    refines
+        More general formats: where these understand a file, too, this one is meant.
     """
 
     name: str
     title: str
     recognise: Callable[[h5py.File], bool]
-    frames: Item = NOWHERE
-    x: Item = NOWHERE
-    y: Item = NOWHERE
-    positions: Item = NOWHERE
-    energy: Item = NOWHERE
-    distance: Item = NOWHERE
-    pixel: Item = NOWHERE
-    pixel_x: Item = NOWHERE
-    pixel_y: Item = NOWHERE
-    focus: Item = NOWHERE
-    exposure: Item = NOWHERE
-    mask: Item = NOWHERE
-    dark: Item = NOWHERE
-    flat: Item = NOWHERE
-    monitor: Item = NOWHERE
-    center: Item = NOWHERE
-    center_x: Item = NOWHERE
-    center_y: Item = NOWHERE
-    saturation: Item = NOWHERE
-    frame_index: Item = NOWHERE
-    position_index: Item = NOWHERE
+    frames: Location = NOWHERE
+    x: Location = NOWHERE
+    y: Location = NOWHERE
+    positions: Location = NOWHERE
+    energy: Location = NOWHERE
+    distance: Location = NOWHERE
+    pixel: Location = NOWHERE
+    pixel_x: Location = NOWHERE
+    pixel_y: Location = NOWHERE
+    focus: Location = NOWHERE
+    exposure: Location = NOWHERE
+    mask: Location = NOWHERE
+    dark: Location = NOWHERE
+    flat: Location = NOWHERE
+    monitor: Location = NOWHERE
+    center: Location = NOWHERE
+    center_x: Location = NOWHERE
+    center_y: Location = NOWHERE
+    saturation: Location = NOWHERE
+    frame_index: Location = NOWHERE
+    position_index: Location = NOWHERE
     first_number: int | None = None
-    probe: Item = NOWHERE
+    probe: Location = NOWHERE
     series: str = ""
-    announced: Callable[[Source], int | None] | None = None
+    announced: Callable[[Hdf5Source], int | None] | None = None
     mask_rule: str = "bad"
     per_frame: bool = False
     bursts: bool = False
     count: int | None = None
     split: Split | None = None
-    adapt: Callable[[Source, Hdf5Format], Hdf5Format] | None = None
-    finish: Callable[[Source, Scan], Scan] | None = None
-    master: Callable[[Path, Opening], tuple[Path, Opening]] | None = None
+    adapt: Callable[[Hdf5Source, Hdf5Format], Hdf5Format] | None = None
+    finish: Callable[[Hdf5Source, Scan], Scan] | None = None
+    master: Callable[[Path, Settings], tuple[Path, Settings]] | None = None
     nearly: Callable[[h5py.File], str] | None = None
     family: str = "HDF5"
+    refines: tuple[str, ...] = ()
 
-    def understands(self, path: Path) -> bool:
+    def understands(self, path: Path, file: h5py.File | None) -> bool:
         """Whether the file's content is of this format."""
-        if not is_hdf5(path):
-            return False
-        try:
-            with open_hdf5(path) as file:
-                return self.recognise(file)
-        except FileError:
-            return False
+        return file is not None and self.recognise(file)
 
-    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+    def open(self, path: Path, settings: Settings) -> Scan:
         """The scan in the file; no frame is read, but a few if the mask looks inverted.
 
         Raises
@@ -123,59 +131,174 @@ class Hdf5Format:
             Each names the file and the remedy.
         """
         if self.master:
-            path, opening = self.master(path, opening)
-        with open_source(path, opening) as source:
+            path, settings = self.master(path, settings)
+        with open_source(path, settings) as source:
             return self.read(source)
 
-    def lacks(self, path: Path) -> str:
-        """What a file lacks that is nearly of this format; "" if it is not."""
-        if self.nearly is None or not is_hdf5(path):
-            return ""
-        with open_hdf5(path) as file:
-            return self.nearly(file)
-
     def read(
-        self, source: Source, frames: Frames | None = None, numbers: Numbers | None = None
+        self,
+        source: Hdf5Source,
+        frames: Frames | None = None,
+        numbers: AcquisitionNumbers | None = None,
     ) -> Scan:
         """The scan in an opened file, or that of ``frames``, so numbered, kept elsewhere."""
         table = self.adapt(source, self) if self.adapt else self
-        scan = _scan(source, table, Kept(frames, numbers))
+        scan = _scan(source, table, ExternalFrames(frames, numbers))
         scan = table.finish(source, scan) if table.finish else scan
         return replace(scan, notes=(*scan.notes, *source.notes))
 
 
-def _scan(source: Source, table: Hdf5Format, kept: Kept) -> Scan:
+def _scan(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> Scan:
     """Read everything but the frames."""
     stack = read_stack(source, table, kept)
     mask = source.find("mask", table.mask)
-    pixel_m = contents.pixel(source, table, stack)
+    pixel_m = scan_data.pixel(source, table, stack)
     places = stack.placed.positions_m
-    bad, bad_each = bad_pixels(source, mask, stack, table.mask_rule)
-    bad = with_gaps(source, stack.frames, bad)
+    bad, bad_each = scan_data.bad_pixels(source, mask, stack, table.mask_rule)
+    bad = scan_data.with_gaps(source, stack.frames, bad)
     return Scan(
         frames=stack.frames,
         positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,
         positions_px=places if stack.in_pixels else None,
         grid=stack.placed.grid,
-        energy_eV=contents.one(source, table, stack, "energy"),
-        distance_m=contents.one(source, table, stack, "distance"),
+        energy_eV=scan_data.one(source, table, stack, "energy"),
+        distance_m=scan_data.one(source, table, stack, "distance"),
         pixel_m=pixel_m,
-        focus_m=contents.one(source, table, stack, "focus"),
+        focus_m=scan_data.one(source, table, stack, "focus"),
         bad=bad,
         bad_each=bad_each,
-        dark=contents.images(source, table, stack, "dark"),
-        flat=contents.images(source, table, stack, "flat"),
-        monitor=contents.monitor(source, table, stack),
-        exposure_s=contents.exposure(source, table, stack),
-        center_px=contents.center(source, table, pixel_m),
-        saturation=contents.saturation(source, table),
+        dark=scan_data.images(source, table, stack, "dark"),
+        flat=scan_data.images(source, table, stack, "flat"),
+        monitor=scan_data.monitor(source, table, stack),
+        exposure_s=scan_data.exposure(source, table, stack),
+        center_px=scan_data.center(source, table, pixel_m),
+        saturation=scan_data.saturation(source, table),
         numbers=stack.numbers,
-        probe=contents.probe(source, table, stack.frames.shape[1:]),
+        probe=scan_data.probe(source, table, stack.frames.shape[1:]),
         positions_each=stack.each,
         listed_s=stack.listed_s,
         format=table.name,
         source=source.path,
     )
+
+
+def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> PairedFrames:
+    """Find frames and positions and settle which axes of the dataset are frames.
+
+    Frames that are ``kept`` elsewhere are a list.
+
+    Raises
+    ------
+    MissingDataError
+        There are no frames or no positions.
+    ScanError
+        They do not fit.
+    """
+    if table.series and "frames" not in source.paths:
+        announced = table.announced(source) if table.announced else None
+        kept = ExternalFrames(*joined(source, table.series, announced))
+    k = source.settings.frames_per_position
+    if kept.frames is not None:
+        shape = kept.frames.shape
+        listed = Layout.of(shape, leading_axis(shape, source.settings.outer_index))
+        return fitted(source, table, kept, listed, _positions(source, table))
+    found = source.need("frames", table.frames)
+    stored, shape = _positions(source, table), found.dataset.shape
+    tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
+    fits = [_fit(stored.place, layout, k) for layout in tries]
+    layout = Layout.of(shape, leading_axis(shape, source.settings.outer_index, *fits))
+    count = table.count
+    frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
+    _say_uncounted(source, layout.frames, frames.shape[0])
+    return fitted(source, table, ExternalFrames(frames), layout, stored)
+
+
+def _say_uncounted(source: Hdf5Source, stored: int, counted: int) -> None:
+    """Frames behind those that the file counts; of a growing scan they will be counted yet."""
+    if counted < stored and not source.settings.growing:
+        source.assume(
+            f"{stored} frames are stored, but only {counted} numbers: frames from {counted} on "
+            "are left out; --path frame_index=0 (paths.frame_index) takes all, in order"
+        )
+
+
+def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:
+    """The positions that are stored.
+
+    The user's paths count before the format's, x and y before one array of both.
+    """
+    given, k = source.paths, source.settings.frames_per_position
+    y = x = None
+    if "positions" not in given:
+        y, x = source.find("y", table.y), source.find("x", table.x)
+    if y and x:
+        per_frame = table.per_frame and not {"x", "y"} & set(given)
+        (rows, columns), in_pixels = places(source, y, x)
+        place = _from_two(rows, columns, k, per_frame)
+        return StoredPositions(place, per_frame, _listed_s(y, x), in_pixels)
+    if "x" in given or "y" in given:
+        raise missing("y" if x else "x", (), source.file, source.path)
+    both = source.find("positions", table.positions)
+    if both is None:
+        wanted = (*table.x.paths[:1], *table.y.paths[:1], *table.positions.paths)
+        raise missing("positions", wanted, source.file, source.path)
+    own_split = None if "positions" in given else table.split
+    per_frame = table.per_frame and "positions" not in given
+    (values,), in_pixels = places(source, both)
+    place = _from_one(source, both, values, own_split)
+    return StoredPositions(place, per_frame, _listed_s(both), in_pixels)
+
+
+def _listed_s(*lists: Found) -> float | None:
+    """When their files were last changed, if none of them has room for more than is in it."""
+    if any(found.dataset.maxshape != found.dataset.shape for found in lists):
+        return None
+    return max(found.file.stat().st_mtime for found in lists)
+
+
+def _from_two(
+    y: Floats, x: Floats, per_position: int | None, per_frame: bool
+) -> Callable[[Layout], Placed]:
+    def place(at: Layout) -> Placed:
+        y_here, x_here = follow(y, at, k=per_position), follow(x, at, k=per_position)
+        return arrange(y_here, x_here, at.axes, per_position, per_frame)
+
+    return place
+
+
+def _from_one(
+    source: Hdf5Source, both: Found, values: Floats, own_split: Split | None
+) -> Callable[[Layout], Placed]:
+    # Formats keep a position a row; where the user's array may be read in two ways, split asks.
+    # Names of all columns say nothing of a part of them.
+    own = "positions" not in source.paths
+    named = "" if both.part else text(both.dataset.attrs.get("columns"))
+    columns = named or ("x,y,z" if own else "")
+    if not own and not named:
+        source.notes.append(
+            f"{both.name} is taken as x, y: --axes xy (positions.axes) exchanges them"
+        )
+    k = source.settings.frames_per_position or 1
+
+    def place(at: Layout) -> Placed:
+        here = follow(values, at, columns=1, k=k)
+        counts = (at.frames // k, at.frames)
+        y, x = own_split(source, here, counts) if own_split else split(here, columns, counts)
+        if y.ndim == 1:  # pairs are pairs, never the axes of a raster
+            grid = at.axes if len(at.axes) == 2 and at.frames == len(y) else None
+            return Placed(np.stack([y, x], axis=1), grid)
+        return arrange(y, x, at.axes, k)
+
+    return place
+
+
+def _fit(place: Callable[[Layout], Placed], layout: Layout, per_position: int | None) -> bool:
+    """Whether there are as many positions as this layout has frames."""
+    try:
+        count = len(place(layout).positions_m)
+    except ScanError:
+        return False
+    return layout.frames in (count, count * (per_position or 1))
 
 
 GENERIC = Hdf5Format(

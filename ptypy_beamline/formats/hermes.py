@@ -18,10 +18,10 @@ from ..errors import FileError, ScanError
 from ..files.hdf5 import open_hdf5
 from ..files.links import file_and_dataset, lookup, present
 from ..frames.wrappers import PickedFrames
-from ..opening import Opening
 from ..scan import Scan
-from .hdf5 import Hdf5Format, Item
-from .source import Source, expand, has
+from ..settings import Settings
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, expand, has
 
 STACKS = "/*/scan_data/*"
 CAMERA = "/entry1/camera"
@@ -129,16 +129,16 @@ def _first_stack(file: h5py.File, links: str) -> str:
     return STACKS
 
 
-def _master(path: Path, opening: Opening) -> tuple[Path, Opening]:
+def _master(path: Path, settings: Settings) -> tuple[Path, Settings]:
     """The file of the frames; of a stack those of one energy, which ``outer_index`` chooses."""
     files = Files.of(Path(path))
     frames = files.frames
     if files.energies and (files.energy is not None or not frames.is_file()):
-        index = _index(files, opening.outer_index)
+        index = _index(files, settings.outer_index)
         number = index + files.first
         name = f"{files.experiment}_nrj{number:02d}_{files.run}.nxs"
         frames = files.energies.get(number, files.folder / name)
-        opening = replace(opening, outer_index=None)
+        settings = settings.model_copy(update={"outer_index": None})
     if not frames.is_file():
         raise FileError(
             f"Expected the frames of this HERMES scan in {frames.name}. Got no such file in its "
@@ -146,7 +146,7 @@ def _master(path: Path, opening: Opening) -> tuple[Path, Opening]:
             "copy that file, too",
             path,
         )
-    return frames, opening
+    return frames, settings
 
 
 def _index(files: Files, asked: int | None) -> int:
@@ -172,9 +172,9 @@ def _index(files: Files, asked: int | None) -> int:
     return index or 0
 
 
-def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Name the files, the first stack of frames, and the energy's part of what all share."""
-    files, given = Files.of(source.path), source.opening.paths
+    files, given = Files.of(source.path), source.paths
     named = "positions" in given or {"x", "y"} <= set(given)
     if not files.positions.is_file() and not named:
         raise FileError(
@@ -190,7 +190,7 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
         )
     return replace(
         table,
-        frames=Item((_first_stack(source.file, source.opening.links),)),
+        frames=Location((_first_stack(source.file, source.settings.links),)),
         dark=_dark(source, files.dark),
         x=_shared(source, table.x, files),
         y=_shared(source, table.y, files),
@@ -199,11 +199,11 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
     )
 
 
-def _shared(source: Source, item: Item, files: Files) -> Item:
+def _shared(source: Hdf5Source, item: Location, files: Files) -> Location:
     """The first of the item's datasets that ``EXP.hdf5`` has, and its part for the energy."""
     paths = [file_and_dataset(path)[1] for path in item.paths]
     if not files.positions.is_file():
-        return Item()
+        return Location()
     file = source.others.enter_context(open_hdf5(files.positions))
     path = next((path for path in paths if has(file, path)), paths[0])
     entry = None
@@ -214,17 +214,17 @@ def _shared(source: Source, item: Item, files: Files) -> Item:
     return replace(item, paths=(f"{files.positions.name}::{path}",), entry=entry)
 
 
-def _dark(source: Source, file: Path) -> Item:
+def _dark(source: Hdf5Source, file: Path) -> Location:
     """The first stack of the dark file, if there is one."""
     if not file.is_file():
-        return Item()
+        return Location()
     opened = source.others.enter_context(open_hdf5(file))
-    return Item((f"{file.name}::{_first_stack(opened, source.opening.links)}",))
+    return Location((f"{file.name}::{_first_stack(opened, source.settings.links)}",))
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """Without the first dark, which the camera exposes otherwise."""
-    if scan.dark is None or "dark" in source.opening.paths:
+    if scan.dark is None or "dark" in source.paths:
         return scan
     count = scan.dark.shape[0]
     if count < 2:
@@ -233,8 +233,8 @@ def _finish(source: Source, scan: Scan) -> Scan:
     return replace(scan, dark=PickedFrames(scan.dark, np.arange(1, count)))
 
 
-def _camera(axis: str) -> Item:
-    return Item(tuple(f"EXP.hdf5::{CAMERA}/{name}_{axis}" for name in AXES), "um")
+def _camera(axis: str) -> Location:
+    return Location(tuple(f"EXP.hdf5::{CAMERA}/{name}_{axis}" for name in AXES), "um")
 
 
 SCALARS = (
@@ -250,12 +250,12 @@ HERMES = Hdf5Format(
     "EXP_dark_000001.nxs, found from any of them",
     recognise=_recognise,
     nearly=_nearly,
-    frames=Item((STACKS,)),
+    frames=Location((STACKS,)),
     x=_camera("x"),
     y=_camera("y"),
-    energy=Item(tuple(f"EXP.hdf5::{path}" for path in SCALARS[:2]), "eV"),
-    distance=Item((f"EXP.hdf5::{SCALARS[2]}",), "um"),
-    dark=Item((f"EXP_dark_000001.nxs::{STACKS}",)),
+    energy=Location(tuple(f"EXP.hdf5::{path}" for path in SCALARS[:2]), "eV"),
+    distance=Location((f"EXP.hdf5::{SCALARS[2]}",), "um"),
+    dark=Location((f"EXP_dark_000001.nxs::{STACKS}",)),
     adapt=_adapt,
     finish=_finish,
     master=_master,

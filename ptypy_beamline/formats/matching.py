@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arrays import Bools, Ints
 from ..errors import ScanError
-from .groups import of_exposures, too_many
-from .numbering import Numbers
+from .acquisition_numbers import AcquisitionNumbers
+from .exposure_groups import of_exposures, too_many
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Sides:
         Positions that are counted are listed for each exposure.
     """
 
-    frames: Numbers
-    positions: Numbers
+    frames: AcquisitionNumbers
+    positions: AcquisitionNumbers
     exposures: int
     each: bool
 

@@ -16,9 +16,9 @@ from ..arrays import Floats
 from ..errors import MissingDataError
 from ..files.links import lookup, present
 from ..scan import Scan
-from .hdf5 import Hdf5Format, Item
-from .quantities import numbers, si
-from .source import Source, expand, has
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, expand, has
+from .stored_values import numbers, si
 
 MEASURED = "/entry/measurement"
 FRAMES = (f"{MEASURED}/*/frames", f"{MEASURED}/*/data", "/entry/instrument/*/data")
@@ -45,9 +45,9 @@ def _recognise(file: h5py.File) -> bool:
     return piezo and (linked or any(has(file, path) for path in (*FRAMES, LINES)))
 
 
-def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Choose the detector, of which there may be only one."""
-    if "frames" in source.opening.paths:
+    if "frames" in source.paths:
         return table
     for place in (*FRAMES[:2], LINES, FRAMES[2]):
         found = list(_images(source, place))
@@ -59,34 +59,34 @@ def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
         if found and place == LINES:
             return replace(table, series=re.sub(r"\d+$", "*", found[0]))
         if found:
-            return replace(table, frames=Item((found[0],)))
+            return replace(table, frames=Location((found[0],)))
     return table
 
 
-def _images(source: Source, place: str) -> Iterator[str]:
+def _images(source: Hdf5Source, place: str) -> Iterator[str]:
     """The datasets at ``place`` that may be frames; a line may have a single one."""
     for path in expand(source.file, place):
         if NO_CAMERA.search(path):
             continue
-        dataset = lookup(source.file, path, source.opening.links)
+        dataset = lookup(source.file, path, source.settings.links)
         if isinstance(dataset, h5py.Dataset) and dataset.ndim >= (2 if place == LINES else 3):
             yield path
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """With the coarse stage's offsets, and a look at the energy after the scan."""
     _compare_energies(source, scan)
-    own = {"positions", "x", "y"} & set(source.opening.paths)
+    own = {"positions", "x", "y"} & set(source.paths)
     if own or scan.positions_px is not None or has(source.file, f"{MEASURED}/pseudo/x"):
         return scan
     offsets = [_offset(source, axis, len(scan.positions_m)) for axis in "yx"]
     return replace(scan, positions_m=scan.positions_m + np.stack(offsets, axis=1))
 
 
-def _offset(source: Source, axis: str, count: int) -> Floats:
+def _offset(source: Hdf5Source, axis: str, count: int) -> Floats:
     """Position of the stage under the piezo, in metres: of each position, or one of all."""
     places = tuple(f"{group}/base{axis}" for group in (MEASURED, *SNAPSHOTS))
-    found = source.find("", Item(places, "um"))
+    found = source.find("", Location(places, "um"))
     if found is None:
         return np.zeros(count)
     values = si(source, found, "positions").ravel()
@@ -96,10 +96,10 @@ def _offset(source: Source, axis: str, count: int) -> Floats:
     return np.repeat(values, -(-count // len(values)))[:count]
 
 
-def _compare_energies(source: Source, scan: Scan) -> None:
+def _compare_energies(source: Hdf5Source, scan: Scan) -> None:
     """The energy is that before the scan."""
-    found = source.find("", Item((f"{SNAPSHOTS[2]}/energy",)))
-    if found is None or scan.energy_eV is None or {"energy"} & set(source.opening.paths):
+    found = source.find("", Location((f"{SNAPSHOTS[2]}/energy",)))
+    if found is None or scan.energy_eV is None or {"energy"} & set(source.paths):
         return
     after = numbers(found).ravel()
     if after.size and abs(after[0] - scan.energy_eV) > 1e-3 * scan.energy_eV:
@@ -113,10 +113,10 @@ NANOMAX = Hdf5Format(
     name="nanomax",
     title="NanoMAX: entry/measurement/DETECTOR/frames with entry/measurement/pseudo or npoint_buff",
     recognise=_recognise,
-    frames=Item(FRAMES),
-    x=Item((f"{MEASURED}/pseudo/x", f"{PIEZO}/x"), "um"),
-    y=Item((f"{MEASURED}/pseudo/y", f"{PIEZO}/y"), "um"),
-    energy=Item(tuple(f"{group}/energy" for group in SNAPSHOTS), "eV"),
+    frames=Location(FRAMES),
+    x=Location((f"{MEASURED}/pseudo/x", f"{PIEZO}/x"), "um"),
+    y=Location((f"{MEASURED}/pseudo/y", f"{PIEZO}/y"), "um"),
+    energy=Location(tuple(f"{group}/energy" for group in SNAPSHOTS), "eV"),
     bursts=True,
     adapt=_adapt,
     finish=_finish,

@@ -21,10 +21,10 @@ from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError
 from ..frames.masks import RULES, MaskFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
 from ..geometry import resolution_m, unit_factor
-from ..opening import AS_STORED, Opening
 from ..scan import SQUARED, Frames, Scan
-from .layout import leading_axis
-from .quantities import is_pixels
+from ..settings import Settings
+from .frame_axes import leading_axis
+from .stored_values import is_pixels
 
 MASK, CENTER = "mask", "center_px"
 """Arrays of this package's own files: bad pixels (1 = bad), one image or one a frame; the beam
@@ -51,8 +51,6 @@ class NpzFormat:
         one array of them (N, 2) as (row, column).
     probe
         Complex.
-    foreign
-        Arrays that files of this format never have.
     amplitude
         Numbers that are not whole are amplitudes, not counts.
     corner
@@ -66,21 +64,18 @@ class NpzFormat:
     x: str = ""
     y: str = ""
     positions: str = ""
-    foreign: tuple[str, ...] = ()
     amplitude: bool = False
     corner: bool = False
     family: str = "NPZ"
+    refines: tuple[str, ...] = ()
 
-    def understands(self, path: Path) -> bool:
+    def understands(self, path: Path, _: Any) -> bool:
         """Whether the file has this format's arrays."""
-        try:
-            known = set(members(path))
-        except BeamlineError:
-            return False
+        known = set(members(path))
         needed = {self.x, self.y, self.positions} - {""}
-        return needed <= known and bool(known & set(self.frames)) and not known & set(self.foreign)
+        return needed <= known and bool(known & set(self.frames))
 
-    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+    def open(self, path: Path, settings: Settings) -> Scan:
         """The scan in the file; no frame is read.
 
         Raises
@@ -90,32 +85,32 @@ class NpzFormat:
         """
         path = Path(path).absolute()
         try:
-            return self._open(path, opening)
+            return self._open(path, settings)
         except BeamlineError as error:
             if error.file is not None:
                 raise
             raise type(error)(error.problem, error.remedy, path) from error
 
-    def _open(self, path: Path, opening: Opening) -> Scan:
-        _only_known(opening.paths)
-        positions = self._positions(path, opening.paths)
-        frames, name = self._frames(path, opening, len(positions))
-        both = opening.paths.get("positions")
+    def _open(self, path: Path, settings: Settings) -> Scan:
+        _only_known(settings.paths.given)
+        positions = self._positions(path, settings.paths.given)
+        frames, name = self._frames(path, settings, len(positions))
+        both = settings.paths.given.get("positions")
         amplitude = self.amplitude and frames.dtype.kind in "fc"
         notes: tuple[str, ...] = ()
-        if amplitude and opening.stored_as is None:
+        if amplitude and settings.stored_as is None:
             notes = (f"{name} {SQUARED}",)
         if both:
             what = f"{both} is taken as row, column: --axes xy (positions.axes) exchanges them"
             notes = (*notes, what)
-        unit = opening.units.get("positions", "px")
+        unit = settings.units.given.get("positions", "px")
         pixels = is_pixels(unit)
         factor = np.nan if pixels else unit_factor("positions", unit, given=True)
         scan = Scan(
             frames=frames,
             positions_m=positions * factor,
             positions_px=positions if pixels else None,
-            bad=_bad(path, opening, frames),
+            bad=_bad(path, settings, frames),
             probe=self._probe(path, frames),
             stored_as="magnitude" if amplitude else None,
             zero_frequency="corner" if self.corner else "center",
@@ -123,7 +118,7 @@ class NpzFormat:
             source=path,
             notes=notes,
         )
-        return _with_physics(path, opening, scan) if is_own(path) else scan
+        return _with_physics(path, settings, scan) if is_own(path) else scan
 
     def _positions(self, path: Path, given: Mapping[str, str]) -> Floats:
         """(m, 2) as (row, column), as stored."""
@@ -142,18 +137,20 @@ class NpzFormat:
             )
         return values
 
-    def _frames(self, path: Path, opening: Opening, count: int) -> tuple[Frames, str]:
+    def _frames(self, path: Path, settings: Settings, count: int) -> tuple[Frames, str]:
         """The frames as stored, and the array's name."""
         known = members(path)
-        name = opening.paths.get("frames") or next((n for n in self.frames if n in known), "")
+        name = settings.paths.given.get("frames") or next(
+            (n for n in self.frames if n in known), ""
+        )
         if not name:
             raise MissingDataError(
                 f"Expected an array {' or '.join(self.frames)}. Got {', '.join(known)}",
                 "set paths.frames (--path frames=ARRAY)",
             )
         frames = NpzFrames(Member(path, name))
-        leading_axis(frames.shape, opening.outer_index)
-        counts = (count * (opening.frames_per_position or 1), count)
+        leading_axis(frames.shape, settings.outer_index)
+        counts = (count * (settings.frames_per_position or 1), count)
         return NpzFrames(Member(path, name), frames_axis(frames.shape, counts, name)), name
 
     def _probe(self, path: Path, frames: Frames) -> Complex64s | None:
@@ -215,7 +212,7 @@ def own_mask(path: Path, shape: tuple[int, int, int]) -> NDArray[Any] | None:
     return mask
 
 
-def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
+def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
     """What only this package's own files say: metres, and the beam centre."""
     values = {
         name: np.asarray(Member(path, name).array, np.float64).ravel()
@@ -226,7 +223,7 @@ def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
     energy, distance = float(values["energy_eV"][0]), float(values["distance_m"][0])
     height, width = resolution_m(energy, distance, (pixel[0], pixel[1]), scan.frame_shape)
     given: dict[str, Any] = {}
-    if scan.positions_px is not None and not {"x", "y", "positions"} & set(opening.paths):
+    if scan.positions_px is not None and not {"x", "y", "positions"} & set(settings.paths.given):
         half = (np.array(Member(path, "objectGuess").shape[-2:]) - 1) / 2
         places = values["object_center_m"] + (scan.positions_px - half) * pixel
         given = {"positions_m": places, "positions_px": None}
@@ -235,11 +232,12 @@ def _with_physics(path: Path, opening: Opening, scan: Scan) -> Scan:
         "distance": ("distance_m", distance),
         "pixel": ("pixel_m", (height, width)),
     }
-    given |= {name: value for what, (name, value) in known.items() if what not in opening.given}
-    mask = None if {"frames", "mask"} & set(opening.paths) else own_mask(path, scan.frames.shape)
+    given |= {n: value for what, (n, value) in known.items() if what not in settings.overridden}
+    paths = settings.paths.given
+    mask = None if {"frames", "mask"} & set(paths) else own_mask(path, scan.frames.shape)
     if mask is not None and mask.ndim == 3:
         given["bad_each"] = MaskFrames(NpzFrames(Member(path, MASK)))
-    if CENTER in values and "frames" not in opening.paths:
+    if CENTER in values and "frames" not in paths:
         given["center_px"] = (float(values[CENTER][0]), float(values[CENTER][1]))
     note = "the detector's pixel follows from the object's"
     return replace(scan, **given, notes=(*scan.notes, note))
@@ -266,18 +264,18 @@ def _numbers(path: Path, name: str) -> Floats:
     return np.asarray(member.array, np.float64)
 
 
-def _bad(path: Path, opening: Opening, frames: Frames) -> Bools | None:
+def _bad(path: Path, settings: Settings, frames: Frames) -> Bools | None:
     """Bad pixels of a mask the user names, or of the one for all frames in our own files."""
-    if "mask" not in opening.paths:
-        own = None if "frames" in opening.paths else own_mask(path, frames.shape)
+    if "mask" not in settings.paths.given:
+        own = None if "frames" in settings.paths.given else own_mask(path, frames.shape)
         return None if own is None or own.ndim == 3 else RULES["bad"](own)
-    mask = Member(path, opening.paths["mask"]).array
+    mask = Member(path, settings.paths.given["mask"]).array
     if mask.shape != frames.shape[1:]:
         raise ScanError(
             f"Expected a mask {frames.shape[1:]}, like the frames. Got {mask.shape}",
             "set paths.mask (--path mask=ARRAY)",
         )
-    return np.asarray(RULES[opening.mask_values or "bad"](mask), np.bool_)
+    return np.asarray(RULES[settings.file_mask_values or "bad"](mask), np.bool_)
 
 
 PTYCHOPINN = NpzFormat(
@@ -288,6 +286,7 @@ PTYCHOPINN = NpzFormat(
     y="ycoords",
     probe="probeGuess",
     amplitude=True,
+    refines=("tike",),
 )
 
 TIKE = NpzFormat(
@@ -295,7 +294,6 @@ TIKE = NpzFormat(
     title="tike NPZ: data with zero frequency in the corner, scan (row, column in pixels)",
     frames=("data",),
     positions="scan",
-    foreign=("xcoords", "ycoords"),
     probe="probe",
     corner=True,
 )

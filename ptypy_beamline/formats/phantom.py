@@ -10,33 +10,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BeamlineError, FileError, SettingsError
+from ..arrays import Complex64s
+from ..errors import BeamlineError, FileError, MissingDataError, SettingsError
 from ..files.hdf5 import open_hdf5
+from ..frames.hdf5 import Hdf5Frames
 from ..frames.images import frames_of
-from ..frames.simulated import SimulatedFrames, zone_plate_beam
-from ..opening import AS_STORED, Opening
-from ..scan import Scan, Window
-from .adorym import in_phantom
-from .phantom_info import Info, corners
-from .phantom_measured import measured
-from .phantom_truth import (
+from ..frames.simulated import SimulatedFrames, back_to_sample, zone_plate_beam
+from ..scan import Scan, Window, sample_indices
+from ..settings import Settings
+from .adorym import ADORYM, in_phantom
+from .frame_axes import leading_axis
+from .phantom_info import (
     FAR_FIELD,
     GRIDS,
+    Info,
+    corners,
     far_field_geometry,
     is_phantom,
     measured_file,
     phantom_of,
 )
-
-GEOMETRY = ("energy", "distance", "psize")
-"""What is given along with ``simulate`` and does not ask for a simulation."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class PhantomFormat:
         "phantom directory with phantom/grid_delta.npy, grid_beta.npy; simulated or measured"
     )
     family: str = "phantom"
+    refines: tuple[str, ...] = ("adorym", "exchange")
 
-    def understands(self, path: Path) -> bool:
+    def understands(self, path: Path, file: h5py.File | None) -> bool:
         """Whether ``path`` is a directory with a phantom's ground truth, or its frames' file."""
-        return is_phantom(path) or _is_inside(path)
+        return is_phantom(path) if file is None else in_phantom(file)
 
-    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+    def open(self, path: Path, settings: Settings) -> Scan:
         """The scan; nothing is simulated yet.
 
         Raises
@@ -62,39 +64,33 @@ class PhantomFormat:
             Each names the file and the parameter to set.
         """
         path = Path(path).absolute()
-        if _is_inside(path):
+        if path.is_file() and is_phantom(path.parent):  # the file of the measured frames
             path = path.parent
         if not path.is_dir():
             raise FileError("Expected a phantom directory", f"with {' and '.join(GRIDS)}", path)
-        asked = set(opening.simulate) - set(GEOMETRY)
         recorded = measured_file(path)
         try:
-            info = Info.of(path, opening.simulate)
-            if recorded is not None and not asked:
-                return measured(recorded, info, opening)
-            return simulated(info, opening)
+            info = Info.of(path, _given(settings))
+            if recorded is not None and not settings.simulate.given:
+                return measured(recorded, info, settings)
+            return simulated(info, settings)
         except BeamlineError as error:
             if error.file is not None:
                 raise
             raise type(error)(error.problem, error.remedy, path) from error
 
 
-def _is_inside(path: Path) -> bool:
-    """Whether it is the file of a phantom's measured frames, which has no metadata itself."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with open_hdf5(path) as file:
-            return in_phantom(file)
-    except FileError:
-        return False
+def _given(settings: Settings) -> dict[str, Any]:
+    """What a phantom is illuminated with, as far as the user says."""
+    geometry = {name: getattr(settings, name) for name in ("energy", "distance", "psize")}
+    return settings.simulate.given | {n: v for n, v in geometry.items() if v is not None}
 
 
-def simulated(info: Info, opening: Opening) -> Scan:
+def simulated(info: Info, settings: Settings) -> Scan:
     """Frames computed as they are read."""
-    if opening.paths:
+    if settings.paths.given:
         raise SettingsError("a simulated phantom has no dataset paths", "leave paths.* out")
-    if opening.stored_as not in (None, "intensity") or opening.zero_frequency == "corner":
+    if settings.stored_as not in (None, "intensity") or settings.zero_frequency == "corner":
         raise SettingsError(
             "a simulated phantom has frames of counts, with the beam in the middle",
             "leave stored_as and zero_frequency out",
@@ -143,6 +139,83 @@ def _probe(info: Info) -> NDArray[np.complex128]:
     if not np.isfinite(wave).all() or not np.any(wave):
         raise SettingsError("simulate.probe is not finite, or 0", "give another probe")
     return np.asarray(wave, np.complex128)
+
+
+DATA = "/exchange/data"
+METADATA = ("/metadata/probe_pos_px", "/metadata/psize_cm")
+REFERENCES = 64
+"""Frames of a reference that are looked at for one with a wave."""
+
+
+def measured(file: Path, info: Info, settings: Settings) -> Scan:
+    """Recorded frames; positions and geometry of the file, else of ``info.txt``.
+
+    Raises
+    ------
+    MissingDataError
+        The file has no frames, or neither has what is needed.
+    """
+    with open_hdf5(file) as opened:
+        complete = all(name in opened for name in METADATA)
+        shape = opened[DATA].shape if DATA in opened else ()
+    if not shape:
+        raise MissingDataError(f"no {DATA}", "set simulate.* to simulate instead", file)
+    if complete:
+        scan = ADORYM.open(file, settings)
+    else:
+        angle = leading_axis(shape, settings.outer_index, fits=False, inner_fits=True)
+        scan = _recorded(Hdf5Frames(file, DATA, angle), info)
+    reference = file.with_name(f"{file.stem}_ref.h5")
+    corner = settings.zero_frequency == "corner"
+    probe, notes = (
+        _empty_beam(reference, scan.frame_shape, corner) if reference.is_file() else (None, ())
+    )
+    return replace(
+        scan, probe=probe, format="phantom", source=info.directory, notes=(*scan.notes, *notes)
+    )
+
+
+def _recorded(frames: Hdf5Frames, info: Info) -> Scan:
+    """Frames whose file has no metadata; waves and magnitudes are squared."""
+    shape = frames.shape[1:]
+    ny, nx, _ = phantom_of(info.directory, info).shape
+    places = corners(info, (ny, nx), shape)
+    distance_m, pixel_m = far_field_geometry(info, shape)
+    return Scan(
+        frames=frames,
+        positions_m=np.asarray(places * info.pixel_m, np.float64),
+        energy_eV=info.energy_eV,
+        distance_m=distance_m,
+        pixel_m=pixel_m,
+        center_px=(shape[0] // 2, shape[1] // 2),
+        positions_each=True,
+        stored_as="wave" if frames.dtype.kind == "c" else None,
+        notes=("positions and geometry are those of info.txt", FAR_FIELD),
+    )
+
+
+def _empty_beam(
+    file: Path, shape: tuple[int, int], corner: bool
+) -> tuple[Complex64s | None, tuple[str, ...]]:
+    """The probe from the reference's wave, and what was made of it.
+
+    A magnitude has a flat phase: the sharpest focus. References may be of zeros, all or in part.
+    """
+    with open_hdf5(file) as opened:
+        axes = opened[DATA].ndim if DATA in opened else 0
+    if axes not in (3, 4):
+        return None, (f"{file.name} has no frames in {DATA}: it gives no probe",)
+    stored = Hdf5Frames(file, DATA, 0 if axes == 4 else None)
+    if stored.shape[1:] != shape:
+        found = "x".join(map(str, stored.shape[1:]))
+        return None, (f"{file.name} has frames of {found}: it gives no probe",)
+    for index in sample_indices(stored.shape[0], REFERENCES):
+        wave = stored.read([index], Window.full(shape))[0]
+        if np.isfinite(wave).all() and np.any(wave):
+            wave = wave if wave.dtype.kind == "c" else np.sqrt(np.maximum(wave, 0))
+            wave = np.fft.fftshift(wave) if corner else wave
+            return back_to_sample(wave), (f"the probe is that of {file.name}",)
+    return None, (f"{file.name} is all zero: it gives no probe",)
 
 
 PHANTOM = PhantomFormat()

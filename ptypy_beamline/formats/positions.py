@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Bools, Floats
 from ..errors import ScanError
-from .groups import of_exposures, too_many
+from .exposure_groups import of_exposures, too_many
 
 Axes = tuple[int, ...]
 """Lengths of the frame axes: (n,), or (rows, columns) of a mapped raster."""

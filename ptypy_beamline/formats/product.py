@@ -12,8 +12,8 @@ from ..arrays import Ints
 from ..errors import MissingDataError, ScanError
 from ..geometry import resolution_m
 from ..scan import SQUARED, Scan
-from .hdf5 import Hdf5Format, Item
-from .source import NOWHERE, Source, has
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import NOWHERE, Hdf5Source, has
 
 RAW = "/raw_data"
 PLACES = ("/probe_position_x_m", "/probe_position_y_m")
@@ -24,31 +24,31 @@ def _recognise(file: h5py.File) -> bool:
     return has(file, *PLACES, "/object") or has(file, f"{RAW}/diffraction", *PIXELS)
 
 
-def _adapt(source: Source, table: Hdf5Format) -> Hdf5Format:
+def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Make sure that there are frames; take positions in pixels where there are no others."""
-    if "frames" not in source.opening.paths and not has(source.file, f"{RAW}/diffraction"):
+    if "frames" not in source.paths and not has(source.file, f"{RAW}/diffraction"):
         raise MissingDataError(
             f"a product without {RAW}/diffraction holds a reconstruction, and no frames",
             "open the raw scan, or name its frames by --path frames=OTHER.h5::/PATH (paths.frames)",
         )
-    if "frames" in source.opening.paths:  # mask and centre are those of the frames in the product
+    if "frames" in source.paths:  # mask and centre are those of the frames in the product
         table = replace(table, mask=NOWHERE, center=NOWHERE)
     if has(source.file, *PLACES):
         return table
-    x, y = (Item((path,), "px") for path in PIXELS)
+    x, y = (Location((path,), "px") for path in PIXELS)
     return replace(table, x=x, y=y)
 
 
-def _number(source: Source, place: str, *names: str) -> float | None:
+def _number(source: Hdf5Source, place: str, *names: str) -> float | None:
     """The first of some attributes that is there and more than 0."""
     attributes = source.file[place].attrs if has(source.file, place) else {}
     values = (float(attributes[name]) for name in names if name in attributes)
     return next((value for value in values if np.isfinite(value) and value > 0), None)
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """Geometry from the attributes, counts from amplitudes."""
-    given = source.opening.given
+    given = source.settings.overridden
     energy = _number(source, "/", "photon_energy_eV", "probe_energy_eV")
     distance = _number(source, "/", "detector_object_distance_m")
     seconds = _number(source, "/", "exposure_time_s")
@@ -65,16 +65,16 @@ def _finish(source: Source, scan: Scan) -> Scan:
         # λz/(N·p) with the object's pixel for p: the two pixels change places in the formula.
         found["pixel_m"] = resolution_m(energy, distance, (height, width), scan.frame_shape)
         source.notes.append("the detector's pixel follows from the object's")
-    amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.opening.paths
-    if amplitude and source.opening.stored_as is None:
+    amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.paths
+    if amplitude and source.settings.stored_as is None:
         source.notes.append(f"{RAW}/diffraction {SQUARED}")
     found["stored_as"] = "magnitude" if amplitude else None
     return _placed(source, replace(scan, **found))
 
 
-def _placed(source: Source, scan: Scan) -> Scan:
+def _placed(source: Hdf5Source, scan: Scan) -> Scan:
     """Positions in the frames' own order."""
-    if {"positions", "x", "y"} & set(source.opening.paths) or not has(source.file, *PLACES):
+    if {"positions", "x", "y"} & set(source.paths) or not has(source.file, *PLACES):
         return scan
     frames, places = (
         _indices(source, path) for path in (f"{RAW}/scan_index", "/probe_position_indexes")
@@ -94,8 +94,8 @@ def _placed(source: Source, scan: Scan) -> Scan:
     return replace(scan, positions_m=scan.positions_m[order], positions_px=pixels)
 
 
-def _indices(source: Source, path: str) -> Ints | None:
-    found = source.find("", Item((path,)))
+def _indices(source: Hdf5Source, path: str) -> Ints | None:
+    found = source.find("", Location((path,)))
     return None if found is None else np.asarray(found.dataset[()], np.int64).ravel()
 
 
@@ -103,12 +103,12 @@ PRODUCT = Hdf5Format(
     name="product",
     title="Ptychodus product with the frames in /raw_data/diffraction",
     recognise=_recognise,
-    frames=Item((f"{RAW}/diffraction",)),
-    x=Item(PLACES[:1], "m"),
-    y=Item(PLACES[1:], "m"),
-    mask=Item((f"{RAW}/mask",)),
-    center=Item((f"{RAW}/center_px",)),
-    probe=Item(("/probe", f"{RAW}/probeGuess")),
+    frames=Location((f"{RAW}/diffraction",)),
+    x=Location(PLACES[:1], "m"),
+    y=Location(PLACES[1:], "m"),
+    mask=Location((f"{RAW}/mask",)),
+    center=Location((f"{RAW}/center_px",)),
+    probe=Location(("/probe", f"{RAW}/probeGuess")),
     adapt=_adapt,
     finish=_finish,
 )

@@ -10,23 +10,22 @@ import numpy as np
 
 from ..arrays import Bools, Floats, Ints
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
-from ..files.hdf5 import open_hdf5
 from ..files.links import present
 from ..frames.ptyd import PtydFrames
 from ..geometry import ELECTRON, ENERGY_RANGES_EV, PHOTON, PTYPY_KEV_M, electron_energy_eV
-from ..opening import AS_STORED, Opening
 from ..scan import Scan
+from ..settings import Settings
+from .hdf5_source import Found, Hdf5Source, Location, open_source, text
 from .positions import split
-from .ptyd_chunks import Chunk, is_stored, judge_weights, read_chunks, weights_apart
-from .quantities import constant, numbers, places, si
-from .source import Found, Item, Source, open_source, text
+from .ptyd_chunks import PtydChunk, is_stored, judge_weights, read_chunks, weights_apart
+from .stored_values import constant, numbers, places, si
 
 META = {
-    "energy": Item(("/meta/energy",), "keV"),
-    "distance": Item(("/meta/distance",), "m"),
-    "pixel": Item(("/meta/psize",), "m"),
-    "center": Item(("/meta/center",)),
-    "num_frames": Item(("/meta/num_frames",)),
+    "energy": Location(("/meta/energy",), "keV"),
+    "distance": Location(("/meta/distance",), "m"),
+    "pixel": Location(("/meta/psize",), "m"),
+    "center": Location(("/meta/center",)),
+    "num_frames": Location(("/meta/num_frames",)),
 }
 """Where the geometry of the prepared frames is, and its unit: ``ptypy.core.data``, METAKEYS."""
 
@@ -49,20 +48,15 @@ class PtydFormat:
     name: str = "ptyd"
     title: str = "PtyPy's prepared data (.ptyd): /chunks and /meta, in one file or linked parts"
     family: str = "PTYD"
+    refines: tuple[str, ...] = ()
 
-    def understands(self, path: Path) -> bool:
+    def understands(self, path: Path, file: h5py.File | None) -> bool:
         """Whether the file has PtyPy's groups."""
-        if not h5py.is_hdf5(path):
-            return False
-        try:
-            with open_hdf5(path) as file:
-                return all(
-                    isinstance(present(file, name), h5py.Group) for name in ("chunks", "meta")
-                )
-        except FileError:
-            return False
+        return file is not None and all(
+            isinstance(present(file, name), h5py.Group) for name in ("chunks", "meta")
+        )
 
-    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+    def open(self, path: Path, settings: Settings) -> Scan:
         """The scan in the file; weights are read, frames are not.
 
         Raises
@@ -72,13 +66,13 @@ class PtydFormat:
         MissingDataError, ScanError, SettingsError
             Each names the file and the remedy.
         """
-        with open_source(path, opening) as source:
-            _refuse(opening)
+        with open_source(path, settings) as source:
+            _refuse(settings)
             chunks = read_chunks(source)
             order = _order(chunks)
             expected = _expected(source, len(order))
             # Those of frames to come are not known yet: none is taken for bad in all of them.
-            judge = weights_apart if opening.growing else judge_weights
+            judge = weights_apart if settings.growing else judge_weights
             bad, own = judge(chunks)
             if not any(chunk.weights for chunk in chunks):
                 bad = _common_bad(source, bad)
@@ -108,24 +102,24 @@ class PtydFormat:
             )
 
 
-def _refuse(opening: Opening) -> None:
+def _refuse(settings: Settings) -> None:
     """Say what cannot be asked of prepared data, rather than pass over it."""
-    unknown = sorted(set(opening.paths) - OVERRIDABLE)
+    unknown = sorted(set(settings.paths.given) - OVERRIDABLE)
     if unknown:
         raise SettingsError(
             f"a .ptyd keeps its {unknown[0]} in the chunks or has none",
             f"leave paths.{unknown[0]} (--path {unknown[0]}=) out",
         )
-    if "positions" in opening.units and "positions" not in opening.paths:
+    if "positions" in settings.units.given and "positions" not in settings.paths.given:
         raise SettingsError(
             "the positions of a .ptyd are metres",
             "leave units.positions (--unit positions=) out, or name others by paths.positions",
         )
-    if opening.outer_index is not None:
+    if settings.outer_index is not None:
         raise SettingsError("a .ptyd holds one scan", "leave outer_index (--outer-index) out")
 
 
-def _order(chunks: tuple[Chunk, ...]) -> Ints:
+def _order(chunks: tuple[PtydChunk, ...]) -> Ints:
     """(n,) frame → its place in the chunks laid end to end, from the chunks' indices.
 
     Raises
@@ -142,7 +136,7 @@ def _order(chunks: tuple[Chunk, ...]) -> Ints:
     return np.argsort(numbers)
 
 
-def _indices(chunks: tuple[Chunk, ...]) -> Ints:
+def _indices(chunks: tuple[PtydChunk, ...]) -> Ints:
     """Scan numbers of the frames as the chunks list them."""
     known = [chunk.indices for chunk in chunks if chunk.indices is not None]
     if len(known) == len(chunks):
@@ -150,7 +144,7 @@ def _indices(chunks: tuple[Chunk, ...]) -> Ints:
     return np.arange(sum(chunk.data.shape[0] for chunk in chunks))
 
 
-def _expected(source: Source, count: int) -> int | None:
+def _expected(source: Hdf5Source, count: int) -> int | None:
     """Frames that the file announces, if it does; PtyPy waits for ever for those that lack.
 
     Raises
@@ -162,7 +156,7 @@ def _expected(source: Source, count: int) -> int | None:
     if found is None:
         return None
     expected = int(numbers(found).ravel()[0])
-    if expected > count and not source.opening.growing:
+    if expected > count and not source.settings.growing:
         raise FileError(
             f"Expected the {expected} frames that meta/num_frames announces. Got {count}: the "
             "writer was stopped, or parts are missing",
@@ -172,21 +166,23 @@ def _expected(source: Source, count: int) -> int | None:
     return expected
 
 
-def _common_bad(source: Source, bad: Bools) -> Bools:
+def _common_bad(source: Hdf5Source, bad: Bools) -> Bools:
     """Bad pixels of the one weight for all frames, if there is one."""
     for path in COMMON_WEIGHT:
-        found = source.find("", Item((path,)))
+        found = source.find("", Location((path,)))
         if found is not None and is_stored(found.dataset) and found.dataset.shape == bad.shape:
             return np.asarray(found.dataset[()] <= 0)
     return bad
 
 
-def _positions(source: Source, chunks: tuple[Chunk, ...], order: Ints) -> tuple[Floats, bool]:
+def _positions(
+    source: Hdf5Source, chunks: tuple[PtydChunk, ...], order: Ints
+) -> tuple[Floats, bool]:
     """(n, 2) of each frame: the user's, else the chunks', else those of the whole scan.
 
     And whether they are pixels of the reconstruction.
     """
-    given = source.find("positions") if "positions" in source.opening.paths else None
+    given = source.find("positions") if "positions" in source.paths else None
     if given is not None:
         columns = text(given.dataset.attrs.get("columns"))
         (stored,), in_pixels = places(source, given)
@@ -196,7 +192,7 @@ def _positions(source: Source, chunks: tuple[Chunk, ...], order: Ints) -> tuple[
     if len(known) == len(chunks):
         return np.asarray(np.concatenate(known)[order]), False
     for path in POSITIONS:
-        found = source.find("", Item((path,)))
+        found = source.find("", Location((path,)))
         numbers_ = _indices(chunks)[order]
         if found is not None and found.dataset.ndim == 2 and len(found.dataset) > numbers_[-1]:
             source.notes.append(f"positions are those of {path}")
@@ -206,7 +202,7 @@ def _positions(source: Source, chunks: tuple[Chunk, ...], order: Ints) -> tuple[
     )
 
 
-def _meta(source: Source, name: str) -> Found | None:
+def _meta(source: Hdf5Source, name: str) -> Found | None:
     """A number or pair of ``/meta``.
 
     ``ptypy.io.h5rw`` marks a None by its ``type``; the word, or nothing, means the same.
@@ -217,9 +213,9 @@ def _meta(source: Source, name: str) -> Found | None:
     return None if text(found.dataset.attrs.get("type")) == "None" else found
 
 
-def _tell_near_field(source: Source) -> None:
+def _tell_near_field(source: Hdf5Source) -> None:
     """PtyPy takes the propagation of the scan's own parameters, not of the file."""
-    found = source.find("", Item(("/meta/propagation",)))
+    found = source.find("", Location(("/meta/propagation",)))
     word = "" if found is None else text(found.dataset[()])
     if word.startswith("near"):
         source.assume(
@@ -229,15 +225,15 @@ def _tell_near_field(source: Source) -> None:
         )
 
 
-def _one(source: Source, quantity: str) -> float | None:
+def _one(source: Hdf5Source, quantity: str) -> float | None:
     """Energy in eV or distance in m; None if not recorded or the user gives it."""
-    found = None if quantity in source.opening.given else _meta(source, quantity)
+    found = None if quantity in source.settings.overridden else _meta(source, quantity)
     if found is None:
         return None
     return constant(si(source, found, quantity).ravel(), quantity, found.name, (None, 0))
 
 
-def _energy(source: Source) -> tuple[float | None, str | None]:
+def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
     """Energy in eV, and of what.
 
     PtyPy knows photons only: of electrons it keeps the energy of photons of their wavelength.
@@ -247,9 +243,9 @@ def _energy(source: Source) -> tuple[float | None, str | None]:
     SettingsError
         It is above that of any photon in ptychography, and nothing says why.
     """
-    found = None if "energy" in source.opening.given else _meta(source, "energy")
-    radiation = source.opening.radiation or _noted_radiation(source)
-    if found is None or radiation == PHOTON or "energy" in source.opening.units:
+    found = None if "energy" in source.settings.overridden else _meta(source, "energy")
+    radiation = source.settings.radiation or _noted_radiation(source)
+    if found is None or radiation == PHOTON or "energy" in source.units:
         return _one(source, "energy"), radiation
     stored_eV = float(numbers(found).ravel()[0]) * 1e3
     kinetic_eV = electron_energy_eV(PTYPY_KEV_M * 1e3 / stored_eV)
@@ -265,16 +261,16 @@ def _energy(source: Source) -> tuple[float | None, str | None]:
     return _one(source, "energy"), radiation
 
 
-def _noted_radiation(source: Source) -> str | None:
+def _noted_radiation(source: Hdf5Source) -> str | None:
     """What this package notes."""
-    found = source.find("", Item(("/meta/radiation", "/info/radiation")))
+    found = source.find("", Location(("/meta/radiation", "/info/radiation")))
     noted = text(found.dataset[()]) if found is not None else ""
     return noted if noted in ENERGY_RANGES_EV else None
 
 
-def _pair(source: Source, name: str) -> tuple[float, float] | None:
+def _pair(source: Hdf5Source, name: str) -> tuple[float, float] | None:
     """Pixel (y, x) in m or centre (row, column); one number counts for both axes."""
-    found = None if name in source.opening.given else _meta(source, name)
+    found = None if name in source.settings.overridden else _meta(source, name)
     if found is None:
         return None
     values = (si(source, found, name) if name == "pixel" else numbers(found)).ravel()

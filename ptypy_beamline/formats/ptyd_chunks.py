@@ -17,14 +17,14 @@ from ..errors import FileError
 from ..files.hdf5 import open_hdf5
 from ..files.links import lookup
 from ..frames.hdf5 import Hdf5Frames
-from .source import Source, text
+from .hdf5_source import Hdf5Source, text
 
 BLOCK = 64
 """Weights judged in one go, where they are not stored in chunks."""
 
 
 @dataclass(frozen=True, eq=False)
-class Chunk:
+class PtydChunk:
     """One chunk, complete.
 
     Attributes
@@ -43,7 +43,7 @@ class Chunk:
     positions_m: Floats | None
 
 
-def read_chunks(source: Source) -> tuple[Chunk, ...]:
+def read_chunks(source: Hdf5Source) -> tuple[PtydChunk, ...]:
     """Every chunk in the order of their numbers; no frame is read.
 
     Raises
@@ -62,7 +62,7 @@ def read_chunks(source: Source) -> tuple[Chunk, ...]:
             "write it again",
             source.path,
         )
-    chunks: list[Chunk] = []
+    chunks: list[PtydChunk] = []
     try:
         for number in range(numbers[-1] + 1):
             if number not in numbers:
@@ -75,12 +75,12 @@ def read_chunks(source: Source) -> tuple[Chunk, ...]:
             _check_like(chunks[0] if chunks else chunk, chunk, number, source)
             chunks.append(chunk)
     except (FileError, OSError, KeyError, RuntimeError):
-        if not (source.opening.growing and chunks):
+        if not (source.settings.growing and chunks):
             raise
     return tuple(chunks)
 
 
-def _check_like(first: Chunk, chunk: Chunk, number: int, source: Source) -> None:
+def _check_like(first: PtydChunk, chunk: PtydChunk, number: int, source: Hdf5Source) -> None:
     """Refuse a chunk that is not like the first one."""
     then, now = first.data, chunk.data
     if (now.shape[1:], now.dtype) != (then.shape[1:], then.dtype):
@@ -92,18 +92,18 @@ def _check_like(first: Chunk, chunk: Chunk, number: int, source: Source) -> None
         )
     kept = ("weights", "indices", "positions_m")
     lacking = [k for k in kept if getattr(first, k) is not None and getattr(chunk, k) is None]
-    if lacking and source.opening.growing:
+    if lacking and source.settings.growing:
         raise FileError(f"chunk {number} is not whole yet", "wait for its writer", source.path)
 
 
-def _chunk(source: Source, number: int) -> Chunk:
+def _chunk(source: Hdf5Source, number: int) -> PtydChunk:
     """Chunk ``number``, in this file or in the part it is linked to."""
-    links, name = source.opening.links, f"/chunks/{number}"
+    links, name = source.settings.links, f"/chunks/{number}"
     link = source.file.get(name, getlink=True)
     if not isinstance(link, h5py.ExternalLink):
         return _inspect(source.path, source.file, name, links)
     part, group = find_part(source.path, link.filename, name, links), link.path.rstrip("/")
-    if source.opening.growing:
+    if source.settings.growing:
         status = part.stat()
         return _known_part(part, group, links, (status.st_size, status.st_mtime_ns))
     with open_hdf5(part) as file:
@@ -111,7 +111,7 @@ def _chunk(source: Source, number: int) -> Chunk:
 
 
 @lru_cache(maxsize=4096)
-def _known_part(part: Path, group: str, links: str, state: tuple[int, int]) -> Chunk:
+def _known_part(part: Path, group: str, links: str, state: tuple[int, int]) -> PtydChunk:
     """The chunk in a part, remembered while the file does not change: looks are many."""
     with open_hdf5(part) as file:
         return _inspect(part, file, group, links)
@@ -151,7 +151,7 @@ def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path
     )
 
 
-def _inspect(path: Path, file: h5py.File, name: str, links: str) -> Chunk:
+def _inspect(path: Path, file: h5py.File, name: str, links: str) -> PtydChunk:
     """Read all but the frames of the chunk in group ``name``, and see that it is whole."""
     found = {
         key: lookup(file, f"{name}/{key}", links)
@@ -175,7 +175,7 @@ def _inspect(path: Path, file: h5py.File, name: str, links: str) -> Chunk:
                 path,
             )
     weights, indices, positions = (there.get(k) for k in ("weights", "indices", "positions"))
-    return Chunk(
+    return PtydChunk(
         data,
         Hdf5Frames(path, f"{name}/weights") if weights is not None else None,
         np.asarray(indices[()], np.int64) if indices is not None else None,
@@ -197,13 +197,13 @@ def is_stored(item: Any) -> bool:
     )
 
 
-def weights_apart(chunks: tuple[Chunk, ...]) -> tuple[Bools, bool]:
+def weights_apart(chunks: tuple[PtydChunk, ...]) -> tuple[Bools, bool]:
     """As :func:`judge_weights`, with every bad pixel left to the frames; no weight is read."""
     none = np.zeros(chunks[0].data.shape[1:], np.bool_)
     return none, any(chunk.weights is not None for chunk in chunks)
 
 
-def judge_weights(chunks: tuple[Chunk, ...]) -> tuple[Bools, bool]:
+def judge_weights(chunks: tuple[PtydChunk, ...]) -> tuple[Bools, bool]:
     """(ny, nx) pixels that are bad in every frame, and whether some frame has more of them.
 
     Weights are read once, some at a time; PtyPy uses a pixel where its weight is above 0.

@@ -8,8 +8,8 @@ import h5py
 
 from ..files.links import present
 from ..scan import Scan
-from .hdf5 import Hdf5Format, Item
-from .source import Source, has, text
+from .hdf5 import Hdf5Format, Location
+from .hdf5_source import Hdf5Source, has, text
 
 
 def _recognise(file: h5py.File) -> bool:
@@ -19,9 +19,9 @@ def _recognise(file: h5py.File) -> bool:
     )
 
 
-def _finish(source: Source, scan: Scan) -> Scan:
+def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """What the beam is made of."""
-    found = source.find("", Item(("/entry/energy_eV",)))
+    found = source.find("", Location(("/entry/energy_eV",)))
     radiation = text(found.dataset.attrs.get("radiation")) if found else ""
     return replace(scan, radiation=radiation or None)
 
@@ -30,19 +30,19 @@ STANDARD = Hdf5Format(
     name="standard",
     title="standardized HDF5: /entry/data with /entry/pos or /entry/posx_m, /entry/posy_m",
     recognise=_recognise,
-    frames=Item(("/entry/data",)),
-    x=Item(("/entry/posx_m",)),
-    y=Item(("/entry/posy_m",)),
-    positions=Item(("/entry/pos",), "m"),
-    energy=Item(("/entry/energy_eV",)),
-    distance=Item(("/entry/det_dist_m",)),
-    pixel=Item(("/entry/pixel_m",)),
-    exposure=Item(("/entry/exposure_s",)),
-    mask=Item(("/entry/mask",)),
-    dark=Item(("/entry/dark",)),
-    flat=Item(("/entry/flat",)),
-    center=Item(("/entry/center_px",)),
-    monitor=Item(("/entry/monitor",)),
-    saturation=Item(("/entry/saturation",)),
+    frames=Location(("/entry/data",)),
+    x=Location(("/entry/posx_m",)),
+    y=Location(("/entry/posy_m",)),
+    positions=Location(("/entry/pos",), "m"),
+    energy=Location(("/entry/energy_eV",)),
+    distance=Location(("/entry/det_dist_m",)),
+    pixel=Location(("/entry/pixel_m",)),
+    exposure=Location(("/entry/exposure_s",)),
+    mask=Location(("/entry/mask",)),
+    dark=Location(("/entry/dark",)),
+    flat=Location(("/entry/flat",)),
+    center=Location(("/entry/center_px",)),
+    monitor=Location(("/entry/monitor",)),
+    saturation=Location(("/entry/saturation",)),
     finish=_finish,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -12,20 +13,20 @@ from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..files.filelist import expand, first_file, odd_names
 from ..frames.tiff import TiffFrames
 from ..frames.tiffpages import is_tiff
-from ..opening import AS_STORED, Opening
 from ..scan import Scan
-from .joining import unmatched
-from .numbering import ORDER, Numbers, is_number, whole
-from .quantities import as_stored
-from .source import NOWHERE, Item, Source, open_source, text
+from ..settings import Settings
+from .acquisition_numbers import ORDER, AcquisitionNumbers, is_number, whole
+from .hdf5_source import NOWHERE, Hdf5Source, Location, open_source, text
+from .join_by_number import unmatched
 from .standard import STANDARD
+from .stored_values import as_stored
 
 NAMES = "the numbers in the file names"
 
 SIDECAR = "sidecar.h5"
 """Taken where none is named, if it lies beside the list or the first frame."""
 
-FRAME_INDEX = Item(("/entry/frame_index",))
+FRAME_INDEX = Location(("/entry/frame_index",))
 """Which frame each position belongs to: its number in the names of the files, or, counted from 0,
 its place among all pages of all files; the attribute ``counted`` says which."""
 
@@ -43,15 +44,16 @@ class TiffFormat:
     name: str = "tiff"
     title: str = "TIFF frames (a glob or files.txt) with positions in a sidecar HDF5 (--sidecar)"
     family: str = "TIFF"
+    refines: tuple[str, ...] = ()
 
-    def understands(self, path: Path) -> bool:
+    def understands(self, path: Path, _: Any = None) -> bool:
         """Whether the first file of ``path`` is a TIFF."""
         try:
             return is_tiff(first_file(path))
         except BeamlineError:
             return False
 
-    def open(self, path: Path, opening: Opening = AS_STORED) -> Scan:
+    def open(self, path: Path, settings: Settings) -> Scan:
         """The scan; of the frames only the first file's tags are read.
 
         Raises
@@ -59,16 +61,16 @@ class TiffFormat:
         FileError, MissingDataError, ScanError, SettingsError
             Each names the file and the remedy.
         """
-        if "frames" in opening.paths:
+        if "frames" in settings.paths.given:
             raise SettingsError("paths.frames is given with TIFF frames", "leave it out", path)
-        files = expand((path, *opening.also))
-        frames, sidecar = TiffFrames(files), find_sidecar(path, files, opening.sidecar)
+        files = expand((path, *settings.files[1:]))
+        frames, sidecar = TiffFrames(files), find_sidecar(path, files, settings.sidecar)
         if sidecar is None:
-            _need_positions(opening, files[0], frames)
+            _need_positions(settings, files[0], frames)
         # Without a sidecar, paths are found beside the frames.
         empty = None if sidecar else h5py.File("none", "w", driver="core", backing_store=False)
-        with open_source(sidecar or files[0], opening, empty) as source:
-            if sidecar and not opening.sidecar:
+        with open_source(sidecar or files[0], settings, empty) as source:
+            if sidecar and not settings.sidecar:
                 source.notes.append(f"positions and metadata are from {sidecar}")
             table = replace(STANDARD, name=self.name, frames=NOWHERE, position_index=FRAME_INDEX)
             scan = table.read(source, frames, frame_numbers(source, frames))
@@ -92,11 +94,11 @@ def reads(names: Sequence[str], sidecar: str | None) -> tuple[Path, ...]:
     return (*files, beside) if beside else files
 
 
-def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
+def _need_positions(settings: Settings, file: Path, frames: TiffFrames) -> None:
     """Make sure that the user's paths stand in for the sidecar."""
     inside = [
         f"{name}={path}"
-        for name, path in opening.paths.items()
+        for name, path in settings.paths.given.items()
         if "::" not in path and not (name in INDICES and is_number(path))
     ]
     if inside:
@@ -105,7 +107,7 @@ def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
             "give sidecar (--sidecar), or OTHER.h5::/PATH",
             file,
         )
-    if "positions" not in opening.paths and not {"x", "y"} <= set(opening.paths):
+    if "positions" not in settings.paths.given and not {"x", "y"} <= set(settings.paths.given):
         raise MissingDataError(
             f"Expected positions of {frames.shape[0]} TIFF frames. Got no sidecar",
             "give an HDF5 file that has them by sidecar (--sidecar), written by ptypy-beamline "
@@ -114,7 +116,7 @@ def _need_positions(opening: Opening, file: Path, frames: TiffFrames) -> None:
         )
 
 
-def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> Numbers | None:
+def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> AcquisitionNumbers | None:
     """The numbers in the names of the files; None if they have none that counts frames.
 
     Raises
@@ -132,7 +134,7 @@ def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> Numbers | None
     if named.columns:
         first = f" - {named.first_column}" if named.first_column else ""
         name += f" (row x {named.columns} + column{first})"
-    return Numbers(named.values, name, per_step=row * named.pages, columns=named.columns)
+    return AcquisitionNumbers(named.values, name, per_step=row * named.pages, columns=named.columns)
 
 
 def _refuse_odd(
@@ -150,24 +152,24 @@ def _refuse_odd(
     )
 
 
-def frame_numbers(source: Source, frames: TiffFrames) -> Numbers | None:
+def frame_numbers(source: Hdf5Source, frames: TiffFrames) -> AcquisitionNumbers | None:
     """What the frames are numbered by: their files' names, else their order; None if by neither."""
-    if "frame_index" in source.opening.paths:
+    if "frame_index" in source.paths:
         return None  # the user's are taken
-    n, given = frames.shape[0], "position_index" in source.opening.paths
+    n, given = frames.shape[0], "position_index" in source.paths
     found = None if given else source.find("position_index", FRAME_INDEX)
     counted = text(found.dataset.attrs.get("counted", "")) if found else ""
     by_name = None if counted == BY_ORDER else numbers_by_name(frames)
     if found is None:
         return by_name
     if by_name is None:
-        return Numbers.counting(n, 0 if counted == BY_ORDER else None)
+        return AcquisitionNumbers.counting(n, 0 if counted == BY_ORDER else None)
     if counted == BY_NAME:
         return replace(by_name, literal=True)
     index = whole(as_stored(found).ravel(), found.name)
-    exposures = source.opening.frames_per_position or 1
-    rows = Numbers(index, found.name)
-    by_order = Numbers.counting(n)
+    exposures = source.settings.frames_per_position or 1
+    rows = AcquisitionNumbers(index, found.name)
+    by_order = AcquisitionNumbers.counting(n)
     in_order, named = (unmatched(way, rows, exposures) for way in (by_order, by_name))
     return by_order if in_order < named else by_name
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Floats, Ints
 from ..errors import MissingDataError, ScanError, warn
-from ..formats import groups
+from ..formats import exposure_groups
 from ..frames.images import values_of
 from ..frames.wrappers import whole_stack
 from ..scan import Frames, Scan, Window, absent, written
@@ -34,7 +34,9 @@ def listed_by_exposure(scan: Scan, exposures: int) -> bool:
     """
     if scan.positions_each is not None:
         return scan.positions_each
-    return groups.listed_by_exposure(scan.positions_m, len(scan), exposures, file=scan.source)
+    return exposure_groups.listed_by_exposure(
+        scan.positions_m, len(scan), exposures, file=scan.source
+    )
 
 
 def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
@@ -88,7 +90,7 @@ def _refuse_two_meanings(values: Floats, scan: Scan, settings: Settings) -> None
     if k > 1 and len(values) == len(scan):
         each = listed_by_exposure(scan, k)
         at = acquisitions(scan)
-        groups.for_frames(values, at, len(scan.positions_m), k, each, scan.source)
+        exposure_groups.for_frames(values, at, len(scan.positions_m), k, each, scan.source)
 
 
 def _of_frames(values: Floats, scan: Scan, settings: Settings, what: str) -> Floats:
@@ -112,7 +114,7 @@ def _of_frames(values: Floats, scan: Scan, settings: Settings, what: str) -> Flo
         out[used] = values
         return out
     each = listed_by_exposure(scan, k)
-    found = groups.for_frames(values, at, m, k, each)
+    found = exposure_groups.for_frames(values, at, m, k, each)
     if found is not None:
         return found
     raise ScanError(
@@ -126,7 +128,7 @@ def _with_position(scan: Scan, at: Ints, k: int) -> Ints:
     """Frames that have a position, in the order of their acquisition."""
     known = np.asarray(np.isfinite(scan.positions_m).all(1), np.float64)
     of_each = 1 if listed_by_exposure(scan, k) else k
-    used = np.flatnonzero(groups.by_acquisition(known, at, of_each) == 1)
+    used = np.flatnonzero(exposure_groups.by_acquisition(known, at, of_each) == 1)
     return used[np.argsort(at[used], kind="stable")]
 
 

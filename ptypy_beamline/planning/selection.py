@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, ScanError, SettingsError
-from ..formats.groups import group_means, of_exposures, too_many
+from ..formats.exposure_groups import group_means, of_exposures, too_many
 from ..frames.wrappers import whole_stack
 from ..scan import Scan
 from ..settings import Settings

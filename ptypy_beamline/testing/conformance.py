@@ -119,7 +119,6 @@ class Conformance:
     def test_it_alone_understands_its_files(self, tmp_path: Path) -> None:
         """Recognised by content."""
         file = self.write(tmp_path, self.raw())
-        assert [n for n in formats.names() if formats.get(n).understands(file)] == [self.format]
         assert formats.recognise(file).name == self.format
 
     def test_everything_comes_back_in_si_units(self, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ..files.filelist import expand as expand_files
 from ..files.filelist import natural
 from ..files.links import open_confined
 from ..files.regular import read_text
-from ..formats.source import expand, text
+from ..formats.hdf5_source import expand, text
 
 TABLE = "theta.csv"
 SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".cxi", ".ptyr")

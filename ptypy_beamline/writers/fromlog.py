@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..arrays import Floats, Ints
 from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
 from ..files.csvlog import CsvLog
-from ..formats.joining import frame_of
-from ..formats.numbering import Numbers, average, refuse_repeats, whole
+from ..formats.acquisition_numbers import AcquisitionNumbers, average, refuse_repeats, whole
+from ..formats.join_by_number import frame_of
 from ..formats.tiff import BY_NAME, BY_ORDER
 from ..geometry import UNITS, known_factor, unit_factor, unit_of_name
 from .sidecar import COLUMNS, INDEX, NEEDED, Sidecar
@@ -157,7 +157,9 @@ def find_column(log: CsvLog, short: str) -> str | None:
     return None
 
 
-def by_index(log: CsvLog, names: Names, frames: Numbers, files: Sequence[str] = ()) -> Sidecar:
+def by_index(
+    log: CsvLog, names: Names, frames: AcquisitionNumbers, files: Sequence[str] = ()
+) -> Sidecar:
     """Positions of a log that has rows with the number, or the file, of a frame, in any order.
 
     Several rows of a frame are averaged; frames without a row, and rows without a frame, are left
@@ -242,7 +244,7 @@ def _file_names(log: CsvLog, name: str) -> list[str]:
 
 
 def _frames_by_name(
-    log: CsvLog, name: str, frames: Numbers, files: Sequence[str]
+    log: CsvLog, name: str, frames: AcquisitionNumbers, files: Sequence[str]
 ) -> tuple[CsvLog, Ints]:
     """The rows that name a frame's file, and the number of that frame."""
     number_of = dict(zip(files, frames.values.tolist(), strict=True))
@@ -256,7 +258,9 @@ def _frames_by_name(
     return replace(log, rows=rows), np.array(numbers, np.int64)
 
 
-def _frame_of_each_row(log: CsvLog, name: str, first_index: int | None, frames: Numbers) -> Ints:
+def _frame_of_each_row(
+    log: CsvLog, name: str, first_index: int | None, frames: AcquisitionNumbers
+) -> Ints:
     stored = log.numbers(name, "--col-index")
     wrong = np.flatnonzero(~(np.rint(stored) == stored) | (stored < (first_index or 0)))
     if wrong.size:
@@ -265,10 +269,10 @@ def _frame_of_each_row(log: CsvLog, name: str, first_index: int | None, frames: 
             "correct it, or set --first-index",
             log.path,
         )
-    rows = Numbers(whole(stored, f"column {name!r}"), f"column {name!r}", first_index)
+    rows = AcquisitionNumbers(whole(stored, f"column {name!r}"), f"column {name!r}", first_index)
     first = (first_index or 0) if frames.counted else 0
     if frames.counted:
-        frames = Numbers.counting(len(frames.values), first_index)
+        frames = AcquisitionNumbers.counting(len(frames.values), first_index)
     settled_by = FIRST_INDEX if first_index is None else NO_SPARE_ROWS
     try:
         number, assumed = frame_of(frames, rows, settled_by)
@@ -283,7 +287,7 @@ def _rows(count: int) -> str:
     return "1 row has" if count == 1 else f"{count} rows have"
 
 
-def _say_left_out(log: CsvLog, number: Ints, frames: Numbers) -> None:
+def _say_left_out(log: CsvLog, number: Ints, frames: AcquisitionNumbers) -> None:
     beyond, lacking = np.setdiff1d(number, frames.values), np.setdiff1d(frames.values, number)
     if beyond.size:
         _warn(log, f"{_rows(beyond.size)} no frame: left out (frame {_some(beyond)})")
@@ -295,11 +299,13 @@ def _say_left_out(log: CsvLog, number: Ints, frames: Numbers) -> None:
         )
 
 
-def _counted(frames: Numbers) -> str:
+def _counted(frames: AcquisitionNumbers) -> str:
     return BY_ORDER if frames.counted else BY_NAME
 
 
-def by_time(log: CsvLog, names: Names, frame_times_s: Floats, frames: Numbers) -> Sidecar:
+def by_time(
+    log: CsvLog, names: Names, frame_times_s: Floats, frames: AcquisitionNumbers
+) -> Sidecar:
     """Positions of a log with time stamps, interpolated linearly to those of the frames.
 
     Raises

@@ -23,7 +23,7 @@ from recipe_runs import run as recipe
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
 from ptypy_beamline.files.filelist import expand
-from ptypy_beamline.formats import get, open_file
+from ptypy_beamline.formats import get
 from ptypy_beamline.frames.tiff import TiffFrames
 from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.scan import Window
@@ -138,7 +138,7 @@ class TestFrames:
         read = stack.read([2, 0, 0], WINDOW)
         assert read.dtype.isnative
         assert_array_equal(read, frames[[2, 0, 0]][(slice(None), *CUT)])
-        assert get("tiff").understands(files[0])
+        assert get("tiff").understands(files[0], None)
 
     @pytest.mark.parametrize(
         "options",
@@ -368,7 +368,7 @@ class TestScan:
         with pytest.raises(SettingsError, match="sidecar given with a scan of format standard"):
             open_scan(file, sidecar="s.h5")
         with pytest.raises(SettingsError, match="several files given with a scan of format"):
-            open_file([str(file), str(file)])
+            open_scan([str(file), str(file)])
         with pytest.raises(SettingsError, match=r"paths.frames is given with TIFF frames"):
             open_scan(scans.write(tmp_path, "tiff"), paths={"frames": "/entry/data"})
 

@@ -20,7 +20,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, formats, live, open_scan
 from ptypy_beamline.errors import UnfollowableError
-from ptypy_beamline.formats.groups import by_exposure
+from ptypy_beamline.formats.exposure_groups import by_exposure
 from ptypy_beamline.frames.followed import RetryingFrames
 from ptypy_beamline.live import Follower
 from ptypy_beamline.scan import ArrayFrames, Window

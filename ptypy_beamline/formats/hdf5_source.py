@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ import numpy as np
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..files.hdf5 import is_locked, open_hdf5
 from ..files.links import file_and_dataset, lookup, present
-from ..opening import Opening
 from ..scan import Assumed, Lasting
+from ..settings import Settings
 
 
 @dataclass(frozen=True)
-class Item:
+class Location:
     """Where a format keeps something: paths, the first present one counts, and their unit.
 
     A component of a path may have a ``*``; ``OTHER::/path`` is in a file beside this one.
@@ -36,11 +37,11 @@ class Item:
     entry: int | None = None
 
 
-NOWHERE = Item()
+NOWHERE = Location()
 """A thing the format does not record."""
 
 
-def _entry(item: Item) -> tuple[int, ...]:
+def _entry(item: Location) -> tuple[int, ...]:
     return () if item.entry is None else (item.entry,)
 
 
@@ -66,16 +67,26 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Source:
+class Hdf5Source:
     """An open HDF5 file and how the user wants it read; ``notes`` collects what was assumed."""
 
     path: Path
     file: h5py.File
-    opening: Opening
+    settings: Settings
     notes: list[str] = field(default_factory=list)
     others: ExitStack = field(default_factory=ExitStack)
 
-    def find(self, name: str, item: Item = NOWHERE) -> Found | None:
+    @cached_property
+    def paths(self) -> dict[str, str]:
+        """Name → dataset path, or ``other.h5::/path``, that the user gives."""
+        return self.settings.paths.given
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """Quantity → unit, or a number, that the user gives."""
+        return self.settings.units.given
+
+    def find(self, name: str, item: Location = NOWHERE) -> Found | None:
         """The dataset of ``name``: where the user says, else where the format says, else None.
 
         Raises
@@ -83,8 +94,8 @@ class Source:
         MissingDataError
             The user's path is not there.
         """
-        if name in self.opening.paths:
-            return self._given(name, self.opening.paths[name], item)
+        if name in self.paths:
+            return self._given(name, self.paths[name], item)
         for pattern in item.paths:
             other, inner = file_and_dataset(pattern)
             place = self.path.parent / other if other else self.path
@@ -92,12 +103,12 @@ class Source:
                 continue
             file = self.others.enter_context(open_hdf5(place)) if other else self.file
             for path in expand(file, inner):
-                dataset = lookup(file, path, self.opening.links)
+                dataset = lookup(file, path, self.settings.links)
                 if isinstance(dataset, h5py.Dataset):
                     return Found(dataset, place, path, item.unit, _entry(item))
         return None
 
-    def need(self, name: str, item: Item) -> Found:
+    def need(self, name: str, item: Location) -> Found:
         """As :meth:`find`, but it must be there.
 
         Raises
@@ -110,7 +121,7 @@ class Source:
             raise missing(name, item.paths, self.file, self.path)
         return found
 
-    def _given(self, name: str, value: str, item: Item) -> Found:
+    def _given(self, name: str, value: str, item: Location) -> Found:
         """The dataset ``/path`` or ``other.h5::/path`` that the user named."""
         other, inner = file_and_dataset(value)
         path, file = self.path, self.file
@@ -119,10 +130,10 @@ class Source:
             path = path if os.path.exists(path) else Path(other).absolute()
             file = self.others.enter_context(open_hdf5(path))
         inner, part = "/" + inner.strip("/"), ()
-        dataset = lookup(file, inner, self.opening.links)
+        dataset = lookup(file, inner, self.settings.links)
         if not isinstance(dataset, h5py.Dataset):  # not named so by itself
             inner, part = part_of(inner, name)
-            dataset = lookup(file, inner, self.opening.links)
+            dataset = lookup(file, inner, self.settings.links)
         if not isinstance(dataset, h5py.Dataset):
             raise missing(name, (inner,), file, path)
         _check_part(dataset, part, name, path)
@@ -136,14 +147,16 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, opening: Opening, file: h5py.File | None = None) -> Iterator[Source]:
+def open_source(
+    path: Path, settings: Settings, file: h5py.File | None = None
+) -> Iterator[Hdf5Source]:
     """Open a file for as long as its scan is put together; errors name it.
 
     ``file`` stands for one that is not HDF5 itself.
     """
     path = Path(path).absolute()
     with open_hdf5(path) if file is None else file as opened, ExitStack() as others:
-        source = Source(path, opened, opening, others=others)
+        source = Hdf5Source(path, opened, settings, others=others)
         if isinstance(opened, h5py.File) and is_locked(opened):
             source.assume("the file is open for writing: what it holds now is read")
         try:

@@ -12,14 +12,19 @@ from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
 from ..frames.wrappers import PickedFrames
 from ..scan import Frames, written
-from .groups import are_groups, by_exposure, listed_by_exposure, of_exposures
-from .joining import join, scattered
-from .layout import Kept, Layout, Places, Stack
+from .acquisition_numbers import (
+    AcquisitionNumbers,
+    average,
+    frame_numbers,
+    position_numbers,
+    refuse_repeats,
+)
+from .exposure_groups import are_groups, by_exposure, listed_by_exposure, of_exposures
+from .frame_axes import ExternalFrames, Layout, PairedFrames, StoredPositions
+from .hdf5_source import Hdf5Source
+from .join_by_number import join, scattered
 from .matching import Sides, in_steps
-from .numbering import Numbers, average, is_number, refuse_repeats, whole
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
-from .quantities import as_stored
-from .source import Source
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
@@ -28,18 +33,19 @@ SPREAD = 100
 """Numbers that range over so many times more than there are do not count exposures."""
 
 
-def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Places) -> Stack:
+def fitted(
+    source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames, at: Layout, known: StoredPositions
+) -> PairedFrames:
     """Frames and positions joined by number, else by count."""
     stored, frames = _without_zeros(source, known.place(at)), kept.frames
     assert frames is not None
-    if table.bursts and source.opening.frames_per_position is None:
+    if table.bursts and source.settings.frames_per_position is None:
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     frames = up_to_last_written(source, frames)
-    ours = _frame_numbers(
-        source, table, kept, frames.shape[0], _lacks_frames(source, frames, stored)
-    )
-    theirs = _position_numbers(source, table, len(stored.positions_m))
+    lacking = _lacks_frames(source, frames, stored)
+    ours = frame_numbers(source, table, kept.numbers, frames.shape[0], lacking)
+    theirs = position_numbers(source, table, len(stored.positions_m))
     if known.logged and theirs is None:
         stack = _by_count(source, frames, stored, at, known)
         return stack if ours is None else _logged_by_number(source, stack, ours)
@@ -50,12 +56,13 @@ def fitted(source: Source, table: Hdf5Format, kept: Kept, at: Layout, known: Pla
         stored = replace(stored, positions_m=without_padding(stored.positions_m))
     n, m = frames.shape[0], len(stored.positions_m)
     columns = stored.grid[1] if stored.grid else 0
-    ours, theirs = ours or Numbers.counting(n), theirs or Numbers.counting(m, columns=columns)
-    stack = Stack(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
+    ours = ours or AcquisitionNumbers.counting(n)
+    theirs = theirs or AcquisitionNumbers.counting(m, columns=columns)
+    stack = PairedFrames(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
     return _by_number(source, stack, ours, theirs)
 
 
-def _without_zeros(source: Source, stored: Placed) -> Placed:
+def _without_zeros(source: Hdf5Source, stored: Placed) -> Placed:
     """The positions, those of a list's end that were never written not known."""
     placed, padding = zero_padding(stored)
     if padding:
@@ -66,28 +73,32 @@ def _without_zeros(source: Source, stored: Placed) -> Placed:
     return placed
 
 
-def _by_count(source: Source, frames: Frames, stored: Placed, at: Layout, known: Places) -> Stack:
+def _by_count(
+    source: Hdf5Source, frames: Frames, stored: Placed, at: Layout, known: StoredPositions
+) -> PairedFrames:
     """Frames and positions, as many of each as belong together."""
-    n, k = frames.shape[0], source.opening.frames_per_position or 1
+    n, k = frames.shape[0], source.settings.frames_per_position or 1
     one_each = known.logged and n != k * len(stored.positions_m)
-    each = one_each or listed_by_exposure(stored.positions_m, n, k, source.opening.growing)
+    each = one_each or listed_by_exposure(stored.positions_m, n, k, source.settings.growing)
     # While a scan is written, its positions may come after its frames.
-    lagging = known.logged or source.opening.growing
+    lagging = known.logged or source.settings.growing
     placed, used, warning = pair(n, stored, 1 if each else k, lagging)
     if warning:
         source.assume(warning)
-    if source.opening.growing and each:
+    if source.settings.growing and each:
         used = min(used, len(placed.positions_m))
     frames = first(frames, used)
     _say_lost(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded or known.logged else known.listed_s
-    return Stack(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
+    return PairedFrames(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
 
 
-def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
+def _logged_by_number(
+    source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers
+) -> PairedFrames:
     """Positions that are logged with each frame have its number."""
-    n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
+    n, k = stack.frames.shape[0], source.settings.frames_per_position or 1
     ours = replace(ours, values=ours.values[:n], literal=True)
     refuse_repeats(ours)
     if not n or len(ours.values) < n:
@@ -101,7 +112,7 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
         source.notes.append(f"{ours.name} has gaps: {dropped} dropped")
     readings = stack.placed.positions_m[:n]
     ours = _from_first_exposure(source, ours, readings, k)
-    theirs = Numbers(ours.values[: len(readings)], ours.name)
+    theirs = AcquisitionNumbers(ours.values[: len(readings)], ours.name)
     found = join(ours, theirs, readings, k, growing=True)
     return replace(
         stack,
@@ -112,14 +123,16 @@ def _logged_by_number(source: Source, stack: Stack, ours: Numbers) -> Stack:
     )
 
 
-def _from_first_exposure(source: Source, ours: Numbers, readings: Floats, k: int) -> Numbers:
+def _from_first_exposure(
+    source: Hdf5Source, ours: AcquisitionNumbers, readings: Floats, k: int
+) -> AcquisitionNumbers:
     """Numbers that begin where the exposures of each position have its ``readings`` (n, 2).
 
     What such a counter usually begins with stands if it fits, or if several others do.
     """
     low, n = int(ours.values.min()), len(readings)
     spread = int(np.ptp(ours.values)) > SPREAD * n
-    if k == 1 or not ours.assumed or ours.first is None or source.opening.growing or spread:
+    if k == 1 or not ours.assumed or ours.first is None or source.settings.growing or spread:
         return ours
     fitting = [
         first
@@ -135,9 +148,11 @@ def _from_first_exposure(source: Source, ours: Numbers, readings: Floats, k: int
     return replace(ours, first=fitting[0], assumed=False)
 
 
-def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> Stack:
+def _by_number(
+    source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers, theirs: AcquisitionNumbers
+) -> PairedFrames:
     """Join by acquisition number; what has no counterpart is left out, and said."""
-    k, growing = source.opening.frames_per_position or 1, source.opening.growing
+    k, growing = source.settings.frames_per_position or 1, source.settings.growing
     readings = stack.placed.positions_m
     enough = growing or stack.frames.shape[0] <= len(readings)
     listed = theirs.counted and enough
@@ -169,7 +184,7 @@ def _by_number(source: Source, stack: Stack, ours: Numbers, theirs: Numbers) -> 
     )
 
 
-def _gaps(ours: Numbers) -> list[str]:
+def _gaps(ours: AcquisitionNumbers) -> list[str]:
     """Say so where a few numbers between the first and the last are nobody's."""
     known = len(np.unique(ours.values))
     numbers = int(np.ptp(ours.values)) + 1 if known else 0
@@ -179,7 +194,9 @@ def _gaps(ours: Numbers) -> list[str]:
     return [f"{ours.name} have gaps: {lost} of {numbers} numbers have neither frame nor position"]
 
 
-def _as_begun(source: Source, ours: Numbers, theirs: Numbers, k: int, each: bool) -> Numbers:
+def _as_begun(
+    source: Hdf5Source, ours: AcquisitionNumbers, theirs: AcquisitionNumbers, k: int, each: bool
+) -> AcquisitionNumbers:
     """Positions without numbers, of a scan that is written, by the number of the first of them.
 
     It stays what it is: positions without frames and without some of their exposures may get them
@@ -209,116 +226,24 @@ def _as_begun(source: Source, ours: Numbers, theirs: Numbers, k: int, each: bool
             f"--path position_index={other} (paths.position_index)",
             lasting=True,
         )
-    return Numbers.counting(len(theirs.values), first)
+    return AcquisitionNumbers.counting(len(theirs.values), first)
 
 
-def _say_lost(source: Source, positions_m: Floats) -> None:
+def _say_lost(source: Hdf5Source, positions_m: Floats) -> None:
     lost = int((~np.isfinite(positions_m).all(axis=1)).sum())
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")
 
 
-def _lacks_frames(source: Source, frames: Frames, stored: Placed) -> bool:
+def _lacks_frames(source: Hdf5Source, frames: Frames, stored: Placed) -> bool:
     """Whether there are neither as many frames as positions nor as all their exposures."""
-    m, k = len(stored.positions_m), source.opening.frames_per_position or 1
-    return not source.opening.growing and frames.shape[0] < m * k and frames.shape[0] != m
+    m, k = len(stored.positions_m), source.settings.frames_per_position or 1
+    return not source.settings.growing and frames.shape[0] < m * k and frames.shape[0] != m
 
 
-def _frame_numbers(
-    source: Source, table: Hdf5Format, kept: Kept, count: int, lacking: bool
-) -> Numbers | None:
-    """Acquisition numbers of the frames: the user's, else the format's; None if there are none.
-
-    ``lacking``: there are fewer of them than positions.
-    """
-    given = source.opening.paths.get("frame_index", "")
-    if is_number(given):
-        return Numbers.counting(count, int(given))
-    found = source.find("frame_index", table.frame_index)
-    if found is None:
-        return kept.numbers
-    name, values = found.name.rsplit("/", 1)[-1], as_stored(found).ravel()
-    if not given:  # zeros at the end are the padding of a chunk
-        written = np.flatnonzero(np.isfinite(values) & (values != 0))
-        values = values[: written[-1] + 1] if written.size else values[:0]
-        if len(values) < count:
-            return None
-    if len(values) != count and given:
-        raise ScanError(
-            f"Expected an acquisition number of each of {count} frames in "
-            f"{found.name}. Got {len(values)}",
-            "set paths.frame_index (--path frame_index=PATH)",
-            found.file,
-        )
-    first = table.first_number
-    values = whole(values[:count], name)
-    numbers = Numbers(values, name, first, assumed=first is not None, declared=bool(given))
-    return numbers if given else _unless_restarted(source, numbers, lacking)
-
-
-def _unless_restarted(source: Source, numbers: Numbers, lacking: bool) -> Numbers | None:
-    """A counter that starts again, as with each row, is no number of the scan's.
-
-    One that has each number once does not: its frames were written in another order.
-
-    Raises
-    ------
-    ScanError
-        It starts again and has gaps, too; or a scan that is followed comes in another order.
-    """
-    steps = np.diff(numbers.values)
-    back = np.flatnonzero(steps < 0)
-    once = len(np.unique(numbers.values)) == len(numbers.values)
-    if back.size and once and source.opening.growing:
-        raise ScanError(
-            f"{numbers.name} goes back from {numbers.values[back[0]]} to "
-            f"{numbers.values[back[0] + 1]} at frame {back[0] + 1}, but a scan that is followed is "
-            "loaded in the order of its numbers",
-            "load it when it has ended, without live.timeout_s (--live)",
-        )
-    if not back.size or once:
-        return numbers
-    rows = np.split(numbers.values, back + 1)
-    uneven = any(row[0] != rows[0][0] for row in rows) or len({len(row) for row in rows[:-1]}) > 1
-    if (steps[steps >= 0] != 1).any() or (uneven and lacking):
-        raise ScanError(
-            f"{numbers.name} starts again at frame {back[0] + 1} and has gaps: it does not show "
-            "which position a frame belongs to",
-            "give the number of each frame by --path frame_index=OTHER.h5::/PATH "
-            "(paths.frame_index), or count the frames in order by --path frame_index=0",
-        )
-    source.notes.append(f"{numbers.name} starts again at frame {back[0] + 1}: it is not used")
-    return None
-
-
-def _position_numbers(source: Source, table: Hdf5Format, count: int) -> Numbers | None:
-    """Acquisition numbers of the readings of positions; None if there are none.
-
-    Raises
-    ------
-    ScanError
-        They are not as many as the readings.
-    """
-    given = source.opening.paths.get("position_index", "")
-    if is_number(given):
-        return Numbers.counting(count, int(given))
-    found = source.find("position_index", table.position_index)
-    if found is None:
-        return None
-    values = whole(as_stored(found).ravel(), found.name)
-    if len(values) != count:
-        raise ScanError(
-            f"Expected an acquisition number of each of {count} positions in "
-            f"{found.name}. Got {len(values)}",
-            "set paths.position_index (--path position_index=PATH)",
-            found.file,
-        )
-    return Numbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))
-
-
-def _repeats_inside(source: Source, frames: Frames, at: Layout, positions: int) -> Frames:
+def _repeats_inside(source: Hdf5Source, frames: Frames, at: Layout, positions: int) -> Frames:
     """Frames (exposures, positions) in the order of positions, exposures of each together."""
-    k = source.opening.frames_per_position or 1
+    k = source.settings.frames_per_position or 1
     if k == 1 or at.axes != (k, positions) or k == positions:
         return frames
     source.assume(
@@ -328,10 +253,10 @@ def _repeats_inside(source: Source, frames: Frames, at: Layout, positions: int) 
     return PickedFrames(frames, np.arange(k * positions).reshape(k, positions).T.ravel())
 
 
-def _with_bursts(source: Source, placed: Placed, frames: int) -> Placed:
+def _with_bursts(source: Hdf5Source, placed: Placed, frames: int) -> Placed:
     """Each position as often as there are frames at it."""
     each, left = divmod(frames, len(placed.positions_m))
-    if each < 2 or left or source.opening.growing:
+    if each < 2 or left or source.settings.growing:
         return placed
     source.assume(
         f"{frames} frames for {len(placed.positions_m)} positions: bursts of {each}, "
@@ -350,7 +275,7 @@ def first(frames: Frames, count: int) -> Frames:
     return PickedFrames(frames, np.arange(count))
 
 
-def up_to_last_written(source: Source, frames: Frames) -> Frames:
+def up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
     """Frames without those at the end that were never written, for which there is only room.
 
     Raises
@@ -361,7 +286,7 @@ def up_to_last_written(source: Source, frames: Frames) -> Frames:
     there = written(frames)
     if there is None:
         return frames
-    if not there.any() and not source.opening.growing:
+    if not there.any() and not source.settings.growing:
         raise ScanError(
             f"none of the {len(there)} frames was ever written",
             "copy the file again, with the files it takes frames from",

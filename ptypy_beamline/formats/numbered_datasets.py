@@ -17,8 +17,8 @@ from ..frames.hdf5 import Hdf5Frames
 from ..frames.joined import JoinedFrames, MissingFrames
 from ..frames.wrappers import PickedFrames
 from ..scan import Frames
-from .numbering import Numbers
-from .source import Source, expand
+from .acquisition_numbers import AcquisitionNumbers
+from .hdf5_source import Hdf5Source, expand
 
 NUMBERS = "give the number of each frame by --path frame_index=OTHER.h5::/PATH (paths.frame_index)"
 
@@ -40,8 +40,8 @@ class _Part:
 
 
 def joined(
-    source: Source, pattern: str, announced: int | None = None
-) -> tuple[Frames | None, Numbers | None]:
+    source: Hdf5Source, pattern: str, announced: int | None = None
+) -> tuple[Frames | None, AcquisitionNumbers | None]:
     """The datasets whose path matches as one stack, and the numbers of its frames.
 
     None if there are none, or if no dataset says which images it has. One that cannot be read keeps
@@ -67,16 +67,16 @@ def joined(
     stacks, images = zip(*_with_absent(source, parts, announced), strict=True)
     frames = JoinedFrames(stacks)
     told = any(part.told is not None for part in parts)
-    if not told or "frame_index" in source.opening.paths:
+    if not told or "frame_index" in source.paths:
         return frames, None
-    if source.opening.growing and any(numbers is None for numbers in images):
+    if source.settings.growing and any(numbers is None for numbers in images):
         return frames, None  # those of the file that is being written are to come
     return _numbered(source, parts, frames, images)
 
 
 def _numbered(
-    source: Source, parts: list[_Part], frames: JoinedFrames, images: Sequence[Ints | None]
-) -> tuple[Frames, Numbers]:
+    source: Hdf5Source, parts: list[_Part], frames: JoinedFrames, images: Sequence[Ints | None]
+) -> tuple[Frames, AcquisitionNumbers]:
     """The frames of the parts whose images are known, and their numbers."""
     ends, picked, known = np.cumsum([part.shape[0] for part in frames.parts]), [], []
     for part, end, numbers in zip(parts, ends, images, strict=True):
@@ -88,7 +88,7 @@ def _numbered(
     if not known:
         remedy = f"{NUMBERS}, or count the frames in order by --path frame_index=0"
         raise ScanError("no data file has the image numbers of its frames", remedy)
-    numbered = Numbers(np.concatenate(known), "image_nr", first=1)
+    numbered = AcquisitionNumbers(np.concatenate(known), "image_nr", first=1)
     if len(known) == len(parts):
         return frames, numbered
     return PickedFrames(frames, np.concatenate(picked)), numbered
@@ -110,7 +110,7 @@ def _untold(part: _Part) -> str:
 
 
 def _with_absent(
-    source: Source, parts: list[_Part], announced: int | None
+    source: Hdf5Source, parts: list[_Part], announced: int | None
 ) -> Iterator[tuple[Frames, Ints | None]]:
     """The frames of each part and their numbers; one that cannot be read has a stand-in.
 
@@ -176,7 +176,7 @@ def _told(dataset: h5py.Dataset) -> range | None:
     return range(low, high + 1)
 
 
-def _parts(source: Source, pattern: str) -> Iterator[_Part]:
+def _parts(source: Hdf5Source, pattern: str) -> Iterator[_Part]:
     """In the order of the numbers their paths end in, each in the file that holds it."""
     numbered = {
         int(found[0]): path
@@ -191,11 +191,11 @@ def _parts(source: Source, pattern: str) -> Iterator[_Part]:
                 "copy the file again",
             )
         try:
-            dataset = lookup(source.file, numbered[number], source.opening.links)
+            dataset = lookup(source.file, numbered[number], source.settings.links)
             if isinstance(dataset, h5py.Dataset):
                 frames = Hdf5Frames(Path(dataset.file.filename), dataset.name)
                 yield _Part(frames, _told(dataset))
         except LostFileError as error:
-            if source.opening.growing:  # it may come yet
+            if source.settings.growing:  # it may come yet
                 raise
             yield _Part(error)

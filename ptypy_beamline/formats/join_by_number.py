@@ -8,12 +8,12 @@ import numpy as np
 
 from ..arrays import Bools, Floats, Ints
 from ..errors import ScanError
+from .acquisition_numbers import AcquisitionNumbers, average, refuse_repeats
 from .matching import Choice, Match, Sides, choose, in_steps
-from .numbering import Numbers, average, refuse_repeats
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class JoinedByNumber:
     """Frames and positions of a scan on one axis of acquisitions.
 
     Attributes
@@ -54,13 +54,13 @@ class Joined:
 
 
 def join(
-    frames: Numbers,
-    positions: Numbers,
+    frames: AcquisitionNumbers,
+    positions: AcquisitionNumbers,
     readings: Floats,
     exposures: int = 1,
     each: bool = False,
     growing: bool = False,
-) -> Joined:
+) -> JoinedByNumber:
     """Join frames and readings of positions by number.
 
     Parameters
@@ -89,7 +89,7 @@ def join(
     known = np.isin(at, there)
     first = sides.first(match)
     left_out = _left_out(sides, choice, known, ~np.isin(there, at))
-    return Joined(
+    return JoinedByNumber(
         average(_checked(positions.values - first), readings),
         np.where(known, sides.frames.values + match.shift - first * match.per, -1),
         match.per == 1,
@@ -101,8 +101,10 @@ def join(
     )
 
 
-def frame_of(frames: Numbers, positions: Numbers, settled_by: str) -> tuple[Ints, str]:
-    """(m,) number of the frame of each reading, which may not be there, and ``Joined.assumed``.
+def frame_of(
+    frames: AcquisitionNumbers, positions: AcquisitionNumbers, settled_by: str
+) -> tuple[Ints, str]:
+    """(m,) number of each reading's frame, which may not be there; ``JoinedByNumber.assumed``.
 
     Raises
     ------
@@ -115,7 +117,7 @@ def frame_of(frames: Numbers, positions: Numbers, settled_by: str) -> tuple[Ints
     return positions.values - match.shift, _shifted(sides, match)
 
 
-def unmatched(frames: Numbers, positions: Numbers, exposures: int = 1) -> int:
+def unmatched(frames: AcquisitionNumbers, positions: AcquisitionNumbers, exposures: int = 1) -> int:
     """How many frames have no position, however the numbers are read."""
     sides = Sides(frames, positions, exposures, each=False)
     return min(sides.unmatched(match)[0] for match in sides.matches())
@@ -136,7 +138,7 @@ APART = 3.0
 readings of one position, not even of a stage that moves meanwhile."""
 
 
-def scattered(joined: Joined, readings: Floats, number: Ints) -> str:
+def scattered(joined: JoinedByNumber, readings: Floats, number: Ints) -> str:
     """What to say where readings (r, 2) of one ``number`` (r,) lie far apart, or empty."""
     away = np.linalg.norm(readings - joined.positions[joined.readings], axis=1)
     known = joined.positions[np.isfinite(joined.positions).all(1)]

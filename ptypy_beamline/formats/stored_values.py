@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..arrays import Floats
 from ..errors import MissingDataError, ScanError, SettingsError
 from ..geometry import ENERGY_RANGES_EV, KNOWN, PHOTON, PIXELS, unit_factor, unit_of_name
-from .source import Found, Source, text
+from .hdf5_source import Found, Hdf5Source, text
 
 SETTINGS = {
     "energy": "energy= (--energy-kev)",
@@ -43,7 +43,7 @@ def as_stored(found: Found) -> NDArray[Any]:
     return np.asarray(found.dataset[()][found.part])
 
 
-def unit_of(source: Source, found: Found, quantity: str) -> str:
+def unit_of(source: Hdf5Source, found: Found, quantity: str) -> str:
     """The unit: the user's, else ``@units``, else the name's ending, else the format's.
 
     Raises
@@ -51,7 +51,7 @@ def unit_of(source: Source, found: Found, quantity: str) -> str:
     MissingDataError
         There is none.
     """
-    given = source.opening.units.get(quantity)
+    given = source.units.get(quantity)
     stored = text(found.dataset.attrs.get("units"))
     unit = given or stored or unit_of_name(quantity, found.name) or found.unit
     if not unit and quantity == "exposure":  # of no consequence, and nowhere else to be set
@@ -70,7 +70,7 @@ def is_pixels(unit: str) -> bool:
     return unit.strip().lower() in PIXELS
 
 
-def places(source: Source, *found: Found) -> tuple[list[Floats], bool]:
+def places(source: Hdf5Source, *found: Found) -> tuple[list[Floats], bool]:
     """Datasets of positions in metres, or in pixels of the reconstruction, and whether they are.
 
     Raises
@@ -95,9 +95,9 @@ def places(source: Source, *found: Found) -> tuple[list[Floats], bool]:
     ], False
 
 
-def _units_of_positions(source: Source, *found: Found) -> list[str]:
+def _units_of_positions(source: Hdf5Source, *found: Found) -> list[str]:
     """Of each dataset; the user may give one of y and one of x, separated by a comma."""
-    given = source.opening.units.get("positions", "").split(",")
+    given = source.units.get("positions", "").split(",")
     if len(given) == 1:
         return [unit_of(source, one, "positions") for one in found]
     if len(given) != len(found):
@@ -109,7 +109,7 @@ def _units_of_positions(source: Source, *found: Found) -> list[str]:
     return given
 
 
-def si(source: Source, found: Found, quantity: str) -> Floats:
+def si(source: Hdf5Source, found: Found, quantity: str) -> Floats:
     """The dataset in metres, electronvolts or seconds, in its stored shape.
 
     Raises
@@ -120,27 +120,27 @@ def si(source: Source, found: Found, quantity: str) -> Floats:
     return _in_si(source, found, quantity, unit_of(source, found, quantity))
 
 
-def _in_si(source: Source, found: Found, quantity: str, unit: str) -> Floats:
-    raw, given = numbers(found), quantity in source.opening.units
+def _in_si(source: Hdf5Source, found: Found, quantity: str, unit: str) -> Floats:
+    raw, given = numbers(found), quantity in source.units
     try:
         values = raw * unit_factor(quantity, unit, given)
     except SettingsError as error:
         raise SettingsError(
             f"{found.name}: {error.problem}", _remedy(quantity), found.file
         ) from error
-    if quantity == "energy" and "energy" not in source.opening.units:
+    if quantity == "energy" and "energy" not in source.units:
         return _plausible_energy(source, found, raw, values, unit)
     return values
 
 
 def _plausible_energy(
-    source: Source, found: Found, raw: Floats, values: Floats, unit: str
+    source: Hdf5Source, found: Found, raw: Floats, values: Floats, unit: str
 ) -> Floats:
     """Mend an energy whose unit cannot be right, where one unit only makes sense of it.
 
     CXI and NXcxi_ptycho files in the wild hold eV or keV where they say joule, and the reverse.
     """
-    limits = ENERGY_RANGES_EV[source.opening.radiation or PHOTON]
+    limits = ENERGY_RANGES_EV[source.settings.radiation or PHOTON]
     if not np.isfinite(raw).any() or _possible(values, limits):
         return values
     with np.errstate(over="ignore"):
@@ -148,7 +148,7 @@ def _plausible_energy(
     if not fits:
         return values
     stored = float(np.nanmedian(raw))
-    if source.opening.radiation is None and _possible(values, TRANSMISSION_EV):
+    if source.settings.radiation is None and _possible(values, TRANSMISSION_EV):
         raise SettingsError(
             f"{found.name} = {stored:g} {unit} is not a photon energy: it is of electrons, or in "
             f"{' or '.join(fits)}",

@@ -12,12 +12,12 @@ from ..arrays import Floats, Ints
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
 from ..scan import Frames
-from .groups import by_acquisition, for_frames
-from .numbering import Numbers, average
+from .acquisition_numbers import AcquisitionNumbers, average
+from .exposure_groups import by_acquisition, for_frames
+from .hdf5_source import Found, Hdf5Source
 from .positions import Axes, Placed
-from .source import Found, Source
 
-Split = Callable[[Source, Floats, tuple[int, ...]], tuple[Floats, Floats]]
+Split = Callable[[Hdf5Source, Floats, tuple[int, ...]], tuple[Floats, Floats]]
 """(source, array as stored or in metres, possible numbers of positions) → y, x."""
 
 
@@ -42,15 +42,15 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ExternalFrames:
     """Frames that are kept outside of the file, and their acquisition numbers, if known."""
 
     frames: Frames | None = None
-    numbers: Numbers | None = None
+    numbers: AcquisitionNumbers | None = None
 
 
 @dataclass(frozen=True)
-class Stack:
+class PairedFrames:
     """Frames and their positions, fitted to each other.
 
     Attributes
@@ -90,7 +90,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Places:
+class StoredPositions:
     """Positions as they are stored: how to place them for a layout, whether they are logged
     with each frame, and as in :class:`Stack`."""
 

@@ -1,4 +1,4 @@
-"""What goes with the frames: geometry, dark, flat, monitor, exposure."""
+"""What goes with the frames: geometry, probe, dark, flat, mask, monitor, exposure."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import Complex64s, Floats
+from ..arrays import Bools, Complex64s, Floats
 from ..errors import ScanError, shown
+from ..frames.masks import MaskFrames, different_masks
 from ..geometry import known_factor
-from ..scan import Frames
-from .layout import Stack, follow, stack_like_the_frames
-from .quantities import constant, numbers, si
-from .source import Found, Item, Source, text
+from ..scan import Frames, Window, gaps
+from .frame_axes import PairedFrames, follow, stack_like_the_frames
+from .hdf5_source import Found, Hdf5Source, Location, text
+from .stored_values import constant, numbers, si
 
 if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
 
 
-def one(source: Source, table: Hdf5Format, stack: Stack, quantity: str) -> float | None:
+def one(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames, quantity: str) -> float | None:
     """Energy in eV, distance or focus in m; None if the file has none or the user gives it.
 
     Raises
@@ -26,14 +27,14 @@ def one(source: Source, table: Hdf5Format, stack: Stack, quantity: str) -> float
     ScanError
         It varies along the scan.
     """
-    if quantity in source.opening.given:
+    if quantity in source.settings.overridden:
         return None
     found = source.find(quantity, getattr(table, quantity))
     return _constant(source, table, stack, found, quantity) if found else None
 
 
 def _constant(
-    source: Source, table: Hdf5Format, stack: Stack, found: Found, quantity: str
+    source: Hdf5Source, table: Hdf5Format, stack: PairedFrames, found: Found, quantity: str
 ) -> float | None:
     values = si(source, found, quantity).ravel()
     if table.per_frame:  # without the padding of a chunk
@@ -45,9 +46,9 @@ def _constant(
     return value
 
 
-def pixel(source: Source, table: Hdf5Format, stack: Stack) -> tuple[float, float] | None:
+def pixel(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> tuple[float, float] | None:
     """Detector pixel (y, x) in metres: one dataset of one or two numbers, or one each."""
-    if "pixel" in source.opening.given:
+    if "pixel" in source.settings.overridden:
         return None
     both = source.find("pixel", table.pixel)
     values = si(source, both, "pixel").ravel() if both is not None else np.empty(0)
@@ -63,7 +64,7 @@ def pixel(source: Source, table: Hdf5Format, stack: Stack) -> tuple[float, float
     return (known[0], known[-1]) if known else None
 
 
-def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames | None:
+def images(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames, name: str) -> Frames | None:
     """A dark or flat stack; None if there is none or it is empty.
 
     Raises
@@ -85,7 +86,7 @@ def images(source: Source, table: Hdf5Format, stack: Stack, name: str) -> Frames
     return stack_like_the_frames(found, stack.layout)
 
 
-def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Floats | None:
+def monitor(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Floats | None:
     """(n,) incident intensity of each exposure; NaN where it has none.
 
     Raises
@@ -97,9 +98,9 @@ def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Floats | None:
     if found is None:
         return None
     at, n = stack.layout, stack.frames.shape[0]
-    k = source.opening.frames_per_position or 1
+    k = source.settings.frames_per_position or 1
     values = follow(numbers(found), at, k=k).ravel()
-    if table.per_frame and "monitor" not in source.opening.paths:
+    if table.per_frame and "monitor" not in source.paths:
         return _to_length(values, n)
     if len(values) == at.frames > n:
         return values[:n]
@@ -114,19 +115,19 @@ def monitor(source: Source, table: Hdf5Format, stack: Stack) -> Floats | None:
     return of_frames
 
 
-def exposure(source: Source, table: Hdf5Format, stack: Stack) -> Floats | None:
+def exposure(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Floats | None:
     """Exposure time in s: (), one for each exposure, or one for each of those of a position."""
     found = source.find("exposure", table.exposure)
     if found is None:
         return None
-    n, k = stack.frames.shape[0], source.opening.frames_per_position or 1
+    n, k = stack.frames.shape[0], source.settings.frames_per_position or 1
     values = follow(si(source, found, "exposure"), stack.layout, k=k)
     if values.size == 1:
         return values.reshape(())
     values = values.ravel()
     if k > 1 and len(values) == k:
         return values
-    if table.per_frame and "exposure" not in source.opening.paths:
+    if table.per_frame and "exposure" not in source.paths:
         return _to_length(values, n)
     of_frames = stack.for_frames(values, k)
     return values if of_frames is None else of_frames
@@ -140,7 +141,7 @@ def _to_length(values: Floats, length: int) -> Floats:
 
 
 def center(
-    source: Source, table: Hdf5Format, pixel_m: tuple[float, float] | None
+    source: Hdf5Source, table: Hdf5Format, pixel_m: tuple[float, float] | None
 ) -> tuple[float, float] | None:
     """Beam centre (row, column) in pixels; a length is divided by the detector's pixel.
 
@@ -166,7 +167,7 @@ def center(
     return float(values[0]), float(values[1])
 
 
-def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
+def _pixels(source: Hdf5Source, item: Location, pixel_m: float) -> float | None:
     """A number of pixels, which NeXus also allows to be a length."""
     found, value = source.find("", item), _number(source, item)
     unit = text(found.dataset.attrs.get("units", "")).strip().lower() if found else ""
@@ -182,10 +183,10 @@ def _pixels(source: Source, item: Item, pixel_m: float) -> float | None:
     return value * factor / pixel_m
 
 
-def probe(source: Source, table: Hdf5Format, shape: tuple[int, int]) -> Complex64s | None:
+def probe(source: Hdf5Source, table: Hdf5Format, shape: tuple[int, int]) -> Complex64s | None:
     """The first mode of the first probe that is as large as the frames, if any."""
     for path in table.probe.paths:
-        found = source.find("", Item((path,)))
+        found = source.find("", Location((path,)))
         if found is None or found.dataset.ndim < 2:
             continue
         if found.dataset.shape[-2:] != shape or found.dataset.dtype.kind not in "cf":
@@ -204,13 +205,88 @@ def probe(source: Source, table: Hdf5Format, shape: tuple[int, int]) -> Complex6
 PIXEL_UNITS = ("", "pixel", "pixels", "px", "1", "dimensionless", "none", "count", "counts")
 
 
-def saturation(source: Source, table: Hdf5Format) -> float | None:
+def saturation(source: Hdf5Source, table: Hdf5Format) -> float | None:
     """The detector's own count limit."""
     return _number(source, table.saturation)
 
 
-def _number(source: Source, item: Item) -> float | None:
+def _number(source: Hdf5Source, item: Location) -> float | None:
     found = source.find("", item)
     values = numbers(found).ravel() if found else np.empty(0)
     values = values[np.isfinite(values)]
     return float(values[0]) if values.size else None
+
+
+SAMPLE = 8
+"""Frames looked at to tell whether a mask is inverted."""
+
+
+def bad_pixels(
+    source: Hdf5Source, found: Found | None, stack: PairedFrames, rule: str
+) -> tuple[Bools | None, Frames | None]:
+    """Bad pixels of all frames (ny, nx), True = ignore, or a stack of them, one for each frame.
+
+    Of a stack of another length a pixel counts as bad that is bad in any of its masks, and a
+    warning says so.
+
+    Parameters
+    ----------
+    rule
+        One of ``RULES``; ``mask_values`` overrides it.
+
+    Raises
+    ------
+    ScanError
+        The mask is not of the frames' shape.
+    """
+    if found is None:
+        return None, None
+    shape, frames = found.dataset.shape, stack.frames
+    if shape[-2:] != frames.shape[1:]:
+        raise ScanError(
+            f"Expected a mask {frames.shape[1:]}, like the frames. "
+            f"Got {found.name} of shape {shape}",
+            "set paths.mask (--path mask=PATH)",
+            found.file,
+        )
+    given = source.settings.file_mask_values
+    stored = stack_like_the_frames(found, stack.layout)
+    masks = MaskFrames(stored, given or rule)
+    if masks.shape[0] == stack.layout.frames > 1:
+        return None, masks
+    if masks.shape[0] > 1:
+        source.assume(f"{found.name} has {different_masks(masks.shape[0], stack.layout.frames)}")
+    whole = Window.full(masks.shape[1:])
+    bad = masks.anywhere(whole)
+    if rule == "cxi" and not given and bad.mean() > 0.5 and _holds_the_counts(frames, bad):
+        source.assume(
+            f"{found.name} would discard most of the detector and of the counts: taken "
+            "as inverted (0 = bad); settle it with mask_values (--mask-values)"
+        )
+        return MaskFrames(stored, "good").anywhere(whole), None
+    return bad, None
+
+
+def with_gaps(source: Hdf5Source, frames: Frames, bad: Bools | None) -> Bools | None:
+    """Bad pixels with those of which no source and no chunk has a number, in all or some frames."""
+    found = gaps(frames)
+    if found is None:
+        return bad
+    never, some = int(found.always.sum()), int((found.sometimes & ~found.always).sum())
+    if never:
+        source.notes.append(f"{never} pixels were not written in any frame: they are bad")
+    if some:
+        source.assume(f"{some} pixels were not written in some frames: they are bad in all")
+    return found.sometimes if bad is None else bad | found.sometimes
+
+
+def _holds_the_counts(frames: Frames, bad: Bools) -> bool:
+    """Whether most counts of a few frames lie on bad pixels."""
+    n, ny, nx = frames.shape
+    chosen = sorted({n * i // SAMPLE for i in range(SAMPLE)}) if n else []
+    raw = frames.read(chosen, Window.full((ny, nx)))
+    counts = np.where(np.isfinite(raw), np.abs(raw), 0).astype(np.float64)
+    if raw.dtype.kind in "iu":  # detectors write the largest number where there is no pixel
+        counts[raw == np.iinfo(raw.dtype).max] = 0
+    total = counts.sum()
+    return bool(total > 0 and counts[:, bad].sum() > total / 2)
