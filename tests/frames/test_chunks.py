@@ -22,7 +22,7 @@ from ptypy_beamline.errors import FileError
 from ptypy_beamline.files.hdf5 import unlocked
 from ptypy_beamline.frames import Hdf5Frames
 from ptypy_beamline.frames.chunks import compression, direct, lz, stored, unshuffle
-from ptypy_beamline.frames.chunks.decoders import decoder
+from ptypy_beamline.frames.chunks.direct import decoder
 from ptypy_beamline.frames.chunks.layout import Storage
 from ptypy_beamline.parallel import PADDING, reading_threads, spread
 from ptypy_beamline.scan import Readiness, Window

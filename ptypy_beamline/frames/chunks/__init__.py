@@ -17,12 +17,12 @@ Blosc2) imagecodecs decompresses.
     which chunks a read needs, and which part of each
 ``stored``
     where the bytes of chunks are in the file, and how they are fetched
-``decoders``, ``blocks``
-    from filters to what decodes them: whole chunks, and chunks in blocks
+``direct``
+    a read on several threads: which decoder for which filters; chunks without any
+``decoders``
+    compressed and shuffled chunks, and the window cut out of them
 ``compression``
-    the codecs of whole chunks
+    codecs of whole chunks
 ``lz``, ``unshuffle``
     what numba compiles
-``direct``
-    a read on several threads
 """

@@ -1,179 +1,23 @@
-"""Decoders of chunks, by the filters that HDF5 has applied.
+"""Decoders of compressed and of shuffled chunks, which cut the window out.
 
-Each puts the window's part of a chunk into the stack that is read, and holds the interpreter lock
-only for moments. What is not covered here is left to HDF5.
+Of chunks in blocks that are compressed by themselves, only those that the window touches are
+decoded.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Protocol
+from struct import unpack_from
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import Bytes, Ints
-from ...parallel import buffer, scratch, shares
-from .blocks import Bitshuffle, BitshuffleLz4, BloscLz4, cut_bytes, cut_pixels, default_block
-from .compression import BLOSC, UNPACK, ZSTD, Unpack, available
-from .layout import Filter, Piece, Storage, Tile
-from .stored import TOGETHER, Batch, ChunkError, SingleChunk, UncoveredError
-
-SHUFFLE, BITSHUFFLE = 2, 32008
-"""Filters of HDF5 and of the HDF Group's list of registered filter plugins."""
-
-
-class Decoder(Protocol):
-    """Cuts windows out of chunks."""
-
-    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out`` (n, h, w), as it is stored.
-
-        Returns
-        -------
-        list
-            Which of ``out`` are left to HDF5.
-
-        Raises
-        ------
-        ChunkError
-            A chunk is not what its filters write.
-        """
-
-
-class One(Protocol):
-    """Cuts a window out of a chunk."""
-
-    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
-        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w), as it is stored.
-
-        Raises
-        ------
-        ChunkError
-            The chunk is not what its filters write.
-        UncoveredError
-            It is to be left to HDF5.
-        """
-
-
-@dataclass(frozen=True)
-class OneByOne:
-    """A :class:`Decoder` that takes one chunk after another."""
-
-    one: One
-
-    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out``; return which are left to HDF5."""
-        left = []
-        for i, piece in enumerate(batch.pieces):
-            stored, kept = batch.stored[i : i + 1], batch.kept.get(piece.number)
-            chunk = SingleChunk(batch.storage, stored, piece.number in batch.keep, kept)
-            try:
-                self.one.cut(chunk, piece, out)
-            except UncoveredError:
-                left.append(piece.into)
-            except OSError as error:
-                raise ChunkError(str(error), int(piece.into[0])) from error
-            if chunk.keep:
-                batch.keep[piece.number] = chunk.kept
-        return left
-
-
-def decoder(filters: Sequence[Filter], storage: Storage) -> Decoder | None:
-    """What undoes ``filters``, given in the order of writing; None = HDF5 must do it."""
-    codes, itemsize = [code for code, _ in filters], storage.dtype.itemsize
-    # The compiled functions take the first byte for the least one.
-    compiled = itemsize in (1, 2, 4, 8) and sys.byteorder == "little"
-    if codes == [BITSHUFFLE]:
-        return _bitshuffle(filters[0].values, itemsize) if compiled else None
-    if codes == [BLOSC] and compiled and _is_lz4(filters[0].values, storage):
-        return OneByOne(BloscLz4())
-    shuffled = codes[:1] == [SHUFFLE]
-    if shuffled and (filters[0].values != (itemsize,) or not compiled):
-        return None
-    rest = codes[shuffled:]
-    if len(rest) > 1 or not all(map(available, rest)):
-        return None
-    return OneByOne(Whole(UNPACK[rest[0]][1] if rest else None, shuffled)) if codes else Plain()
-
-
-def _bitshuffle(values: tuple[int, ...], itemsize: int) -> Decoder | None:
-    """The decoder for the filter's parameters.
-
-    Source: bitshuffle repository, src/bshuf_h5filter.c: two numbers of its version, bytes of an
-    element, elements of a block (0 = default), compression (0 none, 2 LZ4, 3 zstd), its level.
-    """
-    size, block, compression = (*values, 0, 0, 0, 0, 0)[2:5]
-    if size != itemsize or block % 8:
-        return None
-    block = block or default_block(itemsize)
-    if compression == 2:
-        return BitshuffleLz4(block)
-    if compression == 0 or (compression == 3 and available(ZSTD)):
-        return OneByOne(Bitshuffle(compression == 3, block))
-    return None
-
-
-def _is_lz4(values: tuple[int, ...], storage: Storage) -> bool:
-    """Whether Blosc compresses by LZ4 or LZ4HC, and leaves no pixels that it does not shuffle.
-
-    Source: hdf5-blosc, src/blosc_filter.c: two numbers of its version, that of Blosc, bytes of a
-    chunk, level, shuffling, compression (1 LZ4, 2 LZ4HC).
-    """
-    return values[6:7] in ((1,), (2,)) and storage.elements[0] % 8 == 0
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Chunks without a filter: only the window's rows are fetched."""
-
-    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out`` (n, h, w)."""
-        wrong = np.flatnonzero(batch.stored.sizes != batch.storage.bytes)
-        if len(wrong):
-            size, row = batch.stored.sizes[wrong[0]], batch.pieces.row(wrong[0])
-            raise ChunkError(f"it has {size} bytes, not {batch.storage.bytes}", row)
-        for number in np.unique(batch.pieces.tile).tolist():
-            self._cut(batch[batch.pieces.tile == number], batch.pieces.tiles[number], out)
-        return []
-
-    def _cut(self, batch: Batch, tile: Tile, out: NDArray[Any]) -> None:
-        """The same for pieces of one tile."""
-        storage, window, (y, x) = batch.storage, tile.window, tile.corner
-        chunk, frame, into = batch.pieces.each_frame()
-        row = storage.chunk[-1] * out.itemsize
-        size = window.height * row
-        places = batch.stored.places[chunk] + frame * storage.frame_bytes + window.top * row
-        target = out[:, y : y + window.height, x : x + window.width]
-        if storage.chunk[-1] == window.width and window.shape == out.shape[1:]:
-            _straight(batch, places, size, into, out)
-            return
-        for some in shares(len(into), -(-len(into) * size // TOGETHER)):
-            sizes = np.full(some.stop - some.start, size)
-            data, ends = batch.fetch_parts(places[some], sizes, into[some])
-            pixels = data[: ends[-1]].view(out.dtype).reshape(-1, window.height, storage.chunk[-1])
-            target[_consecutive(into[some])] = pixels[:, :, window.slices[1]]
-
-
-def _straight(
-    batch: Batch, places: Ints, size: int, into: NDArray[np.intp], out: NDArray[Any]
-) -> None:
-    """Fetch whole frames to where they belong."""
-    starts = [0, *(np.flatnonzero(np.diff(into) != 1) + 1).tolist(), len(into)]
-    for start, stop in pairwise(starts):
-        data = out[into[start] : into[start] + stop - start].reshape(-1).view(np.uint8)
-        sizes = np.full(stop - start, size)
-        batch.fetch_parts(places[start:stop], sizes, into[start:stop], data)
-
-
-def _consecutive(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """A slice where ``rows`` follow each other: NumPy is faster then, and makes no copy."""
-    if np.all(np.diff(rows) == 1):
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows
+from ...arrays import Bytes
+from ...parallel import buffer, scratch
+from .compression import Unpack, decode
+from .layout import Piece, Storage
+from .stored import Batch, ChunkError, SingleChunk, UncoveredError
 
 
 @dataclass(frozen=True)
@@ -212,3 +56,203 @@ class Whole:
         if chunk.keep:
             chunk.kept = plain
         return plain
+
+
+def default_block(itemsize: int) -> int:
+    """Elements of a block. Source: bitshuffle repository, src/bitshuffle_core.c."""
+    return max(8192 // itemsize // 8 * 8, 128)
+
+
+@dataclass(frozen=True)
+class BitshuffleLz4:
+    """Filter 32008 with LZ4, some chunks in one call.
+
+    Source: bitshuffle repository, src/bshuf_h5filter.c and bitshuffle.c. Chunks begin with 8 bytes
+    for their decoded size and 4 for that of a block, in bytes; each block follows the 4 bytes of
+    its length; all big-endian. The pixels behind the last multiple of 8 are bare.
+
+    Attributes
+    ----------
+    block
+        Elements of a block where the chunk does not say.
+    """
+
+    block: int
+
+    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
+        """Put the pieces into their places in ``out`` (n, h, w)."""
+        from . import unshuffle
+
+        storage = batch.storage
+        for group in batch.groups():
+            source, ends = group.fetch()
+            pieces = group.pieces
+            broken = unshuffle.cut_lz4_bits(
+                source,
+                ends,
+                self.block,
+                scratch("planes", storage.bytes),
+                storage.elements,
+                np.stack([pieces.first, pieces.count, pieces.tile], axis=1),
+                pieces.frames,
+                pieces.into,
+                np.array([tile.box for tile in pieces.tiles]),
+                *_target(out),
+            )
+            if broken >= 0:
+                raise ChunkError("its blocks cannot be decoded", pieces.row(broken))
+        return []
+
+
+@dataclass(frozen=True)
+class Bitshuffle:
+    """Filter 32008 with zstd, otherwise as :class:`BitshuffleLz4`, or without compression.
+
+    Attributes
+    ----------
+    compressed
+        By zstd.
+    block
+        Elements of a block where the chunk does not say.
+    """
+
+    compressed: bool
+    block: int
+
+    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
+        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
+        source, size, storage, block = chunk.fetch(), chunk.size, chunk.storage, self.block
+        if self.compressed:
+            block = self._block(source, size, storage)
+            source, size = _zstd_blocks(source, size, block, piece, storage), storage.bytes
+        cut_bits(source, size, block, storage, piece, out)
+
+    def _block(self, source: Bytes, size: int, storage: Storage) -> int:
+        """Elements of a block of a compressed chunk."""
+        total, block = unpack_from(">QI", source.data, 0) if size >= 12 else (0, 0)
+        if total != storage.bytes or block % (8 * storage.dtype.itemsize):
+            raise ChunkError("its header does not fit the chunk")
+        return block // storage.dtype.itemsize or self.block
+
+
+def _zstd_blocks(source: Bytes, size: int, block: int, piece: Piece, storage: Storage) -> Bytes:
+    """The blocks that ``piece`` touches, each where it would be if none were compressed."""
+    from .lz import walk
+
+    itemsize, total = storage.dtype.itemsize, storage.elements[0]
+    shuffled = total // 8 * 8
+    places = np.empty(-(-shuffled // block) + 1, np.int64)
+    bare = (total - shuffled) * itemsize
+    if not walk(source, 12, size - bare, places):
+        raise ChunkError("it is cut short")
+    plain = scratch("plain", storage.bytes)
+    for number in storage.blocks(piece, block):
+        into = plain[number * block * itemsize : min((number + 1) * block, shuffled) * itemsize]
+        if len(into):
+            decode("zstd", source[places[number] + 4 : places[number + 1]], into)
+    plain[shuffled * itemsize : total * itemsize] = source[places[-1] : places[-1] + bare]
+    return plain
+
+
+BYTES, COPIED, BITS, ONE_STREAM, LZ4_CODEC = 1, 2, 4, 16, 1
+"""Blosc's flags (bytes shuffled, …), and its number of LZ4 in their upper three bits."""
+
+
+@dataclass(frozen=True)
+class BloscLz4:
+    """Filter 32001 with LZ4 or LZ4HC.
+
+    Source: c-blosc, README_CHUNK_FORMAT.rst and blosc/blosc.c, blosc_d. 16 bytes: version, that of
+    LZ4, flags, bytes of an element; sizes of the chunk, of a block, and of all this. Then where
+    each block begins. A block has a stream for each byte of an element, or one, behind the 4
+    bytes of its length, stored if that is its length decoded. Little-endian.
+    """
+
+    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
+        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
+        source, size, storage = chunk.fetch(), chunk.size, chunk.storage
+        if size < 16:
+            raise ChunkError("it is cut short")
+        flags, width, total, block = unpack_from("<2xBBII", source.data, 0)
+        if total != storage.bytes or not block or (flags & COPIED and size < 16 + total):
+            raise ChunkError("its header does not fit the chunk")
+        if flags & COPIED:
+            cut_pixels(source[16:], storage, piece, out)
+            return
+        itemsize = storage.dtype.itemsize
+        if flags >> 5 != LZ4_CODEC or width != itemsize or block % (8 * itemsize):
+            raise UncoveredError
+        plain = _blosc_blocks(source, size, block, flags & ONE_STREAM, piece, storage)
+        if flags & BYTES and itemsize > 1:
+            cut_bytes(plain, block // itemsize, storage, piece, out)
+        elif flags & BITS:
+            cut_bits(plain, total, block // itemsize, storage, piece, out)
+        else:
+            cut_pixels(plain, storage, piece, out)
+
+
+def _blosc_blocks(
+    source: Bytes, size: int, block: int, one: int, piece: Piece, storage: Storage
+) -> Bytes:
+    """The blocks that ``piece`` touches, each where it would be if none were compressed."""
+    from .lz import blosc_block
+
+    width, total = storage.dtype.itemsize, storage.bytes
+    plain = scratch("plain", total)
+    for number in storage.blocks(piece, block // width):
+        begin, length = number * block, min(block, total - number * block)
+        streams = 1 if one or length < block or block // width < 128 else width
+        if blosc_block(source, 16 + 4 * number, size, streams, plain[begin:], length):
+            raise ChunkError(f"its block {number} cannot be decoded")
+    return plain
+
+
+def cut_pixels(source: Bytes, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
+    """From pixels one after another."""
+    pixels = source[: storage.bytes].view(out.dtype).reshape(-1, *storage.chunk[-2:])
+    for frame, part in piece.parts(out):
+        part[...] = pixels[frame][piece.tile.window.slices]
+
+
+def cut_bytes(source: Bytes, block: int, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
+    """From blocks that hold the first bytes of their pixels first, then the second ones, …."""
+    from . import unshuffle
+
+    unshuffle.cut_bytes(
+        source, block, storage.elements, piece.frames, piece.into, piece.tile.box, *_target(out)
+    )
+
+
+def cut_bits(
+    source: Bytes, size: int, block: int, storage: Storage, piece: Piece, out: NDArray[Any]
+) -> None:
+    """From blocks that hold the first bits of their pixels first, then the second ones, ….
+
+    Raises
+    ------
+    ChunkError
+        There are less than a chunk.
+    """
+    from . import unshuffle
+
+    if unshuffle.cut_bits(
+        source,
+        0,
+        size,
+        False,
+        block,
+        source,
+        storage.elements,
+        piece.frames,
+        piece.into,
+        piece.tile.box,
+        *_target(out),
+    ):
+        raise ChunkError("it is cut short")
+
+
+def _target(out: NDArray[Any]) -> tuple[Any, ...]:
+    """The last arguments of the compiled functions; to them all pixels are unsigned."""
+    pixels = f"u{out.itemsize}"
+    vector = scratch("vector", 64)[:64].view(pixels)
+    return vector, out.reshape(-1).view(pixels), out.shape[1:]

@@ -244,7 +244,7 @@ def blosc_block(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Decode a block of ``streams`` parts into ``out``. Returns 0, or ``BROKEN``.
 
-    At ``place`` in ``source[:size]`` there is where it begins, see ``blocks.BloscLz4``.
+    At ``place`` in ``source[:size]`` there is where it begins, see ``decoders.BloscLz4``.
     """
     if place + 4 > size:
         return BROKEN

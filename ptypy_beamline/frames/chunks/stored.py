@@ -25,7 +25,7 @@ MOST_CHUNKS = 2**20
 """Chunks of a dataset whose places are remembered."""
 
 
-TOGETHER = 2**20
+GROUP_BYTES = 2**20
 """Bytes of chunks that are fetched before they are decoded: about a processor's own cache."""
 
 
@@ -141,10 +141,10 @@ class Batch:
         return replace(self, pieces=self.pieces[chosen], stored=self.stored[chosen])
 
     def groups(self) -> Iterator[Batch]:
-        """A few chunks at a time, at least one, whose bytes fit into ``TOGETHER``."""
+        """A few chunks at a time, at least one, whose bytes fit into ``GROUP_BYTES``."""
         start, sizes = 0, np.cumsum([0, *self.stored.sizes])
         while start < len(self.stored):
-            stop = int(np.searchsorted(sizes, sizes[start] + TOGETHER, "right")) - 1
+            stop = int(np.searchsorted(sizes, sizes[start] + GROUP_BYTES, "right")) - 1
             yield self[start : max(stop, start + 1)]
             start = max(stop, start + 1)
 
