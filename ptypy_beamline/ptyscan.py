@@ -45,7 +45,7 @@ from .ptypy_probe import ProbesFromData
 from .quality.assessment import Assessment
 from .settings import Settings
 from .summary import STEP, physics
-from .told import TOLD
+from .user_warnings import USER_WARNINGS
 
 NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
 OTHER_MODEL = "use another scan model, BlockFull for one"
@@ -63,7 +63,7 @@ PROBES = ProbesFromData(parallel)
 resources.probes.update(PROBES.named())
 
 # At a level that PtyPy's log shows by default; warnings it does not.
-TOLD.install(lambda text: log("CITATION", text), COMM)
+USER_WARNINGS.install(lambda text: log("CITATION", text), COMM)
 
 
 class Common(u.Param):  # type: ignore[misc]
@@ -102,7 +102,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     """What PtyPy keeps of :meth:`load_weight`."""
 
     def __init__(self, pars: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
-        TOLD.forget()
+        USER_WARNINGS.forget()
         given = {**(pars or {}), **kwargs}
         self.settings = Settings.of({k: v for k, v in given.items() if k not in PTYPY_OWN})
         super().__init__(u.Param(checked(given, self.settings)))
@@ -142,7 +142,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             if self.settings.qc is not None:
                 self._plan = self._without_bad_frames(self.settings.qc)
             super().initialize()
-            TOLD.gather()
+            USER_WARNINGS.gather()
 
     def post_initialize(self) -> None:
         """Tell PtyPy the geometry of the frames it will get, so that it leaves them alone."""
@@ -227,7 +227,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     def get_data_chunk(self, chunksize: int, start: int | None = None) -> Any:
         """PtyPy's, after which the master has said what any rank was warned of."""
         chunk = super().get_data_chunk(chunksize, start)
-        TOLD.gather()
+        USER_WARNINGS.gather()
         return chunk
 
     def load(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import operator
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -243,22 +241,42 @@ def _check_parameters(pars: Any, known: Any) -> None:
     known
         PtyPy's descriptor of it.
     """
-    for found in known._walk(depth=99, pars=pars):
-        one, where, status = found["d"], found["path"], found["status"]
-        value = functools.reduce(operator.getitem, where.split("."), pars) if where else pars
-        if status == "nochild":
-            name = f"{where}.{found['info']}" if where else found["info"]
-            raise SettingsError(f"unknown parameter {name!r}", meant(found["info"], one.children))
-        if status == "wrongtype":
-            raise SettingsError(
-                f"{where}={shown(value)}: expected {' or '.join(one.type)}, not {found['info']}",
-                _meaning(one),
-            )
-        if status == "ok" and isinstance(value, int | float):
-            low, high = one.limits
-            if (low is not None and value < low) or (high is not None and value > high):
-                wanted = f"expected a number {_between(low, high)}"
-                raise SettingsError(f"{where}={shown(value)}: {wanted}", _meaning(one))
+    from ptypy.utils.descriptor import CODES
+
+    for where, codes in known.check(pars).items():
+        for what, code in codes.items():
+            if code in (CODES.INVALID, CODES.FAIL) and what != "symlink":
+                raise _parameter_error(where, what, *_described(known, pars, where))
+
+
+def _described(one: Any, value: Any, where: str) -> tuple[Any, Any]:
+    """PtyPy's descriptor of the parameter at a dotted path, and its value."""
+    for part in filter(None, where.split(".")):
+        value, one = value[part], one.children.get(part) or one.children["*"]
+        while one.is_symlink:
+            links = {link.name: link for link in one.type}
+            one = one.type[0] if len(links) == 1 else links[value["name"]]
+    return one, value
+
+
+def _parameter_error(where: str, what: str, one: Any, value: Any) -> SettingsError:
+    """A value out of its limits (``lowlim``, ``uplim``), of a wrong ``type``, or an unknown name.
+
+    Parameters
+    ----------
+    what
+        As ``EvalDescriptor.check`` of PtyPy says it: one of these, or the name.
+    one, value
+        Of :func:`_described`.
+    """
+    if isinstance(value, Mapping) and what in value and what not in one.children:
+        name = f"{where}.{what}" if where else what
+        return SettingsError(f"unknown parameter {name!r}", meant(what, one.children))
+    if what == "type":
+        wanted = f"{' or '.join(one.type)}, not {type(value).__name__}"
+    else:
+        wanted = f"a number {_between(*one.limits)}"
+    return SettingsError(f"{where}={shown(value)}: expected {wanted}", _meaning(one))
 
 
 def _between(low: float | None, high: float | None) -> str:

@@ -112,43 +112,46 @@ def step_m(positions_m: Floats) -> float:
 
 def stations(plan: Plan) -> list[tuple[str, str]]:
     """What loading does, station by station: (station, what)."""
-    selection, cal, transform = plan.selection, plan.calibration, plan.transform
-    k = selection.exposures.shape[1]
-    used = int((selection.exposures >= 0).sum())
-    w, inside = plan.window, plan.inside
+    used = int((plan.selection.exposures >= 0).sum())
+    return [
+        ("select", f"{len(plan)} positions from {used} of {plan.frames.shape[0]} frames"),
+        ("read", _read(plan)),
+        *_corrections(plan),
+        *_transforms(plan),
+    ]
+
+
+def _read(plan: Plan) -> str:
+    w = plan.window
+    past = "" if plan.inside.shape == w.shape else " (reaches past the detector: bad there)"
+    return f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}{past}"
+
+
+def _corrections(plan: Plan) -> list[tuple[str, str]]:
+    """What is done to counts: bad pixels, dark, flat, monitor, threshold."""
+    cal, good = plan.calibration, ~plan.calibration.bad
     own = plan.frames if isinstance(plan.frames, CorrectedFrames) else None
     saturation = own.saturation if own else cal.saturation
     limit = "none" if np.isinf(saturation) else f"{saturation:.10g}"
     counts = f", no counts: {cal.counting}" if str(cal.counting) else ""
-    turned = [
-        n
-        for n, on in zip(
-            ("transpose", "flip up-down", "flip left-right"), transform.turn, strict=True
-        )
-        if on
-    ]
+    dark, gain = cal.offset[good].mean() if good.any() else 0, cal.gain[good]
+    flat = "none" if (gain == 1).all() else f"gain {gain.min():.3g} to {gain.max():.3g}"
     return [
-        ("select", f"{len(selection)} positions from {used} of {plan.frames.shape[0]} frames"),
-        (
-            "read",
-            f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
-            + ("" if inside.shape == w.shape else " (reaches past the detector: bad there)"),
-        ),
         *([("own", own.images)] if own else []),
         ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}{counts}"),
-        (
-            "dark",
-            f"{cal.offset[~cal.bad].mean() if (~cal.bad).any() else 0:.4g} counts on average, "
-            "background included",
-        ),
-        (
-            "flat",
-            "none"
-            if (cal.gain[~cal.bad] == 1).all()
-            else f"gain {cal.gain[~cal.bad].min():.3g} to {cal.gain[~cal.bad].max():.3g}",
-        ),
-        ("monitor", _monitor(selection.scale)),
+        ("dark", f"{dark:.4g} counts on average, background included"),
+        ("flat", flat),
+        ("monitor", _monitor(plan.selection.scale)),
         ("threshold", f"{cal.threshold:g}"),
+    ]
+
+
+def _transforms(plan: Plan) -> list[tuple[str, str]]:
+    """What is done to frames: group, align, bin, orient, pad."""
+    transform, k = plan.transform, plan.selection.exposures.shape[1]
+    names = ("transpose", "flip up-down", "flip left-right")
+    turned = [name for name, on in zip(names, transform.turn, strict=True) if on]
+    return [
         ("group", f"{transform.grouping} of {k}" if k > 1 else "one exposure a position"),
         ("align", "centre of mass" if transform.align else "none"),
         ("bin", f"{transform.rebin} x {transform.rebin}" if transform.rebin > 1 else "none"),
@@ -175,51 +178,12 @@ FIT = (
 
 def physics(plan: Plan) -> list[Finding]:
     """What the geometry and the positions of a plan give away."""
-    geometry, found = plan.geometry, []
-    field = min(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
-    step, pixel = step_m(plan.positions_m), min(geometry.resolution_m)
-    if len(plan) > 1 and step == 0:
-        found.append(
-            Finding(
-                "error",
-                "most positions coincide with another",
-                "set frames_per_position (--frames-per-pos) if each has several exposures, or "
-                "check the position datasets (--path x=PATH --path y=PATH)",
-            )
-        )
-    elif step > field:
-        found.append(
-            Finding(
-                "error",
-                f"{STEP} {step:.3g} m exceeds the {field:.3g} m field of view, so no two "
-                "views can overlap",
-                FIT,
-            )
-        )
-    elif step > field / 2:
+    found, (ny, nx) = _of_step(plan), plan.geometry.shape
+    if ny != nx:
         found.append(
             Finding(
                 "warning",
-                f"{STEP} {step:.3g} m is more than half the {field:.3g} m field of "
-                "view: a well sampled probe is at most half of it wide",
-                FIT,
-            )
-        )
-    elif 0 < step < 0.3 * pixel:
-        found.append(
-            Finding(
-                "warning",
-                f"{STEP} {step:.3g} m is less than a third of the {pixel:.3g} m "
-                "reconstructed pixel",
-                FIT,
-            )
-        )
-    if geometry.shape[0] != geometry.shape[1]:
-        found.append(
-            Finding(
-                "warning",
-                f"frames of {geometry.shape[0]}x{geometry.shape[1]} are "
-                "not square, PtyPy needs square ones",
+                f"frames of {ny}x{nx} are not square, PtyPy needs square ones",
                 "set shape (--roi) or pad='square' (--pad square)",
             )
         )
@@ -233,6 +197,32 @@ def physics(plan: Plan) -> list[Finding]:
             )
         )
     return found
+
+
+def _of_step(plan: Plan) -> list[Finding]:
+    """A step that does not fit the field of view or the pixel."""
+    geometry, step = plan.geometry, step_m(plan.positions_m)
+    field = min(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
+    pixel = min(geometry.resolution_m)
+    if len(plan) > 1 and step == 0:
+        remedy = (
+            "set frames_per_position (--frames-per-pos) if each has several exposures, or check "
+            "the position datasets (--path x=PATH --path y=PATH)"
+        )
+        return [Finding("error", "most positions coincide with another", remedy)]
+    level = "error" if step > field else "warning"
+    if step > field:
+        what = f"exceeds the {field:.3g} m field of view, so no two views can overlap"
+    elif step > field / 2:
+        what = (
+            f"is more than half the {field:.3g} m field of view: a well sampled probe is at most "
+            "half of it wide"
+        )
+    elif 0 < step < 0.3 * pixel:
+        what = f"is less than a third of the {pixel:.3g} m reconstructed pixel"
+    else:
+        return []
+    return [Finding(level, f"{STEP} {step:.3g} m {what}", FIT)]
 
 
 def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:

@@ -17,7 +17,7 @@ import typer
 from ..errors import BeamlineError, Stopped, in_short, printable
 from ..files.regular import noting_inputs
 from ..parallel import mpi_rank, several_started
-from ..told import TOLD
+from ..user_warnings import USER_WARNINGS
 from .app import COMMANDS, app
 
 __all__ = ["COMMANDS", "app", "main", "stoppable"]
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     _print_any_name()
     try:
-        with stoppable(), noting_inputs(), TOLD.command(_show_warning):
+        with stoppable(), noting_inputs(), USER_WARNINGS.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:

@@ -227,8 +227,8 @@ def _spread(values: Floats) -> Floats:
     return np.asarray(np.std(np.log(values), axis=1), np.float64)
 
 
-def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
-    """The scan's frames that are in the reject list, which counts all raw frames of the files.
+def with_reject_list(scan: Scan, settings: Settings, growing: bool) -> Settings:
+    """The settings with the raw frames that the reject list names instead of its file.
 
     Raises
     ------
@@ -236,10 +236,23 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
         The list names a frame that the files have not; ``growing`` scans may get it yet.
     """
     if settings.reject is None:
+        return settings
+    return settings.model_copy(update={"reject": _rejected_raw(scan, settings, growing)})
+
+
+def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
+    """The scan's frames that are in the reject list; raises as :func:`with_reject_list`."""
+    if settings.reject is None:
         return np.zeros(0, np.int64)
+    named, picked = _rejected_raw(scan, settings, growing), whole_stack(scan.frames)[1]
+    return named if picked is None else np.flatnonzero(np.isin(picked, named))
+
+
+def _rejected_raw(scan: Scan, settings: Settings, growing: bool) -> Ints:
+    """The raw frames of the files that are in the reject list."""
     whole, picked = whole_stack(scan.frames)
     grid = None if picked is not None else scan.grid
-    named = rejected_frames(
+    return rejected_frames(
         settings.reject,
         ListedFrames(
             whole.shape[0],
@@ -250,7 +263,6 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
             growing,
         ),
     )
-    return named if picked is None else np.flatnonzero(np.isin(picked, named))
 
 
 def _of_each(scan: Scan, settings: Settings, total: int, picked: Ints | None) -> Floats | None:

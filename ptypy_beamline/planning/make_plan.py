@@ -11,7 +11,13 @@ from ..settings import Settings
 from .calibration import calibrate
 from .center import beam_center, make_window, pixel_text
 from .counting import counting
-from .exposures import acquisitions, refuse_absent, usable_i0, warn_about_estimate
+from .exposures import (
+    acquisitions,
+    refuse_absent,
+    usable_i0,
+    warn_about_estimate,
+    with_reject_list,
+)
 from .implausible import warn_about_monitor, warn_of_stored_frames
 from .no_good_pixels import refuse_without_good_pixels
 from .per_frame import with_own_images
@@ -47,6 +53,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
     _refuse_complex(scan)
     warn_of_stored_frames(scan)
     scan = in_metres(scan, settings)
+    settings = with_reject_list(scan, settings, so_far.frames is not None)
     counts = counting(scan, so_far.frames)
     scan, settings, counts = with_own_images(scan, settings, counts)
     selection = select(scan, settings, so_far)

@@ -10,7 +10,7 @@ from typing import Any
 from .errors import BeamlineWarning
 
 
-class Told:
+class UserWarnings:
     """Shows the warnings of this package, each once, on the master.
 
     A command shows them on standard error, each once until it ends; a PtyPy script in PtyPy's log,
@@ -89,5 +89,5 @@ class Told:
             self._shown.clear()
 
 
-TOLD = Told()
+USER_WARNINGS = UserWarnings()
 """The one of this process."""

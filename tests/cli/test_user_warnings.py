@@ -15,7 +15,7 @@ from mpi_runs import mpirun
 
 from ptypy_beamline.errors import warn
 from ptypy_beamline.run import asks_for_server
-from ptypy_beamline.told import Told
+from ptypy_beamline.user_warnings import UserWarnings
 
 pytestmark = pytest.mark.ptypy
 
@@ -87,7 +87,7 @@ def test_the_command_says_it_once(tmp_path, tree, level):
 
 def test_a_command_says_it_once_wherever_it_is_shown():
     """A plan of the command itself, then that of a loader, in PtyPy's log."""
-    told, shown = Told(), []
+    told, shown = UserWarnings(), []
     with told.command(shown.append):
         warn("the monitor is 0", "a.h5")
         told.install(shown.append)
