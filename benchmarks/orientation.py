@@ -95,10 +95,10 @@ def orientations(count: int) -> Iterator[dict[str, Any]]:
                 flush=True,
             )
     for pattern in (*PATTERNS, "all"):
-        yield judged(pattern, [a[1:] for a in answers if pattern in (a[0], "all")])
+        yield check_pairing(pattern, [a[1:] for a in answers if pattern in (a[0], "all")])
 
 
-def judged(name: str, answers: Sequence[tuple[bool, bool, bool]]) -> dict[str, Any]:
+def check_pairing(name: str, answers: Sequence[tuple[bool, bool, bool]]) -> dict[str, Any]:
     given = [answer for answer in answers if answer[0]]
     right = [answer for answer in given if answer[1]]
     return {
@@ -126,7 +126,7 @@ def star() -> Iterator[dict[str, Any]]:
             same = np.array_equal(relation(found.orientation, found.axes), relation(code, axes))
             answers.append((found.decided, fits, same))
             print(axes, code, answers[-1], f"{found.confidence:.3f}", flush=True)
-        yield {"stage": axes, **judged("measured star", answers)}
+        yield {"stage": axes, **check_pairing("measured star", answers)}
 
 
 def pairings(count: int) -> Iterator[dict[str, Any]]:

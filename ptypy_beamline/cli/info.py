@@ -75,14 +75,14 @@ def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     """Draw the raw mean frame with the window, the mean frame as loaded, and the positions."""
     from matplotlib.figure import Figure
 
-    from ..diagnosis.page import show_counts, show_positions, show_raw, steps_of
+    from ..diagnosis.page import block_size, show_counts, show_positions, show_raw
 
     figure = Figure(figsize=(15, 4.8), layout="constrained")
     raw, loaded, where = figure.subplots(1, 3)
     show_raw(raw, scan, plan, "raw mean frame and window")
     window, (y, x) = plan.window, plan.center_px
     raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
-    sampled, steps = sample_indices(len(plan)), steps_of(plan.geometry.shape)
+    sampled, steps = sample_indices(len(plan)), block_size(plan.geometry.shape)
     mean = _mean_loaded(plan, sampled, steps)
     show_counts(loaded, mean, f"as loaded, mean of {len(sampled)}", steps)
     loaded.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
@@ -92,14 +92,14 @@ def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
 
 def _mean_loaded(plan: Plan, sampled: Ints, steps: tuple[int, int]) -> Floats:
     """The mean of some frames, in blocks of ``steps`` pixels; NaN where no pixel is good."""
-    from ..diagnosis.page import coarse
+    from ..diagnosis.page import block_means
 
     shape = [n // step for n, step in zip(plan.geometry.shape, steps, strict=True)]
     total, seen = np.zeros(shape), np.zeros(shape)
     for position in sampled:
         frames, good = plan.correct(plan.load([position]), [position])
-        total += coarse(frames[0], steps)
-        seen += coarse(good[0], steps)
+        total += block_means(frames[0], steps)
+        seen += block_means(good[0], steps)
     return np.where(seen > 0, total / len(sampled), np.nan)
 
 

@@ -62,7 +62,7 @@ def _record(found: Ranking) -> dict[str, object]:
         "ranking": [
             {
                 "orientation": pair.orientation,
-                "twin": pair.twin,
+                "twin": pair.conjugate_twin,
                 "error": pair.error,
                 "curl": pair.curl if pair.curl == pair.curl else None,
             }
@@ -80,8 +80,8 @@ def _text(found: Ranking) -> str:
         [
             f"{'orientations':14s}{'validation error':>18s}{'DPC curl':>10s}",
             *(
-                f"{f'{pair.orientation} or {pair.twin}':14s}{pair.error:18.4f}{pair.curl:10.3f}"
-                for pair in found.pairs
+                f"{f'{p.orientation} or {p.conjugate_twin}':14s}{p.error:18.4f}{p.curl:10.3f}"
+                for p in found.pairs
             ),
             f"orientation {code} with axes {found.axes}, confidence {found.confidence:.3f}"
             f"{'' if found.decided else ': not decided'}",

@@ -245,9 +245,9 @@ def _check_scan(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]
 
 def _low_counts(sample: ScanSample) -> list[Finding]:
     """A warning where the frames hold so few counts that DM and ML may fit their noise."""
-    from ..diagnosis.scale import DIM
+    from ..diagnosis.scale import MIN_COUNTS
 
-    if sample.usual_counts >= DIM:
+    if sample.usual_counts >= MIN_COUNTS:
         return []
     return [
         Finding(

@@ -22,13 +22,13 @@ SHUT, MANY_BLANK = 0.005, 0.02
 """Share of the median counts below which a shutter was closed, as samples may let through 1 %;
 share of the frames that may be so."""
 
-FEW_FRAMES, DIM = 16, 3000
+FEW_FRAMES, FEW_COUNTS = 16, 3000
 """Frames, and counts of each, below which a sample need not show."""
 
-NO_COUNTS = 0.5
+NOT_COUNTS = 0.5
 """The same that no counts fall below, which scatter as many as they are."""
 
-ALIKE, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
+CHANGING, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
 """Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many
 pixels less, by how many standard deviations."""
 
@@ -52,7 +52,7 @@ def monitor(sample: ScanSample) -> list[Finding]:
         return []
     applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)
     counts = sample.totals[lit] / (sample.plan.selection.scale[sample.picked][lit].mean(1))
-    raw, scaled = _scatter(counts), _scatter(counts / values)
+    raw, scaled = _relative_scatter(counts), _relative_scatter(counts / values)
     what = f"total counts scatter by {raw:.1%}, by {scaled:.1%} when scaled by the monitor"
     if applied and scaled > max(1.5 * raw, 0.03):
         return [
@@ -98,14 +98,16 @@ def variation(sample: ScanSample) -> list[Finding]:
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / sample.mean[bright]).mean())
     # Of dim frames a sample changes the variance little; it shows if it exceeds what chance does.
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
-    few = len(frames) < FEW_FRAMES or sample.usual_counts < DIM
-    return [] if change > min(ALIKE, CERTAIN + SIGMAS * chance) else [_alike(change, few)]
+    few = len(frames) < FEW_FRAMES or sample.usual_counts < FEW_COUNTS
+    return (
+        [] if change > min(CHANGING, CERTAIN + SIGMAS * chance) else [_similar_frames(change, few)]
+    )
 
 
-def _alike(change: float, few: bool) -> Finding:
+def _similar_frames(change: float, few: bool) -> Finding:
     """Frames that differ by no more than photon noise, or less; ``few`` frames or photons."""
     what = f"frames differ by {change:.2f} times their photon noise (variance)"
-    if change < NO_COUNTS:
+    if change < NOT_COUNTS:
         return finding(
             "warning",
             what,
@@ -126,13 +128,13 @@ def _alike(change: float, few: bool) -> Finding:
 def blank(sample: ScanSample) -> list[Finding]:
     """Frames without the beam."""
     middle = float(np.median(sample.totals[sample.totals > 0]))
-    empty = int((sample.totals < SHUT * middle).sum())
-    if empty <= MANY_BLANK * len(sample.totals):
+    dark = int((sample.totals < SHUT * middle).sum())
+    if dark <= MANY_BLANK * len(sample.totals):
         return []
     return [
         finding(
             "warning",
-            f"{empty} of {len(sample.totals)} sampled frames hold less than "
+            f"{dark} of {len(sample.totals)} sampled frames hold less than "
             f"{SHUT:.1%} of the median counts",
             "the shutter was closed or the beam lost",
             remedy=QC,
@@ -140,7 +142,7 @@ def blank(sample: ScanSample) -> list[Finding]:
     ]
 
 
-def _scatter(values: Floats) -> float:
+def _relative_scatter(values: Floats) -> float:
     """Relative standard deviation, robustly."""
     middle = float(np.median(values))
     return robust_sigma(values - middle) / middle
@@ -162,7 +164,7 @@ CAUSES = {
 }
 
 
-def of_events(sample: ScanSample) -> list[Finding]:
+def event_findings(sample: ScanSample) -> list[Finding]:
     """A warning for each, with what removes it."""
     plan = sample.plan
     single = Exposures.of(plan) if plan.selection.exposures.shape[1] > 1 else None
@@ -188,7 +190,7 @@ def _cause(event: Event) -> str:
     return "the monitor does not follow the beam" if event.of_monitor else CAUSES[event.kind]
 
 
-def of_neighbours(finding: Finding) -> bool:
+def from_neighbours(finding: Finding) -> bool:
     """Whether it is told by frames beside each other on the sample, if positions are right."""
     return finding.cause in (CAUSES["step"], CAUSES["flicker"], CAUSES["drift"])
 

@@ -32,7 +32,7 @@ both sides of a dead one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Detector:
+class DetectorCounts:
     """The sample as the detector counted it, over the window's part on the detector.
 
     Attributes
@@ -60,7 +60,7 @@ class Detector:
     faint: float
 
     @classmethod
-    def of(cls, sample: ScanSample) -> Detector:
+    def of(cls, sample: ScanSample) -> DetectorCounts:
         """From the raw exposures of frames that show the beam."""
         plan = sample.plan
         counts = plan.calibration.counting
@@ -141,7 +141,7 @@ HOT_SIGMAS = (100.0, 50.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0)
 
 def findings(sample: ScanSample) -> list[Finding]:
     """Everything about the counts; of frames without any only that."""
-    detector = Detector.of(sample)
+    detector = DetectorCounts.of(sample)
     inverted = mask(sample, detector)
     if not sample.plan.good.any() and not any(found.level == "error" for found in inverted):
         counts = sample.plan.calibration.counting
@@ -164,7 +164,7 @@ def findings(sample: ScanSample) -> list[Finding]:
     ]
 
 
-def mask(sample: ScanSample, detector: Detector) -> list[Finding]:
+def mask(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
     """A mask that leaves out most pixels, with most of the counts, means the opposite."""
     bad, total = ~detector.good, float(detector.mean.sum())
     area, counts = float(bad.mean()), float(detector.mean[bad].sum()) / max(total, 1e-12)
@@ -173,17 +173,17 @@ def mask(sample: ScanSample, detector: Detector) -> list[Finding]:
     what = f"the mask leaves out {area:.0%} of the pixels, with {counts:.0%} of the counts"
     for values in ("good", "bad"):
         try:
-            mended = planned(changed(sample.settings, {"mask_values": values}))[1]
+            corrected = planned(changed(sample.settings, {"mask_values": values}))[1]
         except BeamlineError:
             continue
-        if mended.good.mean() > 0.5:
+        if corrected.good.mean() > 0.5:
             return [
                 finding("error", what, f"inverted: nonzero means {values}", {"mask_values": values})
             ]
     return [finding("warning", what, remedy="check the mask (--mask, --path mask=PATH)")]
 
 
-def pedestal(sample: ScanSample, detector: Detector) -> list[Finding]:
+def pedestal(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
     """Constant counts far from the beam are a dark or a background that is still in the frames."""
     offset, good, radius = sample.plan.calibration.offset, detector.good, detector.radius
     level = detector.mean - offset
@@ -288,7 +288,7 @@ def uncounted(sample: ScanSample) -> list[Finding]:
     ]
 
 
-def hot_pixels(sample: ScanSample, detector: Detector) -> list[Finding]:
+def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
     """Pixels far brighter than all but two of their neighbours, or no count between lit ones.
 
     Speckles are wider than a pixel; the peaks of a beam are no defects.

@@ -1,4 +1,4 @@
-"""Everything that is found out about a scan, worst first."""
+"""All checks of a scan, worst findings first."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ UNCHECKED = "too few positions to check pairing and orientation"
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What was found.
+    """The findings on a scan, and what they rest on.
 
     Attributes
     ----------
     findings
         Errors, then warnings, then notes.
-    look
-        What it was found from; None where no plan could be made.
+    sample
+        The frames examined; None where no plan could be made.
     ranking
         Of the orientations; None where something else is wrong, or it was not asked for.
     """
@@ -53,38 +53,40 @@ class Diagnosis:
     ranking: Ranking | None = None
 
 
-def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
-    """Open the file, look at a sample of its frames and check everything.
+def diagnose(settings: Settings, with_reconstructions: bool = True) -> Diagnosis:
+    """Open the file, examine a sample of its frames and check everything.
 
-    A scan that cannot be loaded is a finding too, and raises nothing, if its files can be read.
+    A scan that cannot be loaded is a finding too, not an exception, if its files can be read.
 
     Parameters
     ----------
     settings
         Of the file.
-    turned
-        Whether short reconstructions check that frames and positions are paired and turned
-        rightly, and that the pixel is not that of another binning.
+    with_reconstructions
+        Whether short reconstructions check the pairing of frames and positions, the orientation
+        and the scale of the reconstructed pixel.
 
     Raises
     ------
     FileError, UnknownFormatError
         A file is missing, damaged or of no known format.
     """
-    sample, ranking, told = None, None, None
+    sample, ranking, own_warnings = None, None, None
     found: list[Finding] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", BeamlineWarning)
         try:
             settings, found = _with_orientation(settings)
             sample = ScanSample.at(*_opened(settings))
-            told = len(caught)  # what trials are warned of is nothing of the scan's
-            more, sound = of_look(sample)
+            own_warnings = len(caught)  # later ones are about trial plans, not about this scan
+            more, sound = check_sample(sample)
             found += more
-            if sound and turned:
-                more, ranking = _reconstructed(sample, [f for f in more if f.level == "warning"])
+            if sound and with_reconstructions:
+                more, ranking = _check_by_reconstruction(
+                    sample, [f for f in more if f.level == "warning"]
+                )
                 if any(f.cause == pairing.UNRELATED for f in more):
-                    found = [f for f in found if not beam.of_neighbours(f)]
+                    found = [f for f in found if not beam.from_neighbours(f)]
                 found += more
         except (FileError, UnknownFormatError):
             raise
@@ -92,19 +94,18 @@ def diagnose(settings: Settings, turned: bool = True) -> Diagnosis:
             sample, found = None, [unit_corrections.impossible(settings, error)]
         except BeamlineError as error:
             found.append(Finding("error", str(error)))
-    ours = [w.message for w in caught[:told] if issubclass(w.category, BeamlineWarning)]
+    ours = [w.message for w in caught[:own_warnings] if issubclass(w.category, BeamlineWarning)]
     assumed = dict.fromkeys(str(message).replace(TOLD_BY_CHECK, "") for message in ours)
     found += [Finding("warning", message) for message in assumed]
     ordered = sorted(found, key=lambda f: LEVELS.index(f.level))
     return Diagnosis(tuple(ordered), sample, ranking)
 
 
-def of_look(sample: ScanSample, near: bool | None = None) -> tuple[list[Finding], bool]:
-    """What needs no reconstruction, and whether frames and geometry allow a far-field one.
+def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Finding], bool]:
+    """Findings that need no reconstruction, and whether a far-field reconstruction makes sense.
 
-    ``near``: whether the frames are taken as near-field ones; default: as they are.
-
-    What rests on counts or on the geometry is left out where these are wrong.
+    ``near``: treat the frames as near field, or not; default: as they are. Checks that rely on
+    the counts or on the geometry are skipped where these are wrong.
     """
     notes = [Finding("note", note) for note in unwarned_notes(sample.scan)]
     found = calibration.findings(sample)
@@ -121,7 +122,7 @@ def of_look(sample: ScanSample, near: bool | None = None) -> tuple[list[Finding]
         times = 1.0
     near = times is not None
     wrong = [] if near else unit_corrections.findings(sample)
-    if near or wrong:  # the cheap checks of the step are of far-field pixels, and give no cause
+    if near or wrong:  # these findings on the step assume far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
@@ -130,29 +131,29 @@ def of_look(sample: ScanSample, near: bool | None = None) -> tuple[list[Finding]
     if near:
         return found, False
     sound = all(finding.level != "error" for finding in plain)
-    return found + beam.of_events(sample) + sampling.findings(sample), sound
+    return found + beam.event_findings(sample) + sampling.findings(sample), sound
 
 
 def doubts(sample: ScanSample, near: bool) -> list[Finding]:
-    """Errors and warnings of :func:`of_look`, worst first, on a reconstruction as ``near`` has it.
+    """Errors and warnings of :func:`check_sample`, worst first, before a reconstruction.
 
-    That the frames are of the near field is no doubt where they are reconstructed as such; that
-    they are turned is one.
+    ``near``: it is a near-field one. That the frames are near field is then no problem; a wrong
+    orientation is.
     """
     handled = [f for f in near_field.findings(sample, 1.0) if f.level != "error"] if near else []
-    found = [f for f in of_look(sample, near)[0] if f.level != "note" and f not in handled]
+    found = [f for f in check_sample(sample, near)[0] if f.level != "note" and f not in handled]
     return sorted(found, key=lambda finding: LEVELS.index(finding.level))
 
 
 def of_reconstructions(sample: ScanSample, warned: list[Finding]) -> list[Finding]:
-    """Errors and warnings of what takes short reconstructions."""
-    return [f for f in _reconstructed(sample, warned)[0] if f.level != "note"]
+    """Errors and warnings of the checks that take short reconstructions."""
+    return [f for f in _check_by_reconstruction(sample, warned)[0] if f.level != "note"]
 
 
-def _reconstructed(
+def _check_by_reconstruction(
     sample: ScanSample, warned: list[Finding]
 ) -> tuple[list[Finding], Ranking | None]:
-    """What takes short reconstructions; another λz/p is only tried where all else is in order."""
+    """Findings by short reconstructions; another λz/p is only tried where all else is right."""
     verdict = pairing.findings(sample.scan, sample.settings)
     ranking = verdict.ranking
     if verdict.found:
@@ -170,42 +171,44 @@ def _reconstructed(
         what = (
             f"frames and positions belong together with orientation {code} (confidence "
             f"{ranking.confidence:.3f}){losses}; its conjugate twin, orientation "
-            f"{ranking.twin_of(code)}, fits as well (ptypy-beamline orient)"
+            f"{ranking.conjugate_twin_of(code)}, fits as well (ptypy-beamline orient)"
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"
     doubt = "correct the warnings first" if warned else doubt
     found = [Finding(level, what), *scale.findings(sample, doubt)]
     if ranking and not decided:
-        found += _misfits(sample, ranking, warned)
+        found += _why_no_orientation_fits(sample, ranking, warned)
     return found, ranking
 
 
-def _misfits(sample: ScanSample, ranking: Ranking, warned: list[Finding]) -> list[Finding]:
-    """Why no orientation may fit: the pixel, a scan that fell apart, frames of other positions."""
-    found = [] if warned else scale.undecided(sample)
+def _why_no_orientation_fits(
+    sample: ScanSample, ranking: Ranking, warned: list[Finding]
+) -> list[Finding]:
+    """Why no orientation may fit: the pixel, a slip of the stage, positions of another scan."""
+    found = [] if warned else scale.wrong_binning(sample)
     if found:
         return found
     sampled = Sampling.of(sample)
-    judged = sampled is not None and all(map(beam.of_neighbours, warned))
+    judged = sampled is not None and all(map(beam.from_neighbours, warned))
     overlap = sampled.overlap if sampled and judged else 0.0
     may_be_unrelated = overlap > sampling.ENOUGH_OVERLAP
     if ranking.lag and not may_be_unrelated:
         return []
     features = measure_in_order(sample.scan, sample.settings)
-    found = [] if ranking.lag else stage.slipped(features, sample.settings)
+    found = [] if ranking.lag else stage.stage_slip(features, sample.settings)
     more = pairing.unrelated(features, sample.settings, overlap) if may_be_unrelated else []
     return found + more
 
 
 def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
-    """``orientation='auto'`` replaced by a number, and what is to be said of it."""
+    """``orientation='auto'`` replaced by a number, and the finding that says so."""
     if settings.orientation != "auto":
         return settings, []
     scan, shift = formats.open_with(settings), settings.positions.shift
     try:
         ranking = rank(scan, settings)
-        if ranking.lag:  # the pairing's own check will name it
+        if ranking.lag:  # the check of the pairing will report it
             ranking = rank(scan, changed(settings, {"positions.shift": shift + ranking.lag}))
     except GeometryError:
         raise
@@ -225,7 +228,7 @@ def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
 
 
 def _opened(settings: Settings) -> tuple[Scan, Settings, Plan]:
-    """Where no counts show the centre it is taken in the middle: the counts' own check says why."""
+    """Scan, settings, plan. Where no counts show the centre, the middle is used: checks say why."""
     try:
         scan, plan = planned(settings)
     except GeometryError:

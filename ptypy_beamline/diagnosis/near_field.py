@@ -11,7 +11,7 @@ from ..parameter_values import code_of, turn_of
 from ..planning.scan_geometry import focus_to_sample_m
 from ..summary import Finding
 from .proposed_settings import finding
-from .unit_corrections import TYPICAL, Mend, mends
+from .unit_corrections import TYPICAL, UnitCorrection, possible_corrections
 
 if TYPE_CHECKING:
     from .scan_sample import ScanSample
@@ -41,8 +41,8 @@ def magnification(sample: ScanSample) -> float | None:
     shadow too where the probe diverges; but λz/p holds its probe. It is 1 where pixel and focus
     are right, as in a parallel beam: a cone beam has (z + s)/s.
     """
-    times = _times(sample)
-    if times is None or abs(times - 1) <= TOLERANCE or right_unit(sample, times):
+    times = _motion_ratio(sample)
+    if times is None or abs(times - 1) <= TOLERANCE or correction_of_motion(sample, times):
         return times
     return None if _is_far(sample, times) else times
 
@@ -52,7 +52,7 @@ def is_near(sample: ScanSample) -> bool:
     return magnification(sample) is not None
 
 
-def _times(sample: ScanSample) -> float | None:
+def _motion_ratio(sample: ScanSample) -> float | None:
     """:func:`magnification` of near fields, and of far fields whose probe diverges.
 
     How far pairs of frames have moved is the place of their correlation's highest value. Most must
@@ -62,12 +62,12 @@ def _times(sample: ScanSample) -> float | None:
     if sample.moves is None:
         return None
     stage, moved = (part @ (1j, 1) for part in sample.moves)
-    ways = [(turned, ratio) for turned in (stage, stage.conj()) for ratio in moved / turned]
-    found = [(turned, _alike(moved, ratio * turned)) for turned, ratio in ways]
-    turned, like = max(found, key=lambda one: one[1].sum())
-    turned, moved = turned[like], moved[like]
-    times = float(np.abs(np.vdot(turned, moved) / np.vdot(turned, turned)))
-    few = np.mean(like) < MOST or np.median(times * np.abs(turned)) < LONG_PX
+    ways = [(oriented, ratio) for oriented in (stage, stage.conj()) for ratio in moved / oriented]
+    found = [(oriented, _alike(moved, ratio * oriented)) for oriented, ratio in ways]
+    oriented, like = max(found, key=lambda one: one[1].sum())
+    oriented, moved = oriented[like], moved[like]
+    times = float(np.abs(np.vdot(oriented, moved) / np.vdot(oriented, oriented)))
+    few = np.mean(like) < MOST or np.median(times * np.abs(oriented)) < LONG_PX
     return None if few or _beam_moves(sample, times) else times
 
 
@@ -76,25 +76,27 @@ def _alike(moved: Complexes, expected: Complexes) -> Bools:
     return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
 
 
-def right_unit(sample: ScanSample, times: float) -> Mend | None:
+def correction_of_motion(sample: ScanSample, times: float) -> UnitCorrection | None:
     """The unit of positions or pixel with which pictures move as the stage does, the focus known.
 
     Of both the pixel's only where the pixel is none that detectors have.
     """
-    if not _focus_is_told(sample):
+    if not _focus_is_known(sample):
         return None
     found, (low_m, high_m) = [], TYPICAL["pixel_m"]
-    for mend in mends(sample.scan, sample.settings):
-        by = {"positions": 1 / mend.factor, "pixel": mend.factor}.get(mend.quantity)
+    for correction in possible_corrections(sample.scan, sample.settings):
+        by = {"positions": 1 / correction.factor, "pixel": correction.factor}.get(
+            correction.quantity
+        )
         if by and abs(times * by - 1) <= TOLERANCE:
             pixel_m = sample.energy_distance_pixel[2] * (
-                mend.factor if mend.quantity == "pixel" else 1
+                correction.factor if correction.quantity == "pixel" else 1
             )
-            found.append((not low_m <= pixel_m <= high_m, mend))
+            found.append((not low_m <= pixel_m <= high_m, correction))
     return min(found, key=lambda one: one[0])[1] if found else None
 
 
-def _focus_is_told(sample: ScanSample) -> bool:
+def _focus_is_known(sample: ScanSample) -> bool:
     """Whether settings or file have it, be it 0 for a parallel beam."""
     return sample.settings.focus_to_sample is not None or sample.scan.focus_m is not None
 
@@ -132,7 +134,7 @@ def misorientation(sample: ScanSample) -> list[Finding]:
         return []
     stage_px, moved_px = sample.moves
     misfit = {
-        code: float(np.median(np.linalg.norm(_turned(moved_px, code) + stage_px, axis=1)))
+        code: float(np.median(np.linalg.norm(_oriented(moved_px, code) + stage_px, axis=1)))
         for code in range(8)
     }
     best = min(misfit, key=lambda code: misfit[code])
@@ -163,11 +165,11 @@ def misorientation(sample: ScanSample) -> list[Finding]:
     ]
 
 
-def _turned(moved_px: Floats, code: int) -> Floats:
+def _oriented(moved_px: Floats, code: int) -> Floats:
     """Moves (n, 2) over frames that are turned by ``code``."""
     transpose, ud, lr = turn_of(code)
-    turned = moved_px[:, ::-1] if transpose else moved_px
-    return np.asarray(turned * (-1 if ud else 1, -1 if lr else 1))
+    oriented = moved_px[:, ::-1] if transpose else moved_px
+    return np.asarray(oriented * (-1 if ud else 1, -1 if lr else 1))
 
 
 def findings(sample: ScanSample, times: float | None) -> list[Finding]:
@@ -203,12 +205,12 @@ def _near(sample: ScanSample, times: float, focus_m: float | None) -> Finding:
             f"{number:.3g} of the {beam_m:.3g} m beam over {plan.distance_m:.3g} m"
         )
         what += "" if focus_m is None else f"; {_open_foci(sample, focus_m)}"
-        level = "note" if _focus_is_told(sample) else "warning"
+        level = "note" if _focus_is_known(sample) else "warning"
         return finding(level, what, "no far-field pixel applies", remedy=model)
     what = f"near field: frames move over the detector {times:.3g} times as far as the stage"
-    mend = right_unit(sample, times)
-    if mend:
-        return finding("error", what, f"likely {mend.cause}", mend.settings)
+    correction = correction_of_motion(sample, times)
+    if correction:
+        return finding("error", what, f"likely {correction.cause}", correction.settings)
     _, distance_m, _ = sample.energy_distance_pixel
     enlarged = times * (1 if focus_m is None else (distance_m + focus_m) / focus_m)
     if enlarged <= 1 + TOLERANCE:

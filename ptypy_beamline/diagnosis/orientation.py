@@ -30,23 +30,23 @@ from .frame_features import (
 from .near_field import is_near
 from .orientation_ambiguities import (
     PAIRS,
-    Prior,
+    PhasePrior,
+    conjugate_twin,
     equivalents,
     hidden_lag,
-    prior,
+    phase_prior,
     relation,
     same_axes,
-    twin,
 )
 from .scan_sample import ScanSample
-from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors, in_order
+from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors
 
 CONFIDENT = 0.95
 """Less than that is not an answer."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class OrientationPair:
     """Two orientations that the data cannot tell apart, and what speaks for them.
 
     Attributes
@@ -61,7 +61,7 @@ class Pair:
     """
 
     orientation: int
-    twin: int
+    conjugate_twin: int
     error: float
     curl: float
 
@@ -89,12 +89,12 @@ class Ranking:
     axes: str
     decided: bool
     confidence: float
-    pairs: tuple[Pair, ...]
-    find_prior: Callable[[], Prior]
+    pairs: tuple[OrientationPair, ...]
+    find_prior: Callable[[], PhasePrior]
     lag: int = 0
 
     @cached_property
-    def prior(self) -> Prior:
+    def prior(self) -> PhasePrior:
         """What chooses between the best pair; takes two reconstructions."""
         return self.find_prior()
 
@@ -102,16 +102,16 @@ class Ranking:
     def orientation(self) -> int:
         """The best one: PtyPy's 0-7, for ``axes``."""
         best = self.pairs[0]
-        return best.twin if self.prior.prefers_twin else best.orientation
+        return best.conjugate_twin if self.prior.prefers_conjugate else best.orientation
 
-    def pair_of(self, code: int) -> Pair:
+    def pair_of(self, code: int) -> OrientationPair:
         """The pair that an orientation belongs to."""
-        return next(pair for pair in self.pairs if code in (pair.orientation, pair.twin))
+        return next(pair for pair in self.pairs if code in (pair.orientation, pair.conjugate_twin))
 
-    def twin_of(self, code: int) -> int:
+    def conjugate_twin_of(self, code: int) -> int:
         """The orientation that fits as well, with object and probe conjugated."""
         pair = self.pair_of(code)
-        return pair.twin if code == pair.orientation else pair.orientation
+        return pair.conjugate_twin if code == pair.orientation else pair.orientation
 
     @property
     def doubt(self) -> str:
@@ -144,7 +144,7 @@ class Ranking:
 
     def agrees(self, turn: tuple[bool, bool, bool]) -> bool:
         """Whether ``turn`` (transpose, flipud, fliplr) is one of the best pair."""
-        return code_of(turn) in (self.pairs[0].orientation, self.pairs[0].twin)
+        return code_of(turn) in (self.pairs[0].orientation, self.pairs[0].conjugate_twin)
 
 
 def rank(scan: Scan, settings: Settings) -> Ranking:
@@ -189,14 +189,14 @@ def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
     """Rank the four pairs by what the frames say."""
     errors: dict[int, Floats] = {}
     for code in PAIRS:
-        same = next((one for one in errors if see_the_same(patch, one, code)), None)
+        same = next((one for one in errors if are_indistinguishable(patch, one, code)), None)
         errors[code] = (
             held_out_errors(patch.oriented(turn_of(code))) if same is None else errors[same]
         )
     curl = {
         code: curl_share(features.com_px, features.positions_m, turn_of(code)) for code in PAIRS
     }
-    order = in_order(errors)
+    order = sorted(errors, key=lambda code: float(errors[code].mean()))
     best, others = order[0], order[1:]
     margins = [Margin.of(errors[best], errors[code]) for code in others]
     curl_ratio = min(curl[code] for code in others) / max(curl[best], 1e-12)
@@ -205,12 +205,14 @@ def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
         axes=axes,
         decided=sure >= CONFIDENT,
         confidence=sure,
-        pairs=tuple(Pair(k, twin(k), float(errors[k].mean()), curl[k]) for k in order),
-        find_prior=partial(prior, features, patch, turn_of(best)),
+        pairs=tuple(
+            OrientationPair(k, conjugate_twin(k), float(errors[k].mean()), curl[k]) for k in order
+        ),
+        find_prior=partial(phase_prior, features, patch, turn_of(best)),
     )
 
 
-def see_the_same(patch: Patch, one: int, other: int) -> bool:
+def are_indistinguishable(patch: Patch, one: int, other: int) -> bool:
     """Whether frames turned in two ways are the same to these positions, to half a pixel.
 
     As of a single row, which does not tell what lies on either side of it.
@@ -275,7 +277,7 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
             f"{ranking.confidence:.3f})",
             f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
             f"(--axes={axes}); if the phase then has the wrong sign, its twin, orientation "
-            f"{ranking.twin_of(code)}",
+            f"{ranking.conjugate_twin_of(code)}",
             "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
             "signs",
             {"orientation": code, "rotate": None, "flip": None},

@@ -27,7 +27,7 @@ PAIRS = (0, 1, 4, 5)
 """The lower orientation of each pair."""
 
 
-def twin(code: int) -> int:
+def conjugate_twin(code: int) -> int:
     """The orientation turned by 180 degrees."""
     return code ^ 3
 
@@ -86,7 +86,7 @@ def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
         return 0
     for lag in SHIFTS:
         before, known = _taken_before(plan, lag)
-        if not turns_by_a_quarter(plan.positions_m[before[known]], plan.positions_m[known]):
+        if not is_quarter_turn(plan.positions_m[before[known]], plan.positions_m[known]):
             continue
         usable = known[positions]
         if usable.sum() < FEWEST:
@@ -114,7 +114,7 @@ def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:
     return before, taken[before] == taken - lag
 
 
-def turns_by_a_quarter(here_m: Floats, there_m: Floats) -> bool:
+def is_quarter_turn(here_m: Floats, there_m: Floats) -> bool:
     """Whether positions (n, 2) are others turned by 90 degrees or nearly so.
 
     The best turn is that of P. Schönemann, Psychometrika 31, 1 (1966).
@@ -132,7 +132,7 @@ def turns_by_a_quarter(here_m: Floats, there_m: Floats) -> bool:
 
 PASSES = 20
 
-FALL_TOGETHER = 0.12
+CORRELATED = 0.12
 """A weaker correlation of phase and absorption does not tell an object from its twin."""
 
 ONE_SIDED, ABOVE_NOISE = 0.5, 3.0
@@ -140,7 +140,7 @@ ONE_SIDED, ABOVE_NOISE = 0.5, 3.0
 
 
 @dataclass(frozen=True)
-class Prior:
+class PhasePrior:
     """What speaks for an object, or against it and for its twin.
 
     Attributes
@@ -157,25 +157,25 @@ class Prior:
     value: float
 
     @property
-    def prefers_twin(self) -> bool:
+    def prefers_conjugate(self) -> bool:
         """Whether the twin is the likelier object."""
         return self.source != "" and self.value < 0
 
 
-def prior(features: FrameFeatures, patch: Patch, turn: tuple[bool, bool, bool]) -> Prior:
+def phase_prior(features: FrameFeatures, patch: Patch, turn: tuple[bool, bool, bool]) -> PhasePrior:
     """Of the object that frames turned by ``turn`` give: by an empty region, else by absorption.
 
     An empty region is looked for in neighbouring frames of its own; ``patch`` shows absorption.
     """
-    half = Patch.of(features, partly_in_vacuum(features, PATCH_FRAMES))
-    below = below_empty(_object(half.oriented(turn)))
+    edge_patch = Patch.of(features, partly_in_vacuum(features, PATCH_FRAMES))
+    below = phase_below_vacuum(_object(edge_patch.oriented(turn)))
     if below is not None:
-        return Prior("empty region", below)
-    together = falls_together(_object(patch.oriented(turn)))
-    return Prior("absorption" if abs(together) > FALL_TOGETHER else "", together)
+        return PhasePrior("empty region", below)
+    correlation = phase_absorption_correlation(_object(patch.oriented(turn)))
+    return PhasePrior("absorption" if abs(correlation) > CORRELATED else "", correlation)
 
 
-def falls_together(obj: Complexes) -> float:
+def phase_absorption_correlation(obj: Complexes) -> float:
     """Correlation of the steps of phase and log amplitude, −1 to 1.
 
     Where the thickness t rises, both fall. Steps need no unwrapping, and a ramp of the phase is a
@@ -186,7 +186,7 @@ def falls_together(obj: Complexes) -> float:
     return float(np.corrcoef(phase, amplitude)[0, 1])
 
 
-def below_empty(obj: Complexes) -> float | None:
+def phase_below_vacuum(obj: Complexes) -> float | None:
     """How far the phase is below that of an empty region, −1 to 1; None where none is to be seen.
 
     The ramp that the empty region has is taken off.

@@ -55,11 +55,11 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     if sample is None:
         return
     figure = Figure(figsize=(16, 10), layout="constrained")
-    (raw, mask, handed), (places, deflection, text) = figure.subplots(2, 3)
+    (raw, mask, loaded), (positions, deflection, text) = figure.subplots(2, 3)
     _raw(raw, sample)
     _mask(mask, sample)
-    _handed(handed, sample)
-    _places(places, sample)
+    _loaded(loaded, sample)
+    _positions(positions, sample)
     _deflection(deflection, sample)
     _text(text, diagnosis)
     name = in_picture(Path(sample.settings.file_name).name)
@@ -103,14 +103,14 @@ def _mask(axes: Axes, sample: ScanSample) -> None:
     )
 
 
-def _handed(axes: Axes, sample: ScanSample) -> None:
+def _loaded(axes: Axes, sample: ScanSample) -> None:
     """The mean of the frames that are handed over."""
     mean = np.where(sample.ever_good, sample.mean, np.nan)
     show_counts(axes, mean, f"as loaded, mean of {int(sample.lit.sum())}")
     axes.plot(*sample.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
 
 
-def _places(axes: Axes, sample: ScanSample) -> None:
+def _positions(axes: Axes, sample: ScanSample) -> None:
     """Positions in the order they were visited, a few with circles as wide as the probe."""
     factor = show_positions(axes, sample.plan.positions_m)
     if sample.probe_share is None:
@@ -134,7 +134,7 @@ def _places(axes: Axes, sample: ScanSample) -> None:
         )
     )
     rim = size[0] / 2
-    around(axes, np.concatenate([points_m * factor, some - rim, some + rim]))
+    limit_axes(axes, np.concatenate([points_m * factor, some - rim, some + rim]))
     axes.set_title(f"positions in image axes, probe about {in_words(width, 3)}")
 
 
@@ -156,11 +156,11 @@ def show_positions(axes: Axes, positions_m: Floats) -> float:
         ylabel=f"row, {unit}",
         aspect="equal",
     )
-    around(axes, points)
+    limit_axes(axes, points)
     return factor
 
 
-def around(axes: Axes, points: Floats) -> None:
+def limit_axes(axes: Axes, points: Floats) -> None:
     """Limits with room round (n, 2) row, column; rows run downwards."""
     low, high = points.min(0), points.max(0)
     size = np.maximum(high - low, max((high - low).max() / THIN, 1e-12)) * 1.1
@@ -194,7 +194,7 @@ def _deflection(axes: Axes, sample: ScanSample) -> None:
         width=0.004,
     )
     axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="shift, detector pixels")
-    around(axes, points)
+    limit_axes(axes, points)
 
 
 def _text(axes: Axes, diagnosis: Diagnosis) -> None:
@@ -230,11 +230,12 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
 
 
 def _ranking(ranking: Ranking | None) -> list[str]:
-    """How well each pair of orientations foretells unseen frames; nothing where it is not known."""
+    """How well each pair of orientations predicts held-out frames; nothing without a ranking."""
     if ranking is None:
         return []
     rows = [
-        f"  {p.orientation} or {p.twin}: validation error {p.error:.3f}, DPC curl {p.curl:.2f}"
+        f"  {p.orientation} or {p.conjugate_twin}: validation error {p.error:.3f}, "
+        f"DPC curl {p.curl:.2f}"
         for p in ranking.pairs
     ]
     sure = f"confidence {ranking.confidence:.3f}" if ranking.decided else "not decided"
@@ -244,8 +245,8 @@ def _ranking(ranking: Ranking | None) -> list[str]:
 def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
     """The mean of some whole raw frames, and the window."""
     raw, window = Sample(scan.frames, Window.full(scan.frame_shape)), plan.window
-    steps = steps_of(scan.frame_shape)
-    mean = sum(coarse(frame, steps) for frame in raw) / len(raw)
+    steps = block_size(scan.frame_shape)
+    mean = sum(block_means(frame, steps) for frame in raw) / len(raw)
     show_counts(axes, np.asarray(mean), title, steps)
     axes.add_patch(
         Rectangle(
@@ -261,12 +262,12 @@ def show_raw(axes: Axes, scan: Scan, plan: Plan, title: str) -> None:
     )
 
 
-def steps_of(shape: tuple[int, int]) -> tuple[int, int]:
+def block_size(shape: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns that make one of a drawn image."""
     return -(-shape[0] // MOST_PX), -(-shape[1] // MOST_PX)
 
 
-def coarse(image: NDArray[Any], steps: tuple[int, int]) -> Floats:
+def block_means(image: NDArray[Any], steps: tuple[int, int]) -> Floats:
     """Means of blocks of ``steps`` pixels; what is left over at the end is left out."""
     (down, across), (rows, columns) = steps, image.shape
     cut = image[: rows // down * down, : columns // across * across]

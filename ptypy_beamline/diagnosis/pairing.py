@@ -26,7 +26,7 @@ from .pairing_comparison import Pairing, PairingComparison, Similarity
 from .proposed_settings import changed, finding
 from .sampling import MUCH
 from .short_reconstruction import Improvement
-from .stage import RULED_OUT, hanging_behind, lags_and_reversed_rows
+from .stage import RULED_OUT, backlash_that_fits, lags_and_reversed_rows
 
 UNRELATED = "frames and positions do not belong together"
 
@@ -41,7 +41,7 @@ UNLIKELY = 1e-3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PairingVerdict:
     """What is wrong with the pairing of frames and positions, and how far that was tested.
 
     Attributes
@@ -59,7 +59,7 @@ class Verdict:
     lost_frames: LostFrames | None = None
 
 
-def findings(scan: Scan, settings: Settings) -> Verdict:
+def findings(scan: Scan, settings: Settings) -> PairingVerdict:
     """What is wrong with the pairing of frames and positions, or with their axes.
 
     Frames that were lost, frames that lag, rows that run backwards or hang behind, and, with those
@@ -71,17 +71,17 @@ def findings(scan: Scan, settings: Settings) -> Verdict:
         No plan can be made.
     """
     if len(unoriented_plan(scan, settings)) < FEWEST:
-        return Verdict(())
+        return PairingVerdict(())
     ranking, tried = rank(scan, settings), settings
     if ranking.decided and not ranking.agrees(settings.turn):
         # With frames turned wrongly one lag may look better than another by chance.
         turned = {"orientation": ranking.orientation, "rotate": None, "flip": None}
         tried = changed(settings, turned)
-    found, lost_frames = judged(scan, tried)
+    found, lost_frames = check_pairing(scan, tried)
     if not found:
-        return Verdict(tuple(misorientation(ranking, settings)), ranking, lost_frames)
+        return PairingVerdict(tuple(misorientation(ranking, settings)), ranking, lost_frames)
     ranking = rank(scan, changed(tried, found[0].settings))
-    return Verdict((*found, *misorientation(ranking, settings)), ranking)
+    return PairingVerdict((*found, *misorientation(ranking, settings)), ranking)
 
 
 def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> list[Finding]:
@@ -107,11 +107,11 @@ def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> li
 
 
 def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
-    """What :func:`judged` finds."""
-    return judged(scan, settings)[0]
+    """What :func:`check_pairing` finds."""
+    return check_pairing(scan, settings)[0]
 
 
-def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
+def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
     """Whether frames were lost, frames lag, rows run backwards or hang behind.
 
     One finding for each place where frames were lost, or one of the others.
@@ -125,7 +125,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
     each = settings.model_copy(update={"grouping": "none", "step": 1})
     plan = unoriented_plan(scan, each)
     lost_frames = LostFrames.of(scan, each, plan)
-    found = _along_findings(lost_frames, scan, settings)
+    found = _lost_frame_findings(lost_frames, scan, settings)
     if lost_frames.breaks:
         return found, lost_frames
     features = measure_features(plan, in_order=True)
@@ -134,7 +134,7 @@ def judged(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
     suspects, undecided_lags = lags_and_reversed_rows(
         PairingComparison(given, features), scan, exposures, lost_frames.gains
     )
-    suspects += hanging_behind(given, scan, features, exposures)
+    suspects += backlash_that_fits(given, scan, features, exposures)
     lost_frames = replace(lost_frames, undecided_lags=undecided_lags)
     # Of shuffled positions one pairing may foretell frames better than another by chance.
     if _shows_similarity(given, features):
@@ -186,7 +186,7 @@ def _finding(
     return finding("error", evidence, cause, change)
 
 
-def _along_findings(lost_frames: LostFrames, scan: Scan, settings: Settings) -> list[Finding]:
+def _lost_frame_findings(lost_frames: LostFrames, scan: Scan, settings: Settings) -> list[Finding]:
     """An error for each break, or for the surest frames amid others that fit elsewhere."""
     if lost_frames.reversed_runs:
         return [_finding_of_reversals(lost_frames.reversed_runs)]

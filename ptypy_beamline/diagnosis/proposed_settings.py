@@ -24,11 +24,11 @@ def finding(
     remedy: str = "",
 ) -> Finding:
     """A finding; with ``settings`` the remedy says what to set, on the command line too."""
-    text = ", ".join(filter(None, (written(settings or {}), remedy)))
+    text = ", ".join(filter(None, (as_typed(settings or {}), remedy)))
     return Finding(level, what, text, cause, settings or {})
 
 
-def written(settings: Mapping[str, Any]) -> str:
+def as_typed(settings: Mapping[str, Any]) -> str:
     """``set units.positions='um' (--unit positions=um)``; empty for nothing."""
     if not settings:
         return ""

@@ -23,14 +23,14 @@ from .short_reconstruction import (
     folds,
     held_out_errors,
 )
-from .unit_corrections import Numbers
+from .unit_corrections import Dimensions
 
 Factors = tuple[float, float]
 """By what positions (y, x) are scaled, which stands for a λz/p so many times smaller."""
 
 BINNINGS = (0.25, 0.5, 2.0, 4.0)
 
-BESIDE = 1.3
+NEARBY = 1.3
 """The nearest factor whose reconstruction is surely worse where λz/p is right."""
 
 CLEAR, CLEAR_T = 1.02, 3.0
@@ -48,7 +48,7 @@ LONG_RATIO, STUDENT_T = 1.03, 4.0
 FINE, SAME = 1.12, 0.12
 """Between factors around the best one, and how far from a binning is still one."""
 
-DIM = 3000.0
+MIN_COUNTS = 3000.0
 """Counts of a frame below which a wrong scale may fit better by chance."""
 
 
@@ -89,20 +89,20 @@ class Scales:
 
     def improvement(self, factors: Factors, rounds: int) -> Improvement:
         """Of these factors, as against none."""
-        return Improvement.of(self.errors(SET, rounds), self.errors(factors, rounds))
+        return Improvement.of(self.errors(AS_SET, rounds), self.errors(factors, rounds))
 
     def margin(self, factors: Factors, rounds: int) -> Margin:
         """By how much what is set is ahead of these factors."""
-        return Margin.of(self.errors(SET, rounds), self.errors(factors, rounds))
+        return Margin.of(self.errors(AS_SET, rounds), self.errors(factors, rounds))
 
-    def looks_worse(self, factors: Factors) -> bool:
+    def is_worse_with_same_probe(self, factors: Factors) -> bool:
         """Whether these factors are surely worse from the probe that suits what is set; cheap."""
-        here = self.errors(SET)
+        here = self.errors(AS_SET)
         patch = self.patch.at(self.patch.positions_m * factors)
-        errors = held_out_errors(patch, probe=self.probes[SET])
+        errors = held_out_errors(patch, probe=self.probes[AS_SET])
         return Margin.of(here, errors).exceeds(CLEAR, CLEAR_T)
 
-    def surely_worse(self, factors: Factors) -> bool:
+    def is_worse(self, factors: Factors) -> bool:
         """Whether short reconstructions show that these factors are worse, or else long ones."""
         margins = (self.margin(factors, rounds) for rounds in ROUNDS)
         return any(m.exceeds(CLEAR, CLEAR_T) for m in margins)
@@ -112,7 +112,7 @@ class Scales:
         known = [n for n in ROUNDS if (factors, n - 1) in self.known]
         return max((self.margin(factors, n) for n in known), key=lambda margin: margin.t)
 
-    def lowest(self, along: Factors) -> float | None:
+    def optimum(self, along: Factors) -> float | None:
         """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
 
         None where factors on either side are not surely worse: the more views overlap, the better
@@ -128,8 +128,8 @@ class Scales:
         if not all(Margin.of(least, e).exceeds(CLEAR, CLEAR_T) for e in (errors[0], errors[-1])):
             return None
         bend, slope, _ = np.polyfit(powers, means, 2)
-        lowest = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
-        return float(np.exp(start + np.clip(lowest, powers[0], powers[-1])))
+        optimum = -slope / (2 * bend) if bend > 0 else powers[int(np.argmin(means))]
+        return float(np.exp(start + np.clip(optimum, powers[0], powers[-1])))
 
 
 def even(factor: float) -> Factors:
@@ -143,7 +143,7 @@ def powered(log: float, used: list[float]) -> Factors:
     return y, x
 
 
-SET = even(1.0)
+AS_SET = even(1.0)
 
 
 def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
@@ -162,32 +162,34 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
     """
     if not _has_scale(sample):
         return []
-    doubt = doubt or _dim(sample)
+    doubt = doubt or _too_few_counts(sample)
     if doubt:
         return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
     scales = Scales.of(sample)
-    beside = [even(BESIDE), even(1 / BESIDE)]
-    open_still = [factors for factors in beside if not scales.surely_worse(factors)]
-    one = [pair for f in (BESIDE, 1 / BESIDE) for pair in ((f, 1.0), (1.0, f))]
-    open_still += [f for f in one if not scales.looks_worse(f) and not scales.surely_worse(f)]
-    if not open_still:
+    nearby = [even(NEARBY), even(1 / NEARBY)]
+    undecided = [factors for factors in nearby if not scales.is_worse(factors)]
+    one = [pair for f in (NEARBY, 1 / NEARBY) for pair in ((f, 1.0), (1.0, f))]
+    undecided += [
+        f for f in one if not scales.is_worse_with_same_probe(f) and not scales.is_worse(f)
+    ]
+    if not undecided:
         return [_settled(scales)]
-    if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in beside):
-        best = scales.best([*binnings(sample), *beside])
+    if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in nearby):
+        best = scales.best([*binnings(sample), *nearby])
         improvement = scales.improvement(best, SHORT)
-        factor = scales.lowest(best) if improvement.margin.exceeds(RATIO, STUDENT_T) else None
+        factor = scales.optimum(best) if improvement.margin.exceeds(RATIO, STUDENT_T) else None
         if factor is not None:
             return [_of_both(sample, factor, improvement)]
-    return _beside(sample, scales, open_still)
+    return _judge_nearby(sample, scales, undecided)
 
 
-def undecided(sample: ScanSample) -> list[Finding]:
+def wrong_binning(sample: ScanSample) -> list[Finding]:
     """Whether the pixel is that of another binning, where no orientation fits as it is set.
 
     With the right one unseen frames are predicted better, and the orientation that is set is the
     one that the frames then determine.
     """
-    if not _has_scale(sample) or _dim(sample):
+    if not _has_scale(sample) or _too_few_counts(sample):
         return []
     scales = Scales.of(sample)
     best = scales.best(binnings(sample))
@@ -201,7 +203,7 @@ def undecided(sample: ScanSample) -> list[Finding]:
 
 def binnings(sample: ScanSample) -> list[Factors]:
     """Those with which neighbours still overlap."""
-    step = Numbers.of(sample).step
+    step = Dimensions.of(sample).step
     return [even(f) for f in BINNINGS if sample.probe_share is None or f * step < 1]
 
 
@@ -211,23 +213,24 @@ def _has_scale(sample: ScanSample) -> bool:
     return not sample.in_pixels and len(sample.plan) >= FEWEST and height == width
 
 
-def _dim(sample: ScanSample) -> str:
+def _too_few_counts(sample: ScanSample) -> str:
     """Why the frames are too dim for it; nothing where they are not."""
-    if sample.usual_counts >= DIM:
+    if sample.usual_counts >= MIN_COUNTS:
         return ""
-    return f"{sample.usual_counts:.3g} counts per frame, at least {DIM:.0f} are needed"
+    return f"{sample.usual_counts:.3g} counts per frame, at least {MIN_COUNTS:.0f} are needed"
 
 
-def _beside(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Finding]:
+def _judge_nearby(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Finding]:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
     best = scales.best(tried, FOLDS)
     improvement = scales.improvement(best, FOLDS)
-    factor = scales.lowest(best) if improvement.margin.exceeds(LONG_RATIO, STUDENT_T) else None
+    factor = scales.optimum(best) if improvement.margin.exceeds(LONG_RATIO, STUDENT_T) else None
     if factor is None:
         return [
             finding(
                 "note",
-                f"the data do not determine distance and pixel to within a third: {_words(scales)}",
+                "the data do not determine distance and pixel to within a third: "
+                f"{_comparison(scales)}",
             )
         ]
     same = best[0] == best[1]
@@ -235,14 +238,14 @@ def _beside(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Fi
 
 
 def _settled(scales: Scales) -> Finding:
-    return finding("note", f"distance and pixel fit the positions' scale: {_words(scales)}")
+    return finding("note", f"distance and pixel fit the positions' scale: {_comparison(scales)}")
 
 
-def _words(scales: Scales) -> str:
-    large, small = (scales.telling(even(f)) for f in (1 / BESIDE, BESIDE))
+def _comparison(scales: Scales) -> str:
+    large, small = (scales.telling(even(f)) for f in (1 / NEARBY, NEARBY))
     return (
-        f"with a reconstructed pixel {BESIDE:g} times as large, frames left out of the fit are "
-        f"predicted {_worse(large)}, and with one {1 / BESIDE:.2g} times {_worse(small)}"
+        f"with a reconstructed pixel {NEARBY:g} times as large, frames left out of the fit are "
+        f"predicted {_worse(large)}, and with one {1 / NEARBY:.2g} times {_worse(small)}"
     )
 
 

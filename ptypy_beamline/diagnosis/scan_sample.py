@@ -21,7 +21,7 @@ from ..settings import Settings
 from ..statistics.measure import relative_radius, spread_positions
 from .centre import Centre, measure
 
-DIM = 0.25
+BEAM_SHARE = 0.25
 """Frames with less than this share of the median counts show no beam."""
 
 
@@ -77,7 +77,7 @@ class ScanSample:
         """(m,) frames that show the beam."""
         positive = self.totals[self.totals > 0]
         middle = float(np.median(positive)) if positive.size else np.inf
-        return np.asarray(self.totals >= DIM * middle)
+        return np.asarray(self.totals >= BEAM_SHARE * middle)
 
     @property
     def usual_counts(self) -> float:

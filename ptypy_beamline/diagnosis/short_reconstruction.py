@@ -6,10 +6,8 @@ right one, so candidates are judged by frames that the reconstruction has not se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
@@ -19,8 +17,6 @@ from ..reconstruction.preview.engine import RpieEngine, State, prepare
 from ..reconstruction.preview.probe import best_probe
 from ..summary import step_m
 from .frame_features import FrameFeatures
-
-Key = TypeVar("Key")
 
 PATCH_FRAMES, HELD_OUT = 120, 6
 """Neighbouring positions that are reconstructed; one of so many is held out."""
@@ -232,8 +228,3 @@ class Improvement:
     def is_convincing(self, ratio: float = RATIO) -> bool:
         """Whether the other reading is better beyond doubt, by ``ratio`` at least."""
         return self.margin.exceeds(ratio, STUDENT_T)
-
-
-def in_order(errors: Mapping[Key, Floats]) -> list[Key]:
-    """Candidates by their mean error, the best one first."""
-    return sorted(errors, key=lambda key: float(errors[key].mean()))

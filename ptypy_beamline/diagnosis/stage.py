@@ -99,7 +99,7 @@ def lags_and_reversed_rows(
     return suspects, tuple(sorted(undecided_lags))
 
 
-def hanging_behind(
+def backlash_that_fits(
     given: Pairing, scan: Scan, features: FrameFeatures, exposures: Ints
 ) -> Iterator[tuple[Pairing, Improvement]]:
     """The backlash that foretells unseen frames best, if it convinces.
@@ -112,7 +112,7 @@ def hanging_behind(
         change = {f"positions.{name}": value for name, value in positions.items()}
         return Pairing.of(scan, changed(given.settings, change), exposures)
 
-    found = offset(at(axes="yx").positions_m, features.patterns)
+    found = row_offset(at(axes="yx").positions_m, features.patterns)
     if found is None or _is_even(found[0]):
         return
     steps, step_m = found
@@ -146,7 +146,7 @@ def _is_even(steps: float) -> bool:
     return abs(steps - 2 * round(steps / 2)) < FINE
 
 
-def offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] | None:
+def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] | None:
     """What has to be added to places where the fast axis runs towards smaller values.
 
     Frames of neighbouring rows look most alike where the sample is the same; against the distance
@@ -206,13 +206,13 @@ SURELY, SOON = 1e-5, 2
 follow each other so soon are on the same side."""
 
 
-def slipped(features: FrameFeatures, settings: Settings) -> list[Finding]:
+def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
     """Whether a scan falls into two parts; to be asked where no orientation fits it as a whole.
 
     Neighbours on the sample that were taken before and after look least alike where it falls
     apart; then each part must determine the orientation, and both the same one.
     """
-    cut = _weakest(Pairing.at(settings, features.positions_m), features)
+    cut = _weakest_row(Pairing.at(settings, features.positions_m), features)
     if cut is None or min(cut, len(features.positions) - cut) < PATCH_FRAMES // 2:
         return []
     rows = np.arange(len(features.positions))
@@ -234,7 +234,7 @@ def slipped(features: FrameFeatures, settings: Settings) -> list[Finding]:
     ]
 
 
-def _weakest(given: Pairing, features: FrameFeatures) -> int | None:
+def _weakest_row(given: Pairing, features: FrameFeatures) -> int | None:
     """The exposure before which neighbours look least like those after it; None = hardly so."""
     pairs, n = np.array([*given.neighbours], np.int64).reshape(-1, 2), len(features.positions)
     if len(pairs) < FEWEST_PAIRS:

@@ -32,7 +32,7 @@ FACTORS = (1e-3, 1e3, 1e-6, 1e6)
 
 
 @dataclass(frozen=True)
-class Mend:
+class UnitCorrection:
     """A setting that changes one quantity by a factor."""
 
     quantity: str
@@ -48,7 +48,7 @@ class Mend:
         return f"{self.quantity} {max(self.factor, 1 / self.factor):.3g} times too {too}"
 
 
-def mends(scan: Scan, settings: Settings) -> Iterator[Mend]:
+def possible_corrections(scan: Scan, settings: Settings) -> Iterator[UnitCorrection]:
     """Every other unit of the file's numbers, and other powers of ten of those that are given."""
     for quantity, units in UNITS.items():
         value = _value(scan, settings, quantity)
@@ -63,7 +63,7 @@ def mends(scan: Scan, settings: Settings) -> Iterator[Mend]:
                     if isinstance(stored, tuple)
                     else _round(stored * factor)
                 )
-                yield Mend(quantity, factor, {given: number})
+                yield UnitCorrection(quantity, factor, {given: number})
             continue
         for unit in units:
             name = f"units.{quantity}"
@@ -72,7 +72,7 @@ def mends(scan: Scan, settings: Settings) -> Iterator[Mend]:
             except BeamlineError:
                 continue
             if other and not np.isclose(other, value, rtol=0.01):
-                yield Mend(quantity, other / value, {name: unit})
+                yield UnitCorrection(quantity, other / value, {name: unit})
 
 
 def _value(scan: Scan, settings: Settings, quantity: str) -> float | None:
@@ -123,7 +123,7 @@ UNKNOWN_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Dimensions:
     """The numbers that have to fit each other.
 
     Attributes
@@ -147,7 +147,7 @@ class Numbers:
     share: float
 
     @classmethod
-    def of(cls, sample: ScanSample) -> Numbers:
+    def of(cls, sample: ScanSample) -> Dimensions:
         """Those of a plan."""
         return cls(
             *sample.energy_distance_pixel,
@@ -167,7 +167,7 @@ class Numbers:
         """Step in probe diameters."""
         return self.step_m / self.probe_m
 
-    def scaled(self, quantity: str, factor: float) -> Numbers:
+    def scaled(self, quantity: str, factor: float) -> Dimensions:
         """With one quantity ``factor`` times as large; λz/p follows."""
         if quantity == "positions":
             return replace(self, step_m=self.step_m * factor)
@@ -181,12 +181,12 @@ class Numbers:
         )
 
     @property
-    def fits(self) -> bool:
+    def is_plausible(self) -> bool:
         """The views overlap, and no more than any scan's do."""
         return STEP[0] <= self.step <= STEP[1]
 
     @property
-    def oddity(self) -> float:
+    def implausibility(self) -> float:
         """How far from usual, in powers of ten: all numbers' distances from their ranges."""
         far = abs(np.log10(self.step / USUAL_STEP)) / 2
         for name, (low, high) in TYPICAL.items():
@@ -197,12 +197,14 @@ class Numbers:
 
 def findings(sample: ScanSample) -> list[Finding]:
     """Whether the step fits the probe that the frames show; else what makes it fit."""
-    now = Numbers.of(sample)
-    if len(sample.plan) < 2 or now.step_m == 0 or now.fits:
+    now = Dimensions.of(sample)
+    if len(sample.plan) < 2 or now.step_m == 0 or now.is_plausible:
         return []
     what = _words(now)
     uneven = _uneven(sample)
-    likely = [] if sample.in_pixels or uneven else likely_mends(sample.scan, sample.settings, now)
+    likely = (
+        [] if sample.in_pixels or uneven else likely_corrections(sample.scan, sample.settings, now)
+    )
     worthless = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
     level = "error" if worthless else "warning"
     if not likely:
@@ -218,7 +220,7 @@ def findings(sample: ScanSample) -> list[Finding]:
     best, others = likely[0], likely[1:]
     cause = "likely " + best.cause
     if others:
-        cause += ", less likely " + ", ".join(mend.cause for mend in others)
+        cause += ", less likely " + ", ".join(correction.cause for correction in others)
     return [finding(level, what, cause, best.settings)]
 
 
@@ -230,14 +232,16 @@ def _uneven(sample: ScanSample) -> str:
     return f"positions spread over {y:.3g} m in y and {x:.3g} m in x: is one in another unit?"
 
 
-def likely_mends(scan: Scan, settings: Settings, now: Numbers) -> list[Mend]:
+def likely_corrections(scan: Scan, settings: Settings, now: Dimensions) -> list[UnitCorrection]:
     """Changes of a single quantity that make everything plausible, the likeliest first."""
-    found: list[tuple[float, int, Mend]] = []
-    for mend in mends(scan, settings):
-        then = now.scaled(mend.quantity, mend.factor)
-        if LIKELY_STEP[0] <= then.step <= LIKELY_STEP[1] and then.oddity < min(1.5, now.oddity):
-            found.append((then.oddity, len(found), mend))
-    return [mend for _, _, mend in sorted(found)]
+    found: list[tuple[float, int, UnitCorrection]] = []
+    for correction in possible_corrections(scan, settings):
+        then = now.scaled(correction.quantity, correction.factor)
+        if LIKELY_STEP[0] <= then.step <= LIKELY_STEP[1] and then.implausibility < min(
+            1.5, now.implausibility
+        ):
+            found.append((then.implausibility, len(found), correction))
+    return [correction for _, _, correction in sorted(found)]
 
 
 def impossible(settings: Settings, error: GeometryError) -> Finding:
@@ -247,14 +251,14 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
         scan = open_with(settings)
     except BeamlineError:
         return plain
-    found: list[tuple[float, int, Mend]] = []
-    for mend in mends(scan, settings):
+    found: list[tuple[float, int, UnitCorrection]] = []
+    for correction in possible_corrections(scan, settings):
         try:
-            mended, plan = planned(changed(settings, mend.settings))
+            corrected, plan = planned(changed(settings, correction.settings))
         except BeamlineError:
             continue
-        now = Numbers.of(ScanSample.at(mended, changed(settings, mend.settings), plan))
-        found.append((now.oddity, len(found), mend))
+        now = Dimensions.of(ScanSample.at(corrected, changed(settings, correction.settings), plan))
+        found.append((now.implausibility, len(found), correction))
     if not found:
         return plain
     best = min(found)[2]
@@ -264,7 +268,7 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
     return finding("error", problem, best.cause, best.settings)
 
 
-def _words(now: Numbers) -> str:
+def _words(now: Dimensions) -> str:
     """What does not fit."""
     step, probe = f"the step of {now.step_m:.3g} m", f"the probe of {now.probe_m:.3g} m"
     if now.step_m > now.field_m:

@@ -38,7 +38,7 @@ class Mistake:
     says: str
     settings: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
-    mend: dict[str, Any] | None = field(default_factory=dict)
+    fix: dict[str, Any] | None = field(default_factory=dict)
     """What must be proposed; empty = nothing can be set."""
     level: str = "warning"
     step_px: float = 6
@@ -46,7 +46,7 @@ class Mistake:
     """Correlation with the sample that a short reconstruction reaches with the mend."""
     pattern: str = "jitter"
     format: str = "exchange"
-    turned: bool = False
+    with_reconstructions: bool = False
 
     @property
     def truth(self) -> Truth:
@@ -75,7 +75,7 @@ def moved(rows: int, columns: int) -> np.ndarray:
     return wide
 
 
-def hanging() -> np.ndarray:
+def late_trigger() -> np.ndarray:
     """Positions as if a trigger came a step late where rows run backwards."""
     rows = truth(6, "snake").positions_m.reshape(8, 8, 2).copy()
     rows[1::2, :, 1] -= 6e-8
@@ -91,94 +91,94 @@ MISTAKES = {
     "positions in um as m": Mistake(
         "positions 1e+06 times too large",
         {"units.positions": "m"},
-        mend={"units.positions": "um"},
+        fix={"units.positions": "um"},
         level="error",
     ),
     "positions in um as mm": Mistake(
         "positions 1e+03 times too large",
         {"units.positions": "mm"},
-        mend={"units.positions": "um"},
+        fix={"units.positions": "um"},
         level="error",
     ),
     "positions in um as nm": Mistake(
         "positions 1e+03 times too small",
         {"units.positions": "nm"},
-        mend={"units.positions": "um"},
+        fix={"units.positions": "um"},
         level="error",
     ),
     "positions in whole nm as m": Mistake(
         "positions 1e+09 times too large",
         {"units.positions": "m"},
         {"positions_m": np.rint(truth().positions_m * 1e9) * 1e-6},
-        mend={"units.positions": "nm"},
+        fix={"units.positions": "nm"},
         level="error",
     ),
     "positions in pixels": Mistake(
         "in pixels",
         {"units.positions": "m"},
         {"positions_m": truth().positions_m / 1e-8 * 1e-6},
-        mend={"units.positions": "px"},
+        fix={"units.positions": "px"},
         level="error",
     ),
     "distance in mm as m": Mistake(
         "distance 1e+03 times too large",
         {"units.distance": "m"},
-        mend={"units.distance": "mm"},
+        fix={"units.distance": "mm"},
         level="error",
     ),
     "distance given in mm": Mistake(
         "distance 1e+03 times too large",
         {"distance": 340.0},
-        mend={"distance": 0.34},
+        fix={"distance": 0.34},
         level="error",
     ),
     "distance in mm as um": Mistake(
         "distance 1e+03 times too small",
         {"units.distance": "um"},
-        mend={"units.distance": "mm"},
+        fix={"units.distance": "mm"},
         level="error",
     ),
     "pixel in um as mm": Mistake(
         "pixel 1e+03 times too large",
         {"units.pixel": "mm"},
-        mend={"units.pixel": "um"},
+        fix={"units.pixel": "um"},
         level="error",
     ),
     "pixel in um as nm": Mistake(
         "pixel 1e+03 times too small",
         {"units.pixel": "nm"},
-        mend={"units.pixel": "um"},
+        fix={"units.pixel": "um"},
         level="error",
     ),
     "pixel given in um": Mistake(
         "pixel 1e+06 times too large",
         {"psize": 75.0},
-        mend={"psize": (7.5e-5, 7.5e-5)},
+        fix={"psize": (7.5e-5, 7.5e-5)},
         level="error",
     ),
     "energy in keV as eV": Mistake(
         "energy 1e+03 times too small",
         {"units.energy": "eV"},
-        mend={"units.energy": "keV"},
+        fix={"units.energy": "keV"},
         level="error",
     ),
     "energy in keV as J": Mistake(
-        "times too large", {"units.energy": "J"}, mend={"units.energy": "keV"}, level="error"
+        "times too large", {"units.energy": "J"}, fix={"units.energy": "keV"}, level="error"
     ),
     "energy given in eV": Mistake(
-        "energy 1e+03 times too large", {"energy": 8800}, mend={"energy": 8.8}, level="error"
+        "energy 1e+03 times too large", {"energy": 8800}, fix={"energy": 8.8}, level="error"
     ),
     "centre off by 20 px": Mistake(
         "the centre is not that of the beam",
         {"center": (50, 78), "shape": 64},
         {"frames": moved(0, 0)},
-        mend={"center": (64.0, 64.0)},
+        fix={"center": (64.0, 64.0)},
     ),
     "mask inverted": Mistake(
-        "inverted", {}, {"bad": INVERTED}, mend={"mask_values": "good"}, level="error"
+        "inverted", {}, {"bad": INVERTED}, fix={"mask_values": "good"}, level="error"
     ),
     "dark not subtracted": Mistake(
-        "not subtracted", {}, {"frames": pedestal()}, mend={"background": 60.0}
+        "not subtracted", {}, {"frames": pedestal()}, fix={"background": 60.0}
     ),
     "dark of another exposure": Mistake(
         "the dark is of another exposure time",
@@ -186,20 +186,20 @@ MISTAKES = {
         {"frames": pedestal(), "dark": np.full((2, N, N), 400)},
     ),
     "saturated": Mistake(
-        "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, mend={"saturation": 3000.0}
+        "saturated", {}, {"frames": truth().frames.clip(0, 3000)}, fix={"saturation": 3000.0}
     ),
-    "hot pixels": Mistake("hot", {}, {"frames": hot()}, mend={"hot_sigma": 100.0}),
+    "hot pixels": Mistake("hot", {}, {"frames": hot()}, fix={"hot_sigma": 100.0}),
     "gap between modules": Mistake(
-        "a gap between modules", {}, {"frames": with_gap()}, mend={"hot_sigma": 100.0}, like=0.9
+        "a gap between modules", {}, {"frames": with_gap()}, fix={"hot_sigma": 100.0}, like=0.9
     ),
     "one axis scaled": Mistake(
         "scale of the stage's x axis is off",
         {},
         {"positions_m": truth().positions_m * (1, 1.3)},
-        turned=True,
+        with_reconstructions=True,
     ),
     "useless monitor": Mistake(
-        "does not follow the beam", {"monitor": True}, {"monitor": DRIFT}, mend={"monitor": False}
+        "does not follow the beam", {"monitor": True}, {"monitor": DRIFT}, fix={"monitor": False}
     ),
     "too large a step": Mistake("too large a step", step_px=26),
     "one frame repeated": Mistake(
@@ -220,49 +220,49 @@ MISTAKES = {
         "after binning by 2",
         {},
         {"pixel_m": (150e-6, 150e-6)},
-        mend={"psize": 75e-6},
+        fix={"psize": 75e-6},
         level="error",
-        turned=True,
+        with_reconstructions=True,
     ),
     "distance a quarter too long": Mistake(
         "distance, pixel, energy or the stage's scale is off",
         {"distance": 1.25 * truth().distance_m},
-        mend={"distance": truth().distance_m},
+        fix={"distance": truth().distance_m},
         like=0.5,
-        turned=True,
+        with_reconstructions=True,
     ),  # a few per cent off still, which scales the image
     "axes swapped": Mistake(
         "rotated or mirrored relative to",
         {"positions.axes": "xy"},
-        mend={"orientation": 4},
+        fix={"orientation": 4},
         level="error",
-        turned=True,
+        with_reconstructions=True,
     ),
     "positions shifted by one frame": Mistake(
         "frames are 1 behind their positions",
         {},
         {"positions_m": np.roll(truth().positions_m, -1, 0)},
-        mend={"positions.shift": 1},
+        fix={"positions.shift": 1},
         level="error",
-        turned=True,
+        with_reconstructions=True,
     ),
     "snake": Mistake(
         "every other row runs backwards",
         {},
         {"positions_m": truth(6, "raster").positions_m},
-        mend={"positions.snake": True},
+        fix={"positions.snake": True},
         level="error",
         pattern="snake",
-        turned=True,
+        with_reconstructions=True,
     ),
     "every other row triggered late": Mistake(
         "from the others",
         {},
-        {"positions_m": hanging()},
-        mend={"positions.backlash": 6e-8},
+        {"positions_m": late_trigger()},
+        fix={"positions.backlash": 6e-8},
         level="error",
         pattern="snake",
-        turned=True,
+        with_reconstructions=True,
     ),
     "shutter closed for a while": Mistake(
         "shutter",
@@ -279,7 +279,7 @@ def write(folder: Path, mistake: Mistake) -> Settings:
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_found_named_and_mended(tmp_path, name):
+def test_a_mistake_is_reported_with_a_setting_that_fixes_it(tmp_path, name):
     mistake = MISTAKES[name]
     settings = write(tmp_path, mistake)
     found = [f for f in diagnose(settings, mistake.oriented).findings if f.level != "note"]
@@ -288,18 +288,22 @@ def test_a_mistake_is_found_named_and_mended(tmp_path, name):
     first = named[0]
     assert first.level == mistake.level
     proposed = {name for name, value in first.settings.items() if value is not None}
-    assert proposed == set(mistake.mend), first.settings
-    for parameter, value in mistake.mend.items():
+    assert proposed == set(mistake.fix), first.settings
+    for parameter, value in mistake.fix.items():
         got = first.settings[parameter]
         assert got == value or np.allclose(np.asarray(got, float), value, rtol=0.1), got
-    if mistake.mend:
-        mended = changed(settings, first.settings)
-        assert [str(f) for f in diagnose(mended, turned=False).findings if f.level != "note"] == []
-        before, after = (like_the_truth(one, mistake) for one in (settings, mended))
+    if mistake.fix:
+        fixed = changed(settings, first.settings)
+        assert [
+            str(f)
+            for f in diagnose(fixed, with_reconstructions=False).findings
+            if f.level != "note"
+        ] == []
+        before, after = (like_the_truth(one, mistake) for one in (settings, fixed))
         assert after > max(mistake.like, before + 0.05)
 
 
-def test_positions_listed_backwards_are_named(tmp_path):
+def test_positions_listed_backwards_are_reported(tmp_path):
     scan = simulate(64, (14, 14), 5, "snake", photons=1e6, seed=3)
     places = scan.positions_m.copy()
     places[70:112] = places[70:112][::-1]
@@ -312,7 +316,7 @@ def test_positions_listed_backwards_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["fermat", "snake"])
-def test_shuffled_positions_are_named(tmp_path, pattern):
+def test_shuffled_positions_are_reported(tmp_path, pattern):
     scan = simulate(64, (14, 14), 5, pattern, photons=1e6, seed=3)
     for shuffled in (False, True):
         places = RNG.permutation(scan.positions_m) if shuffled else scan.positions_m
@@ -330,5 +334,5 @@ def like_the_truth(settings: Settings, mistake: Mistake) -> float:
     except BeamlineError:
         return 0.0
     # Frames that are turned instead of the axes give the object turned.
-    obj = obj.T if "orientation" in mistake.mend and settings.orientation is not None else obj
+    obj = obj.T if "orientation" in mistake.fix and settings.orientation is not None else obj
     return correlation(obj, mistake.truth.object, MARGIN_PX)

@@ -48,7 +48,7 @@ def as_raster(truth):
 
 
 @pytest.mark.long
-def test_a_correct_scan_raises_nothing(truth):
+def test_a_correct_scan_has_no_findings(truth):
     verdict = findings(scan_of(truth), Settings())
     assert verdict.found == ()
     assert verdict.ranking.decided
@@ -81,7 +81,7 @@ def test_a_lag_that_is_set_already_is_not_found_again(truth):
 
 
 @pytest.mark.long
-def test_a_snake_written_down_as_a_raster_is_found(truth):
+def test_a_snake_scan_recorded_as_a_raster_is_found(truth):
     (found,) = mispaired(as_raster(truth), Settings())
     assert dict(found.settings) == {"positions.snake": True}
     assert "--snake" in found.remedy
@@ -118,25 +118,25 @@ def test_backlash_of_several_exposures_of_a_position(truth, repeated):
 
 
 @pytest.mark.long
-def test_a_thinned_scan_is_looked_at_whole(truth):
+def test_all_frames_of_a_thinned_scan_are_examined(truth):
     (found,) = mispaired(lagging(truth, 1), Settings(step=2))
     assert dict(found.settings) == {"positions.shift": 1}
 
 
 @pytest.mark.long
-def test_backlash_that_is_not_there_is_taken_away(truth):
+def test_backlash_that_is_not_there_is_removed(truth):
     (found,) = mispaired(scan_of(truth), Settings.of({"positions.backlash": 6e-8}))
     assert dict(found.settings) == {"positions.backlash": 0.0}
 
 
 @pytest.mark.long
-def test_swapped_axes_are_found_and_both_remedies_named(truth):
+def test_swapped_axes_are_found_and_both_fixes_given(truth):
     (found,) = findings(scan_of(truth, positions_m=truth.positions_m[:, ::-1]), Settings()).found
     assert found.level == "error"
     assert "positions.axes='xy'" in found.remedy
 
 
-def test_only_links_that_differ_are_compared(truth):
+def test_only_neighbours_that_differ_are_compared(truth):
     scan, exposures = as_raster(truth), np.arange(SIDE**2)
     given = Pairing.of(scan, Settings(), exposures)
     right = Pairing.of(scan, Settings(positions=Positions(snake=True)), exposures)

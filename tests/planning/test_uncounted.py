@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.diagnosis.findings import diagnose
-from ptypy_beamline.diagnosis.page import coarse
+from ptypy_beamline.diagnosis.page import block_means
 from ptypy_beamline.frames.hdf5 import Hdf5Frames
 from ptypy_beamline.live import Follower
 from ptypy_beamline.planning.defects import dead_pixels, hot_or_dead
@@ -655,8 +655,8 @@ def test_a_coarse_picture_keeps_the_place_of_its_pixels():
     image = np.arange(7 * 5).reshape(7, 5)
     wanted = [[image[:3, :2].mean(), image[:3, 2:4].mean()]]
     wanted += [[image[3:6, :2].mean(), image[3:6, 2:4].mean()]]
-    assert_array_equal(coarse(image, (3, 2)), wanted)
-    assert_array_equal(coarse(image, (1, 1)), image)
+    assert_array_equal(block_means(image, (3, 2)), wanted)
+    assert_array_equal(block_means(image, (1, 1)), image)
 
 
 def test_gaps_between_modules_are_dead_from_edge_to_edge():

@@ -14,7 +14,7 @@ from ptypy_beamline.diagnosis import frame_features, lost_frames
 from ptypy_beamline.diagnosis.frame_features import measure_features, unoriented_plan
 from ptypy_beamline.diagnosis.lost_frames import LostFrames
 from ptypy_beamline.diagnosis.neighbour_likelihood import LaggedPositions, dissimilarity
-from ptypy_beamline.diagnosis.pairing import judged
+from ptypy_beamline.diagnosis.pairing import check_pairing
 from ptypy_beamline.diagnosis.pairing_breaks import PairingSegment
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
@@ -73,7 +73,7 @@ def test_a_sound_scan_has_no_break(pattern, stopped):
 @pytest.mark.parametrize("where", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("lost", [1, 5, 30])
 @pytest.mark.parametrize("pattern", ["raster", "snake"])
-def test_neighbours_alone_suggest_where_frames_were_lost(pattern, lost, where):
+def test_similar_neighbours_suggest_where_frames_were_lost(pattern, lost, where):
     first = int(where * 16) * 18
     lagged, seen = looked_at(without(simulated(pattern, (16, 18)), (first, lost)))
     nothing_yet = np.zeros(len(seen.positions), np.int64)
@@ -96,7 +96,7 @@ def test_neighbours_alone_suggest_where_frames_were_lost(pattern, lost, where):
 )
 def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
     scan = without(simulated(pattern), lost)
-    found, _ = judged(scan, Settings())
+    found, _ = check_pairing(scan, Settings())
     assert [one.level for one in found] == ["error"]
     first, count = lost
     assert f"off by {count}:" in found[0].what
@@ -117,11 +117,11 @@ def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
 def test_two_losses_are_found_one_after_the_other():
     """Taken for one of all that are missing, until what is behind it is left out as it says."""
     scan = without(simulated("jitter", (16, 18)), (96, 10), (192, 8))
-    found, _ = judged(scan, Settings())
+    found, _ = check_pairing(scan, Settings())
     kept = found[0].settings["num_frames"]
     assert kept > 100
     assert "check again, as more may have been lost before it" in found[0].remedy
-    (found,), lost_frames = judged(scan, Settings(num_frames=kept))
+    (found,), lost_frames = check_pairing(scan, Settings(num_frames=kept))
     assert 76 < found.settings["num_frames"] <= 96
     assert lost_frames.breaks[0].lag == 10
 
@@ -139,20 +139,20 @@ def test_lost_exposures_of_positions_that_have_two():
     truth = simulated("snake")
     frames = np.delete(np.repeat(truth.frames, 2, axis=0), slice(150, 153), axis=0)
     scan = replace(scan_of(truth, slice(None)), frames=ArrayFrames(frames))
-    (found,), _ = judged(scan, Settings(frames_per_position=2))
+    (found,), _ = check_pairing(scan, Settings(frames_per_position=2))
     assert "off by 3" in found.what
 
 
 @pytest.mark.parametrize(
     "pattern", ["snake", *(pytest.param(p, marks=pytest.mark.long) for p in ("raster", "fermat"))]
 )
-def test_frames_whose_numbers_are_wrong_amid_others(pattern):
+def test_misplaced_frames_between_correct_ones_are_found(pattern):
     """Lost were 40, 41 and 90; numbered as if it had been 65 to 67, what is doubtful left out."""
     truth = simulated(pattern, (14, 14))
     kept = np.delete(np.arange(196), [40, 41, 90])
     given = np.delete(np.arange(196), [65, 66, 67])
     scan = replace(scan_of(truth, kept), positions_m=truth.positions_m[given])
-    (found,), _ = judged(scan, Settings(reject=[*range(62, 71)]))
+    (found,), _ = check_pairing(scan, Settings(reject=[*range(62, 71)]))
     first, last, lag = re.search(
         r"frames between (\d+) and (\d+) belong (\d) positions later", found.what
     ).groups()
@@ -164,7 +164,7 @@ def test_frames_whose_numbers_are_wrong_amid_others(pattern):
     assert f"--reject {first}-{last}" in found.remedy
 
 
-def test_a_long_scan_is_looked_at_in_parts(monkeypatch):
+def test_a_long_scan_is_examined_in_parts(monkeypatch):
     truth = simulated("raster")
     monkeypatch.setattr(frame_features, "MOST_FRAMES", 70)
     monkeypatch.setattr(lost_frames, "OVERLAP", 30)
@@ -186,7 +186,7 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
     scan = Scan(
         ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
     )
-    (found,), _ = judged(scan, Settings())
+    (found,), _ = check_pairing(scan, Settings())
     said = re.search(
         r"a frame between (\d+) and (\d+) .* on, frames and positions are off by 30", found.what
     )
@@ -208,5 +208,7 @@ def test_the_beginning_of_a_measured_scan_that_is_off_is_not_certified():
     scan = Scan(
         ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
     )
-    found, lost_frames = judged(scan, Settings.of({"positions.shift": -1, "num_frames": 387}))
+    found, lost_frames = check_pairing(
+        scan, Settings.of({"positions.shift": -1, "num_frames": 387})
+    )
     assert found or re.search("frames [0-9] to [1-4][0-9] fit", lost_frames.summary)

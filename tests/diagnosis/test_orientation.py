@@ -10,12 +10,12 @@ from numpy.testing import assert_array_equal
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.diagnosis.frame_features import curl_share, measure_features, most_varied
-from ptypy_beamline.diagnosis.orientation import Pair, Ranking, rank
+from ptypy_beamline.diagnosis.orientation import OrientationPair, Ranking, rank
 from ptypy_beamline.diagnosis.orientation_ambiguities import (
-    Prior,
+    PhasePrior,
     equivalents,
-    falls_together,
-    turns_by_a_quarter,
+    is_quarter_turn,
+    phase_absorption_correlation,
 )
 from ptypy_beamline.diagnosis.short_reconstruction import Patch, held_out_errors
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
@@ -83,7 +83,7 @@ def test_orientation_is_found_with_its_twin(truth, mounted):
 
 
 @pytest.mark.parametrize("shape", [(1, 40), (40, 1)])
-def test_a_single_row_does_not_tell_what_lies_on_either_side(shape):
+def test_a_single_row_does_not_determine_the_orientation(shape):
     """Mirrored about it frames fit as well, to the last digit, which was taken for proof."""
     found = rank(scan_of(simulate(64, shape, 6, "raster", photons=1e5, seed=11)), Settings())
     assert not found.decided
@@ -98,7 +98,7 @@ def seen_through(truth, thickness, beta):
 
 
 @pytest.mark.parametrize("mounted", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_an_empty_region_tells_the_twin_of_what_does_not_absorb(mounted):
+def test_vacuum_decides_between_twins_of_a_sample_that_does_not_absorb(mounted):
     wide = simulate(64, (12, 12), 6, "jitter", photons=5e5, seed=3)
     thickness = -np.angle(wide.object)
     thickness[: len(thickness) // 2] = 0
@@ -108,20 +108,23 @@ def test_an_empty_region_tells_the_twin_of_what_does_not_absorb(mounted):
 
 
 @pytest.mark.parametrize("mounted", [pytest.param(1, marks=pytest.mark.long), 2])
-def test_absorption_tells_the_twin_where_nothing_is_empty(truth, mounted):
+def test_absorption_decides_between_twins_without_vacuum(truth, mounted):
     y, x = np.indices(truth.object.shape)
     thickness = 1 + np.sin(y / 3) * np.sin(x / 4 + y / 9)
     found = rank(scan_of(seen_through(truth, thickness, 0.2), mounted), Settings())
     assert (found.orientation, found.prior.source) == (mounted, "absorption")
 
 
-def test_phase_and_absorption_fall_together_in_material_and_not_in_its_twin():
+def test_phase_and_absorption_correlate_in_material_and_anticorrelate_in_its_twin():
     rng = np.random.default_rng(0)
     thickness = rng.uniform(0, 2, (20, 20))
     wave = np.exp(-(0.1 + 1j) * thickness)
-    assert falls_together(wave) == pytest.approx(1)
-    assert falls_together(wave.conj()) == pytest.approx(-1)
-    assert abs(falls_together(np.exp(1j * thickness) * rng.uniform(1, 2, (20, 20)))) < 0.1
+    assert phase_absorption_correlation(wave) == pytest.approx(1)
+    assert phase_absorption_correlation(wave.conj()) == pytest.approx(-1)
+    assert (
+        abs(phase_absorption_correlation(np.exp(1j * thickness) * rng.uniform(1, 2, (20, 20))))
+        < 0.1
+    )
 
 
 @pytest.mark.long
@@ -141,7 +144,7 @@ def test_axes_are_kept_and_the_orientation_belongs_to_them(truth, axes):
 
 
 @pytest.mark.long
-def test_shuffled_positions_are_not_guessed_at(truth):
+def test_no_orientation_is_given_for_shuffled_positions(truth):
     shuffled = np.random.default_rng(1).permutation(truth.positions_m)
     assert not rank(scan_of(truth, 0, shuffled), Settings()).decided
 
@@ -151,7 +154,7 @@ def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
     """Two golden angles are 275 degrees."""
     spiral = simulate(64, (12, 12), 7, "fermat", photons=1e6, seed=1)
     places_m = spiral.positions_m
-    turns = [turns_by_a_quarter(places_m[:-k], places_m[k:]) for k in (1, 2, 3)]
+    turns = [is_quarter_turn(places_m[:-k], places_m[k:]) for k in (1, 2, 3)]
     assert turns == [False, True, False]
     assert rank(scan_of(spiral), Settings()).decided
     late = replace(spiral, frames=np.roll(spiral.frames, 2, axis=0))
@@ -166,7 +169,9 @@ def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
 
 
 def test_an_orientation_agrees_with_its_twin():
-    found = Ranking("yx", True, 1.0, (Pair(5, 6, 0.1, 0.1),), lambda: Prior("", 0.0))
+    found = Ranking(
+        "yx", True, 1.0, (OrientationPair(5, 6, 0.1, 0.1),), lambda: PhasePrior("", 0.0)
+    )
     assert [code for code in range(8) if found.agrees(turn_of(code))] == [5, 6]
 
 
@@ -224,7 +229,7 @@ def test_auto_makes_the_same_plan_as_the_number(file, truth):
 
 
 @pytest.mark.long
-def test_auto_says_when_it_cannot_tell(truth):
+def test_auto_fails_where_the_data_do_not_determine_it(truth):
     scan = scan_of(truth, 0, np.random.default_rng(1).permutation(truth.positions_m))
     with pytest.raises(
         SettingsError, match=r"do not determine the orientation;.*--orientation.*--flip"
@@ -250,7 +255,7 @@ def test_command_prints_json(file, capsys):
 
 
 @pytest.mark.parametrize("command", ["orient", "check"])
-def test_of_several_processes_one_looks(file, capsys, monkeypatch, command):
+def test_only_one_of_several_processes_checks(file, capsys, monkeypatch, command):
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     assert main([command, str(file)]) == 0
     assert capsys.readouterr().out == ""

@@ -9,26 +9,22 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-import scipy.fft
-import scipy.ndimage
+from checked_scans import sample_of, settings_of, width_4_sigma
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis import near_field, stage
+from ptypy_beamline.diagnosis import stage
 from ptypy_beamline.diagnosis.centre import friedel_centre
-from ptypy_beamline.diagnosis.findings import diagnose, doubts
+from ptypy_beamline.diagnosis.findings import diagnose
 from ptypy_beamline.diagnosis.frame_features import measure_in_order
 from ptypy_beamline.diagnosis.orientation_ambiguities import relation, same_axes
-from ptypy_beamline.diagnosis.proposed_settings import changed, planned, written
+from ptypy_beamline.diagnosis.proposed_settings import as_typed, changed
 from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
-from ptypy_beamline.diagnosis.scan_sample import ScanSample, probe_share
+from ptypy_beamline.diagnosis.scan_sample import probe_share
 from ptypy_beamline.formats import open_with
-from ptypy_beamline.geometry import EV_J, wavelength_m
-from ptypy_beamline.parameter_values import turn_of
-from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction
+from ptypy_beamline.geometry import EV_J
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import diffract, simulate
-from ptypy_beamline.testing.simulate import sample as simulated_sample
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 SCANS = [
@@ -44,16 +40,6 @@ SCANS = [
 """Format, pixels, pattern, step in pixels, photons a frame."""
 
 
-def settings_of(folder, format, truth, **more):
-    file = WRITERS[format](folder / f"{format}.h5", replace(Raw.of(truth), **more))
-    return Settings.of({"file": str(file)})
-
-
-def sample_of(settings):
-    scan, plan = planned(settings)
-    return ScanSample.at(scan, settings, plan)
-
-
 def problems(settings, turned=False):
     return [str(f) for f in diagnose(settings, turned).findings if f.level != "note"]
 
@@ -65,7 +51,7 @@ def test_a_correct_scan_has_no_problem(tmp_path, format, n, pattern, step_px, ph
 
 
 @pytest.mark.long
-def test_an_orientation_that_is_to_be_found_hides_no_lag(tmp_path):
+def test_automatic_orientation_does_not_hide_a_lag(tmp_path):
     """Two golden angles turn the pattern by a quarter: neither is found without the other."""
     truth = simulate(64, (11, 11), 6, "fermat", photons=1e6, seed=1)
     settings = settings_of(tmp_path, "standard", truth, frames=np.roll(truth.frames, 2, axis=0))
@@ -81,7 +67,7 @@ def test_a_dose_counts_every_exposure(tmp_path):
     said = set()
     for grouping in ("sum", "mean", "none"):
         asked = changed(settings, {"frames_per_position": 2, "grouping": grouping})
-        notes = [one.what for one in diagnose(asked, turned=False).findings]
+        notes = [one.what for one in diagnose(asked, with_reconstructions=False).findings]
         said.add(next(note for note in notes if "Gy" in note).partition(",")[2].partition(")")[0])
     assert len(said) == 1
 
@@ -96,36 +82,31 @@ def test_dose_to_water():
 @pytest.mark.parametrize(("energy_eV", "says"), [(8800.0, True), (710.0, False)])
 def test_the_dose_is_said_where_it_is_known(tmp_path, energy_eV, says):
     truth = simulate(64, (8, 8), 6, energy_eV=energy_eV, photons=1e6)
-    found = diagnose(settings_of(tmp_path, "standard", truth), turned=False).findings
+    found = diagnose(settings_of(tmp_path, "standard", truth), with_reconstructions=False).findings
     assert any("Gy to water" in one.what for one in found) == says
 
 
-def test_all_that_goes_wrong_on_a_beamline_is_put_right_by_its_settings(tmp_path):
+def test_the_demo_scan_is_clean_with_the_proposed_settings(tmp_path):
     demo = write_demo_scan(tmp_path / "raw.h5", shape=(8, 8))
     whole = {"file": str(tmp_path / "raw.h5"), "frames_per_position": 3}
     plain, right = Settings.of(whole), Settings.of({**whole, "shape": 128, "saturation": 1023})
     assert problems(right) == []
-    found = {name for f in diagnose(plain, turned=False).findings for name in f.settings}
+    found = {
+        name for f in diagnose(plain, with_reconstructions=False).findings for name in f.settings
+    }
     assert {"saturation", "hot_sigma", "monitor"} <= found
     assert len(demo.hot_px) > 0
 
 
-def width_4_sigma(probe):
-    """D4σ (ISO 11146), the mean of both axes, in windows."""
-    power, at = np.abs(probe) ** 2, np.arange(len(probe))
-    lines = [power.sum(axis) / power.sum() for axis in (0, 1)]
-    return np.mean([4 * np.sqrt(p @ at**2 - (p @ at) ** 2) for p in lines]) / len(probe)
-
-
 @pytest.mark.parametrize("photons", [1e4, 1e6, 1e8])
 @pytest.mark.parametrize("pattern", ["raster", "fermat"])
-def test_the_probes_size_comes_from_the_frames(photons, pattern):
+def test_the_probe_size_is_measured_from_the_frames(photons, pattern):
     truth = simulate(128, (8, 8), 10, pattern, photons=photons, seed=1)
     share = probe_share(truth.frames, np.ones((128, 128), bool))
     assert share == pytest.approx(width_4_sigma(truth.probe), rel=0.35)
 
 
-def test_noise_alone_tells_no_probe():
+def test_noise_alone_gives_no_probe_size():
     frames = np.random.default_rng(0).poisson(3.0, (32, 64, 64))
     assert probe_share(frames, np.ones((64, 64), bool)) is None
 
@@ -155,34 +136,7 @@ def test_sampling_is_that_of_the_simulation(tmp_path):
     assert 1e-8 <= sampling.resolution_m < 2e-8
 
 
-def light(n):
-    """A round parallel beam with a soft edge."""
-    y, x = (np.indices((n, n)) - n / 2) / (0.3 * n)
-    return np.exp(-((y**2 + x**2) ** 2))
-
-
-def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=None, reach_px=40):
-    """A near-field scan: frames are the sample's Fresnel pictures, which move with the stage."""
-    rng = np.random.default_rng(3)
-    points = rng.integers(0, reach_px, (25, 2))
-    thing = simulated_sample((n + reach_px, n + reach_px), rng)
-    q = scipy.fft.fftfreq(n, pixel_m)
-    squared = q[:, None] ** 2 + q**2
-    pull = np.exp(-1j * np.pi * wavelength_m(energy_eV) * distance_m * squared)
-    beam = light(n) if beam is None else beam
-    waves = np.array([thing[r : r + n, c : c + n] * beam for r, c in points])
-    counts = rng.poisson(1e3 * np.abs(scipy.fft.ifft2(scipy.fft.fft2(waves) * pull)) ** 2)
-    return Raw(
-        counts.astype(np.uint32),
-        points * pixel_m,
-        energy_eV,
-        distance_m,
-        (pixel_m, pixel_m),
-        center_px=(n // 2, n // 2),
-    )
-
-
-def test_preview_says_first_why_its_error_cannot_be_trusted(tmp_path, capsys):
+def test_preview_warns_first_that_its_error_cannot_be_trusted(tmp_path, capsys):
     truth = simulate(64, (6, 6), 6, "fermat", photons=3e5)
     pedestal = {"frames": truth.frames + 100}
     file = settings_of(tmp_path, "standard", truth, **pedestal).file
@@ -190,16 +144,16 @@ def test_preview_says_first_why_its_error_cannot_be_trusted(tmp_path, capsys):
     text, said = capsys.readouterr()
     assert "--background" in said
     assert "cannot be trusted until this is corrected" in said
-    told = json.loads(text)
-    assert told["held_out_error"] > 0.9
-    assert "not subtracted" in told["findings"][0]["cause"]
+    own_warnings = json.loads(text)
+    assert own_warnings["held_out_error"] > 0.9
+    assert "not subtracted" in own_warnings["findings"][0]["cause"]
     assert main(["preview", file, "-o", str(tmp_path / "p"), "--background", "100"]) == 0
     text, said = capsys.readouterr()
     assert said == ""
     assert float(text.partition("validation error ")[2].split()[0]) < 0.6
 
 
-def test_preview_refuses_what_can_only_be_garbage(tmp_path, capsys):
+def test_preview_refuses_positions_that_are_too_far_apart(tmp_path, capsys):
     truth = simulate(64, (6, 6), 6, "fermat", photons=3e5)
     far_apart = {"positions_m": truth.positions_m * 100}
     file = settings_of(tmp_path, "standard", truth, **far_apart).file
@@ -209,151 +163,6 @@ def test_preview_refuses_what_can_only_be_garbage(tmp_path, capsys):
     assert "would be meaningless" in error
     assert "exceeds" in error
     assert not (tmp_path / "p").exists()
-
-
-def test_near_field_frames_are_reconstructed_as_such(tmp_path, capsys):
-    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
-    assert main(["preview", str(file), "-o", str(tmp_path / "p"), "--json"]) == 0
-    text, said = capsys.readouterr()
-    assert said.startswith("note: reconstructed as the near field of a parallel beam; ")
-    told = json.loads(text)
-    assert told["near_field"]
-    assert told["held_out_error"] < 0.2
-    found = read_reconstruction(tmp_path / "p" / "reconstruction.h5")
-    assert found.pixel_m == pytest.approx((1e-6, 1e-6))
-    assert found.held_out_error == told["held_out_error"]
-    far = ["preview", str(file), "-o", str(tmp_path / "far"), "--propagation", "farfield"]
-    assert main(far) == 1  # steps are larger than the field of view would be
-
-
-def test_near_field_of_a_cone_beam_is_scaled(tmp_path, capsys):
-    """Focus, distance and pixel twice as large in all make the same hologram."""
-    raw = hologram_scan()
-    cone = replace(raw, distance_m=0.04, pixel_m=(2e-6, 2e-6))
-    file = WRITERS["standard"](tmp_path / "cone.h5", cone)
-    words = ["preview", str(file), "-o", str(tmp_path / "p"), "--json"]
-    assert main([*words, "--focus-to-sample-m", "0.04"]) == 0
-    text, said = capsys.readouterr()
-    assert "effective distance 0.02 m with pixels of 1e-06 m" in said
-    assert json.loads(text)["held_out_error"] < 0.2
-
-
-def test_near_field_frames_are_recognised(tmp_path):
-    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
-    settings = Settings.of({"file": str(file)})
-    assert near_field.magnification(sample_of(settings)) == pytest.approx(1, abs=0.05)
-    (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
-    assert "nearfield" in found.remedy
-    expected = (width_4_sigma(light(128)) * 128e-6) ** 2 / (wavelength_m(10e3) * 0.02)
-    number = float(found.what.split("Fresnel number ")[1].split()[0])
-    assert number == pytest.approx(expected, rel=0.2)
-    parallel = diagnose(changed(settings, {"focus_to_sample": 0})).findings
-    assert {f.level for f in parallel} == {"note"}
-
-
-def test_far_field_reconstructions_rank_no_near_field(tmp_path, capsys):
-    """They decided by chance, or said that the data do not tell; the moves do."""
-    file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
-    assert main(["orient", str(file)]) == 1
-    assert "ptypy-beamline check compares these moves" in capsys.readouterr().err
-
-
-def test_a_cone_beam_says_what_is_handed_over(tmp_path):
-    raw = hologram_scan(pixel_m=10e-6, distance_m=1.98)
-    file = WRITERS["standard"](tmp_path / "cone.h5", replace(raw, positions_m=raw.positions_m / 99))
-    settings = Settings.of({"file": str(file), "focus_to_sample": 1.98 / 98})
-    known = diagnose(settings, turned=False).findings
-    assert {f.level for f in known} == {"note"}
-    notes = [f.what for f in known]
-    assert any("effective distance 0.02 m and pixel 1.01e-07 m" in note for note in notes)
-
-
-def cone_scan(magnification, diffuser_rad=0.0, n=128, pixel_m=2e-7, distance_m=2e-3, reach_px=40):
-    """The hologram of a parallel beam, by Fresnel scaling that of a cone beam; and its focus.
-
-    A diffuser makes the beam speckled, as near-field ptychography wants it.
-    """
-    rng = np.random.default_rng(5)
-    phases = scipy.ndimage.gaussian_filter(rng.normal(size=(n, n)), 5)
-    beam = light(n) * np.exp(1j * diffuser_rad * phases / phases.std())
-    flat = hologram_scan(n, pixel_m, distance_m, beam=beam, reach_px=reach_px)
-    distance_m, pixel_m = distance_m * magnification, pixel_m * magnification
-    raw = replace(flat, distance_m=distance_m, pixel_m=(pixel_m, pixel_m))
-    return raw, distance_m / (magnification - 1)
-
-
-@pytest.mark.parametrize("diffuser_rad", [0.0, 2.0])
-@pytest.mark.parametrize("magnification", [1.5, 20, 100])
-def test_the_focus_of_a_cone_beam_shows_in_the_frames(tmp_path, magnification, diffuser_rad):
-    """Speckles of its frames say nothing of how wide the beam is; the given focus ends it."""
-    raw, focus_m = cone_scan(magnification, diffuser_rad)
-    settings = Settings.of({"file": str(WRITERS["standard"](tmp_path / "cone.h5", raw))})
-    for given in ({}, {"focus_to_sample": 2 * focus_m}):
-        (found,) = [f for f in diagnose(changed(settings, given)).findings if f.level != "note"]
-        assert "near field" in found.what
-        assert found.settings["focus_to_sample"] == pytest.approx(focus_m, rel=0.05)
-    after = diagnose(changed(settings, found.settings)).findings
-    assert {f.level for f in after} == {"note"}
-    (told,) = [f.what for f in after if "move over the detector as the stage does" in f.what]
-    nearest_m, farthest_m = told.split("any focus from ")[1].split(" m")[0].split(" to ")
-    assert float(nearest_m) < focus_m < float(farthest_m) < 1.6 * focus_m
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"units.positions": "mm"}, {"units.positions": "nm"}, {"units.pixel": "mm"}]
-)
-def test_a_wrong_unit_of_a_near_field_shows_in_its_moves(tmp_path, wrong):
-    """The far field's λz/p, shorter than this scan's steps, has no say in it."""
-    raw, focus_m = cone_scan(10, 1.0, reach_px=100)
-    raw = replace(raw, center_px=None)
-    file = WRITERS["exchange"](tmp_path / "cone.h5", raw)
-    given = {"focus_to_sample": focus_m, "center": (64, 64)}
-    settings = Settings.of({"file": str(file), **given, **wrong})
-    (found,) = [f for f in diagnose(settings).findings if f.level != "note"]
-    assert found.settings == dict.fromkeys(wrong, "um")
-    after = diagnose(changed(settings, found.settings)).findings
-    assert {f.level for f in after} == {"note"}
-
-
-@pytest.mark.parametrize("unit", [1e-3, 1, 1e3])
-@pytest.mark.parametrize("coarser", [1, 10])
-@pytest.mark.parametrize(("width_px", "curvature"), [(20, 4), (30, 12), (45, 0), (45, 12)])
-def test_a_probe_that_diverges_is_no_near_field(tmp_path, width_px, curvature, coarser, unit):
-    """Its far-field frames are moving shadows too, but λz/p holds it; in a wrong unit as well."""
-    rng = np.random.default_rng(7)
-    truth = simulate(96, (6, 6), 6, "jitter", resolution_m=1e-8 * coarser)
-    y, x = (np.indices((96, 96)) - 48) / width_px
-    probe = np.exp(-8 * (y**2 + x**2) ** 2 + 1j * curvature * (y**2 + x**2))
-    expected = diffract(truth.object, probe.astype(np.complex64), truth.corners_px)
-    frames = rng.poisson(3e5 * expected / expected.sum((1, 2)).mean()).astype(np.uint32)
-    wrong = {"frames": frames, "positions_m": truth.positions_m * unit}
-    settings = settings_of(tmp_path, "standard", truth, **wrong)
-    assert near_field.magnification(sample_of(settings)) is None
-
-
-def test_a_beam_that_moves_with_the_stage_is_no_near_field(tmp_path):
-    truth = simulate(64, (8, 8), 6, "fermat", photons=3e5, resolution_m=2e-7)
-    moved = np.rint(truth.positions_m / 4e-7).astype(int)
-    pairs = zip(truth.frames, moved, strict=True)
-    frames = np.array([np.roll(frame, by, (0, 1)) for frame, by in pairs])
-    settings = settings_of(tmp_path, "standard", truth, frames=frames)
-    assert near_field.magnification(sample_of(settings)) is None
-
-
-@pytest.mark.parametrize("code", [1, 3, 4, 6])
-def test_near_field_frames_that_are_turned_are_named(tmp_path, code):
-    raw = hologram_scan()
-    transpose, ud, lr = turn_of(code)
-    ud, lr = (lr, ud) if transpose else (ud, lr)
-    frames = raw.frames.swapaxes(1, 2) if transpose else raw.frames
-    turned = np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
-    file = WRITERS["standard"](tmp_path / "near.h5", replace(raw, frames=turned, center_px=None))
-    settings = Settings.of({"file": str(file), "center": "fftshift"})
-    found = [f for f in diagnose(settings).findings if f.level == "error"]
-    assert [f.settings["orientation"] for f in found] == [code]
-    assert found[0] in doubts(sample_of(settings), near=True)
-    again = diagnose(changed(settings, found[0].settings)).findings
-    assert [f for f in again if f.level == "error"] == []
 
 
 @pytest.mark.parametrize("across", [0, 3])
@@ -374,15 +183,15 @@ def test_axes_offered_for_an_orientation_keep_the_sign_of_the_phase(code):
         assert np.array_equal(relation(given, axes), relation(code, "yx"))
 
 
-def test_what_is_set_is_written_as_parameter_and_flag():
-    said = written({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
+def test_proposed_settings_are_written_as_parameter_and_flag():
+    said = as_typed({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
     assert said == (
         "set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
         "(--roi-center 3.5,4.0), positions.snake=True (--snake)"
     )
 
 
-def test_axes_in_different_units_are_no_pixels(tmp_path):
+def test_axes_in_different_units_are_not_taken_for_pixels(tmp_path):
     truth = simulate(64, (12, 12), 5, "jitter", photons=1e6)
     settings = settings_of(tmp_path, "standard", truth, positions_m=truth.positions_m * (1e6, 1e3))
     (problem,) = problems(settings)
@@ -391,7 +200,7 @@ def test_axes_in_different_units_are_no_pixels(tmp_path):
     assert "set " not in problem
 
 
-def test_blank_frames_that_were_seen_are_said_at_the_end(tmp_path, capsys):
+def test_blank_frames_in_the_sample_are_mentioned_at_the_end(tmp_path, capsys):
     truth = simulate(64, (8, 8), 5, "jitter", photons=1e6)
     frames = truth.frames.copy()
     frames[30] = 0
@@ -402,7 +211,7 @@ def test_blank_frames_that_were_seen_are_said_at_the_end(tmp_path, capsys):
 
 
 @pytest.mark.long
-def test_a_scan_that_fell_apart_is_named(tmp_path):
+def test_a_slip_of_the_stage_is_reported(tmp_path):
     """A stage that slips by more than the probe, half way through a raster."""
     truth = simulate(64, (16, 16), 6, "raster", photons=1e6, seed=3)
     corners = truth.corners_px.copy()
@@ -410,13 +219,13 @@ def test_a_scan_that_fell_apart_is_named(tmp_path):
     light = diffract(truth.object, truth.probe, corners)
     frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
     slipped = settings_of(tmp_path, "standard", truth, frames=frames)
-    (said,) = stage.slipped(measure_in_order(open_with(slipped), slipped), slipped)
+    (said,) = stage.stage_slip(measure_in_order(open_with(slipped), slipped), slipped)
     assert said.cause == "the stage slipped, or the sample moved"
     (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
     assert abs(int(frame) - 128) <= 16
     assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
     sound = settings_of(tmp_path, "exchange", truth)
-    assert stage.slipped(measure_in_order(open_with(sound), sound), sound) == []
+    assert stage.stage_slip(measure_in_order(open_with(sound), sound), sound) == []
 
 
 def test_changed_settings_keep_the_others():
@@ -441,7 +250,7 @@ def test_check_prints_json_and_draws_a_page(tmp_path, capsys):
     assert page.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_what_leaves_no_pixel_is_named(tmp_path, capsys):
+def test_a_dark_that_leaves_no_good_pixel_is_reported(tmp_path, capsys):
     settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"))
     np.save(tmp_path / "dark.npy", np.full((64, 64), np.nan))
     assert main(["check", settings.file, "--dark", str(tmp_path / "dark.npy")]) == 1
@@ -456,7 +265,7 @@ def test_check_draws_even_where_a_mask_leaves_nothing(tmp_path):
     assert page.exists()
 
 
-def test_what_was_not_checked_is_no_clean_bill(tmp_path, capsys):
+def test_unchecked_pairing_is_not_reported_as_sound(tmp_path, capsys):
     """One position, which determines nothing, and pixels that are no numbers."""
     truth = simulate(128, (3, 3), 12, "jitter", photons=1e6, seed=1)
     file = WRITERS["standard"](tmp_path / "few.h5", Raw.of(truth))
@@ -476,11 +285,11 @@ def test_what_was_not_checked_is_no_clean_bill(tmp_path, capsys):
     assert "1 of 9 sampled frames have pixels that are not numbers" in capsys.readouterr().out
 
 
-def test_the_twin_is_named_with_the_orientation(tmp_path):
+def test_the_conjugate_twin_is_given_with_the_orientation(tmp_path):
     truth = simulate(64, (10, 10), 6, "jitter", photons=1e6, seed=1)
     settings = settings_of(tmp_path, "standard", truth)
     diagnosis = diagnose(settings)
-    twin = diagnosis.ranking.twin_of(0)
+    twin = diagnosis.ranking.conjugate_twin_of(0)
     assert twin != 0
     (said,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
     assert f"its conjugate twin, orientation {twin}, fits as well" in said
