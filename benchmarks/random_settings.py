@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/helpers"))
 
-from random_roads import ROADS, disagreement, refused, shrunk
+from random_loads import WAYS, disagreement, refused, shrunk
 from random_scans import draw
 
 
@@ -23,26 +23,26 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=500, help="combinations that are tried")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--start", type=int, default=0, help="number of the first combination")
-    parser.add_argument("--roads", nargs="+", choices=list(ROADS), default=list(ROADS))
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     given = parser.parse_args()
     try:
         from ptypy.utils import verbose
 
         verbose.set_level("ERROR")
     except ImportError:
-        given.roads = [road for road in given.roads if road != "ptypy"]
+        given.ways = [way for way in given.ways if way != "ptypy"]
     failed, tally = 0, Counter[str]()
     for number in range(given.start, given.start + given.count):
         case = draw(given.seed, number)
-        problem = disagreement(case, given.roads)
+        problem = disagreement(case, given.ways)
         tally["refused" if refused(case) else "loaded"] += 1
         tally[case.format] += 1
         if problem:
             failed += 1
-            smallest = shrunk(case, lambda tried: disagreement(tried, given.roads))
+            smallest = shrunk(case, lambda tried: disagreement(tried, given.ways))
             print(f"{problem}\n  {case}\n  smallest: {smallest}", flush=True)
     print(
-        f"{given.count} combinations of seed {given.seed} by {', '.join(given.roads)}: "
+        f"{given.count} combinations of seed {given.seed} by {', '.join(given.ways)}: "
         f"{failed} differ; {dict(tally)}"
     )
     return 1 if failed else 0

@@ -7,11 +7,9 @@ import os
 import shutil
 
 import pytest
-from folders import ROOT
+from folders import REAL_DATA
 
 from ptypy_beamline.cli import main
-
-REAL_DATA = ROOT.parent / "shared" / "data" / "siemens-star-516.npz"
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scans
 from folders import ROOT
-from recipe_runs import environment
+from processes import environment
 
 from ptypy_beamline.cli import COMMANDS
 from ptypy_beamline.cli.app import load

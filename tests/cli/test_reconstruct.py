@@ -15,7 +15,7 @@ import pytest
 import tifffile
 import yaml
 from numpy.testing import assert_allclose
-from recipe_runs import environment
+from processes import environment
 
 from ptypy_beamline.engines.trees import Chain, label, with_absolute_paths
 from ptypy_beamline.errors import SettingsError

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from folders import ROOT
-from recipe_runs import environment
+from processes import environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from folders import HELPERS as HERE
 from folders import ROOT
-from mpi_runs import mpirun
+from processes import mpirun
 
 from ptypy_beamline.errors import warn
 from ptypy_beamline.run import asks_for_server
@@ -69,7 +69,7 @@ def run(*words):
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
     """At PtyPy's default verbosity, what any rank was warned of."""
-    done = mpirun(ranks, [str(HERE / "noisy_load.py")], str(tree()))
+    done = mpirun(ranks, [str(HERE / "warn_on_ranks.py")], str(tree()))
     assert done.returncode == 0, done.stderr
     head, tail = done.stdout.split("and again")
     for shown in (head, tail):

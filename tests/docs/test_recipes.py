@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import RECIPES, environment, reconstruction, run
+from processes import RECIPES, environment, reconstruction, run
 
 from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.testing.demo import DemoScan, write_demo_scan

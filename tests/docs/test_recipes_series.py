@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from folders import HELPERS
-from recipe_runs import RECIPES, environment, reconstruction, run
+from processes import RECIPES, environment, reconstruction, run
 
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import Truth, simulate

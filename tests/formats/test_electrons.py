@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 import scans
-from memory_scans import make_scan
 from numpy.testing import assert_allclose, assert_array_equal
+from scans import make_scan
 from typer.testing import CliRunner
 
 from ptypy_beamline import open_scan

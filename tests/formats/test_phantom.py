@@ -477,7 +477,7 @@ Ptycho(p, level=5)
 @pytest.mark.ptypy
 @pytest.mark.mpi
 def test_any_number_of_ranks_gets_the_same_frames(tmp_path):
-    from mpi_runs import load, result
+    from processes import load, result
 
     write_simulation(tmp_path, slices=2, **SMALL)
     results = [result(load(ranks, tmp_path, {}, 7)) for ranks in (1, 2)]

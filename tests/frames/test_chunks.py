@@ -14,9 +14,9 @@ import hdf5plugin
 import imagecodecs
 import numpy as np
 import pytest
-from growing import growing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from swmr_writer import growing
 
 from ptypy_beamline.errors import FileError
 from ptypy_beamline.files.hdf5 import unlocked

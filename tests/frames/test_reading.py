@@ -10,7 +10,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from growing import growing
+from swmr_writer import growing
 
 from ptypy_beamline.errors import FileError, ScanError
 from ptypy_beamline.files.hdf5 import open_dataset

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 import scans
 import tifffile
-from mpi_runs import load, result
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import RECIPES, load, reconstruction, result
+from processes import run as recipe
 from ptypy_loading import collect
-from recipe_runs import RECIPES, reconstruction
-from recipe_runs import run as recipe
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from random_files import named_elsewhere, store, write_generic
 from random_measurements import KINDS, Measurement
 from random_parameters import IMPOSSIBLE, MISTAKES, Parameters
 from reference_scan import Measured
-from scan_files import named_elsewhere, store, write_generic
 
 from ptypy_beamline.testing.writers import WRITERS, Raw
 

@@ -1,4 +1,4 @@
-"""Reconstructions for many tests: an exact one, and a small one that PtyPy really made."""
+"""Reconstructions for many tests: the simulated truth, and a small one that PtyPy made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import numpy as np
 import scans
 
 from ptypy_beamline import Plan, open_scan
+from ptypy_beamline.frames.simulated import far_field, fresnel
 from ptypy_beamline.reconstruction import Reconstruction
+from ptypy_beamline.reconstruction.area import pixels_of
+from ptypy_beamline.testing.simulate import sample
 
 REJECT = [0, 5, 48]
 MOVED = slice(None, None, 5)
@@ -40,6 +43,39 @@ def exact(**more) -> Reconstruction:
         "provenance": {"settings": {"shape": [64, 64]}, "versions": {"numpy": "2"}, "run": "x"},
     }
     return Reconstruction(**(values | more))
+
+
+SPACING_M = 2e-6
+"""Between layers."""
+
+
+def true_reconstruction(layers: int = 1, modes: int = 1, empty_columns: int = 0) -> Reconstruction:
+    """The simulated truth with more layers or modes, or nothing at its left side."""
+    truth = scans.truth()
+    rng = np.random.default_rng(7)
+    planes = [truth.object, *(sample(truth.object.shape, rng) for _ in range(layers - 1))]
+    obj = np.array(planes, np.complex64)
+    obj[:, :, :empty_columns] = 1
+    # Modes like those of a blurred source: the probe times ever higher powers.
+    power = np.linspace(-1, 1, 64)[None, :] ** np.arange(modes)[:, None, None]
+    return exact(
+        object=obj,
+        probe=np.asarray(truth.probe * power, np.complex64),
+        errors=np.geomspace(0.4, 0.02, 60),
+        algorithm="DM 40 + ML 20",
+        layer_spacing_m=(SPACING_M,) * (layers - 1),
+        scan="scan_0042",
+        provenance={"source": "scan_0042.h5"},
+    )
+
+
+def frames_of(found: Reconstruction) -> np.ndarray:
+    """Intensities (n, N, N) of every position, from object, probe, positions and centre alone."""
+    n = found.probe.shape[-1]
+    corners = np.rint(pixels_of(found, found.positions_m) - (n - 1) / 2).astype(int)
+    step = fresnel((n, n), found.pixel_m[0], SPACING_M, found.energy_eV)
+    views = [found.object[:, row : row + n, column : column + n] for row, column in corners]
+    return np.array([sum(far_field(mode, view, step) for mode in found.probe) for view in views])
 
 
 def assert_same(one: Reconstruction, other: Reconstruction, *but: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import reference
+import reference_corrections as reference
 from reference_scan import Measured, RefusedError
 from reference_selection import image_axes, pairs, quantities, times_in_place
 

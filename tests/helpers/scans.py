@@ -1,4 +1,4 @@
-"""Small simulated scans, written once for many tests."""
+"""Small scans for many tests: simulated, as files of any format; and random ones in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ptypy_beamline import Scan
+from ptypy_beamline.scan import ArrayFrames
 from ptypy_beamline.testing.simulate import Truth, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -27,3 +29,40 @@ def exposures(k: int = 3, seed: int = 0) -> np.ndarray:
     """Each frame of the scan as ``k`` exposures, one after another."""
     rng = np.random.default_rng(seed)
     return np.repeat(truth().frames, k, axis=0) + rng.integers(0, 3, (49 * k, 64, 64), np.uint32)
+
+
+NY, NX = 20, 24
+"""Of the frames in memory."""
+
+
+def make_scan(n=6, dtype=np.uint16, positions=None, seed=0, **more):
+    """A scan of ``n`` frames in memory; ``more`` replaces fields of ``Scan``."""
+    rng = np.random.default_rng(seed)
+    frames = rng.poisson(40, (n, NY, NX))
+    frames[:, 6:14, 8:16] += rng.poisson(400, (n, 8, 8))
+    if positions is None:
+        positions = np.column_stack([np.arange(n) // 3, np.arange(n) % 3]) * 1e-6
+    values = {
+        "energy_eV": 8000.0,
+        "distance_m": 2.0,
+        "pixel_m": (75e-6, 75e-6),
+        "center_px": (10.0, 12.0),
+    }
+    return Scan(ArrayFrames(frames.astype(dtype)), np.asarray(positions, float), **(values | more))
+
+
+def all_frames(plan, size=None):
+    """Frames and good pixels of a plan, in blocks of ``size``."""
+    blocks = list(plan.blocks(size))
+    return np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks])
+
+
+def as_nan(frames, good):
+    """Frames with NaN where bad; bad pixels must hold 0."""
+    assert (frames[~good] == 0).all()
+    return np.where(good, frames, np.nan)
+
+
+def raw_of(scan):
+    """The raw frames of a scan in memory."""
+    return scan.frames.array

@@ -7,10 +7,10 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-import reference
+import reference_corrections as reference
 import scans
-from memory_scans import all_frames, make_scan, raw_of
 from numpy.testing import assert_allclose, assert_array_equal
+from scans import all_frames, make_scan, raw_of
 from typer.testing import CliRunner
 
 from ptypy_beamline import BeamlineWarning, open_scan

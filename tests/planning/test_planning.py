@@ -11,9 +11,9 @@ from typing import ClassVar
 import h5py
 import numpy as np
 import pytest
-import reference
-from memory_scans import NX, NY, all_frames, as_nan, make_scan, raw_of
+import reference_corrections as reference
 from numpy.testing import assert_allclose, assert_array_equal
+from scans import NX, NY, all_frames, as_nan, make_scan, raw_of
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, open_scan
 from ptypy_beamline.errors import MissingDataError, SettingsError

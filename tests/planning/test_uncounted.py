@@ -8,7 +8,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
-import reference
+import reference_corrections as reference
 import scans
 import tifffile
 from numpy.testing import assert_allclose, assert_array_equal

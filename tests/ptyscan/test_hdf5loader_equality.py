@@ -467,7 +467,7 @@ ON_TWO_RANKS = [
 @pytest.mark.long
 @pytest.mark.mpi
 def test_ten_rows_on_two_ranks(file, tmp_path):
-    from mpi_runs import mpirun
+    from processes import mpirun
 
     done = mpirun(
         2,

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 from folders import HELPERS as HERE
-from mpi_runs import ENVIRONMENT
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import environment
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 
@@ -75,7 +75,7 @@ def reconstruct(ranks, loader, file, first=6, block=5, **settings):
     if ranks > 1:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=150, env=ENVIRONMENT, check=False
+        command, capture_output=True, text=True, timeout=150, env=environment(), check=False
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert (done.returncode, len(lines)) == (0, 1), done.stderr
@@ -125,7 +125,7 @@ def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_ptypys_on_the_fly_template_gets_frames_as_they_come(tmp_path, ranks):
     """A model without blocks, ``min_frames`` and no ``frames_per_block``."""
-    task = [sys.executable, str(HERE / "on_the_fly.py")]
+    task = [sys.executable, str(HERE / "ptypy_on_the_fly.py")]
     with subprocess.Popen([*task, "write", str(tmp_path)], stdout=subprocess.DEVNULL) as writer:
         command = ["mpirun", "--oversubscribe", "-n", str(ranks), *task, "reconstruct"]
         done = subprocess.run(
@@ -133,7 +133,7 @@ def test_ptypys_on_the_fly_template_gets_frames_as_they_come(tmp_path, ranks):
             capture_output=True,
             text=True,
             timeout=150,
-            env=ENVIRONMENT,
+            env=environment(),
             check=False,
         )
         assert writer.wait(20) == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scans
 from folders import HELPERS as HERE
-from mpi_runs import load, mpirun, result
+from processes import load, mpirun, result
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 

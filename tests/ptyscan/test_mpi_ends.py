@@ -8,17 +8,17 @@ import subprocess
 import sys
 import time
 
-import matrix
+import model_runs
 import pytest
 from folders import HELPERS as HERE
-from mpi_runs import ENVIRONMENT, load, mpirun
+from processes import environment, load, mpirun
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    return matrix.write(tmp_path_factory.mktemp("ends"))
+    return model_runs.write(tmp_path_factory.mktemp("ends"))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_an_interrupt_of_one_rank_ends_all(file, how, rank):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT,
+        env=environment(),
     ) as running:
         processes = {}
         for line in running.stdout:

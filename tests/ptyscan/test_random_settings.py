@@ -1,4 +1,4 @@
-"""Random scans with random settings: every road gives what plain NumPy gives.
+"""Random scans with random settings: every way gives what plain NumPy gives.
 
 ``python benchmarks/random_settings.py --count 5000 --seed 1`` tries more of them, and reduces what
 fails to the settings that it takes.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from random_roads import disagreement, shrunk
+from random_loads import disagreement, shrunk
 from random_scans import draw
 
 SEED, COUNT, TOGETHER = 13, 570, 57
@@ -18,7 +18,7 @@ ALSO = (["ptypy"], ["ptypy", "ptyd"], ["standard"])
 """Beside the plan: each is taken by more than 150 that nothing refuses, PtyPy by 190 squares."""
 
 
-def roads_of(number: int) -> list[str]:
+def ways_of(number: int) -> list[str]:
     there = importlib.util.find_spec("ptypy") is not None
     return ["plan", *(r for r in ALSO[number % len(ALSO)] if there or r != "ptypy")]
 
@@ -32,8 +32,8 @@ def roads_of(number: int) -> list[str]:
 )
 def test_random_settings_give_what_the_reference_gives(first):
     for number in range(first, first + TOGETHER):
-        case, roads = draw(SEED, number), roads_of(number)
-        problem = disagreement(case, roads)
+        case, ways = draw(SEED, number), ways_of(number)
+        problem = disagreement(case, ways)
         if problem:
-            smallest = shrunk(case, lambda tried, roads=roads: disagreement(tried, roads))
+            smallest = shrunk(case, lambda tried, ways=ways: disagreement(tried, ways))
             pytest.fail(f"{problem}\n{case}\nfails still as\n{smallest}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-import matrix
+import model_runs
 import numpy as np
 import pytest
 from folders import HELPERS as HERE
-from matrix import COUNT, GROWING_FAILS, KINDS, MODELS
-from mpi_runs import mpirun
+from model_runs import COUNT, GROWING_FAILS, KINDS, MODELS
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import mpirun
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.run import run
@@ -41,7 +41,7 @@ ON_RANKS = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("matrix")
-    matrix.write(folder)
+    model_runs.write(folder)
     return folder
 
 
@@ -49,8 +49,8 @@ def folder(tmp_path_factory):
 def engines_of():
     """Engines of each model."""
     pytest.importorskip("ptypy_beamline.ptyscan")
-    matrix.load_engines()
-    pairs = matrix.supported()
+    model_runs.load_engines()
+    pairs = model_runs.supported()
     return {model: [engine for name, engine in pairs if name == model] for model in MODELS}
 
 
@@ -58,7 +58,7 @@ def expected(folder, kind):
     """Frames and masks that PtyPy should have."""
     given = {
         name: value
-        for name, value in matrix.settings(kind, folder / "x").items()
+        for name, value in model_runs.settings(kind, folder / "x").items()
         if name in ("center", "saturation")
     }
     plan = open_scan(folder / f"scan_{COUNT}.h5").plan(**given)
@@ -75,7 +75,7 @@ def stacks(ptycho):
 
 
 def check(folder, kind, model, engine):
-    ptycho = matrix.reconstruct(folder, model, engine, kind)
+    ptycho = model_runs.reconstruct(folder, model, engine, kind)
     frames, good = expected(folder, kind)
     got, masks = stacks(ptycho)
     if kind == "qc":
@@ -84,7 +84,7 @@ def check(folder, kind, model, engine):
     else:
         assert_array_equal(got, frames)
         assert_array_equal(masks, good)
-    found = matrix.object_of(ptycho)
+    found = model_runs.object_of(ptycho)
     assert np.isfinite(found).all()
     assert np.ptp(np.abs(found)) > 0, "it did something"
 
@@ -116,7 +116,7 @@ def test_every_engine_takes_every_kind_of_scan(folder, engines_of, kind, model):
 
 def test_a_model_without_engines_loads(folder, engines_of):
     """PtyPy has an OPR engine for the model without blocks only."""
-    data = matrix.settings("shared mask", folder / f"scan_{COUNT}.h5")
+    data = model_runs.settings("shared mask", folder / f"scan_{COUNT}.h5")
     tree = {
         "io": {"rfile": None, "autosave": {"active": False}},
         "scans": {"s": {"name": "BlockOPRModel", "data": data}},
@@ -136,14 +136,14 @@ def test_full_and_blockfull_give_the_same(folder, engines_of, engine):
         more["data_type"] = "double"
     tolerance = 1e-4 if "serial" in engine else 1e-12
     objects = [
-        matrix.object_of(matrix.reconstruct(folder, model, engine, "own masks", 5, **more))
+        model_runs.object_of(model_runs.reconstruct(folder, model, engine, "own masks", 5, **more))
         for model in ("Full", "BlockFull")
     ]
     assert_allclose(*objects, rtol=0, atol=tolerance * np.abs(objects[0]).max())
 
 
 def on_ranks(ranks, folder, cases):
-    done = mpirun(ranks, [str(HERE / "matrix.py")], str(folder), *cases)
+    done = mpirun(ranks, [str(HERE / "model_runs.py")], str(folder), *cases)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert len(lines) == 1, done.stderr
     return zip(cases, json.loads(lines[0].removeprefix("RESULT")), strict=True)

@@ -1,4 +1,4 @@
-"""Whole scans, judged: spoiled ones and clean ones, tiny ones, several exposures, embeddings."""
+"""Whole scans, evaluated: spoiled ones and clean ones, tiny ones, several exposures, embeddings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from folders import REAL_DATA
-from judging import COUNT, SIDE, judged, scan_of, truth
 from numpy.testing import assert_allclose, assert_array_equal
+from quality_scans import COUNT, SIDE, evaluated, scan_of, truth
 from sklearn.metrics import roc_auc_score
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Scan, Settings
@@ -27,7 +27,7 @@ class TestDecisions:
     """Whole scans."""
 
     def test_a_clean_scan_has_no_rejected_frame(self):
-        found = judged(scan_of())
+        found = evaluated(scan_of())
         assert found.reject_indices.tolist() == []
         assert_array_equal(found.accept_indices, np.arange(COUNT))
         assert found.score.min() >= 0
@@ -41,12 +41,12 @@ class TestDecisions:
         edged[60:70] *= 0.1 * np.exp(-2j)
         light = diffract(edged, made.probe, made.corners_px)
         frames = np.random.default_rng(5).poisson(light).astype(np.uint16)
-        assert judged(scan_of(frames, made.positions_m)).reject_indices.tolist() == []
+        assert evaluated(scan_of(frames, made.positions_m)).reject_indices.tolist() == []
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_every_kind_of_spoiled_frame_is_found(self, kind):
         frames, spoiled = spoil(truth().frames, kind, seed=1)
-        found = judged(scan_of(frames))
+        found = evaluated(scan_of(frames))
         assert_array_equal(found.reject_indices, spoiled)
         assert roc_auc_score(np.isin(np.arange(COUNT), spoiled), found.score) > 0.99
 
@@ -57,7 +57,7 @@ class TestDecisions:
         half[:, half.shape[1] // 2 :] = 1
         light = diffract(half, made.probe, made.corners_px)
         frames = np.random.default_rng(5).poisson(light).astype(np.uint32)
-        found = judged(scan_of(spoil(frames, "shifted beam", seed=1)[0], made.positions_m))
+        found = evaluated(scan_of(spoil(frames, "shifted beam", seed=1)[0], made.positions_m))
         assert np.count_nonzero(found.rejected) == 4
         assert found.score[found.rejected].min() > found.score[~found.rejected].max()
 
@@ -68,7 +68,7 @@ class TestDecisions:
         twice = np.arange(every, COUNT, every)
         frames[twice] = frames[twice - 1]
         i0 = 1e4 * (1 + 0.01 * np.random.default_rng(8).standard_normal(COUNT))
-        found = judged(scan_of(frames, monitor=i0), monitor=monitor)
+        found = evaluated(scan_of(frames, monitor=i0), monitor=monitor)
         assert set(twice) <= set(found.reject_indices)
         assert set(found.reason[twice]) == {"repeated frame"}
         assert len(found.reject_indices) <= len(twice) + 1
@@ -76,7 +76,7 @@ class TestDecisions:
     def test_equal_frames_of_few_counts_are_accepted(self):
         frames = np.zeros((COUNT, 64, 64), np.uint16)
         frames[:, 32, 32] = np.random.default_rng(9).poisson(20, COUNT)
-        assert judged(scan_of(frames)).reject_indices.tolist() == []
+        assert evaluated(scan_of(frames)).reject_indices.tolist() == []
 
     def test_repeated_exposures_of_a_position_are_found(self):
         light = diffract(truth().object, truth().probe, truth().corners_px)
@@ -84,7 +84,7 @@ class TestDecisions:
         frames = rng.poisson(np.repeat(light, 2, axis=0)).astype(np.uint16)
         twice = np.arange(5, 2 * COUNT, 5)  # odd ones are at the position of the frame before
         frames[twice] = frames[twice - 1]
-        found = judged(scan_of(frames, truth().positions_m), frames_per_position=2)
+        found = evaluated(scan_of(frames, truth().positions_m), frames_per_position=2)
         assert found.reject_indices.tolist() == twice.tolist()
 
     def test_exposures_are_compared_with_those_of_equal_time(self):
@@ -96,12 +96,12 @@ class TestDecisions:
         )
         settings = {"frames_per_position": 3, "grouping": "hdr", "saturation": 1e6}
         more = {"exposure_s": np.tile([0.1, 1.0, 5.0], COUNT)}
-        found = judged(scan_of(frames, truth().positions_m, **more), **settings)
+        found = evaluated(scan_of(frames, truth().positions_m, **more), **settings)
         assert len(found) == found.total == 3 * COUNT
         assert found.reject_indices.tolist() == []
         frames[[100, 301]] //= 2
         frames[400] = frames[399]
-        found = judged(scan_of(frames, truth().positions_m, **more), **settings)
+        found = evaluated(scan_of(frames, truth().positions_m, **more), **settings)
         assert found.reject_indices.tolist() == [100, 301, 400]
 
     def test_frames_of_a_given_list_stay_rejected_and_get_a_score(self):
@@ -112,7 +112,7 @@ class TestDecisions:
         assert len(found) == COUNT
 
     def test_raw_frames_that_are_not_evaluated(self):
-        found = judged(scan_of(), step=3, num_frames=40)
+        found = evaluated(scan_of(), step=3, num_frames=40)
         assert found.frames.tolist() == [*range(0, 120, 3)]
         whole = found.per_frame(found.score)
         assert whole.shape == (COUNT,)
@@ -120,7 +120,7 @@ class TestDecisions:
         assert {*found.accept_indices, *found.reject_indices} == set(found.frames)
 
     def test_maps_are_totals_and_centres_of_mass(self):
-        found = judged(scan_of())
+        found = evaluated(scan_of())
         frames = truth().frames.astype(float)
         assert_allclose(found.stxm, np.log1p(frames.sum((1, 2))), rtol=1e-7)
         for values, axis in ((found.dpcy, 2), (found.dpcx, 1)):
@@ -133,28 +133,28 @@ class TestDecisions:
         i0 = 1 + 0.01 * np.random.default_rng(0).standard_normal(COUNT)
         i0[[3, 4, 5]] = np.nan, 0, np.inf
         i0[60] = 0.2
-        found = judged(scan_of(), i0=i0)
+        found = evaluated(scan_of(), i0=i0)
         assert found.reject_indices.tolist() == [], "its picture is as good as any"
         assert found.reason[60] == "monitor"
-        without = judged(scan_of(), i0=np.full(COUNT, np.nan))
-        assert_array_equal(without.score, judged(scan_of()).score)
+        without = evaluated(scan_of(), i0=np.full(COUNT, np.nan))
+        assert_array_equal(without.score, evaluated(scan_of()).score)
 
     def test_an_applied_monitor_excludes_its_bad_frames(self):
         i0 = np.ones(COUNT)
         i0[7] = np.nan
         with pytest.warns(BeamlineWarning, match="not a number at 1 of 196 frames"):
-            found = judged(scan_of(monitor=i0), i0=i0, monitor=True)
+            found = evaluated(scan_of(monitor=i0), i0=i0, monitor=True)
         assert 7 not in found.frames
         assert np.isnan(found.per_frame(found.score)[7])
 
     def test_a_blank_scan_is_an_error(self):
         with pytest.raises(BeamlineError, match=r"hold no counts; check paths\.frames"):
-            judged(scan_of(truth().frames * 0))
+            evaluated(scan_of(truth().frames * 0))
 
     def test_a_scan_without_beam_half_of_the_time(self):
         frames = truth().frames.copy()
         frames[:80] = 0
-        found = judged(scan_of(frames))
+        found = evaluated(scan_of(frames))
         assert found.rejected[:80].all()
         assert found.rejected[80:].sum() <= 3, "of those beside the dark part"
 
@@ -162,17 +162,17 @@ class TestDecisions:
     @pytest.mark.parametrize("count", [1, 2, 5])
     def test_tiny_scans(self, count, embedding):
         qc = Qc(embedding=embedding, labels=3, pca_k=12)
-        found = judged(scan_of(truth().frames[:count]), qc)
+        found = evaluated(scan_of(truth().frames[:count]), qc)
         assert found.reject_indices.tolist() == []
         assert np.isfinite(found.score).all()
         assert set(found.labels.tolist()) <= {0, 1, 2}
 
     def test_tiny_frames(self):
-        assert np.isfinite(judged(scan_of(truth().frames[:, 32:33, 32:33])).score).all()
+        assert np.isfinite(evaluated(scan_of(truth().frames[:, 32:33, 32:33])).score).all()
 
     def test_frames_that_are_all_equal(self):
         alike = np.repeat(truth().frames[:1], 64, axis=0)
-        assert judged(scan_of(alike), Qc(labels=4)).reject_indices.tolist() == []
+        assert evaluated(scan_of(alike), Qc(labels=4)).reject_indices.tolist() == []
 
 
 class TestEmbedding:
@@ -188,17 +188,17 @@ class TestEmbedding:
 
     def test_more_components_than_frames_or_pixels(self, bursts):
         frames, spoiled = bursts
-        few = judged(scan_of(truth().frames[:6]), Qc(pca_k=500))
+        few = evaluated(scan_of(truth().frames[:6]), Qc(pca_k=500))
         assert np.isfinite(few.score).all()
-        many = judged(scan_of(frames), Qc(pca_k=500, embed_side=8))
+        many = evaluated(scan_of(frames), Qc(pca_k=500, embed_side=8))
         assert set(spoiled) <= set(many.reject_indices)
 
     def test_incremental_components_find_the_same_frames(self, bursts, monkeypatch):
         frames, spoiled = bursts
-        whole = judged(scan_of(frames))
+        whole = evaluated(scan_of(frames))
         monkeypatch.setattr(embedding, "AT_ONCE", 50)
         self.batches_of(monkeypatch, 37)
-        found = judged(scan_of(frames))
+        found = evaluated(scan_of(frames))
         assert_array_equal(found.reject_indices, spoiled)
         assert np.corrcoef(found.score, whole.score)[0, 1] > 0.8
         assert_array_equal(found.images, whole.images)
@@ -207,20 +207,20 @@ class TestEmbedding:
     def test_incremental_components_take_any_number(self, monkeypatch, k, side):
         monkeypatch.setattr(embedding, "AT_ONCE", 50)
         self.batches_of(monkeypatch, 55)
-        found = judged(scan_of(), Qc(pca_k=k, embed_side=side))
+        found = evaluated(scan_of(), Qc(pca_k=k, embed_side=side))
         assert np.isfinite(found.score).all()
 
     @pytest.mark.parametrize("whole", [5000, 50])
     def test_an_autoencoder_finds_the_same_frames(self, bursts, monkeypatch, whole):
         monkeypatch.setattr(embedding, "AT_ONCE", whole)
         frames, spoiled = bursts
-        found = judged(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
-        again = judged(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
+        found = evaluated(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
+        again = evaluated(scan_of(frames), Qc(embedding="autoencoder", pca_k=4, embed_side=16))
         assert set(spoiled) <= set(found.reject_indices)
         assert_array_equal(found.score, again.score)
 
     def test_score_is_the_weighted_mean_of_both_ranks(self, bursts):
-        scores = [judged(scan_of(bursts[0]), Qc(w_feat=w)).score for w in (0, 1, 0.25)]
+        scores = [evaluated(scan_of(bursts[0]), Qc(w_feat=w)).score for w in (0, 1, 0.25)]
         assert_allclose(scores[2], 0.75 * scores[0] + 0.25 * scores[1])
         assert not np.array_equal(scores[0], scores[1])
 
@@ -230,9 +230,9 @@ class TestEmbedding:
         frames = truth().frames.copy()
         thick = np.arange(COUNT) % 3 == 0
         frames[thick] = frames[thick] // 4 + rng.poisson(30, (thick.sum(), 64, 64))
-        found = judged(scan_of(frames), Qc(labels=2))
+        found = evaluated(scan_of(frames), Qc(labels=2))
         assert_array_equal(found.labels, thick.astype(int), "the larger class is class 0")
-        assert_array_equal(judged(scan_of(frames)).labels, -1)
+        assert_array_equal(evaluated(scan_of(frames)).labels, -1)
 
     def test_binned_frames_are_read_as_they_were_written(self):
         images = np.random.default_rng(0).random((23, 5, 5)).astype(np.float32)
@@ -249,7 +249,7 @@ class TestEmbedding:
 
     def test_small_images_shrink_with_their_number(self, monkeypatch):
         monkeypatch.setattr(assessment, "ALL_PIXELS", COUNT * 100)
-        assert judged(scan_of()).images.shape == (COUNT, 10, 10)
+        assert evaluated(scan_of()).images.shape == (COUNT, 10, 10)
 
 
 def test_a_live_scan_is_measured_once_and_scored_again():
@@ -270,7 +270,7 @@ def test_no_warning_reaches_the_user():
     frames = truth().frames.astype(np.float32)
     frames[3], frames[4], frames[5] = 0, np.nan, 0
     frames[5, 3, 3] = 1
-    found = judged(scan_of(frames), Qc(labels=4))
+    found = evaluated(scan_of(frames), Qc(labels=4))
     assert set(found.reject_indices.tolist()) == {3, 4, 5}
 
 
@@ -284,6 +284,6 @@ def test_a_measured_scan(kind):
     if kind:
         frames, spoiled = spoil(frames, kind, 0.02, 1)
     scan = Scan(ArrayFrames(frames), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64))
-    found = judged(scan)
+    found = evaluated(scan)
     assert np.isin(found.reject_indices, spoiled).all()
     assert len(found.reject_indices) >= 0.9 * len(spoiled)

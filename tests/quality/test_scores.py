@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from judging import scan_of, truth
 from numpy.testing import assert_allclose, assert_array_equal
+from quality_scans import scan_of, truth
 
 from ptypy_beamline import Settings
 from ptypy_beamline.options import Qc

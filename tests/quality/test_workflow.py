@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import scans
 from folders import HELPERS as HERE
-from judging import COUNT, scan_of, truth
-from mpi_runs import load, mpirun, result
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import load, mpirun, result
+from quality_scans import COUNT, scan_of, truth
 
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.cli import main

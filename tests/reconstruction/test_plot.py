@@ -9,13 +9,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from known import known
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.transforms import Bbox
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.testing import assert_allclose, assert_array_equal
+from reconstructions import true_reconstruction
 
 from ptypy_beamline.cli import main
 from ptypy_beamline.cli.flags import postprocess
@@ -39,7 +39,7 @@ SHAPES = {
 
 def shaped(shape=(120, 120), layers=1, modes=1):
     """A reconstruction of another shape of object, with positions all over it."""
-    found, rng = known(layers, modes), np.random.default_rng(3)
+    found, rng = true_reconstruction(layers, modes), np.random.default_rng(3)
     points = (rng.random((150, 2)) - 0.5) * (np.array(shape) - 20)
     return replace(
         found,
@@ -58,8 +58,8 @@ def drawn(found, **look):
 
 @cache
 def plain():
-    """The figure of ``known()``."""
-    return drawn(known())
+    """The figure of ``true_reconstruction()``."""
+    return drawn(true_reconstruction())
 
 
 def titled(figure, start: str) -> Axes:
@@ -120,7 +120,7 @@ def test_phase_and_amplitude_are_the_objects():
 
 
 def test_colours_are_those_of_the_scanned_area():
-    found = known()
+    found = true_reconstruction()
     obj = found.object.copy()
     obj[:, :20] *= 9
     image = titled(drawn(replace(found, object=obj)), "Amplitude").images[0]
@@ -130,16 +130,18 @@ def test_colours_are_those_of_the_scanned_area():
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_what_is_not_finite_leaves_the_rest_to_be_seen(whole):
-    obj = known().object.copy()
+    obj = true_reconstruction().object.copy()
     obj[:, 60:62] = np.nan
-    figure = drawn(replace(known(), object=np.full_like(obj, np.nan) if whole else obj))
+    figure = drawn(
+        replace(true_reconstruction(), object=np.full_like(obj, np.nan) if whole else obj)
+    )
     norm = titled(figure, "Phase").images[0].norm
     assert np.isfinite([norm.vmin, norm.vmax]).all()
 
 
 def test_a_flat_image_does_not_show_its_rounding():
-    obj = np.exp(1j * np.angle(known().object)).astype(np.complex64)
-    figure = drawn(replace(known(), object=obj))
+    obj = np.exp(1j * np.angle(true_reconstruction().object)).astype(np.complex64)
+    figure = drawn(replace(true_reconstruction(), object=obj))
     image = titled(figure, "Amplitude").images[0]
     assert image.norm.vmin < 1 < image.norm.vmax
     assert image.norm.vmax - image.norm.vmin > 0.9e-3
@@ -185,7 +187,7 @@ def test_round_lengths(most_m, length_m, text):
 
 
 def test_modes_are_sorted_and_have_their_share_of_the_power():
-    found = known(modes=8)
+    found = true_reconstruction(modes=8)
     power = np.array([4, 80, 1, 10, 2, 0.00001, 2.9, 0.1])
     probe = np.array([found.probe[0] * np.sqrt(p / 100) for p in power], np.complex64)
     shown = words(drawn(replace(found, probe=probe)))
@@ -196,7 +198,7 @@ def test_modes_are_sorted_and_have_their_share_of_the_power():
 
 
 def test_probe_is_cut_to_where_the_beam_is():
-    found = known()
+    found = true_reconstruction()
     wide = np.zeros((1, 256, 256), np.complex64)
     wide[0, 96:160, 96:160] = found.probe[0]
     figure = drawn(replace(found, probe=wide))
@@ -218,7 +220,7 @@ def test_probe_is_cut_to_where_the_beam_is():
 def test_probe_that_is_not_square_is_cut_in_its_middle(shape):
     y, x = (np.arange(n) - (n - 1) / 2 for n in shape)
     beam = np.exp(-(y[:, None] ** 2 + x**2) / 200)
-    found = replace(known(), probe=beam[None].astype(np.complex64))
+    found = replace(true_reconstruction(), probe=beam[None].astype(np.complex64))
     (panel,) = [
         axes
         for axes in drawn(found).axes
@@ -240,9 +242,9 @@ def test_wheel_has_the_colours_of_the_probe():
 
 
 def test_positions_are_where_the_probe_was():
-    found = known()
+    found = true_reconstruction()
     (dots,) = titled(drawn(found, positions=True), "Phase").lines
-    # known() begins each view (N - 1)/2 pixels before its position.
+    # true_reconstruction() begins each view (N - 1)/2 pixels before its position.
     rows, columns = dots.get_ydata() - 31.5, dots.get_xdata() - 31.5
     assert_allclose(np.diff(rows), np.diff(found.positions_m[:, 0]) / 10e-9, atol=1e-6)
     assert_allclose(rows.min(), 4, atol=1e-6)
@@ -254,15 +256,17 @@ def test_title_says_what_it_is():
     shown = words(plain())
     for text in ("scan_0042", "8.8 keV", "DM 40 + ML 20", "object pixel 10 nm", "last 0.02"):
         assert text in shown
-    assert "8.8 keV, object pixel" in words(drawn(replace(known(), algorithm="")))
-    long = words(drawn(replace(known(), scan="x" * 500, algorithm="DM 1 + " * 99)))
+    assert "8.8 keV, object pixel" in words(drawn(replace(true_reconstruction(), algorithm="")))
+    long = words(drawn(replace(true_reconstruction(), scan="x" * 500, algorithm="DM 1 + " * 99)))
     assert "x" * 30 in long
     assert "x" * 200 not in long
 
 
 @pytest.mark.parametrize("errors", [[], [0.0, np.nan], [0.5]])
 def test_strange_errors_are_drawn(errors):
-    curve = titled(drawn(replace(known(), errors=np.array(errors))), "Error per iteration")
+    curve = titled(
+        drawn(replace(true_reconstruction(), errors=np.array(errors))), "Error per iteration"
+    )
     assert len(curve.lines[0].get_xdata()) == len(errors)
 
 
@@ -273,7 +277,7 @@ def test_strange_errors_are_drawn(errors):
     ("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF"), (".svg", b"<?xml")]
 )
 def test_kind_of_picture_goes_by_the_suffix(tmp_path, suffix, start):
-    finished = finish(known(), Postprocess(crop=True))
+    finished = finish(true_reconstruction(), Postprocess(crop=True))
     path = draw(tmp_path / f"picture{suffix}", finished, PlotStyle(dpi=50))
     assert path.read_bytes().startswith(start)
     assert list(tmp_path.iterdir()) == [path]
@@ -281,7 +285,7 @@ def test_kind_of_picture_goes_by_the_suffix(tmp_path, suffix, start):
 
 def test_other_suffixes_and_colour_maps_are_refused(tmp_path):
     with pytest.raises(SettingsError, match=r"not a picture file.*\.png, \.pdf, \.svg"):
-        draw(tmp_path / "picture.docx", finish(known(), Postprocess()))
+        draw(tmp_path / "picture.docx", finish(true_reconstruction(), Postprocess()))
     with pytest.raises(SettingsError, match=r"colour map 'rainbows'.*viridis"):
         PlotStyle(colours="rainbows")
 
@@ -289,7 +293,7 @@ def test_other_suffixes_and_colour_maps_are_refused(tmp_path):
 @pytest.fixture
 def stored(tmp_path):
     """A reconstruction.h5 and what is in it."""
-    found = known(empty_columns=54)
+    found = true_reconstruction(empty_columns=54)
     return write_reconstruction(found, tmp_path / "reconstruction.h5"), found
 
 
@@ -333,7 +337,7 @@ def test_what_cannot_be_plotted_is_one_line(stored, capsys, more, problem):
 
 
 def test_product_is_plotted(tmp_path):
-    export_product(known(layers=2, modes=2), tmp_path / "product.h5")
+    export_product(true_reconstruction(layers=2, modes=2), tmp_path / "product.h5")
     assert main(["plot", str(tmp_path / "product.h5"), "--dpi", "50"]) == 0
     assert imread(tmp_path / "product_plot.png").std() > 0.1
 

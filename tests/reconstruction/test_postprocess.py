@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from known import frames, known
 from numpy.testing import assert_allclose, assert_array_equal
+from reconstructions import frames_of, true_reconstruction
 from scipy.ndimage import gaussian_filter
 
 from ptypy_beamline.errors import BeamlineError, ScanError, SettingsError
@@ -42,26 +42,26 @@ STEPS = {
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("asked", STEPS.values(), ids=STEPS)
 def test_diffraction_of_every_position_stays(asked, layers):
-    before = spoiled(known(layers, modes=2, empty_columns=54))
+    before = spoiled(true_reconstruction(layers, modes=2, empty_columns=54))
     after = finish(before, asked).reconstruction
-    magnitude = np.sqrt(frames(before))
-    change = np.abs(np.sqrt(frames(after)) - magnitude).max(axis=(1, 2))
+    magnitude = np.sqrt(frames_of(before))
+    change = np.abs(np.sqrt(frames_of(after)) - magnitude).max(axis=(1, 2))
     assert (change < 2e-5 * magnitude.max()).all()
     assert not np.array_equal(after.object, before.object)
     assert after.object.dtype == after.probe.dtype == np.complex64
 
 
 def test_ramp_without_its_opposite_on_the_probe_would_change_the_frames():
-    before = spoiled(known())
+    before = spoiled(true_reconstruction())
     after = finish(before, STEPS["whole"]).reconstruction
     torn = replace(after, probe=before.probe)
-    change = np.abs(np.sqrt(frames(torn)) - np.sqrt(frames(before)))
-    assert change.max() > 0.05 * np.sqrt(frames(before)).max()
+    change = np.abs(np.sqrt(frames_of(torn)) - np.sqrt(frames_of(before)))
+    assert change.max() > 0.05 * np.sqrt(frames_of(before)).max()
 
 
 @pytest.mark.parametrize("flatten", ["auto", Rectangle((40, 30), (60, 22))])
 def test_empty_region_gives_back_the_truth(flatten):
-    truth = known(empty_columns=54)
+    truth = true_reconstruction(empty_columns=54)
     asked = Postprocess(flatten=flatten, normalise=True)
     found = finish(spoiled(truth), asked).reconstruction
     assert_allclose(found.object, truth.object, atol=2e-4)
@@ -69,14 +69,14 @@ def test_empty_region_gives_back_the_truth(flatten):
 
 
 def test_steep_ramp_is_found_too():
-    truth = known(empty_columns=54)
+    truth = true_reconstruction(empty_columns=54)
     steep = spoiled(truth, slope=(0.31, -0.42))
     found = finish(steep, Postprocess(flatten="auto", normalise=True)).reconstruction
     assert_allclose(found.object, truth.object, atol=5e-4)
 
 
 def test_whole_area_levels_a_sample_that_is_everywhere():
-    truth = known()
+    truth = true_reconstruction()
     rows, columns = scanned(truth)
     finished = finish(spoiled(truth), STEPS["whole"])
     true = np.angle(truth.object[0, rows, columns])
@@ -86,7 +86,7 @@ def test_whole_area_levels_a_sample_that_is_everywhere():
 
 
 def test_nothing_asked_nothing_changed():
-    before = known(2)
+    before = true_reconstruction(2)
     after = finish(before, Postprocess())
     assert after.reconstruction is before
     assert_array_equal(after.phase_rad, np.angle(before.object))
@@ -97,7 +97,7 @@ def test_steps_are_recorded_one_after_another():
     asked = Postprocess(
         flatten=Rectangle((40, 30), (60, 22)), normalise=True, crop=True, unwrap=True
     )
-    before = spoiled(known(empty_columns=54))
+    before = spoiled(true_reconstruction(empty_columns=54))
     first = finish(before, asked).reconstruction
     steps = first.provenance["postprocess"]
     assert [step["step"] for step in steps] == ["normalise", "flatten", "crop", "unwrap"]
@@ -110,7 +110,7 @@ def test_steps_are_recorded_one_after_another():
 
 
 def test_crop_keeps_every_point_in_its_place():
-    before = known()
+    before = true_reconstruction()
     after = crop(before)
     (rows, columns), points = scanned(before), before.positions_m
     assert_array_equal(after.object, before.object[:, rows, columns])
@@ -122,14 +122,14 @@ def test_crop_keeps_every_point_in_its_place():
 
 
 def test_crop_with_a_margin_stays_inside_the_object():
-    before = known()
+    before = true_reconstruction()
     wider = crop(before, 5 * before.pixel_m[0])
     assert_array_equal(np.array(wider.object.shape) - crop(before).object.shape, (0, 10, 10))
     assert_array_equal(crop(before, 1.0).object, before.object)
 
 
 def test_line_scan_and_unknown_positions_are_not_cut_to_nothing():
-    before = known()
+    before = true_reconstruction()
     line = replace(before, positions_m=before.positions_m * (0, 1))
     assert crop(line).object.shape[1] == before.object.shape[1]
     assert crop(line).object.shape[2] < before.object.shape[2]
@@ -139,7 +139,7 @@ def test_line_scan_and_unknown_positions_are_not_cut_to_nothing():
 
 def thick(factor=9.0):
     """A reconstruction whose object is a smooth thickness of several turns; left of it nothing."""
-    found = known()
+    found = true_reconstruction()
     shape = found.object.shape[1:]
     x = np.arange(shape[1]) / shape[1]
     thickness = np.tile(((x - 0.5) * 2).clip(0, None), (shape[0], 1))
@@ -172,7 +172,7 @@ def test_unwrapped_phase_is_that_of_the_object_and_near_zero_where_asked():
 def test_without_scikit_image_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage.restoration", None)
     with pytest.raises(BeamlineError, match=r"pip install scikit-image"):
-        finish(known(), Postprocess(unwrap=True))
+        finish(true_reconstruction(), Postprocess(unwrap=True))
 
 
 # Empty regions
@@ -228,7 +228,9 @@ def test_no_ramp_is_continued_from_a_corner():
     empty = (Y < 36) & (X > 200)
     material = sample((200, 240), np.random.default_rng(1)) * np.exp(-0.15 - 0.6j)
     wave = rough(np.where(empty, 1, material), 0.003)
-    found = replace(known(), object=wave[None].astype(np.complex64), positions_m=np.zeros((0, 2)))
+    found = replace(
+        true_reconstruction(), object=wave[None].astype(np.complex64), positions_m=np.zeros((0, 2))
+    )
     with pytest.raises(ScanError, match=r"only 1.\d% of the scanned area.*--flatten whole"):
         finish(found, Postprocess(flatten="auto"))
 
@@ -243,7 +245,7 @@ def test_small_areas_are_looked_at_or_refused(shape):
 
 
 def test_rectangles_in_pixels_and_lengths_are_the_same():
-    found = known()
+    found = true_reconstruction()
     rows, columns = Rectangle.parse("20,30,40,25").within(found)
     assert (rows, columns) == (slice(20, 60), slice(30, 55))
     y, x = points_of(found, np.array([19.5, 29.5])) * 1e6
@@ -276,7 +278,7 @@ def test_other_words_are_refused(text):
 
 
 def test_a_rectangle_outside_is_refused():
-    found = known()
+    found = true_reconstruction()
     for text in ("500,500,20,20", "0,0,3,50", "1,1,1,1m"):
         with pytest.raises(SettingsError, match="less than 4 pixels"):
             finish(found, Postprocess(flatten=Rectangle.parse(text)))
@@ -286,18 +288,18 @@ def test_a_rectangle_outside_is_refused():
 def test_a_zero_that_is_cut_off_is_refused():
     outside = Postprocess(flatten=Rectangle((0, 0), (20, 20)), crop=True, unwrap=True)
     with pytest.raises(SettingsError, match="inside the scanned area"):
-        finish(known(), outside)
+        finish(true_reconstruction(), outside)
 
 
 def test_an_object_that_is_not_finite_cannot_be_flattened():
-    obj = known().object.copy()
+    obj = true_reconstruction().object.copy()
     obj[0, 60, 60] = np.nan
     for asked in (Postprocess(flatten="whole"), Postprocess(normalise=True)):
         with pytest.raises(ScanError, match="1 pixels of the object are not finite"):
-            finish(replace(known(), object=obj), asked)
+            finish(replace(true_reconstruction(), object=obj), asked)
 
 
 def test_an_object_of_zeros_cannot_be_normalised():
-    found = known()
+    found = true_reconstruction()
     with pytest.raises(ScanError, match="is 0"):
         finish(replace(found, object=found.object * 0), Postprocess(normalise=True))

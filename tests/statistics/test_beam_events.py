@@ -8,8 +8,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from judging import judged, scan_of
 from numpy.testing import assert_allclose
+from quality_scans import evaluated, scan_of
 
 from ptypy_beamline.cli import main
 from ptypy_beamline.diagnosis import beam as told
@@ -78,7 +78,7 @@ CASES = {
 
 
 def found(frames):
-    return judged(scan_of(frames, truth().positions_m)).events
+    return evaluated(scan_of(frames, truth().positions_m)).events
 
 
 def file_of(folder, frames, **more):
@@ -108,7 +108,7 @@ def test_an_event_is_named_with_its_frames(case):
 def test_single_dark_frames_are_no_beam_loss():
     strength = np.ones(COUNT)
     strength[[64, 67, 100, 102]] = 0.008
-    said = judged(scan_of(dimmed(strength), truth().positions_m))
+    said = evaluated(scan_of(dimmed(strength), truth().positions_m))
     assert said.events == ()
     assert said.reject_indices.tolist() == [64, 67, 100, 102]
 
@@ -128,7 +128,7 @@ def test_an_absorbing_sample_does_not_flicker(masked):
     light = diffract(np.exp((-2 - 1j) * thick), truth().probe, truth().corners_px)
     bad = light.mean(0) > np.quantile(light.mean(0), 0.9) if masked else None
     frames = np.random.default_rng(7).poisson(light).astype(np.uint32)
-    said = judged(scan_of(frames, truth().positions_m, bad=bad)).events
+    said = evaluated(scan_of(frames, truth().positions_m, bad=bad)).events
     assert "flicker" not in [one.kind for one in said]
 
 
@@ -166,7 +166,7 @@ def test_check_names_a_remedy_that_works(tmp_path, case, remedy):
 @pytest.mark.parametrize("case", CASES)
 def test_an_event_rejects_no_frame(case):
     frames, event = CASES[case]
-    got = judged(scan_of(frames, truth().positions_m))
+    got = evaluated(scan_of(frames, truth().positions_m))
     if event.kind == "dump":
         assert got.reject_indices.tolist() == list(range(120, 160))
     else:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from judging import judged, scan_of, truth
 from numpy.testing import assert_allclose, assert_array_equal
+from quality_scans import evaluated, scan_of, truth
 
 from ptypy_beamline.options import Qc
 from ptypy_beamline.planning import plan as plan_module
@@ -134,7 +134,7 @@ class TestFeatures:
 
     @pytest.mark.parametrize(("frames", "threads"), [(1, 1), (7, 2), (100, 3)])
     def test_numbers_do_not_depend_on_blocks_and_threads(self, monkeypatch, frames, threads):
-        wanted = judged(scan_of(), threads=1)
+        wanted = evaluated(scan_of(), threads=1)
         monkeypatch.setattr(plan_module, "BLOCK_BYTES", frames * truth().frames[0].nbytes)
         plan = scan_of().plan(threads=threads)
         assert plan.block_size == frames
@@ -146,7 +146,7 @@ class TestFeatures:
 
     def test_frames_are_measured_as_they_are_corrected(self):
         flat = np.full((64, 64), 0.5)
-        found = judged(scan_of(), flat=flat, rebin=2, dark=np.ones((64, 64)), rotate=90)
+        found = evaluated(scan_of(), flat=flat, rebin=2, dark=np.ones((64, 64)), rotate=90)
         corrected = np.maximum(truth().frames.astype(float) - 1, 0) * 2
         assert_allclose(found.stxm, np.log1p(corrected.sum((1, 2))), rtol=1e-6)
         binned = corrected.reshape(-1, 32, 2, 32, 2).sum((2, 4))

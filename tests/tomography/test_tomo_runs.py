@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from angle_series import COUNT, SERIES, TINY, environment, simulated
+from angle_series import COUNT, SERIES, TINY, simulated
 from folders import ROOT
+from processes import environment
 
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import FileError, SettingsError

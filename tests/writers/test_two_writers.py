@@ -15,7 +15,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from angle_series import TINY, environment, simulated
+from angle_series import TINY, simulated
+from processes import environment
 
 from ptypy_beamline.temporary import MARK
 from ptypy_beamline.testing.simulate import simulate

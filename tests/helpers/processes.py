@@ -1,7 +1,8 @@
-"""Recipes and commands run as a user does."""
+"""Recipes, commands and MPI programs run as processes of their own, as a user does."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from folders import ROOT
+from folders import HELPERS, ROOT
 
 RECIPES = ROOT / "recipes"
 
@@ -50,3 +51,24 @@ def reconstruction(folder: Path, name: str) -> np.ndarray:
     with h5py.File(path) as file:
         storage = next(iter(file["content/obj"].values()))
         return storage["data"][0]
+
+
+def mpirun(ranks, script, *arguments, timeout=150):
+    """Run a Python program on so many ranks."""
+    command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *script, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, env=environment(), check=False
+    )
+
+
+def load(ranks, file, settings, frames=1000, *fault):
+    """Load a scan on so many ranks, see ``mpi_load.py``."""
+    program = str(HELPERS / "mpi_load.py")
+    return mpirun(ranks, [program], str(file), json.dumps(settings), str(frames), *fault)
+
+
+def result(done):
+    """What a program printed as its result."""
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert len(lines) == 1, done.stderr
+    return lines[0][1]

@@ -1,6 +1,6 @@
 """Load the scan of a parameter tree twice, warned of by each rank; PtyPy's default verbosity.
 
-``noisy_load.py TREE.yaml``
+``warn_on_ranks.py TREE.yaml``
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Every road that a scan can take, compared with the plain reference."""
+"""Every way that a scan can take, compared with the plain reference."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ META = ("energy", "distance", "psize", "center", "shape", "num_frames")
 
 
 class DiffersError(Exception):
-    """A road does not give what the reference does."""
+    """A way does not give what the reference does."""
 
 
 @dataclass(frozen=True, eq=False)
 class Got:
-    """What came out at the end of a road; ``weights`` are those of each frame."""
+    """What came out at the end of a way; ``weights`` are those of each frame."""
 
     frames: np.ndarray
     good: np.ndarray
@@ -48,7 +48,7 @@ class Got:
     exposures: np.ndarray | None = None
 
 
-def compare(road: str, got: Got, wanted: Expected) -> None:
+def compare(way: str, got: Got, wanted: Expected) -> None:
     """Masks, indices and numbers of frames exactly; counts to float32 rounding.
 
     Positions and the geometry may differ by a billionth, as units are multiplied.
@@ -56,7 +56,7 @@ def compare(road: str, got: Got, wanted: Expected) -> None:
 
     def same(name: str, ok: Any, *values: Any) -> None:
         if not np.all(ok):
-            raise DiffersError(f"{road}: {name}: {', '.join(str(v) for v in values)}")
+            raise DiffersError(f"{way}: {name}: {', '.join(str(v) for v in values)}")
 
     same("shape", got.frames.shape == wanted.frames.shape, got.frames.shape, wanted.frames.shape)
     same("dtype", got.frames.dtype == np.float32, got.frames.dtype)
@@ -89,7 +89,7 @@ def compare(road: str, got: Got, wanted: Expected) -> None:
 
 
 @dataclass(frozen=True)
-class Trip:
+class Attempt:
     """A case on its way: its files, its settings, the plan or the error that is its answer."""
 
     case: Case
@@ -101,10 +101,10 @@ class Trip:
     error: BeamlineError | None
 
 
-def by_plan(trip: Trip) -> None:
+def by_plan(attempt: Attempt) -> None:
     """``Plan.blocks``, of some size."""
-    if trip.plan is not None and trip.wanted is not None:
-        compare("plan", of_plan(trip.plan, trip.case.chunk), trip.wanted)
+    if attempt.plan is not None and attempt.wanted is not None:
+        compare("plan", of_plan(attempt.plan, attempt.case.chunk), attempt.wanted)
 
 
 def of_plan(plan: Plan, size: int | None = None) -> Got:
@@ -122,23 +122,23 @@ def of_plan(plan: Plan, size: int | None = None) -> Got:
     )
 
 
-def by_ptypy(trip: Trip) -> None:
+def by_ptypy(attempt: Attempt) -> None:
     """PtyPy's ``auto()`` to the end, some frames at a time."""
     from ptypy_beamline import ptyscan
 
-    given = {**trip.settings, **trip.case.ptypy, "file": str(trip.file)}
+    given = {**attempt.settings, **attempt.case.ptypy, "file": str(attempt.file)}
     try:
-        scan = getattr(ptyscan, trip.case.loader)(**given)
+        scan = getattr(ptyscan, attempt.case.loader)(**given)
         scan.initialize()
     except BeamlineError as error:
-        _refused_alike(trip, error)
+        _refused_alike(attempt, error)
         return
-    if trip.wanted is None:
-        raise DiffersError(f"PtyPy takes what the plan refuses: {trip.error}")
-    if _square(trip.wanted) is False:
+    if attempt.wanted is None:
+        raise DiffersError(f"PtyPy takes what the plan refuses: {attempt.error}")
+    if _square(attempt.wanted) is False:
         raise DiffersError("PtyPy gets frames that are not square")
-    items, indices = _all_items(scan, trip.case.chunk)
-    if indices != list(range(len(trip.wanted.frames))):
+    items, indices = _all_items(scan, attempt.case.chunk)
+    if indices != list(range(len(attempt.wanted.frames))):
         raise DiffersError(f"PtyPy: indices {indices}")
     frames, masks, positions = (
         np.array([item[name] for item in items]) for name in ("data", "mask", "position")
@@ -153,7 +153,7 @@ def by_ptypy(trip: Trip) -> None:
         scan.info.center,
         scan.frame_indices.reshape(len(frames), -1),
     )
-    compare("PtyPy", got, replace(trip.wanted, center_px=told(trip.wanted.center_px)))
+    compare("PtyPy", got, replace(attempt.wanted, center_px=told(attempt.wanted.center_px)))
 
 
 def told(center_px: tuple[float, float]) -> tuple[float, ...]:
@@ -172,25 +172,27 @@ def _square(wanted: Expected) -> bool:
     return wanted.frames.shape[1] == wanted.frames.shape[2]
 
 
-def _refused_alike(trip: Trip, error: BeamlineError) -> None:
+def _refused_alike(attempt: Attempt, error: BeamlineError) -> None:
     """As the plan was, or because PtyPy cannot take such frames."""
-    if trip.error is not None:
-        if type(error) is not type(trip.error) or str(error) != str(trip.error):
-            raise DiffersError(f"PtyPy says {error!r}, the plan {trip.error!r}")
+    if attempt.error is not None:
+        if type(error) is not type(attempt.error) or str(error) != str(attempt.error):
+            raise DiffersError(f"PtyPy says {error!r}, the plan {attempt.error!r}")
         return
-    assert trip.wanted is not None
-    shape = trip.wanted.frames.shape[1:]
-    edge = min(min(c, n - 1 - c) for c, n in zip(trip.wanted.center_px, shape, strict=True))
-    if _square(trip.wanted) and edge > 2:
+    assert attempt.wanted is not None
+    shape = attempt.wanted.frames.shape[1:]
+    edge = min(min(c, n - 1 - c) for c, n in zip(attempt.wanted.center_px, shape, strict=True))
+    if _square(attempt.wanted) and edge > 2:
         raise DiffersError(f"PtyPy refuses what the plan takes: {error}")
 
 
-def by_ptyd(trip: Trip) -> None:
+def by_ptyd(attempt: Attempt) -> None:
     """The ``.ptyd`` that is written, read with h5py alone."""
-    if trip.plan is None or trip.wanted is None:
+    if attempt.plan is None or attempt.wanted is None:
         return
-    save = "link" if trip.case.chunk % 3 == 0 else "append"
-    file = write_ptyd(trip.plan, trip.folder / "out.ptyd", save=save, block=trip.case.chunk)
+    save = "link" if attempt.case.chunk % 3 == 0 else "append"
+    file = write_ptyd(
+        attempt.plan, attempt.folder / "out.ptyd", save=save, block=attempt.case.chunk
+    )
     with h5py.File(file) as opened:
         chunks = [opened[f"chunks/{i}"] for i in range(len(opened["chunks"]))]
         frames, weights, positions, indices = (
@@ -211,28 +213,28 @@ def by_ptyd(trip: Trip) -> None:
         meta["psize"],
         meta["center"],
     )
-    compare(".ptyd", got, trip.wanted)
-    if trip.case.chunk % 2:
-        _again(".ptyd read back", file, trip.wanted)
+    compare(".ptyd", got, attempt.wanted)
+    if attempt.case.chunk % 2:
+        _again(".ptyd read back", file, attempt.wanted)
 
 
-def by_standard(trip: Trip) -> None:
+def by_standard(attempt: Attempt) -> None:
     """The standardized file that is written, read back."""
-    if trip.plan is None or trip.wanted is None:
+    if attempt.plan is None or attempt.wanted is None:
         return
-    file = write_standard(trip.plan, trip.folder / "out.h5")
-    _again("standardized file", file, trip.wanted)
+    file = write_standard(attempt.plan, attempt.folder / "out.h5")
+    _again("standardized file", file, attempt.wanted)
     with h5py.File(file) as opened:
-        if not np.array_equal(opened["/entry/frame_indices"], trip.wanted.exposures):
+        if not np.array_equal(opened["/entry/frame_indices"], attempt.wanted.exposures):
             raise DiffersError("standardized file: frame_indices")
 
 
-def _again(road: str, file: Path, wanted: Expected) -> None:
+def _again(way: str, file: Path, wanted: Expected) -> None:
     got = of_plan(open_scan(file).plan())
-    compare(road, replace(got, exposures=None), wanted)
+    compare(way, replace(got, exposures=None), wanted)
 
 
-ROADS: dict[str, Callable[[Trip], None]] = {
+WAYS: dict[str, Callable[[Attempt], None]] = {
     "plan": by_plan,
     "ptypy": by_ptypy,
     "ptyd": by_ptyd,
@@ -240,14 +242,14 @@ ROADS: dict[str, Callable[[Trip], None]] = {
 }
 
 
-def disagreement(case: Case, roads: Any = tuple(ROADS)) -> str:
+def disagreement(case: Case, ways: Any = tuple(WAYS)) -> str:
     """What differs, "" if nothing does."""
     with _folder() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", BeamlineWarning)
         try:
-            trip = begun(case, folder)
-            for road in roads:
-                ROADS[road](trip)
+            attempt = begun(case, folder)
+            for way in ways:
+                WAYS[way](attempt)
         except DiffersError as problem:
             return str(problem)
         except BeamlineError as problem:
@@ -266,7 +268,7 @@ def refused(case: Case) -> bool:
     return False
 
 
-def begun(case: Case, folder: Path) -> Trip:
+def begun(case: Case, folder: Path) -> Attempt:
     """The case written and planned, and what the reference says of it."""
     file, settings = case.write(folder)
     plan, error = None, None
@@ -285,7 +287,7 @@ def begun(case: Case, folder: Path) -> Trip:
         raise DiffersError(f"not refused, but wrong: {refusal}")
     if refusal is not None and not any(word in str(error) for word in refusal.words):
         raise DiffersError(f"wrong because of {refusal}, refused because of: {error}")
-    return Trip(case, folder, file, settings, wanted, plan, error)
+    return Attempt(case, folder, file, settings, wanted, plan, error)
 
 
 def _found(case: Case, plan: Plan | None) -> tuple[float, float] | None:

@@ -1,8 +1,8 @@
 """Scan models of PtyPy, engines and kinds of masks: one small reconstruction of each.
 
-As a program, on the ranks of mpirun: ``matrix.py FOLDER KIND,MODEL,ENGINE[,FRAMES] …`` prints for
-each, as JSON: frames of each rank, how many different objects the ranks have, and frames of each
-rank in each block.
+As a program, on the ranks of mpirun, ``model_runs.py FOLDER KIND,MODEL,ENGINE[,FRAMES] …`` prints
+for each, as JSON: frames of each rank, how many different objects the ranks have, and frames of
+each rank in each block.
 """
 
 from __future__ import annotations

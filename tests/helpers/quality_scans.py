@@ -1,4 +1,4 @@
-"""Scans in memory, judged; for the tests of quality control."""
+"""Scans in memory, and what quality control says of them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def scan_of(frames=None, positions_m=None, **more) -> Scan:
     )
 
 
-def judged(scan, qc=None, i0=None, **settings) -> Assessment:
+def evaluated(scan, qc=None, i0=None, **settings) -> Assessment:
     """What quality control says of ``scan``, loaded with ``settings``."""
     return evaluate(Exposures.of(scan.plan(**settings)), qc or Qc(), monitor=i0)

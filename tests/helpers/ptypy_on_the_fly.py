@@ -1,7 +1,7 @@
 """PtyPy's own on-the-fly templates, smaller and with this package's loader; two processes.
 
-``on_the_fly.py write FOLDER`` as ``on_the_fly_ptyd.py``, ``on_the_fly.py reconstruct FOLDER`` as
-``on_the_fly_rec.py``; prints the number of frames at each iteration.
+``ptypy_on_the_fly.py write FOLDER`` as ``on_the_fly_ptyd.py``, with ``reconstruct`` in place of
+``write`` as ``on_the_fly_rec.py``; prints the number of frames at each iteration.
 """
 
 import json
