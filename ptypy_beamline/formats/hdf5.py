@@ -26,12 +26,12 @@ from .frame_axes import (
     leading_axis,
 )
 from .frames_and_positions import fitted
-from .hdf5_source import NOWHERE, Found, Hdf5Source, Location, missing, open_source, text
+from .hdf5_source import NOWHERE, Found, Hdf5Source, Location, has, missing, open_source, text
 from .numbered_datasets import joined
 from .positions import Placed, arrange, split
 from .stored_values import places
 
-__all__ = ["GENERIC", "Hdf5Format", "Location"]
+__all__ = ["GENERIC", "Hdf5Format", "Location", "has"]
 
 
 @dataclass(frozen=True)
