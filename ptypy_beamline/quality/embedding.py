@@ -1,4 +1,4 @@
-"""Images of frames, embedded in a few numbers: what they have in common, what is left, classes."""
+"""Images of frames, each described by a few numbers and a residual, and classes of images."""
 
 from __future__ import annotations
 

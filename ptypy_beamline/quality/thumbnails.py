@@ -38,7 +38,7 @@ def write_thumbnails(
 ) -> Path:
     """Write ``folder/index.html`` and one ``frame_000123.png`` for each picture, by score.
 
-    The folder appears whole or not at all, in the place of an earlier one.
+    The folder is complete or absent, and replaces an earlier one.
 
     Parameters
     ----------

@@ -214,7 +214,7 @@ def _sums(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """All that is a sum over pixels, or the highest of them, row by row."""
     height, width = frame.shape
-    side, place = len(binned), 0
+    side, bin_row = len(binned), 0
     columns, band = np.zeros(width, np.float32), np.zeros(width, np.float32)
     # Bit patterns of non-negative floats sort as the numbers do, and integers compare faster.
     bits, highest = frame.view(np.int32), np.int32(0)
@@ -251,12 +251,12 @@ def _sums(  # type: ignore[no-untyped-def]
         out[9] += in_4
         out[11] += like
         out[12] += moved
-        if (y + 1) * side // height > place or y == height - 1:
+        if (y + 1) * side // height > bin_row or y == height - 1:
             for x in range(width):
-                binned[place, x * side // width] += band[x]
+                binned[bin_row, x * side // width] += band[x]
                 columns[x] += band[x]
             band[:] = 0
-            place = (y + 1) * side // height
+            bin_row = (y + 1) * side // height
     for x in range(width):
         out[3] += np.float64(columns[x]) * x
         out[5] += np.float64(columns[x]) * x * x

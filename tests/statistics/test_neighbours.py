@@ -12,7 +12,6 @@ from ptypy_beamline.statistics.neighbours import (
     median_distance,
     nearest_rows,
 )
-from ptypy_beamline.statistics.robust import rank
 
 
 def test_nearest_neighbours_without_itself():
@@ -95,12 +94,6 @@ def test_missing_and_constant_values_have_no_deviation():
     one[3] = 5
     assert local_z(one, around, 0.005).argmax() == 3
     assert local_z(np.where(np.arange(30) == 3, 1e300, values), around, 0.005)[3] == MAX_Z
-
-
-def test_ranks():
-    assert_allclose(rank(np.array([3.0, 1, 1, 2])), [1, 1 / 6, 1 / 6, 2 / 3])
-    assert rank(np.array([5.0])).tolist() == [0]
-    assert_allclose(rank(np.full(7, 2.0)), 0.5)
 
 
 def test_distance_from_neighbours_is_the_median():
