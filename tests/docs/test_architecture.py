@@ -1,0 +1,103 @@
+"""The lists of files on the architecture page are those that the code really touches."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from folders import ROOT
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+PACKAGE = ROOT / "ptypy_beamline"
+MOST_ON_THE_WAY = 9
+MOST_FOR_SOMETHING_NEW = {"format": 2, "loader parameter": 3}
+
+TRACED = """
+import sys, threading
+from ptypy import utils as u
+from ptypy_beamline.ptyscan import BeamlineScan
+
+called = set()
+def note(frame, event, _):
+    called.add(frame.f_code.co_filename)
+threading.setprofile(note)
+sys.setprofile(note)
+loader = BeamlineScan(u.Param(file=sys.argv[1], shape=32))
+loader.initialize()
+loader.auto(9)
+sys.setprofile(None)
+print(*called, sep="\\n")
+"""
+
+
+def section(title: str) -> str:
+    return PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def way_of_a_frame() -> list[str]:
+    rows = re.findall(r"^\| \d \| `([^`]+)`", section("A frame's way from file to engine"), re.M)
+    assert rows
+    return rows
+
+
+def files_of_something_new() -> dict[str, list[str]]:
+    """What is new → files of the package, without those named as an alternative."""
+    rows = re.findall(
+        r"^\| ([\w ]+) \| (.*?) \|", section("Which files something new touches"), re.M
+    )
+    cells = {what: re.sub(r" or,.*?`[^`]+`", "", cell) for what, cell in rows}
+    return {
+        what: re.findall(r"`[\w/]+\.py`|the module that uses it", cell)
+        for what, cell in cells.items()
+    }
+
+
+def test_files_that_the_pages_name_exist() -> None:
+    for page in ("docs/architecture.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text("utf-8")
+        for name in re.findall(r"`((?:\w+/)*\w+\.(?:py|md|toml))`", text):
+            if "NAME" not in name:
+                assert (PACKAGE / name).is_file() or (ROOT / name).is_file(), f"{page} names {name}"
+
+
+def test_lists_are_short() -> None:
+    assert len(way_of_a_frame()) <= MOST_ON_THE_WAY
+    for what, most in MOST_FOR_SOMETHING_NEW.items():
+        assert 0 < len(files_of_something_new()[what]) <= most, what
+
+
+@pytest.mark.ptypy
+def test_a_frame_goes_through_these_files(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        counts = np.random.default_rng(1).poisson(50, (9, 64, 64)).astype(np.uint16)
+        file.create_dataset("entry/data", data=counts, chunks=(1, 64, 64), compression="gzip")
+        file["entry/pos"] = np.stack(np.divmod(np.arange(9), 3), axis=1) * 1e-7
+        file["entry/pos"].attrs["columns"] = "x,y"
+        file["entry/energy_eV"], file["entry/det_dist_m"] = 8000.0, 1.0
+        file["entry/pixel_m"] = 75e-6
+    done = subprocess.run(
+        [sys.executable, "-c", TRACED, tmp_path / "scan.h5"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    called = set(done.stdout.splitlines())
+    for name in way_of_a_frame():
+        assert str(PACKAGE / name) in called, f"{name} is not on the way of a frame"
+
+
+def test_every_layer_is_drawn_with_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    import layers
+
+    drawn = layers.picture(*layers.contracts())
+    modules = {path.stem for path in PACKAGE.iterdir() if path.name[0] not in "_."}
+    modules -= {path.stem for path in PACKAGE.glob("*.typed")}
+    for module in modules:
+        assert re.search(rf">{module}/?<", drawn), f"{module} is in no layer"
