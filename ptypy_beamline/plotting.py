@@ -12,7 +12,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from .arrays import Floats
-from .geometry import in_words
+from .units import in_words
 
 INK, PALE = "#1d2733", "#8793a0"
 COLOURS = {"phase": "magma", "amplitude": "gray"}

@@ -16,9 +16,9 @@ from ptypy_beamline import formats
 from ptypy_beamline.cli.app import load
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Location
-from ptypy_beamline.geometry import UNITS, unit_of_name
 from ptypy_beamline.parameters import Parameter
 from ptypy_beamline.settings import all_parameters
+from ptypy_beamline.units import UNITS, unit_of_name
 
 
 class MarkdownTable(SphinxDirective):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..geometry import in_words
 from ..output import check_picture
 from ..parallel import mpi_rank
 from ..settings import Settings
 from ..summary import as_json, describe_plan
+from ..units import in_words
 from .flags import file_option
 from .loading import loading, refuse_input
 from .progress import working

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..geometry import in_words
+from ..units import in_words
 from .flags import file_option
 
 EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"

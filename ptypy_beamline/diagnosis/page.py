@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..errors import in_picture
-from ..geometry import in_words, length_unit
 from ..output import put_figure
 from ..planning.plan import Plan
 from ..planning.sample import Sample
 from ..scan import Scan, Window
 from ..summary import step_m
+from ..units import in_words, length_unit
 from .findings import Diagnosis
 from .frame_features import measure_features, nearest_positions
 from .orientation import Ranking

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from ..geometry import EV_J, PHOTON, in_words
+from ..geometry import PHOTON
 from ..summary import Finding, step_m
+from ..units import EV_J, in_words
 from .proposed_settings import finding
 from .scan_sample import ScanSample
 

@@ -20,9 +20,10 @@ from ..arrays import Bools, Complex64s, Floats
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..frames.masks import RULES, MaskFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
-from ..geometry import resolution_m, unit_factor
+from ..geometry import resolution_m
 from ..scan import SQUARED, Frames, Scan
 from ..settings import Settings
+from ..units import unit_factor
 from .frame_axes import leading_axis
 from .stored_values import is_pixels
 

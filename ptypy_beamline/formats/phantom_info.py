@@ -14,8 +14,9 @@ from ..arrays import Ints
 from ..errors import FileError, MissingDataError, SettingsError
 from ..frames.images import frames_of
 from ..frames.simulated import Phantom
-from ..geometry import resolution_m, unit_factor, wavelength_m
+from ..geometry import resolution_m, wavelength_m
 from ..scan import Window
+from ..units import unit_factor
 
 NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 TIMES = r"(\d+) *[x×*,] *(\d+)"

@@ -9,8 +9,8 @@ import numpy as np
 from ..arrays import Bools, Complex64s, Floats
 from ..errors import ScanError, shown
 from ..frames.masks import MaskFrames, different_masks
-from ..geometry import known_factor
 from ..scan import Frames, Window, gaps
+from ..units import known_factor
 from .frame_axes import PairedFrames, follow, stack_like_the_frames
 from .hdf5_source import Found, Hdf5Source, Location, text
 from .stored_values import constant, numbers, si

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..errors import MissingDataError, ScanError, SettingsError
-from ..geometry import ENERGY_RANGES_EV, KNOWN, PHOTON, PIXELS, unit_factor, unit_of_name
+from ..geometry import ENERGY_RANGES_EV, PHOTON
+from ..units import KNOWN, PIXELS, unit_factor, unit_of_name
 from .hdf5_source import Found, Hdf5Source, text
 
 SETTINGS = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from .. import geometry
+from .. import units
 from ..arrays import Floats
 
 
@@ -109,4 +109,4 @@ def _share(positions: Floats, which: NDArray[Any], sizes: Floats, step: Floats) 
 
 def length_unit(extent_m: float, unit: str = "m") -> tuple[float, str]:
     """Factor from metres, and the unit, in which ``extent_m`` reads well; 1 for another unit."""
-    return geometry.length_unit(extent_m) if unit == "m" else (1.0, unit or "as stored")
+    return units.length_unit(extent_m) if unit == "m" else (1.0, unit or "as stored")

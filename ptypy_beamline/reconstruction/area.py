@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Floats, Ints
 from ..errors import SettingsError
-from ..geometry import LENGTH_M
+from ..units import LENGTH_M
 from .model import Reconstruction
 
 Slices = tuple[slice, slice]

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Complexes, Floats, Reals
 from ..errors import in_picture
-from ..geometry import in_words, length_unit
 from ..output import put_figure
 from ..plotting import (
     COLOURS,
@@ -27,6 +26,7 @@ from ..plotting import (
     show_wave,
     show_wheel,
 )
+from ..units import in_words, length_unit
 from .comparison.phantom import PhantomComparison
 from .phase import flatten_phase
 

@@ -14,7 +14,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..arrays import Complex64s
 from ..errors import SettingsError, in_picture
-from ..geometry import in_words
 from ..output import check_picture, put_figure
 from ..plotting import (
     COLOURS,
@@ -29,6 +28,7 @@ from ..plotting import (
     show_wave,
     show_wheel,
 )
+from ..units import in_words
 from .area import pixels_of, scanned
 from .model import Reconstruction
 from .postprocess import Finished

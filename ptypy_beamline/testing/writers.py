@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import tifffile
 
-from ..geometry import EV_J
 from ..output import open_to_write
+from ..units import EV_J
 from .beamline_writers import write_eiger, write_hermes, write_nanomax
 from .package_writers import (
     write_adorym,

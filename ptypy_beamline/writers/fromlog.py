@@ -17,7 +17,7 @@ from ..files.csvlog import CsvLog
 from ..formats.acquisition_numbers import AcquisitionNumbers, average, refuse_repeats, whole
 from ..formats.join_by_number import frame_of
 from ..formats.tiff import BY_NAME, BY_ORDER
-from ..geometry import UNITS, known_factor, unit_factor, unit_of_name
+from ..units import UNITS, known_factor, unit_factor, unit_of_name
 from .sidecar import COLUMNS, INDEX, NEEDED, Sidecar
 
 CALLED = {

@@ -21,11 +21,11 @@ from ptypy_beamline.diagnosis.proposed_settings import as_typed, changed
 from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
 from ptypy_beamline.diagnosis.scan_sample import probe_share
 from ptypy_beamline.formats import open_with
-from ptypy_beamline.geometry import EV_J
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
+from ptypy_beamline.units import EV_J
 
 SCANS = [
     ("standard", 64, "raster", 5, 1e6),

@@ -25,9 +25,9 @@ from ptypy_beamline.formats import TABLE, get, names, recognise
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Location
 from ptypy_beamline.formats.hdf5_source import has
 from ptypy_beamline.formats.positions import arrange, pair, split
-from ptypy_beamline.geometry import EV_J
 from ptypy_beamline.scan import Window
 from ptypy_beamline.settings import Settings
+from ptypy_beamline.units import EV_J
 
 FULL = Window(0, 0, 4, 5)
 

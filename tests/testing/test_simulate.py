@@ -6,11 +6,12 @@ import h5py
 import numpy as np
 import pytest
 
-from ptypy_beamline.geometry import EV_J, resolution_m
+from ptypy_beamline.geometry import resolution_m
 from ptypy_beamline.reconstruction.comparison.registration import correlation, register
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import PATTERNS, diffract, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
+from ptypy_beamline.units import EV_J
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 
 from ...errors import BeamlineWarning
-from ...geometry import EV_J, Geometry
+from ...geometry import Geometry
 from ...output import complete_hdf5
 from ...planning.plan import Plan
+from ...units import EV_J
 from ...writers.badpixels import BadPixels
 from ...writers.chunks import Stack
 from ..loading import check_count
