@@ -22,7 +22,7 @@ Split = Callable[[Hdf5Source, Floats, tuple[int, ...]], tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True)
-class Layout:
+class FrameLayout:
     """The frames' axes, and the index on the axis before them, of length ``outer``, if any."""
 
     axes: Axes
@@ -30,7 +30,7 @@ class Layout:
     outer: int = 0
 
     @classmethod
-    def of(cls, shape: Axes, leading: int | None) -> Layout:
+    def of(cls, shape: Axes, leading: int | None) -> FrameLayout:
         """Of a frames' dataset of ``shape``."""
         axes = tuple(shape[:-2])
         return cls(axes) if leading is None else cls(axes[1:], leading, axes[0])
@@ -71,7 +71,7 @@ class PairedFrames:
 
     frames: Frames
     placed: Placed
-    layout: Layout
+    layout: FrameLayout
     each: bool | None = None
     numbers: Ints | None = None
     readings: Ints | None = None
@@ -94,7 +94,7 @@ class StoredPositions:
     """Positions as they are stored: how to place them for a layout, whether they are logged
     with each frame, and as in :class:`Stack`."""
 
-    place: Callable[[Layout], Placed]
+    place: Callable[[FrameLayout], Placed]
     logged: bool
     listed_s: float | None
     in_pixels: bool
@@ -146,7 +146,7 @@ def leading_axis(
     return 0
 
 
-def follow(values: Floats, at: Layout, columns: int = 0, k: int | None = None) -> Floats:
+def follow(values: Floats, at: FrameLayout, columns: int = 0, k: int | None = None) -> Floats:
     """The part of ``values`` that belongs to the leading index, if they have that axis, too.
 
     They are then as many as the frames after it, or as the positions of ``k`` frames each.
@@ -158,7 +158,7 @@ def follow(values: Floats, at: Layout, columns: int = 0, k: int | None = None) -
     return np.asarray(values[at.leading]) if belongs else values
 
 
-def stack_like_the_frames(found: Found, at: Layout) -> Hdf5Frames:
+def stack_like_the_frames(found: Found, at: FrameLayout) -> Hdf5Frames:
     """Images of a dataset; of one that is laid out like the frames those of the leading index."""
     alike = at.leading is not None and found.dataset.shape[:-2] == (at.outer, *at.axes)
     return Hdf5Frames(found.file, found.name, at.leading if alike else None)

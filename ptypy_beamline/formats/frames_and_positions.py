@@ -20,7 +20,7 @@ from .acquisition_numbers import (
     refuse_repeats,
 )
 from .exposure_groups import are_groups, by_exposure, listed_by_exposure, of_exposures
-from .frame_axes import ExternalFrames, Layout, PairedFrames, StoredPositions
+from .frame_axes import ExternalFrames, FrameLayout, PairedFrames, StoredPositions
 from .hdf5_source import Hdf5Source
 from .join_by_number import join, scattered
 from .matching import Sides, in_steps
@@ -34,7 +34,11 @@ SPREAD = 100
 
 
 def fitted(
-    source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames, at: Layout, known: StoredPositions
+    source: Hdf5Source,
+    table: Hdf5Format,
+    kept: ExternalFrames,
+    at: FrameLayout,
+    known: StoredPositions,
 ) -> PairedFrames:
     """Frames and positions joined by number, else by count."""
     stored, frames = _without_zeros(source, known.place(at)), kept.frames
@@ -74,7 +78,7 @@ def _without_zeros(source: Hdf5Source, stored: Placed) -> Placed:
 
 
 def _by_count(
-    source: Hdf5Source, frames: Frames, stored: Placed, at: Layout, known: StoredPositions
+    source: Hdf5Source, frames: Frames, stored: Placed, at: FrameLayout, known: StoredPositions
 ) -> PairedFrames:
     """Frames and positions, as many of each as belong together."""
     n, k = frames.shape[0], source.settings.frames_per_position or 1
@@ -241,7 +245,7 @@ def _lacks_frames(source: Hdf5Source, frames: Frames, stored: Placed) -> bool:
     return not source.settings.growing and frames.shape[0] < m * k and frames.shape[0] != m
 
 
-def _repeats_inside(source: Hdf5Source, frames: Frames, at: Layout, positions: int) -> Frames:
+def _repeats_inside(source: Hdf5Source, frames: Frames, at: FrameLayout, positions: int) -> Frames:
     """Frames (exposures, positions) in the order of positions, exposures of each together."""
     k = source.settings.frames_per_position or 1
     if k == 1 or at.axes != (k, positions) or k == positions:

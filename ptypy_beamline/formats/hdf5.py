@@ -18,7 +18,7 @@ from . import scan_data
 from .acquisition_numbers import AcquisitionNumbers
 from .frame_axes import (
     ExternalFrames,
-    Layout,
+    FrameLayout,
     PairedFrames,
     Split,
     StoredPositions,
@@ -200,13 +200,13 @@ def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> P
     k = source.settings.frames_per_position
     if kept.frames is not None:
         shape = kept.frames.shape
-        listed = Layout.of(shape, leading_axis(shape, source.settings.outer_index))
+        listed = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index))
         return fitted(source, table, kept, listed, _positions(source, table))
     found = source.need("frames", table.frames)
     stored, shape = _positions(source, table), found.dataset.shape
-    tries = (Layout.of(shape, None), Layout.of(shape, 0)) if len(shape) == 4 else ()
+    tries = (FrameLayout.of(shape, None), FrameLayout.of(shape, 0)) if len(shape) == 4 else ()
     fits = [_fit(stored.place, layout, k) for layout in tries]
-    layout = Layout.of(shape, leading_axis(shape, source.settings.outer_index, *fits))
+    layout = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index, *fits))
     count = table.count
     frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
     _say_uncounted(source, layout.frames, frames.shape[0])
@@ -258,8 +258,8 @@ def _listed_s(*lists: Found) -> float | None:
 
 def _from_two(
     y: Floats, x: Floats, per_position: int | None, per_frame: bool
-) -> Callable[[Layout], Placed]:
-    def place(at: Layout) -> Placed:
+) -> Callable[[FrameLayout], Placed]:
+    def place(at: FrameLayout) -> Placed:
         y_here, x_here = follow(y, at, k=per_position), follow(x, at, k=per_position)
         return arrange(y_here, x_here, at.axes, per_position, per_frame)
 
@@ -268,7 +268,7 @@ def _from_two(
 
 def _from_one(
     source: Hdf5Source, both: Found, values: Floats, own_split: Split | None
-) -> Callable[[Layout], Placed]:
+) -> Callable[[FrameLayout], Placed]:
     # Formats keep a position a row; where the user's array may be read in two ways, split asks.
     # Names of all columns say nothing of a part of them.
     own = "positions" not in source.paths
@@ -280,7 +280,7 @@ def _from_one(
         )
     k = source.settings.frames_per_position or 1
 
-    def place(at: Layout) -> Placed:
+    def place(at: FrameLayout) -> Placed:
         here = follow(values, at, columns=1, k=k)
         counts = (at.frames // k, at.frames)
         y, x = own_split(source, here, counts) if own_split else split(here, columns, counts)
@@ -292,7 +292,9 @@ def _from_one(
     return place
 
 
-def _fit(place: Callable[[Layout], Placed], layout: Layout, per_position: int | None) -> bool:
+def _fit(
+    place: Callable[[FrameLayout], Placed], layout: FrameLayout, per_position: int | None
+) -> bool:
     """Whether there are as many positions as this layout has frames."""
     try:
         count = len(place(layout).positions_m)
