@@ -42,7 +42,7 @@ def command(
 
 WHY = {
     "absorption": "the material absorbs and has a negative phase (correlation {:.2f})",
-    "empty region": "the material has a negative phase relative to the empty region ({:.2f} of 1)",
+    "vacuum": "the material has a negative phase relative to vacuum ({:.2f} of 1)",
     "": "nothing distinguishes them, the lower number is given",
 }
 

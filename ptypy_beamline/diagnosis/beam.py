@@ -96,7 +96,7 @@ def variation(sample: ScanSample) -> list[Finding]:
     share = sample.totals[sample.lit] / sample.totals[sample.lit].mean()
     expected = share[:, None] * sample.mean[bright]
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / sample.mean[bright]).mean())
-    # Of dim frames a sample changes the variance little; it shows if it exceeds what chance does.
+    # In dim frames a sample adds little variance; it shows where that exceeds chance.
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
     few = len(frames) < FEW_FRAMES or sample.usual_counts < FEW_COUNTS
     return (
@@ -121,7 +121,7 @@ def _similar_frames(change: float, few: bool) -> Finding:
         "warning",
         what,
         "the sample is out of the beam, or the stage did not move",
-        remedy="check the frames' dataset and the sample's place",
+        remedy="check the dataset of frames and the position of the sample",
     )
 
 
@@ -149,7 +149,7 @@ def _relative_scatter(values: Floats) -> float:
 
 
 MOST, BINS = 12_000, 8
-"""Frames that are looked at, the first ones of the scan; bins of each axis of their pictures."""
+"""Frames examined, from the first of the scan; bins along each axis of their images."""
 
 FOLLOWS = 0.5
 """Share of the change in the beam that must be gone when the monitor is divided by."""
@@ -191,7 +191,7 @@ def _cause(event: Event) -> str:
 
 
 def from_neighbours(finding: Finding) -> bool:
-    """Whether it is told by frames beside each other on the sample, if positions are right."""
+    """Whether it was found by comparing neighbours on the sample, which takes correct positions."""
     return finding.cause in (CAUSES["step"], CAUSES["flicker"], CAUSES["drift"])
 
 

@@ -24,7 +24,7 @@ OUTER = 0.9
 """Where a frame's far corners begin, in distances of the beam from the nearest edge."""
 
 DIRECT_PX = 3.0
-"""The direct beam beside a zone plate's cone may light a single pixel, so near the centre."""
+"""Near the centre the direct beam of a zone plate may illuminate a single pixel."""
 
 FAINT, HOT_TIMES, ENOUGH = 0.05, 5.0, 100.0
 """Share of far pixels that are the faintest; by how much a defect exceeds its neighbours; counts on
@@ -104,23 +104,23 @@ class DetectorCounts:
 
 
 def _direct_beam(sample: ScanSample, center: Sequence[float], shape: tuple[int, ...]) -> Bools:
-    """(h, w) pixels beside the centre that is used, or that of Friedel symmetry."""
+    """(h, w) pixels near the centre in use, or near that of Friedel symmetry."""
     rows, columns = np.indices(shape)
-    places, inside = [tuple(center)], sample.plan.inside
+    centers, inside = [tuple(center)], sample.plan.inside
     with suppress(BeamlineError):  # no counts show a centre
-        places.append(tuple(np.subtract(sample.centre.friedel_px, (inside.top, inside.left))))
-    away = [np.hypot(rows - y, columns - x) for y, x in places]
+        centers.append(tuple(np.subtract(sample.centre.friedel_px, (inside.top, inside.left))))
+    away = [np.hypot(rows - y, columns - x) for y, x in centers]
     return np.asarray(np.min(away, axis=0) < DIRECT_PX)
 
 
 PEDESTAL, FANO = 0.02, 2.0
 """A pedestal: its share of all counts, and how much the variance far from the beam may exceed the
-mean: speckle varies more, and only its darkest places tell."""
+mean: speckle varies more, and only its darkest pixels count."""
 
 STEADY = 0.4
 
 RINGS, RING_PIXELS, FEWEST_RINGS = tuple(np.linspace(0.5, 1.35, 9)), 16, 4
-"""Rings in which counts are looked at, in distances of the nearest edge; pixels of each, rings."""
+"""Rings in which counts are compared, in distances of the nearest edge; pixels of each, rings."""
 
 POWERS = tuple(np.arange(2.0, 8.1, 0.5))
 """With which counts may fall from ring to ring."""
@@ -129,7 +129,7 @@ FEW_PIXELS = 3
 """Different pixels of a detector that are saturated at least: one or two are hot."""
 
 PILE, FEW, PILE_TIMES = 40, 8, 5
-"""Counts from which a limit can be told from chance, how many pixels must share it, and how many
+"""Counts from which a limit is no chance, how many pixels must share it, and how many
 times those at each count just below."""
 
 FULL = tuple(2**bits - 1 for bits in (8, 12, 14, 16, 31, 32))
@@ -204,7 +204,7 @@ def pedestal(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
                 remedy="give another dark (--dark)",
             )
         ]
-    # Of speckle the darkest places are dark.
+    # In speckle the darkest pixels show the pedestal.
     height = min(floor, height) if fano <= FANO else least if least > STEADY * height else 0.0
     share = height * int(good.sum()) / max(float(level[good].sum()), 1e-12)
     if height <= 0 or share < PEDESTAL:

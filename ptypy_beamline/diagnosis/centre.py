@@ -40,7 +40,7 @@ class Centre:
     used_px
         Where the plan has it: given, from the file, or found.
     friedel_px
-        Where the mean frame is most like itself turned by 180°.
+        Where the mean frame is most like itself rotated by 180°.
     mass_px
         The mean frame's centre of mass above its background.
     symmetry
@@ -100,7 +100,7 @@ def findings(sample: ScanSample) -> list[Finding]:
 
 
 def friedel_centre(image: Floats, good: Bools) -> tuple[tuple[float, float], float]:
-    """Centre about which an image is most like itself turned by 180°, to a fraction of a pixel.
+    """Centre about which an image is most like itself rotated by 180°, to a fraction of a pixel.
 
     Friedel's law makes the mean pattern of many views nearly symmetric. The correlation
     coefficient of √I(q) and √I(2c − q) is taken over pairs of good pixels, for all c at once by

@@ -1,4 +1,4 @@
-"""What the frames of a scan say about the order and the axes of its positions, cheaply."""
+"""Features of frames by which pairings and orientations are compared without reconstruction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..settings import Settings
 from ..statistics.measure import COLUMNS, Reference, measure_frames
 
 MOST_FRAMES, MOST_BYTES = 2000, 4 * 2**30
-"""Positions that are looked at, and bytes of corrected frames; at least ``FEWEST``."""
+"""Positions measured, and bytes of corrected frames; at least ``FEWEST`` positions."""
 
 FEWEST = 24
 """Fewer positions say nothing."""
@@ -34,17 +34,17 @@ LONG_EDGE = 2.5
 
 @dataclass(frozen=True, eq=False)
 class FrameFeatures:
-    """A look at the frames of a plan, not turned.
+    """What is measured of the frames of a plan, in the orientation of the detector.
 
     Attributes
     ----------
     plan
         Corrected frames as the detector has them: orientation 0, no padding.
     positions
-        (n,) positions of the plan that were looked at.
+        (n,) positions of the plan that were measured.
     com_px
         (n, 2) centre of mass (row, column); NaN where a frame has no counts.
-    looks
+    patterns
         (n, d) root of the counts in coarse bins, of unit length: two frames are compared by the
         distance of theirs, from 0 (alike) to √2.
     spread_px
@@ -73,7 +73,7 @@ class FrameFeatures:
 
     @property
     def positions_m(self) -> Floats:
-        """(n, 2) of those that were looked at."""
+        """(n, 2) of the positions measured."""
         return self.plan.positions_m[self.positions]
 
     def subset(self, rows: Ints) -> FrameFeatures:
@@ -88,7 +88,7 @@ class FrameFeatures:
 
 
 def measure_features(plan: Plan, in_order: bool = False, first: int = 0) -> FrameFeatures:
-    """Look at some positions of ``plan``: those around its middle, or from ``first`` on."""
+    """Measure some positions of ``plan``: those around its middle, or from ``first`` on."""
     ny, nx = plan.geometry.shape
     most = max(FEWEST, min(MOST_FRAMES, MOST_BYTES // (4 * ny * nx)))
     positions = (
@@ -107,7 +107,7 @@ def measure_features(plan: Plan, in_order: bool = False, first: int = 0) -> Fram
 
 
 def measure_in_order(scan: Scan, settings: Settings) -> FrameFeatures:
-    """A look at the frames of a scan in the order in which they were taken."""
+    """Measure the frames of a scan in the order in which they were taken."""
     return measure_features(unoriented_plan(in_metres(scan, settings), settings), in_order=True)
 
 
@@ -128,7 +128,7 @@ def nearest_positions(positions_m: Floats, place_m: Floats, count: int) -> Ints:
 
 
 def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool]) -> float:
-    """How far the centres of mass of frames turned by ``turn`` are from a gradient field.
+    """How far the centres of mass of frames oriented by ``turn`` are from a gradient field.
 
     The centre of mass of a frame is the mean phase gradient of the lit part of the sample
     (A. Menzel et al., Ultramicroscopy 110, 1143 (2010)): its integral round any triangle of
@@ -162,9 +162,9 @@ def most_varied(features: FrameFeatures, count: int) -> Ints:
 
 
 def partly_in_vacuum(features: FrameFeatures, count: int) -> Ints:
-    """``count`` neighbouring positions of the plan, some quiet and some lively.
+    """``count`` neighbouring positions of the plan, at the edge of the sample.
 
-    A frame is quiet that looks like its neighbours.
+    A frame in vacuum is like its neighbours; one on the sample is not.
     """
     groups = _compact_groups(features, count)
     around = cKDTree(features.positions_m).query(
@@ -179,7 +179,7 @@ def partly_in_vacuum(features: FrameFeatures, count: int) -> Ints:
 
 
 def _compact_groups(features: FrameFeatures, count: int, centers: int = 64) -> list[Ints]:
-    """Groups of ``count`` neighbours in the survey, around ``centers`` places all over it.
+    """Groups of ``count`` neighbours around ``centers`` positions all over the scan.
 
     Those at its rim, whose members lie farther apart, are left out.
     """

@@ -22,7 +22,7 @@ MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
 differ from the stage's: pixels, and share of it."""
 
 LONG_PX = 3.0
-"""Moves in the median that tell something: patterns that stay seem to move by their speckles."""
+"""Least median motion: patterns that do not move seem to, by their speckles."""
 
 COARSEST = 0.5
 """Fresnel number p²/λz of a pixel of a near-field scan at most: from there frames are contact
@@ -55,9 +55,9 @@ def is_near(sample: ScanSample) -> bool:
 def _motion_ratio(sample: ScanSample) -> float | None:
     """:func:`magnification` of near fields, and of far fields whose probe diverges.
 
-    How far pairs of frames have moved is the place of their correlation's highest value. Most must
-    have moved as the stage has, turned by one angle and perhaps mirrored: orientation and axes
-    need not be known. Of the pairs' own answers the one that most others share is taken.
+    The motion between two frames is where their correlation peaks. Most pairs must have moved as
+    the stage has, up to one rotation and perhaps a mirror: orientation and axes need not be known.
+    Of the ratios of single pairs the one that most others share is taken.
     """
     if sample.moves is None:
         return None
@@ -105,7 +105,7 @@ def _is_far(sample: ScanSample, times: float) -> bool:
     """Whether λz/p holds the probe, pixels are too coarse for fringes, or the focus is too near.
 
     The probe is as wide as its shadow on the detector, over the magnification: where frames are
-    pictures of the sample, their speckles tell nothing of it. Binning does not change λz/p.
+    pictures of the sample, their speckles do not show it. Binning does not change λz/p.
     """
     plan, (_, distance_m, pixel_m) = sample.plan.geometry, sample.energy_distance_pixel
     field_m = plan.wavelength_m * distance_m / pixel_m
@@ -116,7 +116,7 @@ def _is_far(sample: ScanSample, times: float) -> bool:
 
 
 def _beam_moves(sample: ScanSample, times: float) -> bool:
-    """Whether all of the light moves over the detector, not a picture within a beam that stays."""
+    """Whether the whole beam moves over the detector, not a picture within a fixed beam."""
     stage = sample.plan.positions_m[sample.picked[sample.lit]] / min(sample.plan.geometry.pixel_m)
     frames = sample.frames[sample.lit]
     lines = [frames.sum(3 - axis, dtype=np.float64) for axis in (1, 2)]
@@ -128,7 +128,7 @@ def _beam_moves(sample: ScanSample, times: float) -> bool:
 def misorientation(sample: ScanSample) -> list[Finding]:
     """Whether near-field pictures move the way the stage does, frames and positions being paired.
 
-    The view goes to ``r``, so that what it shows moves by ``−r``.
+    Where the view moves by ``r``, the picture moves by ``−r``.
     """
     if sample.moves is None:
         return []
@@ -166,7 +166,7 @@ def misorientation(sample: ScanSample) -> list[Finding]:
 
 
 def _oriented(moved_px: Floats, code: int) -> Floats:
-    """Moves (n, 2) over frames that are turned by ``code``."""
+    """Moves (n, 2) over frames oriented by ``code``."""
     transpose, ud, lr = turn_of(code)
     oriented = moved_px[:, ::-1] if transpose else moved_px
     return np.asarray(oriented * (-1 if ud else 1, -1 if lr else 1))
@@ -232,7 +232,7 @@ def _near(sample: ScanSample, times: float, focus_m: float | None) -> Finding:
 
 
 def _open_foci(sample: ScanSample, focus_m: float) -> str:
-    """Between which distances of the focus the moves, right to a tenth, do not tell."""
+    """Range of focus distances that the motion, accurate to a tenth, allows."""
     _, distance_m, _ = sample.energy_distance_pixel
     times = (distance_m + focus_m) / focus_m
     least, most = times * (1 - TOLERANCE) - 1, times * (1 + TOLERANCE) - 1

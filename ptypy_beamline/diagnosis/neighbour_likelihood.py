@@ -1,8 +1,9 @@
-"""How likely a scan's neighbours are if frames or positions were lost somewhere along it.
+"""How likely it is that frames or positions were lost at some point of a scan, from neighbours.
 
 If ``lag`` frames are lost before row ``first``, all from there on belong to so many later positions
-than they are given. Neighbours on the sample look alike: how much likelier those of such a reading
-look than those of the given one is told for all places and numbers at once.
+than they are given. Neighbours on the sample are similar. The log-likelihood ratio (here
+called evidence) of each such pairing against the given one is computed for all rows and lags at
+once.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ BINS, CLIP = 32, 3.0
 """Classes of unlikeness, and the most evidence that one pair of frames may be."""
 
 RING = 3.0
-"""Neighbours are told from positions up to so many times as far apart."""
+"""Neighbours are compared with positions up to so many times as far apart."""
 
 
 @dataclass(frozen=True, eq=False)
 class LaggedPositions:
-    """Where exposures were taken, if they belong to later positions than they are given.
+    """Where exposures were taken, if they belong to later positions than given.
 
     Attributes
     ----------
     scan, settings
         Of the scan; each exposure is a position of its own.
     exposures
-        (n,) raw frames of the survey, increasing.
+        (n,) raw frames, increasing.
     """
 
     scan: Scan
@@ -48,7 +49,7 @@ class LaggedPositions:
     _known: dict[int, Floats] = field(default_factory=dict)
 
     def at(self, lags: Ints) -> Floats:
-        """(n, 2) places of exposures that belong ``lags`` (n,) positions later; NaN where none."""
+        """(n, 2) positions of exposures that belong ``lags`` (n,) positions later, or NaN."""
         positions_m = np.full((len(self.exposures), 2), np.nan)
         for lag in np.unique(lags).tolist():
             rows = lags == lag
@@ -91,7 +92,7 @@ class LaggedPositions:
 
 
 def dissimilarity(patterns: Float32s) -> Float32s:
-    """(n, n) how far down the list of those that look like a frame another one is.
+    """(n, n) how dissimilar two frames are, by rank among all.
 
     The sum of the logarithms of both ranks: frames without a sample are all alike, which says
     nothing about where they were taken.
@@ -105,10 +106,10 @@ def dissimilarity(patterns: Float32s) -> Float32s:
 
 
 def log_likelihood_ratio(dissimilarities: Float32s, positions_m: Floats, known: bool) -> Float32s:
-    """(n, n) logarithm of how much likelier two frames look if they are neighbours.
+    """(n, n) log-likelihood ratio that two frames are neighbours.
 
-    Compared are neighbours of ``positions_m`` with any frames; if these places are ``known`` to be
-    right, with those a little farther apart, which tell more.
+    Neighbours at ``positions_m`` are compared with any two frames; if the positions are ``known``
+    to be right, with frames a little farther apart, which is more sensitive.
     """
     reach_m = neighbour_reach_m(positions_m)
     close = dissimilarities[neighbour_rows(positions_m, reach_m)]
@@ -138,7 +139,7 @@ def gains(
 ) -> dict[int, Floats]:
     """Evidence for each further lag from each row on: lag → (n + 1,), by the first row.
 
-    Of readings without places for the frames the entry is missing. ``lags`` (n,): those that are
+    Lags for which no frame has a position are left out. ``lags`` (n,): those that are
     taken for right so far.
     """
     n = len(lags)
@@ -182,7 +183,7 @@ def gains_of_runs(
 
 
 def _across_runs(table: Float32s, neighbour_rows: RowPairs, count: int) -> Floats:
-    """(n - count + 1,) evidence of links (i, j) with only i among ``count`` rows, by the first."""
+    """(n - count + 1,) evidence of pairs (i, j) with only i among ``count`` rows, by the first."""
     n, (i, j) = len(table), neighbour_rows
     first = np.maximum(np.where(j > i, i - count + 1, np.maximum(i - count, j) + 1), 0)
     last = np.where(j > i, np.minimum(i, j - count), i)
@@ -200,7 +201,7 @@ def _steps(n: int, changes: Iterable[tuple[Ints, Float32s]]) -> Floats:
 
 
 def neighbour_reach_m(positions_m: Floats) -> float:
-    """Distance up to which places are neighbours."""
+    """Distance up to which positions are neighbours."""
     known = positions_m[np.isfinite(positions_m).all(axis=1)]
     return NEIGHBOUR_STEPS * step_m(np.unique(known, axis=0))
 
@@ -208,7 +209,7 @@ def neighbour_reach_m(positions_m: Floats) -> float:
 def neighbour_rows(
     positions_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0
 ) -> RowPairs:
-    """Rows (i, j), i < j, whose places are neighbours; of j those in ``later_m``, if given."""
+    """Rows (i, j), i < j, whose positions are neighbours; j is taken from ``later_m``, if given."""
     rows = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
     if not len(rows):
         return rows, rows
@@ -221,7 +222,7 @@ def neighbour_rows(
 
 
 def _pairs_within(positions_m: Floats, others_m: Floats, reach_m: float) -> RowPairs:
-    """Rows (i, j) of one list of places and of another that are neighbours."""
+    """Rows (i, j) of two lists of positions that are neighbours."""
     rows, others = (
         np.flatnonzero(np.isfinite(all_m).all(axis=1)) for all_m in (positions_m, others_m)
     )

@@ -1,7 +1,7 @@
-"""Which turn of the frames belongs to the axes of the positions.
+"""Which orientation of the frames belongs to the axes of the positions.
 
-Four pairs of orientations can be told apart (:mod:`.gauge`): by the curl of the centres of mass,
-and by short reconstructions of each.
+Four pairs of orientations can be distinguished (:mod:`.orientation_ambiguities`), by the curl of
+the centres of mass and by short reconstructions of each.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ CONFIDENT = 0.95
 
 @dataclass(frozen=True)
 class OrientationPair:
-    """Two orientations that the data cannot tell apart, and what speaks for them.
+    """Two orientations that the data cannot distinguish, and how well they fit.
 
     Attributes
     ----------
-    orientation, twin
-        PtyPy's numbers; the frames of one are those of the other turned by 180 degrees.
+    orientation, conjugate_twin
+        PtyPy's numbers; the frames of one are those of the other rotated by 180 degrees.
     error
-        Mean error of frames that a short reconstruction has not seen,
+        Mean error of frames held out of a short reconstruction,
         :func:`.short_reconstruction.held_out_errors`.
     curl
         Share of curl in the centres of mass, :func:`.frame_features.curl_share`.
@@ -81,7 +81,7 @@ class Ranking:
     pairs
         The four pairs, the best one first.
     find_prior
-        At the object that the best pair's first orientation gives: what tells the two apart.
+        Reconstructs the object for the best pair, and decides between its two orientations.
     lag
         Frames that may lag by so many instead; then nothing is decided.
     """
@@ -131,7 +131,7 @@ class Ranking:
 
     @property
     def equivalent(self) -> list[tuple[int, str]]:
-        """The other (orientation, axes) with the same error; the twin comes first."""
+        """The other (orientation, axes) with the same error; the conjugate twin comes first."""
         return [
             pair
             for pair in equivalents(self.orientation, self.axes)
@@ -155,7 +155,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
     Raises
     ------
     ScanError
-        There are too few positions to tell, or the frames are of the near field.
+        There are too few positions, or the frames are near field.
     BeamlineError
         No plan can be made.
     """
@@ -213,9 +213,9 @@ def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
 
 
 def are_indistinguishable(patch: Patch, one: int, other: int) -> bool:
-    """Whether frames turned in two ways are the same to these positions, to half a pixel.
+    """Whether two orientations are equivalent for these positions, to half a pixel.
 
-    As of a single row, which does not tell what lies on either side of it.
+    As for a single row, which does not determine its two sides.
     """
     relative_m = patch.positions_m - patch.positions_m.mean(axis=0)
     first, second = (relative_m @ relation(code, "yx").T for code in (one, other))
@@ -232,9 +232,9 @@ def confidence(t: float, curl_ratio: float) -> float:
     Parameters
     ----------
     t
-        Student's t of the errors of unseen frames, of the next best pair against the best.
+        Student's t of the errors of held-out frames, of the next best pair against the best.
     curl_ratio
-        Least curl of the other pairs over that of the best; NaN where the positions do not tell.
+        Least curl of the other pairs over that of the best; NaN without triangles of positions.
     """
     curl = np.log(np.clip(curl_ratio, 0.5, 2)) if np.isfinite(curl_ratio) else 0.0
     return float(expit(-3.5 + 1.15 * min(t, 10.0) + 8.0 * curl))
@@ -276,8 +276,8 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
             f"{given.error:.3f}, and {best.error:.3f} with orientation {code} (confidence "
             f"{ranking.confidence:.3f})",
             f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
-            f"(--axes={axes}); if the phase then has the wrong sign, its twin, orientation "
-            f"{ranking.conjugate_twin_of(code)}",
+            f"(--axes={axes}); if the phase then has the wrong sign, its conjugate twin, "
+            f"orientation {ranking.conjugate_twin_of(code)}",
             "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
             "signs",
             {"orientation": code, "rotate": None, "flip": None},

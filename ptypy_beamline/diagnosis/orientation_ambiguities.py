@@ -28,7 +28,7 @@ PAIRS = (0, 1, 4, 5)
 
 
 def conjugate_twin(code: int) -> int:
-    """The orientation turned by 180 degrees."""
+    """The orientation rotated by 180 degrees, with object and probe conjugated."""
     return code ^ 3
 
 
@@ -57,30 +57,30 @@ def equivalents(code: int, axes: str) -> Iterator[tuple[int, str]]:
 def same_axes(given: int, code: int, axes: str) -> str:
     """The axes with which orientation ``given`` is the same to the data as ``code`` with ``axes``.
 
-    The same object too, not its twin: the phases keep their sign.
+    The same object, not its conjugate twin: the phases keep their sign.
     """
     wanted = relation(code, axes)
     return next(other for other in AXES if np.array_equal(relation(given, other), wanted))
 
 
 ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
-"""How far positions, shifted and turned, lie beside each other at most, and off a quarter turn."""
+"""Largest distance of shifted and rotated positions, in steps; deviation from a quarter turn."""
 
 
 def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
-    """Frames by which ``positions`` may lag, where that foretells better than any orientation.
+    """Lag of the frames at ``positions`` that fits better than any orientation.
 
-    Frames that lag by two on a Fermat spiral lie at places turned by 85 degrees, and so fit a
+    Frames that lag by two on a Fermat spiral lie at positions rotated by 85 degrees, and so fit a
     wrong orientation. 0 where no lag does so, or each position has several frames.
 
     Parameters
     ----------
     plan
-        Frames not turned.
+        With frames in the orientation of the detector.
     positions
         Those of the plan whose frames ``patch`` has.
     best
-        The orientation that foretells best without a lag.
+        The orientation that fits best without a lag.
     """
     if plan.selection.exposures.shape[1] > 1:
         return 0
@@ -99,9 +99,9 @@ def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
 
 
 def _better(lagging: Patch, given: Patch) -> bool:
-    """Whether frames that lag foretell better in some orientation than as given.
+    """Whether lagging frames fit better in some orientation than the given ones.
 
-    Better at all is enough to doubt: the right reading of a right scan has no rival here.
+    Any improvement is enough for doubt: a correct scan has no rival here.
     """
     unlagged = held_out_errors(given).mean()
     return any(held_out_errors(lagging.oriented(turn_of(code))).mean() < unlagged for code in PAIRS)
@@ -115,7 +115,7 @@ def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:
 
 
 def is_quarter_turn(here_m: Floats, there_m: Floats) -> bool:
-    """Whether positions (n, 2) are others turned by 90 degrees or nearly so.
+    """Whether positions (n, 2) are others rotated by about 90 degrees.
 
     The best turn is that of P. Schönemann, Psychometrika 31, 1 (1966).
     """
@@ -124,32 +124,32 @@ def is_quarter_turn(here_m: Floats, there_m: Floats) -> bool:
     here, there = here_m - here_m.mean(axis=0), there_m - there_m.mean(axis=0)
     left, _, right = np.linalg.svd(here.T @ there)
     turn = left @ right
-    beside = np.sqrt(((there - here @ turn) ** 2).sum(axis=1).mean())
+    apart = np.sqrt(((there - here @ turn) ** 2).sum(axis=1).mean())
     angle = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
     quarter = abs(abs(angle) - 90) < NEAR_DEGREES
-    return bool(quarter and beside < ALIKE_STEPS * step_m(here_m))
+    return bool(quarter and apart < ALIKE_STEPS * step_m(here_m))
 
 
 PASSES = 20
 
 CORRELATED = 0.12
-"""A weaker correlation of phase and absorption does not tell an object from its twin."""
+"""A weaker correlation of phase and absorption does not distinguish an object from its twin."""
 
 ONE_SIDED, ABOVE_NOISE = 0.5, 3.0
-"""How far the phase beside an empty region is to one side of its own, and above its scatter."""
+"""How one-sided the phase around vacuum must be, and how far above the noise in the vacuum."""
 
 
 @dataclass(frozen=True)
 class PhasePrior:
-    """What speaks for an object, or against it and for its twin.
+    """What is known in advance about the phase: an object, or its conjugate twin?
 
     Attributes
     ----------
     source
-        ``"empty region"``, ``"absorption"``, or nothing where neither tells.
+        ``"vacuum"``, ``"absorption"``, or empty where neither decides.
     value
-        −1 to 1, above 0 for the object itself. Of absorption it is the correlation of the steps of
-        phase and log amplitude; of an empty region how far the phase of the rest is below its own,
+        −1 to 1, above 0 for the object itself. For absorption the correlation of the steps of phase
+        and log amplitude; for vacuum how far the phase of the sample is below that of the vacuum,
         −Σφ/Σ|φ|.
     """
 
@@ -158,19 +158,19 @@ class PhasePrior:
 
     @property
     def prefers_conjugate(self) -> bool:
-        """Whether the twin is the likelier object."""
+        """Whether the conjugate twin is the likelier object."""
         return self.source != "" and self.value < 0
 
 
 def phase_prior(features: FrameFeatures, patch: Patch, turn: tuple[bool, bool, bool]) -> PhasePrior:
-    """Of the object that frames turned by ``turn`` give: by an empty region, else by absorption.
+    """Of the object that frames oriented by ``turn`` give: by vacuum, else by absorption.
 
-    An empty region is looked for in neighbouring frames of its own; ``patch`` shows absorption.
+    Vacuum is searched for in frames at the edge of the sample, absorption in those of ``patch``.
     """
     edge_patch = Patch.of(features, partly_in_vacuum(features, PATCH_FRAMES))
     below = phase_below_vacuum(_object(edge_patch.oriented(turn)))
     if below is not None:
-        return PhasePrior("empty region", below)
+        return PhasePrior("vacuum", below)
     correlation = phase_absorption_correlation(_object(patch.oriented(turn)))
     return PhasePrior("absorption" if abs(correlation) > CORRELATED else "", correlation)
 
@@ -187,9 +187,9 @@ def phase_absorption_correlation(obj: Complexes) -> float:
 
 
 def phase_below_vacuum(obj: Complexes) -> float | None:
-    """How far the phase is below that of an empty region, −1 to 1; None where none is to be seen.
+    """How far the phase is below that of vacuum, −1 to 1; None where no vacuum is found.
 
-    The ramp that the empty region has is taken off.
+    The phase ramp of the vacuum is subtracted.
     """
     try:
         empty = find_vacuum(obj)
@@ -199,10 +199,10 @@ def phase_below_vacuum(obj: Complexes) -> float | None:
     phase = np.angle(flat * np.exp(-1j * np.angle(flat[empty].sum())))
     outside = np.ones(phase.shape, np.bool_)
     outside[empty] = False
-    beside = phase[outside]
-    if not beside.size or np.std(beside) < ABOVE_NOISE * np.std(phase[empty]):
+    around = phase[outside]
+    if not around.size or np.std(around) < ABOVE_NOISE * np.std(phase[empty]):
         return None
-    below = -float(beside.sum()) / max(float(np.abs(beside).sum()), 1e-12)
+    below = -float(around.sum()) / max(float(np.abs(around).sum()), 1e-12)
     return below if abs(below) > ONE_SIDED else None
 
 

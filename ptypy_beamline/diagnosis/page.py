@@ -31,7 +31,7 @@ CIRCLES = 3
 """Positions in the middle of the scan that are drawn with the probe's circle."""
 
 COUNTS, DECADES = "inferno", 1e-4
-"""Colours of counts, which at the bright end still tell a beam's structure, and the least counts of
+"""Colours of counts, which still show structure in the bright beam, and the least counts of
 their logarithmic scale in highest ones: what is fainter is black."""
 
 THIN = 3

@@ -1,7 +1,7 @@
-"""Which frame belongs to which position: frames that lag, rows that run backwards or hang behind.
+"""Which frame belongs to which position: lags, lost frames, bidirectional rows and backlash.
 
-Neighbours on the sample look alike. Of two pairings of frames and positions most neighbours are
-the same; where they differ, short reconstructions tell which is right.
+Neighbours on the sample are similar. Of two pairings of frames and positions most neighbours are
+the same; where they differ, short reconstructions decide.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ TELLING = 0.05
 """Chance below which likeness is worth a word."""
 
 MANY_PAIRS, BRIGHT = 150, 3000.0
-"""Neighbours, and median counts of a frame, from which it shows whether they look alike."""
+"""Neighbours, and median counts of a frame, that show whether they are similar."""
 
 UNLIKELY = 1e-3
-"""Chance below which neighbours look alike."""
+"""Chance below which neighbours are similar."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class PairingVerdict:
     Attributes
     ----------
     found
-        Nothing where all is well or the data do not tell.
+        Empty where all is well, or the data do not decide.
     ranking
         Of the orientations; None of too few positions.
-    along
-        What a look along the scan says; None where something else is wrong.
+    lost_frames
+        Result of the search for lost frames; None where something else is wrong.
     """
 
     found: tuple[Finding, ...]
@@ -62,8 +62,7 @@ class PairingVerdict:
 def findings(scan: Scan, settings: Settings) -> PairingVerdict:
     """What is wrong with the pairing of frames and positions, or with their axes.
 
-    Frames that were lost, frames that lag, rows that run backwards or hang behind, and, with those
-    mended, frames turned against the positions: the ranking of the orientations tells.
+    Lost frames, lags, reversed rows, backlash; and, with those corrected, the orientation.
 
     Raises
     ------
@@ -74,9 +73,9 @@ def findings(scan: Scan, settings: Settings) -> PairingVerdict:
         return PairingVerdict(())
     ranking, tried = rank(scan, settings), settings
     if ranking.decided and not ranking.agrees(settings.turn):
-        # With frames turned wrongly one lag may look better than another by chance.
-        turned = {"orientation": ranking.orientation, "rotate": None, "flip": None}
-        tried = changed(settings, turned)
+        # In a wrong orientation one lag may fit better than another by chance.
+        orientation = {"orientation": ranking.orientation, "rotate": None, "flip": None}
+        tried = changed(settings, orientation)
     found, lost_frames = check_pairing(scan, tried)
     if not found:
         return PairingVerdict(tuple(misorientation(ranking, settings)), ranking, lost_frames)
@@ -85,11 +84,10 @@ def findings(scan: Scan, settings: Settings) -> PairingVerdict:
 
 
 def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> list[Finding]:
-    """Whether frames have nothing to do with their positions, to be asked if none are turned right.
+    """Whether frames and positions are unrelated; for scans that no orientation fits.
 
-    Neighbours on the sample look alike where their views ``overlap`` much; of few or dim frames it
-    does not show. Where they overlap less, some frames must look alike: those that were taken one
-    after another.
+    Neighbours on the sample are similar where their views ``overlap`` much, unless frames are few
+    or dim. Where they overlap less, some frames must be similar: those taken in succession.
     """
     given = Pairing.at(settings, features.positions_m)
     similarity = Similarity.of_neighbours(given, features.patterns)
@@ -112,9 +110,9 @@ def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
 
 
 def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
-    """Whether frames were lost, frames lag, rows run backwards or hang behind.
+    """Whether frames were lost, frames lag, rows run backwards, or the stage has backlash.
 
-    One finding for each place where frames were lost, or one of the others.
+    One finding for each loss of frames, or one of the others; and the search for losses.
 
     Raises
     ------
@@ -136,7 +134,7 @@ def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFr
     )
     suspects += backlash_that_fits(given, scan, features, exposures)
     lost_frames = replace(lost_frames, undecided_lags=undecided_lags)
-    # Of shuffled positions one pairing may foretell frames better than another by chance.
+    # With shuffled positions one pairing may fit better than another by chance.
     if _shows_similarity(given, features):
         suspects = [
             one
@@ -152,7 +150,7 @@ def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFr
 
 
 def _shows_similarity(given: Pairing, features: FrameFeatures) -> bool:
-    """Whether there are frames enough, and bright ones, for neighbours to look alike."""
+    """Whether there are enough bright frames for neighbours to be similar."""
     return len(given.neighbours) >= MANY_PAIRS and features.usual_counts >= BRIGHT
 
 
@@ -180,14 +178,14 @@ def _finding(
     )
     if similarity.chance < TELLING:
         evidence += (
-            f", and neighbours look more alike in {similarity.share:.0%} of the cases that "
+            f", and neighbours are more alike in {similarity.share:.0%} of the cases that "
             f"differ (chance {similarity.chance:.1g})"
         )
     return finding("error", evidence, cause, change)
 
 
 def _lost_frame_findings(lost_frames: LostFrames, scan: Scan, settings: Settings) -> list[Finding]:
-    """An error for each break, or for the surest frames amid others that fit elsewhere."""
+    """An error for each break, or for the most certain run of misplaced frames."""
     if lost_frames.reversed_runs:
         return [_finding_of_reversals(lost_frames.reversed_runs)]
     for one in lost_frames.misplaced[:1]:

@@ -1,4 +1,4 @@
-"""Breaks in the pairing of one survey: rows from which on frames belong to later positions."""
+"""Breaks in the pairing of frames and positions: rows from which frames are lost or added."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .pairing_comparison import FAR_SHIFTS, SHIFTS, Pairing, PairingComparison
 from .short_reconstruction import Improvement
 
 MOST_LOST, MOST_BREAKS = 100, 4
-"""Frames lost in one place, and places in a survey, that are looked for."""
+"""Most frames lost at one break, and most breaks in a segment."""
 
 ALWAYS_TRIED = tuple(lag for lag in range(-6, 7) if lag)
 """Lags that are tried whatever the numbers of frames and positions."""
@@ -42,11 +42,11 @@ CLOSE = 6
 """Frames between two breaks that may be one, of which some frames fit neither side."""
 
 DOUBT, MARGIN_ROWS = 9.0, 1
-"""Evidence that a break may lack where it is, and rows that are doubted beside these. Of 297
+"""Loss of evidence that bounds a break's location, and rows added on either side. Of 297
 simulated and measured losses 98 % lay in what this gives, which is 7 rows wide in the median."""
 
 EDGE = FEWEST // 2
-"""Rows at either end of a survey that tell no break from a lag of the whole, or from none."""
+"""Rows at either end where a break cannot be distinguished from a lag of the whole, or none."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Break:
 
 
 def merge_close(breaks: Iterable[Break]) -> tuple[Break, ...]:
-    """Breaks in the order of the scan; those so close together that they are one, as one."""
+    """Breaks in the order of the scan; close ones are merged."""
     one_each: list[Break] = []
     for this in sorted(breaks, key=lambda one: one.frame):
         before = one_each[-1] if one_each else None
@@ -89,7 +89,7 @@ def merge_close(breaks: Iterable[Break]) -> tuple[Break, ...]:
 
 @dataclass(frozen=True)
 class CandidateBreak:
-    """A break before row ``row`` of a survey, or another ``within``, and the evidence for it."""
+    """A break before row ``row``, or another row ``within``, and the evidence for it."""
 
     gain: float
     row: int
@@ -103,12 +103,12 @@ class CandidateBreak:
 
 @dataclass(frozen=True, eq=False)
 class PairingSegment:
-    """What is known of the pairing of one survey.
+    """The pairing of one part of a scan, with the breaks found in it.
 
     Attributes
     ----------
-    places, seen
-        Of the survey.
+    lagged, features
+        Positions by lag, and features, of the frames of this part.
     unlike
         Of its frames, see :func:`.neighbour_likelihood.dissimilarity`.
     lags
@@ -147,7 +147,7 @@ class PairingSegment:
 
     @cached_property
     def position_evidence(self) -> Float32s:
-        """(n, n) evidence that two places are neighbours, these being taken for right.
+        """(n, n) evidence that two frames are neighbours, taking the present positions for right.
 
         See :func:`.log_likelihood_ratio`; exposures of one position count once.
         """
@@ -159,7 +159,7 @@ class PairingSegment:
         return table
 
     def evidence_for_lags(self) -> dict[int, float]:
-        """Evidence for a further lag of all rows, or against it if given neighbours look alike."""
+        """Evidence for a further lag of all rows, or against it if given neighbours are similar."""
         positions_m = self.lagged.at(self.lags)
         table = log_likelihood_ratio(self.dissimilarities, positions_m, False)
         close = table[neighbour_rows(positions_m, neighbour_reach_m(positions_m))].sum()
@@ -182,7 +182,7 @@ class PairingSegment:
         return float(np.mean(out[: last + 1])), last + EDGE
 
     def _with_next_break(self) -> PairingSegment | None:
-        """With the likeliest further break that convinces and that no other beats."""
+        """With the likeliest further break that reconstructions confirm; None without one."""
         best: tuple[CandidateBreak, Pairing, Improvement] | None = None
         for candidate in self.candidates():
             if best and candidate.gain < RIVAL * best[0].gain:
@@ -195,7 +195,7 @@ class PairingSegment:
                 best = candidate, pairing, improvement
                 if candidate.lag == self.lagged.unused_after(
                     self.lags
-                ):  # all that is missing, in one place
+                ):  # all missing frames at one break
                     break
         return best and self._with_break(best[0], best[2])
 
@@ -207,7 +207,7 @@ class PairingSegment:
         return PairingSegment(self.lagged, self.features, self.dissimilarities, lags, tuple(breaks))
 
     def candidates(self) -> Iterator[CandidateBreak]:
-        """The likeliest further breaks; first, if likely, the loss in one place of all missing."""
+        """The likeliest further breaks; first, if likely, the loss of all missing at once."""
         unused = self.lagged.unused_after(self.lags)
         tried = {*ALWAYS_TRIED, *range(1, min(unused, MOST_LOST) + 1), unused} - {0}
         roughly = _candidates(self._gains(tried))
@@ -217,11 +217,11 @@ class PairingSegment:
         yield from (
             one for one in candidates if one.lag == unused and one.gain > candidates[0].gain / 2
         )
-        peaks = [one for one in candidates if not _beside_a_better_one(one, candidates)]
+        peaks = [one for one in candidates if not _next_to_a_better_one(one, candidates)]
         yield from (one for one in peaks[:TRIED] if one.lag != unused)
 
     def _gains(self, tried: Iterable[int], right: Ints | None = None) -> dict[int, Floats]:
-        """Of further breaks; what neighbours look like is learnt from the lags taken for right."""
+        """Evidence for further breaks; ``right``: lags that show how similar neighbours are."""
         lags = self.lags if right is None else right
         table = log_likelihood_ratio(self.dissimilarities, self.lagged.at(lags), right is not None)
         return gains(table, self.lagged, self.lags, tried)
@@ -241,7 +241,7 @@ def _candidates(gained: dict[int, Floats]) -> list[CandidateBreak]:
     return sorted((one for one in found if one.gain >= EVIDENCE), key=lambda one: -one.gain)
 
 
-def _beside_a_better_one(candidate: CandidateBreak, candidates: list[CandidateBreak]) -> bool:
+def _next_to_a_better_one(candidate: CandidateBreak, candidates: list[CandidateBreak]) -> bool:
     return any(
         abs(one.lag - candidate.lag) == 1 and one.gain > candidate.gain for one in candidates
     )

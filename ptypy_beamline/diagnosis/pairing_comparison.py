@@ -1,6 +1,6 @@
 """Two pairings of frames with positions compared: by similar neighbours, by reconstructions.
 
-Of two pairings most neighbours are the same; those that only one of them has tell which is right.
+Of two pairings most neighbours are the same; those that only one of them has decide.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Pairing:
     settings
         Those that make it, each exposure a position of its own.
     places_m
-        (n, 2) where each exposure of the survey was taken; NaN where the pairing has none for it.
-    links
+        (n, 2) where each exposure was taken; NaN where the pairing has none for it.
+    neighbours
         Pairs of exposures that are neighbours, the lower number first.
     """
 
@@ -88,7 +88,7 @@ class Pairing:
 
 
 def _step_m(positions_m: Floats) -> float:
-    return step_m(np.unique(positions_m, axis=0))  # several exposures are at one place
+    return step_m(np.unique(positions_m, axis=0))  # several exposures share a position
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class Similarity:
     Attributes
     ----------
     chance
-        Probability that they look more alike by chance (rank test of H. Mann and D. Whitney,
+        Probability that they are more alike by chance (rank test of H. Mann and D. Whitney,
         Ann. Math. Stat. 18, 50 (1947)); 1 where too few differ.
     share
         Share of all comparisons of a link of its own with one of the given pairing's in which its
-        own looks more alike.
+        own is more alike.
     """
 
     chance: float
@@ -110,7 +110,7 @@ class Similarity:
 
     @classmethod
     def of(cls, pairing: Pairing, given: Pairing, patterns: Float32s) -> Similarity:
-        """Of the links that only one of the two has; ``patterns`` of a ``FrameFeatures``."""
+        """Of the neighbours in only one of the two; ``patterns`` of a ``FrameFeatures``."""
         own, others = (
             np.array([*neighbours], np.int64).reshape(-1, 2)
             for neighbours in (
@@ -137,7 +137,7 @@ class Similarity:
 
     @classmethod
     def between(cls, own: Ints, others: Ints, patterns: Float32s) -> Similarity:
-        """Of links (n, 2) with others (m, 2)."""
+        """Of pairs (n, 2) with others (m, 2)."""
         if min(len(own), len(others)) < FEWEST_PAIRS:
             return cls(1.0, 0.5)
         unlike = [np.linalg.norm(patterns[a] - patterns[b], axis=1) for a, b in (own.T, others.T)]
@@ -170,12 +170,12 @@ be predicted better by so much."""
 
 CLEARLY_WORSE, ENOUGH = 1.1, 0.8
 """By how much worse a pairing may be that starts from the given one's probe to be tried at all, and
-share of the frames that it must have places for to be judged so."""
+share of the frames that must have positions in it."""
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOutErrors:
-    """Errors (m,) of unseen frames in the given pairing and in another.
+    """Errors (m,) of held-out frames in the given pairing and in another.
 
     Attributes
     ----------
@@ -216,7 +216,7 @@ class PairingComparison:
     features: FrameFeatures
 
     def improvement_of(self, other: Pairing) -> Improvement | None:
-        """By how much another pairing foretells the frames better that the difference concerns.
+        """By how much another pairing predicts the affected frames better.
 
         None where the two hardly differ, or the other is not better beyond doubt.
         """
@@ -233,8 +233,8 @@ class PairingComparison:
         if np.count_nonzero(affected) < FEWEST_HELD_OUT:
             return None
         plain = Patch.of(self.features, self.features.positions[picked])
-        turned = plain.oriented(self.given.settings.turn)
-        given, moved = (turned.at(pairing.positions_m[picked]) for pairing in (self.given, other))
+        oriented = plain.oriented(self.given.settings.turn)
+        given, moved = (oriented.at(pairing.positions_m[picked]) for pairing in (self.given, other))
         groups = self._held_out_groups(other, picked, affected)
         ratio = RATIO if len(groups) == 1 else RATIO_OF_FEW
         probe = given.engine.scaled(self._common_patch.probe)
@@ -256,7 +256,7 @@ class PairingComparison:
         return HeldOutErrors(errors, own, ratio)
 
     def is_clearly_worse(self, other: Pairing) -> bool:
-        """Whether another pairing foretells frames much worse, where these differ most.
+        """Whether another pairing predicts much worse where the frames vary most.
 
         Cheap: both start from the probe that suits the given one.
         """
@@ -282,7 +282,7 @@ class PairingComparison:
 
     @cached_property
     def _common_patch(self) -> Patch:
-        """Of these; its probe is what all trials start from."""
+        """Of these; its probe is what all comparisons start from."""
         patch = Patch.of(self.features, self.features.positions[self._common_rows])
         return patch.oriented(self.given.settings.turn).at(
             self.given.positions_m[self._common_rows]

@@ -1,4 +1,4 @@
-"""Findings whose remedy is a setting, and what that setting would do."""
+"""Findings that propose settings: how these are written, applied and tried."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def planned(settings: Settings) -> tuple[Scan, Plan]:
-    """The scan and the plan that ``settings`` make, to see what is wrong, or if a remedy helps."""
+    """The scan and the plan that ``settings`` make, even where the geometry is implausible."""
     scan = formats.open_with(settings)
     return scan, make_plan(scan, settings, even_blind=True)

@@ -61,10 +61,10 @@ def dose_to_water(fluence_m2: float, energy_eV: float) -> float | None:
 
 
 MUCH = 0.75
-"""Linear overlap from which neighbours look alike."""
+"""Linear overlap from which neighbours are similar."""
 
 ENOUGH_OVERLAP = 0.4
-"""Linear overlap below which the phases hang together badly: O. Bunk et al., Ultramicroscopy 108,
+"""Linear overlap below which phases are poorly determined: O. Bunk et al., Ultramicroscopy 108,
 481 (2008) recommend 0.6; the probe's diameter is known to a third."""
 
 
@@ -85,7 +85,7 @@ class Sampling:
     photons, fluence_m2
         Counts of a frame, and photons on a square metre of the sample.
     resolution_m
-        Half period up to which a pixel counts a photon, all views of a place together.
+        Half period up to which a pixel counts a photon, all views of a point together.
     """
 
     probe_m: float
@@ -198,7 +198,7 @@ def _area_m2(sample: ScanSample, probe_m: float) -> float:
 
 
 def _resolution_m(sample: ScanSample, coverage: float) -> float:
-    """Half period at which a pixel still counts a photon in all views of a place together.
+    """Half period at which a pixel still counts a photon in all views of a point together.
 
     The counts of a ring, less those of the frame's far corner, times ``coverage``; never finer
     than the reconstructed pixel.

@@ -37,7 +37,7 @@ CLEAR, CLEAR_T = 1.02, 3.0
 """Ratio of errors, and Student's t, by which factors on both sides must be worse to settle it."""
 
 LONG_PASSES, FOLDS = 16, 4
-"""A difference of a third shows late: passes, and how many times other frames are held out."""
+"""A difference of a third needs longer reconstructions: passes, and number of held-out groups."""
 
 SHORT, ROUNDS = 0, (0, FOLDS // 2, FOLDS)
 """Long reconstructions, each with other frames held out: none but a short one, then ever more."""
@@ -54,7 +54,7 @@ MIN_COUNTS = 3000.0
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """Errors of unseen frames of one patch with its positions scaled by factors."""
+    """Errors of held-out frames of one patch with its positions scaled by factors."""
 
     patch: Patch
     known: dict[tuple[Factors, int], Floats] = field(default_factory=dict)
@@ -108,20 +108,20 @@ class Scales:
         return any(m.exceeds(CLEAR, CLEAR_T) for m in margins)
 
     def telling(self, factors: Factors) -> Margin:
-        """The margin that tells most of those that are known."""
+        """The most significant of the margins computed."""
         known = [n for n in ROUNDS if (factors, n - 1) in self.known]
         return max((self.margin(factors, n) for n in known), key=lambda margin: margin.t)
 
-    def optimum(self, along: Factors) -> float | None:
-        """Power of ``along`` at which unseen frames are foretold best: the bottom of a parabola.
+    def optimum(self, start_factors: Factors) -> float | None:
+        """Factor at which held-out frames are predicted best: the minimum of a parabola.
 
         None where factors on either side are not surely worse: the more views overlap, the better
-        they foretell a smooth sample. Errors scatter from factor to factor, since places are
+        they predict a smooth sample. Errors scatter from factor to factor, since positions are
         rounded to pixels.
         """
         powers = np.arange(-2, 3) * np.log(FINE)
-        start = np.log(max(along, key=lambda f: abs(np.log(f))))
-        used = [1.0 if f != 1 else 0.0 for f in along]
+        start = np.log(max(start_factors, key=lambda f: abs(np.log(f))))
+        used = [1.0 if f != 1 else 0.0 for f in start_factors]
         errors = [self.errors(powered(start + p, used), FOLDS) for p in powers]
         means = [float(e.mean()) for e in errors]
         least = errors[int(np.argmin(means))]
@@ -147,16 +147,16 @@ AS_SET = even(1.0)
 
 
 def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
-    """Whether another λz/p foretells unseen frames better.
+    """Whether another λz/p predicts held-out frames better.
 
-    Overlap cannot tell a factor of 2; short reconstructions of neighbouring positions can. Only
+    Overlap does not reveal a factor of 2; short reconstructions of neighbouring positions can. Only
     λz/p enters, so that positions scaled by a factor stand for a pixel scaled by it, or a distance
     divided by it. A fifth or less is hardly seen: the object can make up for it.
 
     Parameters
     ----------
-    look
-        At the scan.
+    sample
+        Of the scan.
     doubt
         Why nothing is to be said but that: another scale may fit better what is wrong otherwise.
     """
@@ -186,7 +186,7 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
 def wrong_binning(sample: ScanSample) -> list[Finding]:
     """Whether the pixel is that of another binning, where no orientation fits as it is set.
 
-    With the right one unseen frames are predicted better, and the orientation that is set is the
+    With the right one held-out frames are predicted better, and the orientation that is set is the
     one that the frames then determine.
     """
     if not _has_scale(sample) or _too_few_counts(sample):

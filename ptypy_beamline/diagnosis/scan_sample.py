@@ -27,7 +27,7 @@ BEAM_SHARE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class ScanSample:
-    """What the checks look at.
+    """A scan, its plan and a sample of its frames: what the checks examine.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
     frame has, on average, the square modulus of the autocorrelation of the probe's intensity,
     whatever the sample; photon noise adds a constant. It ends at one diameter. No position enters,
     so that a wrong unit does not either. Within a third of the width of 4σ (ISO 11146) for
-    round beams; a sample that is smooth over much of the probe makes it look smaller.
+    round beams; a sample that is smooth over much of the probe makes it appear smaller.
 
     Source of the principle: J. W. Goodman, Speckle Phenomena in Optics (2007), section 4.4.
 
@@ -221,8 +221,8 @@ def _products(size: Floats) -> Floats:
     return np.asarray(scipy.fft.ifft2(np.abs(scipy.fft.fft2(size)) ** 2).real)
 
 
-PLACES, FARTHER = 12, 2.0
-"""Places that are compared with their nearest neighbour, and with one so many times as far."""
+COMPARED, FARTHER = 12, 2.0
+"""Positions compared with their nearest neighbour, and with one so many times as far."""
 
 PAIRS, MOST_NEAR = 8, 30
 """Pairs of frames that are compared at least, and neighbours among which one is chosen."""
@@ -246,15 +246,15 @@ def _pairs(sample: ScanSample) -> tuple[Ints, Ints]:
     lit = sample.picked[sample.lit]
     if len(lit) < 2:
         return lit[:0], lit[:0]
-    here = lit[:: max(1, len(lit) // PLACES)][:PLACES]
+    here = lit[:: max(1, len(lit) // COMPARED)][:COMPARED]
     distances, near = cKDTree(points).query(points[here], k=min(MOST_NEAR, len(points)))
     pairs = []
-    for place, away, others in zip(here, distances, near, strict=True):
+    for position, away, others in zip(here, distances, near, strict=True):
         apart = away > 0
         if apart.any():
-            nearest_positions = int(np.argmax(apart))
-            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest_positions])))
-            pairs += [(place, others[k]) for k in {nearest_positions, farther}]
+            nearest = int(np.argmax(apart))
+            farther = int(np.argmin(np.abs(away - FARTHER * away[nearest])))
+            pairs += [(position, others[k]) for k in {nearest, farther}]
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     return first, second
 
@@ -271,6 +271,6 @@ def _moved_px(sample: ScanSample, first: Ints, second: Ints) -> Floats:
     moved = []
     for one, other in numbers.reshape(2, -1).T:
         alike = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])
-        place = np.unravel_index(int(alike.argmax()), alike.shape)
-        moved.append([(c + n // 2) % n - n // 2 for c, n in zip(place, alike.shape, strict=True)])
+        peak = np.unravel_index(int(alike.argmax()), alike.shape)
+        moved.append([(c + n // 2) % n - n // 2 for c, n in zip(peak, alike.shape, strict=True)])
     return np.array(moved, np.float64)

@@ -1,7 +1,7 @@
-"""Short reconstructions that tell which of several readings of a scan is right.
+"""Short reconstructions that decide which of several readings of a scan is right.
 
 A wrong turn or a wrong order of the positions fits each frame by itself nearly as well as the
-right one, so candidates are judged by frames that the reconstruction has not seen.
+right one, so readings are judged by frames held out of the reconstruction.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PASSES = 6
 """Over the frames, after the search for the probe."""
 
 RATIO, STUDENT_T = 1.05, 3.5
-"""Margin by which unseen frames of a reconstruction must be predicted better."""
+"""Margin by which held-out frames of a reconstruction must be predicted better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Patch:
 
     @classmethod
     def of(cls, features: FrameFeatures, positions: Ints) -> Patch:
-        """Frames of some positions of the survey's plan, cut to :func:`window_px`."""
+        """Frames of some positions of the plan, cut to :func:`window_px`."""
         plan, side_px = features.plan, window_px(features)
         geometry = plan.geometry
         corner = [
@@ -104,7 +104,7 @@ class Patch:
         )
 
     def oriented(self, turn: tuple[bool, bool, bool]) -> Patch:
-        """The frames turned as the loader does it; the positions stay."""
+        """The frames oriented as the loader does it; the positions stay."""
         transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
         out = np.zeros(self.frames.shape, np.float32), np.zeros(self.frames.shape, np.bool_)
         good = np.broadcast_to(self.good, self.frames.shape)
@@ -148,7 +148,7 @@ def held_out_errors(
     ----------
     patch
         The frames.
-    unseen
+    held_out
         (m,) those that are held out; default: every sixth, at random.
     passes
         Over the others.
@@ -184,7 +184,7 @@ def reconstruct_without(
 
 @dataclass(frozen=True)
 class Margin:
-    """By how much the best of several candidates is ahead of another.
+    """By how much the best of several readings is ahead of another.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ class Margin:
 
 @dataclass(frozen=True)
 class Improvement:
-    """Mean errors of unseen frames in one reading of a scan and in another, and the margin."""
+    """Mean errors of held-out frames in one reading of a scan and in another, and the margin."""
 
     given: float
     other: float

@@ -30,17 +30,17 @@ from .proposed_settings import changed, finding
 from .short_reconstruction import PATCH_FRAMES, STUDENT_T, Improvement, Patch, held_out_errors
 
 REACH, MOST = 6.0, 3.5
-"""Steps along a row up to which frames are compared, and up to which rows may lie beside."""
+"""Steps along a row up to which frames are compared, and largest backlash searched for."""
 
 WIDTHS = (0.7, 1.0, 1.5, 2.2)
 """Steps over which likeness may fade."""
 
 FINE, NOTHING = 0.25, 0.1
-"""Steps of the scan between the places that are tried, and below which there is no backlash."""
+"""Steps of the scan between the offsets tried, and below which there is no backlash."""
 
 
 RULED_OUT = 1e-6
-"""Chance at which the given neighbours look more alike than those of another pairing, so that it is
+"""Chance at which the given neighbours are more alike than those of another pairing, so that it is
 wrong."""
 
 AGAINST, FAR, FAR_TRIED = -20.0, 12.0, 2
@@ -54,7 +54,8 @@ STRONG, STRONG_T = 40.0, 2.0
 def lags_and_reversed_rows(
     comparison: PairingComparison, scan: Scan, exposures: Ints, gains: Mapping[int, float]
 ) -> tuple[list[tuple[Pairing, Improvement]], tuple[int, ...]]:
-    """Lags, and rows turned round, that convince; of great lags only what looks likeliest.
+    """Lags, and reversed rows, that reconstructions confirm; of long lags only the likeliest.
+
 
     And the lags that may be right as well as none.
 
@@ -102,7 +103,7 @@ def lags_and_reversed_rows(
 def backlash_that_fits(
     given: Pairing, scan: Scan, features: FrameFeatures, exposures: Ints
 ) -> Iterator[tuple[Pairing, Improvement]]:
-    """The backlash that foretells unseen frames best, if it convinces.
+    """The backlash that predicts held-out frames best, if it is convincing.
 
     A lag of k frames moves rows to and fro by 2k steps, but for their ends: even numbers of steps
     are no backlash.
@@ -120,7 +121,7 @@ def backlash_that_fits(
     offsets_m = hanging_m + np.arange(-2, 3) * FINE * step_m
     try:
         tried = [at(backlash=float(offset_m)) for offset_m in offsets_m]
-    except BeamlineError:  # what was looked at has rows to and fro, but hardly the rest
+    except BeamlineError:  # these frames have bidirectional rows, the rest hardly any
         return
     usable = [np.isfinite(pairing.positions_m).all(axis=1) for pairing in (given, *tried)]
     picked = most_varied(features, PATCH_FRAMES)
@@ -134,8 +135,8 @@ def backlash_that_fits(
     best = int(means.argmin())
     improvement = Improvement.of(before, after[best])
     if improvement.is_convincing():
-        beside = vertex(-means[best - 1 : best + 2]) if 0 < best < len(means) - 1 else 0.0
-        found_m = float(offsets_m[best] + beside * FINE * step_m)
+        fraction = vertex(-means[best - 1 : best + 2]) if 0 < best < len(means) - 1 else 0.0
+        found_m = float(offsets_m[best] + fraction * FINE * step_m)
         if abs(found_m) < NOTHING * step_m:
             found_m = 0.0
         if not _is_even((found_m - given.settings.positions.backlash) / step_m):
@@ -147,28 +148,28 @@ def _is_even(steps: float) -> bool:
 
 
 def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] | None:
-    """What has to be added to places where the fast axis runs towards smaller values.
+    """Offset to add to positions at which the fast axis runs towards smaller values.
 
-    Frames of neighbouring rows look most alike where the sample is the same; against the distance
-    along the rows, their unlikeness is symmetric about that place. Found is the place of a cusp
+    Frames of neighbouring rows are most alike where the sample is the same; their dissimilarity
+    against the distance along the rows is symmetric about there. The centre is that of a cusp
     1 − b·exp(−|x − c|/w) that fits best; rows above and below cancel what is slanted in the sample.
 
     Parameters
     ----------
     places_m
         (n, 2) stage positions in the order of the scan; NaN where unknown.
-    looks
+    patterns
         (n, d) as in :class:`.frame_features.FrameFeatures`.
 
     Returns
     -------
     steps, step_m : float, or None
-        Along the fast axis, in steps of the scan, and such a step. None where rows do not run to
-        and fro, or frames do not fade along them.
+        Along the fast axis, in steps of the scan, and such a step. None where rows are not
+        bidirectional, or similarity does not decrease along them.
     """
     known = np.isfinite(positions_m).all(axis=1)
     known_m, alike = positions_m[known], patterns[known]
-    # Several exposures are at one place.
+    # Several exposures share a position.
     first = np.append(True, np.any(known_m[1:] != known_m[:-1], axis=1))[: len(known_m)]
     stops = known_m[first]
     if len(stops) < 2:
@@ -188,29 +189,29 @@ def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] |
 
 
 def _cusp(x: Floats, unlike: Float32s) -> float | None:
-    """The place about which ``unlike`` (n,) at ``x`` (n,) grows to both sides."""
+    """The point from which ``unlike`` (n,) at ``x`` (n,) grows to both sides."""
     rise = unlike - unlike.mean()
-    best, place = 0.0, None
+    best, found = 0.0, None
     for center in np.linspace(-MOST, MOST, 141):
         for width in WIDTHS:
             cusp = np.exp(-np.abs(x - center) / width)
             cusp -= cusp.mean()
             fits = float(cusp @ rise) / max(float(np.linalg.norm(cusp)), 1e-12)
             if fits < best:
-                best, place = fits, float(center)
-    return place
+                best, found = fits, float(center)
+    return found
 
 
 SURELY, SOON = 1e-5, 2
-"""Chance that neighbours from before and after look less alike than others do; exposures that
+"""Chance that neighbours from before and after are less alike than others; exposures that
 follow each other so soon are on the same side."""
 
 
 def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
     """Whether a scan falls into two parts; to be asked where no orientation fits it as a whole.
 
-    Neighbours on the sample that were taken before and after look least alike where it falls
-    apart; then each part must determine the orientation, and both the same one.
+    Neighbours on the sample from before and after differ most across the slip. Each part must
+    determine the orientation, and both the same one.
     """
     cut = _weakest_row(Pairing.at(settings, features.positions_m), features)
     if cut is None or min(cut, len(features.positions) - cut) < PATCH_FRAMES // 2:
@@ -235,7 +236,7 @@ def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
 
 
 def _weakest_row(given: Pairing, features: FrameFeatures) -> int | None:
-    """The exposure before which neighbours look least like those after it; None = hardly so."""
+    """The exposure across which neighbours differ most; None where not significantly."""
     pairs, n = np.array([*given.neighbours], np.int64).reshape(-1, 2), len(features.positions)
     if len(pairs) < FEWEST_PAIRS:
         return None

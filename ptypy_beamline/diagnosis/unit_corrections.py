@@ -119,7 +119,7 @@ USUAL_STEP, LIKELY_STEP = 0.25, (0.03, 1.0)
 """Step of a usual scan, and of one that a changed unit may explain."""
 
 UNKNOWN_SHARE = 0.3
-"""Probe diameter in fields of view where the frames do not tell."""
+"""Probe diameter in fields of view where the frames do not show it."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def findings(sample: ScanSample) -> list[Finding]:
 
 
 def _uneven(sample: ScanSample) -> str:
-    """What to say of positions that reach so much farther along one axis; "" = they do not."""
+    """Text on positions that extend much farther along one axis; empty where they do not."""
     y, x = np.ptp(sample.plan.positions_m, axis=0).tolist()
     if min(y, x) == 0 or 1 / UNEVEN < y / x < UNEVEN:
         return ""
@@ -245,7 +245,7 @@ def likely_corrections(scan: Scan, settings: Settings, now: Dimensions) -> list[
 
 
 def impossible(settings: Settings, error: GeometryError) -> Finding:
-    """What mends a quantity that no experiment has; the first setting with which a plan is made."""
+    """A correction of a quantity that no experiment has: the most plausible that makes a plan."""
     plain = Finding("error", error.problem, error.remedy)
     try:
         scan = open_with(settings)
@@ -262,7 +262,7 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
     if not found:
         return plain
     best = min(found)[2]
-    # Of a file's unit the mend knows more than the error's guess.
+    # The correction knows more about the file's unit than the error does.
     stored = any(name.startswith("units.") for name in best.settings)
     problem = error.problem.partition(" (stored")[0] if stored else error.problem
     return finding("error", problem, best.cause, best.settings)

@@ -282,7 +282,8 @@ def write(folder: Path, mistake: Mistake) -> Settings:
 def test_a_mistake_is_reported_with_a_setting_that_fixes_it(tmp_path, name):
     mistake = MISTAKES[name]
     settings = write(tmp_path, mistake)
-    found = [f for f in diagnose(settings, mistake.oriented).findings if f.level != "note"]
+    findings = diagnose(settings, mistake.with_reconstructions).findings
+    found = [f for f in findings if f.level != "note"]
     named = [f for f in found if mistake.says in f.cause + f.what + f.remedy]
     assert named, [str(f) for f in found]
     first = named[0]

@@ -103,7 +103,7 @@ def test_vacuum_decides_between_twins_of_a_sample_that_does_not_absorb(mounted):
     thickness = -np.angle(wide.object)
     thickness[: len(thickness) // 2] = 0
     found = rank(scan_of(seen_through(wide, thickness, 0), mounted), Settings())
-    assert (found.orientation, found.prior.source) == (mounted, "empty region")
+    assert (found.orientation, found.prior.source) == (mounted, "vacuum")
     assert (found.prior.value > 0) == (mounted == min(mounted, mounted ^ 3))
 
 
