@@ -62,8 +62,8 @@ def command(  # noqa: PLR0913
     from ..formats.tiff import numbers_by_name
     from ..frames.tiff import TiffFrames
     from ..output import refuse_inputs
-    from ..writers.fromlog import Names, by_index, by_time
-    from ..writers.sidecar import write_sidecar
+    from ..writers.log_matching import by_index, by_time
+    from ..writers.sidecar import LogColumns, write_sidecar
     from .loading import pairs
 
     given = {
@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913
         "time": col_time,
     }
     units = {name.partition(".")[2]: value for name, value in pairs("units", unit).items()}
-    names = Names({k: v for k, v in given.items() if v}, units, first_index)
+    names = LogColumns({k: v for k, v in given.items() if v}, units, first_index)
     files = expand(frames)
     refuse_inputs(output, (*files, csv))
     stack, log = TiffFrames(files), read_log(csv)
@@ -93,7 +93,7 @@ def command(  # noqa: PLR0913
             log, names, numbers, [file.name for file in stack.files] if single else ()
         )
     else:
-        from ..writers.frametimes import frame_times_s
+        from ..writers.log_matching import frame_times_s
 
         sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
     constants = {

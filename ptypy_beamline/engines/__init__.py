@@ -1,7 +1,6 @@
-"""From the settings of a scan to a reconstruction by PtyPy, and to the tree that repeats it."""
+"""Reconstruction by PtyPy from the settings of a scan, and the parameter tree that repeats it."""
 
-from .ptypy_engine import reconstruct
-from .ranks import ALONE, Ranks, ranks_started
+from .ptypy_engine import ALONE, Ranks, ranks_started, reconstruct
 from .trees import Chain, parameter_tree
 
 __all__ = [

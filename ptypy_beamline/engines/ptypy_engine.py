@@ -1,8 +1,10 @@
-"""A reconstruction by PtyPy, watched iteration by iteration."""
+"""A reconstruction by PtyPy, on one MPI rank or several, with its progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
 
@@ -22,7 +24,7 @@ def reconstruct(tree: Mapping[str, Any], progress: Progress | None = None) -> Re
         As :func:`~ptypy_beamline.engines.trees.parameter_tree` makes it; GPU engines must
         be loaded.
     progress
-        Told of each iteration, on the first rank.
+        Called after each iteration, on the first rank.
 
     Raises
     ------
@@ -52,3 +54,40 @@ def _watch(engine: Any, ptycho: Any, progress: Callable[[int, float], None]) -> 
             progress(int(engine.curiter), error)
 
     engine.iterate = watched
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The MPI ranks that work together; ``parallel`` is PtyPy's, None where there is but one."""
+
+    parallel: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this one decides and writes."""
+        return self.parallel is None or bool(self.parallel.master)
+
+    def shared(self, value: Any) -> Any:
+        """The first rank's ``value``, on every rank."""
+        return value if self.parallel is None else self.parallel.bcast(value)
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def ranks_started() -> Iterator[Ranks]:
+    """The ranks that PtyPy knows; one that fails in the block ends them all.
+
+    Raises
+    ------
+    BeamlineError
+        PtyPy is missing.
+    """
+    from ..run import import_ptypy
+
+    parallel = import_ptypy().utils.parallel
+    from ..ptyscan import together
+
+    with together():
+        yield Ranks(parallel)

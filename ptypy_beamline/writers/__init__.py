@@ -1,1 +1,1 @@
-"""Files for other programs, one function a file."""
+"""Writers of raw scans: ``.ptyd``, standardized HDF5, and the sidecar of TIFF frames."""

@@ -21,7 +21,7 @@ from ..files.regular import is_input
 from ..geometry import PHOTON
 from ..output import complete_hdf5, is_ours, together
 from ..planning.plan import Block, Plan
-from .chunks import write_frames
+from .stacks import write_frames
 
 
 def write_ptyd(
@@ -40,13 +40,13 @@ def write_ptyd(
     plan
         What to load.
     path
-        The ``.ptyd``; it appears, with its parts, when all is written.
+        The ``.ptyd``; it appears with its parts when all is written.
     save
-        ``'append'``: one file. ``'link'``: a part ``PATH.part000`` … for each block, linked.
+        ``'append'``: one file. ``'link'``: one linked file ``PATH.part000`` … per block.
     block
-        Positions in a block; default: as loading likes it.
+        Positions in a block; default: the plan's block size.
     info
-        What to note under ``/info``, for the record only.
+        Stored under ``/info``, for the record only.
     progress
         Called with the number of positions each block has written.
 
@@ -72,7 +72,7 @@ def write_ptyd(
 
 @contextmanager
 def _without_stale_parts(path: Path) -> Iterator[None]:
-    """Remove the parts of what is replaced in the block."""
+    """Remove the parts of the file that is replaced in the block."""
     before = _parts(path)
     yield
     for stale in before - _parts(path):
@@ -92,7 +92,7 @@ def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> Non
 
 
 def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
-    """Parts get their names when all are complete; the master comes last of all."""
+    """Parts get their names when all are complete; the master comes last."""
     for number, block in enumerate(blocks):
         final = path.with_name(f"{path.name}.part{number:03d}")
         with complete_hdf5(final) as part:

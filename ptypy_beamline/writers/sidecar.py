@@ -1,9 +1,11 @@
-"""The sidecar of TIFF frames: a standardized HDF5 file without frames."""
+"""The sidecar of TIFF frames, a standardized HDF5 file without frames, and the log's columns."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
-from ..errors import SettingsError, printable
+from ..errors import BeamlineWarning, MissingDataError, SettingsError, printable
+from ..files.csvlog import CsvLog
 from ..output import complete_hdf5
+from ..units import UNITS, known_factor, unit_factor, unit_of_name
 
 COLUMNS = {
     "x": ("posx_m", "positions", "m"),
@@ -25,13 +29,23 @@ COLUMNS = {
 }
 """Short name → its name in the file and, by default, in a log; quantity; SI unit."""
 
+LOG_NAMES = {
+    "x": ("posx", "positionx", "xposition", "samplex", "stagex", "x"),
+    "y": ("posy", "positiony", "yposition", "sampley", "stagey", "y"),
+    "energy": ("energy", "photonenergy"),
+    "distance": ("detdist", "detdistance", "detectordistance", "distance"),
+    "pixel": ("pixel", "pixelsize"),
+    "exposure": ("exposure", "exposuretime", "counttime", "acquiretime"),
+}
+"""Short name → names of the column in logs, in any case, with any unit; earlier ones first."""
+
 INDEX = "frame_index"
-NEEDED = ("x", "y")
+REQUIRED = ("x", "y")
 
 
 @dataclass(frozen=True, eq=False)
 class Sidecar:
-    """What goes into the file.
+    """The content of the file.
 
     Attributes
     ----------
@@ -51,12 +65,12 @@ class Sidecar:
     ignored: Sequence[str] = ()
 
     def with_constants(self, given: Mapping[str, float]) -> Sidecar:
-        """With quantities that are the same for all frames, in SI.
+        """The same with quantities that are constant over all frames, in SI.
 
         Raises
         ------
         SettingsError
-            One is not positive, or the log has it.
+            One is not positive, or the log has a column of it.
         """
         for short, value in given.items():
             if not 0 < value < np.inf:
@@ -71,7 +85,7 @@ class Sidecar:
 
 
 def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
-    """Write the standardized layout without frames; a quantity that is constant as one number.
+    """Write the standardized layout without frames; a constant quantity as one number.
 
     Raises
     ------
@@ -89,13 +103,139 @@ def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
         entry["pos"] = np.column_stack([x, y])
         entry["pos"].attrs.update({"columns": "x,y", "units": "m"})
         for short, (name, _, unit) in COLUMNS.items():
-            _put(entry, name, sidecar.quantities.get(short), unit, short in NEEDED)
+            _put(entry, name, sidecar.quantities.get(short), unit, short in REQUIRED)
     return Path(path)
 
 
 def _put(entry: h5py.Group, name: str, values: NDArray[Any] | None, unit: str, each: bool) -> None:
-    """One number where all are the same and not ``each`` is wanted; nothing if none is finite."""
+    """One number if all are equal and not ``each`` is wanted; nothing if none is finite."""
     finite = np.empty(0) if values is None else values[np.isfinite(values)]
     if finite.size:
         entry[name] = values if each or np.ptp(finite) else finite[0]
         entry[name].attrs["units"] = unit
+
+
+@dataclass(frozen=True)
+class LogColumns:
+    """The names and units of a log's columns.
+
+    Attributes
+    ----------
+    columns
+        Short name of ``COLUMNS``, or ``index``, or ``time`` → the log's name.
+    units
+        Quantity → unit, where the column's name does not end in it.
+    first_index
+        The log's number of the first frame; None = found from the numbers.
+
+    Raises
+    ------
+    SettingsError
+        A unit is given for an unknown quantity.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    first_index: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.units) - set(UNITS))
+        if unknown:
+            raise SettingsError(
+                f"Expected units of {', '.join(UNITS)}. Got {', '.join(unknown)}",
+                "use --unit NAME=UNIT with one of these names",
+            )
+
+    def quantities(self, log: CsvLog) -> dict[str, Floats]:
+        """The log's columns in SI, by their short names; NaN where a cell is empty or NaN.
+
+        Raises
+        ------
+        MissingDataError
+            A column that is required or named is missing, or its unit is unknown.
+        """
+        out = {}
+        for short, (_, quantity, _) in COLUMNS.items():
+            name = self.column(log, short)
+            if short in REQUIRED or short in self.columns or name in log.header:
+                factor = self._factor(quantity, name, log, short)
+                if factor is not None:
+                    out[short] = log.numbers(name, f"--col-{short}") * factor
+        return out
+
+    def column(self, log: CsvLog, short: str) -> str:
+        """The log's name of a quantity; its default where the log has none."""
+        return self.columns.get(short) or find_column(log, short) or COLUMNS[short][0]
+
+    def ignored(self, log: CsvLog, key: str, used: Mapping[str, Floats]) -> list[str]:
+        """Columns of the log that are neither the ``key`` of rows nor ``used`` quantities."""
+        taken = {key, *(self.column(log, short) for short in used)}
+        return [name for name in log.header if name not in taken]
+
+    def _factor(self, quantity: str, name: str, log: CsvLog, short: str) -> float | None:
+        """Factor to SI; None, with a warning, for a column without a unit that nobody asked for."""
+        given = self.units.get(quantity)
+        unit = given or split_name(quantity, name)[1]
+        if unit:
+            return unit_factor(quantity, unit, given is not None)
+        if short in REQUIRED or short in self.columns:
+            log.place(name, f"--col-{short}")
+            raise MissingDataError(
+                f"Expected a unit of {quantity} with column {name!r}. Got none",
+                f"set --unit {quantity}=UNIT",
+                log.path,
+            )
+        warn_of_log(
+            log,
+            f"column {name!r} has no unit of {quantity}: not used, unless --unit "
+            f"{quantity}=UNIT says which",
+        )
+        return None
+
+
+def split_name(quantity: str, name: str) -> tuple[str, str]:
+    """A column's name in lower case without its unit, and the unit or "".
+
+    The unit is at the end, as in ``energy_keV``, ``Energy (keV)`` or ``energy [keV]``.
+    """
+    unit = unit_of_name(quantity, name)
+    bare = name[: -len(unit) - 1] if unit else name
+    found = re.fullmatch(r"(.*?)[\s_]*[(\[]([^)\]]+)[)\]]", name)
+    if found and known_factor(quantity, found[2]):
+        bare, unit = found[1], found[2]
+    return re.sub(r"[\s_-]", "", bare).lower(), unit or ""
+
+
+def find_column(log: CsvLog, short: str) -> str | None:
+    """The log's name of a column: that of ``COLUMNS``, else a similar one.
+
+    Raises
+    ------
+    MissingDataError
+        There are several similar ones.
+    """
+    default, quantity, _ = COLUMNS[short]
+    if default in log.header:
+        return default
+    bare = [split_name(quantity, name)[0] for name in log.header]
+    same_stage = (
+        REQUIRED if short in REQUIRED else (short,)
+    )  # never the x of one stage, y of another
+    for names in zip(*(LOG_NAMES[name] for name in same_stage), strict=True):
+        if not set(names) <= set(bare):
+            continue
+        wanted = names[same_stage.index(short)]
+        found = [log.header[n] for n, name in enumerate(bare) if name == wanted]
+        if len(found) > 1:
+            raise MissingDataError(
+                f"columns {' and '.join(map(repr, found))} may both be {short}",
+                f"name one with --col-{short}",
+                log.path,
+            )
+        return found[0]
+    return None
+
+
+def warn_of_log(log: CsvLog, message: str) -> None:
+    """Warn of something in the log, which is named first."""
+    warnings.warn(f"{log.path}: {message}", BeamlineWarning, stacklevel=3)

@@ -12,8 +12,7 @@ import numpy as np
 
 from ..output import complete_hdf5
 from ..planning.plan import Plan
-from .badpixels import BadPixels
-from .chunks import Stack
+from .stacks import BadPixels, StackWriter
 
 
 def write_standard(
@@ -81,7 +80,10 @@ def _write_frames(
     entry: h5py.Group, plan: Plan, compression: str, progress: Callable[[int], None]
 ) -> None:
     shape = plan.geometry.shape
-    data, bad = Stack(entry, "data", (len(plan), *shape), np.float32, compression), BadPixels(shape)
+    data, bad = (
+        StackWriter(entry, "data", (len(plan), *shape), np.float32, compression),
+        BadPixels(shape),
+    )
     data.dataset.attrs["units"] = "counts"
     for block in plan.blocks():
         data.append(block.frames)

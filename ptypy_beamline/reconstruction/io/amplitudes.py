@@ -18,7 +18,7 @@ from ...frames.npy import read_header
 from ...frames.npz import Member, NpzFrames, members
 from ...planning.plan import BLOCK_BYTES, Block, Plan
 from ...scan import Window
-from ...writers.badpixels import BadPixels
+from ...writers.stacks import BadPixels
 
 COUNTS, AMPLITUDES = "diff3d", "diffraction"
 """PtychoPINN's two names of frames; integers are counts under either."""

@@ -19,8 +19,7 @@ from ...geometry import Geometry
 from ...output import complete_hdf5
 from ...planning.plan import Plan
 from ...units import EV_J
-from ...writers.badpixels import BadPixels
-from ...writers.chunks import Stack
+from ...writers.stacks import BadPixels, StackWriter
 from ..loading import check_count
 from ..model import Reconstruction
 from .hdf5 import as_json, provenance
@@ -137,7 +136,7 @@ def _write_frames(
 ) -> None:
     """Write frames and masks: of a pixel that is bad in some frames, no other program uses any."""
     shape = plan.geometry.shape
-    data, bad = Stack(detector, "data", (len(plan), *shape), np.float32), BadPixels(shape)
+    data, bad = StackWriter(detector, "data", (len(plan), *shape), np.float32), BadPixels(shape)
     data.dataset.attrs["axes"] = "translation:y:x"
     for block in plan.blocks():
         data.append(block.frames)

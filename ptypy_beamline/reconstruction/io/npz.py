@@ -21,7 +21,7 @@ from ...errors import BeamlineWarning, MissingDataError, ScanError, SettingsErro
 from ...formats.npz import CENTER, MASK
 from ...frames.npz import Member, members
 from ...output import SIGNATURE, complete
-from ...writers.badpixels import BadPixels
+from ...writers.stacks import BadPixels
 from ..area import pixels_of
 from ..model import Reconstruction
 from .amplitudes import AMPLITUDES, Amplitudes, without_nan

@@ -19,8 +19,7 @@ import numpy as np
 from ...errors import BeamlineWarning, FileError, ScanError
 from ...files.links import open_confined
 from ...output import complete_hdf5
-from ...writers.badpixels import BadPixels
-from ...writers.chunks import Stack
+from ...writers.stacks import BadPixels, StackWriter
 from ..area import pixels_of
 from ..model import Reconstruction
 from .amplitudes import AMPLITUDES, Amplitudes, without_nan
@@ -255,7 +254,7 @@ def _write_raw(
     _guesses(file, group, found)
     if frames.center_px is not None:
         group["center_px"] = frames.center_px
-    data, bad = Stack(group, AMPLITUDES, shape, np.float32, "lzf"), BadPixels(shape[1:])
+    data, bad = StackWriter(group, AMPLITUDES, shape, np.float32, "lzf"), BadPixels(shape[1:])
     group[AMPLITUDES].attrs["axis_canonical"] = "NHW"
     for block in frames.blocks():
         data.append(without_nan(block, bad))
