@@ -24,7 +24,11 @@ from table import table
 
 from ptypy_beamline.diagnosis import scale
 from ptypy_beamline.diagnosis.orientation import rank
-from ptypy_beamline.diagnosis.orientation_ambiguities import equivalents, relation, turn_of
+from ptypy_beamline.diagnosis.orientation_ambiguities import (
+    equivalents,
+    orientation_flags,
+    relation,
+)
 from ptypy_beamline.diagnosis.pairing import mispaired
 from ptypy_beamline.diagnosis.scan_sample import ScanSample
 from ptypy_beamline.planning.positions import directions, fast_axis, to_stage_axes
@@ -47,7 +51,7 @@ def simulated(seed: int, photons: tuple[float, float] = (1e4, 1e7)) -> tuple[str
 
 def mounted(scan: Scan, frames: NDArray[Any], code: int) -> Scan:
     """``scan`` as a detector records it whose frames ``code`` turns back."""
-    transpose, ud, lr = turn_of(code)
+    transpose, ud, lr = orientation_flags(code)
     ud, lr = (lr, ud) if transpose else (ud, lr)  # undoing a transposition, flips change places
     frames = frames.swapaxes(1, 2) if transpose else frames
     n = frames.shape[1]
@@ -83,7 +87,12 @@ def orientations(count: int) -> Iterator[dict[str, Any]]:
         for code in range(8):
             found = rank(mounted(plain(truth), truth.frames, code), Settings())
             answers.append(
-                (pattern, found.decided, found.agrees(turn_of(code)), found.orientation == code)
+                (
+                    pattern,
+                    found.decided,
+                    found.agrees(orientation_flags(code)),
+                    found.orientation == code,
+                )
             )
             print(
                 seed,

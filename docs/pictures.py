@@ -22,7 +22,7 @@ from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from ptypy_beamline.parameter_values import turn_of
+from ptypy_beamline.parameter_values import orientation_flags
 from ptypy_beamline.planning.positions import to_image_axes
 
 STATIC = Path(__file__).resolve().parent / "_static"
@@ -91,7 +91,7 @@ def draw_axes(picture: Path) -> None:
     bottom.suptitle("--orientation, or --rotate and then --flip: the same raw frame")
     frame = _letter()
     for axes, (code, flags) in zip(bottom.subplots(2, 4).flat, FLAGS.items(), strict=True):
-        transpose, up_down, left_right = turn_of(code)
+        transpose, up_down, left_right = orientation_flags(code)
         turned = frame.T if transpose else frame
         turned = turned[::-1] if up_down else turned
         _draw_image(axes, turned[:, ::-1] if left_right else turned)

@@ -56,9 +56,9 @@ def in_short(error: BaseException, most: int = 200) -> str:
     return line if len(line) <= most else f"{line[:most]} …"
 
 
-def meant(name: str, known: Collection[str], likeness: float = 0.6) -> str:
+def suggestion(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
     """A remedy for a name that is not known: the nearest, or all."""
-    close = difflib.get_close_matches(name, known, 1, likeness)
+    close = difflib.get_close_matches(name, known, 1, cutoff)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 

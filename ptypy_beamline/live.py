@@ -30,7 +30,7 @@ from .planning.make_plan import make_plan
 from .planning.plan import Plan
 from .planning.scan_geometry import in_metres
 from .planning.selection import Selection, SoFar, select
-from .scan import Lasting, Scan, Window, written
+from .scan import PersistentNote, Scan, Window, written
 from .settings import Settings
 
 SPIN_S = 0.01
@@ -132,7 +132,7 @@ class Follower:
         self._left = time.monotonic()
         return progress
 
-    def to_the_end(self) -> Plan:
+    def wait_until_complete(self) -> Plan:
         """Wait until the scan is complete."""
         if self._progress is None:
             self.first()
@@ -155,7 +155,7 @@ class Follower:
             self._frames = self._patient(scan, whole)
             plan = make_plan(scan, self.settings, self._so_far)
             plan = replace(plan, frames=self._frames)
-        self._said = [str(note) for note in scan.notes if isinstance(note, Lasting)]
+        self._said = [str(note) for note in scan.notes if isinstance(note, PersistentNote)]
         for note in self._said:
             warn(note, scan.source)
         self.format = scan.format
@@ -306,12 +306,12 @@ class Follower:
             None can be told, and the file is being written.
         """
         ready, count = scan.frames.ready(), scan.frames.shape[0]
-        if not ready.untold or closed:
+        if not ready.unconfirmed or closed:
             return ready.frames
         before, self._allocated = self._allocated, (count, ready.changed_s)
         if self._allocated != before:
             self._grew = time.monotonic()
-            if ready.untold == count and before is not None and before[0] == count:
+            if ready.unconfirmed == count and before is not None and before[0] == count:
                 raise UnfollowableError(
                     "the file is being written, and space for all its frames was allocated at "
                     "the start: written frames cannot be distinguished from empty space",
@@ -319,7 +319,7 @@ class Follower:
                     scan.source,
                 )
         settled = self._is_idle() or time.time() - ready.changed_s > self._timeout_s
-        return ready.frames - (0 if settled else ready.untold)
+        return ready.frames - (0 if settled else ready.unconfirmed)
 
     def _patient(self, scan: Scan, whole: int) -> RetryingFrames:
         frames = whole_stack(scan.frames)[0]

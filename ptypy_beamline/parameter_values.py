@@ -118,14 +118,14 @@ Orientation = Annotated[
 ]
 
 
-def turn_of(code: int) -> tuple[bool, bool, bool]:
+def orientation_flags(code: int) -> tuple[bool, bool, bool]:
     """(transpose, flipud, fliplr) of PtyPy's orientation 0-7."""
     return code >= 4, bool(code & 2), bool(code & 1)
 
 
-def code_of(turn: tuple[bool, bool, bool]) -> int:
+def orientation_code(flags: tuple[bool, bool, bool]) -> int:
     """PtyPy's orientation of (transpose, flipud, fliplr)."""
-    return 4 * turn[0] + 2 * turn[1] + turn[2]
+    return 4 * flags[0] + 2 * flags[1] + flags[2]
 
 
 Pad = Annotated[

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from .errors import SettingsError, meant, shown
+from .errors import SettingsError, shown, suggestion
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,9 @@ def check_names(tree: Mapping[str, Any], known: Sequence[Parameter]) -> None:
             continue
         flag = f"--{name.replace('_', '-')}"
         of_flag = of_flags.get(flag)
-        hint = f"the parameter of {flag} is called {of_flag}" if of_flag else meant(name, names)
+        hint = (
+            f"the parameter of {flag} is called {of_flag}" if of_flag else suggestion(name, names)
+        )
         if "wavelength" in name:
             hint = "give the energy, E = hc/wavelength: 12.39842 keV at 1 angstrom"
         raise SettingsError(f"unknown parameter {name!r}", hint)

@@ -27,7 +27,7 @@ from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
 from .options import Qc
 from .parallel import ending_all, hook_all
-from .parameter_values import as_listed, code_of
+from .parameter_values import as_listed, orientation_code
 from .planning.exposures import recorded_i0
 from .planning.plan import Block, Plan
 from .planning.scan_geometry import focus_to_sample_m
@@ -285,7 +285,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self._check_family(scan.format)
         plan = plan_scan(scan, self.settings)
         if self.settings.orientation == "auto":
-            log(2, f"Orientation {code_of(plan.transform.turn)} was found from the data")
+            code = orientation_code(plan.transform.orientation)
+            log(2, f"Orientation {code} was found from the data")
         check_frames(plan, self.settings.file_name)
         near = focus_to_sample_m(scan, self.settings) is not None
         for implausible in physics(plan):

@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 
-from .errors import BeamlineError, SettingsError, meant, naming, shown
+from .errors import BeamlineError, SettingsError, naming, shown, suggestion
 from .files.trees import read_tree
 from .output import complete, open_to_write
 from .ptypy_parameters import PTYPY_OWN, checked
@@ -201,7 +201,7 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
 def _check_named(where: str, name: Any, known: Collection[str], what: str) -> None:
     """Whether PtyPy knows something of this name; PtyPy would only ask for the name."""
     if name not in known:
-        hint = meant(str(name), sorted(known), 0.7)
+        hint = suggestion(str(name), sorted(known), 0.7)
         raise SettingsError(f"{where}={shown(name)} is not a known {what}", hint)
 
 
@@ -271,7 +271,7 @@ def _parameter_error(where: str, what: str, one: Any, value: Any) -> SettingsErr
     """
     if isinstance(value, Mapping) and what in value and what not in one.children:
         name = f"{where}.{what}" if where else what
-        return SettingsError(f"unknown parameter {name!r}", meant(what, one.children))
+        return SettingsError(f"unknown parameter {name!r}", suggestion(what, one.children))
     if what == "type":
         wanted = f"{' or '.join(one.type)}, not {type(value).__name__}"
     else:

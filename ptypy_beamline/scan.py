@@ -71,16 +71,16 @@ class Readiness:
 
     Attributes
     ----------
-    untold
-        So many of these, the last ones, may be room that was made for frames still to come, which
-        looks like frames.
+    unconfirmed
+        How many of these, the last ones, may be space that was allocated for frames not written
+        yet, which looks like frames.
     changed_s
-        When the file was last changed, where there are such.
+        When the file was last changed, if any are unconfirmed.
     """
 
     frames: int
     complete: bool = True
-    untold: int = 0
+    unconfirmed: int = 0
     changed_s: float = 0.0
 
 
@@ -197,14 +197,14 @@ class ArrayFrames(FrameStack):
         return Readiness(len(self.array))
 
 
-class Assumed(str):
-    """A note on a scan that was warned of when its file was opened."""
+class WarnedNote(str):
+    """A note on a scan that a warning already gave when the file was opened."""
 
     __slots__ = ()
 
 
-class Lasting(Assumed):
-    """One that holds of a scan that is still being written, whatever comes."""
+class PersistentNote(WarnedNote):
+    """A warned note that stays true of a growing scan, whatever frames are still to come."""
 
     __slots__ = ()
 
@@ -272,7 +272,8 @@ class Scan:
     format, source
         Format name and the file it came from.
     notes
-        What was assumed while reading, one sentence each; :class:`Assumed` where it was warned of.
+        Assumptions made while reading, one sentence each; :class:`WarnedNote` if a warning
+        was given.
     given
         Loader parameters it was opened with.
     """
@@ -328,7 +329,7 @@ class Scan:
 
 
 SQUARED = "is taken to hold amplitudes, and squared"
-"""How the note of a format ends that is not told what its frames are."""
+"""How the note of a format ends whose file does not say what its frames are."""
 
 SAMPLE = 64
 """Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""

@@ -26,8 +26,8 @@ from .parameter_values import (
     listed,
     monitor_value,
     numbers,
+    orientation_flags,
     switched,
-    turn_of,
 )
 from .parameters import (
     Parameter,
@@ -283,7 +283,7 @@ class Settings(Group):
             raise first_error(error, known) from error
 
     @property
-    def turn(self) -> tuple[bool, bool, bool]:
+    def orientation_flags(self) -> tuple[bool, bool, bool]:
         """What is done to the frames as PtyPy's (transpose, flipud, fliplr), in this order.
 
         Raises
@@ -295,7 +295,7 @@ class Settings(Group):
             raise SettingsError("orientation='auto' is not known before a plan is made")
         if self.orientation is not None:
             code = self.orientation
-            return code if isinstance(code, tuple) else turn_of(code)
+            return code if isinstance(code, tuple) else orientation_flags(code)
         transpose, ud, lr = ROTATIONS[self.rotate or 0]
         flip = self.flip or "none"
         return transpose, ud ^ ("v" in flip), lr ^ ("h" in flip)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from .arrays import Floats
 from .frames.wrappers import CorrectedFrames
 from .planning.plan import Plan
-from .scan import Assumed, Scan, sample_indices
+from .scan import Scan, WarnedNote, sample_indices
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
 
 def unwarned_notes(scan: Scan) -> list[str]:
     """Notes on a scan that no warning has said already."""
-    return [note for note in scan.notes if not isinstance(note, Assumed)]
+    return [note for note in scan.notes if not isinstance(note, WarnedNote)]
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def step_m(positions_m: Floats) -> float:
     return float(np.median(distances))
 
 
-def stations(plan: Plan) -> list[tuple[str, str]]:
+def loading_steps(plan: Plan) -> list[tuple[str, str]]:
     """What loading does, station by station: (station, what)."""
     used = int((plan.selection.exposures >= 0).sum())
     return [
@@ -150,7 +150,7 @@ def _transforms(plan: Plan) -> list[tuple[str, str]]:
     """What is done to frames: group, align, bin, orient, pad."""
     transform, k = plan.transform, plan.selection.exposures.shape[1]
     names = ("transpose", "flip up-down", "flip left-right")
-    turned = [name for name, on in zip(names, transform.turn, strict=True) if on]
+    turned = [name for name, on in zip(names, transform.orientation, strict=True) if on]
     return [
         ("group", f"{transform.grouping} of {k}" if k > 1 else "one exposure a position"),
         ("align", "centre of mass" if transform.align else "none"),

@@ -9,7 +9,7 @@ import pytest
 import scans
 
 from ptypy_beamline import Settings, open_scan
-from ptypy_beamline.beamlines import defaults, names, over
+from ptypy_beamline.beamlines import defaults, names, with_defaults
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 
@@ -66,14 +66,14 @@ def test_exposures_are_grouped_where_the_scan_has_them(tmp_path, listed):
 def test_a_scan_that_is_followed_may_have_any_number_of_exposures(tmp_path):
     mine = yaml(tmp_path, "frames_per_position: 3\n")
     with pytest.warns(BeamlineWarning, match="set it by --frames-per-pos"):
-        fitting = over(mine, {"file": "to_come.h5", "live.timeout_s": "60"})
+        fitting = with_defaults(mine, {"file": "to_come.h5", "live.timeout_s": "60"})
     assert "frames_per_position" not in fitting
 
 
 def test_a_window_that_fits_stays_and_so_does_what_is_typed(tmp_path):
     file = str(scans.write(tmp_path))
     assert defaults(yaml(tmp_path, "shape: 48\n"), file) == {"shape": 48}
-    typed = over(yaml(tmp_path, "shape: 48\n"), {"file": file, "shape": "1024"})
+    typed = with_defaults(yaml(tmp_path, "shape: 48\n"), {"file": file, "shape": "1024"})
     assert typed["shape"] == "1024"
 
 
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_opened_leaves_all(tmp_path):
 
 def test_flags_count_before_the_beamline(tmp_path):
     file = yaml(tmp_path, "hot_sigma: 6\nrebin: 2\npositions: {axes: -yx, shift: 1}\n")
-    settings = Settings.of(over(file, {"hot_sigma": "4", "positions.axes": "xy"}))
+    settings = Settings.of(with_defaults(file, {"hot_sigma": "4", "positions.axes": "xy"}))
     assert (settings.hot_sigma, settings.rebin) == (4, 2)
     assert (settings.positions.axes, settings.positions.shift) == ("xy", 1)
 
@@ -92,18 +92,22 @@ def test_flags_count_before_the_beamline(tmp_path):
 @pytest.mark.parametrize("name", ["positions.axes", "paths.x"])
 def test_dotted_names_may_be_in_the_file(tmp_path, name):
     file = yaml(tmp_path, f"{name}: yx\n")
-    assert over(file, {name: "xy"}) == {name: "xy"}
+    assert with_defaults(file, {name: "xy"}) == {name: "xy"}
 
 
 def test_a_turn_is_replaced_as_a_whole(tmp_path):
     turned = yaml(tmp_path, "orientation: 3\n")
-    assert Settings.of(over(turned, {"rotate": "90"})).rotate == 90
+    assert Settings.of(with_defaults(turned, {"rotate": "90"})).rotate == 90
     flipped = yaml(tmp_path, "rotate: 90\nflip: h\n")
-    assert Settings.of(over(flipped, {"orientation": "3"})).turn == (False, True, True)
+    assert Settings.of(with_defaults(flipped, {"orientation": "3"})).orientation_flags == (
+        False,
+        True,
+        True,
+    )
 
 
 def test_none_is_given():
-    assert over(None, {"rebin": 2}) == {"rebin": 2}
+    assert with_defaults(None, {"rebin": 2}) == {"rebin": 2}
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,8 @@ def test_values_from_python_and_from_a_command_line(typed, meant):
 
 def test_orientation_codes_are_ptypys():
     codes = {(transpose, ud, lr) for transpose in (0, 1) for ud in (0, 1) for lr in (0, 1)}
-    assert {Settings.of({"orientation": code}).turn for code in range(8)} == codes
-    assert Settings.of({"orientation": 6}).turn == (True, True, False)
+    assert {Settings.of({"orientation": code}).orientation_flags for code in range(8)} == codes
+    assert Settings.of({"orientation": 6}).orientation_flags == (True, True, False)
 
 
 def test_settings_are_frozen():

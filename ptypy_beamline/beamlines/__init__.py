@@ -17,8 +17,8 @@ from ..settings import Settings
 
 FOLDER = Path(__file__).parent
 SUFFIXES = (".yaml", ".yml", ".json")
-EITHER = ({"orientation"}, {"rotate", "flip"})
-"""Who gives one of these does without the other."""
+ALTERNATIVES = ({"orientation"}, {"rotate", "flip"})
+"""Giving one of these drops the default of the other."""
 EXPOSURES = "frames_per_position"
 
 
@@ -59,17 +59,19 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
     if file is None:
         return tree
     return {
-        name: value for name, value in over(path, {"file": str(file)}).items() if name != "file"
+        name: value
+        for name, value in with_defaults(path, {"file": str(file)}).items()
+        if name != "file"
     }
 
 
-def over(beamline: str | Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(beamline: str | Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, dotted names allowed, and the beamline's defaults for the rest.
 
     With a ``file``, those that its scan contradicts are left out, as in :func:`defaults`.
     """
     tree = defaults(beamline) if beamline is not None else {}
-    for one, other in (EITHER, EITHER[::-1]):
+    for one, other in (ALTERNATIVES, ALTERNATIVES[::-1]):
         if one & set(given):
             tree = {name: value for name, value in tree.items() if name not in other}
     both = {**tree, **given}
@@ -88,13 +90,15 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
         height, width = np.broadcast_to(np.asarray(values["shape"], np.int64), 2).tolist()
         rows, columns = scan.frame_shape
         if height > rows or width > columns:
-            _say(values, f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}")
+            _warn_left_out(
+                values, f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}"
+            )
             left |= {"shape", "center"} & by_default
     if EXPOSURES in by_default:
         count = int(values[EXPOSURES])
         why = _not_grouped(single, count, {"live", "live.timeout_s"} & set(values) != set())
         if why:
-            _say(values, f"{EXPOSURES}={count}", why)
+            _warn_left_out(values, f"{EXPOSURES}={count}", why)
             left.add(EXPOSURES)
     return left
 
@@ -105,11 +109,11 @@ def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
         return "not known yet in a scan that is followed; set it by --frames-per-pos"
     if single is None:  # it has fewer positions than frames, or cannot be opened anyhow
         return ""
-    places = single.positions_m if single.positions_px is None else single.positions_px
-    return "" if by_exposure(places, count) else "each frame has its own position"
+    positions = single.positions_m if single.positions_px is None else single.positions_px
+    return "" if by_exposure(positions, count) else "each frame has its own position"
 
 
-def _say(values: Mapping[str, Any], what: str, why: str) -> None:
+def _warn_left_out(values: Mapping[str, Any], what: str, why: str) -> None:
     warn(f"the beamline's {what} is left out: {why}", Settings.of(values).file_name)
 
 

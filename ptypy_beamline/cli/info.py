@@ -16,7 +16,7 @@ from ..output import check_picture, put_figure
 from ..planning.plan import Plan
 from ..scan import Scan, sample_indices
 from ..settings import Settings
-from ..summary import describe_plan, describe_scan, physics, stations, unwarned_notes
+from ..summary import describe_plan, describe_scan, loading_steps, physics, unwarned_notes
 from .flags import file_option
 from .loading import loading, open_with, plan_with
 
@@ -63,7 +63,7 @@ def command(
             typer.echo(f"cannot be loaded yet: {problem}")
         if plan and show_plan:
             typer.echo("plan")
-            _print((f"  {station}", what) for station, what in stations(plan))
+            _print((f"  {station}", what) for station, what in loading_steps(plan))
     if plot and plan:
         _draw_plan(plot, scan, plan)
         typer.echo(f"picture in {plot}")

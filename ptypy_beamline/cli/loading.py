@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..beamlines import names, over
+from ..beamlines import names, with_defaults
 from ..errors import SettingsError
 from ..files.links import file_and_dataset
 from ..output import refuse_foreign, refuse_inputs
@@ -58,7 +58,7 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
         values = {name: value for name, value in values.items() if value not in (None, False)}
         values |= pairs("paths", given.pop("path")) | pairs("units", given.pop("unit"))
         values["file"] = str(given.pop("file"))
-        settings = Settings.of(over(given.pop("beamline"), values))
+        settings = Settings.of(with_defaults(given.pop("beamline"), values))
         return command(settings, **given)
 
     parameters = [
@@ -85,7 +85,7 @@ def plan_with(settings: Settings) -> tuple[Scan, Plan]:
     if settings.live.timeout_s:
         from ..live import Follower
 
-        plan = Follower(settings).to_the_end()
+        plan = Follower(settings).wait_until_complete()
         return open_with(settings), plan
     from ..plans import open_and_plan
 

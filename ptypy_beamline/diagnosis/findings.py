@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .. import formats
 from ..errors import BeamlineError, BeamlineWarning, FileError, GeometryError, UnknownFormatError
 from ..formats.positions import TOLD_BY_CHECK
-from ..parameter_values import code_of
+from ..parameter_values import orientation_code
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
@@ -166,7 +166,7 @@ def _check_by_reconstruction(
     elif not ranking.decided:
         what = f"the data do not determine the orientation ({ranking.doubt})"
     else:
-        code = code_of(sample.settings.turn)
+        code = orientation_code(sample.settings.orientation_flags)
         losses = f"; {verdict.lost_frames.summary}" if verdict.lost_frames else ""
         what = (
             f"frames and positions belong together with orientation {code} (confidence "

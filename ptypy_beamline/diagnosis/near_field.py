@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arrays import Bools, Complexes, Floats
-from ..parameter_values import code_of, turn_of
+from ..parameter_values import orientation_code, orientation_flags
 from ..planning.scan_geometry import focus_to_sample_m
 from ..summary import Finding
 from .proposed_settings import finding
@@ -140,7 +140,7 @@ def misorientation(sample: ScanSample) -> list[Finding]:
     best = min(misfit, key=lambda code: misfit[code])
     if not misfit[best] <= TOLERANCE_PX or misfit[0] <= 2 * misfit[best] + TOLERANCE_PX:
         return []
-    code = code_of(sample.settings.turn)
+    code = orientation_code(sample.settings.orientation_flags)
     what = (
         "near-field frames do not move with the stage: the median deviation is "
         f"{misfit[0]:.3g} pixels, and {misfit[best]:.2g} if they are rotated or mirrored"
@@ -167,7 +167,7 @@ def misorientation(sample: ScanSample) -> list[Finding]:
 
 def _oriented(moved_px: Floats, code: int) -> Floats:
     """Moves (n, 2) over frames oriented by ``code``."""
-    transpose, ud, lr = turn_of(code)
+    transpose, ud, lr = orientation_flags(code)
     oriented = moved_px[:, ::-1] if transpose else moved_px
     return np.asarray(oriented * (-1 if ud else 1, -1 if lr else 1))
 

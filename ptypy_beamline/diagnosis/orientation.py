@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from ..arrays import Floats
 from ..errors import ScanError, SettingsError, warn
-from ..parameter_values import code_of, turn_of
+from ..parameter_values import orientation_code, orientation_flags
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding
@@ -140,11 +140,11 @@ class Ranking:
 
     def agrees_with(self, other: Ranking) -> bool:
         """Whether another ranking has the same best pair."""
-        return self.agrees(turn_of(other.pairs[0].orientation))
+        return self.agrees(orientation_flags(other.pairs[0].orientation))
 
     def agrees(self, turn: tuple[bool, bool, bool]) -> bool:
         """Whether ``turn`` (transpose, flipud, fliplr) is one of the best pair."""
-        return code_of(turn) in (self.pairs[0].orientation, self.pairs[0].conjugate_twin)
+        return orientation_code(turn) in (self.pairs[0].orientation, self.pairs[0].conjugate_twin)
 
 
 def rank(scan: Scan, settings: Settings) -> Ranking:
@@ -191,10 +191,13 @@ def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
     for code in PAIRS:
         same = next((one for one in errors if are_indistinguishable(patch, one, code)), None)
         errors[code] = (
-            held_out_errors(patch.oriented(turn_of(code))) if same is None else errors[same]
+            held_out_errors(patch.oriented(orientation_flags(code)))
+            if same is None
+            else errors[same]
         )
     curl = {
-        code: curl_share(features.com_px, features.positions_m, turn_of(code)) for code in PAIRS
+        code: curl_share(features.com_px, features.positions_m, orientation_flags(code))
+        for code in PAIRS
     }
     order = sorted(errors, key=lambda code: float(errors[code].mean()))
     best, others = order[0], order[1:]
@@ -208,7 +211,7 @@ def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
         pairs=tuple(
             OrientationPair(k, conjugate_twin(k), float(errors[k].mean()), curl[k]) for k in order
         ),
-        find_prior=partial(phase_prior, features, patch, turn_of(best)),
+        find_prior=partial(phase_prior, features, patch, orientation_flags(best)),
     )
 
 
@@ -264,11 +267,11 @@ def with_orientation(scan: Scan, settings: Settings) -> Settings:
 
 def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
     """What is wrong with the orientation and the axes that are set; nothing where all is well."""
-    if not ranking.decided or ranking.agrees(settings.turn):
+    if not ranking.decided or ranking.agrees(settings.orientation_flags):
         return []
     code, best = ranking.orientation, ranking.pairs[0]
-    given = ranking.pair_of(code_of(settings.turn))
-    axes = same_axes(code_of(settings.turn), code, ranking.axes)
+    given = ranking.pair_of(orientation_code(settings.orientation_flags))
+    axes = same_axes(orientation_code(settings.orientation_flags), code, ranking.axes)
     return [
         Finding(
             "error",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import Bools, Complexes, Floats, Ints
 from ..errors import ScanError
 from ..options import Positions
-from ..parameter_values import turn_of
+from ..parameter_values import orientation_flags
 from ..planning.plan import Plan
 from ..planning.positions import to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency
@@ -38,7 +38,7 @@ def relation(code: int, axes: str) -> Floats:
     M is what ``code`` does to the frames, A what ``axes`` do to the positions. The opposite sign
     conjugates probe and object.
     """
-    transpose, ud, lr = turn_of(code)
+    transpose, ud, lr = orientation_flags(code)
     plain = np.eye(2)[::-1] if transpose else np.eye(2)
     turn = np.diag([-1.0 if ud else 1.0, -1.0 if lr else 1.0]) @ plain
     return np.asarray(turn.T @ to_image_axes(np.eye(2), axes).T)
@@ -93,7 +93,7 @@ def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
             continue
         given = patch.subset(usable)
         lagging = given.at(plan.positions_m[before[positions[usable]]])
-        if _better(lagging, given.oriented(turn_of(best))):
+        if _better(lagging, given.oriented(orientation_flags(best))):
             return lag
     return 0
 
@@ -104,7 +104,10 @@ def _better(lagging: Patch, given: Patch) -> bool:
     Any improvement is enough for doubt: a correct scan has no rival here.
     """
     unlagged = held_out_errors(given).mean()
-    return any(held_out_errors(lagging.oriented(turn_of(code))).mean() < unlagged for code in PAIRS)
+    return any(
+        held_out_errors(lagging.oriented(orientation_flags(code))).mean() < unlagged
+        for code in PAIRS
+    )
 
 
 def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:

@@ -72,7 +72,7 @@ def findings(scan: Scan, settings: Settings) -> PairingVerdict:
     if len(unoriented_plan(scan, settings)) < FEWEST:
         return PairingVerdict(())
     ranking, tried = rank(scan, settings), settings
-    if ranking.decided and not ranking.agrees(settings.turn):
+    if ranking.decided and not ranking.agrees(settings.orientation_flags):
         # In a wrong orientation one lag may fit better than another by chance.
         orientation = {"orientation": ranking.orientation, "rotate": None, "flip": None}
         tried = changed(settings, orientation)

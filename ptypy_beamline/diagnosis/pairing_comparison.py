@@ -233,7 +233,7 @@ class PairingComparison:
         if np.count_nonzero(affected) < FEWEST_HELD_OUT:
             return None
         plain = Patch.of(self.features, self.features.positions[picked])
-        oriented = plain.oriented(self.given.settings.turn)
+        oriented = plain.oriented(self.given.settings.orientation_flags)
         given, moved = (oriented.at(pairing.positions_m[picked]) for pairing in (self.given, other))
         groups = self._held_out_groups(other, picked, affected)
         ratio = RATIO if len(groups) == 1 else RATIO_OF_FEW
@@ -284,7 +284,7 @@ class PairingComparison:
     def _common_patch(self) -> Patch:
         """Of these; its probe is what all comparisons start from."""
         patch = Patch.of(self.features, self.features.positions[self._common_rows])
-        return patch.oriented(self.given.settings.turn).at(
+        return patch.oriented(self.given.settings.orientation_flags).at(
             self.given.positions_m[self._common_rows]
         )
 

@@ -85,4 +85,4 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 def planned(settings: Settings) -> tuple[Scan, Plan]:
     """The scan and the plan that ``settings`` make, even where the geometry is implausible."""
     scan = formats.open_with(settings)
-    return scan, make_plan(scan, settings, even_blind=True)
+    return scan, make_plan(scan, settings, allow_no_good_pixels=True)

@@ -198,7 +198,7 @@ def wrong_binning(sample: ScanSample) -> list[Finding]:
         return []
     found = _of_both(sample, best[0], improvement)
     ranking = rank(sample.scan, changed(sample.settings, found.settings))
-    return [found] if ranking.decided and ranking.agrees(sample.settings.turn) else []
+    return [found] if ranking.decided and ranking.agrees(sample.settings.orientation_flags) else []
 
 
 def binnings(sample: ScanSample) -> list[Factors]:

@@ -108,7 +108,7 @@ class Patch:
         transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
         out = np.zeros(self.frames.shape, np.float32), np.zeros(self.frames.shape, np.bool_)
         good = np.broadcast_to(self.good, self.frames.shape)
-        transform.deliver(self.frames, np.ascontiguousarray(good), self.center_px, out)
+        transform.apply(self.frames, np.ascontiguousarray(good), self.center_px, out)
         shared = out[1][0] if self.good.ndim == 2 else out[1]
         return replace(
             self,

@@ -126,7 +126,7 @@ def backlash_that_fits(
     usable = [np.isfinite(pairing.positions_m).all(axis=1) for pairing in (given, *tried)]
     picked = most_varied(features, PATCH_FRAMES)
     picked = picked[np.all(usable, axis=0)[np.searchsorted(features.positions, picked)]]
-    patch = Patch.of(features, picked).oriented(given.settings.turn)
+    patch = Patch.of(features, picked).oriented(given.settings.orientation_flags)
     numbers = np.searchsorted(features.positions, picked)
     before, *after = (
         held_out_errors(patch.at(pairing.positions_m[numbers])) for pairing in (given, *tried)

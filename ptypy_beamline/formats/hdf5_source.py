@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..files.hdf5 import is_locked, open_hdf5
 from ..files.links import file_and_dataset, lookup, present
-from ..scan import Assumed, Lasting
+from ..scan import PersistentNote, WarnedNote
 from ..settings import Settings
 
 
@@ -142,7 +142,7 @@ class Hdf5Source:
 
     def assume(self, message: str, lasting: bool = False) -> None:
         """Warn, and note it in the scan; ``lasting``: no frame that is still to come changes it."""
-        self.notes.append(Lasting(message) if lasting else Assumed(message))
+        self.notes.append(PersistentNote(message) if lasting else WarnedNote(message))
         warnings.warn(f"{self.path}: {message}", BeamlineWarning, stacklevel=2)
 
 

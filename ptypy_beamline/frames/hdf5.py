@@ -146,13 +146,15 @@ class Hdf5Frames(FrameStack):
         there = Written.of(dataset, self.leading).frames
         count = math.prod(self._frame_axes(dataset)) if there is None else int(there.argmin())
         ready = self._limited(count)
-        untold = 0 if self.counted else max(0, ready - count + self._untold(dataset, count))
-        if not untold:
+        unconfirmed = (
+            0 if self.counted else max(0, ready - count + self._unconfirmed(dataset, count))
+        )
+        if not unconfirmed:
             return Readiness(ready, complete)
         changed_s = os.fstat(dataset.file.id.get_vfd_handle()).st_mtime
-        return Readiness(ready, complete, untold, changed_s)
+        return Readiness(ready, complete, unconfirmed, changed_s)
 
-    def _untold(self, dataset: h5py.Dataset, count: int) -> int:
+    def _unconfirmed(self, dataset: h5py.Dataset, count: int) -> int:
         """The last of ``count`` frames that may be room for others still to come.
 
         Where all of it was made at the start, or the last chunk has some for several frames.

@@ -112,8 +112,11 @@ class PickedFrames(WrappedFrames):
     def ready(self) -> Readiness:
         """Those of the picked frames, from the first on, that can be read now."""
         there = self.frames.ready()
-        count, told = self._before(there.frames), self._before(there.frames - there.untold)
-        return replace(there, frames=count, untold=count - told)
+        count, confirmed = (
+            self._before(there.frames),
+            self._before(there.frames - there.unconfirmed),
+        )
+        return replace(there, frames=count, unconfirmed=count - confirmed)
 
     def _before(self, frame: int) -> int:
         """How many are picked before the first that is not below ``frame``."""

@@ -17,7 +17,7 @@ SUM, MEAN, RATE = 0, 1, 2
 """How exposures are combined: filled-up sum, mean, counts per second."""
 
 LARGEST = float(np.finfo(np.float32).max)
-"""What a good pixel can hold: frames are handed over in float32."""
+"""What a good pixel can hold: loaded frames are float32."""
 
 SMALLEST = float(np.nextafter(0, 1))
 """Of the positive numbers."""
@@ -242,17 +242,17 @@ def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # p
 
 
 @compiled
-def deliver(  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    frames, good, shift, rebin, turn, corner, inner, out, out_good, own
+def shift_bin_orient_pad(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    frames, good, shift, rebin, orientation, corner, inner, out, out_good, own
 ):  # pragma: no cover - compiled
-    """Shift, bin, turn and pad.
+    """Shift, bin, orient and pad.
 
     ``frames``, ``good`` (p, H, W) → ``out``, ``out_good`` (p, Y, X), zero and False on entry.
-    ``inner`` (h, w) is the binned and turned frame that sits at ``corner`` of the output. ``own``
+    ``inner`` (h, w) is the binned and oriented frame that sits at ``corner`` of the output. ``own``
     (p,) becomes True where a bin of good pixels holds more than a float32 can.
     """
     positions, height, width = frames.shape
-    transpose, ud, lr = turn
+    transpose, ud, lr = orientation
     for p in range(positions):
         dy, dx = shift[p, 0], shift[p, 1]
         for v in range(inner[0]):

@@ -28,7 +28,7 @@ from .transform import make_transform
 
 
 def make_plan(
-    scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING, even_blind: bool = False
+    scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING, allow_no_good_pixels: bool = False
 ) -> Plan:
     """Compile ``settings`` for ``scan``; only a small sample of frames is read, if any.
 
@@ -37,7 +37,7 @@ def make_plan(
 
     Parameters
     ----------
-    even_blind
+    allow_no_good_pixels
         Also of a scan none of whose frames has a good pixel, to look at what is wrong with it.
 
     Raises
@@ -46,10 +46,10 @@ def make_plan(
         One line that names the file, what is wrong and the remedy.
     """
     with naming(scan.source):
-        return _compiled(scan, settings, so_far, even_blind)
+        return _compiled(scan, settings, so_far, allow_no_good_pixels)
 
 
-def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -> Plan:
+def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixels: bool) -> Plan:
     _refuse_complex(scan)
     warn_of_stored_frames(scan)
     scan = in_metres(scan, settings)
@@ -76,7 +76,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, even_blind: bool) -
         make_geometry(scan, settings, transform, in_window),
         settings.threads,
     )
-    if not even_blind:
+    if not allow_no_good_pixels:
         refuse_without_good_pixels(plan, scan, settings, counts, so_far.frames is not None)
     return plan
 

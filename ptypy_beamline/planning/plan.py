@@ -42,7 +42,7 @@ class Plan:
     calibration
         Dark, background, flat, bad pixels and limits of the window's part on the detector.
     transform
-        Group → align → bin → turn → pad.
+        Group → align → bin → orient → pad.
     geometry
         The geometry of the frames that come out.
     threads
@@ -88,19 +88,19 @@ class Plan:
 
     @cached_property
     def good(self) -> Bools:
-        """(ny, nx) pixels that no static defect excludes, as they are handed over."""
+        """(ny, nx) pixels that no static defect excludes, in the loaded frame."""
         if self.transform.is_identity:
             return self._window_good
         out = np.zeros((1, *self.transform.shape), np.float32)
         out_good = np.zeros(out.shape, np.bool_)
         good = self._window_good[None]
         still = replace(self.transform, align=False)
-        still.deliver(np.zeros(good.shape, np.float32), good, self.center_px, (out, out_good))
+        still.apply(np.zeros(good.shape, np.float32), good, self.center_px, (out, out_good))
         return np.asarray(out_good[0])
 
     @cached_property
     def _window_good(self) -> Bools:
-        """(height, width) the same before binning, turning and padding."""
+        """(height, width) the same before binning, orienting and padding."""
         good = np.zeros(self.window.shape, np.bool_)
         good[Window(*self._corner, *self.inside.shape).slices] = ~self.calibration.bad
         return good
@@ -158,7 +158,7 @@ class Plan:
         frames, good = np.zeros(window, np.float32), np.zeros(window, np.bool_)
         outcome = self._combine(raw, chosen, frames, good)
         good[~outcome.own] = self._window_good
-        own = self.transform.deliver(frames, good, self.center_px, out)
+        own = self.transform.apply(frames, good, self.center_px, out)
         return outcome._replace(own=outcome.own | own)
 
     def _combine(

@@ -1,4 +1,4 @@
-"""From exposures to the frame that is handed over: group → align → bin → turn → pad."""
+"""From exposures to the loaded frame: group → align → bin → orient → pad."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Transform:
         Shift each frame to a common centre of mass.
     rebin
         Bins of rebin × rebin pixels are summed.
-    turn
+    orientation
         (transpose, flipud, fliplr), in this order.
     pad
         Pixels added (top, bottom, left, right).
@@ -45,35 +45,35 @@ class Transform:
     grouping: str
     align: bool
     rebin: int
-    turn: tuple[bool, bool, bool]
+    orientation: tuple[bool, bool, bool]
     pad: tuple[int, int, int, int]
     window_shape: tuple[int, int]
 
     @property
     def inner_shape(self) -> tuple[int, int]:
-        """Frame after binning and turning."""
+        """Frame after binning and orienting."""
         h, w = (n // self.rebin for n in self.window_shape)
-        return (w, h) if self.turn[0] else (h, w)
+        return (w, h) if self.orientation[0] else (h, w)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Frame (ny, nx) that is handed over."""
+        """Loaded frame (ny, nx)."""
         (h, w), (top, bottom, left, right) = self.inner_shape, self.pad
         return h + top + bottom, w + left + right
 
     @property
     def is_identity(self) -> bool:
         """True when grouping is all there is to do."""
-        return self.rebin == 1 and not (self.align or any(self.turn) or any(self.pad))
+        return self.rebin == 1 and not (self.align or any(self.orientation) or any(self.pad))
 
     def center(self, center_px: tuple[float, float]) -> tuple[float, float]:
         """Where a point of the window goes.
 
-        A bin's centre lies between its pixels: c → (c + ½)/b − ½. Turning an even frame moves its
+        A bin's centre lies between its pixels: c → (c + ½)/b − ½. Flipping an even frame moves its
         middle pixel N/2 to N/2 − 1.
         """
         y, x = ((c + 0.5) / self.rebin - 0.5 for c in center_px)
-        transpose, ud, lr = self.turn
+        transpose, ud, lr = self.orientation
         if transpose:
             y, x = x, y
         h, w = self.inner_shape
@@ -81,18 +81,18 @@ class Transform:
         return y + self.pad[0], x + self.pad[2]
 
     def pixel(self, pixel_m: tuple[float, float]) -> tuple[float, float]:
-        """Pixel (y, x) of the frame that is handed over, from the detector's."""
+        """Pixel (y, x) of the loaded frame, from the detector's."""
         y, x = (p * self.rebin for p in pixel_m)
-        return (x, y) if self.turn[0] else (y, x)
+        return (x, y) if self.orientation[0] else (y, x)
 
-    def deliver(
+    def apply(
         self,
         frames: Float32s,
         good: Bools,
         center_px: tuple[float, float],
         out: tuple[Float32s, Bools],
     ) -> Bools:
-        """Align, bin, turn and pad frames (p, H, W) into ``out`` (frames, good), zero on entry.
+        """Align, bin, orient and pad frames (p, H, W) into ``out`` (frames, good), zero on entry.
 
         ``center_px`` is the beam centre in the window. Returns which frames (p,) got bad pixels
         that are not bad in the others: shifted ones, and bins that overflow.
@@ -102,8 +102,8 @@ class Transform:
         if self.align:
             kernels.shift_to_center(frames, center_px, shift)
         corner = (self.pad[0], self.pad[2])
-        how = self.rebin, self.turn, corner, self.inner_shape
-        kernels.deliver(frames, good, shift, *how, *out, own)
+        how = self.rebin, self.orientation, corner, self.inner_shape
+        kernels.shift_bin_orient_pad(frames, good, shift, *how, *out, own)
         return own
 
 
@@ -123,10 +123,15 @@ def make_transform(settings: Settings, window_shape: tuple[int, int]) -> Transfo
             f"set shape (--roi) to a multiple, for example {fit}",
         )
     plain = Transform(
-        settings.grouping, settings.align == "com", b, settings.turn, (0, 0, 0, 0), window_shape
+        settings.grouping,
+        settings.align == "com",
+        b,
+        settings.orientation_flags,
+        (0, 0, 0, 0),
+        window_shape,
     )
     border = _border(settings.pad, plain.inner_shape)
-    return Transform(plain.grouping, plain.align, b, plain.turn, border, window_shape)
+    return Transform(plain.grouping, plain.align, b, plain.orientation, border, window_shape)
 
 
 def _border(pad: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:

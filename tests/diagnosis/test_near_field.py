@@ -16,7 +16,7 @@ from ptypy_beamline.diagnosis import near_field
 from ptypy_beamline.diagnosis.findings import diagnose, doubts
 from ptypy_beamline.diagnosis.proposed_settings import changed
 from ptypy_beamline.geometry import wavelength_m
-from ptypy_beamline.parameter_values import turn_of
+from ptypy_beamline.parameter_values import orientation_flags
 from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import diffract, simulate
@@ -187,7 +187,7 @@ def test_a_beam_that_moves_with_the_stage_is_not_taken_for_near_field(tmp_path):
 @pytest.mark.parametrize("code", [1, 3, 4, 6])
 def test_a_wrong_orientation_of_near_field_frames_is_reported(tmp_path, code):
     raw = hologram_scan()
-    transpose, ud, lr = turn_of(code)
+    transpose, ud, lr = orientation_flags(code)
     ud, lr = (lr, ud) if transpose else (ud, lr)
     frames = raw.frames.swapaxes(1, 2) if transpose else raw.frames
     turned = np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])

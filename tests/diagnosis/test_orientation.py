@@ -20,7 +20,7 @@ from ptypy_beamline.diagnosis.orientation_ambiguities import (
 from ptypy_beamline.diagnosis.short_reconstruction import Patch, held_out_errors
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.options import Positions
-from ptypy_beamline.parameter_values import code_of, turn_of
+from ptypy_beamline.parameter_values import orientation_code, orientation_flags
 from ptypy_beamline.planning.positions import to_image_axes, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
@@ -35,15 +35,15 @@ def truth():
 
 def turned(frames, code):
     """What the loader does to frames, in plain NumPy."""
-    transpose, ud, lr = turn_of(code)
+    transpose, ud, lr = orientation_flags(code)
     frames = frames.swapaxes(1, 2) if transpose else frames
     return np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
 
 
 def undone(code):
     """The orientation that undoes ``code``: transposed, the flips change places."""
-    transpose, ud, lr = turn_of(code)
-    return code_of((transpose, lr, ud)) if transpose else code
+    transpose, ud, lr = orientation_flags(code)
+    return orientation_code((transpose, lr, ud)) if transpose else code
 
 
 def scan_of(truth, mounted=0, positions_m=None):
@@ -51,7 +51,7 @@ def scan_of(truth, mounted=0, positions_m=None):
     middle = truth.frames.shape[1] // 2
     frames = turned(truth.frames, undone(mounted))
     # A flipped window of 64 has its beam at pixel 31.
-    _, ud, lr = turn_of(undone(mounted))
+    _, ud, lr = orientation_flags(undone(mounted))
     return Scan(
         ArrayFrames(frames),
         truth.positions_m if positions_m is None else positions_m,
@@ -172,7 +172,7 @@ def test_an_orientation_agrees_with_its_twin():
     found = Ranking(
         "yx", True, 1.0, (OrientationPair(5, 6, 0.1, 0.1),), lambda: PhasePrior("", 0.0)
     )
-    assert [code for code in range(8) if found.agrees(turn_of(code))] == [5, 6]
+    assert [code for code in range(8) if found.agrees(orientation_flags(code))] == [5, 6]
 
 
 def test_equivalents_have_the_same_error_and_others_have_not(truth):
@@ -183,7 +183,7 @@ def test_equivalents_have_the_same_error_and_others_have_not(truth):
     right = held_out_errors(patch).mean()
     for code, axes in ((3, "yx"), (7, "xy"), (1, "y-x"), (1, "yx"), (0, "xy")):
         moved = replace(patch, positions_m=to_image_axes(patch.positions_m, axes))
-        error = held_out_errors(moved.oriented(turn_of(code))).mean()
+        error = held_out_errors(moved.oriented(orientation_flags(code))).mean()
         assert (error < 1.1 * right) == ((code, axes) in same)
 
 
@@ -191,10 +191,10 @@ def test_a_gradient_field_has_no_curl():
     rng = np.random.default_rng(0)
     places = rng.uniform(-1, 1, (400, 2))
     saddle = np.stack([places[:, 0] + 2 * places[:, 1], 2 * places[:, 0] - 3 * places[:, 1]], 1)
-    assert curl_share(saddle, places, turn_of(0)) < 1e-20
-    assert curl_share(saddle, places, turn_of(3)) < 1e-20
-    assert curl_share(saddle, places, turn_of(1)) > 1e-3
-    assert np.isnan(curl_share(saddle[:5], np.arange(10.0).reshape(5, 2), turn_of(0)))
+    assert curl_share(saddle, places, orientation_flags(0)) < 1e-20
+    assert curl_share(saddle, places, orientation_flags(3)) < 1e-20
+    assert curl_share(saddle, places, orientation_flags(1)) > 1e-3
+    assert np.isnan(curl_share(saddle[:5], np.arange(10.0).reshape(5, 2), orientation_flags(0)))
 
 
 def test_too_few_positions_are_refused(truth):

@@ -18,7 +18,7 @@ from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.errors import ScanError, SettingsError
 from ptypy_beamline.frames.wrappers import PickedFrames
 from ptypy_beamline.scan import ArrayFrames
-from ptypy_beamline.summary import stations
+from ptypy_beamline.summary import loading_steps
 
 N = 6
 OWN = pytest.mark.filterwarnings("ignore:.*an image for each:")
@@ -111,10 +111,10 @@ def test_it_is_said_which_was_taken():
 @OWN
 def test_the_plan_says_so():
     dark, _, mask = images()
-    told = dict(stations(make_scan(N).plan(dark=dark, mask=mask, saturation=460)))
+    told = dict(loading_steps(make_scan(N).plan(dark=dark, mask=mask, saturation=460)))
     assert told["own"] == "dark, mask of each frame"
     assert "saturation 460" in told["bad"]
-    assert "own" not in dict(stations(make_scan(N).plan()))
+    assert "own" not in dict(loading_steps(make_scan(N).plan()))
 
 
 def test_own_images_of_another_shape_are_refused():

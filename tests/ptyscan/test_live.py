@@ -82,7 +82,7 @@ def test_a_killed_writer_ends_the_scan_within_the_timeout(write):
     while not file.exists():  # a process may take long to start
         time.sleep(0.01)
     follower = Follower(Settings.of(settings(file, timeout_s=1.0)))
-    plan = follower.to_the_end()
+    plan = follower.wait_until_complete()
     ended = time.monotonic()
     assert_array_equal(plan.selection.exposures[:, 0], np.arange(COUNT // 2 + 1))
     assert ended - follower._grew < 1.0 + 4 * 0.1 + 0.5
@@ -108,7 +108,7 @@ def test_frames_are_seen_within_two_looks_of_their_flush(write):
 def test_expected_number_ends_the_scan(write):
     start = time.monotonic()
     follower = Follower(Settings.of(settings(write("swmr", 0.1, 200), 60, num_frames=6)))
-    assert len(follower.to_the_end()) == 6
+    assert len(follower.wait_until_complete()) == 6
     assert time.monotonic() - start < 30
 
 
@@ -117,13 +117,13 @@ def test_groups_are_delivered_whole(write):
     follower = Follower(Settings.of(settings(file, 1.5, frames_per_position=4)))
     follower.first()
 
-    def to_the_end():
+    def wait_until_complete():
         while not (progress := follower.look()).complete:
             assert (progress.plan.selection.exposures >= 0).all()
         return progress.plan
 
     with pytest.warns(BeamlineWarning, match="last position has 3 of 4 exposures"):
-        plan = to_the_end()
+        plan = wait_until_complete()
     assert_array_equal(plan.selection.exposures[-1], [16, 17, 18, 19])
 
 
@@ -287,7 +287,7 @@ class TestWritersWithoutSwmr:
         write(6, 9)
         assert len(follower.look().plan) == 8
         write(9, 49)
-        assert len(follower.to_the_end()) == 49
+        assert len(follower.wait_until_complete()) == 49
 
     def test_nobody_is_told_to_copy_what_is_followed(self, tmp_path):
         path = scans.write(tmp_path)
@@ -311,7 +311,7 @@ class TestTheEnd:
             )
         )
         start = time.monotonic()
-        return len(follower.to_the_end()), time.monotonic() - start
+        return len(follower.wait_until_complete()), time.monotonic() - start
 
     def test_all_positions_of_a_list_that_cannot_grow_have_frames(self, tmp_path):
         file = scans.write(tmp_path)
@@ -565,7 +565,7 @@ class TestFilesThatCome:
             if number % 16 == 0:
                 time.sleep(0.5)  # longer than the timeout
                 assert self.seen(follower) == number + 1
-        assert len(follower.to_the_end()) == 49
+        assert len(follower.wait_until_complete()) == 49
 
     def test_a_position_may_take_longer_than_the_timeout(self, tmp_path, come):
         """Twelve positions of four exposures, also when twelve frames are there."""
@@ -579,7 +579,7 @@ class TestFilesThatCome:
             plan = follower.look().plan
             assert_allclose(plan.positions_m, scans.truth().positions_m[: (number + 1) // 4])
         with pytest.warns(BeamlineWarning, match="live scan has ended with 3 positions"):
-            plan = follower.to_the_end()
+            plan = follower.wait_until_complete()
         assert_array_equal(plan.selection.exposures[-1], [8, 9, 10, 11])
 
     def test_positions_listed_for_each_exposure_beforehand(self, tmp_path, come):
@@ -645,7 +645,7 @@ class TestFilesThatCome:
         assert len(follower.look().plan) == 20, "the half written one is not taken"
         for number in range(20, 49):
             come(number)
-        plan = follower.to_the_end()
+        plan = follower.wait_until_complete()
         frames = np.concatenate([block.frames for block in plan.blocks(7)])
         assert_array_equal(frames, scan.frames)
         assert_allclose(plan.positions_m, scan.positions_m)
@@ -702,7 +702,7 @@ class TestFilesThatCome:
         with h5py.File(done) as old, h5py.File(growing, "a") as new:
             old.copy("chunks/4/weights", new["chunks/4"])
         both = [
-            np.concatenate([block.good for block in follower.to_the_end().blocks()])
+            np.concatenate([block.good for block in follower.wait_until_complete().blocks()])
             for follower in (early, late)
         ]
         assert_array_equal(both[0], both[1])

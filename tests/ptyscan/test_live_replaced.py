@@ -132,7 +132,7 @@ def test_the_same_scan_copied_again_goes_on(tmp_path):
     follower = Follower(settings(path))
     follower.first()
     replaced_file(path, 8, 100)
-    plan = follower.to_the_end()
+    plan = follower.wait_until_complete()
     frames = np.concatenate([block.frames for block in plan.blocks()])
     assert_array_equal(frames[:, 0, 0], 100 + np.arange(8))
 
@@ -164,7 +164,7 @@ class TestTiff:
     @pytest.mark.filterwarnings("ignore:the live scan has ended")
     def test_the_same_images_copied_again_go_on(self, follower):
         self.write(range(8), 100)
-        assert len(follower.to_the_end()) == 8
+        assert len(follower.wait_until_complete()) == 8
 
 
 @pytest.mark.parametrize("came", [5, 11])
@@ -176,7 +176,7 @@ def test_a_scan_that_ends_too_early_says_so(tmp_path, came):
     with pytest.warns(
         BeamlineWarning, match=f"has ended with {came} positions.*{came}.*{ALL}|{ALL}.*{came}"
     ):
-        assert len(follower.to_the_end()) == came
+        assert len(follower.wait_until_complete()) == came
 
 
 def test_a_whole_scan_says_nothing(tmp_path):
@@ -184,4 +184,4 @@ def test_a_whole_scan_says_nothing(tmp_path):
     follower = Follower(settings(path))
     follower.first()
     append(path, 100, ALL)
-    assert len(follower.to_the_end()) == ALL
+    assert len(follower.wait_until_complete()) == ALL
