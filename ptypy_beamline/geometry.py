@@ -9,6 +9,7 @@ import numpy as np
 
 from .arrays import Complex64s
 from .errors import GeometryError
+from .quantities import QUANTITIES
 from .units import EV_J
 
 HC_EV_M = 1.239841984e-6
@@ -156,8 +157,8 @@ def check_plausible(
         guess += "; of electrons, set radiation='electron' (--radiation electron)"
     raise GeometryError(
         f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
-        f"set {_PARAMETERS[name]}, or units.{name} (--unit {name}={meant or 'UNIT'}) for the "
-        "file's value",
+        f"set {QUANTITIES[name].value_remedy}, or "
+        f"units.{name} (--unit {name}={meant or 'UNIT'}) for the file's value",
     )
 
 
@@ -170,11 +171,6 @@ _PLAUSIBLE = {
     "pixel": (PIXEL_RANGE_M, "m"),
 }
 _USUAL = {"energy": 8e3, "distance": 1.0, "pixel": 75e-6}
-_PARAMETERS = {
-    "energy": "energy in keV (--energy-kev)",
-    "distance": "distance in m (--distance-m)",
-    "pixel": "psize in m (--pixel-m)",
-}
 _MISTAKES = {
     "energy": (
         (1e-3, "given in eV where keV is expected?", ""),

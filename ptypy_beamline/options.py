@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from .parameter_values import Image, Index, IntPair, Pair, Unit
+from .quantities import QUANTITIES
 
 
 def field(default: Any, help: str, flag: str = "") -> Any:
@@ -25,54 +26,32 @@ class Group(BaseModel):
         return {name: value for name, value in self if value is not None}
 
 
-class Paths(Group):
+def _model(fields: dict[str, tuple[Any, Any]]) -> type[Group]:
+    """Parameters made from rows of the table of quantities: name → type and default."""
+    return create_model("Fields", __base__=Group, **cast("dict[str, Any]", fields))
+
+
+_PATHS = {
+    row.name: (Index | None if row.kind == "numbers" else str | None, field(None, row.path_help))
+    for row in QUANTITIES.values()
+    if row.path_help
+}
+_UNITS = {
+    row.name: (Unit | None, field(None, row.unit_help))
+    for row in QUANTITIES.values()
+    if row.unit_help
+}
+
+
+class Paths(_model(_PATHS), Group):  # type: ignore[misc]
     """Dataset paths, instead of the format's; ``other.h5::/path`` is in another file.
 
     Part of an array is selected by an index: ``/positions[:,3]``.
     """
 
-    frames: str | None = field(None, "dataset of the frames")
-    x: str | None = field(None, "dataset of the x positions")
-    y: str | None = field(None, "dataset of the y positions")
-    positions: str | None = field(None, "dataset of all positions, columns x, y")
-    energy: str | None = field(None, "dataset of the photon energy")
-    distance: str | None = field(None, "dataset of the sample-detector distance")
-    pixel: str | None = field(None, "dataset of the detector pixel size")
-    focus: str | None = field(None, "dataset of the focus-sample distance of a cone beam")
-    exposure: str | None = field(None, "dataset of the exposure time")
-    mask: str | None = field(None, "dataset of the detector mask")
-    dark: str | None = field(None, "dataset of the dark image or stack")
-    flat: str | None = field(None, "dataset of the flat image or stack")
-    monitor: str | None = field(
-        None, "dataset of the incident intensity I0; if given, the monitor is applied"
-    )
-    center: str | None = field(None, "dataset of the beam centre (row, column)")
-    frame_index: Index | None = field(
-        None,
-        "dataset of the acquisition numbers of the frames, by which they are matched with "
-        "positions; 0: number the frames in order",
-    )
-    position_index: Index | None = field(
-        None,
-        "dataset of the acquisition numbers of the positions; or the number of the first, from "
-        "which the others are counted",
-    )
 
-
-class Units(Group):
+class Units(_model(_UNITS), Group):  # type: ignore[misc]
     """Units, instead of the file's; or a number: metres (energy: eV) per stored unit."""
-
-    positions: Unit | None = field(
-        None,
-        "unit of the stored positions: m, mm, um, nm, px, or a number (-1e-6: in µm with "
-        "reversed sign); two, for y and x, if they differ",
-    )
-    energy: Unit | None = field(None, "unit of the stored energy: eV, keV, J, or a number")
-    distance: Unit | None = field(None, "unit of the stored distance: m, mm, or a number")
-    pixel: Unit | None = field(None, "unit of the stored pixel size: m, mm, um, or a number")
-    focus: Unit | None = field(
-        None, "unit of the stored focus-sample distance: m, mm, um, or a number"
-    )
 
 
 class Select(Group):

@@ -38,6 +38,7 @@ from .parameters import (
     nested,
     parameters_of,
 )
+from .quantities import OVERRIDES, QUANTITIES
 
 ROTATIONS = {
     0: (False, False, False),
@@ -46,14 +47,6 @@ ROTATIONS = {
     270: (True, True, False),
 }
 """Clockwise rotation → PtyPy's (transpose, flipud, fliplr)."""
-
-OVERRIDES = {
-    "energy": "energy",
-    "distance": "distance",
-    "pixel": "psize",
-    "focus": "focus_to_sample",
-}
-"""Quantity of a file → the parameter that overrides it."""
 
 READING = (
     *("sidecar", "paths", "units", "outer_index", "frames_per_position", "links", "simulate"),
@@ -101,7 +94,7 @@ class Settings(Group):
         "--zero-frequency",
     )
     energy: Annotated[float, Field(gt=0)] | None = field(
-        None, "photon (or electron) energy in keV, instead of the file's", "--energy-kev"
+        None, "photon (or electron) energy in keV, instead of the file's", QUANTITIES["energy"].flag
     )
     radiation: Literal["photon", "electron"] | None = field(
         None,
@@ -110,10 +103,12 @@ class Settings(Group):
         "--radiation",
     )
     distance: Annotated[float, Field(gt=0)] | None = field(
-        None, "sample-detector distance in m, instead of the file's", "--distance-m"
+        None, "sample-detector distance in m, instead of the file's", QUANTITIES["distance"].flag
     )
     psize: Pair | None = field(
-        None, "detector pixel in m, one number or (y, x), instead of the file's", "--pixel-m"
+        None,
+        "detector pixel in m, one number or (y, x), instead of the file's",
+        QUANTITIES["pixel"].flag,
     )
     outer_index: Annotated[int, Field(ge=0)] | None = field(
         None,
@@ -229,7 +224,7 @@ class Settings(Group):
         None,
         "focus-sample distance in m, for a cone beam: the effective distance and pixel are used; "
         "0: parallel beam, whatever the file says",
-        "--focus-to-sample-m",
+        QUANTITIES["focus"].flag,
     )
     threads: Annotated[int, Field(ge=1)] | None = field(
         None,

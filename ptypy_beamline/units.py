@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
-
-from .errors import SettingsError
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 EV_J = 1.602176634e-19
 """One electronvolt in joule (exact, SI 2019)."""
@@ -56,81 +54,32 @@ TIME_S = {
 }
 """Seconds in a unit of time, by its lower-case name."""
 
-UNITS = {
-    "positions": LENGTH_M,
-    "distance": LENGTH_M,
-    "pixel": LENGTH_M,
-    "focus": LENGTH_M,
-    "energy": ENERGY_EV,
-    "exposure": TIME_S,
-}
-"""Quantity → its units."""
 
-KNOWN = {"energy": "eV, keV, MeV, J", "exposure": "s, ms, us, ns"}
-"""What a message calls the units of a quantity that is no length."""
+@dataclass(frozen=True)
+class UnitTable:
+    """Units of one kind.
+
+    Attributes
+    ----------
+    si
+        The unit that numbers are in inside this package.
+    factors
+        Name in lower case → how many of ``si`` it is.
+    examples
+        Units that a message names.
+    """
+
+    si: str
+    factors: Mapping[str, float]
+    examples: str
+
+
+LENGTH = UnitTable("m", LENGTH_M, "m, cm, mm, um, nm, pm, angstrom")
+ENERGY = UnitTable("eV", ENERGY_EV, "eV, keV, MeV, J")
+TIME = UnitTable("s", TIME_S, "s, ms, us, ns")
 
 PIXELS = ("px", "pixel", "pixels")
 """Names of the unit of positions that are pixels of the reconstruction."""
-
-
-def known_factor(quantity: str, unit: str) -> float | None:
-    """Factor from ``unit`` to metres, electronvolts or seconds; None if there is no such unit.
-
-    Letters may be large or small, but for meV and MeV; words may be plural or apart, as in
-    ``Electron volts``, and have brackets, as ``[um]``.
-    """
-    name = re.sub(r"[\s_-]", "", unit.strip().strip("[]()"))
-    if name.lower() == "mev" and quantity == "energy":
-        return {"meV": 1e-3, "MeV": 1e6}.get(name)
-    return UNITS[quantity].get(name.lower())
-
-
-def unit_factor(quantity: str, unit: str, given: bool = False) -> float:
-    """As :func:`known_factor`, but the unit must be known.
-
-    Parameters
-    ----------
-    quantity
-        One of ``UNITS``.
-    unit
-        Its name.
-    given
-        By the user: it may be a number, metres (eV, s) for each unit stored, and negative.
-
-    Raises
-    ------
-    SettingsError
-        The unit is not one of this quantity's.
-    """
-    factor = known_factor(quantity, unit)
-    if factor is None and given:
-        factor = _number(unit)
-    if factor is None:
-        known = KNOWN.get(quantity, "m, cm, mm, um, nm, pm, angstrom")
-        known += ", px" if quantity == "positions" else ""
-        known += ", or a number" if given else ""
-        raise SettingsError(
-            f"Expected a unit of {quantity} ({known}). Got {unit!r}",
-            f"set units.{quantity} (--unit {quantity}=UNIT)",
-        )
-    return factor
-
-
-def _number(unit: str) -> float | None:
-    """The factor that a unit is, where it is one: finite and not 0."""
-    try:
-        factor = float(unit)
-    except ValueError:
-        return None
-    return factor if math.isfinite(factor) and factor else None
-
-
-def unit_of_name(quantity: str, name: str) -> str | None:
-    """The unit a dataset's name ends in, as ``um`` in ``sample_x_um``; None if it has none."""
-    found = re.search(r"_([A-Za-zµμåÅ]+)$", name)
-    if found is None or found[1] in ("a", "A"):  # as in posx_a, which is hardly an ångström
-        return None
-    return found[1] if known_factor(quantity, found[1]) else None
 
 
 def in_words(length_m: float, digits: int = 4) -> str:

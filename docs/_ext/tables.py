@@ -17,8 +17,8 @@ from ptypy_beamline.cli.app import load
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Location
 from ptypy_beamline.parameters import Parameter
+from ptypy_beamline.quantities import TITLES, UNITS, unit_of_name
 from ptypy_beamline.settings import all_parameters
-from ptypy_beamline.units import UNITS, unit_of_name
 
 
 class MarkdownTable(SphinxDirective):
@@ -85,29 +85,6 @@ class Formats(MarkdownTable):
             )
 
 
-THINGS = {
-    "frames": "frames",
-    "positions": "positions, one array",
-    "x": "positions, x",
-    "y": "positions, y",
-    "energy": "photon energy",
-    "distance": "detector distance",
-    "pixel": "detector pixel",
-    "pixel_x": "detector pixel, x",
-    "pixel_y": "detector pixel, y",
-    "exposure": "exposure time",
-    "mask": "mask",
-    "dark": "dark",
-    "flat": "flat",
-    "monitor": "monitor",
-    "center": "beam centre",
-    "center_y": "beam centre, row",
-    "center_x": "beam centre, column",
-    "saturation": "count limit",
-    "probe": "probe",
-}
-
-
 class FormatPaths(MarkdownTable):
     """Where one HDF5 format keeps things."""
 
@@ -119,7 +96,7 @@ class FormatPaths(MarkdownTable):
         table = formats.get(self.arguments[0])
         if not isinstance(table, Hdf5Format):
             raise ExtensionError(f"{self.arguments[0]} is not a table of paths")
-        for name, title in THINGS.items():
+        for name, title in TITLES.items():
             item: Location = getattr(table, name)
             if item.paths:
                 unit = item.unit or _unit_of_name(name, item.paths[0])
@@ -142,7 +119,7 @@ class NDAttributes(MarkdownTable):
         pairs = ", ".join(f"`{x}` and `{y}`" for x, y in areadetector.PAIRS)
         yield "positions (x, y)", pairs
         for name, known in areadetector.NAMES.items():
-            yield THINGS[name], ", ".join(f"`{word}`" for word in known)
+            yield TITLES[name], ", ".join(f"`{word}`" for word in known)
 
 
 class Options(MarkdownTable):

@@ -13,6 +13,7 @@ import typer
 from ..beamlines import names, with_defaults
 from ..errors import SettingsError
 from ..files.links import file_and_dataset
+from ..options import Units
 from ..output import refuse_foreign, refuse_inputs
 from ..parameters import Parameter
 from ..planning.plan import Plan
@@ -167,9 +168,11 @@ def _option(parameter: Parameter) -> inspect.Parameter:
 
 
 def _many(name: str, metavar: str) -> inspect.Parameter:
+    *first, last = Units.model_fields
+    units = ", ".join(first)
     what = {
         "path": "dataset path, instead of the format's; OTHER.h5::/PATH is in another file",
-        "unit": "unit of positions, energy, distance, pixel or focus, instead of the file's",
+        "unit": f"unit of {units} or {last}, instead of the file's",
     }[name]
     annotation = Annotated[
         list[str] | None,

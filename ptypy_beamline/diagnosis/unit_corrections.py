@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import BeamlineError, GeometryError
 from ..formats import open_with
 from ..planning.scan_geometry import in_metres
+from ..quantities import OVERRIDES
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding, step_m
@@ -24,9 +25,6 @@ UNITS = {
     "energy": ("eV", "keV", "J"),
 }
 """Units that a number may really be in."""
-
-GIVEN = {"energy": "energy", "distance": "distance", "pixel": "psize"}
-"""The parameter that gives a quantity itself."""
 
 FACTORS = (1e-3, 1e3, 1e-6, 1e6)
 
@@ -52,7 +50,7 @@ def possible_corrections(scan: Scan, settings: Settings) -> Iterator[UnitCorrect
     """Every other unit of the file's numbers, and other powers of ten of those that are given."""
     for quantity, units in UNITS.items():
         value = _value(scan, settings, quantity)
-        given = GIVEN.get(quantity)
+        given = OVERRIDES.get(quantity)
         if value is None:
             continue
         if given and getattr(settings, given) is not None:
@@ -84,7 +82,7 @@ def _value(scan: Scan, settings: Settings, quantity: str) -> float | None:
             return None
         finite = places_m[np.isfinite(places_m).all(1)]
         return (float(np.ptp(finite, axis=0).max()) or None) if len(finite) else None
-    given = getattr(settings, GIVEN[quantity])
+    given = getattr(settings, OVERRIDES[quantity])
     if quantity == "energy":
         return float(given) * 1e3 if given is not None else scan.energy_eV
     if quantity == "distance":

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import MissingDataError
 from ..files.links import lookup
-from ..units import unit_of_name
+from ..quantities import unit_of_name
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import Hdf5Source, has
 from .stored_values import numbers

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..geometry import check_plausible
+from ..quantities import unit_of_name
 from ..scan import Scan
-from ..units import unit_of_name
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import Hdf5Source, has, text
 

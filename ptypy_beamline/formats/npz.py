@@ -21,9 +21,9 @@ from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError
 from ..frames.masks import RULES, MaskFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
 from ..geometry import resolution_m
+from ..quantities import unit_factor
 from ..scan import SQUARED, Frames, Scan
 from ..settings import Settings
-from ..units import unit_factor
 from .frame_axes import leading_axis
 from .stored_values import is_pixels
 

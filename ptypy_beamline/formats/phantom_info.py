@@ -15,8 +15,8 @@ from ..errors import FileError, MissingDataError, SettingsError
 from ..frames.images import frames_of
 from ..frames.simulated import Phantom
 from ..geometry import resolution_m, wavelength_m
+from ..quantities import QUANTITIES, unit_factor
 from ..scan import Window
-from ..units import unit_factor
 
 NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
 TIMES = r"(\d+) *[x×*,] *(\d+)"
@@ -52,7 +52,7 @@ REMEDIES = {
     "shape": "simulate.shape (--sim-shape), (ny, nx) of the probe in pixels",
     "scan": "simulate.scan (--sim-scan), rows and columns, or simulate.positions",
     "step_px": "simulate.step_px (--sim-step-px), pixels between positions",
-    "energy": "energy in keV (--energy-kev)",
+    "energy": QUANTITIES["energy"].value_remedy,
     "pixel_m": "simulate.pixel_m (--sim-pixel-m), the phantom's voxel across the beam",
     "photons": "simulate.photons (--sim-photons), of a frame without a sample",
 }

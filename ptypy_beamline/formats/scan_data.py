@@ -9,8 +9,8 @@ import numpy as np
 from ..arrays import Bools, Complex64s, Floats
 from ..errors import ScanError, shown
 from ..frames.masks import MaskFrames, different_masks
+from ..quantities import QUANTITIES, known_factor
 from ..scan import Frames, Window, gaps
-from ..units import known_factor
 from .frame_axes import PairedFrames, follow, stack_like_the_frames
 from .hdf5_source import Found, Hdf5Source, Location, text
 from .stored_values import constant, numbers, si
@@ -80,7 +80,7 @@ def images(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames, name: str
         raise ScanError(
             f"Expected {name} images {frame}, like the frames. "
             f"Got {found.name} of shape {found.dataset.shape}",
-            f"set paths.{name} (--path {name}=PATH)",
+            f"set {QUANTITIES[name].path_remedy}",
             found.file,
         )
     return stack_like_the_frames(found, stack.layout)

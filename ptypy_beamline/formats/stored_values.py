@@ -10,16 +10,9 @@ from numpy.typing import NDArray
 from ..arrays import Floats
 from ..errors import MissingDataError, ScanError, SettingsError
 from ..geometry import ENERGY_RANGES_EV, PHOTON
-from ..units import KNOWN, PIXELS, unit_factor, unit_of_name
+from ..quantities import QUANTITIES, UNITS, unit_factor, unit_of_name
+from ..units import PIXELS
 from .hdf5_source import Found, Hdf5Source, text
-
-SETTINGS = {
-    "energy": "energy= (--energy-kev)",
-    "distance": "distance= (--distance-m)",
-    "pixel": "psize= (--pixel-m)",
-    "focus": "focus_to_sample= (--focus-to-sample-m)",
-}
-"""What sets a quantity regardless of the file."""
 
 
 def numbers(found: Found) -> Floats:
@@ -153,7 +146,8 @@ def _plausible_energy(
         raise SettingsError(
             f"{found.name} = {stored:g} {unit} is not a photon energy: it is of electrons, or in "
             f"{' or '.join(fits)}",
-            f"set radiation='electron' (--radiation electron), or {_unit_remedy('energy')}",
+            "set radiation='electron' (--radiation electron), or "
+            f"{QUANTITIES['energy'].unit_remedy}",
             found.file,
         )
     if len(fits) > 1:
@@ -207,18 +201,15 @@ def constant(
     index, entries = outer
     if index is not None and values.shape == (entries,):
         return float(values[index])
-    unit = {"energy": "eV"}.get(quantity, "m")
+    row, unit = QUANTITIES[quantity], UNITS[quantity].si
     raise ScanError(
         f"Expected one {quantity} in {name}. Got {finite.min():.6g} to {finite.max():.6g} {unit}",
-        f"give {SETTINGS[quantity]}, or outer_index (--outer-index) for one of several scans",
+        f"give {row.parameter}= ({row.flag}), or outer_index (--outer-index) for one of several "
+        "scans",
     )
 
 
 def _remedy(quantity: str) -> str:
     if quantity == "exposure":
-        return f"correct its @units ({KNOWN[quantity]})"
-    return f"set {_unit_remedy(quantity)}"
-
-
-def _unit_remedy(quantity: str) -> str:
-    return f"units.{quantity} (--unit {quantity}=UNIT)"
+        return f"correct its @units ({UNITS[quantity].examples})"
+    return f"set {QUANTITIES[quantity].unit_remedy}"

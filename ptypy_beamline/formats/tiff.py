@@ -13,6 +13,7 @@ from ..errors import BeamlineError, MissingDataError, ScanError, SettingsError
 from ..files.filelist import expand, first_file, odd_names
 from ..frames.tiff import TiffFrames
 from ..frames.tiffpages import is_tiff
+from ..quantities import of_kind
 from ..scan import Scan
 from ..settings import Settings
 from .acquisition_numbers import ORDER, AcquisitionNumbers, is_number, whole
@@ -30,7 +31,7 @@ FRAME_INDEX = Location(("/entry/frame_index",))
 """Which frame each position belongs to: its number in the names of the files, or, counted from 0,
 its place among all pages of all files; the attribute ``counted`` says which."""
 
-INDICES = ("frame_index", "position_index")
+INDICES = of_kind("numbers")
 """Paths that may be a number instead of a dataset."""
 
 BY_NAME, BY_ORDER = "file names", "order"

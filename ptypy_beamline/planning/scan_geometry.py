@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..errors import GeometryError, MissingDataError
 from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
+from ..quantities import QUANTITIES
 from ..scan import Scan
 from ..settings import Settings
 from .transform import Transform
@@ -92,20 +93,14 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
     return replace(scan, positions_m=scan.positions_px * size, positions_px=None)
 
 
-NEEDED = {
-    "energy": ("photon energy", "energy in keV (--energy-kev)"),
-    "distance": ("detector distance", "distance in m (--distance-m)"),
-    "pixel": ("detector pixel size", "psize in m (--pixel-m)"),
-}
-"""Path → what it is of, and how it is set."""
-
-
 def _missing(paths: Sequence[str], scan: Scan) -> MissingDataError:
     """All that is, so that nobody has to come back for each."""
     stored = [note for path in paths for note in scan.notes if note.endswith(f"no finite {path}")]
     absent = [path for path in paths if not any(n.endswith(f"no finite {path}") for n in stored)]
-    lacking = f"no {_listed([NEEDED[path][0] for path in absent])} in the file" if absent else ""
-    parameters = _listed([NEEDED[path][1] for path in paths])
+    lacking = (
+        f"no {_listed([QUANTITIES[path].title for path in absent])} in the file" if absent else ""
+    )
+    parameters = _listed([QUANTITIES[path].value_remedy for path in paths])
     datasets = " ".join(f"--path {path}=PATH" for path in paths)
     hint = "" if str(scan.source).endswith(".npz") else f", or datasets by paths ({datasets})"
     return MissingDataError(

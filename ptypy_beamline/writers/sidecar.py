@@ -17,7 +17,7 @@ from ..arrays import Floats, Ints
 from ..errors import BeamlineWarning, MissingDataError, SettingsError, printable
 from ..files.csvlog import CsvLog
 from ..output import complete_hdf5
-from ..units import UNITS, known_factor, unit_factor, unit_of_name
+from ..quantities import UNITS, known_factor, unit_factor, unit_of_name
 
 COLUMNS = {
     "x": ("posx_m", "positions", "m"),

@@ -15,7 +15,7 @@ from folders import ROOT
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGE = ROOT / "ptypy_beamline"
 MOST_ON_THE_WAY = 9
-MOST_FOR_SOMETHING_NEW = {"format": 2, "loader parameter": 3}
+MOST_FOR_SOMETHING_NEW = {"format": 2, "loader parameter": 3, "dataset quantity": 3}
 
 TRACED = """
 import sys, threading

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ptypy_beamline.errors import SettingsError
-from ptypy_beamline.units import known_factor, unit_factor, unit_of_name
+from ptypy_beamline.quantities import known_factor, unit_factor, unit_of_name
 
 
 @pytest.mark.parametrize(
