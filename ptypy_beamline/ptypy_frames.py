@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Bools
+from .arrays import Bools, Float32s
 from .errors import SettingsError
 from .planning.plan import Plan
 
@@ -35,6 +35,20 @@ class RawFrames(Mapping[int, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+class FramesInOne(dict[int, Float32s]):
+    """Frames by position, all of them rows of one array, in its order.
+
+    Attributes
+    ----------
+    array
+        (n, ny, nx).
+    """
+
+    def __init__(self, positions: Sequence[int], array: Float32s) -> None:
+        super().__init__(zip(positions, array, strict=True))
+        self.array = array
 
 
 class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):

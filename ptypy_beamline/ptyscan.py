@@ -34,6 +34,7 @@ from .planning.scan_geometry import focus_to_sample_m
 from .plans import plan_scan
 from .ptypy_frames import (
     BlockSizes,
+    FramesInOne,
     RawFrames,
     SharedWeight,
     check_frames,
@@ -87,7 +88,8 @@ def loader_names() -> list[str]:
 
 def model_names() -> list[str]:
     """PtyPy's scan models."""
-    return list(u.all_subclasses(ScanModel, names=True))
+    names = u.all_subclasses(ScanModel, names=True)
+    return [name for name in names if not name.startswith("_")]
 
 
 class BeamlineScan(PtyScan):  # type: ignore[misc]
@@ -98,6 +100,8 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     common: Any
     min_frames: int
+    chunks_only = False
+    """The scan model takes chunks as they are, and no list of what is in them."""
     weight2d: Any
     """What PtyPy keeps of :meth:`load_weight`."""
 
@@ -182,6 +186,13 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         with together():
             return super().auto(frames)
 
+    def _make_data_package(self, chunk: Any) -> dict[str, Any]:
+        """PtyPy's package of a chunk."""
+        if self.chunks_only:
+            return {"common": self.meta, "chunk": chunk}
+        package: dict[str, Any] = super()._make_data_package(chunk)
+        return package
+
     def check(self, frames: int | None = None, start: int | None = None) -> tuple[int, int]:
         """How many positions from ``start`` on can be loaded, and whether that is the end."""
         start = self.framestart if start is None else start
@@ -251,25 +262,29 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         Weights are empty when every frame shares :meth:`load_weight`'s; a frame without defects of
         its own shares it in any case.
         """
-        data: dict[int, Float32s] = {}
+        positions = list(raw)
+        array = np.zeros((len(positions), *self.plan.geometry.shape), np.float32)
         good: dict[int, Bools] = {}
         shared = self.weight2d
-        for block in self._corrected(raw):
+        for block in self._corrected(raw, positions, array):
             numbers = block.positions.tolist()
-            data.update(zip(numbers, block.frames, strict=True))
             if block.good.strides[0]:  # else all frames share one image
                 for number, own in zip(numbers, block.good, strict=True):
                     good[number] = shared if np.array_equal(own, shared) else own.copy()
-        return data, good
+        return FramesInOne(positions, array), good
 
-    def _corrected(self, raw: Mapping[int, NDArray[Any]]) -> Iterator[Block]:
-        positions = list(raw)
+    def _corrected(
+        self, raw: Mapping[int, NDArray[Any]], positions: Sequence[int], out: Float32s
+    ) -> Iterator[Block]:
+        """Blocks of ``positions``, whose frames are written to ``out``, (n, ny, nx) of zeros."""
         if isinstance(raw, RawFrames):
-            yield from self.plan.stream(positions)
+            yield from self.plan.stream(positions, out=out)
             return
         for start in range(0, len(positions), self.plan.block_size):
-            part = np.asarray(positions[start : start + self.plan.block_size])
+            here = slice(start, start + self.plan.block_size)
+            part = np.asarray(positions[here])
             frames, good = self.plan.correct(np.stack([raw[i] for i in part.tolist()]), part)
+            out[here] = frames
             chosen = self.plan.selection[part]
             yield Block(part, frames, good, chosen.positions_m, chosen.exposures)
 

@@ -186,13 +186,18 @@ class Plan:
         return FrameFlags(without > 0, lit == 0, without == cal.usable)
 
     def stream(
-        self, positions: Indices, size: int | None = None, say_empty: bool = True
+        self,
+        positions: Indices,
+        size: int | None = None,
+        say_empty: bool = True,
+        out: Float32s | None = None,
     ) -> Iterator[Block]:
         """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
 
-        At the end, ``say_empty`` warns of frames that hold nothing.
+        At the end, ``say_empty`` warns of frames that hold nothing. Frames are written to ``out``,
+        (n, ny, nx) of zeros, where it is given.
         """
-        return streamed(self, np.asarray(positions, np.int64), size, say_empty)
+        return streamed(self, np.asarray(positions, np.int64), size, say_empty, out)
 
     def blocks(self, size: int | None = None) -> Iterator[Block]:
         """Every position in order, ``size`` at a time."""

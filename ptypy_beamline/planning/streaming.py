@@ -71,6 +71,8 @@ class _Making:
         Gives the raw exposures of a part of ``positions``.
     parts
         What one thread makes in one go.
+    out
+        (n, ny, nx) zeros to write the frames to.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class _Making:
         positions: Ints,
         raw: Callable[[slice], NDArray[Any]],
         parts: list[slice],
+        out: Float32s | None = None,
     ) -> None:
         self._plan, self._positions, self._raw = plan, positions, raw
         self._chosen = plan.selection[positions]
-        self._frames = np.zeros((len(positions), *plan.transform.shape), np.float32)
+        shape = (len(positions), *plan.transform.shape)
+        self._frames = np.zeros(shape, np.float32) if out is None else out
         # No memory is taken until it is written to.
         self._good = np.zeros(self._frames.shape, np.bool_)
         self.outcome = FrameFlags(*(np.zeros(len(positions), np.bool_) for _ in range(3)))
@@ -123,7 +127,11 @@ def corrected(plan: Plan, raw: NDArray[Any], positions: Ints) -> Block:
 
 
 def streamed(
-    plan: Plan, positions: Ints, size: int | None, say_empty: bool = True
+    plan: Plan,
+    positions: Ints,
+    size: int | None,
+    say_empty: bool = True,
+    out: Float32s | None = None,
 ) -> Iterator[Block]:
     """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
 
@@ -140,7 +148,8 @@ def streamed(
     def begin(block: slice) -> _Making:
         some = positions[block]
         parts = cut(stored[block], few, len(some))
-        return _Making(plan, some, lambda part: plan.load(some[part]), parts)
+        into = None if out is None else out[block]
+        return _Making(plan, some, lambda part: plan.load(some[part]), parts, into)
 
     ahead, unlit, blind = [begin(block) for block in blocks[:1]], 0, 0
     try:

@@ -123,9 +123,11 @@ def reconstruct(
     kind: str,
     iterations: int = 3,
     count: int = COUNT,
+    scan: dict[str, Any] | None = None,
+    engine_parameters: dict[str, Any] | None = None,
     **more: Any,
 ) -> Any:
-    """The ``Ptycho`` after some iterations."""
+    """The ``Ptycho`` after some iterations; more parameters of the scan, the engine and the run."""
     from ptypy import utils as u
     from ptypy.core import Ptycho
     from ptypy.utils import parallel
@@ -140,7 +142,7 @@ def reconstruct(
         parallel.barrier()
     probe = np.exp(-((np.indices((SIDE, SIDE)) - SIDE / 2) ** 2).sum(0) / 12)[None].astype(complex)
     p = u.Param({"verbose_level": "CRITICAL", "frames_per_block": 4} | more)
-    if not model.startswith("Block"):
+    if not model.startswith(("Block", "Beamline")):
         del p["frames_per_block"]
     p.io = u.Param(rfile=None, autosave=u.Param(active=False))
     p.io.autoplot, p.io.interaction = u.Param(active=False), u.Param(active=False)
@@ -149,8 +151,9 @@ def reconstruct(
     p.scans.s.data.update(settings(kind, file, count), Convert=True)
     beam = {"model": probe, "aperture": None, "propagation": None, "diversity": None}
     start = {"illumination": {"size": 1e-5} if "Vanilla" in model else beam}
-    p.scans.s.update(start, Convert=True)
+    p.scans.s.update(start | (scan or {}), Convert=True)
     p.engines = u.Param(e=u.Param(name=engine, numiter=iterations, numiter_contiguous=1))
+    p.engines.e.update(engine_parameters or {}, Convert=True)
     if "OPR" in engine:
         p.engines.e.subspace_dim = 2
     ptycho = Ptycho(p, level=4)

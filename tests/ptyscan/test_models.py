@@ -1,0 +1,150 @@
+"""Models that make everything in bulk give what PtyPy's models give, bit for bit."""
+
+from __future__ import annotations
+
+import json
+
+import model_runs
+import numpy as np
+import pytest
+from folders import HELPERS
+from processes import mpirun
+from structures import compared, differences
+
+from ptypy_beamline.run import run
+
+pytestmark = pytest.mark.ptypy
+
+ENGINES = ("DM", "RAAR", "ML", "EPIE", "SDR")
+ENGINES += tuple(f"{name}_serial" for name in ENGINES)
+FOR_ONE_BUFFER = ("ML", "EPIE", "ML_serial", "EPIE_serial")
+"""Engines that take PtyPy's models with one buffer for all exit waves."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("ptypy_beamline.models")
+    model_runs.load_engines()
+    folder = tmp_path_factory.mktemp("models")
+    model_runs.write(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def one_seed(monkeypatch):
+    plain = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed=0: plain(seed))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", ["shared mask", "own masks"])
+def test_every_engine_gives_the_same(folder, kind, engine):
+    assert compared(folder, kind, engine) == []
+
+
+@pytest.mark.parametrize("engine", FOR_ONE_BUFFER)
+def test_one_buffer_for_all_exit_waves(folder, engine):
+    assert compared(folder, "own masks", engine, "BlockGradFull") == []
+
+
+@pytest.mark.parametrize("engine", ["DM", "DM_serial", "ML_serial", "EPIE"])
+def test_a_growing_scan(folder, engine):
+    assert compared(folder, "live", engine) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"coherence": {"num_probe_modes": 2}},
+        {"coherence": {"num_probe_modes": 2, "num_object_modes": 2}},
+        {"resample": 2},
+        {"propagation": "nearfield"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("engine", ["DM", "ML", "DM_serial"])
+def test_modes_and_resampling(folder, engine, more):
+    if "resample" in more and "serial" in engine:
+        pytest.skip("PtyPy's serial engines do not resample here")
+    assert compared(folder, "own masks", engine, scan=more) == []
+
+
+@pytest.mark.parametrize("engine", ["DM", "DM_serial", "ML"])
+def test_positions_are_refined_alike(folder, engine):
+    refine = {"position_refinement": {"start": 1, "stop": 3, "interval": 1, "nshifts": 4}}
+    assert compared(folder, "shared mask", engine, engine_parameters=refine) == []
+
+
+def test_a_saved_run_is_resumed_alike(folder, tmp_path):
+    from ptypy import utils as u
+    from ptypy.core import Ptycho
+
+    resumed = []
+    for name, model in enumerate(("BlockFull", "BeamlineFull")):
+        file = str(tmp_path / f"{name}.ptyr")
+        model_runs.reconstruct(folder, model, "DM", "shared mask").save_run(file)
+        ptycho = Ptycho.load_run(file)
+        ptycho.init_engine(epars=u.Param(name="ML", numiter=2))
+        ptycho.run()
+        resumed.append(ptycho)
+    assert list(differences(*resumed)) == []
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.long)])
+def test_on_several_ranks(folder, ranks):
+    cases = ["shared mask,DM", "own masks,ML", "live,DM_serial", "shared mask,ML_serial,14"]
+    done = mpirun(ranks, [str(HELPERS / "structures.py")], str(folder), *cases)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    assert json.loads(line.removeprefix("RESULT")) == [[]] * len(cases), done.stderr
+
+
+def test_another_loader(folder):
+    """PtyPy's own loader of HDF5 files gives frames of another kind, in another dictionary."""
+    import ptypy
+
+    ptypy.load_ptyscan_module("hdf5_loader")
+    file = str(folder / f"scan_{model_runs.COUNT}.h5")
+    data = {
+        "name": "Hdf5Loader",
+        "intensities": {"file": file, "key": "/entry/data"},
+        "positions": {"file": file, "slow_key": "/entry/posy_m", "fast_key": "/entry/posx_m"},
+        "energy": 8.8,
+        "distance": 1.0,
+        "psize": 75e-6,
+        "shape": model_runs.SIDE,
+        "auto_center": False,
+    }
+    tree = {"io": {"rfile": None, "autosave": {"active": False}}, "frames_per_block": 6}
+    made = [
+        run(tree | {"scans": {"s": {"name": model, "data": data}}}, level=2)
+        for model in ("BlockFull", "BeamlineFull")
+    ]
+    assert list(differences(*made)) == []
+
+
+def test_what_is_not_carried_is_made_by_ptypy_which_is_said(folder, caplog):
+    scan = {"coherence": {"energies": [1.0, 1.01]}}
+    assert compared(folder, "shared mask", "DM", scan=scan, verbose_level="ERROR") == []
+    assert "made ready by PtyPy: it has several energies" in caplog.text
+
+
+def test_another_ptypy_is_noticed(folder, monkeypatch, caplog):
+    from ptypy.core.classes import Storage
+
+    from ptypy_beamline import models
+
+    monkeypatch.setitem(models.RELIED_ON, Storage.copy, "of another version")
+    assert models.differences() == ["Storage.copy"]
+    assert compared(folder, "shared mask", "DM", verbose_level="ERROR") == []
+    assert "BeamlineFull: scan s is made ready by PtyPy" in caplog.text
+
+
+def test_the_comparison_finds_a_difference(folder):
+    """So that the tests above can fail."""
+    made = [model_runs.reconstruct(folder, "BlockFull", "DM", "own masks") for _ in range(2)]
+    next(iter(made[1].obj.S.values())).data[0, 3, 3] += 1
+    next(iter(made[1].exit.V.values()))._record["layer"] += 1
+    found = list(differences(*made))
+    assert any(what.startswith("obj") for what in found)
+    assert any(what.startswith("exit") for what in found)
