@@ -1,7 +1,7 @@
 """Scan models that make PtyPy's views, pods and storages in bulk.
 
 :class:`BeamlineFull` gives what PtyPy's ``BlockFull`` gives, and :class:`BeamlineGradFull` what
-``BlockGradFull`` gives, bit for bit, in a fraction of the time and memory: name one as
+``BlockGradFull`` gives, bit for bit, in a fraction of the time: name one as
 ``p.scans.x.name``. They rely on how PtyPy 0.9 works inside, which :func:`differences` checks;
 where PtyPy is another, or a scan asks for more than they carry, they do as PtyPy does, and say so.
 """
@@ -27,7 +27,6 @@ from ptypy.utils.verbose import log
 
 from .arrays import Bools, Floats, Ints, Numbers
 from .ptypy_frames import FramesInOne
-from .ptyscan import BeamlineScan
 
 STATISTICS_BYTES = 2**20
 """Frames whose statistics are computed in one go: they stay in the processor's cache."""
@@ -329,7 +328,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
 
     def _next_chunk(self, max_frames: int) -> Any:
         """PtyPy's chunk of frames; its description of each frame is not needed."""
-        if isinstance(self.ptyscan, BeamlineScan):
+        if hasattr(self.ptyscan, "chunks_only"):  # one of ours
             self.ptyscan.chunks_only = True
         package = self._get_data(max_frames)
         if package is None:
@@ -642,12 +641,12 @@ def support_models() -> None:
                 supported.append(ours)
 
 
-for _ours in (BeamlineFull, BeamlineGradFull):
-    _theirs = _ours.__mro__[2]
-    _ours.DEFAULT = _theirs.DEFAULT.copy(99)
-    _ours.DEFAULT.name = _ours.__name__
-    if _theirs is BlockFull:
-        for _part in (manager.illumination.illumination_desc, manager.sample.sample_desc):
-            defaults_tree[f"scan.{_ours.__name__}"].add_child(_part, copy=True)
-    # PtyPy looks its models up by name among those of its own module.
-    setattr(manager, _ours.__name__, _ours)
+def register_models() -> None:
+    """Make the models known to PtyPy, which looks up names in a module of its own."""
+    for ours, theirs in ((BeamlineFull, BlockFull), (BeamlineGradFull, BlockGradFull)):
+        ours.DEFAULT = theirs.DEFAULT.copy(99)
+        ours.DEFAULT.name = ours.__name__
+        setattr(manager, ours.__name__, ours)
+    described = defaults_tree["scan.BeamlineFull"]
+    for part in (manager.illumination.illumination_desc, manager.sample.sample_desc):
+        described.add_child(part, copy=True)

@@ -1,6 +1,6 @@
 """PtyPy's loaders: import this module and name them in a parameter tree.
 
-The only module, besides :mod:`ptypy_beamline.run`, that imports PtyPy.
+Only this module, :mod:`ptypy_beamline.models` and :mod:`ptypy_beamline.run` import PtyPy.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from . import formats
 from .arrays import Bools, Float32s, Floats, Ints
 from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
+from .models import register_models
 from .options import Qc
 from .parallel import ending_all, hook_all
 from .parameter_values import as_listed, orientation_code
@@ -62,6 +63,7 @@ if COMM is not None:
 
 PROBES = ProbesFromData(parallel)
 resources.probes.update(PROBES.named())
+register_models()
 
 # At a level that PtyPy's log shows by default; warnings it does not.
 USER_WARNINGS.install(lambda text: log("CITATION", text), COMM)
@@ -87,7 +89,7 @@ def loader_names() -> list[str]:
 
 
 def model_names() -> list[str]:
-    """PtyPy's scan models."""
+    """PtyPy's scan models, and :data:`~ptypy_beamline.models.STANDS_FOR`'s."""
     names = u.all_subclasses(ScanModel, names=True)
     return [name for name in names if not name.startswith("_")]
 

@@ -15,6 +15,11 @@ from .errors import SettingsError
 from .units import ENERGY, LENGTH, TIME, UnitTable
 
 
+def path_remedy(name: str) -> str:
+    """What to set to name a dataset, of our quantities or of a format's own."""
+    return f"paths.{name} (--path {name}=PATH)"
+
+
 @dataclass(frozen=True)
 class Quantity:
     """What a dataset may hold.
@@ -57,7 +62,7 @@ class Quantity:
     @property
     def path_remedy(self) -> str:
         """What to set to name its dataset."""
-        return f"paths.{self.name} (--path {self.name}=PATH)"
+        return path_remedy(self.name)
 
     @property
     def unit_remedy(self) -> str:

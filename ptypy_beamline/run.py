@@ -69,7 +69,7 @@ def running(
     file = tree if isinstance(tree, str | Path) else None
     plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
     ptypy = import_ptypy(asks_for_server(plain))
-    from . import models, ptyscan  # noqa: F401  models registers ours
+    from . import ptyscan
 
     if backend:
         load_engines(backend)

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..files.hdf5 import is_locked, open_hdf5
 from ..files.links import file_and_dataset, lookup, present
-from ..quantities import QUANTITIES, of_kind
+from ..quantities import of_kind, path_remedy
 from ..scan import PersistentNote, WarnedNote
 from ..settings import Settings
 
@@ -208,7 +208,7 @@ def _check_part(dataset: h5py.Dataset, part: tuple[Any, ...], name: str, path: P
     except IndexError as error:
         raise ScanError(
             f"{dataset.name} has shape {dataset.shape} ({error})",
-            f"set {QUANTITIES[name].path_remedy}",
+            f"set {path_remedy(name)}",
             path,
         ) from error
 
@@ -275,7 +275,7 @@ def missing(name: str, paths: Sequence[str], file: h5py.File, path: Path) -> Mis
     similar = difflib.get_close_matches(wanted, known, 6, 0.4) or known[:6]
     there = f" (there are {', '.join(similar)})" if similar else ""
     expected = f"Expected {name} at {where}." if where else f"Expected {name}."
-    remedy = f"set {QUANTITIES[name].path_remedy}"
+    remedy = f"set {path_remedy(name)}"
     if name == "positions":
         remedy += ", or paths.x and paths.y (--path x=PATH --path y=PATH)"
     return MissingDataError(f"{expected} Got no such dataset{there}", remedy, path)

@@ -110,7 +110,7 @@ def compared(
 if __name__ == "__main__":
     from ptypy.utils import parallel
 
-    from ptypy_beamline import models  # noqa: F401
+    from ptypy_beamline import ptyscan  # noqa: F401
 
     model_runs.load_engines()
     folder, *cases = sys.argv[1:]

@@ -23,7 +23,7 @@ FOR_ONE_BUFFER = ("ML", "EPIE", "ML_serial", "EPIE_serial")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    pytest.importorskip("ptypy_beamline.models")
+    pytest.importorskip("ptypy_beamline.ptyscan")
     model_runs.load_engines()
     folder = tmp_path_factory.mktemp("models")
     model_runs.write(folder)
