@@ -116,10 +116,18 @@ class Views:
 
 @dataclass
 class Bulk:
-    """The views of a storage, and which of them PtyPy sees for a while, if not all."""
+    """The views of a storage, and which of them PtyPy sees for a while, if not all.
 
-    views: list[Views]
+    The scan model owns the views: they hold their storage, which would never be freed.
+    """
+
+    references: list[weakref.ref[Views]]
     reduced: list[View] | None = None
+
+    @property
+    def views(self) -> list[Views]:
+        """Of scans that still exist."""
+        return [views for reference in self.references if (views := reference()) is not None]
 
     def reformat(self, storage: Storage, some: list[View], update: bool = True) -> Storage | None:
         """PtyPy's, of a storage that has only ``some`` views as far as it can see."""
@@ -183,15 +191,14 @@ class BulkStorage(Storage):  # type: ignore[misc]
         return result
 
 
-def adopt_views(storage: Storage, views: Views) -> Bulk:
-    """Remember that ``views`` are on ``storage``."""
+def adopt_views(views: Views) -> None:
+    """Remember that these are on their storage."""
+    storage = views.views[0].storage
     storage.__class__ = BulkStorage
-    bulk = _BULKS.setdefault(storage, Bulk([]))
-    bulk.views.append(views)
-    return bulk
+    _BULKS.setdefault(storage, Bulk([])).references.append(weakref.ref(views))
 
 
-def number(owner: Base, prefix: str, made: Sequence[Any]) -> list[str]:
+def number(owner: Base, prefix: str, made: Sequence[Any]) -> None:
     """Register objects with their owner, as ``Base._new_ptypy_object`` does one by one."""
     pool = owner._pool[prefix]
     start = len(pool)
@@ -205,7 +212,6 @@ def number(owner: Base, prefix: str, made: Sequence[Any]) -> list[str]:
     records = owner._recs[prefix]
     if len(records) <= len(pool):
         owner._recs[prefix] = np.zeros(len(pool) + 8192, records.dtype)
-    return names
 
 
 def make_views(
@@ -228,14 +234,19 @@ def make_views(
     records["shape"][:, :d] = first.shape
     records["psize"][:, :d] = u.expectN(rule["psize"], d)
     records["coord"][:, :d] = coords_m
-    views = [first, *(_like(first) for _ in range(len(layers) - 1))]
-    names = number(container, View._PREFIX, views[1:])
-    records["ID"] = [first.ID, *names]
-    for view, record in zip(views, records, strict=True):
-        view._record = record
-    made = Views(views, records)
+    made = Views(with_records(first, records), records)
+    records["ID"] = [view.ID for view in made.views]
     made.update(storage)
     return made
+
+
+def with_records(first: View, records: np.ndarray[Any, Any]) -> list[View]:
+    """``first`` and views like it, registered, of which each has a row of ``records``."""
+    views = [first, *(_like(first) for _ in range(len(records) - 1))]
+    number(first.owner, View._PREFIX, views[1:])
+    for view, record in zip(views, records, strict=True):
+        view._record = record
+    return views
 
 
 def _like(view: View) -> View:
@@ -381,14 +392,10 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         rule = {"shape": self.diff_shape, "psize": self.psize, "storageID": storage.ID}
         first = View(container, accessrule={**rule, "coord": 0.0})
         records = np.repeat(np.asarray(first._record)[None], len(indices))
-        views = [first, *(_like(first) for _ in range(len(indices) - 1))]
-        number(container, View._PREFIX, views[1:])
         records["active"], records["layer"] = stacked >= 0, indices
         # A view without data has the layer of the one before, of which PtyPy copies it.
         records["dlayer"] = np.maximum.accumulate(np.maximum(stacked, 0))
-        for view, record in zip(views, records, strict=True):
-            view._record = record
-        return storage, views
+        return storage, with_records(first, records)
 
     def _create_pods(self) -> tuple[list[POD], dict[str, bool], dict[str, bool]]:
         """Views of probe, object and exit wave of the new frames, and the pods that join them."""
@@ -432,7 +439,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
             ),
         ]
         for views in made:
-            adopt_views(views.views[0].storage, views)
+            adopt_views(views)
         complete_exit(made[2])
         self._layers.append(_Layers(*made))
         several = [

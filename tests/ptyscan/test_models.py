@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import model_runs
 import numpy as np
@@ -138,6 +140,14 @@ def test_another_ptypy_is_noticed(folder, monkeypatch, caplog):
     assert models.differences() == ["Storage.copy"]
     assert compared(folder, "shared mask", "DM", verbose_level="ERROR") == []
     assert "BeamlineFull: scan s is made ready by PtyPy" in caplog.text
+
+
+def test_a_finished_reconstruction_is_freed(folder):
+    ptycho = model_runs.reconstruct(folder, "BeamlineFull", "DM", "shared mask")
+    exits = weakref.ref(next(iter(ptycho.exit.S.values())))
+    del ptycho
+    gc.collect()
+    assert exits() is None
 
 
 def test_the_comparison_finds_a_difference(folder):
