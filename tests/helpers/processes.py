@@ -16,10 +16,10 @@ RECIPES = ROOT / "recipes"
 
 
 def environment() -> dict[str, str]:
-    """For one thread, and as any user (MPI asks root to insist)."""
+    """For one thread, as any user (MPI asks root to insist), with the tests' helpers."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HELPERS), os.environ.get("PYTHONPATH", "")]),
         "PYTHON": sys.executable,
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
