@@ -117,7 +117,7 @@ def flying(seed: int) -> Raw:
     tremble = rng.integers(-1, 2, corners.shape)
     for along in (-1, 0, 1):
         light += diffract(truth.object, truth.probe, corners + tremble + (0, along)) / 3
-    places_m = truth.positions_m + tremble * truth.resolution_m
+    places_m = truth.positions_m + tremble * truth.object_pixel_m
     return Raw.of(replace(truth, frames=rng.poisson(light).astype(np.uint32), positions_m=places_m))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +47,14 @@ def electron_energy_eV(wavelength_m: float) -> float:  # noqa: N802
     return math.hypot(momentum, ELECTRON_EV) - ELECTRON_EV
 
 
-def resolution_m(
+def object_pixel_m(
     energy_eV: float,
     distance_m: float,
     pixel_m: tuple[float, float],
     shape: tuple[int, int],
     radiation: str = PHOTON,
 ) -> tuple[float, float]:
-    """Pixel (y, x) of a far-field reconstruction, λz/(N·p), in metres.
+    """Pixel (y, x) of the object in a far-field reconstruction, λz/(N·p), in metres.
 
     Source: P. Thibault et al., Ultramicroscopy 109, 338 (2009), section 2.
     """
@@ -63,7 +64,7 @@ def resolution_m(
 
 @dataclass(frozen=True)
 class Geometry:
-    """The geometry of the frames that are handed over, after binning and turning.
+    """The geometry of the loaded frames, after binning and orienting.
 
     Attributes
     ----------
@@ -107,7 +108,7 @@ class Geometry:
 
     @property
     def ptypy_energy_keV(self) -> float:  # noqa: N802
-        """What PtyPy, which knows photons only, is told: of electrons what gives their wavelength.
+        """Energy for PtyPy, which knows only photons: for electrons, what gives their wavelength.
 
         Its own ``Hdf5Loader`` does the same (``electron_data``), with rounded constants.
         """
@@ -116,10 +117,16 @@ class Geometry:
         return PTYPY_KEV_M / self.wavelength_m
 
     @property
-    def resolution_m(self) -> tuple[float, float]:
-        """Pixel (y, x) of the reconstruction."""
+    def object_pixel_m(self) -> tuple[float, float]:
+        """Pixel (y, x) of the reconstruction, in the sample plane."""
         known = self.energy_eV, self.distance_m, self.pixel_m, self.shape
-        return resolution_m(*known, self.radiation)
+        return object_pixel_m(*known, self.radiation)
+
+    @property
+    def resolution_m(self) -> tuple[float, float]:
+        """Former name of ``object_pixel_m``."""
+        warnings.warn("resolution_m is now object_pixel_m", DeprecationWarning, stacklevel=2)
+        return self.object_pixel_m
 
 
 def check_plausible(

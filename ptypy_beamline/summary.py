@@ -80,7 +80,7 @@ def unwarned_notes(scan: Scan) -> list[str]:
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
-    """What loading hands over."""
+    """What loading gives, in SI units; ``resolution_m`` is the reconstructed pixel."""
     geometry = plan.geometry
     low, high = plan.positions_m.min(0), plan.positions_m.max(0)
     return {
@@ -92,9 +92,9 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "distance_m": geometry.distance_m,
         "pixel_m": list(geometry.pixel_m),
         "center_px": list(geometry.center_px),
-        "resolution_m": list(geometry.resolution_m),
+        "resolution_m": list(geometry.object_pixel_m),
         "field_of_view_m": [
-            n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True)
+            n * r for n, r in zip(geometry.shape, geometry.object_pixel_m, strict=True)
         ],
         "scan_m": (high - low).tolist(),
         "step_m": step_m(plan.positions_m),
@@ -202,8 +202,8 @@ def physics(plan: Plan) -> list[Finding]:
 def _of_step(plan: Plan) -> list[Finding]:
     """A step that does not fit the field of view or the pixel."""
     geometry, step = plan.geometry, step_m(plan.positions_m)
-    field = min(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
-    pixel = min(geometry.resolution_m)
+    field = min(n * r for n, r in zip(geometry.shape, geometry.object_pixel_m, strict=True))
+    pixel = min(geometry.object_pixel_m)
     if len(plan) > 1 and step == 0:
         remedy = (
             "set frames_per_position (--frames-per-pos) if each has several exposures, or check "

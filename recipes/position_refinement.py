@@ -39,7 +39,7 @@ loading = {"paths": paths, **loading_of(args)}
 pixel_m = None
 if u.parallel.master:
     plan = open_scan(args.file, **loading).plan()
-    pixel_m = max(plan.geometry.resolution_m)  # of the reconstruction
+    pixel_m = max(plan.geometry.object_pixel_m)  # of the reconstruction
 pixel_m = u.parallel.bcast(pixel_m)
 
 p = u.Param()

@@ -203,7 +203,7 @@ def _resolution_m(sample: ScanSample, coverage: float) -> float:
     The counts of a ring, less those of the frame's far corner, times ``coverage``; never finer
     than the reconstructed pixel.
     """
-    shape, finest = sample.plan.geometry.shape, max(sample.plan.geometry.resolution_m)
+    shape, finest = sample.plan.geometry.shape, max(sample.plan.geometry.object_pixel_m)
     edge = min(shape) / 2
     ring = np.minimum((sample.radius * edge).astype(int), int(edge)).ravel()
     good = sample.ever_good.ravel()

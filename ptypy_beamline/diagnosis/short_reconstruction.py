@@ -75,7 +75,7 @@ class Patch:
             good = np.concatenate([block.good[:, rows, columns] for block in blocks])
         # λz/(N·p): a smaller window has coarser object pixels.
         pixel = [
-            r * n / side_px for r, n in zip(geometry.resolution_m, geometry.shape, strict=True)
+            r * n / side_px for r, n in zip(geometry.object_pixel_m, geometry.shape, strict=True)
         ]
         center = [c - first for c, first in zip(geometry.center_px, corner, strict=True)]
         return cls(
@@ -122,7 +122,7 @@ class Patch:
 def window_px(features: FrameFeatures) -> int:
     """Side of the window for a patch: holds most counts, and resolves the steps of the scan."""
     geometry = features.plan.geometry
-    field_m = max(n * r for n, r in zip(geometry.shape, geometry.resolution_m, strict=True))
+    field_m = max(n * r for n, r in zip(geometry.shape, geometry.object_pixel_m, strict=True))
     needed = max(
         2 * features.spread_px, STEP_PX * field_m / max(step_m(features.positions_m), 1e-15)
     )

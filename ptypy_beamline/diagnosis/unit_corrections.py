@@ -99,7 +99,7 @@ TYPICAL = {
     "energy_eV": (50.0, 60e3),
     "distance_m": (5e-3, 50.0),
     "pixel_m": (3e-7, 5e-4),
-    "resolution_m": (3e-10, 5e-7),
+    "object_pixel_m": (3e-10, 5e-7),
     "probe_m": (2e-8, 2e-4),
 }
 """What X-ray ptychography has been done with; only a guide to which number is wrong."""
@@ -130,7 +130,7 @@ class Dimensions:
         As stored or given.
     step_m
         Median distance of neighbouring positions.
-    resolution_m, field_m
+    object_pixel_m, field_m
         Pixel and field of view of the reconstruction.
     share
         Probe diameter in fields of view, from the frames: no unit enters.
@@ -140,7 +140,7 @@ class Dimensions:
     distance_m: float
     pixel_m: float
     step_m: float
-    resolution_m: float
+    object_pixel_m: float
     field_m: float
     share: float
 
@@ -150,7 +150,7 @@ class Dimensions:
         return cls(
             *sample.energy_distance_pixel,
             step_m(sample.plan.positions_m),
-            min(sample.plan.geometry.resolution_m),
+            min(sample.plan.geometry.object_pixel_m),
             sample.field_m,
             sample.probe_share or UNKNOWN_SHARE,
         )
@@ -174,7 +174,7 @@ class Dimensions:
         return replace(
             self,
             **{name: getattr(self, name) * factor},
-            resolution_m=self.resolution_m * span,
+            object_pixel_m=self.object_pixel_m * span,
             field_m=self.field_m * span,
         )
 
@@ -271,7 +271,7 @@ def _words(now: Dimensions) -> str:
     step, probe = f"the step of {now.step_m:.3g} m", f"the probe of {now.probe_m:.3g} m"
     if now.step_m > now.field_m:
         return f"{step} exceeds the {now.field_m:.3g} m field of view and {probe}"
-    pixel = f"the {now.resolution_m:.3g} m reconstructed pixel"
-    if now.step_m < 0.3 * now.resolution_m:
+    pixel = f"the {now.object_pixel_m:.3g} m reconstructed pixel"
+    if now.step_m < 0.3 * now.object_pixel_m:
         return f"{step} is less than a third of {pixel} and {now.step:.2g} of {probe}"
     return f"{step} is {now.step:.3g} times {probe}"

@@ -106,7 +106,7 @@ def _geometry(source: Hdf5Source, scan: Scan) -> dict[str, Any]:
         f"far field: a detector pixel of {PIXEL_M:g} m and the distance that goes "
         "with it and psize_cm stand for any such pair"
     )
-    # λz/(N·p) = psize, solved for z (geometry.resolution_m).
+    # λz/(N·p) = psize, solved for z (geometry.object_pixel_m).
     distance = pixel_m * ny * PIXEL_M / wavelength_m(energy)
     return {"distance_m": distance, "pixel_m": (PIXEL_M, PIXEL_M * ny / nx)}
 

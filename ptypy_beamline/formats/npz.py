@@ -20,7 +20,7 @@ from ..arrays import Bools, Complex64s, Floats
 from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ..frames.masks import RULES, MaskFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
-from ..geometry import resolution_m
+from ..geometry import object_pixel_m
 from ..quantities import unit_factor
 from ..scan import SQUARED, Frames, Scan
 from ..settings import Settings
@@ -222,7 +222,7 @@ def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
     }
     pixel = np.broadcast_to(values["pixel_m"], 2)
     energy, distance = float(values["energy_eV"][0]), float(values["distance_m"][0])
-    height, width = resolution_m(energy, distance, (pixel[0], pixel[1]), scan.frame_shape)
+    height, width = object_pixel_m(energy, distance, (pixel[0], pixel[1]), scan.frame_shape)
     given: dict[str, Any] = {}
     if scan.positions_px is not None and not {"x", "y", "positions"} & set(settings.paths.given):
         half = (np.array(Member(path, "objectGuess").shape[-2:]) - 1) / 2

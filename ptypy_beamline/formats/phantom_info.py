@@ -14,7 +14,7 @@ from ..arrays import Ints
 from ..errors import FileError, MissingDataError, SettingsError
 from ..frames.images import frames_of
 from ..frames.simulated import Phantom
-from ..geometry import resolution_m, wavelength_m
+from ..geometry import object_pixel_m, wavelength_m
 from ..quantities import QUANTITIES, unit_factor
 from ..scan import Window
 
@@ -223,7 +223,7 @@ def far_field_geometry(info: Info, shape: tuple[int, int]) -> tuple[float, tuple
     span = wavelength * distance / voxel
     fitting = (span / shape[0], span / shape[1])
     if pixel is not None and not np.allclose(pixel, fitting, rtol=0.01):
-        found = resolution_m(info.energy_eV, distance, pixel, shape)[0]
+        found = object_pixel_m(info.energy_eV, distance, pixel, shape)[0]
         raise SettingsError(
             f"distance and psize give a pixel of {found:.4g} m, the phantom has {voxel:.4g} m",
             "give only one of them",

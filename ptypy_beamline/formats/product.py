@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Ints
 from ..errors import MissingDataError, ScanError
-from ..geometry import resolution_m
+from ..geometry import object_pixel_m
 from ..scan import SQUARED, Scan
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import NOWHERE, Hdf5Source, has
@@ -63,7 +63,7 @@ def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     wanted = scan.pixel_m is None and "pixel" not in given
     if wanted and energy and distance and height and width:
         # λz/(N·p) with the object's pixel for p: the two pixels change places in the formula.
-        found["pixel_m"] = resolution_m(energy, distance, (height, width), scan.frame_shape)
+        found["pixel_m"] = object_pixel_m(energy, distance, (height, width), scan.frame_shape)
         source.notes.append("the detector's pixel follows from the object's")
     amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.paths
     if amplitude and source.settings.stored_as is None:

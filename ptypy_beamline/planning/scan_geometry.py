@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import GeometryError, MissingDataError
-from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, resolution_m
+from ..geometry import PHOTON, Geometry, check_plausible, cone_beam, object_pixel_m
 from ..quantities import QUANTITIES
 from ..scan import Scan
 from ..settings import Settings
@@ -89,7 +89,7 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
     if scan.positions_px is None:
         return scan
     radiation = radiation_of(scan, settings)
-    size = resolution_m(*quantities(scan, settings), scan.frame_shape, radiation)
+    size = object_pixel_m(*quantities(scan, settings), scan.frame_shape, radiation)
     return replace(scan, positions_m=scan.positions_px * size, positions_px=None)
 
 

@@ -15,7 +15,7 @@ from ..errors import BeamlineError, MissingDataError, silenced_warnings, warn
 from ..extras import versions
 from ..formats import open_with
 from ..frames.wrappers import whole_stack
-from ..geometry import resolution_m
+from ..geometry import object_pixel_m
 from ..options import Qc
 from ..output import together
 from ..planning.exposures import recorded_i0, rejected
@@ -116,7 +116,7 @@ def _with_unit(nominal: Settings, scan: Scan) -> NominalSettings:
     """Positions in pixels remain so: a nominal pixel has no meaning."""
     if scan.positions_px is None:
         return NominalSettings(nominal)
-    size = resolution_m(*quantities(scan, nominal), scan.frame_shape)
+    size = object_pixel_m(*quantities(scan, nominal), scan.frame_shape)
     return NominalSettings(nominal, PIXELS, size)
 
 

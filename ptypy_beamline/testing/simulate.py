@@ -115,16 +115,16 @@ class Truth:
     Attributes
     ----------
     object
-        (ny, nx) complex64 transmission, in pixels of ``resolution_m``.
+        (ny, nx) complex64 transmission, in pixels of ``object_pixel_m``.
     probe
         (N, N) complex64; its power is the mean photons of a frame in free space.
     positions_m
-        (n, 2) y, x of the illumination on the sample, whole multiples of ``resolution_m``.
+        (n, 2) y, x of the illumination on the sample, whole multiples of ``object_pixel_m``.
     corners_px
         (n, 2) row, column of each view's first pixel in ``object``.
     frames
         (n, N, N) photon counts, beam centre at pixel N//2.
-    energy_eV, distance_m, pixel_m, resolution_m
+    energy_eV, distance_m, pixel_m, object_pixel_m
         Photon energy, sample-detector distance, detector pixel (y, x), object pixel (y, x).
     """
 
@@ -136,7 +136,7 @@ class Truth:
     energy_eV: float
     distance_m: float
     pixel_m: tuple[float, float]
-    resolution_m: tuple[float, float]
+    object_pixel_m: tuple[float, float]
 
 
 def simulate(  # noqa: PLR0913
@@ -150,7 +150,7 @@ def simulate(  # noqa: PLR0913
     dtype: DTypeLike = np.uint32,
     energy_eV: float = 8800.0,
     pixel_m: float = 75e-6,
-    resolution_m: float = 10e-9,
+    object_pixel_m: float = 10e-9,
 ) -> Truth:
     """Simulate a far-field scan: Poisson noise on |FFT(probe·view)|².
 
@@ -171,8 +171,8 @@ def simulate(  # noqa: PLR0913
         Of the sample, the jitter and the noise.
     dtype
         Of the counts; larger ones are clipped.
-    energy_eV, pixel_m, resolution_m
-        The distance follows from them: z = resolution·n·pixel/λ.
+    energy_eV, pixel_m, object_pixel_m
+        The distance follows from them: z = object pixel·n·pixel/λ.
     """
     rng = np.random.default_rng(seed)
     points = np.rint(PATTERNS[pattern](shape, rng) * step_px).astype(np.int64)
@@ -185,13 +185,13 @@ def simulate(  # noqa: PLR0913
     return Truth(
         object=truth,
         probe=(probe * np.sqrt(power)).astype(np.complex64),
-        positions_m=np.asarray(points * resolution_m, np.float64),
+        positions_m=np.asarray(points * object_pixel_m, np.float64),
         corners_px=corners,
         frames=counts.astype(dtype),
         energy_eV=energy_eV,
-        distance_m=resolution_m * n * pixel_m / wavelength_m(energy_eV),
+        distance_m=object_pixel_m * n * pixel_m / wavelength_m(energy_eV),
         pixel_m=(pixel_m, pixel_m),
-        resolution_m=(resolution_m, resolution_m),
+        object_pixel_m=(object_pixel_m, object_pixel_m),
     )
 
 

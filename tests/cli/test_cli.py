@@ -71,7 +71,7 @@ def test_info_in_words_and_as_json(type_in, tmp_path):
     code, out, _ = type_in("info", file, "--json")
     told = json.loads(out)
     assert told["scan"]["format"] == "cxi"
-    assert_allclose(told["plan"]["resolution_m"], scans.truth().resolution_m, rtol=1e-6)
+    assert_allclose(told["plan"]["resolution_m"], scans.truth().object_pixel_m, rtol=1e-6)
 
 
 def test_info_of_a_scan_that_lacks_something_says_what(type_in, tmp_path):

@@ -165,7 +165,7 @@ def test_a_diverging_probe_is_not_taken_for_near_field(
 ):
     """Its far-field frames are moving shadows too, but λz/p holds it; in a wrong unit as well."""
     rng = np.random.default_rng(7)
-    truth = simulate(96, (6, 6), 6, "jitter", resolution_m=1e-8 * coarser)
+    truth = simulate(96, (6, 6), 6, "jitter", object_pixel_m=1e-8 * coarser)
     y, x = (np.indices((96, 96)) - 48) / width_px
     probe = np.exp(-8 * (y**2 + x**2) ** 2 + 1j * curvature * (y**2 + x**2))
     expected = diffract(truth.object, probe.astype(np.complex64), truth.corners_px)
@@ -176,7 +176,7 @@ def test_a_diverging_probe_is_not_taken_for_near_field(
 
 
 def test_a_beam_that_moves_with_the_stage_is_not_taken_for_near_field(tmp_path):
-    truth = simulate(64, (8, 8), 6, "fermat", photons=3e5, resolution_m=2e-7)
+    truth = simulate(64, (8, 8), 6, "fermat", photons=3e5, object_pixel_m=2e-7)
     moved = np.rint(truth.positions_m / 4e-7).astype(int)
     pairs = zip(truth.frames, moved, strict=True)
     frames = np.array([np.roll(frame, by, (0, 1)) for frame, by in pairs])

@@ -65,7 +65,7 @@ class TestPhantomDataset:
         got = np.concatenate([block.frames for block in plan.blocks(10)])
         assert_allclose(got, np.abs(cell[0]) ** 2, rtol=1e-6)
         assert scan.energy_eV == 5000
-        assert plan.geometry.resolution_m == pytest.approx((1e-9, 1e-9))
+        assert plan.geometry.object_pixel_m == pytest.approx((1e-9, 1e-9))
         steps = np.ptp(scan.positions_m, axis=0)
         assert_allclose(steps, (5e-9 * (self.ROWS - 1), 5e-9 * (self.COLUMNS - 1)))
         assert f"{self.ROWS * self.COLUMNS}" in shell(f"info {file}")
@@ -233,7 +233,7 @@ class TestPtychographyFormats:
         with pytest.warns(BeamlineWarning):
             plan = open_scan("scan_ptycho.cxi").plan(center=(32, 32))
         wavelength = 12398.4 / 8000 * 1e-10
-        assert plan.geometry.resolution_m[1] == pytest.approx(wavelength * 2 / (64 * 75e-6), 1e-4)
+        assert plan.geometry.object_pixel_m[1] == pytest.approx(wavelength * 2 / (64 * 75e-6), 1e-4)
 
     def test_aps_hdf5(self, shell):
         """/exchange and /instrument without @units: µm, metres, metres, keV."""

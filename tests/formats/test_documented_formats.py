@@ -72,7 +72,9 @@ def test_the_layout_loads(tmp_path, content, name):
     assert_allclose(plan.geometry.energy_eV, 8000)
     assert (plan.geometry.distance_m, plan.geometry.pixel_m) == (2.0, (75e-6, 75e-6))
     # The page's own formula.
-    assert_allclose(plan.geometry.resolution_m, 12398.4e-10 / 8000 * 2 / (SIDE * 75e-6), rtol=1e-4)
+    assert_allclose(
+        plan.geometry.object_pixel_m, 12398.4e-10 / 8000 * 2 / (SIDE * 75e-6), rtol=1e-4
+    )
 
 
 def test_cxi_in_electronvolts_with_a_mask_of_valid_pixels_says_so(tmp_path):

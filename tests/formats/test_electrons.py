@@ -44,7 +44,7 @@ def test_the_reconstructed_pixel_follows():
     geometry = make_scan().plan(**SHORT).geometry
     assert geometry.energy_eV == 300e3
     expected = de_broglie(300e3) * 1.0 / (np.array([20, 24]) * 2e-3)
-    assert_allclose(geometry.resolution_m, expected, rtol=1e-8)
+    assert_allclose(geometry.object_pixel_m, expected, rtol=1e-8)
 
 
 def test_limits_are_those_of_electrons_and_photons_are_told_how_to_become_some():

@@ -334,7 +334,7 @@ def test_adorym_waves_become_intensity(tmp_path):
     assert_allclose(scan.frames.read([7], FULL), raw().frames[7:8], rtol=1e-6)
     plan = scan.plan(center=(3, 3))
     pixel = wavelength_m(8000) * 1.5 / 75e-6 / 6
-    assert plan.geometry.resolution_m == pytest.approx((pixel, pixel))
+    assert plan.geometry.object_pixel_m == pytest.approx((pixel, pixel))
 
 
 def test_adorym_distance_alone_is_not_enough(tmp_path):

@@ -189,7 +189,7 @@ def test_parameters_come_before_the_info_file(tmp_path):
     assert_allclose(scan.probe / scan.probe[12, 12], wave / wave[12, 12], rtol=1e-4, atol=1e-3)
     assert_allclose((np.abs(scan.probe) ** 2).sum(), 300, rtol=1e-5)
     assert_allclose(np.diff(scan.positions_m, axis=0), [[-1e-8, 6e-8], [2.8e-8, -4.2e-8]])
-    assert_allclose(scan.plan().geometry.resolution_m, 2e-9)
+    assert_allclose(scan.plan().geometry.object_pixel_m, 2e-9)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_parameters_come_before_the_info_file(tmp_path):
 def test_the_reconstructed_pixel_is_the_voxel(tmp_path, settings):
     write_simulation(tmp_path, **SMALL)
     plan = open_scan(tmp_path, **settings).plan(**settings)
-    assert_allclose(plan.geometry.resolution_m, VOXEL)
+    assert_allclose(plan.geometry.object_pixel_m, VOXEL)
     for name, value in settings.items():
         got = {
             "distance": plan.geometry.distance_m,
@@ -282,7 +282,7 @@ def test_measured_frames_where_the_file_has_no_metadata(tmp_path, stored):
     assert_allclose(measured.frames.read(range(20), whole(scan)), counts, rtol=1e-5)
     assert_allclose(measured.probe, scan.probe, atol=1e-3)
     assert_allclose(np.diff(measured.positions_m, axis=0), np.diff(scan.positions_m, axis=0))
-    assert_allclose(measured.plan(center="fftshift").geometry.resolution_m, VOXEL)
+    assert_allclose(measured.plan(center="fftshift").geometry.object_pixel_m, VOXEL)
     assert "cone_ref.h5" in " ".join(measured.notes)
     assert open_scan(folder, simulate={"seed": 1}).notes[0].startswith("simulated")
     assert empty_beam(measured, measured.plan(center="fftshift")) == []

@@ -27,11 +27,11 @@ def exact(**more) -> Reconstruction:
     """The simulated truth; ``more`` replaces fields."""
     truth = scans.truth()
     half = (np.array(truth.object.shape) - 1) / 2 - 31.5
-    center = truth.positions_m[0] + (half - truth.corners_px[0]) * truth.resolution_m
+    center = truth.positions_m[0] + (half - truth.corners_px[0]) * truth.object_pixel_m
     values = {
         "object": truth.object[None],
         "probe": np.stack([0.1 * truth.probe, truth.probe]),
-        "pixel_m": truth.resolution_m,
+        "pixel_m": truth.object_pixel_m,
         "center_m": (float(center[0]), float(center[1])),
         "positions_m": truth.positions_m,
         "indices": np.arange(len(truth.frames)),

@@ -108,7 +108,7 @@ class TestProduct:
         assert_allclose(frames, frames_of(plan), rtol=1e-6)
         assert_array_equal(back.positions_m, exact().positions_m)
         assert back.geometry.energy_eV == plan.geometry.energy_eV
-        assert back.geometry.resolution_m == pytest.approx(plan.geometry.resolution_m)
+        assert back.geometry.object_pixel_m == pytest.approx(plan.geometry.object_pixel_m)
 
     def test_pixels_say_where_a_view_lies_in_the_object(self, tmp_path, plan):
         with h5py.File(export_product(exact(), tmp_path / "p.h5", frames=of_plan(plan))) as file:

@@ -30,7 +30,7 @@ def truth():
 
 @pytest.fixture(scope="module")
 def found(truth):
-    return reconstruct(truth.frames, GOOD, truth.positions_m, truth.resolution_m, iterations=40)
+    return reconstruct(truth.frames, GOOD, truth.positions_m, truth.object_pixel_m, iterations=40)
 
 
 def test_reconstruction_is_like_the_truth(truth, found):
@@ -43,7 +43,7 @@ def test_reconstruction_is_like_the_truth(truth, found):
 
 def with_signs(truth, signs):
     return reconstruct(
-        truth.frames, GOOD, truth.positions_m * signs, truth.resolution_m, iterations=15
+        truth.frames, GOOD, truth.positions_m * signs, truth.object_pixel_m, iterations=15
     )
 
 
@@ -75,7 +75,7 @@ def test_garbage_cannot_flatter_the_held_out_error(truth, garbage):
         frames[:, 40:43] = 2**32 - 1
     else:
         places = places * (-1, 1)
-    found = reconstruct(frames, GOOD, places, truth.resolution_m, iterations=10)
+    found = reconstruct(frames, GOOD, places, truth.object_pixel_m, iterations=10)
     assert found.held_out_error > 0.9
 
 
@@ -87,20 +87,20 @@ def test_repeats_at_nearly_the_same_place_do_not_flatter_it(truth):
     frames = rng.poisson(np.repeat(light, 3, axis=0))
     places = np.repeat(truth.positions_m[rng.permutation(some)], 3, axis=0)
     places += rng.normal(0, 0.2 * 10e-9, places.shape)
-    found = reconstruct(frames, GOOD, places, truth.resolution_m, iterations=10)
+    found = reconstruct(frames, GOOD, places, truth.object_pixel_m, iterations=10)
     assert found.held_out_error > 0.9
 
 
 def test_few_photons_are_no_garbage():
     dim = simulate(64, (12, 12), 5, "jitter", photons=3e4)
-    found = reconstruct(dim.frames, GOOD, dim.positions_m, dim.resolution_m, iterations=10)
+    found = reconstruct(dim.frames, GOOD, dim.positions_m, dim.object_pixel_m, iterations=10)
     assert found.held_out_error < 0.7
 
 
 def test_too_few_frames_have_no_held_out_error(truth):
     few = slice(0, 19)
     found = reconstruct(
-        truth.frames[few], GOOD, truth.positions_m[few], truth.resolution_m, iterations=5
+        truth.frames[few], GOOD, truth.positions_m[few], truth.object_pixel_m, iterations=5
     )
     assert found.held_out_error is None
 
@@ -125,7 +125,7 @@ def test_bad_pixels_and_an_off_centre_beam_do_no_harm(truth):
     frames = np.where(good, truth.frames, 60000)
     rolled, good = np.roll(frames, (-3, 5), (1, 2)), np.roll(good, (-3, 5), (0, 1))
     result = reconstruct(
-        rolled, good, truth.positions_m, truth.resolution_m, center_px=(29.3, 37.2), iterations=40
+        rolled, good, truth.positions_m, truth.object_pixel_m, center_px=(29.3, 37.2), iterations=40
     )
     assert correlation(result.object[0], truth.object, MARGIN) > 0.9
 
@@ -137,7 +137,7 @@ def test_same_seed_same_result(truth):
             truth.frames[few],
             np.broadcast_to(GOOD, (40, 64, 64)),
             truth.positions_m[few],
-            truth.resolution_m,
+            truth.object_pixel_m,
             iterations=2,
             seed=3,
         )
@@ -152,7 +152,7 @@ def test_progress_counts_up(truth):
         truth.frames[:9],
         GOOD,
         truth.positions_m[:9],
-        truth.resolution_m,
+        truth.object_pixel_m,
         iterations=3,
         probe=truth.probe,
         progress=lambda k, error: calls.append((k, error)),
@@ -162,9 +162,9 @@ def test_progress_counts_up(truth):
 
 def test_what_does_not_belong_together_is_refused(truth):
     with pytest.raises(ScanError, match="one per position"):
-        reconstruct(truth.frames, GOOD, truth.positions_m[1:], truth.resolution_m)
+        reconstruct(truth.frames, GOOD, truth.positions_m[1:], truth.object_pixel_m)
     with pytest.raises(ScanError, match="photons"):
-        reconstruct(truth.frames * 0, GOOD, truth.positions_m, truth.resolution_m)
+        reconstruct(truth.frames * 0, GOOD, truth.positions_m, truth.object_pixel_m)
 
 
 def test_probe_guess_has_the_mean_frames_power_and_modulus(truth):
@@ -183,7 +183,7 @@ def likeness(a, b):
 def test_the_probe_is_searched_on_the_part_of_the_detector_that_holds_the_light():
     scan = simulate(96, (9, 9), 8, "spiral", photons=1e5)
     engine = prepare(
-        scan.frames, np.ones((96, 96), bool), scan.positions_m, scan.resolution_m, None
+        scan.frames, np.ones((96, 96), bool), scan.positions_m, scan.object_pixel_m, None
     )
     assert cropped(engine).moduli.shape == (81, 48, 48)
     found = best_probe(engine, seed=0)
@@ -194,7 +194,7 @@ def test_the_probe_is_searched_on_the_part_of_the_detector_that_holds_the_light(
 def test_steps_of_few_pixels_are_not_cropped_away():
     scan = simulate(96, (9, 9), 3, "spiral", photons=1e5)
     engine = prepare(
-        scan.frames, np.ones((96, 96), bool), scan.positions_m, scan.resolution_m, None
+        scan.frames, np.ones((96, 96), bool), scan.positions_m, scan.object_pixel_m, None
     )
     assert cropped(engine) is engine
 

@@ -80,7 +80,7 @@ class TestPtyPy:
         truth = scans.truth()
         assert found.energy_eV == truth.energy_eV
         assert found.distance_m == pytest.approx(truth.distance_m)
-        assert found.pixel_m == pytest.approx(truth.resolution_m, rel=1e-6)
+        assert found.pixel_m == pytest.approx(truth.object_pixel_m, rel=1e-6)
         assert found.probe.shape == (2, 64, 64)
         assert found.algorithm == "PtyPy DM 50 + ML 10"
         records = reconstructions.ptycho().runtime.iter_info

@@ -70,7 +70,7 @@ def random_settings(rng):
 def reconstruction(plan) -> Reconstruction:
     """One that could have come of the plan."""
     size = plan.geometry.shape[0]
-    pixel = plan.geometry.resolution_m
+    pixel = plan.geometry.object_pixel_m
     middle = plan.positions_m.mean(axis=0)
     reach = int(np.ceil(np.abs(plan.positions_m - middle).max() / min(pixel)))
     shape = (size + 2 * reach + 3, size + 2 * reach + 4)

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ptypy_beamline.geometry import resolution_m
+from ptypy_beamline.geometry import object_pixel_m
 from ptypy_beamline.reconstruction.comparison.registration import correlation, register
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import PATTERNS, diffract, simulate
@@ -33,13 +33,13 @@ def test_frames_are_poisson_counts_of_the_far_field(truth):
 
 
 def test_positions_are_the_corners_in_metres(truth):
-    offset = truth.positions_m / truth.resolution_m - truth.corners_px
+    offset = truth.positions_m / truth.object_pixel_m - truth.corners_px
     np.testing.assert_allclose(offset, np.broadcast_to(offset[0], offset.shape), atol=1e-9)
 
 
 def test_geometry_is_consistent(truth):
-    found = resolution_m(truth.energy_eV, truth.distance_m, truth.pixel_m, (64, 64))
-    assert found == pytest.approx(truth.resolution_m)
+    found = object_pixel_m(truth.energy_eV, truth.distance_m, truth.pixel_m, (64, 64))
+    assert found == pytest.approx(truth.object_pixel_m)
 
 
 def test_sample_retards_no_phase_and_absorbs(truth):

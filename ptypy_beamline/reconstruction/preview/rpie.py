@@ -76,7 +76,7 @@ def reconstruct(  # noqa: PLR0913
     positions_m
         (n, 2) y, x of the illumination; rounded to whole object pixels.
     object_pixel_m
-        Object pixel (y, x), see :func:`ptypy_beamline.geometry.resolution_m`; in the near field
+        Object pixel (y, x), see :func:`ptypy_beamline.geometry.object_pixel_m`; in the near field
         the detector's (effective) one.
     center_px
         Beam centre on the frames; default N//2. The fraction of a pixel is left to the
@@ -295,7 +295,7 @@ def _reconstructed(
         frames,
         good,
         plan.positions_m if positions is None else plan.positions_m[positions],
-        geometry.pixel_m if near_field else geometry.resolution_m,
+        geometry.pixel_m if near_field else geometry.object_pixel_m,
         center_px=geometry.center_px,
         transfer=free_space if near_field else None,
         **more,
