@@ -295,7 +295,7 @@ class TestPtychographyFormats:
             assert_allclose(image, wanted, rtol=1e-6)
 
     def test_preprocessing(self, shell):
-        """Dark, hot pixels, background, saturation; centre of mass is in test_planning."""
+        """Dark, hot pixels, background, saturation; centre of mass is in test_center."""
         frames = spots(8, 64)
         frames[:, 10, 12], frames[3, 32, 32] = 4000, 900
         standardized("scan.h5", frames, grid(8))
