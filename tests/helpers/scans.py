@@ -66,3 +66,24 @@ def as_nan(frames, good):
 def raw_of(scan):
     """The raw frames of a scan in memory."""
     return scan.frames.array
+
+
+def scan_of(frames, k=1, **more):
+    """A scan in memory, ``k`` frames at each position; ``more`` replaces fields of ``Scan``."""
+    number = np.arange(len(frames)) // k
+    positions_m = np.column_stack([number // 4, number % 4]) * 1e-6
+    known = {
+        "energy_eV": 8e3,
+        "distance_m": 2.0,
+        "pixel_m": (75e-6, 75e-6),
+        "center_px": tuple(n // 2 for n in frames.shape[1:]),
+    }
+    return Scan(ArrayFrames(frames), positions_m, **(known | more))
+
+
+def write_positions_and_geometry(file, n):
+    """What a standardized file of n frames of 8x8 has beside its frames."""
+    file["/entry/pos"] = np.column_stack([np.arange(n) % 4, np.arange(n) // 4]) * 1e-6
+    file["/entry/pos"].attrs["columns"] = "x,y"
+    file["/entry/energy_eV"], file["/entry/det_dist_m"] = 8000.0, 2.0
+    file["/entry/pixel_m"], file["/entry/center_px"] = 75e-6, [4.0, 4.0]
