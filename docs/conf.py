@@ -52,7 +52,7 @@ def _stand_in_for_ptypy() -> None:
         "ptypy.utils",
         "ptypy.core.manager",
         "ptypy.utils.verbose",
-        "ptypy_beamline.models",  # subclasses of PtyPy's, which are not on these pages
+        "ptypy_beamline.models.scan_models",  # subclasses of PtyPy's, which are not on these pages
     ):
         sys.modules[name] = MagicMock(__path__=[], __spec__=None)
     sys.modules["ptypy.core.data"].PtyScan = PtyScan

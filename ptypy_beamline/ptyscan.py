@@ -25,7 +25,7 @@ from . import formats
 from .arrays import Bools, Float32s, Floats, Ints
 from .errors import BeamlineError, BeamlineWarning, SettingsError, warn
 from .live import Follower
-from .models import register_models
+from .models.scan_models import register_models
 from .options import Qc
 from .parallel import ending_all, hook_all
 from .parameter_values import as_listed, orientation_code
@@ -89,7 +89,7 @@ def loader_names() -> list[str]:
 
 
 def model_names() -> list[str]:
-    """PtyPy's scan models, and :data:`~ptypy_beamline.models.STANDS_FOR`'s."""
+    """PtyPy's scan models, and :data:`~ptypy_beamline.models.scan_models.STANDS_FOR`'s."""
     names = u.all_subclasses(ScanModel, names=True)
     return [name for name in names if not name.startswith("_")]
 

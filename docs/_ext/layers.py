@@ -39,7 +39,7 @@ def contracts() -> tuple[list[list[str]], set[str], list[str]]:
     by_type = {contract["type"]: contract for contract in linter["contracts"]}
     layers = [re.split(r" [|:] ", layer) for layer in by_type["layers"]["layers"]]
     allowed = by_type["forbidden"]["ignore_imports"]
-    ptypy = {line.split(" ")[0].removeprefix(f"{PACKAGE}.") for line in allowed}
+    ptypy = {line.split(" ")[0].removeprefix(f"{PACKAGE}.").removesuffix(".*") for line in allowed}
     importers = by_type["protected"]["allowed_importers"]
     return layers, ptypy, [name.removeprefix(f"{PACKAGE}.") for name in importers]
 

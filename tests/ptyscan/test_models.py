@@ -134,10 +134,10 @@ def test_what_is_not_carried_is_made_by_ptypy_which_is_said(folder, caplog):
 def test_another_ptypy_is_noticed(folder, monkeypatch, caplog):
     from ptypy.core.classes import Storage
 
-    from ptypy_beamline import models
+    from ptypy_beamline.models import relied_on
 
-    monkeypatch.setitem(models.RELIED_ON, Storage.copy, "of another version")
-    assert models.differences() == ["Storage.copy"]
+    monkeypatch.setitem(relied_on.RELIED_ON, Storage.copy, "of another version")
+    assert relied_on.differences() == ["Storage.copy"]
     assert compared(folder, "shared mask", "DM", verbose_level="ERROR") == []
     assert "BeamlineFull: scan s is made ready by PtyPy" in caplog.text
 
