@@ -31,7 +31,7 @@ from ptypy_beamline.diagnosis.orientation_ambiguities import (
 )
 from ptypy_beamline.diagnosis.pairing import mispaired
 from ptypy_beamline.diagnosis.scan_sample import ScanSample
-from ptypy_beamline.planning.positions import directions, fast_axis, to_stage_axes
+from ptypy_beamline.positions import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import PATTERNS, Truth, simulate

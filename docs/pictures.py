@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptypy_beamline.parameter_values import orientation_flags
-from ptypy_beamline.planning.positions import to_image_axes
+from ptypy_beamline.positions import to_image_axes
 
 STATIC = Path(__file__).resolve().parent / "_static"
 WIDTH_PX, COLOURS = 1000, 256

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from .arrays import Floats
 from .frames.wrappers import CorrectedFrames
 from .planning.plan import Plan
+from .positions import step_m
 from .scan import Scan, WarnedNote, sample_indices
 
 
@@ -100,14 +100,6 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "step_m": step_m(plan.positions_m),
         "good_pixels": float(plan.good.mean()),
     }
-
-
-def step_m(positions_m: Floats) -> float:
-    """Median distance of a position from its nearest neighbour; 0 for fewer than two."""
-    if len(positions_m) < 2:
-        return 0.0
-    distances = cKDTree(positions_m).query(positions_m, k=2)[0][:, 1]
-    return float(np.median(distances))
 
 
 def loading_steps(plan: Plan) -> list[tuple[str, str]]:

@@ -17,9 +17,9 @@ from scipy.spatial import cKDTree
 from ..arrays import Float32s, Floats, Ints
 from ..errors import BeamlineError, silenced_warnings
 from ..planning.selection import select
+from ..positions import step_m
 from ..scan import Scan
 from ..settings import Settings
-from ..summary import step_m
 from .pairing_comparison import NEIGHBOUR_STEPS
 
 RowPairs = tuple[Ints, Ints]

@@ -14,10 +14,9 @@ from ..errors import ScanError
 from ..options import Positions
 from ..parameter_values import orientation_flags
 from ..planning.plan import Plan
-from ..planning.positions import to_image_axes
+from ..positions import step_m, to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency
 from ..reconstruction.vacuum import find_vacuum
-from ..summary import step_m
 from .frame_features import FEWEST, FrameFeatures, partly_in_vacuum
 from .pairing_comparison import SHIFTS
 from .short_reconstruction import PATCH_FRAMES, Patch, held_out_errors, reconstruct_without

@@ -19,8 +19,8 @@ from ..errors import in_picture
 from ..output import put_figure
 from ..planning.plan import Plan
 from ..planning.sample import Sample
+from ..positions import step_m
 from ..scan import Scan, Window
-from ..summary import step_m
 from ..units import in_words, length_unit
 from .findings import Diagnosis
 from .frame_features import measure_features, nearest_positions

@@ -19,9 +19,9 @@ from scipy.special import ndtr
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import silenced_warnings
 from ..planning.selection import select
+from ..positions import step_m
 from ..scan import Scan
 from ..settings import Settings
-from ..summary import step_m
 from .frame_features import FrameFeatures, most_varied
 from .short_reconstruction import (
     HELD_OUT,

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from ..geometry import PHOTON
-from ..summary import Finding, step_m
+from ..positions import step_m
+from ..summary import Finding
 from ..units import EV_J, in_words
 from .proposed_settings import finding
 from .scan_sample import ScanSample

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..arrays import Bools, Complex64s, Float32s, Floats, Ints
 from ..planning.transform import Transform
+from ..positions import step_m
 from ..reconstruction.preview.engine import RpieEngine, State, prepare
 from ..reconstruction.preview.probe import best_probe
-from ..summary import step_m
 from .frame_features import FrameFeatures
 
 PATCH_FRAMES, HELD_OUT = 120, 6

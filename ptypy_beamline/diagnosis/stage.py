@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import BeamlineError
-from ..planning.positions import across_rows, directions, fast_axis, is_bidirectional
+from ..positions import across_rows, directions, fast_axis, is_bidirectional
 from ..scan import Scan
 from ..settings import Settings
 from ..summary import Finding

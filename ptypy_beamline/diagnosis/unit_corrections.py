@@ -11,10 +11,11 @@ import numpy as np
 from ..errors import BeamlineError, GeometryError
 from ..formats import open_with
 from ..planning.scan_geometry import in_metres
+from ..positions import step_m
 from ..quantities import OVERRIDES
 from ..scan import Scan
 from ..settings import Settings
-from ..summary import Finding, step_m
+from ..summary import Finding
 from .proposed_settings import changed, finding, planned
 from .scan_sample import ScanSample
 

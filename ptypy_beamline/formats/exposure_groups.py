@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..arrays import Floats, Ints
 from ..errors import ScanError
+from ..positions import step_m
 
 SAME = 0.5
 """Exposures of one position lie closer than this share of the step to the next position."""
@@ -36,11 +36,9 @@ def by_exposure(positions_m: Floats, exposures: int) -> bool:
 
 
 def _spacing(positions_m: Floats) -> float:
-    """Median distance of each position from the nearest other; inf of fewer than two."""
+    """Step between the positions that are known; inf if there are fewer than two."""
     known = positions_m[np.isfinite(positions_m).all(axis=1)]
-    if len(known) < 2:
-        return float("inf")
-    return float(np.median(cKDTree(known).query(known, k=2)[0][:, 1]))
+    return step_m(known) if len(known) > 1 else np.inf
 
 
 def _steps(positions_m: Floats) -> Floats:
@@ -133,10 +131,10 @@ def group_means(
         warnings.simplefilter("ignore", RuntimeWarning)  # groups without a position
         means = np.nanmean(grouped, axis=1)
         spread_m = np.nanmax(np.linalg.norm(grouped - _first_known(grouped), axis=-1), axis=1)
-        step_m = np.nanmedian(_steps(means))
+        onward_m = np.nanmedian(_steps(means))
         # The shorter steps are those inside of groups, wherever a lost exposure lets them begin.
         noise_m = np.nanquantile(_steps(by_exposure_m), (exposures - 1) / (2 * exposures))
-    limit_m = np.fmax(SAME * step_m, ENCODER_NOISE * noise_m)
+    limit_m = np.fmax(SAME * onward_m, ENCODER_NOISE * noise_m)
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():

@@ -14,6 +14,17 @@ from ..arrays import Bools, Floats, Ints
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..formats.exposure_groups import group_means, of_exposures, too_many
 from ..frames.wrappers import whole_stack
+from ..positions import (
+    directions,
+    in_region,
+    in_rows,
+    is_bidirectional,
+    row_starts,
+    to_image_axes,
+    unfinished,
+    unsnake,
+    without_backlash,
+)
 from ..scan import Scan
 from ..settings import Settings
 from .exposures import (
@@ -26,17 +37,6 @@ from .exposures import (
 )
 from .frame_order import frame_order, in_order
 from .implausible import warn_about_positions
-from .positions import (
-    directions,
-    in_region,
-    in_rows,
-    is_bidirectional,
-    row_starts,
-    to_image_axes,
-    unfinished,
-    unsnake,
-    without_backlash,
-)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from ..options import Qc
 from ..output import together
 from ..planning.exposures import recorded_i0, rejected
 from ..planning.plan import Plan
-from ..planning.positions import to_stage_axes
 from ..planning.rejects import ListedFrames, rejected_frames
 from ..planning.scan_geometry import quantities
+from ..positions import to_stage_axes
 from ..scan import Scan, absent
 from ..settings import Settings
 from ..statistics.measurements import BinnedFrames, Exposures

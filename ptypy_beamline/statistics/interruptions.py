@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from ..arrays import Bools, Floats
 from ..planning.implausible import stuck
-from ..summary import step_m
+from ..positions import step_m
 from .measurements import Measurements
 from .neighbours import nearest_rows
 

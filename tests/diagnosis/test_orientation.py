@@ -21,7 +21,7 @@ from ptypy_beamline.diagnosis.short_reconstruction import Patch, held_out_errors
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
 from ptypy_beamline.options import Positions
 from ptypy_beamline.parameter_values import orientation_code, orientation_flags
-from ptypy_beamline.planning.positions import to_image_axes, to_stage_axes
+from ptypy_beamline.positions import to_image_axes, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import diffract, simulate

@@ -10,7 +10,7 @@ from scipy.stats import mannwhitneyu
 from ptypy_beamline.diagnosis.pairing import findings, mispaired
 from ptypy_beamline.diagnosis.pairing_comparison import Pairing, Similarity, rank_test
 from ptypy_beamline.options import Positions
-from ptypy_beamline.planning.positions import to_stage_axes
+from ptypy_beamline.positions import to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate

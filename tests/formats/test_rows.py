@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline.errors import BeamlineWarning, SettingsError
-from ptypy_beamline.planning.positions import row_starts, unsnake
+from ptypy_beamline.positions import row_starts, unsnake
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.testing.simulate import PATTERNS
 

@@ -11,7 +11,7 @@ from scans import all_frames, make_scan, raw_of
 
 from ptypy_beamline import BeamlineError
 from ptypy_beamline.errors import SettingsError
-from ptypy_beamline.planning.positions import directions, fast_axis, to_image_axes
+from ptypy_beamline.positions import directions, fast_axis, to_image_axes
 
 
 def test_select_step_reject_and_num_frames_number_positions_without_holes():

@@ -1,14 +1,23 @@
-"""Positions on the stage: rows, regions and image axes. Pure geometry."""
+"""Stage positions: step, rows, regions and image axes. Pure geometry."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from ..arrays import Bools, Floats, Ints
-from ..options import Select
+from .arrays import Bools, Floats, Ints
+from .options import Select
 
-FEWEST_BACK = 0.1
-"""Share of the positions that rows in either direction have in a scan to and fro."""
+MIN_BACKWARD = 0.1
+"""Least share of the positions in rows of either direction, in a bidirectional scan."""
+
+
+def step_m(positions_m: Floats) -> float:
+    """Median distance of a position from its nearest neighbour; 0 for fewer than two."""
+    if len(positions_m) < 2:
+        return 0.0
+    distances = cKDTree(positions_m).query(positions_m, k=2)[0][:, 1]
+    return float(np.median(distances))
 
 
 def in_region(positions_m: Floats, region: Select) -> Bools:
@@ -39,25 +48,25 @@ def to_stage_axes(positions_m: Floats, axes: str) -> Floats:
 
 
 def unsnake(positions_m: Floats, grid: tuple[int, int] | None) -> Floats:
-    """Turn the positions of every other row round; as they are where there are no rows.
+    """Reverse the positions of every other row; unchanged where there are no rows.
 
-    Positions that are not known (NaN) keep their place in the list. Of a row to be turned that was
-    not finished the far end is not listed: its positions are then not known.
+    Unknown positions (NaN) keep their index. The far end of an unfinished last row is not listed:
+    if that row runs backwards, all its positions become unknown.
     """
     starts = row_starts(positions_m, grid)
     rows = np.split(positions_m, starts[1:])
-    turned = [row[::-1] if i % 2 else row for i, row in enumerate(rows)]
+    ordered = [row[::-1] if i % 2 else row for i, row in enumerate(rows)]
     if len(rows) % 2 == 0 and unfinished(positions_m, starts):
-        turned[-1] = np.full_like(rows[-1], np.nan)
-    return np.concatenate(turned)
+        ordered[-1] = np.full_like(rows[-1], np.nan)
+    return np.concatenate(ordered)
 
 
 def row_starts(positions_m: Floats, grid: tuple[int, int] | None) -> Ints:
     """Index of the first position of each row: where the fast axis flies back.
 
-    Flying back is a step of at least half the usual length in the other direction. Positions that
-    are not known (NaN) between two rows belong to the one that has room for them. The rows of
-    ``grid`` are taken where none of them flies back.
+    A fly-back is a step backwards of at least half the usual length. Unknown positions (NaN)
+    between two rows belong to the row that they complete. The rows of ``grid`` are used if no
+    fly-back contradicts them.
     """
     known = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
     if len(known) < 2:
@@ -75,23 +84,22 @@ def row_starts(positions_m: Floats, grid: tuple[int, int] | None) -> Ints:
 
 
 def in_rows(positions_m: Floats, starts: Ints) -> bool:
-    """Whether there are rows, of two positions or more, that all run in one direction.
+    """Whether there are rows of two positions or more that all run in the same direction.
 
-    Along a spiral, and where every other row runs backwards, every step in the other direction
-    would begin a row.
+    In a spiral or a bidirectional scan, every step backwards would start a row.
     """
     lengths = np.diff(np.append(starts, len(positions_m)))
     known = np.isfinite(positions_m).all(axis=1)
     if len(starts) < 2 or np.median(lengths) < 2 or np.count_nonzero(known) < 2:
         return False
-    along, beside, usual_m = _along_rows(positions_m[known])
+    along, across, usual_m = _along_rows(positions_m[known])
     forward = np.diff(along) > 0.5 * usual_m
-    slanted = np.median(np.abs(np.diff(beside)[forward])) if forward.any() else np.inf
+    slanted = np.median(np.abs(np.diff(across)[forward])) if forward.any() else np.inf
     return bool(slanted < 0.5 * usual_m)
 
 
 def unfinished(positions_m: Floats, starts: Ints) -> bool:
-    """Whether the last row begins where others do and has fewer positions."""
+    """Whether the last row begins where the others do, but has fewer positions."""
     known = np.isfinite(positions_m).all(axis=1)
     lengths = np.diff(np.append(starts, len(positions_m)))
     if len(starts) < 2 or not known.any() or lengths[-1] >= np.median(lengths[:-1]):
@@ -104,23 +112,23 @@ def unfinished(positions_m: Floats, starts: Ints) -> bool:
     return not (usual.size and abs(begin[-1] - np.median(usual)) > 0.75 * usual_m)
 
 
-def _along_rows(places_m: Floats) -> tuple[Floats, Floats, float]:
-    """(n,) along the rows, growing in the direction in which most steps go, and beside; a step."""
-    row, usual_m = fast_axis(places_m)
-    along, beside = places_m @ row, places_m @ across_rows(row)
+def _along_rows(positions_m: Floats) -> tuple[Floats, Floats, float]:
+    """(n,) coordinates along the rows, increasing the way most steps go, and across; the step."""
+    row, usual_m = fast_axis(positions_m)
+    along, across = positions_m @ row, positions_m @ across_rows(row)
     steps = np.diff(along)
     inside = np.abs(steps) > 0.5 * usual_m
     inside &= np.abs(steps) < 1.5 * usual_m
-    ways = np.sign(steps[inside & (np.abs(np.diff(beside)) < 0.25 * usual_m)])
+    ways = np.sign(steps[inside & (np.abs(np.diff(across)) < 0.25 * usual_m)])
     forward = np.sign(ways.sum()) or np.sign(steps[inside].sum()) or 1.0
-    return along * forward, beside, usual_m
+    return along * forward, across, usual_m
 
 
 def fast_axis(positions_m: Floats) -> tuple[Floats, float]:
-    """Unit vector (y, x) of the rows, and the usual step along them; of two positions or more.
+    """Unit vector (y, x) along the rows, and the usual step; of two positions or more.
 
-    Rows run along the axis along which most steps go, or as aslant as these are, and forwards
-    towards larger values.
+    Rows run along the stage axis of the larger median step, or at the small angle to it at which
+    those steps run. Forwards is towards larger values.
     """
     steps = np.diff(positions_m, axis=0)
     sizes = np.median(np.abs(steps), axis=0)
@@ -139,17 +147,17 @@ def across_rows(row: Floats) -> Floats:
 
 
 def directions(positions_m: Floats) -> Ints:
-    """(m,) which way the fast axis runs at each position, 1 or −1; 0 where it stands.
+    """(m,) direction of the fast axis at each position, 1 or −1; 0 where it does not move.
 
-    A position counts with the step to the next one if that is of its row: at least half as long as
-    usual along it, and less than a quarter of that beside it; else with the step before.
+    It is that of the step to the next position if both are in one row: a step of at least half the
+    usual length along it, and less than a quarter of that across; else that of the step before.
     """
     if len(positions_m) < 2:
         return np.zeros(len(positions_m), np.int64)
     row, usual_m = fast_axis(positions_m)
     steps = np.diff(positions_m, axis=0)
-    along, beside = steps @ row, steps @ across_rows(row)
-    inside = (np.abs(along) > 0.5 * usual_m) & (np.abs(beside) < 0.25 * usual_m)
+    along, across = steps @ row, steps @ across_rows(row)
+    inside = (np.abs(along) > 0.5 * usual_m) & (np.abs(across) < 0.25 * usual_m)
     before, after = np.append(0, along), np.append(along, 0)
     way = np.where(
         np.append(inside, False), after, np.where(np.append(False, inside), before, before + after)
@@ -157,13 +165,13 @@ def directions(positions_m: Floats) -> Ints:
     return np.sign(way).astype(np.int64)
 
 
-def is_bidirectional(ways: Ints) -> bool:
-    """Whether rows run either way, by their :func:`directions`."""
-    return bool(min(np.mean(ways > 0), np.mean(ways < 0)) >= FEWEST_BACK)
+def is_bidirectional(direction: Ints) -> bool:
+    """Whether rows run in both directions, from :func:`directions`."""
+    return bool(min(np.mean(direction > 0), np.mean(direction < 0)) >= MIN_BACKWARD)
 
 
 def without_backlash(positions_m: Floats, backlash_m: float) -> Floats:
-    """Positions at which the fast axis runs towards smaller values, moved by ``backlash_m``."""
+    """Positions, with those at which the fast axis runs backwards moved by ``backlash_m``."""
     moved: Floats = positions_m.copy()
     if len(moved) > 1:
         moved[directions(positions_m) < 0] += backlash_m * fast_axis(positions_m)[0]
