@@ -1,9 +1,9 @@
-"""DM, then ML, on GPUs: PtyPy's cupy engines, one rank a GPU.
+"""DM, then ML, on GPUs: PtyPy's CuPy engines, one rank per GPU.
 
     mpirun -n 4 python recipes/cupy_dm_ml.py demo/raw_scan.h5 --reject demo/qc/reject_indices.npy
 
-Needs cupy for the machine's CUDA. ``--arch serial`` takes the same engines without a GPU, to try
-the script on a laptop.
+Needs CuPy for the machine's CUDA version. ``--arch serial`` uses the same engines without a GPU, to
+try the script on a laptop.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline.run import load_engines
 from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
-# How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
+# How the scan is loaded; `ptypy-beamline info FILE --plan` shows the result of such settings.
 LOADING = {
     "shape": 128,
     "frames_per_position": 3,
@@ -31,7 +31,7 @@ add_flags(parser, "--reject")
 parser.add_argument("--arch", default="cupy", choices=("cupy", "serial"))
 parser.add_argument("--dm", type=int, default=200, help="iterations of DM")
 parser.add_argument("--ml", type=int, default=100, help="iterations of ML")
-parser.add_argument("--block", type=int, default=2000, help="frames in a block of a rank")
+parser.add_argument("--block", type=int, default=2000, help="frames in a block of each rank")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
 loading = {**LOADING, **loading_of(args)}
@@ -41,7 +41,7 @@ load_engines(args.arch)
 p = u.Param()
 p.verbose_level = "INFO"
 p.run = "cupy_dm_ml"
-# A GPU holds a block of frames with its exit waves at a time; fewer if its memory is short.
+# The GPU works on a block of frames with their exit waves at a time; use fewer if memory is short.
 p.frames_per_block = args.block
 p.io = u.Param()
 p.io.home = args.output
@@ -51,8 +51,8 @@ p.io.interaction = u.Param(active=False)
 
 p.scans = u.Param()
 p.scans.scan = u.Param()
-# DM keeps an exit wave for each frame: BlockFull. For ML alone, BlockGradFull keeps none and
-# needs less memory.
+# DM needs BlockFull, which keeps an exit wave for each frame. For ML alone, BlockGradFull keeps
+# none and needs less memory.
 p.scans.scan.name = "BlockFull"
 p.scans.scan.data = u.Param(loading)
 p.scans.scan.data.name = "BeamlineHdf5Scan"
@@ -63,7 +63,7 @@ p.engines = u.Param()
 p.engines.engine00 = u.Param()
 p.engines.engine00.name = f"DM_{args.arch}"
 p.engines.engine00.numiter = args.dm
-p.engines.engine00.numiter_contiguous = 10  # iterations between two looks at the error
+p.engines.engine00.numiter_contiguous = 10  # iterations between two evaluations of the error
 p.engines.engine00.probe_support = None
 p.engines.engine01 = u.Param()
 p.engines.engine01.name = f"ML_{args.arch}"

@@ -2,8 +2,8 @@
 
     python recipes/cupy_epie.py demo/raw_scan.h5 --reject demo/qc/reject_indices.npy
 
-PtyPy's ePIE takes one rank, hence one GPU; for several see cupy_dm_ml.py. ``--arch serial`` takes
-the same engine without a GPU, to try the script on a laptop.
+PtyPy's ePIE runs on one rank, and so on one GPU; for several see cupy_dm_ml.py. ``--arch serial``
+uses the same engine without a GPU, to try the script on a laptop.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline.run import load_engines
 from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
-# How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
+# How the scan is loaded; `ptypy-beamline info FILE --plan` shows the result of such settings.
 LOADING = {
     "shape": 128,
     "frames_per_position": 3,
@@ -38,11 +38,11 @@ loading = {**LOADING, **loading_of(args)}
 load_engines(args.arch)
 
 if u.parallel.MPIenabled:
-    parser.error("PtyPy's ePIE takes one rank: run it without mpirun, or cupy_dm_ml.py with it")
+    parser.error("PtyPy's ePIE runs on one rank: run it without mpirun, or cupy_dm_ml.py with it")
 p = u.Param()
 p.verbose_level = "INFO"
 p.run = "cupy_epie"
-# A GPU holds a block of frames at a time; fewer if its memory is short.
+# The GPU works on a block of frames at a time; use fewer if memory is short.
 p.frames_per_block = args.block
 p.io = u.Param()
 p.io.home = args.output
@@ -62,7 +62,7 @@ p.engines = u.Param()
 p.engines.engine00 = u.Param()
 p.engines.engine00.name = f"EPIE_{args.arch}"
 p.engines.engine00.numiter = args.epie
-p.engines.engine00.numiter_contiguous = 10  # iterations between two looks at the error
+p.engines.engine00.numiter_contiguous = 10  # iterations between two evaluations of the error
 p.engines.engine00.alpha = 1.0  # step of the object
 p.engines.engine00.beta = 1.0  # step of the probe
 p.engines.engine00.probe_update_start = 2

@@ -1,9 +1,9 @@
-"""From a raw HDF5 file to an object: DM, then ML, in plain PtyPy.
+"""From a raw HDF5 file to the object: DM, then ML, in a plain PtyPy script.
 
     ptypy-beamline demo
     python recipes/hdf5_dm_ml.py demo/raw_scan.h5 --reject demo/qc/reject_indices.npy
 
-It runs on any number of ranks: ``mpirun -n 4 python recipes/hdf5_dm_ml.py ...``.
+It also runs on several ranks: ``mpirun -n 4 python recipes/hdf5_dm_ml.py ...``.
 """
 
 import argparse
@@ -14,13 +14,13 @@ from ptypy.core import Ptycho
 import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
-# How the scan is to be loaded; `ptypy-beamline info FILE --plan` shows what comes of it.
+# How the scan is loaded; `ptypy-beamline info FILE --plan` shows the result of such settings.
 LOADING = {
     "shape": 128,  # window around the beam, in raw pixels
     "frames_per_position": 3,
     "grouping": "sum",
-    "saturation": 1023,  # counts; 'file' where the file records the limit
-    "hot_sigma": 6.0,  # find hot and dead pixels that the mask lacks
+    "saturation": 1023,  # counts; 'file' if the file records the limit
+    "hot_sigma": 6.0,  # find hot and dead pixels that are not in the mask
     "monitor": True,  # normalise by the file's I0
 }
 

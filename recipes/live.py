@@ -1,10 +1,10 @@
-"""Reconstruct while the scan is still being written: DM that takes in frames as they come.
+"""Reconstruct while the scan is still being written: DM, to which frames are added as they come.
 
     python recipes/live.py demo/raw_scan.h5 --roi 128 --roi-center 91,104 --frames-per-pos 3
 
-It may start before the file is there. The scan ends when the writer closes it, when every known
-position has its frames, or after ``--live`` seconds without a new one; then DM does all its
-iterations on all frames. It runs under mpirun, too.
+It may be started before the file exists. The scan ends when the writer closes the file, when every
+known position has its frames, or after ``--live`` seconds without a new one; then DM does all its
+iterations on all frames. It also runs under mpirun.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
 one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("file", help="raw scan, SWMR or not")
-# Without --roi-center the first frames decide: give it where they may lie beside the sample.
+parser.add_argument("file", help="raw scan, in SWMR mode or not")
+# Without --roi-center the first frames decide: give it if they may be taken beside the sample.
 add_flags(parser, "--roi", "--roi-center", "--frames-per-pos", "--live")
 parser.set_defaults(**{"live.timeout_s": 60})
-parser.add_argument("--poll", type=float, default=1, help="seconds between two looks at the file")
-parser.add_argument("--block", type=int, default=50, help="frames a rank takes in at a time")
+parser.add_argument("--poll", type=float, default=1, help="seconds between two checks of the file")
+parser.add_argument("--block", type=int, default=50, help="frames added at a time, per rank")
 parser.add_argument("--first", type=int, default=100, help="frames to start with")
-parser.add_argument("--dm", type=int, default=60, help="iterations of DM, once all is there")
+parser.add_argument("--dm", type=int, default=60, help="iterations of DM, at the end of the scan")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
 loading = {"file": args.file, **loading_of(args)}
@@ -36,7 +36,7 @@ loading["live"]["poll_s"] = args.poll
 
 
 def first_frames(count: int) -> Plan:
-    """Wait for so many frames, or for the end of a shorter scan."""
+    """Wait for this many frames, or for the end of a shorter scan."""
     print(f"waiting for {count} frames of {args.file}", flush=True)
     follower = Follower(Settings.of(loading))
     follower.first()
@@ -45,14 +45,14 @@ def first_frames(count: int) -> Plan:
     return progress.plan
 
 
-# A probe to start with, from the first frames. The master makes it, every rank gets it.
+# The first probe, from the first frames; the master makes it and sends it to every rank.
 probe = None
 if u.parallel.master:
     probe = probe_of(first_frames(args.first)).astype("complex128")
 probe = u.parallel.bcast(probe)
 
 p = u.Param()
-p.verbose_level = "INTERACTIVE"  # PtyPy's INFO reports each look for frames
+p.verbose_level = "INTERACTIVE"  # at INFO, PtyPy reports each check for frames
 p.run = "live"
 # Frames come to the engine in whole blocks, of this many for each rank; the last may be smaller.
 p.frames_per_block = args.block
@@ -71,8 +71,8 @@ p.scans.scan.data.name = "BeamlineHdf5Scan"
 p.scans.scan.illumination = u.Param(model=probe, aperture=None, propagation=None, diversity=None)
 
 p.engines = u.Param()
-# Between two looks for frames DM does numiter_contiguous iterations, which are not counted in
-# numiter as long as the scan goes on.
+# Between two checks for frames DM does numiter_contiguous iterations, which do not count towards
+# numiter while the scan goes on.
 p.engines.engine00 = u.Param(name="DM", numiter=args.dm, probe_support=None)
 p.engines.engine00.numiter_contiguous = 2
 

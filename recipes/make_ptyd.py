@@ -2,8 +2,8 @@
 
     python recipes/make_ptyd.py demo/raw_scan.h5 scan.ptyd --save append
 
-``append`` writes one file, ``link`` one file a chunk and a master that links them. Without PtyPy:
-``ptypy-beamline ptyd demo/raw_scan.h5 -o scan.ptyd --roi 128 --frames-per-pos 3``.
+``append`` writes one file, ``link`` a file for each chunk and a master that links them. Without
+PtyPy: ``ptypy-beamline ptyd demo/raw_scan.h5 -o scan.ptyd --roi 128 --frames-per-pos 3``.
 """
 
 import argparse

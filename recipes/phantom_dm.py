@@ -3,8 +3,8 @@
     python recipes/phantom_dm.py demo/files/phantom --photons 1e6 --seed 1
     ptypy-beamline compare results/recons/phantom_dm/*.ptyr demo/files/phantom
 
-The directory holds phantom/grid_delta.npy, phantom/grid_beta.npy and info.txt. No frame is ever
-written to disk, and every number of ranks gets the same photons.
+The directory contains phantom/grid_delta.npy, phantom/grid_beta.npy and info.txt. No frame is ever
+written to disk, and the photons are the same on any number of ranks.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from ptypy_beamline.script import one_line_errors
 one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("directory", help="phantom directory")
-parser.add_argument("--photons", type=float, help="photons in a frame without a sample")
+parser.add_argument("--photons", type=float, help="photons per frame without a sample")
 parser.add_argument("--seed", type=int, default=0, help="of the photon noise")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
@@ -27,7 +27,7 @@ args = parser.parse_args()
 
 simulate = {"photons": args.photons, "seed": args.seed}
 
-# The probe that lights the phantom; a real scan would start from a guess (see hdf5_dm_ml.py).
+# The probe that illuminates the phantom; a real scan starts from an estimate (see hdf5_dm_ml.py).
 probe = open_scan(args.directory, format="phantom", simulate=simulate).probe.astype("complex128")
 
 p = u.Param()

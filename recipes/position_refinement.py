@@ -1,9 +1,9 @@
-"""DM that also refines the positions: PtyPy's engine option ``position_refinement``.
+"""DM that also refines the positions, by PtyPy's engine option ``position_refinement``.
 
     python recipes/position_refinement.py demo/raw_scan.h5 --roi 128 --frames-per-pos 3 --dm 60
 
-Start from what was measured (encoder, interferometer), if the file has it: set points do not know
-of drift and vibration, and need a larger ``--max-shift``.
+Start from measured positions (encoder, interferometer) if the file has them: set points do not
+include drift and vibration, and need a larger ``--max-shift``.
 """
 
 import argparse
@@ -15,12 +15,12 @@ import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 from ptypy_beamline import open_scan
 from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 
-# Where the two kinds of position are: as the full areaDetector layouts have it. Change it for
-# other files; `ptypy-beamline info` tells which positions were found.
-PLACE = "/entry/instrument/NDAttributes"
+# Where the two kinds of position are in files of the full areaDetector layouts. Change it for
+# other files; `ptypy-beamline info` shows which positions were found.
+ATTRIBUTES = "/entry/instrument/NDAttributes"
 PATHS = {
-    "readback": {"x": f"{PLACE}/posx_m", "y": f"{PLACE}/posy_m"},
-    "setpoint": {"x": f"{PLACE}/setx_m", "y": f"{PLACE}/sety_m"},
+    "readback": {"x": f"{ATTRIBUTES}/posx_m", "y": f"{ATTRIBUTES}/posy_m"},
+    "setpoint": {"x": f"{ATTRIBUTES}/setx_m", "y": f"{ATTRIBUTES}/sety_m"},
 }
 
 one_line_errors()
@@ -30,7 +30,7 @@ parser.add_argument("--positions", default="readback", choices=PATHS)
 parser.add_argument("--max-shift", type=float, help="metres from the start; default: 10 pixels")
 add_flags(parser, "--roi", "--frames-per-pos")
 parser.add_argument("--dm", type=int, default=300, help="iterations of DM")
-parser.add_argument("--start", type=int, default=20, help="iteration where refinement starts")
+parser.add_argument("--start", type=int, default=20, help="iteration at which refinement starts")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")
 args = parser.parse_args()
 paths = PATHS[args.positions]
@@ -65,10 +65,10 @@ p.engines.engine00.position_refinement = u.Param()
 p.engines.engine00.position_refinement.method = "Annealing"  # or GridSearch
 p.engines.engine00.position_refinement.start = args.start
 p.engines.engine00.position_refinement.stop = int(0.8 * args.dm)
-p.engines.engine00.position_refinement.interval = 2  # iterations; each costs nshifts more
-p.engines.engine00.position_refinement.nshifts = 8
-p.engines.engine00.position_refinement.record = True  # write them into the .ptyr
-# PtyPy refines nothing, without an error, if this is less than a pixel.
+p.engines.engine00.position_refinement.interval = 2  # iterations
+p.engines.engine00.position_refinement.nshifts = 8  # shifts that are tried each time
+p.engines.engine00.position_refinement.record = True  # write the positions into the .ptyr
+# If this is less than a pixel, PtyPy refines nothing, and gives no error.
 p.engines.engine00.position_refinement.amplitude = 3 * pixel_m
 p.engines.engine00.position_refinement.max_shift = args.max_shift or 10 * pixel_m
 

@@ -3,7 +3,7 @@
     ptypy-beamline ptyd demo/raw_scan.h5 -o scan.ptyd --frames-per-pos 3 --roi 128 --sat 1023
     python recipes/ptyd_dm.py scan.ptyd --select-radius 4e-7
 
-PtyPy's own PtydScan can only take all of the file as it is.
+PtyPy's own PtydScan can only read the whole file as it is.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from ptypy_beamline.script import add_flags, loading_of, one_line_errors
 one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("file", help=".ptyd, one file or a master with parts")
-# Frames are numbered as in the .ptyd.
+# The reject list counts the frames of the .ptyd.
 add_flags(parser, "--select-radius", "--roi", "--reject")
 parser.add_argument("--dm", type=int, default=100, help="iterations of DM")
 parser.add_argument("-o", "--output", default="results", help="folder for the .ptyr files")

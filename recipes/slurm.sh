@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Reconstruct a parameter tree on a Slurm cluster:
+# Run a parameter tree on a Slurm cluster:
 #
 #   sbatch recipes/slurm.sh recipes/tree.yaml -o results
 #
@@ -11,8 +11,8 @@
 #SBATCH --cpus-per-task=2
 #SBATCH --mem-per-cpu=4G
 #
-# On GPUs, one rank a GPU: as many tasks as GPUs, and every rank sees all GPUs of its node (PtyPy
-# takes the one that has the rank's number there, so --gpus-per-task does not work):
+# On GPUs, one rank per GPU: as many tasks as GPUs, and every rank sees all GPUs of its node (PtyPy
+# uses the one with the rank's number on that node, so --gpus-per-task does not work):
 #
 ##SBATCH --ntasks-per-node=4
 ##SBATCH --gres=gpu:4
@@ -24,12 +24,12 @@
 #
 set -euo pipefail
 
-# The site's Python, MPI and PtyPy, by the names they have there:
+# The site's modules of Python, MPI and PtyPy:
 # module load python openmpi ptypy
-# and where ptypy-beamline is installed:
+# and the environment in which ptypy-beamline is installed:
 # source "$SLURM_SUBMIT_DIR/.venv/bin/activate"
 
-# Each rank corrects frames and transforms them on its own cores.
+# Each rank corrects and transforms frames on its own cores.
 threads=${SLURM_CPUS_PER_TASK:-1}
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads MKL_NUM_THREADS=$threads
 # Since Slurm 22.05 srun does not take --cpus-per-task from the job.

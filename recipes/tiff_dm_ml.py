@@ -1,10 +1,10 @@
-"""From TIFF frames and a beamline's log to an object: DM, then ML.
+"""From TIFF frames and a beamline's log to the object: DM, then ML.
 
     ptypy-beamline sidecar --frames 'demo/files/tiffs/*.tif' --csv demo/files/log.csv \\
         -o sidecar.h5 --energy-kev 8.8 --distance-m 0.3407 --pixel-m 75e-6
     python recipes/tiff_dm_ml.py 'demo/files/tiffs/*.tif' --sidecar sidecar.h5
 
-Quote a glob, or the shell expands it; a list of globs, one a line, is a file files.txt.
+Quote a glob, or the shell expands it; instead of globs you may give a files.txt with one per line.
 """
 
 import argparse

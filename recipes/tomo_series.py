@@ -1,13 +1,11 @@
-"""A tomographic series with PtyPy: phases at every angle, aligned, and the volume.
+"""A tomographic series with PtyPy: the phase at every angle, aligned, and the volume.
 
     python recipes/tomo_series.py demo/files/series.h5 -o series
 
-Under ``mpirun`` all ranks work on one angle; of several files each has an angle.
-
-A file is an exchange file whose frames are (angle, position, row, column), with
-``/exchange/theta`` in degrees, or the scan at one angle. Started again after an interruption, it
-goes on with the first angle that is not finished; under mpirun, all ranks work on one angle. It
-does what ``ptypy-beamline tomo`` does: change here what is not to be changed by a flag.
+Give one exchange file whose frames are (angle, position, row, column), with ``/exchange/theta`` in
+degrees, or several files with a scan at one angle each. Started again after an interruption, it
+continues with the first angle that is not finished. Under ``mpirun`` all ranks work on one angle.
+It does what ``ptypy-beamline tomo`` does; change here whatever has no flag.
 """
 
 import argparse
@@ -19,9 +17,9 @@ from ptypy_beamline.tomography import Alignment, Engine, Fbp, run_series
 
 one_line_errors()
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("files", nargs="+", help="a series, or a scan at each angle")
+parser.add_argument("files", nargs="+", help="a series, or a file for each angle")
 add_flags(parser, "--roi")
-parser.add_argument("--theta", help="table name,theta_deg, where the files do not say")
+parser.add_argument("--theta", help="table name,theta_deg, if the files have no angles")
 parser.add_argument("--dm", type=int, default=60, help="iterations of DM")
 parser.add_argument("--ml", type=int, default=40, help="iterations of ML")
 parser.add_argument("--only", choices=["reconstruct", "align", "volume"], help="one stage")
