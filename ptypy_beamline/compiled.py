@@ -1,4 +1,4 @@
-"""Functions that numba compiles, without the interpreter lock."""
+"""Functions compiled by numba, which run without the interpreter lock."""
 
 from __future__ import annotations
 

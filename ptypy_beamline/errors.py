@@ -1,4 +1,4 @@
-"""What can go wrong, each with the file, what is needed and the remedy."""
+"""Errors and warnings, each with the file, the problem and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other packages: their versions, and scikit-image, which only tomography and unwrapping need."""
+"""Other packages: their versions, and scikit-image, needed only for tomography and unwrapping."""
 
 from __future__ import annotations
 

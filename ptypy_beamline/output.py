@@ -1,4 +1,4 @@
-"""Files that are either complete or not there."""
+"""Output files, which are complete or absent."""
 
 from __future__ import annotations
 

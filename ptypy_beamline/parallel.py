@@ -1,4 +1,4 @@
-"""MPI ranks, which end together, and the threads of each with the memory they keep."""
+"""MPI ranks, which all end if one fails, and the threads of each with the memory they keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lists the parameters of settings, and checks what is given for them."""
+"""Lists of parameters, made from the classes of settings, and checks of given values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way from settings to a plan: open the file, find the orientation if asked, compile."""
+"""The one way from settings to a plan: open the file, find the orientation if asked to, compile."""
 
 from __future__ import annotations
 

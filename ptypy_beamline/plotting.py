@@ -1,4 +1,4 @@
-"""What pictures of reconstructions are made of: images, waves, scale bars, error curves."""
+"""Parts of figures of reconstructions: images, waves, scale bars, error curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames as PtyPy takes them: raw ones, weights, blocks for its ranks, and what it refuses."""
+"""Frames, weights and blocks as PtyPy expects them, and what it would refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters as PtyPy takes them: those of its base class, checked, and ours in its grammar.
+"""Loader parameters as PtyPy expects them: its own, checked, and the description of ours.
 
 PtyPy checks types only in a parameter tree, and fails on wrong ones without a message elsewhere.
 Needs no PtyPy.

@@ -1,4 +1,4 @@
-"""Every quantity of a dataset once: its name, its units, and what the user sets instead.
+"""Every quantity of a dataset: its name, its units, and the parameters that replace it.
 
 ``paths`` and ``units``, their flags and remedies, and the documentation's tables come from here.
 """

@@ -1,4 +1,4 @@
-"""What a script of plain PtyPy takes from the command line: its flags, and errors in one line."""
+"""For plain PtyPy scripts: loading flags on their command line, and errors in one line."""
 
 from __future__ import annotations
 

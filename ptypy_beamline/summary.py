@@ -1,4 +1,4 @@
-"""A scan and its plan in words and numbers: what ``info`` prints and ``check`` judges."""
+"""A scan and its plan in words and numbers, for ``info`` and ``check``; what is implausible."""
 
 from __future__ import annotations
 

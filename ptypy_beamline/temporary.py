@@ -1,4 +1,4 @@
-"""Temporary files and folders beside the outputs they become, and folders that one writer has.
+"""Temporary files and folders, which become outputs once complete, and locks of output folders.
 
 Their names say who makes them: ``.STEM.ptypy_beamline-PLACE-PROCESS-RANDOM.SUFFIX``, where the
 place is a host's, or a container's. One whose process is gone was left behind by a crash, and the

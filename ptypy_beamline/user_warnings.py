@@ -1,4 +1,4 @@
-"""Warnings of this package where the user sees them."""
+"""Warnings of this package, shown where the user sees them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ else:
 ROOT = Path(__file__).parents[2]
 PACKAGE = "ptypy_beamline"
 
-WIDTH, LEFT, NAME, LINE, GAP = 800, 24, 120, 24, 6
+WIDTH, LEFT, NAME, LINE, GAP = 820, 24, 140, 24, 6
 """Of the picture, its margin for the arrow, a name, a module, and between layers; in pixels."""
 
 

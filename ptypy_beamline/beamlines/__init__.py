@@ -1,4 +1,4 @@
-"""Loader parameters that a beamline has by default, in YAML: see the page on beamlines."""
+"""Default loader parameters of beamlines, from YAML files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``ptypy-beamline`` command line; one file a command."""
+"""The ``ptypy-beamline`` command line; one file for each command."""
 
 from __future__ import annotations
 

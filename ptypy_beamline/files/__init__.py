@@ -1,1 +1,1 @@
-"""Files and what leads to them: HDF5 handles, links, lists, logs and trees of parameters."""
+"""Input files: HDF5 handles, links, lists of files, logs and parameter trees."""

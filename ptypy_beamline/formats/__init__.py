@@ -1,4 +1,4 @@
-"""Formats: a scan is opened by the one that understands its file, or that is named."""
+"""Formats of files: a scan is opened by the format that recognises its file, or that is named."""
 
 from __future__ import annotations
 

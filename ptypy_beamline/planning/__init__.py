@@ -1,1 +1,1 @@
-"""What is wanted of a scan, compiled once: which frames, which pixels, which arithmetic."""
+"""The plan of loading a scan, compiled once: which frames, which pixels, which arithmetic."""

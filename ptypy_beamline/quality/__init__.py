@@ -1,4 +1,4 @@
-"""Quality control: find bad frames before they spoil a night."""
+"""Quality control: find bad frames before they spoil a reconstruction."""
 
 from ..statistics.measurements import Exposures
 from .assessment import Assessment

@@ -1,4 +1,4 @@
-"""Reconstructions: read, written, compared, made presentable and drawn."""
+"""Reconstructions: read, written, compared, post-processed and drawn."""
 
 from __future__ import annotations
 
