@@ -13,9 +13,10 @@ import h5py
 
 from .errors import BeamlineError, SettingsError, naming, shown, suggestion
 from .files.trees import read_tree
-from .output import complete, open_to_write
+from .output.files import complete_file
+from .output.hdf5 import create_hdf5
+from .output.temporary import missing_folders, remove_empty_folders
 from .ptypy_parameters import PTYPY_OWN, checked
-from .temporary import missing, remove_empty
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
 """What PtyPy's ``load_gpu_engines`` knows; it takes any other word for nothing to do."""
@@ -97,13 +98,13 @@ def _ptycho(ptypy: Any, pars: Any, level: int) -> Any:
 @contextmanager
 def _without_empty_folders(home: Path) -> Iterator[None]:
     """Remove the folders that PtyPy has made in a new ``home`` for what failed."""
-    made = missing(home)
+    made = missing_folders(home)
     try:
         yield
     except BaseException:
         if made:
             below = [Path(place) for place, _, _ in os.walk(home, topdown=False)]
-            remove_empty([*below, *made])
+            remove_empty_folders([*below, *made])
         raise
 
 
@@ -116,7 +117,7 @@ def whole_saves(ptypy: Any) -> Iterator[None]:
         if "header" not in parts:  # prepared data, which is appended to
             write(name, *content, **parts)
             return
-        with complete(name, ours=True) as temporary:
+        with complete_file(name, ours=True) as temporary:
             write(str(temporary), *content, **parts)
 
     ptypy.io.h5write, ptypy.io.h5rw.h5py = whole, _WholeH5py()
@@ -134,9 +135,9 @@ class _WholeH5py:
 
     @staticmethod
     def File(name: str, mode: str = "r", **flags: Any) -> Any:  # noqa: N802
-        """A new file is :func:`.output.open_to_write`."""
+        """A new file is :func:`.output.hdf5.create_hdf5`."""
         if mode == "w":
-            return open_to_write(Path(name), signed=False, **flags)
+            return create_hdf5(Path(name), signed=False, **flags)
         return h5py.File(name, mode, **flags)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..output import check_picture
+from ..output.figures import check_picture
 from ..parallel import mpi_rank
 from ..settings import Settings
 from ..summary import as_json, describe_plan

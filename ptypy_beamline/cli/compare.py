@@ -51,7 +51,7 @@ def command(
     Gives errors of δ and β, correlation, and resolution.
     """
     from ..formats.phantom_info import Info, phantom_of
-    from ..output import check_picture
+    from ..output.figures import check_picture
     from ..reconstruction.comparison.phantom import compare, read_object
 
     if plot:

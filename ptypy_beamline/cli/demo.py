@@ -13,11 +13,12 @@ import typer
 
 from ..errors import FileError, SettingsError
 from ..extras import has_ptypy
-from ..output import complete, complete_folder, is_ours, put_text, refuse_foreign, together
+from ..output.files import complete_file, complete_folder, renamed_together, write_text
+from ..output.names import is_ours, refuse_foreign
+from ..output.temporary import exclusive_folder
 from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
-from ..temporary import alone_in
 from .flags import folder_option
 from .loading import plan_with
 
@@ -39,7 +40,7 @@ def command(
 
     Quality control, loading, reconstruction, exports and a comparison with the true object.
     """
-    with alone_in(output):
+    with exclusive_folder(output):
         _demonstrate(output, engine)
 
 
@@ -58,7 +59,7 @@ def _demonstrate(output: Path, engine: str) -> None:
             "take another folder (-o), or remove it first",
             examples,
         )
-    with complete(raw) as temporary:
+    with complete_file(raw) as temporary:
         made = write_demo_scan(temporary)
     with complete_folder(examples) as temporary:
         write_examples(temporary)
@@ -193,7 +194,7 @@ def _write(
         "held_out_error": result.held_out_error,
     }
     title = f"{_named(result)}, correlation {likeness:.3f}"
-    with together():
+    with renamed_together():
         write_reconstruction(result, output / "reconstruction.h5")
         write_cxi(result, output / "reconstruction.cxi")
         export_product(result, output / "product.h5")
@@ -206,8 +207,8 @@ def _write(
             truth,
             title,
         )
-        put_text(output / "parameters.json", json.dumps(tree, indent=1))
-        put_text(output / "summary.json", json.dumps(summary, indent=1))
+        write_text(output / "parameters.json", json.dumps(tree, indent=1))
+        write_text(output / "summary.json", json.dumps(summary, indent=1))
 
 
 def _say(what: str, text: str) -> None:

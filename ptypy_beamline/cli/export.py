@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import SettingsError
-from ..output import refuse_inputs
+from ..output.names import refuse_inputs
 from ..reconstruction.postprocess import Finished, Postprocess, finish
 from .flags import output_name, postprocessing
 from .progress import progress

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import FileError
-from ..output import check_name
+from ..output.names import check_output_name
 from ..reconstruction.area import Rectangle
 from ..reconstruction.postprocess import Postprocess, Where
 
@@ -41,11 +41,11 @@ def output_name(flag: str, name: str, folder: bool = False) -> Path:
     Raises
     ------
     FileError
-        As :func:`.output.check_name`; or the name is empty, which would be the current folder.
+        As :func:`.names.check_output_name`; or the name is empty (the current folder).
     """
     if not str(name):
         raise FileError(f"{flag} has no name", "check the shell variable that it is from")
-    return check_name(name, folder)
+    return check_output_name(name, folder)
 
 
 def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -12,7 +12,7 @@ import typer
 
 from ..arrays import Floats, Ints
 from ..errors import BeamlineError
-from ..output import check_picture, put_figure
+from ..output.figures import check_picture, save_figure
 from ..planning.plan import Plan
 from ..scan import Scan, sample_indices
 from ..settings import Settings
@@ -87,7 +87,7 @@ def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     show_counts(loaded, mean, f"as loaded, mean of {len(sampled)}", steps)
     loaded.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
     show_positions(where, plan.positions_m)
-    put_figure(path, figure, 110)
+    save_figure(path, figure, 110)
 
 
 def _mean_loaded(plan: Plan, sampled: Ints, steps: tuple[int, int]) -> Floats:

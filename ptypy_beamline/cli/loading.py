@@ -14,7 +14,7 @@ from ..beamlines import names, with_defaults
 from ..errors import SettingsError
 from ..files.links import file_and_dataset
 from ..options import Units
-from ..output import refuse_foreign, refuse_inputs
+from ..output.names import refuse_foreign, refuse_inputs
 from ..parameters import Parameter
 from ..planning.plan import Plan
 from ..scan import Scan

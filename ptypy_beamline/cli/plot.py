@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..output import check_picture
+from ..output.figures import check_picture
 from ..reconstruction.postprocess import Postprocess
 from .flags import file_option, postprocessing
 

@@ -44,7 +44,7 @@ def run_preview(
 ) -> None:
     """Reconstruct, write the folder, and print the result."""
     from ..diagnosis.scan_sample import ScanSample
-    from ..output import together
+    from ..output.files import renamed_together
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.pictures import draw_beside_truth
     from ..reconstruction.preview import preview
@@ -63,7 +63,7 @@ def run_preview(
     error = found.held_out_error
     validation = "" if error is None else f", validation error {error:.3g}"
     title = f"{Path(settings.file_name).name}: {ALGORITHM}{validation}"
-    with together():
+    with renamed_together():
         write_reconstruction(found, result)
         draw_beside_truth(
             picture, found.object[0], found.probe, found.errors, found.pixel_m, title=title

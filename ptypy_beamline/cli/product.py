@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913
     ] = True,
 ) -> None:
     """Convert a PtychoPINN NPZ file to a Ptychodus product."""
-    from ..output import refuse_inputs
+    from ..output.names import refuse_inputs
     from ..reconstruction.io.amplitudes import of_npz
     from ..reconstruction.io.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
     from ..reconstruction.io.product import ProductInfo, export_product

@@ -196,15 +196,15 @@ def _reconstruct(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     """Reconstruct, write and return the summary; None on all ranks but the first."""
     from ..engines import ranks_started, reconstruct
     from ..engines.trees import saving
-    from ..output import together
+    from ..output.files import renamed_together
+    from ..output.temporary import exclusive_folder
     from ..run import load_engines
-    from ..temporary import alone_in
 
     if wanted.gpu:
         load_engines("cupy")
     with ranks_started() as ranks:
-        alone = alone_in(wanted.output) if ranks.first else nullcontext()
-        with alone, together():
+        alone = exclusive_folder(wanted.output) if ranks.first else nullcontext()
+        with alone, renamed_together():
             near, findings = _check_scan(settings, wanted) if ranks.first else (False, [])
             near = ranks.shared(near)
             start = time.perf_counter()
@@ -222,7 +222,7 @@ def _check_scan(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]
     from ..diagnosis.findings import of_reconstructions
     from ..diagnosis.scan_sample import ScanSample
     from ..engines.trees import check_tree_name, is_saved_tree
-    from ..output import is_ours
+    from ..output.names import is_ours
 
     ours = is_ours(wanted.output / SIGNED[0])
     for name in FILES:  # only those are signed; the others are ours beside a reconstruction of ours
@@ -320,7 +320,7 @@ def _write_results(
 
 
 def _write_files(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
-    from ..output import put_text
+    from ..output.files import write_text
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.plot import draw
     from ..reconstruction.postprocess import Postprocess, finish
@@ -329,4 +329,4 @@ def _write_files(found: Reconstruction, output: Path, made: dict[str, Any]) -> N
     asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)
     write_reconstruction(found, output / "reconstruction.h5")
     draw(output / "reconstruction.png", finish(found, asked))
-    put_text(output / "summary.json", json.dumps(made, indent=1))
+    write_text(output / "summary.json", json.dumps(made, indent=1))

@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913
     from ..formats.acquisition_numbers import AcquisitionNumbers
     from ..formats.tiff import numbers_by_name
     from ..frames.tiff import TiffFrames
-    from ..output import refuse_inputs
+    from ..output.names import refuse_inputs
     from ..writers.log_matching import by_index, by_time
     from ..writers.sidecar import LogColumns, write_sidecar
     from .loading import pairs

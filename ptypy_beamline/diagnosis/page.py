@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..errors import in_picture
-from ..output import put_figure
+from ..output.figures import save_figure
 from ..planning.plan import Plan
 from ..planning.sample import Sample
 from ..positions import step_m
@@ -64,7 +64,7 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     _text(text, diagnosis)
     name = in_picture(Path(sample.settings.file_name).name)
     figure.suptitle(f"{name}: check", x=0.01, ha="left")
-    put_figure(path, figure, 110)
+    save_figure(path, figure, 110)
 
 
 def _raw(axes: Axes, sample: ScanSample) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from ..errors import SettingsError
 from ..files.links import file_and_dataset
-from ..output import put_text
+from ..output.files import write_text
 from ..ptypy_probe import FAR, NEAR
 
 SCAN_MODEL = "BlockFull"
@@ -199,7 +199,7 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
     """
     check_tree_name(path)
     if path.suffix == ".py":
-        put_text(
+        write_text(
             path,
             SCRIPT.format(
                 note=note, tree=pprint.pformat(dict(tree), sort_dicts=False), gpu=_loads_gpu(tree)
@@ -209,7 +209,7 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
         text = yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
         backend = f" -b {GPU}" if _loads_gpu(tree) else ""
         head = f"# {note}\n#\n#   ptypy-beamline run {path.name}{backend}\n\n"
-        put_text(path, head + text)
+        write_text(path, head + text)
 
 
 REPEATS = "Repeats a reconstruction of"

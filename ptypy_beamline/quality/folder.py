@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..arrays import Floats
 from ..errors import FileError
 from ..files.regular import read_json
-from ..output import SIGNATURE, check_name, complete, put_text, together
+from ..output.files import complete_file, renamed_together, write_text
+from ..output.names import SIGNATURE, check_output_name
 from ..planning.rejects import INTENSITY, META
 from .assessment import Assessment
 from .maps import draw_maps
@@ -50,7 +51,7 @@ class Folder:
     path: Path
 
     def __post_init__(self) -> None:
-        check_name(self.path, folder=True)
+        check_output_name(self.path, folder=True)
         written = [
             self.path / name
             for name in (*_ARRAYS, "qc_summary.csv", "qc_maps.png", "qc_report.html", META)
@@ -85,12 +86,12 @@ class Folder:
         the report reloads itself so often.
         """
         listed = _scan_of_list(found, meta)
-        with together():
-            put_text(self.path / META, json.dumps({**_result(found), **meta}, indent=1))
+        with renamed_together():
+            write_text(self.path / META, json.dumps({**_result(found), **meta}, indent=1))
             for name, values in _ARRAYS.items():
-                with complete(self.path / name, ours=True) as temporary:
+                with complete_file(self.path / name, ours=True) as temporary:
                     np.save(temporary, values(found))
-            put_text(self.path / "qc_summary.csv", _table(found))
+            write_text(self.path / "qc_summary.csv", _table(found))
             draw_maps(self.path / "qc_maps.png", found, title, ours=True)
             write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
             write_thumbnails(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
@@ -169,7 +170,7 @@ def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> Non
         "rejected_indices": found.reject_indices.tolist(),
     }
     check_indices(path)
-    put_text(path, json.dumps(content, indent=1))
+    write_text(path, json.dumps(content, indent=1))
 
 
 def check_indices(path: Path) -> None:

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 
 from ..arrays import Floats
 from ..errors import in_picture
-from ..output import put_figure
+from ..output.figures import save_figure
 from ..statistics.events import intensity
 from .assessment import Assessment
 from .map_areas import MapAreas, length_unit, map_areas
@@ -113,7 +113,7 @@ def draw_maps(
         _ring_rejected(axes, areas, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)
         axes.set_ylabel(f"y ({unit})", color=INK)
-    return put_figure(Path(path), figure, ours=ours)
+    return save_figure(Path(path), figure, ours=ours)
 
 
 def nearest_frames(areas: MapAreas) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from ..errors import MissingDataError
-from ..output import complete
+from ..output.files import complete_file
 from .assessment import Assessment
 from .maps import events_png
 from .thumbnails import (
@@ -74,7 +74,7 @@ def write_report(
         ``path`` cannot be written or is another file.
     """
     page = _page(assessment, title, listed, pictures, refresh_s, Path(path).parent)
-    with complete(path, ours=written_by_qc(Path(path))) as temporary:
+    with complete_file(path, ours=written_by_qc(Path(path))) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return Path(path)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..arrays import Bytes, Float32s
 from ..errors import FileError
-from ..output import complete_folder
+from ..output.files import complete_folder
 from .assessment import Assessment
 from .map_areas import length_unit
 

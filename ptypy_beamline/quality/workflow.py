@@ -17,7 +17,7 @@ from ..formats import open_with
 from ..frames.wrappers import whole_stack
 from ..geometry import object_pixel_m
 from ..options import Qc
-from ..output import together
+from ..output.files import renamed_together
 from ..planning.exposures import recorded_i0, rejected
 from ..planning.plan import Plan
 from ..planning.rejects import ListedFrames, rejected_frames
@@ -221,7 +221,7 @@ class Output:
         }
         title = f"Quality of {Path(settings.file_name).name}"
         images = _corrected_frames(Exposures.of(plan).plan, worst)
-        with together():
+        with renamed_together():
             self.folder.write(found, images, meta, title, self.thumbs_size, refresh_s)
             if self.indices is not None:
                 write_indices(self.indices, found, meta)

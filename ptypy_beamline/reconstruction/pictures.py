@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Complexes, Floats, Reals
 from ..errors import in_picture
-from ..output import put_figure
+from ..output.figures import save_figure
 from ..plotting import (
     COLOURS,
     INK,
@@ -83,7 +83,7 @@ def draw_beside_truth(
             axes.set_title(f"{name}: {part}", loc="left")
     _probe(figure.add_subplot(grid[0, 2]), np.asarray(probe), pixel_m)
     show_errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
-    return put_figure(Path(path), figure)
+    return save_figure(Path(path), figure)
 
 
 def _figure(rows: int, title: str) -> Figure:
@@ -141,7 +141,7 @@ def draw_comparison(path: str | Path, comparison: PhantomComparison, title: str 
             )
         _error(figure.add_subplot(grid[row, 2]), *error, comparison.pixel_m)
     _frc(figure.add_subplot(grid[:, 3]), comparison)
-    return put_figure(Path(path), figure)
+    return save_figure(Path(path), figure)
 
 
 def _image(

@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..arrays import Complex64s
 from ..errors import SettingsError, in_picture
-from ..output import check_picture, put_figure
+from ..output.figures import check_picture, save_figure
 from ..plotting import (
     COLOURS,
     INK,
@@ -96,7 +96,7 @@ def draw(path: str | Path, finished: Finished, style: PlotStyle | None = None) -
     check_picture(path)
     figure = compose(finished, style)
     with mpl.rc_context({"pdf.fonttype": 42}):
-        return put_figure(path, figure, style.dpi)
+        return save_figure(path, figure, style.dpi)
 
 
 def compose(finished: Finished, style: PlotStyle) -> Figure:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Float32s, Floats, Ints
-from ..output import written
+from ..output.files import naming_full_disk
 from ..planning.plan import Plan
 from ..planning.selection import one_exposure_each
 from .measure import COLUMNS, COUNTED, BlockMeasurements
@@ -182,7 +182,7 @@ class BinnedFrames:
     def append(self, images: Float32s) -> None:
         """Write (k, s, s) counts behind the others."""
         self._shape = images.shape[1:]
-        with written(Path(tempfile.gettempdir()), "make room there, or set TMPDIR"):
+        with naming_full_disk(Path(tempfile.gettempdir()), "make room there, or set TMPDIR"):
             self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(images, np.float32).tobytes())
             self._file.flush()

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..arrays import Complex64s, Floats
 from ..geometry import wavelength_m
-from .raw import Raw, group, put, put_frames
+from ..output.nexus import nexus_group
+from .raw import Raw, put, put_frames
 from .simulate import sample
 
 
@@ -64,7 +65,7 @@ def write_product(path: Path, raw: Raw, amplitude: bool = False) -> Path:
         put(file, "probe_position_indexes", np.arange(len(stack)))
         put(file, "probe_position_y_m", raw.positions_m[:, 0])
         put(file, "probe_position_x_m", raw.positions_m[:, 1])
-        raw_data = group(file, "raw_data")
+        raw_data = nexus_group(file, "raw_data")
         put_frames(raw_data, "diffraction", stack, raw.compression)
         put(raw_data, "ycoords", rows)
         put(raw_data, "xcoords", columns)
@@ -81,8 +82,8 @@ def write_adorym(path: Path, raw: Raw, wave: bool = False) -> Path:
     pixel_m = _resolution(raw)[0]
     stack: NDArray[Any] = np.sqrt(raw.frames).astype(np.complex64) if wave else raw.frames
     with h5py.File(path, "w") as file:
-        put_frames(group(file, "exchange"), "data", stack[None], raw.compression)
-        metadata = group(file, "metadata")
+        put_frames(nexus_group(file, "exchange"), "data", stack[None], raw.compression)
+        metadata = nexus_group(file, "metadata")
         put(metadata, "energy_ev", raw.energy_eV)
         put(metadata, "psize_cm", pixel_m * 1e2)
         put(metadata, "free_prop_cm", np.inf)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats
+from ..output.nexus import put_dataset
 from .simulate import Truth
 
 
@@ -77,27 +78,19 @@ class Raw:
         return self.frames.reshape(*self.grid, *self.frames.shape[1:])
 
 
-def group(parent: h5py.Group, name: str, nx_class: str = "", **attributes: str) -> h5py.Group:
-    """A new group, with its NeXus class and attributes."""
-    made = parent.create_group(name)
-    made.attrs.update({**({"NX_class": nx_class} if nx_class else {}), **attributes})
-    return made
-
-
-def put(place: h5py.Group, name: str, value: Any, **attributes: str) -> None:
+def put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
     """A dataset with attributes; nothing where the value is ``None``."""
     if value is not None:
-        place[name] = value
-        place[name].attrs.update(attributes)
+        put_dataset(group, name, value, **attributes)
 
 
-def put_frames(place: h5py.Group, name: str, frames: NDArray[Any], compression: str | None) -> None:
+def put_frames(group: h5py.Group, name: str, frames: NDArray[Any], compression: str | None) -> None:
     """The frames, one a chunk."""
     options: dict[str, Any] = {"compression": compression} if compression else {}
     if compression == "bitshuffle":
         options = dict(hdf5plugin.Bitshuffle(cname="lz4"))
     chunk = (1,) * (frames.ndim - 2) + frames.shape[-2:]
-    place.create_dataset(name, data=frames, chunks=chunk, **options)
+    group.create_dataset(name, data=frames, chunks=chunk, **options)
 
 
 def bits(bad: Bools | None, dtype: Any) -> NDArray[Any] | None:

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import tifffile
 
-from ..output import open_to_write
+from ..output.hdf5 import create_hdf5
+from ..output.nexus import nexus_group
 from ..units import EV_J
 from .beamline_writers import write_eiger, write_hermes, write_nanomax
 from .package_writers import (
@@ -23,7 +24,7 @@ from .package_writers import (
     write_ptyd,
     write_tike,
 )
-from .raw import Raw, bits, group, put, put_frames
+from .raw import Raw, bits, put, put_frames
 
 __all__ = ["WRITERS", "Raw"]
 
@@ -36,9 +37,9 @@ def write_cxi(path: Path, raw: Raw) -> Path:
     """
     with h5py.File(path, "w") as file:
         file["cxi_version"] = 160
-        entry = group(file, "entry_1", "NXentry", default="data_1")
-        instrument = group(entry, "instrument_1", "NXinstrument")
-        put(group(instrument, "source_1", "NXsource"), "energy", raw.energy_eV * EV_J)
+        entry = nexus_group(file, "entry_1", "NXentry", default="data_1")
+        instrument = nexus_group(entry, "instrument_1", "NXinstrument")
+        put(nexus_group(instrument, "source_1", "NXsource"), "energy", raw.energy_eV * EV_J)
         detector = _detector(instrument, "detector_1", raw, units=False)
         basis = np.array([[0, -raw.pixel_m[0], 0], [-raw.pixel_m[1], 0, 0]])
         put(detector, "basis_vectors", basis)
@@ -48,12 +49,13 @@ def write_cxi(path: Path, raw: Raw) -> Path:
         put(detector, "mask", bits(raw.bad, np.uint32))
         put(detector, "data_dark", raw.dark)
         put(detector, "data_white", raw.flat)
-        put(group(instrument, "monitor", "NXmonitor"), "data", raw.monitor)
+        put(nexus_group(instrument, "monitor", "NXmonitor"), "data", raw.monitor)
         put_frames(detector, "data", raw.frames, raw.compression)
         y, x = raw.positions_m.T
-        geometry = group(group(entry, "sample_1", "NXsample"), "geometry_1", "NXgeometry")
+        sample = nexus_group(entry, "sample_1", "NXsample")
+        geometry = nexus_group(sample, "geometry_1", "NXgeometry")
         put(geometry, "translation", np.stack([x, y, np.zeros_like(x)], axis=1))
-        data = group(entry, "data_1", "NXdata", signal="data")
+        data = nexus_group(entry, "data_1", "NXdata", signal="data")
         data["data"] = h5py.SoftLink(detector.name + "/data")
         data["translation"] = h5py.SoftLink(geometry.name + "/translation")
     return path
@@ -72,20 +74,20 @@ def write_diamond(path: Path, raw: Raw) -> Path:
 def _nexus(path: Path, raw: Raw, definition: str | None) -> Path:
     """The two NeXus dialects, which differ in the definition and in the data group's name."""
     with h5py.File(path, "w") as file:
-        entry = group(file, "entry_1", "NXentry", default="data_1" if definition else "data")
+        entry = nexus_group(file, "entry_1", "NXentry", default="data_1" if definition else "data")
         if definition:
             entry["definition"] = definition
-        instrument = group(entry, "instrument_1", "NXinstrument")
-        put(group(instrument, "beam_1", "NXbeam"), "energy", raw.energy_eV, units="eV")
+        instrument = nexus_group(entry, "instrument_1", "NXinstrument")
+        put(nexus_group(instrument, "beam_1", "NXbeam"), "energy", raw.energy_eV, units="eV")
         detector = _detector(instrument, "detector_1", raw, units=True)
         put(detector, "darkfield", raw.dark)
         put(detector, "flatfield", raw.flat)
         put(detector, "pixel_mask", bits(raw.bad, np.uint32))
-        put(group(instrument, "monitor", "NXmonitor"), "data", raw.monitor)
+        put(nexus_group(instrument, "monitor", "NXmonitor"), "data", raw.monitor)
         if raw.center_px is not None:
             put(detector, "beam_center_y", raw.center_px[0], units="pixel")
             put(detector, "beam_center_x", raw.center_px[1], units="pixel")
-        data = group(entry, "data_1" if definition else "data", "NXdata", signal="data")
+        data = nexus_group(entry, "data_1" if definition else "data", "NXdata", signal="data")
         put_frames(data, "data", raw.gridded, raw.compression)
         if definition:
             detector["data"] = data["data"]
@@ -97,7 +99,7 @@ def _nexus(path: Path, raw: Raw, definition: str | None) -> Path:
 
 def _detector(instrument: h5py.Group, name: str, raw: Raw, units: bool) -> h5py.Group:
     """Distance, pixel and exposure in SI, with @units or as CXI without."""
-    detector = group(instrument, name, "NXdetector")
+    detector = nexus_group(instrument, name, "NXdetector")
     for key, value, unit in (
         ("distance", raw.distance_m, "m"),
         ("y_pixel_size", raw.pixel_m[0], "m"),
@@ -155,7 +157,7 @@ def write_sidecar(path: Path, raw: Raw) -> Path:
 def write_standard(path: Path, raw: Raw) -> Path:
     """Standardized HDF5: SI units, positions (N, 2) x,y; mask 1 = bad."""
     with h5py.File(path, "w") as file:
-        entry = group(file, "entry", "NXentry", default="data_view")
+        entry = nexus_group(file, "entry", "NXentry", default="data_view")
         put_frames(entry, "data", raw.frames, raw.compression)
         put(entry, "pos", raw.positions_m[:, ::-1], columns="x,y", units="m")
         put(entry, "posx_m", raw.positions_m[:, 1], units="m")
@@ -180,11 +182,11 @@ def write_areadetector(path: Path, raw: Raw, signed: bool = False) -> Path:
     ``signed``: as a file of this package, which may be written again.
     """
     n = len(raw.frames)
-    with open_to_write(path, signed, libver="latest") as file:
-        entry = group(file, "entry", "NXentry", default="data")
-        data = group(entry, "data", "NXdata", signal="data")
-        instrument = group(entry, "instrument", "NXinstrument")
-        detector = group(instrument, "detector", "NXdetector")
+    with create_hdf5(path, signed, libver="latest") as file:
+        entry = nexus_group(file, "entry", "NXentry", default="data")
+        data = nexus_group(entry, "data", "NXdata", signal="data")
+        instrument = nexus_group(entry, "instrument", "NXinstrument")
+        detector = nexus_group(instrument, "detector", "NXdetector")
         put_frames(data, "data", raw.frames, raw.compression)
         detector["data"] = data["data"]
         put(detector, "pixel_mask", bits(raw.bad, np.uint32))
@@ -194,7 +196,7 @@ def write_areadetector(path: Path, raw: Raw, signed: bool = False) -> Path:
         if raw.center_px is not None:
             put(detector, "beam_center_y", raw.center_px[0], units="pixel")
             put(detector, "beam_center_x", raw.center_px[1], units="pixel")
-        attributes = group(instrument, "NDAttributes", "NXcollection")
+        attributes = nexus_group(instrument, "NDAttributes", "NXcollection")
         logged = {
             "NDArrayUniqueId": np.arange(1, n + 1, dtype=np.int32),
             "NDArrayTimeStamp": 1.1e9 + raw.exposure_s * np.arange(n),
@@ -215,7 +217,7 @@ def write_exchange(path: Path, raw: Raw) -> Path:
     """APS data exchange: positions in µm, distance in mm, pixel in µm, energy in keV."""
     with h5py.File(path, "w") as file:
         file["implements"] = "exchange:instrument"
-        exchange = group(file, "exchange")
+        exchange = nexus_group(file, "exchange")
         put_frames(exchange, "data", raw.frames, raw.compression)
         put(exchange, "data_dark", raw.dark)
         put(exchange, "data_white", raw.flat)
@@ -223,13 +225,13 @@ def write_exchange(path: Path, raw: Raw) -> Path:
         put(exchange, "positions_y", raw.positions_m[:, 0] * 1e6, units="um")
         put(exchange, "mask", bits(raw.bad, np.uint8))
         put(exchange, "monitor", raw.monitor)
-        detector = group(group(file, "instrument"), "detector")
+        detector = nexus_group(nexus_group(file, "instrument"), "detector")
         put(detector, "distance", raw.distance_m * 1e3, units="mm")
         square = raw.pixel_m[0] == raw.pixel_m[1]
         pixel = raw.pixel_m[0] if square else np.array(raw.pixel_m)
         put(detector, "pixel_size", pixel * 1e6, units="um")
         put(detector, "exposure_time", raw.exposure_s, units="s")
-        put(group(file["instrument"], "source"), "energy", raw.energy_eV / 1e3, units="keV")
+        put(nexus_group(file["instrument"], "source"), "energy", raw.energy_eV / 1e3, units="keV")
     return path
 
 

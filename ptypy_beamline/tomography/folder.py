@@ -23,7 +23,8 @@ from ..errors import FileError, MissingDataError, SettingsError
 from ..files.filelist import natural
 from ..files.links import open_confined
 from ..files.regular import read_text
-from ..output import is_ours, put_text, refuse_foreign, together
+from ..output.files import renamed_together, write_text
+from ..output.names import is_ours, refuse_foreign
 from ..reconstruction.area import scanned
 from ..reconstruction.io.hdf5 import as_json, write_reconstruction
 from ..reconstruction.io.hdf5 import checksum as sha256_of
@@ -87,7 +88,7 @@ def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping
     rows, columns = scanned(found)
     shown = found.object.prod(axis=0, keepdims=True)[:, rows, columns]
     origin = {**found.provenance, "made": made, "theta_deg": angle.theta_deg}
-    with together():
+    with renamed_together():
         write_tiffs(replace(found, object=shown), folder / angle.name)
         write_reconstruction(replace(found, provenance=origin), folder / angle.name / FINISHED)
 
@@ -108,7 +109,7 @@ def write_table(folder: Path, angles: Sequence[Angle]) -> None:
         and not any(map(is_ours, folder.glob(f"angle_*/{FINISHED}")))
     ):
         refuse_foreign(path)
-    put_text(path, text)
+    write_text(path, text)
 
 
 def phases_in(folder: Path) -> Path | None:

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from ..arrays import Reals
 from ..errors import in_picture
 from ..files.links import open_confined
-from ..output import put_figure
+from ..output.figures import save_figure
 from ..plotting import INK, bare, scale_bar
 from .volume import Projections
 
@@ -57,7 +57,7 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
     bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.01)
     bar.set_label(DENSITY, color=INK)
     bar.outline.set(visible=False)
-    return put_figure(picture, figure)
+    return save_figure(picture, figure)
 
 
 def middle_planes(volume: h5py.Dataset) -> tuple[Reals, Reals, Reals]:
@@ -88,7 +88,7 @@ def draw_alignment(found: Projections, picture: Path) -> Path:
     left.legend(frameon=False)
     _map(middle, -phase.sum(axis=2).T, "mass of each row, −Σφ (rad)", "row")
     _map(right, -phase[:, phase.shape[1] // 2].T, "sinogram of the middle row, −φ (rad)", "column")
-    return put_figure(picture, figure)
+    return save_figure(picture, figure)
 
 
 def _map(axes: Axes, image: Reals, label: str, rows: str) -> None:

@@ -17,11 +17,11 @@ import h5py
 from ..engines import ALONE, Ranks
 from ..errors import BeamlineError, SettingsError
 from ..files.links import open_confined
-from ..output import refuse_foreign
+from ..output.names import refuse_foreign
+from ..output.temporary import exclusive_folder
 from ..reconstruction.io.read import KINDS, read
 from ..reconstruction.model import Reconstruction
 from ..settings import Settings
-from ..temporary import alone_in
 from . import folder as tomo_folder
 from .angles import Angle, find_angles, without_skipped
 from .backprojection import RAMP, Method
@@ -101,7 +101,7 @@ def run_series(  # noqa: PLR0913
     with ranks_of(chosen if raw else None) as ranks, ExitStack() as alone:
         if raw:
             angles = find_angles(names, theta)
-        alone.enter_context(alone_in(out) if ranks.first else nullcontext())
+        alone.enter_context(exclusive_folder(out) if ranks.first else nullcontext())
         for name in WRITTEN if ranks.first else ():
             refuse_foreign(out / name)
         if raw:

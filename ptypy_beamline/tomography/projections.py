@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Bools, Complex64s, Complexes, Float32s, Ints
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..extras import skimage
-from ..output import together
+from ..output.files import renamed_together
 from ..reconstruction.phase import flatten_phase
 from .align import align, moved
 from .angles import Angle, check_coverage
@@ -142,7 +142,7 @@ def align_series(
         tuple(angle.name for angle in angles),
         {"angles": sources_of(folder, angles), "air_px": air, "axis": how.axis, "sign": how.sign},
     )
-    with together():
+    with renamed_together():
         write_projections(out / PROJECTIONS, found)
         draw_alignment(found, out / ALIGNMENT)
     return found

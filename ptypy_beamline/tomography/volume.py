@@ -17,7 +17,8 @@ from ..errors import FileError
 from ..extras import versions
 from ..files.links import open_confined
 from ..geometry import wavelength_m
-from ..output import complete_hdf5, stop_on_full_disk
+from ..output.hdf5 import complete_hdf5, stop_on_full_disk
+from ..output.nexus import linked_plot, nexus_group, put_dataset
 from ..reconstruction.io.hdf5 import as_json
 from .backprojection import RAMP, Method, slices
 
@@ -75,11 +76,11 @@ def write_projections(path: Path, found: Projections) -> Path:
     """Write ``/projections``, ``/angles_deg``, ``/shifts_px``, geometry and provenance."""
     with complete_hdf5(path) as file:
         data = _entry(file, "projections", ("angles_deg", "y_um", "x_um"))
-        _put(file, "projections", found.phase, units="rad")
-        _put(file, "angles_deg", found.angles_deg, units="degree")
-        _put(file, "shifts_px", found.shifts_px, columns="y,x")
-        _put(file, "pixel_m", found.pixel_m, units="m", columns="y,x")
-        _put(file, "energy_eV", found.energy_eV, units="eV")
+        put_dataset(file, "projections", found.phase, units="rad")
+        put_dataset(file, "angles_deg", found.angles_deg, units="degree")
+        put_dataset(file, "shifts_px", found.shifts_px, columns="y,x")
+        put_dataset(file, "pixel_m", found.pixel_m, units="m", columns="y,x")
+        put_dataset(file, "energy_eV", found.energy_eV, units="eV")
         file["names"] = list(found.names)
         file["provenance"] = as_json({**found.provenance, "versions": versions()})
         _axes_um(data, found.phase.shape[1:], found.pixel_m, "yx")
@@ -143,10 +144,10 @@ def write_volume(
             volume[row] = factor * plane
             stop_on_full_disk()
             progress(1)
-        _put(file, "voxel_m", (pixel_y, pixel_x, pixel_x), units="m", columns="z,y,x")
-        _put(file, "energy_eV", found.energy_eV, units="eV")
-        _put(file, "angles_deg", found.angles_deg, units="degree")
-        _put(file, "shifts_px", found.shifts_px, columns="y,x")
+        put_dataset(file, "voxel_m", (pixel_y, pixel_x, pixel_x), units="m", columns="z,y,x")
+        put_dataset(file, "energy_eV", found.energy_eV, units="eV")
+        put_dataset(file, "angles_deg", found.angles_deg, units="degree")
+        put_dataset(file, "shifts_px", found.shifts_px, columns="y,x")
         file["names"] = list(found.names)
         origin = {**found.provenance, "method": str(method), "versions": versions()}
         file["provenance"] = as_json(origin)
@@ -157,11 +158,8 @@ def write_volume(
 def _entry(file: h5py.File, signal: str, axes: tuple[str, ...]) -> h5py.Group:
     """The default plot of NeXus viewers, which links ``signal`` at the root."""
     file.attrs.update(NX_class="NXroot", default="entry")
-    entry = file.create_group("entry")
-    entry.attrs.update(NX_class="NXentry", default="data")
-    data = entry.create_group("data")
-    data.attrs.update(NX_class="NXdata", signal=signal, axes=list(axes))
-    data[signal] = h5py.SoftLink(f"/{signal}")
+    entry = nexus_group(file, "entry", "NXentry", default="data")
+    data = linked_plot(entry, "data", f"/{signal}", axes)
     if "angles_deg" in axes:
         data["angles_deg"] = h5py.SoftLink("/angles_deg")
     return data
@@ -172,12 +170,7 @@ def _axes_um(
 ) -> None:
     """Coordinates in µm from the middle pixel, n // 2, in which the rotation axis lies."""
     for name, count, pixel in zip(names, shape, pixel_m, strict=True):
-        _put(data, f"{name}_um", (np.arange(count) - count // 2) * pixel * 1e6, units="um")
-
-
-def _put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
-    group[name] = value
-    group[name].attrs.update(attributes)
+        put_dataset(data, f"{name}_um", (np.arange(count) - count // 2) * pixel * 1e6, units="um")
 
 
 def electrons_per_radian(energy_eV: float, voxel_m: float) -> float:

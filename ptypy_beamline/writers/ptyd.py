@@ -19,7 +19,9 @@ from ..files.h5rw import dict_group, stamp, store, store_array
 from ..files.hdf5 import open_hdf5
 from ..files.regular import is_input
 from ..geometry import PHOTON
-from ..output import complete_hdf5, is_ours, together
+from ..output.files import renamed_together
+from ..output.hdf5 import complete_hdf5
+from ..output.names import is_ours
 from ..planning.plan import Block, Plan
 from .stacks import write_frames
 
@@ -59,7 +61,7 @@ def write_ptyd(
     if save not in ("append", "link"):
         raise FileError(f"save={save!r}", "use append or link", path)
     write = _write_linked if save == "link" else _write_appended
-    with together() as batch, complete_hdf5(path) as file:
+    with renamed_together() as batch, complete_hdf5(path) as file:
         stamp(file)
         store(file, "chunks", {})
         store(file, "info", dict(info or {}))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..arrays import Floats, Ints
 from ..errors import BeamlineWarning, MissingDataError, SettingsError, printable
 from ..files.csvlog import CsvLog
-from ..output import complete_hdf5
+from ..output.hdf5 import complete_hdf5
+from ..output.nexus import nexus_group, put_dataset
 from ..quantities import UNITS, known_factor, unit_factor, unit_of_name
 
 COLUMNS = {
@@ -94,25 +95,26 @@ def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
     """
     with complete_hdf5(path) as file:
         file.attrs["default"] = "entry"
-        entry = file.create_group("entry")
-        entry.attrs.update({"NX_class": "NXentry", "log": printable(str(log))})
-        entry[INDEX] = sidecar.frame_index
-        entry[INDEX].attrs["description"] = "number of the frame of each position"
-        entry[INDEX].attrs["counted"] = sidecar.counted
+        entry = nexus_group(file, "entry", "NXentry", log=printable(str(log)))
+        numbering = {
+            "description": "number of the frame of each position",
+            "counted": sidecar.counted,
+        }
+        put_dataset(entry, INDEX, sidecar.frame_index, **numbering)
         x, y = sidecar.quantities["x"], sidecar.quantities["y"]
-        entry["pos"] = np.column_stack([x, y])
-        entry["pos"].attrs.update({"columns": "x,y", "units": "m"})
+        put_dataset(entry, "pos", np.column_stack([x, y]), columns="x,y", units="m")
         for short, (name, _, unit) in COLUMNS.items():
-            _put(entry, name, sidecar.quantities.get(short), unit, short in REQUIRED)
+            _put_quantity(entry, name, sidecar.quantities.get(short), unit, short in REQUIRED)
     return Path(path)
 
 
-def _put(entry: h5py.Group, name: str, values: NDArray[Any] | None, unit: str, each: bool) -> None:
+def _put_quantity(
+    entry: h5py.Group, name: str, values: NDArray[Any] | None, unit: str, each: bool
+) -> None:
     """One number if all are equal and not ``each`` is wanted; nothing if none is finite."""
     finite = np.empty(0) if values is None else values[np.isfinite(values)]
     if finite.size:
-        entry[name] = values if each or np.ptp(finite) else finite[0]
-        entry[name].attrs["units"] = unit
+        put_dataset(entry, name, values if each or np.ptp(finite) else finite[0], units=unit)
 
 
 @dataclass(frozen=True)

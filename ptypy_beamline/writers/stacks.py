@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools
 from ..errors import SettingsError
-from ..output import stop_on_full_disk
+from ..output.hdf5 import stop_on_full_disk
 from ..parallel import available_threads, pool
 
 COMPRESSIONS: dict[str, dict[str, Any]] = {

@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..output import complete_hdf5
+from ..output.hdf5 import complete_hdf5
+from ..output.nexus import linked_plot, nexus_group, put_dataset
 from ..planning.plan import Plan
 from .stacks import BadPixels, StackWriter
 
@@ -55,24 +56,21 @@ def write_standard(
     geometry = plan.geometry
     with complete_hdf5(path) as file:
         file.attrs["default"] = "entry"
-        entry = file.create_group("entry")
-        entry.attrs.update({"NX_class": "NXentry", "default": "plot"})
+        entry = nexus_group(file, "entry", "NXentry", default="plot")
         _write_frames(entry, plan, compression, progress)
         _write_positions(entry, plan)
-        entry["energy_eV"] = geometry.energy_eV
-        entry["det_dist_m"] = geometry.distance_m
+        energy = {"units": "eV", "radiation": geometry.radiation}
+        put_dataset(entry, "energy_eV", geometry.energy_eV, **energy)
+        put_dataset(entry, "det_dist_m", geometry.distance_m, units="m")
         height, width = geometry.pixel_m
-        entry["pixel_m"] = height if height == width else np.array([height, width])
+        pixel = height if height == width else np.array([height, width])
+        put_dataset(entry, "pixel_m", pixel, units="m")
         entry["center_px"] = np.array(geometry.center_px)
-        for name, unit in (("energy_eV", "eV"), ("det_dist_m", "m"), ("pixel_m", "m")):
-            entry[name].attrs["units"] = unit
-        entry["energy_eV"].attrs["radiation"] = geometry.radiation
         if exposure_s is not None:
-            entry["exposure_s"] = exposure_s
-            entry["exposure_s"].attrs["units"] = "s"
+            put_dataset(entry, "exposure_s", exposure_s, units="s")
         if provenance is not None:
             entry["provenance"] = json.dumps(provenance, default=str)
-        _write_plot(entry)
+        linked_plot(entry, "plot", "/entry/data", interpretation="image")
     return Path(path)
 
 
@@ -94,17 +92,8 @@ def _write_frames(
 
 def _write_positions(entry: h5py.Group, plan: Plan) -> None:
     y, x = plan.positions_m.T
-    entry["pos"] = np.column_stack([x, y])
-    entry["pos"].attrs["columns"] = "x,y"
-    entry["posx_m"], entry["posy_m"] = x, y
-    for name in ("pos", "posx_m", "posy_m"):
-        entry[name].attrs["units"] = "m"
-    entry["frame_indices"] = plan.selection.exposures
-    entry["frame_indices"].attrs["description"] = "raw frames of each position, -1 = left out"
-
-
-def _write_plot(entry: h5py.Group) -> None:
-    """A default plot for silx and h5web."""
-    plot = entry.create_group("plot")
-    plot.attrs.update({"NX_class": "NXdata", "signal": "data", "interpretation": "image"})
-    plot["data"] = h5py.SoftLink("/entry/data")
+    put_dataset(entry, "pos", np.column_stack([x, y]), columns="x,y", units="m")
+    put_dataset(entry, "posx_m", x, units="m")
+    put_dataset(entry, "posy_m", y, units="m")
+    numbering = "raw frames of each position, -1 = left out"
+    put_dataset(entry, "frame_indices", plan.selection.exposures, description=numbering)

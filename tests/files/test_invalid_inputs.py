@@ -27,7 +27,7 @@ from ptypy_beamline.files.trees import read_tree
 from ptypy_beamline.formats import open_with
 from ptypy_beamline.frames.images import frames_of, values_of
 from ptypy_beamline.frames.npy import load_npy
-from ptypy_beamline.output import complete_hdf5
+from ptypy_beamline.output.hdf5 import complete_hdf5
 from ptypy_beamline.scan import Window
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.package_writers import write_simulation

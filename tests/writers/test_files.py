@@ -12,22 +12,18 @@ import pytest
 from matplotlib.figure import Figure
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.output import (
-    PICTURES,
-    complete,
-    complete_folder,
-    complete_hdf5,
-    put_figure,
-    together,
-)
+from ptypy_beamline.output.figures import save_figure
+from ptypy_beamline.output.files import complete_file, complete_folder, renamed_together
+from ptypy_beamline.output.hdf5 import complete_hdf5
+from ptypy_beamline.output.names import PICTURES
+from ptypy_beamline.output.temporary import exclusive_folder
 from ptypy_beamline.reconstruction import Reconstruction
 from ptypy_beamline.reconstruction.io.hdf5 import checksum, versions, write_reconstruction
-from ptypy_beamline.temporary import alone_in
 
 
 def test_complete_appears_at_the_end(tmp_path: Path):
     target = tmp_path / "new" / "folder" / "a.h5"
-    with complete(target) as temporary:
+    with complete_file(target) as temporary:
         temporary.write_text("done")
         assert temporary.parent == target.parent
         assert temporary.suffix == ".h5"
@@ -42,7 +38,7 @@ def test_failure_keeps_what_was_there(tmp_path: Path, error):
     target.write_text("old")
 
     def fail():
-        with complete(target, ours=True) as temporary:
+        with complete_file(target, ours=True) as temporary:
             temporary.write_text("half")
             raise error
 
@@ -61,7 +57,10 @@ def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
     link = tmp_path / "link.h5"
     link.symlink_to(foreign)
     for target in (foreign, link):
-        with pytest.raises(FileError, match="was not written by ptypy_beamline"), complete(target):
+        with (
+            pytest.raises(FileError, match="was not written by ptypy_beamline"),
+            complete_file(target),
+        ):
             pass
     with complete_hdf5(own) as file:
         file["x"] = 2
@@ -74,11 +73,11 @@ def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
 def test_a_picture_of_somebody_else_is_not_replaced(tmp_path: Path, suffix):
     figure, path = Figure(figsize=(1, 1)), tmp_path / f"a{suffix}"
     for _ in range(2):
-        put_figure(path, figure)
+        save_figure(path, figure)
     figure.savefig(path)
     before = path.read_bytes()
     with pytest.raises(FileError, match="was not written by ptypy_beamline"):
-        put_figure(path, figure)
+        save_figure(path, figure)
     assert path.read_bytes() == before
 
 
@@ -98,7 +97,7 @@ def a_link_to_nothing(path: Path) -> None:
 def test_only_files_are_replaced(tmp_path: Path, make, words, ours):
     path = tmp_path / "a.h5"
     make(path)
-    with pytest.raises(FileError, match=words), complete(path, ours):
+    with pytest.raises(FileError, match=words), complete_file(path, ours):
         pass
     assert os.listdir(tmp_path) == ["a.h5"]
     assert not path.is_file()
@@ -113,18 +112,18 @@ def test_only_files_are_replaced(tmp_path: Path, make, words, ours):
     ],
 )
 def test_impossible_names_are_named(name, words):
-    with pytest.raises(FileError, match=words), complete(name):
+    with pytest.raises(FileError, match=words), complete_file(name):
         pass
 
 
 def test_folders_that_were_made_for_what_failed_go_again(tmp_path: Path):
     def write(fail_early: bool) -> None:
-        with together():
+        with renamed_together():
             with complete_hdf5(tmp_path / "new/a/a.h5"):
                 pass
             with complete_folder(tmp_path / "new/b/folder"):
                 pass
-            with complete(tmp_path / "there/a.h5"):
+            with complete_file(tmp_path / "there/a.h5"):
                 assert not fail_early
             raise AssertionError
 
@@ -133,14 +132,14 @@ def test_folders_that_were_made_for_what_failed_go_again(tmp_path: Path):
         with pytest.raises(AssertionError):
             write(fail_early)
         assert os.listdir(tmp_path) == ["there"]
-    with pytest.raises(AssertionError), alone_in(tmp_path / "c/d"):
+    with pytest.raises(AssertionError), exclusive_folder(tmp_path / "c/d"):
         raise AssertionError
     assert os.listdir(tmp_path) == ["there"]
 
 
 def test_complete_gives_usual_permissions(tmp_path: Path):
     (tmp_path / "usual").write_text("")
-    with complete(tmp_path / "a.txt"):
+    with complete_file(tmp_path / "a.txt"):
         pass
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
@@ -149,14 +148,14 @@ def test_unwritable_place_is_named_with_a_remedy(tmp_path: Path):
     (tmp_path / "file").write_text("not a folder")
     with (
         pytest.raises(FileError, match=r"file/a\.h5: cannot be written .*-o"),
-        complete(tmp_path / "file" / "a.h5"),
+        complete_file(tmp_path / "file" / "a.h5"),
     ):
         pass
 
 
 def test_target_that_is_a_folder_is_refused(tmp_path: Path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(FileError, match="taken"), complete(tmp_path / "taken"):
+    with pytest.raises(FileError, match="taken"), complete_file(tmp_path / "taken"):
         pass
     assert os.listdir(tmp_path) == ["taken"]
 

@@ -25,9 +25,12 @@ from matplotlib.figure import Figure
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.output import PICTURES, complete, complete_hdf5, put_figure, together
+from ptypy_beamline.output.figures import save_figure
+from ptypy_beamline.output.files import complete_file, renamed_together
+from ptypy_beamline.output.hdf5 import complete_hdf5
+from ptypy_beamline.output.names import PICTURES
+from ptypy_beamline.output.temporary import exclusive_folder, folder_lock, temporary_name
 from ptypy_beamline.reconstruction.io.hdf5 import write_reconstruction
-from ptypy_beamline.temporary import alone_in, beside, taken
 from ptypy_beamline.testing.package_writers import write_simulation
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
@@ -173,7 +176,7 @@ def test_a_picture_on_a_full_disk(tmp_path, suffix):
 
     def write() -> int:
         try:
-            put_figure(tmp_path / f"a{suffix}", figure)
+            save_figure(tmp_path / f"a{suffix}", figure)
         except FileError as error:
             return 0 if "cannot be written: file too large" in str(error) else 1
         return 2
@@ -184,7 +187,7 @@ def test_a_picture_on_a_full_disk(tmp_path, suffix):
 
 def test_files_take_their_names_together_or_not_at_all(tmp_path):
     def write(last: Callable[[], None]) -> None:
-        with together():
+        with renamed_together():
             for name in ("a.h5", "b.h5"):
                 with complete_hdf5(tmp_path / name) as file:
                     file["x"] = 1
@@ -199,7 +202,7 @@ def test_files_take_their_names_together_or_not_at_all(tmp_path):
     assert os.listdir(tmp_path) == []
     write(lambda: None)
     assert files_in(tmp_path) == ["a.h5", "b.h5"]
-    with complete(tmp_path / "c.png"):
+    with complete_file(tmp_path / "c.png"):
         pass
     assert (tmp_path / "c.png").exists()
 
@@ -340,7 +343,7 @@ def ended() -> int:
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, inputs):
-    own = [beside(tmp_path / name) for name in ("gone.h5", "gone.png", "thumbs")]
+    own = [temporary_name(tmp_path / name) for name in ("gone.h5", "gone.png", "thumbs")]
     dead = [path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{ended()}-")) for path in own]
     elsewhere = re.sub("-[0-9a-f]{8}-", "-00000000-", dead[0].name, count=1)
     kept = [own[0], tmp_path / elsewhere, tmp_path / ".gone.ptypy_beamline-x.h5"]
@@ -354,8 +357,10 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, inputs):
 
 def test_a_killed_writer_leaves_what_was_there_and_a_name_that_tells(tmp_path):
     write = (
-        "import os, sys; from ptypy_beamline.output import complete_hdf5, together\n"
-        "with together(), complete_hdf5(sys.argv[1]) as file:\n"
+        "import os, sys\n"
+        "from ptypy_beamline.output.files import renamed_together\n"
+        "from ptypy_beamline.output.hdf5 import complete_hdf5\n"
+        "with renamed_together(), complete_hdf5(sys.argv[1]) as file:\n"
         "    file['x'] = 2; file.flush(); os.kill(os.getpid(), 9)"
     )
     path = tmp_path / "a.h5"
@@ -366,7 +371,7 @@ def test_a_killed_writer_leaves_what_was_there_and_a_name_that_tells(tmp_path):
     assert left.startswith(".a.ptypy_beamline-")
     with h5py.File(path) as file:
         assert file["x"][()] == 1
-    with complete(tmp_path / "b.png"):
+    with complete_file(tmp_path / "b.png"):
         pass
     assert files_in(tmp_path) == ["a.h5", "b.png"]
 
@@ -374,14 +379,14 @@ def test_a_killed_writer_leaves_what_was_there_and_a_name_that_tells(tmp_path):
 def test_two_writers_do_not_mix_their_files(tmp_path):
     """Each renames its files a moment apart; those of one writer end up together."""
     write = (
-        "import os, sys, time; from ptypy_beamline import output as files\n"
+        "import os, sys, time; from ptypy_beamline.output import files\n"
         "rename = files._rename\n"
         "def slowly(*a):\n    rename(*a); time.sleep(0.02)\n"
         "files._rename = slowly\n"
         "for _ in range(4):\n"
-        "    with files.together():\n"
+        "    with files.renamed_together():\n"
         "        for k in range(5):\n"
-        "            files.put_text(files.Path(sys.argv[1], f'{k}.txt'), sys.argv[2])\n"
+        "            files.write_text(files.Path(sys.argv[1], f'{k}.txt'), sys.argv[2])\n"
         "        with files.complete_folder(files.Path(sys.argv[1], 'folder')) as folder:\n"
         "            (folder / 'x.txt').write_text(sys.argv[2])\n"
     )
@@ -395,8 +400,9 @@ def test_one_command_at_a_time_has_a_folder_of_results(tmp_path):
     folder = tmp_path / "out"
     hold = (
         "import sys; from pathlib import Path\n"
-        "from ptypy_beamline.temporary import alone_in\n"
-        "with alone_in(Path(sys.argv[1])):\n    print('has it', flush=True); sys.stdin.read()"
+        "from ptypy_beamline.output.temporary import exclusive_folder\n"
+        "with exclusive_folder(Path(sys.argv[1])):\n"
+        "    print('has it', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -404,14 +410,14 @@ def test_one_command_at_a_time_has_a_folder_of_results(tmp_path):
         assert other.stdout is not None
         assert other.stdout.readline() == b"has it\n"
         with pytest.raises(FileError, match="out: another command is writing into this folder"):
-            alone_in(folder).__enter__()
+            exclusive_folder(folder).__enter__()
         other.kill()
         other.wait()
-    with alone_in(folder), alone_in(folder), taken(folder, 0) as free:
+    with exclusive_folder(folder), exclusive_folder(folder), folder_lock(folder, 0) as free:
         assert free
-    with taken(folder, 0) as free:
+    with folder_lock(folder, 0) as free:
         assert free
     folder.rmdir()
-    with alone_in(folder):
+    with exclusive_folder(folder):
         assert folder.is_dir()
     assert not folder.exists()

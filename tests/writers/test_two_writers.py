@@ -18,7 +18,7 @@ import pytest
 from angle_series import TINY, simulated
 from processes import environment
 
-from ptypy_beamline.temporary import MARK
+from ptypy_beamline.output.temporary import MARK
 from ptypy_beamline.testing.simulate import simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from ...errors import BeamlineWarning
 from ...geometry import Geometry
-from ...output import complete_hdf5
+from ...output.hdf5 import complete_hdf5
+from ...output.nexus import nexus_group, put_dataset
 from ...planning.plan import Plan
 from ...units import EV_J
 from ...writers.stacks import BadPixels, StackWriter
@@ -61,27 +62,20 @@ def write_cxi(
     with complete_hdf5(path) as file:
         file["cxi_version"], file["number_of_entries"] = VERSION, 1
         file.attrs.update(NX_class="NXroot", default="entry_1")
-        entry = _group(file, "entry_1", "NXentry", default="image_1")
+        entry = nexus_group(file, "entry_1", "NXentry", default="image_1")
         entry["title"] = found.scan
         entry["start_time"] = str(found.provenance.get("allstart", ""))
-        source = _group(entry, "instrument_1/source_1", "NXsource")
-        source["energy"] = found.energy_eV * EV_J
-        source["energy"].attrs["units"] = "J"
+        source = nexus_group(entry, "instrument_1/source_1", "NXsource")
+        put_dataset(source, "energy", found.energy_eV * EV_J, units="J")
         _write_positions(entry, found)
         _write_image(entry, found)
         _write_probe(entry, found)
-        detector = _group(entry, "instrument_1/detector_1", "NXdetector")
+        detector = nexus_group(entry, "instrument_1/detector_1", "NXdetector")
         detector["distance"] = found.distance_m
         if plan is not None:
             _write_detector(detector, check_count(plan, len(found.positions_m)).geometry)
             _write_frames(entry, detector, plan, progress)
     return Path(path)
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
-    made = parent.create_group(name)
-    made.attrs.update(NX_class=nx_class, **attributes)
-    return made
 
 
 def _write_positions(entry: h5py.Group, found: Reconstruction) -> None:
@@ -91,33 +85,32 @@ def _write_positions(entry: h5py.Group, found: Reconstruction) -> None:
     moved the other way.
     """
     rows, columns = found.positions_m.T
-    geometry = _group(entry, "sample_1/geometry_1", "NXgeometry")
-    geometry["translation"] = np.column_stack([columns, rows, np.zeros(len(rows))])
-    geometry["translation"].attrs["units"] = "m"
+    geometry = nexus_group(entry, "sample_1/geometry_1", "NXgeometry")
+    translation = np.column_stack([columns, rows, np.zeros(len(rows))])
+    put_dataset(geometry, "translation", translation, units="m")
 
 
 def _write_image(entry: h5py.Group, found: Reconstruction) -> None:
     wave = found.object[0] if len(found.object) == 1 else found.object
-    image = _group(entry, "image_1", "NXdata", signal="data_phase", interpretation="image")
+    image = nexus_group(entry, "image_1", "NXdata", signal="data_phase", interpretation="image")
     image["data"] = wave
     image["data_real"], image["data_imag"] = wave.real, wave.imag
-    image["data_phase"], image["data_amplitude"] = np.angle(wave), np.abs(wave)
-    image["data_phase"].attrs["units"] = "rad"
+    put_dataset(image, "data_phase", np.angle(wave), units="rad")
+    image["data_amplitude"] = np.abs(wave)
     image["data_type"], image["data_space"], image["is_fft_shifted"] = "transmission", "real", 0
     size = np.array(found.object.shape[-2:]) * found.pixel_m
     image["image_size"] = np.array([size[1], size[0], sum(found.layer_spacing_m)])
-    image["pixel_size"], image["center"] = found.pixel_m, found.center_m  # y, x
-    for name in ("pixel_size", "center"):
-        image[name].attrs.update(units="m", columns="y,x")
+    put_dataset(image, "pixel_size", found.pixel_m, units="m", columns="y,x")
+    put_dataset(image, "center", found.center_m, units="m", columns="y,x")
     image["layer_spacing"] = np.asarray(found.layer_spacing_m, np.float64)
     image["reconstruction_error"] = found.errors
-    process = _group(image, "process_1", "NXprocess")
+    process = nexus_group(image, "process_1", "NXprocess")
     process["algorithm"], process["iterations"] = found.algorithm, found.iterations
     process["note"] = as_json(provenance(found))
 
 
 def _write_probe(entry: h5py.Group, found: Reconstruction) -> None:
-    image = _group(entry, "image_2", "NXdata", signal="data_amplitude", interpretation="image")
+    image = nexus_group(entry, "image_2", "NXdata", signal="data_amplitude", interpretation="image")
     image["data"], image["data_amplitude"] = found.probe, np.abs(found.probe)
     image["data_type"], image["data_space"], image["is_fft_shifted"] = "probe", "real", 0
     entry["instrument_1/source_1/illumination"] = image["data"]
@@ -142,8 +135,7 @@ def _write_frames(
         data.append(block.frames)
         bad.add(block.good)
         progress(len(block.frames))
-    detector["mask"] = bad.ever.astype(np.uint32)
-    detector["mask"].attrs["description"] = "0 = good"
+    put_dataset(detector, "mask", bad.ever.astype(np.uint32), description="0 = good")
     if not bad.shared:
         each = bad.write_each(detector, "frame_mask")
         each.attrs["description"] = "of each frame, 0 = good"
@@ -154,6 +146,6 @@ def _write_frames(
             BeamlineWarning,
             stacklevel=3,
         )
-    group = _group(entry, "data_1", "NXdata", signal="data")
+    group = nexus_group(entry, "data_1", "NXdata", signal="data")
     group["data"], group["mask"] = data.dataset, detector["mask"]
     group["translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")

@@ -15,7 +15,8 @@ from ...errors import BeamlineError, FileError, printable
 from ...extras import versions
 from ...files.filelist import expand
 from ...files.links import open_confined
-from ...output import complete_hdf5
+from ...output.hdf5 import complete_hdf5
+from ...output.nexus import linked_plot, nexus_group, put_dataset
 from ..model import Reconstruction
 
 MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
@@ -46,20 +47,20 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
     """
     with complete_hdf5(path) as file:
         file.attrs.update(NX_class="NXroot", default="object", scan=found.scan)
-        _write_object(_group(file, "object", "NXentry", default="view"), found)
-        probe = _group(file, "probe", "NXentry")
+        _write_object(nexus_group(file, "object", "NXentry", default="view"), found)
+        probe = nexus_group(file, "probe", "NXentry")
         probe["complex"], probe["modes"] = found.probe[found.strongest_mode], found.probe
-        _write_positions(_group(file, "positions", "NXentry"), found)
-        geometry = _group(file, "geometry", "NXentry")
-        _put(geometry, "energy", found.energy_eV, units="eV")
-        _put(geometry, "distance", found.distance_m, units="m")
-        metrics = _group(file, "metrics", "NXentry", default="view")
+        _write_positions(nexus_group(file, "positions", "NXentry"), found)
+        geometry = nexus_group(file, "geometry", "NXentry")
+        put_dataset(geometry, "energy", found.energy_eV, units="eV")
+        put_dataset(geometry, "distance", found.distance_m, units="m")
+        metrics = nexus_group(file, "metrics", "NXentry", default="view")
         metrics["error_per_iteration"] = found.errors
         metrics["algorithm"], metrics["n_iterations"] = found.algorithm, found.iterations
         if found.held_out_error is not None:
             metrics["held_out_error"] = found.held_out_error
-        _view(metrics, "error_per_iteration")
-        _write_provenance(_group(file, "provenance", "NXentry"), found)
+        linked_plot(metrics, "view", f"{metrics.name}/error_per_iteration")
+        _write_provenance(nexus_group(file, "provenance", "NXentry"), found)
     return Path(path)
 
 
@@ -152,10 +153,10 @@ def _files(names: Sequence[str]) -> tuple[Path, ...]:
 def _write_object(group: h5py.Group, found: Reconstruction) -> None:
     wave = found.object[0] if len(found.object) == 1 else found.object
     group["complex"] = wave
-    _put(group, "phase", np.angle(wave), units="rad")
+    put_dataset(group, "phase", np.angle(wave), units="rad")
     group["amplitude"] = np.abs(wave)
-    _put(group, "pixel_size", found.pixel_m, units="m", columns="y,x")
-    _put(
+    put_dataset(group, "pixel_size", found.pixel_m, units="m", columns="y,x")
+    put_dataset(
         group,
         "center",
         found.center_m,
@@ -163,17 +164,17 @@ def _write_object(group: h5py.Group, found: Reconstruction) -> None:
         columns="y,x",
         description="of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions",
     )
-    _put(group, "layer_spacing", np.asarray(found.layer_spacing_m, np.float64), units="m")
+    put_dataset(group, "layer_spacing", np.asarray(found.layer_spacing_m, np.float64), units="m")
     axes = ("y", "x") if wave.ndim == 2 else ("layer", "y", "x")
-    view = _view(group, "phase", axes)
+    view = linked_plot(group, "view", f"{group.name}/phase", axes)
     for name, count, pixel in zip("yx", wave.shape[-2:], found.pixel_m, strict=True):
-        _put(view, name, np.arange(count) * pixel * 1e6, units="um")
+        put_dataset(view, name, np.arange(count) * pixel * 1e6, units="um")
     if wave.ndim == 3:
         view["layer"] = np.arange(len(wave))
 
 
 def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
-    _put(
+    put_dataset(
         group,
         "refined",
         found.positions_m,
@@ -181,7 +182,7 @@ def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
         columns="y,x",
         description="of the probe's pixel (N-1)/2",
     )
-    _put(group, "frame_indices", found.indices, description="raw frame of each position")
+    put_dataset(group, "frame_indices", found.indices, description="raw frame of each position")
 
 
 def _write_provenance(group: h5py.Group, found: Reconstruction) -> None:
@@ -197,23 +198,3 @@ def _entry(item: h5py.Dataset) -> Any:
     stored = item[()]
     text = stored.decode() if isinstance(stored, bytes) else stored.item()
     return json.loads(text) if item.attrs.get("json") else text
-
-
-def _put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
-    group[name] = value
-    group[name].attrs.update(attributes)
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs.update(NX_class=nx_class, **attributes)
-    return group
-
-
-def _view(group: h5py.Group, signal: str, axes: Sequence[str] = ()) -> h5py.Group:
-    """An NXdata group that links the signal, for programs that plot NeXus files."""
-    view = _group(group, "view", "NXdata", signal=signal)
-    view[signal] = h5py.SoftLink(f"{group.name}/{signal}")
-    if axes:
-        view.attrs["axes"] = list(axes)
-    return view

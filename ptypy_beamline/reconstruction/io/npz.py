@@ -20,7 +20,8 @@ from ...arrays import Complex64s, Floats
 from ...errors import BeamlineWarning, MissingDataError, ScanError, SettingsError
 from ...formats.npz import CENTER, MASK
 from ...frames.npz import Member, members
-from ...output import SIGNATURE, complete
+from ...output.files import complete_file
+from ...output.names import SIGNATURE
 from ...writers.stacks import BadPixels
 from ..area import pixels_of
 from ..model import Reconstruction
@@ -104,7 +105,7 @@ def write_npz(
         )
     path = Path(path)
     ours = SIGNATURE in members(path) if path.is_file() else False
-    with complete(path, ours) as temporary, zipfile.ZipFile(temporary, "w") as file:
+    with complete_file(path, ours) as temporary, zipfile.ZipFile(temporary, "w") as file:
         arrays = _arrays(found)
         if frames is not None and frames.center_px is not None:
             arrays[CENTER] = frames.center_px

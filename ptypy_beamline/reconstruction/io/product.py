@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import BeamlineWarning, FileError, ScanError
 from ...files.links import open_confined
-from ...output import complete_hdf5
+from ...output.hdf5 import complete_hdf5
 from ...writers.stacks import BadPixels, StackWriter
 from ..area import pixels_of
 from ..model import Reconstruction

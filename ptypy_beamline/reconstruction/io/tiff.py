@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 
 from ...arrays import Floats, Reals
-from ...output import complete, together
+from ...output.files import complete_file, renamed_together
 from ..model import Reconstruction
 
 SOFTWARE = "ptypy_beamline"
@@ -44,9 +44,9 @@ def write_tiffs(
     """
     phase, amplitude = (Path(folder) / name for name in ("phase.tif", "amplitude.tif"))
     angle = np.angle(found.object) if phase_rad is None else phase_rad
-    with together():
+    with renamed_together():
         for path, image, unit in ((phase, angle, "rad"), (amplitude, np.abs(found.object), "1")):
-            with complete(path, _ours(path)) as temporary:
+            with complete_file(path, _ours(path)) as temporary:
                 _write(temporary, image, unit, found)
     return phase, amplitude
 

@@ -1,8 +1,8 @@
-"""Temporary files and folders, which become outputs once complete, and locks of output folders.
+"""Temporary files and folders beside the outputs they become, and locks on output folders.
 
-Their names say who makes them: ``.STEM.ptypy_beamline-PLACE-PROCESS-RANDOM.SUFFIX``, where the
-place is a host's, or a container's. One whose process is gone was left behind by a crash, and the
-next that writes into the folder removes it.
+Their names say who made them: ``.STEM.ptypy_beamline-HOST-PROCESS-RANDOM.SUFFIX``, where the
+host may be a container. One whose process has ended was left behind by a crash, and is removed by
+the next command that writes into the folder.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from .errors import FileError
+from ..errors import FileError
 
 MARK = ".ptypy_beamline-"
 NAME = re.compile(r"\..*\.ptypy_beamline-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
 LONGEST = 120
-"""Bytes of an output's name that are repeated in that of its temporary file."""
+"""Most bytes of an output's name that are repeated in that of its temporary file."""
 
 POLL_S = 0.05
 
 
-def beside(target: Path) -> Path:
-    """A name in the folder of ``target``, with its suffix, that nobody else takes."""
+def temporary_name(target: Path) -> Path:
+    """A unique name in the folder of ``target``, with its suffix."""
     stem = os.fsencode(target.stem)[:LONGEST].decode(errors="ignore")
     suffix = target.suffix if len(target.suffix) <= LONGEST else ""
-    name = f".{stem}{MARK}{_place()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+    name = f".{stem}{MARK}{_host()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
     return target.with_name(name)
 
 
 def remove(temporary: Path) -> None:
-    """A file or folder that may be gone already."""
+    """Remove a file or folder, which may be gone already."""
     if temporary.is_dir():
         shutil.rmtree(temporary, ignore_errors=True)
     else:
@@ -47,34 +47,34 @@ def remove(temporary: Path) -> None:
             temporary.unlink()
 
 
-def missing(folder: Path) -> list[Path]:
-    """A folder and those above it that are not there, the lowest first."""
+def missing_folders(folder: Path) -> list[Path]:
+    """A folder and its parents that do not exist, the deepest first."""
     return [place for place in (folder, *folder.parents) if not place.exists()]
 
 
-def remove_empty(folders: Iterable[Path]) -> None:
-    """Those folders, made for what failed, that hold nothing."""
+def remove_empty_folders(folders: Iterable[Path]) -> None:
+    """Remove those folders that are empty."""
     for folder in folders:
-        with suppress(OSError):  # there is something in it
+        with suppress(OSError):  # it is not empty
             folder.rmdir()
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what a process of this host left in a folder that has ended since."""
+    """Remove temporary files that were left in a folder by processes of this host, now ended."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = NAME.fullmatch(entry.name) if MARK in entry.name else None
-            if found and found[1] == _place() and not _is_running(int(found[2])):
+            if found and found[1] == _host() and not _is_running(int(found[2])):
                 remove(Path(entry.path))
 
 
 @cache
-def _place() -> str:
-    """Where a process number means the same process: a host, or a container on it."""
-    space = 0
+def _host() -> str:
+    """Identifies the host, or the container on it, within which process numbers are unique."""
+    namespace = 0
     with suppress(OSError):
-        space = os.stat("/proc/self/ns/pid").st_ino
-    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    return f"{zlib.crc32(f'{socket.gethostname()} {namespace}'.encode()):08x}"
 
 
 def _is_running(process: int) -> bool:
@@ -82,34 +82,34 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is somebody else's
+    except (OSError, OverflowError):  # another user's
         return True
     return True
 
 
 _held: set[tuple[int, int]] = set()
-"""Folders that this process has, so that it does not wait for itself."""
+"""Folders that this process has locked, so that it does not wait for itself."""
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Have a folder of results to oneself, made where it is missing, for all of a long command.
+def exclusive_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder of results for all of a long command; it is made where missing.
 
     Raises
     ------
     FileError
-        Another command has it, or it cannot be made.
+        Another command has locked it, or it cannot be made.
     """
     made: list[Path] = []
     try:
         try:
-            made = missing(folder)
+            made = missing_folders(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(
                 f"cannot be written ({error.strerror})", "choose another folder (-o)", folder
             ) from error
-        with taken(folder, 1.0) as free:
+        with folder_lock(folder, 1.0) as free:
             if not free:
                 made = []
                 raise FileError(
@@ -119,14 +119,15 @@ def alone_in(folder: Path) -> Iterator[None]:
                 )
             yield
     finally:
-        remove_empty(made)
+        remove_empty_folders(made)
 
 
 @contextmanager
-def taken(folder: Path, wait_s: float) -> Iterator[bool]:
-    """Lock a folder against others that lock it, without a file; whether nobody else has it.
+def folder_lock(folder: Path, wait_s: float) -> Iterator[bool]:
+    """Lock a folder, without a lock file; yields whether the lock was obtained.
 
-    The lock ends with its process, however that ends. Some file systems of clusters have none.
+    The lock ends with the process, however that ends. Some cluster file systems have no locks;
+    there it is always obtained.
     """
     handle = None
     with suppress(OSError):

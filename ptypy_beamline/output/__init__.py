@@ -1,0 +1,1 @@
+"""Output files, which are complete or absent, and never replace what others wrote."""
