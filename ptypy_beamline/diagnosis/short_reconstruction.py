@@ -68,7 +68,7 @@ class Patch:
             for c, n in zip(geometry.center_px, geometry.shape, strict=True)
         ]
         rows, columns = (slice(first, first + side_px) for first in corner)
-        blocks = list(plan.stream(positions, say_empty=False))
+        blocks = list(plan.stream(positions, warn_empty=False))
         frames = np.concatenate([block.frames[:, rows, columns] for block in blocks])
         good = plan.good[rows, columns]
         if any(block.good.strides[0] for block in blocks):

@@ -20,7 +20,7 @@ from ..settings import Settings
 from .counting import ALL, FEW, Counting, counting
 from .defects import hot_or_dead
 from .implausible import warn_about_dark, warn_about_flat, warn_about_unusable
-from .sample import TOGETHER, Sample
+from .sample import BATCH_BYTES, Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +183,9 @@ class Images:
 
 
 def in_blocks(frames: Frames, window: Window, indices: Ints) -> Iterator[NDArray[Any]]:
-    """Some of a stack, as many images at a time as :data:`TOGETHER` bytes hold."""
+    """Some of a stack, as many images at a time as :data:`BATCH_BYTES` bytes hold."""
     one = window.height * window.width * frames.dtype.itemsize
-    size = max(1, TOGETHER // max(one, 1))
+    size = max(1, BATCH_BYTES // max(one, 1))
     for start in range(0, len(indices), size):
         yield frames.read(indices[start : start + size], window)
 

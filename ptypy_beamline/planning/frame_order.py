@@ -1,4 +1,4 @@
-"""The order in which frames are handed over, where the user gives one."""
+"""The order of frames that the user gives with ``frame_order``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..settings import Settings
 
 
 def frame_order(scan: Scan, settings: Settings) -> Ints | None:
-    """(m,) the scan's frames in the order they are wanted in; None = as they were taken.
+    """(m,) the scan's frames in the order asked for; None = as acquired.
 
-    The list counts raw frames of the files; one that the scan does not use is left out.
+    The list names raw frames of the files; −1 stands for one that the scan does not use.
 
     Raises
     ------
     SettingsError
-        It is empty, or names a frame that the files have not.
+        It is empty, or names a frame that does not exist.
     """
     if settings.frame_order is None:
         return None
@@ -34,7 +34,7 @@ def frame_order(scan: Scan, settings: Settings) -> Ints | None:
         problem = f"names frame {beyond[0]}" if len(beyond) else "is empty"
         raise SettingsError(
             f"frame_order {problem}, the scan has frames 0 to {total - 1}",
-            "give the raw frames to load in the order they are wanted in",
+            "list the raw frames to load, in the order you want",
             scan.source,
         )
     if picked is None:
@@ -45,15 +45,15 @@ def frame_order(scan: Scan, settings: Settings) -> Ints | None:
 
 
 def in_order(exposures: Ints, wanted: Ints, source: Any) -> tuple[Ints, Ints]:
-    """Positions in the order of their frames.
+    """Sort positions by the order of their frames.
 
-    Frames of one position that are listed one after another stay one position; listed apart, or
-    again, they are positions of their own.
+    Frames of one position that are listed consecutively stay one position; listed apart, or
+    repeated, they become positions of their own.
 
     Parameters
     ----------
     exposures
-        (p, k) frames of each position, −1 = left out.
+        (p, k) frames of each position, −1 = excluded.
     wanted
         (m,) frames, −1 = not used by the scan.
     source
@@ -64,7 +64,7 @@ def in_order(exposures: Ints, wanted: Ints, source: Any) -> tuple[Ints, Ints]:
     rows : (q,)
         The positions.
     columns : (q, k)
-        Which of their exposures; −1−c = exposure c is left out.
+        Which of their exposures; −1−c = exposure c is excluded.
 
     Raises
     ------
@@ -79,16 +79,19 @@ def in_order(exposures: Ints, wanted: Ints, source: Any) -> tuple[Ints, Ints]:
     lost = int((slots < 0).sum())
     if lost == len(slots):
         raise SettingsError(
-            "no frame of frame_order has a position", "give raw frames that have", source
+            "no frame of frame_order has a position", "list raw frames that have one", source
         )
     if lost:
-        warn(f"{lost} of {len(slots)} frames in frame_order have no position: left out", source)
+        warn(
+            f"{lost} of {len(slots)} frames in frame_order have no position and are left out",
+            source,
+        )
     slots = slots[slots >= 0]
     return (slots, np.zeros((len(slots), 1), np.int64)) if k == 1 else _grouped(slots, k)
 
 
 def _grouped(slots: Ints, k: int) -> tuple[Ints, Ints]:
-    """Positions and their exposures, of exposures numbered k·position + number in it."""
+    """Positions and their exposures, from slots k·position + exposure."""
     rows: list[int] = []
     columns: list[list[int]] = []
     for row, column in zip(*np.divmod(slots, k), strict=True):

@@ -1,4 +1,4 @@
-"""Bad pixels from their neighbours, for pictures and estimates; never for what is handed over."""
+"""Bad pixels interpolated from their neighbours, for pictures and estimates; never for loading."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ..arrays import Bools, Floats
 
 
 def inpaint(image: Floats, good: Bools | None) -> Floats:
-    """The image with bad pixels replaced by a weighted mean of the nearest good ones.
+    """Replace bad pixels by a weighted mean of the nearest good ones.
 
-    Edges wrap round, so that the image may be in the order of FFTs.
+    Edges wrap around, so the image may be in FFT order.
     """
     image = image.clip(0, None)
     if good is None or good.all():

@@ -1,4 +1,4 @@
-"""Settings and a scan become a plan."""
+"""Compile settings for a scan into a plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .exposures import (
 )
 from .implausible import warn_about_monitor, warn_of_stored_frames
 from .no_good_pixels import refuse_without_good_pixels
-from .per_frame import with_own_images
+from .per_frame import with_per_frame_images
 from .plan import Plan
 from .scan_geometry import in_metres, make_geometry
 from .selection import EVERYTHING, SoFar, select
@@ -38,7 +38,7 @@ def make_plan(
     Parameters
     ----------
     allow_no_good_pixels
-        Also of a scan none of whose frames has a good pixel, to look at what is wrong with it.
+        Also plan a scan in which no frame has a good pixel, to find out what is wrong with it.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixel
     scan = in_metres(scan, settings)
     settings = with_reject_list(scan, settings, so_far.frames is not None)
     counts = counting(scan, so_far.frames)
-    scan, settings, counts = with_own_images(scan, settings, counts)
+    scan, settings, counts = with_per_frame_images(scan, settings, counts)
     selection = select(scan, settings, so_far)
     frames = whole_stack(scan.frames)[0]
     refuse_absent(selection.exposures, frames)
@@ -82,11 +82,11 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixel
 
 
 def _refuse_complex(scan: Scan) -> None:
-    """Complex frames of which nobody says what they are."""
+    """Stop at complex frames that are not declared as waves."""
     if scan.frames.dtype.kind == "c":
         raise ScanError(
             f"frames are {scan.frames.dtype}, not counts",
-            "say what they are by stored_as (--stored-as), or name the dataset of the intensities "
+            "declare them with stored_as (--stored-as), or name the dataset of the intensities "
             "(--path frames=PATH)",
             scan.source,
         )
@@ -106,7 +106,7 @@ def _on_detector(window: Window, center: tuple[float, float], scan: Scan) -> Win
 
 
 def _check_monitor(scan: Scan, settings: Settings, so_far: SoFar) -> None:
-    """Warn of a monitor that drops or scales frames out of proportion."""
+    """Warn of a monitor that rejects frames, or scales them by implausible factors."""
     monitor = usable_i0(scan, settings)
     if monitor is not None:
         paired = acquisitions(scan)[: so_far.frames] >= 0
@@ -115,7 +115,7 @@ def _check_monitor(scan: Scan, settings: Settings, so_far: SoFar) -> None:
 
 
 def _warn_of_padding(scan: Scan, window: Window, inside: Window) -> None:
-    """Of a window that is larger than the detector, or that lies mostly off it."""
+    """Warn of a window that is larger than the detector, or lies mostly off it."""
     (ny, nx), share = scan.frame_shape, np.prod(inside.shape) / np.prod(window.shape)
     if window.height > ny or window.width > nx or share < 0.5:
         warn(

@@ -71,7 +71,7 @@ def _any_good(plan: Plan, counts: Counting) -> bool:
         counted = (first >= counts.lowest_of(first.dtype)) & (first < plan.calibration.saturation)
         if (counted & ~plan.calibration.bad).any():
             return True
-        blocks = plan.stream(np.arange(len(plan)), say_empty=False)
+        blocks = plan.stream(np.arange(len(plan)), warn_empty=False)
         return any(block.good.any() for block in blocks)
     except BeamlineError:
         return True

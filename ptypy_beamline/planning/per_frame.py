@@ -15,28 +15,26 @@ from .calibration import count_limit, static_offset
 from .counting import Counting
 
 
-def with_own_images(
+def with_per_frame_images(
     scan: Scan, settings: Settings, counts: Counting
 ) -> tuple[Scan, Settings, Counting]:
-    """Let what each frame has of its own be applied as it is read; and what is left to be done.
+    """Apply per-frame images as frames are read; return what remains to be applied.
 
-    That includes raw numbers that are no ``counts``: they are NaN then.
-
-    A stack of dark, flat or mask images that is laid out like the data, one image for each raw
-    frame of the files, belongs to the frames one by one (the rule of PtyPy's ``Hdf5Loader``), and
-    a warning says so; any other is averaged, or taken together as one mask.
+    A stack of dark, flat or mask images with one image for each raw frame of the files is applied
+    frame by frame (the rule of PtyPy's ``Hdf5Loader``), and a warning says so; any other stack is
+    averaged, or combined into one mask. Raw numbers that are not ``counts`` become NaN on reading.
 
     Raises
     ------
     ScanError
-        Its images are not of the frames' shape.
+        The images do not have the shape of the frames.
     SettingsError
-        The scan is followed while it is written.
+        The scan is followed while it is being written.
     """
     if settings.live.timeout_s is not None:
         _warn_live(scan, settings)
         return scan, settings, counts
-    own = _own_stacks(scan, settings, _raw_frames(scan.frames))
+    own = _per_frame_stacks(scan, settings, _raw_frames(scan.frames))
     if not own and scan.bad_each is None:
         return scan, settings, counts
     for name in own:
@@ -51,10 +49,10 @@ def with_own_images(
 def _read_with(
     own: dict[str, Frames], scan: Scan, settings: Settings, counts: Counting
 ) -> tuple[Scan, Settings]:
-    """Frames that are corrected as they are read; what is done then is not to be done again."""
+    """Frames that are corrected on reading, and scan and settings without these corrections."""
     limit, offset = count_limit(scan, settings, counts), None
     scan, settings = _without(scan, settings, ("saturation", *own))
-    if "flat" in own:  # it divides what all else is subtracted from
+    if "flat" in own:  # dark and background must be subtracted before
         offset = static_offset(scan, settings)
         scan, settings = _without(scan, settings, ("dark", "background"))
     bad = tuple(stack for stack in (own.get("mask"), scan.bad_each) if stack is not None)
@@ -67,7 +65,7 @@ def _read_with(
 
 
 def _warn_live(scan: Scan, settings: Settings) -> None:
-    """Of a scan whose length is not known yet all frames have the same images."""
+    """A live scan, whose length is not known yet, has no per-frame images."""
     if scan.bad_each is not None:
         raise SettingsError(
             "the file has a mask for each frame, which cannot be followed live",
@@ -75,16 +73,16 @@ def _warn_live(scan: Scan, settings: Settings) -> None:
             scan.source,
         )
     to_come = len(scan.positions_m) * (settings.frames_per_position or 1)
-    for name in _own_stacks(scan, settings, {to_come, scan.expected or to_come}):
+    for name in _per_frame_stacks(scan, settings, {to_come, scan.expected or to_come}):
         warn(
-            f"{name} has {to_come} images, as many as frames are to come: all of them are taken "
-            "together for every frame, because a live scan has no images of single frames",
+            f"{name} has {to_come} images, as many as frames are expected: all are combined "
+            "for every frame, because a live scan cannot have one for each",
             scan.source,
         )
 
 
-def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, Frames]:
-    """Those of dark, flat and mask that have as many images as there are raw frames."""
+def _per_frame_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, Frames]:
+    """Dark, flat and mask stacks that have one image for each raw frame."""
     stored = {"dark": scan.dark, "flat": scan.flat, "mask": None}
     own: dict[str, Frames] = {}
     for name, in_file in stored.items():
@@ -97,11 +95,11 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
         if stack.shape[0] not in counts:
             _warn_averaged(name, stack.shape[0], scan, settings)
             continue
-        if isinstance(stack, PickedFrames):  # exposures of which the format takes some
+        if isinstance(stack, PickedFrames):  # the format uses some of its exposures
             continue
         if stack.shape[1:] != scan.frame_shape:
             raise ScanError(
-                f"{name} has images {stack.shape[1:]}, the frames {scan.frame_shape}",
+                f"{name} has images of shape {stack.shape[1:]}, the frames have {scan.frame_shape}",
                 f"give {name} for the whole raw detector frame",
             )
         own[name] = stack
@@ -111,12 +109,12 @@ def _own_stacks(scan: Scan, settings: Settings, counts: set[int]) -> dict[str, F
 
 
 def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> None:
-    """Of as many images as positions or acquisitions, some of which have no frame; of any masks."""
+    """Warn of as many images as positions or acquisitions but not as frames; of any mask stack."""
     m, k = len(scan.positions_m), settings.frames_per_position or 1
     if images in (m, m * k, scan.expected):
         warn(
             f"{name} has {images} images, as many as positions or acquisitions, but there are "
-            f"{_total(scan)} frames: all of them are taken together for every frame; give one "
+            f"{_total(scan)} frames: all are combined for every frame; give one "
             f"image for each raw frame (--{name}) if they differ",
             scan.source,
         )
@@ -125,7 +123,7 @@ def _warn_averaged(name: str, images: int, scan: Scan, settings: Settings) -> No
 
 
 def _raw_frames(frames: Frames) -> set[int]:
-    """How many raw frames the files have: those that can be used, and all of them."""
+    """Possible numbers of raw frames of the files: those that can be used, and all of them."""
     whole, _ = whole_stack(frames)
     counts = {whole.shape[0]}
     if isinstance(whole, Hdf5Frames) and whole.limit is not None:
@@ -138,7 +136,7 @@ def _total(scan: Scan) -> int:
 
 
 def _without(scan: Scan, settings: Settings, names: tuple[str, ...]) -> tuple[Scan, Settings]:
-    """Neither the file's nor the user's: it is done when frames are read."""
+    """Scan and settings without the file's and the user's images, which are applied on reading."""
     left = replace(
         scan,
         dark=None if "dark" in names else scan.dark,

@@ -1,4 +1,4 @@
-"""A plan: everything that is wanted of a scan, checked and compiled once."""
+"""A plan: how a scan is loaded and corrected, checked and compiled once."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .transform import MODES, Transform
 __all__ = ["Block", "Plan"]
 
 BLOCK_BYTES = 32 * 2**20
-"""Raw data of a block: big enough to be fast, small beside a rank's own frames."""
+"""Raw data of a block: large enough to be fast, small compared with a rank's own frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What loading does. Frozen, picklable, without frames.
+    """How a scan is loaded. Frozen, picklable, and without frames.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Plan:
     transform
         Group → align → bin → orient → pad.
     geometry
-        The geometry of the frames that come out.
+        Geometry of the loaded frames.
     threads
         Threads that correct; None = the node's cores over its ranks.
     """
@@ -73,7 +73,7 @@ class Plan:
         return self.window.inside(self.frames.shape[1:])
 
     def without(self, frames: Ints) -> Plan:
-        """The plan without some raw frames, and without positions that have none left.
+        """Exclude raw frames, and positions that have none left.
 
         Raises
         ------
@@ -94,19 +94,19 @@ class Plan:
         out = np.zeros((1, *self.transform.shape), np.float32)
         out_good = np.zeros(out.shape, np.bool_)
         good = self._window_good[None]
-        still = replace(self.transform, align=False)
-        still.apply(np.zeros(good.shape, np.float32), good, self.center_px, (out, out_good))
+        unshifted = replace(self.transform, align=False)
+        unshifted.apply(np.zeros(good.shape, np.float32), good, self.center_px, (out, out_good))
         return np.asarray(out_good[0])
 
     @cached_property
     def _window_good(self) -> Bools:
-        """(height, width) the same before binning, orienting and padding."""
+        """(height, width) good pixels before binning, orienting and padding."""
         good = np.zeros(self.window.shape, np.bool_)
         good[Window(*self._corner, *self.inside.shape).slices] = ~self.calibration.bad
         return good
 
     def load(self, positions: Indices) -> NDArray[Any]:
-        """Read the raw exposures of ``positions``: (p, k, h, w) native; left-out ones hold 0."""
+        """Read the raw exposures of ``positions``: (p, k, h, w) native; excluded ones hold 0."""
         exposures = self.selection.exposures[np.asarray(positions, np.intp)]
         present = exposures >= 0
         shape = (*exposures.shape, *self.inside.shape)
@@ -124,7 +124,7 @@ class Plan:
         frames : (p, ny, nx) float32
             Counts; 0 where bad.
         good : (p, ny, nx) bool
-            True = use; a read-only view of one image, with stride 0, when all frames share it.
+            True = use; a read-only view of one image (stride 0) if all frames share it.
         """
         block = corrected(self, raw, np.asarray(positions, np.int64))
         return block.frames, block.good
@@ -149,17 +149,17 @@ class Plan:
         Returns
         -------
         FrameFlags
-            ``good`` of frames without bad pixels of their own need not be filled.
+            ``good`` is not filled for frames without bad pixels of their own.
         """
         raw = kernels.contiguous(raw)
         if self.transform.is_identity:
             return self._combine(raw, chosen, *out)
         window = (len(raw), *self.window.shape)
         frames, good = np.zeros(window, np.float32), np.zeros(window, np.bool_)
-        outcome = self._combine(raw, chosen, frames, good)
-        good[~outcome.own] = self._window_good
+        flags = self._combine(raw, chosen, frames, good)
+        good[~flags.own] = self._window_good
         own = self.transform.apply(frames, good, self.center_px, out)
-        return outcome._replace(own=outcome.own | own)
+        return flags._replace(own=flags.own | own)
 
     def _combine(
         self,
@@ -168,7 +168,7 @@ class Plan:
         frames: Float32s,
         good: Bools,
     ) -> FrameFlags:
-        """Group corrected exposures; ``good`` is filled where it is not the one all share."""
+        """Group corrected exposures; fill ``good`` of frames with bad pixels of their own."""
         cal, grouping = self.calibration, self.transform.grouping
         tally = np.zeros((len(raw), 2), np.int64)
         images = cal.offset, cal.gain
@@ -180,8 +180,8 @@ class Plan:
                 kernels.counted(*one)
         else:
             keep = _reduce(grouping, chosen, raw, cal)
-            given = raw, keep, chosen.scale, chosen.seconds, *images, cal.bad, cal.limits
-            kernels.combine(*given, MODES[grouping], self._corner, frames, good, tally)
+            arguments = raw, keep, chosen.scale, chosen.seconds, *images, cal.bad, cal.limits
+            kernels.combine(*arguments, MODES[grouping], self._corner, frames, good, tally)
         without, lit = tally.T
         return FrameFlags(without > 0, lit == 0, without == cal.usable)
 
@@ -189,15 +189,15 @@ class Plan:
         self,
         positions: Indices,
         size: int | None = None,
-        say_empty: bool = True,
+        warn_empty: bool = True,
         out: Float32s | None = None,
     ) -> Iterator[Block]:
-        """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
+        """Load and correct ``positions``, ``size`` at a time; the next block is prepared meanwhile.
 
-        At the end, ``say_empty`` warns of frames that hold nothing. Frames are written to ``out``,
-        (n, ny, nx) of zeros, where it is given.
+        Frames go into ``out``, (n, ny, nx) zeros, if it is given. At the end, ``warn_empty`` warns
+        of frames without counts or good pixels.
         """
-        return streamed(self, np.asarray(positions, np.int64), size, say_empty, out)
+        return streamed(self, np.asarray(positions, np.int64), size, warn_empty, out)
 
     def blocks(self, size: int | None = None) -> Iterator[Block]:
         """Every position in order, ``size`` at a time."""
@@ -221,7 +221,7 @@ def _reduce(
     raw: NDArray[Any],
     cal: Calibration,
 ) -> Bools:
-    """The exposures (p, k) that count; only one of each position where one is to be chosen."""
+    """(p, k) exposures to use; one of each position if ``grouping`` chooses one."""
     keep: Bools = chosen.exposures >= 0
     if grouping not in ("first", "best") or keep.shape[1] == 1:
         return keep

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats, Ints
-from ..errors import BeamlineWarning, FileError, SettingsError, shown
+from ..errors import FileError, SettingsError, shown, warn
 from ..files.regular import read_json, read_text
 from ..frames.images import existing
 from ..frames.npy import load_npy
@@ -106,11 +105,7 @@ def rejected_frames(given: Any, of: ListedFrames) -> Ints:
         _check_length(found, of)
         for doubt in (another_file(found.made_of, of.file), _other_positions(found, of)):
             if doubt:
-                warnings.warn(
-                    f"{found.source}: {doubt}: its {len(named)} frames are left out nevertheless",
-                    BeamlineWarning,
-                    stacklevel=2,
-                )
+                warn(f"{found.source}: {doubt}: its {len(named)} frames are left out nevertheless")
     return named[named < of.total]
 
 

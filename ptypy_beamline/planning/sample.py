@@ -1,4 +1,4 @@
-"""A few frames from all over the scan."""
+"""Samples of raw frames, spread over the scan."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..scan import SAMPLE, Frames, Scan, Window, absent, sample_indices, written
 from ..settings import Settings
 from .exposures import rejected
 
-TOGETHER = 8 * 2**20
-"""Bytes of frames that are read in one go."""
+BATCH_BYTES = 8 * 2**20
+"""Bytes of frames that are read at a time."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """At most ``size`` frames of a stack, cut to ``window`` (inside the frame).
 
-    They are read ``TOGETHER`` at a time and not all at once, because 64 frames of a big detector
-    are gigabytes in double precision. Frames that were never written are none of them.
+    They are read :data:`BATCH_BYTES` at a time, because 64 frames of a large detector are gigabytes
+    in double precision. Frames that were never written are excluded.
     """
 
     frames: Frames
@@ -35,25 +35,25 @@ class Sample:
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, window: Window, size: int = SAMPLE) -> Sample:
-        """Of a scan. Frames that ``settings`` reject belong to it, too, but for damaged ones."""
+        """Sample a scan; frames that ``settings`` reject are included unless they are damaged."""
         growing = settings.live.timeout_s is not None
         return cls(scan.frames, window, size, rejected(scan, settings, growing))
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        """Frames (h, w) native."""
+        """Iterate over frames (h, w) native."""
         for stack in self.stacks():
             yield from stack
 
     def stacks(self) -> Iterator[NDArray[Any]]:
-        """The same, some at a time: (n, h, w)."""
+        """The same in batches (n, h, w)."""
         one = self.window.height * self.window.width * self.frames.dtype.itemsize
-        size, indices = max(1, TOGETHER // max(one, 1)), self.indices
+        size, indices = max(1, BATCH_BYTES // max(one, 1)), self.indices
         for start in range(0, len(indices), size):
             yield self.frames.read(indices[start : start + size], self.window)
 
     @cached_property
     def indices(self) -> Ints:
-        """Which frames."""
+        """(n,) the frames."""
         found = written_sample(self.frames, self.size)
         doubtful = found[np.isin(found, self.rejected)]
         return np.setdiff1d(found, [index for index in doubtful if not self._is_readable(index)])
@@ -71,7 +71,7 @@ class Sample:
 
 
 def written_sample(frames: Frames, size: int, so_far: int | None = None) -> Ints:
-    """At most ``size`` of the frames that can be read, of the first ``so_far``, evenly spread."""
+    """At most ``size`` readable frames of the first ``so_far``, evenly spread."""
     n = frames.shape[0] if so_far is None else min(so_far, frames.shape[0])
     there, lacking = written(frames), absent(frames)
     usable = np.ones(n, np.bool_) if there is None else there[:n]

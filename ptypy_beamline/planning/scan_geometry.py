@@ -1,4 +1,4 @@
-"""Energy, distance, detector pixel and the geometry of a scan: given, else the file's."""
+"""Energy, distance, detector pixel and geometry of a scan: from the settings, else the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .transform import Transform
 def make_geometry(
     scan: Scan, settings: Settings, transform: Transform, center_px: tuple[float, float]
 ) -> Geometry:
-    """The geometry of the frames that come out; raises as :func:`quantities`."""
+    """The geometry of the loaded frames; raises as :func:`quantities`."""
     energy_eV, distance_m, pixel_m = quantities(scan, settings)
     focus_m = focus_to_sample_m(scan, settings)
     if focus_m is not None:
@@ -32,18 +32,18 @@ def make_geometry(
 
 
 def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
-    """Of a cone beam: given, else the file's; None for a parallel beam, or where that is 0.
+    """Focus-sample distance: from the settings, else the file; None (or 0) = parallel beam.
 
     Raises
     ------
     GeometryError
-        The file's is negative.
+        That of the file is negative.
     """
     if settings.focus_to_sample is not None:
         return settings.focus_to_sample or None
     if scan.focus_m is not None and scan.focus_m < 0:
         raise GeometryError(
-            f"a focus-sample distance of {scan.focus_m:.6g} m makes no cone beam",
+            f"a focus-sample distance of {scan.focus_m:.6g} m is negative",
             "set focus_to_sample (--focus-to-sample-m) in m downstream of the focus, 0 for a "
             "parallel beam",
             scan.source,
@@ -52,12 +52,12 @@ def focus_to_sample_m(scan: Scan, settings: Settings) -> float | None:
 
 
 def radiation_of(scan: Scan, settings: Settings) -> str:
-    """Photons or electrons: given, else the file's, else photons."""
+    """Photons or electrons: from the settings, else the file, else photons."""
     return settings.radiation or scan.radiation or PHOTON
 
 
 def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[float, float]]:
-    """Energy in eV, distance and raw detector pixel (y, x) in m: given, else the file's.
+    """Energy in eV, distance and raw detector pixel (y, x) in m: from the settings, else the file.
 
     Raises
     ------
@@ -80,11 +80,11 @@ def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[floa
 
 
 def in_metres(scan: Scan, settings: Settings) -> Scan:
-    """The scan with positions in metres, where its file has them in pixels.
+    """Convert positions that the file gives in pixels to metres.
 
-    Such a pixel is that of the reconstruction from the whole raw frame, λz/(N·p), whatever
-    window, binning and padding are asked for. A cone beam does not change it, as magnification
-    divides z and p alike.
+    The pixel is that of a reconstruction from the whole raw frame, λz/(N·p), whatever window,
+    binning and padding are used. A cone beam does not change it: magnification divides z and p
+    alike.
     """
     if scan.positions_px is None:
         return scan
@@ -94,7 +94,7 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
 
 
 def _missing(paths: Sequence[str], scan: Scan) -> MissingDataError:
-    """All that is, so that nobody has to come back for each."""
+    """One error for everything that is missing."""
     stored = [note for path in paths for note in scan.notes if note.endswith(f"no finite {path}")]
     absent = [path for path in paths if not any(n.endswith(f"no finite {path}") for n in stored)]
     lacking = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats, Ints
-from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..errors import ScanError, SettingsError, warn
 from ..formats.exposure_groups import group_means, of_exposures, too_many
 from ..frames.wrappers import whole_stack
 from ..positions import (
@@ -64,19 +63,19 @@ EVERYTHING = SoFar()
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The positions that are handed over, numbered without holes.
+    """The positions to load, numbered without gaps.
 
     Attributes
     ----------
     exposures
-        (m, k) int64: raw frame of each exposure of each position, as the files count them; −1 =
-        left out.
+        (m, k) int64: raw frame of each exposure of each position, as numbered in the files; −1 =
+        excluded.
     positions_m
         (m, 2) float64: (row, column) of the illumination in image axes.
     scale
         (m, k) float64: monitor factor of each exposure.
     seconds
-        (m, k) float64: exposure time, 1 where it is not needed.
+        (m, k) float64: exposure time; 1 where it does not matter.
     """
 
     exposures: Ints
@@ -104,11 +103,11 @@ class Selection:
 
 
 def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Selection:
-    """Compile which exposures and positions are used.
+    """Choose the exposures and positions to load.
 
-    Order: pair frames with positions → ``frame_order`` → region → every n-th → rejected exposures
-    and those with a bad monitor → positions without exposures → ``grouping='none'`` →
-    ``num_frames`` → image axes.
+    Order: pair frames with positions → ``frame_order`` → region → every n-th position → exclude
+    exposures that are rejected or have a bad monitor, and positions without exposures →
+    ``grouping='none'`` → ``num_frames`` → image axes.
 
     Raises
     ------
@@ -138,7 +137,7 @@ def select(scan: Scan, settings: Settings, so_far: SoFar = EVERYTHING) -> Select
     if settings.grouping == "none":
         accepted = one_exposure_each(accepted)
     chosen = accepted[: settings.num_frames]
-    exposures = _as_the_files_count(chosen.exposures, scan)
+    exposures = _as_numbered_in_the_files(chosen.exposures, scan)
     if so_far.frames is None:
         warn_about_positions(exposures, chosen.positions_m, scan.source)
     positions_m = to_image_axes(chosen.positions_m, settings.positions.axes)
@@ -158,19 +157,19 @@ def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
     return Selection(np.where(columns >= 0, exposures, -1), chosen.positions_m, scale, seconds)
 
 
-def _as_the_files_count(exposures: Ints, scan: Scan) -> Ints:
-    """Raw frames instead of the scan's, which may be some of them only."""
+def _as_numbered_in_the_files(exposures: Ints, scan: Scan) -> Ints:
+    """Numbers of raw frames in the files, from those in the scan, which may use only some."""
     picked = whole_stack(scan.frames)[1]
     return exposures if picked is None else np.where(exposures >= 0, picked[exposures], -1)
 
 
 def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
-    """Every position of the scan with its exposures; those that are not usable are left out."""
+    """Every position of the scan with its exposures, without those that have none."""
     n = len(scan) if so_far.frames is None else so_far.frames
     k, shift = settings.frames_per_position or 1, settings.positions.shift
     numbers = acquisitions(scan)[:n]
     taken = int(numbers.max(initial=-1)) + 1
-    positions = _of_groups(scan, k)
+    positions = _group_positions(scan, k)
     if len(positions) < -(-taken // k):
         raise too_many(taken, len(positions), of_exposures(k), scan.source)
     if settings.positions.snake:
@@ -192,7 +191,7 @@ def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:
 
 
 def _usable(selection: Selection) -> Selection:
-    """Without exposures whose I0 or exposure time is not usable."""
+    """Exclude exposures whose I0 or exposure time is not usable."""
     known = np.isfinite(selection.scale) & np.isfinite(selection.seconds)
     return replace(selection, exposures=np.where(known, selection.exposures, -1))
 
@@ -200,9 +199,9 @@ def _usable(selection: Selection) -> Selection:
 def _whole_groups(
     exposures: Ints, positions: Floats, scan: Scan, so_far: SoFar
 ) -> tuple[Ints, Floats]:
-    """Without a last group that is not finished; of others that lack exposures it warns.
+    """Drop an unfinished last group; warn of other groups that lack exposures.
 
-    A group whose last exposure is there is finished, whatever it lacks: exposures come in order.
+    Exposures come in order: a group that has its last exposure is finished, whatever else it lacks.
     """
     there = exposures >= 0
     begun = np.flatnonzero(there.any(1))
@@ -214,27 +213,28 @@ def _whole_groups(
     if stopped:
         exposures, positions = exposures[:last], positions[:last]
     if so_far.frames is None:
-        _say_incomplete(there[:last] if stopped else there, int(there[last].sum()), stopped, scan)
+        _warn_of_incomplete(
+            there[:last] if stopped else there, int(there[last].sum()), stopped, scan
+        )
     return exposures, positions
 
 
-def _say_incomplete(there: Bools, of_last: int, stopped: bool, scan: Scan) -> None:
+def _warn_of_incomplete(there: Bools, in_last: int, stopped: bool, scan: Scan) -> None:
     k = there.shape[1]
     if stopped:
-        said = f"the last position has {of_last} of {k} exposures and is left out"
-        warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
+        warn(f"the last position has {in_last} of {k} exposures and is left out", scan.source)
     lacking = there.any(1) & ~there.all(1)
     if lacking.any():
         first = int(np.argmax(lacking))
-        said = (
+        warn(
             f"positions without some of their {k} exposures: {lacking.sum()}, the first one is "
-            f"position {first}; their other exposures are used"
+            f"position {first}; their other exposures are used",
+            scan.source,
         )
-        warnings.warn(f"{scan.source or 'scan'}: {said}", BeamlineWarning, stacklevel=5)
 
 
-def _of_groups(scan: Scan, k: int) -> Floats:
-    """Positions of the groups of k exposures: given as they are, or the mean of those of each.
+def _group_positions(scan: Scan, k: int) -> Floats:
+    """Position of each group of k exposures: as listed, or the mean over its exposures.
 
     Raises
     ------
@@ -250,16 +250,15 @@ def _unsnaked(positions: Floats, scan: Scan) -> Floats:
     starts = row_starts(positions, scan.grid)
     if not in_rows(positions, starts):
         raise SettingsError(
-            "positions.snake needs rows that are listed in one direction, none were found",
+            "positions.snake needs rows that are all listed in one direction, and found none",
             "leave positions.snake (--snake) off",
             scan.source,
         )
     if len(starts) % 2 == 0 and unfinished(positions, starts):
-        warnings.warn(
-            f"{scan.source}: the last row was stopped after {len(positions) - starts[-1]} positions"
-            " and runs backwards from an end that is not listed: its frames are not used",
-            BeamlineWarning,
-            stacklevel=2,
+        warn(
+            f"the last row was stopped after {len(positions) - starts[-1]} positions"
+            " and runs backwards from an end that is not listed: its frames are excluded",
+            scan.source,
         )
     return unsnake(positions, scan.grid)
 
@@ -268,7 +267,7 @@ def _without_backlash(positions: Floats, backlash_m: float, scan: Scan) -> Float
     known = np.isfinite(positions).all(1)
     if not is_bidirectional(directions(positions[known])):
         raise SettingsError(
-            "positions.backlash needs a bidirectional scan, whose rows run either way",
+            "positions.backlash needs a bidirectional scan, whose rows alternate in direction",
             "leave positions.backlash (--backlash-m) out",
             scan.source,
         )
@@ -278,7 +277,7 @@ def _without_backlash(positions: Floats, backlash_m: float, scan: Scan) -> Float
 
 
 def without(selection: Selection, out: Ints, source: Path | None) -> Selection:
-    """Leave out raw frames, and positions that have none left.
+    """Exclude raw frames, and positions that have none left.
 
     Raises
     ------
@@ -297,7 +296,7 @@ def without(selection: Selection, out: Ints, source: Path | None) -> Selection:
 
 
 def one_exposure_each(selection: Selection) -> Selection:
-    """Each exposure that is used a position of its own."""
+    """Make each exposure in use a position of its own."""
     k = selection.exposures.shape[1]
     flat = Selection(
         selection.exposures.reshape(-1, 1),

@@ -1,8 +1,7 @@
-"""Blocks of a plan, made by several threads."""
+"""Blocks of a plan, loaded and corrected by several threads."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Float32s, Floats, Ints
-from ..errors import BeamlineWarning
+from ..errors import warn
 from ..parallel import available_threads, pool, shares
 from ..scan import stored_in
 
@@ -21,17 +20,17 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 PART_BYTES = 4 * 2**20
-"""Raw data that a thread reads and corrects in one go: it stays in the processor's cache."""
+"""Raw data that a thread reads and corrects at a time: it stays in the processor's cache."""
 
 
 class FrameFlags(NamedTuple):
-    """What became of some frames, (p,) bool each."""
+    """Properties of corrected frames, (p,) bool each."""
 
     own: Bools
-    """Some pixels are bad that are not bad in every frame."""
-    unlit: Bools
-    """No pixel has a count."""
-    blind: Bools
+    """Has bad pixels that are not bad in every frame."""
+    no_counts: Bools
+    """No pixel has counts."""
+    no_good: Bools
     """No pixel is good."""
 
 
@@ -50,7 +49,7 @@ class Block:
     positions_m
         (n, 2) (row, column) in metres.
     exposures
-        (n, k) raw frames of each position, −1 = left out.
+        (n, k) raw frames of each position, −1 = excluded.
     """
 
     positions: Ints
@@ -60,19 +59,19 @@ class Block:
     exposures: Ints
 
 
-class _Making:
+class _PendingBlock:
     """A block that threads are filling.
 
     Parameters
     ----------
     plan, positions
-        What it is made of.
+        What is loaded.
     raw
-        Gives the raw exposures of a part of ``positions``.
+        Returns the raw exposures of a part of ``positions``.
     parts
-        What one thread makes in one go.
+        What one thread does at a time.
     out
-        (n, ny, nx) zeros to write the frames to.
+        (n, ny, nx) zeros that receive the frames.
     """
 
     def __init__(
@@ -87,23 +86,23 @@ class _Making:
         self._chosen = plan.selection[positions]
         shape = (len(positions), *plan.transform.shape)
         self._frames = np.zeros(shape, np.float32) if out is None else out
-        # No memory is taken until it is written to.
+        # Zeros take no memory until they are written to.
         self._good = np.zeros(self._frames.shape, np.bool_)
-        self.outcome = FrameFlags(*(np.zeros(len(positions), np.bool_) for _ in range(3)))
+        self.flags = FrameFlags(*(np.zeros(len(positions), np.bool_) for _ in range(3)))
         threads = pool(plan.threads or available_threads())
-        self._parts: list[Future[None]] = [threads.submit(self._make, part) for part in parts]
+        self._parts: list[Future[None]] = [threads.submit(self._fill, part) for part in parts]
 
-    def _make(self, part: slice) -> None:
+    def _fill(self, part: slice) -> None:
         out = self._frames[part], self._good[part]
-        outcome = self._plan.correct_part(self._raw(part), self._chosen[part], out)
-        for all_of_them, found in zip(self.outcome, outcome, strict=True):
-            all_of_them[part] = found
+        flags = self._plan.correct_part(self._raw(part), self._chosen[part], out)
+        for whole, found in zip(self.flags, flags, strict=True):
+            whole[part] = found
 
     def block(self) -> Block:
-        """The block, once it is made; of several errors the first one."""
+        """Wait for the block; raise the first error, if any."""
         for part in self._parts:
             part.result()
-        frames, good, own = self._frames, self._good, self.outcome.own
+        frames, good, own = self._frames, self._good, self.flags.own
         if own.any():
             good[~own] = self._plan.good
         else:
@@ -112,28 +111,28 @@ class _Making:
         return Block(self._positions, frames, good, chosen.positions_m, chosen.exposures)
 
     def stop(self) -> None:
-        """Make no more of it."""
+        """Cancel what has not begun, and wait for the rest."""
         wait([part for part in self._parts if not part.cancel()])
 
 
 def corrected(plan: Plan, raw: NDArray[Any], positions: Ints) -> Block:
-    """The block of ``positions`` whose raw exposures (p, k, h, w) are read already."""
+    """The block of ``positions`` from raw exposures (p, k, h, w) that are already read."""
     count = plan.threads or available_threads()
-    making = _Making(plan, positions, raw.__getitem__, shares(len(positions), count))
+    pending = _PendingBlock(plan, positions, raw.__getitem__, shares(len(positions), count))
     try:
-        return making.block()
+        return pending.block()
     finally:
-        making.stop()
+        pending.stop()
 
 
 def streamed(
     plan: Plan,
     positions: Ints,
     size: int | None,
-    say_empty: bool = True,
+    warn_empty: bool = True,
     out: Float32s | None = None,
 ) -> Iterator[Block]:
-    """Load and correct ``positions``, ``size`` at a time; the next block is made meanwhile.
+    """Load and correct ``positions``, ``size`` at a time; the next block is prepared meanwhile.
 
     Each thread reads a few frames and corrects them while they are in its cache.
     """
@@ -145,51 +144,47 @@ def streamed(
         blocks = [slice(start, start + size) for start in range(0, len(positions), size)]
     few = max(1, PART_BYTES // max(plan.raw_bytes, 1))
 
-    def begin(block: slice) -> _Making:
+    def begin(block: slice) -> _PendingBlock:
         some = positions[block]
         parts = cut(stored[block], few, len(some))
         into = None if out is None else out[block]
-        return _Making(plan, some, lambda part: plan.load(some[part]), parts, into)
+        return _PendingBlock(plan, some, lambda part: plan.load(some[part]), parts, into)
 
-    ahead, unlit, blind = [begin(block) for block in blocks[:1]], 0, 0
+    ahead, no_counts, no_good = [begin(block) for block in blocks[:1]], 0, 0
     try:
         for number in range(len(blocks)):
             ahead += [begin(block) for block in blocks[number + 1 : number + 2]]
             block = ahead[0].block()
-            unlit += int((ahead[0].outcome.unlit & ~ahead[0].outcome.blind).sum())
-            blind += int(ahead[0].outcome.blind.sum())
+            no_counts += int((ahead[0].flags.no_counts & ~ahead[0].flags.no_good).sum())
+            no_good += int(ahead[0].flags.no_good.sum())
             yield block
             del block, ahead[0]
-        if say_empty:
-            _warn_of_empty(unlit, blind, len(positions))
+        if warn_empty:
+            _warn_empty(no_counts, no_good, len(positions))
     finally:
-        for making in ahead:
-            making.stop()
+        for pending in ahead:
+            pending.stop()
 
 
-def _warn_of_empty(unlit: int, blind: int, number: int) -> None:
-    """Count frames that hold nothing."""
+def _warn_empty(no_counts: int, no_good: int, number: int) -> None:
+    """Warn of frames without counts or good pixels, and count them."""
     kinds = (
         (
-            unlit,
+            no_counts,
             "hold no count",
             "dark, background, saturation, threshold, monitor, and that the file is whole",
         ),
-        (blind, "have no good pixel", "mask, saturation and flat"),
+        (no_good, "have no good pixel", "mask, saturation and flat"),
     )
     for count, what, where in kinds:
         if count:
-            warnings.warn(
-                f"{count} of {number} frames {what}: check {where}, or leave them out (--reject)",
-                BeamlineWarning,
-                stacklevel=3,
-            )
+            warn(f"{count} of {number} frames {what}: check {where}, or leave them out (--reject)")
 
 
 def cut(stored: Ints, size: int, most: int) -> list[slice]:
-    """Cut a run of frames into parts of ``size``, or up to ``most`` not to part what is one.
+    """Cut a run of frames into parts of ``size``, or up to ``most`` so as not to split chunks.
 
-    ``stored`` has the same number for frames that are compressed as one.
+    ``stored`` has the same number for frames that are compressed together.
     """
     between = np.flatnonzero(np.diff(stored)) + 1
     edges = [0]

@@ -230,7 +230,7 @@ class Output:
 def _corrected_frames(plan: Plan, rows: Ints) -> dict[int, Float32s]:
     """Corrected frames of some positions: raw frame → (ny, nx)."""
     found: dict[int, Float32s] = {}
-    for block in plan.stream(np.sort(rows), say_empty=False):
+    for block in plan.stream(np.sort(rows), warn_empty=False):
         found.update(zip(block.exposures[:, 0].tolist(), block.frames.copy(), strict=True))
     return found
 

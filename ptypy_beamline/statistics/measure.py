@@ -91,7 +91,7 @@ class Reference:
         """From at most 32 frames spread over the plan, fewer where they are big."""
         center, shape = plan.geometry.center_px, plan.geometry.shape
         picked = spread_positions(plan, SAMPLE // 2)
-        sample = np.concatenate([block.frames for block in plan.stream(picked, say_empty=False)])
+        sample = np.concatenate([block.frames for block in plan.stream(picked, warn_empty=False)])
         median = np.median(sample, axis=0, overwrite_input=True)
         ring = np.minimum(relative_radius(center, shape) * RINGS, RINGS).astype(np.uint8)
         half = _nearest_edge_px(center, shape) / 2
@@ -139,10 +139,10 @@ def measure_frames(
     if not len(positions):
         return
     first = int(positions[0])
-    before = next(plan.stream([max(first - 1, 0)], say_empty=False)).frames[0]
+    before = next(plan.stream([max(first - 1, 0)], warn_empty=False)).frames[0]
     has_before = first > 0
     # Small blocks stay in the processor's cache.
-    for block in plan.stream(positions, max(1, plan.block_size // 4), say_empty=False):
+    for block in plan.stream(positions, max(1, plan.block_size // 4), warn_empty=False):
         table, binned = _measure_block(block.frames, before, reference, bins, plan.threads)
         if not has_before:
             table[0, COLUMNS.index("change")] = np.nan

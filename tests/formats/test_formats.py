@@ -387,7 +387,7 @@ def test_a_focus_that_is_stored_makes_a_cone_beam(tmp_path):
     parallel = open_scan(path, paths={"focus": "/entry/none_m"})
     assert parallel.plan(center=(2, 2)).geometry == plain
     behind = open_scan(path, paths={"focus": "/entry/f_m"})
-    with pytest.raises(GeometryError, match=r"of -0.5 m makes no cone beam; set focus_to_sample"):
+    with pytest.raises(GeometryError, match=r"of -0.5 m is negative; set focus_to_sample"):
         behind.plan(center=(2, 2))
 
 

@@ -98,7 +98,7 @@ def test_what_has_no_rows_in_one_direction_is_refused(pattern):
 @pytest.mark.parametrize("grid", [None, (12, 1), (1, 12)])
 def test_rows_of_one_point_are_none(grid):
     line = np.stack([np.arange(12.0), np.zeros(12)], axis=1)
-    with pytest.raises(SettingsError, match="none were found"):
+    with pytest.raises(SettingsError, match="found none"):
         scan_of(line, grid=grid).plan(**SNAKE)
 
 

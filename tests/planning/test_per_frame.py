@@ -118,7 +118,7 @@ def test_the_plan_says_so():
 
 
 def test_own_images_of_another_shape_are_refused():
-    with pytest.raises(ScanError, match=r"dark has images \(20, 23\)"):
+    with pytest.raises(ScanError, match=r"dark has images of shape \(20, 23\)"):
         make_scan(N).plan(dark=np.ones((N, NY, NX - 1)))
 
 
@@ -236,6 +236,6 @@ def test_a_stack_as_long_as_what_is_picked_or_announced_is_said():
 @pytest.mark.filterwarnings("ignore:.*beyond a float32")
 def test_images_of_a_live_scan_are_averaged_with_a_word():
     dark, _, _ = images()
-    with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as frames are to come"):
+    with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as frames are expected"):
         plan = make_scan(N).plan(dark=dark, **{"live.timeout_s": 1.0})
     assert_allclose(plan.calibration.offset[0], dark.mean(0)[0], rtol=1e-6)
