@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from os import PathLike
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import moved
 from .errors import BeamlineError, BeamlineWarning
-from .scan import Scan, Window
 
 if TYPE_CHECKING:
     from .planning.plan import Block, Plan
+    from .scan import Scan, Window
     from .settings import Settings
 
 __version__ = "0.1.0"
@@ -34,12 +34,14 @@ moved.install()
 _HOMES = {
     "Block": ".planning.plan",
     "Plan": ".planning.plan",
+    "Scan": ".scan",
     "Settings": ".settings",
+    "Window": ".scan",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Classes are imported when asked for: compilers and readers take a second to load."""
+    """Classes are imported when asked for, and what they are made with: NumPy, h5py, Pydantic."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)
@@ -70,12 +72,3 @@ def open_scan(file: str | PathLike[str] | Sequence[str], **settings: Any) -> Sca
     chosen = Settings.of(given)
     scan = formats.open_with(chosen)
     return replace(scan, given=given)
-
-
-def _plan(scan: Scan, settings: Mapping[str, Any]) -> Plan:
-    from .plans import plan_opened
-
-    return plan_opened(scan, settings)
-
-
-Scan.planner = staticmethod(_plan)

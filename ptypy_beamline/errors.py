@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 
 class BeamlineError(Exception):
     """A problem the user can mend.
@@ -64,7 +62,7 @@ def suggestion(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
 
 def shown(value: Any, most: int = 60) -> str:
     """A value as one would type it: NumPy's numbers and paths without their types."""
-    if isinstance(value, np.generic | np.ndarray):
+    if hasattr(value, "tolist"):  # of NumPy
         value = value.tolist()
     if isinstance(value, list | tuple):
         text = f"[{', '.join(map(shown, value))}]"

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from .arrays import Bytes
 from .errors import BeamlineError, Stopped, printable
+
+if TYPE_CHECKING:
+    from .arrays import Bytes
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -129,8 +129,8 @@ def side_by_side() -> bool:
 
 def shares(n: int, count: int) -> list[slice]:
     """``n`` positions in at most ``count`` contiguous, nearly equal parts."""
-    edges = np.linspace(0, n, min(count, n) + 1).round().astype(int) if n else np.zeros(1, int)
-    return [slice(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+    parts = min(count, n)
+    return [slice(k * n // parts, (k + 1) * n // parts) for k in range(parts)]
 
 
 @cache
@@ -188,6 +188,8 @@ def _largest() -> int:
 
 def buffer(size: int) -> Bytes:
     """Room for ``size`` bytes, and the padding."""
+    import numpy as np  # which the command line does without until it has data
+
     return np.empty(size + PADDING, np.uint8)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from . import formats
-from .diagnosis.orientation import with_orientation
 from .errors import MissingDataError, ScanError, SettingsError, naming
 from .planning.make_plan import make_plan
 from .planning.plan import Plan
@@ -35,8 +34,11 @@ def plan_scan(scan: Scan, settings: Settings) -> Plan:
     With ``orientation='auto'`` up to two thousand frames are read to find it, and a warning says
     which it is.
     """
-    with naming(scan.source):
-        settings = with_orientation(scan, settings)
+    if settings.orientation == "auto":
+        from .diagnosis.orientation import with_orientation  # brings much of SciPy
+
+        with naming(scan.source):
+            settings = with_orientation(scan, settings)
     return make_plan(scan, settings)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+import scipy
 
 from .arrays import Bools, Floats, Ints
 from .options import Select
@@ -11,13 +11,29 @@ from .options import Select
 MIN_BACKWARD = 0.1
 """Least share of the positions in rows of either direction, in a bidirectional scan."""
 
+FEW_POSITIONS = 2000
+"""All distances of so many are computed sooner than SciPy's trees are imported."""
+
 
 def step_m(positions_m: Floats) -> float:
     """Median distance of a position from its nearest neighbour; 0 for fewer than two."""
     if len(positions_m) < 2:
         return 0.0
-    distances = cKDTree(positions_m).query(positions_m, k=2)[0][:, 1]
-    return float(np.median(distances))
+    return float(np.median(_nearest_m(positions_m)))
+
+
+def _nearest_m(positions_m: Floats) -> Floats:
+    """(n,) distance of each of two or more positions from the nearest other one."""
+    if len(positions_m) > FEW_POSITIONS:
+        found = scipy.spatial.cKDTree(positions_m).query(positions_m, k=2)[0][:, 1]
+        return np.asarray(found, np.float64)
+    y_m, x_m = np.ascontiguousarray(positions_m.T)
+    squares = np.empty(len(positions_m))
+    for number in range(len(squares)):
+        away = (y_m - y_m[number]) ** 2 + (x_m - x_m[number]) ** 2
+        away[number] = np.inf
+        squares[number] = away.min()
+    return np.sqrt(squares)
 
 
 def in_region(positions_m: Floats, region: Select) -> Bools:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
-    ClassVar,
     Literal,
     NamedTuple,
     Protocol,
@@ -308,9 +308,6 @@ class Scan:
     notes: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
 
-    planner: ClassVar[Callable[[Scan, Mapping[str, Any]], Plan]]
-    """What :meth:`plan` calls; the package sets it, as planning lies in a layer above this one."""
-
     def __len__(self) -> int:
         """Number of raw exposures."""
         return self.frames.shape[0]
@@ -325,7 +322,9 @@ class Scan:
 
         Those given on opening still hold. One that concerns reading opens the file again.
         """
-        return Scan.planner(self, settings)
+        plans = import_module(".plans", __package__)  # by name: it lies in a layer above this one
+        plan: Plan = plans.plan_opened(self, settings)
+        return plan
 
 
 SQUARED = "is taken to hold amplitudes, and squared"

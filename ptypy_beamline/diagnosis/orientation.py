@@ -244,15 +244,13 @@ def confidence(t: float, curl_ratio: float) -> float:
 
 
 def with_orientation(scan: Scan, settings: Settings) -> Settings:
-    """``orientation='auto'`` replaced by the one that the data show; a warning says which.
+    """The settings with the orientation that the data show; a warning says which.
 
     Raises
     ------
     SettingsError
         The data do not say.
     """
-    if settings.orientation != "auto":
-        return settings
     found = rank(scan, settings)
     if not found.decided:
         raise SettingsError("the data do not determine the orientation", found.remedy, scan.source)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from ..arrays import Bools
 from ..errors import BeamlineError
@@ -220,10 +220,10 @@ def fills(at: Bools) -> bool:
         return False
     if at.all(0).any() or at.all(1).any():
         return True
-    labels, _ = ndimage.label(at)
+    labels, _ = scipy.ndimage.label(at)
     boxes = [
         box
-        for box in ndimage.find_objects(labels)
+        for box in scipy.ndimage.find_objects(labels)
         if min(part.stop - part.start for part in box) >= SIDE
     ]
     return any(at[box].all() for box in boxes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from ..arrays import Bools, Floats
 from ..scan import Window
@@ -63,8 +63,8 @@ def _odd(sample: Sample, offset: Floats, sigma: float, counts: Counting) -> Bool
     seen = np.maximum(n, 1)
     mean = total / seen
     bright = brightest(mean)
-    deviation = np.abs(mean - ndimage.median_filter(mean, 3))
-    spread = ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
+    deviation = np.abs(mean - scipy.ndimage.median_filter(mean, 3))
+    spread = scipy.ndimage.rank_filter(deviation, -6, 7) / RANK_SIGMAS
     noise = np.sqrt(np.maximum(bright, 1.0 / seen) / seen) + spread
     dead = dead_pixels(total, ever, sigma**2)
     return np.asarray((mean - bright > sigma * noise) | dead | (n == 0), np.bool_)
@@ -76,7 +76,7 @@ def brightest(mean: Floats) -> Floats:
     At the edge of the frame the rows inside stand for those outside, give or take
     :func:`edge_rise`: counts may rise or fall outwards.
     """
-    return np.asarray(ndimage.rank_filter(mean, -4, 3, mode="mirror") + edge_rise(mean))
+    return np.asarray(scipy.ndimage.rank_filter(mean, -4, 3, mode="mirror") + edge_rise(mean))
 
 
 def dead_pixels(total: Floats, counting: Bools, least: float) -> Bools:
@@ -133,6 +133,8 @@ def edge_rise(mean: Floats) -> Floats:
         if len(image) < 2:
             continue
         for edge, inside in ((0, 1), (-1, -2)):
-            step = ndimage.rank_filter(np.abs(image[edge] - image[inside]), -3, 7, mode="mirror")
+            step = scipy.ndimage.rank_filter(
+                np.abs(image[edge] - image[inside]), -3, 7, mode="mirror"
+            )
             turned[edge] += 2 * step
     return rise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+import scipy
 
 from ..arrays import Bools, Floats
 
@@ -18,8 +18,8 @@ def inpaint(image: Floats, good: Bools | None) -> Floats:
         return image
     filled, todo = np.where(good, image, 0), ~good
     for sigma in (1.0, 2.0, 4.0, 8.0, 16.0):
-        weight = gaussian_filter(good.astype(np.float64), sigma, mode="wrap")
-        value = gaussian_filter(np.where(good, image, 0), sigma, mode="wrap")
+        weight = scipy.ndimage.gaussian_filter(good.astype(np.float64), sigma, mode="wrap")
+        value = scipy.ndimage.gaussian_filter(np.where(good, image, 0), sigma, mode="wrap")
         near = todo & (weight > 0.05)
         filled[near] = value[near] / weight[near]
         todo &= ~near

@@ -143,18 +143,15 @@ def add_counts(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def robust_total(  # type: ignore[no-untyped-def]
-    raw, offset, gain, bad, limits, few
+def sort_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    raw, offset, gain, bad, limits, one, bits, pixels, sums
 ):  # pragma: no cover - compiled
-    """Total counts of a frame (h, w), its ``few`` brightest pixels taken to be like the next.
+    """Sort the counts of a frame (h, w) into ``pixels`` and ``sums``, see :func:`robust_total`.
 
-    Counts are sorted by the leading bits of their float32 numbers, eight bins an octave.
-    ``limits`` (lowest, saturation).
+    ``limits`` (lowest, saturation). ``one`` holds a float32, ``bits`` is the same as an int32: a
+    kernel that makes arrays itself takes a second longer to compile.
     """
     lowest, saturation = limits
-    one = np.zeros(1, np.float32)
-    bits = one.view(np.int32)
-    pixels, sums = np.zeros(2048, np.int64), np.zeros(2048)
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
             counts = np.float64(raw[y, x])
@@ -164,10 +161,18 @@ def robust_total(  # type: ignore[no-untyped-def]
                 place = bits[0] >> 20
                 pixels[place] += 1
                 sums[place] += value
+
+
+def robust_total(raw: NDArray[Any], *known: Any, few: int) -> float:
+    """Total counts of a frame (h, w), its ``few`` brightest pixels taken to be like the next.
+
+    Counts are sorted by the leading bits of their float32 numbers, eight bins an octave.
+    ``known``: offset, gain, bad (h, w) and limits (lowest, saturation).
+    """
+    one, pixels, sums = np.zeros(1, np.float32), np.zeros(2048, np.int64), np.zeros(2048)
+    sort_counts(raw, *known, one, one.view(np.int32), pixels, sums)
     total, above = 0.0, 0
-    for place in range(2047, -1, -1):
-        if pixels[place] == 0:
-            continue
+    for place in np.flatnonzero(pixels)[::-1]:
         if above + pixels[place] <= few:
             above += pixels[place]
             continue
@@ -175,7 +180,7 @@ def robust_total(  # type: ignore[no-untyped-def]
             total += above * sums[place] / pixels[place]
             above = few + 1
         total += sums[place]
-    return total
+    return float(total)
 
 
 @compiled
