@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -20,7 +22,11 @@ from ..summary import describe_plan, describe_scan, loading_steps, physics, unwa
 from .flags import file_option
 from .loading import loading, open_with, plan_with
 
+if TYPE_CHECKING:
+    from ..engines.gpu_memory import GpuRun
+
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
+_gpu_option = partial(typer.Option, rich_help_panel="What --plan says of a run on GPUs")
 
 
 @loading
@@ -31,6 +37,15 @@ def command(
     plot: Annotated[
         Path | None, file_option("--plot", help="draw the mean frame, the window and the positions")
     ] = None,
+    engine: Annotated[
+        str, _gpu_option("--engine", help="PtyPy engines", metavar="NAME[+NAME]")
+    ] = "DM+ML",
+    block: Annotated[
+        int | None,
+        _gpu_option("--frames-per-block", help="frames of a rank in a block (2000)", min=1),
+    ] = None,
+    modes: Annotated[int, _gpu_option("--modes", help="probe modes", min=1)] = 1,
+    cores: Annotated[int, _gpu_option("--cores", help="MPI ranks, each with a GPU", min=1)] = 1,
 ) -> None:
     """Show what a scan file contains, and how it would be loaded.
 
@@ -49,9 +64,11 @@ def command(
             raise
         plan, problem = None, error
     found = physics(plan) if plan else []
+    gpu = _gpu_run(plan, engine, block, modes, cores) if plan and show_plan else None
     if to_json:
         loaded = describe_plan(plan) if plan else {"problem": str(problem)}
-        typer.echo(json.dumps({"scan": describe_scan(scan), "plan": loaded}, indent=1))
+        told = {"scan": describe_scan(scan), "plan": loaded}
+        typer.echo(json.dumps(told | ({"gpu": asdict(gpu)} if gpu else {}), indent=1))
     else:
         _print({**describe_scan(scan), "notes": unwarned_notes(scan)}.items())
         if plan:
@@ -64,11 +81,32 @@ def command(
         if plan and show_plan:
             typer.echo("plan")
             _print((f"  {station}", what) for station, what in loading_steps(plan))
+        if gpu:
+            typer.echo("on a GPU, about")
+            _print(_gpu_rows(gpu))
     if plot and plan:
         _draw_plan(plot, scan, plan)
         typer.echo(f"picture in {plot}")
     if problem or any(finding.level == "error" for finding in found):
         raise typer.Exit(1)
+
+
+def _gpu_run(plan: Plan, engine: str, block: int | None, modes: int, ranks: int) -> GpuRun:
+    from ..engines import Chain
+    from ..engines.gpu_memory import GPU_BLOCK, GpuRun
+
+    return GpuRun.of(plan, Chain.of(engine).engines, block or GPU_BLOCK, modes, ranks)
+
+
+def _gpu_rows(gpu: GpuRun) -> Iterable[tuple[str, str]]:
+    """What a run needs on each rank, in words."""
+    ranks, frames, block = gpu.ranks, gpu.frames_per_rank, gpu.frames_per_block
+    yield "  ranks", f"{ranks}, with {frames} frames each, in blocks of {block}"
+    for name, one in gpu.needs.items():
+        sizes = one.gpu_bytes, one.gpu_start_bytes, one.host_bytes
+        on_gpu, start, host = (f"{n / 2**30:.3g} GiB" for n in sizes)
+        yield f"  {name}", f"{on_gpu} of the GPU (starts with {start} free), {host} of the host"
+    yield "  fft", gpu.fft
 
 
 def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:

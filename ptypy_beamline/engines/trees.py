@@ -16,6 +16,7 @@ from ..errors import SettingsError
 from ..files.links import file_and_dataset
 from ..output.files import write_text
 from ..ptypy_probe import FAR, NEAR
+from .gpu_memory import GPU_BLOCK
 
 SCAN_MODEL = "BlockFull"
 GPU = "cupy"
@@ -106,7 +107,8 @@ def parameter_tree(
     near_field
         Whether the frames are holograms.
     gpu
-        Whether the engines are those of PtyPy's cupy backend, which must be loaded.
+        Whether the engines are those of PtyPy's cupy backend, which must be loaded; they get
+        smaller blocks.
     """
     name = NEAR if near_field else FAR
     illumination: Any = {
@@ -126,6 +128,7 @@ def parameter_tree(
         scan["propagation"] = "nearfield"
     return {
         "verbose_level": "ERROR",
+        **({"frames_per_block": GPU_BLOCK} if gpu else {}),
         "io": {"rfile": None, "autosave": {"active": False}},
         "scans": {label: scan},
         "engines": chain.tree(gpu),

@@ -44,13 +44,15 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scans.write(tmp_path_factory.mktemp("gpu"))
 
 
-def tree(file: Path, engines: dict[str, dict[str, Any]], modes: int = 1) -> dict[str, Any]:
+def tree(
+    file: Path, engines: dict[str, dict[str, Any]], modes: int = 1, model: str = "BlockFull"
+) -> dict[str, Any]:
     """49 frames in blocks of 20, so that the last is smaller."""
     probe = np.repeat(scans.truth().probe[None].astype(complex), modes, axis=0)
     probe *= 0.1 ** np.arange(modes)[:, None, None]
     fixed = {"model": probe, "aperture": None, "diversity": None, "propagation": None}
     data = {"name": "BeamlineScan", "file": str(file)}
-    scan = {"name": "BlockFull", "data": data, "illumination": fixed}
+    scan = {"name": model, "data": data, "illumination": fixed}
     scan["coherence"] = {"num_probe_modes": modes}
     return {
         "verbose_level": "ERROR",
@@ -61,13 +63,15 @@ def tree(file: Path, engines: dict[str, dict[str, Any]], modes: int = 1) -> dict
     }
 
 
-def reconstructed(file: Path, engines: str, arch: str, modes: int = 1) -> tuple[Any, float]:
+def reconstructed(
+    file: Path, engines: str, arch: str, modes: int = 1, model: str = "BlockFull"
+) -> tuple[Any, float]:
     """The object, and the photon error; ``engines`` reads like ``DM 40, ML 20``."""
     named = {}
     for name, numiter in (words.split() for words in engines.split(",")):
         support = {"probe_support": None} if name == "DM" else {}
         named[name] = {"name": f"{name}_{arch}", "numiter": int(numiter), **support}
-    ptycho = run(tree(file, named, modes), backend=arch)
+    ptycho = run(tree(file, named, modes, model), backend=arch)
     found = next(iter(ptycho.obj.storages.values())).data[0]
     return found, float(ptycho.runtime.iter_info[-1]["error"][1])
 
@@ -76,6 +80,17 @@ def reconstructed(file: Path, engines: str, arch: str, modes: int = 1) -> tuple[
 def test_ml_is_the_serial_engine(file: Path, modes: int) -> None:
     ours, error = reconstructed(file, "ML 5", "cupy", modes)
     reference, expected = reconstructed(file, "ML 5", "serial", modes)
+
+    inner = (slice(MARGIN_PX, -MARGIN_PX),) * 2
+    difference = np.linalg.norm((ours - reference)[inner])
+    assert difference < 1e-4 * np.linalg.norm(reference[inner])
+    assert error == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["DM", "ML"])
+def test_our_model_on_a_gpu_is_ptypys(file: Path, engine: str) -> None:
+    ours, error = reconstructed(file, f"{engine} 5", "cupy", model="BeamlineFull")
+    reference, expected = reconstructed(file, f"{engine} 5", "cupy")
 
     inner = (slice(MARGIN_PX, -MARGIN_PX),) * 2
     difference = np.linalg.norm((ours - reference)[inner])
