@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from ptypy.core.classes import POD, Base, Storage, View
@@ -29,6 +30,7 @@ RELIED_ON = {
 """What is replaced or imitated here, and the start of the SHA-256 of its source in PtyPy 0.9."""
 
 
+@cache
 def digest(function: Callable[..., Any]) -> str:
     """Of the source of ``function``; nothing where there is no source."""
     try:

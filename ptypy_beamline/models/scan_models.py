@@ -26,7 +26,7 @@ from ..arrays import Bools, Ints, Numbers
 from ..ptypy_frames import FramesInOne
 from .relied_on import differences
 from .statistics import Statistics
-from .storages import PodViews
+from .storages import PodViews, put_off_exit_waves
 from .views import make_pods, make_views, with_records
 
 
@@ -38,7 +38,8 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
     def __init__(self, ptycho: Any = None, pars: Any = None, label: Any = None) -> None:
         super().__init__(ptycho, pars, label)
         self._statistics: Statistics | None = None
-        self._pod_views_made: list[PodViews] = []
+        self._pod_views: list[PodViews] = []
+        self._without_exit_waves: list[PodViews] = []
         self._in_bulk = not _said(self, differences(), "this PtyPy differs in ")
         support_models()
 
@@ -112,7 +113,8 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
             shape=one, psize=self.psize, padonly=True, fill=fill, layermap=own
         )
         if len(own):
-            storage.data, storage.shape = data, data.shape
+            # Of a mask that all share a copy: engines are slow where its layers have no stride.
+            storage.data, storage.shape = np.require(data, None, ["C", "W"]), data.shape
         rule = {"shape": self.diff_shape, "psize": self.psize, "storageID": storage.ID}
         first = View(container, accessrule={**rule, "coord": 0.0})
         records = np.repeat(np.asarray(first._record)[None], len(indices))
@@ -137,14 +139,15 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         )
         coherence = self.p.coherence
         modes = np.indices((coherence.num_probe_modes, coherence.num_object_modes)).reshape(2, -1)
-        made = self._pod_views(name, modes, diff)
+        made = self._make_pod_views(name, modes, diff)
         made.adopt()
-        self._pod_views_made.append(made)
+        self._pod_views.append(made)
+        self._without_exit_waves.append(made)
         frames = [[view for view in views for _ in modes.T] for views in (diff, mask)]
         views = [made.probe.views, made.object.views, made.exit.views, *frames]
         return make_pods(self.ptycho, self.geometries[0], views), new_probes, new_objects
 
-    def _pod_views(self, name: str, modes: Ints, diff: Sequence[View]) -> PodViews:
+    def _make_pod_views(self, name: str, modes: Ints, diff: Sequence[View]) -> PodViews:
         """Views of all pods of the frames ``diff``, each with all modes.
 
         Parameters
@@ -185,12 +188,14 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
 
     def _initialize_exit(self, pods: Sequence[POD]) -> None:
         """Exit waves of ``pods``: probe times object."""
-        known = sum(len(made.exit.views) for made in self._pod_views_made)
-        if known != len(pods) or self._single_exit_buffer_for_all_views:
+        new, self._without_exit_waves = self._without_exit_waves, []
+        if self._single_exit_buffer_for_all_views:  # the last one stays
+            last = {(pod.ex_view.storageID, pod.ex_view.layer): pod for pod in pods if pod.active}
+            super()._initialize_exit(list(last.values()))
+        elif sum(len(made.exit.views) for made in new) != len(pods):
             super()._initialize_exit(pods)
-            return
-        for made in self._pod_views_made:
-            made.multiply()
+        elif new:
+            put_off_exit_waves(new)
 
 
 def _said(model: Any, reasons: Sequence[str], because: str = "it has ") -> bool:

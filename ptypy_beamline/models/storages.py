@@ -1,16 +1,17 @@
-"""PtyPy's storages, where all their views were made in bulk."""
+"""PtyPy's storages whose views were all made in bulk; exit waves are computed when needed."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ptypy.core.classes import Container, Storage, View
 
-from ..arrays import Ints
+from ..arrays import Complexes, Ints
 from .views import Views
 
 
@@ -19,10 +20,16 @@ class Bulk:
     """The views of a storage, and which of them PtyPy sees for a while, if not all.
 
     The scan model owns the views: they hold their storage, which would never be freed.
+
+    Attributes
+    ----------
+    pending
+        Exit waves that the storage's data are still to be.
     """
 
     references: list[weakref.ref[Views]]
     reduced: list[View] | None = None
+    pending: ExitWaves | None = None
 
     @property
     def views(self) -> list[Views]:
@@ -45,6 +52,17 @@ class Bulk:
         layers = [part.records["layer"][part.records["active"]] for part in self.views]
         return np.array_equal(np.unique(np.concatenate(layers)), storage.layermap)
 
+    def is_all(self, storage: Storage) -> bool:
+        """Whether all views of the storage are known."""
+        container = storage.owner
+        if _MADE[container] == len(container.V):
+            return True  # of all its storages; quick, where there are many
+        known = sum(len(part.views) for part in self.views)
+        return known == len(container.views_in_storage(storage, active_only=False))
+
+
+_MADE: weakref.WeakKeyDictionary[Container, int] = weakref.WeakKeyDictionary()
+"""How many views of a container were made in bulk."""
 
 _BULKS: weakref.WeakKeyDictionary[Storage, Bulk] = weakref.WeakKeyDictionary()
 
@@ -61,6 +79,8 @@ class BulkStorage(Storage):  # type: ignore[misc]
         bulk = _BULKS[self]
         if bulk.reduced is not None:
             return bulk.reduced
+        if bulk.is_all(self):
+            return [view for part in bulk.views for view in part.active]
         all_of_them: list[View] = super().views
         return all_of_them
 
@@ -77,8 +97,7 @@ class BulkStorage(Storage):  # type: ignore[misc]
     def reformat(self, newID: str | None = None, update: bool = True) -> Storage | None:
         """PtyPy's, with few views instead of all."""
         bulk = _BULKS[self]
-        known = sum(len(part.views) for part in bulk.views)
-        if newID is not None or known != len(self.owner.views_in_storage(self, active_only=False)):
+        if newID is not None or not bulk.is_all(self):
             return super().reformat(newID, update)
         if self._is_scattered:  # its views are all at one place, and have a layer each
             return None if bulk.has_all_layers(self) else super().reformat(newID, update)
@@ -91,11 +110,54 @@ class BulkStorage(Storage):  # type: ignore[misc]
         return result
 
 
+class PendingStorage(BulkStorage):
+    """Exit waves that are computed when something asks for them; engines of ML never do."""
+
+    @property
+    def data(self) -> Complexes:
+        """(n, ny, nx) exit waves; the storage is an ordinary one afterwards."""
+        self.__class__ = BulkStorage
+        bulk = _BULKS[self]
+        waves, bulk.pending = bulk.pending, None
+        if waves is not None:
+            waves.write(self.data)
+        computed: Complexes = self.data
+        return computed
+
+    @data.setter
+    def data(self, instead: Complexes) -> None:
+        self.__class__, _BULKS[self].pending = BulkStorage, None
+        self.data = instead
+
+    def copy(
+        self, owner: Container | None = None, ID: str | None = None, fill: Any = None
+    ) -> Storage:
+        """PtyPy's, of what is computed now."""
+        _ = self.data
+        return self.copy(owner, ID, fill)
+
+    def _to_dict(self) -> dict[str, Any]:
+        """PtyPy's, of what is computed now."""
+        _ = self.data
+        result: dict[str, Any] = self._to_dict()
+        return result
+
+    def formatted_report(self, *args: Any, **kwargs: Any) -> tuple[str, dict[str, Any]]:
+        """PtyPy's, which asks how large the data are."""
+        self.__class__ = BulkStorage
+        try:
+            report: tuple[str, dict[str, Any]] = self.formatted_report(*args, **kwargs)
+            return report
+        finally:
+            self.__class__ = PendingStorage
+
+
 def adopt(views: Views) -> None:
     """Make their storage one whose views were made in bulk, these among them."""
     storage = views.storage
     storage.__class__ = BulkStorage
     _BULKS.setdefault(storage, Bulk([])).references.append(weakref.ref(views))
+    _MADE[storage.owner] = _MADE.get(storage.owner, 0) + len(views.views)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,24 +181,52 @@ class PodViews:
             storage.shape = storage.data.shape
             self.exit.set_data_layers(storage.layermap)
 
-    def multiply(self) -> None:
-        """Each active exit wave: its probe times its part of the object."""
-        (active,) = np.nonzero(self.exit.records["active"])
-        probe, obj, exit_ = (views.storage.data for views in (self.probe, self.object, self.exit))
-        columns = [
-            *_bounds(self.probe.records[active]),
-            *_bounds(self.object.records[active]),
-            self.exit.records["dlayer"][active],
-        ]
-        for p, py, pY, px, pX, o, oy, oY, ox, oX, e in zip(
-            *(c.tolist() for c in columns), strict=True
-        ):
-            np.multiply(probe[p, py:pY, px:pX], obj[o, oy:oY, ox:oX], out=exit_[e])
+
+@dataclass(frozen=True, eq=False)
+class ExitWaves:
+    """Probes times parts of objects, as they were when PtyPy would have multiplied them.
+
+    Attributes
+    ----------
+    probe, object
+        (layers, ny, nx).
+    where
+        (7, n) layer, row and column in the probe, the same in the object, and layer of the result.
+    """
+
+    probe: Complexes
+    object: Complexes
+    where: NDArray[np.int32]
+
+    def write(self, out: Complexes) -> None:
+        """Into ``out``, (n, ny, nx)."""
+        ny, nx = out.shape[1:]
+        for p, py, px, o, oy, ox, e in zip(*self.where.tolist(), strict=True):
+            np.multiply(
+                self.probe[p, py : py + ny, px : px + nx],
+                self.object[o, oy : oy + ny, ox : ox + nx],
+                out=out[e],
+            )
 
 
-def _bounds(records: np.ndarray[Any, Any]) -> Iterator[Ints]:
-    """Layer, first and last row, first and last column of each view."""
+def put_off_exit_waves(blocks: Sequence[PodViews]) -> None:
+    """Let the exit waves of these pods be computed when something asks for them."""
+    probe, obj = blocks[0].probe.storage.data.copy(), blocks[0].object.storage.data.copy()
+    for views in blocks:
+        (active,) = np.nonzero(views.exit.records["active"])
+        if len(active):
+            where = [
+                *_places(views.probe.records[active]),
+                *_places(views.object.records[active]),
+                views.exit.records["dlayer"][active],
+            ]
+            storage = views.exit.storage
+            _BULKS[storage].pending = ExitWaves(probe, obj, np.array(where, np.int32))
+            storage.__class__ = PendingStorage
+
+
+def _places(records: np.ndarray[Any, Any]) -> Iterator[Ints]:
+    """Layer, first row and first column of each view."""
     yield records["dlayer"]
-    for d in range(2):
-        yield records["dlow"][:, d]
-        yield records["dhigh"][:, d]
+    yield records["dlow"][:, 0]
+    yield records["dlow"][:, 1]

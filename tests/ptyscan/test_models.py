@@ -77,6 +77,25 @@ def test_positions_are_refined_alike(folder, engine):
     assert compared(folder, "shared mask", engine, engine_parameters=refine) == []
 
 
+def test_exit_waves_are_computed_when_needed_of_what_was_there_before(folder):
+    """ML never asks for them; after it DM gets those of the first probe and object."""
+    from ptypy import utils as u
+
+    made = []
+    for model in ("BlockFull", "BeamlineFull"):
+        ptycho = model_runs.reconstruct(folder, model, "ML", "shared mask")
+        exits = list(ptycho.exit.S.values())
+        made.append(ptycho)
+    assert [type(storage).__name__ for storage in exits] == ["PendingStorage"] * 4
+    probe, obj = (next(iter(c.S.values())).data for c in (ptycho.probe, ptycho.obj))
+    view = next(iter(ptycho.exit.V.values()))
+    assert not np.array_equal(view.data, probe[0] * obj[view.pod.ob_view.slice])
+    for ptycho in made:
+        ptycho.init_engine(epars=u.Param(name="DM", numiter=2))
+        ptycho.run()
+    assert list(differences(*made)) == []
+
+
 def test_a_saved_run_is_resumed_alike(folder, tmp_path):
     from ptypy import utils as u
     from ptypy.core import Ptycho
