@@ -214,7 +214,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
                 BeamlineWarning,
                 stacklevel=2,
             )
-        progress = follower.look()
+        progress = follower.poll()
         left = len(progress.plan) - start
         if not progress.complete:
             count = self._block_sizes.next_of_growing(left, wanted, self._first)
@@ -294,7 +294,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         if self.settings.file is None:
             raise SettingsError("no file is given", "set file to the raw scan")
         if self._follower is not None:
-            plan = self._follower.first()
+            plan = self._follower.wait_for_first_frames()
             self._check_family(self._follower.format)
             check_frames(plan, self.settings.file_name)
             return plan

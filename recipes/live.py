@@ -39,8 +39,8 @@ def first_frames(count: int) -> Plan:
     """Wait for this many frames, or for the end of a shorter scan."""
     print(f"waiting for {count} frames of {args.file}", flush=True)
     follower = Follower(Settings.of(loading))
-    follower.first()
-    while len((progress := follower.look()).plan) < count and not progress.complete:
+    follower.wait_for_first_frames()
+    while len((progress := follower.poll()).plan) < count and not progress.complete:
         pass  # look() sleeps
     return progress.plan
 

@@ -162,12 +162,12 @@ def _followed(nominal: NominalSettings, settings: Settings, qc: Qc, output: Outp
     from ..quality.workflow import follow_scan
 
     follower = Follower(nominal.settings)
-    follower.first()
+    follower.wait_for_first_frames()
 
     def plans() -> Iterator[Plan]:
-        while not (now := follower.look()).complete:
+        while not (now := follower.poll()).complete:
             yield now.plan
 
     scan = open_with(nominal.settings)
     follow_scan(plans(), scan, settings, qc, output, REFRESH_S, nominal)
-    return follower.look().plan
+    return follower.poll().plan

@@ -145,4 +145,4 @@ def test_jobs_over_many_files_and_live_ones_look_first(tmp_path, monkeypatch, ca
     with pytest.raises(LostFileError, match="libhdf5 hangs on it"):
         Follower(
             Settings.of({"file": str(path), "live": {"timeout_s": 0.1, "poll_s": 0.1}})
-        ).first()
+        ).wait_for_first_frames()

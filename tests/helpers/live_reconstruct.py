@@ -15,12 +15,13 @@ from ptypy.utils import parallel
 
 from ptypy_beamline import ptyscan
 from ptypy_beamline.live import Follower
+from ptypy_beamline.live.growth import Growth
 
 loader, settings, first, block, sign = sys.argv[1:]
 blocks: list[list[int]] = []
 idle: list[bool] = []
 started: list[int] = []
-looks: list[int] = []
+starts: list[int] = []
 Loader = getattr(ptyscan, loader)
 get_data_chunk = Loader.get_data_chunk
 
@@ -34,17 +35,17 @@ def noted(self, *given):
 
 
 Loader.get_data_chunk = noted
-begin = Follower._begin
+start = Follower._start
 
 
-def looked(self):
-    """The first look, with a note of it."""
-    looks.append(1)
-    return begin(self)
+def noted_start(self):
+    """The first reading of the file, with a note of it."""
+    starts.append(1)
+    return start(self)
 
 
-Follower._begin = looked
-is_idle = Follower._is_idle
+Follower._start = noted_start
+is_idle = Growth.is_idle
 
 
 def waited(self):
@@ -53,7 +54,7 @@ def waited(self):
     return idle[-1]
 
 
-Follower._is_idle = waited
+Growth.is_idle = waited
 
 p = u.Param(verbose_level="ERROR", frames_per_block=int(block), min_frames_for_recon=int(first))
 p.io = u.Param(rfile=None, autosave=u.Param(active=False))
@@ -86,13 +87,13 @@ mine = {
 }
 places = np.asarray(ptycho.model.scans["s"].positions).tolist()
 gathered = parallel.comm.gather((mine, places, blocks)) if parallel.MPIenabled else None
-lookers = parallel.comm.gather(bool(looks)) if parallel.MPIenabled else [bool(looks)]
+readers = parallel.comm.gather(bool(starts)) if parallel.MPIenabled else [bool(starts)]
 if parallel.master:
     every = gathered or [(mine, places, blocks)]
     assert all(other[1:] == every[0][1:] for other in every), "ranks disagree"
     frames = {layer: pair for part, _, _ in every for layer, pair in part.items()}
     assert sum(len(part) for part, _, _ in every) == len(frames), "a frame is on two ranks"
-    assert sum(lookers) == 1, "more than one rank looks at the file"
+    assert sum(readers) == 1, "more than one rank reads the file"
     found = {
         "numbers": [frames[layer][0] for layer in sorted(frames)],
         "layers": sorted(frames),

@@ -213,10 +213,10 @@ def test_live_they_are_frames_to_come(tmp_path):
     follower = Follower(
         Settings.of({"file": str(file), "live.timeout_s": 0.6, "live.poll_s": 0.01})
     )
-    assert follower.first().selection.exposures[:, 0].tolist() == [0, 1, 2]
+    assert follower.wait_for_first_frames().selection.exposures[:, 0].tolist() == [0, 1, 2]
     with h5py.File(file, "a") as opened:
         opened["/entry/data"][3] = 103
-    while len(plan := follower.look().plan) < 5:
+    while len(plan := follower.poll().plan) < 5:
         pass
     assert plan.selection.exposures[:, 0].tolist() == [0, 1, 2, 3, 4]
     with h5py.File(file, "a") as opened:

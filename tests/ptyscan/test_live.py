@@ -21,8 +21,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings, formats, live, open_scan
 from ptypy_beamline.errors import UnfollowableError
 from ptypy_beamline.formats.exposure_groups import by_exposure
-from ptypy_beamline.frames.followed import RetryingFrames
 from ptypy_beamline.live import Follower
+from ptypy_beamline.live.frames import RetryingFrames
 from ptypy_beamline.scan import ArrayFrames, Window
 
 WRITER = HELPERS / "live_writer.py"
@@ -65,9 +65,9 @@ def expected_positions(count):
 @pytest.mark.parametrize("mode", ["swmr", "pause", "grow", "reopen"])
 def test_every_frame_arrives_once_in_order_with_its_position(write, mode):
     follower = Follower(Settings.of(settings(write(mode, 0.15), 2.5)))
-    plan = follower.first()
+    plan = follower.wait_for_first_frames()
     lengths = [len(plan)]
-    while not (progress := follower.look()).complete:
+    while not (progress := follower.poll()).complete:
         lengths.append(len(progress.plan))
     plan = progress.plan
     frames = np.concatenate([block.frames for block in plan.blocks(4)])
@@ -93,11 +93,11 @@ def test_a_killed_writer_ends_the_scan_within_the_timeout(write):
 def test_frames_are_seen_within_two_looks_of_their_flush(write):
     file = write("swmr", period=0.15, count=20)
     follower = Follower(Settings.of(settings(file, poll_s=0.4)))
-    begun, look_of = [time.monotonic()], [0] * len(follower.first())
+    begun, look_of = [time.monotonic()], [0] * len(follower.wait_for_first_frames())
     complete = False
     while not complete:
         begun.append(time.monotonic())
-        progress = follower.look()
+        progress = follower.poll()
         complete = progress.complete
         look_of += [len(begun) - 1] * (len(progress.plan) - len(look_of))
     flushed = np.loadtxt(f"{file}.times")
@@ -115,10 +115,10 @@ def test_expected_number_ends_the_scan(write):
 def test_groups_are_delivered_whole(write):
     file = write("swmr", exposures=4)
     follower = Follower(Settings.of(settings(file, 1.5, frames_per_position=4)))
-    follower.first()
+    follower.wait_for_first_frames()
 
     def wait_until_complete():
-        while not (progress := follower.look()).complete:
+        while not (progress := follower.poll()).complete:
             assert (progress.plan.selection.exposures >= 0).all()
         return progress.plan
 
@@ -130,7 +130,7 @@ def test_groups_are_delivered_whole(write):
 def test_a_file_that_never_comes(tmp_path):
     start = time.monotonic()
     with pytest.raises(BeamlineError, match=r"never\.h5: no such file"):
-        Follower(Settings.of(settings(tmp_path / "never.h5", 0.5))).first()
+        Follower(Settings.of(settings(tmp_path / "never.h5", 0.5))).wait_for_first_frames()
     assert 0.5 < time.monotonic() - start < 3
 
 
@@ -227,7 +227,7 @@ class TestWritersWithoutSwmr:
             match=r"scan\.h5: the file is open for writing, not "
             "in SWMR mode.*SWMR mode, or load it without live",
         ):
-            Follower(Settings.of(settings(path, timeout_s=60))).first()
+            Follower(Settings.of(settings(path, timeout_s=60))).wait_for_first_frames()
         assert time.monotonic() - start < 10
 
     def test_what_a_killed_writer_left_is_saved_as_the_documentation_says(
@@ -252,10 +252,10 @@ class TestWritersWithoutSwmr:
     def test_a_file_that_is_flushed_is_followed(self, hold):
         path, process = hold("earliest", "chunks")
         follower = Follower(Settings.of(settings(path, timeout_s=60, poll_s=0.01)))
-        assert len(follower.first()) == 1
+        assert len(follower.wait_for_first_frames()) == 1
         self.write_on(process, 4)
         time.sleep(0.02)
-        assert len(follower.look().plan) == 5
+        assert len(follower.poll().plan) == 5
 
     def test_room_for_all_frames_is_not_taken_for_frames(self, hold):
         path, process = hold("earliest", "contiguous")
@@ -264,10 +264,12 @@ class TestWritersWithoutSwmr:
             follower._begin()
         self.write_on(process)
         with pytest.raises(UnfollowableError, match="space for all its frames was allocated"):
-            follower.first()
+            follower.wait_for_first_frames()
         process.kill()
         os.utime(path, (time.time() - 100,) * 2)
-        assert len(Follower(Settings.of(settings(path, timeout_s=60))).first()) == 49
+        assert (
+            len(Follower(Settings.of(settings(path, timeout_s=60))).wait_for_first_frames()) == 49
+        )
 
     def test_nor_is_room_in_a_chunk(self, tmp_path):
         path = scans.write(tmp_path)
@@ -283,9 +285,9 @@ class TestWritersWithoutSwmr:
             Settings.of(settings(path, timeout_s=3, poll_s=0.01) | {"paths.frames": "/part"})
         )
         write(0, 6)
-        assert len(follower.first()) == 4
+        assert len(follower.wait_for_first_frames()) == 4
         write(6, 9)
-        assert len(follower.look().plan) == 8
+        assert len(follower.poll().plan) == 8
         write(9, 49)
         assert len(follower.wait_until_complete()) == 49
 
@@ -297,7 +299,7 @@ class TestWritersWithoutSwmr:
             match=r"nothing could be read of it for 0\.3 s: "
             r"truncated HDF5 file; if it is being written, have",
         ):
-            Follower(Settings.of(settings(path, timeout_s=0.3))).first()
+            Follower(Settings.of(settings(path, timeout_s=0.3))).wait_for_first_frames()
 
 
 class TestTheEnd:
@@ -365,14 +367,14 @@ class TestTheEnd:
             del place["NDArrayUniqueId"]
             place["NDArrayUniqueId"] = ids
         follower = Follower(Settings.of(settings(file, timeout_s=5, poll_s=0.01)))
-        assert len(follower.first()) == 48
-        assert not follower.look().complete
+        assert len(follower.wait_for_first_frames()) == 48
+        assert not follower.poll().complete
         with h5py.File(file, "a") as opened:
             place = opened["entry/instrument/NDAttributes"]
             del place["NDArrayUniqueId"]
             place["NDArrayUniqueId"] = np.arange(49) + 1
         time.sleep(0.02)
-        progress = follower.look()
+        progress = follower.poll()
         assert (len(progress.plan), progress.complete) == (49, False)
 
     def test_positions_ahead_of_their_frames_are_no_news_while_they_come(self, tmp_path):
@@ -438,11 +440,11 @@ class TestExposuresThatAreLost:
         numbers = [n for n in range(1, 2 * self.POSITIONS + 1) if n != lost]
         come(numbers[:3])
         follower = self.follow(tmp_path, **{"paths.position_index": first} if first else {})
-        follower.first()
+        follower.wait_for_first_frames()
         for count in range(4, len(numbers)):
             come(numbers[:count])
             time.sleep(0.002)
-            progress = follower.look()
+            progress = follower.poll()
             groups = numbers[count - 1] // 2
             assert not progress.complete
             wanted = [{2 * g + 1, 2 * g + 2} - {lost} for g in range(groups)]
@@ -451,7 +453,7 @@ class TestExposuresThatAreLost:
         time.sleep(0.002)
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            progress = follower.look()
+            progress = follower.poll()
         assert progress.complete
         wanted = [{2 * g + 1, 2 * g + 2} - {lost} for g in range(self.POSITIONS)]
         self.check(progress.plan, numbers, wanted)
@@ -470,14 +472,14 @@ class TestExposuresThatAreLost:
         """The first position was lost, or the counter began at 0 and the first exposures were."""
         come(range(3, 9))
         with pytest.raises(BeamlineError, match=r"so far and 10 positions .* fit in two ways"):
-            self.follow(tmp_path, timeout_s=0.1).first()
+            self.follow(tmp_path, timeout_s=0.1).wait_for_first_frames()
         follower = self.follow(tmp_path, **{"paths.position_index": "1"})
-        assert_allclose(follower.first().positions_m, expected_positions(4)[1:])
+        assert_allclose(follower.wait_for_first_frames().positions_m, expected_positions(4)[1:])
 
     def test_what_is_assumed_of_a_counter_is_said_at_the_start(self, tmp_path, come):
         come(range(1, 6))
         with pytest.warns(BeamlineWarning, match="count from 1; if it counts from 0") as seen:
-            self.follow(tmp_path).first()
+            self.follow(tmp_path).wait_for_first_frames()
         assert len(seen) == 1
 
 
@@ -512,14 +514,14 @@ class TestFilesThatCome:
     def seen(self, follower):
         """Positions at the next look."""
         time.sleep(0.02)
-        return len(follower.look().plan)
+        return len(follower.poll().plan)
 
     def test_several_files_are_being_copied_at_once(self, tmp_path, come):
         follower = self.follow(tmp_path)
         for number in (0, 1, 3):
             come(number)
         come(2, part=0.5)
-        assert len(follower.first()) == 2
+        assert len(follower.wait_for_first_frames()) == 2
         come(2)
         assert self.seen(follower) == 4
 
@@ -527,7 +529,7 @@ class TestFilesThatCome:
         follower = self.follow(tmp_path)
         for number in (0, 1, 3):
             come(number)
-        assert len(follower.first()) == 3
+        assert len(follower.wait_for_first_frames()) == 3
         come(2)
         with pytest.raises(BeamlineError, match="read before have changed"):
             self.seen(follower)
@@ -537,9 +539,9 @@ class TestFilesThatCome:
         frames = scans.truth().frames
         tifffile.imwrite(tmp_path / "f_0.tif", frames[:4], photometric="minisblack")
         tifffile.imwrite(tmp_path / "f_1.tif", frames[4])
-        assert len(follower.first()) == 5
+        assert len(follower.wait_for_first_frames()) == 5
         tifffile.imwrite(tmp_path / "f_1.tif", frames[5], append=True)
-        plan = follower.look().plan
+        plan = follower.poll().plan
         loaded = plan.load(np.arange(5))[:, 0]
         assert_array_equal(loaded, frames[:5])
         assert self.seen(follower) == 6
@@ -548,18 +550,18 @@ class TestFilesThatCome:
         follower = self.follow(tmp_path, listed=3, room=True)
         for number in range(5):
             come(number)
-        assert len(follower.first()) == 3
+        assert len(follower.wait_for_first_frames()) == 3
         with h5py.File(tmp_path / "standard.h5", "a") as file:
             for axis, name in enumerate(("posy_m", "posx_m")):
                 file[f"entry/{name}"].resize((5,))
                 file[f"entry/{name}"][:] = scans.truth().positions_m[:5, axis]
         assert self.seen(follower) == 5
-        assert_allclose(follower.look().plan.positions_m, scans.truth().positions_m[:5])
+        assert_allclose(follower.poll().plan.positions_m, scans.truth().positions_m[:5])
 
     def test_who_was_away_for_long_misses_nothing(self, tmp_path, come):
         follower = self.follow(tmp_path)
         come(0)
-        follower.first()
+        follower.wait_for_first_frames()
         for number in range(1, 49):
             come(number)
             if number % 16 == 0:
@@ -572,11 +574,11 @@ class TestFilesThatCome:
         follower = self.follow(tmp_path, listed=12, frames_per_position=4)
         for number in range(4):
             come(number)
-        assert len(follower.first()) == 1
+        assert len(follower.wait_for_first_frames()) == 1
         for number in range(4, 14):
             come(number)
             time.sleep(0.15)
-            plan = follower.look().plan
+            plan = follower.poll().plan
             assert_allclose(plan.positions_m, scans.truth().positions_m[: (number + 1) // 4])
         with pytest.warns(BeamlineWarning, match="live scan has ended with 3 positions"):
             plan = follower.wait_until_complete()
@@ -590,10 +592,10 @@ class TestFilesThatCome:
             file["entry/posy_m"][:], file["entry/posx_m"][:] = each.T
         for number in range(9):
             come(number)
-        assert_allclose(follower.first().positions_m, scan.positions_m[:2])
+        assert_allclose(follower.wait_for_first_frames().positions_m, scan.positions_m[:2])
         for number in range(9, 48):
             come(number)
-        progress = follower.look() if self.seen(follower) else None
+        progress = follower.poll() if self.seen(follower) else None
         assert progress.complete
         assert_allclose(progress.plan.positions_m, scan.positions_m[:12])
 
@@ -636,13 +638,13 @@ class TestFilesThatCome:
                 }
             )
         )
-        assert len(follower.first()) == 1
+        assert len(follower.wait_for_first_frames()) == 1
         for number in range(1, 20):
             come(number)
         whole = (tmp_path / "f_019.tif").read_bytes()
         (tmp_path / "f_020.tif").write_bytes(whole[: len(whole) // 2])
         time.sleep(0.05)
-        assert len(follower.look().plan) == 20, "the half written one is not taken"
+        assert len(follower.poll().plan) == 20, "the half written one is not taken"
         for number in range(20, 49):
             come(number)
         plan = follower.wait_until_complete()
@@ -664,14 +666,14 @@ class TestFilesThatCome:
         follower = Follower(
             Settings.of({"file": str(growing), "live.timeout_s": 5.0, "live.poll_s": 0.01})
         )
-        seen = [len(follower.first())]
+        seen = [len(follower.wait_for_first_frames())]
         for number in range(1, 5):
             with h5py.File(growing, "a") as file:
                 file[f"chunks/{number}"] = links[number]
             time.sleep(0.03)
-            seen.append(len(follower.look().plan))
+            seen.append(len(follower.poll().plan))
         assert seen == [10, 20, 30, 40, 49]
-        progress = follower.look()
+        progress = follower.poll()
         assert progress.complete, "meta/num_frames are there"
         frames = np.concatenate([block.frames for block in progress.plan.blocks()])
         assert_array_equal(frames, scans.truth().frames)
@@ -692,13 +694,13 @@ class TestFilesThatCome:
             Follower(Settings.of({"file": str(file), "live.timeout_s": 0.3, "live.poll_s": 0.01}))
             for file in (growing, done)
         )
-        assert len(early.first()) == 10
+        assert len(early.wait_for_first_frames()) == 10
         with h5py.File(done) as old, h5py.File(growing, "a") as new:
             for number in (1, 2, 3, 4):
                 old.copy(f"chunks/{number}", new["chunks"])
             del new["chunks/4/weights"]  # the writer is at it
         time.sleep(0.02)
-        assert len(early.look().plan) == 40
+        assert len(early.poll().plan) == 40
         with h5py.File(done) as old, h5py.File(growing, "a") as new:
             old.copy("chunks/4/weights", new["chunks/4"])
         both = [

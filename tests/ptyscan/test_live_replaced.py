@@ -82,7 +82,7 @@ def swmr():
 
 def follow_on(follower):
     """Look until the scan is complete or an error says why not."""
-    while not follower.look().complete:
+    while not follower.poll().complete:
         pass
 
 
@@ -91,7 +91,7 @@ def follow_on(follower):
 def test_another_scan_of_the_same_shape_is_no_continuation(tmp_path, how, count):
     path = write_scan(tmp_path / "a.h5", 5, 100)
     follower = Follower(settings(path))
-    assert len(follower.first()) == 5
+    assert len(follower.wait_for_first_frames()) == 5
     (replaced_file if how == "renamed" else write_scan)(path, count, 200)
     with pytest.raises(BeamlineError, match="frame 0 is no longer what it was: another scan"):
         follow_on(follower)
@@ -100,7 +100,7 @@ def test_another_scan_of_the_same_shape_is_no_continuation(tmp_path, how, count)
 def test_a_new_scan_that_has_not_come_so_far_is_noticed_by_its_file(tmp_path):
     path = write_scan(tmp_path / "a.h5", 5, 100)
     follower = Follower(settings(path, **{"live.timeout_s": 60.0}))
-    follower.first()
+    follower.wait_for_first_frames()
     replaced_file(path, 2, 200)
     with pytest.raises(BeamlineError, match="another scan"):
         follow_on(follower)
@@ -110,7 +110,7 @@ def test_also_while_it_is_written_in_swmr_mode(tmp_path, swmr):
     path = tmp_path / "a.h5"
     swmr(path, 100, 5)
     follower = Follower(settings(path))
-    assert len(follower.first()) == 5
+    assert len(follower.wait_for_first_frames()) == 5
     swmr(tmp_path / "new.h5", 200, 7)
     os.replace(tmp_path / "new.h5", path)
     with pytest.raises(BeamlineError, match="another scan"):
@@ -120,7 +120,7 @@ def test_also_while_it_is_written_in_swmr_mode(tmp_path, swmr):
 def test_blocks_are_not_read_from_the_new_file_either(tmp_path):
     """Nobody looks again between the last look and loading."""
     path = write_scan(tmp_path / "a.h5", 5, 100)
-    plan = Follower(settings(path)).first()
+    plan = Follower(settings(path)).wait_for_first_frames()
     replaced_file(path, 5, 200)
     with pytest.raises(BeamlineError, match="another scan"):
         list(plan.blocks(2))
@@ -130,7 +130,7 @@ def test_blocks_are_not_read_from_the_new_file_either(tmp_path):
 def test_the_same_scan_copied_again_goes_on(tmp_path):
     path = write_scan(tmp_path / "a.h5", 5, 100)
     follower = Follower(settings(path))
-    follower.first()
+    follower.wait_for_first_frames()
     replaced_file(path, 8, 100)
     plan = follower.wait_until_complete()
     frames = np.concatenate([block.frames for block in plan.blocks()])
@@ -146,7 +146,7 @@ class TestTiff:
         with h5py.File(sidecar, "r+") as file:
             del file["entry/data"]
         made = Follower(settings(tmp_path / "s_*.tif", sidecar=str(sidecar)))
-        assert len(made.first()) == 6
+        assert len(made.wait_for_first_frames()) == 6
         return made
 
     def write(self, numbers, value, **options):
@@ -171,7 +171,7 @@ class TestTiff:
 def test_a_scan_that_ends_too_early_says_so(tmp_path, came):
     path = write_scan(tmp_path / "a.h5", 3, 100)
     follower = Follower(settings(path))
-    follower.first()
+    follower.wait_for_first_frames()
     append(path, 100, came)
     with pytest.warns(
         BeamlineWarning, match=f"has ended with {came} positions.*{came}.*{ALL}|{ALL}.*{came}"
@@ -182,6 +182,6 @@ def test_a_scan_that_ends_too_early_says_so(tmp_path, came):
 def test_a_whole_scan_says_nothing(tmp_path):
     path = write_scan(tmp_path / "a.h5", 3, 100)
     follower = Follower(settings(path))
-    follower.first()
+    follower.wait_for_first_frames()
     append(path, 100, ALL)
     assert len(follower.wait_until_complete()) == ALL

@@ -1,4 +1,4 @@
-"""Frames of files that are followed while they are written."""
+"""Frames that are read while their file is being written, and told from those of another scan."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BeamlineError, FileError, UnreadableError
+from ..frames.wrappers import WrappedFrames
 from ..scan import Frames, Indices, Window
-from .wrappers import WrappedFrames
 
 REMEMBERED = 4
-"""Frames remembered: the first one, and the last ones seen."""
+"""Frames whose checksums are kept: the first one, and the last ones seen."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What some frames of a growing scan were when they were first seen.
+    """Checksums of some frames of a growing scan when they were first seen.
 
-    A scan that is started again under the same name may have the same shape, so neither sizes nor
-    positions tell; its frames do.
+    A scan that is started again under the same name may have the same shape and positions; only
+    its frames tell it from the first.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class Fingerprint:
     seen
         (frame, checksum of its raw pixels).
     inode
-        Of the file when it was last looked at; the same on all nodes of a cluster, unlike the
-        number of its device.
+        Of the file when it was last seen; the same on all nodes of a cluster, unlike the device
+        number.
     """
 
     path: Path | None = None
@@ -43,7 +43,7 @@ class Fingerprint:
     inode: int | None = None
 
     def after(self, frames: Frames, count: int) -> Fingerprint:
-        """This, with the last of ``count`` frames, and the first one."""
+        """This fingerprint with the last of ``count`` frames added, and the first one."""
         known = dict(self.seen)
         for frame in (0, count // 2, count - 1) if count and not known else (count - 1,):
             if frame >= 0 and frame not in known:
@@ -52,25 +52,25 @@ class Fingerprint:
         seen = (first, *others[1 - REMEMBERED :]) if known else ()
         return replace(self, seen=seen, inode=_inode(self.path))
 
-    def is_elsewhere(self) -> bool:
+    def is_replaced(self) -> bool:
         """Whether another file has taken the name since."""
         inode = _inode(self.path)
         return None not in (inode, self.inode) and inode != self.inode
 
     def differs(self, frames: Frames, count: int) -> int | None:
-        """The first frame, of ``count`` that can be read, that is not what it was; None = none."""
+        """The first of ``count`` readable frames that has changed; None = none has."""
         for frame, checksum in self.seen:
             if frame < count and _checksum(frames, frame) != checksum:
                 return frame
         return None
 
     def check(self, frames: Frames, count: int, again_s: float = 0.1) -> None:
-        """See that the frames are those that were there.
+        """Check that the frames are those that were there.
 
         Raises
         ------
         FileError
-            They are not, ``again_s`` later either: its writer may have been in the middle of it.
+            They are not, nor ``again_s`` later: the writer may have been in the middle of a change.
         """
         if self._changed(frames, count) is None:
             return
@@ -88,7 +88,7 @@ class Fingerprint:
         try:
             return self.differs(frames, count)
         except (BeamlineError, OSError, KeyError, RuntimeError):
-            return None  # cannot be read now; whoever needs the frame says so
+            return None  # cannot be read now: an error where the frame is needed
 
 
 def _inode(path: Path | None) -> int | None:
@@ -107,10 +107,10 @@ def _checksum(frames: Frames, number: int) -> int:
 WITHOUT_LIVE = "load it without live (--live) when it is closed"
 
 
-def given_up(error: BeamlineError, after_s: float) -> BeamlineError:
-    """What to tell of a file that is followed, and could not be read for so long.
+def timed_out(error: BeamlineError, after_s: float) -> BeamlineError:
+    """The error for a followed file that could not be read for so long.
 
-    It may be in its writer's hands still, so that copying it again is no remedy.
+    It may still be open in its writer, so that copying it again is no remedy.
     """
     if not isinstance(error, UnreadableError):
         return error
@@ -124,19 +124,19 @@ def given_up(error: BeamlineError, after_s: float) -> BeamlineError:
 
 @dataclass(frozen=True, eq=False)
 class RetryingFrames(WrappedFrames):
-    """The frames of another stack; reading is tried again while it fails.
+    """The frames of another stack; reading is retried while it fails.
 
-    A writer without SWMR may be in the middle of something, and a file server may show a file to
+    A writer without SWMR may be in the middle of a change, and a file server may show a file to
     one node later than to another.
 
     Attributes
     ----------
     timeout_s
-        How long.
+        For how long it is retried.
     poll_s
         Time between two attempts.
     fingerprint
-        What some of the frames were; None = nobody has looked.
+        Checksums of some of the frames; None = unknown.
     """
 
     timeout_s: float
@@ -149,8 +149,7 @@ class RetryingFrames(WrappedFrames):
         Raises
         ------
         BeamlineError
-            After ``timeout_s``: what is still wrong. At once: another file has taken the name of
-            the one that is followed.
+            After ``timeout_s``: what is still wrong. At once: another file has taken the name.
         """
         until = time.monotonic() + self.timeout_s
         while True:
@@ -160,9 +159,9 @@ class RetryingFrames(WrappedFrames):
             except (BeamlineError, OSError, KeyError, RuntimeError) as error:
                 if time.monotonic() > until:
                     if isinstance(error, BeamlineError):
-                        raise given_up(error, self.timeout_s) from error
+                        raise timed_out(error, self.timeout_s) from error
                     raise
             time.sleep(self.poll_s)
-        if self.fingerprint is not None and self.fingerprint.is_elsewhere():
+        if self.fingerprint is not None and self.fingerprint.is_replaced():
             self.fingerprint.check(self.frames, self.shape[0], self.poll_s)
         return found
