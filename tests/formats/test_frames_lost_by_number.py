@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import warnings
 
 import h5py
 import numpy as np
 import pytest
+import scans
 from numbered_scans import (
     ALL,
     ANY,
@@ -526,3 +528,53 @@ def test_maps_with_the_axes_of_the_frames_exchanged_are_refused(tmp_path):
         BeamlineError, match=r"Expected maps of positions \(4, 6\), like the frames"
     ):
         opened(tmp_path / "any.h5", paths=paths)
+
+
+class TestDroppedFrames:
+    """NDArrayUniqueId tells which frames the detector dropped."""
+
+    def file(self, tmp_path, dropped, listed):
+        keep = np.delete(np.arange(49), dropped)
+        file = scans.write(
+            tmp_path,
+            "areadetector",
+            frames=scans.truth().frames[keep],
+            positions_m=scans.truth().positions_m[keep],
+        )
+        with h5py.File(file, "a") as opened:
+            ids = opened["entry/instrument/NDAttributes/NDArrayUniqueId"]
+            ids[:] = keep + 1
+            if listed:
+                for axis, name in enumerate("yx"):
+                    opened[f"planned/{name}_m"] = scans.truth().positions_m[:, axis]
+        return file, keep
+
+    @pytest.mark.parametrize("listed", [False, True])
+    def test_their_positions_are_skipped(self, tmp_path, listed):
+        file, keep = self.file(tmp_path, [3, 4, 30], listed)
+        paths = {"x": "/planned/x_m", "y": "/planned/y_m"} if listed else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BeamlineWarning)
+            plan = open_scan(file, paths=paths).plan()
+        assert_allclose(plan.positions_m, scans.truth().positions_m[keep])
+        assert_array_equal(plan.selection.exposures[:, 0], np.arange(46))
+
+    def test_a_position_may_be_logged_before_the_number_of_its_frame(self, tmp_path):
+        file, keep = self.file(tmp_path, [3, 30], listed=False)
+        with h5py.File(file, "a") as opened:
+            opened["entry/instrument/NDAttributes/NDArrayUniqueId"][-2:] = 0  # not written yet
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BeamlineWarning)
+            plan = open_scan(file).plan()
+        assert_allclose(plan.positions_m, scans.truth().positions_m[keep[:45]])
+
+    def test_groups_stay_together(self, tmp_path):
+        file, keep = self.file(tmp_path, [3, 4, 30], listed=False)
+        with h5py.File(file, "a") as opened:
+            for axis, name in enumerate(("posy_m", "posx_m")):
+                logged = opened[f"entry/instrument/NDAttributes/{name}"]
+                logged[:] = scans.truth().positions_m[keep // 7 * 7, axis]
+        with pytest.warns(BeamlineWarning, match="without some of their 7 exposures: 2, the first"):
+            plan = open_scan(file, frames_per_position=7).plan()
+        of_group = [keep[row[row >= 0]] // 7 for row in plan.selection.exposures]
+        assert [set(groups.tolist()) for groups in of_group] == [{g} for g in range(7)]
