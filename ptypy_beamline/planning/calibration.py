@@ -1,4 +1,4 @@
-"""Dark, background, flat and bad pixels, folded into what the kernels need."""
+"""Dark, background, flat and bad pixels, combined into the arrays that the kernels need."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Calibration:
     bad
         (h, w) bool: static bad pixels.
     saturation
-        Raw counts at or above are bad in that exposure, a limit of the user or a number that
-        stands for no count; inf where there is none.
+        Raw counts at or above it are bad in that exposure: the user's limit, or a number that marks
+        pixels without a count; inf = no limit.
     threshold
-        Corrected counts below become 0.
+        Corrected counts below it become 0.
     counting
         Which raw numbers are counts; ``saturation`` is not above its upper end.
     """
@@ -70,7 +70,7 @@ def calibrate(
     Parameters
     ----------
     counts
-        Which raw numbers are counts; None = look at a few frames.
+        Which raw numbers are counts; None = determined from a few frames.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def calibrate(
     bad |= ~np.isfinite(dark) | ~(np.isfinite(gain) & (gain > 0))
     warn_about_flat(flat, bad, scan.source)
     if settings.hot_sigma is not None:
-        finite = np.where(np.isfinite(offset), offset, 0)  # else its neighbours are NaN, too
+        finite = np.where(np.isfinite(offset), offset, 0)  # a NaN would spread to its neighbours
         bad |= hot_or_dead(Sample.of(scan, settings, window), finite, settings.hot_sigma, counts)
     if np.ndim(offset) or offset:
         warn_about_dark(Sample.of(scan, settings, window, FEW), offset, bad, counts, scan.source)
@@ -104,7 +104,7 @@ def calibrate(
 def _in_float32(
     offset: Floats | float, flat: Floats | float, shape: tuple[int, int]
 ) -> tuple[Float32s, Float32s]:
-    """Offset and gain (h, w) as the kernels take them; a pixel where one is not finite is bad."""
+    """Offset and gain (h, w) for the kernels; not finite where a pixel is bad."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         dark = np.asarray(offset, np.float32)
         gain = np.asarray(1.0 / np.asarray(flat, np.float64), np.float32)
@@ -132,12 +132,12 @@ class Images:
     corner: bool = False
 
     def given(self, image: Any, name: str) -> Frames:
-        """What the user gave; it lies as the stored frames do."""
+        """The user's image, in the layout of the stored frames."""
         frames = frames_of(image, name, self.links)
         return FftShiftedFrames(frames) if self.corner else frames
 
     def mean(self, name: str, given: Any, stored: Frames | None, default: float) -> Floats | float:
-        """The mean image of what the user gave, else of what the file has; else ``default``."""
+        """The mean of the user's images, else of the file's; else ``default``."""
         frames = self.given(given, name) if given is not None else stored
         if frames is None:
             return default
@@ -145,7 +145,9 @@ class Images:
         there = written(frames)
         known = np.arange(frames.shape[0]) if there is None else np.flatnonzero(there)
         if not len(known):
-            raise ScanError(f"no image of {name} was ever written", f"give another {name}")
+            raise ScanError(
+                f"no image of {name} was ever written", f"give another {name} (--{name})"
+            )
         blocks = in_blocks(frames, self.window, known)
         total = sum(stack.sum(0, dtype=np.float64) for stack in blocks)
         return np.asarray(total, np.float64) / len(known)
@@ -156,13 +158,13 @@ class Images:
         return dark + self.background(settings.background)
 
     def background(self, given: Any) -> Floats | float:
-        """The number, or the mean image, that the user gave; 0 where that is nothing."""
+        """The user's number or mean image; 0 if there is none."""
         if given is None or isinstance(given, int | float):
             return float(given or 0.0)
         return self.mean("background", given, None, 0.0)
 
     def bad(self, given: Any, stored: Bools | None, values: str | None) -> Bools:
-        """Bad in the file's mask or in the user's."""
+        """(h, w) bad in the file's mask or the user's."""
         rows, columns = self.window.slices
         bad = np.zeros(self.window.shape, np.bool_)
         if stored is not None:
@@ -183,7 +185,7 @@ class Images:
 
 
 def in_blocks(frames: Frames, window: Window, indices: Ints) -> Iterator[NDArray[Any]]:
-    """Some of a stack, as many images at a time as :data:`BATCH_BYTES` bytes hold."""
+    """Read images of a stack, :data:`BATCH_BYTES` at a time."""
     one = window.height * window.width * frames.dtype.itemsize
     size = max(1, BATCH_BYTES // max(one, 1))
     for start in range(0, len(indices), size):
@@ -191,7 +193,7 @@ def in_blocks(frames: Frames, window: Window, indices: Ints) -> Iterator[NDArray
 
 
 def count_limit(scan: Scan, settings: Settings, counts: Counting) -> float:
-    """Raw counts at or above it are bad in that exposure; inf where there is no limit.
+    """Raw counts at or above this are bad in that exposure; inf = no limit.
 
     Raises
     ------

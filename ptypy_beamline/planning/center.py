@@ -1,4 +1,4 @@
-"""Where the beam is on the detector, and the window around it."""
+"""The beam centre on the detector, and the window around it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .no_good_pixels import no_center
 from .sample import Sample
 
 MOST_PIXELS = 2**23
-"""Of the mean frame; those of a larger detector are averaged, some at a time."""
+"""Largest mean frame; a larger detector is binned."""
 
 BAND_ROWS = 512
-"""Rows that are weighed in one go."""
+"""Rows whose moments are computed at a time."""
 
 MEDIAN_ROWS = 16
 """Rows whose medians are found in one go."""
@@ -34,7 +34,7 @@ MEDIAN_ROWS = 16
 def beam_center(
     scan: Scan, settings: Settings, counts: Counting | None = None
 ) -> tuple[float, float]:
-    """Beam centre (row, column) on the raw detector: given, else the file's, else found."""
+    """Beam centre (row, column) in raw pixels: from the settings, the file, or the data."""
     shape = scan.frame_shape
     given = settings.center
     if given == "fftshift":
@@ -52,7 +52,7 @@ def beam_center(
     else:
         whole = Window.full(shape)
         plain = settings.model_copy(update={"hot_sigma": None})
-        with silenced_warnings():  # the plan's own calibration warns
+        with silenced_warnings():  # the plan's calibration gives these warnings
             calibration = calibrate(scan, plain, whole, counts)
         try:
             return find_center(Sample.of(scan, settings, whole), calibration)
@@ -85,8 +85,8 @@ def pixel_text(pixel: Sequence[float]) -> str:
 def find_center(sample: Sample, calibration: Calibration) -> tuple[float, float]:
     """Beam centre (row, column) in a sample of whole frames.
 
-    Centre of mass of the mean frame above its background, repeated within three times the beam's
-    own spread until it stays, so that neither a far speckle nor an uneven background pulls it.
+    Centre of mass of the mean frame above its background, iterated within three times the beam's
+    spread until it converges, so that distant speckles or an uneven background do not shift it.
 
     Raises
     ------
@@ -99,8 +99,8 @@ def find_center(sample: Sample, calibration: Calibration) -> tuple[float, float]
     image = np.maximum(image - np.quantile(image, 0.2), 0)
     y, x, spread = _moments(image) or _middle(image)
     for _ in range(20):
-        before, reach = (y, x), 3 * max(spread, 2.0)
-        found = _moments(image, (y, x, reach))
+        before, radius = (y, x), 3 * max(spread, 2.0)
+        found = _moments(image, (y, x, radius))
         if found is None:
             break
         y, x, spread = found
@@ -119,7 +119,7 @@ def _moments(
 ) -> tuple[float, float, float] | None:
     """Centre of mass (row, column) and root-mean-square spread; None without counts.
 
-    Of the whole image, or of pixels ``near`` (row, column, reach).
+    ``near`` (row, column, radius) restricts it to a disc.
     """
     height, width = image.shape
     sums = np.zeros(5)
@@ -128,11 +128,17 @@ def _moments(
         weights = image[top : top + BAND_ROWS]
         rows = np.arange(top, top + len(weights), dtype=np.float64)
         if near is not None:
-            y, x, reach = near
+            y, x, radius = near
             away = (rows[:, None] - y) ** 2 + (columns - x) ** 2
-            weights = weights * (away <= reach**2)
-        down, across = weights.sum(1), weights.sum(0)
-        sums += (down.sum(), down @ rows, across @ columns, down @ rows**2, across @ columns**2)
+            weights = weights * (away <= radius**2)
+        by_row, by_column = weights.sum(1), weights.sum(0)
+        sums += (
+            by_row.sum(),
+            by_row @ rows,
+            by_column @ columns,
+            by_row @ rows**2,
+            by_column @ columns**2,
+        )
     total, y, x, *square = sums
     if total == 0:
         return None
@@ -142,13 +148,13 @@ def _moments(
 
 
 def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> Floats:
-    """Mean corrected counts of the frames that show the beam, bad pixels mended.
+    """Mean corrected counts of the frames that show the beam, with bad pixels inpainted.
 
     ``size`` × ``size`` pixels are averaged, if more than 1.
 
-    A frame counts when its total lies within a factor of 4 of the median total: blank frames and
-    flashes do not move the mean. Pixels that are bad, saturated or not finite in every frame take
-    their neighbours' values, and so does a pixel far from the median around it.
+    A frame is used if its total lies within a factor of 4 of the median total: blank frames and
+    flashes do not affect the mean. Pixels that are bad, saturated or not finite in every frame are
+    interpolated from their neighbours; so are pixels far from their local median.
     """
     cal, pixels = calibration, sample.window.height * sample.window.width
     known = (cal.offset, cal.gain, cal.bad, cal.limits[:2])
@@ -159,8 +165,8 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> F
 
     threads = pool(available_threads())
     totals = np.array([t for stack in sample.stacks() for t in threads.map(brightness, stack)])
-    lit = totals[totals > 0]
-    middle = np.median(lit) if lit.size else np.inf
+    nonblank = totals[totals > 0]
+    middle = np.median(nonblank) if nonblank.size else np.inf
     usable = (totals >= middle / 4) & (totals <= middle * 4)
     if not usable.any():
         raise GeometryError(
@@ -179,10 +185,10 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> F
 
 
 def _median(image: Floats) -> Floats:
-    """Median of five pixels of a row, then of a column: robust as a square's, and fast.
+    """Median over five pixels along rows, then columns: as robust as over a square, and faster.
 
     A band of rows at a time stays in the processor's cache. SciPy's filters take five times as
-    long, and longer to import than most scans to load.
+    long, and longer to import than most scans take to load.
     """
     (height, width), found = image.shape, np.empty(image.shape)
     padded = np.pad(image, 2, "symmetric")
@@ -195,7 +201,7 @@ def _median(image: Floats) -> Floats:
 
 
 def _middle_of_five(a: Floats, b: Floats, c: Floats, d: Floats, e: Floats) -> Floats:
-    """Median of each five numbers: the least and the greatest of four are never it."""
+    """Median of five: the smallest and the largest of the first four are never the median."""
     low = np.maximum(np.minimum(a, b), np.minimum(c, d))
     high = np.minimum(np.maximum(a, b), np.maximum(c, d))
     return np.asarray(

@@ -1,8 +1,8 @@
-"""Raw numbers that stand for "no count", told from a few frames, alike for every format.
+"""Raw numbers that mark pixels without a count, recognised in a few frames of any format.
 
-Detectors write a number that is no count where there is no pixel, where a pixel is masked, and
-where one overflowed: Dectris Eiger the largest of its type (SIMPLON API 1.8, "pixel_mask"),
-Pilatus −1 and −2. Files that were converted keep it, in types that are wider.
+Detectors write such a number in gaps between modules, for masked pixels and for overflows: Dectris
+Eiger the largest of the data type (SIMPLON API 1.8, "pixel_mask"), Pilatus −1 and −2. Converted
+files keep it, in wider types.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ LOWEST = -float(np.finfo(np.float64).max)
 """Below every number but −inf."""
 
 FEW, FEW_BYTES = 8, 2**28
-"""Frames that are looked at, at most; two at least, however large they are."""
+"""Frames examined, and bytes of them, at most; at least two frames."""
 
 PILATUS = (-1, -2)
-"""A pixel without a count, and a bad one."""
+"""Marks of a gap, and of a bad pixel."""
 
 ALWAYS_BITS = 32
-"""No detector counts up to the largest number of so many bits."""
+"""No detector counts up to the largest number of this many bits."""
 
 NARROWER = (2**16 - 1, 2**31 - 1, 2**32 - 1)
 """Largest numbers of detectors whose files were converted to wider types."""
 
 BEYOND_COUNTS = 2**32 - 1
-"""No detector counts so far."""
+"""No detector counts this far."""
 
 HEADROOM = 16
-"""Frames that are not looked at are brighter than those that are, at most so many times."""
-
-HALF = 0.5
-"""Where all negative numbers are −1 and −2, which noise makes at other pixels each time."""
+"""Frames that are not examined are at most this many times brighter than those that are."""
 
 STATIC = 0.9
-"""Share of the pixels with a negative number that have the same one in every frame."""
+"""Least share of the pixels with negative numbers that have the same one in every frame."""
+
+HALF = 0.5
+"""The same if all negative numbers are −1 and −2; noise produces these at changing pixels."""
 
 SIDE = 8
-"""Pixels without a count, of a number that may be a count, fill at least such a square."""
+"""Side of the smallest square that marked pixels fill, if their number might be a count."""
 
 
 @dataclass(frozen=True)
 class Counting:
-    """Raw numbers from ``lowest`` on and below ``no_count`` are counts.
+    """Raw numbers from ``lowest`` up to, but not including, ``no_count`` are counts.
 
-    But for those of the pixels ``never`` (ny, nx), which are marked by −1 or −2 in frames whose
-    negative numbers are counts; None = there are no such pixels.
+    ``never`` (ny, nx) are pixels that are marked by −1 or −2 in frames where other negative numbers
+    are counts; None = there are none.
     """
 
     lowest: float = LOWEST
@@ -82,17 +82,18 @@ ALL = Counting()
 def counting(scan: Scan, so_far: int | None = None) -> Counting:
     """Which raw numbers of a scan are counts.
 
-    The largest number of a type of 32 bits or more never is, in a wider type neither, where the
-    frames do not come near it. A smaller largest number, or one that was kept in a wider type, may
-    be a saturated count: it is none where it fills rows, columns or squares, as between modules.
-    Negative integers are no counts where a scan has none, or only −1 and −2, or only ones that fill
-    rows and columns, at the same pixels in every frame. Beside others that come and go, −1 and −2
-    are none at the pixels that always have them, where these fill rows, columns or squares.
+    The largest number of a type of 32 bits or more is never a count, nor is it in a wider type if
+    the frames do not come near it. The largest number of a narrower type, also if kept in a wider
+    one, may be a saturated count: it marks pixels without a count where these fill rows, columns or
+    squares, as between modules.
+    Negative integers are not counts if a scan has none, or only −1 and −2, or only ones that fill
+    rows and columns, at the same pixels in every frame. If other negative numbers come and go, −1
+    and −2 mark the pixels that always have them, where these fill rows, columns or squares.
 
     Parameters
     ----------
     so_far
-        Frames that are there, of a scan that grows; None = all.
+        Frames available, of a growing scan; None = all.
     """
     dtype, known = scan.frames.dtype, np.inf if scan.no_count is None else scan.no_count
     whole = dtype.kind in "iu"
@@ -101,16 +102,16 @@ def counting(scan: Scan, so_far: int | None = None) -> Counting:
     maybe = tuple(_maybe(dtype, known))
     if not maybe and dtype.kind not in "if":
         return Counting(no_count=known)
-    seen = _Seen(dtype, maybe, known)
+    summary = _Summary(dtype, maybe, known)
     for frame in _few(scan.frames, so_far):
-        seen.add(frame)
-    lowest = seen.lowest(whole)
-    never = seen.marked() if lowest == LOWEST else None
-    return Counting(lowest, min(known, seen.no_count()), never)
+        summary.add(frame)
+    lowest = summary.lowest(whole)
+    never = summary.marked() if lowest == LOWEST else None
+    return Counting(lowest, min(known, summary.no_count()), never)
 
 
 def _maybe(dtype: np.dtype[Any], known: float) -> Iterator[float]:
-    """Numbers, as this type has them, that may stand for no count."""
+    """Numbers, in this type, that may mark pixels without a count."""
     if dtype.kind == "f" and dtype.itemsize >= 4:
         yield from (float(dtype.type(number)) for number in NARROWER)
     if dtype.kind in "iu" and dtype.itemsize * 8 < ALWAYS_BITS:
@@ -120,7 +121,7 @@ def _maybe(dtype: np.dtype[Any], known: float) -> Iterator[float]:
 
 
 def _few(frames: Frames, so_far: int | None) -> Iterator[NDArray[Any]]:
-    """A few whole frames from all over the scan; those that cannot be read are left to loading."""
+    """A few whole frames spread over the scan; loading, not this, reports unreadable ones."""
     _, ny, nx = frames.shape
     most = max(2, min(FEW, FEW_BYTES // max(1, ny * nx * frames.dtype.itemsize)))
     for index in written_sample(frames, most, so_far):
@@ -130,17 +131,17 @@ def _few(frames: Frames, so_far: int | None) -> Iterator[NDArray[Any]]:
             continue
 
 
-class _Seen:
-    """What a few frames have in common.
+class _Summary:
+    """Candidate marks in a few frames.
 
     Parameters
     ----------
     dtype
         Of the frames.
     maybe
-        Large numbers that may stand for no count.
+        Large numbers that may mark pixels without a count.
     known
-        Numbers from here on are none.
+        Numbers from here on are known not to be counts.
     """
 
     def __init__(self, dtype: np.dtype[Any], maybe: tuple[float, ...], known: float) -> None:
@@ -157,7 +158,7 @@ class _Seen:
         self._marks = True  # all negative numbers are those of Pilatus
 
     def add(self, frame: NDArray[Any]) -> None:
-        """Look at one frame (ny, nx)."""
+        """Include a frame (ny, nx)."""
         self._top = max(self._top, self._highest(frame))
         for number, before in self._always.items():
             self._always[number] = (frame == number) & before
@@ -173,7 +174,7 @@ class _Seen:
             self._same = self._same & (frame == self._first)
 
     def _highest(self, frame: NDArray[Any]) -> Any:
-        """Of the numbers that may be counts."""
+        """The largest number that may be a count."""
         if frame.dtype.kind == "f":
             return frame.max(initial=0, where=np.isfinite(frame))
         top = frame.max(initial=0)
@@ -182,7 +183,7 @@ class _Seen:
         return frame.max(initial=0, where=frame < self._known)
 
     def no_count(self) -> float:
-        """The lowest number from which on there are no counts; inf where there is none."""
+        """The lowest number from which on there are no counts; inf = none."""
         for number, always in self._always.items():
             beyond = float(number) >= BEYOND_COUNTS
             if self._top == number and (beyond or fills(always)):
@@ -192,7 +193,7 @@ class _Seen:
         return np.inf
 
     def lowest(self, whole: bool) -> float:
-        """0 where negative numbers are no counts."""
+        """The lowest count: 0 if negative numbers are not counts."""
         if self._ever is None:
             return LOWEST
         ever = int(self._ever.sum())
@@ -207,7 +208,7 @@ class _Seen:
         return 0.0 if (whole or of_pilatus) and fills(self._same) else LOWEST
 
     def marked(self) -> Bools | None:
-        """Pixels that are −1 or −2 in every frame, where they fill what cannot be counts."""
+        """Pixels that are −1 or −2 in every frame, if they fill rows, columns or squares."""
         if self._ever is None or self._frames < 2:
             return None
         marks = self._same & np.isin(self._first, PILATUS)
@@ -215,7 +216,7 @@ class _Seen:
 
 
 def fills(at: Bools) -> bool:
-    """Whether some pixels fill whole rows or columns, or a square, but not everything."""
+    """Whether pixels fill whole rows or columns, or a square, but not the whole frame."""
     if not at.any() or at.all():
         return False
     if at.all(0).any() or at.all(1).any():

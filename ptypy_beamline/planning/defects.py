@@ -13,8 +13,8 @@ from .counting import ALL, Counting
 from .sample import Sample
 
 BAND_PIXELS, REACH = 2**22, 48
-"""Pixels that are looked at in one go, and how many rows away a neighbour still matters: the widest
-gap between two modules has 38."""
+"""Pixels processed at a time, and how many rows away a neighbour still matters: the widest gap
+between two modules has 38."""
 
 RANK_SIGMAS = 1.55
 """The sixth largest of 49 deviations of Gaussian noise, in standard deviations."""
@@ -23,15 +23,16 @@ RANK_SIGMAS = 1.55
 def hot_or_dead(
     sample: Sample, offset: Floats | float, sigma: float, counts: Counting = ALL
 ) -> Bools:
-    """Pixels that stand out of their neighbours, or never count, in a sample of frames.
+    """Pixels that stand out from their neighbours, or never count, in a sample of frames.
 
-    A pixel of the sample's mean is hot when it exceeds the fourth largest value of its 3×3
-    surroundings: a corner of the beam has three neighbours as bright as itself, a defect has at
-    most two. Noise is Poisson's plus what the sixth largest of 49 pixels around deviates from its
-    neighbours, so that neither speckle nor fine ripples count; at the edge of the frame, where
-    neighbours are missing, also what :func:`edge_rise` says.
-    Dead: never a count, as the gaps between modules or the shade of a beam stop, where the nearest
-    pixels that count, on both sides of a row or a column, have ``sigma²`` counts in the sample.
+    A pixel of the mean frame is hot if it exceeds the fourth largest value of its 3×3 surroundings
+    by ``sigma`` times the noise: a corner of the beam has three neighbours as bright as itself, a
+    defect has at most two. Noise is photon noise plus the sixth largest deviation from neighbours
+    among the 49 pixels around, so that speckle and fine ripples are not taken for defects; at the
+    edge of the frame, where neighbours are missing, :func:`edge_rise` is allowed in addition.
+    A pixel is dead if it never counts although the nearest counting pixels, on both sides along its
+    row or its column, have ``sigma²`` counts in the sample. That includes gaps between modules, and
+    the shadow of a beam stop.
 
     Parameters
     ----------
@@ -73,8 +74,8 @@ def _odd(sample: Sample, offset: Floats, sigma: float, counts: Counting) -> Bool
 def brightest(mean: Floats) -> Floats:
     """Fourth largest value around each pixel.
 
-    At the edge of the frame the rows inside stand for those outside, give or take
-    :func:`edge_rise`: counts may rise or fall outwards.
+    At the edge of the frame, rows inside are mirrored, and :func:`edge_rise` is added, as counts
+    may rise or fall outwards.
     """
     return np.asarray(scipy.ndimage.rank_filter(mean, -4, 3, mode="mirror") + edge_rise(mean))
 
@@ -82,7 +83,7 @@ def brightest(mean: Floats) -> Floats:
 def dead_pixels(total: Floats, counting: Bools, least: float) -> Bools:
     """(h, w) pixels without a count between others that have at least ``least``.
 
-    Of rows and columns that count nowhere all pixels, where one is dead: the gaps between modules.
+    If one pixel is dead in a row or column that never counts (a gap between modules), all are.
     """
     dead = np.asarray(~counting & (beside_zeros(total, counting) >= least))
     rows, columns = (
@@ -92,49 +93,44 @@ def dead_pixels(total: Floats, counting: Bools, least: float) -> Bools:
 
 
 def beside_zeros(total: Floats, counting: Bools) -> Floats:
-    """The lesser of the nearest counts on both sides, along the row or the column with more.
+    """The smaller of the nearest counts on both sides, in the row or the column, whichever is more.
 
     Parameters
     ----------
     total
         (h, w) counts.
     counting
-        (h, w) pixels that ever count.
+        (h, w) pixels that count in any frame.
     """
     found = np.zeros(total.shape)
-    for turned, image, ever in ((found, total, counting), (found.T, total.T, counting.T)):
+    for view, image, ever in ((found, total, counting), (found.T, total.T, counting.T)):
         height = len(image)
         rows = np.where(ever, np.arange(height)[:, None], -1)
         before = np.maximum.accumulate(rows, axis=0)
-        after = (
-            height
-            - 1
-            - np.maximum.accumulate(
-                np.where(ever, np.arange(height)[::-1, None], -1)[::-1], axis=0
-            )[::-1]
-        )
+        rows = np.where(ever, np.arange(height)[:, None], height)
+        after = np.minimum.accumulate(rows[::-1], axis=0)[::-1]
         columns = np.arange(image.shape[1])
         sides = [
             np.where(known, image[at.clip(0, height - 1), columns], 0)
             for at, known in ((before, before >= 0), (after, after < height))
         ]
-        np.maximum(turned, np.minimum(*sides), out=turned)
+        np.maximum(view, np.minimum(*sides), out=view)
     return found
 
 
 def edge_rise(mean: Floats) -> Floats:
-    """(h, w) how much the pixels of an edge may differ from the row inside; 0 elsewhere.
+    """(h, w) how much pixels of an edge may differ from the row inside; 0 elsewhere.
 
-    Twice the third largest such difference among the seven nearest pixels of that edge: a defect,
-    or two of them, do not make it larger.
+    Twice the third largest such difference among the seven nearest pixels of that edge, which one
+    or two defects do not increase.
     """
     rise = np.zeros(mean.shape)
-    for turned, image in ((rise, mean), (rise.T, mean.T)):
+    for view, image in ((rise, mean), (rise.T, mean.T)):
         if len(image) < 2:
             continue
         for edge, inside in ((0, 1), (-1, -2)):
             step = scipy.ndimage.rank_filter(
                 np.abs(image[edge] - image[inside]), -3, 7, mode="mirror"
             )
-            turned[edge] += 2 * step
+            view[edge] += 2 * step
     return rise

@@ -1,4 +1,4 @@
-"""What goes with each raw exposure: monitor factor, exposure time, and whether it is used."""
+"""Monitor factor, exposure time and rejection of each raw exposure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..settings import Settings
 from .rejects import INTENSITY, ListedFrames, another_file, meta_beside, rejected_frames
 
 UNEVEN = 0.01
-"""Exposure times of a position that differ by a larger share than this are not equal."""
+"""Relative difference from which exposure times of a position count as unequal."""
 
 
 def acquisitions(scan: Scan) -> Ints:
@@ -25,12 +25,12 @@ def acquisitions(scan: Scan) -> Ints:
 
 
 def listed_by_exposure(scan: Scan, exposures: int) -> bool:
-    """Whether there is a position for each exposure, not for each group of them.
+    """Whether positions are listed for each exposure rather than for each group of exposures.
 
     Raises
     ------
     ScanError
-        As many different positions as frames, which are to have several each.
+        There are as many different positions as frames, although each should have several.
     """
     if scan.positions_each is not None:
         return scan.positions_each
@@ -40,14 +40,14 @@ def listed_by_exposure(scan: Scan, exposures: int) -> bool:
 
 
 def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
-    """I0 of each raw frame, NaN where it is not usable; None where no monitor is applied.
+    """I0 of each raw frame, NaN where it is not usable; None = no monitor is applied.
 
     Raises
     ------
     MissingDataError
-        A monitor is asked for and none is recorded.
+        A monitor is requested but none is recorded.
     ScanError
-        It has fewer values than there are frames, or no positive one.
+        It has fewer values than there are frames, or none that is positive.
     """
     n, given = len(scan), settings.monitor
     if given is False or (given is None and settings.paths.monitor is None):
@@ -56,7 +56,7 @@ def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
     if not stored:
         values = values_of(given, "monitor", settings.links)
         _refuse_two_meanings(values, scan, settings)
-        monitor = _of_frames(values, scan, settings, "monitor values")
+        monitor = _per_frame(values, scan, settings, "monitor values")
     elif scan.monitor is None:
         raise MissingDataError(
             "no monitor is recorded",
@@ -64,7 +64,7 @@ def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
             scan.source,
         )
     else:
-        monitor = _of_frames(scan.monitor, scan, settings, "monitor values")
+        monitor = _per_frame(scan.monitor, scan, settings, "monitor values")
     usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0) & (acquisitions(scan) >= 0)
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
@@ -72,7 +72,7 @@ def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
 
 
 def warn_about_estimate(scan: Scan, settings: Settings) -> None:
-    """A monitor that quality control has estimated of another scan."""
+    """Warn of a monitor that quality control estimated for another scan."""
     given = settings.monitor
     if not isinstance(given, str | Path):
         return
@@ -85,7 +85,7 @@ def warn_about_estimate(scan: Scan, settings: Settings) -> None:
 
 
 def _refuse_two_meanings(values: Floats, scan: Scan, settings: Settings) -> None:
-    """Stop where a list is as long as the frames and as the positions of several exposures."""
+    """Stop if a list could be one of frames or of positions with several exposures each."""
     k = settings.frames_per_position or 1
     if k > 1 and len(values) == len(scan):
         each = listed_by_exposure(scan, k)
@@ -93,13 +93,13 @@ def _refuse_two_meanings(values: Floats, scan: Scan, settings: Settings) -> None
         exposure_groups.for_frames(values, at, len(scan.positions_m), k, each, scan.source)
 
 
-def _of_frames(values: Floats, scan: Scan, settings: Settings, what: str) -> Floats:
-    """(n,) of one value for each raw frame of the files, each frame used, exposure or position.
+def _per_frame(values: Floats, scan: Scan, settings: Settings, what: str) -> Floats:
+    """(n,) values per frame, from one for each raw frame, frame in use, exposure or position.
 
     Raises
     ------
     ScanError
-        It is none of these.
+        The number of values fits none of these.
     """
     n, k, m = len(scan), settings.frames_per_position or 1, len(scan.positions_m)
     whole, picked = whole_stack(scan.frames)
@@ -119,13 +119,13 @@ def _of_frames(values: Floats, scan: Scan, settings: Settings, what: str) -> Flo
         return found
     raise ScanError(
         f"{len(values)} {what} for {n} frames at {-(-m // k) if each else m} positions",
-        "give one a raw frame, or one a position",
+        "give one per raw frame, or one per position",
         scan.source,
     )
 
 
 def _with_position(scan: Scan, at: Ints, k: int) -> Ints:
-    """Frames that have a position, in the order of their acquisition."""
+    """Frames that have a position, in the order of acquisition."""
     known = np.asarray(np.isfinite(scan.positions_m).all(1), np.float64)
     of_each = 1 if listed_by_exposure(scan, k) else k
     used = np.flatnonzero(exposure_groups.by_acquisition(known, at, of_each) == 1)
@@ -133,11 +133,11 @@ def _with_position(scan: Scan, at: Ints, k: int) -> Ints:
 
 
 def recorded_i0(scan: Scan, settings: Settings) -> Floats | None:
-    """(total,) the file's own I0 of each raw frame of the files; NaN or None where it has none."""
+    """(total,) the file's own I0 of each raw frame, NaN where unknown; None if it has none."""
     if scan.monitor is None:
         return None
     try:
-        monitor = _of_frames(scan.monitor, scan, settings, "monitor values")
+        monitor = _per_frame(scan.monitor, scan, settings, "monitor values")
     except ScanError:
         return None
     whole, picked = whole_stack(scan.frames)
@@ -147,7 +147,7 @@ def recorded_i0(scan: Scan, settings: Settings) -> Floats | None:
 
 
 def mean_i0(scan: Scan, settings: Settings) -> float | None:
-    """What the monitor is scaled to: the mean of its usable values; None where none is applied."""
+    """The mean of the usable I0, to which frames are scaled; None = no monitor is applied."""
     monitor = usable_i0(scan, settings)
     return None if monitor is None else float(np.nanmean(monitor))
 
@@ -161,22 +161,21 @@ def monitor_factor(scan: Scan, settings: Settings, mean: float | None) -> Floats
 
 
 def exposure_times(scan: Scan, settings: Settings, exposures: Ints, scale: Floats) -> Floats:
-    """Seconds of ``exposures`` (m, k; −1 = left out) where ``grouping`` needs them, else 1.
+    """(m, k) seconds of ``exposures`` (−1 = excluded) where ``grouping`` needs them, else 1.
 
-    ``hdr`` always does: NaN where a time is not usable. A ``sum`` or ``mean`` does at positions
-    whose times are known and differ, as a pixel that is bad in some exposures is filled from the
-    others by these; an exposure that is left out has the median time of those in its place.
+    ``hdr`` always does: NaN where a time is not usable. ``sum`` and ``mean`` do at positions whose
+    times are known and unequal, because a pixel that is bad in some exposures is estimated from
+    the others in proportion to time; an excluded exposure has the median time of its column.
 
     Parameters
     ----------
     scale
-        (m, k) monitor factors: where they make up for the times already, these are 1.
+        (m, k) monitor factors. Where they already compensate for unequal times, times are 1.
 
     Raises
     ------
     MissingDataError, ScanError
-        ``hdr``: times are not recorded, or are not one a frame or one for each exposure of a
-        position.
+        ``hdr``: times are not recorded, or are neither per frame nor per exposure of a position.
     """
     ones = np.ones(exposures.shape)
     if settings.grouping == "hdr":
@@ -191,49 +190,49 @@ def exposure_times(scan: Scan, settings: Settings, exposures: Ints, scale: Float
     try:
         seconds = _seconds(scan, settings, exposures)
     except ScanError as error:
-        warn(f"{error.problem}: exposures of a position are taken to be equally long", error.file)
+        warn(f"{error.problem}: all exposures of a position are assumed equally long", error.file)
         return ones
     seconds = np.where(exposures < 0, _filled(seconds), seconds)
     known = np.isfinite(seconds).all(axis=1)
     uneven = known & (seconds.max(axis=1) > (1 + UNEVEN) * seconds.min(axis=1))
-    made_up = _spread(seconds * scale) < 0.5 * _spread(seconds)
-    return np.where((uneven & ~made_up)[:, None], seconds, ones)
+    compensated = _spread(seconds * scale) < 0.5 * _spread(seconds)
+    return np.where((uneven & ~compensated)[:, None], seconds, ones)
 
 
 def _seconds(scan: Scan, settings: Settings, exposures: Ints) -> Floats:
     """(m, k) recorded times; NaN where one is not usable.
 
-    One time for each exposure of a position goes by its place among these, whatever the lag.
+    Times per exposure of a position apply by column, whatever the lag of the frames.
     """
     n, k = len(scan), settings.frames_per_position or 1
     stored = np.atleast_1d(np.asarray(scan.exposure_s, np.float64))
     if len(stored) in (1, k) and (len(stored) != n or n == k):
         times = np.broadcast_to(stored, exposures.shape)
     else:
-        of_frames = _of_frames(stored, scan, settings, "exposure times")
+        of_frames = _per_frame(stored, scan, settings, "exposure times")
         times = np.where(exposures >= 0, of_frames[np.maximum(exposures, 0)], np.nan)
     return np.where(np.isfinite(times) & (times > 0), times, np.nan)
 
 
 def _filled(seconds: Floats) -> Floats:
-    """(m, k) with the median of the same column where one is NaN; NaN where that has none."""
+    """(m, k) with NaN replaced by the median of its column, if that has any values."""
     columns = [column[np.isfinite(column)] for column in seconds.T]
     usual = [np.median(known) if known.size else np.nan for known in columns]
     return np.where(np.isfinite(seconds), seconds, usual)
 
 
 def _spread(values: Floats) -> Floats:
-    """(m,) standard deviation of the logarithms of each row (m, k); NaN where one is not known."""
+    """(m,) standard deviation of the logarithms of each row; NaN if one is unknown."""
     return np.asarray(np.std(np.log(values), axis=1), np.float64)
 
 
 def with_reject_list(scan: Scan, settings: Settings, growing: bool) -> Settings:
-    """The settings with the raw frames that the reject list names instead of its file.
+    """Replace the file of a reject list in the settings by the raw frames that it names.
 
     Raises
     ------
     SettingsError
-        The list names a frame that the files have not; ``growing`` scans may get it yet.
+        The list names a frame that does not exist; in a ``growing`` scan it still may.
     """
     if settings.reject is None:
         return settings
@@ -249,7 +248,7 @@ def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
 
 
 def _rejected_raw(scan: Scan, settings: Settings, growing: bool) -> Ints:
-    """The raw frames of the files that are in the reject list."""
+    """Raw frames that are in the reject list."""
     whole, picked = whole_stack(scan.frames)
     grid = None if picked is not None else scan.grid
     return rejected_frames(
@@ -259,14 +258,16 @@ def _rejected_raw(scan: Scan, settings: Settings, growing: bool) -> Ints:
             scan.source,
             grid,
             settings.frames_per_position or 1,
-            _of_each(scan, settings, whole.shape[0], picked),
+            _raw_positions(scan, settings, whole.shape[0], picked),
             growing,
         ),
     )
 
 
-def _of_each(scan: Scan, settings: Settings, total: int, picked: Ints | None) -> Floats | None:
-    """(total, 2) position of each raw frame as listed; None where it takes more to tell."""
+def _raw_positions(
+    scan: Scan, settings: Settings, total: int, picked: Ints | None
+) -> Floats | None:
+    """(total, 2) listed position of each raw frame; None if they are not simply one per frame."""
     given = settings.positions
     listed = len(scan.positions_m) == len(scan) and scan.positions_px is None
     if given.shift or given.snake or given.backlash or not listed:
@@ -277,19 +278,21 @@ def _of_each(scan: Scan, settings: Settings, total: int, picked: Ints | None) ->
 
 
 def unwritten(frames: Frames) -> Ints:
-    """Frames that there is only room for: nothing was ever written there."""
+    """Frames that were allocated but never written."""
     there = written(frames)
     return np.zeros(0, np.int64) if there is None else np.flatnonzero(~there)
 
 
 def refuse_absent(exposures: Ints, frames: Frames) -> None:
-    """Stop where raw ``exposures`` are wanted that are in a file that cannot be read.
+    """Stop if ``exposures`` include frames in a file that cannot be read.
 
     Raises
     ------
     FileError
-        Which file, and how its frames are left out.
+        Names the file, and how to exclude its frames.
     """
     lacking, wanted = absent(frames), exposures[exposures >= 0]
     if lacking is not None and lacking[wanted].any():
-        frames.read(wanted[lacking[wanted]][:1], Window(0, 0, 1, 1))  # it says what is wrong
+        frames.read(
+            wanted[lacking[wanted]][:1], Window(0, 0, 1, 1)
+        )  # raises the error that says what is wrong

@@ -1,4 +1,4 @@
-"""Warnings of implausible input: dark and flat, monitor, positions, and how frames are stored."""
+"""Warnings of implausible dark, flat, monitor and positions, and of how frames are stored."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .counting import Counting
 from .sample import Sample
 
 FACTOR = 1e3
-"""Further off its median no monitor and no flat is."""
+"""Largest plausible factor between a monitor or flat and its median."""
 
 
 def warn_about_flat(flat: Floats | float, bad: Bools, file: Path | None) -> None:
-    """A flat whose median is not 1, or that is far off it at good pixels."""
+    """Warn of a flat whose median is not 1, or that is far off its median at good pixels."""
     good = np.broadcast_to(flat, bad.shape)[~bad] if np.ndim(flat) else np.ones(1)
     middle = float(np.median(good[:: max(1, good.size // 10_000)])) if good.size else 1.0
     if not 0.5 <= middle <= 2.0:
@@ -50,7 +50,7 @@ def warn_about_dark(
     counts: Counting,
     file: Path | None,
 ) -> None:
-    """A dark and background that leave no count in a sample of frames, or that make counts."""
+    """Warn of a dark and background that leave no counts in sampled frames, or add counts."""
     if bad.all():
         return
     highest, left = 0.0, False
@@ -60,8 +60,8 @@ def warn_about_dark(
         left = left or bool(((frame > offset) & counted).any())
     if not left:
         warn(
-            f"dark and background exceed every count of {len(sample)} sampled frames, which come "
-            "out empty; give the dark of this exposure time (--dark), and check background "
+            f"dark and background exceed every count of {len(sample)} sampled frames, which end "
+            "up empty; give the dark of this exposure time (--dark), and check background "
             "(--background)",
             file,
         )
@@ -69,14 +69,14 @@ def warn_about_dark(
     if below:
         warn(
             f"dark and background lie below 0 at {below} pixels by more than {FACTOR:.0f} times "
-            f"the highest count of {len(sample)} sampled frames, and add as much to each frame; "
+            f"the highest count of {len(sample)} sampled frames, and add that much to each frame; "
             "give another dark (--dark) or mask these pixels (--mask)",
             file,
         )
 
 
 def warn_about_unusable(offset: Float32s, bad: Bools, file: Path | None) -> None:
-    """A dark and background that are not finite at pixels that are not bad yet."""
+    """Warn of a dark or background that is not finite at pixels not known to be bad."""
     lost = int(np.count_nonzero(~np.isfinite(offset) & ~bad))
     if lost:
         warn(
@@ -87,7 +87,7 @@ def warn_about_unusable(offset: Float32s, bad: Bools, file: Path | None) -> None
 
 
 def warn_about_monitor(i0: Floats, file: Path | None) -> None:
-    """Exposures that a monitor drops, NaN in ``i0`` (n,), or scales out of proportion."""
+    """Warn of exposures that a monitor rejects (NaN in ``i0``, (n,)) or scales implausibly."""
     usable = i0[np.isfinite(i0)]
     dropped, middle = len(i0) - len(usable), float(np.median(usable))
     if dropped:
@@ -100,7 +100,7 @@ def warn_about_monitor(i0: Floats, file: Path | None) -> None:
     if far:
         warn(
             f"the monitor is more than {FACTOR:.0f} times off its median of {middle:.4g} at {far} "
-            f"of {len(i0)} frames, which are scaled by as much; leave these frames out (--reject) "
+            f"of {len(i0)} frames, which are scaled accordingly; leave these frames out (--reject) "
             "or check paths.monitor (--path monitor=PATH)",
             file,
         )
@@ -113,22 +113,22 @@ def far_off(values: Floats, middle: float) -> int:
 
 
 STUCK = 3
-"""So many positions in a row that are exactly the same are no scan, where most differ."""
+"""Consecutive, exactly equal positions that are suspicious if most others differ."""
 
 MIDDLE, FAR, FEWEST = 0.9, 10.0, 8
-"""Share of the positions that span the usual extent of a scan; so many times that extent outside
-of them no position is; and how many there must be to tell."""
+"""Share of the positions that define the usual extent of a scan; largest plausible distance from
+them, in extents; and the fewest positions from which to judge."""
 
 
 def warn_about_positions(exposures: Ints, positions_m: Floats, file: Path | None) -> None:
-    """Of positions that do not change for a while, and of those far outside the scan.
+    """Warn of positions that do not change for a while, or lie far outside the scan.
 
     Parameters
     ----------
     exposures
-        (m, k) raw frames; −1 = left out.
+        (m, k) raw frames; −1 = excluded.
     positions_m
-        (m, 2) of these, finite.
+        (m, 2) their positions, finite.
     """
     first = np.where(exposures < 0, np.iinfo(np.int64).max, exposures).min(axis=1)
     # Frames may be listed in another order, or twice.
@@ -167,9 +167,9 @@ def stuck(positions_m: Floats) -> list[tuple[int, int]]:
 
 
 def outside(positions_m: Floats) -> tuple[Floats, float]:
-    """(m,) distance of each position from the box of the middle ones, and the longer side of it.
+    """(m,) distance of each position from the box around most of them, and its longer side.
 
-    Nothing is outside where they are few, or most are the same.
+    Nothing is outside if there are few positions, or most are the same.
     """
     none = np.zeros(len(positions_m)), np.inf
     if len(positions_m) < FEWEST:
@@ -185,27 +185,27 @@ def outside(positions_m: Floats) -> tuple[Floats, float]:
 
 
 FRAMES = 8
-"""Frames looked at."""
+"""Frames examined."""
 
 BRIGHTER = 2.0
-"""Times by which corners must exceed the middle and the edges; a diffraction pattern whose halves
-are exchanged exceeds them by ten and more, and nothing else is bright in three corners alone."""
+"""Factor by which corners must exceed the middle and the edges. In patterns with swapped
+quadrants it is ten or more, and nothing else is bright in three corners alone."""
 
-_told: WeakSet[Scan] = WeakSet()
+_checked: WeakSet[Scan] = WeakSet()
 
 
 def warn_of_stored_frames(scan: Scan) -> None:
-    """Warn, once a scan, where its frames look otherwise than they are taken."""
-    if scan not in _told:
-        _told.add(scan)
+    """Warn, once per scan, if its frames do not look as they are assumed to be stored."""
+    if scan not in _checked:
+        _checked.add(scan)
         _warn_of_counts(scan)
         _warn_of_zero_frequency(scan)
 
 
 def _warn_of_counts(scan: Scan) -> None:
-    """Where what is taken for amplitudes, and squared, are counts.
+    """Warn if what is taken for amplitudes, and squared, looks like counts.
 
-    Amplitudes are roots of counts, and hardly ever whole numbers all over a frame.
+    Amplitudes are square roots of counts, and hardly ever whole numbers all over a frame.
     """
     if not any(note.endswith(SQUARED) for note in scan.notes):
         return
@@ -221,39 +221,41 @@ def _warn_of_counts(scan: Scan) -> None:
 
 
 def _warn_of_zero_frequency(scan: Scan) -> None:
-    """Where they are bright in their corners instead of their middle."""
+    """Warn if frames are bright in the corners instead of the middle."""
     ratio = corners_over_middle(scan)
     if ratio is None:
         return
-    seen, meant = ("center", "corner") if scan.zero_frequency == "center" else ("corner", "center")
+    current, other = (
+        ("center", "corner") if scan.zero_frequency == "center" else ("corner", "center")
+    )
     times = f"{ratio:.3g} times" if np.isfinite(ratio) else "many times"
     warn(
-        f"with zero_frequency={seen!r} the corners of the frames are {times} as "
-        f"bright as their middle: set zero_frequency={meant!r} (--zero-frequency {meant}), unless "
+        f"with zero_frequency={current!r} the corners of the frames are {times} as "
+        f"bright as their middle: set zero_frequency={other!r} (--zero-frequency {other}), unless "
         "they really are",
         scan.source,
     )
 
 
 def corners_over_middle(scan: Scan) -> float | None:
-    """How many times brighter the corners are; None where they are not, or nothing is known.
+    """Ratio of corners to middle; None if the corners are not clearly brighter.
 
-    The frame is cut into 4×4 parts: the four of the middle are those of the corners where
-    ``numpy.fft.fftshift`` was forgotten, or done once too often.
+    Of 4×4 parts of the frame, the middle four move to the corners if ``numpy.fft.fftshift`` was
+    forgotten, or applied once too often.
     """
     counts, pixels = _parts(scan)
     mean = counts / np.maximum(pixels, 1)
     corner, middle = mean[[0, 0, -1, -1], [0, -1, 0, -1]], mean[1:3, 1:3].mean()
     edge = np.concatenate([mean[0, 1:3], mean[-1, 1:3], mean[1:3, 0], mean[1:3, -1]]).mean()
     other = max(float(middle), float(edge))
-    clear = counts[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > 25  # five times its own noise
+    clear = counts[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > 25  # counts of five sigma
     if clear and corner.mean() > BRIGHTER * other and (corner > other).sum() >= 3:
         return float(corner.mean() / middle) if middle else np.inf
     return None
 
 
 def _parts(scan: Scan) -> tuple[Floats, Ints]:
-    """(4, 4) counts and good pixels of the parts of a few frames, read one at a time."""
+    """(4, 4) counts and good pixels of each part, summed over a few frames."""
     counts, pixels = np.zeros((4, 4)), np.zeros((4, 4), np.int64)
     rows, columns = (np.linspace(0, n, 5).round().astype(int) for n in scan.frame_shape)
     limit = np.inf if scan.no_count is None else scan.no_count
@@ -270,16 +272,16 @@ def _parts(scan: Scan) -> tuple[Floats, Ints]:
 
 
 def _sample(frames: Frames) -> Iterator[NDArray[Any]]:
-    """Frames from all over the scan, without those that cannot be read."""
+    """Readable frames, spread over the scan."""
     n, ny, nx = frames.shape
-    frames = _apart(frames)
+    frames = _with_own_handles(frames)
     for index in sample_indices(min(n, frames.ready().frames), FRAMES):
         with suppress(BeamlineError):
             yield frames.read([index], Window.full((ny, nx)))[0]
 
 
-def _apart(frames: Frames) -> Frames:
-    """The same stack with handles of its own, so that a plan leaves no file open."""
+def _with_own_handles(frames: Frames) -> Frames:
+    """The same stack with file handles of its own, so that a plan leaves no file open."""
     inner: Any = frames
     while hasattr(inner, "frames"):
         inner = inner.frames

@@ -1,7 +1,7 @@
-"""The arithmetic on pixels, compiled.
+"""Compiled pixel arithmetic.
 
-Each kernel works on a run of positions without the interpreter lock, so that a thread pool can
-share the positions of a block. Sums are taken in double precision: counts stay exact.
+Each kernel processes a range of positions without the interpreter lock, so that a thread pool can
+share the positions of a block. Sums are in double precision, so counts stay exact.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from ..compiled import compiled
 
 SUM, MEAN, RATE = 0, 1, 2
-"""How exposures are combined: filled-up sum, mean, counts per second."""
+"""How exposures are combined: sum (scaled for bad exposures), mean, counts per second."""
 
 LARGEST = float(np.finfo(np.float32).max)
-"""What a good pixel can hold: loaded frames are float32."""
+"""Largest value of a good pixel: loaded frames are float32."""
 
 SMALLEST = float(np.nextafter(0, 1))
-"""Of the positive numbers."""
+"""Smallest positive number."""
 
 
 @compiled
@@ -42,17 +42,17 @@ def _value(  # type: ignore[no-untyped-def]
 def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     raw, keep, scale, seconds, offset, gain, bad, limits, mode, corner, frames, good, tally
 ):  # pragma: no cover - compiled
-    """Correct the exposures of each position and make one frame of them.
+    """Correct the exposures of each position and combine them into one frame.
 
-    ``raw`` (p, k, h, w) native; ``keep`` (p, k) exposures that count; ``scale``, ``seconds``
+    ``raw`` (p, k, h, w) native; ``keep`` (p, k) exposures to use; ``scale``, ``seconds``
     (p, k), the latter 1 where times do not matter; ``offset``, ``gain``, ``bad`` (h, w);
-    ``limits`` (lowest, saturation, threshold); the result goes into ``frames``, ``good`` (p, H, W)
-    from ``corner`` on, whose other pixels stay 0, False. ``tally`` (p, 2) as of :func:`single`.
+    ``limits`` (lowest, saturation, threshold); results go into ``frames``, ``good`` (p, H, W)
+    from ``corner`` on; other pixels stay 0, False. ``tally`` (p, 2) as of :func:`single`.
     """
     positions, exposures, height, width = raw.shape
     top, left = corner
     for p in range(positions):
-        without, lit = 0, 0
+        without, positive = 0, 0
         whole = seconds[p].sum()
         for y in range(height):
             for x in range(width):
@@ -77,29 +77,29 @@ def combine(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                 if count == 0 or not total <= LARGEST:
                     without += 1
                     continue
-                lit += total > 0.0
+                positive += total > 0.0
                 frames[p, top + y, left + x] = total
                 good[p, top + y, left + x] = True
-        tally[p, 0], tally[p, 1] = without, lit
+        tally[p, 0], tally[p, 1] = without, positive
 
 
 @compiled
 def single(  # type: ignore[no-untyped-def]
     raw, scale, offset, gain, limits, corner, frames, tally
 ):  # pragma: no cover - compiled
-    """:func:`combine` for one exposure a position, without a branch a pixel: several times as fast.
+    """:func:`combine` for one exposure per position, without branches per pixel: much faster.
 
-    ``raw`` (p, h, w); ``scale`` (p,). Statically bad pixels have gain 0. Into ``tally`` (p, 2): how
-    many others are bad in this exposure, and whether any pixel has counts.
+    ``raw`` (p, h, w); ``scale`` (p,). Statically bad pixels have gain 0. ``tally`` (p, 2)
+    receives how many others are bad in this exposure, and whether any pixel has counts.
     """
     positions, height, width = raw.shape
     top, left = corner
     lowest, saturation, threshold = limits
     least = threshold if threshold > 0.0 else SMALLEST  # one comparison instead of two
     for p in range(positions):
-        without, lit = 0, False
+        without, positive = 0, False
         for y in range(height):
-            # Rows of their own let the compiler take several pixels at a time.
+            # Separate rows let the compiler vectorize the inner loop.
             line, dark, factor = raw[p, y], offset[y], gain[y]
             out = frames[p, top + y, left : left + width]
             for x in range(width):
@@ -109,15 +109,15 @@ def single(  # type: ignore[no-untyped-def]
                 kept = counted & (value >= least)
                 out[x] = value if kept else 0.0
                 without += (not counted) & (factor[x] > 0.0)
-                lit |= kept
-        tally[p, 0], tally[p, 1] = without, lit
+                positive |= kept
+        tally[p, 0], tally[p, 1] = without, positive
 
 
 @compiled
 def counted(  # type: ignore[no-untyped-def]
     raw, scale, offset, gain, limits, bad, corner, good
 ):  # pragma: no cover - compiled
-    """Into ``good`` (H, W), from ``corner`` on: where an exposure (h, w) has a usable count."""
+    """Mark in ``good`` (H, W), from ``corner`` on, where an exposure (h, w) has a usable count."""
     top, left = corner
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
@@ -131,7 +131,7 @@ def add_counts(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Add the usable counts of one frame ``raw`` (h, w) to ``total``, and 1 to ``number``.
 
-    ``limits`` (lowest, saturation). A pixel of ``total`` and ``number`` is of ``size`` × ``size``.
+    ``limits`` (lowest, saturation). ``total``, ``number``: bins of ``size`` × ``size`` pixels.
     """
     lowest, saturation = limits
     for y in range(raw.shape[0]):
@@ -158,28 +158,28 @@ def sort_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913
             if not bad[y, x] and lowest <= counts < saturation:
                 value = (counts - offset[y, x]) * gain[y, x]
                 one[0] = min(max(value, 0.0), LARGEST)
-                place = bits[0] >> 20
-                pixels[place] += 1
-                sums[place] += value
+                index = bits[0] >> 20
+                pixels[index] += 1
+                sums[index] += value
 
 
 def robust_total(raw: NDArray[Any], *known: Any, few: int) -> float:
-    """Total counts of a frame (h, w), its ``few`` brightest pixels taken to be like the next.
+    """Total counts of a frame (h, w), with its ``few`` brightest pixels clipped to the next.
 
-    Counts are sorted by the leading bits of their float32 numbers, eight bins an octave.
+    Counts are sorted by the leading bits of their float32 numbers, eight bins per octave.
     ``known``: offset, gain, bad (h, w) and limits (lowest, saturation).
     """
     one, pixels, sums = np.zeros(1, np.float32), np.zeros(2048, np.int64), np.zeros(2048)
     sort_counts(raw, *known, one, one.view(np.int32), pixels, sums)
     total, above = 0.0, 0
-    for place in np.flatnonzero(pixels)[::-1]:
-        if above + pixels[place] <= few:
-            above += pixels[place]
+    for index in np.flatnonzero(pixels)[::-1]:
+        if above + pixels[index] <= few:
+            above += pixels[index]
             continue
         if above <= few:
-            total += above * sums[place] / pixels[place]
+            total += above * sums[index] / pixels[index]
             above = few + 1
-        total += sums[place]
+        total += sums[index]
     return float(total)
 
 
@@ -187,9 +187,9 @@ def robust_total(raw: NDArray[Any], *known: Any, few: int) -> float:
 def _ranked(  # type: ignore[no-untyped-def]
     raw, scale, offset, gain, bad, limits, values
 ):  # pragma: no cover - compiled
-    """What ranks an exposure (h, w): median with saturation clipped, bad pixels, counts.
+    """Rank of an exposure (h, w): median after clipping, minus bad pixels, counts.
 
-    A saturated pixel counts with the saturation; ``values`` (h * w,) is scratch.
+    Saturated pixels enter the median at the saturation; ``values`` (h * w,) is scratch space.
     """
     lowest, saturation, threshold = limits
     open_ended = (lowest, np.inf, threshold)
@@ -214,10 +214,10 @@ def _ranked(  # type: ignore[no-untyped-def]
 def best_exposure(  # type: ignore[no-untyped-def]
     raw, keep, scale, offset, gain, bad, limits, choice
 ):  # pragma: no cover - compiled
-    """Into ``choice`` (p,): the kept exposure with the highest median after clipping.
+    """Choose, into ``choice`` (p,), the exposure with the highest median after clipping.
 
-    Of equal ones, as those of far-field frames whose pixels mostly count nothing, that with the
-    fewest bad pixels; then that with the most counts; then the first.
+    Ties, as in far-field frames with mostly empty pixels, go to the exposure with the fewest bad
+    pixels, then to that with the most counts, then to the first.
     """
     values = np.empty(raw.shape[2] * raw.shape[3])
     for p in range(raw.shape[0]):
@@ -231,7 +231,7 @@ def best_exposure(  # type: ignore[no-untyped-def]
 
 @compiled
 def shift_to_center(frames, center, shift):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Into ``shift`` (p, 2): whole pixels that bring each frame's centre of mass to ``center``."""
+    """Set ``shift`` (p, 2) to the whole pixels that move each centre of mass to ``center``."""
     positions, height, width = frames.shape
     for p in range(positions):
         total, sum_y, sum_x = 0.0, 0.0, 0.0
@@ -253,8 +253,8 @@ def shift_bin_orient_pad(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     """Shift, bin, orient and pad.
 
     ``frames``, ``good`` (p, H, W) → ``out``, ``out_good`` (p, Y, X), zero and False on entry.
-    ``inner`` (h, w) is the binned and oriented frame that sits at ``corner`` of the output. ``own``
-    (p,) becomes True where a bin of good pixels holds more than a float32 can.
+    ``inner`` (h, w) is the shape of the binned and oriented frame, which goes to ``corner`` of the
+    output. ``own`` (p,) becomes True where a bin of good pixels exceeds a float32.
     """
     positions, height, width = frames.shape
     transpose, ud, lr = orientation
@@ -287,10 +287,10 @@ PROMOTED = {
     "float128": np.float64,
     "bool": np.uint8,
 }
-"""Pixel types that no kernel is compiled for."""
+"""Pixel types that kernels do not take, and the types they are converted to."""
 
 
 def contiguous(raw: NDArray[Any]) -> NDArray[Any]:
-    """C order and the machine's byte order: what the kernels are compiled for."""
+    """Frames in C order and native byte order, for which the kernels are compiled."""
     dtype = PROMOTED.get(raw.dtype.name, raw.dtype.newbyteorder("="))
     return np.ascontiguousarray(raw, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Scans of which nothing is left, and what takes it away."""
+"""Errors for scans without any counts or good pixels left, and which correction removes them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from .plan import Plan
 from .sample import Sample
 
 Step = Callable[[Floats, Bools], tuple[Floats, Bools]]
-"""A correction: counts and good pixels, before and after it."""
-
+"""A correction: counts and good pixels before → after."""
 
 UNKNOWN = "check mask (--mask), saturation (--sat) and rebin (--bin)"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What takes away all that is left of a sample of frames.
+    """The correction that leaves nothing of a sample of frames.
 
     Attributes
     ----------
     what
-        Which of dark, flat, mask, ..., and what about it; empty where it is not one alone.
+        Which of dark, flat, mask, …, and what is wrong with it; empty if it is not one alone.
     remedy
         What to give instead.
     """
@@ -44,28 +43,28 @@ class Cause:
 def refuse_without_good_pixels(
     plan: Plan, scan: Scan, settings: Settings, counts: Counting, growing: bool
 ) -> None:
-    """Stop where no frame has a good pixel; of a ``growing`` scan only static defects tell.
+    """Stop if no frame has a good pixel; in a ``growing`` scan, only static defects are checked.
 
-    One frame is read, and more only if that has none.
+    One frame is read, and more only if it has no good pixel.
 
     Raises
     ------
     ScanError
-        What leaves none.
+        Names the correction that leaves none.
     """
     if not plan.good.any() or not (growing or _any_good(plan, counts)):
         raise without_good_pixels(plan, scan, settings, counts)
 
 
 def without_good_pixels(plan: Plan, scan: Scan, settings: Settings, counts: Counting) -> ScanError:
-    """The error for a scan none of whose frames has a good pixel."""
-    found = cause_of(scan, settings, plan.inside, counts, lit=False)
+    """The error for a scan in which no frame has a good pixel."""
+    found = cause_of(scan, settings, plan.inside, counts, need_counts=False)
     what = ": ".join(filter(None, ("no frame has a good pixel", found.what)))
     return ScanError(what, found.remedy or UNKNOWN, scan.source)
 
 
 def _any_good(plan: Plan, counts: Counting) -> bool:
-    """Whether any frame has a good pixel; a frame that cannot be read is left to loading."""
+    """Whether any frame has a good pixel; True if one cannot be read, which loading reports."""
     try:
         first = plan.load([0])[0][plan.selection.exposures[0] >= 0]
         counted = (first >= counts.lowest_of(first.dtype)) & (first < plan.calibration.saturation)
@@ -78,27 +77,29 @@ def _any_good(plan: Plan, counts: Counting) -> bool:
 
 
 def no_center(scan: Scan, settings: Settings, counts: Counting | None) -> GeometryError:
-    """The error for a scan whose frames have no counts to find the beam by."""
+    """The error for a scan whose frames have no counts from which to find the beam."""
     counts = counting(scan) if counts is None else counts
-    found = cause_of(scan, settings, Window.full(scan.frame_shape), counts, lit=True)
+    found = cause_of(scan, settings, Window.full(scan.frame_shape), counts, need_counts=True)
     what = "no counts in a sample of the frames, so no beam centre can be found"
     remedy = ", or ".join(filter(None, (found.remedy, "set center (--roi-center)")))
     return GeometryError(": ".join(filter(None, (what, found.what))), remedy, scan.source)
 
 
-def cause_of(scan: Scan, settings: Settings, window: Window, counts: Counting, lit: bool) -> Cause:
-    """The first of the corrections after which no frame of a sample has a count, or a good pixel.
+def cause_of(
+    scan: Scan, settings: Settings, window: Window, counts: Counting, need_counts: bool
+) -> Cause:
+    """The first correction after which no sampled frame has counts, or good pixels, left.
 
     Parameters
     ----------
-    lit
-        Counts are looked for, else pixels that are good.
+    need_counts
+        Look for counts; else only for good pixels.
     """
     images = Images(scan.frame_shape, window, settings.links, scan.zero_frequency == "corner")
     steps = [
-        *_of_raw_counts(scan, settings, counts, lit),
+        *_of_raw_counts(scan, settings, counts, need_counts),
         _of_mask(scan, settings, counts, images),
-        *_of_offsets(scan, settings, images, lit),
+        *_of_offsets(scan, settings, images, need_counts),
         _of_flat(scan, settings, images),
     ]
     left = np.zeros(len(steps), np.bool_)
@@ -106,14 +107,14 @@ def cause_of(scan: Scan, settings: Settings, window: Window, counts: Counting, l
         value, good = frame.astype(np.float64), np.ones(frame.shape, np.bool_)
         for number, (_, step) in enumerate(steps):
             value, good = step(value, good)
-            left[number] |= good.any() and (not lit or value[good].sum() > 0)
+            left[number] |= good.any() and (not need_counts or value[good].sum() > 0)
     return Cause() if left.all() else steps[int(np.argmin(left))][0]
 
 
 def _of_raw_counts(
-    scan: Scan, settings: Settings, counts: Counting, lit: bool
+    scan: Scan, settings: Settings, counts: Counting, need_counts: bool
 ) -> Iterator[tuple[Cause, Step]]:
-    """Numbers that are no counts, and saturation."""
+    """Numbers that are not counts, and saturation."""
 
     def counted(value: Floats, good: Bools) -> tuple[Floats, Bools]:
         usable = np.isfinite(value) & (value >= counts.lowest) & (value < counts.no_count)
@@ -124,7 +125,7 @@ def _of_raw_counts(
 
     own = scan.frames.images if isinstance(scan.frames, CorrectedFrames) else ""
     whose = f"the frames, corrected by {own}," if own else "the frames"
-    none = "hold no counts" if lit else "are NaN, or no counts, at every pixel"
+    none = "hold no counts" if need_counts else "are NaN, or no counts, at every pixel"
     remedy = "check paths.frames (--path frames=PATH)" + (f" and {own}" if own else "")
     yield Cause(f"{whose} {none}", remedy), counted
     limit = count_limit(scan, settings, counts)
@@ -144,7 +145,7 @@ def _of_mask(
 
 
 def _of_offsets(
-    scan: Scan, settings: Settings, images: Images, lit: bool
+    scan: Scan, settings: Settings, images: Images, need_counts: bool
 ) -> Iterator[tuple[Cause, Step]]:
     """Dark and background."""
     dark = images.mean("dark", settings.dark, scan.dark, 0.0)
@@ -154,8 +155,8 @@ def _of_offsets(
         def subtracted(value: Floats, good: Bools, image: Any = image) -> tuple[Floats, Bools]:
             return value - image, good & np.isfinite(image)
 
-        exceeds = lit and np.isfinite(image).any()
-        what = "exceeds the counts" if exceeds else "is NaN or infinite at every pixel that is left"
+        exceeds = need_counts and np.isfinite(image).any()
+        what = "exceeds the counts" if exceeds else "is NaN or infinite at every remaining pixel"
         whose = _whose(name, getattr(settings, name), stored)
         yield Cause(f"{whose} {what}", f"give another {name} (--{name})"), subtracted
 
@@ -165,17 +166,17 @@ def _of_flat(scan: Scan, settings: Settings, images: Images) -> tuple[Cause, Ste
     usable = np.isfinite(flat) & (flat > 0)
     divisor = np.where(usable, flat, 1.0)
     whose = _whose("flat", settings.flat, scan.flat)
-    what = f"{whose} is 0, negative or NaN at every pixel that is left"
+    what = f"{whose} is 0, negative or NaN at every remaining pixel"
     remedy = "give another flat (--flat)"
     return Cause(what, remedy), lambda value, good: (value / divisor, good & usable)
 
 
 def _whose(name: str, given: Any, stored: Any) -> str:
-    """The image in words: whose it is."""
+    """An image in words: the user's, the file's, or both."""
     if isinstance(given, str | int | float):
         own = f"{name}={shown(given)}"
     else:
         own = f"the {name} that is given" if given is not None else ""
     of_file = f"the file's {name}" if stored is not None else ""
-    # A mask of the user's is added to the file's; another image takes its place.
+    # A user's mask is added to the file's; other images replace the file's.
     return " with ".join(filter(None, (own, of_file))) if name == "mask" else own or of_file

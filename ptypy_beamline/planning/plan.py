@@ -182,8 +182,8 @@ class Plan:
             keep = _reduce(grouping, chosen, raw, cal)
             arguments = raw, keep, chosen.scale, chosen.seconds, *images, cal.bad, cal.limits
             kernels.combine(*arguments, MODES[grouping], self._corner, frames, good, tally)
-        without, lit = tally.T
-        return FrameFlags(without > 0, lit == 0, without == cal.usable)
+        without, positive = tally.T
+        return FrameFlags(without > 0, positive == 0, without == cal.usable)
 
     def stream(
         self,

@@ -24,7 +24,7 @@ MODES = {
 
 @dataclass(frozen=True)
 class Transform:
-    """What happens to a window of corrected pixels.
+    """Operations on a window of corrected pixels.
 
     Attributes
     ----------
@@ -63,11 +63,11 @@ class Transform:
 
     @property
     def is_identity(self) -> bool:
-        """True when grouping is all there is to do."""
+        """True if there is nothing to do but grouping."""
         return self.rebin == 1 and not (self.align or any(self.orientation) or any(self.pad))
 
     def center(self, center_px: tuple[float, float]) -> tuple[float, float]:
-        """Where a point of the window goes.
+        """Position in the loaded frame of a point of the window.
 
         A bin's centre lies between its pixels: c → (c + ½)/b − ½. Flipping an even frame moves its
         middle pixel N/2 to N/2 − 1.
@@ -81,7 +81,7 @@ class Transform:
         return y + self.pad[0], x + self.pad[2]
 
     def pixel(self, pixel_m: tuple[float, float]) -> tuple[float, float]:
-        """Pixel (y, x) of the loaded frame, from the detector's."""
+        """Pixel size (y, x) of the loaded frame, from that of the detector."""
         y, x = (p * self.rebin for p in pixel_m)
         return (x, y) if self.orientation[0] else (y, x)
 
@@ -94,8 +94,8 @@ class Transform:
     ) -> Bools:
         """Align, bin, orient and pad frames (p, H, W) into ``out`` (frames, good), zero on entry.
 
-        ``center_px`` is the beam centre in the window. Returns which frames (p,) got bad pixels
-        that are not bad in the others: shifted ones, and bins that overflow.
+        ``center_px`` is the beam centre in the window. Returns which frames (p,) have bad pixels of
+        their own: those that were shifted, and those with bins that overflow.
         """
         own = np.full(len(frames), self.align)
         shift = np.zeros((len(frames), 2), np.int64)
