@@ -61,10 +61,10 @@ def ending_all(comm: Any) -> Iterator[None]:
     """
     try:
         yield
-    except BaseException as error:  # of KeyboardInterrupt and SystemExit others know nothing either
+    except BaseException as error:  # other ranks do not see KeyboardInterrupt or SystemExit
         if comm is not None and not getattr(error, "agreed", False):
             if isinstance(error, Stopped) and error.number == signal.SIGTERM:
-                _end_all(comm, 128 + signal.SIGTERM)  # whoever ends the ranks says why
+                _end_all(comm, 128 + signal.SIGTERM)  # who sent it says why
             say_and_end(comm, error)
         raise
 
@@ -122,8 +122,8 @@ def pool(threads: int) -> ThreadPoolExecutor:
     return _pool(os.getpid(), threads)
 
 
-def side_by_side() -> bool:
-    """Whether this thread is one of a pool, whose others are at work: it needs no helpers."""
+def in_pool() -> bool:
+    """Whether this thread belongs to a pool, whose other threads are busy: it needs no helpers."""
     return hasattr(_THIS, "of_pool")
 
 
@@ -135,7 +135,7 @@ def shares(n: int, count: int) -> list[slice]:
 
 @cache
 def _threads(process: int) -> ThreadPoolExecutor:
-    """Those of one process; at least two, as one may wait for the disk."""
+    """The reading threads of one process; at least two, as one may wait for the disk."""
     return ThreadPoolExecutor(max(2, available_threads()), "decode")
 
 
@@ -145,12 +145,12 @@ def reading_threads() -> ThreadPoolExecutor:
 
 
 def spread(run: Callable[[Job], Result], jobs: Sequence[Job], at_once: int) -> list[Result]:
-    """``run`` every job on so many threads; the results in order, or the first job's error.
+    """``run`` every job on ``at_once`` threads; the results in order, or the first job's error.
 
-    The calling thread is one of them: it has a core already, and need not wait for a thread that
-    has other things to do. If its pool has others at work, it does them all.
+    The calling thread is one of them: it has a core already, and need not wait for a busy thread.
+    If it belongs to a pool, it runs all jobs itself.
     """
-    at_once = 1 if side_by_side() else at_once
+    at_once = 1 if in_pool() else at_once
     left, function = deque(enumerate(jobs)), [run]
     done, failed = dict[int, Result](), dict[int, Exception]()
 
@@ -168,14 +168,14 @@ def spread(run: Callable[[Job], Result], jobs: Sequence[Job], at_once: int) -> l
     helpers = [reading_threads().submit(work) for _ in range(min(at_once, len(jobs)) - 1)]
     work()
     wait([helper for helper in helpers if not helper.cancel()])
-    function.clear()  # a cancelled helper is forgotten later, and must not keep a file open
+    function.clear()  # a cancelled helper is freed later, and must not keep a file open
     if failed:
         raise failed[min(failed)]
     return [done[number] for number in range(len(jobs))]
 
 
 PADDING = 64
-"""Bytes behind what a buffer holds that a compiled decoder may read or write."""
+"""Bytes beyond the end of a buffer that a compiled decoder may read or write."""
 
 _KEPT = threading.local()
 
@@ -194,7 +194,7 @@ def buffer(size: int) -> Bytes:
 
 
 def scratch(use: str, size: int) -> Bytes:
-    """A :func:`buffer` with any content that is this thread's until it asks again for this use."""
+    """An uninitialised :func:`buffer` of this thread, reused at the next call for this use."""
     if size > _largest():
         return buffer(size)
     kept: dict[str, Any] = _KEPT.__dict__

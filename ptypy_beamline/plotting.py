@@ -38,7 +38,7 @@ WHEEL = LinearSegmentedColormap.from_list(
     ],
     N=360,
 )
-"""Hues of equal lightness (CIELAB: L* 72, chroma 45), so that brightness is left to the modulus."""
+"""Hues of equal lightness (CIELAB: L* 72, chroma 45), so that brightness shows the modulus."""
 
 Limits = tuple[float, float]
 Pixel = tuple[float, float]
@@ -55,11 +55,11 @@ def hue_and_brightness(wave: NDArray[Any]) -> Floats:
 
 
 def colour_limits(image: NDArray[Any]) -> Limits:
-    """Colour limits that leave out the outermost per cent; a flat image does not show rounding."""
+    """Colour limits without the outermost per cent; the noise of a flat image is not amplified."""
     finite = image[np.isfinite(image)]
     low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
-    lacking = max(LEAST_CONTRAST - (high - low), 0) / 2
-    return float(low - lacking), float(high + lacking)
+    margin = max(LEAST_CONTRAST - (high - low), 0) / 2
+    return float(low - margin), float(high + margin)
 
 
 def show_image(
@@ -91,27 +91,27 @@ def show_image(
     bar.ax.tick_params(colors=INK, labelsize=9)
     bar.outline.set_visible(False)
     scale_bar(axes, image.shape, pixel_m)
-    bare(axes)
+    hide_frame(axes)
 
 
 def show_wave(axes: Axes, wave: NDArray[Any], pixel_m: Pixel) -> None:
     """A complex image: phase as hue, modulus as brightness."""
     axes.imshow(hue_and_brightness(wave), aspect=pixel_m[0] / pixel_m[1])
-    bare(axes)
+    hide_frame(axes)
 
 
-def show_wheel(axes: Axes) -> None:
-    """What the hues of a wave mean: phase 0 to the right, a quarter turn upwards."""
+def show_colour_wheel(axes: Axes) -> None:
+    """The colour wheel of a wave: phase 0 to the right, π/2 upwards."""
     y, x = np.mgrid[1:-1:101j, -1:1:101j]
     disc: NDArray[np.complex128] = np.where(np.hypot(x, y) < 1, x + 1j * y, 0)
     axes.imshow(np.dstack([hue_and_brightness(disc), disc != 0]), extent=(-1, 1, -1, 1))
     axes.text(1.2, 0, "0", fontsize=8, color=INK, ha="left", va="center")
     axes.text(-1.2, 0, "π", fontsize=8, color=INK, ha="right", va="center")
-    bare(axes)
+    hide_frame(axes)
 
 
-def bare(axes: Axes) -> None:
-    """No ticks, no frame."""
+def hide_frame(axes: Axes) -> None:
+    """Remove ticks and frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -119,9 +119,9 @@ def bare(axes: Axes) -> None:
 
 
 def scale_bar(axes: Axes, shape: tuple[int, ...], pixel_m: Pixel) -> None:
-    """A bar of a round length below the image, where it hides nothing.
+    """A scale bar of a round length below the image.
 
-    It is up to a third of the image's width, of a narrow one up to an eighth of its height.
+    It is up to a third of the image's width; in narrow images, up to an eighth of their height.
     """
     height_m, width_m = shape[0] * pixel_m[0], shape[1] * pixel_m[1]
     length_m = round_length_m(max(width_m / 3, height_m / 8))
@@ -149,7 +149,7 @@ def scale_bar(axes: Axes, shape: tuple[int, ...], pixel_m: Pixel) -> None:
 def round_length_m(most_m: float) -> float:
     """The largest 1, 2 or 5 times a power of ten that is at most ``most_m``."""
     decade = 10.0 ** np.floor(np.log10(most_m))
-    # As 5 times 100 nm is not exactly 500 nm, a little more is allowed.
+    # With a tolerance, as 5 times 100 nm is not exactly 500 nm.
     return float(decade * max(n for n in (1, 2, 5) if n * decade <= most_m * (1 + 1e-9)))
 
 
@@ -165,7 +165,7 @@ def show_errors(axes: Axes, errors: Floats) -> None:
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_formatter(plain)
     axes.yaxis.set_minor_formatter(plain)
-    # Over more than half a decade labels at 1, 2 and 5 are enough, more would overlap.
+    # Over more than half a decade, labels other than 1, 2 and 5 would overlap.
     if positive.size and np.ptp(np.log10(positive)) > 0.5:
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.grid(True, which="both", color=PALE, alpha=0.25, linewidth=0.6)

@@ -15,10 +15,10 @@ from .planning.plan import Plan
 
 
 class RawFrames(Mapping[int, NDArray[Any]]):
-    """Raw exposures of some positions, read when asked for.
+    """Raw exposures of some positions, read on access.
 
-    PtyPy asks :meth:`BeamlineScan.load` for all frames of a rank at once; handing over the raw
-    stack would double a rank's memory.
+    PtyPy calls :meth:`BeamlineScan.load` for all frames of a rank at once; returning the raw
+    stack would double the memory of the rank.
     """
 
     def __init__(self, plan: Plan, positions: Sequence[int]) -> None:
@@ -38,7 +38,7 @@ class RawFrames(Mapping[int, NDArray[Any]]):
 
 
 class FramesInOne(dict[int, Float32s]):
-    """Frames by position, all of them rows of one array, in its order.
+    """Frames by position, which are the rows of one array, in its order.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class FramesInOne(dict[int, Float32s]):
 class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
     """Good pixels (ny, nx) that all frames share; read-only.
 
-    PtyPy takes ``weight > 0`` of every frame for its mask. Of booleans that is a copy: a quarter
-    of the frames' memory, and of the time to load them.
+    PtyPy computes ``weight > 0`` of every frame for its mask. Of booleans that is a mere copy,
+    which would cost a quarter of the frames' memory and of the loading time.
     """
 
     @classmethod
@@ -70,24 +70,24 @@ class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
         return self if isinstance(other, int) and other == 0 else super().__gt__(other)
 
     def __eq__(self, other: Any) -> Any:
-        """No text, which PtyPy asks of all that it reports."""
+        """Never equal to a text, with which PtyPy compares all that it reports."""
         return False if isinstance(other, str) else super().__eq__(other)
 
     __hash__ = None
 
 
 def ptypy_center(center_px: tuple[float, float]) -> tuple[float, float]:
-    """The centre PtyPy is told.
+    """The beam centre as it is passed to PtyPy.
 
-    Its scan models round a fractional centre up to a whole pixel, so one that lies less than 0.3
-    pixel above a whole one is told as that: 64.1 would be taken for 65.
+    PtyPy's scan models round a fractional centre up to a whole pixel (64.1 becomes 65), so one
+    less than 0.3 pixel above a whole number is rounded down here.
     """
     y, x = (float(np.floor(c)) if c - np.floor(c) < 0.3 else float(c) for c in center_px)
     return y, x
 
 
 def check_frames(plan: Plan, file: str) -> None:
-    """Whether the frames are square, and the beam is where PtyPy can have it."""
+    """Check that the frames are square and the beam is off their edge, as PtyPy requires."""
     ny, nx = plan.geometry.shape
     if ny != nx:
         raise SettingsError(
@@ -95,9 +95,9 @@ def check_frames(plan: Plan, file: str) -> None:
             "set shape (--roi) to a square window, or pad='square'",
             file,
         )
-    told = ptypy_center(plan.geometry.center_px)
+    center = ptypy_center(plan.geometry.center_px)
     # PtyPy's models round it up, and its propagator wraps a centre at the edge around.
-    if not all(c > 0 and np.ceil(c) < n for c, n in zip(told, (ny, nx), strict=True)):
+    if not all(c > 0 and np.ceil(c) < n for c, n in zip(center, (ny, nx), strict=True)):
         y, x = plan.geometry.center_px
         raise SettingsError(
             f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
@@ -107,7 +107,7 @@ def check_frames(plan: Plan, file: str) -> None:
 
 
 def check_share(positions: int, ranks: int, file: str) -> None:
-    """PtyPy's engines fail on a rank without a frame."""
+    """Check that every rank gets a frame: PtyPy's engines fail on one without."""
     if positions < ranks:
         raise SettingsError(
             f"{positions} positions are too few for {ranks} MPI ranks",
@@ -120,16 +120,16 @@ def check_share(positions: int, ranks: int, file: str) -> None:
 class BlockSizes:
     """Blocks of frames for some MPI ranks.
 
-    PtyPy deals out the frames of a block evenly. Its engines fail on a rank that has none, and its
-    GPU engines size their buffers by the first block. So no block has fewer frames than ranks, and
-    none is larger than the first.
+    PtyPy distributes the frames of a block evenly. Its engines fail on a rank without frames, and
+    its GPU engines size their buffers by the first block. So no block has fewer frames than
+    ranks, and none is larger than the first.
 
     Attributes
     ----------
     ranks
         MPI ranks.
     least
-        Frames a rank that make a block of a growing scan worth while (PtyPy's ``min_frames``);
+        Smallest number of frames per rank in a block of a growing scan (PtyPy's ``min_frames``);
         1 = whole blocks only.
     """
 
@@ -137,7 +137,7 @@ class BlockSizes:
     least: int = 1
 
     def whole(self, wanted: int, first: int | None = None) -> int:
-        """Frames of a whole block where ``wanted`` are asked for and ``first`` were the first.
+        """Frames of a whole block, ``wanted`` at most and no more than the ``first`` block had.
 
         With several ranks at least two each, so that a remainder can borrow from a block.
         """
@@ -145,7 +145,7 @@ class BlockSizes:
         return each * self.ranks if first is None else min(first, each * self.ranks)
 
     def next(self, left: int, wanted: int, first: int | None = None) -> int:
-        """Frames of the next block, where ``left`` are left in all."""
+        """Frames of the next block, of ``left`` that remain."""
         block = self.whole(wanted, first)
         rest = left - block
         return left if rest <= 0 else block - max(0, self.ranks - rest)
@@ -158,12 +158,12 @@ class BlockSizes:
         there
             Frames that can be loaded now.
         wanted
-            Frames that are asked for.
+            Frames that PtyPy requests.
         first
             Frames of the first block, once there was one.
         """
         most = self.whole(wanted, first)
         step = self.least * self.ranks if self.least > 1 else most
-        # Enough is kept back for the last block, which may come at any time.
+        # One frame per rank is kept back for the last block, which may come at any time.
         kept = self.ranks if self.ranks > 1 else 0
         return min(max(0, there - kept) // step * step, most)

@@ -20,7 +20,7 @@ from .parameters import Parameter
 from .settings import Settings, parameters
 
 CHECKED = ("save", "load_parallel", "min_frames", "positions_theory", "add_poisson_noise")
-"""Those that are checked here; PtyPy's own check lets them pass."""
+"""Parameters that are checked here; PtyPy's own check accepts any type."""
 
 PTYPY_OWN = (*CHECKED, "name", "dfile", "chunk_format", "label", "experimentID", "version")
 """Parameters of PtyPy's base class that keep PtyPy's meaning."""
@@ -63,8 +63,8 @@ def _check_output(given: Mapping[str, Any], settings: Settings) -> None:
     if not dfile:
         raise SettingsError(f"save={save!r} needs a file", "set dfile to the .ptyd to write")
     path = Path(str(dfile))
-    if not _is_own_output(path):
-        # PtyPy moves away whatever is there: it might be the raw file, or one it is linked to.
+    if not _may_be_replaced(path):
+        # PtyPy renames whatever is there: it might be the raw file, or one it is linked to.
         raise SettingsError(
             f"dfile={str(dfile)!r} exists and is not a .ptyd", "write to another dfile"
         )
@@ -74,7 +74,7 @@ def _check_output(given: Mapping[str, Any], settings: Settings) -> None:
         )
 
 
-def _is_own_output(path: Path) -> bool:
+def _may_be_replaced(path: Path) -> bool:
     """Whether PtyPy may write there: nothing, or a ``.ptyd``."""
     if not path.exists():
         return True
@@ -121,7 +121,7 @@ _THEORY = "give (N, 2) positions (y, x) in metres"
 
 
 def _plain(value: Any) -> Any:
-    """What PtyPy can print and store: it fails on 0-d arrays, sets and kinds of arrays."""
+    """A value that PtyPy can print and store: not 0-d arrays, sets or subclasses of arrays."""
     if isinstance(value, np.ndarray):
         return value.item() if value.ndim == 0 else np.asarray(value).view(np.ndarray)
     if isinstance(value, set | frozenset):
@@ -134,7 +134,7 @@ _TYPES = (
     "bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, float32, float64"
 )
 _NO_LIMITS = "lowlim =\nuplim =\n"
-"""Those that PtyPy's base class sets compare texts with numbers."""
+"""With the limits of PtyPy's base class, text would be compared with numbers."""
 
 _BASE_DEFAULTS = {"load_parallel": "'data'", "min_frames": "1", "add_poisson_noise": "False"}
 # PtyPy's own type check gives neither the value nor a remedy, so it lets everything pass and
@@ -155,7 +155,7 @@ def _group(name: str) -> str:
     return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
 
 
-def _base(name: str) -> str:
+def _base_parameter(name: str) -> str:
     """A parameter of PtyPy's base class, with PtyPy's default."""
     default = _BASE_DEFAULTS.get(name, "None")
     return f"[{name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = as PtyPy has it\n{_NO_LIMITS}"
@@ -164,7 +164,7 @@ def _base(name: str) -> str:
 def defaults_section(name: str) -> str:
     """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
     blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
-    blocks += map(_base, CHECKED)
+    blocks += map(_base_parameter, CHECKED)
     groups: list[str] = []
     for parameter in parameters():
         group = parameter.name.partition(".")[0]

@@ -1,4 +1,4 @@
-"""The first probe, from the data, by name in any PtyPy tree: ``illumination: from_data``."""
+"""The initial probe estimated from the data, for any PtyPy tree: ``illumination: from_data``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .errors import SettingsError
 from .planning.plan import Plan
 
 FAR, NEAR = "from_data", "from_data_nearfield"
-"""What ``illumination``, or ``illumination.model``, is called for far-field and near-field frames.
+"""Values of ``illumination``, or ``illumination.model``, for far-field and near-field frames.
 
-PtyPy looks these up among its resources, and calls them with the shape of the probe alone.
+PtyPy looks these up among its resources, and calls them with the shape of the probe only.
 """
 
 
@@ -24,22 +24,22 @@ class _PlannedLoader(Protocol):
 
 
 class ProbesFromData:
-    """The probes of the scans that are loaded, each made once, by the first rank.
+    """Probes of the loaded scans, each estimated once, by the first rank.
 
-    PtyPy makes the probe of a scan as soon as it has loaded that scan's frames, so that the loader
-    that was last used is the right one.
+    PtyPy makes the probe of a scan right after loading its frames, so the loader that was used
+    last is that of this scan.
     """
 
     def __init__(self, parallel: Any) -> None:
         self._parallel = parallel
         self._loader: _PlannedLoader | None = None
 
-    def follow(self, loader: _PlannedLoader) -> None:
-        """From now on probes are those of this loader's scan."""
+    def use(self, loader: _PlannedLoader) -> None:
+        """Estimate the next probe from this loader's scan."""
         self._loader = loader
 
     def named(self) -> dict[str, Callable[[tuple[int, ...]], NDArray[np.complex128]]]:
-        """For PtyPy's ``resources.probes``."""
+        """Functions for PtyPy's ``resources.probes``, by name."""
         return {
             FAR: lambda shape: self._of(shape, False),
             NEAR: lambda shape: self._of(shape, True),

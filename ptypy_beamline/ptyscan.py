@@ -70,7 +70,7 @@ USER_WARNINGS.install(lambda text: log("CITATION", text), COMM)
 
 
 class Common(u.Param):  # type: ignore[misc]
-    """What all ranks share; a model that looks for more is told so."""
+    """Metadata that all ranks share; a model that needs rocking angles gets an error."""
 
     def __getattr__(self, name: str) -> Any:
         if name in ("rocking_step", "n_rocking_positions", "theta_bragg"):
@@ -78,7 +78,7 @@ class Common(u.Param):  # type: ignore[misc]
         raise AttributeError(name)
 
 
-def together() -> AbstractContextManager[None]:
+def ending_all_ranks() -> AbstractContextManager[None]:
     """End every rank when this one fails; see :func:`~ptypy_beamline.parallel.ending_all`."""
     return ending_all(COMM)
 
@@ -103,9 +103,9 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
     common: Any
     min_frames: int
     chunks_only = False
-    """The scan model takes chunks as they are, and no list of what is in them."""
+    """The scan model takes chunks as they are, and needs no list of their frames."""
     weight2d: Any
-    """What PtyPy keeps of :meth:`load_weight`."""
+    """PtyPy's copy of what :meth:`load_weight` returns."""
 
     def __init__(self, pars: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         USER_WARNINGS.forget()
@@ -143,15 +143,15 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         BeamlineError
             On every rank alike, so that none waits for another.
         """
-        with together():
-            self._plan = self._planned_together()
+        with ending_all_ranks():
+            self._plan = self._plan_on_ranks()
             if self.settings.qc is not None:
                 self._plan = self._without_bad_frames(self.settings.qc)
             super().initialize()
             USER_WARNINGS.gather()
 
     def post_initialize(self) -> None:
-        """Tell PtyPy the geometry of the frames it will get, so that it leaves them alone."""
+        """Tell PtyPy the geometry of the frames it will get, so that it does not change them."""
         self.common = Common(self.common)
         self._plan = self.common["plan"]
         geometry = self.plan.geometry
@@ -171,11 +171,11 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         """
         if self._follower is not None:
             return None
-        # PtyPy broadcasts memory, not arrays: in column order other ranks would get them jumbled.
+        # PtyPy broadcasts memory, not arrays: in column order other ranks would get them mixed up.
         return np.ascontiguousarray(self.plan.positions_m)
 
     def load_weight(self) -> Bools:
-        """(ny, nx) pixels that are good in every frame but for its own defects."""
+        """(ny, nx) good pixels, apart from defects of single frames."""
         return np.ascontiguousarray(self.plan.good)
 
     def load_common(self) -> dict[str, Any]:
@@ -183,9 +183,9 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return {"plan": self.plan}
 
     def auto(self, frames: int) -> Any:
-        """PtyPy's; a problem on one rank ends all."""
-        PROBES.follow(self)
-        with together():
+        """As PtyPy's; an error on one rank ends all."""
+        PROBES.use(self)
+        with ending_all_ranks():
             return super().auto(frames)
 
     def _make_data_package(self, chunk: Any) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return count, int(count == left)
 
     def _check_live(self, follower: Follower, wanted: int, start: int) -> tuple[int, int]:
-        """Whole blocks, or such of ``min_frames`` where that is set, and the rest at the end."""
+        """Whole blocks, or multiples of ``min_frames`` if that is set; the rest at the end."""
         if wanted >= WHOLE_SCAN * parallel.size and self._block_sizes.least == 1:
             warnings.warn(
                 f"{self.settings.file_name}: frames of this live scan come in blocks of "
@@ -227,7 +227,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return count, int(count == left)
 
     def _mpi_check(self, chunksize: int, start: int | None = None) -> Any:
-        """PtyPy's check, after which every rank knows the positions that have come."""
+        """As PtyPy's; afterwards every rank knows the positions that have come."""
         answer = super()._mpi_check(chunksize, start)
         if answer in (self.WAIT, self.EOS):
             return answer
@@ -238,7 +238,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return answer
 
     def get_data_chunk(self, chunksize: int, start: int | None = None) -> Any:
-        """PtyPy's, after which the master has said what any rank was warned of."""
+        """As PtyPy's; afterwards the master has shown the warnings of all ranks."""
         chunk = super().get_data_chunk(chunksize, start)
         USER_WARNINGS.gather()
         return chunk
@@ -250,11 +250,11 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
         And, of a live scan, the positions {position: (y, x)}.
         """
-        places = {i: self.plan.positions_m[i] for i in indices} if self._follower else {}
+        positions_m = {i: self.plan.positions_m[i] for i in indices} if self._follower else {}
         if self.load_in_parallel:
-            return RawFrames(self.plan, indices), places, {}
+            return RawFrames(self.plan, indices), positions_m, {}
         raw = self.plan.load(indices)
-        return dict(zip(indices, raw, strict=True)), places, {}
+        return dict(zip(indices, raw, strict=True)), positions_m, {}
 
     def correct(
         self, raw: Mapping[int, NDArray[Any]], weights: Mapping[int, Any], common: Any
@@ -305,47 +305,47 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             code = orientation_code(plan.transform.orientation)
             log(2, f"Orientation {code} was found from the data")
         check_frames(plan, self.settings.file_name)
-        near = focus_to_sample_m(scan, self.settings) is not None
+        near_field = focus_to_sample_m(scan, self.settings) is not None
         for implausible in physics(plan):
-            if near and implausible.what.startswith(STEP):
-                continue  # only of far-field pixels
-            said = str(implausible).removeprefix(f"{implausible.level}: ")
-            warnings.warn(said, BeamlineWarning, stacklevel=2)
+            if near_field and implausible.what.startswith(STEP):
+                continue  # holds for far-field pixels only
+            text = str(implausible).removeprefix(f"{implausible.level}: ")
+            warnings.warn(text, BeamlineWarning, stacklevel=2)
         if self.settings.qc is None:
             self._check_count(plan)
         self._i0 = recorded_i0(scan, self.settings)
         return plan
 
     def _without_bad_frames(self, qc: Qc) -> Plan:
-        """The plan without the exposures that quality control rejects; every rank looks at a share.
+        """The plan without the exposures that quality control rejects.
 
-        A rejected exposure leaves its position with the others.
+        Every rank evaluates a share. A position keeps its other exposures.
         """
         from .quality.workflow import evaluate_plan
 
         plan: Plan = parallel.bcast(self._plan)
         self.assessment = evaluate_plan(plan, self.settings, qc, self._i0, COMM)
-        out = self.assessment.reject_indices if self.assessment is not None else None
-        out = parallel.bcast(out)
+        rejected = self.assessment.reject_indices if self.assessment is not None else None
+        rejected = parallel.bcast(rejected)
         if parallel.master:
-            self._say_rejected(out, int(np.sum(plan.selection.exposures >= 0)))
-        plan = plan.without(out)
+            self._warn_of_rejected(rejected, int(np.sum(plan.selection.exposures >= 0)))
+        plan = plan.without(rejected)
         if parallel.master:
             self._check_count(plan)
         return plan
 
-    def _say_rejected(self, out: Ints, total: int) -> None:
-        every = ", ".join(map(str, out))
-        log(3, f"Quality control: {len(out)} of {total} exposures rejected: {every}")
-        if len(out):
+    def _warn_of_rejected(self, rejected: Ints, total: int) -> None:
+        every = ", ".join(map(str, rejected))
+        log(3, f"Quality control: {len(rejected)} of {total} exposures rejected: {every}")
+        if len(rejected):
             warn(
-                f"quality control leaves out {len(out)} of {total} exposures, frames "
-                f"{as_listed(out)}; look at them with ptypy-beamline qc, or leave qc off",
+                f"quality control leaves out {len(rejected)} of {total} exposures, frames "
+                f"{as_listed(rejected)}; look at them with ptypy-beamline qc, or leave qc off",
                 self.settings.file_name,
             )
 
     def _check_count(self, plan: Plan) -> None:
-        """Whether there are as many positions as need be."""
+        """Check the number of positions against that of ranks and of ``positions_theory``."""
         file, theory = self.settings.file_name, self.info.positions_theory
         check_share(len(plan), parallel.size, file)
         if theory is not None and len(theory) != len(plan):
@@ -363,13 +363,13 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
                 self.settings.file_name,
             )
 
-    def _planned_together(self) -> Plan | None:
-        """The plan; a problem on one rank is raised on all."""
+    def _plan_on_ranks(self) -> Plan | None:
+        """The plan, made by the master or by every rank; an error on one rank is raised on all."""
         plan, problem = None, None
-        # Ranks that look at a growing scan by themselves would see different first frames; an
-        # orientation is found once.
-        alone = self._follower is not None or self.settings.orientation == "auto"
-        each = self.load_common_in_parallel and not alone
+        # Ranks that each read a growing scan would see different first frames; an orientation is
+        # found once.
+        master_only = self._follower is not None or self.settings.orientation == "auto"
+        each = self.load_common_in_parallel and not master_only
         if parallel.master or each:
             try:
                 plan = self._make_plan()

@@ -19,7 +19,7 @@ from .output.temporary import missing_folders, remove_empty_folders
 from .ptypy_parameters import PTYPY_OWN, checked
 
 BACKENDS = ("cupy", "pycuda", "cuda", "serial")
-"""What PtyPy's ``load_gpu_engines`` knows; it takes any other word for nothing to do."""
+"""What PtyPy's ``load_gpu_engines`` knows; any other word it ignores."""
 
 RECONSTRUCTS = 5
 """The level at which PtyPy runs its engines."""
@@ -66,7 +66,7 @@ def running(
     backend: str | None = None,
     output: str | Path | None = None,
 ) -> Iterator[Any]:
-    """A ``Ptycho`` as :func:`run` makes it; what it saves in the block is whole, or not there."""
+    """As :func:`run`, a ``Ptycho``; what it saves in the block is complete or absent."""
     file = tree if isinstance(tree, str | Path) else None
     plain = read_tree(tree) if isinstance(tree, str | Path) else dict(tree)
     ptypy = import_ptypy(asks_for_server(plain))
@@ -82,7 +82,7 @@ def running(
         _check_parameters(pars, ptypy.defaults_tree["ptycho"])
     _quiet(pars, ptypy.utils.Param, output)
     home = Path(str(pars.io.get("home") or "."))
-    with ptyscan.together(), _without_empty_folders(home), whole_saves(ptypy):
+    with ptyscan.ending_all_ranks(), _without_empty_folders(home), complete_saves(ptypy):
         yield _ptycho(ptypy, pars, level)
 
 
@@ -97,7 +97,7 @@ def _ptycho(ptypy: Any, pars: Any, level: int) -> Any:
 
 @contextmanager
 def _without_empty_folders(home: Path) -> Iterator[None]:
-    """Remove the folders that PtyPy has made in a new ``home`` for what failed."""
+    """Remove the empty folders that PtyPy made in a new ``home`` before it failed."""
     made = missing_folders(home)
     try:
         yield
@@ -109,33 +109,33 @@ def _without_empty_folders(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_saves(ptypy: Any) -> Iterator[None]:
-    """The ``.ptyr`` files that PtyPy saves in the block are whole, too, or not there."""
+def complete_saves(ptypy: Any) -> Iterator[None]:
+    """The ``.ptyr`` files that PtyPy saves in the block are complete or absent, too."""
     write = ptypy.io.h5write
 
-    def whole(name: str, *content: Any, **parts: Any) -> None:
+    def write_complete(name: str, *content: Any, **parts: Any) -> None:
         if "header" not in parts:  # prepared data, which is appended to
             write(name, *content, **parts)
             return
         with complete_file(name, ours=True) as temporary:
             write(str(temporary), *content, **parts)
 
-    ptypy.io.h5write, ptypy.io.h5rw.h5py = whole, _WholeH5py()
+    ptypy.io.h5write, ptypy.io.h5rw.h5py = write_complete, _SafeH5py()
     try:
         yield
     finally:
         ptypy.io.h5write, ptypy.io.h5rw.h5py = write, h5py
 
 
-class _WholeH5py:
-    """``h5py`` as PtyPy's writer sees it: a new file may be closed on a full disk."""
+class _SafeH5py:
+    """``h5py`` for PtyPy's writer: its new files survive a full disk."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(h5py, name)
 
     @staticmethod
     def File(name: str, mode: str = "r", **flags: Any) -> Any:  # noqa: N802
-        """A new file is :func:`.output.hdf5.create_hdf5`."""
+        """A new file is made by :func:`.output.hdf5.create_hdf5`."""
         if mode == "w":
             return create_hdf5(Path(name), signed=False, **flags)
         return h5py.File(name, mode, **flags)
@@ -144,7 +144,7 @@ class _WholeH5py:
 def import_ptypy(server: bool = False) -> Any:
     """PtyPy, or an error that says how to get it.
 
-    It reports the lack of ZeroMQ, which only its interaction ``server`` needs, on standard output.
+    PtyPy reports missing ZeroMQ, which only its interaction ``server`` needs, on standard output.
     """
     log = logging.getLogger("ptypy")
     if not server:
@@ -166,14 +166,14 @@ def _not_of_zeromq(record: logging.LogRecord) -> bool:
 
 
 def asks_for_server(tree: Mapping[str, Any]) -> bool:
-    """Whether a tree has PtyPy's interaction server on."""
+    """Whether a tree switches PtyPy's interaction server on."""
     io = tree.get("io")
     asked = io.get("interaction", False) if isinstance(io, Mapping) else False
     return bool(asked.get("active", True) if isinstance(asked, Mapping) else asked)
 
 
 def _check_scans(scans: Any, ptyscan: Any) -> None:
-    """Check our own loaders' parameters first: PtyPy's message would not say the remedy."""
+    """Check our loaders' parameters first: PtyPy's messages name no remedy."""
     from .settings import Settings
 
     if not isinstance(scans, Mapping) or not scans:
@@ -184,10 +184,10 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
             raise SettingsError(
                 f"scans.{label} has no data with a name", f"set scans.{label}.data.name to a loader"
             )
-        _check_named(f"scans.{label}.data.name", data["name"], ptyscan.loader_names(), "loader")
+        _check_known(f"scans.{label}.data.name", data["name"], ptyscan.loader_names(), "loader")
         loader = getattr(ptyscan, str(data["name"]), None)
         model = scan.get("name", "Full")
-        _check_named(f"scans.{label}.name", model, ptyscan.model_names(), "scan model")
+        _check_known(f"scans.{label}.name", model, ptyscan.model_names(), "scan model")
         if loader is None:
             continue
         if model == "Bragg3dModel":
@@ -199,15 +199,15 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
             raise SettingsError(f"scans.{label}.data: {error.problem}", error.remedy) from error
 
 
-def _check_named(where: str, name: Any, known: Collection[str], what: str) -> None:
-    """Whether PtyPy knows something of this name; PtyPy would only ask for the name."""
+def _check_known(where: str, name: Any, known: Collection[str], what: str) -> None:
+    """Check that PtyPy knows this name, and suggest a similar one."""
     if name not in known:
         hint = suggestion(str(name), sorted(known), 0.7)
         raise SettingsError(f"{where}={shown(name)} is not a known {what}", hint)
 
 
 def _check_engines(engines: Any, level: int) -> None:
-    """Check that there are some, and that they are known."""
+    """Check that there are engines, and that PtyPy knows them."""
     from ptypy.engines import ENGINES
 
     if engines is not None and not isinstance(engines, Mapping):
@@ -229,18 +229,18 @@ def _check_engines(engines: Any, level: int) -> None:
                 f"engines.{label}.name={name!r} is not loaded, or not an engine",
                 f"load the {backend} engines (-b {backend})",
             )
-        _check_named(f"engines.{label}.name", name, ENGINES, "engine")
+        _check_known(f"engines.{label}.name", name, ENGINES, "engine")
 
 
 def _check_parameters(pars: Any, known: Any) -> None:
-    """Check names, types and limits as PtyPy will, which says of them neither value nor remedy.
+    """Check names, types and limits as PtyPy does, whose messages have neither value nor remedy.
 
     Parameters
     ----------
     pars
         The tree.
     known
-        PtyPy's descriptor of it.
+        PtyPy's descriptor of the tree.
     """
     from ptypy.utils.descriptor import CODES
 
@@ -266,7 +266,7 @@ def _parameter_error(where: str, what: str, one: Any, value: Any) -> SettingsErr
     Parameters
     ----------
     what
-        As ``EvalDescriptor.check`` of PtyPy says it: one of these, or the name.
+        The key in what PtyPy's ``EvalDescriptor.check`` returns: one of these, or the name.
     one, value
         Of :func:`_described`.
     """
@@ -319,7 +319,7 @@ def load_engines(backend: str) -> None:
 
 
 def _quiet(pars: Any, param: Any, output: str | Path | None) -> None:
-    """No plot windows and servers in a batch run, unless the tree asks for them."""
+    """No plot windows or servers in a batch run, unless the tree asks for them."""
     if "io" not in pars or pars.io is None:
         pars.io = param()
     for name in ("autoplot", "interaction"):

@@ -17,16 +17,16 @@ FORMERLY = {
     "--live": "--timeout",
     "--select-radius": "--radius",
 }
-"""What the recipes called some flags in earlier versions."""
+"""Flag → its name in the recipes of earlier versions."""
 
 
 def add_flags(parser: argparse.ArgumentParser, *flags: str) -> None:
-    """Give a parser flags of the command line, with their help.
+    """Add flags of the command line to a parser, with their help.
 
     Parameters
     ----------
     parser
-        Of the script; :func:`loading_of` makes loader parameters of what it has parsed.
+        The script's; :func:`loading_of` turns what it parses into loader parameters.
     flags
         As in ``ptypy-beamline info --help``: ``"--roi", "--roi-center"``.
     """

@@ -11,11 +11,10 @@ from .errors import BeamlineWarning
 
 
 class UserWarnings:
-    """Shows the warnings of this package, each once, on the master.
+    """Shows the warnings of this package, each once, on the first rank.
 
-    A command shows them on standard error, each once until it ends; a PtyPy script in PtyPy's log,
-    each once in a reconstruction. Importing PtyPy sends all warnings to a log of Python's that
-    nothing prints.
+    A command shows each once on standard error; a PtyPy script shows each once per reconstruction
+    in PtyPy's log. Importing PtyPy redirects all warnings to a Python log that nobody prints.
     """
 
     def __init__(self) -> None:
@@ -27,7 +26,7 @@ class UserWarnings:
         self._in_command = False
 
     def install(self, show: Callable[[str], None], comm: Any = None) -> None:
-        """From now on show them; other warnings go where they went before.
+        """Start showing them; other warnings go where they went before.
 
         Parameters
         ----------
@@ -39,12 +38,12 @@ class UserWarnings:
         self._show, self._comm = show, comm
         if warnings.showwarning != self._warned:
             self._others, warnings.showwarning = warnings.showwarning, self._warned
-        # Not once for all time in each line of code; filters of the user come first.
+        # Python would show each line's warning once per process; the user's filters come first.
         warnings.filterwarnings("always", category=BeamlineWarning, append=True)
 
     @contextmanager
     def command(self, show: Callable[[str], None]) -> Iterator[None]:
-        """A command from beginning to end; warnings of other packages are not shown."""
+        """Show warnings during a command; those of other packages are hidden."""
         with warnings.catch_warnings():
             warnings.simplefilter("always", BeamlineWarning)
             warnings.showwarning = lambda *_, **__: None
@@ -75,7 +74,7 @@ class UserWarnings:
             self._show(f"warning: {text}")
 
     def gather(self) -> None:
-        """Show what other ranks were warned of; every rank calls this."""
+        """Show the warnings of other ranks; every rank calls this."""
         if self._comm is None:
             return
         for texts in self._comm.gather(self._kept) or ():
@@ -84,10 +83,10 @@ class UserWarnings:
         self._kept = []
 
     def forget(self) -> None:
-        """Show again what was shown: another reconstruction begins, if not of the same command."""
+        """Show warnings again that were shown: a new reconstruction begins, unless in a command."""
         if not self._in_command:
             self._shown.clear()
 
 
 USER_WARNINGS = UserWarnings()
-"""The one of this process."""
+"""That of this process."""

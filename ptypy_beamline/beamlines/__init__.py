@@ -33,15 +33,15 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
     Parameters
     ----------
     beamline
-        ``hermes`` or ``xrnf``, or a YAML (or JSON) file of one's own.
+        ``hermes`` or ``xrnf``, or your own YAML (or JSON) file.
     file
-        The scan they are for: a window larger than its detector, and several exposures a position
-        where each frame has a position of its own, are left out, with a warning.
+        The scan they are for. A window larger than its detector, and several exposures per
+        position where each frame has its own position, are left out, with a warning.
 
     Raises
     ------
     SettingsError
-        No such beamline; or the file is unreadable, or holds what is no loader parameter.
+        The beamline is unknown, or the file is unreadable or has unknown parameters.
     """
     path = _file(beamline)
     try:
@@ -66,7 +66,7 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
 
 
 def with_defaults(beamline: str | Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, dotted names allowed, and the beamline's defaults for the rest.
+    """The given parameters (dotted names allowed), and the beamline's defaults for the rest.
 
     With a ``file``, those that its scan contradicts are left out, as in :func:`defaults`.
     """
@@ -104,7 +104,7 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
 
 
 def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
-    """Why ``count`` exposures a position are no default for a scan; empty = they may be."""
+    """Why ``count`` exposures per position do not suit a scan; empty = they do."""
     if followed:
         return "not known yet in a scan that is followed; set it by --frames-per-pos"
     if single is None:  # it has fewer positions than frames, or cannot be opened anyhow
@@ -118,7 +118,7 @@ def _warn_left_out(values: Mapping[str, Any], what: str, why: str) -> None:
 
 
 def _opened(values: Mapping[str, Any]) -> Scan | None:
-    """The scan, if it can be opened; what is wrong or assumed is said by who loads it."""
+    """The scan, or None where it cannot be opened; errors and warnings come when it is loaded."""
     try:
         with silenced_warnings():
             return open_with(Settings.of(values))

@@ -12,7 +12,7 @@ from ..reconstruction.io.ptyr import from_ptycho
 from ..reconstruction.model import Reconstruction
 
 Progress = Callable[[int, int, float], None]
-"""Called with the engine's number, the iterations it has done, and the error of the photons."""
+"""Called with the number of the engine, the iterations it has done, and the photon error."""
 
 
 def reconstruct(tree: Mapping[str, Any], progress: Progress | None = None) -> Reconstruction:
@@ -58,13 +58,13 @@ def _watch(engine: Any, ptycho: Any, progress: Callable[[int, float], None]) -> 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The MPI ranks that work together; ``parallel`` is PtyPy's, None where there is but one."""
+    """The MPI ranks that work together; ``parallel`` is PtyPy's, None where there is only one."""
 
     parallel: Any = None
 
     @property
     def first(self) -> bool:
-        """Whether this one decides and writes."""
+        """Whether this rank decides and writes."""
         return self.parallel is None or bool(self.parallel.master)
 
     def shared(self, value: Any) -> Any:
@@ -77,7 +77,7 @@ ALONE = Ranks()
 
 @contextmanager
 def ranks_started() -> Iterator[Ranks]:
-    """The ranks that PtyPy knows; one that fails in the block ends them all.
+    """PtyPy's MPI ranks; one that fails in the block ends them all.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def ranks_started() -> Iterator[Ranks]:
     from ..run import import_ptypy
 
     parallel = import_ptypy().utils.parallel
-    from ..ptyscan import together
+    from ..ptyscan import ending_all_ranks
 
-    with together():
+    with ending_all_ranks():
         yield Ranks(parallel)

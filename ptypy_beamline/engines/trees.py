@@ -1,4 +1,4 @@
-"""PtyPy parameter trees of one scan, started from the probe that its data show."""
+"""PtyPy parameter trees of one scan, whose initial probe is estimated from the data."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ GPU = "cupy"
 """PtyPy's backend for its engines on a GPU."""
 
 DIVERSITY = {"power": 0.1, "noise": [0.5, 1.0]}
-"""How the further probe modes differ from the first one, and their share of its power."""
+"""How further probe modes differ from the first, and their share of its power."""
 
 NOT_CONFINED = {"probe_support": None}
-"""The probe may be anywhere in its frame; ML has it so in any case."""
+"""The probe is not confined to a part of its frame; in ML it never is."""
 
 ITERATIONS = {"DM": 60, "RAAR": 60, "EPIE": 60, "SDR": 60, "ML": 40}
 
 
 @dataclass(frozen=True)
 class Chain:
-    """PtyPy's engines that follow each other, and the iterations of each."""
+    """PtyPy engines that run one after another, and the iterations of each."""
 
     engines: tuple[str, ...] = ("DM", "ML")
     iterations: tuple[int, ...] = (60, 40)
 
     @classmethod
     def of(cls, engines: str = "DM+ML", iterations: str = "") -> Chain:
-        """From words such as ``DM+ML`` and ``60+40``; default: what is usual for each engine.
+        """From text such as ``DM+ML`` and ``60+40``; default: the usual number for each engine.
 
         Raises
         ------
         SettingsError
-            An engine or a number is none, or there are not as many of them.
+            An engine is unknown, a number is not one, or their numbers differ.
         """
         names = tuple(word.strip().upper() for word in engines.split("+"))
         unknown = next((name for name in names if name not in ITERATIONS), None)
         if unknown is not None:
             raise SettingsError(
                 f"engine {unknown!r} is unknown",
-                f"use preview, or of {', '.join(ITERATIONS)} one or several (--engine DM+ML)",
+                f"use preview, or one or several of {', '.join(ITERATIONS)} (--engine DM+ML)",
             )
         if not iterations:
             return cls(names, tuple(ITERATIONS[name] for name in names))
@@ -92,7 +92,9 @@ def parameter_tree(
     near_field: bool = False,
     gpu: bool = False,
 ) -> dict[str, Any]:
-    """PtyPy's parameters: one scan from the probe that its data show, no files written.
+    """PtyPy's parameters for one scan, whose initial probe is estimated from the data.
+
+    No files are written.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def parameter_tree(
     modes
         Probe modes.
     near_field
-        Whether the frames are holograms.
+        Whether the frames are near-field holograms.
     gpu
         Whether the engines are those of PtyPy's cupy backend, which must be loaded; they get
         smaller blocks.
@@ -136,9 +138,9 @@ def parameter_tree(
 
 
 def saving(tree: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """``tree`` so that PtyPy leaves ``reconstruction.ptyr`` in a folder."""
+    """``tree``, so that PtyPy saves ``reconstruction.ptyr`` in a folder."""
     name = str((folder / "reconstruction.ptyr").absolute())
-    # PtyPy takes % in names for parts of the run.
+    # In file names, PtyPy substitutes what follows a %.
     io = {**tree["io"], "home": str(folder), "rfile": name.replace("%", "%%")}
     return {**tree, "io": io}
 
@@ -158,14 +160,14 @@ NAMED_FILES = (
 
 
 def label(file: str) -> str:
-    """A name for the scan in a file; PtyPy keeps it in ASCII."""
+    """A label for the scan in a file, in ASCII as PtyPy needs it."""
     return re.sub(r"\W+", "_", Path(file).stem, flags=re.ASCII).strip("_") or "scan"
 
 
 def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The loader's parameters with names of files that hold in any folder."""
+    """The loader's parameters with absolute file names."""
     named = {name: _absolute(data[name]) for name in NAMED_FILES if name in data}
-    if isinstance(data["file"], str):  # a glob is no file
+    if isinstance(data["file"], str):  # also a glob
         named["file"] = os.path.abspath(data["file"])
     paths = {name: _absolute(value) for name, value in data.get("paths", {}).items()}
     return {**data, **named, **({"paths": paths} if paths else {})}
@@ -191,14 +193,14 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
     tree
         Of plain values.
     path
-        Where to.
+        The file.
     note
-        What is said of it at its top, one line.
+        One line for the top of the file.
 
     Raises
     ------
     SettingsError
-        The name ends otherwise.
+        The name has another suffix.
     """
     check_tree_name(path)
     if path.suffix == ".py":
@@ -216,11 +218,11 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
 
 
 REPEATS = "Repeats a reconstruction of"
-"""How the first line of a saved tree begins, behind what makes it a comment."""
+"""How the first line of a saved tree begins, after the comment sign."""
 
 
 def is_saved_tree(path: Path) -> bool:
-    """Whether :func:`save_tree` has written a file."""
+    """Whether a file was written by :func:`save_tree`."""
     if not path.is_file():
         return False
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -228,7 +230,7 @@ def is_saved_tree(path: Path) -> bool:
 
 
 def check_tree_name(path: Path) -> None:
-    """Refuse a name that does not say in which form a tree is saved."""
+    """Refuse a name whose suffix is not that of a saved tree."""
     if path.suffix not in (".py", ".yaml", ".yml"):
         raise SettingsError(
             f"{path}: a tree is saved as YAML or as a script", "end its name in .yaml or .py"

@@ -21,10 +21,10 @@ from ..plotting import (
     LABELS,
     colour_limits,
     scale_bar,
+    show_colour_wheel,
     show_errors,
     show_image,
     show_wave,
-    show_wheel,
 )
 from ..units import in_words, length_unit
 from .comparison.phantom import PhantomComparison
@@ -104,7 +104,7 @@ def _probe(axes: Any, probe: NDArray[Any], pixel_m: tuple[float, float]) -> None
     show_wave(axes, probe if probe.ndim == 2 else probe[0], pixel_m)
     scale_bar(axes, probe.shape[-2:], pixel_m)
     axes.set_title("Probe", loc="left", fontsize=10)
-    show_wheel(axes.inset_axes((1.12, 0.8, 0.2, 0.2)))
+    show_colour_wheel(axes.inset_axes((1.12, 0.8, 0.2, 0.2)))
     axes.text(
         1.02,
         0.77,

@@ -20,13 +20,13 @@ from ..plotting import (
     INK,
     LABELS,
     Size,
-    bare,
     colour_limits,
+    hide_frame,
     scale_bar,
+    show_colour_wheel,
     show_errors,
     show_image,
     show_wave,
-    show_wheel,
 )
 from ..units import in_words
 from .area import pixels_of, scanned
@@ -208,10 +208,10 @@ def _illuminated(probe: Complex64s) -> tuple[slice, slice]:
 def _legend(head: SubFigure, title: str, width_in: float) -> None:
     """The phase wheel, and the probe's title."""
     wheel, words = head.subplots(1, 2, width_ratios=(0.9, width_in - 0.9))
-    show_wheel(wheel)
+    show_colour_wheel(wheel)
     words.text(0, 0.75, title, fontsize=10, color=INK, va="center")
     words.text(0, 0.25, "hue: phase, brightness: modulus", fontsize=8, color=INK, va="center")
-    bare(words)
+    hide_frame(words)
 
 
 @dataclass(frozen=True)

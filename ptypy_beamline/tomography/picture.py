@@ -14,7 +14,7 @@ from ..arrays import Reals
 from ..errors import in_picture
 from ..files.links import open_confined
 from ..output.figures import save_figure
-from ..plotting import INK, bare, scale_bar
+from ..plotting import INK, hide_frame, scale_bar
 from .volume import Projections
 
 DENSITY = "electron density (e/Å³)"
@@ -53,7 +53,7 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
         )
         ax.set_title(name, loc="left", fontsize=10, color=INK)
         scale_bar(ax, plane.shape, (voxel[down], voxel[across]))
-        bare(ax)
+        hide_frame(ax)
     bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.01)
     bar.set_label(DENSITY, color=INK)
     bar.outline.set(visible=False)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Bools, Bytes, Ints
 from ...files.hdf5 import CACHE_LIMIT
-from ...parallel import available_threads, shares, side_by_side, spread
+from ...parallel import available_threads, in_pool, shares, spread
 from ...scan import Window
 from .compression import BLOSC, UNPACK, ZSTD, available
 from .decoders import Bitshuffle, BitshuffleLz4, BloscLz4, Whole, default_block
@@ -144,7 +144,7 @@ class Direct:
         pieces = self._storage.pieces(wanted, window)
         keep = self._wanted_next(pieces)
         at_once = min(available_threads(), max(1, CACHE_LIMIT // 4 // self._storage.bytes))
-        each = shares(len(pieces), 1 if side_by_side() else SHARES * at_once)
+        each = shares(len(pieces), 1 if in_pool() else SHARES * at_once)
         left = spread(lambda part: self._cut(pieces[part], out, keep), each, at_once)
         self._kept = {number: data for number, data in keep.items() if data is not None}
         rows = [some for share in left for some in share]
