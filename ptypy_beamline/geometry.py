@@ -1,4 +1,4 @@
-"""Wavelengths, pixel sizes and propagation: each formula once."""
+"""Wavelengths, pixel sizes and propagation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def wavelength_m(energy_eV: float, radiation: str = PHOTON) -> float:
 
 
 def electron_energy_eV(wavelength_m: float) -> float:  # noqa: N802
-    """Kinetic energy of electrons of this wavelength: :func:`wavelength_m` undone."""
+    """Kinetic energy of electrons of this wavelength, the inverse of :func:`wavelength_m`."""
     momentum = HC_EV_M / wavelength_m
     return math.hypot(momentum, ELECTRON_EV) - ELECTRON_EV
 
@@ -103,7 +103,7 @@ class Geometry:
 
     @property
     def photon_energy_eV(self) -> float:  # noqa: N802
-        """Energy of photons of this wavelength, for files that know nothing but photons."""
+        """Energy of photons of this wavelength, for files that know only photons."""
         return self.energy_eV if self.radiation == PHOTON else HC_EV_M / self.wavelength_m
 
     @property
@@ -132,18 +132,18 @@ class Geometry:
 def check_plausible(
     name: str, value: float, radiation: str = PHOTON, most: float = math.inf
 ) -> None:
-    """Stop on a value that no experiment has, naming the likely unit mistake.
+    """Refuse an impossible value, naming the likely unit mistake.
 
     Parameters
     ----------
     name
         ``energy`` (eV), ``distance`` (m) or ``pixel`` (m, of the detector itself).
     value
-        To be judged.
+        Value to check.
     radiation
         Electrons may have other energies than photons.
     most
-        A lower limit than that of all experiments, where the unit is not certain.
+        A stricter upper limit, for a value whose unit is uncertain.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def check_plausible(
 
 
 ENERGY_RANGES_EV = {PHOTON: ENERGY_RANGE_EV, ELECTRON: ELECTRON_RANGE_EV}
-"""Radiation → energies that experiments have."""
+"""Radiation → plausible energies."""
 
 _PLAUSIBLE = {
     "energy": (ENERGY_RANGE_EV, "eV"),
@@ -188,7 +188,7 @@ _MISTAKES = {
     "distance": ((1e-3, "stored in mm?", "mm"), (1e3, "divided by 1000 twice?", "")),
     "pixel": ((1e-6, "stored in µm?", "um"), (1e-3, "stored in mm?", "mm")),
 }
-"""Factor that makes it possible, what is then amiss, and the unit of the number that is stored."""
+"""Factor that makes the value plausible, the likely mistake, and the unit of the stored number."""
 
 
 def cone_beam(
@@ -208,10 +208,10 @@ def cone_beam(
 def transfer(
     shape: tuple[int, int], pixel_m: tuple[float, float], distance_m: float, wavelength_m: float
 ) -> Complex64s:
-    """Transfer function of free space, exp(2πi·z/λ·(√(1 − λ²q²) − 1)), in the order of FFTs.
+    """Transfer function of free space, exp(2πi·z/λ·(√(1 − λ²q²) − 1)), in FFT order.
 
     Source: J. W. Goodman, Introduction to Fourier Optics (1996), eq. 3-69; PtyPy's near-field
-    propagator has the same. Waves that would be evanescent do not arrive.
+    propagator has the same. Evanescent waves are 0.
     """
     y, x = (np.fft.fftfreq(n, pixel) for n, pixel in zip(shape, pixel_m, strict=True))
     squared = 1 - wavelength_m**2 * (y[:, None] ** 2 + x**2)

@@ -16,7 +16,7 @@ def field(default: Any, help: str, flag: str = "") -> Any:
 
 
 class Group(BaseModel):
-    """Parameters that belong together; frozen, and no others are taken."""
+    """Parameters that belong together; frozen, refuses unknown ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -27,7 +27,7 @@ class Group(BaseModel):
 
 
 def _model(fields: dict[str, tuple[Any, Any]]) -> type[Group]:
-    """Parameters made from rows of the table of quantities: name → type and default."""
+    """Parameters from rows of the table of quantities: name → type and default."""
     return create_model("Fields", __base__=Group, **cast("dict[str, Any]", fields))
 
 
@@ -46,7 +46,7 @@ _UNITS = {
 class Paths(_model(_PATHS), Group):  # type: ignore[misc]
     """Dataset paths, instead of the format's; ``other.h5::/path`` is in another file.
 
-    Part of an array is selected by an index: ``/positions[:,3]``.
+    An index selects part of an array: ``/positions[:,3]``.
     """
 
 

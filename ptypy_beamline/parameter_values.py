@@ -1,4 +1,4 @@
-"""Values of loader parameters, as they are typed on a command line or given from Python."""
+"""Values of loader parameters, as typed on a command line or given from Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMERIC = set("0123456789+-.eE, ")
 
 
 def numbers(value: Any) -> Any:
-    """As :func:`typed`; True is no number, though Python takes it for 1.
+    """As :func:`typed`; refuses True, which Python takes for 1.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def typed(value: Any) -> Any:
 
 
 def background_value(value: Any) -> Any:
-    """A finite number, an image, or where one is.
+    """A finite number, an image, or the location of one.
 
     Raises
     ------
@@ -55,13 +55,13 @@ def background_value(value: Any) -> Any:
 
 
 def pair(value: Any) -> Any:
-    """A number counts for both axes."""
+    """One number stands for both axes."""
     value = numbers(value)
     return (value, value) if isinstance(value, int | float) else value
 
 
 def listed(value: Any) -> Any:
-    """``"3"``, ``"3,4"`` and ``"3,6-11"`` are lists, another text is a file.
+    """``"3"``, ``"3,4"`` and ``"3,6-11"`` are lists; any other text is a file.
 
     Raises
     ------
@@ -83,11 +83,11 @@ def listed(value: Any) -> Any:
 
 
 NAMED = 12
-"""Runs of frames that a message names."""
+"""Runs of frames that a message names at most."""
 
 
 def as_listed(frames: Ints) -> str:
-    """Raw frames as :func:`listed` takes them, the first ones of very many and ``…``; not −1."""
+    """Raw frames as :func:`listed` takes them, without −1; of many, the first ones and ``…``."""
     known = np.unique(frames[frames >= 0])
     runs = np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
     named = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:NAMED]]
@@ -95,15 +95,15 @@ def as_listed(frames: Ints) -> str:
 
 
 def switched(value: Any) -> Any:
-    """``True`` is a group of defaults; ``False`` is none, and so is an empty group.
+    """``True`` is a group of defaults; ``False`` and an empty group are None.
 
-    PtyPy gives every loader an empty group where the user says nothing.
+    PtyPy gives every loader an empty group if the user gives none.
     """
     return {} if value is True else value or None
 
 
 def monitor_value(value: Any) -> Any:
-    """``"file"`` is the file's own."""
+    """``"file"`` stands for the monitor of the file."""
     return True if isinstance(value, str) and value == "file" else value
 
 
@@ -137,11 +137,11 @@ Image = Annotated[Any, Field()]
 Index = Annotated[
     str, BeforeValidator(lambda value: str(value) if isinstance(value, int) else value)
 ]
-"""Dataset of acquisition numbers, or the first one."""
+"""Dataset of acquisition numbers, or the first number."""
 
 
 def unit_text(value: Any) -> Any:
-    """A number, or two of them, as the text that it is on the command line."""
+    """One or two numbers as text, as on the command line."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value)
     if isinstance(value, list | tuple) and len(value) == 2:

@@ -24,11 +24,11 @@ class Parameter:
     flag: str
     kind: str
     choices: tuple[str, ...] = ()
-    """Words it may be; where ``kind`` is not ``choice``, among other values."""
+    """Words it may be; other values, too, unless ``kind`` is ``choice``."""
 
     @property
     def metavar(self) -> str:
-        """What the help of its flag says for a value."""
+        """Placeholder for a value in the help of its flag."""
         other = {"tuple": "N[,N]", "int": "N", "float": "N", "choice": ""}.get(self.kind, "VALUE")
         return "|".join(filter(None, (*self.choices, other)))
 
@@ -51,7 +51,7 @@ def _parameter(name: str, info: Any) -> Parameter:
 
 
 def _choices(annotation: Any) -> tuple[tuple[str, ...], list[Any]]:
-    """Words that an annotation lists, and the types of other values; ``None`` is neither."""
+    """Words that an annotation lists, and types of other values, without ``None``."""
     parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     literals = [part for part in parts if get_origin(part) is Literal]
     words = [str(word) for part in literals for word in get_args(part)]
@@ -66,7 +66,7 @@ def _kind(types: list[Any]) -> str:
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested plain dictionaries without the Nones, numpy scalars made Python's."""
+    """Nested plain dictionaries, without None and with NumPy scalars as Python numbers."""
     tree: dict[str, Any] = {}
     for name, value in values.items():
         head, _, tail = str(name).partition(".")
@@ -92,7 +92,7 @@ def _plain_input(value: Any) -> Any:
 
 
 def given_of(group: BaseModel) -> dict[str, Any]:
-    """What was set of a group of parameters, as plain values; arrays by their shape."""
+    """The parameters of a group that were set, as plain values and shapes of arrays."""
     values = {name: getattr(group, name) for name in type(group).model_fields}
     return {
         name: _plain(value)
@@ -110,12 +110,12 @@ def _plain(value: Any) -> Any:
 
 
 def check_names(tree: Mapping[str, Any], known: Sequence[Parameter]) -> None:
-    """Refuse names that no parameter has.
+    """Refuse names of unknown parameters.
 
     Raises
     ------
     SettingsError
-        With the nearest name, or that of the parameter whose flag it is.
+        Suggests the nearest name, or that of the parameter with such a flag.
     """
     names = [parameter.name for parameter in known]
     groups = {name.partition(".")[0] for name in names}
@@ -142,7 +142,7 @@ def check_numbers(tree: Mapping[str, Any], known: Sequence[Parameter]) -> None:
     Raises
     ------
     SettingsError
-        With the meaning of the parameter.
+        Says what the parameter means.
     """
     for parameter in known:
         value: Any = tree
@@ -153,7 +153,7 @@ def check_numbers(tree: Mapping[str, Any], known: Sequence[Parameter]) -> None:
 
 
 def first_error(error: ValidationError, known: Sequence[Parameter]) -> SettingsError:
-    """The first thing that is wrong, in one line."""
+    """The first problem, in one line."""
     first = error.errors()[0]
     parts = {part for parameter in known for part in parameter.name.split(".")}
     name = ".".join(str(p) for p in first["loc"] if isinstance(p, str) and p.islower())

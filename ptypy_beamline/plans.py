@@ -63,7 +63,7 @@ def plan_opened(scan: Scan, changes: Mapping[str, Any]) -> Plan:
 
 
 def plan_behind(found: Reconstruction, raw: str | Path | None = None) -> Plan:
-    """The plan by which the frames of a reconstruction were loaded, quality control included.
+    """The plan with which the frames of a reconstruction were loaded, including quality control.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def path_remedy(name: str) -> str:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a dataset may hold.
+    """A quantity that a dataset may hold.
 
     Attributes
     ----------
@@ -33,18 +33,18 @@ class Quantity:
     scan_field
         Where it is in a :class:`~ptypy_beamline.Scan`.
     path_help
-        What ``paths`` takes; empty: it is read where the format says only.
+        Help of ``paths``; empty: it is read only where the format says.
     kind
         ``images`` are read a window at a time, ``values`` may be a part of an array, ``numbers``
         of acquisitions may be given in place of a path.
     units
-        Units it may be stored in; None: it has none.
+        Units it may be stored in; None = it has none.
     unit_help
-        What ``units`` takes; empty: the file's unit is not overridden.
+        Help of ``units``; empty: the file's unit cannot be overridden.
     parameter, parameter_unit, flag
         The parameter that gives the value itself, regardless of the file, and its flag.
     parts
-        What formats may store in datasets of their own: name → which part it is.
+        Parts that formats may store in separate datasets: name → which part.
     """
 
     name: str
@@ -195,8 +195,8 @@ def of_kind(kind: str) -> tuple[str, ...]:
 def known_factor(quantity: str, unit: str) -> float | None:
     """Factor from ``unit`` to metres, electronvolts or seconds; None if there is no such unit.
 
-    Letters may be large or small, but for meV and MeV; words may be plural or apart, as in
-    ``Electron volts``, and have brackets, as ``[um]``.
+    Case does not matter, except for meV and MeV; words may be plural or separate, as in
+    ``Electron volts``, or in brackets, as in ``[um]``.
     """
     name = re.sub(r"[\s_-]", "", unit.strip().strip("[]()"))
     if name.lower() == "mev" and quantity == "energy":

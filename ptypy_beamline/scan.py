@@ -1,4 +1,4 @@
-"""What a file says: a scan in SI units, read lazily."""
+"""A scan as its file describes it, in SI units, read lazily."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Readiness:
     Attributes
     ----------
     unconfirmed
-        How many of these, the last ones, may be space that was allocated for frames not written
-        yet, which looks like frames.
+        How many of the last frames may only be allocated space, not written yet, which looks like
+        frames.
     changed_s
         When the file was last changed, if any are unconfirmed.
     """
@@ -100,7 +100,7 @@ class Frames(Protocol):
         """Pixels of ``window`` (inside the frame) as (len(indices), height, width)."""
 
     def ready(self) -> Readiness:
-        """Frames readable now, and whether that is all."""
+        """Frames readable now, and whether the stack is complete."""
 
 
 class Gaps(NamedTuple):
@@ -111,26 +111,26 @@ class Gaps(NamedTuple):
 
 
 class FrameStack:
-    """What stacks of frames may know beside :class:`Frames`; here: nothing."""
+    """What stacks may know in addition to :class:`Frames`; by default nothing."""
 
     def stored_in(self, indices: Ints) -> Ints:
-        """A number for each frame, the same for those that are compressed as one."""
+        """A number for each frame, the same for frames that are compressed together."""
         return indices
 
     def written(self) -> Bools | None:
-        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        """(n,) which frames were ever written; None = all, or unknown."""
         return None
 
     def gaps(self) -> Gaps | None:
-        """Pixels that were not written in frames that were, as stored; None = there are none."""
+        """Pixels that were not written in written frames, as stored; None = there are none."""
         return None
 
     def absent(self) -> Bools | None:
-        """(n,) which frames are in files that cannot be read; None = none of them."""
+        """(n,) which frames are in files that cannot be read; None = no frame."""
         return None
 
     def continues(self, earlier: Any) -> bool:
-        """Whether the frames of ``earlier`` are still the first ones, as far as can be told."""
+        """Whether the frames of ``earlier`` are still the first ones, as far as is known."""
         return True
 
 
@@ -160,13 +160,13 @@ def continues(frames: Frames, earlier: Frames) -> bool:
 
 
 def _stack(frames: Frames) -> FrameStack:
-    """The frames themselves, where they are of this package: formats of others need not know."""
+    """The frames if they are of this package; formats of other packages need not know."""
     return frames if isinstance(frames, FrameStack) else FrameStack()
 
 
 @dataclass(frozen=True)
 class ArrayFrames(FrameStack):
-    """Frames that are already in memory, as an array (n, ny, nx) or one frame (ny, nx)."""
+    """Frames in memory, as an array (n, ny, nx) or one frame (ny, nx)."""
 
     array: NDArray[Any]
 
@@ -198,13 +198,13 @@ class ArrayFrames(FrameStack):
 
 
 class WarnedNote(str):
-    """A note on a scan that a warning already gave when the file was opened."""
+    """A note that was given as a warning when the file was opened."""
 
     __slots__ = ()
 
 
 class PersistentNote(WarnedNote):
-    """A warned note that stays true of a growing scan, whatever frames are still to come."""
+    """A warned note that stays true of a growing scan, whatever frames arrive."""
 
     __slots__ = ()
 
@@ -223,19 +223,19 @@ class Scan:
         (m, 2) float64: where the beam hit the sample, (y, x) in metres, on the axes of the
         frames' rows and columns. ``m`` is the number of frames or of positions.
     positions_px
-        (m, 2) instead, where a file has no metres: in pixels of the reconstruction from the whole
-        raw frame. ``positions_m`` is then NaN; planning makes metres of them.
+        (m, 2) instead, if the file has no metres: in pixels of the reconstruction from the whole
+        raw frame. ``positions_m`` is then NaN, until planning converts them to metres.
     energy_eV, distance_m, pixel_m
         Photon energy or electrons' kinetic energy, sample-detector distance, detector pixel (y, x);
         ``None`` if not recorded.
     radiation
         ``photon`` or ``electron``; ``None`` if not recorded.
     focus_m
-        Distance from the focus to the sample, where the file says that the beam is a cone.
+        Distance from the focus to the sample, if the file says that the beam is a cone.
     bad
         (ny, nx) bool, True = ignore this pixel.
     bad_each
-        Stack (n, ny, nx) of bool, where each raw frame of the files has a mask of its own.
+        Stack (n, ny, nx) of bool, if each raw frame has a mask of its own.
     dark, flat
         Stacks (k, ny, nx) of dark and flat images: one for each raw frame of the files, or to be
         averaged.
@@ -248,34 +248,34 @@ class Scan:
     saturation
         The detector's own count limit.
     no_count
-        The raw number, and all above it, that stands for a pixel without a count.
+        Raw numbers at or above it mark pixels without a count.
     grid
-        (rows, columns) where the positions form a raster.
+        (rows, columns) if the positions form a raster.
     numbers
         (n,) acquisition of each frame, counted from the first exposure of the first position;
         −1 = the frame has no position. None = one after another.
     expected
-        Frames that the file announces, where it does.
+        Number of frames that the file announces, if it does.
     positions_each
-        Whether positions are listed by exposure, also where a position has several, or by group of
+        Whether positions are listed per exposure, also if a position has several, or per group of
         exposures; None = the file does not say.
     listed_s
-        When the list of positions was last changed, in Unix time; None where it has room for more.
+        When the list of positions was last changed, in Unix time; None if it has room for more.
     probe
-        Initial probe (ny, nx), complex, where the file has one.
+        Initial probe (ny, nx), complex, if the file has one.
     stored_as
-        What the stored frames are: intensity, magnitude or wave; those of an opened scan are
-        intensity. None = counts, or complex numbers of which nobody says what they are.
+        What the stored frames are: intensity, magnitude or wave; frames of an opened scan are
+        intensity. None = counts, or complex numbers of unknown meaning.
     zero_frequency
-        Where the stored frames have it, pixel (0, 0) or the middle; those of an opened scan always
-        have it in the middle. Images that are given for the detector lie as the stored ones do.
+        Where the stored frames have it, pixel (0, 0) or the middle; frames of an opened scan have
+        it in the middle. Images given for the detector must be laid out like the stored frames.
     format, source
         Format name and the file it came from.
     notes
         Assumptions made while reading, one sentence each; :class:`WarnedNote` if a warning
         was given.
     given
-        Loader parameters it was opened with.
+        Loader parameters with which it was opened.
     """
 
     frames: Frames
@@ -318,9 +318,9 @@ class Scan:
         return self.frames.shape[1:]
 
     def plan(self, **settings: Any) -> Plan:
-        """Compile what is wanted of this scan; the parameters are those of :class:`Settings`.
+        """Plan how this scan is loaded; the parameters are those of :class:`Settings`.
 
-        Those given on opening still hold. One that concerns reading opens the file again.
+        Those given on opening still apply. One that changes reading opens the file again.
         """
         plans = import_module(".plans", __package__)  # by name: it lies in a layer above this one
         plan: Plan = plans.plan_opened(self, settings)
@@ -328,10 +328,10 @@ class Scan:
 
 
 SQUARED = "is taken to hold amplitudes, and squared"
-"""How the note of a format ends whose file does not say what its frames are."""
+"""Last words of a format's note if its file does not say what its frames are."""
 
 SAMPLE = 64
-"""Frames in a sample; they are spread evenly over the whole scan, whatever is selected of it."""
+"""Frames in a sample, evenly spread over the whole scan, whatever is selected."""
 
 
 def sample_indices(n: int, size: int = SAMPLE) -> Ints:

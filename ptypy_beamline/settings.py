@@ -1,6 +1,6 @@
-"""Every loader parameter once: type, default, help, unit and flag.
+"""All loader parameters: type, default, help, unit and flag.
 
-PtyPy's parameter descriptions, the command line's flags and the documentation page are all
+PtyPy's parameter descriptions, the flags of the command line and the page of the documentation are
 generated from :class:`Settings`.
 """
 
@@ -53,14 +53,14 @@ READING = (
     *("stored_as", "zero_frequency", "radiation"),
     *("energy", "distance", "psize", "focus_to_sample"),
 )
-"""Parameters that concern how a file is read."""
+"""Parameters that change how a file is read."""
 
 
 class Settings(Group):
     """Every parameter of the loaders.
 
-    ``None`` means: from the file, else an error that says how to set it. Nothing physical has a
-    silent default.
+    ``None`` means: from the file, else an error that says how to set it. No physical quantity is
+    assumed silently.
 
     Raises
     ------
@@ -252,7 +252,7 @@ class Settings(Group):
         if self.select.shape == "rect" and self.select.size is None:
             raise ValueError("select.shape='rect' needs select.size (--select-size)")
         if self.live.timeout_s is not None:
-            _causal(self)
+            _check_live(self)
         if self.auto_center and self.center is not None:
             raise ValueError("auto_center=True contradicts center: leave one of them out")
         _check_center(self.center)
@@ -279,7 +279,7 @@ class Settings(Group):
 
     @property
     def orientation_flags(self) -> tuple[bool, bool, bool]:
-        """What is done to the frames as PtyPy's (transpose, flipud, fliplr), in this order.
+        """The orientation applied, as PtyPy's (transpose, flipud, fliplr), in this order.
 
         Raises
         ------
@@ -287,7 +287,7 @@ class Settings(Group):
             ``orientation='auto'``, which :func:`ptypy_beamline.plans.plan_scan` replaces.
         """
         if self.orientation == "auto":
-            raise SettingsError("orientation='auto' is not known before a plan is made")
+            raise SettingsError("orientation='auto' must be determined before a plan is made")
         if self.orientation is not None:
             code = self.orientation
             return code if isinstance(code, tuple) else orientation_flags(code)
@@ -307,21 +307,21 @@ class Settings(Group):
 
     @property
     def growing(self) -> bool:
-        """Whether the file is followed while it is written: that it lacks frames is no error."""
+        """Whether the file is followed while it is written, so that missing frames are no error."""
         return self.live.timeout_s is not None
 
     @property
     def overridden(self) -> frozenset[str]:
-        """Quantities that are set here, so that those of the file are not read."""
+        """Quantities set here, which are therefore not read from the file."""
         return frozenset(name for name, own in OVERRIDES.items() if getattr(self, own) is not None)
 
     @property
     def file_mask_values(self) -> Literal["bad", "good"] | None:
-        """What nonzero means in the file's own mask; None = as its format has it."""
+        """What nonzero means in the file's own mask; None = the rule of its format."""
         return None if self.mask is not None else self.mask_values
 
     def reads_like(self, other: Settings) -> bool:
-        """Whether an opened scan is the same with ``other``, which may plan otherwise."""
+        """Whether ``other`` opens the same scan; it may plan it differently."""
         return self._reading == other._reading
 
     @property
@@ -329,15 +329,15 @@ class Settings(Group):
         return (self.growing, self.file_mask_values, *(getattr(self, name) for name in READING))
 
     def record(self) -> dict[str, Any]:
-        """What was set, for provenance: plain values, arrays by their shape."""
+        """What was set, for provenance: plain values, and shapes of arrays."""
         values = given_of(self)
-        if self.qc is not None:  # with nothing of its own it would be none
+        if self.qc is not None:  # an empty group would read as not given
             values["qc"] = values["qc"] or True
         return values
 
 
 def _check_center(center: Any) -> None:
-    """Refuse a fraction beside a pixel."""
+    """Refuse to mix a fraction with a pixel."""
     if center is None or isinstance(center, str):
         return
     fraction = [isinstance(c, float) and 0 < c < 1 for c in center]
@@ -348,29 +348,29 @@ def _check_center(center: Any) -> None:
         )
 
 
-def _causal(settings: Settings) -> None:
-    """Refuse what depends on frames that are still to come."""
+def _check_live(settings: Settings) -> None:
+    """Refuse what depends on frames that have not arrived yet."""
     if settings.select.shape != "none" and settings.select.center is None:
         raise ValueError(
-            "a live scan with select.shape needs select.center, the scan's own middle "
-            "is not known yet"
+            "a live scan with select.shape needs select.center: the middle of the scan is not "
+            "known yet"
         )
     if settings.positions.snake or settings.positions.backlash:
         raise ValueError(
-            "the rows of a live scan are not known before it ends (positions.snake, "
+            "the rows of a live scan are not known until it ends (positions.snake, "
             "positions.backlash)"
         )
     if settings.frame_order is not None:
-        raise ValueError("a live scan is handed over as its frames come (frame_order)")
+        raise ValueError("frames of a live scan are loaded as they arrive (frame_order)")
     if settings.orientation == "auto":
         raise ValueError(
-            "the orientation of a live scan cannot be found before its frames are "
-            "there (orientation='auto'): give its number"
+            "the orientation of a live scan cannot be found before its frames arrive "
+            "(orientation='auto'): give its number"
         )
     if settings.qc is not None:
         raise ValueError(
-            "a live scan cannot be judged before it is there (qc): run "
-            "ptypy-beamline qc --live beside it"
+            "quality control needs frames that have not arrived yet (qc): run "
+            "ptypy-beamline qc --live alongside"
         )
 
 

@@ -28,9 +28,9 @@ class Finding:
     remedy
         The parameter or flag to set.
     cause
-        What is likely behind it.
+        The likely cause.
     settings
-        Loader parameters that mend it, as :meth:`ptypy_beamline.settings.Settings.of` takes them.
+        Loader parameters that fix it, as :meth:`ptypy_beamline.settings.Settings.of` takes them.
     """
 
     level: str
@@ -44,13 +44,13 @@ class Finding:
 
 
 def _known_positions(scan: Scan) -> int:
-    """Those that are known: numbers without a reading have none."""
+    """Number of positions that are known; an acquisition number without a reading has none."""
     listed = scan.positions_m if scan.positions_px is None else scan.positions_px
     return int(np.isfinite(listed).all(axis=1).sum())
 
 
 def describe_scan(scan: Scan) -> dict[str, Any]:
-    """What the file says, in SI units, with names that carry them."""
+    """Contents of the file, in SI units, which the keys name."""
     images = {"dark": scan.dark, "flat": scan.flat}
     return {
         "file": str(scan.source),
@@ -75,7 +75,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
 
 
 def unwarned_notes(scan: Scan) -> list[str]:
-    """Notes on a scan that no warning has said already."""
+    """Notes on a scan that were not given as warnings already."""
     return [note for note in scan.notes if not isinstance(note, WarnedNote)]
 
 
@@ -103,7 +103,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
 
 
 def loading_steps(plan: Plan) -> list[tuple[str, str]]:
-    """What loading does, station by station: (station, what)."""
+    """Steps of loading: (step, what it does)."""
     used = int((plan.selection.exposures >= 0).sum())
     return [
         ("select", f"{len(plan)} positions from {used} of {plan.frames.shape[0]} frames"),
@@ -115,12 +115,14 @@ def loading_steps(plan: Plan) -> list[tuple[str, str]]:
 
 def _read(plan: Plan) -> str:
     w = plan.window
-    past = "" if plan.inside.shape == w.shape else " (reaches past the detector: bad there)"
+    past = (
+        "" if plan.inside.shape == w.shape else " (reaches past the detector, where pixels are bad)"
+    )
     return f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}{past}"
 
 
 def _corrections(plan: Plan) -> list[tuple[str, str]]:
-    """What is done to counts: bad pixels, dark, flat, monitor, threshold."""
+    """Corrections of counts: bad pixels, dark, flat, monitor, threshold."""
     cal, good = plan.calibration, ~plan.calibration.bad
     own = plan.frames if isinstance(plan.frames, CorrectedFrames) else None
     saturation = own.saturation if own else cal.saturation
@@ -139,15 +141,15 @@ def _corrections(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _transforms(plan: Plan) -> list[tuple[str, str]]:
-    """What is done to frames: group, align, bin, orient, pad."""
+    """Operations on frames: group, align, bin, orient, pad."""
     transform, k = plan.transform, plan.selection.exposures.shape[1]
     names = ("transpose", "flip up-down", "flip left-right")
-    turned = [name for name, on in zip(names, transform.orientation, strict=True) if on]
+    applied = [name for name, on in zip(names, transform.orientation, strict=True) if on]
     return [
-        ("group", f"{transform.grouping} of {k}" if k > 1 else "one exposure a position"),
+        ("group", f"{transform.grouping} of {k}" if k > 1 else "one exposure per position"),
         ("align", "centre of mass" if transform.align else "none"),
         ("bin", f"{transform.rebin} x {transform.rebin}" if transform.rebin > 1 else "none"),
-        ("orient", ", ".join(turned) or "none"),
+        ("orient", ", ".join(applied) or "none"),
         ("pad", f"{transform.pad} (top, bottom, left, right)" if any(transform.pad) else "none"),
     ]
 
@@ -160,16 +162,16 @@ def _monitor(scale: Floats) -> str:
 
 
 STEP = "the step of"
-"""How findings on the step begin; they are of far-field pixels."""
+"""First words of findings on the step, which assume far-field pixels."""
 
 FIT = (
-    "positions, pixel, distance or energy do not fit each other: run ptypy-beamline check, or "
+    "positions, pixel, distance or energy are inconsistent: run ptypy-beamline check, or "
     "correct units.positions (--unit positions=UNIT), the geometry or the window (--roi)"
 )
 
 
 def physics(plan: Plan) -> list[Finding]:
-    """What the geometry and the positions of a plan give away."""
+    """Problems with the geometry and the positions of a plan."""
     found, (ny, nx) = _of_step(plan), plan.geometry.shape
     if ny != nx:
         found.append(
@@ -192,7 +194,7 @@ def physics(plan: Plan) -> list[Finding]:
 
 
 def _of_step(plan: Plan) -> list[Finding]:
-    """A step that does not fit the field of view or the pixel."""
+    """A step that is inconsistent with the field of view or the pixel."""
     geometry, step = plan.geometry, step_m(plan.positions_m)
     field = min(n * r for n, r in zip(geometry.shape, geometry.object_pixel_m, strict=True))
     pixel = min(geometry.object_pixel_m)
@@ -207,8 +209,8 @@ def _of_step(plan: Plan) -> list[Finding]:
         what = f"exceeds the {field:.3g} m field of view, so no two views can overlap"
     elif step > field / 2:
         what = (
-            f"is more than half the {field:.3g} m field of view: a well sampled probe is at most "
-            "half of it wide"
+            f"is more than half the {field:.3g} m field of view; a well sampled probe is at most "
+            "half as wide as it"
         )
     elif 0 < step < 0.3 * pixel:
         what = f"is less than a third of the {pixel:.3g} m reconstructed pixel"
@@ -218,10 +220,10 @@ def _of_step(plan: Plan) -> list[Finding]:
 
 
 def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:
-    """Whether frames are as bright as the empty beam lets them be, where a reference was measured.
+    """Whether frames are as bright as the empty beam allows, if a reference was measured.
 
     A phantom's probe comes from its reference frame without a sample, in root counts: no frame can
-    hold more photons than it, and a thin sample takes few.
+    have more photons, and a thin sample absorbs few.
     """
     if scan.format != "phantom" or scan.probe is None:
         return []
@@ -240,5 +242,5 @@ def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:
 
 
 def as_json(finding: Finding) -> dict[str, Any]:
-    """A finding for machines."""
+    """A finding as JSON."""
     return asdict(finding)

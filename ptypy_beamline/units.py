@@ -1,4 +1,4 @@
-"""Units: their names in files, and lengths in messages."""
+"""Units: names in files, and lengths in messages."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class UnitTable:
     Attributes
     ----------
     si
-        The unit that numbers are in inside this package.
+        The unit used inside this package.
     factors
-        Name in lower case → how many of ``si`` it is.
+        Name in lower case → factor to ``si``.
     examples
-        Units that a message names.
+        Units to name in messages.
     """
 
     si: str
@@ -83,7 +83,7 @@ PIXELS = ("px", "pixel", "pixels")
 
 
 def in_words(length_m: float, digits: int = 4) -> str:
-    """A length in the unit that suits it: ``200 nm``, ``1 µm``; ``digits`` that count."""
+    """A length in a suitable unit, with ``digits`` significant digits: ``200 nm``, ``1 µm``."""
     for unit, factor in (("mm", 1e-3), ("µm", 1e-6)):
         if length_m >= factor * (1 - 1e-9):
             return f"{length_m / factor:.{digits}g} {unit}"
@@ -91,7 +91,7 @@ def in_words(length_m: float, digits: int = 4) -> str:
 
 
 def length_unit(extent_m: float) -> tuple[float, str]:
-    """Factor from metres, and the unit, in which lengths up to ``extent_m`` read well."""
+    """Factor from metres to a suitable unit for lengths up to ``extent_m``, and its name."""
     if 0 < extent_m < 1e-6:
         return 1e9, "nm"
     return (1e6, "µm") if extent_m < 5e-3 else (1e3, "mm")

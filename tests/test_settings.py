@@ -10,7 +10,7 @@ import scans
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineError, SettingsError
-from ptypy_beamline.planning.rejects import ListedFrames, rejected_frames
+from ptypy_beamline.planning.rejects import RejectTarget, rejected_frames
 from ptypy_beamline.settings import Settings, parameters
 
 CONTRACT = """file sidecar format
@@ -172,7 +172,7 @@ class TestOpeningAndPlanning:
 )
 def test_reject_csv_as_others_write_it(tmp_path, text, rejected):
     (tmp_path / "qc.csv").write_text(f"index,rejected\n0,0\n1,{text}\n")
-    assert rejected_frames(tmp_path / "qc.csv", ListedFrames(2)).tolist() == rejected
+    assert rejected_frames(tmp_path / "qc.csv", RejectTarget(2)).tolist() == rejected
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_reject_csv_as_others_write_it(tmp_path, text, rejected):
 def test_a_broken_reject_list_is_named(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(BeamlineError, match=name):
-        rejected_frames(tmp_path / name, ListedFrames(2))
+        rejected_frames(tmp_path / name, RejectTarget(2))
 
 
 @pytest.mark.parametrize("qc", [True, {"reject_topk": 3}])

@@ -13,7 +13,7 @@ from ..frames.images import values_of
 from ..frames.wrappers import whole_stack
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
-from .rejects import INTENSITY, ListedFrames, another_file, meta_beside, rejected_frames
+from .rejects import INTENSITY, RejectTarget, another_file, meta_beside, rejected_frames
 
 UNEVEN = 0.01
 """Relative difference from which exposure times of a position count as unequal."""
@@ -253,7 +253,7 @@ def _rejected_raw(scan: Scan, settings: Settings, growing: bool) -> Ints:
     grid = None if picked is not None else scan.grid
     return rejected_frames(
         settings.reject,
-        ListedFrames(
+        RejectTarget(
             whole.shape[0],
             scan.source,
             grid,

@@ -20,7 +20,7 @@ from ..options import Qc
 from ..output.files import renamed_together
 from ..planning.exposures import recorded_i0, rejected
 from ..planning.plan import Plan
-from ..planning.rejects import ListedFrames, rejected_frames
+from ..planning.rejects import RejectTarget, rejected_frames
 from ..planning.scan_geometry import quantities
 from ..positions import to_stage_axes
 from ..scan import Scan, absent
@@ -178,7 +178,7 @@ def _with_rejected(found: Assessment, settings: Settings) -> Assessment:
         return found
     positions_m = np.full((found.total, 2), np.nan)
     positions_m[found.frames] = found.positions_m
-    of = ListedFrames(
+    of = RejectTarget(
         found.total,
         Path(settings.file_name),
         None,

@@ -110,7 +110,7 @@ def test_an_exposure_that_is_not_listed_is_made_up_for_by_its_time():
 
 
 def test_a_live_scan_comes_in_its_own_order():
-    with pytest.raises(SettingsError, match="handed over as its frames come"):
+    with pytest.raises(SettingsError, match="loaded as they arrive"):
         Settings.of({"frame_order": [1, 0], "live.timeout_s": 1.0})
 
 

@@ -123,7 +123,9 @@ def test_the_scans_own_list_is_taken_without_a_word(judged, name):
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_list_of_another_file_is_said(judged, name):
-    with pytest.warns(BeamlineWarning, match=r"was made of .*scan1\.h5, not of .*scan2\.h5: its 5"):
+    with pytest.warns(
+        BeamlineWarning, match=r"was made from .*scan1\.h5, not from .*scan2\.h5: its 5"
+    ):
         assert len(open_scan(judged / "scan2.h5").plan(reject=str(judged / "qc" / name))) == 44
 
 
@@ -132,7 +134,9 @@ def test_an_intensity_that_was_estimated_of_another_file_is_said(judged):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         open_scan(judged / "scan1.h5").plan(monitor=str(estimate))
-    said = r"intensity\.npy: was made of .*scan1\.h5, not of .*scan2\.h5: frames are scaled by it"
+    said = (
+        r"intensity\.npy: was made from .*scan1\.h5, not from .*scan2\.h5: frames are scaled by it"
+    )
     with pytest.warns(BeamlineWarning, match=said):
         open_scan(judged / "scan2.h5").plan(monitor=str(estimate))
 
@@ -140,7 +144,7 @@ def test_an_intensity_that_was_estimated_of_another_file_is_said(judged):
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("other", ["shorter", "longer"])
 def test_a_list_of_a_scan_of_another_length_is_refused(judged, name, other):
-    with pytest.raises(BeamlineError, match=r"of a scan of 49 frames|names frame 48"):
+    with pytest.raises(BeamlineError, match=r"for a scan of 49 frames|names frame 48"):
         open_scan(judged / f"{other}.h5").plan(reject=str(judged / "qc" / name))
 
 
@@ -150,7 +154,7 @@ def test_a_renamed_list_tells_by_its_positions_and_its_length(judged, tmp_path):
     table.write_text((judged / "qc/qc_summary.csv").read_text())
     with pytest.warns(BeamlineWarning, match="has other positions for 49 of 49 frames: its 5"):
         open_scan(judged / "moved.h5").plan(reject=str(table))
-    with pytest.warns(BeamlineWarning, match="judges frames 0 to 48 only, the scan has 98"):
+    with pytest.warns(BeamlineWarning, match="covers frames 0 to 48 only, the scan has 98"):
         open_scan(judged / "longer.h5").plan(reject=str(table))
     with pytest.raises(BeamlineError, match="names frame 48, the scan has frames 0 to 41"):
         open_scan(judged / "shorter.h5").plan(reject=str(table))

@@ -258,7 +258,7 @@ def test_the_downloaded_list_is_that_of_its_scan(opened, tmp_path):
         plan = open_scan(tmp_path / "scan one.h5").plan(reject=file)
     assert sorted({*range(154)} - {*plan.selection.exposures[:, 0].tolist()}) == out
     with pytest.warns(
-        BeamlineWarning, match=r"was made of .*scan one\.h5, not of .*other\.h5: its 4"
+        BeamlineWarning, match=r"was made from .*scan one\.h5, not from .*other\.h5: its 4"
     ):
         open_scan(tmp_path / "other.h5").plan(reject=file)
 
