@@ -1,11 +1,11 @@
 # make demo | test | test-all | test-minimum | test-pythons | lint | docs | bench | ptypy | clean
-# The environment sees the machine's own packages, so that a site's PtyPy is found.
+# The environment also sees the packages of the Python it is made from, so that a site's PtyPy is found.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# Of PtyPy, an address for pip or the path of a clone.
+# Where PtyPy is installed from: an address for pip, or the path of a clone.
 PTYPY ?= git+https://github.com/ptycho/ptypy
 JOBS ?= 2
 export OMP_NUM_THREADS ?= 2
@@ -24,11 +24,11 @@ test-all: test
 	$(RUN) .ci/versions.py minimum
 	$(RUN) .ci/versions.py pythons
 
-# A quick part of the tests with the lower bounds of pyproject.toml, on the oldest Python.
+# Some of the tests with the lower bounds of pyproject.toml, on the oldest Python.
 test-minimum: $(STAMP)
 	$(RUN) .ci/versions.py minimum
 
-# The same with the newest dependencies, on the other versions of Python that are installed.
+# The same tests with the newest dependencies, on the other versions of Python that are installed.
 test-pythons: $(STAMP)
 	$(RUN) .ci/versions.py pythons
 

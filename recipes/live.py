@@ -41,7 +41,7 @@ def first_frames(count: int) -> Plan:
     follower = Follower(Settings.of(loading))
     follower.wait_for_first_frames()
     while len((progress := follower.poll()).plan) < count and not progress.complete:
-        pass  # look() sleeps
+        pass  # poll() sleeps
     return progress.plan
 
 
