@@ -13,7 +13,8 @@ from folders import ROOT
 
 from ptypy_beamline import formats
 from ptypy_beamline.cli import COMMANDS
-from ptypy_beamline.settings import parameters
+from ptypy_beamline.cli.app import load
+from ptypy_beamline.settings import other_names, parameters
 
 MISSING = [name for name in ("sphinx", "myst_parser") if importlib.util.find_spec(name) is None]
 
@@ -77,7 +78,33 @@ def test_the_loaders_are_documented_without_ptypy(pages: Path) -> None:
     assert "default =" not in text
 
 
-def test_commands_in_the_text_name_files_of_the_project() -> None:
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for name in re.findall(r"recipes/[\w.]+\w", page.read_text()):
-            assert (ROOT / name).is_file(), f"{page.name} names {name}"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+OF_OTHERS = {
+    "from_the_ingestion_kit.md": {"--input", "--pattern"},
+    "install.md": {"--files", "--system-site-packages"},
+    "architecture.md": {"--gain"},
+}
+"""Page → flags of other programs on it, and of its example."""
+
+OF_THE_KIT = {"tests/synth_make_small_dataset.py", "tests/orientation_roi_smoketest.py"}
+"""Files that the ingestion kit has."""
+
+
+def test_pages_name_files_of_the_project() -> None:
+    for page in PAGES:
+        named = re.findall(r"(?:recipes|tests|benchmarks)/[\w./]+\w", page.read_text())
+        for name in set(named) - OF_THE_KIT:
+            assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def test_pages_name_flags_that_there_are() -> None:
+    options = [option for command in COMMANDS for option in load(command).params]
+    known = {word for option in options for word in (*option.opts, *option.secondary_opts)}
+    known |= {name for flag in known for name in other_names(flag)}
+    known |= {"--debug", "--help", "--out", "--output", "--paths", "--version"}
+    recipes = "".join(recipe.read_text() for recipe in (ROOT / "recipes").glob("*.py"))
+    known |= set(re.findall(r"--[a-z-]+", recipes))
+    for page in PAGES:
+        flags = set(re.findall(r"(?<![\w-])--[a-zA-Z][\w.-]*\w(?![\w-])", page.read_text()))
+        wrong = flags - known - OF_OTHERS.get(page.name, set())
+        assert not wrong, f"{page.name} names {wrong}"
