@@ -45,37 +45,38 @@ class Hdf5Format:
     frames … probe
         Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
     frame_index, position_index
-        Acquisition numbers of the frames, and of the readings of positions.
+        Acquisition numbers of the frames, and of the positions.
     first_number
-        What the format's numbers of frames usually begin with.
+        The first acquisition number of the frames that is usual for the format.
     series
-        Instead of ``frames``, datasets that follow each other in the order of the numbers that
-        their paths, which this one matches, end in.
+        Instead of ``frames``: a regular expression for the paths of datasets that hold one part
+        of the frames each, in the order of the numbers at the end of their names.
     announced
-        How many frames a file says that there are, or will be.
+        The number of frames that a file says it has, or will have.
     mask_rule
         What a nonzero mask pixel means: ``bad``, ``good``, or its bits as in ``cxi``, ``eiger``.
     per_frame
-        Positions and all else are logged with each frame: they may be padded or lag behind.
+        Positions and everything else are logged with each frame: their lists may be padded, or be
+        shorter while the file grows.
     bursts
-        Where there are k times as many frames as positions, k follow each other at each.
+        If there are k times as many frames as positions, k consecutive frames are at each.
     count
-        Use at most so many frames.
+        Use at most this many frames.
     split
-        Takes (y, x) out of the ``positions`` array, where columns x,y are not what they are.
+        Extracts (y, x) from the ``positions`` array, if its columns are not simply x, y.
     adapt
-        Fills in the table for a file, where paths depend on what is in it.
+        Completes the table for a file, if paths depend on its content.
     finish
-        Adds to the scan what a table cannot say.
+        Adds to the scan what a table cannot express.
     master
-        The file that the paths are in, from any of the files that belong together, and how it is
-        to be read, from what the user says of them all.
+        From any file of a set and the settings: the file that the paths refer to, and the settings
+        to read it with.
     nearly
-        What lacks in, or beside, an open file that is nearly of this format; "" if it is not.
+        What is missing in, or beside, an open file that is almost of this format; "" for others.
     family
         The kind of file.
     refines
-        More general formats: where these understand a file, too, this one is meant.
+        More general formats: if one of these also recognises a file, this format is used.
     """
 
     name: str
