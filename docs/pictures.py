@@ -98,7 +98,7 @@ def draw_axes(picture: Path) -> None:
         axes.set_title(f"--orientation {code}\n{flags}", fontsize=9, family="monospace")
     unreduced = picture.with_suffix(".full.png")
     figure.savefig(unreduced, dpi=100)
-    shrink(unreduced, picture, colours=32)
+    shrink(unreduced, picture, colours=64)
     unreduced.unlink()
 
 
