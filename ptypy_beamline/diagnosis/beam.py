@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Floats
 from ..planning.exposures import recorded_i0
 from ..planning.rejects import INTENSITY
-from ..statistics.events import FLOATING, Event, find_events, intensity
+from ..statistics.events import Event, find_events, intensity
 from ..statistics.measure import Reference, measure_frames
 from ..statistics.measurements import Exposures, Measurements
 from ..statistics.robust import robust_sigma
@@ -208,26 +208,17 @@ def _dumps(found: Sequence[Event]) -> Finding:
 
 
 def _remedy(event: Event, sample: ScanSample) -> tuple[Mapping[str, Any], str]:
-    """Settings, and words where there are none."""
-    given = sample.settings.reject is not None
-    reject = f"leave them out (--reject {event.first}-{event.last}" + (
-        ", with those of the list that is given)" if given else ")"
-    )
+    """Settings, or words if there are none."""
     if event.of_monitor:
         return {"monitor": False}, ""
-    if event.kind in ("dump", "motor"):
-        return {}, reject
     if event.kind == "drift":
         return {"align": "com"}, ""
-    if _followed(event, sample):
+    if event.kind not in ("dump", "motor") and _followed(event, sample):
         return {"monitor": "file"}, ""
-    if event.kind == "flicker":
-        return {}, f"no I0 that follows it is recorded: {FLOATING}"
-    scale = (
-        "no I0 that follows it is recorded: run ptypy-beamline qc, and scale by its estimate "
-        f"(--monitor qc/{INTENSITY})"
-    )
-    return {}, scale if event.kind == "decay" else f"{scale}, or {reject}"
+    none = "no I0 that follows it is recorded"
+    estimate = f"run ptypy-beamline qc, and scale by its estimate (--monitor qc/{INTENSITY})"
+    given = sample.settings.reject is not None
+    return {}, event.remedy(f"{none}: {estimate}", f"{none}: ", given)
 
 
 def _followed(event: Event, sample: ScanSample) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Bytes, Float32s, Floats, Ints
+from ..planning.rejects import INTENSITY
 from ..statistics.measurements import BinnedFrames
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ class Assessment:
 
     def remedies(self, folder: str | Path) -> list[str]:
         """Each event with what to do; ``folder``: where the results are written."""
-        return [f"{e.what}; {e.remedy_of(folder, self.i0_recorded)}" for e in self.events]
+        file = "the recorded I0 (--monitor file), or by " if self.i0_recorded else ""
+        scale = f"scale by {file}this estimate (--monitor {Path(folder) / INTENSITY})"
+        first = "scale by the recorded I0 (--monitor file); if that does not help, "
+        first = first if self.i0_recorded else ""
+        return [f"{event.what}; {event.remedy(scale, first)}" for event in self.events]
 
     def per_frame(self, values: Floats) -> Floats:
         """``values`` of the rows as (total,) of the raw frames, NaN where there is none."""

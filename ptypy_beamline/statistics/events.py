@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Bools, Floats, Ints
-from ..planning.rejects import INTENSITY
 from .intensity_steps import steps
 from .interruptions import beam_losses, no_beam, standstills
 from .measurements import Measurements
@@ -72,25 +70,28 @@ class Event:
             words = DESCRIPTIONS[self.kind].format(self.amount)
         return f"frames {self.first} to {self.last}: {words}"
 
-    def remedy_of(self, folder: str | Path, recorded: bool) -> str:
-        """What to do, with the flags to type.
+    def remedy(self, scale: str, before_floating: str = "", listed: bool = False) -> str:
+        """What to do about it, with the flags to type.
 
-        ``folder``: where quality control has written; ``recorded``: whether the file has an I0.
+        Parameters
+        ----------
+        scale
+            How counts can be scaled by the intensity of the beam.
+        before_floating
+            Words before the last resort against flicker, floating intensities.
+        listed
+            A reject list is given already, which must then be repeated.
         """
+        more = ", with those of the list that is given" if listed else ""
+        reject = f"leave them out (--reject {self.first}-{self.last}{more})"
         if self.of_monitor:
             return "leave the monitor off"
-        reject = f"leave them out (--reject {self.first}-{self.last})"
-        estimate = Path(folder) / INTENSITY
-        file = "the recorded I0 (--monitor file), or by " if recorded else ""
-        scale = f"scale by {file}this estimate (--monitor {estimate})"
         if self.kind in ("dump", "motor"):
             return reject
         if self.kind == "drift":
             return "shift each frame to a common centre of mass (--align com)"
         if self.kind == "flicker":
-            if not recorded:
-                return FLOATING
-            return f"scale by the recorded I0 (--monitor file); if that does not help, {FLOATING}"
+            return before_floating + FLOATING
         return scale if self.kind == "decay" else f"{scale}, or {reject}"
 
     def record(self) -> dict[str, Any]:
