@@ -1,7 +1,4 @@
-"""Windows cut out of shuffled chunks, compiled; bounds are those of ``lz``.
-
-A change of ``lz`` is not seen by what Numba has compiled before and kept on disk: touch this file.
-"""
+"""Windows cut out of shuffled chunks, compiled; bounds are those of ``lz``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,210 @@
+"""Compiled functions on disk: found again, by others, and never what must not be run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from folders import ROOT
+
+from ptypy_beamline import kernel_cache
+from ptypy_beamline.kernel_cache import MODULES, Place
+
+PACKAGE = ROOT / "ptypy_beamline"
+SCRIPT = """
+import sys
+import numpy as np
+from ptypy_beamline import kernel_cache
+from ptypy_beamline.planning import kernels
+
+good, image = np.zeros((4, 5), bool), np.ones((4, 5))
+bad = image == 0
+bad[0, 0] = True
+raw = np.arange(20, dtype=np.uint16).reshape(4, 5)
+kernels.counted(raw, 1.0, image, image, (3.0, 18.0, 0.0), bad, (0, 0), good)
+functions = [kernels.counted, kernels._value]
+print(int(good.sum()), *(sum(f.stats.cache_hits.values()) for f in functions),
+    *(sum(f.stats.cache_misses.values()) for f in functions), kernel_cache.version())
+"""
+COMPILED, FOUND = "15 0 0 1 1", "15 1 0 0 0"
+"""Good pixels, then which of two functions, one inside the other, came from disk or did not."""
+
+
+class Node:
+    """A machine whose user may write to nothing but what a test lets him."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.python_path = ROOT
+        self.kept = self.temporary / f"ptypy_beamline-{os.geteuid()}"
+
+    def start(self, **variables: object) -> subprocess.Popen[str]:
+        unset = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", kernel_cache.VARIABLE)
+        environment = {name: value for name, value in os.environ.items() if name not in unset}
+        environment |= {"HOME": "/dev/null", "TMPDIR": str(self.temporary)}
+        environment |= {"PYTHONPATH": str(self.python_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {name: str(value) for name, value in variables.items()}
+        return subprocess.Popen(
+            [sys.executable, "-c", SCRIPT],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **variables: object) -> str:
+        """What the script prints, without the version."""
+        return outcome(self.start(**variables)).rpartition(" ")[0]
+
+    def files(self, folder: Path | None = None) -> list[Path]:
+        return sorted(p for p in (folder or self.kept).rglob("*") if p.is_file())
+
+
+def outcome(process: subprocess.Popen[str]) -> str:
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    return out.strip()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+@pytest.fixture
+def installed(node: Node) -> Node:
+    """With a package of its own, which cannot be written."""
+    node.python_path = node.folder / "site"
+    without = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, node.python_path / "ptypy_beamline", ignore=without)
+    for path in node.python_path.rglob("*"):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    yield node
+    for path in node.python_path.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o755)
+
+
+def test_without_a_home_and_with_a_package_that_cannot_be_written(installed: Node) -> None:
+    before = installed.files(installed.python_path)
+    assert installed.run() == COMPILED
+    assert installed.run() == FOUND
+    assert installed.files(installed.python_path) == before
+    assert installed.kept.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_is_beside_the_package_serves_everybody(installed: Node, tmp_path: Path) -> None:
+    """As in the image of a node: made by its administrator, read by users who write nothing."""
+    assert installed.run() == COMPILED
+    beside = installed.python_path / "ptypy_beamline" / "__pycache__"
+    beside.parent.chmod(0o755)
+    beside.mkdir()
+    installed.kept.rename(beside / "compiled")
+    (beside / "compiled").chmod(0o755)
+    assert installed.run(TMPDIR="/dev/null") == FOUND
+
+
+def test_where_nothing_can_be_written_it_is_compiled_each_time(node: Node) -> None:
+    node.temporary.chmod(0o700)
+    node.kept.write_text("a file where the folder would be")
+    assert node.run() == COMPILED
+    assert node.run() == COMPILED
+
+
+def test_the_folder_that_is_named_comes_first(node: Node, tmp_path: Path) -> None:
+    shared = tmp_path / "shared" / "cache"
+    assert node.run(PTYPY_BEAMLINE_CACHE=shared) == COMPILED
+    assert len(node.files(shared)) == 2
+    assert not node.kept.exists()
+    assert node.run(PTYPY_BEAMLINE_CACHE=shared) == FOUND
+
+
+def test_processes_that_start_at_once(node: Node) -> None:
+    running = [node.start() for _ in range(4)]
+    assert {outcome(process).split()[0] for process in running} == {"15"}
+    assert len(node.files()) == 2, "temporary files are left"
+    assert node.run() == FOUND
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[: len(data) // 2], lambda data: data[:-1000] + b"?" + data[-999:]],
+    ids=["truncated", "one byte"],
+)
+def test_a_damaged_file_is_compiled_anew(node: Node, damage) -> None:
+    node.run()
+    for file in node.files():
+        file.write_bytes(damage(file.read_bytes()))
+    assert node.run() == COMPILED
+    assert node.run() == FOUND
+
+
+def test_another_processor_has_functions_of_its_own(node: Node) -> None:
+    node.run()
+    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    assert node.run(**other) == COMPILED
+    assert len(node.files()) == 4
+    assert node.run(**other) == FOUND
+    assert node.run() == FOUND
+
+
+def test_other_options_of_the_compiler_are_another_version(installed: Node) -> None:
+    """Numba's own cache looks at the file of a function only, and kept those of other options."""
+    installed.run()
+    file = installed.python_path / "ptypy_beamline" / "compiled.py"
+    file.chmod(0o644)
+    file.write_text(file.read_text().replace("nogil=True", "nogil=True, boundscheck=True"))
+    assert installed.run() == COMPILED
+
+
+def test_nothing_is_run_from_a_folder_that_others_may_write_to(node: Node, tmp_path: Path) -> None:
+    node.run()
+    node.kept.chmod(0o777)
+    assert node.run() == COMPILED
+    for mode, usable in ((0o755, True), (0o770, False), (0o702, False)):
+        node.kept.chmod(mode)
+        assert Place(node.kept, private=True).usable() == usable
+    assert not Place(node.kept, private=False).usable(), "not if it is named, either"
+
+
+def test_nor_through_a_link(node: Node, tmp_path: Path) -> None:
+    node.run()
+    node.kept.rename(tmp_path / "elsewhere")
+    node.kept.symlink_to(tmp_path / "elsewhere")
+    assert node.run() == COMPILED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_nor_from_that_of_another_user(tmp_path: Path) -> None:
+    assert Place(tmp_path, private=True).usable()
+    os.chown(tmp_path, 12345, 12345)
+    assert not Place(tmp_path, private=True).usable()
+    assert Place(tmp_path, private=False).usable()
+
+
+def test_old_versions_are_removed(node: Node) -> None:
+    node.kept.mkdir(0o700)
+    for name, age in (("old", 100), ("recent", 10)):
+        (node.kept / name).mkdir()
+        (node.kept / name / "kernels.single-0").touch()
+        then = kernel_cache.time.time() - age * 86400
+        os.utime(node.kept / name, (then, then))
+    node.run()
+    assert not (node.kept / "old").exists()
+    assert (node.kept / "recent").exists()
+
+
+def test_all_modules_with_compiled_functions_are_known() -> None:
+    importing = re.compile(r"^from \.+compiled import", re.MULTILINE)
+    files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text())]
+    names = [".".join(file.relative_to(PACKAGE).with_suffix("").parts) for file in files]
+    assert sorted(names) == sorted(MODULES)
