@@ -53,6 +53,11 @@ class Window:
         return self.height, self.width
 
     @property
+    def pixels(self) -> int:
+        """How many it has."""
+        return self.height * self.width
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """Row and column slices, for a window that lies inside the frame."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
@@ -63,6 +68,13 @@ class Window:
         bottom = min(self.top + self.height, shape[0])
         right = min(self.left + self.width, shape[1])
         return Window(top, left, max(bottom - top, 0), max(right - left, 0))
+
+    def union(self, other: Window) -> Window:
+        """The smallest window that both lie in."""
+        top, left = min(self.top, other.top), min(self.left, other.left)
+        bottom = max(self.top + self.height, other.top + other.height)
+        right = max(self.left + self.width, other.left + other.width)
+        return Window(top, left, bottom - top, right - left)
 
 
 @dataclass(frozen=True)

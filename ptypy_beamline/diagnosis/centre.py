@@ -10,7 +10,8 @@ import scipy.fft
 
 from ..arrays import Bools, Floats
 from ..planning.calibration import Calibration, calibrate
-from ..planning.center import find_center, mean_of_usable
+from ..planning.find_center import find_center
+from ..planning.mean_frame import mean_of_usable
 from ..planning.plan import Plan
 from ..planning.sample import Sample
 from ..scan import ArrayFrames, Scan, Window
@@ -163,4 +164,5 @@ def _mass(mean: Floats) -> tuple[float, float]:
         np.inf,
         0.0,
     )
-    return find_center(Sample(ArrayFrames(mean), Window.full((shape[0], shape[1]))), done)
+    sample = Sample(ArrayFrames(mean), Window.full((shape[0], shape[1])))
+    return find_center(sample, done, done.cut)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,16 @@ class Calibration:
         """Lowest raw number that counts, saturation and threshold."""
         return self.counting.lowest, self.saturation, self.threshold
 
+    def cut(self, window: Window) -> Calibration:
+        """That of a part."""
+        part = window.slices
+        return replace(
+            self,
+            offset=np.ascontiguousarray(self.offset[part]),
+            gain=np.ascontiguousarray(self.gain[part]),
+            bad=np.ascontiguousarray(self.bad[part]),
+        )
+
     @cached_property
     def usable(self) -> int:
         """Pixels that no static defect excludes."""
@@ -63,14 +73,20 @@ class Calibration:
 
 
 def calibrate(
-    scan: Scan, settings: Settings, window: Window, counts: Counting | None = None
+    scan: Scan,
+    settings: Settings,
+    window: Window,
+    counts: Counting | None = None,
+    images: Images | None = None,
 ) -> Calibration:
-    """Compile the calibration of ``window`` (inside the frame).
+    """Compile the calibration of ``window`` (inside the frame), and warn of what is odd about it.
 
     Parameters
     ----------
     counts
         Which raw numbers are counts; None = determined from a few frames.
+    images
+        Images of the whole detector, if they were read before.
 
     Raises
     ------
@@ -80,22 +96,56 @@ def calibrate(
         ``saturation='file'`` and the file has none.
     """
     counts = counting(scan) if counts is None else counts
-    corner = scan.zero_frequency == "corner"
-    images = Images(scan.frame_shape, window, settings.links, corner)
+    images = (images or Images.of(scan, settings)).cut(window)
     offset = images.offset(scan, settings)
     flat = images.mean("flat", settings.flat, scan.flat, 1.0)
-    bad = images.bad(settings.mask, scan.bad, settings.mask_values)
-    if counts.never is not None:
-        bad |= counts.never[window.slices]
+    bad = _known_bad(scan, settings, counts, images)
     dark, gain = _in_float32(offset, flat, bad.shape)
     warn_about_unusable(dark, bad, scan.source)
-    bad |= ~np.isfinite(dark) | ~(np.isfinite(gain) & (gain > 0))
+    bad |= _unusable(dark, gain)
     warn_about_flat(flat, bad, scan.source)
     if settings.hot_sigma is not None:
         finite = np.where(np.isfinite(offset), offset, 0)  # a NaN would spread to its neighbours
         bad |= hot_or_dead(Sample.of(scan, settings, window), finite, settings.hot_sigma, counts)
     if np.ndim(offset) or offset:
         warn_about_dark(Sample.of(scan, settings, window, FEW), offset, bad, counts, scan.source)
+    return _calibration(scan, settings, counts, dark, gain, bad)
+
+
+def plain_calibration(
+    scan: Scan, settings: Settings, counts: Counting, images: Images
+) -> Calibration:
+    """That of the window of ``images``, without a search for hot pixels, and without warnings."""
+    offset = images.offset(scan, settings)
+    flat = images.mean("flat", settings.flat, scan.flat, 1.0)
+    bad = _known_bad(scan, settings, counts, images)
+    dark, gain = _in_float32(offset, flat, bad.shape)
+    return _calibration(scan, settings, counts, dark, gain, bad | _unusable(dark, gain))
+
+
+def rough_calibration(
+    scan: Scan, settings: Settings, counts: Counting, images: Images
+) -> Calibration:
+    """The same of whole frames without their flat, which is read, but not looked at yet."""
+    images.read_whole("flat", settings.flat, scan.flat)
+    bad = _known_bad(scan, settings, counts, images)
+    dark, gain = _in_float32(images.offset(scan, settings), 1.0, bad.shape)
+    return _calibration(scan, settings, counts, dark, gain, bad | ~np.isfinite(dark))
+
+
+def _known_bad(scan: Scan, settings: Settings, counts: Counting, images: Images) -> Bools:
+    """Pixels that masks exclude, or that never hold a count."""
+    bad = images.bad(settings.mask, scan.bad, settings.mask_values)
+    return bad if counts.never is None else bad | counts.never[images.window.slices]
+
+
+def _unusable(dark: Float32s, gain: Float32s) -> Bools:
+    return ~np.isfinite(dark) | ~(np.isfinite(gain) & (gain > 0))
+
+
+def _calibration(
+    scan: Scan, settings: Settings, counts: Counting, dark: Float32s, gain: Float32s, bad: Bools
+) -> Calibration:
     dark[bad] = gain[bad] = 0
     saturation = count_limit(scan, settings, counts)
     return Calibration(dark, gain, bad, saturation, settings.threshold or 0.0, counts)
@@ -108,39 +158,86 @@ def _in_float32(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         dark = np.asarray(offset, np.float32)
         gain = np.asarray(1.0 / np.asarray(flat, np.float64), np.float32)
-    # Zeros take no memory until they are written to.
-    none = not dark.ndim and not dark
-    whole = np.zeros(shape, np.float32) if none else np.broadcast_to(dark, shape).copy()
-    return whole, np.broadcast_to(gain, shape).copy()
+    return _whole(dark, shape), _whole(gain, shape)
+
+
+def _whole(image: Float32s, shape: tuple[int, int]) -> Float32s:
+    """A new array, also of one number; zeros take no memory until they are written to."""
+    if image.ndim:
+        return image
+    return np.full(shape, image) if image else np.zeros(shape, np.float32)
 
 
 def static_offset(scan: Scan, settings: Settings) -> Floats:
     """(ny, nx) dark plus background of whole frames."""
-    window = Window.full(scan.frame_shape)
-    corner = scan.zero_frequency == "corner"
-    offset = Images(scan.frame_shape, window, settings.links, corner).offset(scan, settings)
-    return np.broadcast_to(offset, scan.frame_shape)
+    return np.broadcast_to(Images.of(scan, settings).offset(scan, settings), scan.frame_shape)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Calibration images of one detector, cut to a window."""
+    """Calibration images of one detector, cut to a window.
+
+    Attributes
+    ----------
+    shape
+        Of the detector.
+    window
+        The part to be read.
+    links
+        Which HDF5 links may be followed.
+    corner
+        Whether stored frames and the user's images have zero frequency in the corner.
+    known, read
+        A window that includes this one, and its images, by name, that have been read.
+    """
 
     shape: tuple[int, int]
     window: Window
     links: str
     corner: bool = False
+    known: Window | None = None
+    read: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scan: Scan, settings: Settings, window: Window | None = None) -> Images:
+        """Those of a scan, of the whole detector or of a ``window``."""
+        window = window or Window.full(scan.frame_shape)
+        return cls(scan.frame_shape, window, settings.links, scan.zero_frequency == "corner")
+
+    def cut(self, window: Window) -> Images:
+        """Those of a window of the detector, from what has been read of the whole one."""
+        return replace(self, window=window, known=self.window)
 
     def given(self, image: Any, name: str) -> Frames:
         """The user's image, in the layout of the stored frames."""
         frames = frames_of(image, name, self.links)
         return FftShiftedFrames(frames) if self.corner else frames
 
+    def _once(self, name: str, read: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """An image of the window; that of the whole detector is kept for its windows."""
+        if self.known is not None:
+            known = self.read.get(name)
+            return read() if known is None else known[self.window.slices]
+        if name not in self.read:
+            self.read[name] = read()
+        return self.read[name]
+
+    def read_whole(self, name: str, given: Any, stored: Frames | None) -> None:
+        """Read what :meth:`mean` will be asked for."""
+        if given is not None or stored is not None:
+            self._once(name, lambda: self._mean(name, given, stored))
+
     def mean(self, name: str, given: Any, stored: Frames | None, default: float) -> Floats | float:
         """The mean of the user's images, else of the file's; else ``default``."""
-        frames = self.given(given, name) if given is not None else stored
-        if frames is None:
+        if given is None and stored is None:
             return default
+        image = self._once(name, lambda: self._mean(name, given, stored))
+        return np.asarray(image, np.float64)
+
+    def _mean(self, name: str, given: Any, stored: Frames | None) -> NDArray[Any]:
+        """As stored, if it is one image only."""
+        frames = self.given(given, name) if given is not None else stored
+        assert frames is not None
         self._check(name, frames.shape[1:])
         there = written(frames)
         known = np.arange(frames.shape[0]) if there is None else np.flatnonzero(there)
@@ -148,6 +245,9 @@ class Images:
             raise ScanError(
                 f"no image of {name} was ever written", f"give another {name} (--{name})"
             )
+        if len(known) == 1:
+            image: NDArray[Any] = frames.read(known, self.window)[0]
+            return image
         blocks = in_blocks(frames, self.window, known)
         total = sum(stack.sum(0, dtype=np.float64) for stack in blocks)
         return np.asarray(total, np.float64) / len(known)
@@ -155,7 +255,8 @@ class Images:
     def offset(self, scan: Scan, settings: Settings) -> Floats | float:
         """Dark plus background."""
         dark = self.mean("dark", settings.dark, scan.dark, 0.0)
-        return dark + self.background(settings.background)
+        background = self.background(settings.background)
+        return dark + background if np.ndim(background) or background else dark
 
     def background(self, given: Any) -> Floats | float:
         """The user's number or mean image; 0 if there is none."""
@@ -171,10 +272,13 @@ class Images:
             self._check("mask", stored.shape)
             bad |= stored[rows, columns]
         if given is not None:
-            masks = MaskFrames(self.given(given, "mask"), values or "bad")
-            self._check("mask", masks.shape[1:])
-            bad |= masks.anywhere(self.window)
+            bad |= self._once("mask", lambda: self._masked(given, values))
         return bad
+
+    def _masked(self, given: Any, values: str | None) -> Bools:
+        masks = MaskFrames(self.given(given, "mask"), values or "bad")
+        self._check("mask", masks.shape[1:])
+        return masks.anywhere(self.window)
 
     def _check(self, name: str, shape: tuple[int, ...]) -> None:
         if tuple(shape) != self.shape:

@@ -7,7 +7,7 @@ files keep it, in wider types.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools
 from ..errors import BeamlineError
+from ..parallel import available_threads, pool
 from ..scan import Frames, Scan, Window
 from .sample import written_sample
 
 LOWEST = -float(np.finfo(np.float64).max)
 """Below every number but −inf."""
 
-FEW, FEW_BYTES = 8, 2**28
-"""Frames examined, and bytes of them, at most; at least two frames."""
+FEW, FEWEST, FEW_BYTES = 8, 4, 2**25
+"""Frames examined at most and at least; bytes of them that are reason enough for the least."""
 
 PILATUS = (-1, -2)
 """Marks of a gap, and of a bad pixel."""
@@ -79,7 +80,7 @@ ALL = Counting()
 """Every number is a count."""
 
 
-def counting(scan: Scan, so_far: int | None = None) -> Counting:
+def counting(scan: Scan, few: Sequence[NDArray[Any]] | None = None) -> Counting:
     """Which raw numbers of a scan are counts.
 
     The largest number of a type of 32 bits or more is never a count, nor is it in a wider type if
@@ -92,8 +93,8 @@ def counting(scan: Scan, so_far: int | None = None) -> Counting:
 
     Parameters
     ----------
-    so_far
-        Frames available, of a growing scan; None = all.
+    few
+        Frames to examine; None = :func:`few_frames`.
     """
     dtype, known = scan.frames.dtype, np.inf if scan.no_count is None else scan.no_count
     whole = dtype.kind in "iu"
@@ -103,7 +104,7 @@ def counting(scan: Scan, so_far: int | None = None) -> Counting:
     if not maybe and dtype.kind not in "if":
         return Counting(no_count=known)
     summary = _Summary(dtype, maybe, known)
-    for frame in _few(scan.frames, so_far):
+    for frame in few_frames(scan.frames) if few is None else few:
         summary.add(frame)
     lowest = summary.lowest(whole)
     never = summary.marked() if lowest == LOWEST else None
@@ -120,15 +121,26 @@ def _maybe(dtype: np.dtype[Any], known: float) -> Iterator[float]:
         yield from (float(n) for n in NARROWER if n < known)
 
 
-def _few(frames: Frames, so_far: int | None) -> Iterator[NDArray[Any]]:
-    """A few whole frames spread over the scan; loading, not this, reports unreadable ones."""
-    _, ny, nx = frames.shape
-    most = max(2, min(FEW, FEW_BYTES // max(1, ny * nx * frames.dtype.itemsize)))
-    for index in written_sample(frames, most, so_far):
+def few_frames(frames: Frames, so_far: int | None = None) -> list[NDArray[Any]]:
+    """A few whole frames spread over the scan; loading, not this, reports unreadable ones.
+
+    Parameters
+    ----------
+    so_far
+        Frames available, of a growing scan; None = all.
+    """
+    whole = Window.full(frames.shape[1:])
+    most = max(FEWEST, min(FEW, FEW_BYTES // max(1, whole.pixels * frames.dtype.itemsize)))
+
+    def read(index: int) -> NDArray[Any] | None:
         try:
-            yield frames.read([index], Window.full((ny, nx)))[0]
+            stack = frames.read([index], whole)
         except BeamlineError:
-            continue
+            return None
+        return np.asarray(stack[0])
+
+    found = pool(available_threads()).map(read, written_sample(frames, most, so_far).tolist())
+    return [frame for frame in found if frame is not None]
 
 
 class _Summary:

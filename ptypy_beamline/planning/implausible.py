@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator
-from contextlib import suppress
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Float32s, Floats, Ints
-from ..errors import BeamlineError, warn
+from ..errors import warn
 from ..parameter_values import as_listed
-from ..scan import SQUARED, ArrayFrames, Frames, Scan, Window, sample_indices
+from ..scan import SQUARED, Scan
 from .counting import Counting
 from .sample import Sample
 
@@ -184,8 +183,8 @@ def outside(positions_m: Floats) -> tuple[Floats, float]:
     return np.asarray(np.hypot(*beyond.T), np.float64), extent_m
 
 
-FRAMES = 8
-"""Frames examined."""
+MOST_PIXELS = 2**20
+"""Pixels of a frame examined for its zero frequency."""
 
 BRIGHTER = 2.0
 """Factor by which corners must exceed the middle and the edges. In patterns with swapped
@@ -194,22 +193,23 @@ quadrants it is ten or more, and nothing else is bright in three corners alone."
 _checked: WeakSet[Scan] = WeakSet()
 
 
-def warn_of_stored_frames(scan: Scan) -> None:
-    """Warn, once per scan, if its frames do not look as they are assumed to be stored."""
+def warn_of_stored_frames(scan: Scan, few: Sequence[NDArray[Any]]) -> None:
+    """Warn, once per scan, if a few of its frames do not look as
+    they are assumed to be stored."""
     if scan not in _checked:
         _checked.add(scan)
-        _warn_of_counts(scan)
-        _warn_of_zero_frequency(scan)
+        _warn_of_counts(scan, few)
+        _warn_of_zero_frequency(scan, few)
 
 
-def _warn_of_counts(scan: Scan) -> None:
+def _warn_of_counts(scan: Scan, few: Sequence[NDArray[Any]]) -> None:
     """Warn if what is taken for amplitudes, and squared, looks like counts.
 
     Amplitudes are square roots of counts, and hardly ever whole numbers all over a frame.
     """
     if not any(note.endswith(SQUARED) for note in scan.notes):
         return
-    roots = [np.sqrt(frame[np.isfinite(frame) & (frame > 0)]) for frame in _sample(scan.frames)]
+    roots = [np.sqrt(frame[np.isfinite(frame) & (frame > 0)]) for frame in few]
     stored = np.concatenate(roots) if roots else np.zeros(0)
     if (stored > 1.5).any() and (np.abs(stored - np.rint(stored)) < 1e-4).all():
         warn(
@@ -220,9 +220,9 @@ def _warn_of_counts(scan: Scan) -> None:
         )
 
 
-def _warn_of_zero_frequency(scan: Scan) -> None:
+def _warn_of_zero_frequency(scan: Scan, few: Sequence[NDArray[Any]]) -> None:
     """Warn if frames are bright in the corners instead of the middle."""
-    ratio = corners_over_middle(scan)
+    ratio = corners_over_middle(scan, few)
     if ratio is None:
         return
     current, other = (
@@ -237,13 +237,13 @@ def _warn_of_zero_frequency(scan: Scan) -> None:
     )
 
 
-def corners_over_middle(scan: Scan) -> float | None:
+def corners_over_middle(scan: Scan, few: Sequence[NDArray[Any]]) -> float | None:
     """Ratio of corners to middle; None if the corners are not clearly brighter.
 
     Of 4×4 parts of the frame, the middle four move to the corners if ``numpy.fft.fftshift`` was
     forgotten, or applied once too often.
     """
-    counts, pixels = _parts(scan)
+    counts, pixels = _parts(scan, few)
     mean = counts / np.maximum(pixels, 1)
     corner, middle = mean[[0, 0, -1, -1], [0, -1, 0, -1]], mean[1:3, 1:3].mean()
     edge = np.concatenate([mean[0, 1:3], mean[-1, 1:3], mean[1:3, 0], mean[1:3, -1]]).mean()
@@ -254,38 +254,20 @@ def corners_over_middle(scan: Scan) -> float | None:
     return None
 
 
-def _parts(scan: Scan) -> tuple[Floats, Ints]:
-    """(4, 4) counts and good pixels of each part, summed over a few frames."""
+def _parts(scan: Scan, few: Sequence[NDArray[Any]]) -> tuple[Floats, Ints]:
+    """(4, 4) counts and good pixels of each part, summed over a few frames; of large
+    frames, over some rows."""
     counts, pixels = np.zeros((4, 4)), np.zeros((4, 4), np.int64)
     rows, columns = (np.linspace(0, n, 5).round().astype(int) for n in scan.frame_shape)
+    step = max(1, math.prod(scan.frame_shape) // MOST_PIXELS)
     limit = np.inf if scan.no_count is None else scan.no_count
-    for frame in _sample(scan.frames):
+    for frame in few:
         for i in range(4):
             for j in range(4):
-                part = (slice(rows[i], rows[i + 1]), slice(columns[j], columns[j + 1]))
+                part = (slice(rows[i], rows[i + 1], step), slice(columns[j], columns[j + 1]))
                 values = frame[part].astype(np.float64)
                 good = np.isfinite(values) & (values < limit)
                 good &= True if scan.bad is None else ~scan.bad[part]
                 counts[i, j] += values[good].clip(0).sum()
                 pixels[i, j] += good.sum()
     return counts, pixels
-
-
-def _sample(frames: Frames) -> Iterator[NDArray[Any]]:
-    """Readable frames, spread over the scan."""
-    n, ny, nx = frames.shape
-    frames = _with_own_handles(frames)
-    for index in sample_indices(min(n, frames.ready().frames), FRAMES):
-        with suppress(BeamlineError):
-            yield frames.read([index], Window.full((ny, nx)))[0]
-
-
-def _with_own_handles(frames: Frames) -> Frames:
-    """The same stack with file handles of its own, so that a plan leaves no file open."""
-    inner: Any = frames
-    while hasattr(inner, "frames"):
-        inner = inner.frames
-    if isinstance(inner, ArrayFrames):
-        return frames
-    same: Frames = pickle.loads(pickle.dumps(frames))
-    return same

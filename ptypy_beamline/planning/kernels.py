@@ -126,61 +126,32 @@ def counted(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def add_counts(  # type: ignore[no-untyped-def]
-    raw, offset, gain, bad, limits, size, total, number
+def add_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913
+    raw, offset, gain, bad, limits, size, rows, total, number
 ):  # pragma: no cover - compiled
     """Add the usable counts of one frame ``raw`` (h, w) to ``total``, and 1 to ``number``.
 
     ``limits`` (lowest, saturation). ``total``, ``number``: bins of ``size`` × ``size`` pixels.
+    ``rows`` (2, w) is scratch space, of zeros.
     """
     lowest, saturation = limits
-    for y in range(raw.shape[0]):
-        for x in range(raw.shape[1]):
-            counts = np.float64(raw[y, x])
-            if not bad[y, x] and lowest <= counts < saturation:
-                total[y // size, x // size] += (counts - offset[y, x]) * gain[y, x]
-                number[y // size, x // size] += 1
-
-
-@compiled
-def sort_counts(  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    raw, offset, gain, bad, limits, one, bits, pixels, sums
-):  # pragma: no cover - compiled
-    """Sort the counts of a frame (h, w) into ``pixels`` and ``sums``, see :func:`robust_total`.
-
-    ``limits`` (lowest, saturation). ``one`` holds a float32, ``bits`` is the same as an int32: a
-    kernel that makes arrays itself takes a second longer to compile.
-    """
-    lowest, saturation = limits
-    for y in range(raw.shape[0]):
-        for x in range(raw.shape[1]):
-            counts = np.float64(raw[y, x])
-            if not bad[y, x] and lowest <= counts < saturation:
-                value = (counts - offset[y, x]) * gain[y, x]
-                one[0] = min(max(value, 0.0), LARGEST)
-                index = bits[0] >> 20
-                pixels[index] += 1
-                sums[index] += value
-
-
-def robust_total(raw: NDArray[Any], *known: Any, few: int) -> float:
-    """Total counts of a frame (h, w), with its ``few`` brightest pixels clipped to the next.
-
-    Counts are sorted by the leading bits of their float32 numbers, eight bins per octave.
-    ``known``: offset, gain, bad (h, w) and limits (lowest, saturation).
-    """
-    one, pixels, sums = np.zeros(1, np.float32), np.zeros(2048, np.int64), np.zeros(2048)
-    sort_counts(raw, *known, one, one.view(np.int32), pixels, sums)
-    total, above = 0.0, 0
-    for index in np.flatnonzero(pixels)[::-1]:
-        if above + pixels[index] <= few:
-            above += pixels[index]
-            continue
-        if above <= few:
-            total += above * sums[index] / pixels[index]
-            above = few + 1
-        total += sums[index]
-    return float(total)
+    height, width = raw.shape
+    for y in range(height):
+        # Slicing rows lets the compiler take several pixels at a time.
+        line, dark, factor, excluded = raw[y], offset[y], gain[y], bad[y]
+        sums, counted = rows[0], rows[1]
+        if size == 1:
+            sums, counted = total[y], number[y]
+        for x in range(width):
+            counts = np.float64(line[x])
+            usable = (not excluded[x]) & (counts >= lowest) & (counts < saturation)
+            sums[x] += (counts - dark[x]) * factor[x] if usable else 0.0
+            counted[x] += 1.0 if usable else 0.0
+        if size > 1 and (y % size == size - 1 or y == height - 1):
+            for x in range(width):
+                total[y // size, x // size] += sums[x]
+                number[y // size, x // size] += counted[x]
+            rows[:] = 0.0
 
 
 @compiled

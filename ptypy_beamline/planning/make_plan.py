@@ -8,9 +8,9 @@ from ..errors import ScanError, SettingsError, naming, warn
 from ..frames.wrappers import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
-from .calibration import calibrate
+from .calibration import Images, calibrate
 from .center import beam_center, make_window, pixel_text
-from .counting import counting
+from .counting import counting, few_frames
 from .exposures import (
     acquisitions,
     refuse_absent,
@@ -51,15 +51,18 @@ def make_plan(
 
 def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixels: bool) -> Plan:
     _refuse_complex(scan)
-    warn_of_stored_frames(scan)
+    few = few_frames(scan.frames, so_far.frames)
+    warn_of_stored_frames(scan, few)
     scan = in_metres(scan, settings)
     settings = with_reject_list(scan, settings, so_far.frames is not None)
-    counts = counting(scan, so_far.frames)
+    counts = counting(scan, few)
+    del few
     scan, settings, counts = with_per_frame_images(scan, settings, counts)
     selection = select(scan, settings, so_far)
     frames = whole_stack(scan.frames)[0]
     refuse_absent(selection.exposures, frames)
-    center = beam_center(scan, settings, counts)
+    images = Images.of(scan, settings)
+    center = beam_center(scan, settings, counts, images)
     window = make_window(settings.shape, center, scan.frame_shape)
     inside = _on_detector(window, center, scan)
     _check_monitor(scan, settings, so_far)
@@ -71,7 +74,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixel
         selection,
         window,
         in_window,
-        calibrate(scan, settings, inside, counts),
+        calibrate(scan, settings, inside, counts, images),
         transform,
         make_geometry(scan, settings, transform, in_window),
         settings.threads,

@@ -95,7 +95,7 @@ def cause_of(
     need_counts
         Look for counts; else only for good pixels.
     """
-    images = Images(scan.frame_shape, window, settings.links, scan.zero_frequency == "corner")
+    images = Images.of(scan, settings, window)
     steps = [
         *_of_raw_counts(scan, settings, counts, need_counts),
         _of_mask(scan, settings, counts, images),

@@ -69,6 +69,11 @@ class Sample:
         """Number of frames."""
         return len(self.indices)
 
+    @property
+    def bytes(self) -> int:
+        """Of all of them."""
+        return len(self) * self.window.pixels * self.frames.dtype.itemsize
+
 
 def written_sample(frames: Frames, size: int, so_far: int | None = None) -> Ints:
     """At most ``size`` readable frames of the first ``so_far``, evenly spread."""

@@ -197,7 +197,7 @@ def stop(frames, radius=14):
 )
 def test_what_is_no_exchange_of_quadrants(frames):
     scan = replace(scan_of(frames), frames=ArrayFrames(frames))
-    assert corners_over_middle(scan) is None
+    assert corners_over_middle(scan, frames) is None
 
 
 def scan_of(frames):
@@ -209,11 +209,11 @@ def scan_of(frames):
 @pytest.mark.parametrize("offset", [0.0, 2.0])
 def test_what_is_one(offset):
     frames = np.fft.fftshift(beam((33, 30), offset), axes=(1, 2))
-    assert corners_over_middle(scan_of(frames)) > 2
+    assert corners_over_middle(scan_of(frames), frames) > 2
     frames[:, 30:34, 30:34] = 1e9  # a hot spot that the mask has
     bad = np.zeros((64, 64), bool)
     bad[30:34, 30:34] = True
-    assert corners_over_middle(replace(scan_of(frames), bad=bad)) > 2
+    assert corners_over_middle(replace(scan_of(frames), bad=bad), frames) > 2
 
 
 @pytest.mark.parametrize("counts", [True, False])

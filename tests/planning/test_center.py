@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import reference_center
+import scipy.special
+from folders import REAL_DATA
 from numpy.testing import assert_allclose
+from scipy import ndimage
 
 from ptypy_beamline import BeamlineError, Scan
 from ptypy_beamline.scan import ArrayFrames
@@ -75,3 +79,137 @@ class TestCenter:
             ArrayFrames(beam(self.true) + dark), np.zeros((100, 2)), 8e3, 2.0, (75e-6, 75e-6)
         )
         assert_allclose(scan.plan(dark=dark).center_px, self.true, atol=0.15)
+
+
+SHAPE = (560, 640)
+"""A detector that is too large to be looked at all at once."""
+ROWS, COLUMNS = np.indices(SHAPE)
+
+
+def peak(center, counts, width=12, power=3):
+    """Falls with a power of the distance."""
+    return counts / (1 + (np.hypot(ROWS - center[0], COLUMNS - center[1]) / width) ** power)
+
+
+def disc(center, radius, counts, edge=2.0):
+    """The cone of a focusing optic."""
+    away = np.hypot(ROWS - center[0], COLUMNS - center[1])
+    return counts * scipy.special.expit((radius - away) / edge)
+
+
+def frames_of(envelope, n=8, seed=0):
+    """Speckle under an envelope, counted."""
+    rng = np.random.default_rng(seed)
+    speckle = [ndimage.uniform_filter(rng.exponential(1, SHAPE), 3) for _ in range(n)]
+    return rng.poisson(envelope * np.array(speckle)).astype(np.uint16)
+
+
+def inside(bad, frames, value=65535):
+    frames[:, bad] = value
+    return frames
+
+
+def spoiled(frames, seed=1):
+    """With hot pixels, columns and rows, some of them brighter than the beam."""
+    rng = np.random.default_rng(seed)
+    some = rng.integers(0, frames[0].size, 300)
+    frames.reshape(len(frames), -1)[:, some] = rng.integers(100, 60000, 300)
+    frames[:, :, 430], frames[:, 31], frames[:, 500:503, 100:103] = 60000, 400, 50000
+    return frames
+
+
+def stopped():
+    """Where a beam stop shades the detector."""
+    stop = np.hypot(ROWS - 265, COLUMNS - 323) < 20
+    stop[262:268, 320:] = True
+    return stop
+
+
+def modules():
+    """Gaps between modules, and one that is dead."""
+    bad = np.zeros(SHAPE, bool)
+    bad[255:292], bad[:, 300:310], bad[400:, 400:] = True, True, True
+    return bad
+
+
+def dimmed():
+    frames = frames_of(peak((263, 320), 400), 24)
+    frames[[0, 9, 10, 11, 23]], frames[15] = 0, 60000
+    return frames
+
+
+def measured(background=0.0):
+    star = np.load(REAL_DATA)["frames"][::8]
+    frames = np.zeros((len(star), *SHAPE), np.uint16)
+    frames[:, 400:528, 500:628] = star
+    return frames + np.random.default_rng(0).poisson(background, frames.shape).astype(np.uint16)
+
+
+DARK = np.random.default_rng(2).normal(100, 3, SHAPE).astype(np.float32) + 200 * (COLUMNS < 250)
+FLAT = (1 + 0.4 * np.sin(COLUMNS / 70)).astype(np.float32)
+
+HARD = {
+    "peak": lambda: (frames_of(peak((263, 320), 4e3)), {}),
+    "at an edge": lambda: (frames_of(peak((6, 630), 400)), {}),
+    "disc": lambda: (frames_of(disc((250.4, 300.7), 50, 20)), {}),
+    "disc as wide as the detector": lambda: (frames_of(disc((280, 330), 300, 20, 30)), {}),
+    "a few pixels": lambda: (frames_of(disc((300.3, 500.2), 3, 900, 0.5) + 0.02), {}),
+    "a few pixels over scattering": lambda: (
+        frames_of(disc((300.3, 400.2), 4, 900, 0.5) + peak((310, 390), 0.5, 100, 2)),
+        {},
+    ),
+    "weak": lambda: (frames_of(peak((263, 320), 0.5, 20) + 2e-3, 40), {}),
+    "a slope under it": lambda: (frames_of(peak((141, 267), 20, 20) + 2 + COLUMNS * 2e-3), {}),
+    "two beams": lambda: (frames_of(disc((250, 300), 40, 20) + disc((280, 410), 30, 10)), {}),
+    "hot": lambda: (spoiled(frames_of(peak((263, 320), 40))), {}),
+    "beam stop": lambda: (
+        inside(stopped(), frames_of(peak((263, 320), 4e3)), 0),
+        {"bad": stopped()},
+    ),
+    "beam stop, not masked": lambda: (inside(stopped(), frames_of(peak((263, 320), 4e3)), 0), {}),
+    "modules": lambda: (inside(modules(), frames_of(peak((263, 320), 4e3))), {"bad": modules()}),
+    "modules under a disc": lambda: (
+        inside(modules(), frames_of(disc((280, 330), 120, 9))),
+        {"bad": modules()},
+    ),
+    "blank and bright frames": lambda: (dimmed(), {}),
+    "dark": lambda: (frames_of(peak((263, 320), 400)) + DARK.astype(np.uint16), {"dark": DARK}),
+    "flat": lambda: (
+        (frames_of(disc((263, 320), 90, 30)) * FLAT).astype(np.uint16),
+        {"flat": FLAT},
+    ),
+    "measured": lambda: (measured(), {}),
+    "measured over a background": lambda: (measured(0.02), {}),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_of_a_large_detector_less_is_read_for_the_same_centre(name):
+    """Once on binned frames and in a window; once from all pixels of all frames."""
+    if name.startswith("measured") and not REAL_DATA.is_file():
+        pytest.skip("needs the measured frames")
+    frames, images = HARD[name]()
+    bad = images.pop("bad", None)
+    scan = Scan(ArrayFrames(frames), np.zeros((len(frames), 2)), 8e3, 2.0, (75e-6, 75e-6), bad=bad)
+    reference = reference_center.found(frames, bad=bad, **images)
+    assert_allclose(scan.plan(**images).center_px, reference, atol=0.25)
+
+
+def test_only_the_beam_is_read_of_most_frames(monkeypatch):
+    """A few whole frames, then a window."""
+    frames = frames_of(peak((263, 320), 4e3), 40)
+    read = []
+    original = ArrayFrames.read
+
+    def counted(self, indices, window):
+        if self.shape[0] > 1:
+            read.append(len(indices) * window.pixels)
+        return original(self, indices, window)
+
+    monkeypatch.setattr(ArrayFrames, "read", counted)
+    scan = Scan(ArrayFrames(frames), np.zeros((len(frames), 2)), 8e3, 2.0, (75e-6, 75e-6))
+    scan.plan(center=(1, 1))
+    given = sum(read)
+    read.clear()
+    scan.plan()
+    assert sum(read) - given < 10 * frames[0].size

@@ -17,7 +17,7 @@ from ptypy_beamline.diagnosis.page import block_means
 @pytest.mark.parametrize("settings", [{}, {"hot_sigma": 6, "shape": 256}])
 def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, settings):
     """Planning, with the centre looked for, and loading; a detector for which 2000² is large."""
-    monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
+    monkeypatch.setattr("ptypy_beamline.planning.find_center.MOST_PIXELS", 2**18)
     monkeypatch.setattr("ptypy_beamline.planning.defects.BAND_PIXELS", 2**18)
     side, file = 2000, tmp_path / "a.h5"
     beam = 300 * np.exp(-(((np.arange(side) - 900) / 100) ** 2))
@@ -41,7 +41,7 @@ def test_a_large_detector_takes_few_bytes_a_pixel(tmp_path, monkeypatch, setting
 
 @pytest.mark.long
 def test_so_does_its_picture(tmp_path, monkeypatch, type_in):
-    monkeypatch.setattr("ptypy_beamline.planning.center.MOST_PIXELS", 2**18)
+    monkeypatch.setattr("ptypy_beamline.planning.find_center.MOST_PIXELS", 2**18)
     monkeypatch.setattr("ptypy_beamline.diagnosis.page.MOST_PX", 300)
     side, file = 2000, tmp_path / "a.h5"
     with h5py.File(file, "w") as opened:
