@@ -92,7 +92,7 @@ class DetectorCounts:
         return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
 
     def defects(self, offset: Float32s) -> Bools:
-        """(h, w) good pixels not of the pattern: isolated, or no count between lit ones."""
+        """(h, w) good pixels not of the pattern: isolated, or empty between pixels that count."""
         level = np.where(self.good, self.mean - offset, 0)
         bright = brightest(level).clip(0)
         # What is subtracted has noise, too.
@@ -289,7 +289,7 @@ def uncounted(sample: ScanSample) -> list[Finding]:
 
 
 def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
-    """Pixels far brighter than all but two of their neighbours, or no count between lit ones.
+    """Pixels far brighter than all but two of their neighbours, or empty between pixels that count.
 
     Speckles are wider than a pixel; the peaks of a beam are no defects.
     """
@@ -304,7 +304,7 @@ def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
         finding(
             "warning",
             f"{number} pixel{'s' * (number > 1)} that the mask does not have: counts far above the "
-            "neighbours', or none between lit ones",
+            "neighbours', or none between pixels that count",
             "hot or dead pixels, a gap between modules, or a beam stop",
             {"hot_sigma": found} if found else {},
             "or give a mask (--mask)" if found else "give a mask (--mask)",

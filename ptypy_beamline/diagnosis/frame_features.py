@@ -130,7 +130,7 @@ def nearest_positions(positions_m: Floats, place_m: Floats, count: int) -> Ints:
 def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool]) -> float:
     """How far the centres of mass of frames oriented by ``turn`` are from a gradient field.
 
-    The centre of mass of a frame is the mean phase gradient of the lit part of the sample
+    The centre of mass of a frame is the mean phase gradient of the illuminated part of the sample
     (A. Menzel et al., Ultramicroscopy 110, 1143 (2010)): its integral round any triangle of
     neighbouring positions is 0. Returned is the sum of the squares of these integrals over that
     of the integrals along the edges: 0 for a gradient, about ½ for no relation at all. NaN where

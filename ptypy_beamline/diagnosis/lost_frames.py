@@ -227,9 +227,9 @@ def reversed_runs(segment: PairingSegment) -> list[ReversedRun]:
     found: list[ReversedRun] = []
     likeliest = likeliest_reversed_runs(segment.position_evidence, given_m)
     for _, first, last in likeliest[:REVERSALS_TRIED]:
-        turned_m = given_m.copy()
-        turned_m[first : last + 1] = given_m[first : last + 1][::-1]
-        result = segment.comparison.errors_of(Pairing.at(lagged.settings, turned_m))
+        reversed_m = given_m.copy()
+        reversed_m[first : last + 1] = given_m[first : last + 1][::-1]
+        result = segment.comparison.errors_of(Pairing.at(lagged.settings, reversed_m))
         improvement = result.improvement() if result else None
         if improvement:
             a, b = lagged.exposures[[first, last]].tolist()

@@ -104,7 +104,7 @@ def _mask(axes: Axes, sample: ScanSample) -> None:
 
 
 def _loaded(axes: Axes, sample: ScanSample) -> None:
-    """The mean of the frames that are handed over."""
+    """The mean of the loaded frames."""
     mean = np.where(sample.ever_good, sample.mean, np.nan)
     show_counts(axes, mean, f"as loaded, mean of {int(sample.lit.sum())}")
     axes.plot(*sample.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
@@ -143,7 +143,7 @@ def show_positions(axes: Axes, positions_m: Floats) -> float:
     factor, unit = length_unit(float(np.ptp(positions_m, axis=0).max()))
     points = positions_m * factor
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    if len(steps) and np.median(steps) < 3 * factor * step_m(positions_m):  # not to and fro
+    if len(steps) and np.median(steps) < 3 * factor * step_m(positions_m):  # not bidirectional
         axes.plot(points[:, 1], points[:, 0], "-", linewidth=0.4, color="0.6")
     area = min(9, 9 * 2500 / len(points))
     shown = axes.scatter(

@@ -80,7 +80,7 @@ class Sampling:
     step_m, overlap
         Median distance of neighbours; share of the diameter that two of them have in common.
     coverage
-        How many times the scanned area is lit.
+        How many times the scanned area is illuminated.
     oversampling
         Field of view over probe diameter; at 2 the frames are sampled as finely as they vary.
     photons, fluence_m2

@@ -105,8 +105,8 @@ def backlash_that_fits(
 ) -> Iterator[tuple[Pairing, Improvement]]:
     """The backlash that predicts held-out frames best, if it is convincing.
 
-    A lag of k frames moves rows to and fro by 2k steps, but for their ends: even numbers of steps
-    are no backlash.
+    In a bidirectional scan, a lag of k frames offsets rows by 2k steps, apart from their ends: even
+    numbers of steps are no backlash.
     """
 
     def at(**positions: Any) -> Pairing:
@@ -117,8 +117,8 @@ def backlash_that_fits(
     if found is None or _is_even(found[0]):
         return
     steps, step_m = found
-    hanging_m = given.settings.positions.backlash + steps * step_m
-    offsets_m = hanging_m + np.arange(-2, 3) * FINE * step_m
+    backlash_m = given.settings.positions.backlash + steps * step_m
+    offsets_m = backlash_m + np.arange(-2, 3) * FINE * step_m
     try:
         tried = [at(backlash=float(offset_m)) for offset_m in offsets_m]
     except BeamlineError:  # these frames have bidirectional rows, the rest hardly any

@@ -17,7 +17,7 @@ from ..errors import BeamlineError
 from ..statistics.measurements import BinnedFrames
 
 AT_ONCE = 5000
-"""Images that are embedded in one go; of more, the autoencoder learns from so many."""
+"""Images embedded at a time; the autoencoder learns from at most this many."""
 PER_STEP = 100
 """Images that incremental components take at a time: more take longer each."""
 HIDDEN = 64

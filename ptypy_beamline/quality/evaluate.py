@@ -35,14 +35,14 @@ def evaluate(
     progress: Progress = lambda _: None,
     unit: str = "m",
 ) -> Assessment | None:
-    """Measure and judge, in one pass over the data.
+    """Measure and evaluate, in one pass over the data.
 
     Parameters
     ----------
     exposures
         What to evaluate.
     qc
-        How to judge.
+        How to evaluate.
     stage_m
         (n, 2) stage positions (y, x), where they are not those of the plan.
     monitor
@@ -209,15 +209,15 @@ def decide(score: Floats, deviation: Floats, masked: Bools, qc: Qc) -> Bools:
 
 def rule(qc: Qc) -> str:
     """The rule in words."""
-    said = []
+    rules = []
     if qc.reject_topk is not None:
         plural = "s" if qc.reject_topk != 1 else ""
-        said.append(f"the {qc.reject_topk} frame{plural} of the highest score{plural}")
+        rules.append(f"the {qc.reject_topk} frame{plural} with the highest score{plural}")
     if qc.reject_topp is not None:
-        said.append(f"{qc.reject_topp:.3g} of the frames, those of the highest scores")
+        rules.append(f"{qc.reject_topp:.3g} of the frames, those with the highest scores")
     if qc.reject_thresh is not None:
-        said.append(f"scores of {qc.reject_thresh:g} and above")
-    return " and ".join(said) or "default rule: unlike their neighbours on the sample"
+        rules.append(f"scores of {qc.reject_thresh:g} and above")
+    return " and ".join(rules) or "default rule: unlike their neighbours on the sample"
 
 
 def inside(positions: Floats, qc: Qc) -> Bools:

@@ -128,7 +128,7 @@ def stage_positions_m(exposures: Exposures, settings: Settings) -> Floats:
 def settings_to_evaluate(scan: Scan, settings: Settings, nominal: NominalSettings) -> Settings:
     """Without the user's reject list, but for frames on it whose file is missing.
 
-    ``nominal``: made of ``settings`` without that list.
+    ``nominal``: from ``settings`` without that list.
     """
     whole, picked = whole_stack(scan.frames)
     gone = absent(whole)

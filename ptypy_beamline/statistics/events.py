@@ -37,7 +37,7 @@ OF_INTENSITY = ("step", "decay", "flicker")
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to raw frames ``first`` to ``last``.
+    """A fault of raw frames ``first`` to ``last``.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Event:
         return scale if self.kind == "decay" else f"{scale}, or {reject}"
 
     def record(self) -> dict[str, Any]:
-        """For a file."""
+        """As written to files."""
         return {**asdict(self), "what": self.what}
 
 

@@ -1,4 +1,4 @@
-"""Frames without beam, frames that were sent twice, and frames of a stage that stood still."""
+"""Frames without beam, repeated frames, and frames of a stage that stood still."""
 
 from __future__ import annotations
 
@@ -180,6 +180,6 @@ def _unlike(counts: Floats, mean: Floats, number: int, limit: float) -> Bools:
 def _chi_square(one: Floats, other: Floats, number: int = 1) -> Floats:
     """(n,) chi square per bin of counts against the mean of ``number`` others; 1 if alike."""
     variance = (one + number * other) / number  # of the difference, if both have one mean
-    lit = variance > 0
-    square = np.divide((one - other) ** 2, variance, where=lit, out=np.zeros(lit.shape))
-    return np.asarray(square.sum(1) / np.maximum(lit.sum(1), 1))
+    counted = variance > 0
+    square = np.divide((one - other) ** 2, variance, where=counted, out=np.zeros(counted.shape))
+    return np.asarray(square.sum(1) / np.maximum(counted.sum(1), 1))

@@ -1,4 +1,4 @@
-"""The exposures of a plan and all that is measured of them: numbers in memory, images on disk."""
+"""Exposures of a plan and their measurements: numbers in memory, images on disk."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _repeats(positions_m: Floats) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What was measured of all frames.
+    """Measurements of all frames.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class BinnedFrames:
         self._file.close()
 
     def append(self, images: Float32s) -> None:
-        """Write (k, s, s) counts behind the others."""
+        """Append (k, s, s) counts."""
         self._shape = images.shape[1:]
         with naming_full_disk(Path(tempfile.gettempdir()), "make room there, or set TMPDIR"):
             self._file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What varies all through a scan: a decay of the beam, its drift on the detector, and flicker."""
+"""Variations throughout a scan: decay of the beam, its drift on the detector, and flicker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .neighbours import Neighbours
 from .robust import SIGMA_PER_MAD, robust_sigma
 
 MIN_FRAMES = 50
-"""Frames from which anything is told of a scan."""
+"""Least frames from which variations are inferred."""
 
 STRIPS, BINS = 4, 8
 """Parts of the sample and of the time that must agree on a trend."""
