@@ -37,7 +37,7 @@ class RawFrames(Mapping[int, NDArray[Any]]):
         return len(self.positions)
 
 
-class FramesInOne(dict[int, Float32s]):
+class FramesInOne(Mapping[int, Float32s]):
     """Frames by position, which are the rows of one array, in its order.
 
     Attributes
@@ -47,8 +47,18 @@ class FramesInOne(dict[int, Float32s]):
     """
 
     def __init__(self, positions: Sequence[int], array: Float32s) -> None:
-        super().__init__(zip(positions, array, strict=True))
         self.array = array
+        self._rows = dict(zip(positions, range(len(array)), strict=True))
+
+    def __getitem__(self, position: int) -> Float32s:
+        frame: Float32s = self.array[self._rows[position]]
+        return frame
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):

@@ -258,7 +258,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     def correct(
         self, raw: Mapping[int, NDArray[Any]], weights: Mapping[int, Any], common: Any
-    ) -> tuple[dict[int, Float32s], dict[int, Bools]]:
+    ) -> tuple[Mapping[int, Float32s], dict[int, Bools]]:
         """Frames {position: float32} and weights {position: bool}.
 
         Weights are empty when every frame shares :meth:`load_weight`'s; a frame without defects of

@@ -10,6 +10,7 @@ for more than they carry, they do as PtyPy does, and say so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from ..arrays import Bools, Ints, Numbers
 from ..ptypy_frames import FramesInOne
 from .relied_on import differences
 from .statistics import Statistics
-from .storages import PodViews, put_off_exit_waves
-from .views import make_pods, make_views, with_records
+from .storages import PodViews, adopt, put_off, put_off_exit_waves
+from .views import Views, make_pods, make_views, with_records, without_garbage_collection
 
 
 class _InBulk(BlockScanModel):  # type: ignore[misc]
@@ -38,6 +39,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
     def __init__(self, ptycho: Any = None, pars: Any = None, label: Any = None) -> None:
         super().__init__(ptycho, pars, label)
         self._statistics: Statistics | None = None
+        self._frame_views: list[Views] = []
         self._pod_views: list[PodViews] = []
         self._without_exit_waves: list[PodViews] = []
         self._in_bulk = not _said(self, differences(), "this PtyPy differs in ")
@@ -54,9 +56,10 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
             return None
         if not self.containers_initialized:
             self._initialize_containers()
-        self._insert(chunk)
-        del chunk
-        pods, probes, objects = self._create_pods()
+        with without_garbage_collection():
+            self._insert(chunk)
+            del chunk
+            pods, probes, objects = self._create_pods()
         for pod in pods:
             if pod.model is None:
                 pod.model = self
@@ -113,15 +116,21 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
             shape=one, psize=self.psize, padonly=True, fill=fill, layermap=own
         )
         if len(own):
-            # Of a mask that all share a copy: engines are slow where its layers have no stride.
-            storage.data, storage.shape = np.require(data, None, ["C", "W"]), data.shape
+            # Engines are slow where the layers of masks have no stride.
+            storage.data = data if data.strides[0] else np.empty(data.shape, data.dtype)
+            storage.shape = data.shape
         rule = {"shape": self.diff_shape, "psize": self.psize, "storageID": storage.ID}
         first = View(container, accessrule={**rule, "coord": 0.0})
         records = np.repeat(np.asarray(first._record)[None], len(indices))
         records["active"], records["layer"] = stacked >= 0, indices
         # A view without data has the layer of the one before, of which PtyPy copies it.
         records["dlayer"] = np.maximum.accumulate(np.maximum(stacked, 0))
-        return storage, with_records(first, records).views
+        made = with_records(first, records)
+        adopt(made)
+        self._frame_views.append(made)
+        if not data.strides[0] and len(own):
+            put_off(storage, partial(np.copyto, src=data))
+        return storage, made.views
 
     def _create_pods(self) -> tuple[list[POD], dict[str, bool], dict[str, bool]]:
         """Views of probe, object and exit wave of the new frames, and the pods that join them."""
@@ -185,6 +194,14 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
             )
             if asked
         ]
+
+    def _initialize_object(self, object_ids: Mapping[str, Any]) -> None:
+        """PtyPy's, of storages whose zeros, which it replaces, take no memory meanwhile."""
+        storages = self.ptycho.obj.S
+        for storage in (storages[name] for name in object_ids if name in storages):
+            if not storage.data.any():
+                storage.data = np.zeros(storage.data.shape, storage.data.dtype)
+        super()._initialize_object(object_ids)
 
     def _initialize_exit(self, pods: Sequence[POD]) -> None:
         """Exit waves of ``pods``: probe times object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ptypy.core.classes import Container, Storage, View
 
-from ..arrays import Complexes, Ints
+from ..arrays import Complexes, Ints, Numbers
 from .views import Views
 
 
@@ -24,12 +24,12 @@ class Bulk:
     Attributes
     ----------
     pending
-        Exit waves that the storage's data are still to be.
+        What writes the data that the storage is still to have into an array.
     """
 
     references: list[weakref.ref[Views]]
     reduced: list[View] | None = None
-    pending: ExitWaves | None = None
+    pending: Callable[[Any], None] | None = None
 
     @property
     def views(self) -> list[Views]:
@@ -100,7 +100,10 @@ class BulkStorage(Storage):  # type: ignore[misc]
         if newID is not None or not bulk.is_all(self):
             return super().reformat(newID, update)
         if self._is_scattered:  # its views are all at one place, and have a layer each
-            return None if bulk.has_all_layers(self) else super().reformat(newID, update)
+            if not bulk.has_all_layers(self):
+                return super().reformat(newID, update)
+            self.nlayers = len(self.layermap)
+            return None
         for part in bulk.views:
             part.update(self)
         some = [view for part in bulk.views for view in part.representatives(self.ndim)]
@@ -111,21 +114,21 @@ class BulkStorage(Storage):  # type: ignore[misc]
 
 
 class PendingStorage(BulkStorage):
-    """Exit waves that are computed when something asks for them; engines of ML never do."""
+    """A storage whose data are computed when something asks for them, which may be never."""
 
     @property
-    def data(self) -> Complexes:
-        """(n, ny, nx) exit waves; the storage is an ordinary one afterwards."""
+    def data(self) -> Numbers:
+        """(n, ny, nx); the storage is an ordinary one afterwards."""
         self.__class__ = BulkStorage
         bulk = _BULKS[self]
-        waves, bulk.pending = bulk.pending, None
-        if waves is not None:
-            waves.write(self.data)
-        computed: Complexes = self.data
+        write, bulk.pending = bulk.pending, None
+        if write is not None:
+            write(self.data)
+        computed: Numbers = self.data
         return computed
 
     @data.setter
-    def data(self, instead: Complexes) -> None:
+    def data(self, instead: Numbers) -> None:
         self.__class__, _BULKS[self].pending = BulkStorage, None
         self.data = instead
 
@@ -158,6 +161,12 @@ def adopt(views: Views) -> None:
     storage.__class__ = BulkStorage
     _BULKS.setdefault(storage, Bulk([])).references.append(weakref.ref(views))
     _MADE[storage.owner] = _MADE.get(storage.owner, 0) + len(views.views)
+
+
+def put_off(storage: Storage, write: Callable[[Any], None]) -> None:
+    """Let ``write`` put the data of a storage made in bulk into its array when they are needed."""
+    _BULKS[storage].pending = write
+    storage.__class__ = PendingStorage
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,23 +219,29 @@ class ExitWaves:
 
 
 def put_off_exit_waves(blocks: Sequence[PodViews]) -> None:
-    """Let the exit waves of these pods be computed when something asks for them."""
-    probe, obj = blocks[0].probe.storage.data.copy(), blocks[0].object.storage.data.copy()
+    """Let the exit waves of these pods be computed when something asks for them: ML never does."""
+    probe, obj = (kept(views.storage.data) for views in (blocks[0].probe, blocks[0].object))
     for views in blocks:
         (active,) = np.nonzero(views.exit.records["active"])
         if len(active):
             where = [
-                *_places(views.probe.records[active]),
-                *_places(views.object.records[active]),
+                *_places(views.probe.records, active),
+                *_places(views.object.records, active),
                 views.exit.records["dlayer"][active],
             ]
-            storage = views.exit.storage
-            _BULKS[storage].pending = ExitWaves(probe, obj, np.array(where, np.int32))
-            storage.__class__ = PendingStorage
+            waves = ExitWaves(probe, obj, np.array(where, np.int32))
+            put_off(views.exit.storage, waves.write)
 
 
-def _places(records: np.ndarray[Any, Any]) -> Iterator[Ints]:
-    """Layer, first row and first column of each view."""
-    yield records["dlayer"]
-    yield records["dlow"][:, 0]
-    yield records["dlow"][:, 1]
+def kept(data: Complexes) -> Complexes:
+    """(layers, ny, nx) that stay as they are; without memory of their own if all are the same."""
+    bits = data.view(np.uint64).reshape(*data.shape, -1)
+    first = np.broadcast_to(data[0, 0, 0].copy(), data.shape)
+    return first if (bits == bits[0, 0, 0]).all() else data.copy()
+
+
+def _places(records: np.ndarray[Any, Any], active: Ints) -> Iterator[Ints]:
+    """Layer, first row and first column of each active view."""
+    yield records["dlayer"][active]
+    for d in range(2):
+        yield records["dlow"][:, d][active]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -60,13 +63,13 @@ class Views:
 
     def representatives(self, dimensions: int) -> list[View]:
         """Active views that reach as far, and have the same layers, as all active ones."""
-        (active,) = np.nonzero(self.records["active"])
+        active = np.flatnonzero(self.records["active"])
         if not len(active):
             return []
-        some = self.records[active]
-        chosen = set(np.unique(some["layer"], return_index=True)[1].tolist())
+        chosen = set(np.unique(self.records["layer"][active], return_index=True)[1].tolist())
         for d in range(dimensions):
-            chosen |= {int(some["dlow"][:, d].argmin()), int(some["dhigh"][:, d].argmax())}
+            low, high = (self.records[end][:, d][active] for end in ("dlow", "dhigh"))
+            chosen |= {int(low.argmin()), int(high.argmax())}
         return [self.views[active[k]] for k in sorted(chosen)]
 
     def set_data_layers(self, layermap: Sequence[int]) -> None:
@@ -76,6 +79,18 @@ class Views:
         active = self.records["active"]
         found = order[np.searchsorted(known, self.records["layer"][active], sorter=order)]
         self.records["dlayer"][active] = found
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """While many objects are made that all stay: Python would look through them again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def make_views(
@@ -125,17 +140,28 @@ def _like(view: View) -> View:
 def register(owner: Base, prefix: str, made: Sequence[Any]) -> None:
     """Name objects and add them to their owner's, as ``Base._new_ptypy_object`` does one by one."""
     pool = owner._pool[prefix]
-    start = len(pool)
-    names = [f"{prefix}{start + k:04d}" for k in range(len(made))]
+    names, numbers = names_of(prefix, len(pool), len(made))
     if not pool.keys().isdisjoint(names):
         raise RuntimeError(f"names {names[0]} to {names[-1]} are taken already")
-    for k, (name, one) in enumerate(zip(names, made, strict=True)):
-        one.ID, one.numID = name, start + k + 1
+    for name, number, one in zip(names, numbers, made, strict=True):
+        one.ID, one.numID = name, number
         pool[name] = one
     # PtyPy gives its next object a row here: there must be one. No row is touched before.
     records = owner._recs[prefix]
     if len(records) <= len(pool):
         owner._recs[prefix] = np.zeros(len(pool) + 8192, records.dtype)
+
+
+@lru_cache(maxsize=1)
+def names_of(prefix: str, start: int, count: int) -> tuple[list[str], list[int]]:
+    """Of objects that follow ``start`` others, and their numbers.
+
+    The views of probe, object, exit waves, frames and masks have the same ones, which they share.
+    """
+    return (
+        [f"{prefix}{k:04d}" for k in range(start, start + count)],
+        list(range(start + 1, start + count + 1)),
+    )
 
 
 VIEW_NAMES = {
@@ -160,7 +186,7 @@ def make_pods(ptycho: Any, geometry: Any, views: Sequence[Sequence[View]]) -> li
     first = POD(
         ptycho=ptycho, views=dict(zip(VIEW_NAMES, next(joined), strict=True)), geometry=geometry
     )
-    others = {k: v for k, v in vars(first).items() if not isinstance(v, View)}
+    others = [(k, v) for k, v in vars(first).items() if k != "V" and not isinstance(v, View)]
     pods = [first, *(_joining(those, ptycho, others) for those in joined)]
     register(ptycho, POD._PREFIX, pods[1:])
     records = np.zeros(len(pods), first._record.dtype)
@@ -172,15 +198,17 @@ def make_pods(ptycho: Any, geometry: Any, views: Sequence[Sequence[View]]) -> li
     return pods
 
 
-def _joining(views: Sequence[View], ptycho: Any, others: Mapping[str, Any]) -> POD:
+def _joining(views: Sequence[View], ptycho: Any, others: list[tuple[str, Any]]) -> POD:
     """A pod of these views with ``others`` of its attributes, without name and record."""
     pod = POD.__new__(POD)
     pod.owner, pod._pool, pod._recs = ptycho, None, None
-    inside = pod.__dict__
-    inside.update(others)
-    inside["V"] = V = u.Param.__new__(u.Param)
-    dict.update(V, zip(VIEW_NAMES, views, strict=True))
-    inside.update(zip(VIEW_NAMES.values(), views, strict=True))
+    pod.V = u.Param.__new__(u.Param)
+    dict.update(pod.V, zip(VIEW_NAMES, views, strict=True))
+    # One by one, so that the names of the attributes take no memory in each pod.
+    for name, value in others:
+        setattr(pod, name, value)
+    for name, view in zip(VIEW_NAMES.values(), views, strict=True):
+        setattr(pod, name, view)
     return pod
 
 
