@@ -12,7 +12,7 @@ from typing import Any
 
 
 class BeamlineError(Exception):
-    """A problem the user can mend.
+    """A problem that the user can fix.
 
     The message is one line: ``file: what is wrong; remedy``.
 

@@ -157,10 +157,10 @@ def _events(assessment: Assessment, folder: Path) -> str:
     """What happened to the beam or the stage, with a plot of the intensity."""
     if not assessment.events:
         return ""
-    said = [f"<li>{escape(line)}</li>" for line in assessment.remedies(folder)]
+    lines = [f"<li>{escape(line)}</li>" for line in assessment.remedies(folder)]
     plot = data_url(events_png(assessment))
     picture = f'<img id="strip" alt="Events of the scan" src="{plot}">'
-    return f'<ul id="events">{"".join(said)}</ul>{picture}'
+    return f'<ul id="events">{"".join(lines)}</ul>{picture}'
 
 
 def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:
@@ -180,8 +180,8 @@ def _rule(assessment: Assessment) -> str:
     """The rule in words if the settings have it."""
     if "rule" in assessment.settings:
         return str(assessment.settings["rule"])
-    said = {name: value for name, value in assessment.settings.items() if value is not None}
-    return ", ".join(f"{name} {value}" for name, value in said.items())
+    given = {name: value for name, value in assessment.settings.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 def _resource(name: str) -> str:

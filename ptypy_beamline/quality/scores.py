@@ -143,7 +143,7 @@ class Fault:
     Attributes
     ----------
     name
-        What is said of such a frame.
+        Description of such a frame.
     least
         Number → |z| that it has at least.
     most

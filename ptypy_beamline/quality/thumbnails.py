@@ -136,7 +136,7 @@ def _page(assessment: Assessment, rows: NDArray[np.intp], top: float, title: str
     extent = float(np.ptp(assessment.positions_m, axis=0).max())
     unit = length_unit(extent, assessment.unit)
     figures = "\n".join(_figure(assessment, int(row), unit) for row in rows)
-    said = (
+    summary = (
         f"{len(rows)} of {len(assessment):,} frames, the highest score first. "
         f"Corrected counts, the same logarithmic colours for all: 0 to {top:,.0f}."
     )
@@ -144,7 +144,7 @@ def _page(assessment: Assessment, rows: NDArray[np.intp], top: float, title: str
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{GENERATOR}\n'
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{said}</p>\n<main>\n{figures}\n</main>\n</body>\n</html>\n"
+        f"<h1>{escape(title)}</h1>\n<p>{summary}</p>\n<main>\n{figures}\n</main>\n</body>\n</html>\n"
     )
 
 
