@@ -22,9 +22,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import llvmlite
+import llvmlite.binding
 import numba
 from numba.core import config
 from numba.core.caching import NullCache
@@ -80,6 +80,23 @@ class Place(NamedTuple):
         mine = found.st_uid in (os.geteuid(), 0) and not found.st_mode & stat.S_IWGRP
         return mine or not self.private
 
+    @property
+    def current(self) -> Path:
+        """The folder of this version."""
+        return self.folder / version()
+
+    def make(self) -> bool:
+        """Make the folder of this version if it is missing; whether it can be written."""
+        with suppress(OSError):
+            if not self.folder.exists():
+                self.folder.parent.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(0o700 if self.private else 0o777, exist_ok=True)
+            if self.usable() and not self.current.exists():
+                _remove_old(self.folder)
+                self.current.mkdir(exist_ok=True)
+            return self.usable() and os.access(self.current, os.W_OK)
+        return False
+
 
 PACKAGE_PLACE = Place(PACKAGE / "__pycache__" / "compiled", private=False)
 """Whoever can write there can change the package itself."""
@@ -108,6 +125,11 @@ def version() -> str:
     return found.hexdigest()[:16]
 
 
+def processor() -> str:
+    """The processor that is compiled for, as LLVM calls it."""
+    return str(config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
+
+
 class KernelCache(NullCache):  # type: ignore[misc]
     """What Numba asks for a function before it compiles it, and tells once it has.
 
@@ -117,8 +139,8 @@ class KernelCache(NullCache):  # type: ignore[misc]
         As written in Python.
     """
 
-    in_package = False
-    """Write beside the package if it can be written, for all users of an installation."""
+    only: ClassVar[Place | None] = None
+    """Look for functions, and keep them, nowhere else."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
@@ -127,8 +149,8 @@ class KernelCache(NullCache):  # type: ignore[misc]
         """The function for these types; None where it must be compiled."""
         target_context.refresh()
         name = self._file(signature, target_context.codegen())
-        for place in places():
-            data = _read(place.folder / version() / name) if place.usable() else None
+        for place in [self.only] if self.only else places():
+            data = _read(place.current / name) if place.usable() else None
             if data is not None:
                 with suppress(Exception):  # of whatever kind: it is compiled then
                     return CompileResult._rebuild(target_context, *pickle.loads(data))
@@ -139,12 +161,11 @@ class KernelCache(NullCache):  # type: ignore[misc]
         if compiled.library.has_dynamic_globals:
             return
         name, data = self._file(signature, compiled.codegen), dumps(compiled._reduce())
-        for place in places():
-            if place is PACKAGE_PLACE and not self.in_package:
+        for place in [self.only] if self.only else places():
+            if place == PACKAGE_PLACE != self.only:  # ``ptypy-beamline warm`` alone writes there
                 continue
-            with suppress(OSError):
-                if _write(place, name, data):
-                    return
+            if place.make() and _write(place.current / name, data):
+                return
 
     def _file(self, signature: Any, codegen: Any) -> str:
         """Name of the file: for these types, this processor, and these settings of Numba."""
@@ -163,23 +184,17 @@ def _read(path: Path) -> bytes | None:
     return data if hashlib.sha256(data).digest() == digest else None
 
 
-def _write(place: Place, name: str, data: bytes) -> bool:
-    """Whether the folder may be used; OSError where it cannot be written."""
-    if not place.folder.exists():
-        place.folder.parent.mkdir(parents=True, exist_ok=True)
-        place.folder.mkdir(0o700 if place.private else 0o777, exist_ok=True)
-    if not place.usable():
-        return False
-    folder = place.folder / version()
-    if not folder.exists():
-        _remove_old(place.folder)
-        folder.mkdir(exist_ok=True)
-    temporary = folder / f"{name}.{secrets.token_hex(8)}"
+def _write(path: Path, data: bytes) -> bool:
+    """Whether it is written: the disk may be full."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         temporary.write_bytes(hashlib.sha256(data).digest() + data)
-        temporary.replace(folder / name)
+        temporary.replace(path)
+    except OSError:
+        return False
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import scans
 from folders import ROOT
 
 from ptypy_beamline import kernel_cache
@@ -201,6 +203,33 @@ def test_old_versions_are_removed(node: Node) -> None:
     node.run()
     assert not (node.kept / "old").exists()
     assert (node.kept / "recent").exists()
+
+
+@pytest.mark.long
+def test_after_warming_nothing_is_compiled_for_any_format(node: Node, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    environment = {**os.environ, kernel_cache.VARIABLE: str(shared), "PYTHONPATH": str(ROOT)}
+
+    def run(*words: object) -> str:
+        command = [sys.executable, *map(str, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = json.loads(run("-m", "ptypy_beamline", "warm", "--json"))
+    assert told["compiled"] == told["functions"] == len(node.files(shared))
+    assert Path(told["folder"]).parent == shared
+    assert f"compiled 0 functions for {told['processor']}" in run("-m", "ptypy_beamline", "warm")
+
+    formats = ("areadetector", "cxi", "diamond", "exchange", "nxcxi", "standard", "tiff")
+    files = [scans.write(tmp_path, name, compression="bitshuffle") for name in formats]
+    before = node.files(shared)
+    code = (
+        "import sys; from ptypy_beamline import open_scan\n"
+        "for file in sys.argv[1:]: print(sum(1 for _ in open_scan(file).plan(rebin=2).blocks()))"
+    )
+    assert len(run("-c", code, *files).split()) == len(files)
+    assert node.files(shared) == before
 
 
 def test_all_modules_with_compiled_functions_are_known() -> None:

@@ -31,6 +31,7 @@ COMMANDS = {
     "product": "Convert a PtychoPINN NPZ file to a Ptychodus product.",
     "plot": "Draw a reconstruction: phase, amplitude, probe, errors.",
     "tomo": "Reconstruct a volume from scans at many angles.",
+    "warm": "Compile ahead what loading needs, for the image of a node.",
 }
 """Command → the first line of its help. Each is a module here, with ``command`` and ``EXAMPLE``."""
 

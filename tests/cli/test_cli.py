@@ -37,6 +37,7 @@ COMMANDS = (
     "export",
     "product",
     "tomo",
+    "warm",
 )
 
 
