@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -46,6 +47,26 @@ def communicator() -> Any:
     from mpi4py import MPI
 
     return MPI.COMM_WORLD if MPI.COMM_WORLD.size > 1 else None
+
+
+def restart_under_mpirun(ranks: int) -> None:
+    """Replace this process by ``mpirun`` of its command, with the same interpreter on every rank.
+
+    Raises
+    ------
+    BeamlineError
+        There is no ``mpirun``.
+    """
+    words = sys.argv[1:]
+    while given := [k for k, word in enumerate(words) if word.partition("=")[0] == "--cores"]:
+        at = given[0]
+        words[at : at + (1 if "=" in words[at] else 2)] = []
+    mpirun = shutil.which("mpirun")
+    if mpirun is None:
+        raise BeamlineError("there is no mpirun", "install MPI (make ptypy), or leave --cores out")
+    line = [mpirun, "-n", str(ranks), sys.executable, "-m", "ptypy_beamline", *words]
+    sys.stdout.flush()
+    os.execv(mpirun, line)
 
 
 @contextmanager

@@ -86,6 +86,22 @@ def _near_field(sample: ScanSample, near: bool) -> list[Finding]:
     ]
 
 
+def low_counts(sample: ScanSample) -> list[Finding]:
+    """A warning where the frames hold so few counts that DM and ML may fit their noise."""
+    from ..diagnosis.scale import MIN_COUNTS
+
+    if sample.usual_counts >= MIN_COUNTS:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"{sample.usual_counts:.3g} counts per frame: DM and ML may fit their noise, and the "
+            "error is then small all the same",
+            "compare with --engine preview, or sum pixels (--bin)",
+        )
+    ]
+
+
 def show(findings: list[Finding]) -> list[Finding]:
     """Print the ``findings`` on standard error, and return them."""
     for finding in findings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from .flags import folder_option
 from .loading import loading, plan_with, refuse_input
 from .prechecks import Propagation, check_data, is_near_field, show
 from .progress import progress
+
+if TYPE_CHECKING:
+    from ..reconstruction import Reconstruction
 
 USELESS = 0.9
 """Validation error from which a reconstruction predicts next to nothing."""
@@ -43,23 +46,15 @@ def run_preview(
     settings: Settings, output: Path, iterations: int, propagation: str, to_json: bool
 ) -> None:
     """Reconstruct, write the folder, and print the result."""
-    from ..diagnosis.scan_sample import ScanSample
     from ..output.files import renamed_together
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.pictures import draw_beside_truth
-    from ..reconstruction.preview import preview
     from ..reconstruction.preview.rpie import ALGORITHM
 
     result, picture = output / "reconstruction.h5", output / "reconstruction.png"
     for file in (result, picture):
         refuse_input(file, settings)
-    scan, plan = plan_with(settings)
-    sample = ScanSample.at(scan, settings, plan)
-    near = is_near_field(sample, propagation)
-    findings = check_data(sample, near)
-    origin = {"source": scan.source, "settings": settings.record()}
-    with progress("reconstructing", iterations) as advance:
-        found = preview(plan, iterations, 0, lambda *_: advance(1), near, origin)
+    found, near, findings = _reconstruct(settings, iterations, propagation)
     error = found.held_out_error
     validation = "" if error is None else f", validation error {error:.3g}"
     title = f"{Path(settings.file_name).name}: {ALGORITHM}{validation}"
@@ -69,22 +64,39 @@ def run_preview(
             picture, found.object[0], found.probe, found.errors, found.pixel_m, title=title
         )
     findings += show(_verdict(error))
-    if to_json:
-        told = {
-            "error": float(found.errors[-1]),
-            "held_out_error": error,
-            "iterations": iterations,
-            "near_field": near,
-            "findings": [as_json(finding) for finding in findings],
-            "reconstruction": str(result),
-            "picture": str(picture),
-        }
-        typer.echo(json.dumps(told, indent=1))
-    else:
+    if not to_json:
         typer.echo(
             f"error {found.errors[-1]:.4g}{validation} after {iterations} iterations; "
             f"{result}, {picture}"
         )
+        return
+    summary = {
+        "error": float(found.errors[-1]),
+        "held_out_error": error,
+        "iterations": iterations,
+        "near_field": near,
+        "findings": [as_json(finding) for finding in findings],
+        "reconstruction": str(result),
+        "picture": str(picture),
+    }
+    typer.echo(json.dumps(summary, indent=1))
+
+
+def _reconstruct(
+    settings: Settings, iterations: int, propagation: str
+) -> tuple[Reconstruction, bool, list[Finding]]:
+    """The reconstruction, whether it is near field, and what the checks found."""
+    from ..diagnosis.scan_sample import ScanSample
+    from ..reconstruction.preview import preview
+
+    scan, plan = plan_with(settings)
+    sample = ScanSample.at(scan, settings, plan)
+    near = is_near_field(sample, propagation)
+    findings = check_data(sample, near)
+    origin = {"source": scan.source, "settings": settings.record()}
+    with progress("reconstructing", iterations) as advance:
+        found = preview(plan, iterations, 0, lambda *_: advance(1), near, origin)
+    return found, near, findings
 
 
 def _verdict(held_out_error: float | None) -> list[Finding]:

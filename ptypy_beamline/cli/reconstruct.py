@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -17,18 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import BeamlineError, SettingsError
+from ..errors import SettingsError
 from ..extras import has_ptypy
 from ..settings import Settings
 from ..summary import Finding, as_json
 from .flags import file_option, folder_option
 from .loading import loading, plan_with, refuse_input
-from .prechecks import Propagation, check_data, is_near_field, refuse_errors, show
+from .prechecks import Propagation, check_data, is_near_field, low_counts, refuse_errors, show
 from .preview import run_preview
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
-    from ..diagnosis.scan_sample import ScanSample
     from ..engines import Chain, Ranks
     from ..reconstruction import Reconstruction
 
@@ -50,7 +47,7 @@ _option = partial(typer.Option, rich_help_panel=PANEL)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """How a scan is to be reconstructed, and where the results go."""
 
     chain: Chain
@@ -111,14 +108,14 @@ def command(  # noqa: PLR0913
     """
     from ..diagnosis.proposed_settings import changed
     from ..engines import Chain
-    from ..parallel import several_started
+    from ..parallel import restart_under_mpirun, several_started
 
     if qc:
         settings = changed(settings, {"qc": True})
     if cores is not None:
         if several_started():
             raise SettingsError("--cores starts the ranks itself", "leave it out under mpirun")
-        _start_ranks(cores)
+        restart_under_mpirun(cores)
     name = engine or _default_engine()
     if name == PREVIEW:
         _refuse_for_preview(gpu, modes, save_tree, several_started())
@@ -126,7 +123,7 @@ def command(  # noqa: PLR0913
         return
     chain = Chain.of(name, iterations)
     made = _reconstruct(
-        settings, Wanted(chain, modes, gpu, propagation, output, save_tree, unchecked)
+        settings, Request(chain, modes, gpu, propagation, output, save_tree, unchecked)
     )
     if made is None:
         return
@@ -172,27 +169,7 @@ def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: 
         )
 
 
-def _start_ranks(cores: int) -> None:
-    """Become ``mpirun`` of this command, with the same interpreter on every rank.
-
-    Raises
-    ------
-    BeamlineError
-        There is no ``mpirun``.
-    """
-    words = sys.argv[1:]
-    while given := [k for k, word in enumerate(words) if word.partition("=")[0] == "--cores"]:
-        at = given[0]
-        words[at : at + (1 if "=" in words[at] else 2)] = []
-    mpirun = shutil.which("mpirun")
-    if mpirun is None:
-        raise BeamlineError("there is no mpirun", "install MPI (make ptypy), or leave --cores out")
-    line = [mpirun, "-n", str(cores), sys.executable, "-m", "ptypy_beamline", *words]
-    sys.stdout.flush()
-    os.execv(mpirun, line)
-
-
-def _reconstruct(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
+def _reconstruct(settings: Settings, request: Request) -> dict[str, Any] | None:
     """Reconstruct, write and return the summary; None on all ranks but the first."""
     from ..engines import ranks_started, reconstruct
     from ..engines.trees import saving
@@ -200,66 +177,50 @@ def _reconstruct(settings: Settings, wanted: Wanted) -> dict[str, Any] | None:
     from ..output.temporary import exclusive_folder
     from ..run import load_engines
 
-    if wanted.gpu:
+    if request.gpu:
         load_engines("cupy")
     with ranks_started() as ranks:
-        alone = exclusive_folder(wanted.output) if ranks.first else nullcontext()
-        with alone, renamed_together():
-            near, findings = _check_scan(settings, wanted) if ranks.first else (False, [])
+        lock = exclusive_folder(request.output) if ranks.first else nullcontext()
+        with lock, renamed_together():
+            near, findings = _check_scan(settings, request) if ranks.first else (False, [])
             near = ranks.shared(near)
             start = time.perf_counter()
-            with _progress(wanted.chain, ranks) as progress:
-                tree = saving(_tree(settings, wanted, near), wanted.output)
+            with _progress(request.chain, ranks) as progress:
+                tree = saving(_tree(settings, request, near), request.output)
                 found = reconstruct(tree, progress)
             if not ranks.first:
                 return None
             seconds = time.perf_counter() - start
-            return _write_results(settings, wanted, found, near, findings, seconds)
+            return _write_results(settings, request, found, near, findings, seconds)
 
 
-def _check_scan(settings: Settings, wanted: Wanted) -> tuple[bool, list[Finding]]:
-    """Whether the frames are near field, and what the checks find."""
+def _check_scan(settings: Settings, request: Request) -> tuple[bool, list[Finding]]:
+    """Check the scan and the output names; whether it is near field, and the findings."""
     from ..diagnosis.findings import of_reconstructions
     from ..diagnosis.scan_sample import ScanSample
     from ..engines.trees import check_tree_name, is_saved_tree
     from ..output.names import is_ours
 
-    ours = is_ours(wanted.output / SIGNED[0])
-    for name in FILES:  # only those are signed; the others are ours beside a reconstruction of ours
-        refuse_input(wanted.output / name, settings, ours=ours and name not in SIGNED)
-    if wanted.save_tree is not None:
-        check_tree_name(wanted.save_tree)
-        refuse_input(wanted.save_tree, settings, ours=is_saved_tree(wanted.save_tree))
+    ours = is_ours(request.output / SIGNED[0])
+    for name in FILES:  # the others are ours if they lie beside a reconstruction of ours
+        refuse_input(request.output / name, settings, ours=ours and name not in SIGNED)
+    if request.save_tree is not None:
+        check_tree_name(request.save_tree)
+        refuse_input(request.save_tree, settings, ours=is_saved_tree(request.save_tree))
     with working("looking at the frames"):
         scan, plan = plan_with(settings)
         sample = ScanSample.at(scan, settings, plan)
-        near = is_near_field(sample, wanted.propagation)
+        near = is_near_field(sample, request.propagation)
     findings = check_data(sample, near)
-    if not (near or wanted.unchecked):
+    if not (near or request.unchecked):
         with working("reconstructing a few of them"):
             more = of_reconstructions(sample, [f for f in findings if f.level == "warning"])
         refuse_errors(more, sample, "(--no-check reconstructs all the same)")
         findings += show(more)
-    return near, [*findings, *show(_low_counts(sample))]
+    return near, [*findings, *show(low_counts(sample))]
 
 
-def _low_counts(sample: ScanSample) -> list[Finding]:
-    """A warning where the frames hold so few counts that DM and ML may fit their noise."""
-    from ..diagnosis.scale import MIN_COUNTS
-
-    if sample.usual_counts >= MIN_COUNTS:
-        return []
-    return [
-        Finding(
-            "warning",
-            f"{sample.usual_counts:.3g} counts per frame: DM and ML may fit their noise, and the "
-            "error is then small all the same",
-            "compare with --engine preview, or sum pixels (--bin)",
-        )
-    ]
-
-
-def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
+def _tree(settings: Settings, request: Request, near: bool) -> dict[str, Any]:
     from ..engines.trees import label, parameter_tree, with_absolute_paths
 
     data = settings.record()
@@ -267,10 +228,10 @@ def _tree(settings: Settings, wanted: Wanted, near: bool) -> dict[str, Any]:
     return parameter_tree(
         label(settings.file_name),
         with_absolute_paths(data),
-        wanted.chain,
-        modes=wanted.modes,
+        request.chain,
+        modes=request.modes,
         near_field=near,
-        gpu=wanted.gpu,
+        gpu=request.gpu,
     )
 
 
@@ -286,7 +247,7 @@ def _progress(chain: Chain, ranks: Ranks) -> Iterator[Any]:
 
 def _write_results(
     settings: Settings,
-    wanted: Wanted,
+    request: Request,
     found: Reconstruction,
     near: bool,
     findings: list[Finding],
@@ -294,13 +255,13 @@ def _write_results(
 ) -> dict[str, Any]:
     from ..engines.trees import REPEATS, save_tree
 
-    tree = _tree(settings, wanted, near) | {"verbose_level": "INFO"}
+    tree = _tree(settings, request, near) | {"verbose_level": "INFO"}
     tree["io"].pop("rfile")
     tree = {"run": next(iter(tree["scans"])), **tree}
     note = f"{REPEATS} {Path(settings.file_name).name}: {shlex.join(sys.argv)}"
     note = note.replace("\n", " ").replace('"""', "'''")
-    extra = [] if wanted.save_tree is None else [wanted.save_tree]
-    for path in [wanted.output / "tree.yaml", *extra]:
+    extra = [] if request.save_tree is None else [request.save_tree]
+    for path in [request.output / "tree.yaml", *extra]:
         save_tree(tree, path, note)
     engine, _, algorithm = found.algorithm.partition(" ")
     error = float(found.errors[-1])
@@ -313,9 +274,9 @@ def _write_results(
         "near_field": near,
         "seconds": seconds,
         "findings": [as_json(finding) for finding in findings],
-        "files": [str(wanted.output / name) for name in FILES] + [str(p) for p in extra],
+        "files": [str(request.output / name) for name in FILES] + [str(p) for p in extra],
     }
-    _write_files(found, wanted.output, made)
+    _write_files(found, request.output, made)
     return made
 
 
@@ -325,7 +286,7 @@ def _write_files(found: Reconstruction, output: Path, made: dict[str, Any]) -> N
     from ..reconstruction.plot import draw
     from ..reconstruction.postprocess import Postprocess, finish
 
-    # Holograms show the sample far beyond their positions.
+    # Holograms show the sample far beyond the scanned area.
     asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)
     write_reconstruction(found, output / "reconstruction.h5")
     draw(output / "reconstruction.png", finish(found, asked))

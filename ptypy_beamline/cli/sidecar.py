@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import SettingsError
 from .flags import file_option
+
+if TYPE_CHECKING:
+    from ..files.csvlog import CsvLog
+    from ..frames.tiff import TiffFrames
+    from ..writers.sidecar import LogColumns, Sidecar
 
 EXAMPLE = "ptypy-beamline sidecar --frames 'raw/img_*.tif' --csv log.csv -o sidecar.h5"
 
@@ -58,14 +63,15 @@ def command(  # noqa: PLR0913
     """Write the sidecar of TIFF frames from a CSV log."""
     from ..files.csvlog import read_log
     from ..files.filelist import expand
-    from ..formats.acquisition_numbers import AcquisitionNumbers
-    from ..formats.tiff import numbers_by_name
     from ..frames.tiff import TiffFrames
     from ..output.names import refuse_inputs
-    from ..writers.log_matching import by_index, by_time
     from ..writers.sidecar import LogColumns, write_sidecar
     from .loading import pairs
 
+    if frame_times is not None and col_time is None:
+        raise SettingsError(
+            "--frame-times needs the log's column of time stamps", "name it with --col-time"
+        )
     given = {
         "index": col_index,
         "x": col_x,
@@ -81,28 +87,34 @@ def command(  # noqa: PLR0913
     files = expand(frames)
     refuse_inputs(output, (*files, csv))
     stack, log = TiffFrames(files), read_log(csv)
-    n = stack.shape[0]
-    numbers = numbers_by_name(stack, in_order="") or AcquisitionNumbers.counting(n)
-    if col_time is None:
-        if frame_times is not None:
-            raise SettingsError(
-                "--frame-times needs the log's column of time stamps", "name it with --col-time"
-            )
-        single = n == len(stack.files)
-        sidecar = by_index(
-            log, names, numbers, [file.name for file in stack.files] if single else ()
-        )
-    else:
-        from ..writers.log_matching import frame_times_s
-
-        sidecar = by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
     constants = {
         "energy": energy_kev and energy_kev * 1e3,
         "distance": distance_m,
         "pixel": pixel_m,
     }
+    sidecar = _matched(stack, log, names, col_time, frame_times)
     sidecar = sidecar.with_constants({k: v for k, v in constants.items() if v is not None})
     write_sidecar(sidecar, output, csv)
-    typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {n} frames")
+    typer.echo(f"{output}: positions of {len(sidecar.frame_index)} of {stack.shape[0]} frames")
     if sidecar.ignored:
         typer.echo(f"columns of {csv.name} that are not used: {', '.join(sidecar.ignored)}")
+
+
+def _matched(
+    stack: TiffFrames,
+    log: CsvLog,
+    names: LogColumns,
+    col_time: str | None,
+    frame_times: Path | None,
+) -> Sidecar:
+    """The log's rows of the frames, by time stamps where it has them, else by number."""
+    from ..formats.acquisition_numbers import AcquisitionNumbers
+    from ..formats.tiff import numbers_by_name
+    from ..writers.log_matching import by_index, by_time, frame_times_s
+
+    count = stack.shape[0]
+    numbers = numbers_by_name(stack, in_order="") or AcquisitionNumbers.counting(count)
+    if col_time is not None:
+        return by_time(log, names, frame_times_s(stack, frame_times, col_time), numbers)
+    single = count == len(stack.files)
+    return by_index(log, names, numbers, [file.name for file in stack.files] if single else ())

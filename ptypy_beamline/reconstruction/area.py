@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
 from ..errors import SettingsError
@@ -54,6 +56,17 @@ def scanned(reconstruction: Reconstruction, margin_m: float = 0.0) -> Slices:
         for a, b, n in zip(first, last, shape, strict=True)
     )
     return rows, columns
+
+
+def views_outside(
+    from_center_m: Floats,
+    pixel_m: NDArray[Any],
+    obj: tuple[int, ...],
+    probe: tuple[int, ...],
+) -> int:
+    """Views that reach more than a pixel beyond the object."""
+    reach = (np.array(obj[-2:]) - np.array(probe[-2:])) / 2 + 1
+    return int((np.abs(from_center_m) > reach * pixel_m).any(axis=1).sum())
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ COARSE_PX = 96
 """Projections are binned for the reprojection, but to no fewer columns."""
 
 SMOOTH = Fbp("hann")
-"""Suppresses the noise of single projections, which would reappear in their reprojections."""
+"""Suppresses the noise of single projections, which would return in their reprojections."""
 
 UPSAMPLING = 20
 """Shifts are found to this fraction of a (binned) pixel."""
@@ -57,7 +57,7 @@ def align(
     Returns
     -------
     shifts_px
-        (n, 2) y, x: moved by them (:func:`moved`), every projection has the rotation axis on
+        (n, 2) y, x: moved by these (:func:`moved`), every projection has the rotation axis on
         column nx // 2, and each part of the sample in the same row. The mean of the vertical
         shifts is 0.
     """
@@ -81,8 +81,8 @@ def align(
 def vertical_shifts(mass: Float32s, passes: int = 5) -> Floats:
     """(n,) shifts that make the mass of each row the same at all angles; their mean is 0.
 
-    Differences between rows are compared, which an error of the background does not change. The
-    first reference is the projection of median mass: far apart, their mean would resemble none.
+    Differences between rows are compared, as they do not depend on the background. The first
+    reference is the projection of median mass: unaligned, the mean would resemble none.
     """
     steps = np.gradient(mass.sum(axis=2, dtype=np.float64), axis=1)
     steps = np.pad(steps * np.hanning(steps.shape[1] + 2)[1:-1], ((0, 0), (0, steps.shape[1])))
@@ -114,7 +114,7 @@ def moved(stack: Float32s, shifts_px: Floats) -> Float32s:
 def binned(stack: Float32s, binning: int) -> Float32s:
     """Means of ``binning`` x ``binning`` pixels, an odd number, around column nx // 2.
 
-    The middle column stays the middle one, n // 2, so that the rotation axis does.
+    The rotation axis stays on the middle column, n // 2.
     """
     ny, middle = stack.shape[1] // binning, stack.shape[2] // 2
     left = (middle - binning // 2) // binning

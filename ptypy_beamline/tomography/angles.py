@@ -1,6 +1,6 @@
-"""The angles of a series: which scan belongs to which, and how they cover the half circle.
+"""The angles of a series: the scan of each, and how well they cover half a circle.
 
-A parallel beam needs no more than half a circle.
+A parallel beam needs only half a circle.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ANGLE_PATHS = (
     "/entry/tomography_angle_deg",
     "/provenance/theta_deg",
 )
-"""Paths of the angle, or of those of all projections, in Data Exchange, NXtomo and our files."""
+"""Paths of one angle, or of the angles of all projections: Data Exchange, NXtomo, our files."""
 
 JITTER_DEG = 0.05
-"""Angles logged for each frame of a scan at one angle differ by less."""
+"""Angles that are logged for each frame of a scan at one angle differ by less than this."""
 
 ATTRIBUTE = "tomography_angle_deg"
-"""The same as an attribute of the root, as in Ptychodus products."""
+"""The angle as an attribute of the root group, as in Ptychodus products."""
 
 LEAST_SPAN_DEG = 10.0
 WEDGE_DEG = 10.0
@@ -51,7 +51,7 @@ class Angle:
     Attributes
     ----------
     number
-        In the series, skipped ones included.
+        In the series, counting skipped ones.
     theta_deg
         Of the rotation.
     file
@@ -67,7 +67,7 @@ class Angle:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         return f"angle_{self.number:03d}"
 
 
@@ -80,18 +80,18 @@ def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[
         Files, globs, lists of files, or one folder.
     theta
         Angles in degrees, separated by commas, or a table of them, ``name,theta_deg`` or one a
-        line. Default: ``theta.csv`` beside the files, else what each file says.
+        line. Default: ``theta.csv`` beside the files, else the angle in each file.
 
     Raises
     ------
     FileError, MissingDataError, SettingsError
-        No files, no angles, or not as many as scans; libhdf5 crashes or hangs on one.
+        There are no files, no angles, or not as many as scans; or libhdf5 crashes on a file.
     """
     files = _files(names)
     check_for_crashes(files)
-    beside = files[0].parent / TABLE
-    if theta is None and beside.is_file():
-        theta = str(beside)
+    table = files[0].parent / TABLE
+    if theta is None and table.is_file():
+        theta = str(table)
     pairs = _of_table(files, read_theta(theta), theta) if theta else _of_files(files)
     return tuple(Angle(number, degrees, *scan) for number, (degrees, scan) in enumerate(pairs))
 
@@ -114,7 +114,7 @@ def without_skipped(angles: Sequence[Angle], skip: Sequence[int]) -> tuple[Angle
 
 
 def read_theta(theta: str | Path) -> list[tuple[str, float]]:
-    """Names, empty where there are none, and angles in degrees of a table or of plain text.
+    """Names (empty where there are none) and angles in degrees, from a table or from text.
 
     Raises
     ------
@@ -191,14 +191,14 @@ Scan = tuple[Path, "int | None"]
 def _of_table(
     files: list[Path], rows: list[tuple[str, float]], origin: str
 ) -> Iterator[tuple[float, Scan]]:
-    """Angles of a table: by the files' names, else one after another."""
+    """Angles of a table, matched by file name, else in order."""
     named = {name: degrees for name, degrees in rows if name}
     if named and len(files) > 1:
         known = [(named.get(path.name, named.get(path.stem)), path) for path in files]
-        lacking = next((path for degrees, path in known if degrees is None), None)
-        if lacking is not None:
+        missing = next((path for degrees, path in known if degrees is None), None)
+        if missing is not None:
             raise MissingDataError(
-                f"no line of {lacking.name}",
+                f"no line of {missing.name}",
                 "add it, or name only the files that are in the table",
                 origin,
             )
@@ -217,7 +217,7 @@ def _of_table(
 
 
 def _of_files(files: list[Path]) -> Iterator[tuple[float, Scan]]:
-    """Angles as the files have them."""
+    """Angles stored in the files."""
     for path in files:
         degrees = stored_theta_deg(path)
         if not degrees.size or not np.isfinite(degrees).all():
@@ -244,7 +244,7 @@ def distinct(angles_deg: Floats) -> tuple[Floats, Ints, Ints]:
 
 
 def gaps_deg(half_deg: Floats) -> tuple[Floats, Bools]:
-    """From each distinct angle to the next, and whether that is a missing wedge."""
+    """Gap from each distinct angle to the next, and whether it is a missing wedge."""
     gaps = np.diff(half_deg, append=half_deg[0] + 180.0)
     return gaps, np.asarray(gaps > max(WEDGE_DEG, 3 * float(np.median(gaps))))
 
@@ -252,8 +252,8 @@ def gaps_deg(half_deg: Floats) -> tuple[Floats, Bools]:
 def angle_weights(angles_deg: Floats) -> Floats:
     """(n,) weights of projections in a back-projection that assumes evenly spaced angles.
 
-    Each stands for the part of the half circle that is nearer to it than to any other; beside a
-    missing wedge, which no angle can fill, for a part of median width.
+    Each weight is the part of the half circle that is nearest to the angle; next to a missing
+    wedge, a part of median width.
     """
     half, index, count = distinct(angles_deg)
     gaps, missing = gaps_deg(half)

@@ -65,9 +65,9 @@ class Engine:
         """
         own = {"file": str(angle.file), "outer_index": angle.outer_index}
         one = Settings.of(_values(settings) | own)
-        return self._previewed(one) if self.name == "preview" else self._by_ptypy(one)
+        return self._by_preview(one) if self.name == "preview" else self._by_ptypy(one)
 
-    def _previewed(self, settings: Settings) -> Reconstruction:
+    def _by_preview(self, settings: Settings) -> Reconstruction:
         from ..reconstruction.preview import preview
 
         plan = open_and_plan(settings)[1]
@@ -81,14 +81,14 @@ class Engine:
 
 @contextmanager
 def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
-    """The ranks that were started; one that fails ends them all.
+    """The MPI ranks that were started; one that fails ends them all.
 
     Without an ``engine``, nothing is reconstructed, and PtyPy is needed only under mpirun.
 
     Raises
     ------
     SettingsError
-        There are several, and the engine is the preview.
+        There are several ranks, and the engine is the preview.
     """
     several = several_started()
     if several and engine is not None and engine.name == "preview":
@@ -103,5 +103,5 @@ def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
 
 
 def _values(settings: Settings) -> dict[str, Any]:
-    """What was set, arrays in full."""
+    """The settings that were given, with full arrays."""
     return settings.model_dump(exclude_unset=True, exclude_none=True)

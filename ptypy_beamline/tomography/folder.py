@@ -45,7 +45,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     Raises
     ------
     FileError
-        It is, but ``made`` otherwise: of another file, or with other settings.
+        It is, but was made of another file, or with other settings than ``made``.
     """
     path = folder / angle.name / FINISHED
     if not path.is_file():
@@ -65,7 +65,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
 
 
 def _same_content(file: h5py.File, raw: Path) -> bool:
-    """Whether ``raw`` is the file that was reconstructed; read only if it lies elsewhere now."""
+    """Whether ``raw`` is the file that was reconstructed; it is read only if it was moved."""
     known = {
         name: file[f"provenance/{name}"].asstr()[()]
         for name in ("source", "sha256")
@@ -84,7 +84,7 @@ def checksum(file: Path) -> str:
 
 
 def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping[str, Any]) -> None:
-    """Write an angle, and how it was ``made``; the TIFFs have the product of several layers."""
+    """Write an angle and how it was ``made``; of several layers the TIFFs show the product."""
     rows, columns = scanned(found)
     shown = found.object.prod(axis=0, keepdims=True)[:, rows, columns]
     origin = {**found.provenance, "made": made, "theta_deg": angle.theta_deg}
@@ -99,7 +99,7 @@ def write_table(folder: Path, angles: Sequence[Angle]) -> None:
     Raises
     ------
     FileError
-        There is another one, and no reconstruction of this package beside it.
+        Another one is there, without a reconstruction of this package beside it.
     """
     lines = [f"{angle.name},{angle.theta_deg!r}\n" for angle in angles]
     text, path = "".join(["name,theta_deg\n", *lines]), folder / TABLE
@@ -121,7 +121,7 @@ def phases_in(folder: Path) -> Path | None:
 
 
 def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
-    """The angles of a folder with phases, and those that its table names besides.
+    """The angles of a folder with phases, and further ones that its table names.
 
     The table is ``theta``, else ``theta.csv`` in the folder or beside it; it names them, or has
     one angle for each in turn.
@@ -145,33 +145,33 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
             "no table of angles", f"write {TABLE} (name,theta_deg), or give --theta", folder
         )
     degrees = _by_name(read_theta(table), names, table)
-    lacking = next((name for name in names if name not in degrees), None)
-    if lacking is not None:
+    missing = next((name for name in names if name not in degrees), None)
+    if missing is not None:
         raise MissingDataError(
-            f"no angle of {lacking}", "give each folder a line name,theta_deg", table
+            f"no angle of {missing}", "give each folder a line name,theta_deg", table
         )
     known = sorted(filter(_is_angle, degrees), key=natural)
     return tuple(Angle(int(name[6:]), degrees[name], folder / name) for name in known)
 
 
 def _is_angle(name: str) -> bool:
-    """Whether it is a name that :class:`Angle` gives, not that of a folder set aside."""
+    """Whether a folder is named as :class:`Angle` names it; others were set aside."""
     return name.startswith("angle_") and name[6:].isdecimal() and name[6:] == f"{int(name[6:]):03d}"
 
 
-def check_there(folder: Path, angles: Sequence[Angle]) -> None:
-    """Stop where an angle has no phase: its reconstruction was interrupted, or it was removed.
+def check_all_reconstructed(folder: Path, angles: Sequence[Angle]) -> None:
+    """Refuse angles without a phase: the reconstruction was interrupted, or it was removed.
 
     Raises
     ------
     MissingDataError
         The first such angle, and how many there are.
     """
-    lacking = [angle for angle in angles if not (folder / angle.name / "phase.tif").is_file()]
-    if lacking:
+    missing = [angle for angle in angles if not (folder / angle.name / "phase.tif").is_file()]
+    if missing:
         raise MissingDataError(
-            f"no phase.tif of {len(lacking)} of {len(angles)} angles, {lacking[0].name} the first",
-            f"reconstruct them first, or leave them out (--skip {lacking[0].number})",
+            f"no phase.tif of {len(missing)} of {len(angles)} angles, {missing[0].name} the first",
+            f"reconstruct them first, or leave them out (--skip {missing[0].number})",
             folder,
         )
 
@@ -205,7 +205,7 @@ def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any
 
 @dataclass(frozen=True)
 class Phase:
-    """The ``phase.tif`` of an angle, whoever wrote it.
+    """The ``phase.tif`` of an angle, written by this or another program.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ class Phase:
         folder
             ``angle_NNN``.
         pixel_m, energy_eV
-            Of files by other programs, which do not say.
+            Of files by other programs, which do not have them.
 
         Raises
         ------
@@ -268,10 +268,13 @@ class Phase:
         FileError
             The images are damaged, or differ in shape.
         """
-        beside = self.path.with_name("amplitude.tif")
+        amplitude_file = self.path.with_name("amplitude.tif")
+        amplitude = np.ones(self.shape)
         try:
             phase = tifffile.imread(self.path)
-            amplitude = tifffile.imread(beside) if beside.is_file() else np.ones(self.shape)
+            amplitude = (
+                tifffile.imread(amplitude_file) if amplitude_file.is_file() else np.ones(self.shape)
+            )
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(
                 f"it or amplitude.tif in its folder is not readable ({error})", REMEDY, self.path
@@ -280,7 +283,7 @@ class Phase:
             raise FileError(
                 f"Expected an image {self.shape}, as the phase. Got {amplitude.shape}",
                 REMEDY,
-                beside,
+                amplitude_file,
             )
         wave = np.asarray(amplitude * np.exp(1j * phase), np.complex64)
         if not (np.isfinite(wave).all() and wave.any()):

@@ -23,7 +23,7 @@ VIEWS = (
     ("y = 0: x to the right, z down", 0, 2),
     ("x = 0: y to the right, z down", 0, 1),
 )
-"""Title of each slice, and the volume's axes that run down and across."""
+"""Title of each slice, and the volume's axes that run down and across it."""
 
 
 def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
@@ -36,7 +36,7 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
     picture
         PNG, PDF or SVG by its suffix; complete or not there.
     title
-        Of the picture.
+        Title of the picture.
     """
     with open_confined(volume) as file:
         planes, voxel = middle_planes(file["volume"]), file["voxel_m"][()]
@@ -69,7 +69,7 @@ def middle_planes(volume: h5py.Dataset) -> tuple[Reals, Reals, Reals]:
 def draw_alignment(found: Projections, picture: Path) -> Path:
     """Draw the shifts, the mass of each row at each angle, and a sinogram.
 
-    Aligned, rows of mass run straight, and a sinogram's traces are sine curves.
+    When aligned, the mass of a row is constant, and traces in the sinogram are sine curves.
     """
     order = np.argsort(found.angles_deg)
     angles, shifts, phase = found.angles_deg[order], found.shifts_px[order], found.phase[order]

@@ -1,6 +1,6 @@
 """The stages of a tomographic series: reconstruct each angle, align, make the volume.
 
-Each leaves files that can be looked at, and the next begins from them.
+Each writes files that can be inspected, and from which the next one starts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .volume import Projections, read_projections, write_volume
 
 VOLUME = "reconstructed_3d.h5"
 WRITTEN = (PROJECTIONS, ALIGNMENT, VOLUME, "reconstructed_3d.png")
-"""What the last two stages write."""
+"""Files of the last two stages."""
 
 Stage = Literal["reconstruct", "align", "volume"]
 Say = Callable[[str, str], None]
@@ -54,8 +54,8 @@ def run_series(  # noqa: PLR0913
 ) -> Path:
     """Reconstruct a series: phases at each angle, aligned projections, the volume.
 
-    Started again, it goes on where it stopped. Under MPI all ranks call it; they work together
-    on each angle, and the first one does the rest.
+    When started again, it continues where it stopped. Under MPI all ranks call it; they work
+    together on each angle, and the first one does the rest.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def run_series(  # noqa: PLR0913
     theta, skip
         See :func:`ptypy_beamline.tomography.angles.find_angles`.
     only
-        One stage, from what the earlier ones left.
+        Only this stage, from the files of the earlier ones.
     progress, say
-        Show the progress, and say what was found.
+        Show the progress, and report what was found.
 
     Returns
     -------
@@ -98,17 +98,17 @@ def run_series(  # noqa: PLR0913
             f"results would lie among the scans in {out}", "take another folder (-o)"
         )
     chosen, folder = engine or Engine(), given or out / tomo_folder.NAME
-    with ranks_of(chosen if raw else None) as ranks, ExitStack() as alone:
+    with ranks_of(chosen if raw else None) as ranks, ExitStack() as stack:
         if raw:
             angles = find_angles(names, theta)
-        alone.enter_context(exclusive_folder(out) if ranks.first else nullcontext())
+        stack.enter_context(exclusive_folder(out) if ranks.first else nullcontext())
         for name in WRITTEN if ranks.first else ():
             refuse_foreign(out / name)
         if raw:
             reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
         if ranks.first and only in (None, "align"):
             counted = without_skipped(angles if raw else tomo_folder.angles_in(folder, theta), skip)
-            tomo_folder.check_there(folder, counted)
+            tomo_folder.check_all_reconstructed(folder, counted)
             found = align_series(folder, counted, out, alignment, progress)
             say("aligned", described(found))
         if ranks.first and only in (None, "volume"):
@@ -117,7 +117,7 @@ def run_series(  # noqa: PLR0913
 
 
 def described(found: Projections) -> str:
-    """What the alignment found, in words."""
+    """The result of the alignment, in words."""
     y, x = abs(found.shifts_px).max(axis=0)
     n, ny, nx = found.phase.shape
     return (
@@ -137,14 +137,14 @@ def reconstruct(
     progress: Progress = silent,
     say: Say = lambda what, text: None,
 ) -> None:
-    """Reconstruct every angle that is neither finished nor to be skipped; all ranks call it.
+    """Reconstruct every angle that is neither finished nor skipped; all ranks call it.
 
-    Files with finished reconstructions are only taken over.
+    Files that hold a finished reconstruction are only read.
 
     Raises
     ------
     BeamlineError
-        A scan cannot be loaded, or an angle was reconstructed in another way before.
+        A scan cannot be loaded, or an angle was reconstructed before with other settings.
     """
     made = {
         angle: {
@@ -155,8 +155,8 @@ def reconstruct(
         }
         for angle in without_skipped(angles, skip)
     }
-    tomo_folder.checksum.cache_clear()  # of files that may have been written anew
-    # The first rank decides: another may see a file later, or sooner.
+    tomo_folder.checksum.cache_clear()  # files may have been rewritten
+    # The first rank decides: ranks may not see the same files at the same time.
     todo: list[Angle] = ranks.shared(
         [angle for angle in made if not tomo_folder.finished(folder, angle, made[angle])]
         if ranks.first
@@ -168,13 +168,13 @@ def reconstruct(
         say("angles", f"{len(made)}, {len(made) - len(todo)} of them finished before")
     with (progress if ranks.first else silent)("angles", len(todo)) as advance:
         for angle in todo:
-            found = _one(angle, settings, engine)
+            found = _reconstruct_angle(angle, settings, engine)
             if ranks.first:
                 tomo_folder.write_angle(folder, angle, _with_checksum(found), made[angle])
             advance(1)
 
 
-def _one(angle: Angle, settings: Settings, engine: Engine) -> Reconstruction:
+def _reconstruct_angle(angle: Angle, settings: Settings, engine: Engine) -> Reconstruction:
     try:
         if is_reconstruction(angle.file):
             return read(angle.file)
@@ -184,7 +184,7 @@ def _one(angle: Angle, settings: Settings, engine: Engine) -> Reconstruction:
 
 
 def is_reconstruction(path: Path) -> bool:
-    """Whether a file holds an object already: ``.ptyr``, ``reconstruction.h5``, a product."""
+    """Whether a file is a finished reconstruction: ``.ptyr``, ``reconstruction.h5``, a product."""
     if not h5py.is_hdf5(path):
         return False
     with open_confined(path) as file:
@@ -192,7 +192,7 @@ def is_reconstruction(path: Path) -> bool:
 
 
 def _with_checksum(found: Reconstruction) -> Reconstruction:
-    """With the SHA-256 of the raw file."""
+    """``found`` with the SHA-256 of its raw file."""
     source = Path(str(found.provenance.get("source", "")))
     if "sha256" in found.provenance or not source.is_file():
         return found

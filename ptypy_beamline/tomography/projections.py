@@ -1,6 +1,6 @@
 """From the phases at each angle to aligned projections: ``projections.h5``.
 
-The phase in the air beside the sample is 0: this tells the sample's phase from a phase ramp.
+The phase in the air beside the sample is 0, which separates the sample's phase from a ramp.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .picture import draw_alignment
 from .volume import Projections, write_projections
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""(label, total) → a context manager that gives a function to call with the steps just done."""
+"""(label, total) → a context manager that yields a function to call with each step's count."""
 
 
 def silent(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -37,20 +37,20 @@ def silent(label: str, total: int) -> AbstractContextManager[Callable[[int], Non
 PROJECTIONS, ALIGNMENT = "projections.h5", "alignment.png"
 PIXELS_AGREE = 1e-3
 
-SMALL = 0.7
-"""Of the median size along each axis: smaller images are refused."""
+MIN_SIZE = 0.7
+"""Images smaller than this fraction of the median size along an axis are refused."""
 
 LEAST_PX = 8
-"""Rows and columns that an image needs at least."""
+"""Least number of rows and columns of an image."""
 
 ODD_MASS = 0.4
-"""Of the median mass: a projection that differs by more is reported."""
+"""A projection whose mass differs by more than this fraction of the median is reported."""
 
-NARROWEST_PX = 3
+MIN_AIR_PX = 3
 OCCUPIED = 2.0
 """A column is air while its phases scatter less than this many times the outermost columns'."""
 
-DOUBTFUL = 0.2
+MAX_AIR_SCATTER = 0.2
 """Scatter of the air, relative to the sample's phases, above which it is probably not air."""
 
 
@@ -65,7 +65,7 @@ class Alignment:
     air_px
         Pixels at both ends of the other axis without sample; None = found.
     sign
-        Of the phase of material: ``negative`` as PtyPy has it, ``positive`` where waves are
+        Of the phase of material: ``negative`` as in PtyPy, ``positive`` where waves are
         exp(−ikz), or ``conjugate``: the conjugate solution, turned by 180°.
     rounds
         Most rounds of reprojection.
@@ -81,7 +81,7 @@ class Alignment:
     energy_eV: float | None = None
 
     def oriented(self, wave: Complex64s) -> Complex64s:
-        """An object with negative phase and its rotation axis along the columns."""
+        """The object with negative phase, its rotation axis along the columns."""
         if self.sign == "conjugate":
             wave = wave[::-1, ::-1]
         if self.sign != "negative":
@@ -103,11 +103,11 @@ def align_series(
     folder
         ``ptycho_tomo``.
     angles
-        Those to use.
+        The angles to use.
     out
-        Where ``projections.h5`` and ``alignment.png`` go.
+        Folder for ``projections.h5`` and ``alignment.png``.
     alignment
-        Default: that of :class:`Alignment`.
+        Default: :class:`Alignment`'s.
     progress
         Shows the progress.
 
@@ -120,8 +120,8 @@ def align_series(
     degrees = np.array([angle.theta_deg for angle in angles])
     check_coverage(degrees)
     phases = [Phase.of(folder / angle.name, how.pixel_m, how.energy_eV) for angle in angles]
-    pixel_m, energy_eV = _common(phases)
-    shape = _shape(phases)
+    pixel_m, energy_eV = _common_pixel_and_energy(phases)
+    shape = _common_shape(phases)
     stack, air = unwrapped((how.oriented(_middle(p.read(), shape)) for p in phases), how.air_px)
     _check_mass(stack, angles)
     if stack.sum() > 0:
@@ -148,8 +148,8 @@ def align_series(
     return found
 
 
-def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
-    """The pixel (y, x) and energy that all share.
+def _common_pixel_and_energy(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
+    """The pixel (y, x) and energy common to all images.
 
     Raises
     ------
@@ -170,17 +170,17 @@ def _common(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
     return (y, x), energy
 
 
-def _shape(phases: Sequence[Phase]) -> Ints:
-    """(ny, nx) of the part that all images share.
+def _common_shape(phases: Sequence[Phase]) -> Ints:
+    """(ny, nx) of the part common to all images.
 
     Raises
     ------
     ScanError
-        One is much smaller than others: all would be cut to it.
+        One is much smaller than the others, which would be cut to its size.
     """
     shapes = np.array([phase.shape for phase in phases])
     usual, least = np.median(shapes, axis=0), shapes.min(axis=0)
-    if (least < SMALL * usual).any() or least.min() < LEAST_PX:
+    if (least < MIN_SIZE * usual).any() or least.min() < LEAST_PX:
         path = phases[int((shapes / usual).min(axis=1).argmin())].path
         raise ScanError(
             f"too small: all would be cut to {least[0]}x{least[1]} pixels, most have "
@@ -220,7 +220,7 @@ def _middle(wave: Complex64s, shape: Ints) -> Complex64s:
 def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Float32s, int]:
     """Phases of objects with air at their left and right: unwrapped, 0 in the air.
 
-    Ptychography leaves a linear ramp and an offset open; the air determines them.
+    Ptychography does not determine a linear ramp and an offset; the air does.
 
     Parameters
     ----------
@@ -241,9 +241,9 @@ def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Fl
     SettingsError
         There are no such columns.
     """
-    phases = [_unwrap(wave, air_px or narrowest(wave.shape[1])) for wave in waves]
+    phases = [_unwrap(wave, air_px or least_air(wave.shape[1])) for wave in waves]
     width = phases[0].shape[1]
-    first = air_px or narrowest(width)
+    first = air_px or least_air(width)
     if not 0 < first <= width // 3:
         raise SettingsError(
             f"air of {first} columns at both sides of {width}", "give fewer (--air)"
@@ -256,13 +256,13 @@ def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Fl
     return stack, air
 
 
-def narrowest(width: int) -> int:
-    """Columns at each side to start from."""
-    return max(NARROWEST_PX, width // 24)
+def least_air(width: int) -> int:
+    """Columns of air at each side from which :func:`found_air` starts."""
+    return max(MIN_AIR_PX, width // 24)
 
 
 def found_air(stack: Float32s, start: int) -> int:
-    """Columns at either side that scatter no more than the outermost, over all rows and angles."""
+    """Columns of air at either side: their phases scatter as little as the outermost ones'."""
     scatter = np.sqrt(np.mean(np.square(stack, dtype=np.float64), axis=(0, 1)))
     both = np.maximum(scatter, scatter[::-1])[: stack.shape[2] // 3]
     occupied = np.flatnonzero(both > OCCUPIED * both[:start].max())
@@ -270,7 +270,7 @@ def found_air(stack: Float32s, start: int) -> int:
 
 
 def _unwrap(wave: Complexes, air: int) -> Float32s:
-    """The unwrapped phase; the ramp is removed first, as noise would spoil its wraps."""
+    """The unwrapped phase; the ramp is removed first, as noise would disturb its wraps."""
     flat = flatten_phase(wave, _air_columns(wave.shape[1], air)[None, :] * np.ones(wave.shape))
     return np.asarray(skimage("restoration").unwrap_phase(np.angle(flat)), np.float32)
 
@@ -293,7 +293,7 @@ def _air_columns(width: int, air: int) -> Bools:
 def _warn_of_sample_in_air(stack: Float32s, air: int) -> None:
     inside = stack[:, :, _air_columns(stack.shape[2], air)]
     scatter, reach = float(inside.std()), float(np.percentile(np.abs(stack), 99))
-    if scatter > DOUBTFUL * reach:
+    if scatter > MAX_AIR_SCATTER * reach:
         worst = int(inside.std(axis=(1, 2)).argmax())
         warnings.warn(
             f"the outer {air} columns scatter by {scatter:.2g} rad, the sample by {reach:.2g}: "

@@ -23,7 +23,7 @@ from ...frames.npz import Member, members
 from ...output.files import complete_file
 from ...output.names import SIGNATURE
 from ...writers.stacks import BadPixels
-from ..area import pixels_of
+from ..area import pixels_of, views_outside
 from ..model import Reconstruction
 from .amplitudes import AMPLITUDES, Amplitudes, without_nan
 from .hdf5 import as_json, provenance
@@ -202,7 +202,7 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
         )
     coordinates = _coordinates(known, path)
     center, positions_m = _positions(coordinates, (obj, probe), pixel, known, physics)
-    if outside := _views_outside(positions_m - center, pixel, obj.shape, probe.shape):
+    if outside := views_outside(positions_m - center, pixel, obj.shape, probe.shape):
         warnings.warn(
             f"{path}: {outside} of {len(positions_m)} views lie outside the object: set "
             "--object-center-y-m and --object-center-x-m to where its middle is",
@@ -314,7 +314,7 @@ def _positions(
     for default in (half * pixel, np.zeros(2)):
         given = zip(default, physics.center_m, strict=True)
         center = np.array([old if new is None else new for old, new in given])
-        if not _views_outside(positions_m - center, pixel, obj.shape, probe.shape):
+        if not views_outside(positions_m - center, pixel, obj.shape, probe.shape):
             break
     if not default.any() and physics.center_m == (None, None):
         warnings.warn(
@@ -323,14 +323,3 @@ def _positions(
             stacklevel=3,
         )
     return center, positions_m
-
-
-def _views_outside(
-    from_center_m: Floats,
-    pixel: NDArray[Any],
-    obj: tuple[int, ...],
-    probe: tuple[int, ...],
-) -> int:
-    """Views that reach more than a pixel beyond the object."""
-    reach = (np.array(obj[-2:]) - np.array(probe[-2:])) / 2 + 1
-    return int((np.abs(from_center_m) > reach * pixel).any(axis=1).sum())
