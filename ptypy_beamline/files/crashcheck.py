@@ -1,4 +1,4 @@
-"""Read HDF5 files in a process of its own first: libhdf5 crashes or hangs on some damaged ones.
+"""Read HDF5 files in a separate process first: libhdf5 crashes or hangs on some damaged ones.
 
 A job that goes over many files, or waits for one, would be lost with all that it has done.
 ``python -m ptypy_beamline.files.crashcheck FILE…`` is that process: it goes through each file as
@@ -25,7 +25,7 @@ from .hdf5 import being_written
 from .regular import FileState
 
 LIMIT_S = 60.0
-"""Without a word for so long, a file counts as one on which libhdf5 hangs."""
+"""Without progress for so long, libhdf5 is taken to hang on the file."""
 
 AT_ONCE = 200
 """Most files of one process."""
@@ -131,7 +131,7 @@ def _walk(path: Path, inside: Path, seen: set[Path]) -> None:
     seen.add(path)
     others: list[str] = []
     with (
-        suppress(Exception),  # the reader says it better
+        suppress(Exception),  # reading gives a better message
         h5py.File(path, "r", swmr=being_written(path), locking=False) as file,
     ):
         _attributes(file)

@@ -65,7 +65,7 @@ class CsvLog:
         return self.header.index(name)
 
     def numbers(self, name: str, flag: str) -> Floats:
-        """A column of numbers; NaN where a cell is empty or says so.
+        """A column of numbers; NaN where a cell is empty or ``nan``.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class CsvLog:
 def read_log(path: Path) -> CsvLog:
     """The log in a CSV file; a byte order mark, blank lines and comments do not matter.
 
-    Lines that start with ``#`` are comments, but for the header, which may be written so.
+    Lines that start with ``#`` are comments, except that the header may start so.
 
     Raises
     ------
@@ -134,8 +134,8 @@ def read_log(path: Path) -> CsvLog:
 def _say_cut(log: CsvLog) -> None:
     """Warn where the last number of a log without a final line end was not written to its end.
 
-    Many good logs have no final line end, so the number must tell: it is shorter behind its point
-    than all others of its column, which are of one length, or by more than a digit.
+    Many good logs have no final line end, so the number decides: it has fewer digits after its
+    point than all others of its column, which are of one length, or by more than a digit.
     """
     *lengths, last = (_behind_point(cells[len(log.header) - 1]) for _, cells in log.rows)
     if len(lengths) < FEW_ROWS or last >= min(lengths):
@@ -204,7 +204,7 @@ def seconds(text: str) -> float:
     Raises
     ------
     ValueError
-        It is neither; the message says what is expected.
+        It is neither.
     """
     if _is_number(text):
         value = _number(text)

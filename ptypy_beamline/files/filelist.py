@@ -20,7 +20,7 @@ from .regular import check_file, read_text
 
 LIST_SUFFIX = ".txt"
 SPARSE = 20
-"""Numbers of which so many times more are lacking than there are do not count frames."""
+"""Numbers of which this many times more are missing than present do not count frames."""
 
 MOST = 0.75
 """Share of files named alike from which on others are odd; fewer are a scan of several kinds."""
@@ -100,7 +100,7 @@ def _near(files: Sequence[Path]) -> Bools:
 def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:
     """The one number that differs between names that are otherwise alike, or two: row and column.
 
-    None if names differ in more numbers, or in words, or if most numbers are lacking, as of times
+    None if names differ in more numbers, or in words, or if most numbers are missing, as of times
     of day.
     """
     parts = [re.split(r"(\d+)", str(file)) for file in files]
@@ -159,7 +159,7 @@ def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
 
 
 def first_file(name: str | Path) -> Path:
-    """The first file of :func:`expand`; of a list only its first line is looked at."""
+    """The first file of :func:`expand`; of a list only its first line is read."""
     return next(_files(name))
 
 

@@ -61,7 +61,7 @@ def _value(item: h5py.Group | h5py.Dataset) -> Any:
 
 
 def stamp(file: h5py.File) -> None:
-    """Mark a file as one in this layout."""
+    """Mark a file as having this layout."""
     file.attrs["h5rw_version"] = VERSION
     file.attrs["ctime"] = file.attrs["mtime"] = time.asctime()
 

@@ -1,4 +1,4 @@
-"""HDF5 files that this process has open: found again instead of opened anew, and not too many.
+"""HDF5 files that this process has open: reused instead of reopened, and limited in number.
 
 Opening a file on a server takes milliseconds, and a scan's frames, masks and positions are mostly
 in one. An Eiger series may have five thousand data files, a ``.ptyd`` as many parts; systems allow
@@ -91,7 +91,7 @@ class OpenFiles:
             self._owners[id(owner)] = weakref.ref(owner)
             surplus = list(self._owners)[: max(0, len(self._owners) - most_open())]
             idle = [self._owners.pop(key)() for key in surplus]
-        for one in idle:  # outside of the lock: HDF5 has one of its own
+        for one in idle:  # outside of the lock: HDF5 has its own
             if one is not None:
                 one.__dict__.pop("_opened", None)
 
@@ -111,7 +111,7 @@ def _is_at(file: h5py.File, path: Path) -> bool:
     """Whether an open file is the one that is now at ``path``."""
     try:
         return os.path.samestat(os.fstat(file.id.get_vfd_handle()), path.stat())
-    except (OSError, ValueError, RuntimeError):  # gone, or closed by another thread just now
+    except (OSError, ValueError, RuntimeError):  # removed, or just closed by another thread
         return False
 
 

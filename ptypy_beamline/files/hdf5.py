@@ -23,7 +23,7 @@ WRITING, SWMR = 1, 5
 """Flags of a file that is open for writing, without and with SWMR mode."""
 
 AGAIN_S = 0.01
-"""Time between two looks at these, so that one who closes it after each frame is seen to."""
+"""Time between two attempts, so that a writer that closes it after each frame is noticed."""
 
 CACHE_LIMIT = 2**29
 """Most bytes a dataset's chunk cache may hold."""
@@ -60,7 +60,7 @@ PROBLEMS = (
         "set HDF5_USE_FILE_LOCKING=FALSE",
     ),
 )
-"""What HDF5 says of a file it cannot open, the error, what we say, and the remedy."""
+"""HDF5's message for a file it cannot open, our error, its message, and the remedy."""
 
 
 _locking: ContextVar[bool] = ContextVar("locking", default=True)
@@ -88,14 +88,14 @@ def locking() -> bool:
 def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) -> h5py.File:
     """Open an HDF5 file for reading; one that a writer still has open in SWMR mode, too.
 
-    One that this process has open already is not opened anew, see :mod:`.handles`.
+    A file that this process has open already is not opened again, see :mod:`.handles`.
 
     Parameters
     ----------
     path
         The file.
     lock
-        Keep writers from opening it meanwhile; None = as :func:`locking` says.
+        Keep writers from opening it meanwhile; None = :func:`locking`.
     noted
         Whether it is one of the inputs, see :func:`noting_inputs`.
 
@@ -168,13 +168,13 @@ def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
 def is_locked(file: h5py.File) -> bool:
     """Whether a writer has the file open without SWMR, so that it could not be locked.
 
-    Never where HDF5 locks no files: nobody can tell, but of a writer in SWMR mode.
+    Never where HDF5 locks no files: it is then unknown, except of a writer in SWMR mode.
     """
     return locking() and _hdf5_locks() and not file.id.get_access_plist().get_file_locking()[0]
 
 
 def _hdf5_locks() -> bool:
-    """Whether HDF5 locks files here, if it is not told otherwise."""
+    """Whether HDF5 locks files here by default."""
     off = os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() in ("FALSE", "0")
     locks: bool = h5py.h5p.create(h5py.h5p.FILE_ACCESS).get_file_locking()[0]
     return locks and not off
@@ -206,7 +206,7 @@ def stays_open_for_writing(path: Path, for_s: float) -> bool:
 
 
 def _open_flags(path: Path) -> int:
-    """What a file says of who has it open, if it is of a kind that does.
+    """Which flags of open writers a file has, if it is of a version with such flags.
 
     Source: HDF5 File Format Specification 3.0, section II.A, superblock version 3, "File
     Consistency Flags": bit 0 open for writing, bit 2 for SWMR writing.

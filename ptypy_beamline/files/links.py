@@ -56,7 +56,7 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
 def present(file: h5py.File, path: str) -> Any:
     """The group or dataset at ``path``, or None, to tell what kind of file it is.
 
-    Where its numbers come from is not looked at; but nothing that is no file, as a pipe, is opened.
+    The sources of its data are not checked; but nothing other than a file (a pipe, say) is opened.
     """
     try:
         return _go(file, path, None, DEPTH)
@@ -192,7 +192,7 @@ def _pattern(name: str) -> re.Pattern[str] | None:
 def open_confined(path: str | Path) -> Iterator[h5py.File]:
     """Open a file of results, none of whose links leads out of its folder.
 
-    Such files are small, so all their links are looked at.
+    Such files are small, so all their links are followed.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 
 def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
-    """The file that HDF5 opens for ``name``, looked for in HDF5's order, and checked.
+    """The file that HDF5 opens for ``name``, searched for in HDF5's order, and checked.
 
     Source: ``H5F_prefix_open_file`` of HDF5 1.14, without prefixes. The folder of ``owner`` as it
     was opened, the current one, and that of the file that a link to ``owner`` leads to; a file with

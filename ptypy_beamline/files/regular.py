@@ -1,4 +1,4 @@
-"""Ordinary files and texts, looked at before anything waits for a pipe or fills the memory."""
+"""Regular files and text files, checked before anything waits for a pipe or fills the memory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
-        """From what the system says of a file."""
+        """From the ``stat`` of a file."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
     def check(self, file: int | Path, path: Path, may_grow: bool = False) -> None:
@@ -80,7 +80,7 @@ class FileState(NamedTuple):
         Raises
         ------
         FileError
-            It is another or gone, or was written to; one that ``may_grow`` may be longer now.
+            It was replaced, removed or written to; one that ``may_grow`` may be longer now.
         """
         try:
             now = FileState.of(os.stat(file))
@@ -98,7 +98,7 @@ class FileState(NamedTuple):
 def open_bytes(path: Path, remedy: str = CHECK, was: FileState | None = None) -> Iterator[BinaryIO]:
     """An ordinary file, opened to be read; raises as :func:`check_file`.
 
-    After the block it is to be what it ``was``, see :meth:`FileState.check`.
+    After the block it must still be what it ``was``, see :meth:`FileState.check`.
     """
     check_file(path, remedy)
     with path.open("rb") as file:
@@ -150,7 +150,7 @@ def _size(count: int) -> str:
 
 
 def read_json(path: Path, remedy: str, most_bytes: int = MOST_TEXT_BYTES) -> Any:
-    """What a JSON file says.
+    """The content of a JSON file.
 
     Raises
     ------

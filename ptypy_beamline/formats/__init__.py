@@ -30,9 +30,9 @@ def open_with(settings: Settings) -> Scan:
     The file is of the format that is named, else of the one that is recognised by content, else,
     where none is and ``paths`` has ``frames``, it is read by those paths alone.
 
-    Of a file that is being written, and is not followed, a warning says so. What is still to come
-    of a followed one is no news; :class:`.live.Follower` says what lasts, and what is missing when
-    it has ended.
+    A file that is being written and is not followed is warned of. What is missing of a followed
+    one may still come; :class:`.live.Follower` warns of what stays so, and of what is missing at
+    the end.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def _opened(path: Path, settings: Settings) -> Scan:
 
 
 def _as_counts(scan: Scan, settings: Settings) -> Scan:
-    """The scan with frames of counts, centred, and with what lies as they do turned alike.
+    """The scan with frames of counts and zero frequency in the middle; masks, dark and flat alike.
 
-    What is stored is what the user says, else what the format takes it for.
+    How they are stored is set by the user, else by the format.
     """
     stored_as = settings.stored_as or scan.stored_as
     where = settings.zero_frequency or scan.zero_frequency

@@ -61,7 +61,7 @@ class AcquisitionNumbers:
 
     @classmethod
     def counting(cls, count: int, first: int | None = None, columns: int = 0) -> AcquisitionNumbers:
-        """One after another; ``first`` is what the user says the first one is."""
+        """Consecutive numbers; ``first`` is the user's number of the first one."""
         values, declared = np.arange(count) + (first or 0), first is not None
         return cls(values, "in order", first, declared=declared, counted=True, columns=columns)
 
@@ -110,7 +110,7 @@ def refuse_repeats(frames: AcquisitionNumbers, in_order: str = ORDER) -> None:
     Raises
     ------
     ScanError
-        Some have; ``in_order``: how to say that numbers do not count.
+        Only some have; ``in_order``: how to set that numbers are ignored.
     """
     values, counts = np.unique(frames.values, return_counts=True)
     repeated = int((counts > 1).sum())
@@ -124,7 +124,7 @@ def refuse_repeats(frames: AcquisitionNumbers, in_order: str = ORDER) -> None:
 
 
 def average(at: Ints, readings: Floats) -> Floats:
-    """Mean of the finite ``readings`` (r,) or (r, 2) at each place; NaN where there is none."""
+    """Mean of the finite ``readings`` (r,) or (r, 2) at each index; NaN where there is none."""
     columns = readings.reshape(len(readings), -1)
     finite = np.isfinite(columns).all(1)
     length = int(at.max()) + 1 if len(at) else 0
@@ -184,7 +184,7 @@ def _unless_restarted(
     Raises
     ------
     ScanError
-        It starts again and has gaps, too; or a scan that is followed comes in another order.
+        It restarts and has gaps as well; or the frames of a followed scan come in another order.
     """
     steps = np.diff(numbers.values)
     back = np.flatnonzero(steps < 0)

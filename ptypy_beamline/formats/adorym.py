@@ -20,14 +20,14 @@ from .phantom_info import is_phantom, measured_file
 from .stored_values import numbers
 
 DATA = "/exchange/data"
-PLACES = "/metadata/probe_pos_px"
+POSITIONS = "/metadata/probe_pos_px"
 PIXEL_M = 75e-6
-"""Detector pixel (row) told to PtyPy in the far field, where only distance over pixel matters."""
+"""Detector pixel (row) for the far field, where only distance over pixel matters."""
 
 
 def _recognise(file: h5py.File) -> bool:
     data: Any = present(file, DATA)
-    if has(file, PLACES):
+    if has(file, POSITIONS):
         return isinstance(data, h5py.Dataset)
     return isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
 
@@ -35,7 +35,7 @@ def _recognise(file: h5py.File) -> bool:
 def in_phantom(file: h5py.File) -> bool:
     """Whether these are the frames of a phantom, whose directory has all else."""
     directory = Path(file.filename).absolute().parent
-    ours = has(file, DATA) and not has(file, PLACES)
+    ours = has(file, DATA) and not has(file, POSITIONS)
     return (
         ours
         and is_phantom(directory)
@@ -67,7 +67,7 @@ def _top_left(
     """Corners (n, 2) of the probe's window as (row, column) in pixels of the sample plane."""
     if corners.ndim != 2 or corners.shape[1] != 2:
         raise ScanError(
-            f"Expected {PLACES} (n,2). Got {corners.shape}",
+            f"Expected {POSITIONS} (n,2). Got {corners.shape}",
             "set paths.positions (--path positions=PATH)",
         )
     row, column = corners.T * (1 if "positions" in source.units else _pixel(source))
@@ -116,7 +116,7 @@ ADORYM = Hdf5Format(
     title="Adorym: /exchange/data (angle, spot, y, x) with /metadata/probe_pos_px",
     recognise=_recognise,
     frames=Location((DATA,)),
-    positions=Location((PLACES,), "m"),  # in pixels; see _top_left
+    positions=Location((POSITIONS,), "m"),  # in pixels; see _top_left
     energy=Location(("/metadata/energy_ev",), "eV"),
     split=_top_left,
     finish=_finish,

@@ -16,7 +16,7 @@ from .hdf5_source import Hdf5Source, has
 from .stored_values import numbers
 
 FRAMES = ("/entry/data/data", "/entry/instrument/detector/data")
-PLACES = ("/entry/instrument/NDAttributes", "/entry/instrument/detector/NDAttributes")
+NDATTRIBUTES = ("/entry/instrument/NDAttributes", "/entry/instrument/detector/NDAttributes")
 DETECTOR = "/entry/instrument/detector"
 
 PAIRS = (
@@ -37,17 +37,17 @@ NAMES = {
     "exposure": ("exposure", "counttime", "exposuretime", "acquiretime"),
     "monitor": ("monitor", "i0", "ic0"),
 }
-"""What an NDAttribute is called, likewise."""
+"""Names of NDAttributes of other quantities, likewise."""
 
 
 def _recognise(file: h5py.File) -> bool:
-    return any(has(file, path) for path in FRAMES) and any(has(file, path) for path in PLACES)
+    return any(has(file, path) for path in FRAMES) and any(has(file, path) for path in NDATTRIBUTES)
 
 
 def attributes(source: Hdf5Source) -> dict[str, str]:
     """The file's NDAttributes: name in lower case, without its unit → path."""
     found: dict[str, str] = {}
-    for place in PLACES:
+    for place in NDATTRIBUTES:
         group = lookup(source.file, place, source.settings.links)
         for name in sorted(group) if isinstance(group, h5py.Group) else ():
             found.setdefault(_bare(name), f"{place}/{name}")

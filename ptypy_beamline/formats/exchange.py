@@ -19,7 +19,7 @@ def _instrument(*names: str) -> tuple[str, ...]:
 
 
 def _finish(source: Hdf5Source, scan: Scan) -> Scan:
-    """A distance in the layout's own metres, which many files do not keep to, is looked at."""
+    """Check a distance without a unit: the layout's is the metre, which many files ignore."""
     found = source.find("distance", EXCHANGE.distance)
     if found is None or scan.distance_m is None or "distance" in source.units:
         return scan

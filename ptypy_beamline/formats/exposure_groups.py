@@ -21,7 +21,7 @@ ENCODER_NOISE = 6.0
 
 
 def by_exposure(positions_m: Floats, exposures: int) -> bool:
-    """Whether positions (m, 2) come in groups of ``exposures`` that hardly differ."""
+    """Whether positions (m, 2) are in groups of ``exposures`` that hardly differ."""
     steps = _steps(positions_m)
     onward = np.arange(1, len(positions_m)) % exposures == 0
     if len(positions_m) == exposures > 1:  # one position only: nothing to compare with

@@ -84,7 +84,7 @@ def _by_count(
     n, k = frames.shape[0], source.settings.frames_per_position or 1
     one_each = known.logged and n != k * len(stored.positions_m)
     each = one_each or listed_by_exposure(stored.positions_m, n, k, source.settings.growing)
-    # While a scan is written, its positions may come after its frames.
+    # While a scan is written, positions may be logged after their frames.
     lagging = known.logged or source.settings.growing
     placed, used, warning = pair(n, stored, 1 if each else k, lagging)
     if warning:
@@ -155,7 +155,7 @@ def _from_first_exposure(
 def _by_number(
     source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers, theirs: AcquisitionNumbers
 ) -> PairedFrames:
-    """Join by acquisition number; what has no counterpart is left out, and said."""
+    """Join by acquisition number; what has no counterpart is left out, with a warning."""
     k, growing = source.settings.frames_per_position or 1, source.settings.growing
     readings = stack.placed.positions_m
     enough = growing or stack.frames.shape[0] <= len(readings)
@@ -189,7 +189,7 @@ def _by_number(
 
 
 def _gaps(ours: AcquisitionNumbers) -> list[str]:
-    """Say so where a few numbers between the first and the last are nobody's."""
+    """Warn where a few numbers between the first and the last are missing."""
     known = len(np.unique(ours.values))
     numbers = int(np.ptp(ours.values)) + 1 if known else 0
     lost = numbers - known
@@ -285,7 +285,7 @@ def up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
     Raises
     ------
     ScanError
-        None was written, and nobody is following the scan.
+        None was written, and the scan is not being followed.
     """
     there = written(frames)
     if there is None:

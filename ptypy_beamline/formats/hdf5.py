@@ -29,7 +29,7 @@ from .frames_and_positions import fitted
 from .hdf5_source import NOWHERE, Found, Hdf5Source, Location, has, missing, open_source, text
 from .numbered_datasets import joined
 from .positions import Placed, arrange, split
-from .stored_values import places
+from .stored_values import stored_positions
 
 __all__ = ["GENERIC", "Hdf5Format", "Location", "has"]
 
@@ -41,7 +41,7 @@ class Hdf5Format:
     Attributes
     ----------
     recognise
-        Whether an open file is of this format; looks at names and attributes only.
+        Whether an open file is of this format; reads names and attributes only.
     frames … probe
         Where things are. ``pixel`` is one number or (y, x); ``center`` is (row, column).
     frame_index, position_index
@@ -234,7 +234,7 @@ def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:
         y, x = source.find("y", table.y), source.find("x", table.x)
     if y and x:
         per_frame = table.per_frame and not {"x", "y"} & set(given)
-        (rows, columns), in_pixels = places(source, y, x)
+        (rows, columns), in_pixels = stored_positions(source, y, x)
         place = _from_two(rows, columns, k, per_frame)
         return StoredPositions(place, per_frame, _listed_s(y, x), in_pixels)
     if "x" in given or "y" in given:
@@ -245,7 +245,7 @@ def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:
         raise missing("positions", wanted, source.file, source.path)
     own_split = None if "positions" in given else table.split
     per_frame = table.per_frame and "positions" not in given
-    (values,), in_pixels = places(source, both)
+    (values,), in_pixels = stored_positions(source, both)
     place = _from_one(source, both, values, own_split)
     return StoredPositions(place, per_frame, _listed_s(both), in_pixels)
 

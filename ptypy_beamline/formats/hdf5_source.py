@@ -55,7 +55,7 @@ class Found:
     file, name
         The file it is read through and its path there.
     unit
-        The format's unit, used where the dataset says nothing.
+        The format's unit, used where the dataset has none.
     part
         Index of the part of it that is meant, as in ``/positions[:,3]``.
     """
@@ -88,7 +88,7 @@ class Hdf5Source:
         return self.settings.units.given
 
     def find(self, name: str, item: Location = NOWHERE) -> Found | None:
-        """The dataset of ``name``: where the user says, else where the format says, else None.
+        """The dataset of ``name`` at the user's path, else at the format's, else None.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class Hdf5Source:
         return Found(dataset, path, inner, "" if other else item.unit, part)
 
     def assume(self, message: str, lasting: bool = False) -> None:
-        """Warn, and note it in the scan; ``lasting``: no frame that is still to come changes it."""
+        """Warn, and note it in the scan; ``lasting``: further frames do not change it."""
         self.notes.append(PersistentNote(message) if lasting else WarnedNote(message))
         warnings.warn(f"{self.path}: {message}", BeamlineWarning, stacklevel=2)
 
@@ -151,7 +151,7 @@ class Hdf5Source:
 def open_source(
     path: Path, settings: Settings, file: h5py.File | None = None
 ) -> Iterator[Hdf5Source]:
-    """Open a file for as long as its scan is put together; errors name it.
+    """Open a file while its scan is assembled; errors name it.
 
     ``file`` stands for one that is not HDF5 itself.
     """

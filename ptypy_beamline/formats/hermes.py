@@ -26,7 +26,7 @@ from .hdf5_source import Hdf5Source, expand, has
 STACKS = "/*/scan_data/*"
 CAMERA = "/entry1/camera"
 AXES = ("real_sample", "sample")
-"""Measured positions come before the axes that were asked for."""
+"""Measured positions are preferred to requested ones."""
 
 
 @dataclass(frozen=True)

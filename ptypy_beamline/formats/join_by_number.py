@@ -33,7 +33,7 @@ class JoinedByNumber:
     assumed
         How the numbers are read, where that is not evident and nothing is left out, or empty.
     lost
-        Positions have no frame, or lack some of their exposures.
+        Positions have no frame, or miss some of their exposures.
     """
 
     positions: Floats
@@ -74,12 +74,12 @@ def join(
     each
         Positions that are counted are listed for each exposure.
     growing
-        Frames are still to come, so that their first number decides.
+        More frames will come, so that their first number decides.
 
     Raises
     ------
     ScanError
-        Several frames have one number, or the numbers do not tell what belongs together.
+        Several frames have one number, or the numbers are ambiguous.
     """
     refuse_repeats(frames)
     sides = in_steps(Sides(frames, positions, exposures, each))
@@ -109,7 +109,7 @@ def frame_of(
     Raises
     ------
     ScanError
-        As :func:`join`; ``settled_by`` says what tells how the numbers are to be read.
+        As :func:`join`; ``settled_by`` is what settles how the numbers are to be read.
     """
     refuse_repeats(frames, "")
     sides = Sides(frames, positions, 1, each=True)
@@ -139,7 +139,7 @@ readings of one position, not even of a stage that moves meanwhile."""
 
 
 def scattered(joined: JoinedByNumber, readings: Floats, number: Ints) -> str:
-    """What to say where readings (r, 2) of one ``number`` (r,) lie far apart, or empty."""
+    """The warning where readings (r, 2) of one ``number`` (r,) are far apart, or empty."""
     away = np.linalg.norm(readings - joined.positions[joined.readings], axis=1)
     known = joined.positions[np.isfinite(joined.positions).all(1)]
     steps = np.linalg.norm(np.diff(known, axis=0), axis=1)
@@ -182,7 +182,7 @@ def _left_out(sides: Sides, choice: Choice, known: Bools, without_frame: Bools) 
 
 
 def _taken(sides: Sides, choice: Choice) -> str:
-    """How numbers are read that could be read otherwise as well, and what would say so."""
+    """How ambiguous numbers are read, and what would settle them."""
     if not choice.rivals:
         return ""
     uncertain = sides.frames.assumed or sides.frames.first is None
@@ -198,7 +198,7 @@ def _taken(sides: Sides, choice: Choice) -> str:
 
 
 def _uncertain(sides: Sides, choice: Choice) -> str:
-    """Which number the frames are taken to begin with, where positions lack exposures anyway."""
+    """The assumed first number of the frames, where positions miss exposures in any case."""
     taken = _taken(sides, choice) if sides.unmatched(choice.match)[1] else ""
     return f"frames go by number ({_both(sides)}{taken})" if taken else ""
 

@@ -114,7 +114,7 @@ class Sides:
 
     @property
     def counts_from(self) -> int | None:
-        """Number that the frames surely begin with; None = it is assumed, or nobody knows."""
+        """Number that the frames certainly begin with; None = it is assumed, or unknown."""
         return None if self.frames.assumed else self.frames.first
 
     @property
@@ -142,9 +142,9 @@ class Sides:
         return (at - first) // self.exposures, (self.positions.values - first) // self.exposures
 
     def unmatched(self, match: Match) -> tuple[int, int]:
-        """Frames that no position has room for, and positions that lack some of their exposures.
+        """Frames without a position, and positions without some of their exposures.
 
-        Where every frame has its place, complete positions tell which exposure is which: a scan
+        Where every frame has a position, complete positions show which exposure is which: a scan
         that was stopped, or that lost a position, leaves none that is incomplete.
         """
         at, there = self.groups(match)
@@ -194,7 +194,7 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     Raises
     ------
     ScanError
-        Two ways are as good, which ``settled_by`` says how to settle, or none is any.
+        Two ways fit equally well (the message says how to settle it by ``settled_by``), or none.
     """
     _refuse_columns(sides)
     tried = {match: sides.unmatched(match) for match in sides.matches()}
@@ -228,7 +228,7 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
 
 
 def _settled_by(sides: Sides, starts: list[int]) -> str:
-    """What says how numbers are to be read that may be read in two ways."""
+    """What settles how ambiguous numbers are to be read."""
     if sides.positions.counted:
         return (
             f"give the number of the first position by --path position_index={starts[0]} or "
@@ -242,7 +242,7 @@ def _settled_by(sides: Sides, starts: list[int]) -> str:
 
 
 def _refuse_columns(sides: Sides) -> None:
-    """Names by row and column tell which rows lack frames only where they have all columns.
+    """Names by row and column show which rows miss frames only where all columns are there.
 
     Raises
     ------
@@ -267,7 +267,7 @@ def _refuse_columns(sides: Sides) -> None:
 
 
 def _refuse_contradiction(sides: Sides, known: Bools) -> None:
-    """A list of positions without numbers tells nothing of frames beyond it."""
+    """A list of positions without numbers says nothing about frames beyond it."""
     if known.all():
         return
     n, m = len(known), len(sides.positions.values)

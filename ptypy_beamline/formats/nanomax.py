@@ -22,7 +22,7 @@ from .stored_values import numbers, si
 
 MEASURED = "/entry/measurement"
 FRAMES = (f"{MEASURED}/*/frames", f"{MEASURED}/*/data", "/entry/instrument/*/data")
-"""Where a detector keeps them; the first place counts that has any."""
+"""Paths of a detector's frames; the first that exists counts."""
 
 LINES = f"{MEASURED}/*/000000"
 """The first of several datasets, of a line each."""
@@ -39,7 +39,7 @@ def _recognise(file: h5py.File) -> bool:
     if not isinstance(group, h5py.Group):
         return False
     devices = [group.get(name, getlink=True) for name in group]
-    # A detector may be a link to another file, which need not be here to tell the format.
+    # A detector may be a link to another file, which recognition does not need.
     linked = any(isinstance(device, h5py.ExternalLink) for device in devices)
     piezo = has(file, f"{MEASURED}/pseudo") or has(file, PIEZO)
     return piezo and (linked or any(has(file, path) for path in (*FRAMES, LINES)))
@@ -74,7 +74,7 @@ def _images(source: Hdf5Source, place: str) -> Iterator[str]:
 
 
 def _finish(source: Hdf5Source, scan: Scan) -> Scan:
-    """With the coarse stage's offsets, and a look at the energy after the scan."""
+    """With the coarse stage's offsets, and the energy after the scan checked."""
     _compare_energies(source, scan)
     own = {"positions", "x", "y"} & set(source.paths)
     if own or scan.positions_px is not None or has(source.file, f"{MEASURED}/pseudo/x"):

@@ -55,7 +55,7 @@ class NpzFormat:
     amplitude
         Numbers that are not whole are amplitudes, not counts.
     corner
-        Zero frequency is at pixel (0, 0), unless the user says otherwise.
+        Zero frequency is at pixel (0, 0), unless the user sets otherwise.
     """
 
     name: str
@@ -175,7 +175,7 @@ def frames_axis(shape: tuple[int, int, int], counts: tuple[int, int], name: str)
     """
     fitting = [axis for axis in (0, 2) if shape[axis] in counts]
     if fitting == [2] and shape[1] == shape[2] != shape[0]:
-        fitting = []  # frames are square, and some are lacking
+        fitting = []  # frames are square, and some are missing
     if len(fitting) == 2 and len(set(shape)) == 1:
         warnings.warn(
             f"{name} of shape {shape} is taken as frames (N,H,W), but may be (H,W,N)",
@@ -214,7 +214,7 @@ def own_mask(path: Path, shape: tuple[int, int, int]) -> NDArray[Any] | None:
 
 
 def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
-    """What only this package's own files say: metres, and the beam centre."""
+    """What only this package's own files have: metres, and the beam centre."""
     values = {
         name: np.asarray(Member(path, name).array, np.float64).ravel()
         for name in (*OWN - {"objectGuess"}, CENTER)

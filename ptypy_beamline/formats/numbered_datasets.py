@@ -1,4 +1,4 @@
-"""Frames that are cut into several datasets, which follow each other."""
+"""Frames that are split into several consecutive datasets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Part:
     frames
         Its frames, or what is wrong with it.
     told
-        Numbers of the images that are said to be in it, from 1; None where nothing is said.
+        Numbers of the images that it states, from 1; None where it states none.
     """
 
     frames: Hdf5Frames | LostFileError
@@ -44,22 +44,22 @@ def joined(
 ) -> tuple[Frames | None, AcquisitionNumbers | None]:
     """The datasets whose path matches as one stack, and the numbers of its frames.
 
-    None if there are none, or if no dataset says which images it has. One that cannot be read keeps
-    its place, with a warning, where it is known how many frames it has. The frames of one that does
-    not tell which images they are, while others do, are left out, with a warning.
+    None if there are none, or if no dataset states its images. One that cannot be read keeps its
+    numbers, with a warning, where it is known how many frames it has. Where some datasets state
+    their images, the frames of others are left out, with a warning.
 
     Parameters
     ----------
     announced
-        Frames of all of them, where the file says so.
+        Number of frames of all datasets, where the file states it.
 
     Raises
     ------
     FileError
-        All of them cannot be read; or one cannot, and nobody can tell how many frames it has, or
+        None of them can be read; or one cannot, and it is unknown how many frames it has, or
         the scan is being followed.
     ScanError
-        They are not of one shape and dtype, or none tells which images its frames are.
+        Their shapes or dtypes differ, or none states its images.
     """
     parts = list(_parts(source, pattern))
     if not parts:
@@ -70,7 +70,7 @@ def joined(
     if not told or "frame_index" in source.paths:
         return frames, None
     if source.settings.growing and any(numbers is None for numbers in images):
-        return frames, None  # those of the file that is being written are to come
+        return frames, None  # those of the file that is being written will come
     return _numbered(source, parts, frames, images)
 
 
@@ -95,7 +95,7 @@ def _numbered(
 
 
 def _untold(part: _Part) -> str:
-    """What to say of a part whose frames are left out."""
+    """The warning for a part whose frames are left out."""
     assert isinstance(part.frames, Hdf5Frames)
     count, told = part.frames.shape[0], part.told
     images = (
@@ -150,12 +150,12 @@ def _images_before(parts: list[_Part], place: int, announced: int | None) -> int
 
 
 def _images(parts: list[_Part], count: int, before: int) -> Ints | None:
-    """The ``count`` images of the first of these parts, after so many; None = it does not tell.
+    """The ``count`` images of the first of these parts, after so many; None = unknown.
 
-    One that says nothing has the next ones, unless these do not lead up to those of a later part.
+    A part without numbers has the next ones, if these continue up to those of a later part.
     """
     told = parts[0].told
-    if told is not None:  # a part that lacks images inside does not say which
+    if told is not None:  # of a part with gaps, it is unknown which images are missing
         return np.asarray(told) if len(told) == count else None
     image = before
     for part in parts:
@@ -196,6 +196,6 @@ def _parts(source: Hdf5Source, pattern: str) -> Iterator[_Part]:
                 frames = Hdf5Frames(Path(dataset.file.filename), dataset.name)
                 yield _Part(frames, _told(dataset))
         except LostFileError as error:
-            if source.settings.growing:  # it may come yet
+            if source.settings.growing:  # it may still come
                 raise
             yield _Part(error)

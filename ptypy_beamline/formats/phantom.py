@@ -81,7 +81,7 @@ class PhantomFormat:
 
 
 def _given(settings: Settings) -> dict[str, Any]:
-    """What a phantom is illuminated with, as far as the user says."""
+    """The illumination of a phantom, as far as the user sets it."""
     geometry = {name: getattr(settings, name) for name in ("energy", "distance", "psize")}
     return settings.simulate.given | {n: v for n, v in geometry.items() if v is not None}
 
@@ -144,7 +144,7 @@ def _probe(info: Info) -> NDArray[np.complex128]:
 DATA = "/exchange/data"
 METADATA = ("/metadata/probe_pos_px", "/metadata/psize_cm")
 REFERENCES = 64
-"""Frames of a reference that are looked at for one with a wave."""
+"""Frames of a reference that are searched for one with a wave."""
 
 
 def measured(file: Path, info: Info, settings: Settings) -> Scan:

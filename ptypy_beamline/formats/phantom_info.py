@@ -43,7 +43,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         rf"photons?\w* *[:=] *{NUMBER}",
     ),
 }
-"""Quantity → how ``info.txt`` may say it, in any case of letters; the first found counts."""
+"""Quantity → its names in ``info.txt``, in upper or lower case; the first one found counts."""
 
 POWER = re.compile(r"[x×*·] *10\^?(-?\d+)")
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -83,7 +83,7 @@ class Info:
         Raises
         ------
         MissingDataError
-            Neither says it.
+            Neither has it.
         """
         value = self.get(name)
         if value is None:
@@ -106,7 +106,7 @@ class Info:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """What an ``info.txt`` says: ``shape``, ``scan``, ``step_px``, ``energy`` (keV), …"""
+    """The content of an ``info.txt``: ``shape``, ``scan``, ``step_px``, ``energy`` (keV), …"""
     found: dict[str, Any] = {}
     text = POWER.sub(r"e\1", text.translate(SUPERSCRIPTS))
     for name, patterns in PATTERNS.items():
@@ -181,7 +181,7 @@ def is_phantom(path: Path) -> bool:
 
 
 def measured_file(directory: Path) -> Path | None:
-    """``NAME.h5`` of a directory NAME, or the only HDF5 file but for the ``_ref``."""
+    """``NAME.h5`` of a directory NAME, or the only HDF5 file other than ``_ref``."""
     named = directory / f"{directory.name}.h5"
     others = [path for path in sorted(directory.glob("*.h5")) if not path.stem.endswith("_ref")]
     if named in others:
@@ -190,7 +190,7 @@ def measured_file(directory: Path) -> Path | None:
 
 
 def phantom_of(path: Path, info: Info) -> Phantom:
-    """The ground truth; voxels are cubes unless ``simulate.slice_m`` or ``info.txt`` says else.
+    """The ground truth; voxels are cubes unless ``simulate.slice_m`` or ``info.txt`` differ.
 
     Raises
     ------

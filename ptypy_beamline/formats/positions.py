@@ -83,7 +83,7 @@ def arrange(
     per_position
         Exposures of each position.
     per_frame
-        Both are logged with each frame, so that the shorter one says how many there are.
+        Both are logged with each frame, so that the shorter one gives their number.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _raster_axes(y: Floats, x: Floats, frames: int, per_position: int) -> bool:
 
 
 def _monotonic(axis: Floats) -> bool:
-    """A list that is so in y and x is a diagonal line, which nobody scans."""
+    """Such a list in both y and x is a diagonal line, which is not a usual scan."""
     steps = np.diff(axis)
     return bool((steps > 0).all() or (steps < 0).all())
 
@@ -148,7 +148,7 @@ def _monotonic(axis: Floats) -> bool:
 def _raster(y: Floats, x: Floats, axes: Axes) -> Placed:
     """All points of a raster in the order of the frames."""
     shape = (len(y), len(x))
-    if axes == (len(x), len(y)) and len(x) != len(y):  # the frames' map says that x is slow
+    if axes == (len(x), len(y)) and len(x) != len(y):  # by the frames' axes, x is slow
         grid_x, grid_y = np.meshgrid(x, y, indexing="ij")
         shape = (len(x), len(y))
     else:

@@ -16,12 +16,12 @@ from .hdf5 import Hdf5Format, Location
 from .hdf5_source import NOWHERE, Hdf5Source, has
 
 RAW = "/raw_data"
-PLACES = ("/probe_position_x_m", "/probe_position_y_m")
+POSITIONS = ("/probe_position_x_m", "/probe_position_y_m")
 PIXELS = (f"{RAW}/xcoords", f"{RAW}/ycoords")
 
 
 def _recognise(file: h5py.File) -> bool:
-    return has(file, *PLACES, "/object") or has(file, f"{RAW}/diffraction", *PIXELS)
+    return has(file, *POSITIONS, "/object") or has(file, f"{RAW}/diffraction", *PIXELS)
 
 
 def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
@@ -33,7 +33,7 @@ def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
         )
     if "frames" in source.paths:  # mask and centre are those of the frames in the product
         table = replace(table, mask=NOWHERE, center=NOWHERE)
-    if has(source.file, *PLACES):
+    if has(source.file, *POSITIONS):
         return table
     x, y = (Location((path,), "px") for path in PIXELS)
     return replace(table, x=x, y=y)
@@ -62,7 +62,7 @@ def _finish(source: Hdf5Source, scan: Scan) -> Scan:
         found["exposure_s"] = np.asarray(seconds)
     wanted = scan.pixel_m is None and "pixel" not in given
     if wanted and energy and distance and height and width:
-        # λz/(N·p) with the object's pixel for p: the two pixels change places in the formula.
+        # λz/(N·p) with the object's pixel for p: the two pixels swap roles in the formula.
         found["pixel_m"] = object_pixel_m(energy, distance, (height, width), scan.frame_shape)
         source.notes.append("the detector's pixel follows from the object's")
     amplitude = scan.frames.dtype.kind in "fc" and "frames" not in source.paths
@@ -74,7 +74,7 @@ def _finish(source: Hdf5Source, scan: Scan) -> Scan:
 
 def _placed(source: Hdf5Source, scan: Scan) -> Scan:
     """Positions in the frames' own order."""
-    if {"positions", "x", "y"} & set(source.paths) or not has(source.file, *PLACES):
+    if {"positions", "x", "y"} & set(source.paths) or not has(source.file, *POSITIONS):
         return scan
     frames, places = (
         _indices(source, path) for path in (f"{RAW}/scan_index", "/probe_position_indexes")
@@ -82,7 +82,7 @@ def _placed(source: Hdf5Source, scan: Scan) -> Scan:
     if frames is None or places is None or np.array_equal(frames, places):
         return scan
     if len(frames) == len(places) and len(np.unique(frames)) < len(frames):
-        return scan  # scan_index tells several scans apart, and numbers no frames
+        return scan  # scan_index distinguishes several scans, and does not number frames
     if not np.array_equal(np.sort(frames), np.sort(places)):
         raise ScanError(
             f"Expected {RAW}/scan_index and /probe_position_indexes of the same frames. "
@@ -104,8 +104,8 @@ PRODUCT = Hdf5Format(
     title="Ptychodus product with the frames in /raw_data/diffraction",
     recognise=_recognise,
     frames=Location((f"{RAW}/diffraction",)),
-    x=Location(PLACES[:1], "m"),
-    y=Location(PLACES[1:], "m"),
+    x=Location(POSITIONS[:1], "m"),
+    y=Location(POSITIONS[1:], "m"),
     mask=Location((f"{RAW}/mask",)),
     center=Location((f"{RAW}/center_px",)),
     probe=Location(("/probe", f"{RAW}/probeGuess")),

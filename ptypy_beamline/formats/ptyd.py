@@ -18,7 +18,7 @@ from ..settings import Settings
 from .hdf5_source import Found, Hdf5Source, Location, open_source, text
 from .positions import split
 from .ptyd_chunks import PtydChunk, is_stored, judge_weights, read_chunks, weights_apart
-from .stored_values import constant, numbers, places, si
+from .stored_values import constant, numbers, si, stored_positions
 
 META = {
     "energy": Location(("/meta/energy",), "keV"),
@@ -43,7 +43,7 @@ OVERRIDABLE = frozenset({"energy", "distance", "pixel", "center", "positions"})
 
 @dataclass(frozen=True)
 class PtydFormat:
-    """The format; frames, masks and geometry are those that PtyPy was handed."""
+    """The format; frames, masks and geometry are those that PtyPy was given."""
 
     name: str = "ptyd"
     title: str = "PtyPy's prepared data (.ptyd): /chunks and /meta, in one file or linked parts"
@@ -71,7 +71,7 @@ class PtydFormat:
             chunks = read_chunks(source)
             order = _order(chunks)
             expected = _expected(source, len(order))
-            # Those of frames to come are not known yet: none is taken for bad in all of them.
+            # Those of later frames are unknown yet: no pixel is taken as bad in all of them.
             judge = weights_apart if settings.growing else judge_weights
             bad, own = judge(chunks)
             if not any(chunk.weights for chunk in chunks):
@@ -103,7 +103,7 @@ class PtydFormat:
 
 
 def _refuse(settings: Settings) -> None:
-    """Say what cannot be asked of prepared data, rather than pass over it."""
+    """Refuse settings that do not apply to prepared data, rather than ignore them."""
     unknown = sorted(set(settings.paths.given) - OVERRIDABLE)
     if unknown:
         raise SettingsError(
@@ -120,7 +120,7 @@ def _refuse(settings: Settings) -> None:
 
 
 def _order(chunks: tuple[PtydChunk, ...]) -> Ints:
-    """(n,) frame → its place in the chunks laid end to end, from the chunks' indices.
+    """(n,) frame → its index in the concatenated chunks, from the chunks' indices.
 
     Raises
     ------
@@ -145,12 +145,12 @@ def _indices(chunks: tuple[PtydChunk, ...]) -> Ints:
 
 
 def _expected(source: Hdf5Source, count: int) -> int | None:
-    """Frames that the file announces, if it does; PtyPy waits for ever for those that lack.
+    """Frames that the file announces, if it does; PtyPy waits for ever for missing ones.
 
     Raises
     ------
     FileError
-        It has fewer, and nobody is following it while it is written.
+        It has fewer, and is not being followed.
     """
     found = _meta(source, "num_frames")
     if found is None:
@@ -185,7 +185,7 @@ def _positions(
     given = source.find("positions") if "positions" in source.paths else None
     if given is not None:
         columns = text(given.dataset.attrs.get("columns"))
-        (stored,), in_pixels = places(source, given)
+        (stored,), in_pixels = stored_positions(source, given)
         y, x = split(stored, columns, (len(order),))
         return np.stack([y.ravel(), x.ravel()], axis=1), in_pixels
     known = [chunk.positions_m for chunk in chunks if chunk.positions_m is not None]
@@ -241,7 +241,7 @@ def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
     Raises
     ------
     SettingsError
-        It is above that of any photon in ptychography, and nothing says why.
+        It is higher than any photon energy in ptychography, for no known reason.
     """
     found = None if "energy" in source.settings.overridden else _meta(source, "energy")
     radiation = source.settings.radiation or _noted_radiation(source)

@@ -1,4 +1,4 @@
-"""The chunks of a ``.ptyd``: where each one is, and whether it is whole."""
+"""The chunks of a ``.ptyd``: where each one is, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..frames.hdf5 import Hdf5Frames
 from .hdf5_source import Hdf5Source, text
 
 BLOCK = 64
-"""Weights judged in one go, where they are not stored in chunks."""
+"""Weights evaluated at a time, where they are not stored in chunks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def _chunk(source: Hdf5Source, number: int) -> PtydChunk:
 
 @lru_cache(maxsize=4096)
 def _known_part(part: Path, group: str, links: str, state: tuple[int, int]) -> PtydChunk:
-    """The chunk in a part, remembered while the file does not change: looks are many."""
+    """The chunk in a part, cached while the file does not change, as it is polled often."""
     with open_hdf5(part) as file:
         return _inspect(part, file, group, links)
 
@@ -152,7 +152,7 @@ def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path
 
 
 def _inspect(path: Path, file: h5py.File, name: str, links: str) -> PtydChunk:
-    """Read all but the frames of the chunk in group ``name``, and see that it is whole."""
+    """Read all but the frames of the chunk in group ``name``, and check that it is complete."""
     found = {
         key: lookup(file, f"{name}/{key}", links)
         for key in ("data", "weights", "indices", "positions")

@@ -1,4 +1,4 @@
-"""Which format a file is of, by its content; and what to say of one that is of none."""
+"""Which format a file is of, by its content; and the error for a file of no format."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def _understood(formats: Iterable[Format], path: Path, file: h5py.File | None) -
         try:
             if one.understands(path, file):
                 found.append(one)
-        except FileError:  # another file that it looks at
+        except FileError:  # in another file that it reads
             continue
-        except UnknownFormatError as error:  # of a package that fails
+        except UnknownFormatError as error:  # another package's format fails
             warn(str(error), path)
     general = {name for one in found for name in one.refines}
     return [one for one in found if one.name not in general]
@@ -135,7 +135,7 @@ def _of_no_kind(path: Path) -> BeamlineError:
 
 
 def _refuse_hdf5(path: Path, file: h5py.File) -> NoReturn:
-    """Raise what lacks in an HDF5 file, or beside it, or what in it may be frames and positions."""
+    """Raise what is missing in an HDF5 file or beside it, or which datasets may be frames."""
     lacking = (nearly(file) for one in known("HDF5") if (nearly := getattr(one, "nearly", None)))
     if lacks := next(filter(None, lacking), ""):
         raise UnknownFormatError(
@@ -155,10 +155,10 @@ SMALLEST_PX = 4
 """Side of the smallest frame."""
 
 FRAMES, POSITIONS = 3, 6
-"""So many of each are named at most."""
+"""Most datasets of each that a message lists."""
 
 LIKELY = re.compile(r"pos|stage|motor|[xy](_[a-zµ]+)?$", re.IGNORECASE)
-"""Names that positions often have; they come first."""
+"""Usual names of positions, which are listed first."""
 
 
 def candidates(file: h5py.File) -> str:

@@ -134,7 +134,7 @@ def exposure(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Floa
 
 
 def _to_length(values: Floats, length: int) -> Floats:
-    """Cut padding; what is lacking is NaN."""
+    """Cut padding; missing values are NaN."""
     out = np.full(length, np.nan)
     out[: len(values)] = values[:length]
     return out
@@ -218,7 +218,7 @@ def _number(source: Hdf5Source, item: Location) -> float | None:
 
 
 SAMPLE = 8
-"""Frames looked at to tell whether a mask is inverted."""
+"""Frames that are read to detect an inverted mask."""
 
 
 def bad_pixels(

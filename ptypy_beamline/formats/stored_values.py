@@ -64,7 +64,7 @@ def is_pixels(unit: str) -> bool:
     return unit.strip().lower() in PIXELS
 
 
-def places(source: Hdf5Source, *found: Found) -> tuple[list[Floats], bool]:
+def stored_positions(source: Hdf5Source, *found: Found) -> tuple[list[Floats], bool]:
     """Datasets of positions in metres, or in pixels of the reconstruction, and whether they are.
 
     Raises

@@ -172,7 +172,7 @@ class PackageFormat:
         self.refines: tuple[str, ...] = tuple(getattr(self._format, "refines", ()))
 
     def understands(self, path: Path, file: h5py.File | None) -> bool:
-        """As the package says.
+        """As the package declares.
 
         Raises
         ------

@@ -123,7 +123,7 @@ def numbers_by_name(frames: TiffFrames, in_order: str = ORDER) -> AcquisitionNum
     Raises
     ------
     ScanError
-        Some are named otherwise than most, or have other pages; ``in_order``: how to say that
+        Some are named differently, or have other pages; ``in_order``: how to set that
         numbers do not count.
     """
     _refuse_odd(frames, odd_names(frames.files), "numbered", "named otherwise", in_order)

@@ -45,7 +45,7 @@ class Hdf5Frames(FrameStack):
     limit
         Use at most so many frames.
     counted
-        The file itself says that so many are there.
+        Number of frames that the file itself states.
 
     Raises
     ------
@@ -155,7 +155,7 @@ class Hdf5Frames(FrameStack):
         return Readiness(ready, complete, unconfirmed, changed_s)
 
     def _unconfirmed(self, dataset: h5py.Dataset, count: int) -> int:
-        """The last of ``count`` frames that may be room for others still to come.
+        """How many of the last of ``count`` frames may be space for frames to come.
 
         Where all of it was made at the start, or the last chunk has some for several frames.
         """

@@ -16,7 +16,7 @@ from ..scan import Frames, FrameStack, Gaps, Indices, Readiness, Window, gaps, w
 
 @dataclass(frozen=True)
 class MissingFrames(FrameStack):
-    """Frames of a file that cannot be read, which keep their place in the scan.
+    """Frames of a file that cannot be read, which keep their numbers in the scan.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class MissingFrames(FrameStack):
         return np.empty((0, *window.shape), self.dtype)
 
     def ready(self) -> Readiness:
-        """All: no more will come."""
+        """All: there will be no more."""
         return Readiness(self.shape[0])
 
 
@@ -127,7 +127,7 @@ class JoinedFrames(FrameStack):
         return out
 
     def written(self) -> Bools | None:
-        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        """(n,) which frames were ever written; None = all, or unknown."""
         each = [(written(part), part.shape[0]) for part in self.parts]
         if all(there is None for there, _ in each):
             return None

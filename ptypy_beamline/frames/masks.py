@@ -57,7 +57,7 @@ class MaskFrames(WrappedFrames):
 
 
 def different_masks(masks: int, frames: int) -> str:
-    """What a warning says of a stack of so many masks for another number of frames."""
+    """The warning for a stack of so many masks and another number of frames."""
     return (
         f"{masks} masks for {frames} frames: a pixel that is bad in any of them is taken as bad in "
         "every frame; give one mask, or one for each frame, by mask (--mask)"

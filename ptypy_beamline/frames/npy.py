@@ -42,7 +42,7 @@ READERS = {
 
 
 class Header(NamedTuple):
-    """What the head of an ``.npy`` file says; ``size``: its own length in bytes."""
+    """The header of an ``.npy`` file; ``size``: its length in bytes."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -61,7 +61,7 @@ def read_header(stream: BinaryIO) -> Header:
     Raises
     ------
     ValueError
-        It is none, or impossible; the message says why.
+        It is none, or its values are impossible.
     """
     begin = stream.tell()
     try:
@@ -106,7 +106,7 @@ class StoredArray:
         return native.T if self.fortran else native
 
     def fill(self, file: BinaryIO, out: NDArray[Any], first: int) -> None:
-        """Numbers from the one of that place on, into a contiguous array.
+        """Numbers from that index on, into a contiguous array.
 
         Raises
         ------

@@ -59,7 +59,7 @@ def members(path: Path) -> tuple[str, ...]:
 
 
 BLOCK = 2**24
-"""Bytes that are read at a time to see whether they are as they were written."""
+"""Bytes that are read at a time to verify a checksum."""
 
 
 @dataclass(frozen=True)
@@ -252,5 +252,5 @@ class NpzFrames(FrameStack):
 
 
 def stack_shape(shape: tuple[int, ...], axes: int = 3) -> tuple[int, ...]:
-    """The last ``axes`` of them, where those before have one entry; else the shape as it is."""
+    """The last ``axes`` of them where earlier ones have length 1, else the unchanged shape."""
     return shape[-axes:] if all(n == 1 for n in shape[:-axes]) else shape

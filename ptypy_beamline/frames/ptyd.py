@@ -17,7 +17,7 @@ from .hdf5 import Hdf5Frames
 
 @dataclass(frozen=True, eq=False)
 class PtydFrames(FrameStack):
-    """Chunks read in bulk, each frame with the defects of its own marked as NaN.
+    """Chunks read in bulk; defects of single frames are NaN.
 
     A weight of 0 in every frame is a bad pixel of the detector and belongs to ``Scan.bad``. A
     weight of 0 in some frames only cannot be told by one image: there the frame is NaN, which
@@ -32,7 +32,7 @@ class PtydFrames(FrameStack):
         Weights of each chunk, (n_i, ny, nx) or one image, None = all good; empty where no frame
         has defects of its own.
     order
-        (n,) frame → its place in the chunks laid end to end.
+        (n,) frame → its index in the concatenated chunks.
     bad
         (ny, nx) bad in every frame: left as stored.
     """
@@ -55,11 +55,11 @@ class PtydFrames(FrameStack):
 
     @cached_property
     def starts(self) -> Ints:
-        """(chunks + 1,) place of the first frame of each chunk, and the end."""
+        """(chunks + 1,) index of the first frame of each chunk, and the end."""
         return np.cumsum([0, *(chunk.shape[0] for chunk in self.chunks)])
 
     def stored_in(self, indices: Ints) -> Ints:
-        """Place of the first frame in the same HDF5 chunk, for each of ``indices``."""
+        """Index of the first frame in the same HDF5 chunk, for each of ``indices``."""
         places = self.order[indices]
         start = self.starts[np.searchsorted(self.starts, places, "right") - 1]
         return start + self.chunks[0].stored_in(places - start)
@@ -97,7 +97,7 @@ class PtydFrames(FrameStack):
         return out
 
     def _read_chunk(self, number: int, rows: NDArray[np.intp], window: Window) -> NDArray[Any]:
-        """Frames of one chunk, NaN where a frame has a defect of its own."""
+        """Frames of one chunk, NaN in defects of single frames."""
         data = self.chunks[number].read(rows, window)
         weights = self.weights[number] if self.weights else None
         if weights is None:

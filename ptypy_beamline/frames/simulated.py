@@ -100,7 +100,7 @@ def _whole(path: Path) -> NDArray[Any]:
 
 
 def check_finite(values: NDArray[Any], path: Path, remedy: str) -> None:
-    """Make sure that an object has a number at every place.
+    """Check that an object is finite everywhere.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def check_finite(values: NDArray[Any], path: Path, remedy: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedFrames(FrameStack):
-    """Poisson counts of a phantom, the same whoever reads a frame, alone or in a block.
+    """Poisson counts of a phantom, the same whether a frame is read alone or in a block.
 
     The noise of frame i has its own generator, seeded by ``[seed, i]``. Around the phantom there is
     vacuum. A pickle carries the phantom's file names only.

@@ -41,7 +41,7 @@ PAGES = 16
 class TiffFrames(FrameStack):
     """Every page of some TIFF files, one after another.
 
-    Opening looks at the first page of the first file. Files as long as the first are taken to have
+    Opening reads the first page of the first file. Files as long as the first are taken to have
     as many pages, those of another length are counted; reading checks.
 
     Parameters
@@ -166,7 +166,7 @@ class TiffFrames(FrameStack):
         return out if in_order else out[inverse]
 
     def _jobs(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, slice, list[int]]]:
-        """File, place in ``wanted`` and pages, of one file each."""
+        """For each file: the file, indices in ``wanted``, and pages."""
         owners = np.searchsorted(self._ends, wanted, side="right")
         starts = np.concatenate([[0], self._ends[:-1]])
         edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(wanted)]
@@ -236,7 +236,7 @@ def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
 
 
 def _count(path: Path, like: int, pages: int) -> tuple[int, FileState]:
-    """Pages of a file: ``pages`` if it is ``like`` bytes long or broken, which reading tells."""
+    """Pages of a file: ``pages`` if it is ``like`` bytes long, or broken, which reading reports."""
     try:
         state = FileState.of(path.stat())
         if state.size == like:
@@ -252,7 +252,7 @@ def _count(path: Path, like: int, pages: int) -> tuple[int, FileState]:
 def page_marks(path: Path) -> tuple[int, ...]:
     """For each page of a file, from the first on, whose pixels are all there: what they are like.
 
-    That is a checksum of a few bytes in four places: they change when the file is written again.
+    It is a checksum of a few bytes at four offsets, which change when the file is rewritten.
     """
     try:
         status = path.stat()

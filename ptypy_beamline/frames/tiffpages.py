@@ -35,14 +35,14 @@ BROKEN = (
     EOFError,
     struct.error,
 )
-"""What tifffile and imagecodecs raise on files that are not what they say."""
+"""What tifffile and imagecodecs raise on damaged or mislabelled files."""
 
 LAYOUTS = {42: ("I", 4, "H", 12), 43: ("Q", 8, "Q", 20)}
 """TIFF version → type of an offset, where the first one is, type of a directory's length, and
 bytes of its entries. Sources: TIFF 6.0, section 2; BigTIFF design (libtiff)."""
 
 MARK_BYTES = 2048
-"""Looked at in each of four places of a page to tell whether it was written again."""
+"""Bytes that are compared at each of four offsets of a page to detect that it was rewritten."""
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF files."""

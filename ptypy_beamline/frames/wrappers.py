@@ -27,7 +27,7 @@ from ..scan import (
 
 @dataclass(frozen=True, eq=False)
 class WrappedFrames(FrameStack):
-    """The frames of another stack; a subclass says what it changes.
+    """The frames of another stack; subclasses override what they change.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class WrappedFrames(FrameStack):
         return self.frames.ready()
 
     def stored_in(self, indices: Ints) -> Ints:
-        """A number for each frame, the same for those that are compressed as one."""
+        """A number for each frame, the same for frames that are compressed together."""
         return stored_in(self.frames, indices)
 
     def written(self) -> Bools | None:
-        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        """(n,) which frames were ever written; None = all, or unknown."""
         return written(self.frames)
 
     def gaps(self) -> Gaps | None:
@@ -92,11 +92,11 @@ class PickedFrames(WrappedFrames):
         return self.frames.read(self.picked[np.asarray(indices, np.intp)], window)
 
     def stored_in(self, indices: Ints) -> Ints:
-        """A number for each frame, the same for those that are compressed as one."""
+        """A number for each frame, the same for frames that are compressed together."""
         return stored_in(self.frames, self.picked[indices])
 
     def written(self) -> Bools | None:
-        """(n,) which frames were ever written; None = all, or nobody can tell."""
+        """(n,) which frames were ever written; None = all, or unknown."""
         there = written(self.frames)
         return None if there is None else there[self.picked]
 
@@ -106,7 +106,7 @@ class PickedFrames(WrappedFrames):
         return None if lacking is None else lacking[self.picked]
 
     def continues(self, earlier: Any) -> bool:
-        """Nobody can tell: yes."""
+        """Cannot be checked: always true."""
         return True
 
     def ready(self) -> Readiness:
@@ -190,7 +190,7 @@ class FftShiftedFrames(WrappedFrames):
 
 
 LARGE = 8
-"""A window of more than this part of the frame is cut from whole frames."""
+"""A window of more than 1/8 of the frame is cut from whole frames."""
 
 
 def _stored_runs(start: int, length: int, n: int) -> Sequence[tuple[int, slice]]:

@@ -22,12 +22,12 @@ import numpy as np
 from ..arrays import Bools, Ints
 from ..files.hdf5 import open_hdf5
 from ..scan import Gaps
-from .chunks.stored import tells_places
+from .chunks.stored import reports_offsets
 from .virtual import source_file
 
 
 class WrittenArea(NamedTuple):
-    """All of ``rows`` x ``columns`` of each of ``frames``; None = nobody can tell which frames.
+    """All of ``rows`` x ``columns`` of each of ``frames``; None = unknown which frames.
 
     Frames are numbered in C order of all frame axes.
     """
@@ -55,7 +55,7 @@ class Written:
     Attributes
     ----------
     areas
-        None = everything, or nobody can tell.
+        None = everything, or unknown.
     shape
         Of the dataset.
     leading
@@ -131,7 +131,7 @@ def made_at_once(dataset: h5py.Dataset) -> bool:
 
 
 def _areas(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
-    """What was written of a dataset; None = everything, or nobody can tell."""
+    """What was written of a dataset; None = everything, or unknown."""
     layout = dataset.id.get_create_plist().get_layout()
     if layout == h5py.h5d.VIRTUAL:
         return _of_sources(dataset)
@@ -164,7 +164,7 @@ def _of_chunks(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
 
 def _chunk_offsets(dataset: h5py.Dataset) -> list[tuple[int, ...]]:
     """First pixel of every chunk that is stored."""
-    if not tells_places(dataset):
+    if not reports_offsets(dataset):
         axes = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
         return [place for place in product(*axes) if _is_stored(dataset, place)]
     if not hasattr(dataset.id, "chunk_iter"):

@@ -272,9 +272,8 @@ class Phase:
         amplitude = np.ones(self.shape)
         try:
             phase = tifffile.imread(self.path)
-            amplitude = (
-                tifffile.imread(amplitude_file) if amplitude_file.is_file() else np.ones(self.shape)
-            )
+            if amplitude_file.is_file():
+                amplitude = tifffile.imread(amplitude_file)
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(
                 f"it or amplitude.tif in its folder is not readable ({error})", REMEDY, self.path

@@ -89,7 +89,7 @@ def _rows_with_position(log: CsvLog, quantities: Mapping[str, Floats]) -> NDArra
 
 
 def _index_column(log: CsvLog, files: Sequence[str]) -> str:
-    """The column that tells which frame a row belongs to.
+    """The column with the frame of each row.
 
     Raises
     ------
@@ -270,7 +270,7 @@ def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Floats:
     MissingDataError
         A page has no such tag.
     ScanError
-        They are not as many as the frames, or do not tell them apart.
+        Their number is not that of the frames, or they do not distinguish them.
     """
     if file is None:
         return _of_tags(frames)

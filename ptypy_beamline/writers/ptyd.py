@@ -94,7 +94,7 @@ def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> Non
 
 
 def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
-    """Parts get their names when all are complete; the master comes last."""
+    """Parts are renamed when all are complete, the master last."""
     for number, block in enumerate(blocks):
         final = path.with_name(f"{path.name}.part{number:03d}")
         with complete_hdf5(final) as part:

@@ -175,7 +175,7 @@ class LogColumns:
         return [name for name in log.header if name not in taken]
 
     def _factor(self, quantity: str, name: str, log: CsvLog, short: str) -> float | None:
-        """Factor to SI; None, with a warning, for a column without a unit that nobody asked for."""
+        """Factor to SI; None, with a warning, for an unrequested column without a unit."""
         given = self.units.get(quantity)
         unit = given or split_name(quantity, name)[1]
         if unit:

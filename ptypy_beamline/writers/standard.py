@@ -25,7 +25,7 @@ def write_standard(
     compression: str = "gzip",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
-    """Write the frames of ``plan`` as they are handed to PtyPy.
+    """Write the frames of ``plan`` as they are passed to PtyPy.
 
     Corrections are applied, so the file has neither dark nor flat. ``/entry/mask`` is one image
     where all frames have the same bad pixels, else an image for each frame; both this package and

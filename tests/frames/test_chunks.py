@@ -286,7 +286,7 @@ def test_some_frames_may_be_left_to_hdf5(tmp_path, monkeypatch):
     data = counts(6, 9, 11, dtype=">u2")
     path = write(tmp_path / "a.h5", data, (2, 5, 11), **FILTERS["gzip"])
     monkeypatch.setattr(
-        direct.Direct, "_may_be_bare", lambda _, pieces, stored: pieces.numbers % 4 == 1
+        direct.Direct, "_may_be_unfiltered", lambda _, pieces, stored: pieces.numbers % 4 == 1
     )
     frames = Hdf5Frames(path, "d")
     wanted = [5, 0, 2, 3]
@@ -298,7 +298,7 @@ def test_bare_chunks_at_the_edge_are_left_to_hdf5():
     storage = Storage((3, 9, 11), (1, 9, 8), np.dtype("u2"), (compression_filter("gzip"),))
     pieces = storage.pieces(np.arange(3), Window(0, 0, 9, 11))
     table = np.array([(0, 144 if number % 3 else 99, 0) for number in range(6)])
-    bare = direct.Direct(None, storage, True)._may_be_bare(pieces, stored.Stored(table, None))
+    bare = direct.Direct(None, storage, True)._may_be_unfiltered(pieces, stored.Stored(table, None))
     assert bare.tolist() == [False, True, False, False, False, True]
 
 

@@ -29,14 +29,14 @@ class Whole:
     unpack
         Undoes the compression, if there is one.
     shuffled
-        The first bytes of all pixels come first, then the second ones, and so on.
+        The first bytes of all pixels are stored first, then the second ones, and so on.
     """
 
     unpack: Unpack | None
     shuffled: bool
 
     def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
-        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
+        """Copy ``piece`` of ``chunk`` into ``out`` (n, h, w)."""
         plain = self._decoded(chunk, piece) if chunk.kept is None else chunk.kept
         if self.shuffled:
             cut_bytes(plain, chunk.storage.elements[0], chunk.storage, piece, out)
@@ -74,13 +74,13 @@ class BitshuffleLz4:
     Attributes
     ----------
     block
-        Elements of a block where the chunk does not say.
+        Elements of a block where the chunk does not state them.
     """
 
     block: int
 
     def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out`` (n, h, w)."""
+        """Copy the pieces into ``out`` (n, h, w)."""
         from . import unshuffle
 
         storage = batch.storage
@@ -113,14 +113,14 @@ class Bitshuffle:
     compressed
         By zstd.
     block
-        Elements of a block where the chunk does not say.
+        Elements of a block where the chunk does not state them.
     """
 
     compressed: bool
     block: int
 
     def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
-        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
+        """Copy ``piece`` of ``chunk`` into ``out`` (n, h, w)."""
         source, size, storage, block = chunk.fetch(), chunk.size, chunk.storage, self.block
         if self.compressed:
             block = self._block(source, size, storage)
@@ -169,7 +169,7 @@ class BloscLz4:
     """
 
     def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
-        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w)."""
+        """Copy ``piece`` of ``chunk`` into ``out`` (n, h, w)."""
         source, size, storage = chunk.fetch(), chunk.size, chunk.storage
         if size < 16:
             raise ChunkError("it is cut short")

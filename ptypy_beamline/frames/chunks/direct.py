@@ -45,7 +45,7 @@ class BatchDecoder(Protocol):
     """Cuts windows out of chunks."""
 
     def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out`` (n, h, w), as it is stored.
+        """Copy the pieces into ``out`` (n, h, w), in the stored dtype.
 
         Returns
         -------
@@ -63,7 +63,7 @@ class ChunkDecoder(Protocol):
     """Cuts a window out of a chunk."""
 
     def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
-        """Put ``piece`` of ``chunk`` into its place in ``out`` (n, h, w), as it is stored.
+        """Copy ``piece`` of ``chunk`` into ``out`` (n, h, w), in the stored dtype.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class OneByOne:
     one: ChunkDecoder
 
     def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out``; return which are left to HDF5."""
+        """Copy the pieces into ``out``; return those that are left to HDF5."""
         left = []
         for i, piece in enumerate(batch.pieces):
             stored, kept = batch.stored[i : i + 1], batch.kept.get(piece.number)
@@ -107,7 +107,7 @@ class Direct:
     storage
         How it is stored.
     steady
-        Whether nobody is known to write to the file.
+        Whether no writer of the file is known.
     """
 
     def __init__(self, dataset: h5py.Dataset, storage: Storage, steady: bool) -> None:
@@ -120,7 +120,7 @@ class Direct:
         return source_of(self._dataset, self._storage, self._steady)
 
     def _decoder(self, mask: int) -> BatchDecoder | None:
-        """For chunks whose filter ``mask`` tells which filters were left out."""
+        """For chunks whose filter ``mask`` says which filters were skipped."""
         if mask not in self._decoders:
             steps = [f for i, f in enumerate(self._storage.filters) if not mask >> i & 1]
             self._decoders[mask] = decoder(steps, self._storage)
@@ -151,7 +151,7 @@ class Direct:
         return np.unique(np.concatenate(rows)) if rows else np.empty(0, np.intp)
 
     def _wanted_next(self, pieces: Pieces) -> dict[int, Bytes | None]:
-        """A place for chunks whose other frames the next read is likely to want: the last ones."""
+        """A cache for chunks whose other frames the next read probably needs: the last ones."""
         begun = pieces.numbers[pieces.first == pieces.first[-1]].tolist()
         whole = pieces.count[-1] == self._storage.frames
         if whole or len(begun) * self._storage.bytes > CACHE_LIMIT:
@@ -161,31 +161,31 @@ class Direct:
     def _cut(
         self, pieces: Pieces, out: NDArray[Any], keep: dict[int, Bytes | None]
     ) -> list[NDArray[np.intp]]:
-        """Put pieces into their places in ``out``; return which of it are left to HDF5."""
+        """Copy pieces into ``out``; return those that are left to HDF5."""
         assert self._source is not None
         stored = self._source.find(pieces.numbers)
         there = Batch(self._storage, pieces, stored, self._kept, keep)
         for piece in pieces[stored.sizes == 0]:
             for _, part in piece.parts(out):
                 part[...] = self._storage.fill
-        bare = self._may_be_bare(pieces, stored)
-        left = [piece.into for piece in pieces[bare | (stored.sizes < 0)]]
-        rest = ~bare & (stored.sizes > 0)
+        unfiltered = self._may_be_unfiltered(pieces, stored)
+        left = [piece.into for piece in pieces[unfiltered | (stored.sizes < 0)]]
+        rest = ~unfiltered & (stored.sizes > 0)
         for mask in np.unique(stored.masks[rest]).tolist():
             decode, batch = self._decoder(mask), there[rest & (stored.masks == mask)]
             left += decode.cut(batch, out) if decode else [piece.into for piece in batch.pieces]
         return left
 
-    def _may_be_bare(self, pieces: Pieces, stored: Stored) -> Bools:
-        """Whether HDF5 may have left chunks at the edge as they are, and their masks do not say so.
+    def _may_be_unfiltered(self, pieces: Pieces, stored: Stored) -> Bools:
+        """Whether chunks at the edge may be unfiltered, which their masks do not show.
 
         Source: H5Pset_chunk_opts, H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS.
         """
-        bare: Bools = (stored.sizes == self._storage.bytes) & (stored.masks == 0)
-        bare &= bool(self._storage.filters)
-        for i in np.flatnonzero(bare):
-            bare[i] = self._storage.reaches_past(pieces.numbers[i])
-        return bare
+        unfiltered: Bools = (stored.sizes == self._storage.bytes) & (stored.masks == 0)
+        unfiltered &= bool(self._storage.filters)
+        for i in np.flatnonzero(unfiltered):
+            unfiltered[i] = self._storage.reaches_past(pieces.numbers[i])
+        return unfiltered
 
 
 def direct(dataset: h5py.Dataset, leading: int | None, steady: bool = True) -> Direct | None:
@@ -196,7 +196,7 @@ def direct(dataset: h5py.Dataset, leading: int | None, steady: bool = True) -> D
     dataset, leading
         Those of :class:`~.hdf5.Hdf5Frames`.
     steady
-        Whether nobody is known to write to the file.
+        Whether no writer of the file is known.
     """
     storage = _storage_of(dataset, leading)
     return None if storage is None else Direct(dataset, storage, steady)
@@ -273,7 +273,7 @@ class Plain:
     """Chunks without a filter: only the window's rows are fetched."""
 
     def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Put the pieces into their places in ``out`` (n, h, w)."""
+        """Copy the pieces into ``out`` (n, h, w)."""
         wrong = np.flatnonzero(batch.stored.sizes != batch.storage.bytes)
         if len(wrong):
             size, row = batch.stored.sizes[wrong[0]], batch.pieces.row(wrong[0])

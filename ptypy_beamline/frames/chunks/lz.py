@@ -130,7 +130,7 @@ def _repeat(out, at, stop, back):  # type: ignore[no-untyped-def]  # pragma: no 
 
 @compiled
 def _extended(source, at, end, length):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """A length that further bytes add to while they are 255; and the place behind them."""
+    """A length that further bytes add to while they are 255; and the index after them."""
     byte = 255
     while byte == 255:
         if at >= end:
@@ -225,9 +225,9 @@ def big32(source, at):  # type: ignore[no-untyped-def]  # pragma: no cover - com
 
 @compiled
 def walk(source, at, size, places):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Fill ``places`` with where blocks begin, each behind its 4-byte big-endian length.
+    """Fill ``places`` with the starts of blocks, each after its 4-byte big-endian length.
 
-    The last place is that behind the last block. False when they reach past ``size``.
+    The last entry is the end of the last block. False if they reach beyond ``size``.
     """
     for number in range(len(places)):
         places[number] = at

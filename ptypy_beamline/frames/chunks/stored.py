@@ -22,7 +22,7 @@ from ...parallel import scratch
 from .layout import Pieces, Storage
 
 MOST_CHUNKS = 2**20
-"""Chunks of a dataset whose places are remembered."""
+"""Number of chunks of a dataset whose offsets are cached."""
 
 
 GROUP_BYTES = 2**20
@@ -57,8 +57,8 @@ class Stored:
         (n, 3) where each begins; its bytes, 0 = never written, negative = only HDF5 can tell;
         filter mask, of which bit i says that filter i was not applied.
     fetch
-        Fills an array with the bytes from a place on. Any number of threads may call it. It raises
-        :class:`ChunkError` where there are not as many.
+        Fills an array with the bytes from an offset on. Any number of threads may call it. It
+        raises :class:`ChunkError` where there are fewer.
     """
 
     table: Ints
@@ -166,7 +166,7 @@ class Batch:
         """The same for any parts, of frames that belong to ``rows`` of the stack that is read."""
         begins = np.cumsum([0, *sizes])
         data = scratch("stored", int(begins[-1])) if into is None else into
-        # What lies together comes in one go.
+        # Adjacent chunks are read at once.
         first = [0, *(np.flatnonzero(places[1:] != (places + sizes)[:-1]) + 1).tolist()]
         for number, following in pairwise([*first, len(sizes)]):
             try:
@@ -239,11 +239,11 @@ class FromFile:
             rest, place = rest[count:], place + count
 
 
-def tells_places(dataset: h5py.Dataset) -> bool:
-    """Whether HDF5 tells rightly which chunk is where.
+def reports_offsets(dataset: h5py.Dataset) -> bool:
+    """Whether HDF5 reports the offsets of chunks correctly.
 
-    Of one that may grow along a single axis, and that is not the first, HDF5 2.0 tells the places
-    of other chunks, to all that ask; only reading a chunk by its place is right.
+    For a dataset that may grow along a single axis other than the first, HDF5 2.0 reports the
+    offsets of other chunks; only reading a chunk by its index is correct.
     """
     growing = [axis for axis, most in enumerate(dataset.maxshape) if most is None]
     return len(growing) != 1 or growing == [0]
@@ -270,7 +270,7 @@ def _table(dataset: h5py.Dataset, storage: Storage) -> Ints | None:
     count = int(np.prod(storage.grid))
     if dataset.chunks is not None:
         iterable = count <= MOST_CHUNKS and hasattr(dataset.id, "chunk_iter")
-        iterable &= tells_places(dataset)
+        iterable &= reports_offsets(dataset)
         return _of_chunks(dataset, storage, count) if iterable else None
     offset = dataset.id.get_offset()
     if offset is None:
@@ -282,7 +282,7 @@ def _table(dataset: h5py.Dataset, storage: Storage) -> Ints | None:
 
 
 def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | None:
-    """The same of chunks; None of a damaged index, of which HDF5 will tell."""
+    """The same of chunks; None of a damaged index, which HDF5 reports."""
     axes, found = len(storage.grid), array("q")
 
     def note(info: h5py.h5d.StoreInfo) -> None:
@@ -296,7 +296,7 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | No
     chunks = chunks.reshape(-1, axes + 3)
     if not len(chunks):
         return table
-    # Some versions of HDF5 have told other offsets to the iteration than elsewhere.
+    # In some versions of HDF5 the iteration reports other offsets than the other functions.
     last = dataset.id.get_chunk_info_by_coord(tuple(chunks[-1, :axes].tolist()))
     numbers = storage.numbers(chunks[:, :axes])
     same = [last.byte_offset, last.size, last.filter_mask] == chunks[-1, axes:].tolist()
@@ -304,5 +304,5 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | No
     if not same or not inside.all() or len(np.unique(numbers)) < len(numbers):
         return None
     table[numbers] = chunks[:, axes:]
-    table[numbers[chunks[:, axes + 1] == 0], 1] = -1  # damaged, which HDF5 tells
+    table[numbers[chunks[:, axes + 1] == 0], 1] = -1  # damaged, which HDF5 reports
     return table
