@@ -22,7 +22,7 @@ FILTERED_FFT = tuple(2**k for k in range(4, 12))
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineBytes:
     """Bytes that an engine of PtyPy 0.9 allocates.
 
     They were read from ``ptypy/accelerate``: ``cuda_cupy/engines/projectional_cupy_stream.py``,
@@ -60,7 +60,7 @@ class Engine:
 _HOST = (16, 13)
 """Exit waves of PtyPy, and a copy in pinned memory; counts, mask, and twice magnitudes and mask."""
 
-_PROJECTIONAL = Engine(
+_PROJECTIONAL = EngineBytes(
     working=(8, 8),  # aux; fdev, ferr of the FourierUpdateKernel
     held=(8, 8),  # exit waves; mask, magnitudes
     swapped=(16, 8),
@@ -71,7 +71,7 @@ _PROJECTIONAL = Engine(
     fixed_gpu=1130 * 2**20,  # NCCL included
     fixed_host=1100 * 2**20,
 )
-_STOCHASTIC = Engine(
+_STOCHASTIC = EngineBytes(
     working=(0, 0),  # those of one frame
     held=(8, 8),
     swapped=(16, 8),
@@ -82,7 +82,7 @@ _STOCHASTIC = Engine(
     fixed_gpu=555 * 2**20,
     fixed_host=600 * 2**20,
 )
-_ML = Engine(
+_ML = EngineBytes(
     working=(24, 12),  # aux, a, b; LLden, LLerr, Imodel of the GradientDescentKernel
     held=(8, 0),  # weights, counts: PtyPy takes half of aux for each, which has all modes
     swapped=(8, 0),
@@ -127,7 +127,7 @@ def need(
     """Estimate of what an engine needs on a rank.
 
     With *n* frames of *P* pixels, *b* frames a block, *m* modes, *B* = ⌈*n*/*b*⌉·*b* and an object
-    of *O* pixels, for each of the pairs of :class:`Engine` as (*x*, *y*)·*m* = *x*·*m* + *y*:
+    of *O* pixels, for each of the pairs of :class:`EngineBytes` as (*x*, *y*)·*m* = *x*·*m* + *y*:
 
     - GPU: fixed + working·*b*·*P* + held·*B*·*P* + object·*O*, + 136·*m*·*n* for the addresses;
     - GPU, to start: fixed + (working + swapped)·*b*·*P* + object·*O* + 200 MiB;

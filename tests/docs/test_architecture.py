@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -101,3 +103,13 @@ def test_every_layer_is_drawn_with_what_it_is(monkeypatch: pytest.MonkeyPatch) -
     modules -= {path.stem for path in PACKAGE.glob("*.typed")}
     for module in modules:
         assert re.search(rf">{module}/?<", drawn), f"{module} is in no layer"
+
+
+def test_a_class_name_means_one_class() -> None:
+    defined = Counter(
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in defined.items() if count > 1] == []
