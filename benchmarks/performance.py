@@ -266,10 +266,9 @@ SECTIONS: dict[str, tuple[str, Callable[[Path, int], Iterator[dict[str, Any]]]]]
         prepared,
     ),
     "Inside PtyPy": (
-        "1000 frames, 256² of 512², bitshuffle-LZ4. The rest after loading is "
-        "PtyPy's: copying frames and masks into its storages (one mask per frame, even "
-        "if all share one), views and pods in Python, statistics of the frames, "
-        "probe and object.",
+        "1000 frames, 256² of 512², bitshuffle-LZ4. The rest after loading is frames and masks "
+        "in PtyPy's storages, its views, pods and exit waves, statistics of the frames, probe "
+        "and object. Larger scans, and memory: `benchmarks/level2.py`.",
         inside_ptypy,
     ),
     "More frames": (

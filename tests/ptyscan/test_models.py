@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from folders import HELPERS
 from processes import mpirun
-from structures import compared, differences
+from structures import CONTAINERS, compared, differences, errors
 
 from ptypy_beamline.run import run
 
@@ -47,6 +47,20 @@ def test_every_engine_gives_the_same(folder, kind, engine):
 @pytest.mark.parametrize("engine", FOR_ONE_BUFFER)
 def test_one_buffer_for_all_exit_waves(folder, engine):
     assert compared(folder, "own masks", engine, "BlockGradFull") == []
+
+
+@pytest.mark.parametrize("kind", ["shared mask", "own masks"])
+@pytest.mark.parametrize(
+    ("model", "engine"),
+    [("Full", "DM"), ("Full", "EPIE"), ("Full", "ML_serial"), ("GradFull", "ML")],
+)
+def test_models_without_blocks_give_the_same_as_one_block(folder, kind, model, engine):
+    without = model_runs.reconstruct(folder, model, engine, kind)
+    one = model_runs.reconstruct(folder, f"Beamline{model}", engine, kind, frames_per_block=100_000)
+    assert errors(without) == errors(one)
+    for name in CONTAINERS:
+        (left,), (right,) = (getattr(ptycho, name).S.values() for ptycho in (without, one))
+        assert left.data.tobytes() == right.data.tobytes(), name
 
 
 @pytest.mark.parametrize("engine", ["DM", "DM_serial", "ML_serial", "EPIE"])
