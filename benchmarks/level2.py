@@ -53,11 +53,16 @@ def tree(loader: str, model: str, path: Path, window: int = WINDOW) -> Any:
     return u.Param(verbose_level="ERROR", io=io, scans=u.Param(scan=scan), engines=u.Param())
 
 
+def prepared(pair: tuple[str, str], path: Path, window: int = WINDOW) -> Ptycho:
+    """Level 2 with a loader and a model."""
+    return Ptycho(tree(*pair, path, window), level=2)
+
+
 def rows(path: Path, repeats: int) -> Iterator[dict[str, Any]]:
     """One for each loader and model; they take turns, and their first turn is not counted."""
     turns: dict[tuple[str, ...], Callable[[], Any]] = {}
     for pair in (OURS, SAME_LOADER, PTYPY):
-        turns[pair] = lambda pair=pair: Ptycho(tree(*pair, path), level=2)
+        turns[pair] = partial(prepared, pair, path)
         turns[pair[:1]] = partial(load, pair[0], path)
     seconds: dict[tuple[str, ...], list[float]] = {key: [] for key in turns}
     for _ in range(repeats + 1):
@@ -78,11 +83,11 @@ def rows(path: Path, repeats: int) -> Iterator[dict[str, Any]]:
 
 def worker(loader: str, model: str, path: str, small: str, window: str) -> None:
     """Print CPU seconds and bytes of level 2, and of level 2 with all that was put off."""
-    Ptycho(tree(loader, model, Path(small), int(window)), level=2)
+    prepared((loader, model), Path(small), int(window))
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     before, start = resident("VmRSS"), time.process_time()
-    ptycho = Ptycho(tree(loader, model, Path(path), int(window)), level=2)
+    ptycho = prepared((loader, model), Path(path), int(window))
     found = [time.process_time() - start, resident("VmHWM") - before]
     for container in (ptycho.mask, ptycho.exit):
         for storage in container.S.values():
@@ -100,28 +105,25 @@ def measured(pair: tuple[str, str], *arguments: Any) -> list[float]:
     return found
 
 
-def of_size(frames: int, window: int, repeats: int, folder: Path) -> dict[tuple[str, str], Any]:
-    """Medians for each loader and model, which take turns."""
-    path = write_scan(folder / "scan.h5", frames, shape=(window, window))
-    small = write_scan(folder / "small.h5", 16, shape=(window, window))
-    found: dict[tuple[str, str], list[list[float]]] = {OURS: [], SAME_LOADER: [], PTYPY: []}
-    if frames * window > 2**20:
-        del found[PTYPY]  # takes minutes
-    for _ in range(repeats):
-        for pair, times in found.items():
-            times.append(measured(pair, path, small, window))
-    return {pair: np.median(times, axis=0) for pair, times in found.items()}
+def of_size(frames: int, window: int, pairs: Sequence[tuple[str, str]], repeats: int) -> list[Any]:
+    """Medians for each loader and model of ``pairs``, which take turns."""
+    found: list[list[list[float]]] = [[] for _ in pairs]
+    with tempfile.TemporaryDirectory() as name:
+        path = write_scan(Path(name) / "scan.h5", frames, shape=(window, window))
+        small = write_scan(Path(name) / "small.h5", 16, shape=(window, window))
+        for _ in range(repeats):
+            for pair, times in zip(pairs, found, strict=True):
+                times.append(measured(pair, path, small, window))
+    return [np.median(times, axis=0) for times in found]
 
 
 def table_of(sizes: Sequence[str], repeats: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """A row for each size, and the exponent of time with the number of frames."""
-    counts, seconds = [], []
+    """A row for each size."""
     for size, times in zip(sizes, repeats, strict=True):
         frames, window = map(int, size.split("x"))
-        with tempfile.TemporaryDirectory() as folder:
-            found = of_size(frames, window, times, Path(folder))
+        pairs = [OURS, SAME_LOADER] + ([PTYPY] if frames * window <= 2**20 else [])
+        ours, block, *theirs = of_size(frames, window, pairs, times)
         own = frames * window**2 * 4
-        ours, block = found[OURS], found[SAME_LOADER]
         row = {
             "frames": f"{frames} × {window}²",
             "runs": times,
@@ -132,17 +134,16 @@ def table_of(sizes: Sequence[str], repeats: Sequence[int]) -> Iterator[dict[str,
             "peak / frames, BlockFull": f"{block[1] / own:.1f}",
             "BeamlineFull": f"{ours[1] / own:.2f}",
             "and waves": f"{ours[3] / own:.2f}",
+            "× Hdf5Loader, BlockFull": f"{theirs[0][0] / ours[0]:.1f}" if theirs else "",
         }
-        theirs = f"{found[PTYPY][0] / ours[0]:.1f}" if PTYPY in found else ""
-        row["× Hdf5Loader, BlockFull"] = theirs
         print(json.dumps(row), flush=True)
         yield row
-        if frames >= 4000:
-            counts.append(frames)
-            seconds.append(ours[0])
-    if len(counts) > 1:
-        exponent = np.polyfit(np.log(counts), np.log(seconds), 1)[0]
-        yield dict.fromkeys(row, "") | {"frames": "exponent", "BeamlineFull, s": f"{exponent:.2f}"}
+
+
+def exponent(repeats: int, counts: Sequence[int] = (4000, 16000, 64000), window: int = 32) -> float:
+    """Of time with the number of frames, all of one size."""
+    seconds = [of_size(count, window, [OURS], repeats)[0][0] for count in counts]
+    return float(np.polyfit(np.log(counts), np.log(seconds), 1)[0])
 
 
 def main() -> None:
@@ -155,9 +156,12 @@ def main() -> None:
         worker(*args.worker)
         return
     repeats = args.repeats * len(args.sizes) if len(args.repeats) == 1 else args.repeats
-    title = "CPU seconds and memory of Ptycho(level=2)"
     found = list(table_of(args.sizes, repeats))
     if tuple(args.sizes) == SIZES:
+        title = (
+            "CPU seconds and memory of Ptycho(level=2); "
+            f"exponent of BeamlineFull's from 4,000 to 64,000 frames of 32²: {exponent(3):.2f}"
+        )
         write_table(ROOT / "benchmarks/results/level2.md", title, found)
 
 
