@@ -87,7 +87,7 @@ class Hdf5Frames(FrameStack):
         object.__setattr__(self, "_pixels", (dataset.shape[-2:], dataset.dtype.newbyteorder("=")))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+        return {k: value for k, value in self.__dict__.items() if k not in ("_opened", "_gaps")}
 
     def _open(self) -> tuple[h5py.Dataset, Direct | None]:
         """The dataset, from a handle of this process, and what reads its chunks."""
@@ -172,13 +172,19 @@ class Hdf5Frames(FrameStack):
     def written(self) -> Bools | None:
         """(n,) which frames were ever written, when this was first asked; None = all of them."""
         if "_written" not in self.__dict__:
-            object.__setattr__(self, "_written", Written.of(self._open()[0], self.leading).frames)
+            # Of a virtual dataset all sources are opened for it: once.
+            found = Written.of(self._open()[0], self.leading)
+            object.__setattr__(self, "_written", found.frames)
+            object.__setattr__(self, "_gaps", found.gaps)
         there: Bools | None = self.__dict__["_written"]
         return None if there is None or there[: self.limit].all() else there[: self.limit]
 
     def gaps(self) -> Gaps | None:
         """Pixels that were not written in frames that were; None = there are none."""
-        return Written.of(self._open()[0], self.leading).gaps
+        if "_gaps" not in self.__dict__:
+            return Written.of(self._open()[0], self.leading).gaps
+        gaps: Gaps | None = self.__dict__["_gaps"]
+        return gaps
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window`` (inside the frame), (len(indices), height, width), C-contiguous.

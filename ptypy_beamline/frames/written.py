@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -185,24 +185,32 @@ def _is_stored(dataset: h5py.Dataset, place: tuple[int, ...]) -> bool:
 
 def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
     """Of a virtual dataset: what its sources have, as far as these were written themselves."""
+    # h5py goes over all of its objects whenever a file is closed: none may be left of the sources.
+    sources = [
+        (one.file_name, one.dset_name, Selection.of(one.vspace), Selection.of(one.src_space))
+        for one in dataset.virtual_sources()
+    ]
     areas: list[WrittenArea] = []
-    for source in dataset.virtual_sources():
-        target = _selected(source.vspace, dataset.shape)
+    for file_name, name, into, taken in sources:
+        target = into.area(dataset.shape)
         if target is None:
             return None
-        areas += _in_source(dataset, source, target)
+        areas += _in_source(dataset, (file_name, name), taken, target)
     return tuple(areas)
 
 
-def _in_source(dataset: h5py.Dataset, source: Any, target: WrittenArea) -> list[WrittenArea]:
-    """What of ``target``, a part of a virtual dataset, its source has."""
-    if target.frames is None or "%" in source.file_name + source.dset_name:
+def _in_source(
+    dataset: h5py.Dataset, source: tuple[str, str], selection: Selection, target: WrittenArea
+) -> list[WrittenArea]:
+    """What of ``target``, a part of a virtual dataset, its source (file, dataset) has."""
+    file_name, name = source
+    if target.frames is None or "%" in file_name + name:
         return [target._replace(frames=None)]
-    with _opened(dataset, source.file_name) as file:
-        found = None if file is None else file.get(source.dset_name)
+    with _opened(dataset, file_name) as file:
+        found = None if file is None else file.get(name)
         if not isinstance(found, h5py.Dataset):
             return []
-        taken, inner = _selected(source.src_space, found.shape), _areas(found)
+        taken, inner = selection.area(found.shape), _areas(found)
         if taken is None or not taken.is_like(target):
             # Other axes than those of frames.
             return [target] if inner is None or inner else []
@@ -231,33 +239,43 @@ def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
         yield file
 
 
-def _selected(space: h5py.h5s.SpaceID, whole: tuple[int, ...]) -> WrittenArea | None:
-    """What a selection of a stack touches; None where it is irregular.
+class Selection(NamedTuple):
+    """A selection of a stack, without HDF5's object for it."""
 
-    ``whole``: shape of the stack, which is not kept with a selection of all of it.
-    """
-    shape = space.get_simple_extent_dims() or whole
-    if space.get_select_type() == h5py.h5s.SEL_ALL:
-        lines: list[Ints | None] = [np.arange(n) for n in shape]
-    elif space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
-        lines = list(_lines(space))
-    else:
+    shape: tuple[int, ...]
+    """Of the stack; empty where all of it is selected."""
+    slabs: tuple[tuple[int, int, int, int], ...] | None
+    """Start, stride, count and block on each axis; None where the selection is irregular."""
+
+    @classmethod
+    def of(cls, space: h5py.h5s.SpaceID) -> Selection:
+        """What is selected of a dataspace."""
+        shape = space.get_simple_extent_dims() or ()
+        if space.get_select_type() == h5py.h5s.SEL_ALL:
+            return cls(shape, tuple((0, 1, n, 1) for n in shape))
+        if space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
+            return cls(shape, tuple(zip(*space.get_regular_hyperslab(), strict=True)))
+        return cls(shape, None)
+
+    def area(self, whole: tuple[int, ...]) -> WrittenArea | None:
+        """What it touches of a stack of shape ``whole``; None where it is irregular."""
+        if self.slabs is None:
+            return None
+        shape = self.shape or whole
+        lines = [_line(*slab) for slab in self.slabs] if self.shape else [*map(np.arange, whole)]
+        *each, rows, columns = lines
+        if rows is None or columns is None:
+            return None
+        known = [line for line in each if line is not None]
+        if len(known) < len(each):
+            return WrittenArea(None, rows, columns)
+        grid = np.meshgrid(*known, indexing="ij")
+        frames = np.ravel_multi_index(grid, shape[:-2]).ravel() if grid else np.zeros(1, np.int64)
+        return WrittenArea(frames, rows, columns)
+
+
+def _line(start: int, stride: int, count: int, block: int) -> Ints | None:
+    """Selected indices on an axis; None where it has no end."""
+    if count >= h5py.h5s.UNLIMITED or block >= h5py.h5s.UNLIMITED:
         return None
-    *each, rows, columns = lines
-    if rows is None or columns is None:
-        return None
-    known = [line for line in each if line is not None]
-    if len(known) < len(each):
-        return WrittenArea(None, rows, columns)
-    grid = np.meshgrid(*known, indexing="ij")
-    frames = np.ravel_multi_index(grid, shape[:-2]).ravel() if grid else np.zeros(1, np.int64)
-    return WrittenArea(frames, rows, columns)
-
-
-def _lines(space: h5py.h5s.SpaceID) -> Iterator[Ints | None]:
-    """Selected indices on each axis; None where it has no end."""
-    for start, stride, count, block in zip(*space.get_regular_hyperslab(), strict=True):
-        if count >= h5py.h5s.UNLIMITED or block >= h5py.h5s.UNLIMITED:
-            yield None
-        else:
-            yield (start + stride * np.arange(count)[:, None] + np.arange(block)).ravel()
+    return (start + stride * np.arange(count)[:, None] + np.arange(block)).ravel()
