@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.fft
+import scipy
 
 from ..arrays import Bools, Floats
 from ..planning.calibration import Calibration, calibrate

@@ -6,21 +6,10 @@ share the positions of a block. Sums are in double precision, so counts stay exa
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from ..compiled import compiled
-
-SUM, MEAN, RATE = 0, 1, 2
-"""How exposures are combined: sum (scaled for bad exposures), mean, counts per second."""
-
-LARGEST = float(np.finfo(np.float32).max)
-"""Largest value of a good pixel: loaded frames are float32."""
-
-SMALLEST = float(np.nextafter(0, 1))
-"""Smallest positive number."""
+from .pixels import LARGEST, MEAN, RATE, SMALLEST
 
 
 @compiled
@@ -250,18 +239,3 @@ def shift_bin_orient_pad(  # type: ignore[no-untyped-def]  # noqa: PLR0913
                 elif whole:
                     out[p, corner[0] + v, corner[1] + u] = total
                     out_good[p, corner[0] + v, corner[1] + u] = True
-
-
-PROMOTED = {
-    "float16": np.float32,
-    "longdouble": np.float64,
-    "float128": np.float64,
-    "bool": np.uint8,
-}
-"""Pixel types that kernels do not take, and the types they are converted to."""
-
-
-def contiguous(raw: NDArray[Any]) -> NDArray[Any]:
-    """Frames in C order and native byte order, for which the kernels are compiled."""
-    dtype = PROMOTED.get(raw.dtype.name, raw.dtype.newbyteorder("="))
-    return np.ascontiguousarray(raw, dtype=dtype)

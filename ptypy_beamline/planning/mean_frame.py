@@ -14,7 +14,7 @@ from ..errors import GeometryError
 from ..parallel import available_threads, pool
 from .calibration import Calibration
 from .inpaint import inpaint
-from .kernels import add_counts, contiguous
+from .pixels import arithmetic, contiguous
 from .sample import Sample
 
 KEPT_BYTES = 2**27
@@ -82,7 +82,9 @@ def summed(
     images = calibration.offset, calibration.gain, calibration.bad
     limits, rows = calibration.limits[:2], np.zeros((2, width))
     for frame in frames:
-        add_counts(contiguous(frame), *images, limits, size, rows, total, number)
+        arithmetic(frame.size).add_counts(
+            contiguous(frame), *images, limits, size, rows, total, number
+        )
     return total, number
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..geometry import Geometry
 from ..scan import Frames, Indices, Window
-from . import kernels
 from .calibration import Calibration
+from .pixels import arithmetic, contiguous
 from .selection import Selection, without
 from .streaming import Block, FrameFlags, corrected, streamed
 from .transform import MODES, Transform
@@ -151,7 +151,7 @@ class Plan:
         FrameFlags
             ``good`` is not filled for frames without bad pixels of their own.
         """
-        raw = kernels.contiguous(raw)
+        raw = contiguous(raw)
         if self.transform.is_identity:
             return self._combine(raw, chosen, *out)
         window = (len(raw), *self.window.shape)
@@ -174,11 +174,14 @@ class Plan:
         images = cal.offset, cal.gain
         if raw.shape[1] == 1 and grouping != "hdr":
             scale, first = chosen.scale[:, 0], raw[:, 0]
-            kernels.single(first, scale, *images, cal.limits, self._corner, frames, tally)
+            numbers = arithmetic(raw.size)
+            numbers.single(first, scale, *images, cal.limits, self._corner, frames, tally)
             for p in np.flatnonzero(tally[:, 0]):
                 one = first[p], scale[p], *images, cal.limits, cal.bad, self._corner, good[p]
-                kernels.counted(*one)
+                numbers.counted(*one)
         else:
+            from . import kernels
+
             keep = _reduce(grouping, chosen, raw, cal)
             arguments = raw, keep, chosen.scale, chosen.seconds, *images, cal.bad, cal.limits
             kernels.combine(*arguments, MODES[grouping], self._corner, frames, good, tally)
@@ -227,6 +230,8 @@ def _reduce(
         return keep
     choice = keep.argmax(1)
     if grouping == "best":
+        from . import kernels
+
         images = cal.offset, cal.gain, cal.bad
         kernels.best_exposure(raw, keep, chosen.scale, *images, cal.limits, choice)
     one = np.zeros_like(keep)

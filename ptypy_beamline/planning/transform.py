@@ -10,15 +10,15 @@ import numpy as np
 from ..arrays import Bools, Float32s
 from ..errors import SettingsError
 from ..settings import Settings
-from . import kernels
+from .pixels import MEAN, RATE, SUM
 
 MODES = {
-    "sum": kernels.SUM,
-    "mean": kernels.MEAN,
-    "hdr": kernels.RATE,
-    "first": kernels.MEAN,
-    "best": kernels.MEAN,
-    "none": kernels.MEAN,
+    "sum": SUM,
+    "mean": MEAN,
+    "hdr": RATE,
+    "first": MEAN,
+    "best": MEAN,
+    "none": MEAN,
 }
 
 
@@ -97,6 +97,8 @@ class Transform:
         ``center_px`` is the beam centre in the window. Returns which frames (p,) have bad pixels of
         their own: those that were shifted, and those with bins that overflow.
         """
+        from . import kernels
+
         own = np.full(len(frames), self.align)
         shift = np.zeros((len(frames), 2), np.int64)
         if self.align:

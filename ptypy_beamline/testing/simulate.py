@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy
 from numpy.typing import DTypeLike, NDArray
 from scipy.ndimage import gaussian_filter, rotate
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.fft
+import scipy
 from scipy.constants import physical_constants
 from scipy.ndimage import fourier_shift
 

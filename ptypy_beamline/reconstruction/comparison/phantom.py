@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.fft
+import scipy
 
 from ...arrays import Complexes, Floats
 from ...errors import FileError, ScanError

@@ -1,0 +1,64 @@
+"""What is not needed is not imported: a budget of modules, as seconds depend on the machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import scans
+
+HEAVY = (
+    "numba",
+    "scipy.spatial",
+    "scipy.ndimage",
+    "scipy.stats",
+    "scipy.fft",
+    "matplotlib",
+    "ptypy",
+)
+
+
+def imported(code: str) -> list[str]:
+    """Modules of a process that has run ``code``, beyond those of an empty one."""
+    shown = f"import sys; before = set(sys.modules)\n{code}\n"
+    shown += "import json; sys.stderr.write(json.dumps(sorted(set(sys.modules) - before)))"
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+    return json.loads(done.stderr)
+
+
+def command(*words: str) -> str:
+    return f"from ptypy_beamline.cli import main\nassert main({list(words)!r}) == 0"
+
+
+def foreign(modules: list[str], *names: str) -> set[str]:
+    return {m for m in modules for name in names if m == name or m.startswith(f"{name}.")}
+
+
+def test_the_package_imports_nothing_of_others():
+    modules = imported("import ptypy_beamline")
+    assert not foreign(modules, "numpy", "h5py", "pydantic", *HEAVY)
+    assert len(modules) < 150
+
+
+def test_help_imports_what_prints_it():
+    modules = imported(command("--help"))
+    assert not foreign(modules, "numpy", "h5py", "pydantic", "scipy", *HEAVY)
+    assert len(modules) < 450
+
+
+@pytest.mark.parametrize("more", [(), ("--plan",)])
+def test_info_imports_neither_a_compiler_nor_scipys_parts(tmp_path, more):
+    """The beam centre is found in the frames, too."""
+    modules = imported(command("info", str(scans.write(tmp_path)), *more))
+    assert not foreign(modules, *HEAVY)
+    assert len(modules) < 750
+
+
+def test_a_few_frames_are_loaded_without_a_compiler(tmp_path):
+    file = str(scans.write(tmp_path))
+    code = f"from ptypy_beamline import open_scan\nlist(open_scan({file!r}).plan().blocks())"
+    modules = imported(code)
+    assert not foreign(modules, *HEAVY)
+    assert len(modules) < 650
