@@ -61,6 +61,32 @@ def write_scan(
     return path
 
 
+def write_many(path: Path, n: int, size: int = 16, step_m: float = 5e-7) -> Path:
+    """``n`` uint16 frames of ``size``², 1024 a chunk, on a square grid, with a mask.
+
+    Frames repeat ``DISTINCT`` ones; an exposure time belongs to each.
+    """
+    rng = np.random.default_rng(1)
+    frames = diffraction(rng, (size, size))
+    frames = np.tile(frames, (1024 // DISTINCT, 1, 1))
+    y, x = np.divmod(np.arange(n), int(np.ceil(np.sqrt(n)))) * np.array([[step_m]])
+    jitter = rng.uniform(-0.2 * step_m, 0.2 * step_m, (2, n))
+    chunks = (min(n, 1024), size, size)
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset(
+            "entry/data", (n, size, size), np.uint16, chunks=chunks, **FILTERS["bslz4"]
+        )
+        for start in range(0, n, 1024):
+            data[start : start + 1024] = frames[: n - start]
+        entry = file["entry"]
+        entry["posy_m"], entry["posx_m"] = y + jitter[0], x + jitter[1]
+        entry["energy_eV"], entry["det_dist_m"] = ENERGY_KEV * 1e3, DISTANCE_M
+        entry["pixel_m"] = PIXEL_M
+        entry["exposure_s"] = np.full(n, 1e-3)
+        entry["mask"] = (rng.random((size, size)) < 1e-2).astype(np.uint8)
+    return path
+
+
 def beamline_parameters(path: Path, window: int = WINDOW, find_center: bool = False) -> Any:
     """This package's loader, told the beam centre or not."""
     from ptypy import utils as u
