@@ -3,10 +3,10 @@
     python benchmarks/many_frames.py                      # 100,000 to 1,000,000 frames of 16²
     python benchmarks/many_frames.py --frames 20000 --ranks 1 2 --profile
 
-Each row runs in fresh processes, which first reconstruct a small scan, so that imports and compiled
-kernels are in the baseline. CPU seconds and memory are those of the rank that needed most; memory is
-the kernel's count of resident memory above the baseline at its peak (VmHWM, reset before; Linux
-only). ``--profile`` prints where the time goes, and writes no table.
+Each row runs in fresh processes, which first reconstruct a small scan, so that imports and
+compiled kernels are in the baseline. CPU seconds and memory are those of the rank that needed most;
+memory is the kernel's count of resident memory above the baseline at its peak (VmHWM, reset before;
+Linux only). ``--profile`` prints where the time goes, and writes no table.
 """
 
 from __future__ import annotations

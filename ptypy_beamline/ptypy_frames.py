@@ -60,6 +60,10 @@ class FramesInOne(Mapping[int, Float32s]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as one array: PtyPy's ``save`` gathers the frames of a block on one rank."""
+        return FramesInOne, (list(self), self.array)
+
 
 class SharedWeight(np.ndarray[Any, np.dtype[np.bool_]]):
     """Good pixels (ny, nx) that all frames share; read-only.

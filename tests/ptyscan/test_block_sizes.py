@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 
-from ptypy_beamline.ptypy_frames import BlockSizes
+from ptypy_beamline.ptypy_frames import BlockSizes, FramesInOne
 
 
 def blocks_of(shares, count, wanted):
@@ -54,3 +57,13 @@ def test_min_frames_make_a_block_of_a_growing_scan():
     assert shares.next_of_growing(57, 100_000, None) == 50
     assert shares.next_of_growing(57, 100_000, 20) == 20
     assert BlockSizes(1).next_of_growing(57, 100_000, None) == 0, "else whole blocks only"
+
+
+def test_frames_of_a_block_travel_once():
+    """As PtyPy gathers them where it saves: by position, and in no more bytes than they have."""
+    frames = np.random.default_rng(1).random((50, 32, 32), np.float32)
+    message = pickle.dumps(FramesInOne(range(10, 60), frames))
+    assert len(message) < 1.02 * frames.nbytes
+    got = pickle.loads(message)
+    assert list(got) == list(range(10, 60))
+    assert all(np.array_equal(got[10 + k], frame) for k, frame in enumerate(frames))
