@@ -160,7 +160,7 @@ class PackageFormat:
         self._origin = _origin(entry)
         try:
             self._format: Any = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed(error) from error
         wanted = ("name", "family", "title", "understands", "open")
         lacking = [name for name in wanted if not hasattr(self._format, name)]
@@ -169,7 +169,7 @@ class PackageFormat:
         if self._format.name != entry.name:
             raise self._wrong(f"calls itself {self._format.name!r}")
         self.name, self.family, self.title = entry.name, self._format.family, self._format.title
-        self.refines: tuple[str, ...] = tuple(getattr(self._format, "refines", ()))
+        self.refines = self._checked(getattr(self._format, "refines", ()))
 
     def understands(self, path: Path, file: h5py.File | None) -> bool:
         """As the package declares.
@@ -183,7 +183,21 @@ class PackageFormat:
             return bool(self._format.understands(path, file))
         except BeamlineError:
             return False
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            raise self._failed(error) from error
+
+    def nearly(self, file: h5py.File) -> str:
+        """What the file lacks to be of this format, if the package says so.
+
+        Raises
+        ------
+        UnknownFormatError
+            It fails.
+        """
+        nearly = getattr(self._format, "nearly", None)
+        try:
+            return str(nearly(file)) if nearly else ""
+        except (Exception, SystemExit) as error:
             raise self._failed(error) from error
 
     def open(self, path: Path, settings: Settings) -> Scan:
@@ -198,13 +212,18 @@ class PackageFormat:
             scan = self._format.open(path, settings)
         except BeamlineError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed(error) from error
         if not isinstance(scan, Scan):
             raise self._wrong(f"gives {type(scan).__name__} instead of Scan")
         return scan
 
-    def _failed(self, error: Exception) -> UnknownFormatError:
+    def _checked(self, refines: Any) -> tuple[str, ...]:
+        if not (isinstance(refines, tuple) and all(isinstance(name, str) for name in refines)):
+            raise self._wrong(f"has {refines!r} as refines, not a tuple of names of formats")
+        return refines
+
+    def _failed(self, error: BaseException) -> UnknownFormatError:
         return self._wrong(f"fails with {type(error).__name__}: {in_short(error)}")
 
     def _wrong(self, what: str) -> UnknownFormatError:

@@ -176,6 +176,9 @@ def test_a_package_that_cannot_be_imported(package, standard_file):
     [
         ("OWN = 3", "has no name, family, title, understands, open"),
         (code("other"), "calls itself 'other'"),
+        (code(refines="standard"), "has 'standard' as refines, not a tuple of names"),
+        (code(refines=None), "has None as refines, not a tuple of names"),
+        ("import sys; sys.exit(3)", "fails with SystemExit"),
     ],
 )
 def test_what_is_no_format(package, text, said):
@@ -198,6 +201,17 @@ def test_a_format_that_fails_while_it_opens_a_file(package, standard_file, what,
     package("breaks", code(open=what), own="breaks:OWN")
     with pytest.raises(UnknownFormatError, match=rf"scan.h5: .* of breaks 2.1 .* {said}"):
         open_scan(standard_file, format="own")
+
+
+def test_what_a_file_lacks_to_be_of_a_package_s_format(package, tmp_path):
+    lacking = "    def nearly(self, file): return 'without its log file'\nOWN = Own()\n"
+    package(
+        "asks", code(understands="return False").replace("OWN = Own()\n", lacking), own="asks:OWN"
+    )
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(UnknownFormatError, match="without its log file"):
+        recognise(tmp_path / "a.h5")
 
 
 def test_a_name_that_this_package_has(package, standard_file):
