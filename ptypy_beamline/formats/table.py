@@ -219,9 +219,9 @@ class PackageFormat:
         return scan
 
     def _checked(self, refines: Any) -> tuple[str, ...]:
-        if not (isinstance(refines, tuple) and all(isinstance(name, str) for name in refines)):
-            raise self._wrong(f"has {refines!r} as refines, not a tuple of names of formats")
-        return refines
+        if not (isinstance(refines, list | tuple) and all(isinstance(name, str) for name in refines)):
+            raise self._wrong(f"has {refines!r} as refines, not names of formats")
+        return tuple(refines)
 
     def _failed(self, error: BaseException) -> UnknownFormatError:
         return self._wrong(f"fails with {type(error).__name__}: {in_short(error)}")

@@ -176,8 +176,8 @@ def test_a_package_that_cannot_be_imported(package, standard_file):
     [
         ("OWN = 3", "has no name, family, title, understands, open"),
         (code("other"), "calls itself 'other'"),
-        (code(refines="standard"), "has 'standard' as refines, not a tuple of names"),
-        (code(refines=None), "has None as refines, not a tuple of names"),
+        (code(refines="standard"), "has 'standard' as refines, not names of formats"),
+        (code(refines=None), "has None as refines, not names of formats"),
         ("import sys; sys.exit(3)", "fails with SystemExit"),
     ],
 )
