@@ -219,7 +219,8 @@ class PackageFormat:
         return scan
 
     def _checked(self, refines: Any) -> tuple[str, ...]:
-        if not (isinstance(refines, list | tuple) and all(isinstance(name, str) for name in refines)):
+        listed = isinstance(refines, list | tuple)
+        if not listed or not all(isinstance(name, str) for name in refines):
             raise self._wrong(f"has {refines!r} as refines, not names of formats")
         return tuple(refines)
 
