@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,12 @@ from .ptypy_frames import (
 )
 from .ptypy_parameters import PTYPY_OWN, checked, defaults_section
 from .ptypy_probe import ProbesFromData
-from .quality.assessment import Assessment
 from .settings import Settings
 from .summary import STEP, physics
 from .user_warnings import USER_WARNINGS
+
+if TYPE_CHECKING:
+    from .quality.assessment import Assessment
 
 NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
 OTHER_MODEL = "use another scan model, BlockFull for one"

@@ -62,3 +62,14 @@ def test_a_few_frames_are_loaded_without_a_compiler(tmp_path):
     modules = imported(code)
     assert not foreign(modules, *HEAVY)
     assert len(modules) < 650
+
+
+@pytest.mark.ptypy
+def test_nor_are_they_through_ptypy(tmp_path):
+    """Which imports some of SciPy itself."""
+    code = (
+        "from ptypy_beamline.ptyscan import BeamlineHdf5Scan\n"
+        f"scan = BeamlineHdf5Scan(file={str(scans.write(tmp_path))!r})\n"
+        "scan.initialize()\nscan.auto(100)"
+    )
+    assert not foreign(imported(code), "numba", "scipy.spatial")
