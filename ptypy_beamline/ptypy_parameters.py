@@ -1,7 +1,7 @@
 """Loader parameters as PtyPy expects them: its own, checked, and the description of ours.
 
 PtyPy checks types only in a parameter tree, and fails on wrong ones without a message elsewhere.
-Needs no PtyPy.
+Works without PtyPy.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    _print_any_name()
+    _escape_unprintable()
     try:
         with stoppable(), noting_inputs(), USER_WARNINGS.command(_show_warning):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
@@ -45,29 +45,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Stopped, typer.Abort) as error:
         return _stopped(error if isinstance(error, Stopped) else Stopped(signal.SIGINT))
     except BrokenPipeError:
-        # The reader of a pipe has gone; let the interpreter's last flush go nowhere.
+        # The reader of the pipe has gone: discard what the interpreter flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         show = getattr(error, "show", None)
-        if show:  # a usage error of click, which some versions of typer bring along themselves
+        if show:  # a usage error of click, which some versions of typer bundle
             show()
             return int(getattr(error, "exit_code", 2))
         if debug:
             raise
-        return _fail(_in_words(error), 1)
+        return _fail(_describe(error), 1)
 
 
-def _print_any_name() -> None:
-    """Print what the terminal's encoding does not have, as a file's name may, as escapes."""
+def _escape_unprintable() -> None:
+    """Print characters that the terminal's encoding lacks, say in a file name, as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            with suppress(OSError):  # one that was redirected with something in it
+            with suppress(OSError):  # redirected, and something was written already
                 stream.reconfigure(errors="backslashreplace")
 
 
-def _in_words(error: Exception) -> str:
-    """One line: what is wrong, and with which file, where that is known."""
+def _describe(error: Exception) -> str:
+    """One line: what is wrong, and with which file if that is known."""
     if isinstance(error, BeamlineError):
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -85,22 +85,22 @@ def _in_words(error: Exception) -> str:
 @contextmanager
 def stoppable() -> Iterator[None]:
     """SIGINT and SIGTERM raise in the block, so that what is half written is removed."""
-    came: list[int] = []
+    received: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
         raise Stopped(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heeded}
+    handled = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     except Exception as error:
-        if came:  # an import, say, that it broke
-            raise Stopped(came[0]) from error
+        if received:  # e.g. an import that the signal broke
+            raise Stopped(received[0]) from error
         raise
     finally:
         for number, handler in before.items():
@@ -110,7 +110,7 @@ def stoppable() -> Iterator[None]:
 def _stopped(stop: Stopped) -> int:
     if not (stop.number == signal.SIGTERM and several_started()):
         return _fail(str(stop), 128 + stop.number)
-    return 128 + stop.number  # whoever ends the ranks says why
+    return 128 + stop.number  # the rank that ended the others says why
 
 
 def _fail(text: str, code: int) -> int:

@@ -17,8 +17,8 @@ COMMANDS = {
     "demo": "Process a simulated raw scan from start to finish, and check the result.",
     "formats": "List the known file formats.",
     "info": "Show what a scan file contains, and how it would be loaded.",
-    "check": "Look for problems in a scan file and in its physics.",
-    "orient": "Find the orientation of the detector from the data.",
+    "check": "Check a scan file and its physics for problems.",
+    "orient": "Find the detector orientation from the data.",
     "qc": "Find bad frames, and list them for --reject.",
     "reconstruct": "Reconstruct a raw scan with PtyPy.",
     "preview": "Reconstruct a raw scan quickly, without PtyPy.",
@@ -29,9 +29,9 @@ COMMANDS = {
     "run": "Run PtyPy on a parameter tree, with the beamline loaders.",
     "export": "Write a reconstruction for other programs.",
     "product": "Convert a PtychoPINN NPZ file to a Ptychodus product.",
-    "plot": "Draw a reconstruction: phase, amplitude, probe, errors.",
+    "plot": "Plot a reconstruction: phase, amplitude, probe, errors.",
     "tomo": "Reconstruct a volume from scans at many angles.",
-    "warm": "Compile ahead what loading needs, for the image of a node.",
+    "warm": "Compile the functions that loading needs, for a node's image.",
 }
 """Command → the first line of its help. Each is a module here, with ``command`` and ``EXAMPLE``."""
 
@@ -72,47 +72,49 @@ def load(name: str) -> Any:
 
 
 class Command(TyperCommand):
-    """A command whose flags have further names, which its help does not show."""
+    """A command whose flags have aliases, which its help does not show."""
 
     def make_parser(self, ctx: Any) -> Any:
-        """A parser that takes the further names, too."""
+        """A parser that accepts the aliases, too."""
         parser = super().make_parser(ctx)
-        for option, others in self._other_names():
+        for option, aliases in self._aliases():
             alias = copy.copy(option)
-            alias.opts, alias.secondary_opts = sorted(others), []
+            alias.opts, alias.secondary_opts = sorted(aliases), []
             alias.add_to_parser(parser, ctx)
         return parser
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Refuse two names of one flag, of which the last would win; explain unquoted patterns.
+        """Refuse two names of the same flag, as the last would win; explain unquoted patterns.
 
-        Raises
-        ------
-        typer.BadParameter
-            Two names of one flag are given.
+                Raises
+                ------
+                typer.BadParameter
+        Two names of the same flag are given.
         """
         typed = {word.partition("=")[0] for word in args}
-        for option, others in self._other_names():
-            both = sorted(typed & {*option.opts, *others})
+        for option, aliases in self._aliases():
+            both = sorted(typed & {*option.opts, *aliases})
             if len(both) > 1 and not option.multiple:
-                raise typer.BadParameter(f"{' and '.join(both)} are one flag: give one of them")
+                raise typer.BadParameter(
+                    f"{' and '.join(both)} are the same flag: give only one of them"
+                )
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             message = getattr(error, "message", "")
             if "unexpected extra argument" in message:
-                quoted = "a pattern of several files is given in quotes: 'scan_*.tif'"
+                quoted = "put a pattern for several files in quotes: 'scan_*.tif'"
                 vars(error)["message"] = f"{message}; {quoted}"
             raise
 
-    def _other_names(self) -> Iterator[tuple[Any, set[str]]]:
-        """Options, and the further names of each that are not another option's."""
-        options = [one for one in self.params if one.param_type_name == "option"]
+    def _aliases(self) -> Iterator[tuple[Any, set[str]]]:
+        """Options and their aliases, except those that are another option's name."""
+        options = [param for param in self.params if param.param_type_name == "option"]
         taken = {word for one in options for word in (*one.opts, *one.secondary_opts)}
         for option in options:
-            others = {word for flag in option.opts for word in _other_names(flag)} - taken
-            if others:
-                yield option, others
+            aliases = {word for flag in option.opts for word in _aliases(flag)} - taken
+            if aliases:
+                yield option, aliases
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Help with values named as in :data:`VALUES`."""
@@ -120,8 +122,8 @@ class Command(TyperCommand):
         super().format_help(ctx, formatter)
 
 
-def _other_names(flag: str) -> set[str]:
-    from ..settings import other_names  # takes half a second, which --help does without
+def _aliases(flag: str) -> set[str]:
+    from ..settings import other_names  # takes half a second, too long for --help
 
     if flag in OUTPUT_FLAGS:
         return set(OUTPUT_FLAGS)
@@ -159,7 +161,7 @@ def _root(
         bool,
         typer.Option(
             "--version",
-            help="show the version, and that of PtyPy",
+            help="show the versions of this package and of PtyPy",
             is_eager=True,
             callback=_show_versions,
         ),

@@ -33,7 +33,7 @@ def command(
         file_option("--plot", help="draw frame, centre, mask, positions and findings on one page"),
     ] = None,
 ) -> None:
-    """Look for problems in a scan file and in its physics.
+    """Check a scan file and its physics for problems.
 
     Exit 1 if there is an error.
     """
@@ -44,7 +44,7 @@ def command(
     if plot:
         check_picture(plot)
         refuse_input(plot, settings)
-    with working("looking at frames, and reconstructing a few"):
+    with working("checking the frames, and reconstructing a few"):
         diagnosis = diagnose(settings)
     found = diagnosis.findings
     summary = describe_plan(diagnosis.sample.plan) if diagnosis.sample else {}

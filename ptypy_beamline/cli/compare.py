@@ -39,7 +39,10 @@ def command(
         typer.Option("--sim-slice-m", help="slice thickness in m; default: the voxel width"),
     ] = None,
     margin: Annotated[
-        int | None, typer.Option(min=0, help="pixels to leave out at each edge; default: an eighth")
+        int | None,
+        typer.Option(
+            min=0, help="pixels to leave out at each edge; default: an eighth of the shorter side"
+        ),
     ] = None,
     plot: Annotated[
         Path | None, file_option("--plot", help="draw object, truth and errors")
@@ -60,8 +63,8 @@ def command(
     known = {name: value for name, value in given.items() if value is not None}
     truth = phantom_of(phantom, Info.of(phantom, known))
     obj, pixel = read_object(recon, truth)
-    likeness = compare(obj, truth, pixel, margin)
-    record = likeness.record()
+    comparison = compare(obj, truth, pixel, margin)
+    record = comparison.record()
     if to_json:
         typer.echo(json.dumps(record, indent=1))
     else:
@@ -69,7 +72,7 @@ def command(
     if plot:
         from ..reconstruction.pictures import draw_comparison
 
-        draw_comparison(plot, likeness, f"{recon.name} and {phantom.name}")
+        draw_comparison(plot, comparison, f"{recon.name} and {phantom.name}")
         if not to_json:
             typer.echo(f"picture in {plot}")
 
@@ -91,9 +94,9 @@ def _print(record: dict[str, Any]) -> None:
         error, contrast = record[f"{name}_rms_error"], record[f"{name}_rms_contrast"]
         share = f", {error / contrast:.1%} of its contrast" if contrast else ""
         typer.echo(f"{name:11s}  rms error {error:.3g}{share}")
-    least = "at most " if record["resolution_reaches_pixel"] else ""
+    bound = "at most " if record["resolution_reaches_pixel"] else ""
     full, half = (in_words(record[f"resolution_{n}_period_m"], 3) for n in ("full", "half"))
     typer.echo(
-        f"resolution   {least}{full} full period, {half} half period "
+        f"resolution   {bound}{full} full period, {half} half period "
         "(Fourier ring correlation, half bit)"
     )

@@ -1,4 +1,4 @@
-"""``ptypy-beamline demo``: the main job in one go."""
+"""``ptypy-beamline demo``: a complete run on simulated data."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ EXAMPLE = "ptypy-beamline demo --output demo"
 
 
 def command(
-    output: Annotated[Path, folder_option("-o", "--output", help="folder")] = Path("demo"),
+    output: Annotated[Path, folder_option("-o", "--output", help="folder for the results")] = Path(
+        "demo"
+    ),
     engine: Annotated[
         str,
-        typer.Option(metavar="auto|ptypy|preview", help="auto: PtyPy where it is installed"),
+        typer.Option(metavar="auto|ptypy|preview", help="auto: PtyPy if it is installed"),
     ] = "auto",
 ) -> None:
     """Process a simulated raw scan from start to finish, and check the result.
@@ -49,14 +51,14 @@ def _demonstrate(output: Path, engine: str) -> None:
     from ..testing.demo import write_demo_scan, write_examples
 
     raw = output / "raw_scan.h5"
-    for name in FILES:  # texts have no mark of their own: they are ours beside our scan
+    for name in FILES:  # JSON files have no signature: they are ours beside our scan
         if not (name.endswith(".json") and is_ours(raw)):
             refuse_foreign(output / name)
     examples = output / "files"
     if examples.exists() and not is_ours(raw):
         raise FileError(
             "exists and was not written by ptypy_beamline",
-            "take another folder (-o), or remove it first",
+            "choose another folder (-o), or remove this one first",
             examples,
         )
     with complete_file(raw) as temporary:
@@ -71,22 +73,22 @@ def _demonstrate(output: Path, engine: str) -> None:
         "hot_sigma": 6.0,
         "monitor": True,
     }
-    values["reject"] = str(_judge(values, output / "qc", made))
+    values["reject"] = str(_find_spoiled(values, output / "qc", made))
     settings = Settings.of(values)
     scan, plan = plan_with(settings)
-    _introduce(scan, plan, made.frames_per_position)
+    _print_scan(scan, plan, made.frames_per_position)
     start = time.perf_counter()
     result = _engine(engine)(values, plan, output)
     seconds = time.perf_counter() - start
-    likeness = correlation(result.object[0], made.truth.object)
-    _say("engine", f"{_named(result)} in {seconds:.1f} s, loading included")
-    _write(output, result, made, plan, settings, likeness)
-    _say("correlation", f"{likeness:.3f} with the true object (1 = the same)")
-    _say("written", ", ".join(str(output / name) for name in FILES))
+    agreement = correlation(result.object[0], made.truth.object)
+    _print_row("engine", f"{_engine_and_algorithm(result)} in {seconds:.1f} s, loading included")
+    _write(output, result, made, plan, settings, agreement)
+    _print_row("correlation", f"{agreement:.3f} with the true object (1 = the same)")
+    _print_row("written", ", ".join(str(output / name) for name in FILES))
 
 
-def _judge(values: dict[str, Any], folder: Path, made: DemoScan) -> Path:
-    """Find the spoiled exposures; the list of them."""
+def _find_spoiled(values: dict[str, Any], folder: Path, made: DemoScan) -> Path:
+    """Find the spoiled exposures; return the path of the file that lists them."""
     from ..options import Qc
     from ..quality.folder import Folder
     from ..quality.workflow import Output, evaluate_scan
@@ -94,29 +96,29 @@ def _judge(values: dict[str, Any], folder: Path, made: DemoScan) -> Path:
     settings = Settings.of(values)
     scan, plan = plan_with(settings)
     found = evaluate_scan(scan, plan, settings, Qc())
-    assert found is not None  # there is but one rank
+    assert found is not None  # there is only one rank
     Output(Folder(folder)).write(found, plan, scan, settings)
-    right = int(np.isin(found.reject_indices, made.spoiled).sum())
-    _say(
+    correct = int(np.isin(found.reject_indices, made.spoiled).sum())
+    _print_row(
         "quality",
-        f"{len(found.reject_indices)} of {len(found)} exposures rejected, {right} of the "
+        f"{len(found.reject_indices)} of {len(found)} exposures rejected, {correct} of the "
         f"{len(made.spoiled)} spoiled ones among them; {folder / 'qc_report.html'}",
     )
     return folder / "reject_indices.npy"
 
 
-def _introduce(scan: Scan, plan: Plan, exposures: int) -> None:
+def _print_scan(scan: Scan, plan: Plan, exposures: int) -> None:
     ny, nx = scan.frame_shape
     y, x = (
         c + edge
         for c, edge in zip(plan.center_px, (plan.window.top, plan.window.left), strict=True)
     )
-    _say(
+    _print_row(
         "raw scan",
         f"{scan.source}: {len(scan)} exposures of {ny}x{nx}, {exposures} per position, "
         f"{scan.format}",
     )
-    _say(
+    _print_row(
         "plan",
         f"{len(plan)} positions, {plan.window.height}x{plan.window.width} pixels around "
         f"({y:.1f}, {x:.1f}), "
@@ -139,7 +141,7 @@ def _engine(name: str) -> Callable[[dict[str, Any], Plan, Path], Reconstruction]
         raise SettingsError(f"engine={name!r}", "use auto, ptypy or preview")
     present = has_ptypy()
     if name == "auto" and not present:
-        _say("PtyPy", "not installed (make ptypy installs it): the preview engine reconstructs")
+        _print_row("PtyPy", "not installed (make ptypy installs it): using the preview engine")
     return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview
 
 
@@ -163,7 +165,7 @@ def _with_preview(values: dict[str, Any], plan: Plan, _: Path) -> Reconstruction
     return preview(plan, provenance=origin)
 
 
-def _named(result: Reconstruction) -> str:
+def _engine_and_algorithm(result: Reconstruction) -> str:
     """Its engine and algorithm, as ``PtyPy: DM 60 + ML 40``."""
     return result.algorithm.replace(" ", ": ", 1)
 
@@ -174,7 +176,7 @@ def _write(
     made: DemoScan,
     plan: Plan,
     settings: Settings,
-    likeness: float,
+    agreement: float,
 ) -> None:
     from ..reconstruction.comparison.registration import register
     from ..reconstruction.io.cxi import write_cxi
@@ -188,12 +190,12 @@ def _write(
     summary = {
         "engine": engine,
         "algorithm": algorithm,
-        "correlation": likeness,
+        "correlation": agreement,
         "positions": len(plan),
         "center_px": plan.center_px,
         "held_out_error": result.held_out_error,
     }
-    title = f"{_named(result)}, correlation {likeness:.3f}"
+    title = f"{_engine_and_algorithm(result)}, correlation {agreement:.3f}"
     with renamed_together():
         write_reconstruction(result, output / "reconstruction.h5")
         write_cxi(result, output / "reconstruction.cxi")
@@ -211,5 +213,5 @@ def _write(
         write_text(output / "summary.json", json.dumps(summary, indent=1))
 
 
-def _say(what: str, text: str) -> None:
+def _print_row(what: str, text: str) -> None:
     typer.echo(f"{what:12s} {text}")

@@ -76,10 +76,10 @@ def command(
 
 
 def _refuse_lossy(kind: str, frames: bool, asked: Postprocess) -> None:
-    """Refuse what the file could not hold."""
+    """Refuse what the output format cannot hold."""
     if frames and kind not in WITH_FRAMES:
         raise SettingsError(
-            f"--to {kind} holds no frames",
+            f"--to {kind} cannot hold frames",
             f"leave out --frames, or export --to {', '.join(WITH_FRAMES)}",
         )
     if asked.unwrap and kind != "tiff":
@@ -98,7 +98,7 @@ def _kind(to: str | None, output: Path) -> str:
     kind = BY_SUFFIX.get(output.suffix.lower()) if to is None else to
     if kind not in WRITERS:
         raise SettingsError(
-            f"--to {to}" if to else f"no format ends in {output.suffix}",
+            f"--to {to}" if to else f"no format has the suffix {output.suffix}",
             f"set --to to one of {', '.join(WRITERS)}",
         )
     return kind

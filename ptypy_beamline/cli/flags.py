@@ -1,4 +1,4 @@
-"""Flags that several commands share: the files they write, and post-processing."""
+"""Flags that several commands share: output files and post-processing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..reconstruction.postprocess import Postprocess, Where
 def file_option(*flags: str, help: str, **more: Any) -> Any:
     """A flag that names a file to write."""
 
-    def parser(name: str) -> Path:  # click asks for its name: no partial
+    def parser(name: str) -> Path:  # click needs __name__: not a partial
         return output_name(flags[0], name)
 
     return typer.Option(*flags, help=help, parser=parser, metavar="FILE", **more)
@@ -41,15 +41,15 @@ def output_name(flag: str, name: str, folder: bool = False) -> Path:
     Raises
     ------
     FileError
-        As :func:`.names.check_output_name`; or the name is empty (the current folder).
+        As :func:`.names.check_output_name`; or the name is empty.
     """
     if not str(name):
-        raise FileError(f"{flag} has no name", "check the shell variable that it is from")
+        raise FileError(f"{flag} is empty", "check the shell variable that sets it")
     return check_output_name(name, folder)
 
 
 def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    """A parameter of which Typer makes a flag."""
+    """A parameter that Typer turns into a flag."""
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
     )
@@ -62,7 +62,7 @@ def own_flags(command: Callable[..., Any], first: int = 0) -> list[inspect.Param
 
 
 def set_flags(wrapped: Callable[..., Any], parameters: Sequence[inspect.Parameter]) -> None:
-    """Let Typer make flags of ``parameters``, in place of those of the function as written."""
+    """Let Typer make flags of ``parameters`` instead of the function's own."""
     vars(wrapped)["__signature__"] = inspect.Signature(parameters)
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     del vars(wrapped)["__wrapped__"]
@@ -72,7 +72,8 @@ _option = partial(typer.Option, rich_help_panel="Post-processing")
 POSTPROCESSING: dict[str, Any] = {
     "crop": Annotated[bool, _option("--crop/--no-crop", help="crop to the scanned area")],
     "margin_m": Annotated[
-        float, _option("--margin-m", help="keep this margin around it, in metres", min=0)
+        float,
+        _option("--margin-m", help="margin to keep around the scanned area, in metres", min=0),
     ],
     "normalise": Annotated[
         bool,
@@ -98,7 +99,7 @@ def postprocessing(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[.
     Parameters
     ----------
     defaults
-        What this command does by default, as ``crop=True`` or ``flatten="whole"``.
+        The command's defaults, such as ``crop=True`` or ``flatten="whole"``.
     """
     preset = {
         "crop": False,
@@ -124,7 +125,7 @@ def postprocessing(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[.
 
 
 def postprocess(flatten: str, **flags: Any) -> Postprocess:
-    """The steps that the flags name.
+    """The post-processing that the flags ask for.
 
     Raises
     ------

@@ -16,7 +16,7 @@ def command(
     """List the known file formats."""
     from .. import formats
 
-    known = {one.name: one.title for one in formats.known()}
+    known = {known.name: known.title for known in formats.known()}
     if as_json:
         typer.echo(json.dumps(known, indent=1))
         return

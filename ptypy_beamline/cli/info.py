@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..engines.gpu_memory import GpuRun
 
 EXAMPLE = "ptypy-beamline info scan.h5 --plan --roi 256"
-_gpu_option = partial(typer.Option, rich_help_panel="What --plan says of a run on GPUs")
+_gpu_option = partial(typer.Option, rich_help_panel="Memory of a run on GPUs, with --plan")
 
 
 @loading
@@ -42,7 +42,7 @@ def command(
     ] = "DM+ML",
     block: Annotated[
         int | None,
-        _gpu_option("--frames-per-block", help="frames of a rank in a block (2000)", min=1),
+        _gpu_option("--frames-per-block", help="frames per rank in a block; default: 2000", min=1),
     ] = None,
     modes: Annotated[int, _gpu_option("--modes", help="probe modes", min=1)] = 1,
     cores: Annotated[int, _gpu_option("--cores", help="MPI ranks, each with a GPU", min=1)] = 1,
@@ -67,8 +67,8 @@ def command(
     gpu = _gpu_run(plan, engine, block, modes, cores) if plan and show_plan else None
     if to_json:
         loaded = describe_plan(plan) if plan else {"problem": str(problem)}
-        told = {"scan": describe_scan(scan), "plan": loaded}
-        typer.echo(json.dumps(told | ({"gpu": asdict(gpu)} if gpu else {}), indent=1))
+        description = {"scan": describe_scan(scan), "plan": loaded}
+        typer.echo(json.dumps(description | ({"gpu": asdict(gpu)} if gpu else {}), indent=1))
     else:
         _print({**describe_scan(scan), "notes": unwarned_notes(scan)}.items())
         if plan:
@@ -99,11 +99,11 @@ def _gpu_run(plan: Plan, engine: str, block: int | None, modes: int, ranks: int)
 
 
 def _gpu_rows(gpu: GpuRun) -> Iterable[tuple[str, str]]:
-    """What a run needs on each rank, in words."""
+    """What a run needs on each rank, as text."""
     ranks, frames, block = gpu.ranks, gpu.frames_per_rank, gpu.frames_per_block
     yield "  ranks", f"{ranks}, with {frames} frames each, in blocks of {block}"
-    for name, one in gpu.needs.items():
-        sizes = one.gpu_bytes, one.gpu_start_bytes, one.host_bytes
+    for name, need in gpu.needs.items():
+        sizes = need.gpu_bytes, need.gpu_start_bytes, need.host_bytes
         on_gpu, start, host = (f"{n / 2**30:.3g} GiB" for n in sizes)
         yield f"  {name}", f"{on_gpu} of the GPU (starts with {start} free), {host} of the host"
     yield "  fft", gpu.fft
@@ -116,7 +116,7 @@ def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     from ..diagnosis.page import block_size, show_counts, show_positions, show_raw
 
     figure = Figure(figsize=(15, 4.8), layout="constrained")
-    raw, loaded, where = figure.subplots(1, 3)
+    raw, loaded, scanned = figure.subplots(1, 3)
     show_raw(raw, scan, plan, "raw mean frame and window")
     window, (y, x) = plan.window, plan.center_px
     raw.plot(x + window.left, y + window.top, "+", color="tab:red", markersize=12)
@@ -124,7 +124,7 @@ def _draw_plan(path: Path, scan: Scan, plan: Plan) -> None:
     mean = _mean_loaded(plan, sampled, steps)
     show_counts(loaded, mean, f"as loaded, mean of {len(sampled)}", steps)
     loaded.plot(*plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
-    show_positions(where, plan.positions_m)
+    show_positions(scanned, plan.positions_m)
     save_figure(path, figure, 110)
 
 
@@ -133,12 +133,12 @@ def _mean_loaded(plan: Plan, sampled: Ints, steps: tuple[int, int]) -> Floats:
     from ..diagnosis.page import block_means
 
     shape = [n // step for n, step in zip(plan.geometry.shape, steps, strict=True)]
-    total, seen = np.zeros(shape), np.zeros(shape)
+    total, good_count = np.zeros(shape), np.zeros(shape)
     for position in sampled:
         frames, good = plan.correct(plan.load([position]), [position])
         total += block_means(frames[0], steps)
-        seen += block_means(good[0], steps)
-    return np.where(seen > 0, total / len(sampled), np.nan)
+        good_count += block_means(good[0], steps)
+    return np.where(good_count > 0, total / len(sampled), np.nan)
 
 
 def _print(rows: Iterable[tuple[str, Any]]) -> None:

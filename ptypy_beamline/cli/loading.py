@@ -43,14 +43,14 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
     Parameters
     ----------
     command
-        As it is called with the settings.
+        Takes the settings as its first argument.
     file
-        What its help says of FILE.
+        Help text of FILE.
     """
     panels = list(PANELS)
     flagged = sorted(
         (parameter for parameter in loader_parameters() if parameter.flag),
-        key=lambda one: panels.index(_panel(one)),
+        key=lambda parameter: panels.index(_panel(parameter)),
     )
 
     @functools.wraps(command)
@@ -66,8 +66,8 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
         _file(file),
         *own_flags(command, first=1),
         _beamline(),
-        _many("path", "NAME=PATH"),
-        _many("unit", "NAME=UNIT"),
+        _repeatable("path", "NAME=PATH"),
+        _repeatable("unit", "NAME=UNIT"),
     ]
     parameters += [_option(parameter) for parameter in flagged]
     set_flags(wrapped, parameters)
@@ -75,14 +75,14 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
 
 
 def open_with(settings: Settings) -> Scan:
-    """The scan that the flags name."""
+    """Open the scan that the flags specify."""
     from .. import formats
 
     return formats.open_with(settings)
 
 
 def plan_with(settings: Settings) -> tuple[Scan, Plan]:
-    """The scan and the plan that the flags name."""
+    """Open and plan the scan that the flags specify."""
     if settings.live.timeout_s:
         from ..live import Follower
 
@@ -94,7 +94,7 @@ def plan_with(settings: Settings) -> tuple[Scan, Plan]:
 
 
 def refuse_input(output: Path, settings: Settings, ours: bool = False) -> None:
-    """Never write over a file that is read.
+    """Refuse to overwrite an input file.
 
     ``ours``: skip the check that it was written by this package.
 
@@ -167,7 +167,7 @@ def _option(parameter: Parameter) -> inspect.Parameter:
     return keyword(_python(parameter), annotation, None)
 
 
-def _many(name: str, metavar: str) -> inspect.Parameter:
+def _repeatable(name: str, metavar: str) -> inspect.Parameter:
     *first, last = Units.model_fields
     units = ", ".join(first)
     what = {

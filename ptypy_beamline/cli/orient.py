@@ -23,7 +23,7 @@ def command(
     settings: Settings,
     to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Find the orientation of the detector from the data.
+    """Find the detector orientation from the data.
 
     Ranks all 8 orientations, with the position axes as --axes says; --rotate, --flip and
     --orientation are ignored. Exit 1 if the data do not determine the orientation.
@@ -75,7 +75,7 @@ def _text(found: Ranking) -> str:
     """As text."""
     code, twin = found.orientation, found.orientation ^ 3
     why = WHY[found.prior.source].format(abs(found.prior.value))
-    turned = [(o, axes) for o, axes in found.equivalent if axes != found.axes]
+    with_other_axes = [(o, axes) for o, axes in found.equivalent if axes != found.axes]
     return "\n".join(
         [
             f"{'orientations':14s}{'validation error':>18s}{'DPC curl':>10s}",
@@ -88,6 +88,6 @@ def _text(found: Ranking) -> str:
             f"{code} and {twin} (rotated by 180 degrees: object and probe conjugated) fit equally "
             f"well; of the two, with {code} {why}",
             "equivalent, with the object rotated or mirrored: "
-            + ", ".join(f"{o} {axes}" for o, axes in turned),
+            + ", ".join(f"{o} {axes}" for o, axes in with_other_axes),
         ]
     )

@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913
         str, typer.Option(metavar="NAME", help="Matplotlib colour map for the phase")
     ] = "magma",
 ) -> None:
-    """Draw a reconstruction: phase, amplitude, probe, errors."""
+    """Plot a reconstruction: phase, amplitude, probe, errors."""
     from ..reconstruction import read
     from ..reconstruction.plot import PlotStyle, draw
     from ..reconstruction.postprocess import finish

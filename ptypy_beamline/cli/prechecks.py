@@ -1,4 +1,4 @@
-"""Checks before a reconstruction: is it near field, and is there anything against it."""
+"""Checks before a reconstruction: near or far field, and problems in the data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_near_field(sample: ScanSample, propagation: str) -> bool:
 
 
 def check_data(sample: ScanSample, near: bool) -> list[Finding]:
-    """Print and return what the checks find that need no reconstruction.
+    """Run the checks that need no reconstruction; print and return their findings.
 
     Raises
     ------
@@ -95,8 +95,8 @@ def low_counts(sample: ScanSample) -> list[Finding]:
     return [
         Finding(
             "warning",
-            f"{sample.usual_counts:.3g} counts per frame: DM and ML may fit their noise, and the "
-            "error is then small all the same",
+            f"{sample.usual_counts:.3g} counts per frame: DM and ML may fit their noise, "
+            "and the error is small even then",
             "compare with --engine preview, or sum pixels (--bin)",
         )
     ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..reconstruction import Reconstruction
 
 USELESS = 0.9
-"""Validation error from which a reconstruction predicts next to nothing."""
+"""Validation error from which a reconstruction predicts hardly anything."""
 
 EXAMPLE = "ptypy-beamline preview scan.h5 --roi 256 --iterations 20 -o preview"
 

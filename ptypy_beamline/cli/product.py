@@ -21,12 +21,12 @@ def command(  # noqa: PLR0913
     npz: Annotated[
         Path | None, typer.Argument(metavar="FILE.npz", help="PtychoPINN NPZ file with objectGuess")
     ] = None,
-    input_npz: Annotated[Path | None, typer.Option(help="the same, as a flag")] = None,
+    input_npz: Annotated[Path | None, typer.Option(help="the NPZ file, as a flag")] = None,
     output: Annotated[
         Path | None, file_option("-o", "--output-product", "--output", help="file to write")
     ] = None,
     name: Annotated[
-        str, typer.Option(metavar="NAME", help="name of the product; default: that of the file")
+        str, typer.Option(metavar="NAME", help="name of the product; default: name of the file")
     ] = "",
     comments: Annotated[str, typer.Option(help="comments in the product")] = "",
     distance_m: Annotated[
@@ -46,14 +46,14 @@ def command(  # noqa: PLR0913
         float | None,
         typer.Option(
             "--object-pixel-size-m",
-            help="pixel of object and positions; default: from the file, or 5e-8",
+            help="pixel size of the object and of the coordinates; default: from the file, or 5e-8",
         ),
     ] = None,
     probe_pixel_m: Annotated[
         float | None,
         typer.Option(
             "--probe-pixel-size-m",
-            help="pixel of the probe; default: that of the object, or 1.25e-7 if unknown",
+            help="pixel size of the probe; default: that of the object, or 1.25e-7 if unknown",
         ),
     ] = None,
     center_x_m: Annotated[

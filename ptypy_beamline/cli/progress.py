@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-# rich is imported on a terminal only: it takes as long as a small command.
+# rich is imported only on a terminal: importing it takes as long as a small command.
 
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A function to call with each number of things done."""
+    """A function to call with the number of items done since the last call."""
     if not sys.stderr.isatty():
         yield lambda done: None
         return
@@ -25,7 +25,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def working(label: str) -> AbstractContextManager[Any]:
-    """Something that moves on a terminal as long as the block takes."""
+    """A spinner on a terminal while the block runs."""
     if not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console

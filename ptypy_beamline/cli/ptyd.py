@@ -18,16 +18,16 @@ EXAMPLE = "ptypy-beamline ptyd scan.h5 -o scan.ptyd --roi 256 --save link --bloc
 @loading
 def command(
     settings: Settings,
-    output: Annotated[Path, file_option("-o", "--output", help="the .ptyd to write")],
+    output: Annotated[Path, file_option("-o", "--output", help="the .ptyd file to write")],
     save: Annotated[
         str,
-        typer.Option(metavar="append|link", help="append: one file; link: a file for each block"),
+        typer.Option(metavar="append|link", help="append: one file; link: one file per block"),
     ] = "append",
     block: Annotated[int | None, typer.Option(min=1, help="positions per block")] = None,
 ) -> None:
     """Write prepared data for PtyPy's PtydScan.
 
-    Needs no PtyPy.
+    Works without PtyPy.
     """
     from ..writers.ptyd import write_ptyd
 

@@ -30,7 +30,7 @@ REFRESH_S = 10.0
 _option = partial(typer.Option, rich_help_panel=PANEL)
 
 
-def _of(name: str, metavar: str | None = None) -> Any:
+def _qc_option(name: str, metavar: str | None = None) -> Any:
     """The flag of a parameter of :class:`Qc`."""
     info = Qc.model_fields[name]
     extra: Any = info.json_schema_extra
@@ -43,16 +43,18 @@ def command(  # noqa: PLR0913
     out: Annotated[
         Path, folder_option("--out", "-o", help="folder for the results", rich_help_panel=PANEL)
     ] = Path("qc"),
-    embed_side: Annotated[int, _of("embed_side")] = 32,
-    pca_k: Annotated[int, _of("pca_k")] = 12,
-    embedding: Annotated[str, _of("embedding", "pca|autoencoder")] = "pca",
-    w_feat: Annotated[float, _of("w_feat")] = 0.5,
-    reject_topk: Annotated[int | None, _of("reject_topk")] = None,
-    reject_topp: Annotated[float | None, _of("reject_topp")] = None,
-    reject_thresh: Annotated[float | None, _of("reject_thresh")] = None,
-    rect: Annotated[tuple[float, float, float, float] | None, _of("rect", "CX CY W H")] = None,
-    circ: Annotated[tuple[float, float, float] | None, _of("circ", "CX CY R")] = None,
-    labels: Annotated[int, _of("labels")] = 0,
+    embed_side: Annotated[int, _qc_option("embed_side")] = 32,
+    pca_k: Annotated[int, _qc_option("pca_k")] = 12,
+    embedding: Annotated[str, _qc_option("embedding", "pca|autoencoder")] = "pca",
+    w_feat: Annotated[float, _qc_option("w_feat")] = 0.5,
+    reject_topk: Annotated[int | None, _qc_option("reject_topk")] = None,
+    reject_topp: Annotated[float | None, _qc_option("reject_topp")] = None,
+    reject_thresh: Annotated[float | None, _qc_option("reject_thresh")] = None,
+    rect: Annotated[
+        tuple[float, float, float, float] | None, _qc_option("rect", "CX CY W H")
+    ] = None,
+    circ: Annotated[tuple[float, float, float] | None, _qc_option("circ", "CX CY R")] = None,
+    labels: Annotated[int, _qc_option("labels")] = 0,
     emit_ptypy_json: Annotated[
         Path | None,
         file_option(
@@ -65,7 +67,7 @@ def command(  # noqa: PLR0913
         int, _option("--thumbs-topk", help="number of frames shown enlarged", min=0)
     ] = 24,
     thumbs_size: Annotated[
-        int, _option("--thumbs-size", help="longest side of these in pixels", min=16)
+        int, _option("--thumbs-size", help="longest side of these images in pixels", min=16)
     ] = 256,
     data_path: Annotated[
         str | None,
@@ -86,7 +88,7 @@ def command(  # noqa: PLR0913
 ) -> None:
     """Find bad frames, and list them for --reject.
 
-    Also writes scores, maps, and a page on which to look through the frames.
+    Also writes scores, maps, and a web page for viewing the frames.
     """
     from ..planning.rejects import META
     from ..quality.folder import Folder, check_indices
@@ -121,20 +123,20 @@ def command(  # noqa: PLR0913
     output = Output(Folder(out), thumbs_topk, thumbs_size, emit_ptypy_json)
     comm = communicator()
     with ending_all(comm):
-        _inspect(settings, asked, output, comm)
+        _evaluate(settings, asked, output, comm)
 
 
-def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
-    """Evaluate, alone or with the other ranks, and write."""
+def _evaluate(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
+    """Evaluate on one rank or on all of them, and write the results."""
     from ..plans import plan_scan
     from ..quality.workflow import NominalSettings, evaluate_scan, settings_to_evaluate
 
     live = settings.live.timeout_s
     if live and comm is not None:
-        raise SettingsError("--live follows a file with one process", "leave mpirun out")
+        raise SettingsError("--live works with one process only", "run it without mpirun")
     nominal = NominalSettings.of(settings.model_copy(update={"reject": None}))
     if live:
-        plan = _followed(nominal, settings, qc, output)
+        plan = _follow(nominal, settings, qc, output)
         scan = open_with(nominal.settings)
     else:
         scan = open_with(nominal.settings)
@@ -145,10 +147,10 @@ def _inspect(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
         output.write(found, plan, scan, settings)
         for line in found.remedies(output.folder.path):
             typer.echo(line)
-        typer.echo(_in_words(found) + f"; {output.folder.path / 'qc_report.html'}")
+        typer.echo(_describe(found) + f"; {output.folder.path / 'qc_report.html'}")
 
 
-def _in_words(found: Assessment) -> str:
+def _describe(found: Assessment) -> str:
     """The result in one line."""
     outside = int((~found.masked).sum())
     region = f", and {outside} outside the region left out" if outside else ""
@@ -156,7 +158,7 @@ def _in_words(found: Assessment) -> str:
     return f"{rejected} of {len(found)} frames rejected ({found.settings['rule']}){region}"
 
 
-def _followed(nominal: NominalSettings, settings: Settings, qc: Qc, output: Output) -> Plan:
+def _follow(nominal: NominalSettings, settings: Settings, qc: Qc, output: Output) -> Plan:
     """Evaluate a growing scan repeatedly; the plan of the complete scan."""
     from ..live import Follower
     from ..quality.workflow import follow_scan

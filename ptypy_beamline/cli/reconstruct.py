@@ -33,12 +33,12 @@ EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
 PANEL = "Reconstruction"
 PREVIEW, PREVIEW_ITERATIONS = "preview", 60
 SIGNED = ("reconstruction.h5", "reconstruction.png")
-FAR = 10.0
+MAX_ERROR = 10.0
 POOR_FIT = Finding(
     "warning",
-    f"the error of the photon counts is more than {FAR:.0f}; with noise alone it would be 1",
+    f"the error of the photon counts is above {MAX_ERROR:.0f}; with noise alone it would be 1",
     "run ptypy-beamline check for positions, orientation and geometry, or more iterations",
-    "frames and positions do not match, or it has not converged",
+    "frames and positions do not match, or the reconstruction has not converged",
 )
 FILES = ("reconstruction.ptyr", *SIGNED, "summary.json", "tree.yaml")
 
@@ -122,17 +122,17 @@ def command(  # noqa: PLR0913
         run_preview(settings, output, _preview_iterations(iterations), propagation, to_json)
         return
     chain = Chain.of(name, iterations)
-    made = _reconstruct(
+    summary = _reconstruct(
         settings, Request(chain, modes, gpu, propagation, output, save_tree, unchecked)
     )
-    if made is None:
+    if summary is None:
         return
     if to_json:
-        typer.echo(json.dumps(made, indent=1))
+        typer.echo(json.dumps(summary, indent=1))
     else:
         typer.echo(
-            f"{made['engine']} {made['algorithm']} in {made['seconds']:.0f} s: error "
-            f"{made['error']:.4g}; {', '.join(made['files'])}"
+            f"{summary['engine']} {summary['algorithm']} in {summary['seconds']:.0f} s: error "
+            f"{summary['error']:.4g}; {', '.join(summary['files'])}"
         )
 
 
@@ -140,7 +140,7 @@ def _default_engine() -> str:
     if has_ptypy():
         return "DM+ML"
     typer.echo(
-        "PtyPy is not installed (make ptypy installs it): the preview engine reconstructs", err=True
+        "PtyPy is not installed (make ptypy installs it): using the preview engine", err=True
     )
     return PREVIEW
 
@@ -155,16 +155,16 @@ def _preview_iterations(iterations: str) -> int:
 
 
 def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: bool) -> None:
-    asked = {
+    given = {
         "--gpu": gpu,
         "--modes": modes > 1,
         "--save-tree": save_tree is not None,
         "mpirun": several,
     }
-    flag = next((name for name, given in asked.items() if given), None)
+    flag = next((name for name, used in given.items() if used), None)
     if flag:
         raise SettingsError(
-            f"{flag} needs PtyPy, the preview engine does not have it",
+            f"{flag} needs PtyPy; the preview engine does not support it",
             f"leave {flag} out, or install PtyPy (make ptypy)",
         )
 
@@ -195,27 +195,27 @@ def _reconstruct(settings: Settings, request: Request) -> dict[str, Any] | None:
 
 
 def _check_scan(settings: Settings, request: Request) -> tuple[bool, list[Finding]]:
-    """Check the scan and the output names; whether it is near field, and the findings."""
+    """Check the scan and the output names; return whether it is near field, and the findings."""
     from ..diagnosis.findings import of_reconstructions
     from ..diagnosis.scan_sample import ScanSample
     from ..engines.trees import check_tree_name, is_saved_tree
     from ..output.names import is_ours
 
     ours = is_ours(request.output / SIGNED[0])
-    for name in FILES:  # the others are ours if they lie beside a reconstruction of ours
+    for name in FILES:  # the other files are ours beside a reconstruction of ours
         refuse_input(request.output / name, settings, ours=ours and name not in SIGNED)
     if request.save_tree is not None:
         check_tree_name(request.save_tree)
         refuse_input(request.save_tree, settings, ours=is_saved_tree(request.save_tree))
-    with working("looking at the frames"):
+    with working("checking the frames"):
         scan, plan = plan_with(settings)
         sample = ScanSample.at(scan, settings, plan)
         near = is_near_field(sample, request.propagation)
     findings = check_data(sample, near)
     if not (near or request.unchecked):
-        with working("reconstructing a few of them"):
+        with working("reconstructing a few frames"):
             more = of_reconstructions(sample, [f for f in findings if f.level == "warning"])
-        refuse_errors(more, sample, "(--no-check reconstructs all the same)")
+        refuse_errors(more, sample, "(--no-check reconstructs anyway)")
         findings += show(more)
     return near, [*findings, *show(low_counts(sample))]
 
@@ -265,9 +265,9 @@ def _write_results(
         save_tree(tree, path, note)
     engine, _, algorithm = found.algorithm.partition(" ")
     error = float(found.errors[-1])
-    if not error < FAR:
+    if not error < MAX_ERROR:
         findings += show([POOR_FIT])
-    made = {
+    summary = {
         "engine": engine,
         "algorithm": algorithm,
         "error": error,
@@ -276,18 +276,18 @@ def _write_results(
         "findings": [as_json(finding) for finding in findings],
         "files": [str(request.output / name) for name in FILES] + [str(p) for p in extra],
     }
-    _write_files(found, request.output, made)
-    return made
+    _write_files(found, request.output, summary)
+    return summary
 
 
-def _write_files(found: Reconstruction, output: Path, made: dict[str, Any]) -> None:
+def _write_files(found: Reconstruction, output: Path, summary: dict[str, Any]) -> None:
     from ..output.files import write_text
     from ..reconstruction.io.hdf5 import write_reconstruction
     from ..reconstruction.plot import draw
     from ..reconstruction.postprocess import Postprocess, finish
 
     # Holograms show the sample far beyond the scanned area.
-    asked = Postprocess() if made["near_field"] else Postprocess(flatten="whole", crop=True)
+    asked = Postprocess() if summary["near_field"] else Postprocess(flatten="whole", crop=True)
     write_reconstruction(found, output / "reconstruction.h5")
     draw(output / "reconstruction.png", finish(found, asked))
-    write_text(output / "summary.json", json.dumps(made, indent=1))
+    write_text(output / "summary.json", json.dumps(summary, indent=1))

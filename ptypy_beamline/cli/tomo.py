@@ -49,7 +49,7 @@ def command(  # noqa: PLR0913
     ] = "y",
     engine: Annotated[
         Literal["auto", "ptypy", "preview"],
-        _option("--engine", help="auto: PtyPy where it is installed"),
+        _option("--engine", help="auto: PtyPy if it is installed"),
     ] = "auto",
     dm: Annotated[int, _option("--dm", help="iterations of PtyPy's DM", min=1)] = 60,
     ml: Annotated[int, _option("--ml", help="iterations of PtyPy's ML, after DM", min=1)] = 40,
@@ -87,15 +87,15 @@ def command(  # noqa: PLR0913
     passes: Annotated[int, _option("--passes", help="passes of SART over all angles", min=1)] = 4,
     filter_name: Annotated[
         Literal["ramp", "shepp-logan", "cosine", "hamming", "hann"],
-        _option("--filter", help="filter of the back-projection; the later ones are smoother"),
+        _option("--filter", help="filter of the back-projection, from sharp to smooth"),
     ] = "ramp",
     voxel_m: Annotated[
         float | None,
-        _option("--voxel-m", help="pixel of phase.tif files without one"),
+        _option("--voxel-m", help="pixel size of phase.tif files that do not state it"),
     ] = None,
     only: Annotated[
         Literal["reconstruct", "align", "volume"] | None,
-        _option("--only", help="run one of the three stages only, from what is in the folder"),
+        _option("--only", help="run only one of the three stages, on the files in the folder"),
     ] = None,
 ) -> None:
     """Reconstruct a volume from scans at many angles.
@@ -134,6 +134,6 @@ def _numbers(words: str | None) -> list[int]:
         numbers = first.isdigit() and last.isdigit()
         run = range(int(first), int(last) + 1) if numbers else range(0)
         if not run:
-            raise SettingsError(f"Expected numbers of angles. Got {words!r}", "write --skip 3,7-9")
+            raise SettingsError(f"Expected angle numbers. Got {words!r}", "write --skip 3,7-9")
         found += run
     return found

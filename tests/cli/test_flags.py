@@ -81,9 +81,9 @@ def test_flags_by_the_names_of_their_parameters(type_in, tmp_path):
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (("--shape", "48", "--roi", "32"), "--roi and --shape are one flag"),
-        (("--select-radius=1e-6", "--select.radius=2e-6"), "are one flag"),
-        (("another.tif", "third.tif"), "given in quotes"),
+        (("--shape", "48", "--roi", "32"), "--roi and --shape are the same flag"),
+        (("--select-radius=1e-6", "--select.radius=2e-6"), "are the same flag"),
+        (("another.tif", "third.tif"), "in quotes"),
     ],
 )
 def test_what_is_typed_twice_or_unquoted_is_answered(type_in, tmp_path, words, answer):

@@ -415,7 +415,7 @@ def test_an_output_that_cannot_be_is_refused_before_all_else(
     is_folder = "." not in name
     others = {"file": "Got a file"} if is_folder else {"folder": "Got a folder", "new/": "Got a f"}
     cases = {
-        "": f"{flag} has no name",
+        "": f"{flag} is empty",
         "pipe": "Got a pipe",
         "link": "links to nothing",
         "/dev/null": "Got a device",

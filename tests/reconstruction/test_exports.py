@@ -489,8 +489,8 @@ class TestExportCommand:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (("-o", "a.h5", "--frames"), "--to h5 holds no frames"),
-            (("-o", "a.xyz"), "no format ends in .xyz; set --to"),
+            (("-o", "a.h5", "--frames"), "--to h5 cannot hold frames"),
+            (("-o", "a.xyz"), "no format has the suffix .xyz; set --to"),
             (("-o", "a.h5", "--to", "mat"), "--to mat; set --to"),
             (("-o", "a.h5", "--scan", "b"), "no scan 'b'; choose by --scan (scan=): s"),
         ],
