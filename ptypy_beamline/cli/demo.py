@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from ..errors import FileError, SettingsError
+from ..errors import INSTALL_PTYPY, FileError, SettingsError
 from ..extras import has_ptypy
 from ..output.files import complete_file, complete_folder, renamed_together, write_text
 from ..output.names import is_ours, refuse_foreign
@@ -141,7 +141,7 @@ def _engine(name: str) -> Callable[[dict[str, Any], Plan, Path], Reconstruction]
         raise SettingsError(f"engine={name!r}", "use auto, ptypy or preview")
     present = has_ptypy()
     if name == "auto" and not present:
-        _print_row("PtyPy", "not installed (make ptypy installs it): using the preview engine")
+        _print_row("PtyPy", f"not installed ({INSTALL_PTYPY}): using the preview engine")
     return _with_ptypy if name == "ptypy" or (name == "auto" and present) else _with_preview
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import SettingsError
+from ..errors import INSTALL_PTYPY, SettingsError
 from ..extras import has_ptypy
 from ..settings import Settings
 from ..summary import Finding, as_json
@@ -139,9 +139,7 @@ def command(  # noqa: PLR0913
 def _default_engine() -> str:
     if has_ptypy():
         return "DM+ML"
-    typer.echo(
-        "PtyPy is not installed (make ptypy installs it): using the preview engine", err=True
-    )
+    typer.echo(f"PtyPy is not installed ({INSTALL_PTYPY}): using the preview engine", err=True)
     return PREVIEW
 
 
@@ -165,7 +163,7 @@ def _refuse_for_preview(gpu: bool, modes: int, save_tree: Path | None, several: 
     if flag:
         raise SettingsError(
             f"{flag} needs PtyPy; the preview engine does not support it",
-            f"leave {flag} out, or install PtyPy (make ptypy)",
+            f"leave {flag} out, or install PtyPy ({INSTALL_PTYPY})",
         )
 
 

@@ -33,6 +33,8 @@ from .stored_values import stored_positions
 
 __all__ = ["GENERIC", "Hdf5Format", "Location", "has"]
 
+Item = Location  # its former name
+
 
 @dataclass(frozen=True)
 class Hdf5Format:
