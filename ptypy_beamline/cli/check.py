@@ -79,7 +79,7 @@ def _print(diagnosis: Diagnosis, summary: dict[str, Any]) -> None:
             caveats.append("the orientation is not known")
         if any(UNCHECKED in finding.what for finding in found):
             caveats.append("pairing and orientation were not checked")
-        if sample and not sample.lit.all():
-            dark = f"{np.count_nonzero(~sample.lit)} of {len(sample.lit)}"
+        if sample and not sample.illuminated.all():
+            dark = f"{np.count_nonzero(~sample.illuminated)} of {len(sample.illuminated)}"
             caveats.append(f"{dark} sampled frames show no beam (see ptypy-beamline qc)")
         typer.echo("no problem found" + (", but " if caveats else "") + " and ".join(caveats))

@@ -1,4 +1,4 @@
-"""Whether the beam was on and steady, its monitor follows it, and the sample was in it."""
+"""Whether the beam was on and steady and tracked by its monitor, with the sample in it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .proposed_settings import finding
 from .scan_sample import ScanSample
 
 SHUT, MANY_BLANK = 0.005, 0.02
-"""Share of the median counts below which a shutter was closed, as samples may let through 1 %;
-share of the frames that may be so."""
+"""Fraction of the median counts below which a shutter was closed, as samples may transmit only 1 %;
+fraction of the frames that may be blank."""
 
 FEW_FRAMES, FEW_COUNTS = 16, 3000
-"""Frames, and counts of each, below which a sample need not show."""
+"""Frames, and counts per frame, below which a sample may not show."""
 
 NOT_COUNTS = 0.5
-"""The same that no counts fall below, which scatter as many as they are."""
+"""The same ratio, below which the numbers are not counts, as Poisson noise is missing."""
 
 CHANGING, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
-"""Change from frame to frame over photon noise, as a variance, that a sample exceeds; of many
-pixels less, by how many standard deviations."""
+"""Variance from frame to frame over that of photon noise which a sample exceeds; with many pixels
+less suffices, by this many standard deviations."""
 
 QC = "run ptypy-beamline qc and give its list as reject (--reject)"
 
@@ -43,15 +43,17 @@ def findings(sample: ScanSample) -> list[Finding]:
 def monitor(sample: ScanSample) -> list[Finding]:
     """Whether the monitor makes the frames' counts more equal."""
     stored = recorded_i0(sample.scan, sample.settings)
-    lit = sample.lit & (sample.totals > 0)
-    if stored is None or lit.sum() < 8:
+    illuminated = sample.illuminated & (sample.totals > 0)
+    if stored is None or illuminated.sum() < 8:
         return []
-    exposures = sample.plan.selection.exposures[sample.picked][lit]
+    exposures = sample.plan.selection.exposures[sample.picked][illuminated]
     values = np.nanmean(np.where(exposures >= 0, stored[exposures], np.nan), axis=1)
     if not (np.isfinite(values) & (values > 0)).all():
         return []
     applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)
-    counts = sample.totals[lit] / (sample.plan.selection.scale[sample.picked][lit].mean(1))
+    counts = sample.totals[illuminated] / (
+        sample.plan.selection.scale[sample.picked][illuminated].mean(1)
+    )
     raw, scaled = _relative_scatter(counts), _relative_scatter(counts / values)
     what = f"total counts scatter by {raw:.1%}, by {scaled:.1%} when scaled by the monitor"
     if applied and scaled > max(1.5 * raw, 0.03):
@@ -64,11 +66,11 @@ def monitor(sample: ScanSample) -> list[Finding]:
 
 
 def not_numbers(sample: ScanSample) -> list[Finding]:
-    """Whether single frames have pixels that are no numbers."""
+    """Whether single frames have pixels that are NaN or infinite."""
     if sample.raw.dtype.kind != "f":
         return []
     absent = ~np.isfinite(sample.raw)
-    some = absent & ~absent.all(axis=(0, 1))  # those of all frames are the detector's
+    some = absent & ~absent.all(axis=(0, 1))  # pixels bad in all frames belong to the detector
     count = int(some.any(axis=(1, 2, 3)).sum())
     if not count:
         return []
@@ -78,7 +80,7 @@ def not_numbers(sample: ScanSample) -> list[Finding]:
 
 def variation(sample: ScanSample) -> list[Finding]:
     """Whether the frames change from one to the next by more than their noise."""
-    frames = sample.frames[sample.lit]
+    frames = sample.frames[sample.illuminated]
     if len(frames) < 4:
         return []
     if all(np.array_equal(frame, frames[0]) for frame in frames[1:]):
@@ -93,7 +95,7 @@ def variation(sample: ScanSample) -> list[Finding]:
     bright = sample.ever_good & (sample.mean > 5)
     if bright.sum() < 20:
         return []
-    share = sample.totals[sample.lit] / sample.totals[sample.lit].mean()
+    share = sample.totals[sample.illuminated] / sample.totals[sample.illuminated].mean()
     expected = share[:, None] * sample.mean[bright]
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / sample.mean[bright]).mean())
     # In dim frames a sample adds little variance; it shows where that exceeds chance.
@@ -152,7 +154,7 @@ MOST, BINS = 12_000, 8
 """Frames examined, from the first of the scan; bins along each axis of their images."""
 
 FOLLOWS = 0.5
-"""Share of the change in the beam that must be gone when the monitor is divided by."""
+"""Share of the change in the beam that dividing by the monitor must remove."""
 
 CAUSES = {
     "dump": "the beam was lost or a shutter was closed",
@@ -165,7 +167,7 @@ CAUSES = {
 
 
 def event_findings(sample: ScanSample) -> list[Finding]:
-    """A warning for each, with what removes it."""
+    """A warning for each event, with its remedy."""
     plan = sample.plan
     single = Exposures.of(plan) if plan.selection.exposures.shape[1] > 1 else None
     plan = single.plan if single else plan
@@ -191,12 +193,12 @@ def _cause(event: Event) -> str:
 
 
 def from_neighbours(finding: Finding) -> bool:
-    """Whether it was found by comparing neighbours on the sample, which takes correct positions."""
+    """Whether it was found by comparing neighbours on the sample, which needs correct positions."""
     return finding.cause in (CAUSES["step"], CAUSES["flicker"], CAUSES["drift"])
 
 
 def _dumps(found: Sequence[Event]) -> Finding:
-    """Several losses of the beam in one line."""
+    """Several beam losses as one finding."""
     frames = ",".join(f"{event.first}-{event.last}" for event in found)
     number = sum(event.last - event.first + 1 for event in found)
     return finding(
@@ -208,12 +210,12 @@ def _dumps(found: Sequence[Event]) -> Finding:
 
 
 def _remedy(event: Event, sample: ScanSample) -> tuple[Mapping[str, Any], str]:
-    """Settings, or words if there are none."""
+    """Settings that correct it, or text where there are none."""
     if event.of_monitor:
         return {"monitor": False}, ""
     if event.kind == "drift":
         return {"align": "com"}, ""
-    if event.kind not in ("dump", "motor") and _followed(event, sample):
+    if event.kind not in ("dump", "motor") and _monitor_follows(event, sample):
         return {"monitor": "file"}, ""
     none = "no I0 that follows it is recorded"
     estimate = f"run ptypy-beamline qc, and scale by its estimate (--monitor qc/{INTENSITY})"
@@ -221,7 +223,7 @@ def _remedy(event: Event, sample: ScanSample) -> tuple[Mapping[str, Any], str]:
     return {}, event.remedy(f"{none}: {estimate}", f"{none}: ", given)
 
 
-def _followed(event: Event, sample: ScanSample) -> bool:
+def _monitor_follows(event: Event, sample: ScanSample) -> bool:
     """Whether a recorded monitor that is not applied changes with the beam."""
     stored = recorded_i0(sample.scan, sample.settings)
     applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)

@@ -66,7 +66,9 @@ class DetectorCounts:
         counts = plan.calibration.counting
         present = plan.selection.exposures[sample.picked] >= 0
         stack = (
-            sample.raw[present & sample.lit[:, None]] if sample.lit.any() else sample.raw[present]
+            sample.raw[present & sample.illuminated[:, None]]
+            if sample.illuminated.any()
+            else sample.raw[present]
         )
         total, square, number = (np.zeros(plan.inside.shape) for _ in range(3))
         for frame in stack:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from .scan_sample import ScanSample
 
 TOLERANCE_PX = 2.0
-"""A centre that is wrong by no more only tilts the probe's phase."""
+"""A smaller error of the centre only tilts the probe's phase."""
 
 OVERLAP = 0.25
-"""Share of the good pixels that must have a good partner across the centre."""
+"""Share of the good pixels that must have a good pixel opposite the centre."""
 
 SYMMETRY = 0.5
 """Correlation with its mirror image that a mean frame needs for its centre to count."""
@@ -39,13 +39,13 @@ class Centre:
     Attributes
     ----------
     used_px
-        Where the plan has it: given, from the file, or found.
+        As used in the plan: given, from the file, or found.
     friedel_px
-        Where the mean frame is most like itself rotated by 180°.
+        Where the mean frame is most similar to itself rotated by 180°.
     mass_px
         The mean frame's centre of mass above its background.
     symmetry
-        How alike both are, as a correlation coefficient.
+        Correlation coefficient of the mean frame with its image rotated by 180°.
     """
 
     used_px: tuple[float, float]
@@ -55,19 +55,19 @@ class Centre:
 
     @property
     def away_px(self) -> float:
-        """Distance of the centre that is used from that of symmetry."""
+        """Distance of the centre used from the centre of symmetry."""
         return float(np.hypot(*np.subtract(self.used_px, self.friedel_px)))
 
     @property
     def apart_px(self) -> float:
-        """Distance of centre of mass and centre of symmetry."""
+        """Distance between the centre of mass and the centre of symmetry."""
         return float(np.hypot(*np.subtract(self.mass_px, self.friedel_px)))
 
 
 def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
-    """All estimates, from whole frames: a wrong centre may cut the beam in the window.
+    """All estimates, from whole frames: with a wrong centre the window may cut the beam.
 
-    Only good pixels count for the symmetry, so that a beam stop does not pull it.
+    Only good pixels count for the symmetry, so that a beam stop does not bias it.
     """
     whole = Window.full(scan.frame_shape)
     plain = settings.model_copy(update={"hot_sigma": None})
@@ -79,13 +79,13 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
 
 
 def findings(sample: ScanSample) -> list[Finding]:
-    """Whether the centre that is used is the frames' own."""
+    """Whether the centre used is the actual beam centre."""
     centre = sample.centre
     used, friedel, mass = (
         f"({y:.1f}, {x:.1f})" for y, x in (centre.used_px, centre.friedel_px, centre.mass_px)
     )
     what = f"beam centre used {used}, by Friedel symmetry {friedel}, by centre of mass {mass} px"
-    # The centre of mass follows an uneven pupil; it has only to be on the same side.
+    # The centre of mass follows an uneven pupil; it only has to lie on the same side.
     trusted = centre.symmetry > SYMMETRY and centre.apart_px < 0.5 * centre.away_px
     if centre.away_px <= TOLERANCE_PX or not trusted:
         return [finding("note", what)]
@@ -101,7 +101,7 @@ def findings(sample: ScanSample) -> list[Finding]:
 
 
 def friedel_centre(image: Floats, good: Bools) -> tuple[tuple[float, float], float]:
-    """Centre about which an image is most like itself rotated by 180°, to a fraction of a pixel.
+    """Centre of symmetry of an image under rotation by 180°, to a fraction of a pixel.
 
     Friedel's law makes the mean pattern of many views nearly symmetric. The correlation
     coefficient of √I(q) and √I(2c − q) is taken over pairs of good pixels, for all c at once by
@@ -134,17 +134,17 @@ def friedel_centre(image: Floats, good: Bools) -> tuple[tuple[float, float], flo
     number = np.where(enough, pairs, 1)
     covariance, variance = product - first**2 / number, square - first**2 / number
     small = 1e-9 * float(variance.max())
-    alike = np.where(enough, covariance / np.maximum(variance, small), -1)
-    top = np.unravel_index(int(alike.argmax()), alike.shape)
+    correlation = np.where(enough, covariance / np.maximum(variance, small), -1)
+    top = np.unravel_index(int(correlation.argmax()), correlation.shape)
     center = [
         float(
-            vertex(np.roll(np.moveaxis(alike, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
+            vertex(np.roll(np.moveaxis(correlation, axis, 0)[:, top[1 - axis]], 1 - top[axis]))
             + top[axis]
         )
         / 2
         for axis in (0, 1)
     ]
-    return (center[0], center[1]), float(alike[top])
+    return (center[0], center[1]), float(correlation[top])
 
 
 def vertex(line: Floats) -> float:

@@ -36,7 +36,7 @@ UNCHECKED = "too few positions to check pairing and orientation"
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """The findings on a scan, and what they rest on.
+    """The findings on a scan, and the data behind them.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Diagnosis:
     sample
         The frames examined; None where no plan could be made.
     ranking
-        Of the orientations; None where something else is wrong, or it was not asked for.
+        Of the orientations; None where something else is wrong, or it was not requested.
     """
 
     findings: tuple[Finding, ...]
@@ -56,12 +56,12 @@ class Diagnosis:
 def diagnose(settings: Settings, with_reconstructions: bool = True) -> Diagnosis:
     """Open the file, examine a sample of its frames and check everything.
 
-    A scan that cannot be loaded is a finding too, not an exception, if its files can be read.
+    A scan that cannot be loaded gives a finding, not an exception, provided its files can be read.
 
     Parameters
     ----------
     settings
-        Of the file.
+        Of the scan.
     with_reconstructions
         Whether short reconstructions check the pairing of frames and positions, the orientation
         and the scale of the reconstructed pixel.
@@ -104,8 +104,8 @@ def diagnose(settings: Settings, with_reconstructions: bool = True) -> Diagnosis
 def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Finding], bool]:
     """Findings that need no reconstruction, and whether a far-field reconstruction makes sense.
 
-    ``near``: treat the frames as near field, or not; default: as they are. Checks that rely on
-    the counts or on the geometry are skipped where these are wrong.
+    ``near``: treat the frames as near field, or not; default: decided from the data. Checks that
+    rely on the counts or the geometry are skipped where these are wrong.
     """
     notes = [Finding("note", note) for note in unwarned_notes(sample.scan)]
     found = calibration.findings(sample)
@@ -122,7 +122,7 @@ def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Fin
         times = 1.0
     near = times is not None
     wrong = [] if near else unit_corrections.findings(sample)
-    if near or wrong:  # these findings on the step assume far-field pixels, and give no cause
+    if near or wrong:  # findings on the step assume far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
     if wrong:
@@ -137,7 +137,7 @@ def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Fin
 def doubts(sample: ScanSample, near: bool) -> list[Finding]:
     """Errors and warnings of :func:`check_sample`, worst first, before a reconstruction.
 
-    ``near``: it is a near-field one. That the frames are near field is then no problem; a wrong
+    ``near``: a near-field reconstruction, for which near-field frames are no problem, but a wrong
     orientation is.
     """
     handled = [f for f in near_field.findings(sample, 1.0) if f.level != "error"] if near else []
@@ -146,14 +146,14 @@ def doubts(sample: ScanSample, near: bool) -> list[Finding]:
 
 
 def of_reconstructions(sample: ScanSample, warned: list[Finding]) -> list[Finding]:
-    """Errors and warnings of the checks that take short reconstructions."""
+    """Errors and warnings of the checks that need short reconstructions."""
     return [f for f in _check_by_reconstruction(sample, warned)[0] if f.level != "note"]
 
 
 def _check_by_reconstruction(
     sample: ScanSample, warned: list[Finding]
 ) -> tuple[list[Finding], Ranking | None]:
-    """Findings by short reconstructions; another λz/p is only tried where all else is right."""
+    """Findings by short reconstructions; another λz/p is tried only if all else is right."""
     verdict = pairing.findings(sample.scan, sample.settings)
     ranking = verdict.ranking
     if verdict.found:
@@ -190,8 +190,8 @@ def _why_no_orientation_fits(
     if found:
         return found
     sampled = Sampling.of(sample)
-    judged = sampled is not None and all(map(beam.from_neighbours, warned))
-    overlap = sampled.overlap if sampled and judged else 0.0
+    assessable = sampled is not None and all(map(beam.from_neighbours, warned))
+    overlap = sampled.overlap if sampled and assessable else 0.0
     may_be_unrelated = overlap > sampling.ENOUGH_OVERLAP
     if ranking.lag and not may_be_unrelated:
         return []
@@ -215,7 +215,7 @@ def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
     except BeamlineError as error:
         return settings.model_copy(update={"orientation": 0}), [Finding("error", str(error))]
     code = ranking.orientation
-    said = (
+    orientation_finding = (
         Finding(
             "warning",
             f"orientation {code} was found from the data",
@@ -224,11 +224,11 @@ def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:
         if ranking.decided
         else Finding("error", "the data do not determine the orientation", ranking.remedy)
     )
-    return settings.model_copy(update={"orientation": code}), [said]
+    return settings.model_copy(update={"orientation": code}), [orientation_finding]
 
 
 def _opened(settings: Settings) -> tuple[Scan, Settings, Plan]:
-    """Scan, settings, plan. Where no counts show the centre, the middle is used: checks say why."""
+    """Scan, settings and plan; the middle serves as centre where no counts show one."""
     try:
         scan, plan = planned(settings)
     except GeometryError:

@@ -20,16 +20,16 @@ MOST_FRAMES, MOST_BYTES = 2000, 4 * 2**30
 """Positions measured, and bytes of corrected frames; at least ``FEWEST`` positions."""
 
 FEWEST = 24
-"""Fewer positions say nothing."""
+"""Fewer positions are not examined."""
 
 PATTERN_BINS = 32
-"""Bins of each axis of the pictures in which frames are compared."""
+"""Bins along each axis of the coarse images by which frames are compared."""
 
 BLANK = 0.05
 """Share of the median counts below which a frame is blank."""
 
 LONG_EDGE = 2.5
-"""Triangles with an edge of so many median edges lie across a gap."""
+"""Triangles with an edge longer than this many median edges span a gap."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,8 @@ class FrameFeatures:
     com_px
         (n, 2) centre of mass (row, column); NaN where a frame has no counts.
     patterns
-        (n, d) root of the counts in coarse bins, of unit length: two frames are compared by the
-        distance of theirs, from 0 (alike) to √2.
+        (n, d) root of the counts in coarse bins, normalised: frames are compared by the distance
+        between these, from 0 (identical) to √2.
     spread_px
         Half side of the square around the beam that holds 95 % of the counts.
     totals
@@ -62,13 +62,13 @@ class FrameFeatures:
 
     @property
     def usual_counts(self) -> float:
-        """Median of the frames that have any."""
-        lit = self.totals[self.totals > 0]
-        return float(np.median(lit)) if lit.size else 0.0
+        """Median counts of the frames that have any."""
+        positive = self.totals[self.totals > 0]
+        return float(np.median(positive)) if positive.size else 0.0
 
     @property
-    def lit(self) -> Bools:
-        """(n,) frames that are not blank: these say nothing."""
+    def illuminated(self) -> Bools:
+        """(n,) frames that are not blank."""
         return np.asarray(self.totals > BLANK * self.usual_counts)
 
     @property
@@ -77,7 +77,7 @@ class FrameFeatures:
         return self.plan.positions_m[self.positions]
 
     def subset(self, rows: Ints) -> FrameFeatures:
-        """Only some of them."""
+        """Only the frames in ``rows``."""
         return replace(
             self,
             positions=self.positions[rows],
@@ -117,24 +117,24 @@ def unoriented_plan(scan: Scan, settings: Settings, **other: object) -> Plan:
     ``other`` replaces more of the settings.
     """
     plain = {"rotate": None, "flip": None, "orientation": 0, "pad": None, "qc": None, "step": 1}
-    with silenced_warnings():  # said of the scan's own plan
+    with silenced_warnings():  # reported for the scan's own plan
         return make_plan(scan, settings.model_copy(update={**plain, **other}))
 
 
-def nearest_positions(positions_m: Floats, place_m: Floats, count: int) -> Ints:
-    """At most ``count`` positions around ``place_m``, in increasing order."""
-    found = cKDTree(positions_m).query(place_m, min(count, len(positions_m)))[1]
+def nearest_positions(positions_m: Floats, center_m: Floats, count: int) -> Ints:
+    """At most ``count`` positions around ``center_m``, in increasing order."""
+    found = cKDTree(positions_m).query(center_m, min(count, len(positions_m)))[1]
     return np.sort(np.atleast_1d(found)).astype(np.int64)
 
 
 def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool]) -> float:
-    """How far the centres of mass of frames oriented by ``turn`` are from a gradient field.
+    """How far the centres of mass of frames oriented by ``turn`` deviate from a gradient field.
 
     The centre of mass of a frame is the mean phase gradient of the illuminated part of the sample
     (A. Menzel et al., Ultramicroscopy 110, 1143 (2010)): its integral round any triangle of
     neighbouring positions is 0. Returned is the sum of the squares of these integrals over that
-    of the integrals along the edges: 0 for a gradient, about ½ for no relation at all. NaN where
-    the positions make no triangles.
+    of the integrals along the edges: 0 for a gradient field, about ½ for unrelated vectors. NaN
+    where the positions form no triangles.
     """
     usable = np.isfinite(com_px).all(axis=1)
     points, field = positions_m[usable], com_px[usable] - np.median(com_px[usable], axis=0)
@@ -164,7 +164,7 @@ def most_varied(features: FrameFeatures, count: int) -> Ints:
 def partly_in_vacuum(features: FrameFeatures, count: int) -> Ints:
     """``count`` neighbouring positions of the plan, at the edge of the sample.
 
-    A frame in vacuum is like its neighbours; one on the sample is not.
+    Frames in vacuum resemble their neighbours; frames on the sample do not.
     """
     groups = _compact_groups(features, count)
     around = cKDTree(features.positions_m).query(
@@ -173,23 +173,23 @@ def partly_in_vacuum(features: FrameFeatures, count: int) -> Ints:
     apart = [
         np.linalg.norm(features.patterns - features.patterns[near], axis=1) for near in around.T[1:]
     ]
-    unlike = np.mean(apart, axis=0)
-    unevenness = [float(unlike[group].std()) for group in groups]
+    dissimilarity = np.mean(apart, axis=0)
+    unevenness = [float(dissimilarity[group].std()) for group in groups]
     return np.asarray(features.positions[groups[int(np.argmax(unevenness))]], np.int64)
 
 
 def _compact_groups(features: FrameFeatures, count: int, centers: int = 64) -> list[Ints]:
-    """Groups of ``count`` neighbours around ``centers`` positions all over the scan.
+    """Groups of ``count`` neighbours around ``centers`` positions spread over the scan.
 
-    Those at its rim, whose members lie farther apart, are left out.
+    Groups at its edge, whose members lie farther apart, are left out.
     """
-    lit = np.flatnonzero(features.lit | ~features.lit.any())
-    places_m = features.positions_m[lit]
-    picked = places_m[np.unique(np.linspace(0, len(places_m) - 1, centers).astype(int))]
-    count = min(count, len(places_m))
-    distances, groups = cKDTree(places_m).query(picked, np.arange(1, count + 1))
+    illuminated = np.flatnonzero(features.illuminated | ~features.illuminated.any())
+    points_m = features.positions_m[illuminated]
+    picked = points_m[np.unique(np.linspace(0, len(points_m) - 1, centers).astype(int))]
+    count = min(count, len(points_m))
+    distances, groups = cKDTree(points_m).query(picked, np.arange(1, count + 1))
     compact = np.flatnonzero(distances[:, -1] <= 1.2 * distances[:, -1].min())
-    return [lit[np.sort(groups[k])] for k in compact]
+    return [illuminated[np.sort(groups[k])] for k in compact]
 
 
 def _spread_px(binned: Floats, plan: Plan) -> float:

@@ -18,10 +18,10 @@ from .pairing_comparison import SHIFTS, Pairing
 from .short_reconstruction import Improvement
 
 MOST_PARTS, OVERLAP = 6, 500
-"""A long scan is examined in at most so many parts, which share so many positions."""
+"""A long scan is examined in at most this many parts, which overlap by this many positions."""
 
 ENOUGH = 0.8
-"""Share of the frames before which a loss must be excluded for a scan to be called sound."""
+"""Share of the frames before which a loss must be excluded for the scan to pass."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class LostFrames:
 
     @classmethod
     def of(cls, scan: Scan, settings: Settings, plan: Plan) -> LostFrames:
-        """Of a plan and settings in which each exposure is a position of its own."""
+        """For a plan and settings in which each exposure is a position of its own."""
         breaks: list[Break] = []
         share_checked: list[float] = []
         misplaced: list[MisplacedRun] = []
@@ -106,7 +106,7 @@ class LostFrames:
 
     @property
     def summary(self) -> str:
-        """What was tested: that no frame was lost, and up to where; and what remains open."""
+        """What was tested: up to where no frame was lost, and what remains undecided."""
         doubted = " and ".join(f"{one.first} to {one.last}" for one in self.misplaced)
         doubts = [
             f"frames {doubted} fit other positions as well" if doubted else "",
@@ -134,8 +134,8 @@ RUNS = (24, 36, 48, 72, 96)
 """Lengths of the runs of misplaced frames that are searched for."""
 
 EVIDENCE, RUNS_TRIED = 9.0, 2
-"""Evidence that a run needs to be reconstructed (nine of ten correct scans have less), and how many
-runs are."""
+"""Evidence that a run needs to be reconstructed (nine of ten correct scans have less), and how
+many runs are."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _candidate_run(lag: int, count: int, of_rows: Floats) -> _CandidateRun:
     )
 
 
-LEAST, TELLING, REVERSALS_TRIED = 8, 8.0, 2
+SHORTEST, REVERSAL_EVIDENCE, REVERSALS_TRIED = 8, 8.0, 2
 """Shortest reversed run, evidence that it needs, and how many runs are reconstructed."""
 
 
@@ -249,7 +249,7 @@ def likeliest_reversed_runs(table: Float32s, positions_m: Floats) -> list[tuple[
     if not len(i):
         return []
     runs: list[tuple[float, int, int]] = []
-    for c in range(LEAST - 1, 2 * n - LEAST):
+    for c in range(SHORTEST - 1, 2 * n - SHORTEST):
         most = min(c, 2 * (n - 1) - c)  # twice the half width of the widest run
         away = np.abs(2 * i - c), np.abs(2 * j - c)
         inner, outer = np.where(away[0] < away[1], (i, j), (j, i))
@@ -263,7 +263,7 @@ def likeliest_reversed_runs(table: Float32s, positions_m: Floats) -> list[tuple[
         width = int(np.argmax(total))
         width -= (width - c) % 2  # both ends are rows
         first, last = (c - width) // 2, (c + width) // 2
-        if last - first + 1 >= LEAST and total[width] > TELLING:
+        if last - first + 1 >= SHORTEST and total[width] > REVERSAL_EVIDENCE:
             runs.append((float(total[width]), first, last))
     found: list[tuple[float, int, int]] = []
     for run in sorted(runs, reverse=True):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
-"""Share of the pairs of frames that must have moved alike, and by how much a picture's move may
-differ from the stage's: pixels, and share of it."""
+"""Share of the pairs of frames that must have moved consistently, and by how much the motion of an
+image may differ from the stage's: in pixels, and as a fraction of it."""
 
 LONG_PX = 3.0
 """Least median motion: patterns that do not move seem to, by their speckles."""
@@ -63,15 +63,15 @@ def _motion_ratio(sample: ScanSample) -> float | None:
         return None
     stage, moved = (part @ (1j, 1) for part in sample.moves)
     ways = [(oriented, ratio) for oriented in (stage, stage.conj()) for ratio in moved / oriented]
-    found = [(oriented, _alike(moved, ratio * oriented)) for oriented, ratio in ways]
-    oriented, like = max(found, key=lambda one: one[1].sum())
-    oriented, moved = oriented[like], moved[like]
+    found = [(oriented, _moved_as_expected(moved, ratio * oriented)) for oriented, ratio in ways]
+    oriented, consistent = max(found, key=lambda one: one[1].sum())
+    oriented, moved = oriented[consistent], moved[consistent]
     times = float(np.abs(np.vdot(oriented, moved) / np.vdot(oriented, oriented)))
-    few = np.mean(like) < MOST or np.median(times * np.abs(oriented)) < LONG_PX
+    few = np.mean(consistent) < MOST or np.median(times * np.abs(oriented)) < LONG_PX
     return None if few or _beam_moves(sample, times) else times
 
 
-def _alike(moved: Complexes, expected: Complexes) -> Bools:
+def _moved_as_expected(moved: Complexes, expected: Complexes) -> Bools:
     """Which pairs have moved as expected."""
     return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
 
@@ -117,8 +117,10 @@ def _is_far(sample: ScanSample, times: float) -> bool:
 
 def _beam_moves(sample: ScanSample, times: float) -> bool:
     """Whether the whole beam moves over the detector, not a picture within a fixed beam."""
-    stage = sample.plan.positions_m[sample.picked[sample.lit]] / min(sample.plan.geometry.pixel_m)
-    frames = sample.frames[sample.lit]
+    stage = sample.plan.positions_m[sample.picked[sample.illuminated]] / min(
+        sample.plan.geometry.pixel_m
+    )
+    frames = sample.frames[sample.illuminated]
     lines = [frames.sum(3 - axis, dtype=np.float64) for axis in (1, 2)]
     centres = [line @ np.arange(line.shape[1]) / line.sum(1) for line in lines]
     slope, *_ = np.linalg.lstsq(stage - stage.mean(0), np.transpose(centres) - np.mean(centres, 1))

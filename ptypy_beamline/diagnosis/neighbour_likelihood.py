@@ -1,7 +1,7 @@
 """How likely it is that frames or positions were lost at some point of a scan, from neighbours.
 
-If ``lag`` frames are lost before row ``first``, all from there on belong to so many later positions
-than they are given. Neighbours on the sample are similar. The log-likelihood ratio (here
+If ``lag`` frames are lost before row ``first``, all frames from there on belong that many positions
+later than given. Neighbours on the sample are similar. The log-likelihood ratio (here
 called evidence) of each such pairing against the given one is computed for all rows and lags at
 once.
 """
@@ -25,15 +25,15 @@ from .pairing_comparison import NEIGHBOUR_STEPS
 RowPairs = tuple[Ints, Ints]
 
 BINS, CLIP = 32, 3.0
-"""Classes of unlikeness, and the most evidence that one pair of frames may be."""
+"""Classes of dissimilarity, and the most evidence that one pair of frames may give."""
 
 RING = 3.0
-"""Neighbours are compared with positions up to so many times as far apart."""
+"""Neighbours are compared with positions up to this many times as far apart."""
 
 
 @dataclass(frozen=True, eq=False)
 class LaggedPositions:
-    """Where exposures were taken, if they belong to later positions than given.
+    """Positions of exposures that belong to later positions than given.
 
     Attributes
     ----------
@@ -94,12 +94,12 @@ class LaggedPositions:
 def dissimilarity(patterns: Float32s) -> Float32s:
     """(n, n) how dissimilar two frames are, by rank among all.
 
-    The sum of the logarithms of both ranks: frames without a sample are all alike, which says
+    The sum of the logarithms of both ranks: frames without a sample are all similar, which tells
     nothing about where they were taken.
     """
-    alike = patterns @ patterns.T
-    order = np.argsort(-alike, axis=1)
-    ranks = np.empty_like(alike)
+    similarity = patterns @ patterns.T
+    order = np.argsort(-similarity, axis=1)
+    ranks = np.empty_like(similarity)
     np.put_along_axis(ranks, order, np.arange(len(patterns), dtype=np.float32)[None], axis=1)
     ranks = np.log(np.maximum(ranks, 1))
     return np.asarray(ranks + ranks.T, np.float32)
@@ -139,8 +139,8 @@ def gains(
 ) -> dict[int, Floats]:
     """Evidence for each further lag from each row on: lag → (n + 1,), by the first row.
 
-    Lags for which no frame has a position are left out. ``lags`` (n,): those that are
-    taken for right so far.
+    Lags for which no frame has a position are left out. ``lags`` (n,): those
+    assumed right so far.
     """
     n = len(lags)
     given_m = lagged.at(lags)
@@ -169,7 +169,7 @@ def gains_of_runs(
 ) -> dict[tuple[int, int], Floats]:
     """Evidence for a further lag of some rows only: (lag, count) → (n - count + 1,), by the first.
 
-    Neighbours among the ``count`` rows say nothing. ``lags`` (n,): those of all other rows.
+    Neighbours among the ``count`` rows give no evidence. ``lags`` (n,): those of all other rows.
     """
     given_m = lagged.at(lags)
     reach_m = neighbour_reach_m(given_m)

@@ -106,7 +106,7 @@ def _mask(axes: Axes, sample: ScanSample) -> None:
 def _loaded(axes: Axes, sample: ScanSample) -> None:
     """The mean of the loaded frames."""
     mean = np.where(sample.ever_good, sample.mean, np.nan)
-    show_counts(axes, mean, f"as loaded, mean of {int(sample.lit.sum())}")
+    show_counts(axes, mean, f"as loaded, mean of {int(sample.illuminated.sum())}")
     axes.plot(*sample.plan.geometry.center_px[::-1], "+", color="tab:red", markersize=12)
 
 

@@ -24,20 +24,20 @@ from .orientation import Ranking, misorientation, rank
 from .pairing_breaks import Break
 from .pairing_comparison import Pairing, PairingComparison, Similarity
 from .proposed_settings import changed, finding
-from .sampling import MUCH
+from .sampling import LARGE_OVERLAP
 from .short_reconstruction import Improvement
 from .stage import RULED_OUT, backlash_that_fits, lags_and_reversed_rows
 
 UNRELATED = "frames and positions do not belong together"
 
 TELLING = 0.05
-"""Chance below which likeness is worth a word."""
+"""Chance below which similarity is reported."""
 
 MANY_PAIRS, BRIGHT = 150, 3000.0
-"""Neighbours, and median counts of a frame, that show whether they are similar."""
+"""Neighbours, and median counts per frame, needed to show whether they are similar."""
 
 UNLIKELY = 1e-3
-"""Chance below which neighbours are similar."""
+"""Chance below which neighbours count as similar."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class PairingVerdict:
     Attributes
     ----------
     found
-        Empty where all is well, or the data do not decide.
+        Empty where nothing is wrong, or the data do not decide.
     ranking
-        Of the orientations; None of too few positions.
+        Of the orientations; None with too few positions.
     lost_frames
         Result of the search for lost frames; None where something else is wrong.
     """
@@ -86,17 +86,17 @@ def findings(scan: Scan, settings: Settings) -> PairingVerdict:
 def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> list[Finding]:
     """Whether frames and positions are unrelated; for scans that no orientation fits.
 
-    Neighbours on the sample are similar where their views ``overlap`` much, unless frames are few
-    or dim. Where they overlap less, some frames must be similar: those taken in succession.
+    Neighbours on the sample are similar where their views ``overlap`` strongly, unless frames are
+    few or dim. Where they overlap less, frames taken in succession must be similar.
     """
     given = Pairing.at(settings, features.positions_m)
     similarity = Similarity.of_neighbours(given, features.patterns)
     if not _shows_similarity(given, features) or similarity.chance < TELLING:
         return []
-    if overlap <= MUCH and Similarity.in_order(features.patterns).chance > RULED_OUT:
+    if overlap <= LARGE_OVERLAP and Similarity.in_order(features.patterns).chance > RULED_OUT:
         return []
     what = (
-        f"frames at neighbouring positions are no more alike than any two frames (more alike "
+        f"frames at neighbouring positions are no more similar than any two frames (more similar "
         f"in {similarity.share:.0%} of {len(given.neighbours)} comparisons, chance "
         f"{similarity.chance:.1g}), and no orientation predicts frames left out of the fit"
     )
@@ -171,14 +171,14 @@ def _finding(
         lag = now.shift - given.shift
         what = f"frames are {abs(lag)} {'behind' if lag > 0 else 'ahead of'} their positions"
         change = {"positions.shift": now.shift}
-        cause = "frames and positions were not triggered alike, or one was lost at the start"
+        cause = "frames and positions were not triggered together, or one was lost at the start"
     evidence = (
         f"{what}: corrected, the validation error is {improvement.other:.3f} instead of "
         f"{improvement.given:.3f}"
     )
     if similarity.chance < TELLING:
         evidence += (
-            f", and neighbours are more alike in {similarity.share:.0%} of the cases that "
+            f", and neighbours are more similar in {similarity.share:.0%} of the cases that "
             f"differ (chance {similarity.chance:.1g})"
         )
     return finding("error", evidence, cause, change)
@@ -190,7 +190,7 @@ def _lost_frame_findings(lost_frames: LostFrames, scan: Scan, settings: Settings
         return [_finding_of_reversals(lost_frames.reversed_runs)]
     for one in lost_frames.misplaced[:1]:
         if one.improvement:
-            return [_finding_of_strays(one, one.improvement)]
+            return [_finding_of_misplaced_run(one, one.improvement)]
     return [
         _finding_of_break(lost_frames.breaks[: number + 1], scan, settings)
         for number in range(len(lost_frames.breaks))
@@ -202,7 +202,7 @@ def _finding_of_break(breaks: Sequence[Break], scan: Scan, settings: Settings) -
     this, total = breaks[-1], sum(one.lag for one in breaks)
     so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
     what = (
-        f"from {_some_frame(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
+        f"from {_frame_in_words(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
         f": corrected, the validation error near there is {this.improvement.other:.3f} instead of "
         f"{this.improvement.given:.3f}"
     )
@@ -210,22 +210,22 @@ def _finding_of_break(breaks: Sequence[Break], scan: Scan, settings: Settings) -
     cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
     if this.lag < 0:
         cause = f"positions of {lost} were lost there, or so many were taken twice"
-    remedy = _by_number(breaks, scan)
-    leaving_out = _leaving_out(breaks, scan, settings)
-    if leaving_out:
+    remedy = _remedy_by_number(breaks, scan)
+    frames_before = _frames_before(breaks, scan, settings)
+    if frames_before:
         remedy = f"and check again, as more may have been lost before it; if not, {remedy}"
-    return finding("error", what, cause, leaving_out, remedy)
+    return finding("error", what, cause, frames_before, remedy)
 
 
-def _finding_of_strays(these: MisplacedRun, improvement: Improvement) -> Finding:
-    side = "later" if these.lag > 0 else "earlier"
+def _finding_of_misplaced_run(run: MisplacedRun, improvement: Improvement) -> Finding:
+    side = "later" if run.lag > 0 else "earlier"
     what = (
-        f"frames between {these.first} and {these.last} belong {abs(these.lag)} positions {side}: "
+        f"frames between {run.first} and {run.last} belong {abs(run.lag)} positions {side}: "
         f"corrected, the validation error there is {improvement.other:.3f} instead of "
         f"{improvement.given:.3f}"
     )
     cause = "frames or positions were lost before and after them, or their numbers are wrong"
-    remedy = f"leave them out (--reject {these.first}-{these.last}) and check again"
+    remedy = f"leave them out (--reject {run.first}-{run.last}) and check again"
     return finding("error", what, cause, remedy=remedy)
 
 
@@ -243,14 +243,14 @@ def _finding_of_reversals(these: Sequence[ReversedRun]) -> Finding:
     return finding("error", what, "the stage ran the other way there", remedy=remedy)
 
 
-def _some_frame(this: Break) -> str:
+def _frame_in_words(this: Break) -> str:
     if this.first == this.last:
         return f"frame {this.frame}"
     return f"a frame between {this.first} and {this.last} (likeliest {this.frame})"
 
 
-def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
-    """What joins frames and positions by number; of lost frames the numbers themselves."""
+def _remedy_by_number(breaks: Sequence[Break], scan: Scan) -> str:
+    """How to join frames and positions by number; for lost frames, the numbers themselves."""
     if scan.numbers is not None or any(one.lag < 0 for one in breaks):
         return (
             "join them by number (--path frame_index=PATH --path position_index=PATH, a whole "
@@ -274,8 +274,8 @@ def _by_number(breaks: Sequence[Break], scan: Scan) -> str:
     )
 
 
-def _leaving_out(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dict[str, Any]:
-    """What leaves out all frames that a break may have moved, if it is the first."""
+def _frames_before(breaks: Sequence[Break], scan: Scan, settings: Settings) -> dict[str, Any]:
+    """Settings that keep only the frames before a break, if it is the first."""
     if len(breaks) > 1:
         return {}
     whole = settings.model_copy(update={"num_frames": None})

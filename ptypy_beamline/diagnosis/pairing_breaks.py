@@ -25,28 +25,29 @@ MOST_LOST, MOST_BREAKS = 100, 4
 """Most frames lost at one break, and most breaks in a segment."""
 
 ALWAYS_TRIED = tuple(lag for lag in range(-6, 7) if lag)
-"""Lags that are tried whatever the numbers of frames and positions."""
+"""Lags that are always tried, whatever the numbers of frames and positions."""
 
 EVIDENCE, TRIED, RIVAL = 12.0, 3, 0.7
-"""What a lag's neighbours must have for it to be reconstructed, how many lags are, and the share of
-the evidence of one that convinces that another needs. Correct scans have up to 20, since
-neighbouring pairs of frames say the same."""
+"""Evidence that a break needs to be reconstructed, how many breaks are, and the share of the
+evidence of a confirmed one that a rival needs. Correct scans reach 20, since neighbouring pairs of
+frames are not independent."""
 
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
 
 TELLING = 100.0
-"""Evidence for the given neighbours at which that against other lags counts."""
+"""Evidence for the given neighbours above which evidence against other lags counts."""
 
 CLOSE = 6
-"""Frames between two breaks that may be one, of which some frames fit neither side."""
+"""Frames between two breaks that may be one, with some frames that fit neither side."""
 
 DOUBT, MARGIN_ROWS = 9.0, 1
 """Loss of evidence that bounds a break's location, and rows added on either side. Of 297
-simulated and measured losses 98 % lay in what this gives, which is 7 rows wide in the median."""
+simulated and measured losses, 98 % lay within these bounds, whose median width is 7 rows."""
 
 EDGE = FEWEST // 2
-"""Rows at either end where a break cannot be distinguished from a lag of the whole, or none."""
+"""Rows at either end where a break cannot be distinguished from a lag of all frames, or from
+none."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Break:
     Attributes
     ----------
     frame, lag
-        The likeliest.
+        The likeliest values.
     first, last
-        The break is before a frame of these, or before one between them.
-    outcome
-        What short reconstructions say about it.
+        Range of frames before one of which the break lies.
+    improvement
+        By short reconstructions with the break corrected.
     """
 
     frame: int
@@ -78,18 +79,18 @@ def merge_close(breaks: Iterable[Break]) -> tuple[Break, ...]:
         if before is None or this.frame - before.frame > CLOSE:
             one_each.append(this)
             continue
-        lag, surer = (
+        lag, more_certain = (
             before.lag + this.lag,
             max(before, this, key=lambda one: one.improvement.margin.t),
         )
         first, last = min(before.first, this.first), max(before.last, this.last)
-        one_each[-1] = Break(this.frame, lag, first, last, surer.improvement)
+        one_each[-1] = Break(this.frame, lag, first, last, more_certain.improvement)
     return tuple(one for one in one_each if one.lag)
 
 
 @dataclass(frozen=True)
 class CandidateBreak:
-    """A break before row ``row``, or another row ``within``, and the evidence for it."""
+    """A break before row ``row``, or another row in ``within``, and the evidence for it."""
 
     gain: float
     row: int
@@ -97,7 +98,7 @@ class CandidateBreak:
     within: tuple[int, int]
 
     def on(self, lags: Ints) -> Ints:
-        """(n,) how many positions later each row belongs, so far ``lags``."""
+        """(n,) how many positions later each row belongs, ``lags`` without this break."""
         return lags + np.where(np.arange(len(lags)) >= self.row, self.lag, 0)
 
 
@@ -109,7 +110,7 @@ class PairingSegment:
     ----------
     lagged, features
         Positions by lag, and features, of the frames of this part.
-    unlike
+    dissimilarities
         Of its frames, see :func:`.neighbour_likelihood.dissimilarity`.
     lags
         (n,) how many positions later than given each row belongs.
@@ -125,7 +126,7 @@ class PairingSegment:
 
     @classmethod
     def of(cls, lagged: LaggedPositions, features: FrameFeatures, lag: int = 0) -> PairingSegment:
-        """With all breaks that convince; ``lag``: of the first row."""
+        """With all breaks that reconstructions confirm; ``lag``: of the first row."""
         lags = np.full(len(features.positions), lag, np.int64)
         found = cls(lagged, features, dissimilarity(features.patterns), lags)
         while len(found.breaks) < MOST_BREAKS:
@@ -147,7 +148,7 @@ class PairingSegment:
 
     @cached_property
     def position_evidence(self) -> Float32s:
-        """(n, n) evidence that two frames are neighbours, taking the present positions for right.
+        """(n, n) evidence that two frames are neighbours, assuming the present positions are right.
 
         See :func:`.log_likelihood_ratio`; exposures of one position count once.
         """
@@ -168,10 +169,7 @@ class PairingSegment:
         return {lag: max(float(of_rows[0]), least) for lag, of_rows in gained.items()}
 
     def share_without_loss(self) -> tuple[float, int]:
-        """Where a loss of few frames, or a slip of one, is ruled out.
-
-        The last row before which it is, and the share of the rows up to there.
-        """
+        """Share of the rows before which a loss of few frames is ruled out; the last of them."""
         unused = self.lagged.unused_after(self.lags)
         few = range(1, min(unused, max(ALWAYS_TRIED)) + 1) if unused else (-1, 1)
         gained = [*self._gains(few, self.lags).values()]
@@ -228,7 +226,7 @@ class PairingSegment:
 
 
 def _candidates(gained: dict[int, Floats]) -> list[CandidateBreak]:
-    """With enough evidence, also against a lag of all rows; the likeliest first."""
+    """Those with enough evidence, also against a lag of all rows; the likeliest first."""
     found = []
     for lag, of_rows in gained.items():
         inside = of_rows[EDGE:-EDGE]

@@ -34,11 +34,11 @@ from .short_reconstruction import (
 )
 
 NEIGHBOUR_STEPS = 1.5
-"""Positions so many steps apart are neighbours."""
+"""Positions up to this many steps apart are neighbours."""
 
 SHIFTS = (1, -1, 2, -2, 3, -3)
 FAR_SHIFTS = (*range(-12, -3), *range(4, 13))
-"""Frames by which a pairing may be off, and by which it hardly is."""
+"""Frames by which a pairing may be off, and by which it rarely is."""
 
 FEWEST_PAIRS = 8
 
@@ -50,9 +50,9 @@ class Pairing:
     Attributes
     ----------
     settings
-        Those that make it, each exposure a position of its own.
-    places_m
-        (n, 2) where each exposure was taken; NaN where the pairing has none for it.
+        Settings that give it, each exposure a position of its own.
+    positions_m
+        (n, 2) position of each exposure; NaN where the pairing has none.
     neighbours
         Pairs of exposures that are neighbours, the lower number first.
     """
@@ -64,7 +64,7 @@ class Pairing:
     @classmethod
     def of(cls, scan: Scan, settings: Settings, exposures: Ints) -> Pairing:
         """Of the raw ``exposures`` (n,), increasing."""
-        with silenced_warnings():  # said of the scan's own plan
+        with silenced_warnings():  # reported for the scan's own plan
             selection = select(scan, settings)
         kept = np.isin(selection.exposures[:, 0], exposures)
         numbers = np.searchsorted(exposures, selection.exposures[kept, 0])
@@ -98,11 +98,11 @@ class Similarity:
     Attributes
     ----------
     chance
-        Probability that they are more alike by chance (rank test of H. Mann and D. Whitney,
+        Probability that they are more similar by chance (rank test of H. Mann and D. Whitney,
         Ann. Math. Stat. 18, 50 (1947)); 1 where too few differ.
     share
-        Share of all comparisons of a link of its own with one of the given pairing's in which its
-        own is more alike.
+        Fraction of comparisons between its own neighbours and those of the given pairing in which
+        its own are more similar.
     """
 
     chance: float
@@ -140,14 +140,16 @@ class Similarity:
         """Of pairs (n, 2) with others (m, 2)."""
         if min(len(own), len(others)) < FEWEST_PAIRS:
             return cls(1.0, 0.5)
-        unlike = [np.linalg.norm(patterns[a] - patterns[b], axis=1) for a, b in (own.T, others.T)]
-        return rank_test(*unlike)
+        distances = [
+            np.linalg.norm(patterns[a] - patterns[b], axis=1) for a, b in (own.T, others.T)
+        ]
+        return rank_test(*distances)
 
 
 def rank_test(these: NDArray[Any], others: NDArray[Any]) -> Similarity:
     """Whether ``these`` (n,) are less than ``others`` (m,).
 
-    As ``scipy.stats.mannwhitneyu(these, others, alternative="less", method="asymptotic")`` has it,
+    As ``scipy.stats.mannwhitneyu(these, others, alternative="less", method="asymptotic")``,
     without the CPU second that importing it takes.
     """
     n, m = len(these), len(others)
@@ -162,15 +164,15 @@ def rank_test(these: NDArray[Any], others: NDArray[Any]) -> Similarity:
 
 
 COMPARED_FRAMES, FEWEST_HELD_OUT = 120, 4
-"""Neighbouring frames that are reconstructed, and those at least that differ and are held out."""
+"""Neighbouring frames that are reconstructed, and the fewest affected frames to hold out."""
 
 GROUPS, RATIO_OF_FEW = 3, 1.1
-"""Where few frames differ they are held out in so many turns, so that all of them count, and are to
-be predicted better by so much."""
+"""Few affected frames are held out in this many groups, so that all of them count, and must be
+predicted better by this ratio."""
 
 CLEARLY_WORSE, ENOUGH = 1.1, 0.8
-"""By how much worse a pairing may be that starts from the given one's probe to be tried at all, and
-share of the frames that must have positions in it."""
+"""How much worse a pairing may be with the given one's probe and still be tried, and the share of
+the frames that must have positions in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +184,7 @@ class HeldOutErrors:
     given, other
         Of the same frames.
     ratio
-        By which one must be better.
+        Ratio of the errors required of the better one.
     """
 
     given: Floats
@@ -208,8 +210,8 @@ class PairingComparison:
     ----------
     given
         The pairing that the others are compared with.
-    seen
-        The exposures, in the order in which they were taken.
+    features
+        Of the exposures, in the order in which they were taken.
     """
 
     given: Pairing
@@ -224,10 +226,10 @@ class PairingComparison:
         return result.improvement() if result else None
 
     def errors_of(self, other: Pairing) -> HeldOutErrors | None:
-        """Errors of the frames that the difference concerns; None where there are hardly any.
+        """Errors of the frames that the difference affects; None where there are hardly any.
 
-        Another pairing that is hopeless from the probe that suits the given one gets none of its
-        own; where its own makes it the better one, the given one gets one, too.
+        A pairing that is clearly worse with the given one's probe gets no probe of its own. Where
+        its own probe makes it better, a new probe is found for the given pairing, too.
         """
         picked, affected = self._where_they_differ(other)
         if np.count_nonzero(affected) < FEWEST_HELD_OUT:
@@ -251,14 +253,14 @@ class PairingComparison:
         if is_clearly_worse:
             return result
         own = _own_probe(moved, groups)
-        if own.mean() < errors.mean():  # the given one may have a better probe there, too
+        if own.mean() < errors.mean():  # there may be a better probe for the given one, too
             errors = min(errors, _own_probe(given, groups), key=np.mean)
         return HeldOutErrors(errors, own, ratio)
 
     def is_clearly_worse(self, other: Pairing) -> bool:
         """Whether another pairing predicts much worse where the frames vary most.
 
-        Cheap: both start from the probe that suits the given one.
+        Cheap: both start from the probe of the given one.
         """
         picked, patch = self._common_rows, self._common_patch
         held_out, given = self._common_errors
@@ -266,11 +268,11 @@ class PairingComparison:
         known: Bools = np.asarray(np.isfinite(positions_m).all(axis=1))
         if known.mean() < ENOUGH:
             return False
-        judges = known[held_out]
+        usable = known[held_out]
         moved = patch.at(positions_m).subset(known)
-        numbers = (np.cumsum(known) - 1)[held_out[judges]]
+        numbers = (np.cumsum(known) - 1)[held_out[usable]]
         errors = held_out_errors(moved, numbers, probe=patch.probe)
-        return bool(errors.mean() > CLEARLY_WORSE * given[judges].mean())
+        return bool(errors.mean() > CLEARLY_WORSE * given[usable].mean())
 
     @cached_property
     def _common_rows(self) -> Ints:
@@ -282,7 +284,7 @@ class PairingComparison:
 
     @cached_property
     def _common_patch(self) -> Patch:
-        """Of these; its probe is what all comparisons start from."""
+        """Of these; all comparisons start from its probe."""
         patch = Patch.of(self.features, self.features.positions[self._common_rows])
         return patch.oriented(self.given.settings.orientation_flags).at(
             self.given.positions_m[self._common_rows]
@@ -290,15 +292,15 @@ class PairingComparison:
 
     @cached_property
     def _common_errors(self) -> tuple[Ints, Floats]:
-        """Which of them are not seen, and their errors."""
+        """Which of them are held out, and their errors."""
         (held_out,) = folds(len(self._common_rows), 1)
         return held_out, held_out_errors(self._common_patch, held_out)
 
     def _held_out_groups(self, other: Pairing, picked: Ints, affected: Ints) -> list[Ints]:
-        """Which of the ``picked`` frames are held out, turn by turn.
+        """Which of the ``picked`` frames are held out, group by group.
 
-        Where the other pairing only moves some of them otherwise than the rest, as at the ends of
-        a raster's rows, it is those; else the ones most concerned.
+        Where the other pairing moves only a few of them differently, as at the ends of a raster's
+        rows, those; else the most affected ones.
         """
         move_m = other.positions_m[picked] - self.given.positions_m[picked]
         away_m = np.linalg.norm(move_m - np.median(move_m, axis=0), axis=1)
@@ -313,7 +315,9 @@ class PairingComparison:
         """Exposures (n,) around one that has different neighbours, and how many each has."""
         n = len(self.features.positions)
         positions_m = np.stack([self.given.positions_m, other.positions_m])
-        usable: Bools = np.asarray(np.isfinite(positions_m).all(axis=(0, 2)) & self.features.lit)
+        usable: Bools = np.asarray(
+            np.isfinite(positions_m).all(axis=(0, 2)) & self.features.illuminated
+        )
         differing = np.array([*(self.given.neighbours ^ other.neighbours)], np.int64).ravel()
         affected = np.where(usable, np.bincount(differing, minlength=n), 0)
         neighbours = np.array([*(self.given.neighbours | other.neighbours)], np.int64).reshape(
@@ -332,6 +336,6 @@ class PairingComparison:
 
 
 def _own_probe(patch: Patch, groups: list[Ints]) -> Floats:
-    """(m,) errors of the frames held out in turn, from the probe that suits the patch best."""
+    """(m,) errors of the frames held out in turn, with the patch's own best probe."""
     errors = [held_out_errors(patch, held_out, probe=patch.probe) for held_out in groups]
     return np.concatenate(errors)

@@ -45,9 +45,9 @@ def dose_to_water(fluence_m2: float, energy_eV: float) -> float | None:
     Parameters
     ----------
     fluence_m2
-        Photons on a square metre.
+        Photons per square metre.
     energy_eV
-        Of a photon.
+        Photon energy.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def dose_to_water(fluence_m2: float, energy_eV: float) -> float | None:
     return float(fluence_m2 * energy_eV * EV_J * np.exp(log))
 
 
-MUCH = 0.75
-"""Linear overlap from which neighbours are similar."""
+LARGE_OVERLAP = 0.75
+"""Linear overlap above which neighbouring frames are similar."""
 
 ENOUGH_OVERLAP = 0.4
 """Linear overlap below which phases are poorly determined: O. Bunk et al., Ultramicroscopy 108,
@@ -78,15 +78,15 @@ class Sampling:
     probe_m
         Diameter of the probe, from the frames.
     step_m, overlap
-        Median distance of neighbours; share of the diameter that two of them have in common.
+        Median distance between neighbours; the overlap as a fraction of the probe diameter.
     coverage
         How many times the scanned area is illuminated.
     oversampling
-        Field of view over probe diameter; at 2 the frames are sampled as finely as they vary.
+        Field of view over probe diameter; at 2 the diffraction patterns are just sampled.
     photons, fluence_m2
-        Counts of a frame, and photons on a square metre of the sample.
+        Counts per frame, and photons per square metre of the sample.
     resolution_m
-        Half period up to which a pixel counts a photon, all views of a point together.
+        Half period at which a pixel still counts one photon, summed over all views of a point.
     """
 
     probe_m: float
@@ -100,12 +100,12 @@ class Sampling:
 
     @classmethod
     def of(cls, sample: ScanSample) -> Sampling | None:
-        """None where the frames do not show the probe's size."""
+        """None where the probe size cannot be measured from the frames."""
         if sample.probe_share is None or len(sample.plan) < 2:
             return None
         probe_m, step = sample.probe_share * sample.field_m, step_m(sample.plan.positions_m)
         spot, area = np.pi * probe_m**2 / 4, _area_m2(sample, probe_m)
-        number, photons = len(sample.plan), float(np.median(sample.totals[sample.lit]))
+        number, photons = len(sample.plan), float(np.median(sample.totals[sample.illuminated]))
         coverage = number * spot / area
         return cls(
             probe_m,
@@ -120,10 +120,11 @@ class Sampling:
 
 
 def findings(sample: ScanSample) -> list[Finding]:
-    """Sampling as notes, as warnings where there is too little."""
+    """Sampling as notes; as warnings where it is insufficient."""
     usable = (
-        f"{len(sample.plan)} positions; {sample.lit.mean():.0%} of {len(sample.lit)} sampled "
-        "frames show the beam (ptypy-beamline qc examines every frame)"
+        f"{len(sample.plan)} positions; {sample.illuminated.mean():.0%} of "
+        f"{len(sample.illuminated)} sampled frames show the beam "
+        "(ptypy-beamline qc examines every frame)"
     )
     sampling = Sampling.of(sample)
     if sampling is None:
@@ -141,7 +142,9 @@ def _overlap(s: Sampling) -> Finding:
         f"overlap {max(s.overlap, 0):.0%} between neighbours, step {in_words(s.step_m)}, "
         f"probe about {in_words(s.probe_m, 3)}, each point is illuminated {s.coverage:.3g} times"
     )
-    if s.overlap >= ENOUGH_OVERLAP or s.overlap < -0.2:  # what cannot be is the geometry's matter
+    if (
+        s.overlap >= ENOUGH_OVERLAP or s.overlap < -0.2
+    ):  # an impossible overlap is reported with the geometry
         return finding("note", what)
     return finding(
         "warning",
@@ -171,7 +174,7 @@ def _oversampling(s: Sampling, sample: ScanSample) -> Finding:
 def _photons(s: Sampling, sample: ScanSample) -> Finding:
     energy_eV, radiation = sample.plan.geometry.energy_eV, sample.plan.geometry.radiation
     taken = sample.plan.selection.exposures.shape[1]
-    summed = sample.settings.grouping == "sum"  # else a frame is as bright as one of its exposures
+    summed = sample.settings.grouping == "sum"  # otherwise a frame has the counts of one exposure
     fluence_m2 = s.fluence_m2 * (1 if summed else taken)
     dose_Gy = dose_to_water(fluence_m2, energy_eV) if radiation == PHOTON else None
     dose = "" if dose_Gy is None else f", {dose_Gy:.3g} Gy to water"
@@ -188,7 +191,7 @@ def _photons(s: Sampling, sample: ScanSample) -> Finding:
 
 
 def _area_m2(sample: ScanSample, probe_m: float) -> float:
-    """The convex hull of the positions, widened by half a probe all round (Steiner's formula)."""
+    """Convex hull of the positions, widened by half a probe on all sides (Steiner's formula)."""
     points = sample.plan.positions_m
     try:
         hull = ConvexHull(points)
@@ -199,9 +202,9 @@ def _area_m2(sample: ScanSample, probe_m: float) -> float:
 
 
 def _resolution_m(sample: ScanSample, coverage: float) -> float:
-    """Half period at which a pixel still counts a photon in all views of a point together.
+    """Half period at which a pixel still counts one photon, summed over all views of a point.
 
-    The counts of a ring, less those of the frame's far corner, times ``coverage``; never finer
+    The counts of a ring, minus those in the frame's far corners, times ``coverage``; never finer
     than the reconstructed pixel.
     """
     shape, finest = sample.plan.geometry.shape, max(sample.plan.geometry.object_pixel_m)

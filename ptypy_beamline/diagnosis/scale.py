@@ -26,12 +26,12 @@ from .short_reconstruction import (
 from .unit_corrections import Dimensions
 
 Factors = tuple[float, float]
-"""By what positions (y, x) are scaled, which stands for a λz/p so many times smaller."""
+"""Factors by which positions (y, x) are scaled, equivalent to a λz/p smaller by the factor."""
 
 BINNINGS = (0.25, 0.5, 2.0, 4.0)
 
 NEARBY = 1.3
-"""The nearest factor whose reconstruction is surely worse where λz/p is right."""
+"""The nearest factor that gives a clearly worse reconstruction where λz/p is right."""
 
 CLEAR, CLEAR_T = 1.02, 3.0
 """Ratio of errors, and Student's t, by which factors on both sides must be worse to settle it."""
@@ -40,13 +40,13 @@ LONG_PASSES, FOLDS = 16, 4
 """A difference of a third needs longer reconstructions: passes, and number of held-out groups."""
 
 SHORT, ROUNDS = 0, (0, FOLDS // 2, FOLDS)
-"""Long reconstructions, each with other frames held out: none but a short one, then ever more."""
+"""Numbers of long reconstructions with different frames held out: first only a short one."""
 
 LONG_RATIO, STUDENT_T = 1.03, 4.0
 """Margin of another factor in long reconstructions; Student's t of any."""
 
 FINE, SAME = 1.12, 0.12
-"""Between factors around the best one, and how far from a binning is still one."""
+"""Ratio of neighbouring factors around the best, and tolerance for taking one as a binning."""
 
 MIN_COUNTS = 3000.0
 """Counts of a frame below which a wrong scale may fit better by chance."""
@@ -84,19 +84,19 @@ class Scales:
         return self.known[key]
 
     def best(self, tried: Iterable[Factors], rounds: int = SHORT) -> Factors:
-        """The one with the least mean error."""
+        """The factors with the lowest mean error."""
         return min(tried, key=lambda factors: float(self.errors(factors, rounds).mean()))
 
     def improvement(self, factors: Factors, rounds: int) -> Improvement:
-        """Of these factors, as against none."""
+        """Of these factors over unscaled positions."""
         return Improvement.of(self.errors(AS_SET, rounds), self.errors(factors, rounds))
 
     def margin(self, factors: Factors, rounds: int) -> Margin:
-        """By how much what is set is ahead of these factors."""
+        """By how much the present scale is better than these factors."""
         return Margin.of(self.errors(AS_SET, rounds), self.errors(factors, rounds))
 
     def is_worse_with_same_probe(self, factors: Factors) -> bool:
-        """Whether these factors are surely worse from the probe that suits what is set; cheap."""
+        """Whether these factors are clearly worse with the probe of the present scale; cheap."""
         here = self.errors(AS_SET)
         patch = self.patch.at(self.patch.positions_m * factors)
         errors = held_out_errors(patch, probe=self.probes[AS_SET])
@@ -107,7 +107,7 @@ class Scales:
         margins = (self.margin(factors, rounds) for rounds in ROUNDS)
         return any(m.exceeds(CLEAR, CLEAR_T) for m in margins)
 
-    def telling(self, factors: Factors) -> Margin:
+    def most_significant(self, factors: Factors) -> Margin:
         """The most significant of the margins computed."""
         known = [n for n in ROUNDS if (factors, n - 1) in self.known]
         return max((self.margin(factors, n) for n in known), key=lambda margin: margin.t)
@@ -115,8 +115,8 @@ class Scales:
     def optimum(self, start_factors: Factors) -> float | None:
         """Factor at which held-out frames are predicted best: the minimum of a parabola.
 
-        None where factors on either side are not surely worse: the more views overlap, the better
-        they predict a smooth sample. Errors scatter from factor to factor, since positions are
+        None where factors on either side are not clearly worse: strongly overlapping views predict
+        a smooth sample well at any scale. Errors scatter from factor to factor, since positions are
         rounded to pixels.
         """
         powers = np.arange(-2, 3) * np.log(FINE)
@@ -132,7 +132,7 @@ class Scales:
         return float(np.exp(start + np.clip(optimum, powers[0], powers[-1])))
 
 
-def even(factor: float) -> Factors:
+def isotropic(factor: float) -> Factors:
     """The same along both axes."""
     return factor, factor
 
@@ -143,7 +143,7 @@ def powered(log: float, used: list[float]) -> Factors:
     return y, x
 
 
-AS_SET = even(1.0)
+AS_SET = isotropic(1.0)
 
 
 def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
@@ -151,14 +151,14 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
 
     Overlap does not reveal a factor of 2; short reconstructions of neighbouring positions can. Only
     λz/p enters, so that positions scaled by a factor stand for a pixel scaled by it, or a distance
-    divided by it. A fifth or less is hardly seen: the object can make up for it.
+    divided by it. Errors of a fifth or less hardly show: the object can absorb them.
 
     Parameters
     ----------
     sample
         Of the scan.
     doubt
-        Why nothing is to be said but that: another scale may fit better what is wrong otherwise.
+        Why the scale is not checked: with another problem, a wrong scale may fit better.
     """
     if not _has_scale(sample):
         return []
@@ -166,7 +166,7 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
     if doubt:
         return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
     scales = Scales.of(sample)
-    nearby = [even(NEARBY), even(1 / NEARBY)]
+    nearby = [isotropic(NEARBY), isotropic(1 / NEARBY)]
     undecided = [factors for factors in nearby if not scales.is_worse(factors)]
     one = [pair for f in (NEARBY, 1 / NEARBY) for pair in ((f, 1.0), (1.0, f))]
     undecided += [
@@ -180,11 +180,11 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
         factor = scales.optimum(best) if improvement.margin.exceeds(RATIO, STUDENT_T) else None
         if factor is not None:
             return [_of_both(sample, factor, improvement)]
-    return _judge_nearby(sample, scales, undecided)
+    return _compare_nearby(sample, scales, undecided)
 
 
 def wrong_binning(sample: ScanSample) -> list[Finding]:
-    """Whether the pixel is that of another binning, where no orientation fits as it is set.
+    """Whether the pixel is that of another binning, where no orientation fits with the one set.
 
     With the right one held-out frames are predicted better, and the orientation that is set is the
     one that the frames then determine.
@@ -202,25 +202,25 @@ def wrong_binning(sample: ScanSample) -> list[Finding]:
 
 
 def binnings(sample: ScanSample) -> list[Factors]:
-    """Those with which neighbours still overlap."""
+    """Binnings with which neighbours still overlap."""
     step = Dimensions.of(sample).step
-    return [even(f) for f in BINNINGS if sample.probe_share is None or f * step < 1]
+    return [isotropic(f) for f in BINNINGS if sample.probe_share is None or f * step < 1]
 
 
 def _has_scale(sample: ScanSample) -> bool:
-    """Whether there are positions enough, in metres, and one pixel for both axes."""
+    """Whether there are enough positions, in metres, and one pixel for both axes."""
     height, width = sample.plan.geometry.shape
     return not sample.in_pixels and len(sample.plan) >= FEWEST and height == width
 
 
 def _too_few_counts(sample: ScanSample) -> str:
-    """Why the frames are too dim for it; nothing where they are not."""
+    """Why the frames are too dim for it; empty where they are not."""
     if sample.usual_counts >= MIN_COUNTS:
         return ""
     return f"{sample.usual_counts:.3g} counts per frame, at least {MIN_COUNTS:.0f} are needed"
 
 
-def _judge_nearby(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Finding]:
+def _compare_nearby(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Finding]:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
     best = scales.best(tried, FOLDS)
     improvement = scales.improvement(best, FOLDS)
@@ -242,7 +242,7 @@ def _settled(scales: Scales) -> Finding:
 
 
 def _comparison(scales: Scales) -> str:
-    large, small = (scales.telling(even(f)) for f in (1 / NEARBY, NEARBY))
+    large, small = (scales.most_significant(isotropic(f)) for f in (1 / NEARBY, NEARBY))
     return (
         f"with a reconstructed pixel {NEARBY:g} times as large, frames left out of the fit are "
         f"predicted {_worse(large)}, and with one {1 / NEARBY:.2g} times {_worse(small)}"

@@ -1,4 +1,4 @@
-"""A sample of a scan's frames, and what is measured of it once for all checks."""
+"""A sample of a scan's frames, and what is measured from it once for all checks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..statistics.measure import relative_radius, spread_positions
 from .centre import Centre, measure
 
 BEAM_SHARE = 0.25
-"""Frames with less than this share of the median counts show no beam."""
+"""Frames with less than this fraction of the median counts show no beam."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +32,13 @@ class ScanSample:
     Attributes
     ----------
     scan, settings, plan
-        What is checked; positions of ``scan`` are in metres.
+        Scan, settings and plan to check; positions of ``scan`` are in metres.
     picked
         (m,) positions of the plan in the sample.
     raw
         (m, k, h, w) exposures of the sample as the file has them.
     in_pixels
-        Whether the file has positions in pixels, which fit any energy, distance and pixel.
+        Whether the file has positions in pixels, consistent with any energy, distance and pixel.
     frames, good
         (m, ny, nx) the same corrected, float32, and which pixels of them are good.
     """
@@ -73,7 +73,7 @@ class ScanSample:
         return np.asarray(self.frames.sum((1, 2), dtype=np.float64))
 
     @cached_property
-    def lit(self) -> Bools:
+    def illuminated(self) -> Bools:
         """(m,) frames that show the beam."""
         positive = self.totals[self.totals > 0]
         middle = float(np.median(positive)) if positive.size else np.inf
@@ -82,7 +82,7 @@ class ScanSample:
     @property
     def usual_counts(self) -> float:
         """Median counts of the frames that show the beam; 0 where none does."""
-        return float(np.median(self.totals[self.lit])) if self.lit.any() else 0.0
+        return float(np.median(self.totals[self.illuminated])) if self.illuminated.any() else 0.0
 
     @cached_property
     def ever_good(self) -> Bools:
@@ -92,8 +92,10 @@ class ScanSample:
     @cached_property
     def mean(self) -> Floats:
         """(ny, nx) mean counts of the frames that show the beam; 0 where never good."""
-        number = self.good[self.lit].sum(0)
-        return np.asarray(self.frames[self.lit].sum(0, dtype=np.float64) / np.maximum(number, 1))
+        number = self.good[self.illuminated].sum(0)
+        return np.asarray(
+            self.frames[self.illuminated].sum(0, dtype=np.float64) / np.maximum(number, 1)
+        )
 
     @cached_property
     def filled_mean(self) -> Floats:
@@ -107,18 +109,18 @@ class ScanSample:
 
     @cached_property
     def centre(self) -> Centre:
-        """The beam centre in raw pixels, found in several ways from whole frames."""
+        """The beam centre in raw pixels, found by several methods from whole frames."""
         return measure(self.scan, self.settings, self.plan)
 
     @cached_property
     def moves(self) -> tuple[Floats, Floats] | None:
-        """How far the stage and pictures have moved between frames, see :func:`moves`."""
+        """How far stage and image moved between frames, see :func:`moves`."""
         return moves(self)
 
     @cached_property
     def probe_share(self) -> float | None:
         """The probe's diameter in fields of view, see :func:`probe_share`."""
-        return probe_share(self.frames[self.lit], self.ever_good)
+        return probe_share(self.frames[self.illuminated], self.ever_good)
 
     @cached_property
     def field_m(self) -> float:
@@ -138,19 +140,19 @@ EDGE = 1e-3
 """Share of its highest value to which the autocorrelation falls at the probe's diameter."""
 
 SIGMAS, FEWEST = 5.0, 16
-"""By how much it exceeds the noise up to there, and of how many frames it is made."""
+"""Excess over the noise up to that diameter, and the fewest frames to average."""
 
 LEAST_LEFT = 0.1
-"""Pairs of pixels at one distance are made up for as if a mask left so large a share at least."""
+"""Least fraction of pixel pairs at a distance that a mask is assumed to leave."""
 
 
 def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
     """Diameter of the illuminated patch over the field of view λz/p of the reconstruction.
 
-    Speckles are as fine as the probe is wide: the Fourier transform of what changes from frame to
-    frame has, on average, the square modulus of the autocorrelation of the probe's intensity,
-    whatever the sample; photon noise adds a constant. It ends at one diameter. No position enters,
-    so that a wrong unit does not either. Within a third of the width of 4σ (ISO 11146) for
+    The speckle size is inverse to the probe width: the power spectrum of the changes from frame to
+    frame is, on average, the squared modulus of the autocorrelation of the probe's intensity,
+    whatever the sample; photon noise adds a constant. It ends at one probe diameter. Positions do
+    not enter, so a wrong unit does no harm. Within a third of the width of 4σ (ISO 11146) for
     round beams; a sample that is smooth over much of the probe makes it appear smaller.
 
     Source of the principle: J. W. Goodman, Speckle Phenomena in Optics (2007), section 4.4.
@@ -166,7 +168,7 @@ def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
     -------
     float or None
         At most 0.5, which means half the field or more. None where there are fewer than 16
-        frames, or nothing but noise changes.
+        frames, or only noise changes.
     """
     if len(frames) < FEWEST or not (frames > 0).any():
         return None
@@ -180,8 +182,8 @@ def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
 
 
 def _autocorrelation(frames: NDArray[Any], good: Bools) -> tuple[Floats, Floats, Floats]:
-    """Radius in fields of view, what exceeds the photon noise there, and that noise's own."""
-    good = good & np.asarray(frames > 0).any(0)  # a gap that is not in the mask has edges too
+    """Radius in fields of view, the excess over photon noise there, and its own noise."""
+    good = good & np.asarray(frames > 0).any(0)  # a gap missing from the mask has edges, too
     counts = np.where(good, frames, 0).astype(np.float32)
     totals = counts.sum((1, 2), dtype=np.float64)
     counts *= (totals.mean() / np.maximum(totals, 1e-12)).astype(np.float32)[:, None, None]
@@ -199,7 +201,7 @@ def _autocorrelation(frames: NDArray[Any], good: Bools) -> tuple[Floats, Floats,
     mean = np.bincount(ring, spectrum.ravel())[:bins] / number
     if not good.all():  # a gap's edges spread over a few pixels of each ring
         mean = np.asarray(ndimage.median(spectrum.ravel(), ring, np.arange(bins)))
-    # Half of the pixels repeat the others, and intensities scatter by as much as they are.
+    # Half of the pixels are independent; speckle intensities have unit relative variance.
     noise = floor / np.sqrt(number * len(counts) / 2)
     return (np.arange(bins) + 0.5) / (2 * bins), mean - floor, noise
 
@@ -207,8 +209,8 @@ def _autocorrelation(frames: NDArray[Any], good: Bools) -> tuple[Floats, Floats,
 def _without_gaps(spectrum: Floats, changes: Float32s, good: Bools) -> Floats:
     """The power spectrum as if all pixels were good.
 
-    At each distance the products of two pixels are as many times fewer as the mask makes them, each
-    pixel counted by how much it changes: their sum is divided by the share that is left.
+    The mask reduces the number of pixel pairs at each distance; the sum of their products is
+    divided by the fraction left, each pixel weighted by how much it changes.
     """
     size = np.where(good, np.sqrt((changes**2).mean(0, dtype=np.float64)), 0)
     left, whole = (_products(part) for part in (size, inpaint(size, good)))
@@ -222,14 +224,14 @@ def _products(size: Floats) -> Floats:
 
 
 COMPARED, FARTHER = 12, 2.0
-"""Positions compared with their nearest neighbour, and with one so many times as far."""
+"""Positions compared with their nearest neighbour, and with one this many times as far away."""
 
 PAIRS, MOST_NEAR = 8, 30
-"""Pairs of frames that are compared at least, and neighbours among which one is chosen."""
+"""Least number of pairs of frames compared, and neighbours to choose from."""
 
 
 def moves(sample: ScanSample) -> tuple[Floats, Floats] | None:
-    """(n, 2) how far the stage has moved between pairs of frames, and the pictures, in pixels.
+    """(n, 2) motion of the stage between pairs of frames, and of the images, in pixels.
 
     None where too few frames have neighbours.
     """
@@ -243,10 +245,10 @@ def moves(sample: ScanSample) -> tuple[Floats, Floats] | None:
 def _pairs(sample: ScanSample) -> tuple[Ints, Ints]:
     """Positions of the plan, and others near them: the nearest, and one farther away."""
     points = sample.plan.positions_m
-    lit = sample.picked[sample.lit]
-    if len(lit) < 2:
-        return lit[:0], lit[:0]
-    here = lit[:: max(1, len(lit) // COMPARED)][:COMPARED]
+    illuminated = sample.picked[sample.illuminated]
+    if len(illuminated) < 2:
+        return illuminated[:0], illuminated[:0]
+    here = illuminated[:: max(1, len(illuminated) // COMPARED)][:COMPARED]
     distances, near = cKDTree(points).query(points[here], k=min(MOST_NEAR, len(points)))
     pairs = []
     for position, away, others in zip(here, distances, near, strict=True):
@@ -260,7 +262,7 @@ def _pairs(sample: ScanSample) -> tuple[Ints, Ints]:
 
 
 def _moved_px(sample: ScanSample, first: Ints, second: Ints) -> Floats:
-    """(n, 2) by how many pixels the pictures of the second frames are those of the first moved."""
+    """(n, 2) by how many pixels the image moved from the first frame to the second."""
     level = np.maximum(sample.filled_mean, 1.0)
     needed, numbers = np.unique(np.stack([first, second]), return_inverse=True)
     frames, good = sample.plan.correct(sample.plan.load(needed), needed)
@@ -270,7 +272,9 @@ def _moved_px(sample: ScanSample, first: Ints, second: Ints) -> Floats:
     ]
     moved = []
     for one, other in numbers.reshape(2, -1).T:
-        alike = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])
-        peak = np.unravel_index(int(alike.argmax()), alike.shape)
-        moved.append([(c + n // 2) % n - n // 2 for c, n in zip(peak, alike.shape, strict=True)])
+        correlation = scipy.fft.irfft2(waves[other] * waves[one].conj(), frames.shape[1:])
+        peak = np.unravel_index(int(correlation.argmax()), correlation.shape)
+        moved.append(
+            [(c + n // 2) % n - n // 2 for c, n in zip(peak, correlation.shape, strict=True)]
+        )
     return np.array(moved, np.float64)

@@ -1,7 +1,7 @@
-"""Short reconstructions that decide which of several readings of a scan is right.
+"""Short reconstructions that decide which of several interpretations of a scan is right.
 
-A wrong turn or a wrong order of the positions fits each frame by itself nearly as well as the
-right one, so readings are judged by frames held out of the reconstruction.
+With a wrong orientation or order of the positions each single frame is fitted nearly as well as
+with the right one, so they are compared by frames held out of the reconstruction.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..reconstruction.preview.probe import best_probe
 from .frame_features import FrameFeatures
 
 PATCH_FRAMES, HELD_OUT = 120, 6
-"""Neighbouring positions that are reconstructed; one of so many is held out."""
+"""Neighbouring positions that are reconstructed; one in this many is held out."""
 
 SIDES_PX = (64, 96, 128)
-"""Windows for it; the smallest that does is taken."""
+"""Windows for it; the smallest that suffices is used."""
 
 STEP_PX = 2.5
 """Object pixels that a step of the scan should have: positions are rounded to whole ones."""
@@ -31,7 +31,7 @@ PASSES = 6
 """Over the frames, after the search for the probe."""
 
 RATIO, STUDENT_T = 1.05, 3.5
-"""Margin by which held-out frames of a reconstruction must be predicted better."""
+"""Margin by which the held-out frames must be predicted better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Patch:
 
     @cached_property
     def probe(self) -> Complex64s:
-        """The best of the preview's guesses."""
+        """The best of the preview's initial probes."""
         return best_probe(self.engine, seed=0)
 
     def at(self, positions_m: Floats) -> Patch:
@@ -131,7 +131,7 @@ def window_px(features: FrameFeatures) -> int:
 
 
 def folds(n: int, count: int) -> list[Ints]:
-    """So many groups of every sixth of ``n`` frames at random, none in two of them."""
+    """``count`` disjoint random groups, each a sixth of ``n`` frames."""
     order, size = np.random.default_rng(0).permutation(n), max(2, n // HELD_OUT)
     return [order[k * size : (k + 1) * size] for k in range(count)]
 
@@ -142,7 +142,7 @@ def held_out_errors(
     passes: int = PASSES,
     probe: Complex64s | None = None,
 ) -> Floats:
-    """(m,) Σ|√I − |Ψ|| / Σ√I of frames that the reconstruction has not seen.
+    """(m,) Σ|√I − |Ψ|| / Σ√I of frames held out of the reconstruction.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def held_out_errors(
     passes
         Over the others.
     probe
-        What to start from; default: the best of the preview's guesses.
+        What to start from; default: the best of the preview's initial probes.
     """
     engine, state, held_out = reconstruct_without(patch, passes, held_out, probe)
     errors: Floats = engine.misfits(state, held_out) / engine.sums[held_out].clip(1e-12)
@@ -168,7 +168,7 @@ def reconstruct_without(
 ) -> tuple[RpieEngine, State, Ints]:
     """A reconstruction of ``patch`` without the frames ``held_out``, and which these are.
 
-    It starts from ``probe``, or the best of the preview's guesses.
+    It starts from ``probe``, or the best of the preview's initial probes.
     """
     rng = np.random.default_rng(0)
     engine = patch.engine
@@ -184,7 +184,7 @@ def reconstruct_without(
 
 @dataclass(frozen=True)
 class Margin:
-    """By how much the best of several readings is ahead of another.
+    """By how much the best of several interpretations is better than another.
 
     Attributes
     ----------
@@ -208,13 +208,13 @@ class Margin:
         )
 
     def exceeds(self, ratio: float, t: float) -> bool:
-        """Whether it is by so much at least."""
+        """Whether it is at least this large."""
         return self.ratio >= ratio and self.t >= t
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """Mean errors of held-out frames in one reading of a scan and in another, and the margin."""
+    """Mean errors of held-out frames in two interpretations of a scan, and the margin."""
 
     given: float
     other: float
@@ -226,5 +226,5 @@ class Improvement:
         return cls(float(given.mean()), float(other.mean()), Margin.of(other, given))
 
     def is_convincing(self, ratio: float = RATIO) -> bool:
-        """Whether the other reading is better beyond doubt, by ``ratio`` at least."""
+        """Whether the other interpretation is clearly better, at least by ``ratio``."""
         return self.margin.exceeds(ratio, STUDENT_T)

@@ -1,4 +1,4 @@
-"""What a stage and its trigger do wrong: backlash, and a slip half way through a scan."""
+"""Faults of a stage and its trigger: lag, backlash, and a slip during a scan."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ REACH, MOST = 6.0, 3.5
 """Steps along a row up to which frames are compared, and largest backlash searched for."""
 
 WIDTHS = (0.7, 1.0, 1.5, 2.2)
-"""Steps over which likeness may fade."""
+"""Steps over which similarity may decay."""
 
 FINE, NOTHING = 0.25, 0.1
 """Steps of the scan between the offsets tried, and below which there is no backlash."""
 
 
 RULED_OUT = 1e-6
-"""Chance at which the given neighbours are more alike than those of another pairing, so that it is
-wrong."""
+"""Chance below which the given neighbours are more similar than those of another pairing, which is
+then ruled out."""
 
 AGAINST, FAR, FAR_TRIED = -20.0, 12.0, 2
-"""Evidence at which a lag is ruled out (the right one of scans that lagged had 15 at least), and
-that which a great lag needs; so many of these are reconstructed."""
+"""Evidence at which a lag is ruled out (in scans that lagged, the right lag had at least 15), and
+evidence that a long lag needs; how many of these are reconstructed."""
 
 STRONG, STRONG_T = 40.0, 2.0
-"""Evidence for a lag of which reconstructions need less convince; Student's t that they need."""
+"""Evidence for a lag with which reconstructions need only this Student's t."""
 
 
 def lags_and_reversed_rows(
@@ -56,8 +56,7 @@ def lags_and_reversed_rows(
 ) -> tuple[list[tuple[Pairing, Improvement]], tuple[int, ...]]:
     """Lags, and reversed rows, that reconstructions confirm; of long lags only the likeliest.
 
-
-    And the lags that may be right as well as none.
+    Also returns the lags that fit as well as no lag.
 
     ``gains``: evidence for a lag, by how many positions later all exposures then belong.
     """
@@ -65,7 +64,7 @@ def lags_and_reversed_rows(
 
     def at(changes: Iterable[dict[str, Any]]) -> Iterator[Pairing]:
         for change in changes:
-            # A scan without rows has no snake, and a short one is used up by a shift.
+            # A scan without rows has no snake; a shift may leave no frame of a short scan.
             with suppress(BeamlineError):
                 yield Pairing.of(scan, changed(comparison.given.settings, change), exposures)
 
@@ -81,10 +80,10 @@ def lags_and_reversed_rows(
     suspects: list[tuple[Pairing, Improvement]] = []
     undecided_lags: list[int] = []
     for other in at([*changes, {"positions.snake": not given.snake}]):
-        less_alike = (
+        less_similar = (
             Similarity.of(comparison.given, other, comparison.features.patterns).chance < RULED_OUT
         )
-        if less_alike or comparison.is_clearly_worse(other):
+        if less_similar or comparison.is_clearly_worse(other):
             continue
         result = comparison.errors_of(other)
         if result is None:
@@ -121,7 +120,7 @@ def backlash_that_fits(
     offsets_m = backlash_m + np.arange(-2, 3) * FINE * step_m
     try:
         tried = [at(backlash=float(offset_m)) for offset_m in offsets_m]
-    except BeamlineError:  # these frames have bidirectional rows, the rest hardly any
+    except BeamlineError:  # only these frames have bidirectional rows
         return
     usable = [np.isfinite(pairing.positions_m).all(axis=1) for pairing in (given, *tried)]
     picked = most_varied(features, PATCH_FRAMES)
@@ -150,13 +149,14 @@ def _is_even(steps: float) -> bool:
 def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] | None:
     """Offset to add to positions at which the fast axis runs towards smaller values.
 
-    Frames of neighbouring rows are most alike where the sample is the same; their dissimilarity
-    against the distance along the rows is symmetric about there. The centre is that of a cusp
-    1 − b·exp(−|x − c|/w) that fits best; rows above and below cancel what is slanted in the sample.
+    Frames of neighbouring rows are most similar where they show the same part of the sample; their
+    dissimilarity against the distance along the rows is symmetric about there. The centre is that
+    of a cusp 1 − b·exp(−|x − c|/w) that fits best; comparing rows above and below cancels slanted
+    features of the sample.
 
     Parameters
     ----------
-    places_m
+    positions_m
         (n, 2) stage positions in the order of the scan; NaN where unknown.
     patterns
         (n, d) as in :class:`.frame_features.FrameFeatures`.
@@ -168,7 +168,7 @@ def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] |
         bidirectional, or similarity does not decrease along them.
     """
     known = np.isfinite(positions_m).all(axis=1)
-    known_m, alike = positions_m[known], patterns[known]
+    known_m, known_patterns = positions_m[known], patterns[known]
     # Several exposures share a position.
     first = np.append(True, np.any(known_m[1:] != known_m[:-1], axis=1))[: len(known_m)]
     stops = known_m[first]
@@ -184,13 +184,13 @@ def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] |
     near = (across <= 1.5 * np.median(across.min(axis=1)) + 1e-3 * step_m) & (np.abs(along) < REACH)
     if not near.any():
         return None
-    center = _cusp(along[near], 1 - (alike[back] @ alike[forth].T)[near])
+    center = _cusp(along[near], 1 - (known_patterns[back] @ known_patterns[forth].T)[near])
     return None if center is None or abs(center) >= MOST else (-center, step_m)
 
 
-def _cusp(x: Floats, unlike: Float32s) -> float | None:
-    """The point from which ``unlike`` (n,) at ``x`` (n,) grows to both sides."""
-    rise = unlike - unlike.mean()
+def _cusp(x: Floats, dissimilarity: Float32s) -> float | None:
+    """The point from which ``dissimilarity`` (n,) at ``x`` (n,) grows to both sides."""
+    rise = dissimilarity - dissimilarity.mean()
     best, found = 0.0, None
     for center in np.linspace(-MOST, MOST, 141):
         for width in WIDTHS:
@@ -202,18 +202,18 @@ def _cusp(x: Floats, unlike: Float32s) -> float | None:
     return found
 
 
-SURELY, SOON = 1e-5, 2
-"""Chance that neighbours from before and after are less alike than others; exposures that
-follow each other so soon are on the same side."""
+CERTAIN, CONSECUTIVE = 1e-5, 2
+"""Chance below which neighbours across the slip are less similar than others; exposures at most
+this far apart in time count as consecutive."""
 
 
 def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
-    """Whether a scan falls into two parts; to be asked where no orientation fits it as a whole.
+    """Whether a scan splits into two parts; for scans that no orientation fits as a whole.
 
     Neighbours on the sample from before and after differ most across the slip. Each part must
     determine the orientation, and both the same one.
     """
-    cut = _weakest_row(Pairing.at(settings, features.positions_m), features)
+    cut = _slip_row(Pairing.at(settings, features.positions_m), features)
     if cut is None or min(cut, len(features.positions) - cut) < PATCH_FRAMES // 2:
         return []
     rows = np.arange(len(features.positions))
@@ -225,42 +225,52 @@ def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
     return [
         finding(
             "warning",
-            f"frames up to about {frame} fit their positions by themselves (confidence "
+            f"frames up to about {frame} fit their positions on their own (confidence "
             f"{before.confidence:.3f}), and those after them, too ({after.confidence:.3f}), but "
-            "not all together",
+            "not together",
             "the stage slipped, or the sample moved",
-            remedy="load the parts by themselves (--reject "
+            remedy="load the two parts separately (--reject "
             f"{frame}-{plan.frames.shape[0] - 1}, --reject 0-{frame - 1})",
         )
     ]
 
 
-def _weakest_row(given: Pairing, features: FrameFeatures) -> int | None:
-    """The exposure across which neighbours differ most; None where not significantly."""
+def _slip_row(given: Pairing, features: FrameFeatures) -> int | None:
+    """The exposure before which the slip is most likely; None where it is not significant."""
     pairs, n = np.array([*given.neighbours], np.int64).reshape(-1, 2), len(features.positions)
     if len(pairs) < FEWEST_PAIRS:
         return None
-    unlike = _compared_with_usual(pairs, features)
+    dissimilarity = _relative_dissimilarity(pairs, features)
     begins, ends = (
-        [np.bincount(pairs[:, k] + 1, weights, n + 1) for weights in (None, unlike)] for k in (0, 1)
+        [np.bincount(pairs[:, k] + 1, weights, n + 1) for weights in (None, dissimilarity)]
+        for k in (0, 1)
     )
     count, total = (np.cumsum(b - e)[:n] for b, e in zip(begins, ends, strict=True))
-    excess = (total - count * unlike.mean()) / np.sqrt(np.maximum(count, 1))
+    excess = (total - count * dissimilarity.mean()) / np.sqrt(np.maximum(count, 1))
     cut = int(np.where(count >= FEWEST_PAIRS, excess, 0).argmax())
     across: Bools = (pairs[:, 0] < cut) & (cut <= pairs[:, 1])
     if min(np.count_nonzero(across), np.count_nonzero(~across)) < FEWEST_PAIRS:
         return None
-    return cut if rank_test(unlike[~across], unlike[across]).chance < SURELY else None
+    return (
+        cut if rank_test(dissimilarity[~across], dissimilarity[across]).chance < CERTAIN else None
+    )
 
 
-def _compared_with_usual(pairs: Ints, features: FrameFeatures) -> Floats:
-    """How unlike neighbours (m, 2) are, over what neighbours one after another are there."""
-    unlike = np.linalg.norm(features.patterns[pairs[:, 0]] - features.patterns[pairs[:, 1]], axis=1)
-    soon = pairs[:, 1] - pairs[:, 0] <= SOON
-    ends, n = pairs[soon].ravel(), len(features.positions)
-    count, total = (np.bincount(ends, weights, n) for weights in (None, np.repeat(unlike[soon], 2)))
-    usual = np.where(count > 0, total / np.maximum(count, 1), unlike.mean())[pairs].mean(axis=1)
-    return np.asarray(unlike / np.maximum(usual, 1e-9))
+def _relative_dissimilarity(pairs: Ints, features: FrameFeatures) -> Floats:
+    """Dissimilarity of neighbours (m, 2), relative to that of consecutive neighbours nearby."""
+    dissimilarity = np.linalg.norm(
+        features.patterns[pairs[:, 0]] - features.patterns[pairs[:, 1]], axis=1
+    )
+    consecutive = pairs[:, 1] - pairs[:, 0] <= CONSECUTIVE
+    ends, n = pairs[consecutive].ravel(), len(features.positions)
+    count, total = (
+        np.bincount(ends, weights, n)
+        for weights in (None, np.repeat(dissimilarity[consecutive], 2))
+    )
+    usual = np.where(count > 0, total / np.maximum(count, 1), dissimilarity.mean())[pairs].mean(
+        axis=1
+    )
+    return np.asarray(dissimilarity / np.maximum(usual, 1e-9))
 
 
 def _ranked(features: FrameFeatures, settings: Settings) -> Ranking:

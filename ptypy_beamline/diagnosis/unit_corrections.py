@@ -25,7 +25,7 @@ UNITS = {
     "pixel": ("m", "mm", "um"),
     "energy": ("eV", "keV", "J"),
 }
-"""Units that a number may really be in."""
+"""Units in which a number may actually be."""
 
 FACTORS = (1e-3, 1e3, 1e-6, 1e6)
 
@@ -48,7 +48,7 @@ class UnitCorrection:
 
 
 def possible_corrections(scan: Scan, settings: Settings) -> Iterator[UnitCorrection]:
-    """Every other unit of the file's numbers, and other powers of ten of those that are given."""
+    """Other units of the file's numbers, and other powers of ten of numbers that are given."""
     for quantity, units in UNITS.items():
         value = _value(scan, settings, quantity)
         given = OVERRIDES.get(quantity)
@@ -75,13 +75,13 @@ def possible_corrections(scan: Scan, settings: Settings) -> Iterator[UnitCorrect
 
 
 def _value(scan: Scan, settings: Settings, quantity: str) -> float | None:
-    """In SI; of positions their largest extent. None where there is none."""
+    """In SI units; for positions, their largest extent. None where there is no value."""
     if quantity == "positions":
         try:
-            places_m = in_metres(scan, settings).positions_m
+            positions_m = in_metres(scan, settings).positions_m
         except BeamlineError:  # pixels have no size in an impossible geometry
             return None
-        finite = places_m[np.isfinite(places_m).all(1)]
+        finite = positions_m[np.isfinite(positions_m).all(1)]
         return (float(np.ptp(finite, axis=0).max()) or None) if len(finite) else None
     given = getattr(settings, OVERRIDES[quantity])
     if quantity == "energy":
@@ -103,19 +103,19 @@ TYPICAL = {
     "object_pixel_m": (3e-10, 5e-7),
     "probe_m": (2e-8, 2e-4),
 }
-"""What X-ray ptychography has been done with; only a guide to which number is wrong."""
+"""Usual ranges of X-ray ptychography; only a guide to which number is wrong."""
 
 STEP = (0.01, 1.2)
-"""Plausible step in probe diameters: beyond, some number is wrong or views do not overlap."""
+"""Plausible step in probe diameters: outside it, a number is wrong or views do not overlap."""
 
 UNIT = np.log(100)
-"""A quantity that is wrong by more than so many times is in another unit, and nothing is right."""
+"""Logarithm of the factor above which a quantity is in another unit, and loading makes no sense."""
 
 UNEVEN = 100.0
-"""Extent along one axis over that along the other from which their units may differ."""
+"""Ratio of the extents along the two axes above which their units may differ."""
 
 USUAL_STEP, LIKELY_STEP = 0.25, (0.03, 1.0)
-"""Step of a usual scan, and of one that a changed unit may explain."""
+"""Step of a typical scan, and the range to which a corrected unit must bring it."""
 
 UNKNOWN_SHARE = 0.3
 """Probe diameter in fields of view where the frames do not show it."""
@@ -123,7 +123,7 @@ UNKNOWN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The numbers that have to fit each other.
+    """The numbers that must be consistent.
 
     Attributes
     ----------
@@ -181,12 +181,12 @@ class Dimensions:
 
     @property
     def is_plausible(self) -> bool:
-        """The views overlap, and no more than any scan's do."""
+        """Whether the views overlap, by no more than in any real scan."""
         return STEP[0] <= self.step <= STEP[1]
 
     @property
     def implausibility(self) -> float:
-        """How far from usual, in powers of ten: all numbers' distances from their ranges."""
+        """How far from typical, in powers of ten, summed over all numbers."""
         far = abs(np.log10(self.step / USUAL_STEP)) / 2
         for name, (low, high) in TYPICAL.items():
             value = getattr(self, name)
@@ -195,7 +195,7 @@ class Dimensions:
 
 
 def findings(sample: ScanSample) -> list[Finding]:
-    """Whether the step fits the probe that the frames show; else what makes it fit."""
+    """Whether the step fits the probe size seen in the frames; if not, what makes it fit."""
     now = Dimensions.of(sample)
     if len(sample.plan) < 2 or now.step_m == 0 or now.is_plausible:
         return []
@@ -204,8 +204,8 @@ def findings(sample: ScanSample) -> list[Finding]:
     likely = (
         [] if sample.in_pixels or uneven else likely_corrections(sample.scan, sample.settings, now)
     )
-    worthless = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
-    level = "error" if worthless else "warning"
+    unusable = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
+    level = "error" if unusable else "warning"
     if not likely:
         few = 1 < now.step < 10
         shorter = f"scan with steps below {0.4 * now.probe_m:.2g} m"
@@ -244,7 +244,7 @@ def likely_corrections(scan: Scan, settings: Settings, now: Dimensions) -> list[
 
 
 def impossible(settings: Settings, error: GeometryError) -> Finding:
-    """A correction of a quantity that no experiment has: the most plausible that makes a plan."""
+    """The most plausible correction of an impossible geometry that gives a plan."""
     plain = Finding("error", error.problem, error.remedy)
     try:
         scan = open_with(settings)
@@ -268,7 +268,7 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
 
 
 def _words(now: Dimensions) -> str:
-    """What does not fit."""
+    """The mismatch in words."""
     step, probe = f"the step of {now.step_m:.3g} m", f"the probe of {now.probe_m:.3g} m"
     if now.step_m > now.field_m:
         return f"{step} exceeds the {now.field_m:.3g} m field of view and {probe}"

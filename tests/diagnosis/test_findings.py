@@ -61,7 +61,7 @@ def test_automatic_orientation_does_not_hide_a_lag(tmp_path):
 
 
 def test_a_dose_counts_every_exposure(tmp_path):
-    """Whatever is made of them: the same for a sum, a mean and all by themselves."""
+    """Whatever is made of them: the same for a sum, a mean and each on its own."""
     truth = simulate(64, (8, 8), 6, photons=1e6, seed=1)
     settings = settings_of(tmp_path, "standard", truth, frames=np.repeat(truth.frames, 2, axis=0))
     said = set()
@@ -221,7 +221,7 @@ def test_a_slip_of_the_stage_is_reported(tmp_path):
     slipped = settings_of(tmp_path, "standard", truth, frames=frames)
     (said,) = stage.stage_slip(measure_in_order(open_with(slipped), slipped), slipped)
     assert said.cause == "the stage slipped, or the sample moved"
-    (frame,) = re.findall(r"up to about (\d+) fit their positions by themselves", said.what)
+    (frame,) = re.findall(r"up to about (\d+) fit their positions on their own", said.what)
     assert abs(int(frame) - 128) <= 16
     assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
     sound = settings_of(tmp_path, "exchange", truth)

@@ -162,7 +162,7 @@ def test_exposures_of_a_position_are_told_apart(truth):
 @pytest.mark.long
 @pytest.mark.parametrize("lag", [0, -2])
 def test_a_lag_of_long_rows_shows_at_their_ends(lag):
-    """Only there, where frames may also look alike by chance."""
+    """Only there, where frames may also be similar by chance."""
     raster = simulate(64, (9, 45), 5, "raster", photons=3e5, seed=9)
     found = mispaired(lagging(raster, lag), Settings())
     assert [dict(one.settings) for one in found] == [{"positions.shift": lag}] * bool(lag)
