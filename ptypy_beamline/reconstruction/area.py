@@ -1,4 +1,4 @@
-"""Parts of the object plane: where the scan went, and rectangles a user names."""
+"""Parts of the object plane: the scanned area, and rectangles that a user gives."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .model import Reconstruction
 
 Slices = tuple[slice, slice]
 
-LEAST_PX = 4
-"""Pixels a rectangle needs along each axis, for a mean and a ramp that mean something."""
+MIN_SIDE_PX = 4
+"""Minimum side of a rectangle, for a meaningful mean and phase ramp."""
 
 
 def pixels_of(reconstruction: Reconstruction, points_m: Floats) -> Floats:
@@ -52,7 +52,7 @@ def scanned(reconstruction: Reconstruction, margin_m: float = 0.0) -> Slices:
     first = np.floor(points.min(axis=0) - margin).astype(int).clip(0, shape)
     last = (np.ceil(points.max(axis=0) + margin).astype(int) + 1).clip(0, shape)
     rows, columns = (
-        slice(int(a), int(b)) if b - a >= LEAST_PX else slice(0, n)
+        slice(int(a), int(b)) if b - a >= MIN_SIDE_PX else slice(0, n)
         for a, b, n in zip(first, last, shape, strict=True)
     )
     return rows, columns
@@ -80,8 +80,7 @@ class Rectangle:
     size
         Height and width.
     unit_m
-        Metres in the unit of both, then on the axes of the positions; None for pixels of the
-        object.
+        Metres per unit of both, on the axes of the positions; None for pixels of the object.
     """
 
     corner: tuple[float, float]
@@ -103,7 +102,7 @@ class Rectangle:
             top, left, height, width = (float(word) for word in numbers.split(","))
             factor = LENGTH_M[unit] if unit else None
             if not (np.isfinite([top, left]).all() and 0 < height < inf and 0 < width < inf):
-                raise ValueError("it has no place or no size")
+                raise ValueError("its position or size is not finite")
         except (ValueError, KeyError) as error:
             raise SettingsError(
                 f"Expected a rectangle Y0,X0,H,W. Got {text!r}",
@@ -113,7 +112,7 @@ class Rectangle:
 
     @classmethod
     def of(cls, reconstruction: Reconstruction, slices: Slices) -> Rectangle:
-        """The same in metres, whatever is cut off the object later."""
+        """A rectangle in metres, which stays valid when the object is cropped."""
         corner = np.array([part.start - 0.5 for part in slices])
         pixels = np.array([part.stop - part.start for part in slices])
         (y, x), size = points_of(reconstruction, corner), pixels * reconstruction.pixel_m
@@ -125,7 +124,7 @@ class Rectangle:
         Raises
         ------
         SettingsError
-            That part is smaller than :data:`LEAST_PX`.
+            That part is smaller than :data:`MIN_SIDE_PX`.
         """
         first, size = np.array(self.corner), np.array(self.size)
         if self.unit_m is not None:
@@ -133,12 +132,12 @@ class Rectangle:
             first = pixels_of(reconstruction, first[None] * self.unit_m)[0] + 0.5
         edges: Ints = np.rint([first, first + size]).astype(np.int64)
         (top, left), (bottom, right) = edges.clip(0, reconstruction.object.shape[1:])
-        if min(bottom - top, right - left) < LEAST_PX:
+        if min(bottom - top, right - left) < MIN_SIDE_PX:
             ny, nx = reconstruction.object.shape[1:]
             raise SettingsError(
-                f"the rectangle {self} has less than {LEAST_PX} pixels along an axis of the "
+                f"the rectangle {self} has less than {MIN_SIDE_PX} pixels along an axis of the "
                 f"object of {ny}x{nx}",
-                "name one inside the object, and inside the scanned area where that is cut out",
+                "choose one inside the object, and inside the scanned area if it is cropped",
             )
         return slice(int(top), int(bottom)), slice(int(left), int(right))
 

@@ -19,7 +19,7 @@ from ..settings import Settings
 from .model import Reconstruction
 
 OURS = "Beamline"
-"""What the names of this package's loaders begin with."""
+"""Prefix of the names of this package's loaders."""
 
 
 def loader_settings(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,12 +32,12 @@ def loader_settings(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def positions_plan(values: Mapping[str, Any]) -> Plan:
-    """The plan of these loader settings, for its positions and geometry: frames are not turned.
+    """The plan of these loader settings, for its positions and geometry: frames are not oriented.
 
     Raises
     ------
     BeamlineError
-        The raw file is missing, or does not fit the settings any more.
+        The raw file is missing, or no longer matches the settings.
     """
     settings = Settings.of(values)
     if settings.orientation == "auto":

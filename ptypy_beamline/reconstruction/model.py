@@ -1,4 +1,4 @@
-"""The reconstruction of a scan, by whichever engine."""
+"""The reconstruction of a scan, by any engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import ScanError
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """One object, one probe, and the positions at which they meet; SI units, axes (y, x).
+    """Object, probe and the positions of the probe on the object; SI units, axes (y, x).
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class Reconstruction:
         (n, 2) y, x of the middle of the probe, as the engine refined them; pixel
         (N - 1) / 2 of the probe lies here.
     indices
-        (n,) raw frame of each position, or the position's number where that is unknown.
+        (n,) raw frame of each position, or the position's number if the frame is unknown.
     energy_eV, distance_m
-        Of the photons; from the sample to the detector. 0 = unknown.
+        Photon energy; sample-detector distance. 0 = unknown.
     errors
         (iterations,) error of each iteration.
     algorithm
@@ -43,9 +43,9 @@ class Reconstruction:
     scan
         Name of the scan.
     provenance
-        Where it comes from: ``source`` (the raw file), ``settings`` and whatever else is known.
+        Origin: ``source`` (the raw file), ``settings`` and what else is known.
     held_out_error
-        Validation error, of frames left out of the fit: 0 is perfect, 1 or more meaningless;
+        Validation error of frames left out of the fit: 0 is perfect, 1 or more meaningless;
         None = none were left out.
 
     Raises

@@ -1,4 +1,4 @@
-"""Phase ramps, which ptychography leaves open."""
+"""Phase ramps, which ptychography does not determine."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def ramp(
 def ramp_frequency(ratio: Complexes) -> Frequency:
     """Frequency (y, x) of the phase ramp in ``ratio``, in cycles per pixel.
 
-    First the strongest frequency of its spectrum, then what is left of it from the mean phase
-    step between neighbours.
+    First the strongest frequency of its spectrum, then the remainder from the mean phase step
+    between neighbours.
     """
     spectrum = np.abs(scipy.fft.fft2(ratio))
     peak = np.unravel_index(int(spectrum.argmax()), spectrum.shape)

@@ -1,4 +1,4 @@
-"""Simple pictures: of a reconstruction, alone or beside the truth, and of a comparison with it."""
+"""Simple figures: a reconstruction, alone or beside the truth, and a comparison of both."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from .phase import flatten_phase
 View = Callable[[Complexes], NDArray[Any]]
 VIEWS: dict[str, View] = {"phase": np.angle, "amplitude": np.abs}
 
-COMPARED_IN = (2.7, 2.7)
-"""About the width and height of an image of a comparison, in inches."""
+COMPARISON_IMAGE_IN = (2.7, 2.7)
+"""Approximate width and height of an image in a comparison, in inches."""
 
 
 def draw_beside_truth(
@@ -51,9 +51,9 @@ def draw_beside_truth(
     Parameters
     ----------
     path
-        The picture; written whole or not at all.
+        The PNG file; written completely or not at all.
     object
-        (ny, nx) complex transmission, preferably without the margin outside of the beam. Its phase
+        (ny, nx) complex transmission, preferably without the margin outside the beam. Its phase
         ramp is removed for display.
     probe
         (N, N) or (modes, N, N); the first mode is drawn, phase as hue and modulus as
@@ -65,17 +65,17 @@ def draw_beside_truth(
     truth
         The true object, registered with ``object``, drawn beside it with the same colours.
     title
-        Of the picture.
+        Title of the figure.
     """
     rows = [("Reconstruction", np.asarray(object))]
     if truth is not None:
         rows.append(("Truth", np.asarray(truth)))
-    shown = [(name, flatten_phase(wave)) for name, wave in rows]
+    flattened = [(name, flatten_phase(wave)) for name, wave in rows]
     figure = _figure(len(rows), title)
-    wide = 1.0 if truth is not None else 1.25
-    grid = figure.add_gridspec(2, 3, width_ratios=(wide, wide, 0.8))
-    limits = {part: colour_limits(view(_middle(shown[0][1]))) for part, view in VIEWS.items()}
-    for row, (name, wave) in enumerate(shown):
+    width = 1.0 if truth is not None else 1.25
+    grid = figure.add_gridspec(2, 3, width_ratios=(width, width, 0.8))
+    limits = {part: colour_limits(view(_middle(flattened[0][1]))) for part, view in VIEWS.items()}
+    for row, (name, wave) in enumerate(flattened):
         for column, (part, view) in enumerate(VIEWS.items()):
             cell = grid[row, column] if truth is not None else grid[:, column]
             axes = figure.add_subplot(cell)
@@ -129,12 +129,12 @@ def draw_comparison(path: str | Path, comparison: PhantomComparison, title: str 
     for row, ((name, part), error) in enumerate(zip(VIEWS.items(), errors, strict=True)):
         images = [part(image * phase_zero) for image in (comparison.obj, comparison.truth)]
         limits = colour_limits(images[0 if name == "amplitude" else 1])
-        for column, whose in enumerate(("reconstruction", "truth")):
+        for column, source in enumerate(("reconstruction", "truth")):
             axes = figure.add_subplot(grid[row, column])
             _image(
                 axes,
                 images[column],
-                f"{whose}: {name}",
+                f"{source}: {name}",
                 (COLOURS[name], LABELS[name]),
                 limits,
                 comparison.pixel_m,
@@ -152,7 +152,7 @@ def _image(
     limits: tuple[float, float],
     pixel_m: float,
 ) -> None:
-    show_image(axes, image, limits, *style, (pixel_m, pixel_m), COMPARED_IN)
+    show_image(axes, image, limits, *style, (pixel_m, pixel_m), COMPARISON_IMAGE_IN)
     axes.set_title(title, loc="left", fontsize=10)
 
 

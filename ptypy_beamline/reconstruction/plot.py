@@ -33,23 +33,23 @@ from .area import pixels_of, scanned
 from .model import Reconstruction
 from .postprocess import Finished
 
-MOST_MODES = 6
-"""Modes that are drawn, the strongest first."""
+MAX_MODES = 6
+"""Maximum number of modes that are drawn, the strongest first."""
 
 HEAD, TITLE, SCALE, BAR = 0.7, 0.3, 0.25, 0.95
 """Heights of the heading, a panel's title and its scale bar; width of a colour bar with numbers."""
 
 STRIP, LEGEND, CURVE = 3.2, 0.6, (3.4, 3.0)
-"""Width of the probe's column, height of its legend; least width and height of the error curve."""
+"""Width of the probe's column, height of its legend; minimum size of the error curve."""
 
 MODE = (2.05, 1.4)
 """Side of a mode in one row of them, and in two."""
 
-LEGIBLE, LARGEST = (1.7, 0.9), (11.0, 9.0)
-"""Least room for an image, and the most that all images together take, wide and high."""
+MIN_IMAGE, MAX_IMAGES = (1.7, 0.9), (11.0, 9.0)
+"""Minimum size of an image, and maximum size of all images together: width and height."""
 
 LANDSCAPE = 0.6
-"""Height over width that the object's panels come closest to."""
+"""Preferred ratio of height to width of the object's panels."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PlotStyle:
     dpi
         Dots per inch, also of the images in PDF and SVG.
     colours
-        Matplotlib's name of the phase's colour map.
+        Matplotlib colour map of the phase.
     """
 
     positions: bool = False
@@ -73,8 +73,8 @@ class PlotStyle:
     def __post_init__(self) -> None:
         if self.colours not in mpl.colormaps:
             raise SettingsError(
-                f"there is no colour map {self.colours!r}",
-                "use one of matplotlib's, as viridis, cividis, gray, twilight (--cmap)",
+                f"unknown colour map {self.colours!r}",
+                "use one of Matplotlib's, such as viridis, cividis, gray or twilight (--cmap)",
             )
 
 
@@ -90,7 +90,7 @@ def draw(path: str | Path, finished: Finished, style: PlotStyle | None = None) -
     Raises
     ------
     SettingsError
-        The suffix is another.
+        The suffix is not one of these.
     """
     path, style = Path(path), style or PlotStyle()
     check_picture(path)
@@ -121,14 +121,14 @@ def compose(finished: Finished, style: PlotStyle) -> Figure:
 def _heading(head: SubFigure, found: Reconstruction, width_in: float) -> None:
     pixel = " × ".join(dict.fromkeys(in_words(p) for p in found.pixel_m))
     facts = [f"{found.energy_eV / 1e3:.5g} keV", found.algorithm, f"object pixel {pixel}"]
-    title = in_picture(_short(found.scan or "Reconstruction", int(width_in * 7)))
+    title = in_picture(_shortened(found.scan or "Reconstruction", int(width_in * 7)))
     head.text(0.1 / width_in, 0.85, title, fontsize=15, fontweight="bold", color=INK, va="top")
-    line = _short(", ".join(filter(None, facts)), int(width_in * 11))
+    line = _shortened(", ".join(filter(None, facts)), int(width_in * 11))
     head.text(0.1 / width_in, 0.36, in_picture(line), fontsize=10, color=INK, va="top")
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _shortened(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
 
 
 def _object(main: SubFigure, finished: Finished, layout: Layout, style: PlotStyle) -> None:
@@ -144,12 +144,12 @@ def _object(main: SubFigure, finished: Finished, layout: Layout, style: PlotStyl
         for layer, image in enumerate(images):
             axes = panels[layout.panel_of(layer, part)]
             show_image(axes, image, limits, colours, LABELS[name], found.pixel_m, layout.image_in)
-            axes.set_title(_named(found, layer, name), loc="left", fontsize=10, color=INK)
+            axes.set_title(_panel_title(found, layer, name), loc="left", fontsize=10, color=INK)
             if style.positions and name == "phase":
                 _positions(axes, found)
 
 
-def _named(found: Reconstruction, layer: int, part: str) -> str:
+def _panel_title(found: Reconstruction, layer: int, part: str) -> str:
     if len(found.object) == 1:
         return part.capitalize()
     depth_m = sum(found.layer_spacing_m[:layer])
@@ -157,7 +157,7 @@ def _named(found: Reconstruction, layer: int, part: str) -> str:
 
 
 def _positions(axes: Axes, found: Reconstruction) -> None:
-    """Dots that are visible on dark and bright images, and small where they are many."""
+    """Dots that are visible on dark and bright images; the more, the smaller."""
     rows, columns = pixels_of(found, found.positions_m).T
     size = min(max(60 / sqrt(len(rows) or 1), 1.2), 4.0)
     limits = axes.axis()
@@ -176,10 +176,10 @@ def _positions(axes: Axes, found: Reconstruction) -> None:
 def _probe(side: SubFigure, found: Reconstruction, layout: Layout) -> None:
     power = (np.abs(found.probe) ** 2).sum(axis=(1, 2), dtype=np.float64)
     share = power / (power.sum() or 1.0)
-    strongest = np.argsort(-power, kind="stable")[:MOST_MODES]
+    strongest = np.argsort(-power, kind="stable")[:MAX_MODES]
     rows, columns = _illuminated(found.probe[strongest])
     head, body = below(side, LEGEND, layout.modes_in[1] - LEGEND)
-    rest = f", {len(strongest)} of {len(power)} modes" if len(power) > MOST_MODES else ""
+    rest = f", {len(strongest)} of {len(power)} modes" if len(power) > MAX_MODES else ""
     _legend(head, f"Probe{rest}", layout.modes_in[0])
     panels = body.subplots(*layout.modes, squeeze=False).ravel()
     for axes, mode in zip(panels, strongest, strict=False):
@@ -221,11 +221,11 @@ class Layout:
     Attributes
     ----------
     panels, modes
-        Rows and columns of them.
+        Rows and columns.
     image_in
         Width and height of an object's image.
     beside
-        Probe and errors stand at the right of the object; else below.
+        Whether probe and errors are to the right of the object, else below it.
     """
 
     panels: tuple[int, int]
@@ -235,19 +235,19 @@ class Layout:
 
     @classmethod
     def of(cls, found: Reconstruction) -> Layout:
-        """A layer a row or a layer a column, whichever makes the better page."""
+        """One layer per row or one per column, whichever fits the page better."""
         layers, ny, nx = found.object.shape
         aspect = (ny * found.pixel_m[0]) / (nx * found.pixel_m[1])
         panels = min(
             ((layers, 2), (2, layers)),
             key=lambda grid: abs(log(aspect * grid[0] / grid[1] / LANDSCAPE)),
         )
-        # About half a page for all of them, though none too small and none too large.
+        # About half a page for all of them, but none too small or too large.
         width = sqrt(min(max(17 / layers, 7), 17) / aspect)
         rows, columns = panels
-        width *= min(1, LARGEST[0] / (columns * width), LARGEST[1] / (rows * width * aspect))
+        width *= min(1, MAX_IMAGES[0] / (columns * width), MAX_IMAGES[1] / (rows * width * aspect))
         beside = rows * max(width * aspect, 1) > 0.75 * columns * max(width, 1)
-        modes = min(len(found.probe), MOST_MODES)
+        modes = min(len(found.probe), MAX_MODES)
         along, across = (2 if modes > 1 else 1), (2 if modes > 3 else 1)
         grid = (ceil(modes / along), along) if beside else (across, ceil(modes / across))
         return cls(panels, grid, (width, width * aspect), beside)
@@ -256,7 +256,7 @@ class Layout:
     def object_in(self) -> Size:
         """Width and height of all panels with their titles and colour bars."""
         rows, columns = self.panels
-        width, height = (max(n, least) for n, least in zip(self.image_in, LEGIBLE, strict=True))
+        width, height = (max(n, least) for n, least in zip(self.image_in, MIN_IMAGE, strict=True))
         return columns * (width + BAR), rows * (height + TITLE + SCALE)
 
     @property
@@ -292,12 +292,12 @@ class Layout:
 
 
 def beside(figure: FigureBase, *widths: float) -> tuple[SubFigure, SubFigure]:
-    """A figure in two parts of these widths."""
+    """Split a figure into two parts of these widths."""
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=widths).flat
     return left, right
 
 
 def below(figure: FigureBase, *heights: float) -> tuple[SubFigure, SubFigure]:
-    """A figure in two parts of these heights."""
+    """Split a figure into two parts of these heights."""
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).flat
     return upper, lower

@@ -1,6 +1,6 @@
-"""Postprocessing that makes a reconstruction presentable, and changes no predicted frame.
+"""Post-processing for presentation, which changes no predicted frame.
 
-Far-field ptychography leaves open a phase ramp, an amplitude and a phase: a wave
+Far-field ptychography does not determine a phase ramp, an amplitude and a phase: an object
 O·exp(−iκ·r)/a and a probe P·exp(+iκ·r)·a give the same frames as O and P. Both are therefore
 changed together.
 """
@@ -21,8 +21,8 @@ from .model import Reconstruction
 from .phase import ramp, ramp_frequency
 from .vacuum import find_vacuum
 
-LEAST_SHARE = 1 / 40
-"""Least share of the scanned area from which a phase ramp may be extrapolated over all of it."""
+MIN_SHARE = 1 / 40
+"""Minimum share of the scanned area from which a phase ramp may be extrapolated over all of it."""
 
 Where = Rectangle | Literal["auto", "whole"]
 
@@ -34,15 +34,15 @@ class Postprocess:
     Attributes
     ----------
     normalise
-        Mean amplitude 1 and mean phase 0 in the area of reference.
+        Mean amplitude 1 and mean phase 0 in the reference area.
     flatten
         Remove phase ramp and offset over a vacuum region: ``"auto"`` finds one, a
-        :class:`Rectangle` names it, ``"whole"`` takes all of the scanned area. That is the area
-        of reference of the other steps, too; without it they take the scanned area.
+        :class:`Rectangle` gives it, ``"whole"`` uses the whole scanned area. It is the reference
+        area of the other steps, too; by default they use the scanned area.
     crop, margin_m
-        Cut the object to the positions' bounding box and this much around it.
+        Crop the object to the positions' bounding box and this margin around it.
     unwrap
-        Phases beyond ±π, within π of 0 in the area of reference.
+        Phases beyond ±π, within π of 0 in the reference area.
     """
 
     normalise: bool = False
@@ -61,9 +61,9 @@ class Finished:
     reconstruction
         With the steps that were taken in ``provenance["postprocess"]``.
     phase_rad
-        (layers, ny, nx) of its object, unwrapped where asked for.
+        (layers, ny, nx) of its object, unwrapped if requested.
     zero
-        The area of reference, in metres on the axes of the positions.
+        The reference area, in metres on the axes of the positions.
     """
 
     reconstruction: Reconstruction
@@ -72,7 +72,7 @@ class Finished:
 
 
 def finish(found: Reconstruction, asked: Postprocess) -> Finished:
-    """Take the steps that are asked for, in the order normalise, flatten, crop, unwrap.
+    """Apply the requested steps, in the order normalise, flatten, crop, unwrap.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def normalise(found: Reconstruction, where: Rectangle) -> Reconstruction:
     rows, columns = part = _finite(found, where)
     amplitude = np.abs(found.object[:, rows, columns]).mean(axis=(1, 2), dtype=np.float64)
     if not amplitude.all():
-        raise ScanError(f"the object is 0 in the rectangle {where}", "name another one")
+        raise ScanError(f"the object is 0 in the rectangle {where}", "choose another one")
     scaled = replace(
         found,
         object=(found.object / amplitude[:, None, None]).astype(np.complex64),
@@ -146,7 +146,7 @@ def flatten(found: Reconstruction, where: Rectangle) -> Reconstruction:
 
 
 def crop(found: Reconstruction, margin_m: float = 0.0) -> Reconstruction:
-    """Cut the object to the scanned area; views at its rim then reach beyond it."""
+    """Crop the object to the scanned area; views at its edge then reach beyond it."""
     rows, columns = scanned(found, margin_m)
     middle = [(part.start + part.stop - 1) / 2 for part in (rows, columns)]
     y, x = points_of(found, np.array(middle))
@@ -182,7 +182,7 @@ def unwrapped(found: Reconstruction, zero: Rectangle) -> Floats:
 
 
 def _reference(found: Reconstruction, where: Where | None) -> Slices:
-    """The area where phase 0 and amplitude 1 are to be."""
+    """The area in which the phase is to be 0 and the amplitude 1."""
     if isinstance(where, Rectangle):
         return where.within(found)
     rows, columns = scanned(found)
@@ -190,11 +190,11 @@ def _reference(found: Reconstruction, where: Where | None) -> Slices:
         wave = found.object[:, rows, columns].prod(axis=0)
         inner = find_vacuum(wave)
         share = wave[inner].size / wave.size
-        if share < LEAST_SHARE:
+        if share < MIN_SHARE:
             raise ScanError(
                 f"the vacuum region that was found is only {share:.1%} of the scanned area: a "
-                "phase ramp measured there would be continued too far",
-                "name a region (--flatten Y0,X0,H,W), or take the whole area (--flatten whole)",
+                "phase ramp measured there would be extrapolated too far",
+                "specify a region (--flatten Y0,X0,H,W), or use the whole area (--flatten whole)",
             )
         rows, columns = (
             slice(outer.start + part.start, outer.start + part.stop)
@@ -204,13 +204,13 @@ def _reference(found: Reconstruction, where: Where | None) -> Slices:
 
 
 def _finite(found: Reconstruction, where: Rectangle) -> Slices:
-    """The pixels of a rectangle, all of which have a value."""
+    """The pixels of a rectangle, all of them finite."""
     rows, columns = where.within(found)
     lost = int((~np.isfinite(found.object[:, rows, columns])).sum())
     if lost:
         raise ScanError(
             f"{lost} pixels of the object are not finite in the rectangle {where}",
-            "name another one (--flatten Y0,X0,H,W), or see whether the reconstruction "
+            "choose another one (--flatten Y0,X0,H,W), or check whether the reconstruction "
             "diverged (--flatten none)",
         )
     return rows, columns
@@ -224,7 +224,7 @@ def _phase_at_zero(found: Reconstruction, part: Slices) -> Reconstruction:
 
 
 def _with_step(found: Reconstruction, **step: Any) -> Reconstruction:
-    """The reconstruction with one more step in its provenance; files may have those as JSON."""
+    """The reconstruction with one more step in its provenance, which files may hold as JSON."""
     before = found.provenance.get("postprocess", [])
     before = json.loads(before) if isinstance(before, str) else before
     return replace(found, provenance={**found.provenance, "postprocess": [*before, step]})

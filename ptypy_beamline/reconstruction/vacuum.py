@@ -1,4 +1,4 @@
-"""Vacuum: the part of an object without sample, which may serve as its zero."""
+"""Vacuum: the part of an object without sample, a reference for phase and amplitude."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from ..errors import ScanError
 from .area import Slices
 
 SIDES = (1, 1 / 2, 1 / 4, 1 / 8)
-"""Sides of the rectangles that are tried, as parts of the area's."""
+"""Sides of the rectangles that are tried, as fractions of the sides of the area."""
 
-LEAST_PX = 8
-LESS_VARIED = 12.0
-"""How many times less a vacuum rectangle varies than the mean one of the most varied size."""
+MIN_SIDE_PX = 8
+MIN_CONTRAST = 12.0
+"""How many times less a vacuum rectangle varies than the average rectangle of the size that varies
+most."""
 
-MOST_VARIATION = 0.005
-"""How much a vacuum rectangle varies at most: noise of 0.1 rad, or of 0.1 of the modulus."""
+MAX_VARIATION = 0.005
+"""Maximum variation of a vacuum rectangle: noise of 0.1 rad, or of 0.1 of the modulus."""
 
 NOISE_FREE = 1e-6
-"""A smaller variation (0.001 rad) is rounding."""
+"""A smaller variation (0.001 rad) is rounding error."""
 
-MORE_VARIED = 1.5
-"""How many times more than the smoothest rectangle; more would be structure at its edge."""
+MAX_RATIO_TO_SMOOTHEST = 1.5
+"""Maximum variation relative to the smoothest rectangle; more would be structure at its edge."""
 
-DIMMER = 0.04
+MAX_AMPLITUDE_LOSS = 0.04
 """How much lower than in the brightest smooth rectangle the amplitude may be."""
 
 
 def find_vacuum(wave: Complexes) -> Slices:
-    """The largest rectangle of a flat amplitude near the maximum and a phase without structure.
+    """The largest rectangle with a flat amplitude near the maximum and a phase without structure.
 
     How much a rectangle varies is ½·⟨|Ψ(r+d)·e^(−iκ) − Ψ(r)|²⟩/⟨|Ψ|²⟩ with the best κ, for d of a
     quarter of its side along either axis: the structure function of the wave, known from
@@ -48,20 +49,20 @@ def find_vacuum(wave: Complexes) -> Slices:
     Raises
     ------
     ScanError
-        There is none: every part varies about as much as the whole.
+        There is none: every part varies about as much as the whole area.
     """
-    sides = [sorted({round(n * s) for s in SIDES if n * s >= LEAST_PX}) for n in wave.shape]
+    sides = [sorted({round(n * s) for s in SIDES if n * s >= MIN_SIDE_PX}) for n in wave.shape]
     tried = [_rectangles(wave, (height, width)) for height, width in product(*sides)]
     found = np.concatenate([*tried, np.empty((0, 6))])
     typical = max((float(rectangles[:, 4].mean()) for rectangles in tried), default=0.0)
-    found = found[found[:, 4] <= min(MOST_VARIATION, typical / LESS_VARIED)]
+    found = found[found[:, 4] <= min(MAX_VARIATION, typical / MIN_CONTRAST)]
     if not len(found):
         raise ScanError(
             "no vacuum region was found: every part of the scanned area varies like the whole",
-            "name one (--flatten Y0,X0,H,W), or take the whole area (--flatten whole)",
+            "specify one (--flatten Y0,X0,H,W), or use the whole area (--flatten whole)",
         )
-    found = found[found[:, 5] >= (1 - DIMMER) * found[:, 5].max()]
-    found = found[found[:, 4] <= MORE_VARIED * found[:, 4].min()]
+    found = found[found[:, 5] >= (1 - MAX_AMPLITUDE_LOSS) * found[:, 5].max()]
+    found = found[found[:, 4] <= MAX_RATIO_TO_SMOOTHEST * found[:, 4].min()]
     area, variation = found[:, 2] * found[:, 3], found[:, 4]
     row, column, height, width = found[np.lexsort((variation, -area))[0], :4].astype(int).tolist()
     return slice(row, row + height), slice(column, column + width)

@@ -208,7 +208,7 @@ class TestNpz:
             write_npz(exact(), path)
 
     def test_layers_are_refused(self, tmp_path):
-        with pytest.raises(ScanError, match="3 layers, and PtychoPINN one"):
+        with pytest.raises(ScanError, match="3 layers, PtychoPINN needs one"):
             write_npz(exact(**LAYERED), tmp_path / "a.npz")
 
 
@@ -402,7 +402,7 @@ class TestProductCommand:
         words = ("product", source, "-o", tmp_path / "p.h5", *FLAGS)
         code, _, err = type_in(*words)
         assert code == 0
-        assert "its middle is taken to be at 0" in err
+        assert "its middle is assumed to be at 0" in err
         assert import_product(tmp_path / "p.h5").center_m == (0, 0)
         centre = ("--object-center-x-m", "0", "--object-center-y-m", "0")
         assert type_in(*words, *centre)[2] == ""

@@ -323,7 +323,7 @@ def test_plot_says_which_region_it_found_empty(stored, capsys, tmp_path):
     ("more", "problem"),
     [
         (["-o", "x.docx"], "not a picture file"),
-        (["--cmap", "rainbows"], "no colour map"),
+        (["--cmap", "rainbows"], "unknown colour map"),
         (["--flatten", "here"], "Expected a rectangle"),
         (["--flatten", "900,900,9,9"], "4 pixels"),
     ],

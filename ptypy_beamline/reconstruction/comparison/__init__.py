@@ -5,4 +5,4 @@ from .registration import correlation, register
 
 __all__ = ["Likeness", "PhantomComparison", "compare", "correlation", "register"]
 
-Likeness = PhantomComparison  # its former name
+Likeness = PhantomComparison  # former name

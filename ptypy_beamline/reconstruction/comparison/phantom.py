@@ -44,7 +44,7 @@ class RingCorrelation:
     correlation
         (k,) between −1 and 1.
     threshold
-        (k,) half a bit of information a pixel.
+        (k,) half a bit of information per pixel.
     """
 
     frequency: Floats
@@ -55,7 +55,7 @@ class RingCorrelation:
     def period_px(self) -> float:
         """Full period of the finest detail that is resolved, in pixels: never below 2."""
         below = np.flatnonzero(self.correlation < self.threshold)
-        below = below[below > 0]  # the first ring holds what registration adjusts
+        below = below[below > 0]  # registration adjusts the first ring
         if not below.size:
             return 1 / float(self.frequency[-1])
         k = int(below[0])
@@ -92,8 +92,8 @@ def half_bit(count: Floats) -> Floats:
 
 def _tukey(n: int) -> Floats:
     """The Tukey window of ``n`` pixels, at their centres; SciPy's is sampled at the outer edges."""
-    away = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(away / (EDGE * n / 2), 1)))
+    from_edge = np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(from_edge / (EDGE * n / 2), 1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +106,13 @@ class PhantomComparison:
         (ny, nx) registered transmissions without their margins.
     delta_error, beta_error
         (ny, nx) δ and β of the reconstruction less those of the truth, means along the beam. A
-        constant and, for δ, a ramp are removed, as ptychography leaves them open.
+        constant and, for δ, a ramp are removed, as ptychography does not determine them.
     delta_contrast, beta_contrast
         Standard deviation of the truth.
     frc
         Fourier ring correlation.
     pixel_m
-        Of both.
+        Pixel size of both.
     """
 
     obj: Complexes
@@ -135,7 +135,7 @@ class PhantomComparison:
         return self.frc.period_px * self.pixel_m
 
     def record(self) -> dict[str, Any]:
-        """The numbers, by names that carry their units."""
+        """The numbers, under names that include their units."""
         return {
             "correlation": self.correlation,
             "delta_rms_error": rms(self.delta_error),
@@ -160,7 +160,7 @@ def compare(
     obj
         (ny, nx) transmission, with about the same middle as the phantom.
     pixel_m
-        Of ``obj``; None = the phantom's.
+        Pixel size of ``obj``; None = the phantom's.
     margin
         Pixels at each edge that are left out; default an eighth of the smaller side.
 
@@ -172,7 +172,7 @@ def compare(
     if pixel_m is not None and abs(pixel_m / phantom.pixel_m - 1) > 0.01:
         raise ScanError(
             f"the reconstruction's pixel is {pixel_m:.4g} m, the phantom's {phantom.pixel_m:.4g} m",
-            "reconstruct whole frames, or set --sim-pixel-m, the phantom's voxel",
+            "reconstruct whole frames, or set --sim-pixel-m to the phantom's voxel width",
             phantom.delta,
         )
     truth = phantom.projection()
@@ -217,12 +217,12 @@ def read_object(path: Path, phantom: Phantom) -> tuple[Complexes, float | None]:
         Of Adorym's checkpoints (y, x, z, 2) = (δ, β), the projection along z; they are as thick
         as the phantom.
     pixel_m
-        None where the file does not say.
+        None if the file does not say.
 
     Raises
     ------
     FileError
-        The file is missing, damaged, or of no such kind.
+        The file is missing, damaged, or of another kind.
     ScanError
         The object is not finite.
     """

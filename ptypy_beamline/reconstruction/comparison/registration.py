@@ -1,4 +1,4 @@
-"""Registration with the truth, up to what ptychography leaves open, and the correlation."""
+"""Registration with the truth, up to what ptychography cannot determine, and the correlation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..phase import linear_ramp
 def correlation(obj: Complexes, truth: Complexes, margin: int = 48) -> float:
     """Correlation of a reconstructed object with the truth: 1 the same, about 0 unrelated.
 
-    After :func:`register`, the correlation of the two images' departures from their means,
+    After :func:`register`, the correlation of the two images' deviations from their means,
     Re⟨a−ā, b−b̄⟩/(‖a−ā‖·‖b−b̄‖), cut off at 0.
 
-    *Removed* before comparing are what far-field ptychography leaves open: a translation, a
-    global phase and amplitude, and a linear phase ramp. *Not removed*, so that they lower it, are
+    What far-field ptychography cannot determine is *removed* first: a translation, a global phase
+    and amplitude, and a linear phase ramp. *Not removed*, and so lowering the correlation, are
     mirroring, rotation, complex conjugation, scale, and wrong values.
 
     Parameters
@@ -31,7 +31,7 @@ def correlation(obj: Complexes, truth: Complexes, margin: int = 48) -> float:
 
 
 def agreement(a: Complexes, b: Complexes) -> float:
-    """The correlation of two images' departures from their means, at least 0."""
+    """The correlation of two images' deviations from their means, at least 0."""
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return max(0.0, float(np.vdot(a, b).real) / norm) if norm else 0.0
@@ -40,7 +40,7 @@ def agreement(a: Complexes, b: Complexes) -> float:
 def register(obj: Complexes, truth: Complexes, margin: int = 48) -> tuple[Complex64s, Complex64s]:
     """Register object and truth, to be shown side by side.
 
-    The truth is moved by a sub-pixel shift (at most ``margin``) onto the object; the object
+    The truth is moved onto the object by a sub-pixel shift (at most ``margin``); the object
     gets the truth's mean phase, phase ramp and amplitude.
 
     Returns
@@ -53,7 +53,7 @@ def register(obj: Complexes, truth: Complexes, margin: int = 48) -> tuple[Comple
     inner = tuple(slice(margin, n - margin) for n in shape)
     if any(n <= 2 * margin for n in shape):
         raise ValueError(f"Expected images larger than twice the margin {margin}. Got {shape}")
-    b = _shifted(b, _shift(a[inner], b[inner]))
+    b = _shift_image(b, _shift(a[inner], b[inner]))
     a, b = a[inner], b[inner]
     a = a * linear_ramp(b, a)
     a *= np.vdot(a, b) / (np.vdot(a, a).real or 1.0)
@@ -70,10 +70,10 @@ def _middle(image: Complexes, shape: tuple[int, ...]) -> Complexes:
 
 
 def _gradients(image: Complexes) -> NDArray[np.complex128]:
-    """Departures of the neighbour products from their mean, (2, ny, nx).
+    """Deviations of the products of neighbours from their mean, (2, ny, nx).
 
     A ramp and a global phase only multiply a product of neighbours by a constant phase, so
-    what is left moves with the image and knows nothing of them.
+    the deviations move with the image and do not depend on either.
     """
     taper = np.outer(*(np.hanning(n) for n in image.shape))
     products = []
@@ -102,9 +102,9 @@ def _shift(a: Complexes, b: Complexes) -> tuple[float, float]:
     return shift[0], shift[1]
 
 
-def _shifted(image: Complexes, shift: tuple[float, float]) -> Complexes:
-    """The image moved by a fraction of pixels (Fourier shift theorem), wrapping round."""
+def _shift_image(image: Complexes, shift: tuple[float, float]) -> Complexes:
+    """The image shifted by fractions of a pixel (Fourier shift theorem), wrapping round."""
     fy, fx = (scipy.fft.fftfreq(n) for n in image.shape)
     phase = np.exp(-2j * np.pi * (fy[:, None] * shift[0] + fx * shift[1]))
-    moved: Complexes = scipy.fft.ifft2(scipy.fft.fft2(image) * phase)
-    return moved
+    shifted: Complexes = scipy.fft.ifft2(scipy.fft.fft2(image) * phase)
+    return shifted

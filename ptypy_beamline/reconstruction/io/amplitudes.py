@@ -28,7 +28,7 @@ COORDINATES = ("ycoords", "xcoords", "scan_index")
 
 @dataclass(frozen=True, eq=False)
 class Amplitudes:
-    """A stack of frames that may be larger than the memory.
+    """A stack of frames that need not fit into memory.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Amplitudes:
     center_px
         Beam centre (row, column) in a frame; None = unknown.
     coordinates_px
-        (n, 2) row, column as the frames' own file has them; None = pixels of the object.
+        (n, 2) row, column from the frames' own file; None = pixels of the object.
     scan_index
         (n,) likewise; None = the raw frame of each position.
     """
@@ -77,7 +77,7 @@ def _nan_where_bad(block: Block) -> Float32s:
 
 
 def without_nan(stack: Float32s, bad: BadPixels) -> Float32s:
-    """A stack with 0 for NaN, which ``bad`` notes: other programs read it as numbers."""
+    """A stack with 0 for NaN, for other programs; ``bad`` records these pixels."""
     good = ~np.isnan(stack)
     bad.add(np.broadcast_to(good[:1], good.shape) if (good == good[:1]).all() else good)
     return np.where(good, stack, np.float32(0))
@@ -86,7 +86,7 @@ def without_nan(stack: Float32s, bad: BadPixels) -> Float32s:
 def of_npz(path: Path, count: int) -> Amplitudes:
     """The ``count`` frames of a PtychoPINN NPZ, bad where its ``mask`` says so, if it has one.
 
-    A compressed array in C order is decompressed as a stream; one that is not is mapped.
+    A compressed array in C order is decompressed as a stream; any other is memory-mapped.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def _masked(stacks: Iterator[Float32s], mask: NDArray[Any]) -> Iterator[Float32s
 
 
 def _as_amplitudes(stack: Numbers) -> Float32s:
-    """Amplitudes as they are; of counts the square roots."""
+    """Amplitudes unchanged; square roots of counts."""
     if stack.dtype.kind == "f":
         return stack.astype(np.float32)
     return np.asarray(np.sqrt(stack, dtype=np.float64), np.float32)
@@ -156,7 +156,7 @@ def _read(frames: NpzFrames) -> Iterator[Numbers]:
 
 
 def _streamable(path: Path, name: str) -> bool:
-    """Whether an array is compressed, and frame after frame."""
+    """Whether an array is compressed and stored frame after frame."""
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as raw:
         fortran = read_header(cast(BinaryIO, raw)).fortran
         return not fortran and file.getinfo(f"{name}.npy").compress_type != zipfile.ZIP_STORED

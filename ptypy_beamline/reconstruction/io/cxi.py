@@ -38,7 +38,7 @@ def write_cxi(
     """Write ``entry_1``: source, detector, sample, object (``image_1``) and probe (``image_2``).
 
     With ``plan``, this package and CDTools open the file as a scan. A CXI mask holds for all
-    frames: pixels that are bad in single frames only are bad in it, with a warning, and
+    frames: pixels that are bad in only some frames are bad in it, with a warning, and
     ``detector_1/frame_mask`` (n, ny, nx), which this package reads, has those of each frame.
 
     Parameters
@@ -46,16 +46,16 @@ def write_cxi(
     found
         What to write. Its positions, as refined, are those of the scan.
     path
-        The HDF5 file; complete or not there.
+        The HDF5 file; written completely or not at all.
     plan
-        How its frames are loaded; they are written as they were handed to the engine.
+        How its frames are loaded; they are written as the engine got them.
     progress
         Called with the number of frames each block has written.
 
     Raises
     ------
     FileError
-        The folder cannot be written, or ``path`` is somebody else's file.
+        The folder cannot be written, or ``path`` is another program's file.
     ScanError
         ``plan`` has another number of positions.
     """
@@ -127,7 +127,7 @@ def _write_detector(detector: h5py.Group, geometry: Geometry) -> None:
 def _write_frames(
     entry: h5py.Group, detector: h5py.Group, plan: Plan, progress: Callable[[int], None]
 ) -> None:
-    """Write frames and masks: of a pixel that is bad in some frames, no other program uses any."""
+    """Write frames and masks: other programs do not use a pixel that is bad in any frame."""
     shape = plan.geometry.shape
     data, bad = StackWriter(detector, "data", (len(plan), *shape), np.float32), BadPixels(shape)
     data.dataset.attrs["axes"] = "translation:y:x"
@@ -139,10 +139,10 @@ def _write_frames(
     if not bad.shared:
         each = bad.write_each(detector, "frame_mask")
         each.attrs["description"] = "of each frame, 0 = good"
-        some = int((bad.ever & ~bad.always).sum())
+        partly_bad = int((bad.ever & ~bad.always).sum())
         warnings.warn(
             f"{bad.own} pixels are bad in single frames only: other programs leave out "
-            f"{some} detector pixels in all frames",
+            f"{partly_bad} detector pixels in all frames",
             BeamlineWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""``reconstruction.h5``: object, probe, errors, and how they came about."""
+"""``reconstruction.h5``: object, probe, errors and provenance."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ...output.nexus import linked_plot, nexus_group, put_dataset
 from ..model import Reconstruction
 
 MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
-"""What reading a file brings up whose datasets are missing, or of other kinds or shapes."""
+"""Exceptions from reading a file whose datasets are missing, or of other types or shapes."""
 
-LARGEST = 4096
-"""Elements of an image that is still noted in full among the settings."""
+MAX_ELEMENTS = 4096
+"""Maximum number of elements of an image that is stored in full among the settings."""
 
 
 def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
@@ -36,14 +36,14 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
     Parameters
     ----------
     found
-        What to write. To its provenance the SHA-256 of the raw file is added, and versions.
+        What to write. The SHA-256 of the raw file and versions are added to its provenance.
     path
-        The HDF5 file; complete or not there.
+        The HDF5 file; written completely or not at all.
 
     Raises
     ------
     FileError
-        The folder cannot be written, or ``path`` is somebody else's file.
+        The folder cannot be written, or ``path`` is another program's file.
     """
     with complete_hdf5(path) as file:
         file.attrs.update(NX_class="NXroot", default="object", scan=found.scan)
@@ -65,7 +65,7 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
 
 
 def read_reconstruction(path: str | Path) -> Reconstruction:
-    """What :func:`write_reconstruction` has written.
+    """Read what :func:`write_reconstruction` wrote.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def read_reconstruction(path: str | Path) -> Reconstruction:
 
 def _read(file: h5py.File) -> Reconstruction:
     wave, pixel = file["object/complex"][()], file["object/pixel_size"][()]
-    unseen = file.get("metrics/held_out_error")
+    held_out_error = file.get("metrics/held_out_error")
     center, spacing = file["object/center"][()], file["object/layer_spacing"][()]
     return Reconstruction(
         object=wave.reshape(-1, *wave.shape[-2:]),
@@ -98,14 +98,14 @@ def _read(file: h5py.File) -> Reconstruction:
         layer_spacing_m=tuple(spacing.tolist()),
         scan=str(file.attrs["scan"]),
         provenance={name: _entry(item) for name, item in file["provenance"].items()},
-        held_out_error=None if unseen is None else float(unseen[()]),
+        held_out_error=None if held_out_error is None else float(held_out_error[()]),
     )
 
 
 def checksum(*paths: str | Path) -> str:
     """SHA-256 of a file, or of several one after another, as hexadecimal digits.
 
-    They are read in pieces, so of any size.
+    They are read in pieces, so they may be of any size.
     """
     digest = hashlib.sha256()
     for path in paths:
@@ -120,7 +120,7 @@ def as_json(value: Any) -> str:
 
     def plain(item: Any) -> Any:
         if isinstance(item, np.ndarray):
-            large = item.ndim > 1 and item.size > LARGEST
+            large = item.ndim > 1 and item.size > MAX_ELEMENTS
             return f"{item.dtype} array {item.shape}" if large else item.tolist()
         return item.item() if isinstance(item, np.generic) else str(item)
 
@@ -128,9 +128,9 @@ def as_json(value: Any) -> str:
 
 
 def provenance(found: Reconstruction) -> dict[str, Any]:
-    """How a reconstruction came about, with the raw files' SHA-256 and versions added.
+    """The provenance of a reconstruction, with the raw files' SHA-256 and versions added.
 
-    Versions and checksums that it has already are those of the day it was made, and stay.
+    Versions and checksums that it has already date from when it was made, and are kept.
     """
     entries = {"settings": {}, "versions": versions(), **found.provenance}
     source = entries.get("source")
@@ -143,7 +143,7 @@ def provenance(found: Reconstruction) -> dict[str, Any]:
 
 
 def _files(names: Sequence[str]) -> tuple[Path, ...]:
-    """What paths, globs and lists of files name; nothing where one of them is gone."""
+    """The files that paths, globs and lists of files name; none if any of them is gone."""
     try:
         return expand(names)
     except BeamlineError:
@@ -188,7 +188,7 @@ def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
 def _write_provenance(group: h5py.Group, found: Reconstruction) -> None:
     for name, value in provenance(found).items():
         plain = isinstance(value, str | int | float)
-        # JSON has escapes for what HDF5 does not store, bytes of no encoding in names of files.
+        # JSON has escapes for what HDF5 cannot store: undecodable bytes in file names.
         plain &= not isinstance(value, str) or value == printable(value)
         group[name] = value if plain else as_json(value)
         group[name].attrs["json"] = not plain

@@ -1,4 +1,4 @@
-"""NPZ with PtychoPINN's names: reconstructions written, and read although it knows no metres.
+"""NPZ with PtychoPINN's names: reconstructions written, and read although it has no units.
 
 Source: ``docs/data_contracts.md`` of PtychoPINN (github.com/hoidn/PtychoPINN).
 """
@@ -34,9 +34,9 @@ OPTIONAL = (
     *("object_center_m", "errors", "algorithm"),
 )
 UNKNOWN = {"energy_eV": 0.0, "distance_m": 0.0, "pixel_m": 5e-8}
-"""What PtychoPINN's converter assumes where neither user nor file says; 0 = unknown."""
+"""What PtychoPINN's converter assumes if neither user nor file says; 0 = unknown."""
 PROBE_PIXEL_M = 1.25e-7
-"""What it assumes of the probe's pixel, where the object's is unknown, too."""
+"""What it assumes for the probe's pixel if the object's is unknown, too."""
 
 FLAGS = {
     "energy_eV": "--probe-energy-eV",
@@ -48,14 +48,14 @@ FLAGS = {
 
 @dataclass(frozen=True)
 class Physics:
-    """What the user says of a file without units; None = as the file says, else ``UNKNOWN``.
+    """What the user says about a file without units; None = from the file, else ``UNKNOWN``.
 
     Attributes
     ----------
     energy_eV, distance_m
-        Of the photons; from the sample to the detector.
+        Photon energy; sample-detector distance.
     pixel_m
-        Of object and probe.
+        Pixel size of object and probe.
     center_m
         (y, x) of the object's middle; None there = coordinates are pixels of ``objectGuess``, or,
         where views would then lie outside it, are counted from its middle.
@@ -78,14 +78,14 @@ def write_npz(
 
     ``probeGuess`` is the most powerful mode; all are in ``probe_modes``. Coordinates are pixels
     of ``objectGuess`` under the probe's middle, (N - 1)/2. ``mask`` (1 = bad) is this package's
-    own, one image or an image for each frame; bad pixels of ``diffraction`` hold 0.
+    own, one image or one per frame; bad pixels of ``diffraction`` hold 0.
 
     Parameters
     ----------
     found
         What to write.
     path
-        The NPZ file; complete or not there.
+        The NPZ file; written completely or not at all.
     frames
         One per position, written a block at a time; default: no ``diffraction``.
     progress
@@ -94,13 +94,13 @@ def write_npz(
     Raises
     ------
     FileError
-        The folder cannot be written, or ``path`` is somebody else's file.
+        The folder cannot be written, or ``path`` is another program's file.
     ScanError
-        The object has several layers, or there is not one frame per position.
+        The object has several layers, or the numbers of frames and positions differ.
     """
     if len(found.object) > 1:
         raise ScanError(
-            f"the object has {len(found.object)} layers, and PtychoPINN one",
+            f"the object has {len(found.object)} layers, PtychoPINN needs one",
             "export it --to product or h5",
         )
     path = Path(path)
@@ -187,7 +187,7 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     SettingsError
         A physical quantity is negative, or the pixel is not positive.
     ScanError
-        Arrays do not belong together.
+        The arrays do not match.
     """
     path = Path(path)
     known = _stored_arrays(path)
@@ -279,14 +279,14 @@ def _coordinates(known: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
     if len(rows) != len(columns):
         raise ScanError(
             f"Expected as many xcoords as ycoords. Got {len(columns)} and {len(rows)}",
-            "give one of each a position",
+            "give one of each per position",
             path,
         )
     coordinates = np.stack([rows, columns], axis=1)
     if lost := int((~np.isfinite(coordinates)).any(axis=1).sum()):
         raise ScanError(
             f"{lost} of {len(rows)} positions are not finite",
-            "leave them out, and their frames",
+            "remove them and their frames",
             path,
         )
     return coordinates
@@ -318,7 +318,7 @@ def _positions(
             break
     if not default.any() and physics.center_m == (None, None):
         warnings.warn(
-            "the coordinates are not pixels of objectGuess: its middle is taken to be at 0",
+            "the coordinates are not pixels of objectGuess: its middle is assumed to be at 0",
             BeamlineWarning,
             stacklevel=3,
         )

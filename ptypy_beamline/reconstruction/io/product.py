@@ -33,7 +33,7 @@ PIXEL_HEIGHT = "pixel_height_m"
 
 @dataclass(frozen=True)
 class ProductInfo:
-    """What a product says besides the reconstruction; 0 = unknown, as in Ptychodus.
+    """What a product contains besides the reconstruction; 0 = unknown, as in Ptychodus.
 
     Attributes
     ----------
@@ -75,9 +75,9 @@ def export_product(
     found
         What to write; all of it is read back by :func:`import_product`.
     path
-        The HDF5 file; complete or not there.
+        The HDF5 file; written completely or not at all.
     info
-        Name, comments and what else a product can say.
+        Name, comments and what else a product can contain.
     frames
         Written to ``/raw_data``, one per position, a block at a time; default: no such group.
     progress
@@ -86,9 +86,9 @@ def export_product(
     Raises
     ------
     FileError
-        The folder cannot be written, or ``path`` is somebody else's file.
+        The folder cannot be written, or ``path`` is another program's file.
     ScanError
-        There is not one frame per position.
+        The numbers of frames and positions differ.
     """
     with complete_hdf5(path) as file:
         file.attrs.update(_attributes(found, info))
@@ -123,7 +123,7 @@ def import_product(path: str | Path) -> Reconstruction:
 
 
 def product_info(path: str | Path) -> ProductInfo:
-    """What a product says besides the reconstruction.
+    """What a product contains besides the reconstruction.
 
     Raises
     ------
@@ -163,9 +163,9 @@ def _attributes(found: Reconstruction, info: ProductInfo) -> dict[str, Any]:
 
 
 def _write_waves(file: h5py.File, found: Reconstruction, info: ProductInfo) -> None:
-    """Probe (coherent, incoherent, H, W) and object (layers, H, W); one of a kind is (H, W).
+    """Probe (coherent, incoherent, H, W) and object (layers, H, W); a single one is (H, W).
 
-    PtychoPINN takes no other than (H, W), Ptychodus all.
+    PtychoPINN reads only (H, W), Ptychodus all of them.
     """
     pixel = {f"pixel_{side}_m": size for side, size in zip(SIDES, found.pixel_m, strict=True)}
     file["probe"] = found.probe[None] if len(found.probe) > 1 else found.probe[0]
@@ -229,7 +229,7 @@ def _probe(stored: h5py.Dataset, pixel: tuple[float, float], path: Path) -> Any:
     ):
         warnings.warn(
             f"{path}: the probe's pixel {_pixel(stored.attrs)} m is not the object's "
-            f"{pixel}: taken to be the same",
+            f"{pixel}: assumed to be the same",
             BeamlineWarning,
             stacklevel=3,
         )
@@ -241,7 +241,7 @@ def _write_raw(
 ) -> None:
     """Write ``/raw_data``: frames and positions with PtychoPINN's names, a block at a time.
 
-    ``mask`` (uint8, 1 = bad) is this package's own; bad pixels hold 0 for readers that know none.
+    ``mask`` (uint8, 1 = bad) is this package's own; bad pixels hold 0 for readers without masks.
     """
     shape = frames.checked(len(found.positions_m)).shape
     file.attrs.update(bundle_version="1.0", contains_raw_data=1)
@@ -263,7 +263,7 @@ def _write_raw(
 
 
 def _guesses(file: h5py.File, group: h5py.Group, found: Reconstruction) -> None:
-    """Links to the product's own probe and object, which PtychoPINN takes as (rows, columns).
+    """Links to the product's own probe and object, which PtychoPINN reads as (rows, columns).
 
     Of several modes, the strongest is written by itself; of several layers, the projection.
     """

@@ -1,4 +1,4 @@
-"""What PtyPy records of a run: errors, engines, parameters, and the slices of a thick object."""
+"""What PtyPy records about a run: errors, engines, parameters, slices of a thick object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tree = Mapping[str, Any]
 
 MULTISLICE_ENGINE = "ThreePIE"
 DEFAULT_FILE, DEFAULT_THICKNESS_M = "slices.h5", 1e-6
-"""As ``ptypy.custom.threepie`` has them; PtyPy saves only parameters that were given."""
+"""Defaults of ``ptypy.custom.threepie``; PtyPy saves only parameters that were given."""
 
 
 def errors_of(records: list[Tree]) -> Floats:
@@ -35,7 +35,7 @@ def errors_of(records: list[Tree]) -> Floats:
 def algorithm_of(records: list[Tree]) -> str:
     """Engines that ran and their iterations, as ``PtyPy DM 60 + ML 40``.
 
-    A restart file knows the last iteration only: what was before is ``…``.
+    A restart file has the last iteration only: earlier ones are shown as ``…``.
     """
     last = [
         now
@@ -49,7 +49,7 @@ def algorithm_of(records: list[Tree]) -> str:
 
 
 def were_refined(pars: Tree, records: list[Tree]) -> bool:
-    """Whether an engine that ran has refined the positions, recorded or not."""
+    """Whether an engine that ran refined the positions, recorded or not."""
     ran = {record["engine"] for record in records}
     return any(
         engine.get("name") in ran and _refines(engine.get("position_refinement"))
@@ -57,11 +57,11 @@ def were_refined(pars: Tree, records: list[Tree]) -> bool:
     )
 
 
-def _refines(asked: Any) -> bool:
-    """PtyPy does for True, or where a first or a last iteration is given."""
-    if isinstance(asked, Mapping):
-        return any(asked.get(name) is not None for name in ("start", "stop"))
-    return bool(asked)
+def _refines(parameter: Any) -> bool:
+    """PtyPy refines for True, or if a first or a last iteration is given."""
+    if isinstance(parameter, Mapping):
+        return any(parameter.get(name) is not None for name in ("start", "stop"))
+    return bool(parameter)
 
 
 def provenance_of(pars: Tree, runtime: Tree, scan: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def layers_of(
     planes
         (planes, ny, nx) of the object's storage.
     folder
-        Where the file of slices may be as well: that of the ``.ptyr``.
+        Another folder to search for the file of slices: that of the ``.ptyr``.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def layers_of(
     """
     if len(planes) > 1:
         raise ScanError(
-            f"the object has {len(planes)} modes, and no export holds more than one",
+            f"the object has {len(planes)} modes, and no export can hold more than one",
             "reconstruct with coherence.num_object_modes=1",
         )
     engines = list((pars.get("engines") or {}).values())
@@ -124,7 +124,7 @@ def _slices(
     path = next((path for path in paths if os.path.isfile(path)), None)
     if path is None:
         raise MissingDataError(
-            f"the slices of {MULTISLICE_ENGINE} are not there",
+            f"the slices of {MULTISLICE_ENGINE} are missing",
             "put the file (fslices) into the folder of the .ptyr",
             named,
         )
@@ -150,8 +150,8 @@ def _slices(
 
 def energy_of(obj: Tree, pars: Tree, scan: str, plan: Plan | None) -> float:
     """The photon energy; PtyPy's simplest models do not record it with the storage."""
-    noted = obj.get("_energy") or (plan and plan.geometry.ptypy_energy_keV)
-    energy_keV = noted or pars["scans"][scan].get("data", {}).get("energy")
+    recorded = obj.get("_energy") or (plan and plan.geometry.ptypy_energy_keV)
+    energy_keV = recorded or pars["scans"][scan].get("data", {}).get("energy")
     if not energy_keV:
         raise MissingDataError(
             f"the photon energy of scan {scan!r} is not recorded",
@@ -161,9 +161,9 @@ def energy_of(obj: Tree, pars: Tree, scan: str, plan: Plan | None) -> float:
 
 
 def distance_of(pars: Tree, scan: str, plan: Plan | None, given: float | None) -> float:
-    """The distance from sample to detector, effective where the beam is a cone."""
+    """The sample-detector distance, the effective one for a cone beam."""
     loading = pars["scans"][scan].get("data", {})
-    # Of a cone beam only the plan knows the effective distance.
+    # For a cone beam, only the plan knows the effective distance.
     cone = loading.get("focus_to_sample") or (loading.get("paths") or {}).get("focus")
     stated = None if cone else loading.get("distance")
     distance_m = given or (plan.geometry.distance_m if plan else stated)
@@ -185,13 +185,13 @@ def check_coherence(pars: Tree, scan: str, probes: int) -> None:
     Raises
     ------
     ScanError
-        It is one.
+        The scan is one of these.
     """
     coherence = pars["scans"][scan].get("coherence", {})
     energies = coherence.get("energies")
     if energies is not None and len(energies) > 1:
         raise ScanError(
-            f"scan {scan!r} has {len(energies)} energies, and no export holds more than one",
+            f"scan {scan!r} has {len(energies)} energies, and no export can hold more than one",
             "reconstruct it with one (coherence.energies)",
         )
     modes = coherence.get("num_probe_modes") or 1
@@ -199,5 +199,5 @@ def check_coherence(pars: Tree, scan: str, probes: int) -> None:
         raise ScanError(
             f"Expected {modes} probe modes of scan {scan!r}. Got {probes}: a probe for "
             "each position (OPR)",
-            "no export holds these: keep the .ptyr",
+            "no export can hold these: keep the .ptyr",
         )

@@ -85,13 +85,13 @@ def read_ptyr(
     path
         The ``.ptyr``.
     scan
-        Name of the scan, where there are several.
+        Name of the scan, if there are several.
     raw
-        Where the raw file is now; default: where it was.
+        Present path of the raw file; default: the recorded one.
     plan
-        How the frames were loaded, instead.
+        How the frames were loaded, instead of ``raw``.
     distance_m
-        From the sample to the detector, where the raw file is gone.
+        Sample-detector distance, if the raw file is gone.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def read_ptyr(
     SettingsError
         There are several scans to choose from.
     ScanError, MissingDataError
-        What is there does not make a complete :class:`.Reconstruction`, see :func:`assemble`.
+        The reconstruction is incomplete, see :func:`assemble`.
     """
     path = Path(path)
     content = _content(path)
@@ -125,7 +125,7 @@ def _content(path: Path) -> Content:
 
 
 def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:
-    """How the frames were loaded: by this package, if the raw file is still there, or named."""
+    """How this package loaded the frames, if the raw file still exists or is given."""
     data: dict[str, Any] = content.pars["scans"][scan].get("data", {})
     values = loader_settings(data)
     if raw is not None:
@@ -150,7 +150,7 @@ def from_ptycho(ptycho: Any, *, scan: str = "", distance_m: float | None = None)
     ptycho
         A ``ptypy.core.Ptycho``, at level 4 or beyond.
     scan
-        Name of the scan, where there are several.
+        Name of the scan, if there are several.
     distance_m
         From the sample to the detector; default: of the scan's geometry.
 
@@ -159,7 +159,7 @@ def from_ptycho(ptycho: Any, *, scan: str = "", distance_m: float | None = None)
     SettingsError
         There are several scans to choose from.
     ScanError, MissingDataError
-        What is there does not make a complete :class:`.Reconstruction`, see :func:`assemble`.
+        The reconstruction is incomplete, see :func:`assemble`.
     """
     content = Content(
         obj=_storages(ptycho.obj),
@@ -202,8 +202,8 @@ def choose(content: Content, scan: str) -> str:
     names = [str(name) for name in content.pars.get("scans", {}) if _ids(content.obj, str(name))]
     if scan in names or (not scan and len(names) == 1):
         return scan or names[0]
-    asked = f"Expected one scan. Got {len(names)}" if not scan else f"no scan {scan!r}"
-    raise SettingsError(asked, f"choose by --scan (scan=): {', '.join(names) or 'none is there'}")
+    problem = f"Expected one scan. Got {len(names)}" if not scan else f"no scan {scan!r}"
+    raise SettingsError(problem, f"choose by --scan (scan=): {', '.join(names) or 'there is none'}")
 
 
 def assemble(
@@ -297,7 +297,7 @@ def _positions(content: Content, key: str, plan: Plan | None) -> Floats:
     if plan is not None:
         if were_refined(content.pars, content.runtime.get("iter_info", [])):
             warnings.warn(
-                "positions were refined, but not recorded: the raw file's are taken; "
+                "positions were refined, but not recorded: using the raw file's; "
                 "set position_refinement.record, or export the live Ptycho (PtyPy's "
                 "engine ML never records)",
                 BeamlineWarning,

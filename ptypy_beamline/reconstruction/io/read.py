@@ -1,4 +1,4 @@
-"""Any file that holds a reconstruction."""
+"""Reading any file that holds a reconstruction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..model import Reconstruction
 from .ptyr import read_ptyr
 
 KINDS = {"ptyr": ("content/obj",), "h5": ("object/complex",), "product": ("probe_position_x_m",)}
-"""What each kind of HDF5 file has."""
+"""Datasets by which each kind of HDF5 file is recognised."""
 
 
 def read(
@@ -32,7 +32,7 @@ def read(
     Raises
     ------
     FileError
-        The file is missing, damaged, or of no such kind.
+        The file is missing, damaged, or of another kind.
     BeamlineError
         See the function that reads this kind.
     """

@@ -1,4 +1,4 @@
-"""Phase and amplitude as 32-bit TIFF, which ImageJ and every other program opens."""
+"""Phase and amplitude as 32-bit TIFF, which ImageJ and most other programs open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_tiffs(
 ) -> tuple[Path, Path]:
     """Write ``phase.tif`` (rad) and ``amplitude.tif``; an object of several layers as pages.
 
-    The resolution tags have the pixel in pixels a centimetre; the description has it in metres,
+    The resolution tags have the pixel in pixels per centimetre; the description has it in metres,
     as JSON, with energy, algorithm and unit.
 
     Parameters
@@ -28,7 +28,7 @@ def write_tiffs(
     found
         What to write.
     folder
-        Made where it is missing.
+        Created if it is missing.
     phase_rad
         (layers, ny, nx), unwrapped; default: the object's own, from −π to π.
 
@@ -40,7 +40,7 @@ def write_tiffs(
     Raises
     ------
     FileError
-        The folder cannot be written, or has files of these names that are somebody else's.
+        The folder cannot be written, or has files of these names from another program.
     """
     phase, amplitude = (Path(folder) / name for name in ("phase.tif", "amplitude.tif"))
     angle = np.angle(found.object) if phase_rad is None else phase_rad
@@ -74,7 +74,7 @@ def _write(path: Path, image: Reals, unit: str, found: Reconstruction) -> None:
 
 
 def _ours(path: Path) -> bool:
-    """Whether this package wrote what is there."""
+    """Whether the existing file was written by this package."""
     if not path.is_file() or not path.stat().st_size:
         return False
     try:

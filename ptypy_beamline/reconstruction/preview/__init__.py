@@ -1,4 +1,4 @@
-"""The embedded engine, rPIE: a quick reconstruction without PtyPy."""
+"""The built-in engine, rPIE: a quick reconstruction without PtyPy."""
 
 from ..model import Reconstruction
 from .probe import probe_guess

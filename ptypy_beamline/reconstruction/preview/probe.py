@@ -1,4 +1,4 @@
-"""The first probe, from the data alone."""
+"""The initial probe, estimated from the data alone."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .engine import RpieEngine, State, low_frequencies, to_corner
 WIDTHS = (0.0, 1.0, -1.0, 1.5, -1.5, 2.2, -2.2, 3.3, -3.3)
 """Defocus radii of the guessed probes, in mean distances of the positions."""
 
-KEPT = (5, 3, 2, 1)
+GUESSES_KEPT = (5, 3, 2, 1)
 """How many of the guesses continue after each pass."""
 
-LEAST_PX, LIGHT, STEP_PX = 48, 0.95, 2.5
-"""Of the cropped window: least side, least share of the counts, least step in object pixels."""
+MIN_SIDE_PX, MIN_LIGHT, MIN_STEP_PX = 48, 0.95, 2.5
+"""Minima of the cropped window: side, share of the counts, step in object pixels."""
 
 
 def probe_guess(
@@ -31,7 +31,7 @@ def probe_guess(
 ) -> Complex64s:
     """Propagate the mean diffraction pattern back to the sample.
 
-    The modulus in the far field is the root of the mean intensity; with a flat phase it is
+    The modulus in the far field is the root of the mean intensity; with a flat phase this is
     the sharpest focus this aperture can have. A real beam is rarely there, and so small a spot
     would leave the views without overlap: a defocus spreads it to ``width_px``.
 
@@ -90,7 +90,7 @@ def best_probe(engine: RpieEngine, seed: int) -> Complex64s:
         (State(small.free_space(), small.scaled(guess)), np.random.default_rng(seed))
         for guess in _guesses(small)
     ]
-    for done, kept in enumerate(KEPT):
+    for done, kept in enumerate(GUESSES_KEPT):
         for state, rng in tried:
             trial.sweep(state, rng, update_probe=done > 0)
         misfits = [small.misfits(state, left_out).sum() for state, _ in tried]
@@ -99,7 +99,7 @@ def best_probe(engine: RpieEngine, seed: int) -> Complex64s:
 
 
 def _guesses(engine: RpieEngine) -> list[Complex64s]:
-    """Guessed probes, without those that the window makes equal."""
+    """Guessed probes, without duplicates that the window causes."""
     step = np.sqrt(np.ptp(engine.corners_px, axis=0).clip(1).prod() / len(engine.moduli))
     widest = engine.moduli.shape[1] / 4
     widths = dict.fromkeys(np.clip(np.array(WIDTHS) * step, -widest, widest).tolist())
@@ -113,9 +113,9 @@ def cropped(engine: RpieEngine) -> RpieEngine:
     """
     n = side = engine.moduli.shape[1]
     step = np.sqrt(np.ptp(engine.corners_px, axis=0).clip(1).prod() / len(engine.moduli))
-    while side % 4 == 0 and side // 2 >= LEAST_PX and step * side / n >= 2 * STEP_PX:
+    while side % 4 == 0 and side // 2 >= MIN_SIDE_PX and step * side / n >= 2 * MIN_STEP_PX:
         low = low_frequencies(n, side // 2)
-        if engine.mean_frame[low].sum() < LIGHT * engine.power:
+        if engine.mean_frame[low].sum() < MIN_LIGHT * engine.power:
             break
         side //= 2
     if side == n:

@@ -37,16 +37,16 @@ CAREFUL_FROM, ALL_FROM = 0.6, 0.8
 """Shares of the passes after which they are careful, and include the frames held out."""
 
 
-HELD_OUT_EVERY, FEWEST_FRAMES, FEWEST_HELD_OUT = 20, 20, 2
-"""One frame in so many is held out, at least two; none of fewer frames than that, as at the edge of
-a small scan the others say too little about a frame."""
+HELD_OUT_EVERY, MIN_FRAMES, MIN_HELD_OUT = 20, 20, 2
+"""One frame in so many is held out, at least two; of fewer frames than that none is, as frames at
+the edge of a small scan are hardly determined by the others."""
 
 NEARBY = 0.5
-"""Frames closer than this, in mean distances of the positions, are held out together: the other
-would predict a frame that was taken twice, however wrong the positions."""
+"""Frames closer than this, in mean distances of the positions, are held out together: a
+frame taken twice would be predicted by its repeat, however wrong the positions."""
 
 FLOOR = 0.01
-"""Share of the mean pattern in a predicted one, so that no count is impossible."""
+"""Share of the mean pattern added to a predicted one, so that no count is impossible."""
 
 
 def reconstruct(  # noqa: PLR0913
@@ -84,12 +84,12 @@ def reconstruct(  # noqa: PLR0913
     iterations
         Passes over all frames.
     probe
-        (N, N) to begin with; default: the best of a few guesses from the data.
+        (N, N) initial probe; default: the best of a few guesses from the data.
     transfer
         (N, N) near field: what :func:`ptypy_beamline.geometry.transfer` has for the (effective)
         distance and pixel. ``center_px`` does not matter then.
     seed
-        Of the order in which frames are visited.
+        Seed of the order in which frames are visited.
     progress
         Called after each pass with the number of passes done and the error.
 
@@ -102,7 +102,7 @@ def reconstruct(  # noqa: PLR0913
     Raises
     ------
     ScanError
-        Frames and positions do not belong together.
+        Frames and positions do not match.
     """
     engine = prepare(frames, good, positions_m, object_pixel_m, center_px, transfer)
     careful_from, all_from = int(CAREFUL_FROM * iterations), int(ALL_FROM * iterations)
@@ -154,14 +154,14 @@ def _result(
 def held_out(positions_m: Floats, seed: int) -> Ints:
     """Frames at ``positions_m`` (n, 2) to hold out; none where there are few."""
     count = len(positions_m)
-    if count < FEWEST_FRAMES:
+    if count < MIN_FRAMES:
         return np.zeros(0, np.int64)
     extent_m = np.ptp(positions_m, axis=0)
     spacing_m = max(np.sqrt(extent_m.prod() / count), extent_m.max() / count)
     beside = cKDTree(positions_m).query_ball_point(positions_m, NEARBY * spacing_m)
     chosen: dict[int, None] = {}
     for frame in np.random.default_rng([seed, count]).permutation(count):
-        if len(chosen) >= max(count // HELD_OUT_EVERY, FEWEST_HELD_OUT):
+        if len(chosen) >= max(count // HELD_OUT_EVERY, MIN_HELD_OUT):
             break
         if len(chosen) + len(beside[frame]) <= count // 4:
             chosen |= dict.fromkeys([frame, *beside[frame]])
@@ -173,8 +173,8 @@ def held_out_error(engine: RpieEngine, state: State, left_out: Ints) -> float:
 
     The Poisson deviance D(I, M) = 2·Σ[I·ln(I/M) − (I − M)] of the counts I from the predicted
     pattern M, over that from the mean pattern of the other frames: 0 where the prediction is
-    perfect, 1 where the mean predicts as well, more where it predicts better. The unit of the
-    counts does not matter. It is 1 − R² of the deviance: A. C. Cameron and F. A. G. Windmeijer,
+    perfect, 1 where the mean pattern predicts as well, more where it predicts better. The unit of
+    the counts does not matter. It is 1 − R² of the deviance: A. C. Cameron and F. A. G. Windmeijer,
     J. Econometrics 77, 329 (1997).
 
     Returns
@@ -237,12 +237,12 @@ def preview(
 def from_preview(
     found: Reconstruction, plan: Plan, provenance: Mapping[str, Any] | None = None
 ) -> Reconstruction:
-    """What the preview engine found of ``plan``, with its energy, distance and raw frames.
+    """Add energy, distance and raw frames of ``plan`` to a result of the preview engine.
 
     Parameters
     ----------
     found
-        Of :func:`preview` or :func:`reconstruct`.
+        Result of :func:`reconstruct`.
     plan
         What was reconstructed.
     provenance
