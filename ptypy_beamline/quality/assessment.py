@@ -34,32 +34,32 @@ class Assessment:
     features
         Name → (n,) float64, as measured; NaN where a frame has no such number.
     deviation
-        (n,) float64: 1 and more: the frame has a fault and the default rule rejects it.
+        (n,) float64: 1 or more: the frame has a fault, and the default rule rejects it.
     reason
-        (n,) str: the fault that is closest, or the feature that is farthest off.
+        (n,) str: the closest fault, or the feature that deviates most.
     score
-        (n,) float64, 0 (most ordinary) to 1 (least).
+        (n,) float64, 0 (most ordinary) to 1 (most unusual).
     stxm
         (n,) transmitted intensity: log(1 + total counts of the corrected frame).
     dpcx, dpcy
         (n,) centre of mass of the frame minus the scan's median, in detector pixels, along
         columns and rows.
     labels
-        (n,) int64 class of the frame, 0…K−1; −1 = not asked for.
+        (n,) int64 class of the frame, 0…K−1; −1 = not requested.
     masked
-        (n,) bool: inside the region that was asked for; all True without one.
+        (n,) bool: inside the requested region; all True without one.
     rejected
-        (n,) bool: not to be used.
+        (n,) bool: excluded.
     images
         (n, s, s) uint8: a small image of each frame, logarithmic, 255 = the scan's maximum.
     settings
         Parameters of the evaluation, as plain values.
     beam
-        (total,) relative intensity of the beam at each raw frame, by events and applied I0.
+        (total,) relative beam intensity at each raw frame, from events and applied I0.
     unit
         Of the positions: ``m``, ``px``, or empty where it is not known.
     events
-        Faults of many frames in a row. They reject nothing by themselves.
+        Faults over many frames. They do not reject frames.
     i0_recorded
         Whether the file has an I0.
     """
@@ -99,7 +99,7 @@ class Assessment:
         return self.frames[self.rejected]
 
     def remedies(self, folder: str | Path) -> list[str]:
-        """Each event with what to do; ``folder``: where the results are written."""
+        """Each event with its remedy; ``folder``: where the results are written."""
         file = "the recorded I0 (--monitor file), or by " if self.i0_recorded else ""
         scale = f"scale by {file}this estimate (--monitor {Path(folder) / INTENSITY})"
         first = "scale by the recorded I0 (--monitor file); if that does not help, "
@@ -120,7 +120,7 @@ ALL_PIXELS = 3_000_000
 def small_images(binned: BinnedFrames) -> Bytes:
     """(n, s, s) logarithm of the binned counts, 255 = the highest of the scan.
 
-    ``s`` is what fits into :data:`ALL_PIXELS`, at most the number of bins.
+    ``s`` is the largest that fits into :data:`ALL_PIXELS`, at most the number of bins.
     """
     highest = max(float(images.max()) for images in binned.batches()) or 1.0
     scale = 255 / math.log1p(highest)
@@ -130,7 +130,7 @@ def small_images(binned: BinnedFrames) -> Bytes:
 
 
 def _log_subsampled(images: Float32s, count: int) -> Float32s:
-    """Logarithms, on as many pixels as each of ``count`` images may have."""
+    """Logarithms, on as many pixels as each of ``count`` images is allowed."""
     side = images.shape[1]
     wanted = max(4, min(side, math.isqrt(ALL_PIXELS // count)))
     picked = (np.arange(wanted) * side) // wanted

@@ -17,9 +17,9 @@ from ..errors import BeamlineError
 from ..statistics.measurements import BinnedFrames
 
 AT_ONCE = 5000
-"""Images embedded at a time; the autoencoder learns from at most this many."""
+"""Images embedded at a time; the autoencoder is trained on at most this many."""
 PER_STEP = 100
-"""Images that incremental components take at a time: more take longer each."""
+"""Images per step of the incremental PCA: more take longer each."""
 HIDDEN = 64
 """Width of the autoencoder's layers before and after the code."""
 EPOCHS = 200
@@ -30,16 +30,16 @@ Batches = Callable[[], Iterable[Floats]]
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """Where each image lies among all.
+    """Coordinates of each image in the embedding.
 
     Attributes
     ----------
     level
         (n,) logarithm of its counts.
     code
-        (n, k) the k numbers that describe most of the other differences.
+        (n, k) coordinates that describe most of the remaining differences.
     residual
-        (n,) root of the summed squares of what they do not describe.
+        (n,) norm of what they do not describe.
     scale
         How far a change of ``level`` by 1 moves an image.
     """
@@ -72,7 +72,7 @@ class _LogImages:
         return max(float(self.mean @ self.mean), 1e-12)
 
     def __iter__(self) -> Iterator[tuple[Floats, Floats]]:
-        """Levels (b,), and the images without what the mean one explains (b, d), by batches."""
+        """Levels (b,), and the images without their component along the mean (b, d), by batches."""
         for images in self.binned.batches():
             rows = _rows(images)
             share = rows @ self.mean / self.square
@@ -139,7 +139,7 @@ def classes(embedding: Embedding, count: int) -> Ints:
 
 
 class Model(Protocol):
-    """Describes an image by a few numbers, and makes an image of them."""
+    """Encodes an image in a few numbers, and decodes it."""
 
     def transform(self, rows: Floats) -> Floats:
         """(n, d) → (n, k)."""
@@ -191,7 +191,7 @@ def _components(k: int, batches: Batches, count: int) -> Model:
         return PCA(min(k, *rows.shape), random_state=0).fit(rows)  # type: ignore[no-any-return]
     k = min(k, count, next(iter(batches())).shape[1])
     model: Any = IncrementalPCA(k)
-    with threadpool_limits(1):  # the matrices are small: threads would wait for each other
+    with threadpool_limits(1):  # the matrices are too small for several threads
         for rows in _in_steps(max(k, PER_STEP), batches()):
             model.partial_fit(rows)
     return model  # type: ignore[no-any-return]
@@ -211,7 +211,7 @@ class _Constant:
 
 
 def _in_steps(count: int, batches: Iterable[Floats]) -> Iterator[Floats]:
-    """``count`` images at a time; a smaller rest is left out, unless it is all there is."""
+    """``count`` images at a time; a smaller remainder is dropped, unless it is all there is."""
     waiting, done = np.zeros((0, 0)), False
     for rows in batches:
         waiting = np.concatenate([waiting, rows]) if len(waiting) else rows

@@ -50,7 +50,7 @@ def evaluate(
     comm
         MPI communicator whose ranks share the work; None = this process alone.
     progress
-        Told how many exposures are done.
+        Called with the number of exposures done.
     unit
         Of ``stage_m``, where that is not metres.
 
@@ -64,7 +64,7 @@ def evaluate(
         inspection.measure(exposures, comm, progress)
         if comm is not None and comm.rank:
             return None
-        return inspection.judge(exposures, stage_m, monitor, unit)
+        return inspection.assess(exposures, stage_m, monitor, unit)
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Inspection:
                     self.binned.append(images)
         self.blocks = [block for one in lists or [] for block in one]
 
-    def judge(
+    def assess(
         self,
         exposures: Exposures,
         stage_m: Floats | None = None,
@@ -125,11 +125,11 @@ class Inspection:
         if not counted.column("total").any():
             raise ScanError("the frames hold no counts", "check paths.frames, dark, mask and shape")
         factor = exposures.plan.selection.scale[:, 0]
-        happened = find_events(counted, stage_m, exposures.frames, factor)
-        beam, equalizing = _beam(happened, exposures, factor)
+        found = find_events(counted, stage_m, exposures.frames, factor)
+        beam, equalizing = _beam(found, exposures, factor)
         embedding = embed(self.binned.scaled(equalizing), qc.pca_k, qc.embedding)
-        seen = counted.scaled(equalizing)
-        deviation, score = _scored(seen, embedding, stage_m, repeated(counted, factor), qc)
+        equalized = counted.scaled(equalizing)
+        deviation, score = _scored(equalized, embedding, stage_m, repeated(counted, factor), qc)
         masked = region(stage_m, qc, unit)
         row, column = counted.column("row"), counted.column("column")
         return Assessment(
@@ -149,17 +149,17 @@ class Inspection:
             images=small_images(self.binned),
             settings={**qc.model_dump(), "rule": rule(qc)},
             unit=unit,
-            events=tuple(happened),
+            events=tuple(found),
             beam=beam,
             i0_recorded=known is not None and bool(np.isfinite(known).any()),
         )
 
 
 def _beam(events: list[Event], exposures: Exposures, factor: Floats) -> tuple[Floats, Floats]:
-    """(total,) intensity of the beam, and (n,) what equalizes the counts of the exposures.
+    """(total,) intensity of the beam, and (n,) factors that equalize the counts of the exposures.
 
-    What the beam or the monitor did to many frames in a row is no fault of one of them. ``factor``
-    is what a monitor has multiplied the counts by.
+    A change of the beam or the monitor over many frames is no fault of single frames. ``factor``:
+    by which a monitor has scaled the counts.
     """
     beam = intensity(events, exposures.total)
     equalizing = 1 / np.nan_to_num(beam[exposures.frames], nan=1.0)
@@ -183,7 +183,7 @@ def _scored(
 
 
 def decide(score: Floats, deviation: Floats, masked: Bools, qc: Qc) -> Bools:
-    """Rows to reject: by the rules that are asked for, together, else by the default one.
+    """Rows to reject: by the rules requested, combined, else by the default one.
 
     Parameters
     ----------
@@ -192,10 +192,10 @@ def decide(score: Floats, deviation: Floats, masked: Bools, qc: Qc) -> Bools:
     deviation
         (n,) 1 and more: a fault.
     masked
-        (n,) inside the region; only those count for the rules by number.
+        (n,) inside the region; rules by number count only these.
     """
-    asked = (qc.reject_topk, qc.reject_topp, qc.reject_thresh)
-    if all(rule is None for rule in asked):
+    requested = (qc.reject_topk, qc.reject_topp, qc.reject_thresh)
+    if all(rule is None for rule in requested):
         return deviation >= 1
     inside_rows = np.flatnonzero(masked)
     worst = inside_rows[np.argsort(-score[inside_rows], kind="stable")]
@@ -217,7 +217,7 @@ def rule(qc: Qc) -> str:
         rules.append(f"{qc.reject_topp:.3g} of the frames, those with the highest scores")
     if qc.reject_thresh is not None:
         rules.append(f"scores of {qc.reject_thresh:g} and above")
-    return " and ".join(rules) or "default rule: unlike their neighbours on the sample"
+    return " and ".join(rules) or "default rule: frames unlike their neighbours on the sample"
 
 
 def inside(positions: Floats, qc: Qc) -> Bools:
@@ -239,7 +239,7 @@ def region(positions: Floats, qc: Qc, unit: str) -> Bools:
     Raises
     ------
     SettingsError
-        It contains nothing of the scan.
+        The region contains no frame of the scan.
     """
     keep = inside(positions, qc)
     if qc.rect is None and qc.circ is None:

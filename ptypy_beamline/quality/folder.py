@@ -45,7 +45,7 @@ class Folder:
     Raises
     ------
     FileError
-        It cannot be written; or a file in it exists and is not from quality control.
+        It cannot be written, or contains a file that quality control did not write.
     """
 
     path: Path
@@ -82,8 +82,8 @@ class Folder:
     ) -> None:
         """Write everything; ``meta`` goes into ``qc_meta.json`` besides the result.
 
-        ``pictures``: raw frame → corrected frame, of those that are shown large. ``refresh_s``:
-        the report reloads itself so often.
+        ``pictures``: raw frame → corrected frame, of those shown enlarged. ``refresh_s``:
+        the report reloads itself at this interval.
         """
         listed = _scan_of_list(found, meta)
         with renamed_together():
@@ -174,7 +174,7 @@ def write_indices(path: Path, found: Assessment, meta: Mapping[str, Any]) -> Non
 
 
 def check_indices(path: Path) -> None:
-    """Refuse to replace a file that is no such list.
+    """Refuse to replace a file that is not such a list.
 
     Raises
     ------

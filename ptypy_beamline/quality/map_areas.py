@@ -1,4 +1,4 @@
-"""The area that each frame fills on a map, for any scan pattern."""
+"""Area that each frame covers on a map, for any scan pattern."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def map_areas(positions_m: Floats) -> MapAreas:
     if extent == 0:
         step = np.full(2, 1e-6)
         return _share(positions_m, np.zeros(len(positions_m), int), step[None], step)
-    # Readings of one position differ a little; that is no step.
+    # Readings of one position differ slightly; that is not a step.
     same = 0.02 * extent / np.sqrt(len(positions_m))
     _, first, which = np.unique(
         np.round(positions_m / same), axis=0, return_index=True, return_inverse=True
@@ -108,5 +108,5 @@ def _share(positions: Floats, which: NDArray[Any], sizes: Floats, step: Floats) 
 
 
 def length_unit(extent_m: float, unit: str = "m") -> tuple[float, str]:
-    """Factor from metres, and the unit, in which ``extent_m`` reads well; 1 for another unit."""
+    """Factor from metres, and a convenient unit for ``extent_m``; 1 unless in metres."""
     return units.length_unit(extent_m) if unit == "m" else (1.0, unit or "as stored")

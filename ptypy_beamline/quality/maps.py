@@ -29,7 +29,7 @@ from .map_areas import MapAreas, length_unit, map_areas
 INK, BACKGROUND, REJECTED = "#1d2733", "#e9edf1", "#d4003c"
 SIDE_PX, EVENTS_INCHES = 520, 2.5
 REACH = 0.95
-"""How far the area of a frame reaches from its position, in steps: no holes between jittered ones.
+"""How far the area of a frame reaches from its position, in steps, to leave no holes with jitter.
 """
 
 
@@ -43,9 +43,9 @@ class Panel:
     colours: str
 
     def limits(self, assessment: Assessment) -> tuple[float, float]:
-        """Colour limits that neither the outermost values nor rejected frames stretch.
+        """Colour limits that ignore outliers and rejected frames.
 
-        Deviations end where frames are rejected; both shifts have one range.
+        Deviations end where frames are rejected; both shifts share one range.
         """
         if self.name == "deviation":
             return 0.0, 1.0
@@ -78,7 +78,7 @@ def draw_maps(
 ) -> Path:
     """Draw deviation, STXM and differential phase contrast as a PNG.
 
-    Rows run downwards, as in pictures of the reconstruction. Rejected frames are ringed, those
+    Rows run downwards, as in pictures of the reconstruction. Rejected frames are ringed; frames
     outside the region are pale.
 
     Parameters
@@ -90,7 +90,7 @@ def draw_maps(
     title
         Of the picture.
     ours
-        The caller knows that what is there was written by this package.
+        The caller knows that an existing file was written by this package.
     """
     areas = map_areas(assessment.positions_m)
     left, right, bottom, top = areas.window()
@@ -203,7 +203,7 @@ def _beyond(values: Floats, low: float, high: float) -> str:
 
 
 def _ring_rejected(axes: Axes, areas: MapAreas, assessment: Assessment, factor: float) -> None:
-    """Ring the rejected frames, white beneath so that they show on any colour."""
+    """Ring the rejected frames, with white underneath to show on any colour."""
     y, x = (areas.centers[assessment.rejected] * factor).T
     left, right = axes.get_xlim()
     points = 400 * float(np.median(areas.sizes)) * factor / (right - left)
@@ -214,18 +214,18 @@ def _ring_rejected(axes: Axes, areas: MapAreas, assessment: Assessment, factor: 
 
 DOTS, EVENT_COLOURS = "#9aa7b4", ("#d4003c", "#e08a00", "#0072b2", "#7a4fa3")
 WHOLE = 0.95
-"""An event of a larger part of the scan is not shaded: it is only named."""
+"""An event that covers more of the scan is not shaded, only named."""
 
 
 def draw_events(axes: Axes, assessment: Assessment) -> None:
-    """Counts of each frame and the intensity by the events, against the number of the frame."""
+    """Counts of each frame, and the intensity according to the events, against frame number."""
     counts = np.expm1(assessment.stxm)
-    lit = counts[counts > 0]
-    relative = counts / (float(np.median(lit)) if len(lit) else 1.0)
+    positive = counts[counts > 0]
+    relative = counts / (float(np.median(positive)) if len(positive) else 1.0)
     label = "counts of the frame / median (beam and sample)"
     axes.plot(assessment.frames, relative, ".", color=DOTS, markersize=3, label=label)
     beam = np.nan_to_num(intensity(assessment.events, assessment.total))
-    label = "intensity of the beam by these events"
+    label = "beam intensity according to these events"
     axes.plot(beam, color=INK, linewidth=1.3, drawstyle="steps-mid", label=label)
     for number, event in enumerate(assessment.events):
         colour, length = EVENT_COLOURS[number % len(EVENT_COLOURS)], event.last - event.first + 1

@@ -36,7 +36,7 @@ from .thumbnails import (
 PAGE_BYTES = 9_500_000
 PICTURES_BYTES = 2_000_000
 SHEET_BYTES = 4_500_000
-"""Largest size of the page, of the larger pictures, and of the small ones of all frames: a larger
+"""Largest size of the page, of the larger pictures, and of the thumbnails of all frames: a larger
 page opens slowly."""
 PICTURE_PX = 288
 
@@ -58,9 +58,9 @@ def write_report(
     assessment
         At least one frame.
     title
-        Heading. Any text will do.
+        Heading; any text.
     listed
-        The scan in the list that the page downloads: its ``file`` and more.
+        Description of the scan for the downloaded list: its ``file`` and more.
     pictures
         Raw frame → corrected counts, of the frames to be shown larger.
     refresh_s
@@ -110,7 +110,7 @@ def _page(
     sheet = contact_sheet(assessment.images[order], min(SHEET_BYTES, max(room, 200_000)))
     refresh = f'<meta http-equiv="refresh" content="{refresh_s:g}">' if refresh_s else ""
     return Template(_resource("report.html")).substitute(
-        _words(assessment, title, str(listed.get("file") or "")),
+        _texts(assessment, title, str(listed.get("file") or "")),
         events=_events(assessment, folder),
         generator=GENERATOR,
         refresh=refresh,
@@ -126,13 +126,13 @@ def _page(
 
 
 def _key(assessment: Assessment) -> str:
-    """Identifies the decisions, to which edits by hand belong."""
+    """Identifies the decisions to which manual edits belong."""
     decided = np.concatenate([assessment.frames, assessment.rejected, assessment.score])
     return f"{crc32(decided.tobytes()):08x}"
 
 
-def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
-    """What the page says, as HTML."""
+def _texts(assessment: Assessment, title: str, source: str) -> dict[str, str]:
+    """Texts of the page, as HTML."""
     known, counts = np.unique(assessment.labels[assessment.labels >= 0], return_counts=True)
     choices = [
         f'<option value="{label}">class {label} ({count:,})</option>'
@@ -154,7 +154,7 @@ def _words(assessment: Assessment, title: str, source: str) -> dict[str, str]:
 
 
 def _events(assessment: Assessment, folder: Path) -> str:
-    """What happened to the beam or the stage, with a plot of the intensity."""
+    """Events of the beam or the stage, with a plot of the intensity."""
     if not assessment.events:
         return ""
     lines = [f"<li>{escape(line)}</li>" for line in assessment.remedies(folder)]
@@ -177,7 +177,7 @@ def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:
 
 
 def _rule(assessment: Assessment) -> str:
-    """The rule in words if the settings have it."""
+    """The rule in words if the settings contain it."""
     if "rule" in assessment.settings:
         return str(assessment.settings["rule"])
     given = {name: value for name, value in assessment.settings.items() if value is not None}

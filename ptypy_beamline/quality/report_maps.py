@@ -19,7 +19,7 @@ from .maps import BACKGROUND, INK, PANELS, REACH, REJECTED, Panel
 
 SIDE_PX = 340
 SHADES = 85
-"""Colours of each panel, three times: as they are, outside the region, not selected."""
+"""Colours of each panel, in three variants: normal, outside the region, not selected."""
 PALE, FAINT = 0.75, 0.6
 """Share of the background colour outside the region, and of what is not selected."""
 TICK = "return tick.toLocaleString('en', {maximumSignificantDigits: 8}).replace('-', '−')"
@@ -63,7 +63,7 @@ def interactive_maps(assessment: Assessment, order: NDArray[np.intp]) -> Interac
     view = models.CDSView(filter=models.BooleanFilter())
     figures = _figures(areas, factor, unit)
     for panel, plot in zip(PANELS, figures, strict=True):
-        _fill(plot, panel, panel.limits(assessment), sources)
+        _fill_panel(plot, panel, panel.limits(assessment), sources)
     for plot in figures[:2]:
         plot.xaxis.visible = False
     for plot in figures[1::2]:
@@ -166,7 +166,9 @@ def _figures(areas: MapAreas, factor: float, unit: str) -> list[Any]:
     ]
 
 
-def _fill(plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any]) -> None:
+def _fill_panel(
+    plot: Any, panel: Panel, limits: tuple[float, float], sources: dict[str, Any]
+) -> None:
     """Image, marks, colour bar and tools of one panel."""
     palette = _palette(panel)
     image = sources["images"]
@@ -212,7 +214,7 @@ def _mapper(palette: list[str], low: float, high: float) -> models.LinearColorMa
 
 
 def _add_tools(plot: Any) -> None:
-    """Tools, for which the page's script does the selecting: Bokeh draws no items to select."""
+    """Tools; the page's script does the selecting, as Bokeh draws no selectable items."""
     plot.add_tools(
         models.BoxSelectTool(renderers=[]),
         models.LassoSelectTool(renderers=[]),

@@ -1,4 +1,4 @@
-"""How far each frame is from what its neighbours predict, what fault that is, and its score."""
+"""Deviation of each frame from its neighbours' prediction, the kind of fault, and a score."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..statistics.robust import finite_median, rank
 from .embedding import Embedding
 
 IMAGE_NUMBERS = ("level", "residual", "apart", "step")
-"""What is compared with the neighbours' of the embedded images."""
+"""Numbers of the embedded images that are compared with those of the neighbours."""
 
 MIN_SIGMA = {"row": 0.05, "column": 0.05, "without_count": 0.002}
 MIN_LOG_SIGMA = 0.005
-"""Standard deviations are at least so much, however quiet the scan: pixels, a fraction of the
-pixels, and half a percent of everything else."""
+"""Least standard deviations, however quiet the scan: in pixels, as a fraction of the pixels, and
+half a percent for everything else."""
 
 ONE_SIDED = {
     "likeness": 1,
@@ -36,9 +36,9 @@ but it can be too similar to the one before."""
 
 
 def z_scores(measured: Measurements, embedding: Embedding, around: Neighbours) -> dict[str, Floats]:
-    """(n,) robust z of everything that is compared with the neighbours.
+    """(n,) robust z of every number that is compared with the neighbours.
 
-    Positive is unusual where only one direction is.
+    Where only one direction is unusual, that one is positive.
     """
     found = _frame_numbers(measured, around.rows) | _image_numbers(embedding, around.rows)
     return {
@@ -53,7 +53,7 @@ def _one_sided(name: str, z: Floats) -> Floats:
 
 
 def _frame_numbers(measured: Measurements, around: Ints) -> dict[str, Floats]:
-    """What is compared: positions in pixels, everything else as the logarithm of a ratio."""
+    """Numbers to compare: positions in pixels, everything else as the logarithm of a ratio."""
     total, usual = measured.column("total"), finite_median(measured.column("total"))
     highest = measured.column("maximum")
     found = {
@@ -82,7 +82,7 @@ def _frame_numbers(measured: Measurements, around: Ints) -> dict[str, Floats]:
 
 
 def _image_numbers(embedding: Embedding, around: Ints) -> dict[str, Floats]:
-    """What is compared of the embedded images, see :data:`IMAGE_NUMBERS`."""
+    """Numbers of the embedded images to compare, see :data:`IMAGE_NUMBERS`."""
     points = embedding.points
     step = np.full(len(points), np.nan)
     step[1:] = np.linalg.norm(np.diff(points, axis=0), axis=1)
@@ -99,7 +99,7 @@ def _log(values: Floats, smallest: float) -> Floats:
 
 
 def _log_of_change(values: Floats) -> Floats:
-    """Logarithm of changes; no change at all is a millionth of the usual one."""
+    """Logarithm of changes; no change at all counts as a millionth of the median change."""
     usual = finite_median(values)
     return _log(values / usual, 1e-6) if usual > 0 else np.full(len(values), np.nan)
 
@@ -133,21 +133,21 @@ ANY = (
     "without_count",
     "monitor",
 )
-"""What is a fault by itself, if it is very far off."""
+"""Numbers that make a fault by themselves if they deviate strongly."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which a frame departs from its neighbours.
+    """One way in which a frame deviates from its neighbours.
 
     Attributes
     ----------
     name
         Description of such a frame.
     least
-        Number → |z| that it has at least.
+        Number → least |z|.
     most
-        Number → |z| that it has at most: more would be due to the sample.
+        Number → largest |z|: more would be due to the sample.
     """
 
     name: str
@@ -155,7 +155,7 @@ class Fault:
     most: Mapping[str, float] = field(default_factory=dict)
 
     def size(self, z: Mapping[str, Floats]) -> Floats:
-        """(n,) from 0; 1 and more where a frame has this fault. ``z`` are absolute values."""
+        """(n,) from 0; 1 or more where a frame has this fault. ``z`` are absolute values."""
         parts = [z[name] / limit for name, limit in self.least.items()]
         for name, limit in self.most.items():
             parts.append(np.where(z[name] > limit, limit / np.maximum(z[name], limit), MAX_Z))
@@ -165,12 +165,12 @@ class Fault:
 REPEATED = "repeated frame"
 
 FAULTS = (
-    Fault("unlike the scan", {"likeness": 5, "apart": 2}),
+    Fault("unlike the rest of the scan", {"likeness": 5, "apart": 2}),
     Fault("unlike its neighbours", {"apart": 6}),
     Fault("unlike its neighbours", {"neighbours": 5}),
     Fault(REPEATED, {"step": 8}),
-    Fault("light", {"total": 3, "apart": 5}),
-    Fault("light", {"total": 3.75, "apart": 1.5}, {"shape": 2.5}),
+    Fault("intensity", {"total": 3, "apart": 5}),
+    Fault("intensity", {"total": 3.75, "apart": 1.5}, {"shape": 2.5}),
     Fault("noise", {"spread": 4, "neighbours": 3}),
     Fault("shifted", {"offset": 6, "likeness": 2}, {"variance": 3}),
     Fault("any", {"any": 10, "apart": 4}),
@@ -189,14 +189,14 @@ TWO_NORMALS = 1.25
 
 @dataclass(frozen=True, eq=False)
 class Deviation:
-    """How close each row is to a fault, and what departs most.
+    """How close each row is to a fault, and what deviates most.
 
     Attributes
     ----------
     size
-        (n,) 1 and more where the row has a fault.
+        (n,) 1 or more where the row has a fault.
     reason
-        (n,) name of the fault, or of a number where that tells more.
+        (n,) name of the fault, or of a number where that is more specific.
     """
 
     size: Floats
@@ -206,7 +206,7 @@ class Deviation:
     def of(cls, z: Mapping[str, Floats], dark: Bools, lost: Floats, repeated: Bools) -> Deviation:
         """From z scores, frames without beam, and frames that equal the one before.
 
-        ``dark`` frames are faulty where ``lost`` is 1 and more, see :func:`.beam_lost`.
+        ``dark`` frames are faulty where ``lost`` is 1 or more, see :func:`.beam_lost`.
         """
         absolute = _absolute(z)
         each = np.stack([fault.size(absolute) for fault in FAULTS])
@@ -225,7 +225,7 @@ class Deviation:
     def score(self, z: Mapping[str, Floats], dark: Bools, weight: float) -> Floats:
         """(n,) 0 … 1: w·rank(size) + (1−w)·rank(how unusual the image is).
 
-        No frame that has a fault is to have a lower score than one that has none.
+        A frame with a fault never has a lower score than one without.
         """
         image = np.max([np.abs(z[name]) for name in IMAGE_NUMBERS], axis=0)
         image = np.where(dark, self.size, image)
@@ -234,7 +234,7 @@ class Deviation:
 
 
 def _absolute(z: Mapping[str, Floats]) -> dict[str, Floats]:
-    """|z| of each number, and of what several say in common."""
+    """|z| of each number, and of combinations of several."""
     row, column = z["row_variance"], z["column_variance"]
     wider = np.where(row * column > 0, np.minimum(np.abs(row), np.abs(column)), 0)
     common = {

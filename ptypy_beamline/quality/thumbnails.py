@@ -1,4 +1,4 @@
-"""Pictures of frames: a folder of those that stand out, and small ones of all in one image."""
+"""Pictures of frames: a folder of the most unusual ones, and small ones of all in one image."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def write_thumbnails(
 ) -> Path:
     """Write ``folder/index.html`` and one ``frame_000123.png`` for each picture, by score.
 
-    The folder is complete or absent, and replaces an earlier one.
+    The folder is written completely or not at all, and replaces an earlier one.
 
     Parameters
     ----------
     folder
-        Where; missing folders above it are made.
+        Where to write; missing parent folders are made.
     assessment
         Has a row for each picture.
     pictures
@@ -78,7 +78,7 @@ def by_score(assessment: Assessment, pictures: Pictures) -> NDArray[np.intp]:
 
 
 def brightest(pictures: Pictures) -> float:
-    """Counts at the top of the common scale; a few hot pixels do not set it."""
+    """Counts at the top of the common scale, robust against a few hot pixels."""
     known = [np.nan_to_num(image, posinf=0) for image in pictures.values()]
     return max([1.0, *(float(np.percentile(image, 99.9)) for image in known)])
 
@@ -164,7 +164,7 @@ def _figure(assessment: Assessment, row: int, unit: tuple[float, str]) -> str:
 
 
 def _refuse_foreign(target: Path) -> None:
-    """Stop before anything is replaced that this module did not write."""
+    """Refuse to replace anything that this module did not write."""
     if not target.exists():
         return
     found = list(target.iterdir()) if target.is_dir() else [target]
@@ -179,7 +179,7 @@ def _refuse_foreign(target: Path) -> None:
 
 TILE_SIDES = (64, 48, 40, 32, 28, 24, 20, 16, 12, 8)
 TILE_STEP = 16
-"""Values that share a colour: 16 colours are half the bytes of 256, and enough to recognise."""
+"""Values that share a colour: 16 colours take half the bytes of 256, and suffice for thumbnails."""
 TILE_SAMPLE = 300
 """Tiles from which the size of all is estimated."""
 

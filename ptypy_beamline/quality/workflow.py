@@ -31,7 +31,7 @@ from .evaluate import Inspection, Progress, evaluate, inside
 from .folder import Folder, write_indices
 
 NOMINAL = {"energy": 10.0, "distance": 1.0, "psize": (1e-4, 1e-4), "focus_to_sample": 0.0}
-"""Stand for what a file does not say: frames are compared with each other, so they change nothing.
+"""Placeholders for what a file does not have: frames are compared only with each other.
 """
 METRES, PIXELS, AS_STORED = "m", "px", ""
 """Units of stage positions; the last is not known."""
@@ -44,7 +44,7 @@ class NominalSettings:
     Attributes
     ----------
     settings
-        The user's, with nominal values where neither they nor the file have any.
+        The user's, with nominal values for what neither they nor the file give.
     unit
         Of the stage positions: ``m``, ``px``, or empty where it is not known.
     unit_size
@@ -57,7 +57,7 @@ class NominalSettings:
 
     @classmethod
     def of(cls, settings: Settings) -> NominalSettings:
-        """For the file that ``settings`` name; waits for one that is followed.
+        """For the file that ``settings`` name; waits for a file that is followed live.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class NominalSettings:
 
 
 def _nominal(settings: Settings) -> NominalSettings:
-    """As they are, else with a nominal geometry, else also without a unit of positions."""
+    """Unchanged, else with a nominal geometry, else also without a unit for the positions."""
     try:
         quantities(open_with(settings), settings)
         return NominalSettings(settings)
@@ -126,7 +126,7 @@ def stage_positions_m(exposures: Exposures, settings: Settings) -> Floats:
 
 
 def settings_to_evaluate(scan: Scan, settings: Settings, nominal: NominalSettings) -> Settings:
-    """Without the user's reject list, but for frames on it whose file is missing.
+    """Without the user's reject list, except for frames on it whose file is missing.
 
     ``nominal``: from ``settings`` without that list.
     """
@@ -173,7 +173,7 @@ def evaluate_plan(
 
 
 def _with_rejected(found: Assessment, settings: Settings) -> Assessment:
-    """With the frames of the user's list rejected, too."""
+    """With the frames of the user's list rejected as well."""
     if settings.reject is None:
         return found
     positions_m = np.full((found.total, 2), np.nan)
@@ -192,7 +192,7 @@ def _with_rejected(found: Assessment, settings: Settings) -> Assessment:
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go, how many frames are shown large, and with how many pixels."""
+    """Where results go, how many frames are shown enlarged, and at what size."""
 
     folder: Folder
     thumbs: int = 24
@@ -236,7 +236,7 @@ def _corrected_frames(plan: Plan, rows: Ints) -> dict[int, Float32s]:
 
 
 MIN_LIVE = 32
-"""Exposures that there must be before a live scan is evaluated."""
+"""Fewest exposures before a live scan is evaluated."""
 
 
 def follow_scan(
@@ -250,7 +250,7 @@ def follow_scan(
 ) -> None:
     """Evaluate a growing scan again whenever it has grown; each exposure is read once.
 
-    ``plans`` gives the plan so far, again and again. A region that the scan has not reached yet
+    ``plans`` yields the plan so far, repeatedly. A region that the scan has not reached yet
     is waited for.
     """
     with BinnedFrames() as binned:
@@ -263,5 +263,5 @@ def follow_scan(
             stage = nominal.in_unit(stage_positions_m(exposures, settings))
             if not inside(stage, qc).any():
                 continue
-            found = inspection.judge(exposures, stage, unit=nominal.unit)
+            found = inspection.assess(exposures, stage, unit=nominal.unit)
             output.write(_with_rejected(found, settings), plan, scan, settings, refresh_s)

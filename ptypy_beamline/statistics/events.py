@@ -1,4 +1,4 @@
-"""What happened to the beam or the stage during a scan: faults of many frames in a row."""
+"""Faults of the beam or the stage that affect many frames in succession."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .variations import decay_and_drift, flicker
 FLOATING = "let PtyPy's ML fit it (floating_intensities=True of the engine)"
 
 MIN_FRAMES = 100
-"""Frames of a scan in which events are looked for."""
+"""Fewest frames of a scan that is searched for events."""
 
 DIM, BRIGHT_QUANTILE = 0.25, 0.8
-"""Frames with less than this share of the counts of a bright one, the quantile, are not used."""
+"""Frames with less than this fraction of the counts of a bright one (the quantile) are not used."""
 
 DESCRIPTIONS = {
     "dump": "no beam",
     "step": "beam intensity {:.2f} of the usual",
     "drift": "beam drifted by {:.1f} px on the detector",
     "flicker": "beam intensity flickers by {:.1%} from frame to frame",
-    "motor": "stage stood still, all frames are alike",
+    "motor": "stage stood still, all frames are the same",
 }
 
 OF_INTENSITY = ("step", "decay", "flicker")
-"""Kinds that an applied monitor can correct or cause."""
+"""Kinds that an applied monitor can correct, or cause."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Event:
     first, last
         Raw frames.
     amount
-        Intensity over the usual one (dump, step), at the end over that at the start (decay), pixels
-        (drift), standard deviation over the mean (flicker), frames (motor).
+        Intensity over the normal one (dump, step), or at the end over that at the start (decay);
+        pixels (drift), standard deviation over the mean (flicker), number of frames (motor).
     of_monitor
-        Whether it is the applied I0 that changed so, and not the counts.
+        Whether the applied I0 changed, and not the counts.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Event:
 
     @property
     def what(self) -> str:
-        """In words, with the frames."""
+        """Description, with the frames."""
         if self.of_monitor:
             words = "the I0 that is applied changes, the counts do not"
         elif self.kind == "decay":
@@ -78,11 +78,11 @@ class Event:
         scale
             How counts can be scaled by the intensity of the beam.
         before_floating
-            Words before the last resort against flicker, floating intensities.
+            Text before the last resort against flicker, floating intensities.
         listed
-            A reject list is given already, which must then be repeated.
+            Whether a reject list is given already, which must then be repeated.
         """
-        more = ", with those of the list that is given" if listed else ""
+        more = ", together with the given list" if listed else ""
         reject = f"leave them out (--reject {self.first}-{self.last}{more})"
         if self.of_monitor:
             return "leave the monitor off"
@@ -100,9 +100,9 @@ class Event:
 
 
 def intensity(found: Sequence[Event], total: int) -> Floats:
-    """(total,) relative intensity of the beam at each raw frame, by the events; NaN without beam.
+    """(total,) relative beam intensity at each raw frame, from the events; NaN without beam.
 
-    Flicker is not included, nor what only the monitor did.
+    Flicker is not included, nor are changes of the monitor alone.
     """
     beam = np.ones(total)
     for event in (one for one in found if not one.of_monitor):
@@ -122,23 +122,23 @@ def find_events(
     frames: Ints,
     factor: Floats,
 ) -> list[Event]:
-    """What happened during a scan, in the order of the frames.
+    """Events of a scan, in the order of the frames.
 
     Parameters
     ----------
     measured
         Of n frames.
     positions_m
-        (n, 2) where they were taken, as the file says.
+        (n, 2) positions of the frames, from the file.
     frames
         (n,) their raw numbers.
     factor
-        (n,) by what a monitor has multiplied their counts.
+        (n,) factor by which a monitor has scaled their counts.
     """
     order = np.argsort(frames, kind="stable")
     if len(order) < MIN_FRAMES or np.ptp(positions_m, axis=0).max() == 0:
         return []
-    ordered = measured.some(order)
+    ordered = measured.subset(order)
     found = list(_in_order(ordered, positions_m[order]))
     if np.any(factor != factor[0]) and any(one.kind in OF_INTENSITY for one in found):
         counted = list(_in_order(ordered.scaled(1 / factor[order]), positions_m[order]))
@@ -149,7 +149,7 @@ def find_events(
 
 
 def _is_among(event: Event, others: Sequence[Event]) -> bool:
-    """Whether it is of the beam: no change of intensity, or found in the counts, too."""
+    """Whether it is an event of the beam: not of intensity, or found in the raw counts, too."""
 
     def common(other: Event) -> int:
         return min(event.last, other.last) - max(event.first, other.first) + 1

@@ -1,4 +1,4 @@
-"""When the intensity of the beam jumped: frames compared with their neighbours on the sample.
+"""Steps of the beam's intensity: frames compared with their neighbours on the sample.
 
 The logarithm of the counts is a smooth function of the position plus the logarithm of the intensity
 at the time. Its residual against the neighbours on the sample (a matrix A, see
@@ -19,26 +19,28 @@ from .neighbours import Neighbours
 from .robust import robust_sigma
 
 WINDOW = 800
-"""Frames among which stretches from one step to another are looked for; single steps in all."""
+"""Length of the window searched for pairs of steps, in frames; single steps are searched
+everywhere."""
 MIN_ERRORS, MIN_LOG_RATIO = 12.0, 0.1
-"""Standard errors of a step, and the smallest |log ratio| that is one. There are half a million
-stretches in a window, of which the most significant has 5 by chance."""
+"""Least significance of a step, in standard errors, and least |log ratio|. There are half a million
+pairs of steps in a window, of which the most significant has 5 by chance."""
 MIN_LENGTH, TRIES = 10, 8
-"""Frames of a stretch at least, and how many are tried."""
+"""Least length of a stretch in frames, and how many are tried."""
 SHARP, VERY_SHARP, SAME_SHAPE, AFFECTED = 0.15, 0.025, 4.0, 0.15
-"""A step explains what is unusual around it. The residual there, over the step, is at most the
-first, and each number of the shape deviates at most so many times as elsewhere; or the residual is
-at most the second, as at no edge of a sample. What of a step a frame near it shows."""
+"""A step must explain the residuals around it. There, the residual over the step is at most the
+first value, and each number of the shape deviates at most this many times as much as elsewhere; or
+the residual is at most the second, as at no edge of a sample. Share of a step above which a frame
+near it is affected."""
 MIN_VISIBLE, MIN_USED = 0.8, 0.7
-"""Share of the effect of an end of a step that must be in frames that are used; share of its frames
-that are."""
+"""Share of the effect of a step's end that must be in usable frames; share of its frames that must
+be usable."""
 ROBUST = 2.5
-"""Sigma from which residuals count less."""
+"""Sigmas above which residuals are down-weighted."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Frames ``first`` to ``last`` have ``log_ratio`` more light, in natural logarithms."""
+    """Frames ``first`` to ``last``, with ``log_ratio`` added to the logarithm of the intensity."""
 
     first: int
     last: int
@@ -48,7 +50,7 @@ class Step:
 def steps(
     around: Neighbours, log_counts: Floats, noise: Floats, shape: Floats, usable: Bools
 ) -> list[Step]:
-    """Stretches of another intensity, whose ends are sharp and do not change the shape.
+    """Stretches of different intensity, whose ends are sharp and do not change the shape.
 
     Parameters
     ----------
@@ -111,7 +113,7 @@ class _Search:
         self.weights = self._weigh(self.log_counts)
 
     def _weigh(self, log_counts: Floats) -> Floats:
-        """Inverse variances, from the residuals, of frames that are used."""
+        """Inverse variances of the frames used, from the residuals."""
         left = np.abs(self.matrix @ log_counts)
         usual = robust_sigma(left[self.used]) if self.used.any() else 1.0
         sigma = np.sqrt(np.maximum(usual**2, self.noise) + 1e-8)
@@ -141,7 +143,7 @@ class _Search:
         best = float(gain[alone]), Step(alone, n - 1, float(ratio[alone]))
         for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
             part = slice(start, min(start + WINDOW, n))
-            if gain[part].max() < (MIN_ERRORS / 2) ** 2:  # an end of a stretch would show alone
+            if gain[part].max() < (MIN_ERRORS / 2) ** 2:  # an end of a stretch would show by itself
                 continue
             size, step = _stretch(
                 normal[part, part].toarray(), pull[part], ends[start : part.stop + 1], start, n
@@ -151,7 +153,7 @@ class _Search:
         if best[0] == 0:
             return None
         step = best[1]
-        if step.first == 0 and step.last < n - 1:  # the first level is the usual one
+        if step.first == 0 and step.last < n - 1:  # the first level is the reference
             return Step(step.last + 1, n - 1, -step.log_ratio)
         return step
 
@@ -172,7 +174,7 @@ class _Search:
         return float(abs(step.log_ratio) * np.sqrt((profile**2 * self.weights).sum()))
 
     def is_sharp(self, step: Step) -> bool:
-        """Whether it explains all that is unusual around it, and the shape is as usual."""
+        """Whether it explains the residuals around it, with the shape unchanged."""
         if self.used[step.first : step.last + 1].mean() < MIN_USED:
             return False
         near = (np.abs(self._profile(step)) > AFFECTED) & self.used
@@ -182,8 +184,8 @@ class _Search:
         left = (self.matrix @ self._without(step))[near]
         rest = robust_sigma(left) / abs(step.log_ratio)
         both = np.median(self.shape[near], axis=0), np.median(self.shape[far], axis=0)
-        alike = (both[0] < SAME_SHAPE * np.maximum(both[1], 1e-3)).all()
-        return rest < VERY_SHARP or bool(rest < SHARP and alike)
+        same_shape = (both[0] < SAME_SHAPE * np.maximum(both[1], 1e-3)).all()
+        return rest < VERY_SHARP or bool(rest < SHARP and same_shape)
 
     def _visible_ends(self) -> Bools:
         """(n + 1,) whether a step that begins or ends there shows in frames that are used."""
@@ -198,13 +200,13 @@ class _Search:
         self.weights = self._weigh(self.log_counts)
 
     def exclude(self, step: Step) -> None:
-        """Do not use the frames around it: the sample, not the beam, is unusual there."""
+        """Exclude the frames around it: the sample, not the beam, causes it."""
         self.used &= np.abs(self._profile(step)) <= AFFECTED
         self.weights = self._weigh(self.log_counts)
 
 
 def _sizes(normal: sparse.csr_matrix) -> Floats:
-    """(n,) of steps from a frame to the end: the sum of the squares of what they cause."""
+    """(n,) sum of the squared residuals caused by a unit step from each frame to the end."""
     upper = np.asarray(sparse.triu(normal, 1).sum(axis=1)).ravel()
     return np.asarray(np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1])
 

@@ -14,33 +14,34 @@ from .measurements import Measurements
 from .neighbours import nearest_rows
 
 DARK, BRIGHT_QUANTILE = 0.02, 0.9
-"""A frame with less than this share of the counts of a bright frame, the quantile, is dark."""
+"""A frame with less than this fraction of the counts of a bright frame (the quantile) is dark."""
 BLANK = 1e-4
-"""The same of a frame that has no beam wherever it is: it says nothing of the sample."""
+"""The same for a frame without beam, wherever it is on the sample."""
 
 DARK_NEIGHBOURS, MIN_OTHERS, BRIGHT_SHARE, BRIGHTER = 8, 3, 0.85, 10.0
-"""Neighbours of a dark frame; how many of other times it takes, and the share of them that are
-bright where the beam was lost; how much brighter than it."""
+"""Neighbours of a dark frame; how many taken at other times are needed, and the share of these that
+is bright where the beam was lost; how much brighter they must be."""
 SHORT_RUN, CLOSE = 8, 3
-"""Dark frames in a row that are no row of the scan; frames between two dark ones that are of one
-run, and from its end to a turn of the stage."""
+"""Dark frames in succession that are too few for a row of the scan; largest distance in frames
+between dark ones of the same run, and from its end to a turning point of the stage."""
 
 ENOUGH_COUNTS, EQUAL = 100, 1e-5
-"""Counts of a frame that does not equal another by chance; relative error of sums of float32."""
+"""Counts of a frame above which it does not equal another by chance; relative error of float32
+sums."""
 
 MIN_LOSS, GAP, DARK_SHARE, AROUND, BESIDE = 3, 2, 0.8, 0.93, 6
-"""Dark frames in a row that are a beam loss; bright ones between them, and share that is dark at
-least; counts of the frames around over those farther away (less around an absorber); how many
-frames are around each."""
+"""Fewest dark frames in succession for a beam loss; bright ones allowed between them, and the least
+share that is dark; counts of surrounding frames over those farther away (less around an absorber);
+number of surrounding frames for each."""
 
 MIN_STILL, CHANCE, SAME = 40, 5.0, 1.2
-"""Frames in a row that are alike; sigma of chi square up to which two are, and chi square up to
-which all are like their mean (1 by photon noise)."""
-OTHER, STEPS_AWAY, UNLIKE_SHARE = 2.0, 2.5, 0.6
-"""Chi square over that of two alike from which two are not; how many steps away a frame is beside
-another; the share of a run that is unlike those beside it."""
+"""Fewest frames in succession that are the same; sigmas of chi square up to which two are, and chi
+square up to which all equal their mean (1 for photon noise)."""
+DIFFERENT, STEPS_AWAY, DIFFERENT_SHARE = 2.0, 2.5, 0.6
+"""Chi square, over that of two equal frames, above which two differ; steps within which frames are
+neighbours; the share of a run that must differ from its neighbours."""
 MIN_COMPARED = 50
-"""Frames with which a run of frames is compared."""
+"""Fewest frames with which a run of frames is compared."""
 
 
 def no_beam(measured: Measurements, share: float = DARK) -> Bools:
@@ -53,10 +54,10 @@ def no_beam(measured: Measurements, share: float = DARK) -> Bools:
 
 
 def beam_lost(measured: Measurements, dark: Bools, positions_m: Floats) -> Floats:
-    """(n,) for each dark frame, 1 and more where the beam was lost rather than absorbed.
+    """(n,) for each dark frame, 1 or more where the beam was lost rather than absorbed.
 
-    Neighbours of other times are mostly bright then. Frames from one turn of the stage to another
-    may be rows behind an absorber.
+    Neighbours taken at other times are then mostly bright. Frames from one turning point of the
+    stage to another may be rows behind an absorber.
     """
     lost = np.zeros(len(dark))
     if not dark.any() or dark.all():
@@ -78,7 +79,7 @@ def beam_lost(measured: Measurements, dark: Bools, positions_m: Floats) -> Float
 
 
 def _near_turns(positions_m: Floats) -> Bools:
-    """(n,) near a turn of the stage by more than 60 degrees, or an end; none without rows."""
+    """(n,) near a turn of the stage by more than 60 degrees, or near an end; none without rows."""
     steps = np.diff(positions_m, axis=0)
     size = np.maximum(np.linalg.norm(steps, axis=1), np.finfo(float).tiny)
     turning = (steps[1:] * steps[:-1]).sum(axis=1) < 0.5 * size[1:] * size[:-1]
@@ -89,10 +90,10 @@ def _near_turns(positions_m: Floats) -> Bools:
 
 
 def repeated(measured: Measurements, factor: Floats) -> Bools:
-    """(n,) frames that equal the frame before bit by bit; none where all frames are equal.
+    """(n,) frames identical to the one before; none where all frames are equal.
 
-    ``factor`` (n,): what a monitor has multiplied them by since; where it differs, equal bins,
-    centre of mass and contrast tell.
+    ``factor`` (n,): what a monitor has multiplied them by since; where it differs, bins, centre
+    of mass and contrast are compared.
     """
     bins = np.expm1(measured.coarse.astype(np.float64)) / factor[:, None]
     shape = [measured.column(name) for name in ("row", "column", "contrast")]
@@ -117,9 +118,9 @@ def runs(flags: Bools, gap: int = 0) -> list[tuple[int, int]]:
 def beam_losses(
     measured: Measurements, dark: Bools, positions_m: Floats
 ) -> Iterator[tuple[int, int, float]]:
-    """First and last of dark frames around which it is as bright as elsewhere, and their share.
+    """First and last of dark frames whose surroundings are as bright as elsewhere, and their share.
 
-    The share is that of their median counts in those of the frames around.
+    The share is their median counts over those of the surrounding frames.
     """
     total = measured.column("total")
     for first, last in runs(dark, GAP):
@@ -143,17 +144,17 @@ def beam_losses(
 def standstills(
     measured: Measurements, dark: Bools, positions_m: Floats
 ) -> Iterator[tuple[int, int, float]]:
-    """First, last and number of frames in a row that are alike, and unlike others beside them.
+    """First, last and number of equal frames in succession that differ from neighbouring frames.
 
-    Where positions stand still, too, loading warns of it.
+    Where the positions stand still, too, loading warns of it.
     """
     counts = np.expm1(measured.coarse.astype(np.float64))
     bins = max(int((counts.mean(0) > 0.5).sum()), 1)
     near = 1 + CHANCE * np.sqrt(2 / bins)
-    alike = np.concatenate([[False], _chi_square(counts[1:], counts[:-1]) < near])
+    equal = np.concatenate([[False], _chi_square(counts[1:], counts[:-1]) < near])
     known = {row for start, stop in stuck(positions_m) for row in range(start, stop)}
     reach_m = STEPS_AWAY * step_m(positions_m)
-    for start, last in runs(alike & ~dark):
+    for start, last in runs(equal & ~dark):
         first = start - 1
         run = np.array([row for row in range(first, last + 1) if row not in known])
         if len(run) < MIN_STILL:
@@ -165,20 +166,22 @@ def standstills(
         if np.mean(_chi_square(counts[run], mean[None], len(run))) > SAME:
             continue
         away_m, which = cKDTree(positions_m[others]).query(positions_m[run])
-        unlike = _unlike(counts[others[which]], mean, len(run), OTHER * near) & (away_m < reach_m)
-        if unlike.mean() > UNLIKE_SHARE:
-            rows = run[np.flatnonzero(unlike)]
+        different = _differs(counts[others[which]], mean, len(run), DIFFERENT * near) & (
+            away_m < reach_m
+        )
+        if different.mean() > DIFFERENT_SHARE:
+            rows = run[np.flatnonzero(different)]
             yield max(int(rows[0]) - 1, first), int(rows[-1]), float(len(run))
 
 
-def _unlike(counts: Floats, mean: Floats, number: int, limit: float) -> Bools:
+def _differs(counts: Floats, mean: Floats, number: int, limit: float) -> Bools:
     """(n,) whether counts (n, bins) differ in shape from the mean of ``number`` frames."""
     scale = counts.sum(1, keepdims=True) / max(mean.sum(), 1)
     return np.asarray(_chi_square(counts, mean[None] * scale, number) > limit)
 
 
 def _chi_square(one: Floats, other: Floats, number: int = 1) -> Floats:
-    """(n,) chi square per bin of counts against the mean of ``number`` others; 1 if alike."""
+    """(n,) chi square per bin of counts against the mean of ``number`` others; 1 for pure noise."""
     variance = (one + number * other) / number  # of the difference, if both have one mean
     counted = variance > 0
     square = np.divide((one - other) ** 2, variance, where=counted, out=np.zeros(counted.shape))

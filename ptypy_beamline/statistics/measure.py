@@ -42,7 +42,7 @@ COUNTED = ("total", "maximum", "ring_1", "ring_2", "ring_3", "ring_4", "change")
 """Columns that are proportional to the counts."""
 
 SAMPLE_BYTES, MIN_SAMPLE = 2**27, 9
-"""Memory for a sample of corrected frames, and how many frames it has at least."""
+"""Memory for a sample of corrected frames, and its fewest frames."""
 
 COARSE_BINS = 8
 """Bins along each axis of the coarse images, which are compared between neighbouring frames."""
@@ -58,8 +58,8 @@ def spread_positions(plan: Plan, most: int = SAMPLE) -> Ints:
 def relative_radius(center_px: Sequence[float], shape: tuple[int, ...]) -> Floats:
     """(ny, nx) distance from the beam centre over that of the nearest edge."""
     rows, columns = np.indices(shape)
-    away = np.hypot(rows - center_px[0], columns - center_px[1])
-    return np.asarray(away / _nearest_edge_px(center_px, shape))
+    distance = np.hypot(rows - center_px[0], columns - center_px[1])
+    return np.asarray(distance / _nearest_edge_px(center_px, shape))
 
 
 def _nearest_edge_px(center_px: Sequence[float], shape: tuple[int, ...]) -> float:
@@ -124,7 +124,7 @@ class BlockMeasurements:
     binned: Float32s
 
     def without_images(self) -> BlockMeasurements:
-        """The same without the binned frames."""
+        """A copy without the binned frames."""
         return replace(self, binned=self.binned[:0])
 
 

@@ -27,7 +27,7 @@ class Exposures:
     plan
         With one exposure per position.
     slot
-        (n,) which of the exposures of its position each is: they may differ in exposure time.
+        (n,) number of each exposure at its position: these may differ in exposure time.
     total
         Raw frames of the scan.
     """
@@ -38,7 +38,7 @@ class Exposures:
 
     @classmethod
     def of(cls, plan: Plan) -> Exposures:
-        """Those of ``plan``, corrected as there, but neither grouped nor aligned."""
+        """The exposures of ``plan``, corrected, but neither grouped nor aligned."""
         present = plan.selection.exposures >= 0
         slot = np.broadcast_to(np.arange(present.shape[1]), present.shape)[present]
         if present.shape[1] == 1:
@@ -62,7 +62,7 @@ class Exposures:
 
 
 def _repeats(positions_m: Floats) -> Ints:
-    """Which of the consecutive exposures at one position each is, from 0."""
+    """Number of each consecutive exposure at one position, from 0."""
     number = np.arange(len(positions_m))
     new = np.ones(len(positions_m), np.bool_)
     new[1:] = (positions_m[1:] != positions_m[:-1]).any(1)
@@ -110,7 +110,7 @@ class Measurements:
         """Number of frames."""
         return len(self.table)
 
-    def some(self, rows: Ints) -> Measurements:
+    def subset(self, rows: Ints) -> Measurements:
         """Of some frames, or of all in another order; without the monitor."""
         return Measurements(
             self.table[rows], self.without_count[rows], self.coarse[rows], self.slot[rows]
@@ -140,7 +140,7 @@ class Measurements:
 
     @property
     def shape(self) -> Floats:
-        """(n, 6) numbers that the intensity does not change: shares of the rings, and widths."""
+        """(n, 6) numbers independent of the intensity: shares of the rings, and widths."""
         total = np.maximum(self.column("total"), 1)
         rings = [np.sqrt(np.maximum(self.column(f"ring_{k}"), 0) / total) for k in range(1, 5)]
         widths = [

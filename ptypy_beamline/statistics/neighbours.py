@@ -1,7 +1,7 @@
-"""What the neighbours of a frame on the sample predict for it, and how far it is from that.
+"""Prediction of a frame from its neighbours on the sample, and its deviation from it.
 
-A number that changes across the sample changes for a frame's neighbours, too. So each number is
-predicted from the neighbours, and the residual is compared with the residuals around it and in the
+Whatever changes across the sample changes for a frame's neighbours, too. So each quantity is
+predicted from the neighbours, and the residual is compared with those of the neighbours and of the
 whole scan. Local linear regression: W. S. Cleveland, J. Am. Stat. Assoc. 74, 829 (1979).
 """
 
@@ -18,18 +18,18 @@ from .robust import robust_sigma
 
 NEIGHBOURS = 16
 QUANTILE, QUANTILE_SIGMAS = 0.75, 1.1503
-"""Quantile of the neighbours' |residuals|, and what it is of a normal distribution of sigma 1.
+"""Quantile of the neighbours' |residuals|, and its value for a standard normal distribution.
 
 Of 16 neighbours four may be spoiled, too, as in a burst along a row; an edge of the sample that
 crosses the neighbourhood reaches more than four.
 """
 NEAREST, SECOND_SIGMAS = 6, 1.2
-"""A particle is in few frames: the second largest of so many nearest residuals, and its value in
+"""A particle is in few frames: the second largest of this many nearest residuals, and its value in
 standard deviations."""
 SCAN_QUANTILE, SCAN_QUANTILE_SIGMAS = 0.95, 1.96
-"""As :data:`QUANTILE`, of all frames. Most of a scan may be empty, and its edges elsewhere."""
+"""As :data:`QUANTILE`, for all frames. Most of a scan may be empty, with edges elsewhere."""
 OUTLIER, ITERATIONS = 6.0, 2
-"""Neighbours that are off by more are not used for predictions; how often that is repeated."""
+"""Neighbours that deviate by more sigmas are not used for predictions; number of iterations."""
 BLOCK = 20_000
 """Rows of which weights are computed at a time, to limit memory."""
 MAX_Z = 1e3
@@ -45,7 +45,8 @@ class Neighbours:
     rows
         (n, k) the neighbours.
     weights
-        (n, k) of their values: the sum is that of a plane, fitted to near ones more, at the row.
+        (n, k) of their values: the sum is the value at the row of a plane fitted with weights
+        decreasing with distance.
     """
 
     rows: Ints
@@ -55,7 +56,7 @@ class Neighbours:
     def of(
         cls, positions_m: Floats, slot: Ints, first: int = 0, last: int = NEIGHBOURS
     ) -> Neighbours:
-        """Neighbours as :func:`nearest_rows` has them, the ``first`` nearest to the ``last``."""
+        """Neighbours as from :func:`nearest_rows`, from the ``first`` to the ``last`` nearest."""
         rows = nearest_rows(positions_m, slot, last)[:, first:]
         parts = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
         weights = [_weights(positions_m[rows[part]] - positions_m[part, None]) for part in parts]
@@ -84,7 +85,7 @@ class Neighbours:
         return np.asarray(np.quantile(size[self.rows], QUANTILE, axis=1) / QUANTILE_SIGMAS)
 
     def residual_matrix(self) -> sparse.csr_matrix:
-        """(n, n) matrix that makes of values their differences from the prediction."""
+        """(n, n) matrix that turns values into their residuals."""
         n, k = self.rows.shape
         entries = self.weights.ravel(), (np.repeat(np.arange(n), k), self.rows.ravel())
         return sparse.csr_matrix(sparse.identity(n) - sparse.csr_matrix(entries, (n, n)))

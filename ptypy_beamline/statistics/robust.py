@@ -13,7 +13,7 @@ SIGMA_PER_MAD = 1.4826
 def robust_sigma(residuals: Floats) -> float:
     """Standard deviation of normal residuals around 0, from their median size.
 
-    ``scipy.stats.median_abs_deviation`` says the same of deviations from the median, and takes
+    ``scipy.stats.median_abs_deviation`` does the same for deviations from the median, but takes
     half a second to import.
     """
     return SIGMA_PER_MAD * float(np.median(np.abs(residuals)))

@@ -12,28 +12,29 @@ from .neighbours import Neighbours
 from .robust import SIGMA_PER_MAD, robust_sigma
 
 MIN_FRAMES = 50
-"""Least frames from which variations are inferred."""
+"""Fewest frames from which variations are inferred."""
 
 STRIPS, BINS = 4, 8
 """Parts of the sample and of the time that must agree on a trend."""
 AGREE, STEADY, STRAIGHT = 0.65, 0.5, 0.2
-"""Share of the trend that the strip with the least has, and the median change from bin to bin;
-largest root mean square from a straight line, over the trend."""
+"""Least share of the trend that every strip must show, and that of the median change from bin to
+bin; largest rms deviation from a straight line, relative to the trend."""
 MIN_DECAY, MIN_DRIFT_PX = 0.3, 1.5
 """The least |log ratio|, and pixels, from the first frame to the last."""
 ENDS = 6
-"""The beam must be elsewhere in the last frames, one of so many, than in the first ones."""
+"""The beam must have moved between the first and the last 1/6 of the frames."""
 
 MIN_FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
-"""The least standard deviation of the intensity from frame to frame in the quietest part of the
-sample, this share of the scan; in which part it is measured, where the least would be by chance."""
+"""Least standard deviation of the intensity from frame to frame in the quietest part of the sample;
+that part, as a share of the scan; the quantile reported, as the minimum would be a matter of
+chance."""
 NEAR, FAR = 8, 24
 """Nearest neighbours, and those beyond them up to so many."""
 GROWS, REPEATS, SAME_SHAPE, BY_SHAPE = 1.3, 0.8, 0.18, 0.72
-"""Residual of the counts against far neighbours over that against near ones, from which it is the
-sample, and below which that repeats itself; change of the shape, as the relative standard deviation
-of the ratio of two images, beyond which nothing is known of the counts; share of the residual that
-the shape does not predict, below which it is the sample."""
+"""Residual of the counts against far neighbours over that against near ones, above which the sample
+causes it, and below which the sample is periodic; change of the shape, as the relative standard
+deviation of the ratio of two images, above which the counts tell nothing; share of the residual
+that the shape does not predict, below which the sample causes it."""
 
 
 def decay_and_drift(
@@ -41,7 +42,7 @@ def decay_and_drift(
 ) -> tuple[float, float]:
     """Log ratio of the counts, and drift in pixels, from the first frame to the last; else 0.
 
-    Both change slowly, wherever the beam is on the sample.
+    Both change slowly, in all parts of the sample.
     """
     if usable.sum() < MIN_FRAMES:
         return 0.0, 0.0
@@ -50,7 +51,7 @@ def decay_and_drift(
     centres = np.stack([np.nan_to_num(measured.column(name)) for name in ("row", "column")])
     moved = np.array([trend(centre, strips, usable) for centre in centres])
     drift_px = float(np.hypot(*moved))
-    # A part of the sample that deflects the beam moves it and lets it come back.
+    # Where part of the sample deflects the beam, it comes back.
     ends = len(usable) // ENDS
     apart = np.median(centres[:, -ends:], axis=1) - np.median(centres[:, :ends], axis=1)
     drifts = drift_px > MIN_DRIFT_PX and float(apart @ moved) > drift_px**2 / 2
@@ -58,7 +59,7 @@ def decay_and_drift(
 
 
 def _strips(positions_m: Floats) -> Ints:
-    """(n,) part of the sample each is in, such that each part is visited all through the scan."""
+    """(n,) part of the sample of each frame; each part is visited throughout the scan."""
     away = positions_m - positions_m.mean(0)
     time = np.linspace(-1, 1, len(away))
     slope, *_ = np.linalg.lstsq(away, time, rcond=None)
@@ -110,9 +111,9 @@ def flicker(
 ) -> float:
     """Relative standard deviation of the intensity from frame to frame; 0 where there is none.
 
-    It is the residual of the counts where the sample is quietest, beyond photon noise. Not where
-    that is the sample: its counts differ the more, the farther a neighbour is, and they go with its
-    shape.
+    It is the residual of the counts where the sample is quietest, in excess of photon noise. Not if
+    the sample causes it: residuals then grow with the distance of the neighbours, and correlate
+    with the shape.
     """
     if usable.sum() < MIN_FRAMES:
         return 0.0
@@ -139,7 +140,7 @@ def flicker(
 def _share_without_shape(
     measured: Measurements, around: Neighbours, log_counts: Floats, usable: Bools
 ) -> float:
-    """Share of the residuals of the counts that is no linear function of those of the shape."""
+    """Share of the residuals of the counts not explained linearly by those of the shape."""
     matrix = around.residual_matrix()[usable]
     centre = np.nan_to_num(np.stack([measured.column("row"), measured.column("column")], axis=1))
     shape = np.concatenate([measured.shape, centre], axis=1)
@@ -147,7 +148,7 @@ def _share_without_shape(
     trust = np.minimum(1, ROBUST * robust_sigma(left) / np.maximum(np.abs(left), 1e-12))
     root = np.sqrt(trust)[:, None]
     slope, *_ = np.linalg.lstsq(cause * root, left * root[:, 0], rcond=None)
-    fewer = 1 - shape.shape[1] / len(left)  # as many numbers fit as much of any noise
+    fewer = 1 - shape.shape[1] / len(left)  # corrects for the degrees of freedom of the fit
     rest = np.median(np.abs(left - cause @ slope)) / np.sqrt(fewer)
     return float(rest / np.median(np.abs(left)))
 

@@ -171,8 +171,8 @@ class TestDecisions:
         assert np.isfinite(evaluated(scan_of(truth().frames[:, 32:33, 32:33])).score).all()
 
     def test_frames_that_are_all_equal(self):
-        alike = np.repeat(truth().frames[:1], 64, axis=0)
-        assert evaluated(scan_of(alike), Qc(labels=4)).reject_indices.tolist() == []
+        equal = np.repeat(truth().frames[:1], 64, axis=0)
+        assert evaluated(scan_of(equal), Qc(labels=4)).reject_indices.tolist() == []
 
 
 class TestEmbedding:
@@ -261,7 +261,7 @@ def test_a_live_scan_is_measured_once_and_scored_again():
             part = Exposures.of(replace(plan, selection=plan.selection[:count]))
             inspection.measure(part)
             assert inspection.done == len(binned) == count
-            found = inspection.judge(part)
+            found = inspection.assess(part)
     assert_array_equal(found.score, evaluate(Exposures.of(plan), Qc()).score)
 
 

@@ -27,8 +27,8 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("off", "reason"),
         [
-            ({"total": -4, "apart": 2}, "light"),
-            ({"total": 4, "apart": 6, "contrast": 9}, "light"),
+            ({"total": -4, "apart": 2}, "intensity"),
+            ({"total": 4, "apart": 6, "contrast": 9}, "intensity"),
             ({"total": 4, "apart": 2, "contrast": 9}, None),
             ({"total": 4}, None),
             ({"row": 5, "column": -4, "likeness": 3}, "shifted"),
@@ -36,7 +36,7 @@ class TestFaults:
             ({"row_variance": 5, "column_variance": 6, "neighbours": 3}, "noise"),
             ({"row_variance": -5, "column_variance": 6, "neighbours": 3}, None),
             ({"step": 9}, "repeated frame"),
-            ({"likeness": 6, "apart": 3}, "unlike the scan"),
+            ({"likeness": 6, "apart": 3}, "unlike the rest of the scan"),
             ({"neighbours": 6}, "unlike its neighbours"),
             ({"ring_3": -11, "apart": 5}, "ring_3"),
             ({"ring_3": -30}, None),
