@@ -83,14 +83,14 @@ class Settings(Group):
     units: Units = Field(default=Units(), description=Units.__doc__)
     stored_as: Literal["intensity", "magnitude", "wave"] | None = field(
         None,
-        "what the stored frames are (magnitudes and waves are squared); default: as usual for the "
-        "format, which is intensity except for adorym, phantom, ptychopinn and product",
+        "what the stored frames are (magnitudes and waves are squared); default: that of the "
+        "format, intensity except for adorym, phantom, ptychopinn and product",
         "--stored-as",
     )
     zero_frequency: Literal["corner", "center"] | None = field(
         None,
         "where the unscattered beam is in the stored frames: at pixel (0, 0), as after an FFT, or "
-        "in the middle; default: as usual for the format, which is center except for tike",
+        "in the middle; default: that of the format, center except for tike",
         "--zero-frequency",
     )
     energy: Annotated[float, Field(gt=0)] | None = field(

@@ -48,7 +48,7 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
         tree = read_tree(path)
     except FileError as error:
         raise SettingsError(
-            error.problem, "give loader parameters, as hot_sigma: 6", path
+            error.problem, "give loader parameters, such as hot_sigma: 6", path
         ) from error
     if "file" in tree:
         raise SettingsError("a beamline has no file", "take it out", path)
@@ -135,5 +135,5 @@ def _file(beamline: str | Path) -> Path:
     known = ", ".join(names())
     raise SettingsError(
         f"Expected a beamline ({known}) or a YAML file. Got {str(beamline)!r}",
-        "name one of them by --beamline",
+        "name one of them with --beamline",
     )

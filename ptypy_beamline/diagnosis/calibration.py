@@ -285,9 +285,8 @@ def uncounted(sample: ScanSample) -> list[Finding]:
     share = float(none.mean())
     if not share:
         return []
-    return [
-        finding("note", f"raw numbers {counts} are not counts: {share:.2g} of all pixels, left out")
-    ]
+    what = f"pixels with raw values {counts} hold no counts and are left out: {share:.2g} of all"
+    return [finding("note", what)]
 
 
 def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:

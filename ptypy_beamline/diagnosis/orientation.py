@@ -277,7 +277,7 @@ def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
             f"{given.error:.3f}, and {best.error:.3f} with orientation {code} (confidence "
             f"{ranking.confidence:.3f})",
             f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
-            f"(--axes={axes}); if the phase then has the wrong sign, its conjugate twin, "
+            f"(--axes={axes}); if the phase then has the wrong sign, use its conjugate twin, "
             f"orientation {ranking.conjugate_twin_of(code)}",
             "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
             "signs",

@@ -106,14 +106,14 @@ def _refuse(path: Path) -> NoReturn:
     if path.is_file():
         raise _of_no_kind(path)
     open_hdf5(path).close()  # raises what is wrong with it
-    raise UnknownFormatError("understood by no format", "name one with --format", path)
+    raise UnknownFormatError("not recognised by any format", "name one with --format", path)
 
 
 def _of_no_kind(path: Path) -> BeamlineError:
     arrays = members(path)
     if arrays:
         return UnknownFormatError(
-            f"an NPZ understood by no format, with the arrays {', '.join(arrays)}",
+            f"an NPZ that no format recognises, with the arrays {', '.join(arrays)}",
             "name its arrays by --format ptychopinn --path frames=ARRAY --path y=ARRAY "
             "--path x=ARRAY (or positions=ARRAY), and say --stored-as intensity if they are "
             "counts",
@@ -128,7 +128,7 @@ def _of_no_kind(path: Path) -> BeamlineError:
             path,
         )
     return FileError(
-        "not an HDF5 file, nor understood by another format",
+        "not an HDF5 file, nor recognised by another format",
         f"known formats are {', '.join(names())}",
         path,
     )
@@ -145,7 +145,7 @@ def _refuse_hdf5(path: Path, file: h5py.File) -> NoReturn:
             path,
         )
     raise UnknownFormatError(
-        f"understood by no format of {', '.join(names())}: {candidates(file)}",
+        f"not recognised by any format ({', '.join(names())}): {candidates(file)}",
         f"name a format with --format, or the datasets with {NAME_DATASETS}",
         path,
     )

@@ -229,5 +229,5 @@ class PackageFormat:
 
     def _wrong(self, what: str) -> UnknownFormatError:
         return UnknownFormatError(
-            f"{self._origin} {what}", "correct or uninstall that package, or name another --format"
+            f"{self._origin} {what}", "correct or uninstall that package, or use another --format"
         )

@@ -16,7 +16,7 @@ from folders import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGE = ROOT / "ptypy_beamline"
-MOST_ON_THE_WAY = 9
+MOST_ON_THE_PATH = 9
 MOST_FOR_SOMETHING_NEW = {"format": 2, "loader parameter": 3, "dataset quantity": 3}
 
 TRACED = """
@@ -41,8 +41,9 @@ def section(title: str) -> str:
     return PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-def way_of_a_frame() -> list[str]:
-    rows = re.findall(r"^\| \d \| `([^`]+)`", section("A frame's way from file to engine"), re.M)
+def path_of_a_frame() -> list[str]:
+    path = section("The path of a frame from file to engine")
+    rows = re.findall(r"^\| \d \| `([^`]+)`", path, re.M)
     assert rows
     return rows
 
@@ -68,7 +69,7 @@ def test_files_that_the_pages_name_exist() -> None:
 
 
 def test_lists_are_short() -> None:
-    assert len(way_of_a_frame()) <= MOST_ON_THE_WAY
+    assert len(path_of_a_frame()) <= MOST_ON_THE_PATH
     for what, most in MOST_FOR_SOMETHING_NEW.items():
         assert 0 < len(files_of_something_new()[what]) <= most, what
 
@@ -89,7 +90,7 @@ def test_a_frame_goes_through_these_files(tmp_path: Path) -> None:
         check=True,
     )
     called = set(done.stdout.splitlines())
-    for name in way_of_a_frame():
+    for name in path_of_a_frame():
         assert str(PACKAGE / name) in called, f"{name} is not on the way of a frame"
 
 

@@ -376,6 +376,6 @@ def test_adorym_without_a_pixel(tmp_path):
 def test_an_npz_of_something_else_is_not_understood(tmp_path):
     with pytest.raises(
         UnknownFormatError,
-        match=r"understood by no format, with the arrays a; .*--format ptychopinn --path frames=",
+        match=r"that no format recognises, with the arrays a; .*--format ptychopinn --path frames=",
     ):
         open_scan(save(tmp_path / "a.npz", a=np.zeros(3)))

@@ -175,7 +175,7 @@ def said(file, **settings):
 
 def test_check_names_them_and_finds_no_problem(tmp_path):
     found = said(scans.write(tmp_path, frames=masked("uint32", 2**32 - 1)))
-    assert any("4294967295 and above are not counts" in line for line in found), found
+    assert any("4294967295 and above hold no counts" in line for line in found), found
     assert not any("highest count" in line or "between lit" in line for line in found), found
 
 
