@@ -130,7 +130,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         self._frame_views.append(made)
         if not data.strides[0] and len(own):
             put_off(storage, partial(np.copyto, src=data))
-        return storage, made.views
+        return storage, list(made.views)  # PtyPy's own way empties the list
 
     def _create_pods(self) -> tuple[list[POD], dict[str, bool], dict[str, bool]]:
         """Views of probe, object and exit wave of the new frames, and the pods that join them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
-from ptypy.core.classes import Container, Storage, View
+from ptypy.core.classes import Base, Container, Storage, View
 
 from ..arrays import Complexes, Ints, Numbers
 from .views import Views
@@ -93,6 +93,12 @@ class BulkStorage(Storage):  # type: ignore[misc]
             return Storage.copy(self, owner, ID, fill)
         finally:
             self.__class__ = BulkStorage
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """PtyPy's, of what is computed now; a copy or pickle is an ordinary storage."""
+        _ = self.data
+        slots = {name: getattr(self, name) for name in Base.__slots__ if hasattr(self, name)}
+        return object.__new__, (Storage,), (vars(self), slots)
 
     def reformat(self, newID: str | None = None, update: bool = True) -> Storage | None:
         """PtyPy's, with few views instead of all."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
+import pickle
 import weakref
 
 import model_runs
@@ -158,10 +160,38 @@ def test_another_loader(folder):
     assert list(differences(*made)) == []
 
 
-def test_what_is_not_carried_is_made_by_ptypy_which_is_said(folder, caplog):
-    scan = {"coherence": {"energies": [1.0, 1.01]}}
-    assert compared(folder, "shared mask", "DM", scan=scan, verbose_level="ERROR") == []
-    assert "made ready by PtyPy: it has several energies" in caplog.text
+@pytest.mark.parametrize("kind", ["shared mask", "own masks"])
+@pytest.mark.parametrize(
+    ("engine", "scan", "reason"),
+    [
+        ("DM", {"coherence": {"energies": [1.0, 1.01]}}, "several energies"),
+        ("DM", {"tags": ["empty"]}, "the tag 'empty'"),
+        ("DM_serial", {"tags": ["empty"]}, "the tag 'empty'"),
+        ("ML_serial", {"tags": ["empty"]}, "the tag 'empty'"),
+    ],
+)
+def test_what_is_not_carried_is_made_by_ptypy_which_is_said(
+    folder, caplog, kind, engine, scan, reason
+):
+    assert compared(folder, kind, engine, scan=scan, verbose_level="ERROR") == []
+    assert f"made ready by PtyPy: it has {reason}" in caplog.text
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_of_storages_are_ordinary_ones(folder, duplicate):
+    from ptypy.core.classes import Storage
+
+    ptycho = model_runs.reconstruct(folder, "BeamlineFull", "ML", "shared mask")
+    like = model_runs.reconstruct(folder, "BlockFull", "ML", "shared mask")
+    for name in CONTAINERS:
+        ours, theirs = (list(getattr(one, name).S.values()) for one in (ptycho, like))
+        for own, other in zip(ours, theirs, strict=True):
+            if duplicate is not copy.copy:  # its owner holds the whole reconstruction
+                own.owner = None
+            made = duplicate(own)
+            assert type(made) is Storage
+            assert made.ID == other.ID
+            assert np.array_equal(made.data, other.data), name
 
 
 def test_another_ptypy_is_noticed(folder, monkeypatch, caplog):
