@@ -1,9 +1,8 @@
 """Read HDF5 files in a separate process first: libhdf5 crashes or hangs on some damaged ones.
 
-A job that goes over many files, or waits for one, would be lost with all that it has done.
+A job that processes many files, or waits for one, would lose all its work.
 ``python -m ptypy_beamline.files.crashcheck FILE…`` is that process: it goes through each file as
-readers do, and writes a dot when it is through with one. What is wrong with a file in HDF5's own
-words does not matter here.
+readers do, and writes a dot after each. Errors that HDF5 itself reports do not matter here.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from .hdf5 import being_written
 from .regular import FileState
 
 LIMIT_S = 60.0
-"""Without progress for so long, libhdf5 is taken to hang on the file."""
+"""After this time without progress, libhdf5 is assumed to hang on the file."""
 
-AT_ONCE = 200
-"""Most files of one process."""
+FILES_PER_PROCESS = 200
+"""Maximum number of files per process."""
 WALK = (sys.executable, "-m", "ptypy_beamline.files.crashcheck")
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 REMEDY = "the file is damaged: copy it again, or leave it out"
@@ -43,21 +42,21 @@ def check_for_crashes(
     Parameters
     ----------
     paths
-        Files; others than HDF5 files, and what is not there, are passed over.
+        Files; missing ones and others than HDF5 files are skipped.
     limit_s
-        For each; default: ``LIMIT_S``.
+        Time limit for each file; default: ``LIMIT_S``.
     walk
-        The command that does it: writes a byte when it is through with a file.
+        The command that checks: it writes a byte after each file.
 
     Raises
     ------
     DamagedFileError
         The process crashed or hung on one of them.
     """
-    there = [path for path in map(Path, paths) if _is_hdf5(path)]
-    new = [path for path in there if _state(path) not in _checked]
-    for start in range(0, len(new), AT_ONCE):
-        _check(new[start : start + AT_ONCE], limit_s or LIMIT_S, walk)
+    present = [path for path in map(Path, paths) if _is_hdf5(path)]
+    new = [path for path in present if _state(path) not in _checked]
+    for start in range(0, len(new), FILES_PER_PROCESS):
+        _check(new[start : start + FILES_PER_PROCESS], limit_s or LIMIT_S, walk)
     _checked.update(map(_state, new))
 
 
@@ -92,7 +91,7 @@ def _check(paths: Sequence[Path], limit_s: float, walk: Sequence[str]) -> None:
 
 
 def _check_end(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Of a process that has closed its output before it was through."""
+    """Check the exit of a process that closed its output before it was done."""
     code = process.wait()
     if code < 0 and -code not in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         name = signal.Signals(-code).name
@@ -113,7 +112,7 @@ def _state(path: Path) -> tuple[int, FileState]:
 
 
 SMALL_BYTES = 2**23
-"""Datasets up to here are read as a whole, of others the first and the last frame."""
+"""Datasets up to this size are read completely, others only in their first and last frame."""
 
 
 def _walk_through_all() -> None:
@@ -125,7 +124,7 @@ def _walk_through_all() -> None:
 
 
 def _walk(path: Path, inside: Path, seen: set[Path]) -> None:
-    """One file, and others below the same folder that it leads to."""
+    """Walk through a file, and through files below the same folder that it links to."""
     if path in seen or not path.is_file() or not path.is_relative_to(inside):
         return
     seen.add(path)
@@ -154,7 +153,7 @@ def _names(group: h5py.Group, above: str = "", depth: int = 0) -> Iterator[str]:
 
 
 def _node(file: h5py.File, name: str) -> list[str]:
-    """Read of one object what a reader may; the files that it leads to."""
+    """Read what a reader may read of an object; return the files that it links to."""
     link = file.get(name, getlink=True)
     if isinstance(link, h5py.ExternalLink):
         return [link.filename]

@@ -16,14 +16,14 @@ from ..errors import FileError, MissingDataError, warn
 from .regular import read_text
 
 DELIMITERS = ",;\t"
-"""What may separate columns; the one that the header has most of does, else spaces do."""
+"""Possible column delimiters; the most frequent one in the header counts, else spaces."""
 
 COMMENT = "#"
-"""Starts a line that is no row; the last one above the rows may be the header."""
+"""Starts a line that is not a row; the last such line above the rows may be the header."""
 
 
 FEW_ROWS = 5
-"""Among fewer rows than these a number may be the shortest by chance."""
+"""With fewer rows, the last number may be the shortest by chance."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class CsvLog:
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
 
-    def place(self, name: str, flag: str) -> int:
-        """Which column ``name`` is.
+    def index_of(self, name: str, flag: str) -> int:
+        """Index of the column ``name``.
 
         Raises
         ------
         MissingDataError
-            None is, or more than one.
+            No column, or more than one, has this name.
         """
         if name not in self.header:
             raise MissingDataError(
@@ -70,7 +70,7 @@ class CsvLog:
         Raises
         ------
         FileError
-            A cell is no number, or infinite; its line is named.
+            A cell is not a finite number; its line is given.
         """
         return self._column(name, flag, lambda text: _number(text) if text else np.nan)
 
@@ -79,10 +79,10 @@ class CsvLog:
         return self._column(name, flag, seconds)
 
     def _column(self, name: str, flag: str, read: Callable[[str], float]) -> Floats:
-        place = self.place(name, flag)
+        index = self.index_of(name, flag)
         out = np.full(len(self.rows), np.nan)
         for row, (line, cells) in enumerate(self.rows):
-            text = cells[place].strip() if place < len(cells) else ""
+            text = cells[index].strip() if index < len(cells) else ""
             try:
                 out[row] = read(text)
             except ValueError as error:
@@ -102,7 +102,7 @@ def read_log(path: Path) -> CsvLog:
     Raises
     ------
     FileError
-        The file is missing, no text, or has no header or no row.
+        The file is missing, not a text file, or has no header or no row.
     """
     text = read_text(path)
     lines = _uncommented(text.splitlines())
@@ -111,7 +111,7 @@ def read_log(path: Path) -> CsvLog:
     header = tuple(name.strip() for name in rows[0][1]) if rows else ()
     if not header or any(_is_number(name) for name in header):
         raise FileError(
-            f"Expected a line with the columns' names first. Got {first[:60]!r}",
+            f"Expected the column names in the first line. Got {first[:60]!r}",
             "write the names above the columns",
             path,
         )
@@ -127,35 +127,35 @@ def read_log(path: Path) -> CsvLog:
     log = CsvLog(path, header, tuple(rows[1:]))
     line, cells = rows[-1]
     if not text.endswith(("\n", "\r")) and line == len(lines) and len(cells) == len(header):
-        _say_cut(log)
+        _warn_if_truncated(log)
     return log
 
 
-def _say_cut(log: CsvLog) -> None:
-    """Warn where the last number of a log without a final line end was not written to its end.
+def _warn_if_truncated(log: CsvLog) -> None:
+    """Warn if the last number of a log without a final line end is truncated.
 
-    Many good logs have no final line end, so the number decides: it has fewer digits after its
-    point than all others of its column, which are of one length, or by more than a digit.
+    Many good logs have no final line end, so the number decides: it has fewer decimals than all
+    others in its column, and these have equally many, or it has at least two fewer.
     """
-    *lengths, last = (_behind_point(cells[len(log.header) - 1]) for _, cells in log.rows)
+    *lengths, last = (_decimals(cells[len(log.header) - 1]) for _, cells in log.rows)
     if len(lengths) < FEW_ROWS or last >= min(lengths):
         return
     if last < min(lengths) - 1 or min(lengths) == max(lengths):
         line, cells = log.rows[-1]
         warn(
             f"line {line}: the file ends without a line end, and {cells[-1].strip()!r} is shorter "
-            f"than all other numbers in column {log.header[-1]!r}: it may be cut; copy it again, "
-            "or add the line end if it is whole",
+            f"than all other numbers in column {log.header[-1]!r}: it may be truncated; copy it "
+            "again, or add the line end if it is complete",
             log.path,
         )
 
 
-def _behind_point(text: str) -> int:
+def _decimals(text: str) -> int:
     return len(text.strip().partition(".")[2])
 
 
 def _uncommented(lines: list[str]) -> list[str]:
-    """The lines with comments made blank; the last one before a row of numbers is the header."""
+    """The lines, comments blanked; the last comment before a row of numbers is the header."""
     row = next((n for n, line in enumerate(lines) if line.strip() and not _is_comment(line)), 0)
     above = next((n for n in reversed(range(row)) if _is_comment(lines[n])), None)
     header = None

@@ -35,7 +35,7 @@ class OpenFiles:
     """Handles of files, by their paths, and the objects that keep one between two reads.
 
     All references are weak, so that a file is closed with the last object that uses it. A thread
-    that reads holds its file by itself: an object that lets go of it here closes it only when that
+    that reads holds its own reference: a file that an object releases here is closed only when that
     thread is done.
     """
 
@@ -84,16 +84,16 @@ class OpenFiles:
         return any(_is_at(file, path) for file in self._files(path))
 
     def keep(self, owner: Any, opened: Any) -> None:
-        """Have ``owner`` keep what it has ``opened``, and others let go if there are too many."""
+        """Let ``owner`` keep what it ``opened``; release others if there are too many."""
         owner.__dict__["_opened"] = opened
         with self._lock:
             self._owners.pop(id(owner), None)
             self._owners[id(owner)] = weakref.ref(owner)
             surplus = list(self._owners)[: max(0, len(self._owners) - most_open())]
             idle = [self._owners.pop(key)() for key in surplus]
-        for one in idle:  # outside of the lock: HDF5 has its own
-            if one is not None:
-                one.__dict__.pop("_opened", None)
+        for owner_of_file in idle:  # outside of the lock: HDF5 has its own
+            if owner_of_file is not None:
+                owner_of_file.__dict__.pop("_opened", None)
 
     def touch(self, owner: Any) -> None:
         """Note that ``owner`` uses its file again."""
@@ -116,4 +116,4 @@ def _is_at(file: h5py.File, path: Path) -> bool:
 
 
 OPEN_FILES = OpenFiles()
-"""Those of this process."""
+"""The open files of this process."""

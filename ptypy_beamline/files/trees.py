@@ -1,4 +1,4 @@
-"""Trees of parameters in YAML or JSON: small, flat, and each name once."""
+"""Parameter trees in YAML or JSON: small, not deeply nested, no name repeated."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import yaml
 from ..errors import FileError, in_short
 from .regular import read_json, read_text
 
-MOST_BYTES = 2**20
-"""A longer file is no tree of parameters, and takes PyYAML more than seconds."""
+MAX_BYTES = 2**20
+"""A longer file is not a parameter tree, and PyYAML would take many seconds."""
 
-MOST_VALUES = 100_000
-"""Most values of a tree, what its aliases repeat included."""
+MAX_VALUES = 100_000
+"""Maximum number of values in a tree, including what aliases repeat."""
 
-DEPTH = 50
-"""Deepest nesting of a tree."""
+MAX_DEPTH = 50
+"""Maximum nesting of a tree."""
 
-BROKEN = (
+YAML_ERRORS = (
     yaml.YAMLError,
     ValueError,
     RecursionError,
@@ -29,7 +29,7 @@ BROKEN = (
     TypeError,
     OverflowError,
 )
-"""What PyYAML raises of texts that are not YAML, or whose tags do not suit their values."""
+"""Exceptions that PyYAML raises on texts that are not YAML, or whose tags do not fit the values."""
 
 
 class _TreeLoader(yaml.SafeLoader):
@@ -43,17 +43,17 @@ class _TreeLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """The next node, if it is not nested too deeply."""
         self._depth += 1
-        if self._depth > DEPTH:
-            raise ValueError(f"nested more than {DEPTH} deep")
+        if self._depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
     def get_single_node(self) -> Any:
-        """The whole document, if it is of a tree's size and each name is there once."""
+        """The whole document, if it is not too large and no name is repeated."""
         node = super().get_single_node()
-        if node is not None and _values(node, {}) > MOST_VALUES:
-            raise ValueError(f"more than {MOST_VALUES} values, what aliases repeat included")
+        if node is not None and _values(node, {}) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES} values, what aliases repeat included")
         return node
 
     def construct_yaml_int(self, node: Any) -> int:
@@ -76,16 +76,16 @@ def _values(node: Any, known: dict[int, int]) -> int:
     """How many values a node has when its aliases are written out."""
     if id(node) in known:
         if not known[id(node)]:
-            raise ValueError(f"line {_line(node)}: an alias inside of what it repeats")
+            raise ValueError(f"line {_line(node)}: an alias inside the value that it repeats")
         return known[id(node)]
     known[id(node)] = 0
     inner: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         _check_names(node)
-        inner = [one for pair in node.value for one in pair]
+        inner = [part for pair in node.value for part in pair]
     elif isinstance(node, yaml.SequenceNode):
         inner = node.value
-    known[id(node)] = 1 + sum(_values(one, known) for one in inner)
+    known[id(node)] = 1 + sum(_values(part, known) for part in inner)
     return known[id(node)]
 
 
@@ -93,15 +93,15 @@ def _check_names(node: Any) -> None:
     seen: set[Any] = set()
     for name, _ in node.value:
         if isinstance(name, yaml.ScalarNode) and name.value in seen:
-            raise ValueError(f"line {_line(name)}: {name.value!r} is there twice")
+            raise ValueError(f"line {_line(name)}: {name.value!r} appears twice")
         seen.add(name.value if isinstance(name, yaml.ScalarNode) else id(name))
 
 
-def _in_words(error: Exception, text: str) -> str:
+def _describe(error: Exception, text: str) -> str:
     """What is wrong, and in which line; PyYAML calls the file <unicode string>."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        said = " ".join(filter(None, (error.context, error.problem)))
-        return f"line {error.problem_mark.line + 1}: {in_short(ValueError(said))}"
+        message = " ".join(filter(None, (error.context, error.problem)))
+        return f"line {error.problem_mark.line + 1}: {in_short(ValueError(message))}"
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return f"line {line}: {error.reason}: #x{ord(text[error.position]):04x}"
@@ -123,14 +123,14 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     remedy = "give a YAML or JSON parameter tree"
     if path.suffix in (".json", ".jsn"):
-        tree = read_json(path, remedy, MOST_BYTES)
+        tree = read_json(path, remedy, MAX_BYTES)
     else:
-        text = read_text(path, remedy, MOST_BYTES)
+        text = read_text(path, remedy, MAX_BYTES)
         try:
             tree = yaml.load(text, _TreeLoader)  # a safe one
-        except BROKEN as error:
+        except YAML_ERRORS as error:
             raise FileError(
-                f"not readable as YAML: {_in_words(error, text)}", "correct it", path
+                f"not readable as YAML: {_describe(error, text)}", "correct it", path
             ) from error
     if isinstance(tree, dict):
         tree = tree.get("parameter_tree") or tree

@@ -131,7 +131,7 @@ def average(at: Ints, readings: Floats) -> Floats:
     count = np.bincount(at[finite], minlength=length)
     total = [np.bincount(at[finite], column[finite], length) for column in columns.T]
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.stack([np.where(count, one / count, np.nan) for one in total], axis=-1)
+        means = np.stack([np.where(count, axis / count, np.nan) for axis in total], axis=-1)
     return np.asarray(means.reshape(length, *readings.shape[1:]), np.float64)
 
 

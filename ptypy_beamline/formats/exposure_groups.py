@@ -104,7 +104,7 @@ def for_frames(
         for of_each in (1, exposures)
         if len(values) == -(-total // of_each)
     ]
-    if not all(np.array_equal(one, found[0], equal_nan=True) for one in found[1:]):
+    if not all(np.array_equal(values, found[0], equal_nan=True) for values in found[1:]):
         raise ScanError(
             f"{len(values)} values may be one for each frame, or one for each position of "
             f"{exposures} exposures",
@@ -203,7 +203,7 @@ def too_many(frames: int, positions: int, times: str = "", file: Path | None = N
     remedy = "check paths.frames, paths.x and paths.y"
     several = -(-frames // max(positions, 1))
     if positions and several > 1 and frames > (several - 0.5) * positions:
-        stopped = "" if frames == several * positions else " and the last ones are lacking"
+        stopped = "" if frames == several * positions else " and the last ones are missing"
         remedy = (
             f"if each position has {several} exposures{stopped}, set "
             f"frames_per_position={several} (--frames-per-pos {several})"

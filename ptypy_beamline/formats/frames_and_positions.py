@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
 
 SPREAD = 100
-"""Numbers that range over so many times more than there are do not count exposures."""
+"""Numbers that range over so many times more than is_written are do not count exposures."""
 
 
 def fitted(
@@ -47,8 +47,8 @@ def fitted(
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     frames = up_to_last_written(source, frames)
-    lacking = _lacks_frames(source, frames, stored)
-    ours = frame_numbers(source, table, kept.numbers, frames.shape[0], lacking)
+    missing = _lacks_frames(source, frames, stored)
+    ours = frame_numbers(source, table, kept.numbers, frames.shape[0], missing)
     theirs = position_numbers(source, table, len(stored.positions_m))
     if known.logged and theirs is None:
         stack = _by_count(source, frames, stored, at, known)
@@ -67,12 +67,12 @@ def fitted(
 
 
 def _without_zeros(source: Hdf5Source, stored: Placed) -> Placed:
-    """The positions, those of a list's end that were never written not known."""
+    """The positions; those at the end of the list that were never written are unknown."""
     placed, padding = zero_padding(stored)
     if padding:
         source.assume(
-            f"the last {padding} positions are (0, 0), away from the scan: they are taken for "
-            "padding and not used"
+            f"the last {padding} positions are (0, 0), away from the scan: they are "
+            "taken as padding and not used"
         )
     return placed
 
@@ -80,7 +80,7 @@ def _without_zeros(source: Hdf5Source, stored: Placed) -> Placed:
 def _by_count(
     source: Hdf5Source, frames: Frames, stored: Placed, at: FrameLayout, known: StoredPositions
 ) -> PairedFrames:
-    """Frames and positions, as many of each as belong together."""
+    """Frames and positions, as many of each as match."""
     n, k = frames.shape[0], source.settings.frames_per_position or 1
     one_each = known.logged and n != k * len(stored.positions_m)
     each = one_each or listed_by_exposure(stored.positions_m, n, k, source.settings.growing)
@@ -92,7 +92,7 @@ def _by_count(
     if source.settings.growing and each:
         used = min(used, len(placed.positions_m))
     frames = first(frames, used)
-    _say_lost(source, placed.positions_m)
+    _warn_of_lost_positions(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded or known.logged else known.listed_s
     return PairedFrames(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
@@ -164,7 +164,7 @@ def _by_number(
     if growing and theirs.counted and not theirs.declared:
         theirs = _as_begun(source, ours, theirs, k, each or k == 1)
     found = join(ours, theirs, readings, k, each or k == 1, growing)
-    _say_lost(source, readings)
+    _warn_of_lost_positions(source, readings)
     unknown = ours.counted and found.lost and not growing
     if found.left_out:
         source.assume(found.left_out + (f" ({STOPPED})" if unknown else ""))
@@ -173,9 +173,9 @@ def _by_number(
         source.assume(f"{counts}{'' if found.each else of_exposures(k)}: {STOPPED}")
     else:
         source.notes.extend(_gaps(ours))
-    for said in (found.assumed, scattered(found, readings, theirs.values)):
-        if said:
-            source.assume(said)
+    for assumption in (found.assumed, scattered(found, readings, theirs.values)):
+        if assumption:
+            source.assume(assumption)
     if found.is_in_order and len(found.positions) == len(readings):
         return replace(stack, each=found.each)
     source.notes.append(found.note)
@@ -201,15 +201,15 @@ def _gaps(ours: AcquisitionNumbers) -> list[str]:
 def _as_begun(
     source: Hdf5Source, ours: AcquisitionNumbers, theirs: AcquisitionNumbers, k: int, each: bool
 ) -> AcquisitionNumbers:
-    """Positions without numbers, of a scan that is written, by the number of the first of them.
+    """Positions without numbers, in a scan that is being written, by the number of the first.
 
-    It stays what it is: positions without frames and without some of their exposures may get them
-    yet, so that only frames without a position tell against a way to read the numbers.
+    It does not change later: positions that still lack frames or exposures may get them, so only
+    frames without a position speak against a way to read the numbers.
 
     Raises
     ------
     ScanError
-        Several ways are as good still.
+        Several ways are still equally good.
     """
     sides = in_steps(Sides(ours, theirs, k, each))
     placed = {match: int(np.isin(*sides.groups(match)).sum()) for match in sides.matches()}
@@ -233,14 +233,14 @@ def _as_begun(
     return AcquisitionNumbers.counting(len(theirs.values), first)
 
 
-def _say_lost(source: Hdf5Source, positions_m: Floats) -> None:
+def _warn_of_lost_positions(source: Hdf5Source, positions_m: Floats) -> None:
     lost = int((~np.isfinite(positions_m).all(axis=1)).sum())
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")
 
 
 def _lacks_frames(source: Hdf5Source, frames: Frames, stored: Placed) -> bool:
-    """Whether there are neither as many frames as positions nor as all their exposures."""
+    """Whether is_written are neither as many frames as positions nor as all their exposures."""
     m, k = len(stored.positions_m), source.settings.frames_per_position or 1
     return not source.settings.growing and frames.shape[0] < m * k and frames.shape[0] != m
 
@@ -258,7 +258,7 @@ def _repeats_inside(source: Hdf5Source, frames: Frames, at: FrameLayout, positio
 
 
 def _with_bursts(source: Hdf5Source, placed: Placed, frames: int) -> Placed:
-    """Each position as often as there are frames at it."""
+    """Each position as often as is_written are frames at it."""
     each, left = divmod(frames, len(placed.positions_m))
     if each < 2 or left or source.settings.growing:
         return placed
@@ -271,7 +271,7 @@ def _with_bursts(source: Hdf5Source, placed: Placed, frames: int) -> Placed:
 
 
 def first(frames: Frames, count: int) -> Frames:
-    """At most so many of the frames."""
+    """At most the first ``count`` frames."""
     if count >= frames.shape[0]:
         return frames
     if isinstance(frames, Hdf5Frames):
@@ -280,21 +280,21 @@ def first(frames: Frames, count: int) -> Frames:
 
 
 def up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
-    """Frames without those at the end that were never written, for which there is only room.
+    """Frames without the unwritten ones at the end of the dataset.
 
     Raises
     ------
     ScanError
         None was written, and the scan is not being followed.
     """
-    there = written(frames)
-    if there is None:
+    is_written = written(frames)
+    if is_written is None:
         return frames
-    if not there.any() and not source.settings.growing:
+    if not is_written.any() and not source.settings.growing:
         raise ScanError(
-            f"none of the {len(there)} frames was ever written",
+            f"none of the {len(is_written)} frames was ever written",
             "copy the file again, with the files it takes frames from",
         )
-    lacking = int(np.count_nonzero(~there))
-    source.assume(f"{lacking} of {len(there)} frames were never written: they are not used")
-    return first(frames, int(np.flatnonzero(there).max(initial=-1)) + 1)
+    missing = int(np.count_nonzero(~is_written))
+    source.assume(f"{missing} of {len(is_written)} frames were never written: they are not used")
+    return first(frames, int(np.flatnonzero(is_written).max(initial=-1)) + 1)

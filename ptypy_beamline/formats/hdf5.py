@@ -212,16 +212,16 @@ def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> P
     layout = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index, *fits))
     count = table.count
     frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
-    _say_uncounted(source, layout.frames, frames.shape[0])
+    _warn_of_unnumbered_frames(source, layout.frames, frames.shape[0])
     return fitted(source, table, ExternalFrames(frames), layout, stored)
 
 
-def _say_uncounted(source: Hdf5Source, stored: int, counted: int) -> None:
-    """Frames behind those that the file counts; of a growing scan they will be counted yet."""
+def _warn_of_unnumbered_frames(source: Hdf5Source, stored: int, counted: int) -> None:
+    """Warn of stored frames without a number; in a growing scan they may still get one."""
     if counted < stored and not source.settings.growing:
         source.assume(
             f"{stored} frames are stored, but only {counted} numbers: frames from {counted} on "
-            "are left out; --path frame_index=0 (paths.frame_index) takes all, in order"
+            "are left out; --path frame_index=0 (paths.frame_index) uses all, in order"
         )
 
 

@@ -49,7 +49,8 @@ class JoinedByNumber:
     def is_in_order(self) -> bool:
         """Whether joining by count gives the same."""
         return all(
-            np.array_equal(one, np.arange(len(one))) for one in (self.numbers, self.readings)
+            np.array_equal(values, np.arange(len(values)))
+            for values in (self.numbers, self.readings)
         )
 
 
@@ -68,7 +69,7 @@ def join(
     frames, positions
         Numbers of the frames (n,) and of the readings (m,); not both ``counted``.
     readings
-        (m, 2) positions; those of one number are averaged.
+        (m, 2) positions; readings with the same number are averaged.
     exposures
         Of each position.
     each
@@ -204,14 +205,14 @@ def _uncertain(sides: Sides, choice: Choice) -> str:
 
 
 def _shifted(sides: Sides, match: Match) -> str:
-    """That unequal numbers go together, unless one side evidently counts from 0, one from 1."""
+    """Note that unequal numbers match, unless one side evidently counts from 0, one from 1."""
     frames, positions = sides.frames, sides.positions
     lowest = int(frames.values.min()), int(positions.values.min())
     evident = set(lowest) <= {0, 1, frames.per_step} or positions.first is not None
     if frames.counted or positions.counted or match.per > 1 or not match.shift or evident:
         return ""
     return (
-        f"{positions.listed('positions')} are taken for those of {frames.listed('frames')}: number "
+        f"{positions.listed('positions')} are taken as those of {frames.listed('frames')}: number "
         f"{lowest[1]} for frame {lowest[1] - match.shift}"
     )
 

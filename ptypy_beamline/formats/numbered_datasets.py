@@ -30,28 +30,28 @@ class _Part:
     Attributes
     ----------
     frames
-        Its frames, or what is wrong with it.
-    told
-        Numbers of the images that it states, from 1; None where it states none.
+        Its frames, or the error from reading it.
+    stated
+        Image numbers that it states, from 1; None if it states none.
     """
 
     frames: Hdf5Frames | LostFileError
-    told: range | None = None
+    stated: range | None = None
 
 
 def joined(
     source: Hdf5Source, pattern: str, announced: int | None = None
 ) -> tuple[Frames | None, AcquisitionNumbers | None]:
-    """The datasets whose path matches as one stack, and the numbers of its frames.
+    """The datasets whose path matches, as one stack, and the numbers of its frames.
 
-    None if there are none, or if no dataset states its images. One that cannot be read keeps its
-    numbers, with a warning, where it is known how many frames it has. Where some datasets state
-    their images, the frames of others are left out, with a warning.
+    None if readable are none, or if no dataset states its images. A dataset that cannot
+    be read keeps its numbers, with a warning, if it is known how many frames it has. If some
+    datasets state their images, the frames of the others are left out, with a warning.
 
     Parameters
     ----------
     announced
-        Number of frames of all datasets, where the file states it.
+        Number of frames of all datasets, if the file states it.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def joined(
         return None, None
     stacks, images = zip(*_with_absent(source, parts, announced), strict=True)
     frames = JoinedFrames(stacks)
-    told = any(part.told is not None for part in parts)
-    if not told or "frame_index" in source.paths:
+    stated = any(part.stated is not None for part in parts)
+    if not stated or "frame_index" in source.paths:
         return frames, None
     if source.settings.growing and any(numbers is None for numbers in images):
-        return frames, None  # those of the file that is being written will come
+        return frames, None  # frames of the file that is being written will come
     return _numbered(source, parts, frames, images)
 
 
@@ -81,7 +81,7 @@ def _numbered(
     ends, picked, known = np.cumsum([part.shape[0] for part in frames.parts]), [], []
     for part, end, numbers in zip(parts, ends, images, strict=True):
         if numbers is None:
-            source.assume(_untold(part))
+            source.assume(_unknown_images(part))
         else:
             known.append(numbers)
             picked.append(np.arange(end - len(numbers), end))
@@ -94,81 +94,83 @@ def _numbered(
     return PickedFrames(frames, np.concatenate(picked)), numbered
 
 
-def _untold(part: _Part) -> str:
+def _unknown_images(part: _Part) -> str:
     """The warning for a part whose frames are left out."""
     assert isinstance(part.frames, Hdf5Frames)
-    count, told = part.frames.shape[0], part.told
+    count, stated = part.frames.shape[0], part.stated
     images = (
-        f" for images {told.start} to {told.stop - 1}"
-        if told
+        f" for images {stated.start} to {stated.stop - 1}"
+        if stated
         else ", which are not as many as the images before the next file"
     )
     return (
-        f"{part.frames.path}: {count} frames{images}: which were lost is not known, so "
-        f"its {count} frames are left out; {NUMBERS}"
+        f"{part.frames.path}: {count} frames{images}: it is unknown which images were lost, "
+        f"so its {count} frames are left out; {NUMBERS}"
     )
 
 
 def _with_absent(
     source: Hdf5Source, parts: list[_Part], announced: int | None
 ) -> Iterator[tuple[Frames, Ints | None]]:
-    """The frames of each part and their numbers; one that cannot be read has a stand-in.
+    """The frames of each part and their numbers; a part that cannot be read gets a placeholder.
 
-    It has as many frames as the fullest of the others but the last, and no more than there are
-    numbers for before the next.
+    The placeholder has as many frames as the longest other part (the last excepted), but no more
+    than readable are numbers before the next part.
     """
-    there = [part.frames for part in parts if isinstance(part.frames, Hdf5Frames)]
-    full = max((frames.shape[0] for frames in there if frames is not parts[-1].frames), default=0)
+    readable = [part.frames for part in parts if isinstance(part.frames, Hdf5Frames)]
+    full = max(
+        (frames.shape[0] for frames in readable if frames is not parts[-1].frames), default=0
+    )
     first, image = 0, 0
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         if isinstance(part.frames, LostFileError):
-            before = _images_before(parts, place + 1, announced)
+            before = _images_before(parts, index + 1, announced)
             count = full if before is None else min(full or before - image, before - image)
-            if not there or count < 1 or (before is None and part is parts[-1]):
+            if not readable or count < 1 or (before is None and part is parts[-1]):
                 raise part.frames
-            shape, dtype = (count, *there[0].shape[1:]), there[0].dtype
+            shape, dtype = (count, *readable[0].shape[1:]), readable[0].dtype
             absent = MissingFrames(first, shape, dtype, part.frames)
             file = "" if absent.why.file == source.path else f"{absent.why.file}: "
             source.assume(
-                f"{file}{absent.why.problem}: {count} frames, {absent.range}, are lacking"
+                f"{file}{absent.why.problem}: {count} frames, {absent.range}, are missing"
             )
             stack: Frames = absent
             images: Ints | None = np.arange(image + 1, image + count + 1)
         else:
-            stack, images = part.frames, _images(parts[place:], part.frames.shape[0], image)
+            stack, images = part.frames, _images(parts[index:], part.frames.shape[0], image)
         yield stack, images
         first += stack.shape[0]
-        image = part.told.stop - 1 if part.told else image + stack.shape[0]
+        image = part.stated.stop - 1 if part.stated else image + stack.shape[0]
 
 
-def _images_before(parts: list[_Part], place: int, announced: int | None) -> int | None:
-    """Images before those of a part, or of all parts; None where that is not known."""
-    if place == len(parts):
+def _images_before(parts: list[_Part], index: int, announced: int | None) -> int | None:
+    """Number of images before a part, or in all parts; None if unknown."""
+    if index == len(parts):
         return announced
-    told = parts[place].told
-    return None if told is None else told.start - 1
+    stated = parts[index].stated
+    return None if stated is None else stated.start - 1
 
 
 def _images(parts: list[_Part], count: int, before: int) -> Ints | None:
-    """The ``count`` images of the first of these parts, after so many; None = unknown.
+    """Numbers of the ``count`` images in the first of these parts; None = unknown.
 
-    A part without numbers has the next ones, if these continue up to those of a later part.
+    A part without numbers has the next numbers, if these lead up to those of a later part.
     """
-    told = parts[0].told
-    if told is not None:  # of a part with gaps, it is unknown which images are missing
-        return np.asarray(told) if len(told) == count else None
+    stated = parts[0].stated
+    if stated is not None:  # of a part with gaps, it is unknown which images are missing
+        return np.asarray(stated) if len(stated) == count else None
     image = before
     for part in parts:
-        if part.told is not None and part.told.start != image + 1:
+        if part.stated is not None and part.stated.start != image + 1:
             return None
-        if part.told is not None or isinstance(part.frames, LostFileError):
+        if part.stated is not None or isinstance(part.frames, LostFileError):
             break
         image += part.frames.shape[0]
     return np.arange(before + 1, before + count + 1)
 
 
-def _told(dataset: h5py.Dataset) -> range | None:
-    """Numbers of the images that the attributes of a data file name (SIMPLON API)."""
+def _stated_images(dataset: h5py.Dataset) -> range | None:
+    """Image numbers in the attributes of a data file (SIMPLON API)."""
     ends = [dataset.attrs.get(f"image_nr_{end}") for end in ("low", "high")]
     if any(end is None or np.size(end) != 1 for end in ends):
         return None
@@ -177,7 +179,7 @@ def _told(dataset: h5py.Dataset) -> range | None:
 
 
 def _parts(source: Hdf5Source, pattern: str) -> Iterator[_Part]:
-    """In the order of the numbers their paths end in, each in the file that holds it."""
+    """Parts in the order of the numbers at the end of their paths, each in its own file."""
     numbered = {
         int(found[0]): path
         for path in expand(source.file, pattern)
@@ -187,14 +189,14 @@ def _parts(source: Hdf5Source, pattern: str) -> Iterator[_Part]:
     for number in expected:
         if number not in numbered:
             raise FileError(
-                f"Expected {pattern} without holes. Got no number {number} of {max(numbered)}",
+                f"Expected {pattern} without gaps. Number {number} of {max(numbered)} is missing",
                 "copy the file again",
             )
         try:
             dataset = lookup(source.file, numbered[number], source.settings.links)
             if isinstance(dataset, h5py.Dataset):
                 frames = Hdf5Frames(Path(dataset.file.filename), dataset.name)
-                yield _Part(frames, _told(dataset))
+                yield _Part(frames, _stated_images(dataset))
         except LostFileError as error:
             if source.settings.growing:  # it may still come
                 raise

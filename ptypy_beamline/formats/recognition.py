@@ -1,4 +1,4 @@
-"""Which format a file is of, by its content; and the error for a file of no format."""
+"""Recognition of a file's format by its content, and the error for a file of no format."""
 
 from __future__ import annotations
 
@@ -71,24 +71,24 @@ def kind_of(path: Path) -> str:
 
 
 def _understood(formats: Iterable[Format], path: Path, file: h5py.File | None) -> list[Format]:
-    """Those that understand it, without those that another of them refines."""
+    """Formats that understand the file, without those that another of them refines."""
     found = []
-    for one in formats:
+    for format_ in formats:
         try:
-            if one.understands(path, file):
-                found.append(one)
+            if format_.understands(path, file):
+                found.append(format_)
         except FileError:  # in another file that it reads
             continue
         except UnknownFormatError as error:  # another package's format fails
             warn(str(error), path)
-    general = {name for one in found for name in one.refines}
-    return [one for one in found if one.name not in general]
+    general = {name for format_ in found for name in format_.refines}
+    return [format_ for format_ in found if format_.name not in general]
 
 
 def _only(found: list[Format], path: Path) -> Format | None:
-    """The one that was found, if any."""
+    """The only format that was found, if any."""
     if len(found) > 1:
-        names = [one.name for one in found]
+        names = [format_.name for format_ in found]
         raise UnknownFormatError(f"understood by {names}", "name one with --format", path)
     return found[0] if found else None
 
@@ -97,7 +97,7 @@ def _refuse(path: Path) -> NoReturn:
     """Raise what is wrong with a file that no format understands and that is not HDF5."""
     if is_glob(path) or is_list(path):
         raise FileError(
-            "neither TIFF nor any other kind of file that a scan may have several of",
+            "neither TIFF nor another kind of which a scan may have several files",
             "name the one file of the scan",
             first_file(path),
         )
@@ -136,10 +136,12 @@ def _of_no_kind(path: Path) -> BeamlineError:
 
 def _refuse_hdf5(path: Path, file: h5py.File) -> NoReturn:
     """Raise what is missing in an HDF5 file or beside it, or which datasets may be frames."""
-    lacking = (nearly(file) for one in known("HDF5") if (nearly := getattr(one, "nearly", None)))
-    if lacks := next(filter(None, lacking), ""):
+    missing = (
+        nearly(file) for format_ in known("HDF5") if (nearly := getattr(format_, "nearly", None))
+    )
+    if what := next(filter(None, missing), ""):
         raise UnknownFormatError(
-            lacks,
+            what,
             "copy that file, too, or name the format with --format, or the datasets with "
             f"{NAME_DATASETS}",
             path,
@@ -155,7 +157,7 @@ SMALLEST_PX = 4
 """Side of the smallest frame."""
 
 FRAMES, POSITIONS = 3, 6
-"""Most datasets of each that a message lists."""
+"""Maximum number of datasets of each kind that a message lists."""
 
 LIKELY = re.compile(r"pos|stage|motor|[xy](_[a-zµ]+)?$", re.IGNORECASE)
 """Usual names of positions, which are listed first."""
@@ -165,15 +167,19 @@ def candidates(file: h5py.File) -> str:
     """Datasets that by their shapes may be frames or positions, for a message."""
     found: list[h5py.Dataset] = []
     file.visititems(lambda _, item: found.append(item) if _has_numbers(item) else None)
-    stacks = [one for one in found if one.ndim >= 3 and min(one.shape[-2:]) >= SMALLEST_PX]
-    stacks.sort(key=lambda one: -one.size)
+    stacks = [
+        dataset for dataset in found if dataset.ndim >= 3 and min(dataset.shape[-2:]) >= SMALLEST_PX
+    ]
+    stacks.sort(key=lambda dataset: -dataset.size)
     if not stacks:
         return "no dataset in it has three axes, as a stack of frames has"
     frames = math.prod(stacks[0].shape[:-2])
-    lists = [one for one in found if _length(one) > 1]
-    lists.sort(key=lambda one: (abs(_length(one) - frames), not LIKELY.search(one.name)))
-    said = f"{_named(stacks[:FRAMES])} may be frames"
-    return f"{said}, {_named(lists[:POSITIONS])} positions" if lists else said
+    lists = [dataset for dataset in found if _length(dataset) > 1]
+    lists.sort(
+        key=lambda dataset: (abs(_length(dataset) - frames), not LIKELY.search(dataset.name))
+    )
+    text = f"{_named(stacks[:FRAMES])} may be frames"
+    return f"{text}, {_named(lists[:POSITIONS])} positions" if lists else text
 
 
 def _has_numbers(item: h5py.Dataset | h5py.Group) -> bool:
@@ -182,11 +188,11 @@ def _has_numbers(item: h5py.Dataset | h5py.Group) -> bool:
 
 
 def _length(dataset: h5py.Dataset) -> int:
-    """Positions that are in a list, (n, 2), (n, 3), (2, n) or (3, n); 0 of any other shape."""
+    """Number of positions in an array (n, 2), (n, 3), (2, n) or (3, n); 0 for other shapes."""
     if dataset.ndim == 2 and {2, 3} & {*dataset.shape}:
         return int(max(dataset.shape))
     return int(dataset.shape[0]) if dataset.ndim == 1 else 0
 
 
 def _named(datasets: list[h5py.Dataset]) -> str:
-    return ", ".join(f"{one.name} {one.shape}" for one in datasets)
+    return ", ".join(f"{dataset.name} {dataset.shape}" for dataset in datasets)

@@ -78,14 +78,15 @@ def stored_positions(source: Hdf5Source, *found: Found) -> tuple[list[Floats], b
     pixels = {is_pixels(unit) for unit in units}
     if len(pixels) > 1:
         raise ScanError(
-            f"{' and '.join(one.name for one in found)} are partly in pixels",
+            f"{' and '.join(dataset.name for dataset in found)} are partly in pixels",
             _remedy("positions"),
             found[0].file,
         )
     if True in pixels:
-        return [numbers(one) for one in found], True
+        return [numbers(dataset) for dataset in found], True
     return [
-        _in_si(source, one, "positions", unit) for one, unit in zip(found, units, strict=True)
+        _in_si(source, dataset, "positions", unit)
+        for dataset, unit in zip(found, units, strict=True)
     ], False
 
 
@@ -93,7 +94,7 @@ def _units_of_positions(source: Hdf5Source, *found: Found) -> list[str]:
     """Of each dataset; the user may give one of y and one of x, separated by a comma."""
     given = source.units.get("positions", "").split(",")
     if len(given) == 1:
-        return [unit_of(source, one, "positions") for one in found]
+        return [unit_of(source, dataset, "positions") for dataset in found]
     if len(given) != len(found):
         raise SettingsError(
             f"Expected a unit of {found[0].name}. Got {','.join(given)!r}",

@@ -83,7 +83,7 @@ TABLE: dict[str, Entry] = {
 
 
 def names() -> tuple[str, ...]:
-    """Names of the known formats, those of installed packages last."""
+    """Names of the known formats; formats of installed packages come last."""
     return (*TABLE, *(name for name in _installed() if name not in TABLE))
 
 
@@ -123,8 +123,8 @@ def known(kind: str = "") -> Iterator[Format]:
             yield get(name)
     for name, found in _installed().items():
         if name in TABLE:
-            for one in found:
-                warn(f"{_origin(one)} is not used: ptypy_beamline has a format {name!r} itself")
+            for package in found:
+                warn(f"{_origin(package)} is not used: ptypy_beamline has a format {name!r} itself")
             continue
         try:
             yield get(name)

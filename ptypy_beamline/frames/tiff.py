@@ -60,7 +60,9 @@ class TiffFrames(FrameStack):
     files: tuple[Path, ...]
     _ends: Ints = field(init=False, repr=False, compare=False)
     """(files,) number of the first frame after each file's."""
-    _look: tuple[tuple[int, int], np.dtype[Any]] = field(init=False, repr=False, compare=False)
+    _frame_type: tuple[tuple[int, int], np.dtype[Any]] = field(
+        init=False, repr=False, compare=False
+    )
     """Shape and dtype of a frame."""
     _size: int = field(init=False, repr=False, compare=False)
     """Bytes of the first file."""
@@ -76,25 +78,25 @@ class TiffFrames(FrameStack):
             raise FileError("Expected TIFF files. Got none", "name them by a glob or a list")
         object.__setattr__(self, "files", tuple(Path(file).absolute() for file in self.files))
         first = self.files[0]
-        pages, look = _inspect(first)
+        pages, frame_type = _inspect(first)
         size = first.stat().st_size
         counts, states = zip(
             *reading_threads().map(_count, self.files, repeat(size), repeat(pages)), strict=True
         )
         object.__setattr__(self, "_ends", np.cumsum([pages, *counts[1:]]))
         object.__setattr__(self, "_states", states if locking() else ())
-        object.__setattr__(self, "_look", look)
+        object.__setattr__(self, "_frame_type", frame_type)
         object.__setattr__(self, "_size", size)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(n, ny, nx)."""
-        return int(self._ends[-1]), *self._look[0]
+        return int(self._ends[-1]), *self._frame_type[0]
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Pixel type in native byte order."""
-        return self._look[1]
+        return self._frame_type[1]
 
     @property
     def odd_pages(self) -> tuple[Path, ...]:
@@ -109,7 +111,7 @@ class TiffFrames(FrameStack):
 
     @property
     def numbers(self) -> NameNumbers | None:
-        """Those in the names of the files; None if these are not numbered, or differ in pages."""
+        """Numbers in the names of the files; None if these are not numbered, or differ in pages."""
         pages = np.diff(self._ends, prepend=0)
         named = numbers_in_names(self.files)
         if named is None or len(np.unique(pages[:-1])) != 1 or pages[-1] > pages[0]:
@@ -201,7 +203,7 @@ class TiffFrames(FrameStack):
 
     def _check(self, found: Any, path: Path, number: int) -> None:
         """Refuse a page that is not like the first one of all."""
-        shape, dtype = self._look
+        shape, dtype = self._frame_type
         if (found.shape, found.dtype) != (shape, dtype):
             raise ScanError(
                 f"Expected images of {_words(shape, dtype)} as in {self.files[0].name}. Got "

@@ -68,7 +68,7 @@ class Sources:
         FileError
             One has changed.
         """
-        first, last = np.array([one[2:] for one in self.watched]).T
+        first, last = np.array([source[2:] for source in self.watched]).T
         begin, end = np.searchsorted(wanted, first), np.searchsorted(wanted, last, side="right")
         for number in np.flatnonzero(begin < end):
             path, state, *_ = self.watched[number]

@@ -187,8 +187,13 @@ def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
     """Of a virtual dataset: what its sources have, as far as these were written themselves."""
     # h5py goes over all of its objects whenever a file is closed: none may be left of the sources.
     sources = [
-        (one.file_name, one.dset_name, Selection.of(one.vspace), Selection.of(one.src_space))
-        for one in dataset.virtual_sources()
+        (
+            source.file_name,
+            source.dset_name,
+            Selection.of(source.vspace),
+            Selection.of(source.src_space),
+        )
+        for source in dataset.virtual_sources()
     ]
     areas: list[WrittenArea] = []
     for file_name, name, into, taken in sources:

@@ -192,7 +192,7 @@ class Conformance:
         """The file that holds the frames, or one of them."""
         return file
 
-    @pytest.mark.filterwarnings("ignore:.* are lacking")
+    @pytest.mark.filterwarnings("ignore:.* are missing")
     def test_a_truncated_file_is_named(self, tmp_path: Path) -> None:
         """On opening or, where only a later part is damaged, on reading."""
         file = self.write(tmp_path, self.raw())
@@ -202,7 +202,7 @@ class Conformance:
             list(open_scan(file, **self.settings).plan().blocks())
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.filterwarnings("ignore:.* are lacking")
+    @pytest.mark.filterwarnings("ignore:.* are missing")
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         """At once, without waiting for it."""
         file = self.write(tmp_path, self.raw())

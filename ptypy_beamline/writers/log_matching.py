@@ -115,8 +115,8 @@ def _holds_names(log: CsvLog, name: str, files: Sequence[str]) -> bool:
 
 def _file_names(log: CsvLog, name: str) -> list[str]:
     """The cells of a column without folders, also of Windows."""
-    place = log.place(name, "--col-index")
-    return [re.split(r"[/\\]", cells[place].strip())[-1] for _, cells in log.rows]
+    column = log.index_of(name, "--col-index")
+    return [re.split(r"[/\\]", cells[column].strip())[-1] for _, cells in log.rows]
 
 
 def _frames_by_name(

@@ -181,7 +181,7 @@ class LogColumns:
         if unit:
             return unit_factor(quantity, unit, given is not None)
         if short in REQUIRED or short in self.columns:
-            log.place(name, f"--col-{short}")
+            log.index_of(name, f"--col-{short}")
             raise MissingDataError(
                 f"Expected a unit of {quantity} with column {name!r}. Got none",
                 f"set --unit {quantity}=UNIT",

@@ -90,7 +90,7 @@ def test_eiger_parts_follow_by_number_not_by_name(tmp_path):
 def test_eiger_missing_part_is_named(master):
     (master.parent / "a_master_data_000002.h5").unlink()
     words = r"data_000002 links to a_master_data_000002\.h5, which does not exist"
-    with pytest.warns(BeamlineWarning, match=f"{words}: 7 frames, 7-13, are lacking"):
+    with pytest.warns(BeamlineWarning, match=f"{words}: 7 frames, 7-13, are missing"):
         scan = open_scan(master, **PLACES)
     with pytest.raises(FileError, match=rf"{words}, and frames 7-13 are in it; .*--reject 7-13"):
         scan.plan(center="fftshift")

@@ -171,7 +171,7 @@ def test_frames_of_a_data_file_that_is_gone_are_left_out_by_number(tmp_path, gon
         opened(file, **MOTORS)
     reject = f"{lost[0]}-{lost[-1]}"
     plan, said = opened(file, **MOTORS, reject=reject)
-    assert f"{name}, which does not exist: 6 frames, {first}, are lacking" in said
+    assert f"{name}, which does not exist: 6 frames, {first}, are missing" in said
     assert_true_pairs(plan, np.delete(ALL, lost))
     assert_array_equal(pickle.loads(pickle.dumps(plan)).load([0]), plan.load([0]))
     assert_array_equal(plan.selection.exposures[:, 0], np.delete(ALL, lost))
@@ -215,7 +215,7 @@ def test_a_data_file_that_lacks_a_frame_inside_shifts_no_other(tmp_path, number,
     assert_true_pairs(plan, np.delete(ALL, own))
     images = f" for images {own[0] + 1} to {own[-1] + 1}" if told else ", which are not as"
     assert f"raw_data_{number:06d}.h5: 5 frames{images}" in said
-    assert "which were lost is not known, so its 5 frames are left out" in said
+    assert "it is unknown which images were lost, so its 5 frames are left out" in said
     assert "6 positions (number" in said
     assert "23 of 24 images (nimages x ntrigger) are there" in said
     assert_array_equal(plan.selection.exposures[-1, 0], 22 if number < 4 else 17)

@@ -199,7 +199,7 @@ def test_unequal_numbers_that_go_together_are_said(tmp_path):
         out["entry/posy_m"], out["entry/posx_m"] = positions(kept).T
         out["entry/frame_index"] = ALL[:-1] + 1
     _, said = opened(file)
-    assert "positions numbered 1 to 23 (frame_index) are taken for those of frames numbered" in said
+    assert "positions numbered 1 to 23 (frame_index) are taken as those of frames numbered" in said
     assert "number 1 for frame 2" in said
 
 
