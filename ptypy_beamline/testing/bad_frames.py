@@ -15,7 +15,7 @@ Frames = NDArray[np.unsignedinteger[Any]]
 
 
 def spoil(frames: Frames, kind: str, fraction: float = 0.02, seed: int = 0) -> tuple[Frames, Ints]:
-    """Spoil a random ``fraction`` of ``frames`` (never the first) in one of :data:`KINDS`.
+    """Spoil a random ``fraction`` of ``frames`` (never the first) with one of :data:`KINDS`.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def spoil(frames: Frames, kind: str, fraction: float = 0.02, seed: int = 0) -> t
 
 
 def _dropped(frames: Frames, i: int, rng: np.random.Generator) -> Any:
-    """The beam is all but gone: 2 % of the counts."""
+    """The beam is nearly lost: 2 % of the counts."""
     return rng.binomial(frames[i].astype(np.int64), 0.02)
 
 
@@ -53,12 +53,12 @@ def _shifted(frames: Frames, i: int, rng: np.random.Generator) -> Any:
 
 
 def _saturated(frames: Frames, i: int, rng: np.random.Generator) -> Any:
-    """Ten times the light, cut at the highest count of the scan."""
+    """Ten times the intensity, clipped at the highest count of the scan."""
     return np.minimum(frames[i].astype(np.int64) * 10, int(frames.max()))
 
 
 def _blank(frames: Frames, i: int, rng: np.random.Generator) -> Any:
-    """The shutter stayed shut: a stray count here and there."""
+    """The shutter stayed closed: a few stray counts."""
     return rng.poisson(0.001, frames[i].shape)
 
 
@@ -68,12 +68,12 @@ def _doubled(frames: Frames, i: int, rng: np.random.Generator) -> Any:
 
 
 def _stuck(frames: Frames, i: int, rng: np.random.Generator) -> Any:
-    """The detector sent the last frame once more."""
+    """The detector sent the previous frame again."""
     return frames[i - 1]
 
 
 def _burst(frames: Frames, i: int, rng: np.random.Generator) -> Any:
-    """Noise all over the frame, a third of the light that belongs there."""
+    """Noise all over the frame, a third of the mean intensity."""
     level = 0.33 * float(frames[i].mean())
     return frames[i] + rng.poisson(level, frames[i].shape)
 
@@ -88,4 +88,4 @@ KINDS: dict[str, Callable[[Frames, int, np.random.Generator], Any]] = {
     "stuck detector": _stuck,
     "noise burst": _burst,
 }
-"""Name → what makes of frame ``i`` of a stack a spoiled one."""
+"""Name → function that spoils frame ``i`` of a stack."""

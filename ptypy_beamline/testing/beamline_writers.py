@@ -23,9 +23,9 @@ def write_eiger(path: Path, raw: Raw) -> Path:
         for number, start in enumerate(range(0, len(frames), PART), 1):
             part = path.with_name(f"{path.stem}_data_{number:06d}.h5")
             with h5py.File(part, "w") as other:
-                place = other.create_group("entry/data")
-                put_frames(place, "data", frames[start : start + PART], raw.compression)
-                place["data"].attrs.update(image_nr_low=start + 1)
+                group = other.create_group("entry/data")
+                put_frames(group, "data", frames[start : start + PART], raw.compression)
+                group["data"].attrs.update(image_nr_low=start + 1)
             data[f"data_{number:06d}"] = h5py.ExternalLink(part.name, "/entry/data/data")
         instrument = nexus_group(entry, "instrument", "NXinstrument")
         detector = nexus_group(instrument, "detector", "NXdetector")
@@ -80,8 +80,8 @@ def write_nanomax_now(path: Path, raw: Raw, frames: str = "eiger/data") -> Path:
             put_frames(nexus_group(measurement, device), name, raw.frames, raw.compression)
         piezo = nexus_group(measurement, "npoint_buff")
         for axis, base, name in ((0, 350.0, "y"), (1, -120.0, "x")):
-            places = raw.positions_m[:, axis] * 1e6 - base
-            put(piezo, name, places.reshape(raw.grid or (-1,)))
+            readings = raw.positions_m[:, axis] * 1e6 - base
+            put(piezo, name, readings.reshape(raw.grid or (-1,)))
         snapshots = nexus_group(file["entry"], "snapshots")
         for name in ("pre_scan", "post_scan"):
             snapshot = nexus_group(snapshots, name)

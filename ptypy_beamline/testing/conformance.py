@@ -49,7 +49,7 @@ NY, NX, ROWS, COLUMNS = 24, 20, 4, 5
 
 
 class Conformance:
-    """The tests; attributes say in what a format differs from others.
+    """The tests; attributes state how a format differs from others.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Conformance:
     in_several_files
         A scan has more than one file.
     settings
-        Loader parameters that its files need, such as ``paths`` of what has no fixed place.
+        Loader parameters that its files need, such as ``paths`` of datasets without a fixed path.
     """
 
     format: str
@@ -76,13 +76,13 @@ class Conformance:
     settings: dict[str, Any] = {}  # noqa: RUF012  subclasses replace it
 
     def raw(self, **more: Any) -> Raw:
-        """A scan in which no two numbers are equal, so that nothing can be mixed up."""
+        """A scan in which no two numbers are equal, so that any mix-up shows."""
         rng = np.random.default_rng(7)
-        places = np.stack(np.meshgrid(range(ROWS), range(COLUMNS), indexing="ij"), -1)
+        grid = np.stack(np.meshgrid(range(ROWS), range(COLUMNS), indexing="ij"), -1)
         n = ROWS * COLUMNS
         known: dict[str, Any] = {
             "frames": rng.integers(0, 60000, (n, NY, NX)).astype(np.uint16),
-            "positions_m": (places.reshape(-1, 2) * (1.0, 1.3) + rng.random((n, 2)) / 5) * 1e-6,
+            "positions_m": (grid.reshape(-1, 2) * (1.0, 1.3) + rng.random((n, 2)) / 5) * 1e-6,
             "energy_eV": 7112.0,
             "distance_m": 1.234,
             "pixel_m": self.pixel_m,

@@ -1,4 +1,4 @@
-"""The demo: a raw scan with all that goes wrong on a beamline, and small example files."""
+"""The demo: a raw scan with common beamline problems, and small example files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SATURATION = 1023
 
 @dataclass(frozen=True, eq=False)
 class DemoScan:
-    """What is in a demo scan, for whoever wants to check what was made of it.
+    """Contents of a demo scan, for checking the results.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class DemoScan:
     spoiled
         Raw indices of exposures without beam, or with a splash of scatter.
     bad_monitor
-        Raw index of the exposure whose I0 was not read (NaN).
+        Raw index of the exposure with missing I0 (NaN).
     hot_px, dead_px
         (k, 2) row, column. All dead pixels are in the file's mask, but only half of the hot.
     saturation
@@ -66,7 +66,7 @@ def write_demo_scan(
 ) -> DemoScan:
     """Write a raw areaDetector file, bitshuffle-LZ4 uint16, as a beamline would.
 
-    192×200 pixels with the beam off the middle; three exposures a position; jittered
+    192×200 pixels with the beam off the middle; three exposures per position; jittered
     positions; a fluctuating I0; dark images with a pattern; a gain map; hot, dead and saturated
     pixels; spoiled exposures; one I0 missing.
 
@@ -75,13 +75,13 @@ def write_demo_scan(
     path
         File to write.
     seed
-        Of everything random.
+        Seed of everything random.
     shape, step_px
         Scan rows and columns, and the step in reconstructed pixels of a window of 128.
     photons
         Mean photons of a position, all exposures together.
     record_center
-        Whether the file tells the beam centre.
+        Whether the file records the beam centre.
     """
     rng = np.random.default_rng([seed, 1])
     truth = simulate(128, shape, step_px, "jitter", photons=photons, seed=seed)
@@ -128,8 +128,8 @@ class _Sensor:
         offset = 10 + 2 * np.sin(columns / 12) + rng.normal(0, 0.7, DETECTOR)
         gain = (1 + 0.05 * rng.standard_normal(DETECTOR)).clip(0.8, 1.2)
         picked = rng.choice(offset.size, 22, replace=False)
-        places = np.stack(np.unravel_index(picked, DETECTOR), axis=1)
-        hot, dead = places[:12], places[12:]
+        pixels = np.stack(np.unravel_index(picked, DETECTOR), axis=1)
+        hot, dead = pixels[:12], pixels[12:]
         gain[dead[:, 0], dead[:, 1]] = 0
         return cls(offset, gain, hot, dead)
 
@@ -138,7 +138,7 @@ class _Sensor:
     ) -> NDArray[np.uint16]:
         """Counts as they are read out: gain, offset, noise, defects, and the limit.
 
-        Hot pixels are so only while the beam is on, so that no dark image removes them.
+        Hot pixels are hot only while the beam is on, so that no dark image removes them.
         """
         counts = photons * self.gain.astype(np.float32) + self.offset.astype(np.float32)
         counts += rng.normal(0, 0.5, counts.shape)
@@ -164,10 +164,10 @@ def _photons(truth: Truth, flux: Floats, spoiled: Ints, rng: np.random.Generator
     return photons
 
 
-def _marked(places: Ints) -> Bools:
-    """A mask that is True at ``places``."""
+def _marked(pixels: Ints) -> Bools:
+    """A mask that is True at ``pixels``."""
     mask = np.zeros(DETECTOR, bool)
-    mask[places[:, 0], places[:, 1]] = True
+    mask[pixels[:, 0], pixels[:, 1]] = True
     return mask
 
 
@@ -176,7 +176,7 @@ ANGLES_DEG = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
 
 
 def write_examples(folder: Path) -> None:
-    """One scan as three files that no format knows, a phantom, and a series of angles.
+    """One scan as three files of no known format, a phantom, and a series of angles.
 
     The scan is in ``mine.h5``, in ``tiffs`` with ``log.csv``, and in ``mine.npz``; positions are in
     µm, and there is nothing but them and the frames.
@@ -205,7 +205,9 @@ def _write_tiffs(folder: Path, scan: Truth) -> None:
     with (folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["image", "x_um", "y_um"])
-        for number, (frame, place_m) in enumerate(zip(scan.frames, scan.positions_m, strict=True)):
-            name, (y_um, x_um) = f"img_{number:04d}.tif", place_m * UM_PER_M
+        for number, (frame, position_m) in enumerate(
+            zip(scan.frames, scan.positions_m, strict=True)
+        ):
+            name, (y_um, x_um) = f"img_{number:04d}.tif", position_m * UM_PER_M
             tifffile.imwrite(folder / "tiffs" / name, frame.astype(np.uint16))
             rows.writerow([name, f"{x_um:.4f}", f"{y_um:.4f}"])

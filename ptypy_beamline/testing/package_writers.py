@@ -132,7 +132,7 @@ def write_ptyd(
     good
         (n, ny, nx) weights, where frames have defects of their own; else those of ``raw.bad``.
     folder
-        What the links put before a part's name; PtyPy puts the folder of ``dfile`` as given.
+        Folder before a part's name in the links; PtyPy uses that of ``dfile`` as given.
     """
     n, shape = len(raw.frames), raw.frames.shape[1:]
     if good is None:
@@ -194,7 +194,7 @@ def write_grids(folder: Path, delta: NDArray[Any], beta: NDArray[Any]) -> None:
     np.save(folder / "phantom/grid_beta.npy", beta)
 
 
-def write_simulation(  # noqa: PLR0913  a phantom and its light
+def write_simulation(  # noqa: PLR0913  a phantom and its illumination
     folder: Path,
     size: int = 168,
     *,

@@ -1,4 +1,4 @@
-"""What a beamline records, and the few ways in which HDF5 files keep it."""
+"""What a beamline records, and helpers to write it to HDF5."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Raw:
     saturation
         The detector's count limit.
     grid
-        (rows, columns): a format that can keep the frames as (rows, columns, ny, nx) does.
+        (rows, columns): formats that can store frames as (rows, columns, ny, nx) do.
     compression
-        ``None``, ``gzip``, ``lzf`` or ``bitshuffle`` (with LZ4); one frame a chunk.
+        ``None``, ``gzip``, ``lzf`` or ``bitshuffle`` (with LZ4); one frame per chunk.
     """
 
     frames: NDArray[np.integer[Any]]
@@ -85,7 +85,7 @@ def put(group: h5py.Group, name: str, value: Any, **attributes: str) -> None:
 
 
 def put_frames(group: h5py.Group, name: str, frames: NDArray[Any], compression: str | None) -> None:
-    """The frames, one a chunk."""
+    """The frames, one per chunk."""
     options: dict[str, Any] = {"compression": compression} if compression else {}
     if compression == "bitshuffle":
         options = dict(hdf5plugin.Bitshuffle(cname="lz4"))

@@ -26,7 +26,7 @@ LETTER = np.array(
     ],
     dtype=np.float64,
 )
-"""An F: no rotation, mirroring or transposition leaves it as it is."""
+"""An F, which no rotation, mirroring or transposition leaves unchanged."""
 
 
 def sample(shape: tuple[int, int], rng: np.random.Generator) -> Complex64s:
@@ -41,7 +41,7 @@ def sample(shape: tuple[int, int], rng: np.random.Generator) -> Complex64s:
     shape
         (ny, nx) in pixels of the reconstruction.
     rng
-        Source of the grains' places and of the texture.
+        Random generator for the grains' positions and the texture.
     """
     thickness = np.zeros(shape)
     thickness += 0.55 * _spokes(shape)
@@ -57,7 +57,7 @@ def sample(shape: tuple[int, int], rng: np.random.Generator) -> Complex64s:
 def _spokes(shape: tuple[int, int], spokes: int = 27) -> Bools:
     """A spoke pattern left of and above the middle, cut by a ring.
 
-    An odd number of spokes and an odd angle leave it no symmetry.
+    An odd number of spokes and an odd angle avoid any symmetry.
     """
     y, x = np.indices(shape, dtype=np.float64)
     y, x = y - 0.44 * shape[0], x - 0.42 * shape[1]
@@ -67,7 +67,7 @@ def _spokes(shape: tuple[int, int], spokes: int = 27) -> Bools:
 
 
 def _letters(shape: tuple[int, int]) -> Floats:
-    """A large upright F at the lower right and a small turned one at the upper right."""
+    """A large upright F at the lower right and a small rotated one at the upper right."""
     image = np.zeros(shape)
     scale = max(1, min(shape) // 36)
     for letter, (row, column) in (
@@ -110,7 +110,7 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A simulated far-field scan and all that made it.
+    """A simulated far-field scan and everything it was made from.
 
     Attributes
     ----------
@@ -168,9 +168,9 @@ def simulate(  # noqa: PLR0913
     photons
         Mean photons of a frame.
     seed
-        Of the sample, the jitter and the noise.
+        Seed of the sample, the jitter and the noise.
     dtype
-        Of the counts; larger ones are clipped.
+        Type of the counts; larger counts are clipped.
     energy_eV, pixel_m, object_pixel_m
         The distance follows from them: z = object pixel·n·pixel/λ.
     """

@@ -29,7 +29,7 @@ ABSORPTION = 0.02
 
 @dataclass(frozen=True)
 class Sphere:
-    """A sphere; its middle is (z, y, x) in voxels from the rotation axis and the middle row."""
+    """A sphere centred at (z, y, x), in voxels from the rotation axis and the middle row."""
 
     middle: tuple[float, float, float]
     radius: float
@@ -51,12 +51,12 @@ class RotatingSample:
     """Spheres in the beam; the rotation axis runs along the image's rows, through column nx//2.
 
     With the axes (z, y, x) of the volume, a projection at angle θ has its rows along z and its
-    columns along x·cosθ − y·sinθ, as :func:`skimage.transform.radon` has it.
+    columns along x·cosθ − y·sinθ, as in :func:`skimage.transform.radon`.
 
     Attributes
     ----------
     voxel_m, energy_eV
-        Edge of a voxel, which is the pixel of the projections, too; photon energy.
+        Edge of a voxel, also the pixel of the projections; photon energy.
     """
 
     spheres: Sequence[Sphere] = SPHERES

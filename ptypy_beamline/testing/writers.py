@@ -92,7 +92,7 @@ def _nexus(path: Path, raw: Raw, definition: str | None) -> Path:
         if definition:
             detector["data"] = data["data"]
         for axis, name in enumerate("yx"):
-            # In millimetres, so that a reader which ignores @units shows.
+            # In millimetres, to reveal a reader that ignores @units.
             put(data, name, raw.positions_m[:, axis] * 1e3, units="mm")
     return path
 
@@ -112,7 +112,7 @@ def _detector(instrument: h5py.Group, name: str, raw: Raw, units: bool) -> h5py.
 
 
 CODECS = {"gzip": "zlib", "lzf": "lzw", "bitshuffle": "zstd"}
-"""HDF5 compression → one that TIFF has."""
+"""HDF5 compression → TIFF compression."""
 
 
 def write_tiff(path: Path, raw: Raw) -> Path:
@@ -132,7 +132,7 @@ def write_tiff(path: Path, raw: Raw) -> Path:
 
 
 def write_sidecar(path: Path, raw: Raw) -> Path:
-    """The standardized layout, but for the frames; lengths in m, energy in eV; mask 1 = bad."""
+    """The standardized layout without the frames; lengths in m, energy in eV; mask 1 = bad."""
     known = {
         "posx_m": raw.positions_m[:, 1],
         "posy_m": raw.positions_m[:, 0],
@@ -177,9 +177,9 @@ def write_standard(path: Path, raw: Raw) -> Path:
 
 
 def write_areadetector(path: Path, raw: Raw, signed: bool = False) -> Path:
-    """NDFileHDF5: each NDAttribute a 1-D dataset, one value a frame.
+    """NDFileHDF5: each NDAttribute a 1-D dataset with one value per frame.
 
-    ``signed``: as a file of this package, which may be written again.
+    ``signed``: marked as a file of this package, which may be overwritten.
     """
     n = len(raw.frames)
     with create_hdf5(path, signed, libver="latest") as file:

@@ -23,16 +23,16 @@ from ..extras import skimage
 from .backprojection import Fbp, backproject, reproject
 
 COARSE_PX = 96
-"""Projections are binned for the reprojection, but to no fewer columns."""
+"""Projections are binned for the reprojection, to no fewer columns than this."""
 
 SMOOTH = Fbp("hann")
-"""Suppresses the noise of single projections, which would return in their reprojections."""
+"""Suppresses the noise of single projections, which would reappear in their reprojections."""
 
 UPSAMPLING = 20
 """Shifts are found to this fraction of a (binned) pixel."""
 
 CONVERGED_PX = 0.1
-"""Rounds of reprojection end when no projection moves by more (binned) pixels."""
+"""Reprojection ends when no projection moves by more than this, in (binned) pixels."""
 
 
 def align(
@@ -82,7 +82,8 @@ def vertical_shifts(mass: Float32s, passes: int = 5) -> Floats:
     """(n,) shifts that make the mass of each row the same at all angles; their mean is 0.
 
     Differences between rows are compared, as they do not depend on the background. The first
-    reference is the projection of median mass: unaligned, the mean would resemble none.
+    reference is the projection of median mass: the mean of unaligned projections would resemble
+    none.
     """
     steps = np.gradient(mass.sum(axis=2, dtype=np.float64), axis=1)
     steps = np.pad(steps * np.hanning(steps.shape[1] + 2)[1:-1], ((0, 0), (0, steps.shape[1])))
@@ -119,7 +120,7 @@ def binned(stack: Float32s, binning: int) -> Float32s:
     ny, middle = stack.shape[1] // binning, stack.shape[2] // 2
     left = (middle - binning // 2) // binning
     right = (stack.shape[2] - middle + binning // 2) // binning
-    # As column n // 2 is the middle one, there are as many to its left or one more.
+    # With column n // 2 in the middle, there are as many columns on its left, or one more.
     left = min(left, right)
     nx = min(left + right, 2 * left + 1)
     first = middle - binning // 2 - left * binning

@@ -1,6 +1,6 @@
-"""The angles of a series: the scan of each, and how well they cover half a circle.
+"""The angles of a series: the scan at each, and how well they cover 180 degrees.
 
-A parallel beam needs only half a circle.
+A parallel beam needs only 180 degrees.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ANGLE_PATHS = (
     "/entry/tomography_angle_deg",
     "/provenance/theta_deg",
 )
-"""Paths of one angle, or of the angles of all projections: Data Exchange, NXtomo, our files."""
+"""Paths of one angle, or of the angles of all projections: Data Exchange, NXtomo, this package."""
 
 JITTER_DEG = 0.05
 """Angles that are logged for each frame of a scan at one angle differ by less than this."""
@@ -51,13 +51,13 @@ class Angle:
     Attributes
     ----------
     number
-        In the series, counting skipped ones.
+        Number in the series, counting skipped ones.
     theta_deg
-        Of the rotation.
+        Rotation angle.
     file
-        Where the scan, or its reconstruction, is.
+        File with the scan or its reconstruction.
     outer_index
-        Which of the file's projections; None = it has one.
+        Which of the file's projections; None for a file with one.
     """
 
     number: int
@@ -79,8 +79,8 @@ def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[
     names
         Files, globs, lists of files, or one folder.
     theta
-        Angles in degrees, separated by commas, or a table of them, ``name,theta_deg`` or one a
-        line. Default: ``theta.csv`` beside the files, else the angle in each file.
+        Angles in degrees, separated by commas, or a table of them, ``name,theta_deg`` or one
+        per line. Default: ``theta.csv`` beside the files, else the angle in each file.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def read_theta(theta: str | Path) -> list[tuple[str, float]]:
     Raises
     ------
     FileError, SettingsError
-        They are not numbers.
+        The angles are not numbers.
     """
     path = Path(theta)
     if path.suffix.lower() not in (".csv", ".txt"):
@@ -158,8 +158,8 @@ def stored_theta_deg(path: Path) -> Floats:
     with open_confined(path) as file:
         if ATTRIBUTE in file.attrs:
             return np.atleast_1d(np.asarray(file.attrs[ATTRIBUTE], np.float64))
-        for place in (place for pattern in ANGLE_PATHS for place in expand(file, pattern)):
-            found = file.get(place)
+        for path_in_file in (p for pattern in ANGLE_PATHS for p in expand(file, pattern)):
+            found = file.get(path_in_file)
             if isinstance(found, h5py.Dataset) and found.size:
                 values = np.ravel(np.asarray(found[()], np.float64))
                 unit = text(found.attrs.get("units")).lower()
@@ -185,7 +185,7 @@ def _files(names: Sequence[str | Path]) -> list[Path]:
 
 
 Scan = tuple[Path, "int | None"]
-"""A file, and which of its projections; None = it has one."""
+"""A file, and which of its projections; None for a file with one."""
 
 
 def _of_table(
@@ -252,8 +252,8 @@ def gaps_deg(half_deg: Floats) -> tuple[Floats, Bools]:
 def angle_weights(angles_deg: Floats) -> Floats:
     """(n,) weights of projections in a back-projection that assumes evenly spaced angles.
 
-    Each weight is the part of the half circle that is nearest to the angle; next to a missing
-    wedge, a part of median width.
+    Each weight is the part of the 180 degrees nearest to the angle; next to a missing wedge, a part
+    of median width.
     """
     half, index, count = distinct(angles_deg)
     gaps, missing = gaps_deg(half)
@@ -263,7 +263,7 @@ def angle_weights(angles_deg: Floats) -> Floats:
 
 
 def check_coverage(angles_deg: Floats) -> None:
-    """Refuse angles that cover too little for a volume, and warn of a missing wedge.
+    """Refuse angles that cover too small a range for a volume, and warn of a missing wedge.
 
     Raises
     ------

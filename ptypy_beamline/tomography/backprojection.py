@@ -1,7 +1,7 @@
 """Projections to slices and back, slice by slice with scikit-image, on several threads.
 
-Its ``iradon`` leaves the interpreter: two threads are 1.8 times as fast as one, two processes 1.7
-times. ``iradon_sart`` does not; threads neither help it nor harm.
+Its ``iradon`` releases the GIL: two threads are 1.8 times as fast as one, two processes 1.7 times.
+``iradon_sart`` does not; threads make no difference to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Fbp:
     Attributes
     ----------
     filter_name
-        ``ramp``, or one that damps noise: ``shepp-logan``, ``cosine``, ``hamming``, ``hann``.
+        ``ramp``, or one that suppresses noise: ``shepp-logan``, ``cosine``, ``hamming``, ``hann``.
     """
 
     filter_name: str = "ramp"
@@ -36,7 +36,7 @@ class Fbp:
         return f"filtered back-projection, {self.filter_name}"
 
     def slice(self, sinogram: Float32s, angles_deg: Floats) -> Float32s:
-        """(nx, nx) density of a sinogram (nx, n), each angle by its share of the half circle."""
+        """(nx, nx) density of a sinogram (nx, n), angles weighted by their share of 180 degrees."""
         weighted = sinogram * angle_weights(angles_deg).astype(np.float32)
         return np.asarray(
             skimage("transform").iradon(
@@ -48,7 +48,7 @@ class Fbp:
 
 @dataclass(frozen=True)
 class Sart:
-    """Simultaneous algebraic reconstruction, of a density that is nowhere negative.
+    """Simultaneous algebraic reconstruction, with a non-negative density.
 
     Source: A. H. Andersen, A. C. Kak, Ultrasonic Imaging 6, 81 (1984).
 
@@ -105,7 +105,7 @@ def slices(projections: Float32s, angles_deg: Floats, method: Method = RAMP) -> 
     """
     workers, ny = available_threads(), projections.shape[1]
     one = partial(method.slice, angles_deg=angles_deg)
-    # A few rows at a time, so that slices do not wait in memory for whoever takes them.
+    # A few rows at a time, so that slices do not pile up in memory.
     for part in shares(ny, -(-ny // (4 * workers))):
         rows = range(*part.indices(ny))
         yield from pool(workers).map(one, (projections[:, row].T.copy() for row in rows))

@@ -1,4 +1,4 @@
-"""One angle's reconstruction, by PtyPy or by the embedded preview, on one rank or several."""
+"""Reconstruction of one angle, by PtyPy or the preview engine, on one rank or several."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The folder ``ptycho_tomo``: one reconstruction per angle, and the table of angles.
 
 ``angle_NNN/phase.tif`` and ``amplitude.tif`` show the scanned area; ``angle_NNN/reconstruction.h5``
-has the whole reconstruction, and marks an angle as finished: it is written last. Phases may also
+holds the whole reconstruction, and marks the angle as finished: it is written last. Phases may also
 come from other programs.
 """
 
@@ -45,7 +45,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     Raises
     ------
     FileError
-        It is, but was made of another file, or with other settings than ``made``.
+        It is, but was made from another file or with settings other than ``made``.
     """
     path = folder / angle.name / FINISHED
     if not path.is_file():
@@ -65,7 +65,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
 
 
 def _same_content(file: h5py.File, raw: Path) -> bool:
-    """Whether ``raw`` is the file that was reconstructed; it is read only if it was moved."""
+    """Whether ``raw`` is the file that was reconstructed; read only if it was moved."""
     known = {
         name: file[f"provenance/{name}"].asstr()[()]
         for name in ("source", "sha256")
@@ -84,7 +84,7 @@ def checksum(file: Path) -> str:
 
 
 def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping[str, Any]) -> None:
-    """Write an angle and how it was ``made``; of several layers the TIFFs show the product."""
+    """Write an angle and how it was ``made``; for several layers the TIFFs show the product."""
     rows, columns = scanned(found)
     shown = found.object.prod(axis=0, keepdims=True)[:, rows, columns]
     origin = {**found.provenance, "made": made, "theta_deg": angle.theta_deg}
@@ -99,7 +99,7 @@ def write_table(folder: Path, angles: Sequence[Angle]) -> None:
     Raises
     ------
     FileError
-        Another one is there, without a reconstruction of this package beside it.
+        Another table is there, without a reconstruction by this package beside it.
     """
     lines = [f"{angle.name},{angle.theta_deg!r}\n" for angle in angles]
     text, path = "".join(["name,theta_deg\n", *lines]), folder / TABLE
@@ -115,7 +115,7 @@ def write_table(folder: Path, angles: Sequence[Angle]) -> None:
 def phases_in(folder: Path) -> Path | None:
     """The folder with ``angle_NNN/phase.tif``: this one, or ``ptycho_tomo`` in it; else None."""
     return next(
-        (place for place in (folder / NAME, folder) if next(place.glob("angle_*/phase.tif"), None)),
+        (path for path in (folder / NAME, folder) if next(path.glob("angle_*/phase.tif"), None)),
         None,
     )
 
@@ -123,8 +123,8 @@ def phases_in(folder: Path) -> Path | None:
 def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
     """The angles of a folder with phases, and further ones that its table names.
 
-    The table is ``theta``, else ``theta.csv`` in the folder or beside it; it names them, or has
-    one angle for each in turn.
+    The table is ``theta``, else ``theta.csv`` in the folder or beside it; it names the
+    angles' folders, or lists one angle for each in order.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
         raise MissingDataError(
             "no angle_NNN/phase.tif in it", "reconstruct the angles first", folder
         )
-    tables = [str(place / TABLE) for place in (folder, folder.parent) if (place / TABLE).is_file()]
+    tables = [str(path / TABLE) for path in (folder, folder.parent) if (path / TABLE).is_file()]
     table = theta or next(iter(tables), None)
     if table is None:
         raise MissingDataError(
@@ -155,7 +155,7 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
 
 
 def _is_angle(name: str) -> bool:
-    """Whether a folder is named as :class:`Angle` names it; others were set aside."""
+    """Whether a folder is named as by :class:`Angle`; others are ignored."""
     return name.startswith("angle_") and name[6:].isdecimal() and name[6:] == f"{int(name[6:]):03d}"
 
 
@@ -210,7 +210,7 @@ class Phase:
     Attributes
     ----------
     path
-        Of ``phase.tif``, in rad; ``amplitude.tif`` may lie beside it.
+        Path of ``phase.tif``, in rad; ``amplitude.tif`` may be beside it.
     shape
         (ny, nx).
     pixel_m
@@ -235,7 +235,7 @@ class Phase:
         folder
             ``angle_NNN``.
         pixel_m, energy_eV
-            Of files by other programs, which do not have them.
+            For files by other programs, which do not contain them.
 
         Raises
         ------

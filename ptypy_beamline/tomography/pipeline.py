@@ -1,6 +1,6 @@
-"""The stages of a tomographic series: reconstruct each angle, align, make the volume.
+"""The stages of a tomographic series: reconstruct each angle, align, compute the volume.
 
-Each writes files that can be inspected, and from which the next one starts.
+Each writes files that can be inspected and from which the next stage starts.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ def run_series(  # noqa: PLR0913
     settings
         Loader parameters, for all angles.
     engine, alignment, method
-        Of the three stages; see :class:`Engine`, :class:`Alignment`, :class:`Fbp`, :class:`Sart`.
+        For the three stages; see :class:`Engine`, :class:`Alignment`, :class:`Fbp`, :class:`Sart`.
     theta, skip
         See :func:`ptypy_beamline.tomography.angles.find_angles`.
     only
         Only this stage, from the files of the earlier ones.
     progress, say
-        Show the progress, and report what was found.
+        Called to show the progress and to report results.
 
     Returns
     -------

@@ -26,7 +26,7 @@ from .picture import draw_alignment
 from .volume import Projections, write_projections
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""(label, total) → a context manager that yields a function to call with each step's count."""
+"""(label, total) → a context manager that yields a function, called with the steps done."""
 
 
 def silent(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -48,7 +48,8 @@ ODD_MASS = 0.4
 
 MIN_AIR_PX = 3
 OCCUPIED = 2.0
-"""A column is air while its phases scatter less than this many times the outermost columns'."""
+"""A column is air if its phases scatter less than this many times those of the outermost
+columns."""
 
 MAX_AIR_SCATTER = 0.2
 """Scatter of the air, relative to the sample's phases, above which it is probably not air."""
@@ -63,14 +64,14 @@ class Alignment:
     axis
         Image axis along which the rotation axis lies: ``y``, vertical, or ``x``, horizontal.
     air_px
-        Pixels at both ends of the other axis without sample; None = found.
+        Pixels without sample at both ends of the other axis; None: found from the phases.
     sign
-        Of the phase of material: ``negative`` as in PtyPy, ``positive`` where waves are
-        exp(−ikz), or ``conjugate``: the conjugate solution, turned by 180°.
+        Sign of the phase of material: ``negative`` as in PtyPy, ``positive`` where waves are
+        exp(−ikz), or ``conjugate``: the conjugate solution, rotated by 180°.
     rounds
-        Most rounds of reprojection.
+        Maximum number of reprojection rounds.
     pixel_m, energy_eV
-        Of phases that other programs wrote.
+        For phases that other programs wrote.
     """
 
     axis: Literal["y", "x"] = "y"
@@ -192,7 +193,7 @@ def _common_shape(phases: Sequence[Phase]) -> Ints:
 
 
 def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
-    """Warn of angles whose mass differs from the others: a rotated body's is constant."""
+    """Warn of angles whose mass differs from the others': that of a rotated body is constant."""
     mass = stack.sum(axis=(1, 2), dtype=np.float64)
     usual = np.median(mass)
     odd = [
@@ -234,7 +235,7 @@ def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Fl
     phase
         (n, ny, nx) float32 in rad; material has negative phase.
     air_px
-        Columns at either side that were taken for air.
+        Columns at either side that were taken as air.
 
     Raises
     ------
@@ -270,7 +271,7 @@ def found_air(stack: Float32s, start: int) -> int:
 
 
 def _unwrap(wave: Complexes, air: int) -> Float32s:
-    """The unwrapped phase; the ramp is removed first, as noise would disturb its wraps."""
+    """The unwrapped phase; the ramp is removed first, as noise would disturb the unwrapping."""
     flat = flatten_phase(wave, _air_columns(wave.shape[1], air)[None, :] * np.ones(wave.shape))
     return np.asarray(skimage("restoration").unwrap_phase(np.angle(flat)), np.float32)
 

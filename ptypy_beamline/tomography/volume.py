@@ -46,9 +46,9 @@ class Projections:
     energy_eV
         Of the photons.
     names
-        Of the angles' folders.
+        Names of the angles' folders.
     provenance
-        Where they come from.
+        Origin of the data.
     """
 
     phase: Float32s
@@ -130,7 +130,7 @@ def write_volume(
     found
         Aligned projections.
     method
-        How, see :func:`ptypy_beamline.tomography.backprojection.slices`.
+        Reconstruction method, see :func:`ptypy_beamline.tomography.backprojection.slices`.
     progress
         Called with the number of slices done since.
     """

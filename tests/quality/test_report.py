@@ -224,10 +224,10 @@ def test_click_shows_the_frame(opened, corner):
     with Image.open(io.BytesIO(png)) as brightest:
         assert picture(page, 51) == brightest.convert("RGB").getpixel((0, 0))
     assert page.get_attribute("#picture", "data-kind") == "large"
-    told = page.inner_text("#about")
-    assert "total counts" in told
-    assert "rejected" in told
-    assert "2.50 µm" in told
+    about = page.inner_text("#about")
+    assert "total counts" in about
+    assert "rejected" in about
+    assert "2.50 µm" in about
 
 
 @pytest.mark.long

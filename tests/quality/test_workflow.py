@@ -552,7 +552,7 @@ class TestRanks:
     @pytest.fixture(scope="class")
     @staticmethod
     def listed(spoiled_file):
-        """What one rank loads, told which frames to leave out."""
+        """What one rank loads with the list of rejected frames."""
         return result(load(1, spoiled_file, {"reject": frames_and_spoiled()[1].tolist()}))
 
     @pytest.mark.ptypy

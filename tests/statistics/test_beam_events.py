@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from quality_scans import evaluated, scan_of
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis import beam as told
+from ptypy_beamline.diagnosis import beam as beam_check
 from ptypy_beamline.diagnosis.proposed_settings import changed, planned
 from ptypy_beamline.diagnosis.scan_sample import ScanSample
 from ptypy_beamline.options import Qc
@@ -88,7 +88,7 @@ def file_of(folder, frames, **more):
 
 def warned(settings):
     scan, plan = planned(settings)
-    return told.event_findings(ScanSample.at(scan, settings, plan))
+    return beam_check.event_findings(ScanSample.at(scan, settings, plan))
 
 
 def test_a_clean_scan_has_no_events():
@@ -132,7 +132,7 @@ def test_an_absorbing_sample_does_not_flicker(masked):
     assert "flicker" not in [one.kind for one in said]
 
 
-def test_several_events_and_the_intensity_by_them():
+def test_several_events_and_the_intensity_from_them():
     frames = dimmed(stretch(40, 79, 0.7) * stretch(200, 239, 0.0))
     said = found(frames)
     assert [(one.kind, one.first, one.last) for one in said] == [

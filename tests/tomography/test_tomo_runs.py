@@ -60,7 +60,7 @@ def stamps(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.long
-def test_the_volume_is_that_of_the_balls(out: Path) -> None:
+def test_the_volume_is_that_of_the_spheres(out: Path) -> None:
     volume, turned = volume_of(out), SERIES.sample
     truth = turned.volume(volume.shape)
     found = align_volume(volume, truth)
@@ -71,7 +71,7 @@ def test_the_volume_is_that_of_the_balls(out: Path) -> None:
 
 
 @pytest.mark.long
-def test_each_angle_is_kept_with_its_origin(raw: Path, out: Path) -> None:
+def test_each_angle_is_written_with_its_provenance(raw: Path, out: Path) -> None:
     found = read(out / "ptycho_tomo/angle_003/reconstruction.h5")
     assert found.provenance["made"]["projection"] == 3
     assert found.provenance["made"]["file"] == raw.name
@@ -96,7 +96,7 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.long
-def test_a_killed_run_goes_on_to_the_same_volume(raw: Path, out: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_with_the_same_volume(raw: Path, out: Path, tmp_path: Path) -> None:
     words = ("tomo", str(raw), "-o", str(tmp_path), *PREVIEW)
     for number in range(COUNT // 2):
         name = f"ptycho_tomo/angle_{number:03d}"
@@ -119,12 +119,12 @@ def test_a_killed_run_goes_on_to_the_same_volume(raw: Path, out: Path, tmp_path:
 
 
 @pytest.mark.long
-def test_finished_angles_of_another_kind_are_not_mixed_in(
+def test_angles_finished_with_other_settings_are_refused(
     raw: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["tomo", str(raw), "-o", str(out), "--engine", "preview"]) == 1
-    told = capsys.readouterr().err
-    assert "angle_000/reconstruction.h5: reconstructed with another engine; take another" in told
+    printed = capsys.readouterr().err
+    assert "angle_000/reconstruction.h5: reconstructed with another engine; take another" in printed
     assert main(["tomo", str(raw), "-o", str(out), *PREVIEW, "--roi", "32"]) == 1
     assert "another settings" in capsys.readouterr().err
     table = (out / "ptycho_tomo/theta.csv").read_text()
@@ -133,7 +133,7 @@ def test_finished_angles_of_another_kind_are_not_mixed_in(
 
 
 @pytest.mark.long
-def test_a_file_of_the_same_name_is_another_only_by_content(
+def test_a_file_of_the_same_name_is_compared_by_content(
     raw: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / raw.name
@@ -153,7 +153,7 @@ def test_results_do_not_go_among_the_scans(raw: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.long
-def test_reconstructions_from_elsewhere_are_taken_over(out: Path, tmp_path: Path) -> None:
+def test_existing_reconstructions_are_imported(out: Path, tmp_path: Path) -> None:
     for kept in out.glob("ptycho_tomo/*/reconstruction.h5"):
         (tmp_path / f"{kept.parent.name}.h5").symlink_to(kept)
     again = tmp_path / "again"
@@ -173,7 +173,7 @@ def test_skipped_angles_are_left_out(
         assert "write --skip 3,7-9" in capsys.readouterr().err
 
 
-def test_one_file_an_angle(tmp_path: Path) -> None:
+def test_one_file_per_angle(tmp_path: Path) -> None:
     with h5py.File(simulated(tmp_path / "all.h5", 3, TINY), "r") as series:
         frames, angles = series["exchange/data"][()], series["exchange/theta"][()]
     for number in range(3):
@@ -196,7 +196,9 @@ def test_one_file_an_angle(tmp_path: Path) -> None:
     )
 
 
-def test_what_cannot_be(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_requests_are_refused(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SettingsError, match="engine='epie'"):
         Engine("epie")  # type: ignore[arg-type]
     with pytest.raises(FileError, match="no such file"):
@@ -212,7 +214,7 @@ def test_what_cannot_be(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.ptypy
 @pytest.mark.mpi
 @pytest.mark.long
-def test_the_recipe_on_two_ranks_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_the_recipe_resumes_on_two_ranks(tmp_path: Path) -> None:
     series, out = simulated(tmp_path / "series.h5", 3, TINY), tmp_path / "out"
     alone = Engine("ptypy", dm=6, ml=3)
     run_series([series], out, Settings.of({"shape": None}), engine=alone, only="reconstruct")
@@ -229,10 +231,10 @@ def test_the_recipe_on_two_ranks_goes_on_where_it_was(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    told, after = done.stdout, stamps(out)
+    printed, after = done.stdout, stamps(out)
 
-    assert told.count("2 of them finished before") == 1, "one rank speaks"
-    assert "PtyPy, DM 6 + ML 3" in told
+    assert printed.count("2 of them finished before") == 1, "one rank speaks"
+    assert "PtyPy, DM 6 + ML 3" in printed
     assert [after[name] == before[name] for name in sorted(before)] == [True, False, True]
     found = read(out / "ptycho_tomo/angle_001/reconstruction.h5")
     assert found.algorithm == "PtyPy DM 6 + ML 3"

@@ -104,8 +104,8 @@ def run(folder: Path, out: Path, turned: RotatingSample = TURNED, **how) -> np.n
         return file["volume"][()]
 
 
-def judge(volume: np.ndarray) -> None:
-    """What is asked for: correlation above 0.9, each ball's density within a tenth."""
+def check_volume(volume: np.ndarray) -> None:
+    """Requirements: correlation above 0.9, each ball's density within a tenth."""
     truth = TURNED.volume(volume.shape)
     found = align_volume(volume, truth)
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
@@ -114,7 +114,7 @@ def judge(volume: np.ndarray) -> None:
     )
 
 
-def test_a_radian_is_so_many_electrons() -> None:
+def test_phase_is_converted_to_electron_density() -> None:
     density, thickness_m, wavelength = 0.334, 1e-6, wavelength_m(6200)  # water
     delta = 2.8179403e-15 * wavelength**2 * density * 1e30 / (2 * np.pi)
     assert delta == pytest.approx(6.0e-6, rel=0.01)
@@ -122,7 +122,7 @@ def test_a_radian_is_so_many_electrons() -> None:
     assert -phase * electrons_per_radian(6200, thickness_m) == pytest.approx(density, rel=1e-6)
 
 
-def test_the_balls_turn_as_scikit_image_has_it() -> None:
+def test_the_spheres_rotate_as_in_scikit_image() -> None:
     angles = np.array([0.0, 30.0, 90.0, 200.0])
     truth = TURNED.volume((SIZE, SIZE, SIZE))
     exact = np.array([TURNED.thickness(angle, (SIZE, SIZE)) for angle in angles])
@@ -140,7 +140,7 @@ def test_shifts_are_found_to_a_fraction_of_a_pixel(noise: float) -> None:
 
 
 @pytest.mark.long
-def test_reprojection_mends_what_the_centre_of_mass_gets_wrong() -> None:
+def test_reprojection_corrects_errors_of_the_centre_of_mass() -> None:
     moves = shifts(len(ANGLES))
     tilted = mass(ANGLES, moves)
     tilt = np.random.default_rng(4).normal(0, 0.02, len(ANGLES)).astype(np.float32)
@@ -151,7 +151,7 @@ def test_reprojection_mends_what_the_centre_of_mass_gets_wrong() -> None:
     assert after < 0.3
 
 
-def test_the_shifts_of_the_mass_are_those_of_the_sample() -> None:
+def test_shifts_found_from_the_mass_are_those_of_the_sample() -> None:
     moves = shifts(6)
     stack = mass(np.zeros(6), moves)
     y, x = vertical_shifts(stack), horizontal_shifts(stack)
@@ -166,7 +166,7 @@ def test_a_sample_that_jumped_far_is_found() -> None:
     np.testing.assert_allclose(found, -moves[:, 0], atol=0.3)
 
 
-def test_the_rotation_axis_is_found_where_it_was() -> None:
+def test_the_rotation_axis_is_found() -> None:
     moves = np.tile([0.0, 3.25], (len(ANGLES), 1))
     found = align(mass(ANGLES, moves), ANGLES)
     phase = np.zeros((len(ANGLES), 1, SIZE), np.float32)
@@ -184,7 +184,7 @@ def test_binning_keeps_the_middle(width: int) -> None:
     assert row.max() == pytest.approx(1)
 
 
-def test_uneven_angles_count_by_their_share() -> None:
+def test_uneven_angles_are_weighted_by_their_spacing() -> None:
     even = np.arange(0, 180, 10.0)
     np.testing.assert_allclose(angle_weights(even), 1)
     np.testing.assert_allclose(angle_weights(even + 180 * (np.arange(18) % 2)), 1)
@@ -208,7 +208,7 @@ def test_uneven_angles_give_the_density() -> None:
 @pytest.mark.parametrize(
     "turned", [TURNED, RotatingSample(voxel_m=400e-9)], ids=["weak", "wrapped"]
 )
-def test_phases_without_ramp_and_jumps(turned: RotatingSample) -> None:
+def test_phases_are_unwrapped_and_ramps_removed(turned: RotatingSample) -> None:
     rng, (y, x) = np.random.default_rng(5), np.indices((SIZE, SIZE))
     truth = np.array([turned.phase(a, (SIZE, SIZE)) for a in (0.0, 40.0, 80.0)])
     assert turned is TURNED or truth.min() < -5
@@ -228,7 +228,7 @@ def test_air_ends_where_a_sample_begins_at_any_angle() -> None:
     assert found_air(stack, 3) == 11
 
 
-def test_no_air_is_told() -> None:
+def test_missing_air_is_reported() -> None:
     wave = np.exp(1j * np.random.default_rng(0).normal(0, 0.3, (40, 60)))
     with pytest.warns(BeamlineWarning, match="may not be empty"):
         unwrapped([wave])
@@ -248,7 +248,7 @@ def test_from_phases_to_a_volume(tmp_path: Path, case: str) -> None:
     angles, how = CASES[case]
     folder = write_phases(tmp_path / "phases", angles, shifts(len(angles)))
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    judge(run(folder, tmp_path / "out", **how))  # a warning would be an error
+    check_volume(run(folder, tmp_path / "out", **how))  # a warning would be an error
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
@@ -263,17 +263,17 @@ def test_from_phases_to_a_volume(tmp_path: Path, case: str) -> None:
 )
 def test_conventions(tmp_path: Path, how: dict[str, str], change) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES, shifts(len(ANGLES)), change=change)
-    judge(run(folder, tmp_path / "out", **how))
+    check_volume(run(folder, tmp_path / "out", **how))
 
 
-def test_a_positive_phase_is_told(tmp_path: Path) -> None:
+def test_a_positive_phase_is_reported(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES, shifts(len(ANGLES)), change=np.conj)
     with pytest.warns(BeamlineWarning, match="--sign"):
         assert run(folder, tmp_path / "out", rounds=0).sum() < 0
 
 
 @pytest.mark.long
-def test_a_missing_wedge_is_told_and_not_made_up(tmp_path: Path) -> None:
+def test_a_missing_wedge_is_reported_and_not_filled(tmp_path: Path) -> None:
     angles = np.arange(0, 120, 4.0)
     folder = write_phases(tmp_path / "phases", angles, shifts(len(angles)), size=(54, SIZE))
     with pytest.warns(BeamlineWarning, match="no angle within 64 degrees"):
@@ -289,7 +289,7 @@ def test_a_missing_wedge_is_told_and_not_made_up(tmp_path: Path) -> None:
     assert (sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES] > 0.85).all()
 
 
-def test_what_the_files_say(tmp_path: Path) -> None:
+def test_contents_of_the_files(tmp_path: Path) -> None:
     angles = np.arange(0, 180, 15.0)
     run(write_phases(tmp_path / "phases", angles, shifts(12)), tmp_path / "out")
     with h5py.File(tmp_path / "out/reconstructed_3d.h5") as file:
@@ -310,7 +310,7 @@ def test_what_the_files_say(tmp_path: Path) -> None:
         assert (tmp_path / "out" / picture).stat().st_size > 10_000
 
 
-def test_stages_begin_from_what_is_there(tmp_path: Path) -> None:
+def test_stages_start_from_existing_files(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES, shifts(len(ANGLES)))
     known = Alignment(pixel_m=TURNED.voxel_m, energy_eV=TURNED.energy_eV)
     out = tmp_path / "out"
@@ -325,7 +325,7 @@ def test_stages_begin_from_what_is_there(tmp_path: Path) -> None:
         assert json.loads(file["provenance"][()])["method"].endswith("hann")
 
 
-def test_a_volume_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_volume_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     found = Projections(
         mass(ANGLES, shifts(len(ANGLES))), ANGLES, shifts(len(ANGLES)), (1e-8, 1e-8), 6200.0, (), {}
     )
@@ -349,7 +349,9 @@ def test_a_volume_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         (np.array([0.0, 180.0, 360.0]), "1 angles"),
     ],
 )
-def test_angles_that_make_no_volume(tmp_path: Path, angles: np.ndarray, match: str) -> None:
+def test_too_few_angles_for_a_volume_are_refused(
+    tmp_path: Path, angles: np.ndarray, match: str
+) -> None:
     folder = write_phases(tmp_path / "phases", angles, shifts(len(angles)), size=(24, 30))
     with pytest.raises(ScanError, match=match):
         run(folder, tmp_path / "out")
@@ -363,7 +365,7 @@ def change_phase(folder: Path, number: int, change) -> None:
 
 
 @pytest.mark.long
-def test_an_angle_that_failed_is_told(tmp_path: Path) -> None:
+def test_a_failed_angle_is_reported(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES[::2], shifts(12))
     change_phase(folder, 4, np.ones_like)
     with pytest.warns(BeamlineWarning, match=r"mass at angle_004 .*--skip 4\)"):
@@ -382,7 +384,7 @@ def test_an_image_without_a_wave_is_refused(tmp_path: Path, value: float) -> Non
         run(folder, tmp_path / "out")
 
 
-def test_an_angle_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_angle_is_reported(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES[::2], shifts(12))
     (folder / "ptycho_tomo/angle_004").rename(folder / "ptycho_tomo/angle_004_bad")
     with pytest.raises(MissingDataError, match=r"1 of 12 angles, angle_004 .*--skip 4"):
@@ -394,7 +396,7 @@ def test_an_angle_that_is_not_there_is_told(tmp_path: Path) -> None:
         run_series([folder], tmp_path / "out", only="reconstruct")
 
 
-def test_phases_that_do_not_belong_together(tmp_path: Path) -> None:
+def test_inconsistent_phases_are_refused(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES[::4], shifts(6))
     with pytest.raises(MissingDataError, match="--voxel-m and --energy-kev"):
         run_series([folder], tmp_path / "out")
@@ -434,7 +436,7 @@ def test_angles_of_a_stack(tmp_path: Path) -> None:
         without_skipped(find_angles([file]), [3])
 
 
-def test_angles_of_a_file_each(tmp_path: Path) -> None:
+def test_angles_of_one_file_each(tmp_path: Path) -> None:
     for number in (10, 9, 1):
         logged = 1.5 * number + 0.001 * np.array([0, 1, -1, 2, -2])
         scan_file(tmp_path / f"scan_{number}.h5", logged)
@@ -463,7 +465,7 @@ def test_an_angle_in_a_products_attribute(tmp_path: Path) -> None:
     assert find_angles([tmp_path / "a.h5"])[0].theta_deg == 12.5
 
 
-def test_no_angles(tmp_path: Path) -> None:
+def test_missing_angles_are_refused(tmp_path: Path) -> None:
     file = scan_file(tmp_path / "a.h5", None)
     with pytest.raises(MissingDataError, match=r"theta\.csv .* or give --theta"):
         find_angles([file])
