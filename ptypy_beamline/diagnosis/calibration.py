@@ -1,4 +1,4 @@
-"""Whether mask, dark, saturation and hot pixels are in order."""
+"""Checks of mask, dark, saturation and hot pixels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from .proposed_settings import changed, exactly, finding, planned
 from .scan_sample import ScanSample
 
 OUTER = 0.9
-"""Where a frame's far corners begin, in distances of the beam from the nearest edge."""
+"""Radius at which a frame's far corners begin, in units of the distance from beam to nearest
+edge."""
 
 DIRECT_PX = 3.0
 """Near the centre the direct beam of a zone plate may illuminate a single pixel."""
 
 FAINT, HOT_TIMES, ENOUGH = 0.05, 5.0, 100.0
-"""Share of far pixels that are the faintest; by how much a defect exceeds its neighbours; counts on
-both sides of a dead one."""
+"""Share of far pixels taken as the faintest; factor by which a hot pixel exceeds its neighbours;
+counts on both sides of a dead one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +95,10 @@ class DetectorCounts:
         return cls(mean, variance, good, radius, direct_beam, len(stack), faint)
 
     def defects(self, offset: Float32s) -> Bools:
-        """(h, w) good pixels not of the pattern: isolated, or empty between pixels that count."""
+        """(h, w) good pixels that are hot (isolated), or empty between counting pixels."""
         level = np.where(self.good, self.mean - offset, 0)
         bright = brightest(level).clip(0)
-        # What is subtracted has noise, too.
+        # The subtracted offset has noise, too.
         noise = np.sqrt((bright + np.maximum(offset, 0) + 1) / max(self.frames, 1))
         hot = (level > HOT_TIMES * (bright + 2 * noise)) & ~self.direct_beam
         counting = (self.mean > 0) & self.good
@@ -125,24 +126,24 @@ RINGS, RING_PIXELS, FEWEST_RINGS = tuple(np.linspace(0.5, 1.35, 9)), 16, 4
 """Rings in which counts are compared, in distances of the nearest edge; pixels of each, rings."""
 
 POWERS = tuple(np.arange(2.0, 8.1, 0.5))
-"""With which counts may fall from ring to ring."""
+"""Powers of the radius with which counts may fall."""
 
 FEW_PIXELS = 3
-"""Different pixels of a detector that are saturated at least: one or two are hot."""
+"""Fewest different pixels for saturation: one or two are hot."""
 
 PILE, FEW, PILE_TIMES = 40, 8, 5
-"""Counts from which a limit is no chance, how many pixels must share it, and how many
-times those at each count just below."""
+"""Counts above which a common maximum is not by chance, how many pixels must share it, and how many
+times as many as at each count just below."""
 
 FULL = tuple(2**bits - 1 for bits in (8, 12, 14, 16, 31, 32))
-"""Largest numbers of detectors."""
+"""Largest values that detectors write."""
 
 HOT_SIGMAS = (100.0, 50.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0)
-"""Settings of ``hot_sigma`` that may find a defect."""
+"""Values of ``hot_sigma`` to try."""
 
 
 def findings(sample: ScanSample) -> list[Finding]:
-    """Everything about the counts; of frames without any only that."""
+    """All checks of the counts; for frames without counts, only that."""
     detector = DetectorCounts.of(sample)
     inverted = mask(sample, detector)
     if not sample.plan.good.any() and not any(found.level == "error" for found in inverted):
@@ -167,7 +168,7 @@ def findings(sample: ScanSample) -> list[Finding]:
 
 
 def mask(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
-    """A mask that leaves out most pixels, with most of the counts, means the opposite."""
+    """A mask that excludes most pixels, with most of the counts, is inverted."""
     bad, total = ~detector.good, float(detector.mean.sum())
     area, counts = float(bad.mean()), float(detector.mean[bad].sum()) / max(total, 1e-12)
     if area < 0.5 or counts < 0.5:
@@ -249,7 +250,7 @@ def floor_of(level: Floats, good: Bools, radius: Floats) -> float | None:
 
 
 def saturation(sample: ScanSample) -> list[Finding]:
-    """Many pixels that share the highest count were cut off there."""
+    """Many pixels that share the highest count were clipped there."""
     # A limit of float64 is beyond float32.
     lowest, limit = map(np.float64, sample.plan.calibration.limits[:2])
     counts = sample.raw[..., ~sample.plan.calibration.bad].ravel()
@@ -279,7 +280,7 @@ def saturation(sample: ScanSample) -> list[Finding]:
 
 
 def uncounted(sample: ScanSample) -> list[Finding]:
-    """Numbers that are left out because they stand for no count."""
+    """Values that are excluded because they are not counts."""
     counts = sample.plan.calibration.counting
     none = (sample.raw < counts.lowest_of(sample.raw.dtype)) | (sample.raw >= counts.no_count)
     share = float(none.mean())

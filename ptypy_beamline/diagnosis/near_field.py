@@ -22,11 +22,11 @@ MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
 image may differ from the stage's: in pixels, and as a fraction of it."""
 
 LONG_PX = 3.0
-"""Least median motion: patterns that do not move seem to, by their speckles."""
+"""Least median motion in pixels: by their speckles, fixed patterns seem to move."""
 
 COARSEST = 0.5
-"""Fresnel number p²/λz of a pixel of a near-field scan at most: from there frames are contact
-pictures, whose phase does not show."""
+"""Fresnel number p²/λz of a pixel of a near-field scan at most: above it, frames are contact
+images, in which the phase does not show."""
 
 NEAREST_FOCUS_M = 2e-4
 """From the focus to the sample of a near-field scan at least: a far-field scan that is sampled too
@@ -34,7 +34,7 @@ coarsely to hold its probe has it nearer."""
 
 
 def magnification(sample: ScanSample) -> float | None:
-    """How far pictures move over the detector for each step of the stage; None in the far field.
+    """How far images move over the detector, relative to the stage; None in the far field.
 
     Frames of the near field are pictures of the sample, which move as the stage does: M. Stockmar
     et al., Scientific Reports 3, 1927 (2013). A far-field pattern stays where it is, or is a
@@ -97,7 +97,7 @@ def correction_of_motion(sample: ScanSample, times: float) -> UnitCorrection | N
 
 
 def _focus_is_known(sample: ScanSample) -> bool:
-    """Whether settings or file have it, be it 0 for a parallel beam."""
+    """Whether settings or file have it, including 0 for a parallel beam."""
     return sample.settings.focus_to_sample is not None or sample.scan.focus_m is not None
 
 

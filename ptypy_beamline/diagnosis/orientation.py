@@ -1,4 +1,4 @@
-"""Which orientation of the frames belongs to the axes of the positions.
+"""Orientation of the frames relative to the axes of the positions.
 
 Four pairs of orientations can be distinguished (:mod:`.orientation_ambiguities`), by the curl of
 the centres of mass and by short reconstructions of each.
@@ -42,7 +42,7 @@ from .scan_sample import ScanSample
 from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors
 
 CONFIDENT = 0.95
-"""Less than that is not an answer."""
+"""Least confidence for a decision."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Ranking:
     Attributes
     ----------
     axes
-        The axes of the positions that were given, and are kept.
+        The given axes of the positions, which are kept.
     decided
         Whether the confidence suffices.
     confidence
@@ -83,7 +83,7 @@ class Ranking:
     find_prior
         Reconstructs the object for the best pair, and decides between its two orientations.
     lag
-        Frames that may lag by so many instead; then nothing is decided.
+        Number of frames by which frames may lag instead; then nothing is decided.
     """
 
     axes: str
@@ -95,7 +95,7 @@ class Ranking:
 
     @cached_property
     def prior(self) -> PhasePrior:
-        """What chooses between the best pair; takes two reconstructions."""
+        """What decides between the best pair; needs two reconstructions."""
         return self.find_prior()
 
     @property
@@ -150,7 +150,7 @@ class Ranking:
 def rank(scan: Scan, settings: Settings) -> Ranking:
     """Rank the orientations of the frames for ``settings.positions.axes``.
 
-    ``rotate``, ``flip`` and ``orientation`` of the settings play no part; all else is kept.
+    ``rotate``, ``flip`` and ``orientation`` of the settings are ignored; all else is kept.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def with_orientation(scan: Scan, settings: Settings) -> Settings:
 
 
 def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
-    """What is wrong with the orientation and the axes that are set; nothing where all is well."""
+    """Errors of the orientation and the axes that are set; empty where there are none."""
     if not ranking.decided or ranking.agrees(settings.orientation_flags):
         return []
     code, best = ranking.orientation, ranking.pairs[0]

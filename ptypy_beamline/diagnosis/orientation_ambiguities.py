@@ -62,7 +62,7 @@ def same_axes(given: int, code: int, axes: str) -> str:
     return next(other for other in AXES if np.array_equal(relation(given, other), wanted))
 
 
-ALIKE_STEPS, NEAR_DEGREES = 0.3, 20.0
+MATCHING_STEPS, NEAR_DEGREES = 0.3, 20.0
 """Largest distance of shifted and rotated positions, in steps; deviation from a quarter turn."""
 
 
@@ -129,7 +129,7 @@ def is_quarter_turn(here_m: Floats, there_m: Floats) -> bool:
     apart = np.sqrt(((there - here @ turn) ** 2).sum(axis=1).mean())
     angle = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
     quarter = abs(abs(angle) - 90) < NEAR_DEGREES
-    return bool(quarter and apart < ALIKE_STEPS * step_m(here_m))
+    return bool(quarter and apart < MATCHING_STEPS * step_m(here_m))
 
 
 PASSES = 20
@@ -143,7 +143,7 @@ ONE_SIDED, ABOVE_NOISE = 0.5, 3.0
 
 @dataclass(frozen=True)
 class PhasePrior:
-    """What is known in advance about the phase: an object, or its conjugate twin?
+    """Prior knowledge of the phase: is it that of an object, or of its conjugate twin?
 
     Attributes
     ----------
@@ -194,22 +194,22 @@ def phase_below_vacuum(obj: Complexes) -> float | None:
     The phase ramp of the vacuum is subtracted.
     """
     try:
-        empty = find_vacuum(obj)
+        vacuum = find_vacuum(obj)
     except ScanError:
         return None
-    flat = obj * ramp(obj.shape, ramp_frequency(obj[empty] * np.abs(obj[empty]))).conj()
-    phase = np.angle(flat * np.exp(-1j * np.angle(flat[empty].sum())))
+    flat = obj * ramp(obj.shape, ramp_frequency(obj[vacuum] * np.abs(obj[vacuum]))).conj()
+    phase = np.angle(flat * np.exp(-1j * np.angle(flat[vacuum].sum())))
     outside = np.ones(phase.shape, np.bool_)
-    outside[empty] = False
+    outside[vacuum] = False
     around = phase[outside]
-    if not around.size or np.std(around) < ABOVE_NOISE * np.std(phase[empty]):
+    if not around.size or np.std(around) < ABOVE_NOISE * np.std(phase[vacuum]):
         return None
     below = -float(around.sum()) / max(float(np.abs(around).sum()), 1e-12)
     return below if abs(below) > ONE_SIDED else None
 
 
 def _object(patch: Patch) -> Complexes:
-    """The reconstructed object where the middle of the probe has been, or nearly so."""
+    """The reconstructed object, roughly where the middle of the probe has been."""
     engine, state, _ = reconstruct_without(patch, PASSES)
     side = len(state.probe)
     first = engine.corners_px.min(axis=0) + side // 2 - side // 16

@@ -35,7 +35,7 @@ COUNTS, DECADES = "inferno", 1e-4
 their logarithmic scale in highest ones: what is fainter is black."""
 
 THIN = 3
-"""A map of positions is at most so many times longer than wide."""
+"""Largest aspect ratio of a map of positions."""
 
 MOST_PX = 1024
 """Pixels on a side of a drawn image, at most; those of a large detector are averaged."""
@@ -50,7 +50,7 @@ COLOURS = {"error": "#b3261e", "warning": "#a15c00", "note": "#333333"}
 
 
 def draw(path: Path, diagnosis: Diagnosis) -> None:
-    """Draw what a diagnosis rests on; ``diagnosis.sample`` must be there."""
+    """Draw the data behind a diagnosis; nothing without ``diagnosis.sample``."""
     sample = diagnosis.sample
     if sample is None:
         return

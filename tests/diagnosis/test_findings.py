@@ -64,12 +64,12 @@ def test_a_dose_counts_every_exposure(tmp_path):
     """Whatever is made of them: the same for a sum, a mean and each on its own."""
     truth = simulate(64, (8, 8), 6, photons=1e6, seed=1)
     settings = settings_of(tmp_path, "standard", truth, frames=np.repeat(truth.frames, 2, axis=0))
-    said = set()
+    doses = set()
     for grouping in ("sum", "mean", "none"):
         asked = changed(settings, {"frames_per_position": 2, "grouping": grouping})
         notes = [one.what for one in diagnose(asked, with_reconstructions=False).findings]
-        said.add(next(note for note in notes if "Gy" in note).partition(",")[2].partition(")")[0])
-    assert len(said) == 1
+        doses.add(next(note for note in notes if "Gy" in note).partition(",")[2].partition(")")[0])
+    assert len(doses) == 1
 
 
 def test_dose_to_water():
@@ -141,15 +141,15 @@ def test_preview_warns_first_that_its_error_cannot_be_trusted(tmp_path, capsys):
     pedestal = {"frames": truth.frames + 100}
     file = settings_of(tmp_path, "standard", truth, **pedestal).file
     assert main(["preview", file, "-o", str(tmp_path / "p"), "--iterations", "5", "--json"]) == 0
-    text, said = capsys.readouterr()
-    assert "--background" in said
-    assert "cannot be trusted until this is corrected" in said
+    text, printed = capsys.readouterr()
+    assert "--background" in printed
+    assert "cannot be trusted until this is corrected" in printed
     own_warnings = json.loads(text)
     assert own_warnings["held_out_error"] > 0.9
     assert "not subtracted" in own_warnings["findings"][0]["cause"]
     assert main(["preview", file, "-o", str(tmp_path / "p"), "--background", "100"]) == 0
-    text, said = capsys.readouterr()
-    assert said == ""
+    text, printed = capsys.readouterr()
+    assert printed == ""
     assert float(text.partition("validation error ")[2].split()[0]) < 0.6
 
 
@@ -184,8 +184,8 @@ def test_axes_offered_for_an_orientation_keep_the_sign_of_the_phase(code):
 
 
 def test_proposed_settings_are_written_as_parameter_and_flag():
-    said = as_typed({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
-    assert said == (
+    typed = as_typed({"units.positions": "um", "center": (3.5, 4.0), "positions.snake": True})
+    assert typed == (
         "set units.positions='um' (--unit positions=um), center=(3.5, 4.0) "
         "(--roi-center 3.5,4.0), positions.snake=True (--snake)"
     )
@@ -206,8 +206,8 @@ def test_blank_frames_in_the_sample_are_mentioned_at_the_end(tmp_path, capsys):
     frames[30] = 0
     file = WRITERS["standard"](tmp_path / "a.h5", replace(Raw.of(truth), frames=frames))
     assert main(["check", str(file)]) == 0
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert "1 of 64 sampled frames show no beam (see ptypy-beamline qc)" in said
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert "1 of 64 sampled frames show no beam (see ptypy-beamline qc)" in printed
 
 
 @pytest.mark.long
@@ -219,11 +219,11 @@ def test_a_slip_of_the_stage_is_reported(tmp_path):
     light = diffract(truth.object, truth.probe, corners)
     frames = np.random.default_rng(1).poisson(light).astype(np.uint32)
     slipped = settings_of(tmp_path, "standard", truth, frames=frames)
-    (said,) = stage.stage_slip(measure_in_order(open_with(slipped), slipped), slipped)
-    assert said.cause == "the stage slipped, or the sample moved"
-    (frame,) = re.findall(r"up to about (\d+) fit their positions on their own", said.what)
+    (slip,) = stage.stage_slip(measure_in_order(open_with(slipped), slipped), slipped)
+    assert slip.cause == "the stage slipped, or the sample moved"
+    (frame,) = re.findall(r"up to about (\d+) fit their positions on their own", slip.what)
     assert abs(int(frame) - 128) <= 16
-    assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in said.remedy
+    assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in slip.remedy
     sound = settings_of(tmp_path, "exchange", truth)
     assert stage.stage_slip(measure_in_order(open_with(sound), sound), sound) == []
 
@@ -272,9 +272,9 @@ def test_unchecked_pairing_is_not_reported_as_sound(tmp_path, capsys):
     assert main(["check", str(file)]) == 0
     assert "pairing and orientation were not checked" in capsys.readouterr().out
     assert main(["check", str(file), "--num-frames", "1"]) == 0
-    said = capsys.readouterr().out
-    assert "warning: 1 position does not determine object and probe" in said
-    assert "no problem found" not in said
+    printed = capsys.readouterr().out
+    assert "warning: 1 position does not determine object and probe" in printed
+    assert "no problem found" not in printed
     with h5py.File(file, "a") as f:
         frames = f["entry/data"][()].astype(np.float32)
         frames[4, 20:40, 20:40] = np.nan
@@ -291,5 +291,5 @@ def test_the_conjugate_twin_is_given_with_the_orientation(tmp_path):
     diagnosis = diagnose(settings)
     twin = diagnosis.ranking.conjugate_twin_of(0)
     assert twin != 0
-    (said,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
-    assert f"its conjugate twin, orientation {twin}, fits as well" in said
+    (note,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
+    assert f"its conjugate twin, orientation {twin}, fits as well" in note

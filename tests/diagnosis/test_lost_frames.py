@@ -187,10 +187,10 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
         ArrayFrames(frames[kept]), positions_m, 8800.0, 0.681, (75e-6, 75e-6), center_px=(64, 64)
     )
     (found,), _ = check_pairing(scan, Settings())
-    said = re.search(
+    bounds = re.search(
         r"a frame between (\d+) and (\d+) .* on, frames and positions are off by 30", found.what
     )
-    assert int(said[1]) <= 200 <= int(said[2]) < int(said[1]) + 25
+    assert int(bounds[1]) <= 200 <= int(bounds[2]) < int(bounds[1]) + 25
     assert found.settings["num_frames"] <= 200
     stopped = replace(scan, frames=ArrayFrames(frames[:486]))
     nothing = LostFrames.of(stopped, EACH, unoriented_plan(stopped, EACH))
