@@ -58,7 +58,7 @@ def in_short(error: BaseException, most: int = 200) -> str:
 
 
 def suggestion(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
-    """A remedy for a name that is not known: the nearest, or all."""
+    """A remedy for an unknown name: the most similar known name, or all of them."""
     close = difflib.get_close_matches(name, known, 1, cutoff)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
@@ -75,13 +75,13 @@ def shown(value: Any, most: int = 60) -> str:
 
 
 def printable(text: str) -> str:
-    """A text in one line, with escapes for what a terminal would act on."""
+    """A text in one line, with control characters escaped."""
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def in_picture(text: str) -> str:
-    """A text for Matplotlib, which takes what dollar signs enclose for a formula."""
+    """A text for Matplotlib, which reads text between dollar signs as a formula."""
     return printable(text).replace("$", r"\$")
 
 
@@ -90,7 +90,7 @@ class FileError(BeamlineError):
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM has come: from a terminal, a batch system, or MPI that ends its ranks.
+    """SIGINT or SIGTERM was received: from a terminal, a batch system, or MPI ending its ranks.
 
     Attributes
     ----------
@@ -104,15 +104,15 @@ class Stopped(BaseException):
 
 
 class LostFileError(FileError):
-    """A file is not there, or is damaged: what is in it is lost."""
+    """A file is missing or damaged: its data are lost."""
 
 
 class UnreadableError(FileError):
-    """What a file holds cannot be read: it is damaged, or its writer is not done with it."""
+    """A file's data cannot be read: it is damaged, or still being written."""
 
 
 class DamagedFileError(UnreadableError, LostFileError):
-    """One that is damaged, or was never written to its end."""
+    """A file is damaged, or was never completely written."""
 
 
 class UnfollowableError(FileError):
@@ -128,7 +128,7 @@ class MissingDataError(BeamlineError):
 
 
 class ScanError(BeamlineError):
-    """Frames, positions and other arrays of a scan do not belong together."""
+    """Frames, positions and other arrays of a scan do not match."""
 
 
 class SettingsError(BeamlineError, ValueError):
@@ -140,7 +140,7 @@ class GeometryError(BeamlineError):
 
 
 class BeamlineWarning(UserWarning):
-    """Something was assumed or left out; the message says what and how to settle it."""
+    """Something was assumed or left out; the message says what, and what to set."""
 
 
 def warn(message: str, file: str | Path | None = None) -> None:

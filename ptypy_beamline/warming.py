@@ -1,4 +1,4 @@
-"""Loads of small scans, so that everything that a load may need has been compiled."""
+"""Small loads that compile every function that loading may need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .settings import Settings
 from .statistics.measure import Reference, measure_frames
 
 PIXELS = ("u1", "u2", "u4", "i2", "i4", "f4", "f8")
-"""Pixel types of detectors, and of files that were made from theirs."""
+"""Pixel types of detectors, and of files derived from their data."""
 
 COMPRESSED = ("u1", "u2", "u4", "f8")
 """One of each size: decoders take all pixels for unsigned numbers."""

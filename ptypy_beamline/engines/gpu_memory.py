@@ -1,4 +1,4 @@
-"""What PtyPy's cupy engines need: memory of the GPU and of the host, and sizes its FFT likes."""
+"""What PtyPy's cupy engines need: GPU and host memory, and frame sizes with a fast FFT."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class EngineBytes:
     Attributes
     ----------
     working
-        For each pixel of the frames of one block: each probe mode, and besides.
+        Per pixel of the frames of one block: for each probe mode, and in addition.
     held
-        The same of a block whose data are on the GPU: as many are as fit.
+        The same for each block whose data are on the GPU: as many as fit.
     swapped
         The same that must fit beside ``working`` for the engine to start.
     host
-        The same of all frames, on the host.
+        The same for all frames, on the host.
     host_block
-        For each pixel of the frames of one block, on the host, for a moment.
+        Per pixel of the frames of one block, on the host, temporarily.
     object_gpu, object_host
-        For each pixel of the object.
+        Per pixel of the object.
     fixed_gpu, fixed_host
         CUDA, its libraries, and Python: measured on one H200 (``benchmarks/results/gpu.md``).
     """

@@ -176,7 +176,7 @@ def with_absolute_paths(data: Mapping[str, Any]) -> dict[str, Any]:
 def _absolute(value: Any) -> Any:
     """A file's name before ``::`` made absolute, if there is such a file."""
     if isinstance(value, list):
-        return [_absolute(one) for one in value]
+        return [_absolute(name) for name in value]
     if not isinstance(value, str):
         return value
     file, dataset = file_and_dataset(value)

@@ -20,7 +20,7 @@ class PtydFrames(FrameStack):
     """Chunks read in bulk; defects of single frames are NaN.
 
     A weight of 0 in every frame is a bad pixel of the detector and belongs to ``Scan.bad``. A
-    weight of 0 in some frames only cannot be told by one image: there the frame is NaN, which
+    weight of 0 in some frames only cannot be expressed by one image: there the frame is NaN, which
     every later step takes as bad in this exposure. Without such defects the frames keep their
     stored dtype; with them they become the floating type that holds every stored count exactly.
 

@@ -1,4 +1,4 @@
-"""What of PtyPy's inside the models replace or imitate, and whether this PtyPy has it."""
+"""The PtyPy internals that the models replace or imitate, and a check that they are unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RELIED_ON = {
 
 @cache
 def digest(function: Callable[..., Any]) -> str:
-    """Of the source of ``function``; nothing where there is no source."""
+    """Digest of the source of ``function``; empty if there is no source."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
     except OSError:
@@ -40,5 +40,5 @@ def digest(function: Callable[..., Any]) -> str:
 
 
 def differences() -> list[str]:
-    """Names of what this PtyPy does in another way than the one that is imitated."""
+    """Names of the functions whose source differs in this PtyPy."""
     return [f.__qualname__ for f, known in RELIED_ON.items() if digest(f) != known]

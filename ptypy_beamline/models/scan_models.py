@@ -3,8 +3,8 @@
 :class:`BeamlineFull` gives what PtyPy's ``BlockFull`` gives, and :class:`BeamlineGradFull` what
 ``BlockGradFull`` gives, bit for bit, in a fraction of the time: name one as
 ``p.scans.x.name``. They rely on how PtyPy 0.9 works inside, which
-:func:`~ptypy_beamline.models.relied_on.differences` checks; where PtyPy is another, or a scan asks
-for more than they carry, they do as PtyPy does, and say so.
+:func:`~ptypy_beamline.models.relied_on.differences` checks; with another PtyPy, or a scan that
+needs more than they support, they fall back on PtyPy's own way, and log it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         self._frame_views: list[Views] = []
         self._pod_views: list[PodViews] = []
         self._without_exit_waves: list[PodViews] = []
-        self._in_bulk = not _said(self, differences(), "this PtyPy differs in ")
+        self._in_bulk = not _report_fallback(self, differences(), "this PtyPy differs in ")
         support_models()
 
     def new_data(self, max_frames: int) -> Any:
@@ -134,7 +134,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
 
     def _create_pods(self) -> tuple[list[POD], dict[str, bool], dict[str, bool]]:
         """Views of probe, object and exit wave of the new frames, and the pods that join them."""
-        if not self._in_bulk or _said(self, self._asks_for()):
+        if not self._in_bulk or _report_fallback(self, self._asks_for()):
             made_by_ptypy: tuple[list[POD], dict[str, bool], dict[str, bool]] = (
                 super()._create_pods()
             )
@@ -183,7 +183,7 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         )
 
     def _asks_for(self) -> list[str]:
-        """What the scan has that is not made in bulk."""
+        """Features of the scan that are not supported in bulk."""
         positions = np.asarray(self.new_positions, object)
         return [
             what
@@ -215,8 +215,8 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
             put_off_exit_waves(new)
 
 
-def _said(model: Any, reasons: Sequence[str], because: str = "it has ") -> bool:
-    """Whether there are reasons to do as PtyPy does, which are said."""
+def _report_fallback(model: Any, reasons: Sequence[str], because: str = "it has ") -> bool:
+    """Whether there are reasons to fall back on PtyPy's own way, which are logged."""
     if reasons:
         name = type(model).__name__
         log(
@@ -264,7 +264,7 @@ STANDS_FOR = {BeamlineFull: BlockFull, _NamedBlockGradFull: BlockGradFull}
 
 
 def support_models() -> None:
-    """Tell every engine that is known that it supports these models."""
+    """Add these models to the supported models of every known engine."""
     for engine in u.all_subclasses(BaseEngine):
         supported = getattr(engine, "SUPPORTED_MODELS", [])
         for ours, theirs in STANDS_FOR.items():

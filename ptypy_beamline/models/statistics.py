@@ -17,7 +17,7 @@ STATISTICS_BYTES = 2**20
 
 
 class Statistics:
-    """PtyPy's statistics of a scan, each frame looked at once."""
+    """PtyPy's statistics of a scan, from a single pass over the frames."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.totals: list[Numbers] = []
@@ -41,7 +41,7 @@ class Statistics:
     def put(self, diff: Storage, frames: int, label: str) -> None:
         """Reduce over all ranks, and set what PtyPy's ``_update_stats`` sets."""
         maximum, minimum, mean, norm = (
-            one.copy() for one in (self.max, self.min, self.sum, self.good)
+            image.copy() for image in (self.max, self.min, self.sum, self.good)
         )
         parallel.allreduce(mean)
         parallel.allreduce(norm)

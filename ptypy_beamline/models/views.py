@@ -83,7 +83,7 @@ class Views:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """While many objects are made that all stay: Python would look through them again and again."""
+    """While many objects are made that all stay: Python would scan them again and again."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -187,14 +187,14 @@ def make_pods(ptycho: Any, geometry: Any, views: Sequence[Sequence[View]]) -> li
         ptycho=ptycho, views=dict(zip(VIEW_NAMES, next(joined), strict=True)), geometry=geometry
     )
     others = [(k, v) for k, v in vars(first).items() if k != "V" and not isinstance(v, View)]
-    pods = [first, *(_joining(those, ptycho, others) for those in joined)]
+    pods = [first, *(_joining(views_of_pod, ptycho, others) for views_of_pod in joined)]
     register(ptycho, POD._PREFIX, pods[1:])
     records = np.zeros(len(pods), first._record.dtype)
     records["ID"] = [pod.ID for pod in pods]
     for pod, record in zip(pods, records, strict=True):
         pod._record = record
     for pod in pods[1:]:
-        _tell_views(pod)
+        _link_views(pod)
     return pods
 
 
@@ -212,8 +212,8 @@ def _joining(views: Sequence[View], ptycho: Any, others: list[tuple[str, Any]]) 
     return pod
 
 
-def _tell_views(pod: POD) -> None:
-    """Let the views of ``pod`` know it."""
+def _link_views(pod: POD) -> None:
+    """Refer to ``pod`` in its views."""
     reference = weakref.ref(pod)
     for view in pod.V.values():
         if view._pod is None:

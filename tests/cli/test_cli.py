@@ -70,9 +70,9 @@ def test_info_in_words_and_as_json(type_in, tmp_path):
     for words in ("cxi", "49, 64, 64", "8800", "49 positions from 49 of 49", "2 x 2"):
         assert words in out
     code, out, _ = type_in("info", file, "--json")
-    told = json.loads(out)
-    assert told["scan"]["format"] == "cxi"
-    assert_allclose(told["plan"]["resolution_m"], scans.truth().object_pixel_m, rtol=1e-6)
+    result = json.loads(out)
+    assert result["scan"]["format"] == "cxi"
+    assert_allclose(result["plan"]["resolution_m"], scans.truth().object_pixel_m, rtol=1e-6)
 
 
 def test_info_of_a_scan_that_lacks_something_says_what(type_in, tmp_path):
@@ -215,7 +215,7 @@ def test_flags_do_what_their_parameters_do(type_in, tmp_path):
 
 
 @pytest.mark.long
-def test_check_is_content_with_a_good_scan(type_in, tmp_path):
+def test_check_finds_no_problem_in_a_good_scan(type_in, tmp_path):
     code, out, _ = type_in("check", scans.write(tmp_path))
     assert code == 0
     assert "no problem found" in out
@@ -505,7 +505,7 @@ def test_numbers_in_yaml(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["info", pytest.param("check", marks=pytest.mark.long)])
-def test_what_is_assumed_is_said_once(type_in, tmp_path, command):
+def test_assumptions_are_reported_once(type_in, tmp_path, command):
     file = scans.write(tmp_path, "hermes")
     file.with_name(f"{file.stem.rpartition('_')[0]}_dark_000001.nxs").unlink(missing_ok=True)
     known = ("--pixel-m", 75e-6, "--distance-m", 2, "--energy-kev", 8.8)
@@ -516,7 +516,7 @@ def test_what_is_assumed_is_said_once(type_in, tmp_path, command):
 
 
 class TestDemo:
-    def told(self, tmp_path, capsys, *words):
+    def result(self, tmp_path, capsys, *words):
         code = main(["demo", "-o", str(tmp_path / "demo"), *words])
         assert code == 0
         out, err = capsys.readouterr()
@@ -525,8 +525,8 @@ class TestDemo:
 
     @pytest.mark.long
     def test_preview_engine(self, tmp_path, capsys):
-        told, out = self.told(tmp_path, capsys, "--engine", "preview")
-        assert told["correlation"] > 0.9
+        result, out = self.result(tmp_path, capsys, "--engine", "preview")
+        assert result["correlation"] > 0.9
         assert "preview: rPIE" in out
         assert (tmp_path / "demo" / "reconstruction.png").stat().st_size > 100_000
         first, product = (
@@ -539,9 +539,9 @@ class TestDemo:
     @pytest.mark.ptypy
     @pytest.mark.long
     def test_ptypy_engine(self, tmp_path, capsys):
-        told, _ = self.told(tmp_path, capsys)
-        assert told["engine"] == "PtyPy"
-        assert told["correlation"] > 0.9
+        result, _ = self.result(tmp_path, capsys)
+        assert result["engine"] == "PtyPy"
+        assert result["correlation"] > 0.9
         with h5py.File(tmp_path / "demo" / "reconstruction.h5") as file:
             assert file["object/complex"].ndim == 2
             assert len(file["metrics/error_per_iteration"]) == 100

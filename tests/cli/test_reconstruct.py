@@ -266,7 +266,9 @@ class TestPtyPy:
             ProbesFromData(parallel).named()["from_data"]((1, 64, 64))
 
 
-def test_without_ptypy_the_preview_reconstructs_and_says_so(tmp_path, truth, type_in, monkeypatch):
+def test_without_ptypy_the_preview_engine_is_used_with_a_message(
+    tmp_path, truth, type_in, monkeypatch
+):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, said, warned = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out")
     assert code == 0
@@ -357,11 +359,11 @@ def test_names_of_files_hold_in_any_folder(tmp_path, monkeypatch):
         "monitor": True,
         "paths": {"x": "other.h5::/x", "y": "/entry/y"},
     }
-    told = with_absolute_paths(data)
-    assert told["file"] == str(tmp_path / "raw/*.tif")
-    assert told["mask"] == str(tmp_path / "mask.npy")
-    assert told["paths"] == {"x": f"{tmp_path / 'other.h5'}::/x", "y": "/entry/y"}
-    assert told["monitor"] is True
-    assert yaml.safe_load(yaml.safe_dump(told)) == told
+    absolute = with_absolute_paths(data)
+    assert absolute["file"] == str(tmp_path / "raw/*.tif")
+    assert absolute["mask"] == str(tmp_path / "mask.npy")
+    assert absolute["paths"] == {"x": f"{tmp_path / 'other.h5'}::/x", "y": "/entry/y"}
+    assert absolute["monitor"] is True
+    assert yaml.safe_load(yaml.safe_dump(absolute)) == absolute
     assert label("raw/scan-001.h5") == "scan_001"
     assert label("raw/*.tif") == "scan"

@@ -87,11 +87,11 @@ def test_the_command_says_it_once(tmp_path, tree, level):
 
 def test_a_command_says_it_once_wherever_it_is_shown():
     """A plan of the command itself, then that of a loader, in PtyPy's log."""
-    told, shown = UserWarnings(), []
-    with told.command(shown.append):
+    warnings_shown, shown = UserWarnings(), []
+    with warnings_shown.command(shown.append):
         warn("the monitor is 0", "a.h5")
-        told.install(shown.append)
-        told.forget()
+        warnings_shown.install(shown.append)
+        warnings_shown.forget()
         warn("the monitor is 0", "a.h5")
         warn("the monitor is 0", "b.h5")
     assert shown == ["warning: a.h5: the monitor is 0", "warning: b.h5: the monitor is 0"]

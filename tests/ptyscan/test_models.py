@@ -170,7 +170,7 @@ def test_another_loader(folder):
         ("ML_serial", {"tags": ["empty"]}, "the tag 'empty'"),
     ],
 )
-def test_what_is_not_carried_is_made_by_ptypy_which_is_said(
+def test_unsupported_scans_fall_back_on_ptypy_with_a_message(
     folder, caplog, kind, engine, scan, reason
 ):
     assert compared(folder, kind, engine, scan=scan, verbose_level="ERROR") == []

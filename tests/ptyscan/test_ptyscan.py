@@ -58,7 +58,7 @@ def test_ptypy_gets_what_the_plan_says(tmp_path, ptyscan, chunk, load_parallel):
     assert_array_equal(scan.frame_indices, np.delete(np.arange(49), [0, 5, 48]))
 
 
-def test_the_whole_road_into_a_ptycho(tmp_path, ptyscan):
+def test_from_file_to_ptycho(tmp_path, ptyscan):
     from ptypy_beamline.run import run
 
     file = scans.write(tmp_path)
@@ -111,10 +111,10 @@ def test_meta_carries_the_final_geometry(tmp_path, ptyscan):
 
 
 @pytest.mark.parametrize(
-    ("true", "told"), [((64.0, 31.5), (64.0, 31.5)), ((64.2, 63.75), (64.0, 63.75))]
+    ("true", "given"), [((64.0, 31.5), (64.0, 31.5)), ((64.2, 63.75), (64.0, 63.75))]
 )
-def test_a_fraction_above_a_whole_pixel_is_not_rounded_up(ptyscan, true, told):
-    assert ptyscan.ptypy_center(true) == told
+def test_a_fraction_above_a_whole_pixel_is_not_rounded_up(ptyscan, true, given):
+    assert ptyscan.ptypy_center(true) == given
 
 
 def test_without_own_defects_frames_share_one_mask(tmp_path, ptyscan):

@@ -358,7 +358,7 @@ class TestProductCommand:
         assert total == 256
         assert peak < 140 * 2**20
 
-    def test_what_is_not_known_is_said(self, tmp_path, type_in):
+    def test_unknown_quantities_are_reported(self, tmp_path, type_in):
         """Each quantity by itself: PtychoPINN's default, with the flag that sets it."""
         source, target = self.written(tmp_path), tmp_path / "p.h5"
         taken = ("energy_eV = 0", "distance_m = 0", "pixel_m = 5e-08")
@@ -428,7 +428,7 @@ class TestProductCommand:
         assert_allclose(made.positions_m, exact().positions_m, atol=1e-20)
         assert_same(made, exact(), "positions_m", "provenance", "scan")
 
-    def test_a_probe_of_other_pixels_is_told(self, tmp_path, type_in):
+    def test_a_probe_with_another_pixel_size_is_warned_of(self, tmp_path, type_in):
         target = tmp_path / "p.h5"
         words = ("product", self.written(tmp_path), "-o", target, *FLAGS)
         assert type_in(*words, "--probe-pixel-size-m", "2e-8")[0] == 0

@@ -39,9 +39,9 @@ def prepared(folder: Path, modes: int, block: int, *cases: str) -> list[dict[str
 
 @pytest.mark.ptypy
 def test_cupy_engines_take_our_models_and_trees(tmp_path):
-    told = prepared(tmp_path, 1, 4, *CASES)
-    assert [one["case"] for one in told] == list(CASES)
-    gpu = {one["case"]: one["gpu"] for one in told}
+    reported = prepared(tmp_path, 1, 4, *CASES)
+    assert [one["case"] for one in reported] == list(CASES)
+    gpu = {one["case"]: one["gpu"] for one in reported}
     for engine in ENGINES:
         assert gpu[f"BeamlineFull,{engine}"] == gpu[f"BlockFull,{engine}"] > 0
 
@@ -76,9 +76,9 @@ def test_estimate_is_near_what_was_measured(row):
     columns = math.ceil(math.sqrt(frames))
     rows = math.ceil(frames / columns)
     height, width = ((n - 1) * 1e-6 / pixel_m + size for n in (rows, columns))
-    told = need(row[4], frames, size**2, int(height * width), block, modes)
-    assert told.gpu_bytes / MIB == pytest.approx(int(row[-2]), rel=0.02)
-    assert told.host_bytes / MIB == pytest.approx(int(row[-1]), rel=0.07)
+    reported = need(row[4], frames, size**2, int(height * width), block, modes)
+    assert reported.gpu_bytes / MIB == pytest.approx(int(row[-2]), rel=0.02)
+    assert reported.host_bytes / MIB == pytest.approx(int(row[-1]), rel=0.07)
 
 
 def test_info_says_what_a_gpu_run_needs(type_in, tmp_path):
@@ -86,10 +86,14 @@ def test_info_says_what_a_gpu_run_needs(type_in, tmp_path):
     words = ("--engine", "raar+ml", "--frames-per-block", 10, "--cores", 2, "--modes", 3)
     code, out, _ = type_in("info", file, "--plan", *words, "--json")
     assert code == 0
-    told = json.loads(out)["gpu"]
-    assert (told["ranks"], told["frames_per_rank"], told["frames_per_block"]) == (2, 25, 10)
-    pixels = math.prod(told["object_shape"])
-    assert told["needs"] == {
+    reported = json.loads(out)["gpu"]
+    assert (reported["ranks"], reported["frames_per_rank"], reported["frames_per_block"]) == (
+        2,
+        25,
+        10,
+    )
+    pixels = math.prod(reported["object_shape"])
+    assert reported["needs"] == {
         name: asdict(need(name, 25, 64**2, pixels, 10, 3)) for name in ("RAAR", "ML")
     }
 
@@ -122,5 +126,5 @@ def test_more_ranks_than_frames_are_refused(type_in, tmp_path):
         ((256, 128), "square"),
     ],
 )
-def test_sizes_that_ptypys_fft_likes(shape, words):
+def test_sizes_with_a_fast_fft(shape, words):
     assert words in fft_advice(shape)

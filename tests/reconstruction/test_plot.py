@@ -309,7 +309,7 @@ def test_plot_puts_a_picture_beside_the_file(stored, capsys):
     assert path.read_bytes() == before
 
 
-def test_plot_says_which_region_it_found_empty(stored, capsys, tmp_path):
+def test_plot_prints_the_vacuum_region(stored, capsys, tmp_path):
     path, found = stored
     picture = tmp_path / "new" / "figure.pdf"
     assert main(["plot", str(path), "-o", str(picture), "--flatten", "auto", "--dpi", "50"]) == 0

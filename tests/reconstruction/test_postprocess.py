@@ -60,7 +60,7 @@ def test_ramp_without_its_opposite_on_the_probe_would_change_the_frames():
 
 
 @pytest.mark.parametrize("flatten", ["auto", Rectangle((40, 30), (60, 22))])
-def test_empty_region_gives_back_the_truth(flatten):
+def test_vacuum_region_restores_the_truth(flatten):
     truth = true_reconstruction(empty_columns=54)
     asked = Postprocess(flatten=flatten, normalise=True)
     found = finish(spoiled(truth), asked).reconstruction
@@ -203,7 +203,7 @@ def test_vacuum_is_found(empty, sigma):
     assert (rows.stop - rows.start) * (columns.stop - columns.start) > 600
 
 
-def test_a_smooth_piece_of_material_is_not_taken_for_empty():
+def test_a_smooth_piece_of_material_is_not_taken_as_vacuum():
     """A slab of the same smoothness, larger than the vacuum, that absorbs a tenth."""
     wave = np.where(X < 60, 1, 0.9 * np.exp(-0.8j))
     _, columns = find_vacuum(rough(wave, 0.02))
@@ -218,7 +218,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("wave", FULL.values(), ids=FULL)
-def test_where_nothing_is_empty_that_is_said(wave):
+def test_an_object_without_vacuum_is_refused(wave):
     with pytest.raises(ScanError, match=r"no vacuum region was found.*--flatten"):
         find_vacuum(rough(wave, 0.03))
 
@@ -236,7 +236,7 @@ def test_no_ramp_is_continued_from_a_corner():
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (8, 8), (9, 400)])
-def test_small_areas_are_looked_at_or_refused(shape):
+def test_small_areas_are_searched_or_refused(shape):
     with pytest.raises(ScanError, match="no vacuum region"):
         find_vacuum(rough(np.ones(shape, complex), 0.05))
 

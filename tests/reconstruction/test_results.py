@@ -261,14 +261,14 @@ def test_the_exact_one_is_exact():
     assert misfit(found, scans.truth().frames, (1, 0)) > 1.3 * right
 
 
-def test_files_are_told_apart_by_content(tmp_path):
+def test_files_are_recognised_by_content(tmp_path):
     found = exact()
     assert_same(read(write_reconstruction(found, tmp_path / "a.h5")), found)
     assert_same(read(export_product(found, tmp_path / "b.h5")), found)
 
 
 @pytest.mark.ptypy
-def test_ptyr_is_told_by_content(tmp_path):
+def test_ptyr_is_recognised_by_content(tmp_path):
     path = shutil.copy(reconstructions.ptyr(), tmp_path / "a.h5")
     assert_same(read(path), read_ptyr(path), "provenance")
 
