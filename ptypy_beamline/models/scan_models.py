@@ -297,11 +297,11 @@ def _frames(
 
 def _good(weights: Mapping[int, Numbers], own: Sequence[int], shape: Sequence[int]) -> Bools:
     """(n, ny, nx) good pixels of this rank; one image, with stride 0, where all frames share it."""
-    different = {id(weights[index]): weights[index] for index in own}
-    if len(different) == 1:
-        (weight,) = different.values()
-        return np.broadcast_to(np.asarray(weight).astype(bool), shape)
+    every = np.ones(shape[1:], bool)
+    each = [weights.get(index, every) for index in own]
+    if each and all(one is each[0] for one in each):
+        return np.broadcast_to(np.asarray(each[0]).astype(bool), shape)
     good = np.ones(shape, bool)
-    for k, index in enumerate(own):
-        good[k] = weights[index]
+    for k, one in enumerate(each):
+        good[k] = one
     return good
