@@ -190,8 +190,8 @@ def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
         (
             source.file_name,
             source.dset_name,
-            Selection.of(source.vspace),
-            Selection.of(source.src_space),
+            StackSelection.of(source.vspace),
+            StackSelection.of(source.src_space),
         )
         for source in dataset.virtual_sources()
     ]
@@ -205,7 +205,7 @@ def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
 
 
 def _in_source(
-    dataset: h5py.Dataset, source: tuple[str, str], selection: Selection, target: WrittenArea
+    dataset: h5py.Dataset, source: tuple[str, str], selection: StackSelection, target: WrittenArea
 ) -> list[WrittenArea]:
     """What of ``target``, a part of a virtual dataset, its source (file, dataset) has."""
     file_name, name = source
@@ -244,7 +244,7 @@ def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
         yield file
 
 
-class Selection(NamedTuple):
+class StackSelection(NamedTuple):
     """A selection of a stack, without HDF5's object for it."""
 
     shape: tuple[int, ...]
@@ -253,7 +253,7 @@ class Selection(NamedTuple):
     """Start, stride, count and block on each axis; None where the selection is irregular."""
 
     @classmethod
-    def of(cls, space: h5py.h5s.SpaceID) -> Selection:
+    def of(cls, space: h5py.h5s.SpaceID) -> StackSelection:
         """What is selected of a dataspace."""
         shape = space.get_simple_extent_dims() or ()
         if space.get_select_type() == h5py.h5s.SEL_ALL:
