@@ -91,7 +91,7 @@ def test_a_row_forwards_may_be_stopped():
 @pytest.mark.parametrize("pattern", ["spiral", "fermat", "snake"])
 def test_what_has_no_rows_in_one_direction_is_refused(pattern):
     points = PATTERNS[pattern]((9, 8), np.random.default_rng(0))
-    with pytest.raises(SettingsError, match=r"rows that are listed in one direction.*--snake"):
+    with pytest.raises(SettingsError, match=r"rows that are all listed in one direction.*--snake"):
         scan_of(points).plan(**SNAKE)
 
 

@@ -121,7 +121,7 @@ class TestNames:
 
     def test_a_glob_of_something_else(self, tmp_path):
         self.touch(tmp_path, "a.h5", "b.h5")
-        with pytest.raises(FileError, match=r"a.h5: neither TIFF nor any other"):
+        with pytest.raises(FileError, match=r"a.h5: neither TIFF nor another kind"):
             open_scan(tmp_path / "*.h5")
 
 

@@ -495,7 +495,7 @@ class TestLoader:
             self.accepted(spoiled_file, qc=True, positions_theory=truth().positions_m)
 
     def test_a_growing_scan_cannot_be_evaluated_while_loading(self, spoiled_file):
-        with pytest.raises(BeamlineError, match=r"run ptypy-beamline qc --live beside it"):
+        with pytest.raises(BeamlineError, match=r"run ptypy-beamline qc --live alongside"):
             self.accepted(spoiled_file, qc=True, live={"timeout_s": 1.0})
 
     def test_rejecting_all_frames_is_an_error(self, spoiled_file):
