@@ -114,7 +114,7 @@ def test_eiger_without_any_part(master):
 
 def test_eiger_hole_in_the_numbers(master):
     replaced(master, entry__data__data_000002=None)
-    with pytest.raises(FileError, match=r"a_master\.h5: .*no number 2 of 3"):
+    with pytest.raises(FileError, match=r"a_master\.h5: .*Number 2 of 3 is missing"):
         open_scan(master, **PLACES)
 
 
