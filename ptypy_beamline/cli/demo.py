@@ -101,8 +101,8 @@ def _find_spoiled(values: dict[str, Any], folder: Path, made: DemoScan) -> Path:
     correct = int(np.isin(found.reject_indices, made.spoiled).sum())
     _print_row(
         "quality",
-        f"{len(found.reject_indices)} of {len(found)} exposures rejected, {correct} of the "
-        f"{len(made.spoiled)} spoiled ones among them; {folder / 'qc_report.html'}",
+        f"{len(found.reject_indices)} of {len(found)} exposures rejected, including "
+        f"{correct} of the {len(made.spoiled)} spoiled ones; {folder / 'qc_report.html'}",
     )
     return folder / "reject_indices.npy"
 
