@@ -134,7 +134,7 @@ def need(
     - host: fixed + host·*n*·*P* + host_block·*b*·*P* + object·*O*.
 
     For DM and ML with one probe mode this is what was measured on an H200 (1000 frames of 128² and
-    4000 of 256²) to 1% on the GPU and 6% on the host; the others were not measured. Sizes that are
+    4000 of 256²) to 2% on the GPU and 7% on the host; the others were not measured. Sizes that are
     not powers of two need more, for the FFT's own arrays.
 
     Parameters
