@@ -6,6 +6,7 @@ The writers follow the descriptions of the formats and share no code with the re
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -15,7 +16,6 @@ import tifffile
 from ..output.hdf5 import create_hdf5
 from ..output.nexus import nexus_group
 from ..units import EV_J
-from .beamline_writers import write_eiger, write_hermes, write_nanomax
 from .package_writers import (
     write_adorym,
     write_phantom,
@@ -61,18 +61,8 @@ def write_cxi(path: Path, raw: Raw) -> Path:
     return path
 
 
-def write_nxcxi(path: Path, raw: Raw) -> Path:
-    """NXcxi_ptycho: every number has its @units."""
-    return _nexus(path, raw, definition="NXcxi_ptycho")
-
-
-def write_diamond(path: Path, raw: Raw) -> Path:
-    """Diamond NeXus: frames and positions in entry_1/data; dark and flat with the detector."""
-    return _nexus(path, raw, definition=None)
-
-
 def _nexus(path: Path, raw: Raw, definition: str | None) -> Path:
-    """The two NeXus dialects, which differ in the definition and in the data group's name."""
+    """NXcxi_ptycho, or Diamond NeXus where there is no ``definition``; with @units throughout."""
     with h5py.File(path, "w") as file:
         entry = nexus_group(file, "entry_1", "NXentry", default="data_1" if definition else "data")
         if definition:
@@ -84,9 +74,7 @@ def _nexus(path: Path, raw: Raw, definition: str | None) -> Path:
         put(detector, "flatfield", raw.flat)
         put(detector, "pixel_mask", bits(raw.bad, np.uint32))
         put(nexus_group(instrument, "monitor", "NXmonitor"), "data", raw.monitor)
-        if raw.center_px is not None:
-            put(detector, "beam_center_y", raw.center_px[0], units="pixel")
-            put(detector, "beam_center_x", raw.center_px[1], units="pixel")
+        _put_center(detector, raw)
         data = nexus_group(entry, "data_1" if definition else "data", "NXdata", signal="data")
         put_frames(data, "data", raw.gridded, raw.compression)
         if definition:
@@ -95,6 +83,12 @@ def _nexus(path: Path, raw: Raw, definition: str | None) -> Path:
             # In millimetres, to reveal a reader that ignores @units.
             put(data, name, raw.positions_m[:, axis] * 1e3, units="mm")
     return path
+
+
+def _put_center(detector: h5py.Group, raw: Raw) -> None:
+    if raw.center_px is not None:
+        put(detector, "beam_center_y", raw.center_px[0], units="pixel")
+        put(detector, "beam_center_x", raw.center_px[1], units="pixel")
 
 
 def _detector(instrument: h5py.Group, name: str, raw: Raw, units: bool) -> h5py.Group:
@@ -132,48 +126,37 @@ def write_tiff(path: Path, raw: Raw) -> Path:
 
 
 def write_sidecar(path: Path, raw: Raw) -> Path:
-    """The standardized layout without the frames; lengths in m, energy in eV; mask 1 = bad."""
-    known = {
-        "posx_m": raw.positions_m[:, 1],
-        "posy_m": raw.positions_m[:, 0],
-        "energy_eV": raw.energy_eV,
-        "det_dist_m": raw.distance_m,
-        "pixel_m": np.array(raw.pixel_m),
-        "exposure_s": raw.exposure_s,
-        "mask": bits(raw.bad, np.uint8),
-        "dark": raw.dark,
-        "flat": raw.flat,
-        "monitor": raw.monitor,
-        "center_px": raw.center_px,
-        "saturation": raw.saturation,
-    }
+    """The standardized layout without the frames and without @units."""
     with h5py.File(path, "w") as file:
-        entry = file.create_group("entry")
-        for name, value in known.items():
-            put(entry, name, value)
+        _standard(file.create_group("entry"), raw, units=False)
     return path
 
 
 def write_standard(path: Path, raw: Raw) -> Path:
-    """Standardized HDF5: SI units, positions (N, 2) x,y; mask 1 = bad."""
+    """Standardized HDF5, with positions (N, 2) x,y, too."""
     with h5py.File(path, "w") as file:
         entry = nexus_group(file, "entry", "NXentry", default="data_view")
         put_frames(entry, "data", raw.frames, raw.compression)
         put(entry, "pos", raw.positions_m[:, ::-1], columns="x,y", units="m")
-        put(entry, "posx_m", raw.positions_m[:, 1], units="m")
-        put(entry, "posy_m", raw.positions_m[:, 0], units="m")
-        put(entry, "energy_eV", raw.energy_eV, units="eV")
-        put(entry, "det_dist_m", raw.distance_m, units="m")
-        square = raw.pixel_m[0] == raw.pixel_m[1]
-        put(entry, "pixel_m", raw.pixel_m[0] if square else raw.pixel_m, units="m")
-        put(entry, "exposure_s", raw.exposure_s, units="s")
-        put(entry, "mask", bits(raw.bad, np.uint8))
-        put(entry, "dark", raw.dark)
-        put(entry, "flat", raw.flat)
-        put(entry, "monitor", raw.monitor)
-        put(entry, "center_px", raw.center_px)
-        put(entry, "saturation", raw.saturation)
+        _standard(entry, raw, units=True)
     return path
+
+
+def _standard(entry: h5py.Group, raw: Raw, units: bool) -> None:
+    """What goes with the frames: lengths in m, energy in eV; mask 1 = bad."""
+    square = raw.pixel_m[0] == raw.pixel_m[1]
+    for name, value, unit in (
+        ("posx_m", raw.positions_m[:, 1], "m"),
+        ("posy_m", raw.positions_m[:, 0], "m"),
+        ("energy_eV", raw.energy_eV, "eV"),
+        ("det_dist_m", raw.distance_m, "m"),
+        ("pixel_m", raw.pixel_m[0] if square else raw.pixel_m, "m"),
+        ("exposure_s", raw.exposure_s, "s"),
+    ):
+        put(entry, name, value, **({"units": unit} if units else {}))
+    put(entry, "mask", bits(raw.bad, np.uint8))
+    for name in ("dark", "flat", "monitor", "center_px", "saturation"):
+        put(entry, name, getattr(raw, name))
 
 
 def write_areadetector(path: Path, raw: Raw, signed: bool = False) -> Path:
@@ -193,9 +176,7 @@ def write_areadetector(path: Path, raw: Raw, signed: bool = False) -> Path:
         put(detector, "dark", raw.dark)
         put(detector, "flat", raw.flat)
         put(detector, "saturation_value", raw.saturation)
-        if raw.center_px is not None:
-            put(detector, "beam_center_y", raw.center_px[0], units="pixel")
-            put(detector, "beam_center_x", raw.center_px[1], units="pixel")
+        _put_center(detector, raw)
         attributes = nexus_group(instrument, "NDAttributes", "NXcollection")
         logged = {
             "NDArrayUniqueId": np.arange(1, n + 1, dtype=np.int32),
@@ -235,11 +216,90 @@ def write_exchange(path: Path, raw: Raw) -> Path:
     return path
 
 
+PART = 7
+"""Frames of a data file of an Eiger; not a divisor of most scans, so that the last is shorter."""
+
+
+def write_eiger(path: Path, raw: Raw) -> Path:
+    """Eiger master with data files ``…_data_000001.h5``, and positions in ``positions.h5``."""
+    frames = raw.frames
+    with h5py.File(path, "w") as file:
+        entry = nexus_group(file, "entry", "NXentry", default="data")
+        data = nexus_group(entry, "data", "NXdata")
+        for number, start in enumerate(range(0, len(frames), PART), 1):
+            part = path.with_name(f"{path.stem}_data_{number:06d}.h5")
+            with h5py.File(part, "w") as other:
+                group = other.create_group("entry/data")
+                put_frames(group, "data", frames[start : start + PART], raw.compression)
+                group["data"].attrs.update(image_nr_low=start + 1)
+            data[f"data_{number:06d}"] = h5py.ExternalLink(part.name, "/entry/data/data")
+        instrument = nexus_group(entry, "instrument", "NXinstrument")
+        detector = nexus_group(instrument, "detector", "NXdetector")
+        put(detector, "detector_distance", raw.distance_m * 1e3, units="mm")
+        put(detector, "y_pixel_size", raw.pixel_m[0], units="m")
+        put(detector, "x_pixel_size", raw.pixel_m[1], units="m")
+        put(detector, "count_time", raw.exposure_s, units="s")
+        put(detector, "saturation_value", raw.saturation)
+        _put_center(detector, raw)
+        specific = nexus_group(detector, "detectorSpecific", "NXcollection")
+        put(specific, "photon_energy", raw.energy_eV, units="eV")
+        put(specific, "nimages", len(frames))
+        put(specific, "ntrigger", 1)
+        put(specific, "pixel_mask", bits(raw.bad, np.uint32))
+    with h5py.File(path.with_name("positions.h5"), "w") as file:
+        put(file, "y", raw.positions_m[:, 0] * 1e6, units="um")
+        put(file, "x", raw.positions_m[:, 1] * 1e6, units="um")
+    return path
+
+
+def write_nanomax(path: Path, raw: Raw) -> Path:
+    """NanoMAX: positions in µm without @units, the energy in a snapshot of the beamline."""
+    with h5py.File(path, "w") as file:
+        measurement = nexus_group(nexus_group(file, "entry"), "measurement")
+        put_frames(nexus_group(measurement, "pilatus"), "frames", raw.frames, raw.compression)
+        pseudo = nexus_group(measurement, "pseudo")
+        put(pseudo, "y", raw.positions_m[:, 0] * 1e6)
+        put(pseudo, "x", raw.positions_m[:, 1] * 1e6)
+        put(nexus_group(file["entry"], "snapshot"), "energy", np.array([raw.energy_eV]))
+    return path
+
+
+def write_hermes(path: Path, raw: Raw) -> Path:
+    """HERMES: three files: frames, dark frames, and positions with the energy."""
+    experiment = path.stem
+    frames = path.with_name(f"{experiment}_000001.nxs")
+    write_flyscan(frames, raw.frames, raw.compression)
+    write_hermes_dark(path, raw)
+    with h5py.File(path.with_name(f"{experiment}.hdf5"), "w") as file:
+        camera = nexus_group(nexus_group(file, "entry1", "NXentry"), "camera", "NXdata")
+        for axis, name in enumerate("yx"):
+            set_um = np.unique(np.round(raw.positions_m[:, axis] * 1e6))
+            put(camera, f"sample_{name}", set_um)
+            put(camera, f"real_sample_{name}", raw.positions_m[:, axis] * 1e6)
+        put(camera, "energy", np.array([raw.energy_eV]))
+    return frames
+
+
+def write_hermes_dark(path: Path, raw: Raw) -> None:
+    """The file of a HERMES scan's dark frames, the first of which must not be used."""
+    if raw.dark is not None:
+        dark = np.concatenate([np.full_like(raw.dark[:1], 999), raw.dark])
+        write_flyscan(path.with_name(f"{path.stem}_dark_000001.nxs"), dark, None)
+
+
+def write_flyscan(path: Path, frames: np.ndarray, compression: str | None) -> None:
+    """A flyscan's file: actuators and images side by side."""
+    with h5py.File(path, "w") as file:
+        data = nexus_group(nexus_group(file, path.stem, "NXentry"), "scan_data", "NXdata")
+        put(data, "a_counter", np.arange(len(frames), dtype=float))
+        put_frames(data, "camera_image", frames, compression)
+
+
 WRITERS: dict[str, Callable[[Path, Raw], Path]] = {
     "standard": write_standard,
     "cxi": write_cxi,
-    "nxcxi": write_nxcxi,
-    "diamond": write_diamond,
+    "nxcxi": partial(_nexus, definition="NXcxi_ptycho"),
+    "diamond": partial(_nexus, definition=None),
     "areadetector": write_areadetector,
     "exchange": write_exchange,
     "eiger": write_eiger,

@@ -9,6 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from beamline_files import (
+    SOLEIL,
+    write_hermes_stack,
+    write_nanomax_now,
+    write_soleil,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan
@@ -21,12 +27,6 @@ from ptypy_beamline.errors import (
 )
 from ptypy_beamline.formats import recognise
 from ptypy_beamline.scan import Window
-from ptypy_beamline.testing.beamline_writers import (
-    SOLEIL,
-    write_hermes_stack,
-    write_nanomax_now,
-    write_soleil,
-)
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
 FULL = Window(0, 0, 4, 5)

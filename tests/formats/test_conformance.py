@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from beamline_files import write_hermes_stack, write_nanomax_now
 
 from ptypy_beamline import BeamlineError, formats, open_scan
-from ptypy_beamline.testing.beamline_writers import write_hermes_stack, write_nanomax_now
 from ptypy_beamline.testing.conformance import COLUMNS, ROWS, Conformance
 from ptypy_beamline.testing.writers import WRITERS
 
