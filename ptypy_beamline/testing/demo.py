@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,14 +55,7 @@ class DemoScan:
     saturation: int
 
 
-def write_demo_scan(
-    path: str | Path,
-    seed: int = 0,
-    shape: tuple[int, int] = (15, 15),
-    step_px: float = 10,
-    photons: float = 1.5e6,
-    record_center: bool = False,
-) -> DemoScan:
+def write_demo_scan(path: str | Path, shape: tuple[int, int] = (15, 15)) -> DemoScan:
     """Write a raw areaDetector file, bitshuffle-LZ4 uint16, as a beamline would.
 
     192×200 pixels with the beam off the middle; three exposures per position; jittered
@@ -74,17 +66,11 @@ def write_demo_scan(
     ----------
     path
         File to write.
-    seed
-        Seed of everything random.
-    shape, step_px
-        Scan rows and columns, and the step in reconstructed pixels of a window of 128.
-    photons
-        Mean photons of a position, all exposures together.
-    record_center
-        Whether the file records the beam centre.
+    shape
+        Rows and columns of the scan.
     """
-    rng = np.random.default_rng([seed, 1])
-    truth = simulate(128, shape, step_px, "jitter", photons=photons, seed=seed)
+    rng = np.random.default_rng([0, 1])
+    truth = simulate(128, shape, 10, "jitter", photons=1.5e6)
     sensor = _Sensor.make(rng)
     n = len(truth.frames) * EXPOSURES
     monitor = 1e5 * (1 + 0.08 * np.sin(np.arange(n) / 40) + 0.03 * rng.standard_normal(n))
@@ -102,7 +88,6 @@ def write_demo_scan(
         dark=sensor.record(np.zeros((20, *DETECTOR)), rng, beam=False),
         flat=sensor.gain.astype(np.float32)[None],
         monitor=monitor,
-        center_px=CENTER_PX if record_center else None,
         saturation=SATURATION,
         compression="bitshuffle",
     )
@@ -171,7 +156,6 @@ def _marked(pixels: Ints) -> Bools:
     return mask
 
 
-UM_PER_M = 1e6
 ANGLES_DEG = (0.0, 30.0, 60.0, 90.0, 120.0, 150.0)
 
 
@@ -182,32 +166,19 @@ def write_examples(folder: Path) -> None:
     µm, and there is nothing but them and the frames.
     """
     scan = simulate(64, (12, 12), 6, "jitter", photons=1e5, seed=5)
-    _write_hdf5(folder / "mine.h5", scan)
-    _write_tiffs(folder, scan)
-    y_um, x_um = scan.positions_m.T * UM_PER_M
-    np.savez(folder / "mine.npz", patterns=scan.frames.astype(np.float32), px=x_um, py=y_um)
+    frames, (y_um, x_um) = scan.frames.astype(np.uint16), scan.positions_m.T * 1e6
+    with h5py.File(folder / "mine.h5", "w") as file:
+        file["run/camera/images"] = frames
+        file["run/motors/samx"], file["run/motors/samy"] = x_um, y_um
+    (folder / "tiffs").mkdir()
+    log = ["image,x_um,y_um\n"]
+    for number, (frame, y, x) in enumerate(zip(frames, y_um, x_um, strict=True)):
+        name = f"img_{number:04d}.tif"
+        tifffile.imwrite(folder / "tiffs" / name, frame)
+        log.append(f"{name},{x:.4f},{y:.4f}\n")
+    (folder / "log.csv").write_text("".join(log), encoding="utf-8")
+    np.savez(folder / "mine.npz", patterns=frames.astype(np.float32), px=x_um, py=y_um)
     np.save(folder / "truth.npy", scan.object)
     write_simulation(folder / "phantom", scan=(12, 12))
     series = AngleSeries(RotatingSample(voxel_m=80e-9), window=48, scan=(8, 8), step_px=9.0)
-    still = [(0.0, 0.0)] * len(ANGLES_DEG)
-    write_series(folder / "series.h5", series, ANGLES_DEG, still)
-
-
-def _write_hdf5(path: Path, scan: Truth) -> None:
-    with h5py.File(path, "w") as file:
-        file["run/camera/images"] = scan.frames.astype(np.uint16)
-        file["run/motors/samx"] = scan.positions_m[:, 1] * UM_PER_M
-        file["run/motors/samy"] = scan.positions_m[:, 0] * UM_PER_M
-
-
-def _write_tiffs(folder: Path, scan: Truth) -> None:
-    (folder / "tiffs").mkdir()
-    with (folder / "log.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["image", "x_um", "y_um"])
-        for number, (frame, position_m) in enumerate(
-            zip(scan.frames, scan.positions_m, strict=True)
-        ):
-            name, (y_um, x_um) = f"img_{number:04d}.tif", position_m * UM_PER_M
-            tifffile.imwrite(folder / "tiffs" / name, frame.astype(np.uint16))
-            rows.writerow([name, f"{x_um:.4f}", f"{y_um:.4f}"])
+    write_series(folder / "series.h5", series, ANGLES_DEG, [(0.0, 0.0)] * len(ANGLES_DEG))

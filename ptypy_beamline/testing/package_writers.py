@@ -22,6 +22,7 @@ def write_ptychopinn(
     """PtychoPINN NPZ: centres in pixels; counts as ``diff3d``, or amplitudes as ``diffraction``."""
     stack: NDArray[Any] = np.sqrt(raw.frames).astype(np.float32) if amplitude else raw.frames
     rows, columns = _pixels(raw).T
+    name = "diffraction" if amplitude else "diff3d"
     return _save(
         path,
         raw.compression,
@@ -29,11 +30,7 @@ def write_ptychopinn(
         ycoords=rows,
         scan_index=np.zeros(len(stack), np.int64),
         probeGuess=np.ones(stack.shape[1:], np.complex64),
-        **{
-            "diffraction" if amplitude else "diff3d": np.moveaxis(stack, 0, -1)
-            if frames_last
-            else stack
-        },
+        **{name: np.moveaxis(stack, 0, -1) if frames_last else stack},
     )
 
 

@@ -43,9 +43,7 @@ def sample(shape: tuple[int, int], rng: np.random.Generator) -> Complex64s:
     rng
         Random generator for the grains' positions and the texture.
     """
-    thickness = np.zeros(shape)
-    thickness += 0.55 * _spokes(shape)
-    thickness += 0.35 * _grains(shape, rng)
+    thickness = 0.55 * _spokes(shape) + 0.35 * _grains(shape, rng)
     thickness = np.maximum(thickness, 0.75 * _letters(shape))
     thickness += 0.10 * _smooth_noise(shape, min(shape) / 8, rng)
     thickness += 0.12 * _smooth_noise(shape, 1.5, rng)
@@ -54,15 +52,12 @@ def sample(shape: tuple[int, int], rng: np.random.Generator) -> Complex64s:
     return np.asarray(np.exp(-absorption.clip(0, 0.35) - 1j * thickness), np.complex64)
 
 
-def _spokes(shape: tuple[int, int], spokes: int = 27) -> Bools:
-    """A spoke pattern left of and above the middle, cut by a ring.
-
-    An odd number of spokes and an odd angle avoid any symmetry.
-    """
+def _spokes(shape: tuple[int, int]) -> Bools:
+    """A spoke pattern, without symmetry, left of and above the middle, cut by a ring."""
     y, x = np.indices(shape, dtype=np.float64)
     y, x = y - 0.44 * shape[0], x - 0.42 * shape[1]
     r = np.hypot(y, x) / (0.27 * min(shape))
-    wedge = np.sin(spokes * np.arctan2(y, x) + 0.8) > 0
+    wedge = np.sin(27 * np.arctan2(y, x) + 0.8) > 0
     return np.asarray(wedge & (r < 1) & (r > 0.12) & (np.abs(r - 0.55) > 0.03))
 
 
@@ -195,12 +190,7 @@ def simulate(  # noqa: PLR0913
     )
 
 
-def diffract(
-    transmission: Complex64s,
-    probe: Complex64s,
-    corners_px: Ints,
-    workers: int = 2,
-) -> Float32s:
+def diffract(transmission: Complex64s, probe: Complex64s, corners_px: Ints) -> Float32s:
     """Far-field intensities |fftshift(fft2(probe·view))|²/N², (n, N, N).
 
     With this (orthonormal) scale the intensity of a frame sums to the power of its exit wave.
@@ -211,7 +201,7 @@ def diffract(
     for start in range(0, len(out), 64):
         part = corners_px[start : start + 64]
         waves = windows[part[:, 0], part[:, 1]] * probe
-        spectrum = scipy.fft.fft2(waves, norm="ortho", workers=workers, overwrite_x=True)
+        spectrum = scipy.fft.fft2(waves, norm="ortho", workers=2, overwrite_x=True)
         out[start : start + 64] = np.abs(scipy.fft.fftshift(spectrum, axes=(1, 2))) ** 2
     return out
 

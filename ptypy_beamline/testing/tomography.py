@@ -182,11 +182,11 @@ def align_volume(volume: Reals, truth: Reals) -> Floats:
     return np.asarray(moved)
 
 
-def sphere_densities(volume: Reals, spheres: Sequence[Sphere] = SPHERES) -> Floats:
-    """(spheres,) mean of ``volume`` inside each sphere, without its outermost voxel."""
+def sphere_densities(volume: Reals) -> Floats:
+    """Mean of ``volume`` inside each of :data:`SPHERES`, without its outermost voxel."""
     z, y, x = (np.arange(n) - n // 2 for n in volume.shape)
     means = []
-    for sphere in spheres:
+    for sphere in SPHERES:
         z0, y0, x0 = sphere.middle
         squared = (z[:, None, None] - z0) ** 2 + (y[:, None] - y0) ** 2 + (x - x0) ** 2
         means.append(volume[squared < (sphere.radius - 1) ** 2].mean())
