@@ -11,8 +11,8 @@ import h5py
 import hdf5plugin
 import numpy as np
 
+from .compiled import CacheFolder, KernelCache, cache_folders
 from .errors import silenced_warnings
-from .kernel_cache import KernelCache, Place, places
 from .planning.plan import Plan
 from .plans import open_and_plan
 from .reconstruction.preview import preview
@@ -23,7 +23,7 @@ PIXELS = ("u1", "u2", "u4", "i2", "i4", "f4", "f8")
 """Pixel types of detectors, and of files derived from their data."""
 
 COMPRESSED = ("u1", "u2", "u4", "f8")
-"""One of each size: decoders take all pixels for unsigned numbers."""
+"""One pixel type of each size: decoders treat all pixels as unsigned integers."""
 
 FILTERS: tuple[dict[str, Any], ...] = (
     {"compression": "gzip", "shuffle": True},
@@ -34,61 +34,56 @@ FILTERS: tuple[dict[str, Any], ...] = (
     dict(hdf5plugin.Blosc(cname="lz4")),
 )
 
-PLAIN: tuple[dict[str, Any], ...] = ({"rebin": 2, "align": "com"},)
-WINDOW: tuple[dict[str, Any], ...] = ({"center": [16, 16], "shape": 24},)
-GROUPED: tuple[dict[str, Any], ...] = tuple(
-    {"frames_per_position": 2, "grouping": grouping} for grouping in ("sum", "best")
-)
 SATURATION = 30
 """Some pixels of the scans count more."""
 
 POSITIONS, SIDE = 6, 32
 
 
-def target() -> Place | None:
-    """The first folder that can be written, that of the package included."""
-    return next((place for place in places() if place.make()), None)
+def target() -> CacheFolder | None:
+    """The first folder that is writable, including that of the package."""
+    return next((folder for folder in cache_folders() if folder.make()), None)
 
 
-def jobs(place: Place, folder: Path) -> list[Callable[[], None]]:
-    """Small loads that compile, one after another, what is not in ``place`` yet.
+def jobs(cache: CacheFolder, folder: Path) -> list[Callable[[], None]]:
+    """Small loads that compile, one after another, what is not in ``cache`` yet.
 
     Parameters
     ----------
-    place
-        Where compiled functions are looked for and kept from now on.
+    cache
+        The only folder of compiled functions that is used from now on.
     folder
         A temporary folder for the scans.
     """
-    KernelCache.only = place
-    plain = [partial(_load, folder, pixels, {}, PLAIN) for pixels in PIXELS]
-    grouped = [partial(_load, folder, pixels, {}, GROUPED) for pixels in PIXELS]
+    KernelCache.only = cache
+    load = partial(_load, folder)
+    plain = [partial(load, pixels, {}, rebin=2, align="com") for pixels in PIXELS]
+    grouped = [
+        partial(load, pixels, {}, frames_per_position=2, grouping=grouping)
+        for pixels in PIXELS
+        for grouping in ("sum", "best")
+    ]
     compressed = [
-        partial(_load, folder, pixels, filters, WINDOW)
+        partial(load, pixels, filters, center=[16, 16], shape=24)
         for pixels in COMPRESSED
         for filters in FILTERS
     ]
     return [*plain, *grouped, *compressed, partial(_preview, folder), partial(_measure, folder)]
 
 
-def _load(
-    folder: Path, pixels: str, filters: dict[str, Any], settings: tuple[dict[str, Any], ...]
-) -> None:
-    """Write a scan, and load it with each of the ``settings``."""
-    for some in settings:
-        exposures = some.get("frames_per_position", 1)
-        path = _write(folder, pixels, filters, exposures)
-        for _ in _plan(path, saturation=SATURATION, **some).blocks():
-            pass
+def _load(folder: Path, pixels: str, filters: dict[str, Any], **settings: Any) -> None:
+    path = _write(folder, pixels, filters, settings.get("frames_per_position", 1))
+    for _ in _plan(path, saturation=SATURATION, **settings).blocks():
+        pass
 
 
 def _preview(folder: Path) -> None:
     with silenced_warnings():
-        preview(_plan(_write(folder, "u2", {}, 1)), iterations=1)
+        preview(_plan(_write(folder)), iterations=1)
 
 
 def _measure(folder: Path) -> None:
-    plan = _plan(_write(folder, "u2", {}, 1))
+    plan = _plan(_write(folder))
     for _ in measure_frames(plan, np.arange(len(plan)), Reference.of(plan), SIDE):
         pass
 
@@ -98,15 +93,16 @@ def _plan(path: Path, **settings: Any) -> Plan:
         return open_and_plan(Settings.of({"file": str(path), **settings}))[1]
 
 
-def _write(folder: Path, pixels: str, filters: dict[str, Any], exposures: int) -> Path:
-    """A standardized scan of a few small frames, each in a chunk of its own."""
+def _write(
+    folder: Path, pixels: str = "u2", filters: dict[str, Any] | None = None, exposures: int = 1
+) -> Path:
+    """Write a standardized scan of a few small frames, each in its own chunk."""
     path = folder / f"{len(list(folder.iterdir()))}.h5"  # the one before may still be open
     random = np.random.default_rng(0)
     frames = random.poisson(20, (POSITIONS * exposures, SIDE, SIDE)).astype(pixels)
     with h5py.File(path, "w") as file:
-        file.create_dataset("entry/data", data=frames, chunks=(1, SIDE, SIDE), **filters)
-        place = np.stack(np.divmod(np.arange(POSITIONS), 3), axis=1) * 1e-7
-        file["entry/pos"] = place
+        file.create_dataset("entry/data", data=frames, chunks=(1, SIDE, SIDE), **(filters or {}))
+        file["entry/pos"] = np.stack(np.divmod(np.arange(POSITIONS), 3), axis=1) * 1e-7
         file["entry/pos"].attrs["columns"] = "x,y"
         file["entry/energy_eV"], file["entry/det_dist_m"] = 8000.0, 1.0
         file["entry/pixel_m"] = 75e-6

@@ -26,7 +26,7 @@ def command(
     only: run the command once on each kind.
     """
     from .. import warming
-    from ..kernel_cache import VARIABLE, processor
+    from ..compiled import VARIABLE, processor
 
     target = warming.target()
     if target is None:

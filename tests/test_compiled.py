@@ -14,14 +14,14 @@ import pytest
 import scans
 from folders import ROOT
 
-from ptypy_beamline import kernel_cache
-from ptypy_beamline.kernel_cache import MODULES, Place
+from ptypy_beamline import compiled
+from ptypy_beamline.compiled import MODULES, CacheFolder
 
 PACKAGE = ROOT / "ptypy_beamline"
 SCRIPT = """
 import sys
 import numpy as np
-from ptypy_beamline import kernel_cache
+from ptypy_beamline import compiled
 from ptypy_beamline.planning import kernels
 
 good, image = np.zeros((4, 5), bool), np.ones((4, 5))
@@ -31,7 +31,7 @@ raw = np.arange(20, dtype=np.uint16).reshape(4, 5)
 kernels.counted(raw, 1.0, image, image, (3.0, 18.0, 0.0), bad, (0, 0), good)
 functions = [kernels.counted, kernels._value]
 print(int(good.sum()), *(sum(f.stats.cache_hits.values()) for f in functions),
-    *(sum(f.stats.cache_misses.values()) for f in functions), kernel_cache.version())
+    *(sum(f.stats.cache_misses.values()) for f in functions), compiled.version())
 """
 COMPILED, FOUND = "15 0 0 1 1", "15 1 0 0 0"
 """Good pixels, then which of two functions, one inside the other, came from disk or did not."""
@@ -48,7 +48,7 @@ class Node:
         self.kept = self.temporary / f"ptypy_beamline-{os.geteuid()}"
 
     def start(self, **variables: object) -> subprocess.Popen[str]:
-        unset = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", kernel_cache.VARIABLE)
+        unset = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", compiled.VARIABLE)
         environment = {name: value for name, value in os.environ.items() if name not in unset}
         environment |= {"HOME": "/dev/null", "TMPDIR": str(self.temporary)}
         environment |= {"PYTHONPATH": str(self.python_path), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -174,8 +174,8 @@ def test_nothing_is_run_from_a_folder_that_others_may_write_to(node: Node, tmp_p
     assert node.run() == COMPILED
     for mode, usable in ((0o755, True), (0o770, False), (0o702, False)):
         node.kept.chmod(mode)
-        assert Place(node.kept, private=True).usable() == usable
-    assert not Place(node.kept, private=False).usable(), "not if it is named, either"
+        assert CacheFolder(node.kept, private=True).usable() == usable
+    assert not CacheFolder(node.kept, private=False).usable(), "not if it is named, either"
 
 
 def test_nor_through_a_link(node: Node, tmp_path: Path) -> None:
@@ -187,10 +187,10 @@ def test_nor_through_a_link(node: Node, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_nor_from_that_of_another_user(tmp_path: Path) -> None:
-    assert Place(tmp_path, private=True).usable()
+    assert CacheFolder(tmp_path, private=True).usable()
     os.chown(tmp_path, 12345, 12345)
-    assert not Place(tmp_path, private=True).usable()
-    assert Place(tmp_path, private=False).usable()
+    assert not CacheFolder(tmp_path, private=True).usable()
+    assert CacheFolder(tmp_path, private=False).usable()
 
 
 def test_old_versions_are_removed(node: Node) -> None:
@@ -198,7 +198,7 @@ def test_old_versions_are_removed(node: Node) -> None:
     for name, age in (("old", 100), ("recent", 10)):
         (node.kept / name).mkdir()
         (node.kept / name / "kernels.single-0").touch()
-        then = kernel_cache.time.time() - age * 86400
+        then = compiled.time.time() - age * 86400
         os.utime(node.kept / name, (then, then))
     node.run()
     assert not (node.kept / "old").exists()
@@ -208,7 +208,7 @@ def test_old_versions_are_removed(node: Node) -> None:
 @pytest.mark.long
 def test_after_warming_nothing_is_compiled_for_any_format(node: Node, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
-    environment = {**os.environ, kernel_cache.VARIABLE: str(shared), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, compiled.VARIABLE: str(shared), "PYTHONPATH": str(ROOT)}
 
     def run(*words: object) -> str:
         command = [sys.executable, *map(str, words)]
@@ -233,7 +233,7 @@ def test_after_warming_nothing_is_compiled_for_any_format(node: Node, tmp_path: 
 
 
 def test_all_modules_with_compiled_functions_are_known() -> None:
-    importing = re.compile(r"^from \.+compiled import", re.MULTILINE)
+    importing = re.compile(r"^from \.+compiled import compiled", re.MULTILINE)
     files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text())]
     names = [".".join(file.relative_to(PACKAGE).with_suffix("").parts) for file in files]
     assert sorted(names) == sorted(MODULES)
