@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .. import formats
-from ..arrays import Ints
 from ..errors import ScanError
 from ..planning.exposures import recorded_i0
 from ..planning.make_plan import make_plan
@@ -72,21 +71,17 @@ def check_count(plan: Plan, count: int) -> Plan:
     return plan
 
 
-def raw_frames(plan: Plan) -> Ints:
-    """(M,) raw frame of each position: the first of its exposures that is not left out."""
-    exposures = plan.selection.exposures
-    first = (exposures >= 0).argmax(axis=1)
-    return np.asarray(exposures[np.arange(len(exposures)), first], np.int64)
-
-
-def unused_frames(plan: Plan) -> list[int]:
-    """Raw frames of no position: rejected, or outside the region."""
-    used = plan.selection.exposures
-    unused: list[int] = np.setdiff1d(np.arange(plan.frames.shape[0]), used).tolist()
-    return unused
-
-
 def described(found: Reconstruction, plan: Plan) -> Reconstruction:
-    """``found`` with the raw frame of each position, and the list of the others."""
-    more = {**found.provenance, "unused_frames": unused_frames(plan)}
-    return replace(found, indices=raw_frames(plan), provenance=more)
+    """``found`` with the raw frame of each position, and a list of those of no position.
+
+    The raw frame is the first exposure that is not left out; those of no position are rejected or
+    outside the region.
+    """
+    exposures = plan.selection.exposures
+    first = exposures[np.arange(len(exposures)), (exposures >= 0).argmax(axis=1)]
+    unused = np.setdiff1d(np.arange(plan.frames.shape[0]), exposures).tolist()
+    return replace(
+        found,
+        indices=np.asarray(first, np.int64),
+        provenance={**found.provenance, "unused_frames": unused},
+    )

@@ -12,6 +12,19 @@ from ..arrays import Complex64s, Floats, Ints
 from ..errors import ScanError
 
 
+def center_of(
+    origin_m: Floats, shape: tuple[int, ...], pixel_m: Floats, side: int
+) -> tuple[float, float]:
+    """(y, x) of the middle of an object whose first pixel is at ``origin_m``.
+
+    ``side`` is that of the probe, N. Engines have a position at its pixel N // 2, a
+    :class:`Reconstruction` at its middle, (N - 1)/2: the object is moved by the difference.
+    """
+    half = (np.array(shape) - 1) / 2
+    y, x = origin_m + (half + side // 2 - (side - 1) / 2) * pixel_m
+    return float(y), float(x)
+
+
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
     """Object, probe and the positions of the probe on the object; SI units, axes (y, x).

@@ -27,14 +27,10 @@ def linear_ramp(target: Complexes, image: Complexes) -> Complexes:
     return ramp(image.shape, ramp_frequency(target * image.conj()))
 
 
-def ramp(
-    shape: tuple[int, ...], frequency: Frequency, origin: tuple[float, float] = (0, 0)
-) -> Complexes:
-    """The plane wave exp(2πi·f·(r − origin)); ``frequency`` (y, x) in cycles per pixel."""
+def ramp(shape: tuple[int, ...], frequency: Frequency) -> Complexes:
+    """The plane wave exp(2πi·f·r); ``frequency`` (y, x) in cycles per pixel."""
     y, x = np.indices(shape, sparse=True)
-    wave: Complexes = np.exp(
-        2j * np.pi * (frequency[0] * (y - origin[0]) + frequency[1] * (x - origin[1]))
-    )
+    wave: Complexes = np.exp(2j * np.pi * (frequency[0] * y + frequency[1] * x))
     return wave
 
 

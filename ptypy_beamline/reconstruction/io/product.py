@@ -28,7 +28,6 @@ from .hdf5 import MALFORMED, as_json, provenance
 ENERGY = ("photon_energy_eV", "probe_energy_eV")
 ATTENUATION = ("mass_attenuation_m2_per_kg", "mass_attenuation_m2_kg")
 SIDES = ("height", "width")
-PIXEL_HEIGHT = "pixel_height_m"
 
 
 @dataclass(frozen=True)
@@ -122,30 +121,6 @@ def import_product(path: str | Path) -> Reconstruction:
             ) from error
 
 
-def product_info(path: str | Path) -> ProductInfo:
-    """What a product contains besides the reconstruction.
-
-    Raises
-    ------
-    FileError
-        The file is missing or damaged.
-    """
-    with open_confined(path) as file:
-        given = {
-            name: file.attrs[name]
-            for name in ProductInfo.__dataclass_fields__
-            if name in file.attrs
-        }
-        pixels = [
-            _pixel(file[name].attrs)
-            for name in ("object", "probe")
-            if name in file and PIXEL_HEIGHT in file[name].attrs
-        ]
-    if len(set(pixels)) > 1:
-        given["probe_pixel_m"] = pixels[1][0]
-    return ProductInfo(**given)
-
-
 def _attributes(found: Reconstruction, info: ProductInfo) -> dict[str, Any]:
     return {
         "name": info.name or found.scan,
@@ -180,13 +155,12 @@ def _write_waves(file: h5py.File, found: Reconstruction, info: ProductInfo) -> N
 def _read(file: h5py.File, path: Path) -> Reconstruction:
     obj, attributes = file["object"], file.attrs
     pixel = _pixel(obj.attrs)
-    losses = {
-        name: file[name][()] if name in file else np.empty(0)
-        for name in ("loss_epochs", "loss_values")
-    }
-    epochs = losses["loss_epochs"].astype(np.int64)
+    epochs, losses = (
+        file[name][()] if name in file else np.empty(0) for name in ("loss_epochs", "loss_values")
+    )
+    epochs = epochs.astype(np.int64)
     errors = np.full(int(attributes.get("n_iterations", epochs.max(initial=-1) + 1)), np.nan)
-    errors[epochs] = losses["loss_values"]
+    errors[epochs] = losses
     spacing = file["object_layer_spacing_m"][()] if "object_layer_spacing_m" in file else ()
     return Reconstruction(
         object=obj[()].reshape(-1, *obj.shape[-2:]).astype(np.complex64),
@@ -195,20 +169,14 @@ def _read(file: h5py.File, path: Path) -> Reconstruction:
         center_m=(float(obj.attrs["center_y_m"]), float(obj.attrs["center_x_m"])),
         positions_m=np.stack([file[f"probe_position_{axis}_m"][()] for axis in "yx"], axis=1),
         indices=file["probe_position_indexes"][()].astype(np.int64),
-        energy_eV=_energy(attributes),
+        energy_eV=float(attributes[next((n for n in ENERGY if n in attributes), ENERGY[0])]),
         distance_m=float(attributes["detector_object_distance_m"]),
         errors=errors,
         algorithm=str(attributes.get("algorithm", "")),
-        layer_spacing_m=tuple(float(s) for s in spacing),
+        layer_spacing_m=tuple(map(float, spacing)),
         scan=str(attributes.get("scan", attributes.get("name", ""))),
         provenance=json.loads(file["provenance"].asstr()[()]) if "provenance" in file else {},
     )
-
-
-def _energy(attributes: Mapping[str, Any]) -> float:
-    """In eV."""
-    name = next((name for name in ENERGY if name in attributes), ENERGY[0])
-    return float(attributes[name])
 
 
 def _pixel(attributes: Mapping[str, Any]) -> tuple[float, float]:
@@ -224,7 +192,7 @@ def _probe(stored: h5py.Dataset, pixel: tuple[float, float], path: Path) -> Any:
             "save the product with the mean probe",
             path,
         )
-    if PIXEL_HEIGHT in stored.attrs and not np.allclose(
+    if "pixel_height_m" in stored.attrs and not np.allclose(
         _pixel(stored.attrs), pixel, rtol=1e-6, atol=0
     ):
         warnings.warn(

@@ -1,8 +1,8 @@
 """Reconstructions of PtyPy: a ``.ptyr``, read without PtyPy, or a ``Ptycho`` in memory.
 
 A view of N pixels at coordinate c shows the storage's pixels from round((c - origin)/psize) - N//2
-on (``ptypy.core.classes.Storage.update_views``): its pixel N//2 lies at c. Here its middle,
-(N - 1)/2, does; hence the object is moved by the difference, and the positions stay as they are.
+on (``ptypy.core.classes.Storage.update_views``): its pixel N//2 lies at c,
+see :func:`.model.center_of`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ...errors import (
 from ...files.h5rw import read_tree
 from ...planning.plan import Plan
 from ..loading import OURS, check_count, described, loader_settings, positions_plan
-from ..model import Reconstruction
+from ..model import Reconstruction, center_of
 from .ptypy_records import (
     Tree,
     algorithm_of,
@@ -250,8 +250,8 @@ def assemble(
     found = Reconstruction(
         object=layers,
         probe=waves,
-        pixel_m=_pair(pixel),
-        center_m=_center_m(obj, layers.shape[-2:], pixel, waves.shape[-1]),
+        pixel_m=(float(pixel[0]), float(pixel[1])),
+        center_m=center_of(np.asarray(obj["_origin"]), layers.shape[-2:], pixel, waves.shape[-1]),
         positions_m=positions,
         indices=np.arange(len(positions)),
         energy_eV=energy_of(obj, content.pars, scan, plan),
@@ -308,14 +308,3 @@ def _positions(content: Content, key: str, plan: Plan | None) -> Floats:
         "positions are recorded only where they were refined",
         "give the raw file (--raw; plan=) they came from",
     )
-
-
-def _center_m(obj: Tree, shape: tuple[int, ...], pixel: Floats, n: int) -> tuple[float, float]:
-    """Coordinate of the object's pixel ((ny - 1)/2, (nx - 1)/2), see the module's docstring."""
-    half = (np.array(shape) - 1) / 2
-    return _pair(np.asarray(obj["_origin"]) + (half + n // 2 - (n - 1) / 2) * pixel)
-
-
-def _pair(values: Floats) -> tuple[float, float]:
-    y, x = values
-    return float(y), float(x)

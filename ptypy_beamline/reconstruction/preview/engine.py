@@ -156,11 +156,6 @@ class RpieEngine:
         exit_waves: Complex64s = scipy.fft.ifft2(waves, norm="ortho", overwrite_x=True)
         return exit_waves
 
-    def bad_of(self, k: int) -> Bools:
-        """(N, N) bad pixels of frame ``k``."""
-        bad: Bools = self.bad[k if len(self.bad) > 1 else 0]
-        return bad
-
     def project(self, state: State, frames: Ints) -> tuple[Complex64s, Floats]:
         """Changes of :meth:`waves` that give them the measured moduli, and their misfits."""
         waves, misfits = self.waves(state, frames), np.empty(len(frames))
@@ -172,10 +167,6 @@ class RpieEngine:
         factor = np.float32(np.sqrt(self.power / float((np.abs(state.probe) ** 2).sum())))
         state.probe *= factor
         state.object /= factor
-
-
-def _sums(moduli: Float32s) -> Floats:
-    return np.asarray(moduli.sum(axis=(1, 2), dtype=np.float64))
 
 
 def low_frequencies(n: int, side: int) -> Window:
@@ -223,7 +214,7 @@ def prepare(
     moduli = np.sqrt(counts)
     return RpieEngine(
         moduli=moduli,
-        sums=_sums(moduli),
+        sums=moduli.sum(axis=(1, 2), dtype=np.float64),
         bad=bad,
         corners_px=points - first,
         origin_px=first - height // 2,

@@ -125,7 +125,7 @@ def cropped(engine: RpieEngine) -> RpieEngine:
     return replace(
         engine,
         moduli=moduli,
-        sums=np.asarray(moduli.sum(axis=(1, 2), dtype=np.float64)),
+        sums=moduli.sum(axis=(1, 2), dtype=np.float64),
         bad=np.ascontiguousarray(engine.bad[:, rows, columns]),
         mean_frame=engine.mean_frame[rows, columns],
         corners_px=np.rint(engine.corners_px * (side / n)).astype(np.int64),

@@ -21,7 +21,7 @@ from ...errors import SettingsError
 from ...geometry import transfer as free_space_transfer
 from ...planning.plan import Plan
 from ..loading import described
-from ..model import Reconstruction
+from ..model import Reconstruction, center_of
 from .engine import Pace, RpieEngine, State, prepare
 from .probe import best_probe
 
@@ -134,13 +134,12 @@ def _result(
 ) -> Reconstruction:
     """The estimates on the axes of the positions: the engine puts a view's pixel N//2 on them."""
     pixel, n = np.array(object_pixel_m), state.probe.shape[-1]
-    origin, half = engine.origin_px * pixel, (np.array(state.object.shape) - 1) / 2
-    y, x = origin + (half + n // 2 - (n - 1) / 2) * pixel  # see io.ptyr
+    origin = engine.origin_px * pixel
     return Reconstruction(
         object=state.object[None],
         probe=state.probe[None],
         pixel_m=object_pixel_m,
-        center_m=(float(y), float(x)),
+        center_m=center_of(origin, state.object.shape, pixel, n),
         positions_m=origin + (engine.corners_px + n // 2) * pixel,
         indices=np.arange(len(engine.corners_px)),
         energy_eV=0.0,
@@ -188,7 +187,7 @@ def held_out_error(engine: RpieEngine, state: State, left_out: Ints) -> float:
     )
     unexplained, total = 0.0, 0.0
     for k in left_out:
-        good = ~engine.bad_of(k)
+        good = ~engine.bad[k if len(engine.bad) > 1 else 0]
         counts, mean = engine.moduli[k][good].astype(np.float64) ** 2, np.asarray(mean_counts)[good]
         predicted = np.abs(engine.waves(state, np.array([k]))[0, good]).astype(np.float64) ** 2
         unexplained += _deviance(counts, (1 - FLOOR) * predicted + FLOOR * mean)
