@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .io import read
     from .io.ptyr import from_ptycho, read_ptyr
-    from .io.read import read
     from .model import Reconstruction
     from .preview.rpie import from_preview
 
@@ -17,7 +17,7 @@ _HOMES = {
     "Reconstruction": ".model",
     "from_preview": ".preview.rpie",
     "from_ptycho": ".io.ptyr",
-    "read": ".io.read",
+    "read": ".io",
     "read_ptyr": ".io.ptyr",
 }
 

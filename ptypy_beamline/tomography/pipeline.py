@@ -12,14 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import h5py
-
 from ..engines import ALONE, Ranks
 from ..errors import BeamlineError, SettingsError
-from ..files.links import open_confined
 from ..output.names import refuse_foreign
 from ..output.temporary import exclusive_folder
-from ..reconstruction.io.read import KINDS, read
+from ..reconstruction.io import is_reconstruction, read
 from ..reconstruction.model import Reconstruction
 from ..settings import Settings
 from . import folder as tomo_folder
@@ -181,14 +178,6 @@ def _reconstruct_angle(angle: Angle, settings: Settings, engine: Engine) -> Reco
         return engine.reconstruct(angle, settings)
     except BeamlineError as error:
         raise type(error)(f"{angle.name}: {error.problem}", error.remedy, error.file) from error
-
-
-def is_reconstruction(path: Path) -> bool:
-    """Whether a file is a finished reconstruction: ``.ptyr``, ``reconstruction.h5``, a product."""
-    if not h5py.is_hdf5(path):
-        return False
-    with open_confined(path) as file:
-        return any(all(name in file for name in names) for names in KINDS.values())
 
 
 def _with_checksum(found: Reconstruction) -> Reconstruction:

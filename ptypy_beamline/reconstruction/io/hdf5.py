@@ -50,7 +50,11 @@ def write_reconstruction(found: Reconstruction, path: str | Path) -> Path:
         _write_object(nexus_group(file, "object", "NXentry", default="view"), found)
         probe = nexus_group(file, "probe", "NXentry")
         probe["complex"], probe["modes"] = found.probe[found.strongest_mode], found.probe
-        _write_positions(nexus_group(file, "positions", "NXentry"), found)
+        positions = nexus_group(file, "positions", "NXentry")
+        about = {"columns": "y,x", "description": "of the probe's pixel (N-1)/2"}
+        put_dataset(positions, "refined", found.positions_m, units="m", **about)
+        about = {"description": "raw frame of each position"}
+        put_dataset(positions, "frame_indices", found.indices, **about)
         geometry = nexus_group(file, "geometry", "NXentry")
         put_dataset(geometry, "energy", found.energy_eV, units="eV")
         put_dataset(geometry, "distance", found.distance_m, units="m")
@@ -156,14 +160,8 @@ def _write_object(group: h5py.Group, found: Reconstruction) -> None:
     put_dataset(group, "phase", np.angle(wave), units="rad")
     group["amplitude"] = np.abs(wave)
     put_dataset(group, "pixel_size", found.pixel_m, units="m", columns="y,x")
-    put_dataset(
-        group,
-        "center",
-        found.center_m,
-        units="m",
-        columns="y,x",
-        description="of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions",
-    )
+    about = "of pixel ((ny-1)/2, (nx-1)/2), on the axes of the positions"
+    put_dataset(group, "center", found.center_m, units="m", columns="y,x", description=about)
     put_dataset(group, "layer_spacing", np.asarray(found.layer_spacing_m, np.float64), units="m")
     axes = ("y", "x") if wave.ndim == 2 else ("layer", "y", "x")
     view = linked_plot(group, "view", f"{group.name}/phase", axes)
@@ -171,18 +169,6 @@ def _write_object(group: h5py.Group, found: Reconstruction) -> None:
         put_dataset(view, name, np.arange(count) * pixel * 1e6, units="um")
     if wave.ndim == 3:
         view["layer"] = np.arange(len(wave))
-
-
-def _write_positions(group: h5py.Group, found: Reconstruction) -> None:
-    put_dataset(
-        group,
-        "refined",
-        found.positions_m,
-        units="m",
-        columns="y,x",
-        description="of the probe's pixel (N-1)/2",
-    )
-    put_dataset(group, "frame_indices", found.indices, description="raw frame of each position")
 
 
 def _write_provenance(group: h5py.Group, found: Reconstruction) -> None:

@@ -192,7 +192,8 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     path = Path(path)
     known = _stored_arrays(path)
     _warn_of_unknown(unknown(path, physics), path)
-    pixel = np.broadcast_to(_quantity(known, physics.pixel_m, "pixel_m", path), 2)
+    physical = {name: _quantity(known, physics, name, path) for name in UNKNOWN}
+    pixel = np.broadcast_to(physical["pixel_m"], 2)
     obj, probe = _waves(known["objectGuess"]), _waves(known.get("probe_modes", known["probeGuess"]))
     if len(obj) != 1:
         raise ScanError(
@@ -218,8 +219,8 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
         center_m=(float(center[0]), float(center[1])),
         positions_m=positions_m,
         indices=np.asarray(numbers if unique else np.arange(len(coordinates)), np.int64),
-        energy_eV=float(_quantity(known, physics.energy_eV, "energy_eV", path)),
-        distance_m=float(_quantity(known, physics.distance_m, "distance_m", path)),
+        energy_eV=float(physical["energy_eV"]),
+        distance_m=float(physical["distance_m"]),
         errors=np.asarray(known.get("errors", ()), np.float64),
         algorithm=str(known.get("algorithm", "")),
         scan=path.stem,
@@ -260,11 +261,12 @@ def _warn_of_unknown(names: list[str], path: Path) -> None:
     )
 
 
-def _quantity(known: dict[str, NDArray[Any]], value: float | None, name: str, path: Path) -> Any:
-    found = np.asarray(known.get(name, UNKNOWN[name]) if value is None else value)
-    zero = UNKNOWN[name] == 0
-    if not (np.isfinite(found) & ((found >= 0) if zero else (found > 0))).all():
-        kind = "a positive" if not zero else "0 (not known) or a positive"
+def _quantity(known: dict[str, NDArray[Any]], physics: Physics, name: str, path: Path) -> Any:
+    given = getattr(physics, name)
+    found = np.asarray(known.get(name, UNKNOWN[name]) if given is None else given)
+    may_be_0 = UNKNOWN[name] == 0
+    if not (np.isfinite(found) & ((found >= 0) if may_be_0 else (found > 0))).all():
+        kind = "0 (not known) or a positive" if may_be_0 else "a positive"
         raise SettingsError(f"Expected {kind} {name}. Got {found}", f"set {FLAGS[name]}", path)
     return found
 
