@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike, NDArray
 
-from ..arrays import Complexes, Floats, Reals
+from ..arrays import Complexes
 from ..errors import in_picture
 from ..output.figures import save_figure
 from ..plotting import (
@@ -71,7 +71,10 @@ def draw_beside_truth(
     if truth is not None:
         rows.append(("Truth", np.asarray(truth)))
     flattened = [(name, flatten_phase(wave)) for name, wave in rows]
-    figure = _figure(len(rows), title)
+    layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
+    figure = Figure(figsize=(14, 8.6 if len(rows) > 1 else 6.2), dpi=120, layout=layout)
+    title = in_picture(title or "Reconstruction")
+    figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
     width = 1.0 if truth is not None else 1.25
     grid = figure.add_gridspec(2, 3, width_ratios=(width, width, 0.8))
     limits = {part: colour_limits(view(_middle(flattened[0][1]))) for part, view in VIEWS.items()}
@@ -84,14 +87,6 @@ def draw_beside_truth(
     _probe(figure.add_subplot(grid[0, 2]), np.asarray(probe), pixel_m)
     show_errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
     return save_figure(Path(path), figure)
-
-
-def _figure(rows: int, title: str) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
-    figure = Figure(figsize=(14, 8.6 if rows > 1 else 6.2), dpi=120, layout=layout)
-    title = in_picture(title or "Reconstruction")
-    figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
-    return figure
 
 
 def _middle(image: NDArray[Any]) -> NDArray[Any]:
@@ -124,48 +119,24 @@ def draw_comparison(path: str | Path, comparison: PhantomComparison, title: str 
     title = in_picture(title or "Reconstruction and truth")
     figure.suptitle(title, x=0.012, ha="left", fontweight="bold")
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.1), wspace=0.15, hspace=0.1)
+    pixel_m = comparison.pixel_m, comparison.pixel_m
     phase_zero = np.exp(-1j * np.angle(comparison.truth.mean()))
     errors = (("δ", comparison.delta_error), ("β", comparison.beta_error))
-    for row, ((name, part), error) in enumerate(zip(VIEWS.items(), errors, strict=True)):
+    for row, ((name, part), (symbol, error)) in enumerate(zip(VIEWS.items(), errors, strict=True)):
         images = [part(image * phase_zero) for image in (comparison.obj, comparison.truth)]
         limits = colour_limits(images[0 if name == "amplitude" else 1])
-        for column, source in enumerate(("reconstruction", "truth")):
+        most = float(np.percentile(np.abs(error), 99.5)) or 1e-12
+        panels = (
+            (f"reconstruction: {name}", images[0], limits, COLOURS[name], LABELS[name]),
+            (f"truth: {name}", images[1], limits, COLOURS[name], LABELS[name]),
+            (f"error of {symbol}, rms {error.std():.3g}", error, (-most, most), "RdBu_r", symbol),
+        )
+        for column, (heading, image, ends, colours, label) in enumerate(panels):
             axes = figure.add_subplot(grid[row, column])
-            _image(
-                axes,
-                images[column],
-                f"{source}: {name}",
-                (COLOURS[name], LABELS[name]),
-                limits,
-                comparison.pixel_m,
-            )
-        _error(figure.add_subplot(grid[row, 2]), *error, comparison.pixel_m)
+            show_image(axes, image, ends, colours, label, pixel_m, COMPARISON_IMAGE_IN)
+            axes.set_title(heading, loc="left", fontsize=10)
     _frc(figure.add_subplot(grid[:, 3]), comparison)
     return save_figure(Path(path), figure)
-
-
-def _image(
-    axes: Axes,
-    image: Reals,
-    title: str,
-    style: tuple[str, str],
-    limits: tuple[float, float],
-    pixel_m: float,
-) -> None:
-    show_image(axes, image, limits, *style, (pixel_m, pixel_m), COMPARISON_IMAGE_IN)
-    axes.set_title(title, loc="left", fontsize=10)
-
-
-def _error(axes: Axes, name: str, error: Floats, pixel_m: float) -> None:
-    top = float(np.percentile(np.abs(error), 99.5)) or 1e-12
-    _image(
-        axes,
-        error,
-        f"error of {name}, rms {error.std():.3g}",
-        ("RdBu_r", name),
-        (-top, top),
-        pixel_m,
-    )
 
 
 def _frc(axes: Axes, comparison: PhantomComparison) -> None:

@@ -17,6 +17,7 @@ import scipy
 from ...arrays import Complexes, Floats
 from ...errors import FileError, ScanError
 from ...files.links import open_confined
+from ...formats.hdf5_source import expand
 from ...frames.npy import load_npy
 from ...frames.simulated import Phantom, check_finite, transmission
 from ...geometry import wavelength_m
@@ -26,11 +27,8 @@ EDGE = 0.25
 """Share of each axis over which the images fade out, so that their edges do not correlate."""
 
 
-OBJECT_PATHS = (
-    ("object/complex", "object/pixel_size"),
-    ("content/obj/*/data", "content/obj/*/_psize"),
-)
-"""Paths of the object and its pixel in ``reconstruction.h5`` and PtyPy's ``.ptyr``."""
+OBJECT_PATHS = {"/object/complex": "pixel_size", "/content/obj/*/data": "_psize"}
+"""Path of the object in ``reconstruction.h5`` and PtyPy's ``.ptyr``, and its pixel beside it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,15 +247,12 @@ def _from_npy(path: Path, phantom: Phantom) -> tuple[Complexes, float | None]:
 
 def _from_hdf5(path: Path) -> tuple[Complexes, float | None]:
     with open_confined(path) as file:
-        for path_of_object, pixel in OBJECT_PATHS:
-            storage = ""
-            if "*" in path_of_object:
-                group = file.get(path_of_object.partition("/*")[0])
-                storage = next(iter(group), "") if isinstance(group, h5py.Group) else ""
-            found = file.get(path_of_object.replace("*", storage))
-            if isinstance(found, h5py.Dataset):
-                size = np.ravel(file[pixel.replace("*", storage)][()])
-                return found[()].reshape(-1, *found.shape[-2:])[0], float(size[0])
+        for pattern, pixel in OBJECT_PATHS.items():
+            for name in expand(file, pattern):
+                found = file.get(name)
+                if isinstance(found, h5py.Dataset):
+                    pixel_m = float(np.ravel(found.parent[pixel][()])[0])
+                    return found[()].reshape(-1, *found.shape[-2:])[0], pixel_m
     raise FileError(
         "not a reconstructed object: neither reconstruction.h5 nor .ptyr",
         "give one of them, or Adorym's obj_checkpoint.npy",
