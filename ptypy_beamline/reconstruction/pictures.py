@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ..arrays import Complexes
+from ..arrays import Complexes, Floats
 from ..errors import in_picture
 from ..output.figures import save_figure
 from ..plotting import (
@@ -30,8 +30,7 @@ from ..units import in_words, length_unit
 from .comparison.phantom import PhantomComparison
 from .phase import flatten_phase
 
-View = Callable[[Complexes], NDArray[Any]]
-VIEWS: dict[str, View] = {"phase": np.angle, "amplitude": np.abs}
+VIEWS: dict[str, Callable[[Complexes], NDArray[Any]]] = {"phase": np.angle, "amplitude": np.abs}
 
 COMPARISON_IMAGE_IN = (2.7, 2.7)
 """Approximate width and height of an image in a comparison, in inches."""
@@ -39,11 +38,11 @@ COMPARISON_IMAGE_IN = (2.7, 2.7)
 
 def draw_beside_truth(
     path: str | Path,
-    object: ArrayLike,
-    probe: ArrayLike,
-    errors: ArrayLike,
+    object: Complexes,
+    probe: Complexes,
+    errors: Floats,
     pixel_m: tuple[float, float],
-    truth: ArrayLike | None = None,
+    truth: Complexes | None = None,
     title: str = "",
 ) -> Path:
     """Draw a reconstruction as a PNG.
@@ -56,8 +55,7 @@ def draw_beside_truth(
         (ny, nx) complex transmission, preferably without the margin outside the beam. Its phase
         ramp is removed for display.
     probe
-        (N, N) or (modes, N, N); the first mode is drawn, phase as hue and modulus as
-        brightness.
+        (modes, N, N); the first mode is drawn, phase as hue and modulus as brightness.
     errors
         (iterations,).
     pixel_m
@@ -67,48 +65,37 @@ def draw_beside_truth(
     title
         Title of the figure.
     """
-    rows = [("Reconstruction", np.asarray(object))]
+    flattened = {"Reconstruction": flatten_phase(object)}
     if truth is not None:
-        rows.append(("Truth", np.asarray(truth)))
-    flattened = [(name, flatten_phase(wave)) for name, wave in rows]
+        flattened["Truth"] = flatten_phase(truth)
     layout = ConstrainedLayoutEngine(w_pad=0.10, h_pad=0.10, wspace=0.03, hspace=0.04)
-    figure = Figure(figsize=(14, 8.6 if len(rows) > 1 else 6.2), dpi=120, layout=layout)
+    figure = Figure(figsize=(14, 8.6 if truth is not None else 6.2), dpi=120, layout=layout)
     title = in_picture(title or "Reconstruction")
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, color=INK, fontweight="bold")
     width = 1.0 if truth is not None else 1.25
     grid = figure.add_gridspec(2, 3, width_ratios=(width, width, 0.8))
-    limits = {part: colour_limits(view(_middle(flattened[0][1]))) for part, view in VIEWS.items()}
-    for row, (name, wave) in enumerate(flattened):
+    # Without an eighth at each edge.
+    inner = tuple(slice(n // 8, n - n // 8) for n in object.shape)
+    middle = flattened["Reconstruction"][inner]
+    limits = {part: colour_limits(view(middle)) for part, view in VIEWS.items()}
+    for row, (name, wave) in enumerate(flattened.items()):
         for column, (part, view) in enumerate(VIEWS.items()):
             cell = grid[row, column] if truth is not None else grid[:, column]
             axes = figure.add_subplot(cell)
             show_image(axes, view(wave), limits[part], COLOURS[part], LABELS[part], pixel_m)
             axes.set_title(f"{name}: {part}", loc="left")
-    _probe(figure.add_subplot(grid[0, 2]), np.asarray(probe), pixel_m)
-    show_errors(figure.add_subplot(grid[1, 2]), np.asarray(errors, np.float64))
+    _probe(figure.add_subplot(grid[0, 2]), probe[0], pixel_m)
+    show_errors(figure.add_subplot(grid[1, 2]), errors)
     return save_figure(Path(path), figure)
 
 
-def _middle(image: NDArray[Any]) -> NDArray[Any]:
-    """The image without an eighth at each edge."""
-    rows, columns = (slice(n // 8, n - n // 8) for n in image.shape)
-    return image[rows, columns]
-
-
-def _probe(axes: Any, probe: NDArray[Any], pixel_m: tuple[float, float]) -> None:
-    show_wave(axes, probe if probe.ndim == 2 else probe[0], pixel_m)
-    scale_bar(axes, probe.shape[-2:], pixel_m)
+def _probe(axes: Axes, probe: Complexes, pixel_m: tuple[float, float]) -> None:
+    show_wave(axes, probe, pixel_m)
+    scale_bar(axes, probe.shape, pixel_m)
     axes.set_title("Probe", loc="left", fontsize=10)
     show_colour_wheel(axes.inset_axes((1.12, 0.8, 0.2, 0.2)))
-    axes.text(
-        1.02,
-        0.77,
-        "hue: phase\nbrightness:\nmodulus",
-        fontsize=8,
-        color=INK,
-        va="top",
-        transform=axes.transAxes,
-    )
+    legend = "hue: phase\nbrightness:\nmodulus"
+    axes.text(1.02, 0.77, legend, fontsize=8, color=INK, va="top", transform=axes.transAxes)
 
 
 def draw_comparison(path: str | Path, comparison: PhantomComparison, title: str = "") -> Path:

@@ -161,15 +161,7 @@ def _positions(axes: Axes, found: Reconstruction) -> None:
     rows, columns = pixels_of(found, found.positions_m).T
     size = min(max(60 / sqrt(len(rows) or 1), 1.2), 4.0)
     limits = axes.axis()
-    axes.plot(
-        columns,
-        rows,
-        "o",
-        markersize=size,
-        color="white",
-        markeredgecolor="black",
-        markeredgewidth=size / 6,
-    )
+    axes.plot(columns, rows, "o", color="white", ms=size, mec="black", mew=size / 6)
     axes.axis(limits)
 
 
