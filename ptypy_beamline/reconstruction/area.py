@@ -58,6 +58,14 @@ def scanned(reconstruction: Reconstruction, margin_m: float = 0.0) -> Slices:
     return rows, columns
 
 
+def middle_part(image: NDArray[Any], shape: tuple[int, ...] | Ints) -> NDArray[Any]:
+    """The middle of an image (ny, nx), of a shape that fits into it."""
+    rows, columns = (
+        slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(image.shape, shape, strict=True)
+    )
+    return image[rows, columns]
+
+
 def views_outside(
     from_center_m: Floats,
     pixel_m: NDArray[Any],

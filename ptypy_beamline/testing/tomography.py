@@ -48,7 +48,7 @@ SPHERES = (
 
 @dataclass(frozen=True)
 class RotatingSample:
-    """Spheres in the beam; the rotation axis runs along the image's rows, through column nx//2.
+    """Spheres in the beam; the rotation axis is vertical, at column nx // 2 of the image.
 
     With the axes (z, y, x) of the volume, a projection at angle θ has its rows along z and its
     columns along x·cosθ − y·sinθ, as in :func:`skimage.transform.radon`.

@@ -1,7 +1,7 @@
 """From a ptychography scan at each angle to a volume of electron density."""
 
-from .backprojection import Fbp, Sart
 from .engines import Engine
+from .parallel_beam import Fbp, Sart
 from .pipeline import run_series
 from .projections import Alignment
 from .volume import Projections, read_projections

@@ -92,8 +92,8 @@ def find_angles(names: Sequence[str | Path], theta: str | None = None) -> tuple[
     table = files[0].parent / TABLE
     if theta is None and table.is_file():
         theta = str(table)
-    pairs = _of_table(files, read_theta(theta), theta) if theta else _of_files(files)
-    return tuple(Angle(number, degrees, *scan) for number, (degrees, scan) in enumerate(pairs))
+    scans = _of_table(files, read_theta(theta), theta) if theta else _of_files(files)
+    return tuple(Angle(number, *scan) for number, scan in enumerate(scans))
 
 
 def without_skipped(angles: Sequence[Angle], skip: Sequence[int]) -> tuple[Angle, ...]:
@@ -184,40 +184,33 @@ def _files(names: Sequence[str | Path]) -> list[Path]:
     return sorted(files, key=lambda path: natural(path.name))
 
 
-Scan = tuple[Path, "int | None"]
-"""A file, and which of its projections; None for a file with one."""
-
-
 def _of_table(
     files: list[Path], rows: list[tuple[str, float]], origin: str
-) -> Iterator[tuple[float, Scan]]:
-    """Angles of a table, matched by file name, else in order."""
-    named = {name: degrees for name, degrees in rows if name}
-    if named and len(files) > 1:
-        known = [(named.get(path.name, named.get(path.stem)), path) for path in files]
-        missing = next((path for degrees, path in known if degrees is None), None)
-        if missing is not None:
-            raise MissingDataError(
-                f"no line of {missing.name}",
-                "add it, or name only the files that are in the table",
-                origin,
-            )
-        yield from ((degrees, (path, None)) for degrees, path in known if degrees is not None)
-    elif len(files) == 1:
+) -> list[tuple[float, Path, int | None]]:
+    """Angles of a table, matched by file name, else in order; then file and ``outer_index``."""
+    degrees, named = [value for _, value in rows], {name: value for name, value in rows if name}
+    if len(files) == 1:
         stored = stored_theta_deg(files[0]).size
         if stored > 1 and stored != len(rows):
             raise SettingsError(f"{len(rows)} angles of {stored} scans", "give one each", origin)
-        yield from (
-            (row[1], (files[0], k if len(rows) > 1 else None)) for k, row in enumerate(rows)
-        )
-    elif len(rows) == len(files):
-        yield from ((row[1], (path, None)) for row, path in zip(rows, files, strict=True))
-    else:
+        numbers = range(len(rows)) if len(rows) > 1 else [None]
+        return [(value, files[0], k) for value, k in zip(degrees, numbers, strict=True)]
+    if named:
+        absent = [p.name for p in files if p.name not in named and p.stem not in named]
+        if absent:
+            raise MissingDataError(
+                f"no line of {absent[0]}",
+                "add it, or name only the files that are in the table",
+                origin,
+            )
+        degrees = [named[p.name if p.name in named else p.stem] for p in files]
+    elif len(rows) != len(files):
         raise SettingsError(f"{len(rows)} angles of {len(files)} files", "give one each", origin)
+    return [(value, path, None) for value, path in zip(degrees, files, strict=True)]
 
 
-def _of_files(files: list[Path]) -> Iterator[tuple[float, Scan]]:
-    """Angles stored in the files."""
+def _of_files(files: list[Path]) -> Iterator[tuple[float, Path, int | None]]:
+    """Angles stored in the files; then file and ``outer_index``."""
     for path in files:
         degrees = stored_theta_deg(path)
         if not degrees.size or not np.isfinite(degrees).all():
@@ -227,7 +220,7 @@ def _of_files(files: list[Path]) -> Iterator[tuple[float, Scan]]:
                 path,
             )
         stacked = degrees.size > 1
-        yield from ((float(d), (path, k if stacked else None)) for k, d in enumerate(degrees))
+        yield from ((float(value), path, k if stacked else None) for k, value in enumerate(degrees))
 
 
 def _is_number(word: str) -> bool:

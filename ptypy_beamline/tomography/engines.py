@@ -65,18 +65,13 @@ class Engine:
         """
         own = {"file": str(angle.file), "outer_index": angle.outer_index}
         one = Settings.of(_values(settings) | own)
-        return self._by_preview(one) if self.name == "preview" else self._by_ptypy(one)
+        if self.name == "ptypy":
+            chain = Chain(iterations=(self.dm, self.ml))
+            return reconstruct(parameter_tree("angle", _values(one), chain))
+        from ..reconstruction.preview import preview  # brings Numba
 
-    def _by_preview(self, settings: Settings) -> Reconstruction:
-        from ..reconstruction.preview import preview
-
-        plan = open_and_plan(settings)[1]
-        origin = {"source": settings.file, "settings": settings.record()}
-        return preview(plan, self.iterations, provenance=origin)
-
-    def _by_ptypy(self, settings: Settings) -> Reconstruction:
-        chain = Chain(iterations=(self.dm, self.ml))
-        return reconstruct(parameter_tree("angle", _values(settings), chain))
+        origin = {"source": one.file, "settings": one.record()}
+        return preview(open_and_plan(one)[1], self.iterations, provenance=origin)
 
 
 @contextmanager

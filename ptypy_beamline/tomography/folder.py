@@ -34,7 +34,6 @@ from .angles import TABLE, Angle, read_theta
 
 NAME = "ptycho_tomo"
 FINISHED = "reconstruction.h5"
-MADE = "provenance/made"
 
 REMEDY = "reconstruct the angle again, or leave it out (--skip)"
 
@@ -51,7 +50,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     if not path.is_file():
         return False
     with open_confined(path) as file:
-        before = json.loads(file[MADE].asstr()[()]) if MADE in file else {}
+        before = json.loads(_provenance(file).get("made", "{}"))
         same = _same_content(file, angle.file)
     now = json.loads(as_json(made))
     other = [name for name in now if name not in before or before[name] != now[name]]
@@ -64,23 +63,26 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     return True
 
 
+def _provenance(file: h5py.File) -> dict[str, str]:
+    """Raw file, SHA-256 and how it was made, as JSON, where they are known."""
+    return {
+        name: file[f"provenance/{name}"].asstr()[()]
+        for name in ("source", "sha256", "made")
+        if isinstance(file.get(f"provenance/{name}"), h5py.Dataset)
+    }
+
+
 def _same_content(file: h5py.File, raw: Path) -> bool:
     """Whether ``raw`` is the file that was reconstructed; read only if it was moved."""
-    known = {
-        name: file[f"provenance/{name}"].asstr()[()]
-        for name in ("source", "sha256")
-        if f"provenance/{name}" in file
-    }
+    known = _provenance(file)
     source = Path(known.get("source", raw))
     if source.name != raw.name or source.resolve() == raw.resolve() or "sha256" not in known:
         return True
     return bool(known["sha256"] == checksum(raw))
 
 
-@lru_cache(maxsize=1)
-def checksum(file: Path) -> str:
-    """SHA-256, read once for all angles in a file."""
-    return sha256_of(file)
+checksum = lru_cache(maxsize=1)(sha256_of)
+"""SHA-256 of a file, read once for all angles in it."""
 
 
 def write_angle(folder: Path, angle: Angle, found: Reconstruction, made: Mapping[str, Any]) -> None:
@@ -144,7 +146,13 @@ def angles_in(folder: Path, theta: str | None = None) -> tuple[Angle, ...]:
         raise MissingDataError(
             "no table of angles", f"write {TABLE} (name,theta_deg), or give --theta", folder
         )
-    degrees = _by_name(read_theta(table), names, table)
+    rows = read_theta(table)
+    if any(name for name, _ in rows):
+        degrees = {Path(name).stem: value for name, value in rows}
+    elif len(rows) == len(names):
+        degrees = {name: value for name, (_, value) in zip(names, rows, strict=True)}
+    else:
+        raise SettingsError(f"{len(rows)} angles of {len(names)} phases", "give one each", table)
     missing = next((name for name in names if name not in degrees), None)
     if missing is not None:
         raise MissingDataError(
@@ -176,16 +184,6 @@ def check_all_reconstructed(folder: Path, angles: Sequence[Angle]) -> None:
         )
 
 
-def _by_name(
-    rows: Sequence[tuple[str, float]], names: Sequence[str], table: str
-) -> dict[str, float]:
-    if any(name for name, _ in rows):
-        return {Path(name).stem: degrees for name, degrees in rows}
-    if len(rows) != len(names):
-        raise SettingsError(f"{len(rows)} angles of {len(names)} phases", "give one each", table)
-    return {name: degrees for name, (_, degrees) in zip(names, rows, strict=True)}
-
-
 def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any]]:
     """Raw file, SHA-256 and settings of each angle that was reconstructed here."""
     found: dict[str, dict[str, Any]] = {}
@@ -193,11 +191,7 @@ def sources_of(folder: Path, angles: Sequence[Angle]) -> dict[str, dict[str, Any
         path = folder / angle.name / FINISHED
         if path.is_file():
             with open_confined(path) as file:
-                texts = {
-                    name: file[f"provenance/{name}"].asstr()[()]
-                    for name in ("source", "sha256", "made")
-                    if isinstance(file.get(f"provenance/{name}"), h5py.Dataset)
-                }
+                texts = _provenance(file)
             made = json.loads(texts.pop("made", "{}"))
             found[angle.name] = {**texts, **made}
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +16,7 @@ from ..output.figures import save_figure
 from ..plotting import INK, hide_frame, scale_bar
 from .volume import Projections
 
+COLOURS = ("#b5367a", "#1f77b4")
 DENSITY = "electron density (e/Å³)"
 VIEWS = (
     ("z = 0: x to the right, y down", 1, 2),
@@ -26,7 +26,7 @@ VIEWS = (
 """Title of each slice, and the volume's axes that run down and across it."""
 
 
-def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
+def draw_volume(volume: Path, picture: Path) -> Path:
     """Draw the three orthogonal slices through the middle of ``/volume``.
 
     Parameters
@@ -35,18 +35,19 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
         ``reconstructed_3d.h5``; three slices of it are read.
     picture
         PNG, PDF or SVG by its suffix; complete or not there.
-    title
-        Title of the picture.
     """
     with open_confined(volume) as file:
-        planes, voxel = middle_planes(file["volume"]), file["voxel_m"][()]
+        stored, voxel = file["volume"], file["voxel_m"][()]
+        # The rotation axis passes through voxel n // 2.
+        z, y, x = (n // 2 for n in stored.shape)
+        planes = stored[z], stored[:, y], stored[:, :, x]
     low = min(0.0, float(np.percentile(planes[0], 0.5)))
     high = max(float(np.percentile(plane, 99.8)) for plane in planes)
     widths = [
         float(plane.shape[1] * voxel[across])
         for plane, (*_, across) in zip(planes, VIEWS, strict=True)
     ]
-    figure, axes = _figure(widths, title or volume.name)
+    figure, axes = _figure(widths, volume.name)
     for ax, plane, (name, down, across) in zip(axes, planes, VIEWS, strict=True):
         drawn = ax.imshow(
             plane, cmap="inferno", vmin=low, vmax=high, aspect=voxel[down] / voxel[across]
@@ -60,12 +61,6 @@ def draw_volume(volume: Path, picture: Path, title: str = "") -> Path:
     return save_figure(picture, figure)
 
 
-def middle_planes(volume: h5py.Dataset) -> tuple[Reals, Reals, Reals]:
-    """Planes (y, x), (z, x) and (z, y) through voxel n // 2, where the rotation axis is."""
-    z, y, x = (n // 2 for n in volume.shape)
-    return volume[z], volume[:, y], volume[:, :, x]
-
-
 def draw_alignment(found: Projections, picture: Path) -> Path:
     """Draw the shifts, the mass of each row at each angle, and a sinogram.
 
@@ -74,15 +69,8 @@ def draw_alignment(found: Projections, picture: Path) -> Path:
     order = np.argsort(found.angles_deg)
     angles, shifts, phase = found.angles_deg[order], found.shifts_px[order], found.phase[order]
     figure, (left, middle, right) = _figure([1, 1, 1], f"Alignment of {len(angles)} angles")
-    for column, name in enumerate(("vertical", "horizontal")):
-        left.plot(
-            angles,
-            shifts[:, column],
-            ".-",
-            linewidth=0.8,
-            label=name,
-            color=("#b5367a", "#1f77b4")[column],
-        )
+    for shift, name, colour in zip(shifts.T, ("vertical", "horizontal"), COLOURS, strict=True):
+        left.plot(angles, shift, ".-", linewidth=0.8, label=name, color=colour)
     left.set_xlabel("angle (°)")
     left.set_ylabel("moved by (pixels)")
     left.legend(frameon=False)

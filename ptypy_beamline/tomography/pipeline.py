@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from ..engines import ALONE, Ranks
+from ..engines import Ranks
 from ..errors import BeamlineError, SettingsError
 from ..output.names import refuse_foreign
 from ..output.temporary import exclusive_folder
@@ -21,8 +21,8 @@ from ..reconstruction.model import Reconstruction
 from ..settings import Settings
 from . import folder as tomo_folder
 from .angles import Angle, find_angles, without_skipped
-from .backprojection import RAMP, Method
 from .engines import Engine, ranks_of
+from .parallel_beam import RAMP, Method
 from .picture import draw_volume
 from .projections import ALIGNMENT, PROJECTIONS, Alignment, Progress, align_series, silent
 from .volume import Projections, read_projections, write_volume
@@ -130,9 +130,9 @@ def reconstruct(
     settings: Settings,
     engine: Engine,
     folder: Path,
-    ranks: Ranks = ALONE,
-    progress: Progress = silent,
-    say: Say = lambda what, text: None,
+    ranks: Ranks,
+    progress: Progress,
+    say: Say,
 ) -> None:
     """Reconstruct every angle that is neither finished nor skipped; all ranks call it.
 
@@ -188,7 +188,7 @@ def _with_checksum(found: Reconstruction) -> Reconstruction:
     return replace(found, provenance={**found.provenance, "sha256": tomo_folder.checksum(source)})
 
 
-def make_volume(out: Path, method: Method = RAMP, progress: Progress = silent) -> Path:
+def make_volume(out: Path, method: Method, progress: Progress) -> Path:
     """``reconstructed_3d.h5`` and its picture, from ``projections.h5`` beside it."""
     found = read_projections(out / PROJECTIONS)
     with progress("slices", found.phase.shape[1]) as advance:

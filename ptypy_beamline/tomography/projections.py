@@ -18,10 +18,11 @@ from ..arrays import Bools, Complex64s, Complexes, Float32s, Ints
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..extras import skimage
 from ..output.files import renamed_together
+from ..reconstruction.area import middle_part
 from ..reconstruction.phase import flatten_phase
-from .align import align, moved
 from .angles import Angle, check_coverage
 from .folder import Phase, sources_of
+from .parallel_beam import align, moved
 from .picture import draw_alignment
 from .volume import Projections, write_projections
 
@@ -43,7 +44,7 @@ MIN_SIZE = 0.7
 LEAST_PX = 8
 """Least number of rows and columns of an image."""
 
-ODD_MASS = 0.4
+MAX_MASS_DEVIATION = 0.4
 """A projection whose mass differs by more than this fraction of the median is reported."""
 
 MIN_AIR_PX = 3
@@ -123,7 +124,7 @@ def align_series(
     phases = [Phase.of(folder / angle.name, how.pixel_m, how.energy_eV) for angle in angles]
     pixel_m, energy_eV = _common_pixel_and_energy(phases)
     shape = _common_shape(phases)
-    stack, air = unwrapped((how.oriented(_middle(p.read(), shape)) for p in phases), how.air_px)
+    stack, air = unwrapped((how.oriented(middle_part(p.read(), shape)) for p in phases), how.air_px)
     _check_mass(stack, angles)
     if stack.sum() > 0:
         warnings.warn(
@@ -133,7 +134,7 @@ def align_series(
             stacklevel=2,
         )
     with progress("aligning", how.rounds) as advance:
-        shifts = align(-stack, degrees, how.rounds, lambda *_: advance(1))
+        shifts = align(-stack, degrees, how.rounds, advance)
     found = Projections(
         moved(stack, shifts),
         degrees,
@@ -150,13 +151,7 @@ def align_series(
 
 
 def _common_pixel_and_energy(phases: Sequence[Phase]) -> tuple[tuple[float, float], float]:
-    """The pixel (y, x) and energy common to all images.
-
-    Raises
-    ------
-    ScanError
-        One differs by more than a thousandth.
-    """
+    """The pixel (y, x) and energy common to all images, to a thousandth."""
     known = np.array([(*phase.pixel_m, phase.energy_eV) for phase in phases])
     y, x, energy = (float(value) for value in np.median(known, axis=0))
     odd = np.flatnonzero(np.abs(known / (y, x, energy) - 1).max(axis=1) > PIXELS_AGREE)
@@ -172,13 +167,7 @@ def _common_pixel_and_energy(phases: Sequence[Phase]) -> tuple[tuple[float, floa
 
 
 def _common_shape(phases: Sequence[Phase]) -> Ints:
-    """(ny, nx) of the part common to all images.
-
-    Raises
-    ------
-    ScanError
-        One is much smaller than the others, which would be cut to its size.
-    """
+    """(ny, nx) of the part common to all images, none of which may be much smaller."""
     shapes = np.array([phase.shape for phase in phases])
     usual, least = np.median(shapes, axis=0), shapes.min(axis=0)
     if (least < MIN_SIZE * usual).any() or least.min() < LEAST_PX:
@@ -199,7 +188,7 @@ def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
     odd = [
         angle
         for angle, own in zip(angles, mass, strict=True)
-        if abs(own - usual) > ODD_MASS * abs(usual)
+        if abs(own - usual) > MAX_MASS_DEVIATION * abs(usual)
     ]
     if odd:
         numbers = ",".join(str(angle.number) for angle in odd)
@@ -210,12 +199,6 @@ def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
             BeamlineWarning,
             stacklevel=3,
         )
-
-
-def _middle(wave: Complex64s, shape: Ints) -> Complex64s:
-    return wave[
-        tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(wave.shape, shape, strict=True))
-    ]
 
 
 def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Float32s, int]:
@@ -298,7 +281,7 @@ def _warn_of_sample_in_air(stack: Float32s, air: int) -> None:
         worst = int(inside.std(axis=(1, 2)).argmax())
         warnings.warn(
             f"the outer {air} columns scatter by {scatter:.2g} rad, the sample by {reach:.2g}: "
-            f"they may not be empty, least in projection {worst} of the {len(stack)}; set --air, "
+            f"they may not be empty, above all in projection {worst} of {len(stack)}; set --air, "
             "scan wider, or leave bad angles out (--skip)",
             BeamlineWarning,
             stacklevel=3,

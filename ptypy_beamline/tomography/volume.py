@@ -20,7 +20,7 @@ from ..geometry import wavelength_m
 from ..output.hdf5 import complete_hdf5, stop_on_full_disk
 from ..output.nexus import linked_plot, nexus_group, put_dataset
 from ..reconstruction.io.hdf5 import as_json
-from .backprojection import RAMP, Method, slices
+from .parallel_beam import RAMP, Method, slices
 
 DENSITY_UNIT = "e/angstrom^3"
 
@@ -35,8 +35,8 @@ class Projections:
     Attributes
     ----------
     phase
-        (n, ny, nx) float32 in rad; material is negative, air 0. The rotation axis runs along the
-        rows, through column nx // 2.
+        (n, ny, nx) float32 in rad; material is negative, air 0. The rotation axis is vertical,
+        at column nx // 2.
     angles_deg
         (n,).
     shifts_px
@@ -77,12 +77,8 @@ def write_projections(path: Path, found: Projections) -> Path:
     with complete_hdf5(path) as file:
         data = _entry(file, "projections", ("angles_deg", "y_um", "x_um"))
         put_dataset(file, "projections", found.phase, units="rad")
-        put_dataset(file, "angles_deg", found.angles_deg, units="degree")
-        put_dataset(file, "shifts_px", found.shifts_px, columns="y,x")
         put_dataset(file, "pixel_m", found.pixel_m, units="m", columns="y,x")
-        put_dataset(file, "energy_eV", found.energy_eV, units="eV")
-        file["names"] = list(found.names)
-        file["provenance"] = as_json({**found.provenance, "versions": versions()})
+        _put_series(file, found)
         _axes_um(data, found.phase.shape[1:], found.pixel_m, "yx")
     return path
 
@@ -130,7 +126,7 @@ def write_volume(
     found
         Aligned projections.
     method
-        Reconstruction method, see :func:`ptypy_beamline.tomography.backprojection.slices`.
+        Reconstruction method, see :func:`ptypy_beamline.tomography.parallel_beam.slices`.
     progress
         Called with the number of slices done since.
     """
@@ -145,14 +141,17 @@ def write_volume(
             stop_on_full_disk()
             progress(1)
         put_dataset(file, "voxel_m", (pixel_y, pixel_x, pixel_x), units="m", columns="z,y,x")
-        put_dataset(file, "energy_eV", found.energy_eV, units="eV")
-        put_dataset(file, "angles_deg", found.angles_deg, units="degree")
-        put_dataset(file, "shifts_px", found.shifts_px, columns="y,x")
-        file["names"] = list(found.names)
-        origin = {**found.provenance, "method": str(method), "versions": versions()}
-        file["provenance"] = as_json(origin)
+        _put_series(file, found, method=str(method))
         _axes_um(data, volume.shape, (pixel_y, pixel_x, pixel_x), "zyx")
     return path
+
+
+def _put_series(file: h5py.File, found: Projections, **origin: str) -> None:
+    put_dataset(file, "energy_eV", found.energy_eV, units="eV")
+    put_dataset(file, "angles_deg", found.angles_deg, units="degree")
+    put_dataset(file, "shifts_px", found.shifts_px, columns="y,x")
+    file["names"] = list(found.names)
+    file["provenance"] = as_json({**found.provenance, **origin, "versions": versions()})
 
 
 def _entry(file: h5py.File, signal: str, axes: tuple[str, ...]) -> h5py.Group:

@@ -33,14 +33,20 @@ from ptypy_beamline.tomography import (
     read_projections,
     run_series,
 )
-from ptypy_beamline.tomography.align import align, binned, horizontal_shifts, vertical_shifts
 from ptypy_beamline.tomography.angles import (
     angle_weights,
     find_angles,
     read_theta,
     without_skipped,
 )
-from ptypy_beamline.tomography.backprojection import backproject, reproject
+from ptypy_beamline.tomography.parallel_beam import (
+    align,
+    backproject,
+    binned,
+    horizontal_shifts,
+    reproject,
+    vertical_shifts,
+)
 from ptypy_beamline.tomography.projections import found_air, unwrapped
 from ptypy_beamline.tomography.volume import electrons_per_radian, write_volume
 

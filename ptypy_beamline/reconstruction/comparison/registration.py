@@ -7,6 +7,7 @@ import scipy
 from numpy.typing import NDArray
 
 from ...arrays import Complex64s, Complexes
+from ..area import middle_part
 from ..phase import linear_ramp
 
 
@@ -49,7 +50,7 @@ def register(obj: Complexes, truth: Complexes, margin: int = 48) -> tuple[Comple
         Both of the truth's shape (or the object's, if smaller) less ``margin`` at every edge.
     """
     shape = tuple(np.minimum(obj.shape, truth.shape))
-    a, b = _middle(obj, shape), _middle(truth, shape)
+    a, b = middle_part(obj, shape), middle_part(truth, shape)
     inner = tuple(slice(margin, n - margin) for n in shape)
     if any(n <= 2 * margin for n in shape):
         raise ValueError(f"Expected images larger than twice the margin {margin}. Got {shape}")
@@ -58,15 +59,6 @@ def register(obj: Complexes, truth: Complexes, margin: int = 48) -> tuple[Comple
     a = a * linear_ramp(b, a)
     a *= np.vdot(a, b) / (np.vdot(a, a).real or 1.0)
     return a.astype(np.complex64), b.astype(np.complex64)
-
-
-def _middle(image: Complexes, shape: tuple[int, ...]) -> Complexes:
-    """The middle part of an image."""
-    return image[
-        tuple(
-            slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(image.shape, shape, strict=True)
-        )
-    ]
 
 
 def _gradients(image: Complexes) -> NDArray[np.complex128]:
