@@ -1,4 +1,4 @@
-"""The beam centre in a sample of frames: a rough look at a few, then all of them near the beam."""
+"""The beam centre: from the settings, the file, or a sample of frames."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
-from ..scan import Window
-from .calibration import Calibration
+from ..errors import GeometryError, SettingsError
+from ..scan import Scan, Window
+from ..settings import Settings
+from .calibration import Calibration, Images, plain_calibration, rough_calibration
+from .counting import Counting
 from .mean_frame import (
     KEPT_BYTES,
     average,
@@ -23,6 +26,7 @@ from .mean_frame import (
     usable_frames,
     without_outliers,
 )
+from .no_good_pixels import no_center
 from .sample import Sample
 
 MOST_PIXELS = 2**23
@@ -215,3 +219,46 @@ def _without_hot_pixels(
     mean = without_outliers(average(*summed(parts, calibration.cut(around))))
     top, left = bin_.top - around.top, bin_.left - around.left
     return float(mean[top : top + bin_.height, left : left + bin_.width].mean())
+
+
+def beam_center(
+    scan: Scan, settings: Settings, counts: Counting, images: Images
+) -> tuple[float, float]:
+    """Beam centre (row, column) in raw pixels: from the settings, the file, or the data.
+
+    ``images`` of the whole detector are read only to find it in the data.
+    """
+    shape = scan.frame_shape
+    given = settings.center
+    if given == "fftshift":
+        return shape[0] // 2, shape[1] // 2
+    if given == "geometric":
+        return (shape[0] - 1) / 2, (shape[1] - 1) / 2
+    if given is not None:
+        fractions = all(isinstance(c, float) and 0 <= c < 1 for c in given)
+        center = tuple(c * n // 1 if fractions else c for c, n in zip(given, shape, strict=True))
+        whose = "center (--roi-center)"
+    elif scan.center_px is not None and not settings.auto_center:
+        center, whose = scan.center_px, "the file's beam centre"
+    elif settings.auto_center is False:
+        return shape[0] // 2, shape[1] // 2
+    else:
+        known = scan, settings, counts
+        rough = rough_calibration(*known, images)
+        sample = Sample.of(scan, settings, images.window)
+        try:
+            return find_center(sample, rough, lambda w: plain_calibration(*known, images.cut(w)))
+        except GeometryError as error:
+            raise no_center(scan, settings, counts) from error
+    if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
+        raise SettingsError(
+            f"{whose} {pixel_text(center)} lies outside the {shape[0]}x{shape[1]} detector",
+            "set center (--roi-center) to a raw pixel (row, column)",
+            scan.source,
+        )
+    return float(center[0]), float(center[1])
+
+
+def pixel_text(pixel: Sequence[float]) -> str:
+    """A detector pixel (row, column) for a message."""
+    return f"({pixel[0]:.1f}, {pixel[1]:.1f})"

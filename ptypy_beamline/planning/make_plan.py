@@ -9,7 +9,6 @@ from ..frames.wrappers import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import Images, calibrate
-from .center import beam_center, make_window, pixel_text
 from .counting import counting, few_frames
 from .exposures import (
     acquisitions,
@@ -18,6 +17,7 @@ from .exposures import (
     warn_about_estimate,
     with_reject_list,
 )
+from .find_center import beam_center, pixel_text
 from .implausible import warn_about_monitor, warn_of_stored_frames
 from .no_good_pixels import refuse_without_good_pixels
 from .per_frame import with_per_frame_images
@@ -63,7 +63,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixel
     refuse_absent(selection.exposures, frames)
     images = Images.of(scan, settings)
     center = beam_center(scan, settings, counts, images)
-    window = make_window(settings.shape, center, scan.frame_shape)
+    window = _window(settings.shape, center, scan.frame_shape)
     inside = _on_detector(window, center, scan)
     _check_monitor(scan, settings, so_far)
     _warn_of_padding(scan, window, inside)
@@ -93,6 +93,16 @@ def _refuse_complex(scan: Scan) -> None:
             "(--path frames=PATH)",
             scan.source,
         )
+
+
+def _window(
+    shape: tuple[int, int] | None, center: tuple[float, float], frame_shape: tuple[int, int]
+) -> Window:
+    """The window of ``shape`` whose pixel N//2 is the one nearest to ``center``."""
+    if shape is None:
+        return Window.full(frame_shape)
+    top, left = (int(np.floor(c + 0.5)) - n // 2 for c, n in zip(center, shape, strict=True))
+    return Window(top, left, *shape)
 
 
 def _on_detector(window: Window, center: tuple[float, float], scan: Scan) -> Window:
