@@ -1,4 +1,4 @@
-"""What PtyPy's cupy engines need: GPU and host memory, and frame sizes with a fast FFT."""
+"""Estimates of the GPU and host memory that PtyPy's CuPy engines need, and advice on their FFT."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def need(
     """Estimate of what an engine needs on a rank.
 
     With *n* frames of *P* pixels, *b* frames a block, *m* modes, *B* = ⌈*n*/*b*⌉·*b* and an object
-    of *O* pixels, for each of the pairs of :class:`EngineBytes` as (*x*, *y*)·*m* = *x*·*m* + *y*:
+    of *O* pixels, where a pair (*x*, *y*) of :class:`EngineBytes` stands for *x*·*m* + *y*:
 
     - GPU: fixed + working·*b*·*P* + held·*B*·*P* + object·*O*, + 136·*m*·*n* for the addresses;
     - GPU, to start: fixed + (working + swapped)·*b*·*P* + object·*O* + 200 MiB;

@@ -94,7 +94,7 @@ def parameter_tree(
 ) -> dict[str, Any]:
     """PtyPy's parameters for one scan, whose initial probe is estimated from the data.
 
-    No files are written.
+    With them, PtyPy writes no files.
 
     Parameters
     ----------
@@ -112,17 +112,15 @@ def parameter_tree(
         Whether the engines are those of PtyPy's cupy backend, which must be loaded; they get
         smaller blocks.
     """
-    name = NEAR if near_field else FAR
-    illumination: Any = {
-        "model": name,
-        "aperture": None,
-        "propagation": None,
-        "diversity": dict(DIVERSITY) if modes > 1 else None,
-    }
     scan: dict[str, Any] = {
         "name": SCAN_MODEL,
         "data": {"name": "BeamlineScan", **data},
-        "illumination": illumination,
+        "illumination": {
+            "model": NEAR if near_field else FAR,
+            "aperture": None,
+            "propagation": None,
+            "diversity": dict(DIVERSITY) if modes > 1 else None,
+        },
     }
     if modes > 1:
         scan["coherence"] = {"num_probe_modes": modes}
@@ -203,18 +201,15 @@ def save_tree(tree: Mapping[str, Any], path: Path, note: str) -> None:
         The name has another suffix.
     """
     check_tree_name(path)
+    gpu = any(engine["name"].endswith(f"_{GPU}") for engine in tree["engines"].values())
     if path.suffix == ".py":
-        write_text(
-            path,
-            SCRIPT.format(
-                note=note, tree=pprint.pformat(dict(tree), sort_dicts=False), gpu=_loads_gpu(tree)
-            ),
-        )
+        text = pprint.pformat(dict(tree), sort_dicts=False)
+        text = SCRIPT.format(note=note, tree=text, gpu=LOADS_GPU if gpu else "")
     else:
-        text = yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
-        backend = f" -b {GPU}" if _loads_gpu(tree) else ""
-        head = f"# {note}\n#\n#   ptypy-beamline run {path.name}{backend}\n\n"
-        write_text(path, head + text)
+        backend = f" -b {GPU}" if gpu else ""
+        text = f"# {note}\n#\n#   ptypy-beamline run {path.name}{backend}\n\n"
+        text += yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
+    write_text(path, text)
 
 
 REPEATS = "Repeats a reconstruction of"
@@ -235,11 +230,6 @@ def check_tree_name(path: Path) -> None:
         raise SettingsError(
             f"{path}: a tree is saved as YAML or as a script", "end its name in .yaml or .py"
         )
-
-
-def _loads_gpu(tree: Mapping[str, Any]) -> str:
-    on_gpu = any(engine["name"].endswith(f"_{GPU}") for engine in tree["engines"].values())
-    return LOADS_GPU if on_gpu else ""
 
 
 LOADS_GPU = """
