@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 from star import ROOT, STAR, Star
 from table import table
 
-from ptypy_beamline.diagnosis import scale
+from ptypy_beamline.diagnosis import pairing, scale
 from ptypy_beamline.diagnosis.orientation import rank
 from ptypy_beamline.diagnosis.orientation_ambiguities import (
     equivalents,
     orientation_flags,
     relation,
 )
-from ptypy_beamline.diagnosis.pairing import mispaired
 from ptypy_beamline.diagnosis.scan_sample import ScanSample
 from ptypy_beamline.positions import directions, fast_axis, to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
@@ -144,20 +143,20 @@ def pairings(count: int) -> Iterator[dict[str, Any]]:
     for seed in range(count):
         pattern, level, truth = simulated(seed, (3e4, 1e7))
         for name, (scan, truth_is) in mistakes(pattern, truth).items():
-            said = mispaired(scan, Settings())
-            verdict = same(dict(said[0].settings) if said else {}, truth_is)
+            wrong, _ = pairing.check_pairing(scan, Settings())
+            verdict = same(dict(wrong[0].settings) if wrong else {}, truth_is)
             found.setdefault(name, []).append(verdict)
             print(seed, pattern, f"{level:.2g}", name, verdict, flush=True)
     for name, verdicts in found.items():
         yield {"mistake": name, **counted(verdicts)}
 
 
-def same(said: dict[str, Any], truth_is: dict[str, Any]) -> str:
+def same(proposed: dict[str, Any], truth_is: dict[str, Any]) -> str:
     """``right``, ``silent`` or ``wrong``; numbers may be a tenth off."""
-    if not said and truth_is:
+    if not proposed and truth_is:
         return "silent"
-    close = said.keys() == truth_is.keys() and all(
-        np.isclose(said[key], value, rtol=0.1) for key, value in truth_is.items()
+    close = proposed.keys() == truth_is.keys() and all(
+        np.isclose(proposed[key], value, rtol=0.1) for key, value in truth_is.items()
     )
     return "right" if close else "wrong"
 
@@ -177,8 +176,8 @@ def scales(count: int) -> Iterator[dict[str, Any]]:
         pattern, level, truth = simulated(seed, (3e4, 1e7))
         for factor in (1.0, 0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0):
             scan = replace(plain(truth), distance_m=truth.distance_m * factor)
-            said = scale.findings(ScanSample.at(scan, Settings(), scan.plan()))
-            settings = dict(said[0].settings) if said else {}
+            wrong = scale.findings(ScanSample.at(scan, Settings(), scan.plan()))
+            settings = dict(wrong[0].settings) if wrong else {}
             if "psize" in settings:  # the same in λz/p
                 settings = {"distance": scan.distance_m * truth.pixel_m[0] / settings["psize"]}
             truth_is = {} if factor == 1 else {"distance": truth.distance_m}
@@ -226,7 +225,7 @@ def mistakes(pattern: str, truth: Truth) -> dict[str, tuple[Scan, dict[str, Any]
 def timed() -> Iterator[dict[str, Any]]:
     """Seconds for a scan of the size that beamlines take."""
     scan = plain(simulate(256, (32, 32), 12, "jitter", photons=1e6))
-    for name, work in (("orient", rank), ("pairing", mispaired)):
+    for name, work in (("orient", rank), ("pairing", pairing.check_pairing)):
         start = time.perf_counter()
         work(scan, Settings())
         yield {"what": name, "seconds": f"{time.perf_counter() - start:.1f}"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .. import formats
 from ..errors import BeamlineError, BeamlineWarning, FileError, GeometryError, UnknownFormatError
-from ..formats.positions import TOLD_BY_CHECK
+from ..formats.positions import SEE_CHECK
 from ..parameter_values import orientation_code
 from ..planning.plan import Plan
 from ..scan import Scan
@@ -95,7 +95,7 @@ def diagnose(settings: Settings, with_reconstructions: bool = True) -> Diagnosis
         except BeamlineError as error:
             found.append(Finding("error", str(error)))
     ours = [w.message for w in caught[:own_warnings] if issubclass(w.category, BeamlineWarning)]
-    assumed = dict.fromkeys(str(message).replace(TOLD_BY_CHECK, "") for message in ours)
+    assumed = dict.fromkeys(str(message).replace(SEE_CHECK, "") for message in ours)
     found += [Finding("warning", message) for message in assumed]
     ordered = sorted(found, key=lambda f: LEVELS.index(f.level))
     return Diagnosis(tuple(ordered), sample, ranking)

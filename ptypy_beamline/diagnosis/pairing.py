@@ -30,7 +30,7 @@ from .stage import RULED_OUT, backlash_that_fits, lags_and_reversed_rows
 
 UNRELATED = "frames and positions do not belong together"
 
-TELLING = 0.05
+SIGNIFICANT = 0.05
 """Chance below which similarity is reported."""
 
 MANY_PAIRS, BRIGHT = 150, 3000.0
@@ -91,7 +91,7 @@ def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> li
     """
     given = Pairing.at(settings, features.positions_m)
     similarity = Similarity.of_neighbours(given, features.patterns)
-    if not _shows_similarity(given, features) or similarity.chance < TELLING:
+    if not _shows_similarity(given, features) or similarity.chance < SIGNIFICANT:
         return []
     if overlap <= LARGE_OVERLAP and Similarity.in_order(features.patterns).chance > RULED_OUT:
         return []
@@ -102,11 +102,6 @@ def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> li
     )
     remedy = "check the positions' datasets and their order (--path x=PATH --path y=PATH)"
     return [finding("error", what, UNRELATED, remedy=remedy)]
-
-
-def mispaired(scan: Scan, settings: Settings) -> list[Finding]:
-    """What :func:`check_pairing` finds."""
-    return check_pairing(scan, settings)[0]
 
 
 def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
@@ -176,7 +171,7 @@ def _finding(
         f"{what}: corrected, the validation error is {improvement.other:.3f} instead of "
         f"{improvement.given:.3f}"
     )
-    if similarity.chance < TELLING:
+    if similarity.chance < SIGNIFICANT:
         evidence += (
             f", and neighbours are more similar in {similarity.share:.0%} of the cases that "
             f"differ (chance {similarity.chance:.1g})"

@@ -35,7 +35,7 @@ frames are not independent."""
 RULED_OUT = 6.0
 """Evidence against a loss at which it is ruled out."""
 
-TELLING = 100.0
+SIMILAR = 100.0
 """Evidence for the given neighbours above which evidence against other lags counts."""
 
 CLOSE = 6
@@ -164,7 +164,7 @@ class PairingSegment:
         positions_m = self.lagged.at(self.lags)
         table = log_likelihood_ratio(self.dissimilarities, positions_m, False)
         close = table[neighbour_rows(positions_m, neighbour_reach_m(positions_m))].sum()
-        least = -np.inf if close >= TELLING else 0.0
+        least = -np.inf if close >= SIMILAR else 0.0
         gained = gains(table, self.lagged, self.lags, (*SHIFTS, *FAR_SHIFTS))
         return {lag: max(float(of_rows[0]), least) for lag, of_rows in gained.items()}
 

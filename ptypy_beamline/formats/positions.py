@@ -156,8 +156,8 @@ def _raster(y: Floats, x: Floats, axes: Axes) -> Placed:
     return Placed(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1), shape)
 
 
-TOLD_BY_CHECK = ": ptypy-beamline check tells"
-STOPPED = "the scan was stopped, or frames were lost in the middle" + TOLD_BY_CHECK
+SEE_CHECK = ": see ptypy-beamline check"
+STOPPED = "the scan was stopped, or frames were lost in the middle" + SEE_CHECK
 """What fewer frames than positions may mean, where neither has numbers."""
 
 

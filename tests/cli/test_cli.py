@@ -18,7 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import BeamlineWarning, Settings, open_scan
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis.pairing import mispaired
+from ptypy_beamline.diagnosis.pairing import check_pairing
 from ptypy_beamline.reconstruction import read
 from ptypy_beamline.testing.writers import WRITERS, Raw
 
@@ -229,7 +229,9 @@ def test_trials_of_check_warn_of_nothing(tmp_path):
     scan = open_scan(file)
     with pytest.warns(BeamlineWarning, match="the last row was stopped"):
         scan.plan(**{"positions.snake": True})
-    assert mispaired(scan, Settings.of({"file": str(file)})) == []  # a warning is an error here
+    assert (
+        check_pairing(scan, Settings.of({"file": str(file)}))[0] == []
+    )  # a warning is an error here
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from folders import REAL_DATA, ROOT
 from scipy.stats import mannwhitneyu
 
-from ptypy_beamline.diagnosis.pairing import findings, mispaired
+from ptypy_beamline.diagnosis.pairing import check_pairing, findings
 from ptypy_beamline.diagnosis.pairing_comparison import Pairing, Similarity, rank_test
 from ptypy_beamline.options import Positions
 from ptypy_beamline.positions import to_stage_axes
@@ -59,7 +59,7 @@ def test_a_correct_scan_has_no_findings(truth):
     "lag", [1, pytest.param(-2, marks=pytest.mark.long), pytest.param(5, marks=pytest.mark.long)]
 )
 def test_a_lag_is_found_and_named(truth, lag):
-    (found,) = mispaired(lagging(truth, lag), Settings())
+    ((found,), _) = check_pairing(lagging(truth, lag), Settings())
     assert found.level == "error"
     assert dict(found.settings) == {"positions.shift": lag}
     assert f"--position-shift {lag}" in found.remedy
@@ -70,19 +70,19 @@ def test_a_lag_is_found_and_named(truth, lag):
 def test_a_lag_of_a_fermat_spiral_needs_a_reconstruction(truth):
     """Its neighbours stay neighbours: the whole pattern is turned by the golden angle."""
     spiral = simulate(64, (SIDE, SIDE), 6, "fermat", photons=5e5, seed=2)
-    (found,) = mispaired(lagging(spiral, 1), Settings())
+    ((found,), _) = check_pairing(lagging(spiral, 1), Settings())
     assert dict(found.settings) == {"positions.shift": 1}
 
 
 @pytest.mark.long
 def test_a_lag_that_is_set_already_is_not_found_again(truth):
     settings = Settings(positions=Positions(shift=1))
-    assert mispaired(lagging(truth, 1), settings) == []
+    assert check_pairing(lagging(truth, 1), settings)[0] == []
 
 
 @pytest.mark.long
 def test_a_snake_scan_recorded_as_a_raster_is_found(truth):
-    (found,) = mispaired(as_raster(truth), Settings())
+    ((found,), _) = check_pairing(as_raster(truth), Settings())
     assert dict(found.settings) == {"positions.snake": True}
     assert "--snake" in found.remedy
 
@@ -95,7 +95,9 @@ def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
     step_m = recorded[1, 1] - recorded[0, 1]
     recorded.reshape(SIDE, SIDE, 2)[1::2, :, 1] -= steps * step_m
     stage = to_stage_axes(recorded, axes)
-    (found,) = mispaired(scan_of(truth, positions_m=stage), Settings.of({"positions.axes": axes}))
+    ((found,), _) = check_pairing(
+        scan_of(truth, positions_m=stage), Settings.of({"positions.axes": axes})
+    )
     assert list(found.settings) == ["positions.backlash"]
     backlash_m = found.settings["positions.backlash"]
     # Hanging behind is the same for a mirrored axis.
@@ -113,19 +115,19 @@ def test_backlash_of_several_exposures_of_a_position(truth, repeated):
         frames=ArrayFrames(np.repeat(truth.frames, 2, axis=0)),
         positions_m=np.repeat(recorded, repeated, axis=0),
     )
-    (found,) = mispaired(scan, Settings(frames_per_position=2))
+    ((found,), _) = check_pairing(scan, Settings(frames_per_position=2))
     assert found.settings["positions.backlash"] == pytest.approx(3e-8, abs=3e-9)
 
 
 @pytest.mark.long
 def test_all_frames_of_a_thinned_scan_are_examined(truth):
-    (found,) = mispaired(lagging(truth, 1), Settings(step=2))
+    ((found,), _) = check_pairing(lagging(truth, 1), Settings(step=2))
     assert dict(found.settings) == {"positions.shift": 1}
 
 
 @pytest.mark.long
 def test_backlash_that_is_not_there_is_removed(truth):
-    (found,) = mispaired(scan_of(truth), Settings.of({"positions.backlash": 6e-8}))
+    ((found,), _) = check_pairing(scan_of(truth), Settings.of({"positions.backlash": 6e-8}))
     assert dict(found.settings) == {"positions.backlash": 0.0}
 
 
@@ -155,7 +157,7 @@ def test_exposures_of_a_position_are_told_apart(truth):
     scan = scan_of(
         truth, frames=ArrayFrames(frames), positions_m=np.repeat(truth.positions_m, 2, axis=0)
     )
-    (found,) = mispaired(scan, Settings(frames_per_position=2))
+    ((found,), _) = check_pairing(scan, Settings(frames_per_position=2))
     assert dict(found.settings) == {"positions.shift": 1}
 
 
@@ -164,7 +166,7 @@ def test_exposures_of_a_position_are_told_apart(truth):
 def test_a_lag_of_long_rows_shows_at_their_ends(lag):
     """Only there, where frames may also be similar by chance."""
     raster = simulate(64, (9, 45), 5, "raster", photons=3e5, seed=9)
-    found = mispaired(lagging(raster, lag), Settings())
+    found, _ = check_pairing(lagging(raster, lag), Settings())
     assert [dict(one.settings) for one in found] == [{"positions.shift": lag}] * bool(lag)
 
 
@@ -182,7 +184,7 @@ def test_a_lag_of_measured_frames_is_found():
         (75e-6, 75e-6),
         center_px=(64, 64),
     )
-    (found,) = mispaired(scan, Settings())
+    ((found,), _) = check_pairing(scan, Settings())
     assert dict(found.settings) == {"positions.shift": 1}
 
 
@@ -193,7 +195,7 @@ def test_frames_between_particles_fit_both_ways_round(monkeypatch):
     from quality_hard import Hard
 
     truth = Hard("particles", "jitter", 0.4, 1e8, 0.2, 32).truth
-    assert mispaired(scan_of(truth), Settings()) == []
+    assert check_pairing(scan_of(truth), Settings())[0] == []
 
 
 @pytest.mark.parametrize("levels", [5, 10**6])

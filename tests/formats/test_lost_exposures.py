@@ -287,7 +287,7 @@ def test_an_exposure_that_was_lost_without_numbers_is_said(tmp_path):
     told = "the scan was stopped, or frames were lost in the middle"
     files = str(tmp_path / "s_*.tif")
     _, said = opened(files, frames_per_position=2)
-    assert f"23 frames for 12 positions x 2 exposures: {told}: ptypy-beamline check tells" in said
+    assert f"23 frames for 12 positions x 2 exposures: {told}: see ptypy-beamline check" in said
     settings = Settings(file=files, units={"positions": "m"}, frames_per_position=2, **PLAN)
     found = [str(finding) for finding in diagnose(settings, with_reconstructions=False).findings]
     assert [finding.rpartition(": ")[2] for finding in found if told in finding] == [told]
