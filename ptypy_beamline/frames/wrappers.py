@@ -124,12 +124,11 @@ class PickedFrames(WrappedFrames):
         return int(beyond[0]) if beyond.size else len(self.picked)
 
 
-def whole_stack(frames: Frames) -> tuple[Frames, Ints | None]:
-    """All raw frames of the files, and which of them ``frames`` has; None = all, in order."""
-    picked: Ints | None = None
+def whole_stack(frames: Frames) -> tuple[Frames, Ints]:
+    """All raw frames of the files, and the numbers among them of those that ``frames`` has."""
+    picked = np.arange(frames.shape[0])
     while isinstance(frames, PickedFrames):
-        picked = frames.picked if picked is None else frames.picked[picked]
-        frames = frames.frames
+        picked, frames = frames.picked[picked], frames.frames
     return frames, picked
 
 

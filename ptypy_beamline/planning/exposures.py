@@ -1,4 +1,4 @@
-"""Monitor factor, exposure time and rejection of each raw exposure."""
+"""Monitor factor and exposure time of each raw exposure, and whether it can be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..frames.images import values_of
 from ..frames.wrappers import whole_stack
 from ..scan import Frames, Scan, Window, absent, written
 from ..settings import Settings
-from .rejects import INTENSITY, RejectTarget, another_file, meta_beside, rejected_frames
+from .rejects import INTENSITY, another_file, meta_beside
 
 UNEVEN = 0.01
 """Relative difference from which exposure times of a position count as unequal."""
@@ -104,7 +104,7 @@ def _per_frame(values: Floats, scan: Scan, settings: Settings, what: str) -> Flo
     n, k, m = len(scan), settings.frames_per_position or 1, len(scan.positions_m)
     whole, picked = whole_stack(scan.frames)
     if len(values) == whole.shape[0]:
-        return values if picked is None else values[picked]
+        return values[picked]
     if len(values) == n:
         return values
     at = acquisitions(scan)
@@ -142,7 +142,7 @@ def recorded_i0(scan: Scan, settings: Settings) -> Floats | None:
         return None
     whole, picked = whole_stack(scan.frames)
     found = np.full(whole.shape[0], np.nan)
-    found[np.arange(len(scan)) if picked is None else picked] = monitor[: len(scan)]
+    found[picked] = monitor[: len(scan)]
     return found
 
 
@@ -224,57 +224,6 @@ def _filled(seconds: Floats) -> Floats:
 def _spread(values: Floats) -> Floats:
     """(m,) standard deviation of the logarithms of each row; NaN if one is unknown."""
     return np.asarray(np.std(np.log(values), axis=1), np.float64)
-
-
-def with_reject_list(scan: Scan, settings: Settings, growing: bool) -> Settings:
-    """Replace the file of a reject list in the settings by the raw frames that it names.
-
-    Raises
-    ------
-    SettingsError
-        The list names a frame that does not exist; in a ``growing`` scan it still may.
-    """
-    if settings.reject is None:
-        return settings
-    return settings.model_copy(update={"reject": _rejected_raw(scan, settings, growing)})
-
-
-def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
-    """The scan's frames that are in the reject list; raises as :func:`with_reject_list`."""
-    if settings.reject is None:
-        return np.zeros(0, np.int64)
-    named, picked = _rejected_raw(scan, settings, growing), whole_stack(scan.frames)[1]
-    return named if picked is None else np.flatnonzero(np.isin(picked, named))
-
-
-def _rejected_raw(scan: Scan, settings: Settings, growing: bool) -> Ints:
-    """Raw frames that are in the reject list."""
-    whole, picked = whole_stack(scan.frames)
-    grid = None if picked is not None else scan.grid
-    return rejected_frames(
-        settings.reject,
-        RejectTarget(
-            whole.shape[0],
-            scan.source,
-            grid,
-            settings.frames_per_position or 1,
-            _raw_positions(scan, settings, whole.shape[0], picked),
-            growing,
-        ),
-    )
-
-
-def _raw_positions(
-    scan: Scan, settings: Settings, total: int, picked: Ints | None
-) -> Floats | None:
-    """(total, 2) listed position of each raw frame; None if they are not simply one per frame."""
-    given = settings.positions
-    listed = len(scan.positions_m) == len(scan) and scan.positions_px is None
-    if given.shift or given.snake or given.backlash or not listed:
-        return None
-    each = np.full((total, 2), np.nan)
-    each[np.arange(len(scan)) if picked is None else picked] = scan.positions_m
-    return each
 
 
 def unwritten(frames: Frames) -> Ints:

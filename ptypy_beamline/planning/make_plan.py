@@ -10,14 +10,9 @@ from ..scan import Scan, Window
 from ..settings import Settings
 from .calibration import Images, calibrate
 from .counting import counting, few_frames
-from .exposures import (
-    acquisitions,
-    refuse_absent,
-    usable_i0,
-    warn_about_estimate,
-    with_reject_list,
-)
+from .exposures import acquisitions, refuse_absent, usable_i0, warn_about_estimate
 from .find_center import beam_center, pixel_text
+from .frame_lists import with_reject_list
 from .implausible import warn_about_monitor, warn_of_stored_frames
 from .no_good_pixels import refuse_without_good_pixels
 from .per_frame import with_per_frame_images

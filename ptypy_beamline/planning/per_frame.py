@@ -60,7 +60,7 @@ def _read_with(
     frames: Frames = CorrectedFrames(
         whole, own.get("dark"), own.get("flat"), bad, offset, counts.lowest, limit
     )
-    frames = frames if picked is None else PickedFrames(frames, picked)
+    frames = frames if whole is scan.frames else PickedFrames(frames, picked)
     return replace(scan, frames=frames, bad_each=None, no_count=None), settings
 
 

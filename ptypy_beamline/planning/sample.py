@@ -14,7 +14,7 @@ from ..arrays import Ints
 from ..errors import BeamlineError
 from ..scan import SAMPLE, Frames, Scan, Window, absent, sample_indices, written
 from ..settings import Settings
-from .exposures import rejected
+from .frame_lists import rejected
 
 BATCH_BYTES = 8 * 2**20
 """Bytes of frames that are read at a time."""

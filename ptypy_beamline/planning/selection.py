@@ -31,10 +31,9 @@ from .exposures import (
     exposure_times,
     listed_by_exposure,
     monitor_factor,
-    rejected,
     unwritten,
 )
-from .frame_order import frame_order, in_order
+from .frame_lists import frame_order, in_order, rejected
 from .implausible import warn_about_positions
 
 
@@ -159,8 +158,7 @@ def _ordered(whole: Selection, scan: Scan, settings: Settings) -> Selection:
 
 def _as_numbered_in_the_files(exposures: Ints, scan: Scan) -> Ints:
     """Numbers of raw frames in the files, from those in the scan, which may use only some."""
-    picked = whole_stack(scan.frames)[1]
-    return exposures if picked is None else np.where(exposures >= 0, picked[exposures], -1)
+    return np.where(exposures >= 0, whole_stack(scan.frames)[1][exposures], -1)
 
 
 def _pair(scan: Scan, settings: Settings, so_far: SoFar) -> Selection:

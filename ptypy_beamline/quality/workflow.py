@@ -18,7 +18,8 @@ from ..frames.wrappers import whole_stack
 from ..geometry import object_pixel_m
 from ..options import Qc
 from ..output.files import renamed_together
-from ..planning.exposures import recorded_i0, rejected
+from ..planning.exposures import recorded_i0
+from ..planning.frame_lists import rejected
 from ..planning.plan import Plan
 from ..planning.rejects import RejectTarget, rejected_frames
 from ..planning.scan_geometry import quantities
@@ -134,8 +135,7 @@ def settings_to_evaluate(scan: Scan, settings: Settings, nominal: NominalSetting
     gone = absent(whole)
     if gone is None:
         return nominal.settings
-    out = rejected(scan, settings, growing=False)
-    raw = out if picked is None else picked[out]
+    raw = picked[rejected(scan, settings, growing=False)]
     return nominal.settings.model_copy(update={"reject": raw[gone[raw]]})
 
 

@@ -121,7 +121,8 @@ def test_some_of_some_frames():
     some = PickedFrames(PickedFrames(whole, np.array([8, 6, 4, 2])), np.array([3, 0]))
     assert whole_stack(some)[0] is whole
     assert_array_equal(whole_stack(some)[1], [2, 8])
-    assert whole_stack(whole) == (whole, None)
+    assert whole_stack(whole)[0] is whole
+    assert_array_equal(whole_stack(whole)[1], np.arange(len(whole.array)))
 
 
 @pytest.mark.ptypy

@@ -1,4 +1,4 @@
-"""The order of frames that the user gives with ``frame_order``."""
+"""Raw frames that the user lists: those to reject, and the order of those to load."""
 
 from __future__ import annotations
 
@@ -6,12 +6,59 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Ints
+from ..arrays import Floats, Ints
 from ..errors import SettingsError, warn
 from ..frames.images import whole_numbers_of
 from ..frames.wrappers import whole_stack
 from ..scan import Scan
 from ..settings import Settings
+from .rejects import RejectTarget, rejected_frames
+
+
+def with_reject_list(scan: Scan, settings: Settings, growing: bool) -> Settings:
+    """Replace the file of a reject list in the settings by the raw frames that it names.
+
+    Raises
+    ------
+    SettingsError
+        The list names a frame that does not exist; in a ``growing`` scan it still may.
+    """
+    if settings.reject is None:
+        return settings
+    return settings.model_copy(update={"reject": _rejected_raw(scan, settings, growing)})
+
+
+def rejected(scan: Scan, settings: Settings, growing: bool) -> Ints:
+    """The scan's frames that are in the reject list; raises as :func:`with_reject_list`."""
+    if settings.reject is None:
+        return np.zeros(0, np.int64)
+    named = _rejected_raw(scan, settings, growing)
+    return np.flatnonzero(np.isin(whole_stack(scan.frames)[1], named))
+
+
+def _rejected_raw(scan: Scan, settings: Settings, growing: bool) -> Ints:
+    """Raw frames that are in the reject list."""
+    whole, picked = whole_stack(scan.frames)
+    target = RejectTarget(
+        whole.shape[0],
+        scan.source,
+        scan.grid if whole is scan.frames else None,
+        settings.frames_per_position or 1,
+        _raw_positions(scan, settings, whole.shape[0], picked),
+        growing,
+    )
+    return rejected_frames(settings.reject, target)
+
+
+def _raw_positions(scan: Scan, settings: Settings, total: int, picked: Ints) -> Floats | None:
+    """(total, 2) listed position of each raw frame; None if they are not simply one per frame."""
+    given = settings.positions
+    listed = len(scan.positions_m) == len(scan) and scan.positions_px is None
+    if given.shift or given.snake or given.backlash or not listed:
+        return None
+    each = np.full((total, 2), np.nan)
+    each[picked] = scan.positions_m
+    return each
 
 
 def frame_order(scan: Scan, settings: Settings) -> Ints | None:
@@ -37,8 +84,6 @@ def frame_order(scan: Scan, settings: Settings) -> Ints | None:
             "list the raw frames to load, in the order you want",
             scan.source,
         )
-    if picked is None:
-        return wanted
     number = np.full(total, -1)
     number[picked] = np.arange(len(picked))
     return np.asarray(number[wanted], np.int64)
