@@ -121,8 +121,40 @@ class Gaps(NamedTuple):
     sometimes: Bools
 
 
+def checked(indices: Indices, count: int, file: Path | None = None) -> NDArray[np.intp]:
+    """``indices`` of a stack of ``count`` frames as an array.
+
+    Raises
+    ------
+    ScanError
+        An index lies outside the stack.
+    """
+    wanted = np.asarray(indices, np.intp)
+    if wanted.size and not 0 <= wanted.min() <= wanted.max() < count:
+        raise ScanError(
+            f"Expected frames 0 to {count - 1}. Got {wanted.min()} to {wanted.max()}", file=file
+        )
+    return wanted
+
+
+def increasing(
+    indices: Indices, count: int, file: Path
+) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
+    """:func:`checked` indices, each once and in increasing order; where each given one is in them.
+
+    The latter is None where the given ones are such already.
+    """
+    wanted, inverse = np.unique(checked(indices, count, file), return_inverse=True)
+    in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
+    return wanted, None if in_order else inverse
+
+
 class FrameStack:
     """What stacks may know in addition to :class:`Frames`; by default nothing."""
+
+    def ready(self: Frames) -> Readiness:
+        """All of them."""
+        return Readiness(self.shape[0])
 
     def stored_in(self, indices: Ints) -> Ints:
         """A number for each frame, the same for frames that are compressed together."""
@@ -202,10 +234,6 @@ class ArrayFrames(FrameStack):
         """Pixels of ``window``, a copy."""
         rows, columns = window.slices
         return self.array[:, rows, columns][np.asarray(indices, dtype=np.intp)]
-
-    def ready(self) -> Readiness:
-        """All of them."""
-        return Readiness(len(self.array))
 
 
 class WarnedNote(str):

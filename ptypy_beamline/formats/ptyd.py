@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Bools, Floats, Ints
 from ..errors import FileError, MissingDataError, ScanError, SettingsError
 from ..files.links import present
-from ..frames.ptyd import PtydFrames
+from ..frames.joined import PtydFrames
 from ..geometry import ELECTRON, ENERGY_RANGES_EV, PHOTON, PTYPY_KEV_M, electron_energy_eV
 from ..scan import Scan
 from ..settings import Settings

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
 from ..errors import FileError, SettingsError
+from ..files.hdf5 import open_hdf5
 from ..files.links import file_and_dataset, lookup
 from ..files.regular import check_file
 from ..scan import ArrayFrames, Frames
-from .hdf5 import Hdf5Frames, open_hdf5
+from .hdf5 import Hdf5Frames
 from .npy import load_npy, npy_frames
 
 IMAGE_KINDS = "an array, .npy, .tif or file.h5::/path"

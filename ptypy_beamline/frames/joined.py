@@ -1,4 +1,4 @@
-"""Stacks of frames that follow each other, some of which may be in files that cannot be read."""
+"""Stacks of frames that follow each other: parts of a scan, and the chunks of a ``.ptyd``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Bools
+from ..arrays import Bools, Ints
 from ..errors import FileError, ScanError
-from ..scan import Frames, FrameStack, Gaps, Indices, Readiness, Window, gaps, written
+from ..scan import Frames, FrameStack, Gaps, Indices, Readiness, Window, checked, gaps, written
+from .hdf5 import Hdf5Frames
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,6 @@ class MissingFrames(FrameStack):
                 self.why.file,
             )
         return np.empty((0, *window.shape), self.dtype)
-
-    def ready(self) -> Readiness:
-        """All: there will be no more."""
-        return Readiness(self.shape[0])
 
 
 @dataclass(frozen=True)
@@ -113,11 +110,7 @@ class JoinedFrames(FrameStack):
         ScanError
             An index lies outside the whole.
         """
-        wanted, total = np.asarray(indices, np.intp), self.shape[0]
-        if wanted.size and not 0 <= wanted.min() <= wanted.max() < total:
-            raise ScanError(
-                f"Expected frames 0 to {total - 1}. Got {wanted.min()} to {wanted.max()}"
-            )
+        wanted = checked(indices, self.shape[0])
         out = np.empty((len(wanted), *window.shape), self.dtype)
         owner = np.searchsorted(self._ends, wanted, side="right")
         for number in np.unique(owner):
@@ -163,3 +156,86 @@ class JoinedFrames(FrameStack):
             if not ready.complete:
                 break
         return replace(ready, frames=count)
+
+
+@dataclass(frozen=True, eq=False)
+class PtydFrames(FrameStack):
+    """Chunks read in bulk; defects of single frames are NaN.
+
+    A weight of 0 in every frame is a bad pixel of the detector and belongs to ``Scan.bad``. A
+    weight of 0 in some frames only cannot be expressed by one image: there the frame is NaN, which
+    every later step takes as bad in this exposure. Without such defects the frames keep their
+    stored dtype; with them they become the floating type that holds every stored count exactly.
+
+    Attributes
+    ----------
+    chunks
+        Data of each chunk, (n_i, ny, nx); alike in shape and dtype.
+    weights
+        Weights of each chunk, (n_i, ny, nx) or one image, None = all good; empty where no frame
+        has defects of its own.
+    order
+        (n,) frame → its index in the concatenated chunks.
+    bad
+        (ny, nx) bad in every frame: left as stored.
+    """
+
+    chunks: tuple[Hdf5Frames, ...]
+    weights: tuple[Hdf5Frames | None, ...]
+    order: Ints
+    bad: Bools
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, ny, nx)."""
+        return len(self.order), *self.chunks[0].shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored; a floating type where frames have defects of their own."""
+        stored = self.chunks[0].dtype
+        return np.promote_types(stored, np.float32) if self.weights else stored
+
+    @cached_property
+    def starts(self) -> Ints:
+        """(chunks + 1,) index of the first frame of each chunk, and the end."""
+        return np.cumsum([0, *(chunk.shape[0] for chunk in self.chunks)])
+
+    def stored_in(self, indices: Ints) -> Ints:
+        """Index of the first frame in the same HDF5 chunk, for each of ``indices``."""
+        places = self.order[indices]
+        start = self.starts[np.searchsorted(self.starts, places, "right") - 1]
+        return start + self.chunks[0].stored_in(places - start)
+
+    def continues(self, earlier: PtydFrames) -> bool:
+        """Whether these are the frames of ``earlier``, and more behind them."""
+        return np.array_equal(self.order[: len(earlier.order)], earlier.order)
+
+    def read(self, indices: Indices, window: Window) -> NDArray[Any]:
+        """Pixels of ``window`` (inside the frame), (len(indices), height, width).
+
+        Raises
+        ------
+        ScanError
+            An index lies outside the scan.
+        FileError
+            A part is gone, or a frame cannot be read or decoded.
+        """
+        places = self.order[checked(indices, len(self.order), self.chunks[0].path)]
+        chunk_of = np.searchsorted(self.starts, places, "right") - 1
+        out = np.empty((len(places), *window.shape), self.dtype)
+        for number in np.unique(chunk_of).tolist():
+            here = np.flatnonzero(chunk_of == number)
+            out[here] = self._read_chunk(number, places[here] - self.starts[number], window)
+        return out
+
+    def _read_chunk(self, number: int, rows: NDArray[np.intp], window: Window) -> NDArray[Any]:
+        """Frames of one chunk, NaN in defects of single frames."""
+        data = self.chunks[number].read(rows, window)
+        weights = self.weights[number] if self.weights else None
+        if weights is None:
+            return data
+        shared = weights.shape[0] == 1 != self.chunks[number].shape[0]
+        good = weights.read([0] if shared else rows, window) > 0
+        own = ~good & ~self.bad[window.slices]
+        return np.where(own, np.nan, data.astype(self.dtype, copy=False)).astype(self.dtype)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, ScanError, in_short
 from ..files.regular import FileState, note_input, open_bytes
-from ..scan import FrameStack, Indices, Readiness, Window
+from ..scan import FrameStack, Indices, Window
 
 BROKEN = (
     ValueError,
@@ -222,10 +222,6 @@ class StoredFrames(FrameStack):
                 self.stored.fill(file, rows, (index * ny + window.top) * nx)
                 out[k] = rows[:, window.left : window.left + window.width]
         return out
-
-    def ready(self) -> Readiness:
-        """All of them."""
-        return Readiness(self.shape[0])
 
 
 def npy_frames(path: Path, remedy: str = "check the path") -> StoredFrames | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, MissingDataError, ScanError, in_short
 from ..files.regular import FileState, note_input, open_bytes
-from ..scan import FrameStack, Indices, Readiness, Window
+from ..scan import FrameStack, Indices, Window
 from .npy import Header, StoredArray, StoredFrames, read_header
 
 LOCAL_HEADER = b"PK\x03\x04"
@@ -245,10 +245,6 @@ class NpzFrames(FrameStack):
         cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
         chosen = cut[np.asarray(indices, np.intp)]
         return np.ascontiguousarray(chosen, self.dtype)
-
-    def ready(self) -> Readiness:
-        """All of them."""
-        return Readiness(self.shape[0])
 
 
 def stack_shape(shape: tuple[int, ...], axes: int = 3) -> tuple[int, ...]:

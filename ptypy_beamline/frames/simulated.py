@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..arrays import Complex64s, Complexes, Floats, Ints, Reals
 from ..errors import FileError, ScanError
 from ..geometry import wavelength_m
-from ..scan import FrameStack, Indices, Readiness, Window
+from ..scan import FrameStack, Indices, Window, checked
 from .npy import StoredArray, open_npy
 
 
@@ -171,10 +171,8 @@ class SimulatedFrames(FrameStack):
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Counts in ``window`` (inside the frame), (len(indices), height, width)."""
         out = np.empty((len(indices), *window.shape), self.dtype)
-        for place, number in enumerate(np.asarray(indices, np.intp).tolist()):
-            if not 0 <= number < len(self.corners_px):
-                raise ScanError(f"Expected frames 0 to {len(self.corners_px) - 1}. Got {number}")
-            out[place] = self._frame(number)[window.slices]
+        for row, number in enumerate(checked(indices, len(self.corners_px)).tolist()):
+            out[row] = self._frame(number)[window.slices]
         return out
 
     def _frame(self, number: int) -> NDArray[Any]:
@@ -186,10 +184,6 @@ class SimulatedFrames(FrameStack):
         if self.seed is None:
             return expected
         return np.random.default_rng([self.seed, number]).poisson(expected)
-
-    def ready(self) -> Readiness:
-        """All of them."""
-        return Readiness(len(self.corners_px))
 
 
 def zone_plate_beam(n: int) -> Complex64s:

@@ -19,7 +19,7 @@ from ..files.filelist import MOST, NameNumbers, numbers_in_names
 from ..files.hdf5 import locking
 from ..files.regular import FileState
 from ..parallel import available_threads, reading_threads, spread
-from ..scan import FrameStack, Indices, Readiness, Window
+from ..scan import FrameStack, Indices, Readiness, Window, increasing
 from .tiffpages import (
     decode,
     directories,
@@ -150,12 +150,7 @@ class TiffFrames(FrameStack):
         FileError
             A file is missing, truncated or corrupt; the page is named.
         """
-        wanted, inverse = np.unique(np.asarray(indices, np.intp), return_inverse=True)
-        if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < self.shape[0]:
-            raise ScanError(
-                f"Expected frames 0 to {self.shape[0] - 1}. Got {wanted[0]} to {wanted[-1]}",
-                file=self.files[0],
-            )
+        wanted, inverse = increasing(indices, self.shape[0], self.files[0])
         out = np.empty((len(wanted), *window.shape), self.dtype)
         jobs = list(self._jobs(wanted))
 
@@ -164,8 +159,7 @@ class TiffFrames(FrameStack):
             self._read_file(number, pages, window, out[rows])
 
         spread(run, jobs, available_threads())
-        in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))
-        return out if in_order else out[inverse]
+        return out if inverse is None else out[inverse]
 
     def _jobs(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, slice, list[int]]]:
         """For each file: the file, indices in ``wanted``, and pages."""

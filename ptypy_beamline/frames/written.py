@@ -123,7 +123,7 @@ def _by_area(
         yield lines, times[area]
 
 
-def made_at_once(dataset: h5py.Dataset) -> bool:
+def allocated_early(dataset: h5py.Dataset) -> bool:
     """Whether all chunks of a dataset that does not grow are made before the first is written."""
     created = dataset.id.get_create_plist()
     early: bool = created.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY

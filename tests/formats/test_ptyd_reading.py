@@ -20,7 +20,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
 from ptypy_beamline.files import handles
-from ptypy_beamline.frames.ptyd import PtydFrames
+from ptypy_beamline.frames.joined import PtydFrames
 from ptypy_beamline.scan import Frames, Window
 from ptypy_beamline.testing.package_writers import write_ptyd
 from ptypy_beamline.testing.writers import Raw
