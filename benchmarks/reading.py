@@ -118,7 +118,7 @@ class InMemory:
     """The bytes of some chunks, found as in a file."""
 
     def __init__(self, chunks: direct.Direct, numbers: np.ndarray) -> None:
-        stored = chunks._source.find(numbers)
+        stored = chunks._source[numbers]
         table = stored.table.copy()
         table[:, 0] = np.cumsum(table[:, 1]) - table[:, 1]
         self._data = np.empty(table[:, 1].sum(), np.uint8)
@@ -128,7 +128,7 @@ class InMemory:
             stored.fetch(place, self._data[begin : begin + size])
         self._first, self._table = int(numbers[0]), table
 
-    def find(self, numbers: np.ndarray) -> Stored:
+    def __getitem__(self, numbers: np.ndarray) -> Stored:
         return Stored(self._table[numbers - self._first], self._fetch)
 
     def _fetch(self, place: int, into: np.ndarray) -> None:

@@ -1,8 +1,7 @@
 """Frames straight from the chunks of HDF5 files, decoded here instead of by HDF5.
 
-HDF5 decodes one chunk after another, each as a whole, and lets no other thread of the process in.
-Here several threads read and decode chunks side by side, and of each chunk only the blocks under
-the window.
+HDF5 decodes one chunk after another, each as a whole, and locks out all other threads. Here several
+threads read and decode chunks at the same time, and only the blocks that the window touches.
 
 Why LZ4, LZF and the bit and byte shuffles are written by hand: libraries decode whole chunks into
 a buffer, from which the window would have to be unshuffled and cut in further passes. The decoders
@@ -16,9 +15,9 @@ Blosc2) imagecodecs decompresses.
 ``layout``
     which chunks a read needs, and which part of each
 ``stored``
-    where the bytes of chunks are in the file, and how they are fetched
+    where chunks are in the file, and how they are fetched
 ``direct``
-    a read on several threads: which decoder for which filters; chunks without any
+    a read on several threads; which decoder for which filters; chunks without filters
 ``decoders``
     compressed and shuffled chunks, and the window cut out of them
 ``compression``

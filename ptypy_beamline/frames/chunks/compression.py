@@ -1,7 +1,7 @@
 """Decompression of whole chunks, or of their beginning as far as a window needs it.
 
-The functions of the table take the compressed bytes and their number, with padding behind, a
-buffer for ``room`` bytes, with padding, and how many of them are ``enough``.
+The functions of the table take the compressed bytes, with padding, and their number, a buffer for
+``room`` bytes, with padding, and how many of these are ``enough``.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ DEFLATE, LZF, BLOSC, LZ4, ZSTD, BLOSC2 = 1, 32000, 32001, 32004, 32015, 32026
 """Filters of HDF5 and of the HDF Group's list of registered filter plugins."""
 
 FIRST_PART = 0.3
-"""zlib, which can stop early, is faster than libdeflate up to this part of a chunk."""
+"""zlib, which can stop early, is faster than libdeflate up to this fraction of a chunk."""
 
 
 def decode(name: str, source: Bytes, out: Bytes, **options: int) -> None:
-    """Fill ``out`` by a function of imagecodecs, which holds no lock and checks its bounds.
+    """Fill ``out`` with a function of imagecodecs, which holds no lock and checks its bounds.
 
     Raises
     ------
     ChunkError
-        The source is broken, or too short.
+        The source is damaged, or too short.
     """
     import imagecodecs
 
@@ -51,13 +51,9 @@ def _check(done: int, expected: int) -> None:
 
 def _inflate(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
     """HDF5, H5Zdeflate.c: a zlib stream."""
-    if enough < FIRST_PART * room:
-        _inflate_first(source, size, out, enough)
-    else:
+    if enough >= FIRST_PART * room:
         decode("deflate", source[:size], out[:room])
-
-
-def _inflate_first(source: Bytes, size: int, out: Bytes, enough: int) -> None:
+        return
     try:
         first = zlib.decompressobj().decompress(source[:size].data, enough)
     except zlib.error as error:
@@ -76,8 +72,8 @@ def _lzf(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
 def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
     """HDF5-LZ4 (nexusformat), H5Zlz4.c.
 
-    8 bytes: size of the chunk; 4: of a block; then each block behind the 4 bytes of its length,
-    stored if that is its length decoded. Big-endian.
+    8 bytes: size of the chunk; 4: of a block; then each block after the 4 bytes of its length, not
+    compressed if that is its decoded length. Big-endian.
     """
     from . import lz
 
@@ -99,24 +95,19 @@ def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
         at, done = at + 4 + packed, done + length
 
 
-def _blosc2(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
-    """Unlike the others all of it, and from a frame around it."""
-    _unpack_frame(source, size, out, room)
-
-
 def _zstd(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
     """HDF5Plugin-Zstandard: one frame."""
     decode("zstd", source[:size], out[:room])
 
 
 def _blosc(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
-    """c-blosc, README_CHUNK_FORMAT.rst; blocks behind the last needed one are cut off.
+    """c-blosc, README_CHUNK_FORMAT.rst; blocks after the last needed one are cut off.
 
-    Bytes 2: flags, with bit 1 for a mere copy; 4, 8, 12: sizes of the chunk, of a block, and of
-    all this; then where each block begins. Little-endian.
+    Byte 2: flags, bit 1 of which means that nothing is compressed; 4, 8, 12: sizes of the chunk, of
+    a block, and of the compressed chunk; then the offset of each block. Little-endian.
     """
     total, block, packed = unpack_from("<4xIII", source.data, 0) if size >= 16 else (0, 0, 0)
-    if total != room or packed > size:  # c-blosc believes these
+    if total != room or packed > size:  # c-blosc trusts these
         raise ChunkError("its header does not fit the chunk")
     if 0 < block < room and not source[2] & 2:
         room = min(room, -(-enough // block) * block)
@@ -124,43 +115,16 @@ def _blosc(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None
     decode("blosc", source[:size], out[:room], numthreads=1)
 
 
-UNPACK: dict[int, tuple[str, Unpack]] = {
-    DEFLATE: ("DEFLATE", _inflate),
-    LZF: ("", _lzf),
-    BLOSC: ("BLOSC", _blosc),
-    LZ4: ("", _lz4),
-    ZSTD: ("ZSTD", _zstd),
-    BLOSC2: ("BLOSC2", _blosc2),
-}
-"""HDF5 filter → the codec of imagecodecs that it needs, and its function."""
-
-
-def available(code: int) -> bool:
-    """Whether a filter can be undone here; builds of imagecodecs differ."""
-    import imagecodecs
-
-    needed = UNPACK[code][0] if code in UNPACK else None
-    return needed == "" or (needed is not None and getattr(imagecodecs, needed).available)
-
-
 B2ND = b"\xa4b2nd\xd2"
-"""What precedes, in a frame's header, where its shapes are."""
+"""Precedes the shapes in a frame's header."""
 
 Shapes: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _unpack_frame(source: Bytes, size: int, out: Bytes, room: int) -> None:
-    """Decode the frame ``source[:size]`` into ``out[:room]``.
+def _blosc2(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    """c-blosc2, README_CFRAME_FORMAT.rst and README_B2ND_METALAYER.rst; all of the chunk.
 
-    Source: c-blosc2, README_CFRAME_FORMAT.rst and README_B2ND_METALAYER.rst; HDF5-Blosc2,
-    src/blosc2_filter.c, which puts one Blosc2 chunk into a frame.
-
-    Raises
-    ------
-    ChunkError
-        It cannot be decoded.
-    UncoveredError
-        It is not of the one kind known here.
+    HDF5-Blosc2, src/blosc2_filter.c, puts one Blosc2 chunk into a frame; others are uncovered.
     """
     header, total, packed = unpack_from(">11xi15xq1xq", source.data, 0) if size > 64 else (0, 0, 0)
     if total != room or packed <= 0 or not 64 <= header <= size - 32:
@@ -178,7 +142,7 @@ def _unpack_frame(source: Bytes, size: int, out: Bytes, room: int) -> None:
 
 
 def _shapes(header: bytes) -> Shapes | None:
-    """Shape of the chunk and of its tiles; None where pixels simply follow each other."""
+    """Shape of the chunk and of its tiles; None if the pixels are in C order."""
     place = header.find(B2ND) + len(B2ND)
     if place < len(B2ND):
         return None
@@ -192,7 +156,7 @@ def _shapes(header: bytes) -> Shapes | None:
 
 
 def _unpack_tiles(source: Bytes, decoded: int, shapes: Shapes, out: Bytes) -> None:
-    """Decode tiles (of any number of axes) that may reach past the chunk's edges."""
+    """Decode tiles (of any number of axes), which may extend beyond the chunk's edges."""
     chunk, tile = shapes
     if min(chunk + tile) < 1:
         raise UncoveredError
@@ -208,3 +172,22 @@ def _unpack_tiles(source: Bytes, decoded: int, shapes: Shapes, out: Bytes) -> No
         ends = zip(place, tile, chunk, strict=True)
         where = tuple(slice(p * t, min((p + 1) * t, n)) for p, t, n in ends)
         target[where] = pixels[tuple(slice(s.stop - s.start) for s in where)]
+
+
+UNPACK: dict[int, tuple[str, Unpack]] = {
+    DEFLATE: ("DEFLATE", _inflate),
+    LZF: ("", _lzf),
+    BLOSC: ("BLOSC", _blosc),
+    LZ4: ("", _lz4),
+    ZSTD: ("ZSTD", _zstd),
+    BLOSC2: ("BLOSC2", _blosc2),
+}
+"""HDF5 filter → the codec of imagecodecs that it needs, and its function."""
+
+
+def available(code: int) -> bool:
+    """Whether a filter can be decoded here; builds of imagecodecs differ."""
+    import imagecodecs
+
+    needed = UNPACK[code][0] if code in UNPACK else None
+    return needed == "" or (needed is not None and getattr(imagecodecs, needed).available)

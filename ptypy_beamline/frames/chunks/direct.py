@@ -1,16 +1,15 @@
 """A read of frames straight from the chunks of a dataset, by several threads.
 
-What is not covered here is left to HDF5.
+HDF5 reads what is not covered here.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,80 +20,23 @@ from ...files.hdf5 import CACHE_LIMIT
 from ...parallel import available_threads, in_pool, shares, spread
 from ...scan import Window
 from .compression import BLOSC, UNPACK, ZSTD, available
-from .decoders import Bitshuffle, BitshuffleLz4, BloscLz4, Whole, default_block
-from .layout import Filter, Piece, Pieces, Storage, Tile
-from .stored import (
-    GROUP_BYTES,
-    Batch,
-    ChunkError,
-    ChunkSource,
-    SingleChunk,
-    Stored,
-    UncoveredError,
-    source_of,
+from .decoders import (
+    BatchDecoder,
+    cut_bitshuffle,
+    cut_bitshuffle_lz4,
+    cut_blosc_lz4,
+    cut_whole,
+    default_block,
+    one_by_one,
 )
+from .layout import Filter, Pieces, Storage, Tile
+from .stored import GROUP_BYTES, Batch, ChunkError, FromHdf5, Stored, source_of
 
 SHUFFLE, BITSHUFFLE = 2, 32008
 """Filters of HDF5 and of the HDF Group's list of registered filter plugins."""
 
 SHARES = 4
-"""Parts of a read for each thread: some take longer than others."""
-
-
-class BatchDecoder(Protocol):
-    """Cuts windows out of chunks."""
-
-    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Copy the pieces into ``out`` (n, h, w), in the stored dtype.
-
-        Returns
-        -------
-        list
-            Which of ``out`` are left to HDF5.
-
-        Raises
-        ------
-        ChunkError
-            A chunk is not what its filters write.
-        """
-
-
-class ChunkDecoder(Protocol):
-    """Cuts a window out of a chunk."""
-
-    def cut(self, chunk: SingleChunk, piece: Piece, out: NDArray[Any]) -> None:
-        """Copy ``piece`` of ``chunk`` into ``out`` (n, h, w), in the stored dtype.
-
-        Raises
-        ------
-        ChunkError
-            The chunk is not what its filters write.
-        UncoveredError
-            It is to be left to HDF5.
-        """
-
-
-@dataclass(frozen=True)
-class OneByOne:
-    """A :class:`BatchDecoder` that takes one chunk after another."""
-
-    one: ChunkDecoder
-
-    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Copy the pieces into ``out``; return those that are left to HDF5."""
-        left = []
-        for i, piece in enumerate(batch.pieces):
-            stored, kept = batch.stored[i : i + 1], batch.kept.get(piece.number)
-            chunk = SingleChunk(batch.storage, stored, piece.number in batch.keep, kept)
-            try:
-                self.one.cut(chunk, piece, out)
-            except UncoveredError:
-                left.append(piece.into)
-            except OSError as error:
-                raise ChunkError(str(error), int(piece.into[0])) from error
-            if chunk.keep:
-                batch.keep[piece.number] = chunk.kept
-        return left
+"""Parts of a read for each thread: some threads take longer than others."""
 
 
 class Direct:
@@ -116,11 +58,11 @@ class Direct:
         self._kept: dict[int, Bytes] = {}
 
     @cached_property
-    def _source(self) -> ChunkSource | None:
+    def _source(self) -> Stored | FromHdf5 | None:
         return source_of(self._dataset, self._storage, self._steady)
 
     def _decoder(self, mask: int) -> BatchDecoder | None:
-        """For chunks whose filter ``mask`` says which filters were skipped."""
+        """For chunks of which the filter ``mask`` says which filters were skipped."""
         if mask not in self._decoders:
             steps = [f for i, f in enumerate(self._storage.filters) if not mask >> i & 1]
             self._decoders[mask] = decoder(steps, self._storage)
@@ -132,12 +74,12 @@ class Direct:
         Returns
         -------
         ndarray
-            Which of ``out`` are left to HDF5, increasing.
+            Which rows of ``out`` HDF5 must read, increasing.
 
         Raises
         ------
         ChunkError
-            A chunk is damaged; of those, one of the first.
+            A chunk is damaged.
         """
         if self._decoder(0) is None or self._source is None:
             return np.arange(len(wanted))
@@ -151,7 +93,7 @@ class Direct:
         return np.unique(np.concatenate(rows)) if rows else np.empty(0, np.intp)
 
     def _wanted_next(self, pieces: Pieces) -> dict[int, Bytes | None]:
-        """A cache for chunks whose other frames the next read probably needs: the last ones."""
+        """A cache for the last chunks, whose other frames the next read probably needs."""
         begun = pieces.numbers[pieces.first == pieces.first[-1]].tolist()
         whole = pieces.count[-1] == self._storage.frames
         if whole or len(begun) * self._storage.bytes > CACHE_LIMIT:
@@ -161,10 +103,10 @@ class Direct:
     def _cut(
         self, pieces: Pieces, out: NDArray[Any], keep: dict[int, Bytes | None]
     ) -> list[NDArray[np.intp]]:
-        """Copy pieces into ``out``; return those that are left to HDF5."""
+        """Copy pieces into ``out``; return which rows of it HDF5 must read."""
         assert self._source is not None
-        stored = self._source.find(pieces.numbers)
-        there = Batch(self._storage, pieces, stored, self._kept, keep)
+        stored = self._source[pieces.numbers]
+        every = Batch(self._storage, pieces, stored, self._kept, keep)
         for piece in pieces[stored.sizes == 0]:
             for _, part in piece.parts(out):
                 part[...] = self._storage.fill
@@ -172,12 +114,12 @@ class Direct:
         left = [piece.into for piece in pieces[unfiltered | (stored.sizes < 0)]]
         rest = ~unfiltered & (stored.sizes > 0)
         for mask in np.unique(stored.masks[rest]).tolist():
-            decode, batch = self._decoder(mask), there[rest & (stored.masks == mask)]
-            left += decode.cut(batch, out) if decode else [piece.into for piece in batch.pieces]
+            decode, batch = self._decoder(mask), every[rest & (stored.masks == mask)]
+            left += decode(batch, out) if decode else [piece.into for piece in batch.pieces]
         return left
 
     def _may_be_unfiltered(self, pieces: Pieces, stored: Stored) -> Bools:
-        """Whether chunks at the edge may be unfiltered, which their masks do not show.
+        """(n,) whether chunks, at the edge, may be unfiltered, which their masks do not show.
 
         Source: H5Pset_chunk_opts, H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS.
         """
@@ -189,7 +131,7 @@ class Direct:
 
 
 def direct(dataset: h5py.Dataset, leading: int | None, steady: bool = True) -> Direct | None:
-    """What reads a dataset's chunks; None where only HDF5 can.
+    """The reader of a dataset's chunks; None if only HDF5 can read them.
 
     Parameters
     ----------
@@ -203,10 +145,10 @@ def direct(dataset: h5py.Dataset, leading: int | None, steady: bool = True) -> D
 
 
 def _storage_of(dataset: h5py.Dataset, leading: int | None) -> Storage | None:
-    """How a dataset is stored; None where its bytes are not its pixels one after another.
+    """How a dataset is stored; None if its chunks, decoded, are not consecutive pixels.
 
-    Those are datasets whose numbers are elsewhere (virtual, external), small ones in their own
-    header (compact), and numbers that HDF5 must convert, as those of 12 bits.
+    That is if the numbers are elsewhere (virtual, external) or in its header (compact), or if HDF5
+    must convert them, as those of 12 bits.
     """
     created, dtype = dataset.id.get_create_plist(), dataset.dtype
     layout = created.get_layout()
@@ -225,21 +167,23 @@ def _storage_of(dataset: h5py.Dataset, leading: int | None) -> Storage | None:
 
 
 def decoder(filters: Sequence[Filter], storage: Storage) -> BatchDecoder | None:
-    """What undoes ``filters``, given in the order of writing; None = HDF5 must do it."""
+    """The decoder for ``filters``, given in the order of writing; None = HDF5 must decode."""
     codes, itemsize = [code for code, _ in filters], storage.dtype.itemsize
-    # The compiled functions take the first byte for the least one.
+    # The compiled functions are for little-endian processors.
     compiled = itemsize in (1, 2, 4, 8) and sys.byteorder == "little"
     if codes == [BITSHUFFLE]:
         return _bitshuffle(filters[0].values, itemsize) if compiled else None
     if codes == [BLOSC] and compiled and _is_lz4(filters[0].values, storage):
-        return OneByOne(BloscLz4())
+        return one_by_one(cut_blosc_lz4)
     shuffled = codes[:1] == [SHUFFLE]
     if shuffled and (filters[0].values != (itemsize,) or not compiled):
         return None
     rest = codes[shuffled:]
     if len(rest) > 1 or not all(map(available, rest)):
         return None
-    return OneByOne(Whole(UNPACK[rest[0]][1] if rest else None, shuffled)) if codes else Plain()
+    if not codes:
+        return cut_unfiltered
+    return one_by_one(partial(cut_whole, UNPACK[rest[0]][1] if rest else None, shuffled))
 
 
 def _bitshuffle(values: tuple[int, ...], itemsize: int) -> BatchDecoder | None:
@@ -253,14 +197,14 @@ def _bitshuffle(values: tuple[int, ...], itemsize: int) -> BatchDecoder | None:
         return None
     block = block or default_block(itemsize)
     if compression == 2:
-        return BitshuffleLz4(block)
+        return partial(cut_bitshuffle_lz4, block)
     if compression == 0 or (compression == 3 and available(ZSTD)):
-        return OneByOne(Bitshuffle(compression == 3, block))
+        return one_by_one(partial(cut_bitshuffle, compression == 3, block))
     return None
 
 
 def _is_lz4(values: tuple[int, ...], storage: Storage) -> bool:
-    """Whether Blosc compresses by LZ4 or LZ4HC, and leaves no pixels that it does not shuffle.
+    """Whether Blosc compresses with LZ4 or LZ4HC, and shuffles all pixels.
 
     Source: hdf5-blosc, src/blosc_filter.c: two numbers of its version, that of Blosc, bytes of a
     chunk, level, shuffling, compression (1 LZ4, 2 LZ4HC).
@@ -268,51 +212,48 @@ def _is_lz4(values: tuple[int, ...], storage: Storage) -> bool:
     return values[6:7] in ((1,), (2,)) and storage.elements[0] % 8 == 0
 
 
-@dataclass(frozen=True)
-class Plain:
-    """Chunks without a filter: only the window's rows are fetched."""
-
-    def cut(self, batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
-        """Copy the pieces into ``out`` (n, h, w)."""
-        wrong = np.flatnonzero(batch.stored.sizes != batch.storage.bytes)
-        if len(wrong):
-            size, row = batch.stored.sizes[wrong[0]], batch.pieces.row(wrong[0])
-            raise ChunkError(f"it has {size} bytes, not {batch.storage.bytes}", row)
-        for number in np.unique(batch.pieces.tile).tolist():
-            self._cut(batch[batch.pieces.tile == number], batch.pieces.tiles[number], out)
-        return []
-
-    def _cut(self, batch: Batch, tile: Tile, out: NDArray[Any]) -> None:
-        """The same for pieces of one tile."""
-        storage, window, (y, x) = batch.storage, tile.window, tile.corner
-        chunk, frame, into = batch.pieces.each_frame()
-        row = storage.chunk[-1] * out.itemsize
-        size = window.height * row
-        places = batch.stored.places[chunk] + frame * storage.frame_bytes + window.top * row
-        target = out[:, y : y + window.height, x : x + window.width]
-        if storage.chunk[-1] == window.width and window.shape == out.shape[1:]:
-            _straight(batch, places, size, into, out)
-            return
-        for some in shares(len(into), -(-len(into) * size // GROUP_BYTES)):
-            sizes = np.full(some.stop - some.start, size)
-            data, ends = batch.fetch_parts(places[some], sizes, into[some])
-            pixels = data[: ends[-1]].view(out.dtype).reshape(-1, window.height, storage.chunk[-1])
-            target[_consecutive(into[some])] = pixels[:, :, window.slices[1]]
+def cut_unfiltered(batch: Batch, out: NDArray[Any]) -> list[NDArray[np.intp]]:
+    """A :data:`BatchDecoder` of chunks without a filter: fetches the window's rows only."""
+    wrong = np.flatnonzero(batch.stored.sizes != batch.storage.bytes)
+    if len(wrong):
+        size, row = batch.stored.sizes[wrong[0]], batch.pieces.row(wrong[0])
+        raise ChunkError(f"it has {size} bytes, not {batch.storage.bytes}", row)
+    for number in np.unique(batch.pieces.tile).tolist():
+        _cut_tile(batch[batch.pieces.tile == number], batch.pieces.tiles[number], out)
+    return []
 
 
-def _straight(
-    batch: Batch, places: Ints, size: int, into: NDArray[np.intp], out: NDArray[Any]
+def _cut_tile(batch: Batch, tile: Tile, out: NDArray[Any]) -> None:
+    """The same for pieces of one tile."""
+    storage, window, (y, x) = batch.storage, tile.window, tile.corner
+    chunk, frame, into = batch.pieces.each_frame()
+    row = storage.chunk[-1] * out.itemsize
+    size = window.height * row
+    offsets = batch.stored.offsets[chunk] + frame * storage.frame_bytes + window.top * row
+    target = out[:, y : y + window.height, x : x + window.width]
+    if storage.chunk[-1] == window.width and window.shape == out.shape[1:]:
+        _fetch_frames(batch, offsets, size, into, out)
+        return
+    for some in shares(len(into), -(-len(into) * size // GROUP_BYTES)):
+        sizes = np.full(some.stop - some.start, size)
+        data, ends = batch.fetch_parts(offsets[some], sizes, into[some])
+        pixels = data[: ends[-1]].view(out.dtype).reshape(-1, window.height, storage.chunk[-1])
+        target[_consecutive(into[some])] = pixels[:, :, window.slices[1]]
+
+
+def _fetch_frames(
+    batch: Batch, offsets: Ints, size: int, into: NDArray[np.intp], out: NDArray[Any]
 ) -> None:
-    """Fetch whole frames to where they belong."""
+    """Fetch whole frames straight into ``out``."""
     starts = [0, *(np.flatnonzero(np.diff(into) != 1) + 1).tolist(), len(into)]
     for start, stop in pairwise(starts):
         data = out[into[start] : into[start] + stop - start].reshape(-1).view(np.uint8)
         sizes = np.full(stop - start, size)
-        batch.fetch_parts(places[start:stop], sizes, into[start:stop], data)
+        batch.fetch_parts(offsets[start:stop], sizes, into[start:stop], data)
 
 
 def _consecutive(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """A slice where ``rows`` follow each other: NumPy is faster then, and makes no copy."""
+    """A slice if ``rows`` are consecutive: NumPy is faster then, and makes no copy."""
     if np.all(np.diff(rows) == 1):
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows

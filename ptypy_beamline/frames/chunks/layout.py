@@ -16,7 +16,7 @@ from ...scan import Window
 
 
 class Filter(NamedTuple):
-    """A step of what HDF5 does to a chunk before it is written."""
+    """A filter that HDF5 applies to chunks before they are written."""
 
     code: int
     values: tuple[int, ...] = ()
@@ -26,11 +26,11 @@ class Tile(NamedTuple):
     """The part of a window in one row and column of chunks, the same in every frame."""
 
     number: int
-    """Row of chunks × chunks in a row + column."""
+    """Row of chunks × number of chunks in a row + column."""
     window: Window
     """In the chunk."""
     corner: tuple[int, int]
-    """Where it belongs in the frames that are read (row, column)."""
+    """Its (row, column) in the frames that are read."""
 
     @property
     def box(self) -> tuple[int, int, int, int, int, int]:
@@ -43,12 +43,12 @@ class Piece(NamedTuple):
     """What a read takes from one chunk."""
 
     number: int
-    """Of the chunk in the dataset's grid of chunks, C order."""
+    """Of the chunk in the dataset's grid of chunks, in C order."""
     tile: Tile
     frames: NDArray[np.intp]
     """In the chunk, increasing."""
     into: NDArray[np.intp]
-    """Where they belong in the stack that is read."""
+    """Their indices in the stack that is read."""
 
     def parts(self, out: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Each frame's number in the chunk, and its part of ``out`` (n, h, w)."""
@@ -60,14 +60,14 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Pieces:
-    """Many of them, as arrays: as objects they would keep Python's garbage collector busy.
+    """Many pieces, as arrays: as objects they would keep Python's garbage collector busy.
 
     Attributes
     ----------
     numbers, tile
-        (n,) number of each chunk, and which of ``tiles``.
+        (n,) number of each chunk, and index in ``tiles``.
     first, count
-        (n,) each takes so many of ``frames`` and ``into`` from there on.
+        (n,) each takes ``count`` of ``frames`` and ``into``, from ``first`` on.
     """
 
     tiles: Sequence[Tile]
@@ -97,14 +97,14 @@ class Pieces:
             yield Piece(number, self.tiles[tile], self.frames[part], self.into[part])
 
     def each_frame(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Frame by frame: which piece, the frame in its chunk, and where it belongs."""
+        """Of each frame: index of its piece, its number in the chunk, its index in the stack."""
         piece = np.repeat(np.arange(len(self)), self.count)
         before = np.cumsum(self.count) - self.count
         chosen = np.arange(len(piece)) + (self.first - before)[piece]
         return piece, self.frames[chosen], self.into[chosen]
 
     def row(self, number: int) -> int:
-        """Where the first frame of a piece belongs."""
+        """Index of a piece's first frame in the stack that is read."""
         return int(self.into[self.first[number]])
 
 
@@ -115,7 +115,7 @@ class Storage:
     Attributes
     ----------
     shape, chunk
-        Of the dataset and of a chunk. A dataset that is stored in one go has chunks of a frame.
+        Of the dataset and of a chunk; a contiguous dataset counts as chunks of one frame.
     dtype
         As stored, with its byte order.
     filters
@@ -123,7 +123,7 @@ class Storage:
     leading
         Index on an axis before those of the frames, or None.
     fill
-        Value of pixels in chunks that were never written.
+        Pixel value of chunks that were never written.
     """
 
     shape: tuple[int, ...]
@@ -145,17 +145,17 @@ class Storage:
 
     @cached_property
     def frame_bytes(self) -> int:
-        """Bytes of a frame's part in a chunk."""
+        """Bytes of the part of a frame in a chunk."""
         return math.prod(self.chunk[-2:]) * self.dtype.itemsize
 
     @cached_property
     def bytes(self) -> int:
-        """Bytes of a chunk without its filters. At the edges of a dataset chunks are as long."""
+        """Bytes of a decoded chunk, also of one that extends past the dataset's edge."""
         return self.frames * self.frame_bytes
 
     @cached_property
     def elements(self) -> tuple[int, int, int]:
-        """Pixels of a chunk, of a frame's part in it, and of a row."""
+        """Pixels of a chunk, of the part of a frame in it, and of a row."""
         frame = math.prod(self.chunk[-2:])
         return self.frames * frame, frame, self.chunk[-1]
 
@@ -165,7 +165,7 @@ class Storage:
         return tuple(int(p) * c for p, c in zip(place, self.chunk, strict=True))
 
     def reaches_past(self, number: int) -> bool:
-        """Whether part of a chunk lies past the dataset's edge."""
+        """Whether a chunk extends past the dataset's edge."""
         ends = zip(self.origin(number), self.chunk, self.shape, strict=True)
         return any(first + length > n for first, length, n in ends)
 
@@ -187,7 +187,7 @@ class Storage:
         return Pieces(tiles, inner, order, numbers.ravel(), which, *many)
 
     def blocks(self, piece: Piece, size: int) -> Iterator[int]:
-        """Numbers, increasing, of those blocks of ``size`` pixels that ``piece`` touches."""
+        """Increasing numbers of the blocks of ``size`` pixels that ``piece`` touches."""
         following = 0
         for start, stop in self._runs(piece):
             yield from range(max(following, start // size), -(-stop // size))
@@ -198,14 +198,14 @@ class Storage:
         return max(stop for _, stop in self._runs(piece)) * self.dtype.itemsize
 
     def _runs(self, piece: Piece) -> Iterator[tuple[int, int]]:
-        """First pixel of each frame of ``piece`` in the chunk, and the one behind its last."""
+        """Index of each frame's first pixel in the chunk, and of the one after its last."""
         (_, frame, row), window = self.elements, piece.tile.window
         for number in piece.frames.tolist():
             start = number * frame + window.top * row + window.left
             yield start, start + (window.height - 1) * row + window.width
 
     def _places(self, wanted: NDArray[np.intp]) -> tuple[Ints, Ints]:
-        """Place of each frame's chunks in the grid of the frame axes, and the frame's in them."""
+        """Index of each frame's chunks on the grid of the frame axes, and of the frame in them."""
         fixed = () if self.leading is None else (np.full(len(wanted), self.leading),)
         axes = self.shape[len(fixed) : -2]
         indices = (*fixed, *(np.unravel_index(wanted, axes) if axes else ()))
@@ -232,7 +232,7 @@ def _flat(coordinates: Ints, lengths: Sequence[int]) -> Ints:
 
 
 def _cuts(start: int, length: int, size: int) -> Iterator[tuple[int, int, int, int]]:
-    """Cut a range where chunks of ``size`` begin: chunk, begin in it, begin in range, length."""
+    """Cut a range at the edges of chunks: chunk, start in it, start in the range, length."""
     for number in range(start // size, -(-(start + length) // size)):
         first, last = max(start, number * size), min(start + length, (number + 1) * size)
         yield number, first - number * size, first - start, last - first

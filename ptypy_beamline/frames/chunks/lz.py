@@ -1,12 +1,12 @@
 """Decoders of LZ4 and LZF, compiled.
 
-They run without the interpreter lock and check every length that the data tell: they return
-``BROKEN``, and never read or write outside their arrays, behind whose contents there are
-``PADDING`` bytes, see :mod:`ptypy_beamline.parallel`. They stop early where a window needs no more.
+They run without the interpreter lock and check every length in the data: they return ``BROKEN``,
+and never read or write outside their arrays, which end with ``PADDING`` bytes, see
+:mod:`ptypy_beamline.parallel`. They stop early if a window needs no more.
 
-Numba moves one element at a time and first looks whether an index is negative, which makes a
-decoder several times as slow: the functions at the top, which load and store several bytes at any
-place in an array of bytes, do neither.
+Numba moves one element at a time and checks whether an index is negative, which makes a decoder
+several times as slow: the functions at the top load and store several bytes at any offset of an
+array of bytes, without checks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _mover(size: int) -> Any:
 
 
 def _loader(size: int) -> Any:
-    """A function that reads ``size`` bytes of an array as a whole number, least byte first."""
+    """A function that reads ``size`` bytes of an array as a little-endian integer."""
     number = ir.IntType(8 * size)
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -88,10 +88,10 @@ fill8, fill32 = _filler(1), _filler(4)
 
 
 BROKEN = -1
-"""Returned for bytes that are not what their format allows."""
+"""Returned for bytes that their format does not allow."""
 
-# For what repeats after 0 to 8 bytes: which bytes of a word it fills, the factor that repeats it
-# through the word, and the fewest bytes, at least 8, that hold it a whole number of times.
+# For patterns of 0 to 8 bytes: the bytes of a word that one fills, the factor that repeats it
+# through the word, and the smallest multiple of its length that is at least 8.
 _MASK = np.array([(1 << 8 * n) - 1 for n in range(8)] + [-1], np.int64)
 _REPEAT = np.array(
     [sum(1 << k for k in range(0, 64, 8 * n or 64)) for n in range(9)], np.uint64
@@ -101,10 +101,10 @@ _PERIOD = np.array([-(-8 // (n or 1)) * n for n in range(9)], np.int64)
 
 @compiled
 def _repeat(out, at, stop, back):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Fill ``out[at:stop]`` with what lies ``back`` bytes before, which may overlap.
+    """Fill ``out[at:stop]`` with the bytes from ``back`` before, which may overlap.
 
-    The first 16 bytes are made without asking how far back: the processor cannot foresee it, and
-    a wrong guess takes as long as making 100 bytes.
+    The first 16 bytes are made without branching on ``back``: the processor cannot predict it, and
+    a misprediction takes as long as making 100 bytes.
     """
     near = min(back, 8)
     word = (load8(out, at - back) & _MASK[near]) * _REPEAT[near]
@@ -130,7 +130,7 @@ def _repeat(out, at, stop, back):  # type: ignore[no-untyped-def]  # pragma: no 
 
 @compiled
 def _extended(source, at, end, length):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """A length that further bytes add to while they are 255; and the index after them."""
+    """Add the bytes from ``at`` on, up to one below 255; the index after them, and the sum."""
     byte = 255
     while byte == 255:
         if at >= end:
@@ -144,8 +144,8 @@ def _extended(source, at, end, length):  # type: ignore[no-untyped-def]  # pragm
 def lz4(source, at, end, out, room, enough):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Decode the block ``source[at:end]`` into ``out``, at most ``room`` bytes.
 
-    Stops early once there are ``enough``, if that is less than the ``room``: a whole block ends
-    with literals and nothing behind them. Returns the number of bytes, or ``BROKEN``.
+    Stops early once there are ``enough``, if that is less than ``room``: a whole block must end
+    after literals. Returns the number of bytes, or ``BROKEN``.
 
     Source: LZ4 Block Format Description (lz4 repository, doc/lz4_Block_format.md).
     """
@@ -214,7 +214,7 @@ def lzf(source, size, out, room, enough):  # type: ignore[no-untyped-def]  # pra
 
 @compiled
 def big32(source, at):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """A whole number of 4 bytes, the greatest first."""
+    """A big-endian integer of 4 bytes."""
     return (
         load1(source, at) << 24
         | load1(source, at + 1) << 16
@@ -224,14 +224,14 @@ def big32(source, at):  # type: ignore[no-untyped-def]  # pragma: no cover - com
 
 
 @compiled
-def walk(source, at, size, places):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Fill ``places`` with the starts of blocks, each after its 4-byte big-endian length.
+def walk(source, at, size, offsets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    """Fill ``offsets`` with those of blocks, each after its 4-byte big-endian length.
 
     The last entry is the end of the last block. False if they reach beyond ``size``.
     """
-    for number in range(len(places)):
-        places[number] = at
-        if number < len(places) - 1:
+    for number in range(len(offsets)):
+        offsets[number] = at
+        if number < len(offsets) - 1:
             if at + 4 > size:
                 return False
             at += 4 + big32(source, at)
@@ -244,7 +244,7 @@ def blosc_block(  # type: ignore[no-untyped-def]
 ):  # pragma: no cover - compiled
     """Decode a block of ``streams`` parts into ``out``. Returns 0, or ``BROKEN``.
 
-    At ``place`` in ``source[:size]`` there is where it begins, see ``decoders.BloscLz4``.
+    Its offset is stored at ``place`` in ``source[:size]``, see ``decoders.cut_blosc_lz4``.
     """
     if place + 4 > size:
         return BROKEN

@@ -1,4 +1,4 @@
-"""Where the bytes of chunks are in a file, and how they are fetched for a decoder."""
+"""The location of chunks in a file, and how their bytes are fetched for a decoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,24 +22,23 @@ from ...parallel import scratch
 from .layout import Pieces, Storage
 
 MOST_CHUNKS = 2**20
-"""Number of chunks of a dataset whose offsets are cached."""
-
+"""Maximum number of chunks of a dataset whose offsets are cached."""
 
 GROUP_BYTES = 2**20
-"""Bytes of chunks that are fetched before they are decoded: about a processor's own cache."""
+"""Bytes of chunks that are fetched before they are decoded: about the cache of a core."""
 
 
 class UncoveredError(Exception):
-    """A chunk is to be left to HDF5."""
+    """A chunk that HDF5 must decode."""
 
 
 class ChunkError(OSError):
-    """The bytes of a chunk are not what they should be.
+    """The bytes of a chunk are not what its filters write.
 
     Attributes
     ----------
     row
-        Where a frame of it belongs in the stack that is read, once that is known.
+        Index of a frame of it in the stack that is read, once that is known.
     """
 
     def __init__(self, problem: str, row: int = 0) -> None:
@@ -54,11 +53,11 @@ class Stored:
     Attributes
     ----------
     table
-        (n, 3) where each begins; its bytes, 0 = never written, negative = only HDF5 can tell;
-        filter mask, of which bit i says that filter i was not applied.
+        (n, 3) offset; size in bytes, 0 = never written, negative = only HDF5 knows; filter mask,
+        bit i of which means that filter i was not applied.
     fetch
-        Fills an array with the bytes from an offset on. Any number of threads may call it. It
-        raises :class:`ChunkError` where there are fewer.
+        Fills an array with the bytes from an offset on; thread-safe. It raises
+        :class:`ChunkError` if there are fewer.
     """
 
     table: Ints
@@ -71,13 +70,13 @@ class Stored:
         return Stored(self.table[chosen], self.fetch)
 
     @property
-    def places(self) -> Ints:
-        """(n,) where each begins."""
+    def offsets(self) -> Ints:
+        """(n,) offset of each."""
         return self.table[:, 0]
 
     @property
     def sizes(self) -> Ints:
-        """(n,) bytes."""
+        """(n,) size in bytes."""
         return self.table[:, 1]
 
     @property
@@ -88,12 +87,12 @@ class Stored:
 
 @dataclass
 class SingleChunk:
-    """A chunk that is to be decoded.
+    """A chunk to be decoded.
 
     Attributes
     ----------
     stored
-        Of this one only.
+        This chunk only.
     keep
         Decode all of it into ``kept``, for the next read.
     kept
@@ -107,28 +106,28 @@ class SingleChunk:
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Size in the file, in bytes."""
         return int(self.stored.sizes[0])
 
     def fetch(self) -> Bytes:
-        """Its bytes in the file, and padding; this thread's until the next chunk."""
+        """Its bytes in the file, and padding; valid until this thread fetches the next chunk."""
         data = scratch("stored", self.size)
-        self.stored.fetch(int(self.stored.places[0]), data[: self.size])
+        self.stored.fetch(int(self.stored.offsets[0]), data[: self.size])
         return data
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pieces of chunks that the same filters have made.
+    """Pieces of chunks that have passed the same filters.
 
     Attributes
     ----------
     pieces, stored
         Of the same length.
     kept
-        Chunks decoded for an earlier read, by their number.
+        Number → chunks that an earlier read has decoded.
     keep
-        A place for those that the next read is likely to want.
+        The same for the next read: decoders fill in those whose numbers are in it.
     """
 
     storage: Storage
@@ -141,7 +140,7 @@ class Batch:
         return replace(self, pieces=self.pieces[chosen], stored=self.stored[chosen])
 
     def groups(self) -> Iterator[Batch]:
-        """A few chunks at a time, at least one, whose bytes fit into ``GROUP_BYTES``."""
+        """A few chunks at a time, at least one, with at most ``GROUP_BYTES``."""
         start, sizes = 0, np.cumsum([0, *self.stored.sizes])
         while start < len(self.stored):
             stop = int(np.searchsorted(sizes, sizes[start] + GROUP_BYTES, "right")) - 1
@@ -151,37 +150,26 @@ class Batch:
     def fetch(self) -> tuple[Bytes, Ints]:
         """The bytes of all chunks, and padding; where each begins, and where the last one ends.
 
-        The bytes are this thread's until the next chunk.
+        The bytes are valid until this thread fetches the next chunk.
         """
         rows = self.pieces.into[self.pieces.first]
-        return self.fetch_parts(self.stored.places, self.stored.sizes, rows)
+        return self.fetch_parts(self.stored.offsets, self.stored.sizes, rows)
 
     def fetch_parts(
-        self,
-        places: Ints,
-        sizes: Ints,
-        rows: NDArray[np.intp],
-        into: Bytes | None = None,
+        self, offsets: Ints, sizes: Ints, rows: NDArray[np.intp], into: Bytes | None = None
     ) -> tuple[Bytes, Ints]:
-        """The same for any parts, of frames that belong to ``rows`` of the stack that is read."""
+        """The same for any parts; ``rows``: of their frames in the stack that is read."""
         begins = np.cumsum([0, *sizes])
         data = scratch("stored", int(begins[-1])) if into is None else into
         # Adjacent chunks are read at once.
-        first = [0, *(np.flatnonzero(places[1:] != (places + sizes)[:-1]) + 1).tolist()]
+        first = [0, *(np.flatnonzero(offsets[1:] != (offsets + sizes)[:-1]) + 1).tolist()]
         for number, following in pairwise([*first, len(sizes)]):
             try:
                 part = data[begins[number] : begins[following]]
-                self.stored.fetch(int(places[number]), part)
+                self.stored.fetch(int(offsets[number]), part)
             except OSError as error:
                 raise ChunkError(str(error), int(rows[number])) from error
         return data, begins
-
-
-class ChunkSource(Protocol):
-    """Finds chunks."""
-
-    def find(self, numbers: Ints) -> Stored:
-        """Chunks by their numbers in the grid."""
 
 
 class FromHdf5:
@@ -190,7 +178,7 @@ class FromHdf5:
     def __init__(self, dataset: h5py.Dataset, storage: Storage) -> None:
         self._dataset, self._storage = dataset, storage
 
-    def find(self, numbers: Ints) -> Stored:
+    def __getitem__(self, numbers: Ints) -> Stored:
         """Chunks by their numbers in the grid, with their bytes."""
         found = [self._find(number) for number in numbers.tolist()]
         sizes = np.array([size for size, _, _ in found], np.int64)
@@ -200,60 +188,42 @@ class FromHdf5:
 
     def _find(self, number: int) -> tuple[int, int, bytes]:
         try:
-            with phil:  # h5py before 3.16 forgets it here
+            with phil:  # h5py before 3.16 does not take this lock here
                 mask, data = self._dataset.id.read_direct_chunk(self._storage.origin(number))
         except (OSError, RuntimeError):  # never written, or unreadable
             return -1, 0, b""
         return len(data), mask, data
 
 
-def _copy(data: bytes, place: int, into: Bytes) -> None:
-    into[:] = np.frombuffer(data, np.uint8, len(into), place)
+def _copy(data: bytes, offset: int, into: Bytes) -> None:
+    into[:] = np.frombuffer(data, np.uint8, len(into), offset)
 
 
-class FromFile:
-    """Fetches straight from the file that HDF5 has opened.
-
-    Parameters
-    ----------
-    file
-        HDF5 keeps it open as long as this lives.
-    table
-        That of :class:`Stored`, for all chunks.
-    """
-
-    def __init__(self, file: h5py.h5f.FileID, table: Ints) -> None:
-        self._file, self._table = file, table
-        self._descriptor = file.get_vfd_handle()
-
-    def find(self, numbers: Ints) -> Stored:
-        """Chunks by their numbers in the grid."""
-        return Stored(self._table[numbers], self._fetch)
-
-    def _fetch(self, place: int, into: Bytes) -> None:
-        rest = into.data
-        while rest:
-            count = os.preadv(self._descriptor, [rest], place)
-            if not count:
-                raise ChunkError("the file ends within it")
-            rest, place = rest[count:], place + count
+def _read_at(file: h5py.h5f.FileID, descriptor: int, offset: int, into: Bytes) -> None:
+    """Fill an array straight from a file, which HDF5 keeps open as long as ``file`` lives."""
+    rest = into.data
+    while rest:
+        count = os.preadv(descriptor, [rest], offset)
+        if not count:
+            raise ChunkError("the file ends within it")
+        rest, offset = rest[count:], offset + count
 
 
 def reports_offsets(dataset: h5py.Dataset) -> bool:
     """Whether HDF5 reports the offsets of chunks correctly.
 
-    For a dataset that may grow along a single axis other than the first, HDF5 2.0 reports the
-    offsets of other chunks; only reading a chunk by its index is correct.
+    If a dataset may grow along a single axis other than the first, HDF5 2.0 reports the offsets of
+    other chunks; only reading a chunk by its index is correct.
     """
     growing = [axis for axis, most in enumerate(dataset.maxshape) if most is None]
     return len(growing) != 1 or growing == [0]
 
 
-def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> ChunkSource | None:
-    """The fastest source that is safe; None where that is HDF5 itself.
+def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> Stored | FromHdf5 | None:
+    """The fastest safe source of chunks, by their numbers in the grid; None = HDF5 must read.
 
     A file that is being written gets new chunks and moves old ones. A user block shifts all
-    offsets; HDF5 versions differ in whether they tell so.
+    offsets; versions of HDF5 differ in whether those that they report include it.
     """
     file = dataset.file
     lockless = file.id.get_access_plist().get_file_locking() == (0, 0)  # as we open it then
@@ -261,17 +231,17 @@ def source_of(dataset: h5py.Dataset, storage: Storage, steady: bool) -> ChunkSou
     plain = file.driver == "sec2" and not file.userblock_size and hasattr(os, "preadv")
     table = _table(dataset, storage) if steady and plain else None
     if table is not None:
-        return FromFile(file.id, table)
+        return Stored(table, partial(_read_at, file.id, file.id.get_vfd_handle()))
     return None if dataset.chunks is None else FromHdf5(dataset, storage)
 
 
 def _table(dataset: h5py.Dataset, storage: Storage) -> Ints | None:
-    """That of :class:`Stored` for all chunks; None where it cannot be had."""
+    """The table of :class:`Stored` for all chunks; None if HDF5 does not report it."""
     count = int(np.prod(storage.grid))
     if dataset.chunks is not None:
         iterable = count <= MOST_CHUNKS and hasattr(dataset.id, "chunk_iter")
         iterable &= reports_offsets(dataset)
-        return _of_chunks(dataset, storage, count) if iterable else None
+        return _chunk_table(dataset, storage, count) if iterable else None
     offset = dataset.id.get_offset()
     if offset is None:
         return None
@@ -281,8 +251,8 @@ def _table(dataset: h5py.Dataset, storage: Storage) -> Ints | None:
     return table
 
 
-def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | None:
-    """The same of chunks; None of a damaged index, which HDF5 reports."""
+def _chunk_table(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | None:
+    """The same of a chunked dataset; None if its index is damaged: reading reports that."""
     axes, found = len(storage.grid), array("q")
 
     def note(info: h5py.h5d.StoreInfo) -> None:
@@ -290,7 +260,7 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | No
 
     try:
         dataset.id.chunk_iter(note)
-    except (OverflowError, TypeError):  # numbers that h5py cannot make of it
+    except (OverflowError, TypeError):  # h5py cannot convert damaged numbers
         return None
     table, chunks = np.zeros((count, 3), np.int64), np.array(found, np.int64)
     chunks = chunks.reshape(-1, axes + 3)
@@ -304,5 +274,5 @@ def _of_chunks(dataset: h5py.Dataset, storage: Storage, count: int) -> Ints | No
     if not same or not inside.all() or len(np.unique(numbers)) < len(numbers):
         return None
     table[numbers] = chunks[:, axes:]
-    table[numbers[chunks[:, axes + 1] == 0], 1] = -1  # damaged, which HDF5 reports
+    table[numbers[chunks[:, axes + 1] == 0], 1] = -1  # damaged: HDF5 reports it
     return table

@@ -1,4 +1,4 @@
-"""Windows cut out of shuffled chunks, compiled; bounds are those of ``lz``."""
+"""Windows cut out of shuffled chunks, compiled; bounds are checked as in ``lz``."""
 
 from __future__ import annotations
 
@@ -10,70 +10,58 @@ from numba import types
 from numba.extending import intrinsic
 
 from ...compiled import compiled
-from .lz import BROKEN, BYTE, big32, lz4, pointer
+from .lz import BROKEN, big32, lz4, pointer
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def gather_bits(context: Any, to: Any, to_index: Any, planes: Any, index: Any, stride: Any) -> Any:
-    """Make 64 bytes of unsigned elements, at element ``to_index`` of ``to``, from their bits.
+def _gatherer(width_bits: int) -> Any:
+    """A function that makes 64 bytes of unsigned elements, at element ``to_index`` of ``to``.
 
-    Bit k of the element i is bit i of ``planes`` from byte ``index + k * stride`` on. A plane's
-    bits are loaded as a vector of truths that selects 2ᵏ or 0, one or two machine instructions.
+    Bits k to k + ``width_bits`` of the element i are the item i of a plane, which begins at byte
+    ``index + k / width_bits * stride`` of ``planes``. Single bits are loaded as a vector of truths
+    that selects 2ᵏ or 0, one or two machine instructions.
     """
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        to, _, planes, _, _ = signature.args
-        bits = to.dtype.bitwidth
-        count = 512 // bits
-        plane, truths = ir.IntType(count), ir.VectorType(ir.IntType(1), count)
-        lanes = ir.VectorType(ir.IntType(bits), count)
-        nothing = total = ir.Constant(lanes, [0] * count)
-        index = args[3]
-        for bit in range(bits):
-            place = pointer(context, builder, planes, args[2], index)
-            loaded = builder.load(builder.bitcast(place, plane.as_pointer()), align=1)
-            value = ir.Constant(lanes, [1 << bit] * count)
-            chosen = builder.select(builder.bitcast(loaded, truths), value, nothing)
-            total = builder.or_(total, chosen)
-            index = builder.add(index, args[4])
-        place = pointer(context, builder, to, args[0], args[1])
-        builder.store(total, builder.bitcast(place, lanes.as_pointer()), align=1)
-        return context.get_dummy_value()
+    @intrinsic  # type: ignore[untyped-decorator]
+    def gather(context: Any, to: Any, to_index: Any, planes: Any, index: Any, stride: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to, _, planes, _, _ = signature.args
+            bits = to.dtype.bitwidth
+            count = 512 // bits
+            plane = ir.VectorType(ir.IntType(width_bits), count)
+            stored = ir.IntType(count) if width_bits == 1 else plane
+            lanes = ir.VectorType(ir.IntType(bits), count)
+            nothing = total = ir.Constant(lanes, [0] * count)
+            index = args[3]
+            for k in range(0, bits, width_bits):
+                place = pointer(context, builder, planes, args[2], index)
+                loaded = builder.load(builder.bitcast(place, stored.as_pointer()), align=1)
+                if width_bits == 1:
+                    value = ir.Constant(lanes, [1 << k] * count)
+                    part = builder.select(builder.bitcast(loaded, plane), value, nothing)
+                else:
+                    value = loaded if bits == width_bits else builder.zext(loaded, lanes)
+                    part = builder.shl(value, ir.Constant(lanes, [k] * count))
+                total = builder.or_(total, part)
+                index = builder.add(index, args[4])
+            place = pointer(context, builder, to, args[0], args[1])
+            builder.store(total, builder.bitcast(place, lanes.as_pointer()), align=1)
+            return context.get_dummy_value()
 
-    return types.void(to, types.intp, planes, types.intp, types.intp), build
+        return types.void(to, types.intp, planes, types.intp, types.intp), build
+
+    return gather
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def gather_bytes(context: Any, to: Any, to_index: Any, source: Any, index: Any, stride: Any) -> Any:
-    """As :func:`gather_bits`, but byte k of the element i is ``index + k * stride + i``."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        to, _, source, _, _ = signature.args
-        width = to.dtype.bitwidth
-        count = 512 // width
-        few, lanes = ir.VectorType(BYTE, count), ir.VectorType(ir.IntType(width), count)
-        total, index = ir.Constant(lanes, [0] * count), args[3]
-        for shift in range(0, width, 8):
-            place = pointer(context, builder, source, args[2], index)
-            loaded = builder.load(builder.bitcast(place, few.as_pointer()), align=1)
-            value = loaded if width == 8 else builder.zext(loaded, lanes)
-            by = ir.Constant(lanes, [shift] * count)
-            total = builder.or_(total, builder.shl(value, by))
-            index = builder.add(index, args[4])
-        place = pointer(context, builder, to, args[0], args[1])
-        builder.store(total, builder.bitcast(place, lanes.as_pointer()), align=1)
-        return context.get_dummy_value()
-
-    return types.void(to, types.intp, source, types.intp, types.intp), build
+gather_bits, gather_bytes = _gatherer(1), _gatherer(8)
 
 
 @compiled
 def _to_block(  # type: ignore[no-untyped-def]
     source, size, number, walked, planes, room
 ):  # pragma: no cover - compiled
-    """Walk on to block ``number``; unpack it into ``planes`` unless it has no ``room``.
+    """Go on to block ``number``; unpack it into ``planes`` if it has ``room`` bytes.
 
-    ``walked``: how many blocks are behind, and where the next one is.
+    ``walked``: the number of blocks passed, and the offset of the next one.
     """
     begin = walked[1]
     while walked[0] < number + (room > 0):
@@ -93,7 +81,7 @@ def _to_block(  # type: ignore[no-untyped-def]
 def _join_bits(  # type: ignore[no-untyped-def]
     bits, at, length, start, stop, vector, out, x
 ):  # pragma: no cover - compiled
-    """Make elements ``start`` to ``stop`` of a block of ``length``, from ``out[x]`` on."""
+    """Make elements ``start`` to ``stop`` of a block of ``length``, for ``out[x:]``."""
     step = len(vector)
     for first in range(start // 8 * 8, stop, step):
         if start <= first and first + step <= stop:
@@ -108,7 +96,7 @@ def _join_bits(  # type: ignore[no-untyped-def]
 def _join_bytes(  # type: ignore[no-untyped-def]
     source, at, length, start, stop, vector, out, x
 ):  # pragma: no cover - compiled
-    """The same from a block that holds the first bytes first, then the second ones, …."""
+    """The same of a block that holds the first bytes first, then the second ones, …."""
     step = len(vector)
     for first in range(start, stop, step):
         if first + step <= stop:
@@ -123,13 +111,13 @@ def _join_bytes(  # type: ignore[no-untyped-def]
 def cut_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     source, at, size, packed, block, planes, chunk, frames, into, box, vector, out, shape
 ):  # pragma: no cover - compiled
-    """Cut a window out of a bit-shuffled chunk and make no block that it does not touch.
+    """Cut a window out of a bit-shuffled chunk, decoding only the blocks that it touches.
 
-    The chunk is ``source[at:size]``: LZ4 blocks behind a header and their lengths (``packed``), or
-    bare blocks. ``block`` elements make one. ``chunk`` is the number of elements in the chunk, in
-    a frame and in a row. Of its ``frames``, the part ``box``, see ``layout.Tile.box``, goes into
-    the frames ``into`` of ``out``, unsigned, (n, *``shape``) in one axis. ``planes`` has room for
-    a block, ``vector`` for 64 bytes. Returns 0, or ``BROKEN``.
+    The chunk is ``source[at:size]``: a header and LZ4 blocks, each after its length (``packed``),
+    or blocks that are not compressed. A block has ``block`` elements. ``chunk`` is the number of
+    elements in the chunk, in a frame and in a row. Of its ``frames``, the part ``box``, see
+    ``layout.Tile.box``, goes into the frames ``into`` of ``out``, unsigned, (n, *``shape``) in one
+    axis. ``planes`` has room for a block, ``vector`` for 64 bytes. Returns 0, or ``BROKEN``.
 
     Source: bitshuffle repository, src/bitshuffle.c, bshuf_blocked_wrap_fun: the last block is a
     multiple of 8 elements, and what remains is not shuffled.
@@ -171,19 +159,19 @@ def cut_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
 
 @compiled
 def cut_lz4_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
-    source, places, block, planes, chunk, pieces, frames, into, boxes, vector, out, shape
+    source, ends, block, planes, chunk, pieces, frames, into, boxes, vector, out, shape
 ):  # pragma: no cover - compiled
-    """:func:`cut_bits` for many chunks, ``source[places[c]:places[c + 1]]``, compressed by LZ4.
+    """:func:`cut_bits` for many chunks, ``source[ends[c]:ends[c + 1]]``, compressed by LZ4.
 
-    ``block`` elements make a block where a chunk does not say. ``pieces`` (n, 3) has ``first``,
-    ``count`` and ``tile`` of ``layout.Pieces``. Returns the number of the first broken chunk, or
-    -1.
+    A block has ``block`` elements if the chunk does not state them. ``pieces`` (n, 3) has
+    ``first``, ``count`` and ``tile`` of ``layout.Pieces``. Returns the number of the first broken
+    chunk, or -1.
 
     Source: bitshuffle repository, src/bshuf_h5filter.c.
     """
     for c in range(len(pieces)):
         first, count, tile = pieces[c, 0], pieces[c, 1], pieces[c, 2]
-        at, size, some = places[c], places[c + 1], slice(first, first + count)
+        at, size = ends[c], ends[c + 1]
         if size - at < 12 or big32(source, at) != 0:
             return c
         if big32(source, at + 4) != chunk[0] * out.itemsize:
@@ -193,21 +181,10 @@ def cut_lz4_bits(  # type: ignore[no-untyped-def]  # noqa: PLR0913
             elements = block
         if elements % 8 != 0:
             return c
-        b = boxes[tile]
+        b, some, rows = boxes[tile], frames[first : first + count], into[first : first + count]
+        box = (b[0], b[1], b[2], b[3], b[4], b[5])
         if cut_bits(
-            source,
-            at,
-            size,
-            True,
-            elements,
-            planes,
-            chunk,
-            frames[some],
-            into[some],
-            (b[0], b[1], b[2], b[3], b[4], b[5]),
-            vector,
-            out,
-            shape,
+            source, at, size, True, elements, planes, chunk, some, rows, box, vector, out, shape
         ):
             return c
     return -1
@@ -219,7 +196,7 @@ def cut_bytes(  # type: ignore[no-untyped-def]  # noqa: PLR0913
 ):  # pragma: no cover - compiled
     """Cut a window out of blocks that hold the first bytes first, then the second ones, ….
 
-    Source: HDF5, H5Zshuffle.c. Parameters as in :func:`cut_bits`, of one chunk.
+    Source: HDF5, H5Zshuffle.c. Parameters as in :func:`cut_bits`.
     """
     total, frame, row = chunk
     top, left, height, width, upper, first_column = box
@@ -231,15 +208,6 @@ def cut_bytes(  # type: ignore[no-untyped-def]  # noqa: PLR0913
             while element < stop:
                 first = element // block * block
                 length = min(block, total - first)
-                end = min(stop, first + length)
-                _join_bytes(
-                    source,
-                    first * out.itemsize,
-                    length,
-                    element - first,
-                    end - first,
-                    vector,
-                    out,
-                    x,
-                )
+                end, at = min(stop, first + length), first * out.itemsize
+                _join_bytes(source, at, length, element - first, end - first, vector, out, x)
                 x, element = x + end - element, end
