@@ -19,12 +19,12 @@ import numpy as np
 
 from ...arrays import Complex64s, Floats
 from ...errors import (
-    BeamlineError,
     BeamlineWarning,
     FileError,
     MissingDataError,
     ScanError,
     SettingsError,
+    naming,
 )
 from ...files.h5rw import read_tree
 from ...planning.plan import Plan
@@ -105,12 +105,8 @@ def read_ptyr(
     path = Path(path)
     content = _content(path)
     name = choose(content, scan)
-    try:
+    with naming(path):
         found = assemble(content, name, plan or _plan(content, name, raw), distance_m, path.parent)
-    except BeamlineError as error:
-        if error.file is not None:
-            raise
-        raise type(error)(error.problem, error.remedy, path) from error
     now = {} if raw is None else {"source": str(raw)}
     return replace(found, provenance={**found.provenance, **now, "ptyr": str(path)})
 
@@ -130,14 +126,11 @@ def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:
     values = loader_settings(data)
     if raw is not None:
         return positions_plan({**values, "file": str(raw)})
+    named = values.get("file") or ()
+    names = [named] if isinstance(named, str) else named  # paths or globs
+    exists = names and all(Path(name).exists() or glob.glob(name) for name in names)
     ours = str(data.get("name", "")).startswith(OURS)
-    return positions_plan(values) if ours and _exists(values.get("file")) else None
-
-
-def _exists(named: str | list[str] | None) -> bool:
-    """Whether a path, or the paths and globs of a list, name anything."""
-    names = [named] if isinstance(named, str) else named or ()
-    return bool(names) and all(Path(name).exists() or glob.glob(name) for name in names)
+    return positions_plan(values) if ours and exists else None
 
 
 def from_ptycho(ptycho: Any, *, scan: str = "", distance_m: float | None = None) -> Reconstruction:

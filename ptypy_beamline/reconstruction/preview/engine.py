@@ -55,8 +55,6 @@ BATCH, BATCH_PX, BATCH_OVERLAP = 4, 40_000, 0.75
 most of them that may overlap, as updates of the same region would overshoot. A few are as good as
 one, and small transforms take half the time."""
 
-Window = tuple[Ints, Ints]
-
 
 @dataclass
 class State:
@@ -90,6 +88,12 @@ class RpieEngine:
     mean_frame: Floats  # (N, N), bad pixels filled, zero frequency at (0, 0)
     visited: Ints  # frames of a pass
     transfer: Complex64s | None = None  # (N, N) of free space to a near-field detector
+
+    @property
+    def step_px(self) -> float:
+        """Mean distance between neighbouring positions."""
+        extent = np.ptp(self.corners_px, axis=0).clip(1)
+        return float(np.sqrt(extent.prod() / len(self.moduli)))
 
     @property
     def power(self) -> float:
@@ -126,15 +130,17 @@ class RpieEngine:
             misfit += float(distances.sum())
             changes = self.back(waves)
             update(state.object, self.corners_px, some, state.probe, changes, alpha, step)
-        self._balance(state)
+        # Only their product is determined: the probe gets the power of a mean frame.
+        factor = np.float32(np.sqrt(self.power / float((np.abs(state.probe) ** 2).sum())))
+        state.probe *= factor
+        state.object /= factor
         return misfit / max(float(self.sums[self.visited].sum()), 1e-12)
 
     def batches(self, frames: Ints) -> list[Ints]:
         """``frames`` in batches that are propagated at once."""
         beam_px = len(self.mean_frame) / 2  # where its oversampling is 2
         overlap = beam_px**2 / float((np.ptp(self.corners_px, axis=0) + beam_px).prod())
-        most = min(BATCH, BATCH_PX // self.mean_frame.size, int(BATCH_OVERLAP / overlap))
-        size = max(most, 1)
+        size = max(min(BATCH, BATCH_PX // self.mean_frame.size, int(BATCH_OVERLAP / overlap)), 1)
         return [frames[k : k + size] for k in range(0, len(frames), size)]
 
     def waves(self, state: State, frames: Ints) -> Complex64s:
@@ -162,14 +168,8 @@ class RpieEngine:
         replace_moduli(waves, self.moduli, self.bad, frames, misfits)
         return waves, misfits
 
-    def _balance(self, state: State) -> None:
-        """Give the probe the power of a mean frame; only its product with the object is fixed."""
-        factor = np.float32(np.sqrt(self.power / float((np.abs(state.probe) ** 2).sum())))
-        state.probe *= factor
-        state.object /= factor
 
-
-def low_frequencies(n: int, side: int) -> Window:
+def low_frequencies(n: int, side: int) -> tuple[Ints, Ints]:
     """The ``side`` lowest frequencies of ``n``, in the order of FFTs, as an index of two axes."""
     line = np.r_[: side // 2, n - side // 2 : n]
     return line[:, None], line

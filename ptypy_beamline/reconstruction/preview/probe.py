@@ -100,9 +100,8 @@ def best_probe(engine: RpieEngine, seed: int) -> Complex64s:
 
 def _guesses(engine: RpieEngine) -> list[Complex64s]:
     """Guessed probes, without duplicates that the window causes."""
-    step = np.sqrt(np.ptp(engine.corners_px, axis=0).clip(1).prod() / len(engine.moduli))
     widest = engine.moduli.shape[1] / 4
-    widths = dict.fromkeys(np.clip(np.array(WIDTHS) * step, -widest, widest).tolist())
+    widths = dict.fromkeys(np.clip(np.array(WIDTHS) * engine.step_px, -widest, widest).tolist())
     return [probe_guess(engine.mean_frame, None, (0, 0), width) for width in widths]
 
 
@@ -112,8 +111,8 @@ def cropped(engine: RpieEngine) -> RpieEngine:
     A smaller window has larger object pixels, λz/(N·p), to which positions are rounded.
     """
     n = side = engine.moduli.shape[1]
-    step = np.sqrt(np.ptp(engine.corners_px, axis=0).clip(1).prod() / len(engine.moduli))
-    while side % 4 == 0 and side // 2 >= MIN_SIDE_PX and step * side / n >= 2 * MIN_STEP_PX:
+    finest = 2 * MIN_STEP_PX
+    while side % 4 == 0 and side // 2 >= MIN_SIDE_PX and engine.step_px * side / n >= finest:
         low = low_frequencies(n, side // 2)
         if engine.mean_frame[low].sum() < MIN_LIGHT * engine.power:
             break

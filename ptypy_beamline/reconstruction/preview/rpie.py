@@ -112,7 +112,8 @@ def reconstruct(  # noqa: PLR0913
     current = engine.without(left_out)
     wave = best_probe(current, seed) if probe is None else engine.scaled(np.asarray(probe))
     state = State(engine.free_space(), wave)
-    rng, errors, validation_error = np.random.default_rng(seed), [], float("nan")
+    rng, errors = np.random.default_rng(seed), []
+    validation_error: float | None = None
     for iteration in range(iterations):
         if iteration == all_from:
             validation_error, current = held_out_error(engine, state, left_out), engine
@@ -130,7 +131,7 @@ def _result(
     engine: RpieEngine,
     object_pixel_m: tuple[float, float],
     errors: Floats,
-    validation_error: float,
+    validation_error: float | None,
 ) -> Reconstruction:
     """The estimates on the axes of the positions: the engine puts a view's pixel N//2 on them."""
     pixel, n = np.array(object_pixel_m), state.probe.shape[-1]
@@ -146,7 +147,7 @@ def _result(
         distance_m=0.0,
         errors=errors,
         algorithm=f"preview {ALGORITHM} {len(errors)}",
-        held_out_error=validation_error if np.isfinite(validation_error) else None,
+        held_out_error=validation_error,
     )
 
 
@@ -167,7 +168,7 @@ def held_out(positions_m: Floats, seed: int) -> Ints:
     return np.array([*chosen], np.int64)
 
 
-def held_out_error(engine: RpieEngine, state: State, left_out: Ints) -> float:
+def held_out_error(engine: RpieEngine, state: State, left_out: Ints) -> float | None:
     """Share of the deviance of frames held out that the reconstruction leaves unexplained.
 
     The Poisson deviance D(I, M) = 2·Σ[I·ln(I/M) − (I − M)] of the counts I from the predicted
@@ -176,23 +177,19 @@ def held_out_error(engine: RpieEngine, state: State, left_out: Ints) -> float:
     the counts does not matter. It is 1 − R² of the deviance: A. C. Cameron and F. A. G. Windmeijer,
     J. Econometrics 77, 329 (1997).
 
-    Returns
-    -------
-    float
-        NaN where no frame is held out.
+    None where no frame is held out.
     """
     fitted = np.setdiff1d(np.arange(len(engine.moduli)), left_out)
-    mean_counts = sum(engine.moduli[k].astype(np.float64) ** 2 for k in fitted) / max(
-        len(fitted), 1
-    )
+    sums = sum(engine.moduli[k].astype(np.float64) ** 2 for k in fitted)
+    mean_counts = np.asarray(sums) / max(len(fitted), 1)
     unexplained, total = 0.0, 0.0
     for k in left_out:
         good = ~engine.bad[k if len(engine.bad) > 1 else 0]
-        counts, mean = engine.moduli[k][good].astype(np.float64) ** 2, np.asarray(mean_counts)[good]
+        counts, mean = engine.moduli[k][good].astype(np.float64) ** 2, mean_counts[good]
         predicted = np.abs(engine.waves(state, np.array([k]))[0, good]).astype(np.float64) ** 2
         unexplained += _deviance(counts, (1 - FLOOR) * predicted + FLOOR * mean)
         total += _deviance(counts, mean)
-    return unexplained / total if total > 0 else float("nan")
+    return unexplained / total if total > 0 else None
 
 
 def _deviance(counts: Floats, expected: Floats) -> float:
