@@ -45,7 +45,7 @@ class Case:
         Format that is written; None = the arrays are fed directly.
     raw, data
         What is written otherwise (:class:`Raw`), and the loader's further parameters.
-    told
+    given
         Of the loader's ``center``, ``distance``, ``energy`` and ``psize`` those that the format
         has no place for.
     prepared
@@ -60,7 +60,7 @@ class Case:
     loader: str = "BeamlineScan"
     raw: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     prepared: bool = False
     detector: bool = False
     ranks: int = 1
@@ -82,16 +82,16 @@ CASES = {
     "standard": Case("standard"),
     "cxi": Case("cxi", HDF5, GZIP),
     "nxcxi": Case("nxcxi", raw=BITSHUFFLE),
-    "diamond": Case("diamond", HDF5, BITSHUFFLE, told=CENTER),
+    "diamond": Case("diamond", HDF5, BITSHUFFLE, given=CENTER),
     "areadetector": Case("areadetector", raw=BITSHUFFLE),
-    "exchange": Case("exchange", HDF5, GZIP, told=CENTER),
+    "exchange": Case("exchange", HDF5, GZIP, given=CENTER),
     "eiger": Case("eiger", HDF5, BITSHUFFLE, BESIDE),
-    "nanomax": Case("nanomax", HDF5, BITSHUFFLE, told=SETUP),
-    "hermes": Case("hermes", HDF5, GZIP, told=SETUP),
-    "product": Case("product", HDF5, GZIP, told=CENTER),
-    "adorym": Case("adorym", raw=GZIP, told=CENTER),
-    "ptychopinn": Case("ptychopinn", raw=GZIP, told=(*SETUP, "energy")),
-    "tike": Case("tike", told=(*SETUP, "energy")),
+    "nanomax": Case("nanomax", HDF5, BITSHUFFLE, given=SETUP),
+    "hermes": Case("hermes", HDF5, GZIP, given=SETUP),
+    "product": Case("product", HDF5, GZIP, given=CENTER),
+    "adorym": Case("adorym", raw=GZIP, given=CENTER),
+    "ptychopinn": Case("ptychopinn", raw=GZIP, given=(*SETUP, "energy")),
+    "tike": Case("tike", given=(*SETUP, "energy")),
     "tiff": Case("tiff", "BeamlineTiffScan", GZIP),
     "ptyd": Case("ptyd", "BeamlinePtydScan", GZIP),
     "ptyd, linked": Case("standard", "BeamlinePtydScan", prepared=True),
@@ -130,8 +130,8 @@ def record(star: Star, case: Case, path: Path) -> Path:
     return file
 
 
-def told(star: Star) -> dict[str, Any]:
-    """The star's values of the loader parameters that ``Case.told`` can name."""
+def given(star: Star) -> dict[str, Any]:
+    """The star's values of the loader parameters that ``Case.given`` can name."""
     return {
         "center": [64, 64],
         "distance": star.distance_m,
@@ -150,7 +150,7 @@ def reconstruct(name: str, star: Path, folder: Path, dm: int, ml: int) -> dict[s
         own.mkdir()
         file = record(measured, case, own / "scan.h5")
         data = {"name": case.loader, "file": str(file), **case.data}
-        data |= {key: told(measured)[key] for key in case.told}
+        data |= {key: given(measured)[key] for key in case.given}
     command = [
         sys.executable,
         str(Path(__file__).with_name("reconstruct.py")),
@@ -196,7 +196,7 @@ def row(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "case": name,
         "loader": case.loader if case.format else "–",
-        "told": ", ".join((*case.told, *case.data.get("paths", ()))) or "–",
+        "given": ", ".join((*case.given, *case.data.get("paths", ()))) or "–",
         "compression": case.raw.get("compression", "–"),
         "ranks": case.ranks,
         "centre": "{:.2f}, {:.2f}".format(*result["center"]),

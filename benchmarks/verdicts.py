@@ -313,7 +313,7 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
         folder / "scan.h5", case.raw
     )
     settings = Settings.of({"file": str(file), **case.given})
-    found, notes, ranking = said(settings)
+    found, notes, ranking = findings_of(settings)
     if any(not allowed(f, case.mend) for f in found):
         return "wrong", found
     if not case.says:
@@ -325,7 +325,7 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
         return "not told" if untold else "silent", [*found, *notes]
     if not named[0].settings:
         return "right", found
-    after, *_ = said(changed(settings, named[0].settings))
+    after, *_ = findings_of(changed(settings, named[0].settings))
     stays = any(word in str(f) for f in after for word in case.says)
     return "stays" if stays else "right", found
 
@@ -341,7 +341,7 @@ def misoriented(settings: Settings) -> list[Finding]:
 UNTOLD = ("do not tell", "do not determine", "not checked")
 
 
-def said(settings: Settings) -> tuple[list[Finding], list[Finding], Ranking | None]:
+def findings_of(settings: Settings) -> tuple[list[Finding], list[Finding], Ranking | None]:
     """Errors and warnings, notes, and the orientations where ``check`` has ranked them."""
     made = diagnose(settings)
     notes = [f for f in made.findings if f.level == "note"]

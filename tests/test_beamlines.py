@@ -44,9 +44,9 @@ def test_they_carry_what_the_wrappers_of_the_kit_carried():
 def test_a_file_of_the_beamline_loads(tmp_path, beamline):
     """A small detector and one exposure a position: the defaults of these are left out."""
     file = scans.write(tmp_path, "areadetector")
-    with pytest.warns(BeamlineWarning) as said:
+    with pytest.warns(BeamlineWarning) as caught:
         fitting = defaults(beamline, file)
-    assert "shape 1024x1024 (--roi) is left out: the detector is 64x64" in str(said[0].message)
+    assert "shape 1024x1024 (--roi) is left out: the detector is 64x64" in str(caught[0].message)
     plan = open_scan(file, **fitting).plan(**fitting)
     assert (plan.frames.shape, len(plan), plan.geometry.shape) == ((49, 64, 64), 49, (64, 64))
 

@@ -216,10 +216,10 @@ def test_after_warming_nothing_is_compiled_for_any_format(node: Node, tmp_path: 
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    told = json.loads(run("-m", "ptypy_beamline", "warm", "--json"))
-    assert told["compiled"] == told["functions"] == len(node.files(shared))
-    assert Path(told["folder"]).parent == shared
-    assert f"compiled 0 functions for {told['processor']}" in run("-m", "ptypy_beamline", "warm")
+    report = json.loads(run("-m", "ptypy_beamline", "warm", "--json"))
+    assert report["compiled"] == report["functions"] == len(node.files(shared))
+    assert Path(report["folder"]).parent == shared
+    assert f"compiled 0 functions for {report['processor']}" in run("-m", "ptypy_beamline", "warm")
 
     formats = ("areadetector", "cxi", "diamond", "exchange", "nxcxi", "standard", "tiff")
     files = [scans.write(tmp_path, name, compression="bitshuffle") for name in formats]

@@ -293,9 +293,11 @@ def test_standardize_and_read_back(type_in, tmp_path):
 @pytest.mark.parametrize("save", ["append", "link"])
 def test_ptyd(type_in, tmp_path, save):
     out = tmp_path / "o.ptyd"
-    code, said, _ = type_in("ptyd", scans.write(tmp_path), "-o", out, "--save", save, "--block", 20)
+    code, message, _ = type_in(
+        "ptyd", scans.write(tmp_path), "-o", out, "--save", save, "--block", 20
+    )
     assert code == 0
-    assert "49 frames of 64x64" in said
+    assert "49 frames of 64x64" in message
     with h5py.File(out) as file:
         chunks = [file[f"chunks/{number}"] for number in range(3)]
         assert [len(chunk["data"]) for chunk in chunks] == [20, 20, 9]
@@ -365,9 +367,9 @@ class TestBadInput:
         assert "truncated" in self.one_line(type_in, file)
 
     def test_missing_dataset(self, type_in, tmp_path):
-        said = self.one_line(type_in, scans.write(tmp_path), "--path", "dark=/entry/drak")
-        assert "/entry/drak" in said
-        assert "--path dark=PATH" in said
+        message = self.one_line(type_in, scans.write(tmp_path), "--path", "dark=/entry/drak")
+        assert "/entry/drak" in message
+        assert "--path dark=PATH" in message
 
     @pytest.mark.parametrize(
         ("name", "flag"),
@@ -380,8 +382,8 @@ class TestBadInput:
         assert flag in self.one_line(type_in, file)
 
     def test_energy_in_the_wrong_unit(self, type_in, tmp_path):
-        said = self.one_line(type_in, scans.write(tmp_path), "--energy-kev", "8800")
-        assert "given in eV where keV is expected" in said
+        message = self.one_line(type_in, scans.write(tmp_path), "--energy-kev", "8800")
+        assert "given in eV where keV is expected" in message
 
     def test_positions_of_the_wrong_length(self, type_in, tmp_path):
         file = scans.write(tmp_path)
@@ -390,16 +392,16 @@ class TestBadInput:
                 if name in opened["entry"]:
                     del opened["entry"][name]
             opened["entry/pos"] = np.zeros((17, 3))
-        said = self.one_line(type_in, file)
-        assert "49" in said
-        assert "17" in said
+        message = self.one_line(type_in, file)
+        assert "49" in message
+        assert "17" in message
 
     def test_center_outside_the_detector(self, type_in, tmp_path):
-        said = self.one_line(type_in, scans.write(tmp_path), "--roi-center", "700,3")
-        assert "(700.0, 3.0) lies outside the 64x64 detector" in said
+        message = self.one_line(type_in, scans.write(tmp_path), "--roi-center", "700,3")
+        assert "(700.0, 3.0) lies outside the 64x64 detector" in message
 
     def test_empty_selection(self, type_in, tmp_path):
-        said = self.one_line(
+        message = self.one_line(
             type_in,
             scans.write(tmp_path),
             "--select-shape",
@@ -409,16 +411,16 @@ class TestBadInput:
             "--select-center-pos",
             "1,1",
         )
-        assert "no position lies in" in said
+        assert "no position lies in" in message
 
     def test_all_frames_rejected(self, type_in, tmp_path):
         np.save(tmp_path / "r.npy", np.arange(49))
-        said = self.one_line(type_in, scans.write(tmp_path), "--reject", tmp_path / "r.npy")
-        assert "all 49 selected frames are rejected" in said
+        message = self.one_line(type_in, scans.write(tmp_path), "--reject", tmp_path / "r.npy")
+        assert "all 49 selected frames are rejected" in message
 
     def test_unknown_parameter(self, type_in, tmp_path):
-        said = self.one_line(type_in, scans.write(tmp_path), "--path", "fames=/entry/data")
-        assert "unknown parameter 'paths.fames'; did you mean 'paths.frames'" in said
+        message = self.one_line(type_in, scans.write(tmp_path), "--path", "fames=/entry/data")
+        assert "unknown parameter 'paths.fames'; did you mean 'paths.frames'" in message
 
     def test_missing_filter(self, type_in, tmp_path):
         file = scans.write(tmp_path)
@@ -429,9 +431,9 @@ class TestBadInput:
             made.set_filter(32099, h5py.h5z.FLAG_OPTIONAL)
             space = h5py.h5s.create_simple((49, 64, 64))
             h5py.h5d.create(opened["entry"].id, b"data", h5py.h5t.NATIVE_UINT16, space, made)
-        said = self.one_line(type_in, file)
-        assert "32099" in said
-        assert "HDF5_PLUGIN_PATH" in said
+        message = self.one_line(type_in, file)
+        assert "32099" in message
+        assert "HDF5_PLUGIN_PATH" in message
 
     def test_an_unwritable_output(self, type_in, tmp_path):
         (tmp_path / "file").write_text("")

@@ -87,9 +87,9 @@ def test_flags_by_the_names_of_their_parameters(type_in, tmp_path):
     ],
 )
 def test_what_is_typed_twice_or_unquoted_is_answered(type_in, tmp_path, words, answer):
-    code, _, said = type_in("info", scans.write(tmp_path), *words)
+    code, _, message = type_in("info", scans.write(tmp_path), *words)
     assert code == 2
-    assert answer in said
+    assert answer in message
 
 
 @pytest.mark.parametrize("flag", ["-o", "--output", "--out"])
@@ -126,9 +126,9 @@ def test_a_recipe_says_in_one_line_what_is_wrong(tmp_path, script):
     )
     assert not re.findall(r"--(window|each|center|timeout|radius)\b", shown.stdout)
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if "ptypy - " not in line]
-    assert said[-1].startswith("error: ")
-    assert "missing" in said[-1], said[-1]
+    lines = [line for line in done.stderr.splitlines() if "ptypy - " not in line]
+    assert lines[-1].startswith("error: ")
+    assert "missing" in lines[-1], lines[-1]
     assert "Traceback" not in done.stderr
 
 

@@ -100,7 +100,7 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
             rows.writerow([rf"D:\data\img_{k:04d}.tif", x, y])
     for k, frame in enumerate(truth.frames):
         tifffile.imwrite(folder / f"img_{k:04d}.tif", frame.astype(np.uint16))
-    code, said, _ = type_in(
+    code, output, _ = type_in(
         "sidecar",
         "--frames",
         folder / "*.tif",
@@ -111,7 +111,7 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
         *constants(truth),
     )
     assert code == 0
-    assert "144 of 144" in said
+    assert "144 of 144" in output
     return [folder / "*.tif"]
 
 
@@ -119,9 +119,9 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
 class TestPtyPy:
     def test_the_folder_has_all(self, tmp_path, truth, type_in):
         words = [*own_hdf5(tmp_path, truth), "-o", tmp_path / "out", "--iterations", "3+2", "--qc"]
-        code, said, progress = type_in("reconstruct", *words, "--no-check")
+        code, output, progress = type_in("reconstruct", *words, "--no-check")
         assert code == 0
-        assert "DM 3 + ML 2" in said
+        assert "DM 3 + ML 2" in output
         assert "DM 3 of 3, error" in progress
         names = [path.name for path in sorted((tmp_path / "out").iterdir())]
         assert names == [
@@ -138,7 +138,7 @@ class TestPtyPy:
     @pytest.mark.long
     def test_an_own_file_is_reconstructed_and_its_tree_repeats_it(self, tmp_path, truth, type_in):
         out = tmp_path / "100 %"  # which PtyPy would fill in
-        code, said, progress = type_in(
+        code, output, progress = type_in(
             "reconstruct",
             *own_hdf5(tmp_path, truth),
             "-o",
@@ -149,7 +149,7 @@ class TestPtyPy:
             tmp_path / "again.py",
         )
         assert code == 0
-        assert "DM 40 + ML 40" in said
+        assert "DM 40 + ML 40" in output
         assert "DM 40 of 40, error" in progress
         found = read(out / "reconstruction.h5")
         assert correlation(read(out / "reconstruction.ptyr").object[0], truth.object) > 0.95
@@ -182,10 +182,10 @@ class TestPtyPy:
     def test_other_files_as_well(self, tmp_path, truth, type_in, write):
         more = (type_in,) if write is own_tiffs else ()
         words = write(tmp_path, truth, *more)
-        code, _, said = type_in(
+        code, _, messages = type_in(
             "reconstruct", *words, "-o", tmp_path / "out", "--iterations", "40+40"
         )
-        assert code == 0, said
+        assert code == 0, messages
         assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
 
     @pytest.mark.long
@@ -270,10 +270,12 @@ def test_without_ptypy_the_preview_engine_is_used_with_a_message(
     tmp_path, truth, type_in, monkeypatch
 ):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    code, said, warned = type_in("reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out")
+    code, output, warned = type_in(
+        "reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out"
+    )
     assert code == 0
     assert "PtyPy is not installed" in warned
-    assert "validation error" in said
+    assert "validation error" in output
     assert correlation(read(tmp_path / "out/reconstruction.h5").object[0], truth.object) > 0.95
 
 
@@ -289,17 +291,17 @@ def test_without_ptypy_the_preview_engine_is_used_with_a_message(
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path, truth, type_in, words, message):
-    code, _, said = type_in(
+    code, _, err = type_in(
         "reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out", *words
     )
     assert code == 1
-    assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", said)
+    assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", err)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.ptypy
 def test_a_tree_of_another_kind_is_refused_before_anything_runs(tmp_path, truth, type_in):
-    code, _, said = type_in(
+    code, _, err = type_in(
         "reconstruct",
         *own_hdf5(tmp_path, truth),
         "-o",
@@ -308,7 +310,7 @@ def test_a_tree_of_another_kind_is_refused_before_anything_runs(tmp_path, truth,
         tmp_path / "tree.json",
     )
     assert code == 1
-    assert "end its name in .yaml or .py" in said
+    assert "end its name in .yaml or .py" in err
     assert not (tmp_path / "out").exists()
 
 
@@ -325,10 +327,10 @@ def test_a_scan_whose_checks_fail_is_refused(tmp_path, truth, type_in):
     with h5py.File(words[0], "a") as f:
         f["run/camera/images"][...] = np.rot90(f["run/camera/images"][()], axes=(1, 2))
     out = tmp_path / "out"
-    code, _, said = type_in("reconstruct", *words, "-o", out, "--iterations", "2+1")
+    code, _, err = type_in("reconstruct", *words, "-o", out, "--iterations", "2+1")
     assert code == 1
-    assert "the reconstruction would be meaningless" in said
-    assert "--no-check" in said
+    assert "the reconstruction would be meaningless" in err
+    assert "--no-check" in err
     assert not out.exists()
 
 
@@ -336,9 +338,9 @@ def test_a_scan_whose_checks_fail_is_refused(tmp_path, truth, type_in):
 def test_dim_frames_are_warned_of(tmp_path, type_in):
     dim = simulate(64, (6, 6), 6, "jitter", photons=500, seed=5)
     words = [*own_hdf5(tmp_path, dim), "-o", tmp_path / "out", "--iterations", "2+1"]
-    code, _, said = type_in("reconstruct", *words)
+    code, _, err = type_in("reconstruct", *words)
     assert code == 0
-    assert "DM and ML may fit their noise" in said
+    assert "DM and ML may fit their noise" in err
 
 
 def test_engines_follow_each_other():

@@ -54,8 +54,8 @@ def hologram_scan(n=128, pixel_m=1e-6, distance_m=0.02, energy_eV=10e3, beam=Non
 def test_near_field_frames_are_reconstructed_as_such(tmp_path, capsys):
     file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
     assert main(["preview", str(file), "-o", str(tmp_path / "p"), "--json"]) == 0
-    text, said = capsys.readouterr()
-    assert said.startswith("note: reconstructed as the near field of a parallel beam; ")
+    text, messages = capsys.readouterr()
+    assert messages.startswith("note: reconstructed as the near field of a parallel beam; ")
     own_warnings = json.loads(text)
     assert own_warnings["near_field"]
     assert own_warnings["held_out_error"] < 0.2
@@ -73,8 +73,8 @@ def test_near_field_of_a_cone_beam_is_scaled(tmp_path, capsys):
     file = WRITERS["standard"](tmp_path / "cone.h5", cone)
     words = ["preview", str(file), "-o", str(tmp_path / "p"), "--json"]
     assert main([*words, "--focus-to-sample-m", "0.04"]) == 0
-    text, said = capsys.readouterr()
-    assert "effective distance 0.02 m with pixels of 1e-06 m" in said
+    text, messages = capsys.readouterr()
+    assert "effective distance 0.02 m with pixels of 1e-06 m" in messages
     assert json.loads(text)["held_out_error"] < 0.2
 
 

@@ -244,12 +244,12 @@ def test_a_live_scan_needs_a_number(file):
 
 def test_command_prints_json(file, capsys):
     assert main(["orient", str(file), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["orientation"], said["axes"], said["decided"]) == (6, "yx", True)
-    assert said["confidence"] > 0.95
-    assert said["equivalent"] == [said["orientation"] ^ 3]
-    assert {"orientation": 5, "axes": "yx"} in said["equivalent_with_axes"]
-    assert [sorted(row) for row in said["ranking"]] == [
+    result = json.loads(capsys.readouterr().out)
+    assert (result["orientation"], result["axes"], result["decided"]) == (6, "yx", True)
+    assert result["confidence"] > 0.95
+    assert result["equivalent"] == [result["orientation"] ^ 3]
+    assert {"orientation": 5, "axes": "yx"} in result["equivalent_with_axes"]
+    assert [sorted(row) for row in result["ranking"]] == [
         ["curl", "error", "orientation", "twin"]
     ] * 4
 

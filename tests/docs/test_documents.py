@@ -129,8 +129,8 @@ class TestPtychodusProduct:
         self.check(npz)
 
     def test_its_defaults(self, npz, shell):
-        said = shell(self.COMMAND)
-        assert "energy_eV = 0, distance_m = 0, pixel_m = 5e-08" in said
+        output = shell(self.COMMAND)
+        assert "energy_eV = 0, distance_m = 0, pixel_m = 5e-08" in output
         with h5py.File(self.PRODUCT) as file:
             for name in ("detector_object_distance_m", "probe_energy_eV", "exposure_time_s"):
                 assert file.attrs[name] == 0
@@ -214,9 +214,9 @@ class TestPtychographyFormats:
 
     def test_cxi(self, cxi):
         frames, translation, valid, probe = cxi
-        with pytest.warns(BeamlineWarning) as said:
+        with pytest.warns(BeamlineWarning) as caught:
             scan = open_scan("scan_ptycho.cxi")
-        words = " ".join(str(one.message) for one in said)
+        words = " ".join(str(one.message) for one in caught)
         assert "taken as eV" in words
         assert "mask" in words
         assert scan.energy_eV == 8000
@@ -382,7 +382,7 @@ class TestPtypyDataManagement:
 
     @pytest.mark.ptypy
     @pytest.mark.parametrize(
-        ("said", "shape"),
+        ("parameters", "shape"),
         [
             ({"shape": 32, "center": (32, 32)}, (32, 32)),
             ({"orientation": 3, "rebin": 2}, (32, 32)),
@@ -391,7 +391,7 @@ class TestPtypyDataManagement:
             ({"load_parallel": "data", "save": "append", "dfile": "saved.ptyd"}, (64, 64)),
         ],
     )
-    def test_parameters_of_scan_data(self, shell, tmp_path, said, shape):
+    def test_parameters_of_scan_data(self, shell, tmp_path, parameters, shape):
         """Preprocessing, packaging and storage, by PtyPy's names of them."""
         from ptypy import utils as u
         from ptypy.core import Ptycho
@@ -399,12 +399,12 @@ class TestPtypyDataManagement:
         import ptypy_beamline.ptyscan  # noqa: F401  registers the loaders
 
         scans.write(tmp_path)
-        data = u.Param(name="BeamlineScan", file="standard.h5", **said)
+        data = u.Param(name="BeamlineScan", file="standard.h5", **parameters)
         p = u.Param(verbose_level="ERROR", io=u.Param(interaction=u.Param(active=False)))
         p.io.autosave, p.io.autoplot = u.Param(active=False), u.Param(active=False)
         p.scans = u.Param(s=u.Param(name="BlockFull", data=data))
         blocks = list(Ptycho(p, level=2).diff.S.values())
         assert blocks[0].data.shape[-2:] == shape
-        assert sum(len(block.data) for block in blocks) == said.get("num_frames", 49)
-        if "dfile" in said:
+        assert sum(len(block.data) for block in blocks) == parameters.get("num_frames", 49)
+        if "dfile" in parameters:
             assert len(open_scan("saved.ptyd").frames.shape) == 3

@@ -163,7 +163,7 @@ class TestIngestionKit:
             file["/entry_1/data/data"] = truth.frames
             for axis, values in zip("yx", truth.positions_m.T * 1e6, strict=True):
                 file[f"/entry_1/instrument/positioners/{axis}"] = values
-        said = shell("""qc data.cxi \\
+        output = shell("""qc data.cxi \\
             --data-path /entry_1/data/data \\
             --pos-x-path /entry_1/instrument/positioners/x \\
             --pos-y-path /entry_1/instrument/positioners/y \\
@@ -172,8 +172,8 @@ class TestIngestionKit:
             --emit-ptypy-json qc_run/ptypy_indices.json \\
             --thumbs-topk 4 --thumbs-size 256 \\
             --out qc_run""")
-        assert "no unit" in said
-        assert "contains the whole scan" in said
+        assert "no unit" in output
+        assert "contains the whole scan" in output
         names = {path.name for path in Path("qc_run").iterdir()}
         assert names >= {
             "qc_maps.png",
@@ -236,13 +236,13 @@ class TestIngestionKit:
 
     def test_a_wrapper_on_a_small_detector(self, shell, tmp_path):
         scans.write(tmp_path)
-        said = shell("standardize standard.h5 -o std.h5 --beamline hermes")
-        assert "is left out: the detector is 64x64" in said
+        output = shell("standardize standard.h5 -o std.h5 --beamline hermes")
+        assert "is left out: the detector is 64x64" in output
         assert open_scan("std.h5").frames.shape == (49, 64, 64)
 
     def test_no_files_match_the_glob(self, shell):
-        said = shell("standardize 'absent_*.tif' -o std.h5", code=1)
-        assert "absent_*.tif" in said
+        output = shell("standardize 'absent_*.tif' -o std.h5", code=1)
+        assert "absent_*.tif" in output
 
     @pytest.mark.ptypy
     def test_recipe_of_a_standardized_file(self, shell):
@@ -251,8 +251,8 @@ class TestIngestionKit:
         standardized("raw.h5", truth.frames, truth.positions_m[:, ::-1])
         shell("standardize raw.h5 -o std.h5 --roi-center 32,32")
         Path("recipe.py").write_text(RECIPE_HDF5)
-        said = python("recipe.py", "--data", "std.h5", "--engine", "DM", "--iters", "2")
-        assert said == "49 frames of 64x64, 8.8 keV, 2 iterations"
+        output = python("recipe.py", "--data", "std.h5", "--engine", "DM", "--iters", "2")
+        assert output == "49 frames of 64x64, 8.8 keV, 2 iterations"
 
     @pytest.mark.ptypy
     def test_direct_tiff_streaming(self, shell):

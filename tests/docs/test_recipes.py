@@ -96,11 +96,11 @@ def test_phantom_dm(folder: Path) -> None:
     run(folder, sys.executable, RECIPES / "phantom_dm.py", *words)
     found = max((folder / "simulated").glob("recons/phantom_dm/*.ptyr"))
 
-    told = run(
+    compared = run(
         folder, sys.executable, "-m", "ptypy_beamline", "compare", found, "phantom", "--json"
     )
 
-    assert json.loads(told.stdout)["correlation"] > 0.8
+    assert json.loads(compared.stdout)["correlation"] > 0.8
 
 
 @pytest.mark.long

@@ -68,9 +68,11 @@ def test_a_damaged_file_ends_in_one_line(tmp_path, name):
     found: dict[str, int] = {}
     for number in range(COUNT):
         path.write_bytes(damage.damaged(content, rng))
-        said = damage.outcome(partial(compared, path, expected))
-        assert said in ("same", "other", "error") or said.startswith("signal"), f"{number}: {said}"
-        found[said] = found.get(said, 0) + 1
+        outcome = damage.outcome(partial(compared, path, expected))
+        assert outcome in ("same", "other", "error") or outcome.startswith("signal"), (
+            f"{number}: {outcome}"
+        )
+        found[outcome] = found.get(outcome, 0) + 1
     assert found.get("same", 0) < COUNT
 
 

@@ -334,11 +334,11 @@ def test_a_quantity_that_cannot_be(tmp_path, capsys, scan, quantity, value):
     path.write_bytes(scan.read_bytes())
     with h5py.File(path, "r+") as file:
         file["entry"][quantity][...] = value
-    said = error_of(capsys, "standardize", path, "-o", tmp_path / "out.h5")
+    message = error_of(capsys, "standardize", path, "-o", tmp_path / "out.h5")
     known = f"/entry/{quantity} holds no finite " if not np.isfinite(value) else "is impossible"
-    assert str(path) in said
-    assert known in said
-    assert "--unit" in said or "--path" in said
+    assert str(path) in message
+    assert known in message
+    assert "--unit" in message or "--path" in message
 
 
 @pytest.mark.parametrize("name", ["delta", "beta"])
@@ -361,8 +361,8 @@ def test_a_phantom_without_numbers(tmp_path, capsys, name, value):
 def test_a_reconstruction_that_diverged_is_not_compared(tmp_path, capsys):
     write_simulation(tmp_path, 96)
     np.save(tmp_path / "a.npy", np.full((96, 96), np.nan + 0j))
-    said = error_of(capsys, "compare", tmp_path / "a.npy", tmp_path)
-    assert "a.npy: 9216 of 9216 numbers are NaN or infinite" in said
+    message = error_of(capsys, "compare", tmp_path / "a.npy", tmp_path)
+    assert "a.npy: 9216 of 9216 numbers are NaN or infinite" in message
 
 
 @pytest.mark.parametrize(
@@ -427,8 +427,8 @@ def test_an_output_that_cannot_be_is_refused_before_all_else(
     }
     for given, words in {**cases, **others}.items():
         start = time.monotonic()
-        said = error_of(capsys, *command.replace("SCAN", str(scan)).split()[:-1], given)
-        assert words in said
+        message = error_of(capsys, *command.replace("SCAN", str(scan)).split()[:-1], given)
+        assert words in message
         assert time.monotonic() - start < SECONDS
         assert sorted(tmp_path.rglob("*")) == before
 
@@ -451,8 +451,8 @@ def test_what_somebody_else_wrote_is_refused_before_all_else(tmp_path, capsys, s
     (tmp_path / name).write_text("mine")
     words = command.replace("SCAN", str(scan)).split()
     flag = "--plot" if words[0] in ("info", "check") else "-o"
-    said = error_of(capsys, *words, flag, tmp_path / name if name == "a.png" else tmp_path)
-    assert f"{tmp_path / name}: exists and was not written by ptypy_beamline" in said
+    message = error_of(capsys, *words, flag, tmp_path / name if name == "a.png" else tmp_path)
+    assert f"{tmp_path / name}: exists and was not written by ptypy_beamline" in message
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -539,7 +539,7 @@ def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
     environment = {k: v for k, v in os.environ.items() if k != "HDF5_USE_FILE_LOCKING"}
     environment |= {"HDF5_USE_FILE_LOCKING": locking} if locking else {}
 
-    def seen() -> str:
+    def state() -> str:
         return subprocess.run(
             [sys.executable, "-c", READ, path],
             env=environment,
@@ -548,7 +548,7 @@ def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
             check=True,
         ).stdout.strip()
 
-    assert seen() == "True False"
+    assert state() == "True False"
     with subprocess.Popen(
         [sys.executable, "-c", WRITE, path, "swmr"],
         text=True,
@@ -557,9 +557,9 @@ def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "open\n"
-        assert seen() == "False False"
+        assert state() == "False False"
         writer.communicate("\n")
-    assert seen() == "True False"
+    assert state() == "True False"
 
 
 def test_a_file_that_is_being_written_is_warned_of(tmp_path, scan):

@@ -226,9 +226,9 @@ def test_no_result_brings_in_what_is_outside(tmp_path, hide, capsys):
             del file[name]
         hide(file, "/object/complex", shape, folder, secret_of(folder, shape))
     assert main(["export", str(path), "--to", "h5", "-o", str(folder / "copy.h5")]) == 1
-    said = capsys.readouterr().err
-    assert "outside" in said
-    assert len(said.splitlines()) == 1
+    message = capsys.readouterr().err
+    assert "outside" in message
+    assert len(message.splitlines()) == 1
     assert not (folder / "copy.h5").exists()
 
 

@@ -92,9 +92,9 @@ def test_trailing_zeros_away_from_the_scan_are_padding(tmp_path, frames, count):
     x, y = (np.append(a + 5e-5, np.zeros(3)) for a in (X, Y))
     with pytest.warns(BeamlineWarning) as caught:
         scan = generic(tmp_path / "a.h5", stack(frames), x, y)
-    said = [str(one.message) for one in caught]
-    assert "the last 3 positions are (0, 0), away from the scan" in said[0]
-    assert len(said) == (1 if frames == count else 2)
+    messages = [str(one.message) for one in caught]
+    assert "the last 3 positions are (0, 0), away from the scan" in messages[0]
+    assert len(messages) == (1 if frames == count else 2)
     assert (len(scan), len(scan.positions_m)) == (min(frames, count), count)
 
 

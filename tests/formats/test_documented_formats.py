@@ -79,11 +79,11 @@ def test_the_layout_loads(tmp_path, content, name):
 
 def test_cxi_in_electronvolts_with_a_mask_of_valid_pixels_says_so(tmp_path):
     file = write(tmp_path / "scan.cxi", CXI)
-    with pytest.warns(BeamlineWarning) as told:
+    with pytest.warns(BeamlineWarning) as caught:
         scan = open_scan(file)
-    said = " ".join(str(warning.message) for warning in told)
-    assert "8000 cannot be J: taken as eV" in said
-    assert "taken as inverted" in said
+    messages = " ".join(str(warning.message) for warning in caught)
+    assert "8000 cannot be J: taken as eV" in messages
+    assert "taken as inverted" in messages
     assert_array_equal(scan.bad, VALID == 0)
     assert_array_equal(scan.probe, PROBE)
 

@@ -47,8 +47,8 @@ def test_renumbered_files_are_a_stopped_scan_unless_check_tells(tmp_path):
         tifffile.imwrite(tmp_path / f"s_{number}.tif", frame, photometric="minisblack")
     with h5py.File(tmp_path / "sidecar.h5", "w") as file:
         file["entry/posy_m"], file["entry/posx_m"] = positions().T
-    _, said = opened(str(tmp_path / "s_*.tif"))
-    assert "1 position (number 23) without a frame" in said
+    _, message = opened(str(tmp_path / "s_*.tif"))
+    assert "1 position (number 23) without a frame" in message
 
 
 NO_NUMBERS = {
@@ -68,16 +68,16 @@ def test_names_that_are_no_numbers_of_frames(tmp_path):
             tifffile.imwrite(folder / f"{stem.format(*words)}.tif", frame, photometric="minisblack")
         with h5py.File(folder / "sidecar.h5", "w") as file:
             file["entry/posy_m"], file["entry/posx_m"] = positions().T
-        plan, said = opened(str(folder / "f_*.tif"))
+        plan, message = opened(str(folder / "f_*.tif"))
         assert_true_pairs(plan, ALL)
-        assert not said
+        assert not message
 
 
 @pytest.mark.parametrize("kept", [ALL[::2], np.array([0, 2, 3, 5, 6, 8]), np.array([0, 3, 4, 9])])
 def test_names_of_which_most_were_lost_go_by_number(tmp_path, kept):
-    plan, said = opened(tiff(tmp_path, kept, index=ALL))
+    plan, message = opened(tiff(tmp_path, kept, index=ALL))
     assert_true_pairs(plan, kept)
-    assert f"{N - len(kept)} positions (number 1" in said
+    assert f"{N - len(kept)} positions (number 1" in message
 
 
 def test_every_other_file_of_a_list_is_asked_for(tmp_path):
@@ -92,9 +92,9 @@ def test_a_file_of_several_pages_that_was_lost(tmp_path):
         tifffile.imwrite(name, frames(part), photometric="minisblack")
     with h5py.File(tmp_path / "sidecar.h5", "w") as file:
         file["entry/posy_m"], file["entry/posx_m"] = positions().T
-    plan, said = opened(str(tmp_path / "s_*.tif"))
+    plan, message = opened(str(tmp_path / "s_*.tif"))
     assert_true_pairs(plan, kept)
-    assert "6 positions (number 6, 7, 8, 9, 10, 11) without a frame" in said
+    assert "6 positions (number 6, 7, 8, 9, 10, 11) without a frame" in message
 
 
 def by_row_and_column(folder, kept, columns=5, first=(0, 0), axes=False, pages=1):
@@ -115,12 +115,12 @@ def by_row_and_column(folder, kept, columns=5, first=(0, 0), axes=False, pages=1
 @pytest.mark.parametrize("first", [(0, 0), (1, 1), (0, 1)])
 def test_names_by_row_and_column(tmp_path, lost, first):
     kept = np.delete(ALL, lost)
-    plan, said = opened(by_row_and_column(tmp_path, kept, first=first))
+    plan, message = opened(by_row_and_column(tmp_path, kept, first=first))
     assert_true_pairs(plan, kept)
     numbers = ", ".join(str(number + 5 * first[0]) for number in lost)
-    assert f"(number {numbers}) without a frame" in said if lost else not said
+    assert f"(number {numbers}) without a frame" in message if lost else not message
     column = "column - 1" if first[1] else "column"
-    assert (f"the numbers in the file names (row x 5 + {column})" in said) == bool(lost)
+    assert (f"the numbers in the file names (row x 5 + {column})" in message) == bool(lost)
 
 
 def test_names_by_row_and_column_with_pages_or_exposures(tmp_path):
@@ -129,11 +129,11 @@ def test_names_by_row_and_column_with_pages_or_exposures(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         taken = kept if name == "pages" else np.delete(ALL, [14, 15])
-        plan, said = opened(by_row_and_column(folder, taken, **how), frames_per_position=2)
+        plan, message = opened(by_row_and_column(folder, taken, **how), frames_per_position=2)
         raw = plan.load(np.arange(11))[..., 0, 0].astype(int) - 100
         assert_array_equal(raw, np.arange(24).reshape(12, 2)[kept])
         assert_allclose(plan.positions_m, positions(kept))
-        assert "without a frame" in said
+        assert "without a frame" in message
 
 
 @pytest.mark.parametrize("axes", [False, True])
@@ -162,8 +162,8 @@ def test_numbers_in_any_order(tmp_path, of, from_):
     taken = mixed if of != "positions" else ALL
     logged = mixed[::-1] if of != "frames" else ALL
     file = generic(tmp_path, taken, taken + from_, logged + from_, positions(logged))
-    plan, said = opened(file, **ANY)
-    assert not said
+    plan, message = opened(file, **ANY)
+    assert not message
     assert_true_pairs(plan, ALL)
     assert_array_equal(taken[plan.selection.exposures[:, 0]], ALL)
 

@@ -160,19 +160,21 @@ def code(name="own", refines=(), understands="return file is not None", open="re
 
 def test_a_package_that_cannot_be_imported(package, standard_file):
     package("halved", "import nothing_of_the_kind", own="halved:OWN")
-    said = r"format 'own' of halved 2.1 \(entry point halved:OWN\) fails with ModuleNotFoundError"
-    with pytest.warns(BeamlineWarning, match=said):
+    message = (
+        r"format 'own' of halved 2.1 \(entry point halved:OWN\) fails with ModuleNotFoundError"
+    )
+    with pytest.warns(BeamlineWarning, match=message):
         assert [one.name for one in known()] == list(table.TABLE)
-    with pytest.warns(BeamlineWarning, match=said):
+    with pytest.warns(BeamlineWarning, match=message):
         assert recognise(standard_file).name == "standard"
-    with pytest.raises(UnknownFormatError, match=said) as caught:
+    with pytest.raises(UnknownFormatError, match=message) as caught:
         get("own")
     assert "\n" not in str(caught.value)
     assert "own" in names()
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("OWN = 3", "has no name, family, title, understands, open"),
         (code("other"), "calls itself 'other'"),
@@ -181,9 +183,9 @@ def test_a_package_that_cannot_be_imported(package, standard_file):
         ("import sys; sys.exit(3)", "fails with SystemExit"),
     ],
 )
-def test_what_is_no_format(package, text, said):
+def test_what_is_no_format(package, text, message):
     package("odd", text, own="odd:OWN")
-    with pytest.raises(UnknownFormatError, match=rf"of odd 2.1 \(entry point odd:OWN\) {said}"):
+    with pytest.raises(UnknownFormatError, match=rf"of odd 2.1 \(entry point odd:OWN\) {message}"):
         get("own")
 
 
@@ -194,12 +196,12 @@ def test_a_format_that_fails_while_it_looks_at_a_file(package, standard_file):
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [("return file.name", "fails with NameError"), ("return 3", "gives int instead of Scan")],
 )
-def test_a_format_that_fails_while_it_opens_a_file(package, standard_file, what, said):
+def test_a_format_that_fails_while_it_opens_a_file(package, standard_file, what, message):
     package("breaks", code(open=what), own="breaks:OWN")
-    with pytest.raises(UnknownFormatError, match=rf"scan.h5: .* of breaks 2.1 .* {said}"):
+    with pytest.raises(UnknownFormatError, match=rf"scan.h5: .* of breaks 2.1 .* {message}"):
         open_scan(standard_file, format="own")
 
 
@@ -216,8 +218,8 @@ def test_what_a_file_lacks_to_be_of_a_package_s_format(package, tmp_path):
 
 def test_a_name_that_this_package_has(package, standard_file):
     package("takes", code("standard"), standard="takes:OWN")
-    said = r"'standard' of takes 2.1 \(entry point takes:OWN\) is not used: ptypy_beamline has"
-    with pytest.warns(BeamlineWarning, match=said):
+    message = r"'standard' of takes 2.1 \(entry point takes:OWN\) is not used: ptypy_beamline has"
+    with pytest.warns(BeamlineWarning, match=message):
         assert open_scan(standard_file).format == "standard"
     assert names().count("standard") == 1
 
@@ -225,10 +227,10 @@ def test_a_name_that_this_package_has(package, standard_file):
 def test_a_name_that_two_packages_have(package, standard_file):
     package("first", code(), own="first:OWN")
     package("second", code(), own="second:OWN")
-    said = "2 packages have a format 'own': .* of (first|second) 2.1 .* and .* 2.1 .*uninstall"
-    with pytest.raises(UnknownFormatError, match=said):
+    message = "2 packages have a format 'own': .* of (first|second) 2.1 .* and .* 2.1 .*uninstall"
+    with pytest.raises(UnknownFormatError, match=message):
         get("own")
-    with pytest.warns(BeamlineWarning, match=said):
+    with pytest.warns(BeamlineWarning, match=message):
         assert recognise(standard_file).name == "standard"
 
 

@@ -37,12 +37,12 @@ from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 
 def paired_or_refused(file, kept, lost, **settings):
     try:
-        plan, said = opened(file, **settings)
+        plan, message = opened(file, **settings)
     except BeamlineError as error:
         return str(error)
     assert_true_pairs(plan, kept)
-    assert ("without a frame" in said) == bool(lost), said
-    return said
+    assert ("without a frame" in message) == bool(lost), message
+    return message
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def paired_or_refused(file, kept, lost, **settings):
 def test_areadetector_with_positions_elsewhere(tmp_path, lost, first):
     """The counter starts at 1, unless a frame has number 0 or it was not reset."""
     kept = np.delete(ALL, lost)
-    said = paired_or_refused(areadetector(tmp_path, kept, first), kept, lost, **MOTORS)
-    assert "fit in two ways" not in said or first == 5001 or {0, 23} <= {*lost}
+    message = paired_or_refused(areadetector(tmp_path, kept, first), kept, lost, **MOTORS)
+    assert "fit in two ways" not in message or first == 5001 or {0, 23} <= {*lost}
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -64,9 +64,9 @@ def test_areadetector_frames_in_another_order(tmp_path, inside, first, lost):
     if kept[-1] + first == 0:
         kept = kept[::-1]
     file = areadetector(tmp_path, kept, first, inside)
-    plan, said = opened(file, **({} if inside else MOTORS))
+    plan, message = opened(file, **({} if inside else MOTORS))
     assert_true_pairs(plan, np.sort(kept))
-    assert ("without a frame" in said) == (bool(lost) and not inside)
+    assert ("without a frame" in message) == (bool(lost) and not inside)
 
 
 def test_a_followed_scan_in_another_order_is_refused(tmp_path):
@@ -85,14 +85,15 @@ def test_frames_that_the_counter_does_not_count_are_said(tmp_path, positions_the
             values = attributes[name][:length]
             del attributes[name]
             attributes[name] = values
-    plan, said = opened(file)
+    plan, message = opened(file)
     assert_true_pairs(plan, ALL[:16])
     assert (
-        "24 frames are stored, but only 16 numbers: frames from 16 on are left out; --path" in said
+        "24 frames are stored, but only 16 numbers: frames from 16 on are left out; --path"
+        in message
     )
-    plan, said = opened(file, paths={"frame_index": 0})
+    plan, message = opened(file, paths={"frame_index": 0})
     assert_true_pairs(plan, ALL[:positions_there])
-    assert ("only frames with positions" in said) == (positions_there == 16)
+    assert ("only frames with positions" in message) == (positions_there == 16)
 
 
 @pytest.mark.parametrize("lost", [[0, 1, 2], [0, 1, 2, 9]])
@@ -106,9 +107,9 @@ def test_a_counter_whose_first_frames_were_lost_is_asked_for(tmp_path, lost):
         r"in two ways: the first position may belong to frame 0 or 1; .*position_index=0 or --path",
     ):
         opened(file, **MOTORS)
-    plan, said = opened(file, paths={**MOTORS["paths"], "position_index": 0})
+    plan, message = opened(file, paths={**MOTORS["paths"], "position_index": 0})
     assert_true_pairs(plan, kept)
-    assert f"{len(lost)} positions (number 0, 1, 2" in said
+    assert f"{len(lost)} positions (number 0, 1, 2" in message
     del plan
     plan, _ = opened(areadetector(tmp_path, kept, first=1), **MOTORS)
     assert_true_pairs(plan, kept)
@@ -117,23 +118,23 @@ def test_a_counter_whose_first_frames_were_lost_is_asked_for(tmp_path, lost):
 def test_a_counter_that_begins_with_1_is_said_to_count_from_1(tmp_path):
     """A stopped scan, unless the counter begins with 0 and the first frame was lost."""
     stopped = areadetector(tmp_path, ALL[:-1], first=1)
-    plan, said = opened(stopped, **MOTORS)
+    plan, message = opened(stopped, **MOTORS)
     assert_true_pairs(plan, ALL[:-1])
     assert (
         "(NDArrayUniqueId, taken to count from 1; if it counts from 0 and the first frame was "
-        "lost, set --path position_index=0): 1 position (number 24) without a frame" in said
+        "lost, set --path position_index=0): 1 position (number 24) without a frame" in message
     )
     del plan
     lost = areadetector(tmp_path, ALL[1:], first=0)
-    plan, said = opened(lost, paths={**MOTORS["paths"], "position_index": 0})
+    plan, message = opened(lost, paths={**MOTORS["paths"], "position_index": 0})
     assert_true_pairs(plan, ALL[1:])
-    assert "taken to count" not in said
+    assert "taken to count" not in message
     del plan
     with h5py.File(tmp_path / "motors.h5", "a") as file:
         file["n"] = ALL
-    plan, said = opened(lost, paths={**MOTORS["paths"], "position_index": "motors.h5::/n"})
+    plan, message = opened(lost, paths={**MOTORS["paths"], "position_index": "motors.h5::/n"})
     assert_true_pairs(plan, ALL[1:])
-    assert "whose numbers are taken as they are" in said
+    assert "whose numbers are taken as they are" in message
 
 
 @losses
@@ -148,9 +149,9 @@ def test_areadetector_with_positions_inside(tmp_path, lost, first):
 def test_eiger_data_files_say_which_images_they_have(tmp_path, lost):
     kept = np.delete(ALL, lost)
     paired_or_refused(eiger(tmp_path, kept), kept, lost, **MOTORS)
-    plan, said = opened(eiger(tmp_path, kept), **MOTORS)
+    plan, message = opened(eiger(tmp_path, kept), **MOTORS)
     assert_true_pairs(plan, kept)
-    assert "image_nr" in said or not lost
+    assert "image_nr" in message or not lost
 
 
 def without(master, *numbers):
@@ -170,8 +171,8 @@ def test_frames_of_a_data_file_that_is_gone_are_left_out_by_number(tmp_path, gon
     with pytest.raises(BeamlineError, match=rf"{name}, .*reject='{first}' \(--reject {first}\)"):
         opened(file, **MOTORS)
     reject = f"{lost[0]}-{lost[-1]}"
-    plan, said = opened(file, **MOTORS, reject=reject)
-    assert f"{name}, which does not exist: 6 frames, {first}, are missing" in said
+    plan, message = opened(file, **MOTORS, reject=reject)
+    assert f"{name}, which does not exist: 6 frames, {first}, are missing" in message
     assert_true_pairs(plan, np.delete(ALL, lost))
     assert_array_equal(pickle.loads(pickle.dumps(plan)).load([0]), plan.load([0]))
     assert_array_equal(plan.selection.exposures[:, 0], np.delete(ALL, lost))
@@ -201,28 +202,28 @@ def test_exposures_in_a_data_file_that_is_gone_leave_no_group_shifted(tmp_path):
     assert_allclose(plan.positions_m, positions(np.flatnonzero((there >= 0).any(1))))
 
 
-@pytest.mark.parametrize(("number", "told"), [(1, 1), (2, 1), (4, 1), (1, 0), (2, 0), (3, 0)])
-def test_a_data_file_that_lacks_a_frame_inside_shifts_no_other(tmp_path, number, told):
+@pytest.mark.parametrize(("number", "numbered"), [(1, 1), (2, 1), (4, 1), (1, 0), (2, 0), (3, 0)])
+def test_a_data_file_that_lacks_a_frame_inside_shifts_no_other(tmp_path, number, numbered):
     """Its own frames are left out: which one of its images was lost, nobody knows."""
     file = eiger(tmp_path, ALL)
     own = ALL[6 * number - 6 : 6 * number]
     with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
-        said_of_it = dict(part["entry/data/data"].attrs) if told else {}
+        attributes = dict(part["entry/data/data"].attrs) if numbered else {}
         del part["entry/data/data"]
         part["entry/data/data"] = frames(np.delete(own, 2))
-        part["entry/data/data"].attrs.update(said_of_it)
-    plan, said = opened(file, **MOTORS)
+        part["entry/data/data"].attrs.update(attributes)
+    plan, message = opened(file, **MOTORS)
     assert_true_pairs(plan, np.delete(ALL, own))
-    images = f" for images {own[0] + 1} to {own[-1] + 1}" if told else ", which are not as"
-    assert f"raw_data_{number:06d}.h5: 5 frames{images}" in said
-    assert "it is unknown which images were lost, so its 5 frames are left out" in said
-    assert "6 positions (number" in said
-    assert "23 of 24 images (nimages x ntrigger) are there" in said
+    images = f" for images {own[0] + 1} to {own[-1] + 1}" if numbered else ", which are not as"
+    assert f"raw_data_{number:06d}.h5: 5 frames{images}" in message
+    assert "it is unknown which images were lost, so its 5 frames are left out" in message
+    assert "6 positions (number" in message
+    assert "23 of 24 images (nimages x ntrigger) are there" in message
     assert_array_equal(plan.selection.exposures[-1, 0], 22 if number < 4 else 17)
     with h5py.File(tmp_path / "numbers.h5", "w") as out:
         out["n"] = np.delete(ALL, own[2])
     paths = {**MOTORS["paths"], "frame_index": "numbers.h5::/n"}
-    plan, said = opened(file, paths=paths)
+    plan, message = opened(file, paths=paths)
     assert_true_pairs(plan, np.delete(ALL, own[2]))
 
 
@@ -231,9 +232,9 @@ def test_a_data_file_that_says_nothing_has_the_images_between(tmp_path):
     for number in (2, 3):
         with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
             del part["entry/data/data"].attrs["image_nr_high"]
-    plan, said = opened(file, **MOTORS)
+    plan, message = opened(file, **MOTORS)
     assert_true_pairs(plan, ALL)
-    assert not said
+    assert not message
 
 
 def test_data_files_none_of_which_tells_its_images(tmp_path):
@@ -283,9 +284,10 @@ def test_the_remedy_for_a_data_file_that_is_gone_is_typed_as_printed(tmp_path, t
 @losses
 def test_without_numbers_a_loss_is_said(tmp_path, lost):
     kept = np.delete(ALL, lost)
-    _, said = opened(eiger(tmp_path, kept, numbered=False), **MOTORS)
+    _, message = opened(eiger(tmp_path, kept, numbered=False), **MOTORS)
     assert (
-        "the scan was stopped, or frames were lost in the middle: see ptypy-beamline check" in said
+        "the scan was stopped, or frames were lost in the middle: see ptypy-beamline check"
+        in message
     ) == bool(lost)
 
 
@@ -294,9 +296,9 @@ def test_without_numbers_a_loss_is_said(tmp_path, lost):
 @pytest.mark.parametrize("step", [1, 10])
 def test_tiff_with_a_list_of_positions(tmp_path, lost, first, step):
     kept = np.delete(ALL, lost)
-    said = paired_or_refused(tiff(tmp_path, kept, first, step=step), kept, lost)
+    message = paired_or_refused(tiff(tmp_path, kept, first, step=step), kept, lost)
     certain = first == 0 and 0 not in lost
-    assert ("fit in two ways" in said) <= (not certain)
+    assert ("fit in two ways" in message) <= (not certain)
 
 
 @losses
@@ -305,10 +307,10 @@ def test_tiff_with_a_list_of_positions(tmp_path, lost, first, step):
 def test_tiff_with_a_frame_index(tmp_path, lost, first, from_):
     """Names and index may each count from 0 or 1."""
     kept = np.delete(ALL, lost)
-    said = paired_or_refused(tiff(tmp_path, kept, first, ALL + from_), kept, lost)
+    message = paired_or_refused(tiff(tmp_path, kept, first, ALL + from_), kept, lost)
     ends = {0, 23} & set(lost)
-    assert "fit in two ways" not in said or ends
-    assert "fit in two ways" not in said or not (first == from_ == 0 and 0 not in lost)
+    assert "fit in two ways" not in message or ends
+    assert "fit in two ways" not in message or not (first == from_ == 0 and 0 not in lost)
 
 
 def test_the_number_of_the_first_position_settles_it(tmp_path):
@@ -318,9 +320,9 @@ def test_the_number_of_the_first_position_settles_it(tmp_path):
         BeamlineError, match=r"fit in two ways: .* frame 0 or 1; .*position_index=0 or --path"
     ):
         opened(file)
-    plan, said = opened(file, paths={"position_index": 0})
+    plan, message = opened(file, paths={"position_index": 0})
     assert_true_pairs(plan, kept)
-    assert "1 position (number 0) without a frame" in said
+    assert "1 position (number 0) without a frame" in message
 
 
 @losses
@@ -329,9 +331,9 @@ def test_numbers_on_both_sides(tmp_path, lost, first, from_):
     kept = np.delete(ALL, lost)
     file = generic(tmp_path, kept, kept + first, ALL + from_)
     if first == from_:
-        plan, said = opened(file, **ANY)
+        plan, message = opened(file, **ANY)
         assert_true_pairs(plan, kept)
-        assert ("without a frame" in said) == bool(lost)
+        assert ("without a frame" in message) == bool(lost)
     elif not {0, 23} & set(lost):
         paired_or_refused(file, kept, lost, **ANY)
 
@@ -340,9 +342,9 @@ def test_numbers_on_both_sides(tmp_path, lost, first, from_):
 def test_positions_that_were_lost(tmp_path, lost):
     logged = np.delete(ALL, lost)
     file = generic(tmp_path, ALL, ALL + 1, logged + 1, positions(logged))
-    plan, said = opened(file, **ANY)
+    plan, message = opened(file, **ANY)
     assert_true_pairs(plan, logged)
-    assert ("without a position" in said) == bool(lost)
+    assert ("without a position" in message) == bool(lost)
 
 
 def test_readings_of_one_number_are_averaged(tmp_path):
@@ -351,18 +353,18 @@ def test_readings_of_one_number_are_averaged(tmp_path):
     number = np.sort(rng.integers(0, N, 2000))
     readings = positions(number) + rng.normal(0, 1e-8, (2000, 2))
     kept = np.delete(ALL, [3, 20])
-    plan, said = opened(generic(tmp_path, kept, kept, number, readings), **ANY)
+    plan, message = opened(generic(tmp_path, kept, kept, number, readings), **ANY)
     mean = np.stack([readings[number == i].mean(0) for i in kept])
     assert_allclose(plan.positions_m, mean, atol=1e-15)
-    assert "2 positions (number 3, 20) without a frame" in said
+    assert "2 positions (number 3, 20) without a frame" in message
 
 
 def test_readings_of_one_number_that_are_far_apart_are_said(tmp_path):
     number = np.sort([*ALL, 7])
     readings = positions(number)
     readings[8] += 2e-5
-    _, said = opened(generic(tmp_path, ALL, ALL, number, readings), **ANY)
-    assert "readings of number 7 lie up to 1.41e-05 m from their mean" in said
+    _, message = opened(generic(tmp_path, ALL, ALL, number, readings), **ANY)
+    assert "readings of number 7 lie up to 1.41e-05 m from their mean" in message
 
 
 def test_the_monitor_follows_the_numbers(tmp_path):
@@ -389,8 +391,8 @@ def test_a_monitor_a_position_is_not_shifted_by_a_lost_exposure(tmp_path):
         out["y"], out["x"] = positions(np.arange(12)).T
         out["i0"] = i0
     paths = {**MOTORS["paths"], "monitor": "motors.h5::/i0"}
-    plan, said = opened(file, paths=paths, frames_per_position=2)
-    assert "without some of their 2 exposures: 1, the first one is position 3" in said
+    plan, message = opened(file, paths=paths, frames_per_position=2)
+    assert "without some of their 2 exposures: 1, the first one is position 3" in message
     scale = np.where(plan.selection.exposures >= 0, plan.selection.scale, np.nan)
     mean = np.repeat(i0, 2)[kept].mean()
     assert_allclose(np.nanmean(scale, axis=1), mean / i0)
@@ -400,10 +402,10 @@ def test_a_monitor_that_is_too_short_is_said(tmp_path):
     file = areadetector(tmp_path, ALL, inside=True)
     with h5py.File(file, "a") as out:
         out["entry/instrument/NDAttributes/monitor"] = np.ones(21)
-    plan, said = opened(file, monitor="file")
+    plan, message = opened(file, monitor="file")
     assert len(plan) == 21
-    assert "3" in said
-    assert "monitor" in said
+    assert "3" in message
+    assert "monitor" in message
     with h5py.File(tmp_path / "motors.h5", "a") as out:
         out["i0"] = np.ones(21)
     with pytest.raises(
@@ -429,9 +431,9 @@ def test_frames_of_one_number_are_refused_with_positions_inside(tmp_path, number
     words = rf"NDArrayUniqueId. Got 2 of number {number}, and 1 such number; .*frame_index=0"
     with pytest.raises(BeamlineError, match=words):
         opened(file)
-    plan, said = opened(file, paths={"frame_index": 0})
+    plan, message = opened(file, paths={"frame_index": 0})
     assert_true_pairs(plan, ALL)
-    assert not said
+    assert not message
 
 
 def test_images_and_files_of_one_number_are_refused(tmp_path):
@@ -486,9 +488,9 @@ def test_a_counter_that_starts_again_with_a_row_that_lost_a_frame(tmp_path, lost
         ids = out["entry/instrument/NDAttributes/NDArrayUniqueId"]
         ids[:] = np.delete(ALL, lost) % 6 + 1
     if lost == 23:
-        plan, said = opened(file, **MOTORS)
+        plan, message = opened(file, **MOTORS)
         assert_true_pairs(plan, ALL[:-1])
-        assert "23 frames for 24 positions" in said
+        assert "23 frames for 24 positions" in message
     else:
         with pytest.raises(BeamlineError, match=r"starts again at frame [56] and has gaps"):
             opened(file, **MOTORS)

@@ -80,24 +80,24 @@ def test_exposures_that_were_lost(tmp_path, writer, first, lost, k):
     file, given = grouped(tmp_path, writer, np.delete(ALL, lost), first, k)
     asked = ""
     try:
-        plan, said = opened(file, **given, frames_per_position=k)
+        plan, message = opened(file, **given, frames_per_position=k)
     except BeamlineError as error:
         asked = str(error)
         assert "fit in two ways" in asked
-    if asked or f"set --path position_index={first}" in said:
+    if asked or f"set --path position_index={first}" in message:
         assert {0, 23} & {*lost}
         assert writer != "eiger", "its numbers begin with 1"
         paths = {**given.get("paths", {}), "position_index": first}
-        plan, said = opened(file, paths=paths, frames_per_position=k)
+        plan, message = opened(file, paths=paths, frames_per_position=k)
     assert_own_exposures(plan, k)
-    assert bool(said) == bool(lost)
+    assert bool(message) == bool(lost)
 
 
 def test_a_counter_of_exposures_says_how_it_is_read(tmp_path):
     """Frames 1 to 23: of a stopped scan, or of a counter from 0 that lost its first frame."""
     file, given = grouped(tmp_path, "areadetector", ALL[1:], 0, 2)
-    _, said = opened(file, **given, frames_per_position=2)
-    assert "taken to count from 1; if it counts from 0 and the first frame was lost" in said
+    _, message = opened(file, **given, frames_per_position=2)
+    assert "taken to count from 1; if it counts from 0 and the first frame was lost" in message
     paths = {**given["paths"], "position_index": 0}
     assert_own_exposures(opened(file, paths=paths, frames_per_position=2)[0], 2)
 
@@ -117,9 +117,9 @@ def test_rows_numbered_by_file_names_are_taken_literally(tmp_path, lost, first, 
         out["entry/posy_m"], out["entry/posx_m"] = positions(rows // k).T
         out["entry/frame_index"] = rows + first
         out["entry/frame_index"].attrs["counted"] = "file names"
-    plan, said = opened(file, frames_per_position=k)
+    plan, message = opened(file, frames_per_position=k)
     assert_own_exposures(plan, k)
-    assert said or (k > 1 and not lost), "another exposure of the position has its row"
+    assert message or (k > 1 and not lost), "another exposure of the position has its row"
 
 
 @pytest.mark.parametrize("k", [pytest.param(2, marks=pytest.mark.long), 3])
@@ -132,7 +132,7 @@ def test_rows_numbered_by_position(tmp_path, lost, first, k):
         out["entry/posy_m"], out["entry/posx_m"] = positions(np.arange(N // k)).T
         out["entry/frame_index"] = np.arange(N // k) + first
     try:
-        plan, said = opened(file, frames_per_position=k)
+        plan, message = opened(file, frames_per_position=k)
     except BeamlineError as error:
         asked = str(error)
     else:
@@ -142,7 +142,7 @@ def test_rows_numbered_by_position(tmp_path, lost, first, k):
         assert {0, 23} & {*lost}
         return
     assert_own_exposures(plan, k)
-    assert bool(said) == bool(lost)
+    assert bool(message) == bool(lost)
 
 
 @pytest.mark.parametrize("lost", [[0, 5, 20], [0, 4, 22], [1, 5, 23]])
@@ -167,10 +167,10 @@ def test_rows_of_as_many_positions_as_exposures_are_no_groups(tmp_path):
         file["frames"], file["n"] = frames(numbers), numbers + 1
         file["y"], file["x"] = places.T
     paths = {"frames": "/frames", "x": "/x", "y": "/y", "frame_index": "/n"}
-    plan, said = opened(tmp_path / "any.h5", paths=paths, frames_per_position=3)
+    plan, message = opened(tmp_path / "any.h5", paths=paths, frames_per_position=3)
     assert_allclose(plan.positions_m, places[:5])
     assert_array_equal(plan.selection.exposures, numbers.reshape(5, 3))
-    assert "10 positions" in said
+    assert "10 positions" in message
 
 
 def test_a_list_for_frames_or_for_positions_is_asked_about(tmp_path):
@@ -198,9 +198,11 @@ def test_unequal_numbers_that_go_together_are_said(tmp_path):
     with h5py.File(tmp_path / "sidecar.h5", "w") as out:
         out["entry/posy_m"], out["entry/posx_m"] = positions(kept).T
         out["entry/frame_index"] = ALL[:-1] + 1
-    _, said = opened(file)
-    assert "positions numbered 1 to 23 (frame_index) are taken as those of frames numbered" in said
-    assert "number 1 for frame 2" in said
+    _, message = opened(file)
+    assert (
+        "positions numbered 1 to 23 (frame_index) are taken as those of frames numbered" in message
+    )
+    assert "number 1 for frame 2" in message
 
 
 def test_as_many_frames_as_different_positions_of_several_exposures(tmp_path):
@@ -208,10 +210,10 @@ def test_as_many_frames_as_different_positions_of_several_exposures(tmp_path):
     with pytest.raises(BeamlineError, match="24 frames for 24 different positions, of 2 exposures"):
         opened(file, **MOTORS, frames_per_position=2)
     paths = {**MOTORS["paths"], "position_index": 0}
-    plan, said = opened(file, paths=paths, frames_per_position=2)
+    plan, message = opened(file, paths=paths, frames_per_position=2)
     assert_array_equal(plan.selection.exposures, ALL.reshape(12, 2))
     assert_allclose(plan.positions_m, positions(np.arange(12)))
-    assert "12 positions (number 12, 13, 14, 15, 16, 17, …) without a frame" in said
+    assert "12 positions (number 12, 13, 14, 15, 16, 17, …) without a frame" in message
 
 
 def test_repeats_on_the_slow_axis_are_said(tmp_path):
@@ -219,10 +221,10 @@ def test_repeats_on_the_slow_axis_are_said(tmp_path):
         file["frames"] = frames(ALL).reshape(2, 12, 8, 8)
         file["y"], file["x"] = positions(np.arange(12)).T
     paths = {"frames": "/frames", "x": "/x", "y": "/y"}
-    plan, said = opened(tmp_path / "any.h5", paths=paths, frames_per_position=2)
+    plan, message = opened(tmp_path / "any.h5", paths=paths, frames_per_position=2)
     assert_array_equal(plan.selection.exposures, ALL.reshape(2, 12).T)
     assert_allclose(plan.positions_m, positions(np.arange(12)))
-    assert "the first axis is taken for the exposures of each position" in said
+    assert "the first axis is taken for the exposures of each position" in message
 
 
 def test_positions_of_the_projection_that_is_asked_for(tmp_path):
@@ -242,8 +244,10 @@ def test_exposure_times_of_a_position_on_areadetector(tmp_path):
         attributes = out["entry/instrument/NDAttributes"]
         attributes["posy_m"][:], attributes["posx_m"][:] = positions(ALL // 3).T
         out["times"] = [0.01, 0.1, 1.0]
-    plan, said = opened(file, paths={"exposure": "/times"}, frames_per_position=3, grouping="hdr")
-    assert not said
+    plan, message = opened(
+        file, paths={"exposure": "/times"}, frames_per_position=3, grouping="hdr"
+    )
+    assert not message
     assert_allclose(plan.selection.seconds, np.tile([0.01, 0.1, 1.0], (8, 1)))
 
 
@@ -264,7 +268,7 @@ def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
             attributes["posy_m"][:], attributes["posx_m"][:] = positions(kept // 2).T
     given = {"frames_per_position": 2} | ({} if inside else MOTORS)
     try:
-        plan, said = opened(file, **given)
+        plan, message = opened(file, **given)
     except BeamlineError as error:
         asked = str(error)
     else:
@@ -272,9 +276,9 @@ def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
     if asked:
         assert f"--path position_index={first} or" in asked
         paths = {**MOTORS["paths"], "position_index": first}
-        plan, said = opened(file, **given | {"paths": paths})
+        plan, message = opened(file, **given | {"paths": paths})
     assert_own_exposures(plan, 2)
-    assert ("taken to count from 2" in said) == (inside and first == 2)
+    assert ("taken to count from 2" in message) == (inside and first == 2)
 
 
 def test_an_exposure_that_was_lost_without_numbers_is_said(tmp_path):
@@ -284,13 +288,13 @@ def test_an_exposure_that_was_lost_without_numbers_is_said(tmp_path):
     with h5py.File(tmp_path / "sidecar.h5", "w") as file:
         file["entry/posy_m"], file["entry/posx_m"] = positions(np.arange(12)).T
         file["entry/frame_index"] = np.arange(12)
-    told = "the scan was stopped, or frames were lost in the middle"
+    doubt = "the scan was stopped, or frames were lost in the middle"
     files = str(tmp_path / "s_*.tif")
-    _, said = opened(files, frames_per_position=2)
-    assert f"23 frames for 12 positions x 2 exposures: {told}: see ptypy-beamline check" in said
+    _, message = opened(files, frames_per_position=2)
+    assert f"23 frames for 12 positions x 2 exposures: {doubt}: see ptypy-beamline check" in message
     settings = Settings(file=files, units={"positions": "m"}, frames_per_position=2, **PLAN)
     found = [str(finding) for finding in diagnose(settings, with_reconstructions=False).findings]
-    assert [finding.rpartition(": ")[2] for finding in found if told in finding] == [told]
+    assert [finding.rpartition(": ")[2] for finding in found if doubt in finding] == [doubt]
 
 
 @pytest.mark.long

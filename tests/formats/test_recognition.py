@@ -211,11 +211,11 @@ def test_named_arrays_of_an_npz_ask_for_the_format(tmp_path):
 def test_a_note_says_how_the_columns_of_named_positions_are_taken(tmp_path):
     path = write(tmp_path / "a.h5", frames=stack(6), pos=np.stack([X, Y], 1))
     how = {"paths": {"frames": "/frames", "positions": "/pos"}, "units": {"positions": "m"}}
-    said = "/pos is taken as x, y: --axes xy (positions.axes) exchanges them"
-    assert said in open_scan(path, **how).notes
+    note = "/pos is taken as x, y: --axes xy (positions.axes) exchanges them"
+    assert note in open_scan(path, **how).notes
     with h5py.File(path, "a") as file:
         file["pos"].attrs["columns"] = "x,y"
-    assert said not in open_scan(path, **how).notes
+    assert note not in open_scan(path, **how).notes
 
 
 def test_an_eiger_file_with_ndattributes_and_no_stack_is_of_eiger(tmp_path):

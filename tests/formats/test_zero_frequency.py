@@ -224,7 +224,7 @@ def test_counts_that_are_taken_for_amplitudes_are_warned_of(tmp_path, counts):
     np.savez(file, images=stored, x=np.arange(12) * 3.0, y=np.arange(12) % 4 * 3.0)
     scan = open_scan(file, format="ptychopinn", paths={"frames": "images", "x": "x", "y": "y"})
     known = {"energy": 8.0, "distance": 1.0, "psize": 75e-6, "center": (8, 8)}
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         scan.plan(**known)
-    assert any("whole numbers" in str(one.message) for one in said) == counts
+    assert any("whole numbers" in str(one.message) for one in caught) == counts

@@ -182,8 +182,8 @@ def test_chunks_that_were_never_written_hold_the_fill_value(tmp_path, name):
     with h5py.File(tmp_path / "a.h5") as file:
         expected = file["d"][...]
     assert set(np.unique(expected)) == {1, 7}
-    told = hasattr(h5py.h5d.DatasetID, "chunk_iter")  # which chunks there are
-    check(Hdf5Frames(tmp_path / "a.h5", "d"), expected, ours=told)
+    listed = hasattr(h5py.h5d.DatasetID, "chunk_iter")  # which chunks there are
+    check(Hdf5Frames(tmp_path / "a.h5", "d"), expected, ours=listed)
 
 
 @pytest.mark.parametrize("name", ["gzip-shuffle", "bitshuffle-lz4", "lz4", "blosc-lz4-1"])

@@ -238,21 +238,21 @@ def outcome(look: Callable[[], object]) -> str:
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
-        said = "crash"
+        result = "crash"
         try:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             signal.alarm(SECONDS)
-            said = str(look())
+            result = str(look())
         except BaseException:
-            said = traceback.format_exc()
+            result = traceback.format_exc()
         finally:
-            os.write(writes, said.encode()[-3000:])
+            os.write(writes, result.encode()[-3000:])
             os._exit(0)
     os.close(writes)
     with open(reads) as pipe:
-        said = pipe.read()
+        result = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return said if status == 0 else f"signal {-status}"
+    return result if status == 0 else f"signal {-status}"
 
 
 def tried(name: str, count: int, seed: int, folder: Path) -> Counter[str]:
@@ -263,11 +263,11 @@ def tried(name: str, count: int, seed: int, folder: Path) -> Counter[str]:
     for number in range(count):
         path = folder / f"{name.replace(' ', '')}-{seed}-{number}{kind.suffix}"
         path.write_bytes(damaged(whole, rng))
-        said = outcome(partial(compared, path, kind))
-        if "signal" in said and "signal" not in outcome(partial(ours, path, kind)):
-            said = "the other crashes"
-        found[said] += 1
-        if said in WELL:
+        result = outcome(partial(compared, path, kind))
+        if "signal" in result and "signal" not in outcome(partial(ours, path, kind)):
+            result = "the other crashes"
+        found[result] += 1
+        if result in WELL:
             path.unlink()
     return found
 

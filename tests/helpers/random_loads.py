@@ -153,10 +153,12 @@ def by_ptypy(attempt: Attempt) -> None:
         scan.info.center,
         scan.frame_indices.reshape(len(frames), -1),
     )
-    compare("PtyPy", got, replace(attempt.wanted, center_px=told(attempt.wanted.center_px)))
+    compare(
+        "PtyPy", got, replace(attempt.wanted, center_px=center_for_ptypy(attempt.wanted.center_px))
+    )
 
 
-def told(center_px: tuple[float, float]) -> tuple[float, ...]:
+def center_for_ptypy(center_px: tuple[float, float]) -> tuple[float, ...]:
     """A centre less than 0.3 pixel above a whole one is told to PtyPy as that one."""
     return tuple(float(c // 1) if c % 1 < 0.3 else c for c in center_px)
 

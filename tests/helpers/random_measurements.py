@@ -241,7 +241,7 @@ class Measurement:
 
     def measured(self, raw: Raw) -> Measured:
         """What the file tells of it."""
-        told = {
+        known = {
             "energy_eV": raw.energy_eV,
             "distance_m": raw.distance_m,
             "pixel_m": raw.pixel_m,
@@ -253,9 +253,9 @@ class Measurement:
             "center_px": raw.center_px,
             "saturation": raw.saturation,
         }
-        told |= {name: None for name in self.kind.lacks if name in told}
+        known |= {name: None for name in self.kind.lacks if name in known}
         if "bad" in self.kind.lacks:
-            told["mask"] = None
+            known["mask"] = None
         places = raw.positions_m
         if self.kind.pixels:
             span = HC_EV_M / raw.energy_eV * raw.distance_m
@@ -266,7 +266,7 @@ class Measurement:
             places,
             self.kind.pixels,
             self.each,
-            **told,
+            **known,
             no_count=largest,
             row=0 if self.pattern == "scatter" else self.row,
             fast=self.fast,

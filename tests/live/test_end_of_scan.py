@@ -44,9 +44,9 @@ class TestEndOfScan:
         positions[40:48] = positions[40]
         file = scans.write(tmp_path, positions_m=positions)
         os.utime(file, (time.time() - 100,) * 2)
-        with pytest.warns(BeamlineWarning, match="positions of frames 40-47 are all the") as seen:
+        with pytest.warns(BeamlineWarning, match="positions of frames 40-47 are all the") as caught:
             assert self.end(file, timeout_s=60)[0] == 49
-        assert len(seen) == 1
+        assert len(caught) == 1
 
     def test_a_list_that_has_just_been_written_may_be_written_again(self, tmp_path):
         """With more positions, by a writer that replaces it with each frame."""
@@ -167,16 +167,16 @@ class TestLostExposures:
             self.check(progress.plan, numbers, wanted)
         come(numbers)
         time.sleep(0.002)
-        with warnings.catch_warnings(record=True) as seen:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             progress = follower.poll()
         assert progress.complete
         wanted = [{2 * g + 1, 2 * g + 2} - {lost} for g in range(self.POSITIONS)]
         self.check(progress.plan, numbers, wanted)
-        said = [str(one.message) for one in seen]
-        assert len(said) == bool(lost)
-        assert all("live scan has ended with 10 positions" in line for line in said)
-        assert all("without some of their 2 exposures: 1, the first" in line for line in said)
+        messages = [str(one.message) for one in caught]
+        assert len(messages) == bool(lost)
+        assert all("live scan has ended with 10 positions" in line for line in messages)
+        assert all("without some of their 2 exposures: 1, the first" in line for line in messages)
 
     def check(self, plan, numbers, wanted):
         """Which acquisitions are at each position, and that the frames are theirs."""
@@ -194,6 +194,6 @@ class TestLostExposures:
 
     def test_what_is_assumed_of_a_counter_is_said_at_the_start(self, tmp_path, come):
         come(range(1, 6))
-        with pytest.warns(BeamlineWarning, match="count from 1; if it counts from 0") as seen:
+        with pytest.warns(BeamlineWarning, match="count from 1; if it counts from 0") as caught:
             self.follow(tmp_path).wait_for_first_frames()
-        assert len(seen) == 1
+        assert len(caught) == 1

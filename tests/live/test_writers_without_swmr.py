@@ -92,9 +92,9 @@ class TestWritersWithoutSwmr:
         (code,) = re.findall(r"```python\n(import h5py\n.*?)```", page, re.DOTALL)
         monkeypatch.chdir(tmp_path)
         exec(code, {})
-        with pytest.warns(BeamlineWarning) as told:
+        with pytest.warns(BeamlineWarning) as caught:
             saved = open_scan("saved.h5")
-        assert "46 of 49 frames were never written" in str(told[0].message)
+        assert "46 of 49 frames were never written" in str(caught[0].message)
         frames = saved.frames.read([0, 1, 2], Window(0, 0, 1, 1)).ravel()
         assert_array_equal(frames, [1, 2, 3])
 

@@ -168,13 +168,13 @@ def test_the_centre_is_not_pulled_by_them():
     assert_allclose(scan_of(frames, center_px=None).plan().center_px, wanted, atol=0.5)
 
 
-def said(file, **settings):
+def warned(file, **settings):
     """What ``check`` prints but for its reconstructions."""
     return [str(f) for f in diagnose(Settings.of({"file": str(file), **settings}), False).findings]
 
 
 def test_check_names_them_and_finds_no_problem(tmp_path):
-    found = said(scans.write(tmp_path, frames=masked("uint32", 2**32 - 1)))
+    found = warned(scans.write(tmp_path, frames=masked("uint32", 2**32 - 1)))
     assert any("4294967295 and above hold no counts" in line for line in found), found
     assert not any("highest count" in line or "between lit" in line for line in found), found
 
@@ -183,13 +183,13 @@ def test_the_remedy_of_check_is_typed_as_printed(tmp_path, type_in):
     frames = scans.truth().frames.astype(np.uint32)
     frames[:, 30:34, 30:34] = 16777213  # a limit of seven digits and more
     file = scans.write(tmp_path, frames=frames)
-    line = next(line for line in said(file) if "--sat" in line)
+    line = next(line for line in warned(file) if "--sat" in line)
     words = line.split("(--sat")[1].split(")")[0].split()
     assert words == ["16777213"]
     code, shown, _ = type_in("info", file, "--plan", "--sat", *words)
     assert code == 0
     assert "saturation 16777213" in shown
-    assert not any("16777213" in line for line in said(file, saturation=words[0]))
+    assert not any("16777213" in line for line in warned(file, saturation=words[0]))
     good = all_frames(open_scan(file).plan(saturation=float(words[0])))[1]
     assert not good[:, 30:34, 30:34].any()
 

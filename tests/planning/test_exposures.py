@@ -23,8 +23,11 @@ def test_grouping_of_exposures(how):
     )
     wanted = []
     for p in range(4):
-        raw, said = raw_of(scan)[3 * p : 3 * p + 3], {"bad": bad, "dark": 1.5, "saturation": 700}
-        counts, clipped = (reference.correct(raw, **said, clipped=c) for c in (False, True))
+        raw, settings = (
+            raw_of(scan)[3 * p : 3 * p + 3],
+            {"bad": bad, "dark": 1.5, "saturation": 700},
+        )
+        counts, clipped = (reference.correct(raw, **settings, clipped=c) for c in (False, True))
         wanted.append(reference.group(counts, how, [0.1, 0.5, 2.0], clipped))
     assert_allclose(as_nan(*all_frames(plan)), wanted, rtol=1e-6)
 

@@ -48,11 +48,11 @@ def test_absurd_factors_are_named(tmp_path):
     scan = scan_of(frames, monitor=i0)
     with pytest.warns(BeamlineWarning, match=r"flat is more than 1000 times off .* at 5 pixels"):
         scan.plan(flat=flat)
-    with pytest.warns(BeamlineWarning) as seen:
+    with pytest.warns(BeamlineWarning) as caught:
         scan.plan(monitor=True)
-    said = " ".join(str(w.message) for w in seen)
-    assert "not a number at 2 of 8 frames, which are left out" in said
-    assert "more than 1000 times off its median of 1 at 1 of 8 frames" in said
+    messages = " ".join(str(w.message) for w in caught)
+    assert "not a number at 2 of 8 frames, which are left out" in messages
+    assert "more than 1000 times off its median of 1 at 1 of 8 frames" in messages
     with pytest.warns(BeamlineWarning, match="dark and background exceed every count of 8"):
         plan = scan.plan(dark=np.full((16, 16), 1e3))
     with pytest.warns(BeamlineWarning, match="8 of 8 frames hold no count"):
@@ -64,12 +64,12 @@ def test_darks_that_are_no_numbers_or_far_below_zero_are_named():
     dark, mask = np.zeros((16, 16)), np.zeros((16, 16), bool)
     dark[0, :5], dark[3, 3], dark[4, 4] = [np.nan, np.inf, -np.inf, 1e39, -1e39], -1e38, -3
     mask[0, 0] = True
-    with pytest.warns(BeamlineWarning) as seen:
+    with pytest.warns(BeamlineWarning) as caught:
         good = all_frames(scan_of(frames).plan(dark=dark, mask=mask))[1]
-    said = [str(w.message) for w in seen]
-    assert len(said) == 2
-    assert "NaN, infinite or beyond a float32 at 4 pixels, which become bad" in said[0]
-    assert "below 0 at 1 pixels by more than 1000 times the highest count" in said[1]
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == 2
+    assert "NaN, infinite or beyond a float32 at 4 pixels, which become bad" in messages[0]
+    assert "below 0 at 1 pixels by more than 1000 times the highest count" in messages[1]
     assert not good[:, 0, :5].any()
 
 
@@ -79,9 +79,9 @@ def test_absurd_images_are_named_once_where_the_centre_is_found_from_the_data():
     frames = np.random.default_rng(0).poisson(beam, (8, 16, 16)).astype(np.uint16)
     flat = np.full((16, 16), 3.0)
     flat[:, :8] = 4  # so that the median of a window is another
-    with pytest.warns(BeamlineWarning, match="the flat has a median of") as seen:
+    with pytest.warns(BeamlineWarning, match="the flat has a median of") as caught:
         scan_of(frames, center_px=None).plan(flat=flat, shape=8)
-    assert len(seen) == 1
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -89,13 +89,13 @@ def test_frames_that_hold_nothing_are_counted(k):
     frames = np.random.default_rng(0).poisson(50, (16, 16, 16)).astype(np.uint16)
     frames[2:6], frames[8:10] = 0, 300
     plan = scan_of(frames, k).plan(saturation=300, frames_per_position=k if k > 1 else None)
-    with pytest.warns(BeamlineWarning) as seen:
+    with pytest.warns(BeamlineWarning) as caught:
         good = all_frames(plan, 3)[1]
-    said = [str(w.message) for w in seen]
+    messages = [str(w.message) for w in caught]
     n = 16 // k
-    assert len(said) == 2
-    assert said[0].startswith(f"{4 // k} of {n} frames hold no count")
-    assert said[1].startswith(f"{2 // k} of {n} frames have no good pixel")
+    assert len(messages) == 2
+    assert messages[0].startswith(f"{4 // k} of {n} frames hold no count")
+    assert messages[1].startswith(f"{2 // k} of {n} frames have no good pixel")
     assert (~good.any((1, 2))).sum() == 2 // k
 
 

@@ -111,9 +111,9 @@ def test_it_is_said_which_was_taken():
 @OWN
 def test_the_plan_says_so():
     dark, _, mask = images()
-    told = dict(loading_steps(make_scan(N).plan(dark=dark, mask=mask, saturation=460)))
-    assert told["own"] == "dark, mask of each frame"
-    assert "saturation 460" in told["bad"]
+    steps = dict(loading_steps(make_scan(N).plan(dark=dark, mask=mask, saturation=460)))
+    assert steps["own"] == "dark, mask of each frame"
+    assert "saturation 460" in steps["bad"]
     assert "own" not in dict(loading_steps(make_scan(N).plan()))
 
 

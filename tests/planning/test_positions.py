@@ -124,7 +124,7 @@ def test_more_frames_than_positions():
 class TestOddPositions:
     """Readings that were lost, which every loader and command warns of."""
 
-    def said(self, positions, **settings):
+    def warnings_of(self, positions, **settings):
         k = settings.get("frames_per_position", 1)
         scan = make_scan(len(positions) * k, positions=positions, source="a.h5")
         with warnings.catch_warnings(record=True) as caught:
@@ -141,31 +141,31 @@ class TestOddPositions:
         positions = self.positions()
         positions[part] = 0 if value == "zero" else positions[part.start]
         frames = f"{part.start}-{part.stop - 1}"
-        (told,) = self.said(positions)
-        assert told.startswith(f"a.h5: positions of frames {frames} are all the same")
-        assert f"(--reject {frames})" in told
-        assert not self.said(positions, reject=frames)
+        (warning,) = self.warnings_of(positions)
+        assert warning.startswith(f"a.h5: positions of frames {frames} are all the same")
+        assert f"(--reject {frames})" in warning
+        assert not self.warnings_of(positions, reject=frames)
 
     def test_all_exposures_of_each_are_named(self):
         positions = self.positions(20)
         positions[10:14] = 0
-        (told,) = self.said(positions, frames_per_position=3)
-        assert "(--reject 30-41)" in told
+        (warning,) = self.warnings_of(positions, frames_per_position=3)
+        assert "(--reject 30-41)" in warning
 
     @pytest.mark.parametrize("settings", [{"frame_order": [5, 5, 5, 5, *range(40)]}, {}])
     def test_of_a_scan_with_pairs_and_repeats_are_not_odd(self, settings):
         positions = self.positions()
         positions[7] = positions[6]
-        assert not self.said(positions, **settings)
+        assert not self.warnings_of(positions, **settings)
 
     @pytest.mark.parametrize("away_m", [2e-3, -1000.0, 1e-4])
     def test_far_outside_the_scan(self, away_m):
         positions = self.positions()
         positions[[7, 9], 1] = away_m
-        (told,) = self.said(positions)
-        assert told.startswith("a.h5: positions up to")
-        assert "(--reject 7,9)" in told
-        assert not self.said(positions, reject="7,9")
+        (warning,) = self.warnings_of(positions)
+        assert warning.startswith("a.h5: positions up to")
+        assert "(--reject 7,9)" in warning
+        assert not self.warnings_of(positions, reject="7,9")
 
     def test_of_a_line_are_not_odd(self):
-        assert not self.said(np.column_stack([np.zeros(40), np.arange(40) * 1e-6]))
+        assert not self.warnings_of(np.column_stack([np.zeros(40), np.arange(40) * 1e-6]))

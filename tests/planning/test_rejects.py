@@ -134,10 +134,10 @@ def test_an_intensity_that_was_estimated_of_another_file_is_said(judged):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         open_scan(judged / "scan1.h5").plan(monitor=str(estimate))
-    said = (
+    message = (
         r"intensity\.npy: was made from .*scan1\.h5, not from .*scan2\.h5: frames are scaled by it"
     )
-    with pytest.warns(BeamlineWarning, match=said):
+    with pytest.warns(BeamlineWarning, match=message):
         open_scan(judged / "scan2.h5").plan(monitor=str(estimate))
 
 

@@ -221,11 +221,11 @@ def test_live_they_are_frames_to_come(tmp_path):
     assert plan.selection.exposures[:, 0].tolist() == [0, 1, 2, 3, 4]
     with h5py.File(file, "a") as opened:
         opened["/entry/data"][7] = 107
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         plan = follower.wait_until_complete()
-    assert any("ended with 6 positions: " in str(one.message) for one in said)
-    assert any("6 of 12 frames were never written" in str(one.message) for one in said)
+    assert any("ended with 6 positions: " in str(one.message) for one in caught)
+    assert any("6 of 12 frames were never written" in str(one.message) for one in caught)
     assert plan.selection.exposures[:, 0].tolist() == [0, 1, 2, 3, 4, 7]
 
 

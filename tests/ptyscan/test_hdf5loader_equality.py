@@ -478,8 +478,8 @@ def test_ten_rows_on_two_ranks(file, tmp_path):
         timeout=280,
     )
     assert done.returncode == 0, done.stderr
-    said = [line for line in done.stdout.splitlines() if line.startswith("DONE")]
-    assert said == [f"DONE 2 {name}" for name in ON_TWO_RANKS]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("DONE")]
+    assert lines == [f"DONE 2 {name}" for name in ON_TWO_RANKS]
 
 
 def sources() -> list[Path]:

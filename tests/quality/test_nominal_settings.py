@@ -136,8 +136,8 @@ class TestRegion:
 
     @pytest.mark.parametrize("qc", [Qc(rect=(0, 0, 50, 50)), Qc(circ=(0, 0, 5))])
     def test_a_region_with_the_whole_scan_warns(self, qc):
-        said = r"contains the whole scan.* x 0 to 4, y 0 to 2 mm; rect and circ .* in that unit"
-        with pytest.warns(BeamlineWarning, match=said):
+        message = r"contains the whole scan.* x 0 to 4, y 0 to 2 mm; rect and circ .* in that unit"
+        with pytest.warns(BeamlineWarning, match=message):
             assert region(self.POSITIONS, qc, "mm").all()
 
     def test_a_region_outside_the_scan_is_an_error(self):

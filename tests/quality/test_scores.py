@@ -104,9 +104,9 @@ class TestRules:
         assert found.tolist() == [False, False, True, True]
 
     def test_each_rule_has_a_description(self):
-        said = rule(Qc(reject_topk=3, reject_topp=0.02, reject_thresh=0.9))
+        text = rule(Qc(reject_topk=3, reject_topp=0.02, reject_thresh=0.9))
         for words in ("3 frames", "0.02", "0.9", "and"):
-            assert words in said
+            assert words in text
         assert "neighbours" in rule(Qc())
 
     @pytest.mark.parametrize("axes", ["yx", "-xy", "x-y"])

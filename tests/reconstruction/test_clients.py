@@ -63,11 +63,15 @@ class TestPtychodus:
         info = ProductInfo("a name", "some words", 0.1, 2.0, 30.0)
         path = export_product(found, tmp_path / "p.h5", info=info, frames=of_plan(plan))
         product = io.load_product(path)
-        said = product.metadata
-        assert (said.name, said.comments, said.exposure_time_s) == ("a name", "some words", 0.1)
-        assert (said.mass_attenuation_m2_per_kg, said.tomography_angle_deg) == (2, 30)
-        assert (said.photon_energy_eV, said.detector_distance_m) == (8800, found.distance_m)
-        assert said.probe_photon_count == pytest.approx((np.abs(found.probe) ** 2).sum())
+        metadata = product.metadata
+        assert (metadata.name, metadata.comments, metadata.exposure_time_s) == (
+            "a name",
+            "some words",
+            0.1,
+        )
+        assert (metadata.mass_attenuation_m2_per_kg, metadata.tomography_angle_deg) == (2, 30)
+        assert (metadata.photon_energy_eV, metadata.detector_distance_m) == (8800, found.distance_m)
+        assert metadata.probe_photon_count == pytest.approx((np.abs(found.probe) ** 2).sum())
         assert_array_equal(product.object_.get_array(), found.object)
         assert list(product.object_.layer_spacing_m) == list(found.layer_spacing_m)
         assert_array_equal(product.probes.get_array()[0], found.probe)

@@ -388,18 +388,18 @@ class TestProductCommand:
         assert not target.exists()
 
     @pytest.mark.parametrize(
-        ("more", "said"),
+        ("more", "message"),
         [
             ({"xcoords": np.full(48, 80.0)}, "as many xcoords as ycoords. Got 48 and 49"),
             ({"xcoords": np.r_[np.nan, np.full(48, 80.0)]}, "1 of 49 positions are not finite"),
             ({"objectGuess": np.ones((2, 150, 150))}, r"one object of one layer"),
         ],
     )
-    def test_what_does_not_fit_is_named(self, tmp_path, type_in, more, said):
+    def test_what_does_not_fit_is_named(self, tmp_path, type_in, more, message):
         source = self.written(tmp_path, **more)
         code, _, err = type_in("product", source, "-o", tmp_path / "p.h5", *FLAGS)
         assert code == 1
-        assert said in err
+        assert message in err
 
     def test_coordinates_from_the_objects_middle(self, tmp_path, type_in):
         """They are no pixels of objectGuess: its middle is at 0, PtychoPINN's default, and said."""
@@ -495,7 +495,7 @@ class TestExportCommand:
         assert {f.name for f in (tmp_path / "t").iterdir()} == {"phase.tif", "amplitude.tif"}
 
     @pytest.mark.parametrize(
-        ("words", "said"),
+        ("words", "message"),
         [
             (("-o", "a.h5", "--frames"), "--to h5 cannot hold frames"),
             (("-o", "a.xyz"), "no format has the suffix .xyz; set --to"),
@@ -503,11 +503,11 @@ class TestExportCommand:
             (("-o", "a.h5", "--scan", "b"), "no scan 'b'; choose by --scan (scan=): s"),
         ],
     )
-    def test_what_cannot_be(self, tmp_path, type_in, ptyr, words, said, monkeypatch):
+    def test_what_cannot_be(self, tmp_path, type_in, ptyr, words, message, monkeypatch):
         monkeypatch.chdir(tmp_path)
         code, _, err = type_in("export", ptyr, *words)
         assert code == 1
-        assert said in err
+        assert message in err
         assert not list(tmp_path.iterdir())
 
     def test_inputs_are_not_written_to(self, tmp_path, type_in, ptyr):

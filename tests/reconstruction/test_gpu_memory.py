@@ -54,9 +54,9 @@ def test_engines_allocate_what_is_estimated(tmp_path, modes, block):
     for one in prepared(tmp_path, modes, block, *(f"BeamlineFull,{name}" for name in ENGINES)):
         engine = one["case"].partition(",")[2]
         object_pixels = math.prod(one["object"])
-        said = need(engine, 15, 16**2, object_pixels, block, modes).gpu_bytes
-        said -= ENGINES[engine].fixed_gpu
-        assert said <= one["gpu"] <= said + few, engine
+        predicted = need(engine, 15, 16**2, object_pixels, block, modes).gpu_bytes
+        predicted -= ENGINES[engine].fixed_gpu
+        assert predicted <= one["gpu"] <= predicted + few, engine
 
 
 def measured() -> list[list[str]]:

@@ -98,19 +98,19 @@ def test_a_clean_scan_has_no_events():
 @pytest.mark.parametrize("case", CASES)
 def test_an_event_is_named_with_its_frames(case):
     frames, event = CASES[case]
-    (said,) = found(frames)
-    assert said.kind == event.kind
-    assert abs(said.first - event.first) <= 3
-    assert abs(said.last - event.last) <= 3
-    assert_allclose(said.amount, event.amount, rtol=0.2, atol=0.01)
+    (got,) = found(frames)
+    assert got.kind == event.kind
+    assert abs(got.first - event.first) <= 3
+    assert abs(got.last - event.last) <= 3
+    assert_allclose(got.amount, event.amount, rtol=0.2, atol=0.01)
 
 
 def test_single_dark_frames_are_no_beam_loss():
     strength = np.ones(COUNT)
     strength[[64, 67, 100, 102]] = 0.008
-    said = evaluated(scan_of(dimmed(strength), truth().positions_m))
-    assert said.events == ()
-    assert said.reject_indices.tolist() == [64, 67, 100, 102]
+    quality = evaluated(scan_of(dimmed(strength), truth().positions_m))
+    assert quality.events == ()
+    assert quality.reject_indices.tolist() == [64, 67, 100, 102]
 
 
 def test_an_edge_along_the_rows_is_no_event():
@@ -128,18 +128,18 @@ def test_an_absorbing_sample_does_not_flicker(masked):
     light = diffract(np.exp((-2 - 1j) * thick), truth().probe, truth().corners_px)
     bad = light.mean(0) > np.quantile(light.mean(0), 0.9) if masked else None
     frames = np.random.default_rng(7).poisson(light).astype(np.uint32)
-    said = evaluated(scan_of(frames, truth().positions_m, bad=bad)).events
-    assert "flicker" not in [one.kind for one in said]
+    events = evaluated(scan_of(frames, truth().positions_m, bad=bad)).events
+    assert "flicker" not in [one.kind for one in events]
 
 
 def test_several_events_and_the_intensity_from_them():
     frames = dimmed(stretch(40, 79, 0.7) * stretch(200, 239, 0.0))
-    said = found(frames)
-    assert [(one.kind, one.first, one.last) for one in said] == [
+    events = found(frames)
+    assert [(one.kind, one.first, one.last) for one in events] == [
         ("step", 40, 79),
         ("dump", 200, 239),
     ]
-    beam = intensity(said, COUNT)
+    beam = intensity(events, COUNT)
     assert np.isnan(beam[200:240]).all()
     assert_allclose(beam[40:80], 0.7, rtol=0.03)
     assert (beam[:40] == 1).all()
@@ -156,10 +156,10 @@ def test_several_events_and_the_intensity_from_them():
 )
 def test_check_names_a_remedy_that_works(tmp_path, case, remedy):
     settings = Settings.of({"file": file_of(tmp_path, CASES[case][0])})
-    (said,) = warned(settings)
-    assert said.level == "warning"
+    (finding,) = warned(settings)
+    assert finding.level == "warning"
     for name, value in remedy.items():
-        assert f"--{name} {value}" in said.remedy
+        assert f"--{name} {value}" in finding.remedy
     assert warned(changed(settings, remedy)) == []
 
 
@@ -178,8 +178,8 @@ def test_a_change_of_the_monitor_alone_is_named_as_such(tmp_path):
     file = file_of(tmp_path, truth().frames, monitor=i0)
     scan, plan = planned(Settings.of({"file": file, "monitor": True}))
     got = evaluate_scan(scan, plan, Settings.of({"file": file, "monitor": True}), Qc())
-    (said,) = got.events
-    assert (said.kind, said.first, said.of_monitor) == ("step", 300, True)
+    (event,) = got.events
+    assert (event.kind, event.first, event.of_monitor) == ("step", 300, True)
     assert "the counts do not; leave the monitor off" in got.remedies("qc")[0]
     assert got.reject_indices.tolist() == []
     assert (got.beam == 1).all()
@@ -201,9 +201,9 @@ def test_the_estimate_includes_what_an_applied_monitor_corrected(tmp_path):
 
 def test_a_step_within_a_step():
     factor = stretch(100, 299, 0.6) * stretch(160, 219, 0.7)
-    said = found(dimmed(factor))
-    assert [(one.first, one.last) for one in said] == [(100, 159), (160, 219), (220, 299)]
-    assert_allclose([one.amount for one in said], [0.6, 0.42, 0.6], rtol=0.03)
+    events = found(dimmed(factor))
+    assert [(one.first, one.last) for one in events] == [(100, 159), (160, 219), (220, 299)]
+    assert_allclose([one.amount for one in events], [0.6, 0.42, 0.6], rtol=0.03)
 
 
 def test_check_proposes_a_monitor_that_follows_the_beam(tmp_path):
@@ -214,8 +214,8 @@ def test_check_proposes_a_monitor_that_follows_the_beam(tmp_path):
         settings = changed(settings, {"monitor": i0})
         assert warned(settings) == []
         return
-    (said,) = warned(settings)
-    assert dict(said.settings) == {"monitor": "file"}
+    (finding,) = warned(settings)
+    assert dict(finding.settings) == {"monitor": "file"}
     assert warned(changed(settings, {"monitor": "file"})) == []
 
 

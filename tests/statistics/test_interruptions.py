@@ -10,7 +10,7 @@ from ptypy_beamline.statistics.measure import COLUMNS
 from ptypy_beamline.statistics.measurements import Measurements
 
 
-def seen(total):
+def features(total):
     """What was measured of frames with these counts."""
     table = np.zeros((len(total), len(COLUMNS)))
     table[:, 0] = total
@@ -24,7 +24,7 @@ class TestBeamLost:
     places = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
 
     def lost(self, dark):
-        measured = seen(np.where(dark, 1.0, 1000.0))
+        measured = features(np.where(dark, 1.0, 1000.0))
         assert (no_beam(measured) == dark).all()
         return beam_lost(measured, dark, self.places) >= 1
 

@@ -90,13 +90,13 @@ def on_a_disk_of(size: int, call: Callable[[], int]) -> tuple[int, str]:
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
-        said, code = io.StringIO(), 99
+        output, code = io.StringIO(), 99
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-            with redirect_stderr(said), redirect_stdout(io.StringIO()):
+            with redirect_stderr(output), redirect_stdout(io.StringIO()):
                 code = call()
         finally:
-            os.write(writes, said.getvalue().encode())
+            os.write(writes, output.getvalue().encode())
             os._exit(code)
     os.close(writes)
     with open(reads) as pipe:
@@ -124,9 +124,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, inputs, name):
     words = COMMANDS[name].replace("OUT", str(tmp_path)).split()
     words = [inputs.get(word, word) for word in words]
     for size in SIZES:
-        code, said = on_a_disk_of(size, lambda: main(words))
-        lines = [line for line in said.splitlines() if line.startswith("error")]
-        assert (code, len(lines)) == (1, 1), (size, code, said)
+        code, output = on_a_disk_of(size, lambda: main(words))
+        lines = [line for line in output.splitlines() if line.startswith("error")]
+        assert (code, len(lines)) == (1, 1), (size, code, output)
         assert "cannot be written" in lines[0]
         assert "room" in lines[0]
         assert os.listdir(tmp_path) == [], size
@@ -278,9 +278,9 @@ def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, output = process.communicate(timeout=60)
     assert process.returncode == code
-    assert said.decode().splitlines()[-1].startswith("error: ")
+    assert output.decode().splitlines()[-1].startswith("error: ")
     assert os.listdir(tmp_path) == []
 
 
@@ -292,8 +292,8 @@ def test_a_signal_while_the_package_is_loaded_is_one_line(tmp_path):
     )
     time.sleep(0.4)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert "Traceback" not in said.decode()
+    _, output = process.communicate(timeout=60)
+    assert "Traceback" not in output.decode()
     assert process.returncode in (143, -signal.SIGTERM)
 
 
@@ -310,10 +310,10 @@ def test_what_ptypy_saves_is_whole_or_not_there(tmp_path, inputs):
     (tmp_path / "tree.json").write_text(json.dumps(tree))
     words = ["run", str(tmp_path / "tree.json"), "-o", str(tmp_path / "out")]
     for size in (0, 5000):
-        code, said = on_a_disk_of(size, lambda: main(words))
-        assert code == 1, said
-        assert said.count("\n") == 1
-        assert ".ptyr: cannot be written: file too large" in said
+        code, output = on_a_disk_of(size, lambda: main(words))
+        assert code == 1, output
+        assert output.count("\n") == 1
+        assert ".ptyr: cannot be written: file too large" in output
         assert not (tmp_path / "out").exists()
     assert main(words) == 0
     saved = [name for name in files_in(tmp_path / "out") if name.endswith(".ptyr")]

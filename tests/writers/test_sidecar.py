@@ -153,17 +153,17 @@ def test_other_names_and_units(folder, make):
         "--first-index",
         "1",
     )
-    code, said = make(lines, *words)
+    code, message = make(lines, *words)
     assert code == 0
-    assert said == ""
+    assert message == ""
     scan = opened(folder)
     # A unit that is given counts before the one in a name.
     assert_allclose(scan.positions_m, np.stack([Y * 1e3, X], 1), atol=1e-16)
     assert_allclose([scan.energy_eV, scan.distance_m, scan.exposure_s], [7112, 1.5, 0.01])
     words = words[: words.index("positions=um") - 1] + words[words.index("positions=um") + 1 :]
-    code, said = make(lines, *words)
+    code, message = make(lines, *words)
     assert code == 1
-    assert "Expected a unit of positions with column 'M1'. Got none; set --unit posi" in said
+    assert "Expected a unit of positions with column 'M1'. Got none; set --unit posi" in message
 
 
 @pytest.mark.parametrize(
@@ -193,13 +193,13 @@ def test_columns_by_their_names(folder, make, head, row):
 
 def test_columns_that_may_be_meant(folder, make):
     lines = ["frame_index,x_um,X_nm,y_um"] + [f"{i},1,2,3" for i in INDEX]
-    code, said = make(lines)
+    code, message = make(lines)
     assert code == 1
-    assert "columns 'x_um' and 'X_nm' may both be x; name one with --col-x" in said
+    assert "columns 'x_um' and 'X_nm' may both be x; name one with --col-x" in message
     lines = ["frame_index,x_um,y_um,energy"] + [f"{i},{i},3,8.8" for i in INDEX]
-    code, said = make(lines)
+    code, message = make(lines)
     assert code == 0
-    assert "column 'energy' has no unit of energy: not used, unless --unit energy=UNIT" in said
+    assert "column 'energy' has no unit of energy: not used, unless --unit energy=UNIT" in message
     assert opened(folder).energy_eV is None
     assert make(lines, "--unit", "energy=keV") == (0, "")
     assert_allclose(opened(folder).energy_eV, 8800)
@@ -208,16 +208,16 @@ def test_columns_that_may_be_meant(folder, make):
 
 
 def test_lines_are_counted_with_comments(folder, make):
-    code, said = make(["# x", HEADER, "# y", ROWS[0], "1,zero,0,1,1,1,1"])
+    code, message = make(["# x", HEADER, "# y", ROWS[0], "1,zero,0,1,1,1,1"])
     assert code == 1
-    assert "log.csv: line 5: Expected a number in column 'posx_m'. Got 'zero'" in said
+    assert "log.csv: line 5: Expected a number in column 'posx_m'. Got 'zero'" in message
 
 
 def test_frames_without_a_row_are_left_out(folder, make):
-    code, said = make([HEADER, *ROWS[:3], *ROWS[5:]])
+    code, message = make([HEADER, *ROWS[:3], *ROWS[5:]])
     assert code == 0
-    assert "warning:" in said
-    assert "2 of 12 frames have no row: left out (3, 4)" in said
+    assert "warning:" in message
+    assert "2 of 12 frames have no row: left out (3, 4)" in message
     kept = np.delete(INDEX, [3, 4])
     assert index_of(folder) == kept.tolist()
     with pytest.warns(BeamlineWarning, match=r"2 frames \(number 3, 4\) without a position"):
@@ -227,18 +227,18 @@ def test_frames_without_a_row_are_left_out(folder, make):
 
 
 def test_repeated_rows_are_averaged(folder, make):
-    code, said = make([HEADER, "2,2.3e-6,1e-7,7112,1.5,7.5e-5,0.01", *ROWS, ROWS[4]])
+    code, message = make([HEADER, "2,2.3e-6,1e-7,7112,1.5,7.5e-5,0.01", *ROWS, ROWS[4]])
     assert code == 0
-    assert "2 rows repeat the frame of another: they are averaged" in said
+    assert "2 rows repeat the frame of another: they are averaged" in message
     mean = np.stack([Y, X], 1)
     mean[2] = 0.5e-7, 2.25e-6
     assert_allclose(opened(folder).positions_m, mean, atol=1e-18)
 
 
 def test_rows_after_the_last_frame(folder, make):
-    code, said = make([HEADER, *ROWS, "12,0,0,7112,1.5,7.5e-5,0.01"])
+    code, message = make([HEADER, *ROWS, "12,0,0,7112,1.5,7.5e-5,0.01"])
     assert code == 0
-    assert "1 row has no frame: left out (frame 12)" in said
+    assert "1 row has no frame: left out (frame 12)" in message
     assert len(opened(folder)) == N
 
 
@@ -251,9 +251,9 @@ def test_a_log_that_counts_from_1(folder, make, words):
 
 
 def test_a_log_that_may_count_from_0_or_1_is_asked_for(folder, make):
-    code, said = make([HEADER, *ROWS[3:9]])
+    code, message = make([HEADER, *ROWS[3:9]])
     assert code == 1
-    assert "say what the log calls the first frame by --first-index" in said
+    assert "say what the log calls the first frame by --first-index" in message
     assert make([HEADER, *ROWS[3:9]], "--first-index", "0")[0] == 0
     assert index_of(folder) == [3, 4, 5, 6, 7, 8]
 
@@ -270,17 +270,17 @@ def test_a_file_that_is_lost_shifts_nothing(folder, make, lost):
         assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
     else:
         (folder / f"f_{lost}.tif").rename(folder / "lost")
-    code, said = make([HEADER, *ROWS])
+    code, message = make([HEADER, *ROWS])
     if lost:
         assert code == 0
-        assert f"1 row has no frame: left out (frame {lost})" in said
+        assert f"1 row has no frame: left out (frame {lost})" in message
         plan = opened(folder).plan(center=(5, 4))
         assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
         raw = plan.load(np.arange(11))[:, 0, 0, 0]
         assert_array_equal(raw, kept * 80)
     else:  # frames 1 to 11 of rows 0 to 11: the names may count from 1
         assert code == 1
-        assert "fit in two ways" in said
+        assert "fit in two ways" in message
 
 
 @pytest.mark.parametrize("cell", ["nan", "NaN", ""])
@@ -288,10 +288,10 @@ def test_a_row_without_a_position_is_left_out(folder, make, cell):
     """Its energy is not missed, nor does one of two rows of a frame spoil the other."""
     rows = [*ROWS, f"7,{cell},{Y[7]},7112,1.5,7.5e-5,0.01"]
     rows[4] = f"4,{X[4]},{cell},{cell},1.5,7.5e-5,0.01"
-    code, said = make([HEADER, *rows])
+    code, message = make([HEADER, *rows])
     assert code == 0
-    assert "2 rows have no position: left out (line 6, 14)" in said
-    assert "1 of 12 frames have no row: left out (4)" in said
+    assert "2 rows have no position: left out (line 6, 14)" in message
+    assert "1 of 12 frames have no row: left out (4)" in message
     kept = np.delete(INDEX, 4)
     assert index_of(folder) == kept.tolist()
     with pytest.warns(BeamlineWarning, match=r"1 frame \(number 4\) without a position"):
@@ -311,15 +311,15 @@ def test_columns_that_are_not_used_are_named(folder, type_in):
 
 def test_the_help_lists_units(capsys):
     assert main(["sidecar", "--help"]) == 0
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "exposure (s, ms, us, ns)" in said
+    message = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "exposure (s, ms, us, ns)" in message
 
 
 def test_two_files_of_one_number(folder, make):
     shutil.copy(folder / "f_3.tif", folder / "f_03.tif")
-    code, said = make([HEADER, *ROWS])
+    code, message = make([HEADER, *ROWS])
     assert code == 1
-    assert "Got 2 of number 3, and 1 such number; leave out the copies" in said
+    assert "Got 2 of number 3, and 1 such number; leave out the copies" in message
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -330,9 +330,9 @@ def test_files_by_row_and_column(folder, make, first):
         name.rename(folder / f"f_{number // 4 + 1}_{number % 4 + 1}.tif")
     (folder / "f_2_3.tif").unlink()
     rows = [f"{i + first},{ROWS[i].partition(',')[2]}" for i in INDEX]
-    code, said = make([HEADER, *rows])
+    code, message = make([HEADER, *rows])
     assert code == 0
-    assert "1 row has no frame: left out" in said
+    assert "1 row has no frame: left out" in message
     plan = opened(folder).plan(center=(5, 4))
     kept = np.delete(INDEX, 6)
     assert_array_equal(plan.load(np.arange(11))[:, 0, 0, 0], kept * 80)
@@ -343,10 +343,10 @@ def test_a_first_index_that_settles_nothing(folder, make):
     """Of names from 4 on it does not say what they call the first frame."""
     for number in INDEX[:4]:
         (folder / f"f_{number}.tif").unlink()
-    code, said = make([HEADER, *ROWS], "--first-index", "0")
+    code, message = make([HEADER, *ROWS], "--first-index", "0")
     assert code == 1
-    assert "fit in two ways" in said
-    assert "leave the rows of lost frames out of the log" in said
+    assert "fit in two ways" in message
+    assert "leave the rows of lost frames out of the log" in message
     assert make([HEADER, *ROWS[4:]])[0] == 0
     assert index_of(folder) == INDEX[4:].tolist()
 
@@ -360,7 +360,7 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
 
 
 @pytest.mark.parametrize(
-    ("lines", "words", "said"),
+    ("lines", "words", "message"),
     [
         (["a,b", "1,2"], (), "or one of file names. Got a, b; name it with --col-index"),
         ([HEADER, *ROWS], ("--col-x", "x"), "Expected a column 'x'. Got frame_index, posx_m"),
@@ -389,19 +389,19 @@ def test_optional_columns_may_lack_or_have_empty_cells(folder, make):
         ([HEADER, *ROWS], ("--frames", "nowhere_*.tif"), "nowhere_*.tif: no file matches"),
     ],
 )
-def test_mistakes_in_one_line(folder, make, lines, words, said):
+def test_mistakes_in_one_line(folder, make, lines, words, message):
     code, err = make(lines, *words)
     assert code == 1
-    assert said in err
+    assert message in err
     assert [line[:7] for line in err.splitlines()] == ["error: "]
     assert not (folder / "sidecar.h5").exists()
 
 
 def test_inputs_are_not_replaced(folder, make):
     for name in ("log.csv", "f_3.tif"):
-        code, said = make([HEADER, *ROWS], "-o", folder / name)
+        code, message = make([HEADER, *ROWS], "-o", folder / name)
         assert code == 1
-        assert "is read by this command" in said
+        assert "is read by this command" in message
 
 
 class TestTimes:
@@ -445,9 +445,9 @@ class TestTimes:
         np.save(tmp_path / "t.npy", 2.0 * INDEX)
         head, *rows = self.lines()
         lines = [head, "3.0,5,5,8000", *np.random.default_rng(2).permutation(rows)]
-        code, said = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
+        code, message = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
         assert code == 0
-        assert "1 rows repeat the time of another: the last one counts" in said
+        assert "1 rows repeat the time of another: the last one counts" in message
         self.check(folder, 2 * INDEX)
 
     def test_half_a_step_beyond_the_log_and_no_more(self, folder, make, tmp_path):
@@ -457,43 +457,43 @@ class TestTimes:
         assert make(self.lines(), *words) == (0, "")
         self.check(folder, at)
         np.save(tmp_path / "t.npy", at - 0.02)
-        code, said = make(self.lines(), *words)
+        code, message = make(self.lines(), *words)
         assert code == 1
-        assert "1 of 12 frames (0) lie up to 0.76 s outside the log, more than half its" in said
+        assert "1 of 12 frames (0) lie up to 0.76 s outside the log, more than half its" in message
 
     def test_rows_without_a_position(self, folder, make, tmp_path):
         np.save(tmp_path / "t.npy", 2.0 * INDEX)
         lines = self.lines()
         lines[5] = "3.0,nan,1,8000"
-        code, said = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
+        code, message = make(lines, "--col-time", "time", "--frame-times", tmp_path / "t.npy")
         assert code == 0
-        assert "1 row has no position: left out (line 6)" in said
+        assert "1 row has no position: left out (line 6)" in message
         self.check(folder, 2 * INDEX)
 
     def test_a_gap_in_the_log(self, folder, make, tmp_path):
         np.save(tmp_path / "t.npy", 2.0 * INDEX)
         times = self.LOGGED[(self.LOGGED < 4) | (self.LOGGED > 11)]
-        code, said = make(
+        code, message = make(
             self.lines(times=times), "--col-time", "time", "--frame-times", tmp_path / "t.npy"
         )
         assert code == 0
-        assert "4 frames (2, 3, 4, 5) lie in gaps of more than 3 steps of 1.5 s" in said
+        assert "4 frames (2, 3, 4, 5) lie in gaps of more than 3 steps of 1.5 s" in message
 
     def test_mistakes(self, folder, make, tmp_path):
         np.save(tmp_path / "t.npy", np.arange(5.0))
         words = ("--col-time", "time", "--frame-times", tmp_path / "t.npy")
         assert "Expected a time stamp of each of 12 frames. Got 5" in make(self.lines(), *words)[1]
         np.save(tmp_path / "t.npy", np.arange(12.0))
-        said = make(self.lines(lambda _: "noon"), *words)[1]
-        assert "line 2: Expected seconds or a date and time" in said
+        message = make(self.lines(lambda _: "noon"), *words)[1]
+        assert "line 2: Expected seconds or a date and time" in message
         for path in folder.glob("f_*.tif"):
             tifffile.imwrite(path, np.zeros((4, 4), np.uint8), datetime="2024:05:31 12:00:00")
-        said = make(self.lines(), "--col-time", "time")[1]
-        assert "the DateTime tags have whole seconds, and 11 of 12 frames have the same" in said
+        message = make(self.lines(), "--col-time", "time")[1]
+        assert "the DateTime tags have whole seconds, and 11 of 12 frames have the same" in message
         for path in folder.glob("f_*.tif"):
             tifffile.imwrite(path, np.zeros((4, 4), np.uint8), datetime=False)
-        said = make(self.lines(), "--col-time", "time")[1]
-        assert "f_0.tif: Expected a DateTime tag. Got none; give the frames' time stamps" in said
+        message = make(self.lines(), "--col-time", "time")[1]
+        assert "f_0.tif: Expected a DateTime tag. Got none; give the frames' time stamps" in message
 
 
 @pytest.mark.parametrize(
@@ -512,14 +512,14 @@ def test_time_stamps(text, wanted):
 
 
 def test_a_log_without_index_or_times_says_what_to_add(make):
-    code, said = make(["posx_m,posy_m", *(f"{x},{y}" for x, y in zip(X, Y, strict=True))])
+    code, message = make(["posx_m,posy_m", *(f"{x},{y}" for x, y in zip(X, Y, strict=True))])
     assert code == 1
-    assert "add a column frame_index with the number of each row's frame" in said
+    assert "add a column frame_index with the number of each row's frame" in message
 
 
 def test_a_frame_that_is_named_otherwise_is_refused(folder, make):
     shutil.copy(folder / "f_3.tif", folder / "f_3 (1).tif")
-    code, said = make([HEADER, *ROWS])
+    code, message = make([HEADER, *ROWS])
     assert code == 1
-    assert "Expected 13 files numbered as f_0.tif. Got 1 named otherwise: f_3 (1).tif; " in said
-    assert "frame_index=0" not in said, "this command has no --path"
+    assert "Expected 13 files numbered as f_0.tif. Got 1 named otherwise: f_3 (1).tif; " in message
+    assert "frame_index=0" not in message, "this command has no --path"

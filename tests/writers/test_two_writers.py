@@ -107,13 +107,13 @@ def test_two_writers_of_one_output(tmp_path: Path, inputs: dict[str, str], name:
                 )
             )
             time.sleep(rng.uniform(0, 1))
-        said = [writer.communicate(timeout=200)[1] for writer in writers]
+        messages = [writer.communicate(timeout=200)[1] for writer in writers]
         codes = [writer.returncode for writer in writers]
         if name == "tomo":
-            assert 0 in codes, said
-            assert codes == [0, 0] or any("another command is writing" in text for text in said)
+            assert 0 in codes, messages
+            assert codes == [0, 0] or any("another command is writing" in text for text in messages)
         else:
-            assert codes == [0, 0], said
+            assert codes == [0, 0], messages
         out = next(path for path in tmp_path.iterdir() if ".part" not in path.name)
         assert read(out) in {variant.partition(" ")[0] or name for variant in variants}
         assert not [path for path in tmp_path.rglob("*") if MARK in path.name]
