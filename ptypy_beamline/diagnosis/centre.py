@@ -10,6 +10,8 @@ import scipy
 
 from ..arrays import Bools, Floats
 from ..planning.calibration import Calibration, calibrate
+from ..planning.calibration_images import Images
+from ..planning.counting import counting
 from ..planning.find_center import find_center
 from ..planning.mean_frame import mean_of_usable
 from ..planning.plan import Plan
@@ -71,7 +73,7 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
     """
     whole = Window.full(scan.frame_shape)
     plain = settings.model_copy(update={"hot_sigma": None})
-    calibration = calibrate(scan, plain, whole)
+    calibration = calibrate(Images(scan, plain, whole), whole, counting(scan))
     mean = mean_of_usable(Sample.of(scan, settings, whole), calibration)
     friedel, symmetry = friedel_centre(mean, ~calibration.bad)
     used = plan.window.top + plan.center_px[0], plan.window.left + plan.center_px[1]

@@ -16,9 +16,10 @@ import scipy
 from numpy.typing import NDArray
 
 from ..arrays import Bools
-from ..errors import BeamlineError
+from ..errors import BeamlineError, MissingDataError
 from ..parallel import available_threads, pool
 from ..scan import Frames, Scan, Window
+from ..settings import Settings
 from .sample import written_sample
 
 LOWEST = -float(np.finfo(np.float64).max)
@@ -240,3 +241,23 @@ def fills(at: Bools) -> bool:
         if min(part.stop - part.start for part in box) >= SIDE
     ]
     return any(at[box].all() for box in boxes)
+
+
+def count_limit(scan: Scan, settings: Settings, counts: Counting) -> float:
+    """Raw counts at or above this are bad in that exposure; inf = no limit.
+
+    Raises
+    ------
+    MissingDataError
+        ``saturation='file'`` and the file has none.
+    """
+    given = settings.saturation
+    if given == "file":
+        if scan.saturation is None:
+            raise MissingDataError(
+                "no saturation value is recorded",
+                "set saturation (--sat) to the detector's count limit",
+                scan.source,
+            )
+        given = scan.saturation
+    return counts.no_count if given is None else min(float(given), counts.no_count)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats
 from ..errors import GeometryError, SettingsError
-from ..scan import Scan, Window
-from ..settings import Settings
-from .calibration import Calibration, Images, plain_calibration, rough_calibration
+from ..scan import Window
+from .calibration import Calibration, plain_calibration, rough_calibration
+from .calibration_images import Images
 from .counting import Counting
 from .mean_frame import (
     KEPT_BYTES,
@@ -221,14 +221,12 @@ def _without_hot_pixels(
     return float(mean[top : top + bin_.height, left : left + bin_.width].mean())
 
 
-def beam_center(
-    scan: Scan, settings: Settings, counts: Counting, images: Images
-) -> tuple[float, float]:
+def beam_center(images: Images, counts: Counting) -> tuple[float, float]:
     """Beam centre (row, column) in raw pixels: from the settings, the file, or the data.
 
     ``images`` of the whole detector are read only to find it in the data.
     """
-    shape = scan.frame_shape
+    scan, settings, shape = images.scan, images.settings, images.scan.frame_shape
     given = settings.center
     if given == "fftshift":
         return shape[0] // 2, shape[1] // 2
@@ -243,11 +241,10 @@ def beam_center(
     elif settings.auto_center is False:
         return shape[0] // 2, shape[1] // 2
     else:
-        known = scan, settings, counts
-        rough = rough_calibration(*known, images)
+        rough = rough_calibration(images, counts)
         sample = Sample.of(scan, settings, images.window)
         try:
-            return find_center(sample, rough, lambda w: plain_calibration(*known, images.cut(w)))
+            return find_center(sample, rough, lambda w: plain_calibration(images.cut(w), counts))
         except GeometryError as error:
             raise no_center(scan, settings, counts) from error
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):

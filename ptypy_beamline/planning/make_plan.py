@@ -8,14 +8,14 @@ from ..errors import ScanError, SettingsError, naming, warn
 from ..frames.wrappers import whole_stack
 from ..scan import Scan, Window
 from ..settings import Settings
-from .calibration import Images, calibrate
+from .calibration import calibrate
+from .calibration_images import Images, with_per_frame_images
 from .counting import counting, few_frames
 from .exposures import acquisitions, refuse_absent, usable_i0, warn_about_estimate
 from .find_center import beam_center, pixel_text
 from .frame_lists import with_reject_list
 from .implausible import warn_about_monitor, warn_of_stored_frames
 from .no_good_pixels import refuse_without_good_pixels
-from .per_frame import with_per_frame_images
 from .plan import Plan
 from .scan_geometry import in_metres, make_geometry
 from .selection import EVERYTHING, SoFar, select
@@ -56,8 +56,8 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixel
     selection = select(scan, settings, so_far)
     frames = whole_stack(scan.frames)[0]
     refuse_absent(selection.exposures, frames)
-    images = Images.of(scan, settings)
-    center = beam_center(scan, settings, counts, images)
+    images = Images(scan, settings, Window.full(scan.frame_shape))
+    center = beam_center(images, counts)
     window = _window(settings.shape, center, scan.frame_shape)
     inside = _on_detector(window, center, scan)
     _check_monitor(scan, settings, so_far)
@@ -69,7 +69,7 @@ def _compiled(scan: Scan, settings: Settings, so_far: SoFar, allow_no_good_pixel
         selection,
         window,
         in_window,
-        calibrate(scan, settings, inside, counts, images),
+        calibrate(images, inside, counts),
         transform,
         make_geometry(scan, settings, transform, in_window),
         settings.threads,

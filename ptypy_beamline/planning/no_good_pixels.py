@@ -13,8 +13,8 @@ from ..errors import BeamlineError, GeometryError, ScanError, shown
 from ..frames.wrappers import CorrectedFrames
 from ..scan import Scan, Window
 from ..settings import Settings
-from .calibration import Images, count_limit
-from .counting import FEW, Counting, counting
+from .calibration_images import Images
+from .counting import FEW, Counting, count_limit, counting
 from .plan import Plan
 from .sample import Sample
 
@@ -95,12 +95,12 @@ def cause_of(
     need_counts
         Look for counts; else only for good pixels.
     """
-    images = Images.of(scan, settings, window)
+    images = Images(scan, settings, window)
     steps = [
         *_of_raw_counts(scan, settings, counts, need_counts),
-        _of_mask(scan, settings, counts, images),
-        *_of_offsets(scan, settings, images, need_counts),
-        _of_flat(scan, settings, images),
+        _of_mask(images, counts),
+        *_of_offsets(images, need_counts),
+        _of_flat(images),
     ]
     left = np.zeros(len(steps), np.bool_)
     for frame in Sample(scan.frames, window, FEW):
@@ -133,46 +133,40 @@ def _of_raw_counts(
     yield Cause(f"no raw count lies below saturation={limit:g}", remedy), unsaturated
 
 
-def _of_mask(
-    scan: Scan, settings: Settings, counts: Counting, images: Images
-) -> tuple[Cause, Step]:
-    bad = images.bad(settings.mask, scan.bad, settings.mask_values)
-    if counts.never is not None:
-        bad |= counts.never[images.window.slices]
-    what = f"{_whose('mask', settings.mask, scan.bad)} leaves no pixel to use"
+def _of_mask(images: Images, counts: Counting) -> tuple[Cause, Step]:
+    bad = images.bad(counts)
+    what = f"{_whose('mask', images, images.scan.bad)} leaves no pixel to use"
     remedy = "check mask (--mask, --path mask=PATH) and mask_values (--mask-values)"
     return Cause(what, remedy), lambda value, good: (value, good & ~bad)
 
 
-def _of_offsets(
-    scan: Scan, settings: Settings, images: Images, need_counts: bool
-) -> Iterator[tuple[Cause, Step]]:
+def _of_offsets(images: Images, need_counts: bool) -> Iterator[tuple[Cause, Step]]:
     """Dark and background."""
-    dark = images.mean("dark", settings.dark, scan.dark, 0.0)
-    background = images.background(settings.background)
-    for name, image, stored in (("dark", dark, scan.dark), ("background", background, None)):
+    dark, background = images.mean("dark"), images.background()
+    for name, image, stored in (("dark", dark, images.scan.dark), ("background", background, None)):
 
         def subtracted(value: Floats, good: Bools, image: Any = image) -> tuple[Floats, Bools]:
             return value - image, good & np.isfinite(image)
 
         exceeds = need_counts and np.isfinite(image).any()
         what = "exceeds the counts" if exceeds else "is NaN or infinite at every remaining pixel"
-        whose = _whose(name, getattr(settings, name), stored)
+        whose = _whose(name, images, stored)
         yield Cause(f"{whose} {what}", f"give another {name} (--{name})"), subtracted
 
 
-def _of_flat(scan: Scan, settings: Settings, images: Images) -> tuple[Cause, Step]:
-    flat = np.asarray(images.mean("flat", settings.flat, scan.flat, 1.0))
+def _of_flat(images: Images) -> tuple[Cause, Step]:
+    flat = np.asarray(images.mean("flat", 1.0))
     usable = np.isfinite(flat) & (flat > 0)
     divisor = np.where(usable, flat, 1.0)
-    whose = _whose("flat", settings.flat, scan.flat)
+    whose = _whose("flat", images, images.scan.flat)
     what = f"{whose} is 0, negative or NaN at every remaining pixel"
     remedy = "give another flat (--flat)"
     return Cause(what, remedy), lambda value, good: (value / divisor, good & usable)
 
 
-def _whose(name: str, given: Any, stored: Any) -> str:
+def _whose(name: str, images: Images, stored: Any) -> str:
     """An image in words: the user's, the file's, or both."""
+    given = getattr(images.settings, name)
     if isinstance(given, str | int | float):
         own = f"{name}={shown(given)}"
     else:

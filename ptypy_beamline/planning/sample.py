@@ -36,8 +36,7 @@ class Sample:
     @classmethod
     def of(cls, scan: Scan, settings: Settings, window: Window, size: int = SAMPLE) -> Sample:
         """Sample a scan; frames that ``settings`` reject are included unless they are damaged."""
-        growing = settings.live.timeout_s is not None
-        return cls(scan.frames, window, size, rejected(scan, settings, growing))
+        return cls(scan.frames, window, size, rejected(scan, settings, settings.growing))
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         """Iterate over frames (h, w) native."""
@@ -46,10 +45,7 @@ class Sample:
 
     def stacks(self) -> Iterator[NDArray[Any]]:
         """The same in batches (n, h, w)."""
-        one = self.window.height * self.window.width * self.frames.dtype.itemsize
-        size, indices = max(1, BATCH_BYTES // max(one, 1)), self.indices
-        for start in range(0, len(indices), size):
-            yield self.frames.read(indices[start : start + size], self.window)
+        return in_batches(self.frames, self.window, self.indices)
 
     @cached_property
     def indices(self) -> Ints:
@@ -82,3 +78,10 @@ def written_sample(frames: Frames, size: int, so_far: int | None = None) -> Ints
     usable = np.ones(n, np.bool_) if there is None else there[:n]
     known = np.flatnonzero(usable if lacking is None else usable & ~lacking[:n])
     return known[sample_indices(len(known), size)] if len(known) else known
+
+
+def in_batches(frames: Frames, window: Window, indices: Ints) -> Iterator[NDArray[Any]]:
+    """Read frames (n, h, w), :data:`BATCH_BYTES` at a time."""
+    size = max(1, BATCH_BYTES // max(window.pixels * frames.dtype.itemsize, 1))
+    for start in range(0, len(indices), size):
+        yield frames.read(indices[start : start + size], window)

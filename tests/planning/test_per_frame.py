@@ -118,7 +118,7 @@ def test_the_plan_says_so():
 
 
 def test_own_images_of_another_shape_are_refused():
-    with pytest.raises(ScanError, match=r"dark has images of shape \(20, 23\)"):
+    with pytest.raises(ScanError, match=r"dark has shape \(20, 23\)"):
         make_scan(N).plan(dark=np.ones((N, NY, NX - 1)))
 
 
