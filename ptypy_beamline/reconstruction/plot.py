@@ -157,7 +157,7 @@ def _panel_title(found: Reconstruction, layer: int, part: str) -> str:
 
 
 def _positions(axes: Axes, found: Reconstruction) -> None:
-    """Dots that are visible on dark and bright images; the more, the smaller."""
+    """Dots that show on dark and on bright images, smaller where there are many."""
     rows, columns = pixels_of(found, found.positions_m).T
     size = min(max(60 / sqrt(len(rows) or 1), 1.2), 4.0)
     limits = axes.axis()

@@ -39,7 +39,7 @@ JITTER_DEG = 0.05
 ATTRIBUTE = "tomography_angle_deg"
 """The angle as an attribute of the root group, as in Ptychodus products."""
 
-LEAST_SPAN_DEG = 10.0
+MIN_SPAN_DEG = 10.0
 WEDGE_DEG = 10.0
 """A gap between angles is a missing wedge if it is wider than this and than three median gaps."""
 
@@ -266,9 +266,9 @@ def check_coverage(angles_deg: Floats) -> None:
     half, _, _ = distinct(angles_deg)
     gaps, missing = gaps_deg(half)
     span = 180.0 - gaps.max()
-    if len(half) < 3 or span < LEAST_SPAN_DEG:
+    if len(half) < 3 or span < MIN_SPAN_DEG:
         raise ScanError(
-            f"{len(half)} angles that cover {span:.3g} degrees make no volume",
+            f"{len(half)} angles over {span:.3g} degrees are too few for a volume",
             "are they radians? Give degrees (--theta)",
         )
     if missing.any():

@@ -32,7 +32,7 @@ WRITTEN = (PROJECTIONS, ALIGNMENT, VOLUME, "reconstructed_3d.png")
 """Files of the last two stages."""
 
 Stage = Literal["reconstruct", "align", "volume"]
-Say = Callable[[str, str], None]
+Report = Callable[[str, str], None]
 
 
 def run_series(  # noqa: PLR0913
@@ -47,7 +47,7 @@ def run_series(  # noqa: PLR0913
     skip: Sequence[int] = (),
     only: Stage | None = None,
     progress: Progress = silent,
-    say: Say = lambda what, text: None,
+    say: Report = lambda what, text: None,
 ) -> Path:
     """Reconstruct a series: phases at each angle, aligned projections, the volume.
 
@@ -92,7 +92,7 @@ def run_series(  # noqa: PLR0913
         )
     if raw and os.path.realpath(out) == os.path.realpath(names[0]):
         raise SettingsError(
-            f"results would lie among the scans in {out}", "take another folder (-o)"
+            f"results would lie among the scans in {out}", "use another folder (-o)"
         )
     chosen, folder = engine or Engine(), given or out / tomo_folder.NAME
     with ranks_of(chosen if raw else None) as ranks, ExitStack() as stack:
@@ -132,7 +132,7 @@ def reconstruct(
     folder: Path,
     ranks: Ranks,
     progress: Progress,
-    say: Say,
+    say: Report,
 ) -> None:
     """Reconstruct every angle that is neither finished nor skipped; all ranks call it.
 

@@ -36,13 +36,13 @@ def silent(label: str, total: int) -> AbstractContextManager[Callable[[int], Non
 
 
 PROJECTIONS, ALIGNMENT = "projections.h5", "alignment.png"
-PIXELS_AGREE = 1e-3
+PIXEL_TOLERANCE = 1e-3
 
 MIN_SIZE = 0.7
 """Images smaller than this fraction of the median size along an axis are refused."""
 
-LEAST_PX = 8
-"""Least number of rows and columns of an image."""
+MIN_PX = 8
+"""Minimum number of rows and columns of an image."""
 
 MAX_MASS_DEVIATION = 0.4
 """A projection whose mass differs by more than this fraction of the median is reported."""
@@ -154,7 +154,7 @@ def _common_pixel_and_energy(phases: Sequence[Phase]) -> tuple[tuple[float, floa
     """The pixel (y, x) and energy common to all images, to a thousandth."""
     known = np.array([(*phase.pixel_m, phase.energy_eV) for phase in phases])
     y, x, energy = (float(value) for value in np.median(known, axis=0))
-    odd = np.flatnonzero(np.abs(known / (y, x, energy) - 1).max(axis=1) > PIXELS_AGREE)
+    odd = np.flatnonzero(np.abs(known / (y, x, energy) - 1).max(axis=1) > PIXEL_TOLERANCE)
     if odd.size:
         other = phases[odd[0]]
         raise ScanError(
@@ -170,7 +170,7 @@ def _common_shape(phases: Sequence[Phase]) -> Ints:
     """(ny, nx) of the part common to all images, none of which may be much smaller."""
     shapes = np.array([phase.shape for phase in phases])
     usual, least = np.median(shapes, axis=0), shapes.min(axis=0)
-    if (least < MIN_SIZE * usual).any() or least.min() < LEAST_PX:
+    if (least < MIN_SIZE * usual).any() or least.min() < MIN_PX:
         path = phases[int((shapes / usual).min(axis=1).argmin())].path
         raise ScanError(
             f"too small: all would be cut to {least[0]}x{least[1]} pixels, most have "
@@ -193,7 +193,7 @@ def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
     if odd:
         numbers = ",".join(str(angle.number) for angle in odd)
         warnings.warn(
-            f"the mass at {odd[0].name} is not that of the others: failed "
+            f"the mass at {odd[0].name} differs from that of the others: failed "
             "reconstructions spoil the volume, as does a sample that leaves the image; "
             f"if they are few, leave them out (--skip {numbers})",
             BeamlineWarning,
@@ -225,9 +225,9 @@ def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Fl
     SettingsError
         There are no such columns.
     """
-    phases = [_unwrap(wave, air_px or least_air(wave.shape[1])) for wave in waves]
+    phases = [_unwrap(wave, air_px or min_air(wave.shape[1])) for wave in waves]
     width = phases[0].shape[1]
-    first = air_px or least_air(width)
+    first = air_px or min_air(width)
     if not 0 < first <= width // 3:
         raise SettingsError(
             f"air of {first} columns at both sides of {width}", "give fewer (--air)"
@@ -240,7 +240,7 @@ def unwrapped(waves: Iterable[Complexes], air_px: int | None = None) -> tuple[Fl
     return stack, air
 
 
-def least_air(width: int) -> int:
+def min_air(width: int) -> int:
     """Columns of air at each side from which :func:`found_air` starts."""
     return max(MIN_AIR_PX, width // 24)
 

@@ -34,9 +34,9 @@ OPTIONAL = (
     *("object_center_m", "errors", "algorithm"),
 )
 UNKNOWN = {"energy_eV": 0.0, "distance_m": 0.0, "pixel_m": 5e-8}
-"""What PtychoPINN's converter assumes if neither user nor file says; 0 = unknown."""
+"""What PtychoPINN's converter assumes if neither user nor file gives it; 0 = unknown."""
 PROBE_PIXEL_M = 1.25e-7
-"""What it assumes for the probe's pixel if the object's is unknown, too."""
+"""What it assumes for the probe's pixel if the object's is unknown as well."""
 
 FLAGS = {
     "energy_eV": "--probe-energy-eV",
@@ -48,7 +48,7 @@ FLAGS = {
 
 @dataclass(frozen=True)
 class Physics:
-    """What the user says about a file without units; None = from the file, else ``UNKNOWN``.
+    """What the user states about a file without units; None = from the file, else ``UNKNOWN``.
 
     Attributes
     ----------

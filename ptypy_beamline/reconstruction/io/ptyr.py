@@ -44,7 +44,7 @@ from .ptypy_records import (
 
 
 @dataclass(frozen=True, eq=False)
-class Content:
+class SavedRun:
     """What PtyPy's ``save_run`` saves, in the same structure.
 
     Attributes
@@ -103,26 +103,26 @@ def read_ptyr(
         The reconstruction is incomplete, see :func:`assemble`.
     """
     path = Path(path)
-    content = _content(path)
-    name = choose(content, scan)
+    run = _saved_run(path)
+    name = choose(run, scan)
     with naming(path):
-        found = assemble(content, name, plan or _plan(content, name, raw), distance_m, path.parent)
+        found = assemble(run, name, plan or _plan(run, name, raw), distance_m, path.parent)
     now = {} if raw is None else {"source": str(raw)}
     return replace(found, provenance={**found.provenance, **now, "ptyr": str(path)})
 
 
-def _content(path: Path) -> Content:
+def _saved_run(path: Path) -> SavedRun:
     tree = read_tree(path).get("content")
     if not isinstance(tree, dict) or not {"obj", "probe", "pars", "runtime"} <= set(tree):
         raise FileError("not a reconstruction of PtyPy", "give a .ptyr (io.rfile)", path)
-    return Content(
+    return SavedRun(
         tree["obj"], tree["probe"], tree["pars"], tree["runtime"], tree.get("positions") or {}
     )
 
 
-def _plan(content: Content, scan: str, raw: str | Path | None) -> Plan | None:
+def _plan(run: SavedRun, scan: str, raw: str | Path | None) -> Plan | None:
     """How this package loaded the frames, if the raw file still exists or is given."""
-    data: dict[str, Any] = content.pars["scans"][scan].get("data", {})
+    data: dict[str, Any] = run.pars["scans"][scan].get("data", {})
     values = loader_settings(data)
     if raw is not None:
         return positions_plan({**values, "file": str(raw)})
@@ -154,18 +154,18 @@ def from_ptycho(ptycho: Any, *, scan: str = "", distance_m: float | None = None)
     ScanError, MissingDataError
         The reconstruction is incomplete, see :func:`assemble`.
     """
-    content = Content(
+    run = SavedRun(
         obj=_storages(ptycho.obj),
         probe=_storages(ptycho.probe),
         pars=_plain(ptycho.p),
         runtime=ptycho.runtime,
         positions={ID: _view_positions(storage) for ID, storage in ptycho.obj.storages.items()},
     )
-    name = choose(content, scan)
+    name = choose(run, scan)
     model = ptycho.model.scans[name]
     plan = getattr(model.ptyscan, "plan", None)
     given = distance_m or float(model.geometries[0].distance)
-    return assemble(content, name, plan if isinstance(plan, Plan) else None, given)
+    return assemble(run, name, plan if isinstance(plan, Plan) else None, given)
 
 
 def _storages(container: Any) -> dict[str, dict[str, Any]]:
@@ -184,7 +184,7 @@ def _plain(tree: Any) -> Any:
     return {k: _plain(v) for k, v in tree.items()} if isinstance(tree, dict) else tree
 
 
-def choose(content: Content, scan: str) -> str:
+def choose(run: SavedRun, scan: str) -> str:
     """The name of the scan to read: ``scan``, or the only one.
 
     Raises
@@ -192,7 +192,7 @@ def choose(content: Content, scan: str) -> str:
     SettingsError
         There is no such scan, or there are several to choose from.
     """
-    names = [str(name) for name in content.pars.get("scans", {}) if _ids(content.obj, str(name))]
+    names = [str(name) for name in run.pars.get("scans", {}) if _ids(run.obj, str(name))]
     if scan in names or (not scan and len(names) == 1):
         return scan or names[0]
     problem = f"Expected one scan. Got {len(names)}" if not scan else f"no scan {scan!r}"
@@ -200,7 +200,7 @@ def choose(content: Content, scan: str) -> str:
 
 
 def assemble(
-    content: Content,
+    run: SavedRun,
     scan: str,
     plan: Plan | None = None,
     distance_m: float | None = None,
@@ -210,7 +210,7 @@ def assemble(
 
     Parameters
     ----------
-    content
+    run
         What PtyPy holds or saved.
     scan
         Its name in the parameter tree, see :func:`choose`.
@@ -232,14 +232,14 @@ def assemble(
     SettingsError
         The distance is not positive.
     """
-    key, obj = _storage(content.obj, scan, "object")
-    _, probe = _storage(content.probe, scan, "probe")
+    key, obj = _storage(run.obj, scan, "object")
+    _, probe = _storage(run.probe, scan, "probe")
     waves = _planes(probe["data"], "probe")
-    check_coherence(content.pars, scan, len(waves))
-    layers, spacing_m = layers_of(content.pars, _planes(obj["data"], "object"), folder)
-    positions = _positions(content, key, plan)
+    check_coherence(run.pars, scan, len(waves))
+    layers, spacing_m = layers_of(run.pars, _planes(obj["data"], "object"), folder)
+    positions = _positions(run, key, plan)
     pixel = np.asarray(obj["_psize"], np.float64)
-    records = content.runtime.get("iter_info", [])
+    records = run.runtime.get("iter_info", [])
     found = Reconstruction(
         object=layers,
         probe=waves,
@@ -247,13 +247,13 @@ def assemble(
         center_m=center_of(np.asarray(obj["_origin"]), layers.shape[-2:], pixel, waves.shape[-1]),
         positions_m=positions,
         indices=np.arange(len(positions)),
-        energy_eV=energy_of(obj, content.pars, scan, plan),
-        distance_m=distance_of(content.pars, scan, plan, distance_m),
+        energy_eV=energy_of(obj, run.pars, scan, plan),
+        distance_m=distance_of(run.pars, scan, plan, distance_m),
         errors=errors_of(records),
         algorithm=algorithm_of(records),
         layer_spacing_m=spacing_m,
         scan=scan,
-        provenance=provenance_of(content.pars, content.runtime, scan),
+        provenance=provenance_of(run.pars, run.runtime, scan),
     )
     return found if plan is None else described(found, check_count(plan, len(positions)))
 
@@ -283,12 +283,12 @@ def _planes(data: Any, what: str) -> Complex64s:
     return planes.astype(np.complex64)
 
 
-def _positions(content: Content, key: str, plan: Plan | None) -> Floats:
-    recorded = content.positions.get(key)
+def _positions(run: SavedRun, key: str, plan: Plan | None) -> Floats:
+    recorded = run.positions.get(key)
     if recorded is not None:
         return np.asarray(recorded, np.float64)
     if plan is not None:
-        if were_refined(content.pars, content.runtime.get("iter_info", [])):
+        if were_refined(run.pars, run.runtime.get("iter_info", [])):
             warnings.warn(
                 "positions were refined, but not recorded: using the raw file's; "
                 "set position_refinement.record, or export the live Ptycho (PtyPy's "

@@ -22,7 +22,7 @@ from ...planning.inpaint import inpaint
 
 
 @dataclass(frozen=True)
-class Pace:
+class StepSize:
     """How large the updates of a pass are.
 
     Attributes
@@ -38,22 +38,22 @@ class Pace:
     probe_step: float = 0.25
 
 
-STEADY = Pace()
+DEFAULT_STEPS = StepSize()
 
-LEAST_MODULUS = np.float32(1e-6)
+MIN_MODULUS = np.float32(1e-6)
 """Modulus below which the phase of a wave means nothing."""
 
-LEAST_POWER = np.float32(1e-30)
+MIN_POWER = np.float32(1e-30)
 """Smallest power to divide by."""
 
 MARGIN_PX = 4
-MOST_PX = 2e8
-"""Most object pixels of a scan; more must be a mistake of units."""
+MAX_PX = 2e8
+"""Maximum number of object pixels of a scan; more must be an error of units."""
 
 BATCH, BATCH_PX, BATCH_OVERLAP = 4, 40_000, 0.75
-"""Most frames, and pixels, propagated at once before they update object and probe one by one, and
-most of them that may overlap, as updates of the same region would overshoot. A few are as good as
-one, and small transforms take half the time."""
+"""Maximum frames and pixels that are propagated at once, before they update object and probe one by
+one, and how much they may overlap, as updates of the same region would overshoot. A few are as good
+as one, and small transforms take half the time."""
 
 
 @dataclass
@@ -120,11 +120,15 @@ class RpieEngine:
         return np.concatenate([np.zeros(0), *parts])
 
     def sweep(
-        self, state: State, rng: np.random.Generator, update_probe: bool, pace: Pace = STEADY
+        self,
+        state: State,
+        rng: np.random.Generator,
+        update_probe: bool,
+        steps: StepSize = DEFAULT_STEPS,
     ) -> float:
         """One pass over the visited frames in random order; returns the error."""
-        misfit, alpha = 0.0, np.float32(pace.alpha)
-        step = np.float32(pace.probe_step if update_probe else 0)
+        misfit, alpha = 0.0, np.float32(steps.alpha)
+        step = np.float32(steps.probe_step if update_probe else 0)
         for some in self.batches(rng.permutation(self.visited)):
             waves, distances = self.project(state, some)
             misfit += float(distances.sum())
@@ -205,7 +209,7 @@ def prepare(
     points = np.rint(np.asarray(positions_m) / np.asarray(object_pixel_m)).astype(np.int64)
     first = points.min(axis=0) - MARGIN_PX
     object_px = np.ptp(points.astype(np.float64), axis=0) + height
-    if object_px.prod() > MOST_PX:
+    if object_px.prod() > MAX_PX:
         raise ScanError(
             f"positions spread over {np.ptp(positions_m, axis=0).max():.3g} m, an object of "
             f"{object_px[0]:.3g}x{object_px[1]:.3g} pixels of {min(object_pixel_m):.3g} m",
@@ -227,7 +231,7 @@ def prepare(
 
 
 def to_corner(stack: NDArray[Any], center_px: tuple[float, ...]) -> NDArray[Any]:
-    """Roll the last two axes so that the beam centre comes to pixel (0, 0), as FFTs want it."""
+    """Roll the last two axes so that the beam centre is pixel (0, 0), as in FFTs."""
     return np.roll(stack, [-round(c) for c in center_px], axis=(-2, -1))
 
 
@@ -266,7 +270,7 @@ def replace_moduli(  # type: ignore[no-untyped-def]
                 value = wave[i, j]
                 modulus = np.sqrt(value.real * value.real + value.imag * value.imag)
                 excess = np.float32(0) if is_bad[i, j] else wanted[i, j] - modulus
-                wave[i, j] = value * (excess / max(modulus, LEAST_MODULUS))
+                wave[i, j] = value * (excess / max(modulus, MIN_MODULUS))
                 line += abs(excess)
             misfits[b] += line
 
@@ -284,24 +288,24 @@ def update(  # type: ignore[no-untyped-def]
     one = np.float32(1)
     for b, frame in enumerate(frames):
         row, column = corners[frame]
-        brightest, clearest = np.float32(0), np.float32(0)
+        max_probe, max_object = np.float32(0), np.float32(0)
         for i in range(height):
             view, line = image[row + i, column : column + width], probe[i]
             for j in range(width):
                 v, p = view[j], line[j]
-                brightest = max(brightest, p.real * p.real + p.imag * p.imag)
-                clearest = max(clearest, v.real * v.real + v.imag * v.imag)
-        brightest = max(brightest * alpha, LEAST_POWER)
-        share = step / max(clearest, LEAST_POWER)
+                max_probe = max(max_probe, p.real * p.real + p.imag * p.imag)
+                max_object = max(max_object, v.real * v.real + v.imag * v.imag)
+        max_probe = max(max_probe * alpha, MIN_POWER)
+        share = step / max(max_object, MIN_POWER)
         for i in range(height):
             view, line, change = image[row + i, column : column + width], probe[i], changes[b, i]
             for j in range(width):
                 v, p, c = view[j], line[j], change[j]
-                lit = (one - alpha) * (p.real * p.real + p.imag * p.imag) + brightest
-                taken = one / lit
+                local_power = (one - alpha) * (p.real * p.real + p.imag * p.imag) + max_probe
+                weight = one / local_power
                 view[j] = complex(
-                    v.real + (p.real * c.real + p.imag * c.imag) * taken,
-                    v.imag + (p.real * c.imag - p.imag * c.real) * taken,
+                    v.real + (p.real * c.real + p.imag * c.imag) * weight,
+                    v.imag + (p.real * c.imag - p.imag * c.real) * weight,
                 )
                 line[j] = complex(
                     p.real + (v.real * c.real + v.imag * c.imag) * share,

@@ -77,7 +77,7 @@ def best_probe(engine: RpieEngine, seed: int) -> Complex64s:
     Diverging and converging beams of several widths are tried: the mean frame does not tell them
     apart. The error of the fitted frames would mislead: a probe too small for any overlap fits each
     frame by itself. After each pass only the better guesses continue, all on the part of the
-    detector that holds the light. Of the parallel beam of a near field, it is the mean frame
+    detector that holds the light. For the parallel beam of a near field, it is the mean frame
     propagated back.
     """
     if engine.transfer is not None:

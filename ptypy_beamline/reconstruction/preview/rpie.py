@@ -22,7 +22,7 @@ from ...geometry import transfer as free_space_transfer
 from ...planning.plan import Plan
 from ..loading import described
 from ..model import Reconstruction, center_of
-from .engine import Pace, RpieEngine, State, prepare
+from .engine import RpieEngine, State, StepSize, prepare
 from .probe import best_probe
 
 PASSES = 20
@@ -30,16 +30,16 @@ PASSES = 20
 
 ALGORITHM = "rPIE"
 
-FAST, CAREFUL = Pace(0.25, 0.5), Pace(1.0, 0.5)
-"""The first passes converge quickly, the last ones average the noise."""
+FAST, CAREFUL = StepSize(0.25, 0.5), StepSize(1.0, 0.5)
+"""Of the first passes, which converge quickly, and of the last, which average the noise."""
 
 CAREFUL_FROM, ALL_FROM = 0.6, 0.8
 """Shares of the passes after which they are careful, and include the frames held out."""
 
 
 HELD_OUT_EVERY, MIN_FRAMES, MIN_HELD_OUT = 20, 20, 2
-"""One frame in so many is held out, at least two; of fewer frames than that none is, as frames at
-the edge of a small scan are hardly determined by the others."""
+"""One frame in so many is held out, at least two; none of a scan with fewer frames, since those at
+its edge are hardly determined by the others."""
 
 NEARBY = 0.5
 """Frames closer than this, in mean distances of the positions, are held out together: a
@@ -117,8 +117,8 @@ def reconstruct(  # noqa: PLR0913
     for iteration in range(iterations):
         if iteration == all_from:
             validation_error, current = held_out_error(engine, state, left_out), engine
-        pace = FAST if iteration < careful_from else CAREFUL
-        errors.append(current.sweep(state, rng, update_probe=iteration > 0, pace=pace))
+        steps = FAST if iteration < careful_from else CAREFUL
+        errors.append(current.sweep(state, rng, update_probe=iteration > 0, steps=steps))
         if transfer is None and iteration % 5 == 4 and iteration < iterations - 1:
             state.recenter()
         if progress:
