@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,8 +52,16 @@ def communicator() -> Any:
     return MPI.COMM_WORLD if MPI.COMM_WORLD.size > 1 else None
 
 
-def restart_under_mpirun(ranks: int) -> None:
-    """Replace this process by ``mpirun`` of its command, with the same interpreter on every rank.
+def run_under_mpirun(ranks: int) -> int:
+    """Run this process's command under ``mpirun``, with the same interpreter on every rank.
+
+    A signal that ends this process ends the ranks first; ``mpirun`` is in a session of its own, as
+    two interrupts from a terminal would make it kill the ranks at once.
+
+    Returns
+    -------
+    int
+        The exit status.
 
     Raises
     ------
@@ -69,28 +80,59 @@ def restart_under_mpirun(ranks: int) -> None:
         )
     line = [mpirun, "-n", str(ranks), sys.executable, "-m", "ptypy_beamline", *words]
     sys.stdout.flush()
-    os.execv(mpirun, line)
+    with subprocess.Popen(
+        line,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_terminate_with_parent,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            for text in process.stderr:
+                sys.stderr.buffer.write(text)
+                sys.stderr.flush()
+        except BaseException:
+            process.terminate()
+            process.communicate()  # what MPI says about ending its ranks is not shown
+            raise
+    return process.returncode
+
+
+def _terminate_with_parent() -> None:
+    """Have Linux send SIGTERM to this process when its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @contextmanager
 def ending_all(comm: Any) -> Iterator[None]:
     """End every rank when this one fails, with its message: the others would wait for ever.
 
-    A :class:`BeamlineError` that all ranks agreed on is raised on each of them as it is.
+    A :class:`BeamlineError` that all ranks agreed on is raised on each of them as it is. Of nested
+    blocks only the outermost ends the ranks, when the inner ones have removed what is half written.
 
     Parameters
     ----------
     comm
         MPI communicator; None for a process alone.
     """
+    outermost = not _ending.get()
+    inside = _ending.set(True)
     try:
         yield
     except BaseException as error:  # other ranks do not see KeyboardInterrupt or SystemExit
-        if comm is not None and not getattr(error, "agreed", False):
+        if comm is not None and outermost and not getattr(error, "agreed", False):
             if isinstance(error, Stopped) and error.number == signal.SIGTERM:
+                time.sleep(min(comm.rank, 1))  # the first, which writes, may be removing its files
                 _end_all(comm, 128 + signal.SIGTERM)  # who sent it says why
             say_and_end(comm, error)
         raise
+    finally:
+        _ending.reset(inside)
+
+
+_ending: ContextVar[bool] = ContextVar("ending", default=False)
 
 
 def say_and_end(comm: Any, error: BaseException) -> None:

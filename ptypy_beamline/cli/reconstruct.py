@@ -108,14 +108,14 @@ def command(  # noqa: PLR0913
     """
     from ..diagnosis.proposed_settings import changed
     from ..engines import Chain
-    from ..parallel import restart_under_mpirun, several_started
+    from ..parallel import run_under_mpirun, several_started
 
     if qc:
         settings = changed(settings, {"qc": True})
     if cores is not None:
         if several_started():
             raise SettingsError("--cores starts the ranks itself", "leave it out under mpirun")
-        restart_under_mpirun(cores)
+        raise typer.Exit(run_under_mpirun(cores))
     name = engine or _default_engine()
     if name == PREVIEW:
         _refuse_for_preview(gpu, modes, save_tree, several_started())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -115,6 +117,11 @@ def own_tiffs(folder: Path, truth: Truth, type_in) -> list[object]:
     return [folder / "*.tif"]
 
 
+def children(process: int) -> list[int]:
+    """Numbers of the processes that one has started."""
+    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 @pytest.mark.ptypy
 class TestPtyPy:
     def test_the_folder_has_all(self, tmp_path, truth, type_in):
@@ -210,6 +217,35 @@ class TestPtyPy:
         )
         one, two = (read(tmp_path / name / "reconstruction.ptyr") for name in ("one", "two"))
         assert_allclose(two.errors[-1], one.errors[-1], rtol=1e-3)
+
+    @pytest.mark.long
+    @pytest.mark.mpi
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_cores_that_are_stopped_leave_nothing(self, tmp_path, truth, number, code):
+        words = [*map(str, own_hdf5(tmp_path, truth)), "--iterations", "2000", "--engine", "DM"]
+        words += ["--no-check", "--num-frames", "36", "--cores", "2", "-o", str(tmp_path / "out")]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ptypy_beamline", "reconstruct", *words],
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert any("DM 200 of 2000" in line for line in process.stderr)
+        started = [ranks for mpi in children(process.pid) for ranks in (mpi, *children(mpi))]
+        assert len(started) >= 3
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == code
+        lines = said.splitlines()
+        assert [line for line in lines if " of 2000, error" not in line] == [
+            "error: terminated" if number == signal.SIGTERM else "error: interrupted"
+        ]
+        until = time.monotonic() + 20
+        while any(Path(f"/proc/{one}").exists() for one in started) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not any(Path(f"/proc/{one}").exists() for one in started)
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.h5"]
 
     def test_modes_and_another_engine(self, tmp_path, truth, type_in):
         code, *_ = type_in(
