@@ -85,7 +85,7 @@ def run_under_mpirun(ranks: int) -> int:
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=_terminate_with_parent,
+        preexec_fn=_terminate_with_parent,  # noqa: PLW1509 (no other threads run yet)
     ) as process:
         assert process.stderr is not None
         try:
