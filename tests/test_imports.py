@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 import scans
+from processes import python
 
 HEAVY = (
     "numba",
@@ -22,10 +21,9 @@ HEAVY = (
 
 def imported(code: str) -> list[str]:
     """Modules of a process that has run ``code``, beyond those of an empty one."""
-    shown = f"import sys; before = set(sys.modules)\n{code}\n"
-    shown += "import json; sys.stderr.write(json.dumps(sorted(set(sys.modules) - before)))"
-    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
-    return json.loads(done.stderr)
+    program = f"import sys; before = set(sys.modules)\n{code}\n"
+    program += "import json; sys.stderr.write(json.dumps(sorted(set(sys.modules) - before)))"
+    return json.loads(python("-c", program).stderr)
 
 
 def command(*words: str) -> str:

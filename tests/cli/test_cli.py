@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -13,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 import scans
-from folders import HELPERS
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import live_writer, python
 
 from ptypy_beamline import BeamlineWarning, Settings, open_scan
 from ptypy_beamline.cli import main
@@ -125,9 +124,7 @@ def test_an_error_begins_with_the_file(type_in, tmp_path, command, words):
 @pytest.mark.parametrize("period_s", [0, 0.2])
 def test_info_waits_for_a_live_scan(type_in, tmp_path, period_s):
     """For the file, for its first frames, and for the rest."""
-    writer = HELPERS / "live_writer.py"
-    words = [writer, tmp_path / "a.h5", 6, period_s, "swmr", "hdf5", tmp_path / "begin"]
-    with subprocess.Popen([sys.executable, *map(str, words)]):
+    with live_writer(tmp_path / "a.h5", 6, period_s, "swmr", "hdf5", tmp_path / "begin"):
         begin = threading.Timer(0.5, (tmp_path / "begin").touch)
         begin.start()
         code, out, _ = type_in("info", tmp_path / "a.h5", "--live", 5, "--roi-center", "16,16")
@@ -455,14 +452,8 @@ def test_debug_shows_where(capsys):
         main(["--debug", "info", "nowhere.h5"])
 
 
-def test_as_a_module(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "ptypy_beamline", "info", "nowhere.h5"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
+def test_as_a_module():
+    done = python("-m", "ptypy_beamline", "info", "nowhere.h5", code=1)
     assert done.stderr.strip().splitlines() == ["error: nowhere.h5: no such file; check the path"]
 
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scans
-from folders import ROOT
-from processes import environment
+from processes import RECIPES, python
 
 from ptypy_beamline.cli import COMMANDS
 from ptypy_beamline.cli.app import load
 from ptypy_beamline.settings import all_parameters, other_names
-
-RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 
 
 @pytest.fixture
@@ -45,8 +40,7 @@ def test_listing_the_commands_imports_none_of_them():
         "sys.exit(sorted({m for m in sys.modules if m.startswith('ptypy_beamline.cli.')}"
         " - {'ptypy_beamline.cli.app'}) or 'pydantic' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    python("-c", code)
 
 
 def test_help_shows_one_name_of_each_flag(help_of):
@@ -110,29 +104,19 @@ def test_no_parameter_takes_the_flag_of_another():
 
 
 @pytest.mark.ptypy
-@pytest.mark.parametrize("script", RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.py")), ids=lambda path: path.name)
 def test_a_recipe_says_in_one_line_what_is_wrong(tmp_path, script):
     """And has the command line's flags, and no others for the same."""
-    shown, done = (
-        subprocess.run(
-            [sys.executable, str(script), *words],
-            cwd=tmp_path,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for words in (["--help"], not_there(script))
-    )
-    assert not re.findall(r"--(window|each|center|timeout|radius)\b", shown.stdout)
-    assert done.returncode == 1
+    shown = python(script, "--help", folder=tmp_path).stdout
+    assert not re.findall(r"--(window|each|center|timeout|radius)\b", shown)
+    done = python(script, *missing_file(script), folder=tmp_path, code=1)
     lines = [line for line in done.stderr.splitlines() if "ptypy - " not in line]
     assert lines[-1].startswith("error: ")
     assert "missing" in lines[-1], lines[-1]
     assert "Traceback" not in done.stderr
 
 
-def not_there(script: Path) -> list[str]:
+def missing_file(script: Path) -> list[str]:
     """Words for a file that is not there; of a live scan, not within a moment."""
     more = {
         "cupy_dm_ml.py": ["--arch=serial"],

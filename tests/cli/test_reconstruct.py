@@ -17,7 +17,7 @@ import pytest
 import tifffile
 import yaml
 from numpy.testing import assert_allclose
-from processes import environment
+from processes import environment, python
 
 from ptypy_beamline.engines.trees import Chain, label, with_absolute_paths
 from ptypy_beamline.errors import SettingsError
@@ -168,18 +168,8 @@ class TestPtyPy:
     def repeats(self, tree, folder, found):
         """As ``run`` and as a script of plain PtyPy, in another folder."""
         folder.mkdir()
-        for words in (
-            ["-m", "ptypy_beamline", "run", str(tree)],
-            [str(folder.parent / "again.py")],
-        ):
-            subprocess.run(
-                [sys.executable, *words],
-                cwd=folder,
-                env=environment(),
-                check=True,
-                capture_output=True,
-                timeout=300,
-            )
+        for words in (("-m", "ptypy_beamline", "run", tree), (folder.parent / "again.py",)):
+            python(*words, folder=folder, timeout_s=300)
             (ended,) = folder.rglob("*_ML_*.ptyr")
             assert_allclose(read(ended).errors[-1], found.errors[-1], rtol=1e-6)
             ended.unlink()
@@ -200,21 +190,8 @@ class TestPtyPy:
     def test_cores_are_ranks_with_the_same_result(self, tmp_path, truth, type_in):
         words = ["reconstruct", *own_hdf5(tmp_path, truth), "--iterations", "20+10"]
         assert type_in(*words, "-o", tmp_path / "one")[0] == 0
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "ptypy_beamline",
-                *map(str, words),
-                "--cores",
-                "2",
-                "-o",
-                tmp_path / "two",
-            ],
-            env=environment(),
-            check=True,
-            timeout=400,
-        )
+        more = ("--cores", 2, "-o", tmp_path / "two")
+        python("-m", "ptypy_beamline", *words, *more, timeout_s=400)
         one, two = (read(tmp_path / name / "reconstruction.ptyr") for name in ("one", "two"))
         assert_allclose(two.errors[-1], one.errors[-1], rtol=1e-3)
 
@@ -235,9 +212,9 @@ class TestPtyPy:
         started = [ranks for mpi in children(process.pid) for ranks in (mpi, *children(mpi))]
         assert len(started) >= 3
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == code
-        lines = said.splitlines()
+        lines = err.splitlines()
         assert [line for line in lines if " of 2000, error" not in line] == [
             "error: terminated" if number == signal.SIGTERM else "error: interrupted"
         ]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import h5py
 import numpy as np
 import pytest
-from folders import HELPERS as HERE
-from folders import ROOT
-from processes import mpirun
+from folders import HELPERS
+from processes import mpirun, python
 
 from ptypy_beamline.errors import warn
 from ptypy_beamline.run import asks_for_server
@@ -51,26 +46,11 @@ def tree(tmp_path):
     return write
 
 
-def run(*words):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
     """At PtyPy's default verbosity, what any rank was warned of."""
-    done = mpirun(ranks, [str(HERE / "warn_on_ranks.py")], str(tree()))
-    assert done.returncode == 0, done.stderr
+    done = mpirun(ranks, HELPERS / "warn_on_ranks.py", tree(), code=0)
     head, tail = done.stdout.split("and again")
     for shown in (head, tail):
         assert shown.count(f"warning: {tmp_path / 'a.h5'}: {WORDS}") == shown.count(WORDS) == 1
@@ -80,7 +60,8 @@ def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
 
 @pytest.mark.parametrize("level", [pytest.param("ERROR", marks=pytest.mark.long), "INFO"])
 def test_the_command_says_it_once(tmp_path, tree, level):
-    shown = run("-m", "ptypy_beamline", "run", tree(level), "-l", "2", "-o", tmp_path)
+    done = python("-m", "ptypy_beamline", "run", tree(level), "-l", "2", "-o", tmp_path)
+    shown = done.stdout + done.stderr
     assert "ZeroMQ" not in shown
     assert shown.count(f"warning: {tmp_path / 'a.h5'}: {WORDS}") == shown.count(WORDS) == 1
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from folders import ROOT
+from processes import python
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGE = ROOT / "ptypy_beamline"
@@ -85,13 +84,7 @@ def test_a_frame_goes_through_these_files(tmp_path: Path) -> None:
         file["entry/pos"].attrs["columns"] = "x,y"
         file["entry/energy_eV"], file["entry/det_dist_m"] = 8000.0, 1.0
         file["entry/pixel_m"] = 75e-6
-    done = subprocess.run(
-        [sys.executable, "-c", TRACED, tmp_path / "scan.h5"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    called = set(done.stdout.splitlines())
+    called = set(python("-c", TRACED, tmp_path / "scan.h5").stdout.splitlines())
     for name in path_of_a_frame():
         assert str(PACKAGE / name) in called, f"{name} is not on the path of a frame"
 

@@ -18,7 +18,7 @@ import scans
 import tifffile
 from described_files import (
     grid,
-    python,
+    last_line,
     spots,
     standardized,
 )
@@ -186,7 +186,7 @@ with h5py.File("outputs/ptychodus_products/run1084_product.h5", "r") as f:
         print(f"Diffraction shape: {f['raw_data/diffraction'].shape}")
 """
         Path("verify.py").write_text(block)
-        assert python("verify.py") == "Diffraction shape: (12, 32, 32)"
+        assert last_line("verify.py") == "Diffraction shape: (12, 32, 32)"
 
 
 class TestPtychographyFormats:

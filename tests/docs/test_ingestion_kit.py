@@ -18,7 +18,7 @@ from described_files import (
     PIXEL_M,
     SIDE,
     grid,
-    python,
+    last_line,
     spots,
     standardized,
 )
@@ -251,7 +251,7 @@ class TestIngestionKit:
         standardized("raw.h5", truth.frames, truth.positions_m[:, ::-1])
         shell("standardize raw.h5 -o std.h5 --roi-center 32,32")
         Path("recipe.py").write_text(RECIPE_HDF5)
-        output = python("recipe.py", "--data", "std.h5", "--engine", "DM", "--iters", "2")
+        output = last_line("recipe.py", "--data", "std.h5", "--engine", "DM", "--iters", "2")
         assert output == "49 frames of 64x64, 8.8 keV, 2 iterations"
 
     @pytest.mark.ptypy
@@ -261,7 +261,7 @@ class TestIngestionKit:
         tiffs(49, frames=truth.frames.astype(np.uint32), positions=truth.positions_m[:, ::-1])
         shell("sidecar --frames 'scan001_*.tif' --csv epics_log.csv -o scan001_sidecar.h5")
         Path("recipe.py").write_text(RECIPE_TIFF)
-        assert python("recipe.py") == "49 frames of 64x64, 8.8 keV, 2 iterations"
+        assert last_line("recipe.py") == "49 frames of 64x64, 8.8 keV, 2 iterations"
 
 
 def tiffs(n, side=SIDE, frames=None, positions=None):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import RECIPES, environment, reconstruction, run
+from processes import RECIPES, mpirun, python, reconstruction, run
 
 from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.testing.demo import DemoScan, write_demo_scan
@@ -38,8 +37,8 @@ def made(folder: Path) -> DemoScan:
 @pytest.mark.long
 @pytest.mark.ptypy
 def test_tree_converges_from_yaml_alone(folder: Path, made: DemoScan) -> None:
-    command = (sys.executable, "-m", "ptypy_beamline", "run", RECIPES / "tree.yaml")
-    run(folder, *command, "-o", "results")
+    command = ("-m", "ptypy_beamline", "run", RECIPES / "tree.yaml", "-o", "results")
+    python(*command, folder=folder)
 
     found = reconstruction(folder / "results", "demo")
 
@@ -50,7 +49,7 @@ def test_tree_converges_from_yaml_alone(folder: Path, made: DemoScan) -> None:
 @pytest.mark.ptypy
 def test_hdf5_dm_ml(folder: Path, made: DemoScan) -> None:
     script = RECIPES / "hdf5_dm_ml.py"
-    run(folder, sys.executable, script, *SCAN, "--dm", "40", "--ml", "10", "-o", "plain")
+    python(script, *SCAN, "--dm", "40", "--ml", "10", "-o", "plain", folder=folder)
 
     found = reconstruction(folder / "plain", "hdf5_dm_ml")
 
@@ -62,7 +61,7 @@ def test_hdf5_dm_ml(folder: Path, made: DemoScan) -> None:
 def test_make_ptyd(folder: Path, made: DemoScan, save: str) -> None:
     script = RECIPES / "make_ptyd.py"
     words = ("demo/raw_scan.h5", f"{save}.ptyd", "--save", save, "--block", "30")
-    done = run(folder, sys.executable, script, *words)
+    done = python(script, *words, folder=folder)
 
     assert "81 frames with their masks, read back the same" in done.stdout
     assert len(list(folder.glob(f"{save}.ptyd.part*"))) == (3 if save == "link" else 0)
@@ -72,7 +71,7 @@ def test_make_ptyd(folder: Path, made: DemoScan, save: str) -> None:
 @pytest.mark.mpi
 def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: DemoScan) -> None:
     words = ("demo/raw_scan.h5", "ranks.ptyd", "--block", "7")
-    done = run(folder, "mpirun", "-n", "2", sys.executable, RECIPES / "make_ptyd.py", *words)
+    done = mpirun(2, RECIPES / "make_ptyd.py", *words, folder=folder, code=0)
 
     assert done.stdout.count("81 frames with their masks, read back the same") == 1
 
@@ -81,9 +80,9 @@ def test_make_ptyd_on_ranks_that_share_the_frames_otherwise(folder: Path, made: 
 @pytest.mark.ptypy
 def test_ptyd_dm(folder: Path, made: DemoScan) -> None:
     words = ("demo/raw_scan.h5", "-o", "prepared.ptyd", "--frames-per-pos", "3", "--roi", "128")
-    run(folder, sys.executable, "-m", "ptypy_beamline", "ptyd", *words, "--sat", "1023")
+    python("-m", "ptypy_beamline", "ptyd", *words, "--sat", "1023", folder=folder)
     words = ("--radius", "4e-7", "--window", "96", "--dm", "20", "-o", "again")
-    run(folder, sys.executable, RECIPES / "ptyd_dm.py", "prepared.ptyd", *words)
+    python(RECIPES / "ptyd_dm.py", "prepared.ptyd", *words, folder=folder)
 
     assert np.isfinite(reconstruction(folder / "again", "ptyd_dm")).all()
 
@@ -93,12 +92,11 @@ def test_ptyd_dm(folder: Path, made: DemoScan) -> None:
 def test_phantom_dm(folder: Path) -> None:
     write_simulation(folder / "phantom", size=120, scan=(8, 8))
     words = ("phantom", "--photons", "1e6", "--seed", "3", "--dm", "30", "-o", "simulated")
-    run(folder, sys.executable, RECIPES / "phantom_dm.py", *words)
+    python(RECIPES / "phantom_dm.py", *words, folder=folder)
     found = max((folder / "simulated").glob("recons/phantom_dm/*.ptyr"))
 
-    compared = run(
-        folder, sys.executable, "-m", "ptypy_beamline", "compare", found, "phantom", "--json"
-    )
+    words = ("compare", found, "phantom", "--json")
+    compared = python("-m", "ptypy_beamline", *words, folder=folder)
 
     assert json.loads(compared.stdout)["correlation"] > 0.8
 
@@ -108,7 +106,7 @@ def test_phantom_dm(folder: Path) -> None:
 def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: DemoScan) -> None:
     script = RECIPES / "cupy_dm_ml.py"
     few = ("--dm", "20", "--ml", "10", "--block", "30")
-    run(folder, sys.executable, script, *SCAN, "--arch", "serial", *few, "-o", "gpu")
+    python(script, *SCAN, "--arch", "serial", *few, "-o", "gpu", folder=folder)
 
     assert np.isfinite(reconstruction(folder / "gpu", "cupy_dm_ml")).all()
 
@@ -117,7 +115,7 @@ def test_cupy_parameters_with_the_same_engines_on_the_cpu(folder: Path, made: De
 @pytest.mark.ptypy
 @pytest.mark.mpi
 def test_two_ranks(folder: Path, made: DemoScan) -> None:
-    run(folder, "bash", RECIPES / "mpi.sh", "2", RECIPES / "tree.yaml", "-o", "ranks")
+    run("bash", RECIPES / "mpi.sh", 2, RECIPES / "tree.yaml", "-o", "ranks", folder=folder)
 
     found = reconstruction(folder / "ranks", "demo")
 
@@ -129,16 +127,7 @@ def test_two_ranks(folder: Path, made: DemoScan) -> None:
 def test_what_is_wrong_ends_all_ranks_with_one_line(folder: Path) -> None:
     """Also where one rank alone knows of it: the others would wait for its probe."""
     for script in ("hdf5_dm_ml.py", "position_refinement.py"):
-        words = ["mpirun", "-n", "2", sys.executable, RECIPES / script, "missing.h5"]
-        done = subprocess.run(
-            list(map(str, words)),
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        done = mpirun(2, RECIPES / script, "missing.h5", folder=folder)
         assert done.returncode != 0
         assert len(re.findall("error: .*missing.h5: no such file", done.stderr)) == 1
         assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from folders import HELPERS
-from processes import RECIPES, environment, reconstruction, run
+from processes import RECIPES, environment, python, reconstruction
 
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import Truth, simulate
@@ -86,7 +86,7 @@ def test_position_refinement(tmp_path: Path, kind: str) -> None:
 
     few = ("--dm", "12", "--start", "1", "-o", "out")
     script = RECIPES / "position_refinement.py"
-    run(tmp_path, sys.executable, script, "scan.h5", "--positions", kind, *few)
+    python(script, "scan.h5", "--positions", kind, *few, folder=tmp_path)
 
     (ptyr,) = tmp_path.glob("out/recons/position_refinement/*.ptyr")
     assert np.isfinite(reconstruction(tmp_path / "out", "position_refinement")).all()
@@ -100,6 +100,6 @@ def test_position_refinement(tmp_path: Path, kind: str) -> None:
 def test_epie_parameters_with_the_same_engine_on_the_cpu(tmp_path: Path) -> None:
     write_demo_scan(tmp_path / "raw_scan.h5", shape=(4, 4))
     words = ("raw_scan.h5", "--arch", "serial", "--epie", "3", "--block", "8", "-o", "out")
-    run(tmp_path, sys.executable, RECIPES / "cupy_epie.py", *words)
+    python(RECIPES / "cupy_epie.py", *words, folder=tmp_path)
 
     assert np.isfinite(reconstruction(tmp_path / "out", "cupy_epie")).all()

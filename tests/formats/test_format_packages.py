@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import pytest
 from folders import ROOT
+from processes import python
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import BeamlineWarning, UnknownFormatError
@@ -263,14 +264,7 @@ open_scan(sys.argv[1])
 kinds = ("npz", "tiff")
 print(len(opened), [kind for kind in kinds if f"ptypy_beamline.formats.{kind}" in sys.modules])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(standard_file)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
+    done = python("-c", script, standard_file)
     assert done.stdout.split("\n")[0] == "1 []"
     with h5py.File(standard_file) as file:
         assert "entry" in file

@@ -6,8 +6,6 @@ Scans are those of ``numbered_scans``.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -30,6 +28,7 @@ from numbered_scans import (
     tiff,
 )
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import python
 
 from ptypy_beamline import BeamlineError
 from ptypy_beamline.diagnosis.findings import diagnose
@@ -331,6 +330,5 @@ def reconstruction_error(file):
     }
     script = ROOT / "benchmarks" / "reconstruct.py"
     out = file.with_suffix(".json")
-    words = [sys.executable, script, REAL_DATA, json.dumps(data), out, "--dm", 20, "--ml", 10]
-    subprocess.run(list(map(str, words)), check=True, capture_output=True)
+    python(script, REAL_DATA, json.dumps(data), out, "--dm", 20, "--ml", 10)
     return json.loads(out.read_text())["error"]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
-from folders import ROOT
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import load, python, result
 
 from ptypy_beamline import BeamlineError, Window, open_scan
 from ptypy_beamline.cli import main
@@ -439,15 +436,7 @@ def test_what_cannot_be_compared_is_named(tmp_path, capsys, words, message):
 def test_simulated_loaded_reconstructed_and_compared(tmp_path, slices):
     truth = write_simulation(tmp_path / "phantom", slices=slices)
     np.save(tmp_path / "probe.npy", open_scan(tmp_path / "phantom").probe.astype(complex))
-    script = tmp_path / "reconstruct.py"
-    script.write_text(RECONSTRUCT)
-    subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
-        check=True,
-        timeout=100,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    python("-c", RECONSTRUCT, folder=tmp_path)
     recon = next(tmp_path.glob("recons/phantom/*.ptyr"))
     with h5py.File(recon) as file:
         obj = next(iter(file["content/obj"].values()))["data"][0]
@@ -477,8 +466,6 @@ Ptycho(p, level=5)
 @pytest.mark.ptypy
 @pytest.mark.mpi
 def test_any_number_of_ranks_gets_the_same_frames(tmp_path):
-    from processes import load, result
-
     write_simulation(tmp_path, slices=2, **SMALL)
     results = [result(load(ranks, tmp_path, {}, 7)) for ranks in (1, 2)]
     assert results[0] == results[1]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 import scans
-from folders import ROOT
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import python
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
@@ -350,12 +348,7 @@ def test_what_ptypy_saves_comes_back(tmp_path, ptyscan, save, absolute):
     file = scans.write(tmp_path, bad=BAD)
     (tmp_path / "sub").mkdir()
     dfile = "sub/a.ptyd" if not absolute else str(tmp_path / "sub" / "a.ptyd")
-    subprocess.run(
-        [sys.executable, "-c", SAVE, str(file), save, dfile],
-        cwd=tmp_path,
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    python("-c", SAVE, file, save, dfile, folder=tmp_path)
     wanted = loaded(file, saturation=300)
     (tmp_path / "sub").rename(tmp_path / "moved")
     moved = tmp_path / "moved" / "a.ptyd"

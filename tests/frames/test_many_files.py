@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import h5py
 import numpy as np
 import pytest
 import tifffile
+from processes import python
 
 FILES, N, LIMIT = 300, 8, 64
 
@@ -35,9 +33,7 @@ print(count, len(os.listdir("/proc/self/fd")))
 
 def read_all(path, **settings):
     """Read a scan of frames 0, 1, … in a process that may open few files; how many stay open."""
-    words = [sys.executable, "-c", READ, str(LIMIT), str(path), repr(settings)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr[-2000:]
+    done = python("-c", READ, LIMIT, path, repr(settings))
     count, still_open = map(int, done.stdout.split())
     assert count == FILES
     return still_open

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import pytest
 import scans
 import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
-from processes import RECIPES, load, reconstruction, result
-from processes import run as recipe
+from processes import RECIPES, load, python, reconstruction, result
 from ptypy_loading import collect
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
@@ -419,7 +417,7 @@ class TestPtyPy:
     def test_the_recipe(self, tmp_path):
         scans.write(tmp_path, "tiff")
         words = ("tiff/img_*.tif", "tiff/pair_*.tif", "--dm", "30", "--ml", "10", "-o", "out")
-        recipe(tmp_path, sys.executable, RECIPES / "tiff_dm_ml.py", *words)
+        python(RECIPES / "tiff_dm_ml.py", *words, folder=tmp_path)
         found = reconstruction(tmp_path / "out", "tiff_dm_ml")
         assert correlation(found, scans.truth().object, 28) > 0.8
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import h5py
 import numpy as np
-from processes import environment
+from processes import python
 
 ENERGY_EV, DISTANCE_M, PIXEL_M, EXPOSURE_S = 8800.0, 2.0, 75e-6, 0.05
 SIDE = 1040
@@ -42,15 +39,6 @@ def standardized(path, frames, positions, **more):
     return path
 
 
-def python(*words):
-    """The last line that a script says."""
-    done = subprocess.run(
-        [sys.executable, *words],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env=environment(),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip().splitlines()[-1]
+def last_line(*words):
+    """The last line that a Python program prints."""
+    return python(*words).stdout.strip().splitlines()[-1]

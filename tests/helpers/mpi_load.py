@@ -54,6 +54,5 @@ if parallel.master:
     for number in sorted(everything):
         for array in (*everything[number], positions[number]):
             digest.update(np.ascontiguousarray(array).tobytes())
-    shares = [len(part) for part in gathered]
-    assert sum(shares) == len(everything) == len(positions)
-    sys.stdout.write(f"RESULT {digest.hexdigest()} {max(shares) - min(shares)}\n")
+    assert sum(map(len, gathered)) == len(everything) == len(positions)
+    sys.stdout.write(f'RESULT "{digest.hexdigest()}"\n')

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,19 +31,38 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command line in ``folder``."""
+def run(
+    *words: object, folder: Path | None = None, code: int | None = 0, timeout_s: float = 200
+) -> subprocess.CompletedProcess[str]:
+    """Run a command line in ``folder``; its exit code must be ``code`` (None: any)."""
     done = subprocess.run(
         [str(word) for word in words],
         cwd=folder,
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=timeout_s,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert code in (done.returncode, None), done.stdout[-2000:] + done.stderr[-2000:]
     return done
+
+
+def python(*words: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a Python program, see :func:`run`."""
+    return run(sys.executable, *words, **how)
+
+
+def mpirun(ranks: int, *words: object, **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run a Python program on so many ranks; with any exit code if none is given."""
+    words = ("mpirun", "--oversubscribe", "-n", ranks, sys.executable, *words)
+    return run(*words, **{"code": None} | how)
+
+
+def live_writer(*words: object, exposures: int = 1) -> subprocess.Popen[bytes]:
+    """Start ``live_writer.py``."""
+    command = [sys.executable, str(HELPERS / "live_writer.py"), *map(str, words)]
+    return subprocess.Popen(command, env=environment() | {"EXPOSURES": str(exposures)})
 
 
 def reconstruction(folder: Path, name: str) -> np.ndarray:
@@ -53,22 +73,15 @@ def reconstruction(folder: Path, name: str) -> np.ndarray:
         return storage["data"][0]
 
 
-def mpirun(ranks, script, *arguments, timeout=150):
-    """Run a Python program on so many ranks."""
-    command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *script, *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, env=environment(), check=False
-    )
-
-
-def load(ranks, file, settings, frames=1000, *fault):
+def load(
+    ranks: int, file: Path, settings: dict[str, Any], frames: int = 1000, *fault: str
+) -> subprocess.CompletedProcess[str]:
     """Load a scan on so many ranks, see ``mpi_load.py``."""
-    program = str(HELPERS / "mpi_load.py")
-    return mpirun(ranks, [program], str(file), json.dumps(settings), str(frames), *fault)
+    return mpirun(ranks, HELPERS / "mpi_load.py", file, json.dumps(settings), frames, *fault)
 
 
-def result(done):
-    """What a program printed as its result."""
-    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert len(lines) == 1, done.stderr
-    return lines[0][1]
+def result(done: subprocess.CompletedProcess[str], ranks: int = 1) -> Any:
+    """What a program printed as its result, once or on each of ``ranks``."""
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert len(lines) == ranks, done.stderr
+    return json.loads(lines[0].removeprefix("RESULT "))

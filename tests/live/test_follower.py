@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import scans
-from folders import HELPERS
 from live_settings import expected_positions, settings
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import live_writer
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings
 from ptypy_beamline.live import Follower
 from ptypy_beamline.live.frames import RetryingFrames
 from ptypy_beamline.scan import ArrayFrames, Window
 
-WRITER = HELPERS / "live_writer.py"
 COUNT = 23
 
 
@@ -30,9 +26,7 @@ def write(tmp_path):
 
     def start(mode, period=0.05, count=COUNT, exposures=1):
         file = tmp_path / "live.h5"
-        command = [sys.executable, str(WRITER), str(file), str(count), str(period), mode]
-        grouped = os.environ | {"EXPOSURES": str(exposures)}
-        running.append(subprocess.Popen(command, env=grouped))
+        running.append(live_writer(file, count, period, mode, exposures=exposures))
         return file
 
     yield start

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
 import scans
 from numpy.testing import assert_array_equal
+from processes import python
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.errors import SettingsError
@@ -44,9 +43,7 @@ print(json.dumps([meta.energy, meta.distance, np.ravel(meta.psize).tolist()]))
 
 def read_by_ptypy(path, tmp_path):
     """Frames, good pixels, positions and geometry as PtyPy takes them."""
-    words = [sys.executable, "-c", READ, path, tmp_path / "read.npz"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr
+    done = python("-c", READ, path, tmp_path / "read.npz")
     return np.load(tmp_path / "read.npz"), json.loads(done.stdout.splitlines()[-1])
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +16,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from folders import HELPERS, ROOT
+from folders import HELPERS
 from hdf5loader_adapter import of_hdf5loader
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import mpirun, python
 
 from ptypy_beamline.geometry import wavelength_m
 
@@ -467,17 +466,8 @@ ON_TWO_RANKS = [
 @pytest.mark.long
 @pytest.mark.mpi
 def test_ten_rows_on_two_ranks(file, tmp_path):
-    from processes import mpirun
-
-    done = mpirun(
-        2,
-        [str(Path(__file__).parent / "mpi_equality.py")],
-        str(file),
-        str(tmp_path),
-        *ON_TWO_RANKS,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
+    program = Path(__file__).parent / "mpi_equality.py"
+    done = mpirun(2, program, file, tmp_path, *ON_TWO_RANKS, code=0, timeout_s=280)
     lines = [line for line in done.stdout.splitlines() if line.startswith("DONE")]
     assert lines == [f"DONE 2 {name}" for name in ON_TWO_RANKS]
 
@@ -500,19 +490,7 @@ def test_the_tests_of_ptypy_itself(module, count):
     pytest.importorskip("ptypy")
     if not sources():
         pytest.skip(f"{count} tests of PtyPy's {module} need its repository (PTYPY_SOURCE)")
-    here = HELPERS
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    }
-    done = subprocess.run(
-        [sys.executable, str(here / "ptypy_own_tests.py"), str(sources()[0]), module],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(HELPERS / "ptypy_own_tests.py", sources()[0], module, timeout_s=280)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["failed"] == [], done.stderr
     assert found["run"] >= count

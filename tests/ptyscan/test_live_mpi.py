@@ -10,18 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from folders import HELPERS as HERE
+from folders import HELPERS
+from live_settings import expected_positions
 from numpy.testing import assert_allclose, assert_array_equal
-from processes import environment
+from processes import live_writer, mpirun, python, result
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 
 COUNT = 23
-
-
-def expected_positions(count):
-    numbers = np.arange(count)
-    return np.column_stack([numbers // 5, numbers % 5]) * 1e-7
 
 
 def write_sidecar(path, count=COUNT):
@@ -41,17 +37,7 @@ def write(tmp_path):
         target = tmp_path / {"tiff": "f", "hdf5": "live.h5"}.get(layout, "live.ptyd")
         if layout == "tiff":
             write_sidecar(tmp_path / "sidecar.h5")
-        command = [
-            sys.executable,
-            str(HERE / "live_writer.py"),
-            str(target),
-            str(COUNT),
-            str(period),
-            mode,
-            layout,
-            str(tmp_path / "ready"),
-        ]
-        running.append(subprocess.Popen(command))
+        running.append(live_writer(target, COUNT, period, mode, layout, tmp_path / "ready"))
         return running[-1], f"{target}_*.tif" if layout == "tiff" else str(target)
 
     yield start
@@ -62,24 +48,10 @@ def write(tmp_path):
 
 def reconstruct(ranks, loader, file, first=6, block=5, **settings):
     """What arrived in PtyPy, as a process of its own."""
-    given = {"file": file, "shape": 32, "center": [16, 16]} | settings
-    command = [
-        sys.executable,
-        str(HERE / "live_reconstruct.py"),
-        loader,
-        json.dumps(given),
-        str(first),
-        str(block),
-        str(Path(file).parent / "ready"),
-    ]
-    if ranks > 1:
-        command = ["mpirun", "--oversubscribe", "-n", str(ranks), *command]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=150, env=environment(), check=False
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert (done.returncode, len(lines)) == (0, 1), done.stderr
-    return json.loads(lines[0].removeprefix("RESULT "))
+    given = json.dumps({"file": file, "shape": 32, "center": [16, 16]} | settings)
+    ready = Path(file).parent / "ready"
+    words = (HELPERS / "live_reconstruct.py", loader, given, first, block, ready)
+    return result(mpirun(ranks, *words, code=0) if ranks > 1 else python(*words))
 
 
 LIVE = {"timeout_s": 5.0, "poll_s": 0.1}
@@ -125,20 +97,11 @@ def test_every_frame_arrives_once_with_its_position(write, layout, mode, ranks, 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_ptypys_on_the_fly_template_gets_frames_as_they_come(tmp_path, ranks):
     """A model without blocks, ``min_frames`` and no ``frames_per_block``."""
-    task = [sys.executable, str(HERE / "ptypy_on_the_fly.py")]
-    with subprocess.Popen([*task, "write", str(tmp_path)], stdout=subprocess.DEVNULL) as writer:
-        command = ["mpirun", "--oversubscribe", "-n", str(ranks), *task, "reconstruct"]
-        done = subprocess.run(
-            [*command, str(tmp_path)],
-            capture_output=True,
-            text=True,
-            timeout=150,
-            env=environment(),
-            check=False,
-        )
+    program = HELPERS / "ptypy_on_the_fly.py"
+    command = [sys.executable, program, "write", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as writer:
+        done = mpirun(ranks, program, "reconstruct", tmp_path, code=0)
         assert writer.wait(20) == 0
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert (done.returncode, len(lines)) == (0, ranks), done.stderr
-    numbers = json.loads(lines[0].removeprefix("RESULT "))
+    numbers = result(done, ranks)
     assert numbers == sorted(numbers)
     assert 10 * ranks <= numbers[0] < numbers[-1] == 60

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import json
 import pickle
 import weakref
 
@@ -12,7 +11,7 @@ import model_runs
 import numpy as np
 import pytest
 from folders import HELPERS
-from processes import mpirun
+from processes import mpirun, result
 from structures import CONTAINERS, compared, differences, errors
 
 from ptypy_beamline.run import run
@@ -131,9 +130,8 @@ def test_a_saved_run_is_resumed_alike(folder, tmp_path):
 @pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_on_several_ranks(folder, ranks):
     cases = ["shared mask,DM", "own masks,ML", "live,DM_serial", "shared mask,ML_serial,14"]
-    done = mpirun(ranks, [str(HELPERS / "structures.py")], str(folder), *cases)
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("RESULT"))
-    assert json.loads(line.removeprefix("RESULT")) == [[]] * len(cases), done.stderr
+    done = mpirun(ranks, HELPERS / "structures.py", folder, *cases)
+    assert result(done) == [[]] * len(cases), done.stderr
 
 
 def test_another_loader(folder):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import scans
-from folders import HELPERS as HERE
-from processes import load, mpirun, result
+from folders import HELPERS
+from processes import live_writer, load, mpirun, result
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
 
@@ -74,8 +72,7 @@ def test_a_live_scan_on_two_ranks(tmp_path, load_parallel):
     file = tmp_path / "live.h5"
     plain = {"shape": 32, "center": [16, 16]}
     live = plain | {"live": {"timeout_s": 8.0, "poll_s": 0.1}, "load_parallel": load_parallel}
-    command = [sys.executable, str(HERE / "live_writer.py"), str(file), "23", "0.2", "swmr"]
-    with subprocess.Popen(command) as writer:
+    with live_writer(file, 23, 0.2, "swmr") as writer:
         followed = result(load(2, file, live, 5))
         assert writer.wait(20) == 0
     assert followed == result(load(1, file, plain))
@@ -88,7 +85,7 @@ def test_the_command_line_says_an_error_once(tmp_path):
         }
     }
     (tmp_path / "tree.json").write_text(json.dumps(pars))
-    done = mpirun(2, ["-m", "ptypy_beamline"], "run", str(tmp_path / "tree.json"), "-l", "2")
+    done = mpirun(2, "-m", "ptypy_beamline", "run", tmp_path / "tree.json", "-l", 2)
     assert done.returncode != 0
     assert done.stderr.count("error: nowhere.h5: no such file") == 1
 
@@ -96,10 +93,6 @@ def test_the_command_line_says_an_error_once(tmp_path):
 def test_two_ranks_reconstruct_as_one(tmp_path):
     file = scans.write(tmp_path)
     np.save(tmp_path / "probe.npy", scans.truth().probe)
-    errors = []
-    for ranks in (1, 2):
-        done = mpirun(
-            ranks, [str(HERE / "mpi_reconstruct.py")], str(file), str(tmp_path / "probe.npy")
-        )
-        errors.append(float(result(done)))
-    assert errors[1] == pytest.approx(errors[0], rel=1e-4)
+    program = (HELPERS / "mpi_reconstruct.py", file, tmp_path / "probe.npy")
+    one, two = (result(mpirun(ranks, *program)) for ranks in (1, 2))
+    assert two == pytest.approx(one, rel=1e-4)

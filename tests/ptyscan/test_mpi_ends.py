@@ -10,7 +10,7 @@ import time
 
 import model_runs
 import pytest
-from folders import HELPERS as HERE
+from folders import HELPERS
 from processes import environment, load, mpirun
 
 pytestmark = [pytest.mark.ptypy, pytest.mark.mpi]
@@ -25,7 +25,7 @@ def file(tmp_path_factory):
     ("how", "rank"), [pytest.param("run", 1, marks=pytest.mark.long), ("script", 0)]
 )
 def test_an_interrupt_of_one_rank_ends_all(file, how, rank):
-    command = ["mpirun", "--oversubscribe", "-n", "2", sys.executable, HERE / "mpi_interrupt.py"]
+    command = ["mpirun", "--oversubscribe", "-n", "2", sys.executable, HELPERS / "mpi_interrupt.py"]
     with subprocess.Popen(
         [*command, file, how],
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def test_an_interrupt_of_one_rank_ends_all(file, how, rank):
 
 @pytest.mark.long
 def test_a_rank_that_exits_in_the_loader_ends_all(file):
-    done = mpirun(2, [str(HERE / "mpi_interrupt.py")], str(file), "exit", timeout=60)
+    done = mpirun(2, HELPERS / "mpi_interrupt.py", file, "exit", timeout_s=60)
     assert done.returncode != 0
     assert "error: rank 1: SystemExit: 3" in done.stderr
 
@@ -76,7 +76,7 @@ with stoppable(), ending_all(MPI.COMM_WORLD):
         os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(30)
 """
-    done = mpirun(2, ["-c", script], timeout=25)
+    done = mpirun(2, "-c", script, timeout_s=25)
     assert done.returncode != 0
     assert "error: " not in done.stderr
     assert "Traceback" not in done.stderr

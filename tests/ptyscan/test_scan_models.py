@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import model_runs
 import numpy as np
 import pytest
-from folders import HELPERS as HERE
+from folders import HELPERS
 from model_runs import COUNT, GROWING_FAILS, KINDS, MODELS
 from numpy.testing import assert_allclose, assert_array_equal
-from processes import mpirun
+from processes import mpirun, result
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.run import run
@@ -143,10 +141,8 @@ def test_full_and_blockfull_give_the_same(folder, engines_of, engine):
 
 
 def on_ranks(ranks, folder, cases):
-    done = mpirun(ranks, [str(HERE / "model_runs.py")], str(folder), *cases)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-    assert len(lines) == 1, done.stderr
-    return zip(cases, json.loads(lines[0].removeprefix("RESULT")), strict=True)
+    done = mpirun(ranks, HELPERS / "model_runs.py", folder, *cases)
+    return zip(cases, result(done), strict=True)
 
 
 @pytest.mark.long

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scans
-from folders import HELPERS as HERE
 from numpy.testing import assert_allclose, assert_array_equal
-from processes import load, mpirun, result
+from processes import live_writer, load, mpirun, result
 from quality_scans import COUNT, scan_of, truth
 
 from ptypy_beamline import BeamlineError, open_scan
@@ -215,15 +214,8 @@ class TestFolder:
 
     @pytest.mark.long
     def test_two_runs_at_once(self, spoiled_file, tmp_path):
-        command = [
-            sys.executable,
-            "-m",
-            "ptypy_beamline",
-            "qc",
-            str(spoiled_file),
-            "--out",
-            str(tmp_path / "qc"),
-        ]
+        command = [sys.executable, "-m", "ptypy_beamline"]
+        command += ["qc", spoiled_file, "--out", tmp_path / "qc"]
         both = [
             subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             for _ in range(2)
@@ -461,8 +453,7 @@ class TestLoader:
             "import sys; from ptypy_beamline.ptyscan import BeamlineScan; "
             "BeamlineScan(file=sys.argv[1], shape=48, qc=True).initialize()"
         )
-        done = mpirun(ranks, ["-c", program], str(spoiled_file))
-        assert done.returncode == 0, done.stderr
+        done = mpirun(ranks, "-c", program, spoiled_file, code=0)
         count, frames = len(frames_and_spoiled()[1]), as_listed(frames_and_spoiled()[1])
         words = f"quality control leaves out {count} of {COUNT} exposures, frames {frames}; "
         assert done.stdout.count(f"warning: {spoiled_file}: {words}") == 1
@@ -531,16 +522,8 @@ class TestRanks:
 
     @pytest.mark.parametrize(("ranks", "flags"), [(2, ("--labels", "2")), (3, ("--step", "5"))])
     def test_the_command_writes_the_same_files(self, spoiled_file, tmp_path, ranks, flags, type_in):
-        done = mpirun(
-            ranks,
-            ["-m", "ptypy_beamline"],
-            "qc",
-            str(spoiled_file),
-            "--out",
-            str(tmp_path / "many"),
-            *flags,
-        )
-        assert done.returncode == 0, done.stderr
+        words = ("qc", spoiled_file, "--out", tmp_path / "many", *flags)
+        done = mpirun(ranks, "-m", "ptypy_beamline", *words, code=0)
         assert done.stdout.count("frames rejected") == 1
         assert type_in("qc", spoiled_file, "--out", tmp_path / "one", *flags)[0] == 0
         many, one = everything_in(tmp_path / "many"), everything_in(tmp_path / "one")
@@ -565,9 +548,8 @@ class TestRanks:
     @pytest.mark.parametrize("what", [COMMAND, LOADER], ids=["command", "loader"])
     def test_an_error_on_one_rank_ends_all_with_one_line(self, spoiled_file, tmp_path, what):
         start = time.monotonic()
-        done = mpirun(
-            2, ["-c", FAULTY + what], "qc", str(spoiled_file), "--out", str(tmp_path / "qc")
-        )
+        words = ("qc", spoiled_file, "--out", tmp_path / "qc")
+        done = mpirun(2, "-c", FAULTY + what, *words)
         assert done.returncode != 0
         errors = self.errors(done)
         assert len(errors) == 1, done.stderr
@@ -576,22 +558,13 @@ class TestRanks:
         assert not (tmp_path / "qc").exists()
 
     def test_an_error_of_all_ranks_is_printed_once(self, tmp_path):
-        done = mpirun(3, ["-m", "ptypy_beamline"], "qc", "nowhere.h5", "--out", str(tmp_path))
+        done = mpirun(3, "-m", "ptypy_beamline", "qc", "nowhere.h5", "--out", tmp_path)
         assert done.returncode != 0
         assert len(self.errors(done)) == 1, done.stderr
 
     def test_more_ranks_than_frames(self, spoiled_file, tmp_path):
-        done = mpirun(
-            3,
-            ["-m", "ptypy_beamline"],
-            "qc",
-            str(spoiled_file),
-            "--num-frames",
-            "2",
-            "--out",
-            str(tmp_path / "qc"),
-        )
-        assert done.returncode == 0, done.stderr
+        words = ("qc", spoiled_file, "--num-frames", 2, "--out", tmp_path / "qc")
+        mpirun(3, "-m", "ptypy_beamline", *words, code=0)
         assert len(np.load(tmp_path / "qc/accept_indices.npy")) == 2
 
 
@@ -602,8 +575,7 @@ class TestGrowing:
     def writing(self, tmp_path):
         """An areaDetector file that gets 80 frames; its writer is gone when the test is."""
         file = tmp_path / "live.h5"
-        command = [sys.executable, str(HERE / "live_writer.py"), str(file), "80", "0.06", "swmr"]
-        process = subprocess.Popen(command)
+        process = live_writer(file, 80, 0.06, "swmr")
         yield file, process
         process.kill()
         process.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 import scans
 from folders import HELPERS, ROOT
 from numpy.testing import assert_allclose
-from processes import run
+from processes import python
 
 from ptypy_beamline.engines.gpu_memory import ENGINES, GpuRun, fft_advice, need
 from ptypy_beamline.geometry import wavelength_m
@@ -33,7 +32,7 @@ def prepared(folder: Path, modes: int, block: int, *cases: str) -> list[dict[str
 
     program = HELPERS / "cupy_setup.py"
     words = (program, model_runs.write(folder), modes, block, *cases)
-    done = run(folder, sys.executable, "-W", "ignore", *map(str, words))
+    done = python("-W", "ignore", *words, folder=folder)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from angle_series import COUNT, SERIES, TINY, simulated
-from folders import ROOT
-from processes import environment
+from processes import RECIPES, environment, mpirun
 
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import FileError, SettingsError
@@ -220,18 +219,9 @@ def test_the_recipe_resumes_on_two_ranks(tmp_path: Path) -> None:
     run_series([series], out, Settings.of({"shape": None}), engine=alone, only="reconstruct")
     before = stamps(out)
     (out / "ptycho_tomo/angle_001/reconstruction.h5").unlink()
-    recipe = [sys.executable, str(ROOT / "recipes/tomo_series.py"), str(series)]
-    done = subprocess.run(
-        ["mpirun", "-n", "2", *recipe, "--dm", "6", "--ml", "3", "-o", "out"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    printed, after = done.stdout, stamps(out)
+    words = (RECIPES / "tomo_series.py", series, "--dm", 6, "--ml", 3, "-o", "out")
+    printed = mpirun(2, *words, folder=tmp_path, code=0).stdout
+    after = stamps(out)
 
     assert printed.count("2 of them finished before") == 1, "one rank speaks"
     assert "PtyPy, DM 6 + ML 3" in printed

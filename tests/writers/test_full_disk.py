@@ -21,6 +21,7 @@ import pytest
 import reconstructions
 import tifffile
 from matplotlib.figure import Figure
+from processes import python
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
@@ -226,11 +227,7 @@ def test_parts_that_another_writer_leaves_meanwhile_are_removed(tmp_path, inputs
     def meanwhile(_: int) -> None:
         words = ["ptyd", inputs["RAW"], "-o", str(path), "--save", "link", "--block", "4"]
         if not others:
-            subprocess.run(
-                [sys.executable, "-m", "ptypy_beamline", *words],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+            python("-m", "ptypy_beamline", *words)
             others.extend(files_in(tmp_path))
 
     plan = open_scan(inputs["RAW"]).plan()
