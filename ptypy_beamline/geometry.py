@@ -130,7 +130,12 @@ class Geometry:
 
 
 def check_plausible(
-    name: str, value: float, radiation: str = PHOTON, most: float = math.inf
+    name: str,
+    value: float,
+    radiation: str = PHOTON,
+    *,
+    most: float = math.inf,
+    given: bool = False,
 ) -> None:
     """Refuse an impossible value, naming the likely unit mistake.
 
@@ -144,41 +149,51 @@ def check_plausible(
         Electrons may have other energies than photons.
     most
         A stricter upper limit, for a value whose unit is uncertain.
+    given
+        By the user, with the quantity's parameter; else it is the file's.
 
     Raises
     ------
     GeometryError
         ``value`` is impossible.
     """
-    (low, high), unit = _PLAUSIBLE[name]
-    if name == "energy":
-        low, high = ENERGY_RANGES_EV[radiation]
+    low, high = ENERGY_RANGES_EV[radiation] if name == "energy" else _RANGES_M[name]
     high = min(high, most)
     if low <= value <= high:
         return
-    fits = [known for known in _MISTAKES[name] if low <= value * known[0] <= high]
+    mistakes = (_GIVEN if given else _STORED)[name]
+    fits = [known for known in mistakes if low <= value * known[0] <= high]
     fits.sort(key=lambda known: abs(math.log(value * known[0] / _USUAL[name])))
-    guess = f" ({fits[0][1]})" if fits else ""
-    meant = fits[0][2] if fits else ""
+    factor, guess, meant = fits[0] if fits else (1.0, "", "")
+    guess = f" ({guess})" if guess else ""
     if name == "energy" and radiation == PHOTON and high < value <= ELECTRON_RANGE_EV[1]:
         guess += "; of electrons, set radiation='electron' (--radiation electron)"
+    row, unit = QUANTITIES[name], "eV" if name == "energy" else "m"
+    if given:
+        example = _typed(value * factor / (1e3 if name == "energy" else 1)) if fits else ""
+        remedy = f"set {row.parameter} in {row.parameter_unit} ({row.flag} {example}".strip() + ")"
+    else:
+        remedy = (
+            f"set {row.value_remedy}, or units.{name} (--unit {name}={meant or 'UNIT'}) for the "
+            "file's value"
+        )
     raise GeometryError(
         f"{name} of {value:.6g} {unit} is impossible, expected {low:g} to {high:g} {unit}{guess}",
-        f"set {QUANTITIES[name].value_remedy}, or "
-        f"units.{name} (--unit {name}={meant or 'UNIT'}) for the file's value",
+        remedy,
     )
+
+
+def _typed(number: float) -> str:
+    """A number as one would type it: small ones in millionths."""
+    return f"{number:.6g}" if number >= 1e-3 else f"{number * 1e6:.6g}e-6"
 
 
 ENERGY_RANGES_EV = {PHOTON: ENERGY_RANGE_EV, ELECTRON: ELECTRON_RANGE_EV}
 """Radiation → plausible energies."""
 
-_PLAUSIBLE = {
-    "energy": (ENERGY_RANGE_EV, "eV"),
-    "distance": (DISTANCE_RANGE_M, "m"),
-    "pixel": (PIXEL_RANGE_M, "m"),
-}
+_RANGES_M = {"distance": DISTANCE_RANGE_M, "pixel": PIXEL_RANGE_M}
 _USUAL = {"energy": 8e3, "distance": 1.0, "pixel": 75e-6}
-_MISTAKES = {
+_STORED = {
     "energy": (
         (1e-3, "given in eV where keV is expected?", ""),
         (1e3, "stored in keV?", "keV"),
@@ -188,7 +203,16 @@ _MISTAKES = {
     "distance": ((1e-3, "stored in mm?", "mm"), (1e3, "divided by 1000 twice?", "")),
     "pixel": ((1e-6, "stored in µm?", "um"), (1e-3, "stored in mm?", "mm")),
 }
-"""Factor that makes the value plausible, the likely mistake, and the unit of the stored number."""
+_GIVEN = {
+    "energy": (
+        (1e-3, "given in eV where keV is expected?", ""),
+        (1e3, "given in MeV where keV is expected?", ""),
+        (1e-3 / EV_J, "given in joule where keV is expected?", ""),
+    ),
+    "distance": ((1e-3, "given in mm?", ""),),
+    "pixel": ((1e-6, "given in µm?", ""), (1e-3, "given in mm?", "")),
+}
+"""Factor that makes a file's or a user's value plausible, the likely mistake, and its unit."""
 
 
 def cone_beam(

@@ -72,10 +72,11 @@ def quantities(scan: Scan, settings: Settings) -> tuple[float, float, tuple[floa
     if energy_eV is None or distance_m is None or pixel_m is None:
         found = {"energy": energy_eV, "distance": distance_m, "pixel": pixel_m}
         raise _missing([name for name, value in found.items() if value is None], scan)
-    check_plausible("energy", energy_eV, radiation_of(scan, settings))
-    check_plausible("distance", distance_m)
+    given, radiation = settings.overridden, radiation_of(scan, settings)
+    check_plausible("energy", energy_eV, radiation, given="energy" in given)
+    check_plausible("distance", distance_m, given="distance" in given)
     for pixel in pixel_m:
-        check_plausible("pixel", pixel)
+        check_plausible("pixel", pixel, given="pixel" in given)
     return float(energy_eV), float(distance_m), pixel_m
 
 

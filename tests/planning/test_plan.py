@@ -72,10 +72,18 @@ def test_cone_beam_hands_over_the_effective_geometry():
     [
         ({"enrgy": 8}, "unknown parameter 'enrgy'; did you mean 'energy'"),
         ({"select.radus": 8}, "unknown parameter 'select.radus'; did you mean 'select.radius'"),
-        ({"energy": 8800}, r"energy of 8.8e\+06 eV is impossible.*given in eV where keV"),
+        (
+            {"energy": 8800},
+            r"energy of 8.8e\+06 eV is impossible.*given in eV.*--energy-kev 8.8\)$",
+        ),
         ({"energy": "much"}, "energy='much'.*valid number"),
-        ({"distance": 2000}, r"distance of 2000 m.*stored in mm.*set distance in m"),
-        ({"psize": 75}, r"pixel of 75 m is impossible.*stored in µm"),
+        (
+            {"distance": 2000},
+            r"distance of 2000 m.*given in mm.*set distance in m \(--distance-m 2\)$",
+        ),
+        ({"psize": 0.055}, r"pixel of 0.055 m.*given in mm.*--pixel-m 55e-6\)$"),
+        ({"psize": 1e9}, r"pixel of 1e\+09 m is impossible.*set psize in m \(--pixel-m\)$"),
+        ({"psize": 55}, r"pixel of 55 m.*given in µm.*set psize in m \(--pixel-m 55e-6\)$"),
         ({"center": (30, 3)}, r"center .*\(30.0, 3.0\) lies outside the 20x24"),
         ({"rotate": 90, "orientation": 3}, "not both"),
         ({"orientation": 8}, "orientation=8"),
