@@ -12,7 +12,8 @@ from . import moved
 from .errors import BeamlineError, BeamlineWarning
 
 if TYPE_CHECKING:
-    from .planning.plan import Block, Plan
+    from .planning.plan import Plan
+    from .planning.streaming import Block
     from .scan import Scan, Window
     from .settings import Settings
 
@@ -32,7 +33,7 @@ __all__ = [
 moved.install()
 
 _HOMES = {
-    "Block": ".planning.plan",
+    "Block": ".planning.streaming",
     "Plan": ".planning.plan",
     "Scan": ".scan",
     "Settings": ".settings",

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,9 @@ from .options import Qc
 from .parallel import ending_all, hook_all
 from .parameter_values import as_listed, orientation_code
 from .planning.exposures import recorded_i0
-from .planning.plan import Block, Plan
+from .planning.plan import Plan
 from .planning.scan_geometry import focus_to_sample_m
+from .planning.streaming import Block, corrected
 from .plans import plan_scan
 from .ptypy_frames import (
     BlockSizes,
@@ -50,6 +51,8 @@ from .user_warnings import USER_WARNINGS
 
 if TYPE_CHECKING:
     from .quality.assessment import Assessment
+
+Loader = TypeVar("Loader")
 
 NO_BRAGG = "Bragg3dModel needs rocking angles, which these loaders do not read"
 OTHER_MODEL = "use another scan model, BlockFull for one"
@@ -96,6 +99,14 @@ def model_names() -> list[str]:
     return [name for name in names if not name.startswith("_")]
 
 
+def _published(cls: type[Loader]) -> type[Loader]:
+    """Document the parameters and register the loader under its own name."""
+    cls.__doc__ = (cls.__doc__ or "") + defaults_section(cls.__name__)
+    registered: type[Loader] = register()(cls)
+    return registered
+
+
+@_published
 class BeamlineScan(PtyScan):  # type: ignore[misc]
     """A raw scan of any known format, recognised by content."""
 
@@ -121,8 +132,7 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         self._plan: Plan | None = None
         self._i0: Floats | None = None
         self.assessment: Assessment | None = None
-        live = self.settings.live.timeout_s is not None
-        self._follower = Follower(self.settings) if live else None
+        self._follower = Follower(self.settings) if self.settings.growing else None
 
     @property
     def plan(self) -> Plan:
@@ -287,10 +297,9 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         for start in range(0, len(positions), self.plan.block_size):
             here = slice(start, start + self.plan.block_size)
             part = np.asarray(positions[here])
-            frames, good = self.plan.correct(np.stack([raw[i] for i in part.tolist()]), part)
-            out[here] = frames
-            chosen = self.plan.selection[part]
-            yield Block(part, frames, good, chosen.positions_m, chosen.exposures)
+            block = corrected(self.plan, np.stack([raw[i] for i in part.tolist()]), part)
+            out[here] = block.frames
+            yield block
 
     def _make_plan(self) -> Plan:
         if self.settings.file is None:
@@ -392,39 +401,29 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
         return plan
 
 
-def _publish(cls: type[BeamlineScan]) -> type[BeamlineScan]:
-    """Document the parameters and register the loader under its own name."""
-    cls.__doc__ = (cls.__doc__ or "") + defaults_section(cls.__name__)
-    registered: type[BeamlineScan] = register()(cls)
-    return registered
-
-
+@_published
 class BeamlineHdf5Scan(BeamlineScan):
     """A raw scan in a file of the HDF5 family."""
 
     FAMILY = "HDF5"
 
 
+@_published
 class BeamlineTiffScan(BeamlineScan):
     """Frames in TIFF files, with a sidecar HDF5 for positions and metadata."""
 
     FAMILY = "TIFF"
 
 
+@_published
 class BeamlinePtydScan(BeamlineScan):
     """Prepared data in a ``.ptyd`` of PtyPy's own or of this package."""
 
     FAMILY = "PTYD"
 
 
+@_published
 class BeamlinePhantomScan(BeamlineScan):
     """A phantom directory: its frames are measured, or simulated as they are read."""
 
     FAMILY = "phantom"
-
-
-BeamlineScan = _publish(BeamlineScan)  # type: ignore[misc]
-BeamlineHdf5Scan = _publish(BeamlineHdf5Scan)  # type: ignore[misc]
-BeamlineTiffScan = _publish(BeamlineTiffScan)  # type: ignore[misc]
-BeamlinePtydScan = _publish(BeamlinePtydScan)  # type: ignore[misc]
-BeamlinePhantomScan = _publish(BeamlinePhantomScan)  # type: ignore[misc]

@@ -19,8 +19,6 @@ from .selection import Selection, without
 from .streaming import Block, FrameFlags, corrected, streamed
 from .transform import MODES, Transform
 
-__all__ = ["Block", "Plan"]
-
 BLOCK_BYTES = 32 * 2**20
 """Raw data of a block: large enough to be fast, small compared with a rank's own frames."""
 

@@ -10,7 +10,8 @@ import numpy as np
 from ..arrays import Bytes, Float32s, Floats, Ints
 from ..compiled import compiled_fast
 from ..parallel import available_threads, pool, shares
-from ..planning.plan import Block, Plan
+from ..planning.plan import Plan
+from ..planning.streaming import Block
 from ..scan import SAMPLE, sample_indices
 
 RINGS = 4

@@ -22,7 +22,8 @@ from ..geometry import PHOTON
 from ..output.files import renamed_together
 from ..output.hdf5 import complete_hdf5
 from ..output.names import is_ours
-from ..planning.plan import Block, Plan
+from ..planning.plan import Plan
+from ..planning.streaming import Block
 from .stacks import write_frames
 
 

@@ -16,7 +16,8 @@ from ...errors import MissingDataError, ScanError
 from ...formats.npz import CENTER, frames_axis, own_mask
 from ...frames.npy import read_header
 from ...frames.npz import Member, NpzFrames, members
-from ...planning.plan import BLOCK_BYTES, Block, Plan
+from ...planning.plan import BLOCK_BYTES, Plan
+from ...planning.streaming import Block
 from ...scan import Window
 from ...writers.stacks import BadPixels
 
