@@ -116,10 +116,10 @@ def _maybe(dtype: np.dtype[Any], known: float) -> Iterator[float]:
     """Numbers, in this type, that may mark pixels without a count."""
     if dtype.kind == "f" and dtype.itemsize >= 4:
         yield from (float(dtype.type(number)) for number in NARROWER)
-    if dtype.kind in "iu" and dtype.itemsize * 8 < ALWAYS_BITS:
-        yield from (n for n in (float(np.iinfo(dtype).max),) if n < known)
     elif dtype.kind in "iu":
-        yield from (float(n) for n in NARROWER if n < known)
+        own = dtype.itemsize * 8 < ALWAYS_BITS
+        candidates = (np.iinfo(dtype).max,) if own else NARROWER
+        yield from (float(number) for number in candidates if number < known)
 
 
 def few_frames(frames: Frames, so_far: int | None = None) -> list[NDArray[Any]]:
@@ -235,12 +235,8 @@ def fills(at: Bools) -> bool:
     if at.all(0).any() or at.all(1).any():
         return True
     labels, _ = scipy.ndimage.label(at)
-    boxes = [
-        box
-        for box in scipy.ndimage.find_objects(labels)
-        if min(part.stop - part.start for part in box) >= SIDE
-    ]
-    return any(at[box].all() for box in boxes)
+    parts = (at[box] for box in scipy.ndimage.find_objects(labels))
+    return any(min(part.shape) >= SIDE and part.all() for part in parts)
 
 
 def count_limit(scan: Scan, settings: Settings, counts: Counting) -> float:

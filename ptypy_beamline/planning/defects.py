@@ -85,7 +85,7 @@ def dead_pixels(total: Floats, counting: Bools, least: float) -> Bools:
 
     If one pixel is dead in a row or column that never counts (a gap between modules), all are.
     """
-    dead = np.asarray(~counting & (beside_zeros(total, counting) >= least))
+    dead = ~counting & (beside_zeros(total, counting) >= least)
     rows, columns = (
         ~counting.any(axis, keepdims=True) & dead.any(axis, keepdims=True) for axis in (1, 0)
     )
@@ -105,10 +105,9 @@ def beside_zeros(total: Floats, counting: Bools) -> Floats:
     found = np.zeros(total.shape)
     for view, image, ever in ((found, total, counting), (found.T, total.T, counting.T)):
         height = len(image)
-        rows = np.where(ever, np.arange(height)[:, None], -1)
-        before = np.maximum.accumulate(rows, axis=0)
-        rows = np.where(ever, np.arange(height)[:, None], height)
-        after = np.minimum.accumulate(rows[::-1], axis=0)[::-1]
+        rows = np.arange(height)[:, None]
+        before = np.maximum.accumulate(np.where(ever, rows, -1), axis=0)
+        after = np.minimum.accumulate(np.where(ever, rows, height)[::-1], axis=0)[::-1]
         columns = np.arange(image.shape[1])
         sides = [
             np.where(known, image[at.clip(0, height - 1), columns], 0)

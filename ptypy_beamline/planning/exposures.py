@@ -52,23 +52,22 @@ def usable_i0(scan: Scan, settings: Settings) -> Floats | None:
     n, given = len(scan), settings.monitor
     if given is False or (given is None and settings.paths.monitor is None):
         return None
-    stored = given is True or given is None
-    if not stored:
+    if given is not True and given is not None:
         values = values_of(given, "monitor", settings.links)
         _refuse_two_meanings(values, scan, settings)
-        monitor = _per_frame(values, scan, settings, "monitor values")
-    elif scan.monitor is None:
+    elif scan.monitor is not None:
+        values = scan.monitor
+    else:
         raise MissingDataError(
             "no monitor is recorded",
             "set paths.monitor (--path monitor=PATH) or leave monitor off",
             scan.source,
         )
-    else:
-        monitor = _per_frame(scan.monitor, scan, settings, "monitor values")
-    usable = np.isfinite(monitor[:n]) & (monitor[:n] > 0) & (acquisitions(scan) >= 0)
+    monitor = _per_frame(values, scan, settings, "monitor values")[:n]
+    usable = np.isfinite(monitor) & (monitor > 0) & (acquisitions(scan) >= 0)
     if not usable.any():
         raise ScanError("no monitor value is positive", "leave monitor off", scan.source)
-    return np.where(usable, monitor[:n], np.nan)
+    return np.where(usable, monitor, np.nan)
 
 
 def warn_about_estimate(scan: Scan, settings: Settings) -> None:
@@ -183,9 +182,8 @@ def exposure_times(scan: Scan, settings: Settings, exposures: Ints, scale: Float
             remedy = "set paths.exposure (--path exposure=PATH)"
             raise MissingDataError("grouping='hdr' needs exposure times", remedy, scan.source)
         return _seconds(scan, settings, exposures)
-    if settings.grouping not in ("sum", "mean") or exposures.shape[1] == 1:
-        return ones
-    if scan.exposure_s is None:
+    alike = settings.grouping not in ("sum", "mean") or exposures.shape[1] == 1
+    if alike or scan.exposure_s is None:
         return ones
     try:
         seconds = _seconds(scan, settings, exposures)
@@ -242,6 +240,5 @@ def refuse_absent(exposures: Ints, frames: Frames) -> None:
     """
     lacking, wanted = absent(frames), exposures[exposures >= 0]
     if lacking is not None and lacking[wanted].any():
-        frames.read(
-            wanted[lacking[wanted]][:1], Window(0, 0, 1, 1)
-        )  # raises the error that says what is wrong
+        # Raises the error that says what is wrong.
+        frames.read(wanted[lacking[wanted]][:1], Window(0, 0, 1, 1))

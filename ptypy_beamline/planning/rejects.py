@@ -102,7 +102,13 @@ def rejected_frames(given: Any, scan: RejectTarget) -> Ints:
             scan.file,
         )
     if not scan.growing:
-        _check_length(found, scan)
+        judged = found.origin.get("frames")
+        if isinstance(judged, int) and judged != scan.total:
+            raise SettingsError(
+                f"{found.source} is for a scan of {judged} frames, this one has {scan.total}",
+                "give the reject list of this scan",
+                scan.file,
+            )
         for doubt in (another_file(found.origin, scan.file), _other_positions(found, scan)):
             if doubt:
                 warn(f"{found.source}: {doubt}: its {len(named)} frames are left out nevertheless")
@@ -127,7 +133,7 @@ def _from_npy(path: Path) -> RejectList:
     values = load_npy(path)
     for name, which in KEPT.items():
         other = path.parent / f"{name}.npy"
-        same = other.is_file() and other != path and len(values) and _same(load_npy(other), values)
+        same = other.is_file() and len(values) and np.array_equal(load_npy(other), values)
         if path.stem == name or (same and path.stem != "reject_indices"):
             raise SettingsError(
                 f"{path.name} lists the frames {which}, not those to leave out",
@@ -137,17 +143,12 @@ def _from_npy(path: Path) -> RejectList:
     return RejectList(values, path, origin=meta_beside(path, "reject_indices.npy"))
 
 
-def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return bool(np.array_equal(one, other))
-
-
 def _from_json(path: Path) -> RejectList:
     content = read_json(path, "give ptypy_indices.json")
     if not isinstance(content, dict) or "rejected_indices" not in content:
         raise FileError("Expected a key 'rejected_indices'", "give ptypy_indices.json", path)
-    rejected, kept = (
-        _listed(content, name, path) for name in ("rejected_indices", "accepted_indices")
-    )
+    rejected = _listed(content, "rejected_indices", path)
+    kept = _listed(content, "accepted_indices", path)
     evaluated = np.union1d(kept, rejected).astype(np.int64) if len(kept) else None
     return RejectList(rejected, path, evaluated, content)
 
@@ -228,7 +229,9 @@ def _indices(found: RejectList, scan: RejectTarget) -> Ints:
             f"Expected whole frame indices in {found.source}. Got {values.dtype}",
             "give the numbers of the raw frames to reject",
         )
-    if _is_map(values):
+    # A map of 0 and 1 repeats them, which a list of frame numbers would not.
+    repeated = values.size > len(np.unique(values))
+    if values.dtype == np.bool_ or (repeated and np.isin(values, (0, 1)).all()):
         return _from_map(values.astype(np.bool_), found.source, scan)
     if values.ndim > 1:
         raise SettingsError(
@@ -240,39 +243,18 @@ def _indices(found: RejectList, scan: RejectTarget) -> Ints:
     return np.unique(values.astype(np.int64))
 
 
-def _is_map(values: NDArray[Any]) -> bool:
-    """Booleans, or 0 and 1 repeated, which a list of frame numbers would not be."""
-    return values.dtype == np.bool_ or bool(
-        np.isin(values, (0, 1)).all() and values.size > len(np.unique(values))
-    )
-
-
 def _from_map(rejected: Bools, source: Path | str, scan: RejectTarget) -> Ints:
-    transposed = (
-        scan.grid is not None
-        and rejected.ndim == 2
-        and rejected.shape == scan.grid[::-1] != scan.grid
-    )
+    grid = scan.grid or (0, 0)
+    transposed = rejected.ndim == 2 and rejected.shape == grid[::-1] != grid
     each = scan.exposures if rejected.size * scan.exposures == scan.total else 1
     if transposed or (rejected.size * each != scan.total and not scan.growing):
-        wanted = f"{scan.grid[0]} x {scan.grid[1]} positions" if transposed and scan.grid else ""
-        wanted = wanted or f"{scan.total} frames"
+        wanted = f"{grid[0]} x {grid[1]} positions" if transposed else f"{scan.total} frames"
         raise SettingsError(
             f"{source} is a map of {' x '.join(map(str, rejected.shape))} for a scan of {wanted}",
             "give a value for each raw frame",
             scan.file,
         )
     return np.flatnonzero(np.repeat(rejected.ravel(), each)).astype(np.int64)
-
-
-def _check_length(found: RejectList, scan: RejectTarget) -> None:
-    frames = found.origin.get("frames")
-    if isinstance(frames, int) and frames != scan.total:
-        raise SettingsError(
-            f"{found.source} is for a scan of {frames} frames, this one has {scan.total}",
-            "give the reject list of this scan",
-            scan.file,
-        )
 
 
 def another_file(origin: Mapping[str, Any], file: Path | None) -> str:
@@ -304,10 +286,9 @@ def _other_positions(found: RejectList, scan: RejectTarget) -> str:
     here_m = scan.positions_m[found.evaluated]
     away_m = np.linalg.norm(here_m - found.positions_m, axis=1)
     known = np.isfinite(away_m)
-    if np.count_nonzero(known) < 2:
+    number = np.count_nonzero(known)
+    if number < 2:
         return ""
     usual_m = float(np.median(np.linalg.norm(np.diff(here_m[known], axis=0), axis=1)))
-    other = int(np.count_nonzero(away_m[known] > 0.5 * usual_m))
-    if other <= np.count_nonzero(known) / 2:
-        return ""
-    return f"has other positions for {other} of {np.count_nonzero(known)} frames"
+    other = np.count_nonzero(away_m[known] > 0.5 * usual_m)
+    return f"has other positions for {other} of {number} frames" if other > number / 2 else ""

@@ -211,17 +211,17 @@ def _whole_groups(
     if stopped:
         exposures, positions = exposures[:last], positions[:last]
     if so_far.frames is None:
-        _warn_of_incomplete(
-            there[:last] if stopped else there, int(there[last].sum()), stopped, scan
-        )
+        if stopped:
+            warn(
+                f"the last position has {there[last].sum()} of {k} exposures and is left out",
+                scan.source,
+            )
+        _warn_of_incomplete(exposures >= 0, scan)
     return exposures, positions
 
 
-def _warn_of_incomplete(there: Bools, in_last: int, stopped: bool, scan: Scan) -> None:
-    k = there.shape[1]
-    if stopped:
-        warn(f"the last position has {in_last} of {k} exposures and is left out", scan.source)
-    lacking = there.any(1) & ~there.all(1)
+def _warn_of_incomplete(there: Bools, scan: Scan) -> None:
+    k, lacking = there.shape[1], there.any(1) & ~there.all(1)
     if lacking.any():
         first = int(np.argmax(lacking))
         warn(
@@ -269,9 +269,9 @@ def _without_backlash(positions: Floats, backlash_m: float, scan: Scan) -> Float
             "leave positions.backlash (--backlash-m) out",
             scan.source,
         )
-    moved: Floats = positions.copy()
-    moved[known] = without_backlash(positions[known], backlash_m)
-    return moved
+    positions = positions.copy()
+    positions[known] = without_backlash(positions[known], backlash_m)
+    return positions
 
 
 def without(selection: Selection, out: Ints, source: Path | None) -> Selection:

@@ -168,15 +168,11 @@ def streamed(
 
 def _warn_empty(no_counts: int, no_good: int, number: int) -> None:
     """Warn of frames without counts or good pixels, and count them."""
-    kinds = (
-        (
-            no_counts,
-            "hold no count",
-            "dark, background, saturation, threshold, monitor, and that the file is whole",
-        ),
+    corrections = "dark, background, saturation, threshold, monitor, and that the file is whole"
+    for count, what, where in (
+        (no_counts, "hold no count", corrections),
         (no_good, "have no good pixel", "mask, saturation and flat"),
-    )
-    for count, what, where in kinds:
+    ):
         if count:
             warn(f"{count} of {number} frames {what}: check {where}, or leave them out (--reject)")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,8 @@ from ..errors import SettingsError
 from ..settings import Settings
 from .pixels import MEAN, RATE, SUM
 
-MODES = {
-    "sum": SUM,
-    "mean": MEAN,
-    "hdr": RATE,
-    "first": MEAN,
-    "best": MEAN,
-    "none": MEAN,
-}
+MODES = {"sum": SUM, "hdr": RATE, **dict.fromkeys(("mean", "first", "best", "none"), MEAN)}
+"""Grouping → how exposures are combined."""
 
 
 @dataclass(frozen=True)
@@ -124,16 +118,9 @@ def make_transform(settings: Settings, window_shape: tuple[int, int]) -> Transfo
             f"a window of {window_shape[0]}x{window_shape[1]} is not a multiple of rebin={b}",
             f"set shape (--roi) to a multiple, for example {fit}",
         )
-    plain = Transform(
-        settings.grouping,
-        settings.align == "com",
-        b,
-        settings.orientation_flags,
-        (0, 0, 0, 0),
-        window_shape,
-    )
-    border = _border(settings.pad, plain.inner_shape)
-    return Transform(plain.grouping, plain.align, b, plain.orientation, border, window_shape)
+    how = settings.grouping, settings.align == "com", b, settings.orientation_flags
+    unpadded = Transform(*how, (0, 0, 0, 0), window_shape)
+    return replace(unpadded, pad=_border(settings.pad, unpadded.shape))
 
 
 def _border(pad: Any, shape: tuple[int, int]) -> tuple[int, int, int, int]:
