@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..arrays import Complex64s
 from ..errors import SettingsError, in_picture
-from ..output.figures import check_picture, save_figure
+from ..output.figures import save_figure
 from ..plotting import (
     COLOURS,
     INK,
@@ -92,11 +92,10 @@ def draw(path: str | Path, finished: Finished, style: PlotStyle | None = None) -
     SettingsError
         The suffix is not one of these.
     """
-    path, style = Path(path), style or PlotStyle()
-    check_picture(path)
+    style = style or PlotStyle()
     figure = compose(finished, style)
     with mpl.rc_context({"pdf.fonttype": 42}):
-        return save_figure(path, figure, style.dpi)
+        return save_figure(Path(path), figure, style.dpi)
 
 
 def compose(finished: Finished, style: PlotStyle) -> Figure:

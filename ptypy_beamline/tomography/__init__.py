@@ -1,9 +1,200 @@
-"""From a ptychography scan at each angle to a volume of electron density."""
+"""From a ptychography scan at each angle to a volume of electron density.
 
-from .engines import Engine
-from .parallel_beam import Fbp, Sart
-from .pipeline import run_series
-from .projections import Alignment
-from .volume import Projections, read_projections
+There are three stages: reconstruct each angle, align, compute the volume. Each writes files that
+can be inspected and from which the next stage starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from ..engines import Ranks
+from ..errors import BeamlineError, SettingsError
+from ..output.names import refuse_foreign
+from ..output.temporary import exclusive_folder
+from ..reconstruction.io import is_reconstruction, read
+from ..reconstruction.model import Reconstruction
+from ..settings import Settings
+from . import folder as tomo_folder
+from .angles import Angle, find_angles, without_skipped
+from .engines import Engine, ranks_of
+from .parallel_beam import RAMP, Fbp, Method, Sart
+from .picture import draw_volume
+from .projections import ALIGNMENT, PROJECTIONS, Alignment, Progress, align_series, silent
+from .volume import Projections, read_projections, write_volume
 
 __all__ = ["Alignment", "Engine", "Fbp", "Projections", "Sart", "read_projections", "run_series"]
+
+VOLUME = "reconstructed_3d.h5"
+WRITTEN = (PROJECTIONS, ALIGNMENT, VOLUME, "reconstructed_3d.png")
+"""Files of the last two stages."""
+
+Stage = Literal["reconstruct", "align", "volume"]
+Report = Callable[[str, str], None]
+
+
+def run_series(  # noqa: PLR0913
+    names: Sequence[str | Path],
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    engine: Engine | None = None,
+    alignment: Alignment | None = None,
+    method: Method = RAMP,
+    theta: str | None = None,
+    skip: Sequence[int] = (),
+    only: Stage | None = None,
+    progress: Progress = silent,
+    say: Report = lambda what, text: None,
+) -> Path:
+    """Reconstruct a series: phases at each angle, aligned projections, the volume.
+
+    When started again, it continues where it stopped. Under MPI all ranks call it; they work
+    together on each angle, and the first one does the rest.
+
+    Parameters
+    ----------
+    names
+        A stack of scans; files with one scan or finished reconstruction each, or a folder of
+        these; or a folder with ``ptycho_tomo/angle_NNN/phase.tif``.
+    out
+        Folder of the results.
+    settings
+        Loader parameters, for all angles.
+    engine, alignment, method
+        For the three stages; see :class:`Engine`, :class:`Alignment`, :class:`Fbp`, :class:`Sart`.
+    theta, skip
+        See :func:`ptypy_beamline.tomography.angles.find_angles`.
+    only
+        Only this stage, from the files of the earlier ones.
+    progress, say
+        Called to show the progress and to report results.
+
+    Returns
+    -------
+    Path
+        ``reconstructed_3d.h5`` (or where it will be).
+
+    Raises
+    ------
+    BeamlineError
+        Something is missing or wrong, or another run is working in ``out``.
+    """
+    out = Path(out)
+    given = tomo_folder.phases_in(Path(names[0])) if len(names) == 1 else None
+    raw = given is None and only in (None, "reconstruct")
+    if only == "reconstruct" and given is not None:
+        raise SettingsError(
+            f"phases of {given} are reconstructed already",
+            "name the scans, or leave --only reconstruct out",
+        )
+    if raw and os.path.realpath(out) == os.path.realpath(names[0]):
+        raise SettingsError(
+            f"results would lie among the scans in {out}", "use another folder (-o)"
+        )
+    chosen, folder = engine or Engine(), given or out / tomo_folder.NAME
+    with ranks_of(chosen if raw else None) as ranks, ExitStack() as stack:
+        if raw:
+            angles = find_angles(names, theta)
+        stack.enter_context(exclusive_folder(out) if ranks.first else nullcontext())
+        for name in WRITTEN if ranks.first else ():
+            refuse_foreign(out / name)
+        if raw:
+            reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
+        if ranks.first and only in (None, "align"):
+            counted = without_skipped(angles if raw else tomo_folder.angles_in(folder, theta), skip)
+            tomo_folder.check_all_reconstructed(folder, counted)
+            found = align_series(folder, counted, out, alignment, progress)
+            say("aligned", described(found))
+        if ranks.first and only in (None, "volume"):
+            say("volume", str(make_volume(out, method, progress)))
+    return out / VOLUME
+
+
+def described(found: Projections) -> str:
+    """The result of the alignment, in words."""
+    y, x = abs(found.shifts_px).max(axis=0)
+    n, ny, nx = found.phase.shape
+    return (
+        f"{n} projections of {ny}x{nx}, moved by up to {y:.1f} pixels along the axis and "
+        f"{x:.1f} across; the axis was at {found.axis_px:.1f} of {nx}, air took "
+        f"{found.provenance['air_px']} at both sides"
+    )
+
+
+def reconstruct(
+    angles: Sequence[Angle],
+    skip: Sequence[int],
+    settings: Settings,
+    engine: Engine,
+    folder: Path,
+    ranks: Ranks,
+    progress: Progress,
+    say: Report,
+) -> None:
+    """Reconstruct every angle that is neither finished nor skipped; all ranks call it.
+
+    Files that hold a finished reconstruction are only read.
+
+    Raises
+    ------
+    BeamlineError
+        A scan cannot be loaded, or an angle was reconstructed before with other settings.
+    """
+    made = {
+        angle: {
+            "engine": str(engine),
+            "settings": settings.record(),
+            "file": angle.file.name,
+            "projection": angle.outer_index,
+        }
+        for angle in without_skipped(angles, skip)
+    }
+    tomo_folder.checksum.cache_clear()  # files may have been rewritten
+    # The first rank decides: ranks may not see the same files at the same time.
+    todo: list[Angle] = ranks.shared(
+        [angle for angle in made if not tomo_folder.finished(folder, angle, made[angle])]
+        if ranks.first
+        else None
+    )
+    if ranks.first:
+        tomo_folder.write_table(folder, angles)
+        say("engine", str(engine))
+        say("angles", f"{len(made)}, {len(made) - len(todo)} of them finished before")
+    with (progress if ranks.first else silent)("angles", len(todo)) as advance:
+        for angle in todo:
+            found = _reconstruct_angle(angle, settings, engine)
+            if ranks.first:
+                tomo_folder.write_angle(folder, angle, _with_checksum(found), made[angle])
+            advance(1)
+
+
+def _reconstruct_angle(angle: Angle, settings: Settings, engine: Engine) -> Reconstruction:
+    try:
+        if is_reconstruction(angle.file):
+            return read(angle.file)
+        return engine.reconstruct(angle, settings)
+    except BeamlineError as error:
+        raise type(error)(f"{angle.name}: {error.problem}", error.remedy, error.file) from error
+
+
+def _with_checksum(found: Reconstruction) -> Reconstruction:
+    """``found`` with the SHA-256 of its raw file."""
+    source = Path(str(found.provenance.get("source", "")))
+    if "sha256" in found.provenance or not source.is_file():
+        return found
+    return replace(found, provenance={**found.provenance, "sha256": tomo_folder.checksum(source)})
+
+
+def make_volume(out: Path, method: Method, progress: Progress) -> Path:
+    """``reconstructed_3d.h5`` and its picture, from ``projections.h5`` beside it."""
+    found = read_projections(out / PROJECTIONS)
+    with progress("slices", found.phase.shape[1]) as advance:
+        volume = write_volume(out / VOLUME, found, method, advance)
+    draw_volume(volume, volume.with_suffix(".png"))
+    return volume

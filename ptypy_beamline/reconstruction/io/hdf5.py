@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +141,10 @@ def provenance(found: Reconstruction) -> dict[str, Any]:
     if source is not None:
         names = [str(name) for name in (source if isinstance(source, list) else [source])]
         entries["source"] = names if isinstance(source, list) else names[0]
-        if "sha256" not in entries and (files := _files(names)):
-            entries["sha256"] = checksum(*files)
+        if "sha256" not in entries:
+            with suppress(BeamlineError):  # a file is gone
+                entries["sha256"] = checksum(*expand(names))
     return entries
-
-
-def _files(names: Sequence[str]) -> tuple[Path, ...]:
-    """The files that paths, globs and lists of files name; none if any of them is gone."""
-    try:
-        return expand(names)
-    except BeamlineError:
-        return ()
 
 
 def _write_object(group: h5py.Group, found: Reconstruction) -> None:

@@ -224,9 +224,8 @@ def preview(
     SettingsError
         The frames are not square.
     """
-    found = _reconstructed(
-        plan, None, near_field, iterations=iterations, seed=seed, progress=progress
-    )
+    more = {"iterations": iterations, "seed": seed, "progress": progress}
+    found = _reconstructed(plan, np.arange(len(plan)), near_field, **more)
     return from_preview(found, plan, provenance)
 
 
@@ -273,9 +272,7 @@ def probe_of(
     return probe
 
 
-def _reconstructed(
-    plan: Plan, positions: Ints | None, near_field: bool, **more: Any
-) -> Reconstruction:
+def _reconstructed(plan: Plan, positions: Ints, near_field: bool, **more: Any) -> Reconstruction:
     geometry = plan.geometry
     ny, nx = geometry.shape
     if ny != nx:
@@ -290,7 +287,7 @@ def _reconstructed(
     return reconstruct(
         frames,
         good,
-        plan.positions_m if positions is None else plan.positions_m[positions],
+        plan.positions_m[positions],
         geometry.pixel_m if near_field else geometry.object_pixel_m,
         center_px=geometry.center_px,
         transfer=free_space if near_field else None,
@@ -298,12 +295,11 @@ def _reconstructed(
     )
 
 
-def load_all(plan: Plan, positions: Ints | None = None) -> tuple[Float32s, Bools]:
-    """Frames (M, ny, nx) and good pixels, (ny, nx) where all frames share them."""
-    wanted = np.arange(len(plan)) if positions is None else positions
-    frames = np.empty((len(wanted), *plan.geometry.shape), np.float32)
+def load_all(plan: Plan, positions: Ints) -> tuple[Float32s, Bools]:
+    """Frames (m, ny, nx) at ``positions``; good pixels, (ny, nx) where all frames share them."""
+    frames = np.empty((len(positions), *plan.geometry.shape), np.float32)
     good, done = plan.good, 0
-    for block in plan.stream(wanted):
+    for block in plan.stream(positions):
         part = slice(done, done + len(block.frames))
         frames[part] = block.frames
         if block.good.strides[0] and good.ndim == 2:  # the first with bad pixels of its own
