@@ -58,7 +58,7 @@ def _demonstrate(output: Path, engine: str) -> None:
     if examples.exists() and not is_ours(raw):
         raise FileError(
             "exists and was not written by ptypy_beamline",
-            "choose another folder (-o), or remove this one first",
+            "choose another folder with -o, or remove this one first",
             examples,
         )
     with complete_file(raw) as temporary:

@@ -107,14 +107,14 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(
-                f"cannot be written ({error.strerror})", "choose another folder (-o)", folder
+                f"cannot be written ({error.strerror})", "choose another folder with -o", folder
             ) from error
         with folder_lock(folder, 1.0) as free:
             if not free:
                 made = []
                 raise FileError(
                     "another command is writing into this folder",
-                    "wait until it is done, or take another folder (-o)",
+                    "wait until it is done, or choose another folder with -o",
                     folder,
                 )
             yield
