@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,20 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
     }
 
 
+def bad_pixels(plan: Plan) -> str:
+    """How many pixels every frame lacks, and the raw values that are excluded wherever they are."""
+    counting = plan.calibration.counting
+    limit = min(counting.no_count, _saturation(plan))
+    values = str(replace(counting, no_count=limit, never=None))
+    excluded = f"{np.count_nonzero(~plan.good)} of {plan.good.size}"
+    return excluded + (f", and any that read {values}" if values else "")
+
+
+def _saturation(plan: Plan) -> float:
+    own = plan.frames if isinstance(plan.frames, CorrectedFrames) else plan.calibration
+    return float(own.saturation)
+
+
 def loading_steps(plan: Plan) -> list[tuple[str, str]]:
     """Steps of loading: (step, what it does)."""
     used = int((plan.selection.exposures >= 0).sum())
@@ -125,15 +139,16 @@ def _corrections(plan: Plan) -> list[tuple[str, str]]:
     """Corrections of counts: bad pixels, dark, flat, monitor, threshold."""
     cal, good = plan.calibration, ~plan.calibration.bad
     own = plan.frames if isinstance(plan.frames, CorrectedFrames) else None
-    saturation = own.saturation if own else cal.saturation
+    saturation = _saturation(plan)
     limit = "none" if np.isinf(saturation) else f"{saturation:.10g}"
     counts = f", no counts: {cal.counting}" if str(cal.counting) else ""
-    dark, gain = cal.offset[good].mean() if good.any() else 0, cal.gain[good]
+    offset, gain = cal.offset[good], cal.gain[good]
+    dark = f"{offset.mean():.4g} counts on average, background included" if offset.any() else "none"
     flat = "none" if (gain == 1).all() else f"gain {gain.min():.3g} to {gain.max():.3g}"
     return [
         *([("own", own.images)] if own else []),
         ("bad", f"{int(cal.bad.sum())} static pixels, saturation {limit}{counts}"),
-        ("dark", f"{dark:.4g} counts on average, background included"),
+        ("dark", dark),
         ("flat", flat),
         ("monitor", _monitor(plan.selection.scale)),
         ("threshold", f"{cal.threshold:g}"),

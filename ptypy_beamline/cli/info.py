@@ -18,7 +18,14 @@ from ..output.figures import check_picture, save_figure
 from ..planning.plan import Plan
 from ..scan import Scan, sample_indices
 from ..settings import Settings
-from ..summary import describe_plan, describe_scan, loading_steps, physics, unwarned_notes
+from ..summary import (
+    bad_pixels,
+    describe_plan,
+    describe_scan,
+    loading_steps,
+    physics,
+    unwarned_notes,
+)
 from .flags import file_option
 from .loading import loading, open_with, plan_with
 
@@ -66,14 +73,15 @@ def command(
     found = physics(plan) if plan else []
     gpu = _gpu_run(plan, engine, block, modes, cores) if plan and show_plan else None
     if to_json:
-        loaded = describe_plan(plan) if plan else {"problem": str(problem)}
-        description = {"scan": describe_scan(scan), "plan": loaded}
+        planned = describe_plan(plan) if plan else {"problem": str(problem)}
+        description = {"scan": describe_scan(scan), "plan": planned}
         typer.echo(json.dumps(description | ({"gpu": asdict(gpu)} if gpu else {}), indent=1))
     else:
         _print({**describe_scan(scan), "notes": unwarned_notes(scan)}.items())
         if plan:
             typer.echo("loaded as")
-            _print((f"  {name}", value) for name, value in describe_plan(plan).items())
+            loaded = {**describe_plan(plan), "good_pixels": None, "bad_pixels": bad_pixels(plan)}
+            _print((f"  {name}", value) for name, value in loaded.items())
             for finding in found:
                 typer.echo(str(finding))
         else:

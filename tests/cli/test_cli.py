@@ -74,6 +74,30 @@ def test_info_in_words_and_as_json(type_in, tmp_path):
     assert_allclose(result["plan"]["resolution_m"], scans.truth().object_pixel_m, rtol=1e-6)
 
 
+def test_info_says_which_pixels_are_excluded(type_in, tmp_path):
+    frames = scans.truth().frames.astype(np.uint16)
+    frames[:, 30:32] = 65535  # a gap between modules
+    file = scans.write(tmp_path, frames=frames)
+    code, out, _ = type_in("info", file, "--plan")
+    assert code == 0
+    assert re.search(r"^  bad_pixels +0 of 4096, and any that read 65535 and above$", out, re.M)
+    assert re.search(r"^  dark +none$", out, re.M)
+    assert "good_pixels" not in out
+    np.save(tmp_path / "dark.npy", np.full((64, 64), 0.5))
+    words = ["--sat", 60000, "--dark", tmp_path / "dark.npy", "--roi", 48]
+    out = type_in("info", file, "--plan", *words)[1]
+    assert "0 of 2304, and any that read 60000 and above" in out
+    assert re.search(r"^  dark +0.5 counts on average", out, re.M)
+    mask = np.zeros((64, 64))
+    mask[30:32] = 1
+    np.save(tmp_path / "mask.npy", mask)
+    file = scans.write(tmp_path)
+    out = type_in("info", file, "--mask", tmp_path / "mask.npy")[1]
+    assert re.search(
+        r"^  bad_pixels +128 of 4096, and any that read 4294967295 and above$", out, re.M
+    )
+
+
 def test_info_of_a_scan_that_lacks_something_says_what(type_in, tmp_path):
     file = scans.write(tmp_path)
     with h5py.File(file, "a") as opened:
