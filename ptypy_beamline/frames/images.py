@@ -1,4 +1,4 @@
-"""Images and lists a user names: arrays, ``.npy``, ``.tif``, ``file.h5::/path``."""
+"""Images and lists that a user gives: arrays, ``.npy``, ``.tif``, ``file.h5::/path``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ IMAGE_KINDS = "an array, .npy, .tif or file.h5::/path"
 
 
 def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
-    """The image or stack of images that parameter ``name`` names, read lazily from HDF5.
+    """The image or stack of images given by parameter ``name``, read lazily if possible.
 
-    HDF5 links are followed as ``links`` says, see :func:`lookup`.
+    HDF5 links are followed according to ``links``, see :func:`lookup`.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def _in_memory(images: NDArray[Any]) -> ArrayFrames:
 
 
 def values_of(given: Any, name: str, links: str = "inside") -> Floats:
-    """The list of numbers that parameter ``name`` names, as (n,) float64; ``links`` as above."""
+    """The list of numbers given by parameter ``name``, as (n,) float64; ``links`` as above."""
     if isinstance(given, np.ndarray | list | tuple):
         return np.asarray(given, np.float64).ravel()
     text = str(given)
@@ -75,12 +75,12 @@ def values_of(given: Any, name: str, links: str = "inside") -> Floats:
 
 
 def whole_numbers_of(given: Any, name: str, links: str = "inside") -> Ints:
-    """The list of whole numbers that parameter ``name`` names, as (n,) int64.
+    """The list of integers given by parameter ``name``, as (n,) int64.
 
     Raises
     ------
     SettingsError
-        Some are no whole numbers.
+        Some are not integers.
     """
     values = values_of(given, name, links)
     if not np.array_equal(values, np.round(values)):
@@ -101,12 +101,12 @@ def _in_hdf5(text: str, name: str, links: str) -> tuple[Path, str]:
 
 
 def existing(given: Any, name: str) -> Path:
-    """The file that parameter ``name`` names.
+    """The file given by parameter ``name``.
 
     Raises
     ------
     FileError
-        There is none that can be read.
+        It is missing or unreadable.
     """
     path = Path(given).expanduser()
     check_file(path, f"check {name}")

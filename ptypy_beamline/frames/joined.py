@@ -38,7 +38,7 @@ class MissingFrames(FrameStack):
 
     @property
     def range(self) -> str:
-        """Their numbers, as ``reject`` takes them."""
+        """Their numbers, in the syntax of ``reject``."""
         last = self.first + self.shape[0] - 1
         return f"{self.first}-{last}" if last > self.first else f"{last}"
 
@@ -88,12 +88,12 @@ class JoinedFrames(FrameStack):
 
     @cached_property
     def _ends(self) -> NDArray[np.intp]:
-        """Where each part ends in the whole."""
+        """Index after the last frame of each part."""
         return np.cumsum([part.shape[0] for part in self.parts])
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(n, ny, nx) of the whole."""
+        """(n, ny, nx) of all parts."""
         _, ny, nx = self.parts[0].shape
         return int(self._ends[-1]), ny, nx
 
@@ -103,12 +103,12 @@ class JoinedFrames(FrameStack):
         return self.parts[0].dtype
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
-        """Pixels of ``window``, each part asked once.
+        """Pixels of ``window``; each part is read once.
 
         Raises
         ------
         ScanError
-            An index lies outside the whole.
+            An index lies outside the stack.
         """
         wanted = checked(indices, self.shape[0])
         out = np.empty((len(wanted), *window.shape), self.dtype)
@@ -122,23 +122,20 @@ class JoinedFrames(FrameStack):
     def written(self) -> Bools | None:
         """(n,) which frames were ever written; None = all, or unknown."""
         each = [(written(part), part.shape[0]) for part in self.parts]
-        if all(there is None for there, _ in each):
+        if all(flags is None for flags, _ in each):
             return None
-        flags = [np.ones(n, np.bool_) if there is None else there for there, n in each]
-        return np.concatenate(flags)
+        return np.concatenate(
+            [np.ones(n, np.bool_) if flags is None else flags for flags, n in each]
+        )
 
     def gaps(self) -> Gaps | None:
         """Pixels that were not written in frames that were; None = there are none."""
-        there = [part for part in self.parts if not isinstance(part, MissingFrames)]
-        found: Gaps | None = None
-        for number, each in enumerate(map(gaps, there)):
-            none = np.zeros(self.shape[1:], np.bool_)
-            always, sometimes = each or (none, none)
-            if found is not None:
-                found = Gaps(found.always & always, found.sometimes | sometimes)
-            elif each is not None:
-                found = Gaps(none if number else always, sometimes)
-        return found
+        found = [gaps(part) for part in self.parts if not isinstance(part, MissingFrames)]
+        if all(each is None for each in found):
+            return None
+        none = np.zeros(self.shape[1:], np.bool_)
+        always, sometimes = zip(*(each or (none, none) for each in found), strict=True)
+        return Gaps(np.logical_and.reduce(always), np.logical_or.reduce(sometimes))
 
     def absent(self) -> Bools | None:
         """(n,) which frames are in files that cannot be read; None = none of them."""
@@ -160,20 +157,20 @@ class JoinedFrames(FrameStack):
 
 @dataclass(frozen=True, eq=False)
 class PtydFrames(FrameStack):
-    """Chunks read in bulk; defects of single frames are NaN.
+    """Frames of a ``.ptyd``; pixels that are bad in single frames are NaN.
 
     A weight of 0 in every frame is a bad pixel of the detector and belongs to ``Scan.bad``. A
     weight of 0 in some frames only cannot be expressed by one image: there the frame is NaN, which
-    every later step takes as bad in this exposure. Without such defects the frames keep their
+    every later step treats as bad in this exposure. Without such pixels the frames keep their
     stored dtype; with them they become the floating type that holds every stored count exactly.
 
     Attributes
     ----------
     chunks
-        Data of each chunk, (n_i, ny, nx); alike in shape and dtype.
+        Data of each chunk, (n_i, ny, nx), of one frame shape and dtype.
     weights
-        Weights of each chunk, (n_i, ny, nx) or one image, None = all good; empty where no frame
-        has defects of its own.
+        Weights of each chunk, (n_i, ny, nx) or one image, None = all good; empty if all frames
+        have the same bad pixels.
     order
         (n,) frame → its index in the concatenated chunks.
     bad
@@ -192,7 +189,7 @@ class PtydFrames(FrameStack):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As stored; a floating type where frames have defects of their own."""
+        """As stored; a floating type if frames have bad pixels of their own."""
         stored = self.chunks[0].dtype
         return np.promote_types(stored, np.float32) if self.weights else stored
 
@@ -203,12 +200,12 @@ class PtydFrames(FrameStack):
 
     def stored_in(self, indices: Ints) -> Ints:
         """Index of the first frame in the same HDF5 chunk, for each of ``indices``."""
-        places = self.order[indices]
-        start = self.starts[np.searchsorted(self.starts, places, "right") - 1]
-        return start + self.chunks[0].stored_in(places - start)
+        stored = self.order[indices]
+        start = self.starts[np.searchsorted(self.starts, stored, "right") - 1]
+        return start + self.chunks[0].stored_in(stored - start)
 
     def continues(self, earlier: PtydFrames) -> bool:
-        """Whether these are the frames of ``earlier``, and more behind them."""
+        """Whether these are the frames of ``earlier``, and possibly more."""
         return np.array_equal(self.order[: len(earlier.order)], earlier.order)
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
@@ -221,16 +218,16 @@ class PtydFrames(FrameStack):
         FileError
             A part is gone, or a frame cannot be read or decoded.
         """
-        places = self.order[checked(indices, len(self.order), self.chunks[0].path)]
-        chunk_of = np.searchsorted(self.starts, places, "right") - 1
-        out = np.empty((len(places), *window.shape), self.dtype)
+        stored = self.order[checked(indices, len(self.order), self.chunks[0].path)]
+        chunk_of = np.searchsorted(self.starts, stored, "right") - 1
+        out = np.empty((len(stored), *window.shape), self.dtype)
         for number in np.unique(chunk_of).tolist():
             here = np.flatnonzero(chunk_of == number)
-            out[here] = self._read_chunk(number, places[here] - self.starts[number], window)
+            out[here] = self._read_chunk(number, stored[here] - self.starts[number], window)
         return out
 
     def _read_chunk(self, number: int, rows: NDArray[np.intp], window: Window) -> NDArray[Any]:
-        """Frames of one chunk, NaN in defects of single frames."""
+        """Frames of one chunk; pixels that are bad in single frames are NaN."""
         data = self.chunks[number].read(rows, window)
         weights = self.weights[number] if self.weights else None
         if weights is None:

@@ -1,4 +1,4 @@
-"""Stored detector masks as bad pixels: one rule for each convention."""
+"""Bad pixels from stored detector masks: one rule for each convention."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..scan import Indices, Window
 from .wrappers import WrappedFrames
 
 CXI_HAS_SIGNAL = 0x1000
-"""The one bit of a CXI mask that does not spoil a pixel (CXI 1.6, section "mask")."""
+"""The only bit of a CXI mask that does not make a pixel bad (CXI 1.6, section "mask")."""
 
 EIGER_BAD = 0x8000FFFF
-"""Bits of an Eiger mask that spoil a pixel: the lower 16, and 31 for a virtual pixel (Dectris,
+"""Bits of an Eiger mask that make a pixel bad: the lower 16, and 31 for a virtual pixel (Dectris,
 SIMPLON API 1.8, "pixel_mask": 0 gap, 1 dead, 2 under-, 3 overresponding, 4 noisy, 31 virtual)."""
 
 RULES = {
@@ -24,7 +24,7 @@ RULES = {
     "cxi": lambda mask: (mask.astype(np.int64) & ~CXI_HAS_SIGNAL) != 0,
     "eiger": lambda mask: (mask.astype(np.int64) & EIGER_BAD) != 0,
 }
-"""Convention → bad pixels of a mask; named by what nonzero means."""
+"""Convention → bad pixels of a mask; ``bad`` and ``good`` say what nonzero means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class MaskFrames(WrappedFrames):
     Attributes
     ----------
     values
-        What the stored masks mean: a rule of :data:`RULES`.
+        Convention of the stored masks, a name in :data:`RULES`.
     """
 
     values: str = "bad"
@@ -49,7 +49,7 @@ class MaskFrames(WrappedFrames):
         return np.asarray(RULES[self.values](self.frames.read(indices, window)), np.bool_)
 
     def anywhere(self, window: Window) -> Bools:
-        """(height, width) pixels of ``window`` that are bad in any of the masks."""
+        """(height, width) pixels of ``window`` that are bad in any mask."""
         bad = np.zeros(window.shape, np.bool_)
         for number in range(self.shape[0]):
             bad |= self.read([number], window)[0]
@@ -57,7 +57,7 @@ class MaskFrames(WrappedFrames):
 
 
 def different_masks(masks: int, frames: int) -> str:
-    """The warning for a stack of so many masks and another number of frames."""
+    """The warning for a stack of masks whose number is not that of the frames."""
     return (
         f"{masks} masks for {frames} frames: a pixel that is bad in any of them is taken as bad in "
         "every frame; give one mask, or one for each frame, by mask (--mask)"

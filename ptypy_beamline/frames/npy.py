@@ -1,6 +1,6 @@
 """Arrays as NumPy stores them: ``.npy`` files, and members of NPZ files that are not compressed.
 
-They are read, never mapped into memory: a file that is cut while it is mapped kills the process.
+They are read, never mapped into memory: if a mapped file is truncated, the process is killed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ BROKEN = (
     MemoryError,
     tokenize.TokenError,
 )
-"""What NumPy raises of a damaged header."""
+"""Exceptions that NumPy raises for a damaged header."""
 
 READERS = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
     (3, 0): npy.read_array_header_2_0,
 }
-"""Version of the format → NumPy's reader; version 3 has names of fields in UTF-8."""
+"""Version of the format → NumPy's reader; version 3 allows field names in UTF-8."""
 
 
 class Header(NamedTuple):
@@ -51,17 +51,17 @@ class Header(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Of the numbers that follow."""
+        """Size of the numbers that follow."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(stream: BinaryIO) -> Header:
-    """The header of the ``.npy`` that begins where ``stream`` is.
+    """The header of the ``.npy`` that begins at the current position of ``stream``.
 
     Raises
     ------
     ValueError
-        It is none, or its values are impossible.
+        There is no header, or its values are impossible.
     """
     begin = stream.tell()
     try:
@@ -78,16 +78,16 @@ def read_header(stream: BinaryIO) -> Header:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """Numbers that lie in a file one after another.
+    """An uncompressed array in a file.
 
     Attributes
     ----------
     start
-        Byte of the file at which they begin.
+        Offset of its first byte.
     dtype
-        As they are stored, in either byte order.
+        As stored, in either byte order.
     state
-        Of the file when they were found; reading checks it.
+        Of the file when this object was made; reading checks that it has not changed.
     """
 
     path: Path
@@ -98,7 +98,7 @@ class StoredArray:
     state: FileState | None = None
 
     def whole(self) -> NDArray[Any]:
-        """All of them, in native byte order."""
+        """The array, in native byte order."""
         out = np.empty(self.shape[::-1] if self.fortran else self.shape, self.dtype)
         with open_bytes(self.path, was=self.state) as file:
             self.fill(file, out, 0)
@@ -106,7 +106,7 @@ class StoredArray:
         return native.T if self.fortran else native
 
     def fill(self, file: BinaryIO, out: NDArray[Any], first: int) -> None:
-        """Numbers from that index on, into a contiguous array.
+        """Fill a contiguous array with numbers from index ``first`` on.
 
         Raises
         ------
@@ -114,10 +114,10 @@ class StoredArray:
             The file ends before.
         """
         view = out.reshape(-1).view(np.uint8).data
-        place = self.start + first * self.dtype.itemsize
+        offset = self.start + first * self.dtype.itemsize
         done = 0
         while done < len(view):
-            count = os.preadv(file.fileno(), [view[done:]], place + done)
+            count = os.preadv(file.fileno(), [view[done:]], offset + done)
             if not count:
                 raise FileError(
                     "the file has become shorter since it was opened", "copy it again", self.path
@@ -126,12 +126,12 @@ class StoredArray:
 
 
 def open_npy(path: Path, remedy: str = "check the path") -> StoredArray:
-    """The numbers in an ``.npy`` file, none of which is read.
+    """The array in an ``.npy`` file; only its header is read.
 
     Raises
     ------
     FileError
-        The file is missing or damaged, or holds no numbers.
+        The file is missing or damaged, or the array is not numeric.
     """
     with open_bytes(path, remedy) as file:
         note_input(path)
@@ -166,14 +166,14 @@ def load_npy(path: Path) -> NDArray[Any]:
 
 
 def _runs(numbers: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Where numbers that follow one another begin and end."""
+    """Runs of consecutive numbers, as index of the first and one past the last."""
     edges = [0, *(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), len(numbers)]
     return list(pairwise(edges)) if len(numbers) else []
 
 
 @dataclass(frozen=True)
 class StoredFrames(FrameStack):
-    """A stack of frames that lie in a file one after another; read when they are used.
+    """Frames that are consecutive in a file; read when they are used.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class StoredFrames(FrameStack):
     Raises
     ------
     ScanError
-        It is none of these.
+        The array has another number of axes.
     """
 
     stored: StoredArray
@@ -208,7 +208,7 @@ class StoredFrames(FrameStack):
         return dtype
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
-        """Pixels of ``window``, a copy: whole frames at once, or whole rows that are cut to it."""
+        """Pixels of ``window``, a copy: runs of whole frames, or whole rows cut to the window."""
         n, ny, nx = self.shape
         chosen = np.arange(n)[np.asarray(indices, np.intp)]
         out = np.empty((len(chosen), *window.shape), self.dtype)
@@ -225,6 +225,6 @@ class StoredFrames(FrameStack):
 
 
 def npy_frames(path: Path, remedy: str = "check the path") -> StoredFrames | None:
-    """The frames in an ``.npy`` file, read lazily; None where they are not in C order."""
+    """The frames in an ``.npy`` file, read lazily; None if they are not in C order."""
     stored = open_npy(path, remedy)
     return None if stored.fortran else StoredFrames(stored)

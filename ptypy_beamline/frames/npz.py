@@ -1,4 +1,4 @@
-"""Arrays in an NPZ file: what they are is known at once, their numbers when asked for."""
+"""Arrays in an NPZ file: shape and dtype are read at once, the numbers when they are used."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -22,7 +22,7 @@ from ..scan import FrameStack, Indices, Window
 from .npy import Header, StoredArray, StoredFrames, read_header
 
 LOCAL_HEADER = b"PK\x03\x04"
-"""What a ZIP file starts with (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
+"""First bytes of a ZIP file (PKWARE APPNOTE 6.3.3, section 4.3.7)."""
 
 DAMAGED = (
     zipfile.BadZipFile,
@@ -36,7 +36,7 @@ DAMAGED = (
     LookupError,
     OverflowError,
 )
-"""What reading a damaged NPZ file raises."""
+"""Exceptions that reading a damaged NPZ file raises."""
 
 
 def members(path: Path) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def members(path: Path) -> tuple[str, ...]:
     Raises
     ------
     FileError
-        It is one, but its end is missing.
+        The NPZ file is truncated.
     """
     if not path.is_file():
         return ()
@@ -59,15 +59,15 @@ def members(path: Path) -> tuple[str, ...]:
 
 
 BLOCK = 2**24
-"""Bytes that are read at a time to verify a checksum."""
+"""Number of bytes read at a time to verify a checksum."""
 
 
 @dataclass(frozen=True)
 class Member:
     """One array of an NPZ file.
 
-    Stored without compression its frames are read when they are used; else it is loaded whole,
-    once per process, when first used. Never with pickle.
+    If it is not compressed, frames are read when they are used; else it is loaded as a whole when
+    first used, once per process. Pickled objects are never loaded.
 
     Raises
     ------
@@ -79,6 +79,8 @@ class Member:
 
     path: Path
     name: str
+    _state: FileState = field(init=False, repr=False, compare=False)
+    _header: Header = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path).absolute())
@@ -117,15 +119,6 @@ class Member:
             )
         return header
 
-    def _opened(self) -> AbstractContextManager[BinaryIO]:
-        return open_bytes(self.path, was=self.state)
-
-    @property
-    def state(self) -> FileState:
-        """Of the file when this object was made."""
-        state: FileState = self.__dict__["_state"]
-        return state
-
     @property
     def _file(self) -> str:
         return f"{self.name}.npy"
@@ -133,59 +126,56 @@ class Member:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the array."""
-        shape: tuple[int, ...] = self.__dict__["_header"][0]
-        return shape
+        return self._header.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """In native byte order."""
-        dtype: np.dtype[Any] = self.stored_dtype.newbyteorder("=")
-        return dtype
-
-    @property
-    def stored_dtype(self) -> np.dtype[Any]:
-        """As it is in the file."""
-        dtype: np.dtype[Any] = self.__dict__["_header"][2]
+        dtype: np.dtype[Any] = self._header.dtype.newbyteorder("=")
         return dtype
 
     @cached_property
     def array(self) -> NDArray[Any]:
-        """The array itself, loaded; not to be written to."""
-        with (
-            self._opened() as raw,
-            _reading(self.path, self.name),
-            zipfile.ZipFile(raw) as file,
-            file.open(self._file) as stream,
-        ):
+        """The array itself; not to be written to."""
+        with self._opened() as (_, file), file.open(self._file) as stream:
             return npy.read_array(stream, allow_pickle=False)
 
     @cached_property
-    def start(self) -> int | None:
-        """Byte of the file at which the numbers begin; None where they are not stored in order.
+    def stored(self) -> StoredArray | None:
+        """The numbers in the file; None if they are compressed or in Fortran order.
 
-        All of them are read once, so that damage shows. They are not mapped into memory: a file
-        that is cut while it is mapped kills the process.
+        All of them are read once, to detect damage. They are not mapped into memory: if a mapped
+        file is truncated, the process is killed.
 
         Source: PKWARE APPNOTE 6.3.3, section 4.3.7: a local file header has 30 bytes and ends in
         a name and an extra field, the lengths of which are at bytes 26 and 28.
         """
-        header: Header = self.__dict__["_header"]
-        with self._opened() as raw, _reading(self.path, self.name), zipfile.ZipFile(raw) as file:
+        with self._opened() as (raw, file):
             info = file.getinfo(self._file)
-            if header.fortran or info.compress_type != zipfile.ZIP_STORED:
+            if self._header.fortran or info.compress_type != zipfile.ZIP_STORED:
                 return None
             with file.open(info) as stream:
-                while stream.read(BLOCK):  # the sum is compared at the end
+                while stream.read(BLOCK):  # the checksum is verified at the end
                     pass
             raw.seek(info.header_offset + 26)
             lengths = struct.unpack("<HH", raw.read(4))
-        begin: int = info.header_offset + 30 + sum(lengths) + header.size
-        return begin
+        start = info.header_offset + 30 + sum(lengths) + self._header.size
+        return StoredArray(self.path, start, self.shape, self._header.dtype, state=self._state)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
+        """The opened file, and its content."""
+        with (
+            open_bytes(self.path, was=self._state) as raw,
+            _reading(self.path, self.name),
+            zipfile.ZipFile(raw) as file,
+        ):
+            yield raw, file
 
 
 @contextmanager
 def _reading(path: Path, member: str = "") -> Iterator[None]:
-    """Turn what a damaged file raises into one line."""
+    """Turn errors of a damaged file into a one-line :class:`FileError`."""
     try:
         yield
     except DAMAGED as error:
@@ -200,7 +190,7 @@ class NpzFrames(FrameStack):
     Parameters
     ----------
     member
-        The array, besides axes of length 1 in front.
+        The array; leading axes of length 1 do not count.
     axis
         Which of the three axes counts the frames: 0 for (N,H,W), 2 for (H,W,N).
 
@@ -236,17 +226,15 @@ class NpzFrames(FrameStack):
 
     def read(self, indices: Indices, window: Window) -> NDArray[Any]:
         """Pixels of ``window``, a copy."""
+        if self.axis == 0 and self.member.stored is not None:
+            return StoredFrames(replace(self.member.stored, shape=self.shape)).read(indices, window)
+        stack = self.member.array.reshape(stack_shape(self.member.shape))
         rows, columns = window.slices
-        if self.axis == 0 and self.member.start is not None:
-            member = self.member
-            place = member.path, self.member.start, self.shape, member.stored_dtype
-            return StoredFrames(StoredArray(*place, state=member.state)).read(indices, window)
-        stored = self.member.array.reshape(stack_shape(self.member.shape))
-        cut = np.moveaxis(stored, self.axis, 0)[:, rows, columns]
+        cut = np.moveaxis(stack, self.axis, 0)[:, rows, columns]
         chosen = cut[np.asarray(indices, np.intp)]
         return np.ascontiguousarray(chosen, self.dtype)
 
 
 def stack_shape(shape: tuple[int, ...], axes: int = 3) -> tuple[int, ...]:
-    """The last ``axes`` of them where earlier ones have length 1, else the unchanged shape."""
+    """The last ``axes`` lengths if all others are 1, else the whole shape."""
     return shape[-axes:] if all(n == 1 for n in shape[:-axes]) else shape

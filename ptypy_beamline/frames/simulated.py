@@ -1,8 +1,8 @@
 """Frames that are computed when they are read: a phantom, a probe, positions and photons.
 
-Waves go through a thick object to the far field by multislice. Source of the method: J. Cowley,
-A. Moodie, Acta Cryst. 10, 609 (1957); of the sign convention and the order of steps: M. Du et al.,
-Opt. Express 29, 10000 (2021) (Adorym).
+Waves are propagated through a thick object to the far field by multislice. Source of the method:
+J. Cowley, A. Moodie, Acta Cryst. 10, 609 (1957); of the sign convention and the order of steps:
+M. Du et al., Opt. Express 29, 10000 (2021) (Adorym).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Phantom:
         Raises
         ------
         FileError, ScanError
-            A file is missing or damaged, or the two are not alike.
+            A file is missing or damaged, or the two differ in shape.
         """
         delta, beta = open_grid(self.delta), open_grid(self.beta)
         if delta.shape != beta.shape:
@@ -63,23 +63,23 @@ class Phantom:
         return ny, nx, nz
 
     def slices(self) -> Complex64s:
-        """Transmission (nz, ny, nx) of each slice."""
+        """(nz, ny, nx) transmission of each slice."""
         delta, beta = (np.moveaxis(_whole(path), 2, 0) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
     def projection(self) -> Complex64s:
-        """Transmission (ny, nx) of all slices, without diffraction between them."""
+        """(ny, nx) transmission of all slices, without diffraction between them."""
         delta, beta = (_whole(path).sum(axis=2) for path in (self.delta, self.beta))
         return transmission(delta, beta, self.slice_m, self.energy_eV)
 
 
 def open_grid(path: Path) -> StoredArray:
-    """A grid (y, x, z) of real numbers, none of which is read; (y, x) is one slice.
+    """A grid (y, x, z) of real numbers, or one slice (y, x); only its header is read.
 
     Raises
     ------
     FileError
-        It is missing, damaged, or no such grid.
+        It is missing or damaged, or not such a grid.
     """
     grid = open_npy(
         path, "give the directory with phantom/grid_delta.npy and phantom/grid_beta.npy"
@@ -114,10 +114,10 @@ def check_finite(values: NDArray[Any], path: Path, remedy: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedFrames(FrameStack):
-    """Poisson counts of a phantom, the same whether a frame is read alone or in a block.
+    """Poisson counts of a phantom in vacuum, the same whether a frame is read alone or in a block.
 
-    The noise of frame i has its own generator, seeded by ``[seed, i]``. Around the phantom there is
-    vacuum. A pickle carries the phantom's file names only.
+    The noise of frame i has its own generator, seeded by ``[seed, i]``. A pickle carries only the
+    phantom's file names.
 
     Attributes
     ----------
@@ -152,7 +152,7 @@ class SimulatedFrames(FrameStack):
 
     @cached_property
     def _border(self) -> Ints:
-        """Vacuum needed before and behind the phantom, [[top, bottom], [left, right]]."""
+        """Vacuum needed around the phantom, in pixels, [[top, bottom], [left, right]]."""
         before = -self.corners_px.min(axis=0)
         behind = (self.corners_px + self.probe.shape).max(axis=0) - self.phantom.shape[:2]
         border: Ints = np.maximum(np.stack([before, behind], axis=1), 0)
@@ -176,7 +176,7 @@ class SimulatedFrames(FrameStack):
         return out
 
     def _frame(self, number: int) -> NDArray[Any]:
-        """One whole frame: noise must not depend on the window."""
+        """The whole frame: noise must not depend on the window."""
         row, column = self.corners_px[number] + self._border[:, 0]
         ny, nx = self.probe.shape
         view = self._padded[:, row : row + ny, column : column + nx]
@@ -187,11 +187,11 @@ class SimulatedFrames(FrameStack):
 
 
 def zone_plate_beam(n: int) -> Complex64s:
-    """A zone plate's beam behind its focus, (n, n), of unit power, centred at pixel n//2.
+    """A zone plate's beam downstream of its focus, (n, n), of unit power, centred at pixel n//2.
 
-    The pupil is a disc of radius 0.16·n detector pixels with a central stop of 0.35 of it; the
-    defocus spreads it over about a third of the window. Coma and a tilted illumination break
-    its symmetry.
+    The pupil is a disc of radius 0.16·n detector pixels with a central stop of 0.35 of that radius;
+    the defocus spreads the beam over about a third of the window. Coma and a tilted illumination
+    break its symmetry.
     """
     radius = 0.16 * n
     v, u = (np.indices((n, n)) - n // 2) / radius

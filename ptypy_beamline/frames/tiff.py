@@ -1,4 +1,4 @@
-"""Frames in TIFF files: one or more pages a file, read in parallel when asked for."""
+"""Frames in TIFF files of one or more pages each, read in parallel when they are used."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from .tiffpages import (
 )
 
 PAGES = 16
-"""Most pages of a file that one thread reads in one go."""
+"""Maximum number of pages of a file that one thread reads at once."""
 
 
 @dataclass(frozen=True)
 class TiffFrames(FrameStack):
     """Every page of some TIFF files, one after another.
 
-    Opening reads the first page of the first file. Files as long as the first are taken to have
-    as many pages, those of another length are counted; reading checks.
+    Opening reads the first page of the first file. Files of the same length are assumed to have
+    the same number of pages, those of others are counted; reading checks them.
 
     Parameters
     ----------
@@ -54,24 +54,23 @@ class TiffFrames(FrameStack):
     FileError
         There is no file, or the first one is unreadable.
     ScanError
-        It holds no grey images.
+        The first file has no grayscale images.
     """
 
     files: tuple[Path, ...]
     _ends: Ints = field(init=False, repr=False, compare=False)
-    """(files,) number of the first frame after each file's."""
+    """(files,) index after the last frame of each file."""
     _frame_type: tuple[tuple[int, int], np.dtype[Any]] = field(
         init=False, repr=False, compare=False
     )
-    """Shape and dtype of a frame."""
     _size: int = field(init=False, repr=False, compare=False)
-    """Bytes of the first file."""
+    """Of the first file, in bytes."""
     _states: tuple[FileState, ...] = field(init=False, repr=False, compare=False)
-    """Of each file when it was listed; none of a scan that is followed: it may change."""
+    """Of each file when it was listed; empty for a scan that is followed, which may change."""
     _marks: list[tuple[int, ...]] = field(
         init=False, repr=False, compare=False, default_factory=list
     )
-    """For each file that has been asked for, checksums of a few bytes of its whole pages."""
+    """Of each file when :meth:`ready` was last called, see :func:`page_marks`."""
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -100,7 +99,7 @@ class TiffFrames(FrameStack):
 
     @property
     def odd_pages(self) -> tuple[Path, ...]:
-        """Numbered files before the last that have other pages than most; none if many do."""
+        """Numbered files whose number of pages is unusual, but for a shorter last one."""
         pages = np.diff(self._ends, prepend=0)
         odd = pages != np.median(pages)
         odd[-1] = pages[-1] > np.median(pages)
@@ -111,7 +110,7 @@ class TiffFrames(FrameStack):
 
     @property
     def numbers(self) -> NameNumbers | None:
-        """Numbers in the names of the files; None if these are not numbered, or differ in pages."""
+        """Numbers in the names of the files; None if there are none, or they differ in pages."""
         pages = np.diff(self._ends, prepend=0)
         named = numbers_in_names(self.files)
         if named is None or len(np.unique(pages[:-1])) != 1 or pages[-1] > pages[0]:
@@ -121,7 +120,7 @@ class TiffFrames(FrameStack):
         return replace(named, values=values, pages=int(pages[0]))
 
     def ready(self) -> Readiness:
-        """Those before the first one that is not whole: a file may still be copied."""
+        """Frames before the first incomplete one: a file may still be copied."""
         marks = list(reading_threads().map(page_marks, self.files))
         object.__setattr__(self, "_marks", marks)
         whole = np.array([len(pages) for pages in marks], np.int64)
@@ -132,9 +131,9 @@ class TiffFrames(FrameStack):
         return Readiness(int(self._ends[first - 1] if first else 0) + int(whole[first]))
 
     def continues(self, earlier: TiffFrames) -> bool:
-        """Whether these are the files of ``earlier``, not written again, and more behind them.
+        """Whether these are the files of ``earlier``, not rewritten, and possibly more.
 
-        The pages are compared that were whole when each was last asked how many are ready.
+        The pages that were complete when :meth:`ready` was last called are compared.
         """
         then, now = earlier._marks, self._marks
         same = all(new[: len(old)] == old for old, new in zip(then, now, strict=False))
@@ -146,7 +145,7 @@ class TiffFrames(FrameStack):
         Raises
         ------
         ScanError
-            An index lies outside the stack, or a page is not like the first one.
+            An index lies outside the stack, or a page has another shape or dtype than the first.
         FileError
             A file is missing, truncated or corrupt; the page is named.
         """
@@ -162,7 +161,7 @@ class TiffFrames(FrameStack):
         return out if inverse is None else out[inverse]
 
     def _jobs(self, wanted: NDArray[np.intp]) -> Iterator[tuple[int, slice, list[int]]]:
-        """For each file: the file, indices in ``wanted``, and pages."""
+        """Of each file: its number, rows of ``wanted``, and pages."""
         owners = np.searchsorted(self._ends, wanted, side="right")
         starts = np.concatenate([[0], self._ends[:-1]])
         edges = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(wanted)]
@@ -179,7 +178,7 @@ class TiffFrames(FrameStack):
         with opened(path) as tif:
             one = expected == 1
             offsets = page_offsets(tif.filehandle) if one else offsets_of(path)
-            # A file whose pages were counted may have got more since.
+            # A file whose pages were counted may have grown since.
             grown = len(offsets) > expected and path.stat().st_size != self._size
             if len(offsets) != expected and not grown:
                 raise ScanError(
@@ -196,12 +195,12 @@ class TiffFrames(FrameStack):
                 self._states[number].check(tif.filehandle.fileno(), path, may_grow=True)
 
     def _check(self, found: Any, path: Path, number: int) -> None:
-        """Refuse a page that is not like the first one of all."""
+        """Refuse a page that differs from the first one in shape or dtype."""
         shape, dtype = self._frame_type
         if (found.shape, found.dtype) != (shape, dtype):
             raise ScanError(
-                f"Expected images of {_words(shape, dtype)} as in {self.files[0].name}. Got "
-                f"{_words(found.shape, found.dtype)} on page {number}",
+                f"Expected images of {_shown(shape, dtype)} as in {self.files[0].name}. Got "
+                f"{_shown(found.shape, found.dtype)} on page {number}",
                 "leave this file out of the list",
                 path,
             )
@@ -219,7 +218,8 @@ def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
         grey = len(sizes) == first.ndim == 2
         if not grey or first.dtype is None or first.dtype.kind not in "biuf":
             raise ScanError(
-                f"Expected grey images. Got pages of {_words(first.shape, first.dtype)}", file=path
+                f"Expected grayscale images. Got pages of {_shown(first.shape, first.dtype)}",
+                file=path,
             )
         if pages == 1 and tif.series and tif.series[0].size != first.size:
             raise FileError(
@@ -232,7 +232,7 @@ def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
 
 
 def _count(path: Path, like: int, pages: int) -> tuple[int, FileState]:
-    """Pages of a file: ``pages`` if it is ``like`` bytes long, or broken, which reading reports."""
+    """Pages of a file: ``pages`` if its size is ``like``, or if it is damaged: reading tells."""
     try:
         state = FileState.of(path.stat())
         if state.size == like:
@@ -246,9 +246,9 @@ def _count(path: Path, like: int, pages: int) -> tuple[int, FileState]:
 
 
 def page_marks(path: Path) -> tuple[int, ...]:
-    """For each page of a file, from the first on, whose pixels are all there: what they are like.
+    """Of each complete page of a file, from the first on, a checksum to detect a rewritten file.
 
-    It is a checksum of a few bytes at four offsets, which change when the file is rewritten.
+    It is that of a few bytes at four offsets.
     """
     try:
         status = path.stat()
@@ -269,5 +269,5 @@ def _page_marks(path: Path, inode: int, size: int, changed_ns: int) -> tuple[int
     return tuple(marks)
 
 
-def _words(shape: tuple[int, ...], dtype: Any) -> str:
+def _shown(shape: tuple[int, ...], dtype: Any) -> str:
     return f"{'x'.join(map(str, shape))} {dtype}"

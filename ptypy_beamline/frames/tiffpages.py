@@ -1,4 +1,4 @@
-"""Pages of a TIFF file: found without tags, decoded only where the window is."""
+"""Pages of a TIFF file: found without reading their tags, decoded only where the window is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..arrays import Ints
 from ..errors import FileError
 from ..scan import Window
 
-# What tifffile would print, this package raises.
+# This package raises what tifffile would log.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 BROKEN = (
@@ -35,21 +35,21 @@ BROKEN = (
     EOFError,
     struct.error,
 )
-"""What tifffile and imagecodecs raise on damaged or mislabelled files."""
+"""Exceptions that tifffile and imagecodecs raise for damaged or mislabelled files."""
 
 LAYOUTS = {42: ("I", 4, "H", 12), 43: ("Q", 8, "Q", 20)}
-"""TIFF version → type of an offset, where the first one is, type of a directory's length, and
+"""TIFF version → type of an offset, position of the first one, type of a directory's length, and
 bytes of its entries. Sources: TIFF 6.0, section 2; BigTIFF design (libtiff)."""
 
 MARK_BYTES = 2048
-"""Bytes that are compared at each of four offsets of a page to detect that it was rewritten."""
+"""Bytes compared at each of four offsets of a page to detect that it was rewritten."""
 
 HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF files."""
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether the file begins as a TIFF does."""
+    """Whether a file begins like a TIFF."""
     try:
         with path.open("rb") as file:
             return file.read(4) in HEADS
@@ -58,12 +58,12 @@ def is_tiff(path: Path) -> bool:
 
 
 def page_offsets(file: BinaryIO) -> Ints:
-    """Where each page's directory is in an opened file; raises as :func:`directories`."""
+    """The offset of each page's directory in an opened file; raises as :func:`directories`."""
     return np.fromiter(directories(file), np.int64)
 
 
 def directories(file: BinaryIO) -> Iterator[int]:
-    """Where each page's directory is in an opened file, one after another.
+    """The offset of each page's directory in an opened file, one after another.
 
     Raises
     ------
@@ -76,14 +76,14 @@ def directories(file: BinaryIO) -> Iterator[int]:
         raise FileError("not a TIFF file", "check the path")
     word, first, length, entry = LAYOUTS[version]
     seen: set[int] = set()
-    place = first
-    while offset := int(struct.unpack(order + word, _at(file, place, struct.calcsize(word)))[0]):
+    link = first
+    while offset := int(struct.unpack(order + word, _at(file, link, struct.calcsize(word)))[0]):
         if offset in seen:
             raise FileError("its pages follow each other in a circle", "copy the file again")
         seen.add(offset)
         yield offset
         entries = struct.unpack(order + length, _at(file, offset, struct.calcsize(length)))[0]
-        place = offset + struct.calcsize(length) + entry * entries
+        link = offset + struct.calcsize(length) + entry * entries
 
 
 def _at(file: BinaryIO, offset: int, size: int) -> bytes:
@@ -108,7 +108,7 @@ def _known_offsets(path: Path, size: int, changed_ns: int) -> Ints:
 
 
 def offsets_of(path: Path) -> Ints:
-    """As :func:`page_offsets`, remembered for a file that does not change."""
+    """As :func:`page_offsets`, cached for a file that does not change."""
     status = path.stat()
     return _known_offsets(path, status.st_size, status.st_mtime_ns)
 
@@ -120,7 +120,7 @@ def opened(path: Path) -> Iterator[Any]:
     Raises
     ------
     FileError
-        It is missing, truncated or no TIFF.
+        It is missing, truncated or not a TIFF.
     """
     with naming(path), tifffile.TiffFile(path) as tif:
         yield tif
@@ -128,7 +128,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def naming(path: Path, part: str = "") -> Iterator[None]:
-    """Raise what goes wrong in a file as a :class:`FileError` that names it, and its ``part``."""
+    """Raise errors of a file as a :class:`FileError` that names it, and its ``part``."""
     try:
         yield
     except FileNotFoundError as error:
@@ -157,16 +157,16 @@ def page(tif: Any, number: int, offset: int) -> Any:
 
 def is_whole(page: Any, size: int) -> bool:
     """Whether every strip or tile of a page lies inside its file of ``size`` bytes."""
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    return bool(places) and all(o > 0 and n > 0 and o + n <= size for o, n in places)
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    return bool(segments) and all(o > 0 and n > 0 and o + n <= size for o, n in segments)
 
 
 def mark(tif: Any, page: Any) -> int:
-    """A checksum of a few bytes of the pixels of a whole page, as they are stored."""
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    """A checksum of a few stored bytes of a complete page's pixels."""
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     checksum = 0
     for part in range(1, 5):
-        offset, count = places[len(places) * part // 5]
+        offset, count = segments[len(segments) * part // 5]
         skipped = count * part // 5
         data = _at(tif.filehandle, offset + skipped, min(MARK_BYTES, count - skipped))
         checksum = zlib.crc32(data, checksum)
@@ -174,7 +174,7 @@ def mark(tif: Any, page: Any) -> int:
 
 
 def decode(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
-    """Fill ``out`` with the pixels of ``window``, from no more strips or tiles than it touches.
+    """Fill ``out`` with the pixels of ``window``, from those strips or tiles that it touches.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def decode(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
         _cut_rows(tif, page, window, out)
         return
     options = {}
-    if page.compression in (6, 7, 34892, 33007):  # JPEG keeps its tables apart
+    if page.compression in (6, 7, 34892, 33007):  # JPEG, whose tables are stored separately
         options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
     for number, top, left, shape in _segments(page, window):
         size = page.databytecounts[number]

@@ -1,4 +1,4 @@
-"""Frames made of the frames of another stack as they are read."""
+"""Frames that are made from those of another stack as they are read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class WrappedFrames(FrameStack):
         return self.frames.read(indices, window)
 
     def ready(self) -> Readiness:
-        """As the other stack."""
+        """That of the other stack."""
         return self.frames.ready()
 
     def stored_in(self, indices: Ints) -> Ints:
@@ -97,35 +97,29 @@ class PickedFrames(WrappedFrames):
 
     def written(self) -> Bools | None:
         """(n,) which frames were ever written; None = all, or unknown."""
-        there = written(self.frames)
-        return None if there is None else there[self.picked]
+        flags = written(self.frames)
+        return None if flags is None else flags[self.picked]
 
     def absent(self) -> Bools | None:
         """(n,) which frames are in files that cannot be read; None = none of them."""
-        lacking = absent(self.frames)
-        return None if lacking is None else lacking[self.picked]
+        flags = absent(self.frames)
+        return None if flags is None else flags[self.picked]
 
     def continues(self, earlier: Any) -> bool:
-        """Cannot be checked: always true."""
+        """True: it cannot be checked."""
         return True
 
     def ready(self) -> Readiness:
-        """Those of the picked frames, from the first on, that can be read now."""
-        there = self.frames.ready()
-        count, confirmed = (
-            self._before(there.frames),
-            self._before(there.frames - there.unconfirmed),
-        )
-        return replace(there, frames=count, unconfirmed=count - confirmed)
-
-    def _before(self, frame: int) -> int:
-        """How many are picked before the first that is not below ``frame``."""
-        beyond = np.flatnonzero(self.picked >= frame)
-        return int(beyond[0]) if beyond.size else len(self.picked)
+        """The picked frames, from the first on, that can be read now."""
+        ready = self.frames.ready()
+        limits = [ready.frames - ready.unconfirmed, ready.frames]
+        highest = np.maximum.accumulate(self.picked)  # of the picked frames so far
+        confirmed, count = np.searchsorted(highest, limits).tolist()
+        return replace(ready, frames=count, unconfirmed=count - confirmed)
 
 
 def whole_stack(frames: Frames) -> tuple[Frames, Ints]:
-    """All raw frames of the files, and the numbers among them of those that ``frames`` has."""
+    """All raw frames of the files, and the indices in them of those in ``frames``."""
     picked = np.arange(frames.shape[0])
     while isinstance(frames, PickedFrames):
         picked, frames = frames.picked[picked], frames.frames
@@ -134,7 +128,7 @@ def whole_stack(frames: Frames) -> tuple[Frames, Ints]:
 
 @dataclass(frozen=True)
 class IntensityFrames(WrappedFrames):
-    """Amplitudes or waves as intensity, |a|², in float32; or intensity kept as complex, a + 0j."""
+    """Amplitudes or waves as intensity |a|² in float32; or intensity stored as complex a + 0j."""
 
     squared: bool = True
 
@@ -154,7 +148,7 @@ class IntensityFrames(WrappedFrames):
 
 
 def as_counts(frames: Frames, stored_as: str) -> Frames:
-    """Frames of counts, where a file keeps ``intensity``, ``magnitude`` or ``wave``."""
+    """Frames of counts from stored ``intensity``, ``magnitude`` or ``wave``."""
     if stored_as != "intensity" or frames.dtype.kind == "c":
         return IntensityFrames(frames, stored_as != "intensity")
     return frames
@@ -162,10 +156,10 @@ def as_counts(frames: Frames, stored_as: str) -> Frames:
 
 @dataclass(frozen=True)
 class FftShiftedFrames(WrappedFrames):
-    """Frames stored with zero frequency at pixel (0, 0), presented with it at (ny//2, nx//2).
+    """Frames stored with zero frequency at pixel (0, 0), returned with it at (ny//2, nx//2).
 
-    As ``numpy.fft.fftshift``: output row i is stored row (i − ny//2) mod ny. A window therefore
-    lies in at most four rectangles of the stored frame. A small one is read from those; for a large
+    As ``numpy.fft.fftshift``: output row i is stored row (i − ny//2) mod ny, so that a window lies
+    in at most four rectangles of the stored frame. A small window is read from those; for a large
     one the frame is decoded once, not four times.
     """
 
@@ -180,11 +174,11 @@ class FftShiftedFrames(WrappedFrames):
         ]
         if len(pieces) > 1 and window.height * window.width * LARGE > ny * nx:
             whole = self.frames.read(indices, Window.full((ny, nx)))
-            for rows, columns, place in pieces:
-                out[:, rows, columns] = whole[:, place.slices[0], place.slices[1]]
+            for rows, columns, stored in pieces:
+                out[:, rows, columns] = whole[:, stored.slices[0], stored.slices[1]]
         else:
-            for rows, columns, place in pieces:
-                out[:, rows, columns] = self.frames.read(indices, place)
+            for rows, columns, stored in pieces:
+                out[:, rows, columns] = self.frames.read(indices, stored)
         return out
 
 
@@ -193,7 +187,7 @@ LARGE = 8
 
 
 def _stored_runs(start: int, length: int, n: int) -> Sequence[tuple[int, slice]]:
-    """Runs of an axis of ``n``: (first stored index, where the run goes in the window)."""
+    """Runs of an axis of length ``n``: (first stored index, slice of the window)."""
     first = (start - n // 2) % n
     until = min(length, n - first)
     runs = [(first, slice(0, until)), (0, slice(until, length))]
@@ -202,7 +196,7 @@ def _stored_runs(start: int, length: int, n: int) -> Sequence[tuple[int, slice]]
 
 @dataclass(frozen=True, eq=False)
 class CorrectedFrames(WrappedFrames):
-    """Exposures with images of their own applied as they are read; a bad pixel is NaN.
+    """Exposures corrected, as they are read, with an image for each; a bad pixel is NaN.
 
     Attributes
     ----------
@@ -227,7 +221,7 @@ class CorrectedFrames(WrappedFrames):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of a corrected pixel: raw counts minus a dark need all digits."""
+        """Of a corrected pixel: raw counts minus a dark need double precision."""
         return np.dtype(np.float64)
 
     def read(self, indices: Indices, window: Window) -> Floats:
@@ -250,6 +244,6 @@ class CorrectedFrames(WrappedFrames):
 
     @property
     def images(self) -> str:
-        """What differs from frame to frame, in words."""
-        there = {"dark": self.dark, "flat": self.flat, "mask": self.bad}
-        return ", ".join(name for name, images in there.items() if images) + " of each frame"
+        """The images that differ from frame to frame, in words."""
+        given = {"dark": self.dark, "flat": self.flat, "mask": self.bad}
+        return ", ".join(name for name, images in given.items() if images) + " of each frame"

@@ -1,8 +1,8 @@
 """Which frames and pixels of an HDF5 dataset were ever written: the rest reads as its fill value.
 
 A detector writer that died leaves room for frames that never came, and a virtual dataset of several
-modules has gaps between them. HDF5 gives zeros there, which look like counts; only the index of
-chunks and the map of a virtual dataset know better.
+modules has gaps between them. HDF5 reads zeros there, which look like counts; only the index of
+chunks and the mapping of a virtual dataset show the difference.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .virtual import source_file
 
 
 class WrittenArea(NamedTuple):
-    """All of ``rows`` x ``columns`` of each of ``frames``; None = unknown which frames.
+    """``rows`` x ``columns`` of each of ``frames``; None = it is unknown which frames.
 
     Frames are numbered in C order of all frame axes.
     """
@@ -42,7 +42,7 @@ class WrittenArea(NamedTuple):
         return len(self.rows), len(self.columns)
 
     def is_like(self, other: WrittenArea) -> bool:
-        """Whether both have as many known frames, and rows and columns."""
+        """Whether both have the same number of rows, columns and known frames."""
         if self.frames is None or other.frames is None:
             return False
         return self.shape == other.shape and len(self.frames) == len(other.frames)
@@ -50,7 +50,7 @@ class WrittenArea(NamedTuple):
 
 @dataclass(frozen=True)
 class Written:
-    """What was written of a stack (…, y, x).
+    """The written part of a stack (…, y, x).
 
     Attributes
     ----------
@@ -68,15 +68,15 @@ class Written:
 
     @classmethod
     def of(cls, dataset: h5py.Dataset, leading: int | None = None) -> Written:
-        """What was written of a dataset."""
+        """The written part of a dataset."""
         return cls(_areas(dataset), dataset.shape, leading)
 
     @property
     def frames(self) -> Bools | None:
         """(n,) which frames were written; None = all of them.
 
-        A frame in several chunks, or from several sources, was written when it has as many pixels
-        as the fullest one.
+        A frame in several chunks, or from several sources, counts as written if no other frame has
+        more written pixels.
         """
         if self.areas is None:
             return None
@@ -85,8 +85,8 @@ class Written:
             if area.frames is None:
                 return None
             pixels[area.frames] += math.prod(area.shape)
-        there = self._led(pixels) >= max(1, int(pixels.max(initial=0)))
-        return None if there.all() else there
+        flags = self._led(pixels) >= max(1, int(pixels.max(initial=0)))
+        return None if flags.all() else flags
 
     @property
     def gaps(self) -> Gaps | None:
@@ -94,9 +94,9 @@ class Written:
         detector = self.shape[-2:]
         if self.areas is None or all(area.shape == detector for area in self.areas):
             return None
-        numbers, there = np.arange(math.prod(self.shape[:-2])), self.frames
+        numbers, flags = np.arange(math.prod(self.shape[:-2])), self.frames
         used = np.zeros(numbers.shape, np.bool_)
-        used[self._led(numbers)] = True if there is None else there
+        used[self._led(numbers)] = True if flags is None else flags
         count = np.zeros(detector, np.int32)
         for (rows, columns), times in _by_area(self.areas, used):
             count[np.ix_(rows, columns)] += times
@@ -104,7 +104,7 @@ class Written:
         return Gaps(count == 0, count < n) if n and count.min() < n else None
 
     def _led(self, values: Ints) -> Ints:
-        """Those of ``values``, of all frame axes, that belong to the leading index."""
+        """Of the ``values`` of all frame axes, those at the leading index."""
         stack = values.reshape(self.shape[:-2])
         return np.asarray(stack if self.leading is None else stack[self.leading]).ravel()
 
@@ -112,7 +112,7 @@ class Written:
 def _by_area(
     written: tuple[WrittenArea, ...], used: Bools
 ) -> Iterator[tuple[tuple[Ints, Ints], int]]:
-    """Each (rows, columns) once, and how many of the ``used`` frames it was written in."""
+    """Each (rows, columns) once, and the number of ``used`` frames that it was written in."""
     areas: dict[tuple[bytes, bytes], tuple[Ints, Ints]] = {}
     times: Counter[tuple[bytes, bytes]] = Counter()
     for frames, rows, columns in written:
@@ -124,21 +124,21 @@ def _by_area(
 
 
 def allocated_early(dataset: h5py.Dataset) -> bool:
-    """Whether all chunks of a dataset that does not grow are made before the first is written."""
+    """Whether all chunks of a dataset of fixed size were allocated before the first was written."""
     created = dataset.id.get_create_plist()
     early: bool = created.get_alloc_time() == h5py.h5d.ALLOC_TIME_EARLY
     return early and dataset.maxshape == dataset.shape
 
 
 def _areas(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
-    """What was written of a dataset; None = everything, or unknown."""
+    """The written areas of a dataset; None = everything, or unknown."""
     layout = dataset.id.get_create_plist().get_layout()
     if layout == h5py.h5d.VIRTUAL:
         return _of_sources(dataset)
     if layout == h5py.h5d.CHUNKED:
         return _of_chunks(dataset)
-    none = layout == h5py.h5d.CONTIGUOUS and not (dataset.external or dataset.id.get_storage_size())
-    return () if none and dataset.size else None
+    stored = dataset.external or dataset.id.get_storage_size()
+    return () if layout == h5py.h5d.CONTIGUOUS and not stored and dataset.size else None
 
 
 def _of_chunks(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
@@ -163,7 +163,7 @@ def _of_chunks(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
 
 
 def _chunk_offsets(dataset: h5py.Dataset) -> list[tuple[int, ...]]:
-    """First pixel of every chunk that is stored."""
+    """Index of the first pixel of every chunk that is stored."""
     if not reports_offsets(dataset):
         axes = [range(0, n, c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]
         return [place for place in product(*axes) if _is_stored(dataset, place)]
@@ -184,8 +184,8 @@ def _is_stored(dataset: h5py.Dataset, place: tuple[int, ...]) -> bool:
 
 
 def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
-    """Of a virtual dataset: what its sources have, as far as these were written themselves."""
-    # h5py goes over all of its objects whenever a file is closed: none may be left of the sources.
+    """The areas of a virtual dataset that were written in its sources."""
+    # h5py visits all of its objects whenever a file is closed: none of the sources' may be left.
     sources = [
         (
             source.file_name,
@@ -207,7 +207,7 @@ def _of_sources(dataset: h5py.Dataset) -> tuple[WrittenArea, ...] | None:
 def _in_source(
     dataset: h5py.Dataset, source: tuple[str, str], selection: StackSelection, target: WrittenArea
 ) -> list[WrittenArea]:
-    """What of ``target``, a part of a virtual dataset, its source (file, dataset) has."""
+    """The areas of ``target``, part of a virtual dataset, that its source (file, dataset) has."""
     file_name, name = source
     if target.frames is None or "%" in file_name + name:
         return [target._replace(frames=None)]
@@ -217,7 +217,7 @@ def _in_source(
             return []
         taken, inner = selection.area(found.shape), _areas(found)
         if taken is None or not taken.is_like(target):
-            # Other axes than those of frames.
+            # The source's axes are not those of frames.
             return [target] if inner is None or inner else []
         *axes, ny, nx = found.shape
         whole = WrittenArea(np.arange(math.prod(axes)), np.arange(ny), np.arange(nx))
@@ -225,7 +225,7 @@ def _in_source(
 
 
 def _mapped(area: WrittenArea, taken: WrittenArea, target: WrittenArea) -> WrittenArea:
-    """Where an ``area`` of a source goes, of which ``taken`` becomes ``target``, line by line."""
+    """The position of an ``area`` of a source whose part ``taken`` becomes ``target``."""
     frames = None
     if not (area.frames is None or taken.frames is None or target.frames is None):
         frames = target.frames[np.isin(taken.frames, area.frames)]
@@ -235,7 +235,7 @@ def _mapped(area: WrittenArea, taken: WrittenArea, target: WrittenArea) -> Writt
 
 @contextmanager
 def _opened(dataset: h5py.Dataset, name: str) -> Iterator[h5py.File | None]:
-    """The file of a source; None where it is not there."""
+    """The file of a source; None if it is missing."""
     path = source_file(Path(dataset.file.filename), name)
     if path is None:
         yield None
@@ -248,13 +248,13 @@ class StackSelection(NamedTuple):
     """A selection of a stack, without HDF5's object for it."""
 
     shape: tuple[int, ...]
-    """Of the stack; empty where all of it is selected."""
+    """Of the stack; empty if all of it is selected."""
     slabs: tuple[tuple[int, int, int, int], ...] | None
-    """Start, stride, count and block on each axis; None where the selection is irregular."""
+    """Start, stride, count and block on each axis; None if the selection is irregular."""
 
     @classmethod
     def of(cls, space: h5py.h5s.SpaceID) -> StackSelection:
-        """What is selected of a dataspace."""
+        """The selection of a dataspace."""
         shape = space.get_simple_extent_dims() or ()
         if space.get_select_type() == h5py.h5s.SEL_ALL:
             return cls(shape, tuple((0, 1, n, 1) for n in shape))
@@ -263,7 +263,7 @@ class StackSelection(NamedTuple):
         return cls(shape, None)
 
     def area(self, whole: tuple[int, ...]) -> WrittenArea | None:
-        """What it touches of a stack of shape ``whole``; None where it is irregular."""
+        """The selected area of a stack of shape ``whole``; None if it is irregular."""
         if self.slabs is None:
             return None
         shape = self.shape or whole
@@ -280,7 +280,7 @@ class StackSelection(NamedTuple):
 
 
 def _line(start: int, stride: int, count: int, block: int) -> Ints | None:
-    """Selected indices on an axis; None where it has no end."""
+    """Selected indices on an axis; None if they are unlimited."""
     if count >= h5py.h5s.UNLIMITED or block >= h5py.h5s.UNLIMITED:
         return None
     return (start + stride * np.arange(count)[:, None] + np.arange(block)).ravel()

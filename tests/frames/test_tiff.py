@@ -251,7 +251,9 @@ class TestFrames:
         with pytest.raises(FileError, match=r"a.tif: not a TIFF file"):
             TiffFrames((tmp_path / "a.tif",))
         tifffile.imwrite(tmp_path / "b.tif", np.zeros((9, 8, 3), np.uint8), photometric="rgb")
-        with pytest.raises(ScanError, match=r"b.tif: Expected grey images. Got pages of 9x8x3"):
+        with pytest.raises(
+            ScanError, match=r"b.tif: Expected grayscale images. Got pages of 9x8x3"
+        ):
             TiffFrames((tmp_path / "b.tif",))
 
     def test_a_stack_in_one_page_is_not_taken_for_one_frame(self, tmp_path):
