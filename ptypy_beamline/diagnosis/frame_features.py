@@ -155,37 +155,34 @@ def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool
 
 
 def most_varied(features: FrameFeatures, count: int) -> Ints:
-    """``count`` neighbouring positions of the plan, where the frames differ most."""
+    """Rows of ``count`` neighbouring positions where the frames differ most."""
     groups = _compact_groups(features, count)
     variety = [float(features.patterns[group].var(axis=0).sum()) for group in groups]
-    return np.asarray(features.positions[groups[int(np.argmax(variety))]], np.int64)
+    return groups[int(np.argmax(variety))]
 
 
 def partly_in_vacuum(features: FrameFeatures, count: int) -> Ints:
-    """``count`` neighbouring positions of the plan, at the edge of the sample.
+    """Rows of ``count`` neighbouring positions at the edge of the sample.
 
     Frames in vacuum resemble their neighbours; frames on the sample do not.
     """
     groups = _compact_groups(features, count)
-    around = cKDTree(features.positions_m).query(
-        features.positions_m, min(7, len(features.positions))
-    )[1]
-    apart = [
-        np.linalg.norm(features.patterns - features.patterns[near], axis=1) for near in around.T[1:]
-    ]
+    points_m, patterns = features.positions_m, features.patterns
+    around = cKDTree(points_m).query(points_m, min(7, len(points_m)))[1]
+    apart = [np.linalg.norm(patterns - patterns[near], axis=1) for near in around.T[1:]]
     dissimilarity = np.mean(apart, axis=0)
     unevenness = [float(dissimilarity[group].std()) for group in groups]
-    return np.asarray(features.positions[groups[int(np.argmax(unevenness))]], np.int64)
+    return groups[int(np.argmax(unevenness))]
 
 
-def _compact_groups(features: FrameFeatures, count: int, centers: int = 64) -> list[Ints]:
-    """Groups of ``count`` neighbours around ``centers`` positions spread over the scan.
+def _compact_groups(features: FrameFeatures, count: int) -> list[Ints]:
+    """Rows of groups of ``count`` neighbours around 64 positions spread over the scan.
 
     Groups at its edge, whose members lie farther apart, are left out.
     """
     illuminated = np.flatnonzero(features.illuminated | ~features.illuminated.any())
     points_m = features.positions_m[illuminated]
-    picked = points_m[np.unique(np.linspace(0, len(points_m) - 1, centers).astype(int))]
+    picked = points_m[np.unique(np.linspace(0, len(points_m) - 1, 64).astype(int))]
     count = min(count, len(points_m))
     distances, groups = cKDTree(points_m).query(picked, np.arange(1, count + 1))
     compact = np.flatnonzero(distances[:, -1] <= 1.2 * distances[:, -1].min())

@@ -12,9 +12,9 @@ from ..planning.plan import Plan
 from ..scan import Scan
 from ..settings import Settings
 from .frame_features import FEWEST, measure_features
-from .neighbour_likelihood import LaggedPositions, gains_of_runs, neighbour_reach_m, neighbour_rows
+from .neighbour_likelihood import gains_of_runs
 from .pairing_breaks import DOUBT, Break, PairingSegment, merge_close
-from .pairing_comparison import SHIFTS, Pairing
+from .pairings import SHIFTS, LaggedPositions, Pairing, neighbour_reach_m, neighbour_rows
 from .short_reconstruction import Improvement
 
 MOST_PARTS, OVERLAP = 6, 500
@@ -173,8 +173,7 @@ def misplaced_runs(segment: PairingSegment) -> list[MisplacedRun]:
     found = []
     for run in _candidate_runs(segment):
         lagged = segment.lagged
-        other = Pairing.at(lagged.settings, lagged.at(run.on(segment.lags)))
-        result = segment.comparison.errors_of(other)
+        result = segment.comparison.errors_of(lagged.pairing(run.on(segment.lags)))
         if result and result.is_worse:
             continue
         improvement = result.improvement() if result else None
@@ -229,8 +228,8 @@ def reversed_runs(segment: PairingSegment) -> list[ReversedRun]:
     for _, first, last in likeliest[:REVERSALS_TRIED]:
         reversed_m = given_m.copy()
         reversed_m[first : last + 1] = given_m[first : last + 1][::-1]
-        result = segment.comparison.errors_of(Pairing.at(lagged.settings, reversed_m))
-        improvement = result.improvement() if result else None
+        other = Pairing.at(lagged.settings, reversed_m)
+        improvement = segment.comparison.improvement_of(other)
         if improvement:
             a, b = lagged.exposures[[first, last]].tolist()
             found.append(ReversedRun(a, b, improvement))

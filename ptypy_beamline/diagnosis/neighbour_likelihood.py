@@ -1,94 +1,37 @@
-"""How likely it is that frames or positions were lost at some point of a scan, from neighbours.
+"""How likely it is that frames are paired right or were lost, from the similarity of neighbours.
 
 If ``lag`` frames are lost before row ``first``, all frames from there on belong that many positions
-later than given. Neighbours on the sample are similar. The log-likelihood ratio (here
-called evidence) of each such pairing against the given one is computed for all rows and lags at
-once.
+later than given. Neighbours on the sample are similar. The log-likelihood ratio
+(here called evidence) of each such pairing against the given one is computed for all rows and lags
+at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from ..arrays import Float32s, Floats, Ints
-from ..errors import BeamlineError, silenced_warnings
-from ..planning.selection import select
-from ..positions import step_m
-from ..scan import Scan
-from ..settings import Settings
-from .pairing_comparison import NEIGHBOUR_STEPS
-
-RowPairs = tuple[Ints, Ints]
+from .pairings import (
+    LaggedPositions,
+    Pairing,
+    RowPairs,
+    as_rows,
+    neighbour_reach_m,
+    neighbour_rows,
+    pairs_within,
+)
 
 BINS, CLIP = 32, 3.0
 """Classes of dissimilarity, and the most evidence that one pair of frames may give."""
 
 RING = 3.0
 """Neighbours are compared with positions up to this many times as far apart."""
-
-
-@dataclass(frozen=True, eq=False)
-class LaggedPositions:
-    """Positions of exposures that belong to later positions than given.
-
-    Attributes
-    ----------
-    scan, settings
-        Of the scan; each exposure is a position of its own.
-    exposures
-        (n,) raw frames, increasing.
-    """
-
-    scan: Scan
-    settings: Settings
-    exposures: Ints
-    _known: dict[int, Floats] = field(default_factory=dict)
-
-    def at(self, lags: Ints) -> Floats:
-        """(n, 2) positions of exposures that belong ``lags`` (n,) positions later, or NaN."""
-        positions_m = np.full((len(self.exposures), 2), np.nan)
-        for lag in np.unique(lags).tolist():
-            rows = lags == lag
-            positions_m[rows] = self._with_lag(lag)[rows]
-        return positions_m
-
-    def unused_after(self, lags: Ints) -> int:
-        """Positions after that of the last exposure, which belongs ``lags[-1]`` later than given.
-
-        At most as many as there are exposures, or a few more.
-        """
-        last, step = int(lags[-1]), 1
-        while self._has_last(last + step) and step <= len(lags):
-            step *= 2
-        low, high = step // 2, step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._has_last(last + middle) else (low, middle)
-        return low
-
-    def _has_last(self, lag: int) -> bool:
-        return bool(np.isfinite(self._with_lag(lag)[-1]).all())
-
-    def _with_lag(self, lag: int) -> Floats:
-        if lag not in self._known:
-            positions_m = np.full((len(self.exposures), 2), np.nan)
-            given = self.settings.positions
-            shifted = given.model_copy(update={"shift": given.shift - lag})
-            plain = {"positions": shifted, "reject": None, "monitor": False, "num_frames": None}
-            with silenced_warnings():
-                try:
-                    selection = select(self.scan, self.settings.model_copy(update=plain))
-                except BeamlineError:  # no position is left
-                    return self._known.setdefault(lag, positions_m)
-            raw = selection.exposures[:, 0]
-            kept = np.isin(raw, self.exposures)
-            positions_m[np.searchsorted(self.exposures, raw[kept])] = selection.positions_m[kept]
-            self._known[lag] = positions_m
-        return self._known[lag]
 
 
 def dissimilarity(patterns: Float32s) -> Float32s:
@@ -139,8 +82,7 @@ def gains(
 ) -> dict[int, Floats]:
     """Evidence for each further lag from each row on: lag → (n + 1,), by the first row.
 
-    Lags for which no frame has a position are left out. ``lags`` (n,): those
-    assumed right so far.
+    Lags for which no frame has a position are left out. ``lags`` (n,): those assumed right so far.
     """
     n = len(lags)
     given_m = lagged.at(lags)
@@ -154,7 +96,8 @@ def gains(
         if not len(i):
             continue
         after = table[i, j].sum() - _steps(n, [(np.maximum(i - gap, -1) + 1, table[i, j])])
-        x, y = neighbour_rows(given_m, reach_m, moved_m, gap)
+        x, y = pairs_within(given_m, moved_m, reach_m)
+        x, y = x[x + gap < y], y[x + gap < y]
         across = _steps(n, [(x + 1, table[x, y]), (y - gap + 1, -table[x, y])])
         found[lag] = before + after + across - before[-1]
     return found
@@ -173,8 +116,8 @@ def gains_of_runs(
     """
     given_m = lagged.at(lags)
     reach_m = neighbour_reach_m(given_m)
-    now = _pairs_within(given_m, given_m, reach_m)
-    moved = {lag: _pairs_within(lagged.at(lags + lag), given_m, reach_m) for lag in tried}
+    now = pairs_within(given_m, given_m, reach_m)
+    moved = {lag: pairs_within(lagged.at(lags + lag), given_m, reach_m) for lag in tried}
     return {
         (lag, count): _across_runs(table, neighbour_rows, count) - _across_runs(table, now, count)
         for count in counts
@@ -200,34 +143,70 @@ def _steps(n: int, changes: Iterable[tuple[Ints, Float32s]]) -> Floats:
     return np.asarray(np.cumsum(total)[: n + 1])
 
 
-def neighbour_reach_m(positions_m: Floats) -> float:
-    """Distance up to which positions are neighbours."""
-    known = positions_m[np.isfinite(positions_m).all(axis=1)]
-    return NEIGHBOUR_STEPS * step_m(np.unique(known, axis=0))
+FEWEST_PAIRS = 8
 
 
-def neighbour_rows(
-    positions_m: Floats, reach_m: float, later_m: Floats | None = None, gap: int = 0
-) -> RowPairs:
-    """Rows (i, j), i < j, whose positions are neighbours; j is taken from ``later_m``, if given."""
-    rows = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
-    if not len(rows):
-        return rows, rows
-    if later_m is None:
-        tree = cKDTree(positions_m[rows])
-        pairs = np.sort(rows[tree.query_pairs(reach_m, output_type="ndarray")], axis=1)
-        return pairs[:, 0], pairs[:, 1]
-    i, j = _pairs_within(positions_m, later_m, reach_m)
-    return i[i + gap < j], j[i + gap < j]
+@dataclass(frozen=True)
+class Similarity:
+    """How a pairing's neighbours compare with those of the given one, where the two differ.
+
+    Attributes
+    ----------
+    chance
+        Probability that they are more similar by chance (rank test of H. Mann and D. Whitney,
+        Ann. Math. Stat. 18, 50 (1947)); 1 where too few differ.
+    share
+        Fraction of comparisons between its own neighbours and those of the given pairing in which
+        its own are more similar.
+    """
+
+    chance: float
+    share: float
+
+    @classmethod
+    def of(cls, pairing: Pairing, given: Pairing, patterns: Float32s) -> Similarity:
+        """Of the neighbours in only one of the two; ``patterns`` of a ``FrameFeatures``."""
+        own = as_rows(pairing.neighbours - given.neighbours)
+        return cls.between(own, as_rows(given.neighbours - pairing.neighbours), patterns)
+
+    @classmethod
+    def of_neighbours(cls, pairing: Pairing, patterns: Float32s) -> Similarity:
+        """Of all neighbours, compared with as many pairs of frames drawn at random."""
+        return cls._of_pairs(as_rows(pairing.neighbours), patterns)
+
+    @classmethod
+    def in_order(cls, patterns: Float32s) -> Similarity:
+        """Of frames taken one after another, likewise."""
+        return cls._of_pairs(np.arange(len(patterns) - 1)[:, None] + (0, 1), patterns)
+
+    @classmethod
+    def _of_pairs(cls, neighbours: Ints, patterns: Float32s) -> Similarity:
+        any_two = np.random.default_rng(0).integers(0, len(patterns), neighbours.shape)
+        return cls.between(neighbours, any_two[any_two[:, 0] != any_two[:, 1]], patterns)
+
+    @classmethod
+    def between(cls, own: Ints, others: Ints, patterns: Float32s) -> Similarity:
+        """Of pairs (n, 2) with others (m, 2)."""
+        if min(len(own), len(others)) < FEWEST_PAIRS:
+            return cls(1.0, 0.5)
+        distances = [
+            np.linalg.norm(patterns[a] - patterns[b], axis=1) for a, b in (own.T, others.T)
+        ]
+        return rank_test(*distances)
 
 
-def _pairs_within(positions_m: Floats, others_m: Floats, reach_m: float) -> RowPairs:
-    """Rows (i, j) of two lists of positions that are neighbours."""
-    rows, others = (
-        np.flatnonzero(np.isfinite(all_m).all(axis=1)) for all_m in (positions_m, others_m)
-    )
-    if not len(rows) or not len(others):
-        return rows[:0], others[:0]
-    trees = cKDTree(positions_m[rows]), cKDTree(others_m[others])
-    met = trees[0].sparse_distance_matrix(trees[1], reach_m, output_type="coo_matrix")
-    return rows[met.row], others[met.col]
+def rank_test(these: NDArray[Any], others: NDArray[Any]) -> Similarity:
+    """Whether ``these`` (n,) are less than ``others`` (m,).
+
+    As ``scipy.stats.mannwhitneyu(these, others, alternative="less", method="asymptotic")``,
+    without the CPU second that importing it takes.
+    """
+    n, m = len(these), len(others)
+    ordered = np.sort(others)
+    below, up_to = (np.searchsorted(ordered, these, side=side) for side in ("left", "right"))
+    greater = float((below + up_to).sum()) / 2  # pairs in which the other is less, ties half
+    _, tied = np.unique(np.concatenate([these, others]), return_counts=True)
+    ties = float((tied.astype(float) ** 3 - tied).sum()) / ((n + m) * (n + m - 1))
+    spread = np.sqrt(n * m / 12 * max(n + m + 1 - ties, 0.0))
+    z = (n * m / 2 - greater - 0.5) / spread if spread else 0.0
+    return Similarity(float(ndtr(-z)), 1 - greater / (n * m))

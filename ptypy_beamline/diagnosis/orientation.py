@@ -176,12 +176,12 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
             scan.source,
         )
     features = measure_features(plan)
-    positions = most_varied(features, PATCH_FRAMES)
-    patch = Patch.of(features, positions)
+    rows = most_varied(features, PATCH_FRAMES)
+    patch = Patch.of(features, rows)
     found = ranked(features, patch, settings.positions.axes)
     if not found.decided:
         return found
-    lag = hidden_lag(plan, positions, patch, found.pairs[0].orientation)
+    lag = hidden_lag(plan, features.positions[rows], patch, found.pairs[0].orientation)
     return replace(found, lag=lag, decided=not lag)
 
 

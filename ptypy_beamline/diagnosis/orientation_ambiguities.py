@@ -18,7 +18,7 @@ from ..positions import step_m, to_image_axes
 from ..reconstruction.phase import ramp, ramp_frequency
 from ..reconstruction.vacuum import find_vacuum
 from .frame_features import FEWEST, FrameFeatures, partly_in_vacuum
-from .pairing_comparison import SHIFTS
+from .pairings import SHIFTS
 from .short_reconstruction import PATCH_FRAMES, Patch, held_out_errors, reconstruct_without
 
 AXES: tuple[str, ...] = get_args(Positions.model_fields["axes"].annotation)

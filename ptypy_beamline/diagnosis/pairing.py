@@ -20,9 +20,11 @@ from ..settings import Settings
 from ..summary import Finding
 from .frame_features import FEWEST, FrameFeatures, measure_features, unoriented_plan
 from .lost_frames import LostFrames, MisplacedRun, ReversedRun
+from .neighbour_likelihood import Similarity
 from .orientation import Ranking, misorientation, rank
 from .pairing_breaks import Break
-from .pairing_comparison import Pairing, PairingComparison, Similarity
+from .pairing_comparison import PairingComparison
+from .pairings import Pairing
 from .proposed_settings import changed, finding
 from .sampling import LARGE_OVERLAP
 from .short_reconstruction import Improvement

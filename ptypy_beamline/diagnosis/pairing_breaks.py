@@ -11,14 +11,19 @@ import numpy as np
 from ..arrays import Float32s, Floats, Ints
 from .frame_features import FEWEST, FrameFeatures
 from .neighbour_likelihood import (
-    LaggedPositions,
     dissimilarity,
     gains,
     log_likelihood_ratio,
+)
+from .pairing_comparison import PairingComparison
+from .pairings import (
+    FAR_SHIFTS,
+    SHIFTS,
+    LaggedPositions,
+    Pairing,
     neighbour_reach_m,
     neighbour_rows,
 )
-from .pairing_comparison import FAR_SHIFTS, SHIFTS, Pairing, PairingComparison
 from .short_reconstruction import Improvement
 
 MOST_LOST, MOST_BREAKS = 100, 4
@@ -136,15 +141,10 @@ class PairingSegment:
             found = more
         return found
 
-    @property
-    def pairing(self) -> Pairing:
-        """With all breaks so far."""
-        return Pairing.at(self.lagged.settings, self.lagged.at(self.lags))
-
     @cached_property
     def comparison(self) -> PairingComparison:
-        """Of other pairings against this one."""
-        return PairingComparison(self.pairing, self.features)
+        """Of other pairings against the one with all breaks so far."""
+        return PairingComparison(self.lagged.pairing(self.lags), self.features)
 
     @cached_property
     def position_evidence(self) -> Float32s:
@@ -185,7 +185,7 @@ class PairingSegment:
         for candidate in self.candidates():
             if best and candidate.gain < RIVAL * best[0].gain:
                 continue
-            pairing = Pairing.at(self.lagged.settings, self.lagged.at(candidate.on(self.lags)))
+            pairing = self.lagged.pairing(candidate.on(self.lags))
             improvement = self.comparison.improvement_of(pairing)
             if improvement and (
                 best is None or PairingComparison(best[1], self.features).improvement_of(pairing)

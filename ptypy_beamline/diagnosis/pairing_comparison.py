@@ -1,4 +1,4 @@
-"""Two pairings of frames with positions compared: by similar neighbours, by reconstructions.
+"""Two pairings of frames with positions compared by short reconstructions.
 
 Of two pairings most neighbours are the same; those that only one of them has decide.
 """
@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
-from scipy.spatial import cKDTree
-from scipy.special import ndtr
 
-from ..arrays import Bools, Float32s, Floats, Ints
-from ..errors import silenced_warnings
-from ..planning.selection import select
-from ..positions import step_m
-from ..scan import Scan
-from ..settings import Settings
+from ..arrays import Bools, Floats, Ints
 from .frame_features import FrameFeatures, most_varied
+from .pairings import Pairing, as_rows, neighbour_reach_m
 from .short_reconstruction import (
     HELD_OUT,
+    PATCH_FRAMES,
     RATIO,
     STUDENT_T,
     Improvement,
@@ -33,138 +26,8 @@ from .short_reconstruction import (
     held_out_errors,
 )
 
-NEIGHBOUR_STEPS = 1.5
-"""Positions up to this many steps apart are neighbours."""
-
-SHIFTS = (1, -1, 2, -2, 3, -3)
-FAR_SHIFTS = (*range(-12, -3), *range(4, 13))
-"""Frames by which a pairing may be off, and by which it rarely is."""
-
-FEWEST_PAIRS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Pairing:
-    """One way of pairing frames with positions.
-
-    Attributes
-    ----------
-    settings
-        Settings that give it, each exposure a position of its own.
-    positions_m
-        (n, 2) position of each exposure; NaN where the pairing has none.
-    neighbours
-        Pairs of exposures that are neighbours, the lower number first.
-    """
-
-    settings: Settings
-    positions_m: Floats
-    neighbours: frozenset[tuple[int, int]]
-
-    @classmethod
-    def of(cls, scan: Scan, settings: Settings, exposures: Ints) -> Pairing:
-        """Of the raw ``exposures`` (n,), increasing."""
-        with silenced_warnings():  # reported for the scan's own plan
-            selection = select(scan, settings)
-        kept = np.isin(selection.exposures[:, 0], exposures)
-        numbers = np.searchsorted(exposures, selection.exposures[kept, 0])
-        positions_m = np.full((len(exposures), 2), np.nan)
-        positions_m[numbers] = selection.positions_m[kept]
-        return cls.at(settings, positions_m)
-
-    @classmethod
-    def at(cls, settings: Settings, positions_m: Floats) -> Pairing:
-        """Of exposures at ``positions_m`` (n, 2)."""
-        numbers = np.flatnonzero(np.isfinite(positions_m).all(axis=1))
-        near = NEIGHBOUR_STEPS * _step_m(positions_m[numbers])
-        pairs = cKDTree(positions_m[numbers]).query_pairs(near, output_type="ndarray")
-        ordered = np.sort(numbers[pairs], axis=1)
-        return cls(settings, positions_m, frozenset(map(tuple, ordered.tolist())))
-
-    @property
-    def step_m(self) -> float:
-        """Median distance of neighbours."""
-        return _step_m(self.positions_m[np.isfinite(self.positions_m).all(axis=1)])
-
-
-def _step_m(positions_m: Floats) -> float:
-    return step_m(np.unique(positions_m, axis=0))  # several exposures share a position
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """How a pairing's neighbours compare with those of the given one, where the two differ.
-
-    Attributes
-    ----------
-    chance
-        Probability that they are more similar by chance (rank test of H. Mann and D. Whitney,
-        Ann. Math. Stat. 18, 50 (1947)); 1 where too few differ.
-    share
-        Fraction of comparisons between its own neighbours and those of the given pairing in which
-        its own are more similar.
-    """
-
-    chance: float
-    share: float
-
-    @classmethod
-    def of(cls, pairing: Pairing, given: Pairing, patterns: Float32s) -> Similarity:
-        """Of the neighbours in only one of the two; ``patterns`` of a ``FrameFeatures``."""
-        own, others = (
-            np.array([*neighbours], np.int64).reshape(-1, 2)
-            for neighbours in (
-                pairing.neighbours - given.neighbours,
-                given.neighbours - pairing.neighbours,
-            )
-        )
-        return cls.between(own, others, patterns)
-
-    @classmethod
-    def of_neighbours(cls, pairing: Pairing, patterns: Float32s) -> Similarity:
-        """Of all neighbours, compared with as many pairs of frames drawn at random."""
-        return cls._of_pairs(np.array([*pairing.neighbours], np.int64).reshape(-1, 2), patterns)
-
-    @classmethod
-    def in_order(cls, patterns: Float32s) -> Similarity:
-        """Of frames taken one after another, likewise."""
-        return cls._of_pairs(np.arange(len(patterns) - 1)[:, None] + (0, 1), patterns)
-
-    @classmethod
-    def _of_pairs(cls, neighbours: Ints, patterns: Float32s) -> Similarity:
-        any_two = np.random.default_rng(0).integers(0, len(patterns), neighbours.shape)
-        return cls.between(neighbours, any_two[any_two[:, 0] != any_two[:, 1]], patterns)
-
-    @classmethod
-    def between(cls, own: Ints, others: Ints, patterns: Float32s) -> Similarity:
-        """Of pairs (n, 2) with others (m, 2)."""
-        if min(len(own), len(others)) < FEWEST_PAIRS:
-            return cls(1.0, 0.5)
-        distances = [
-            np.linalg.norm(patterns[a] - patterns[b], axis=1) for a, b in (own.T, others.T)
-        ]
-        return rank_test(*distances)
-
-
-def rank_test(these: NDArray[Any], others: NDArray[Any]) -> Similarity:
-    """Whether ``these`` (n,) are less than ``others`` (m,).
-
-    As ``scipy.stats.mannwhitneyu(these, others, alternative="less", method="asymptotic")``,
-    without the CPU second that importing it takes.
-    """
-    n, m = len(these), len(others)
-    ordered = np.sort(others)
-    below, up_to = (np.searchsorted(ordered, these, side=side) for side in ("left", "right"))
-    greater = float((below + up_to).sum()) / 2  # pairs in which the other is less, ties half
-    _, tied = np.unique(np.concatenate([these, others]), return_counts=True)
-    ties = float((tied.astype(float) ** 3 - tied).sum()) / ((n + m) * (n + m - 1))
-    spread = np.sqrt(n * m / 12 * max(n + m + 1 - ties, 0.0))
-    z = (n * m / 2 - greater - 0.5) / spread if spread else 0.0
-    return Similarity(float(ndtr(-z)), 1 - greater / (n * m))
-
-
-COMPARED_FRAMES, FEWEST_HELD_OUT = 120, 4
-"""Neighbouring frames that are reconstructed, and the fewest affected frames to hold out."""
+FEWEST_HELD_OUT = 4
+"""Fewest affected frames to hold out."""
 
 GROUPS, RATIO_OF_FEW = 3, 1.1
 """Few affected frames are held out in this many groups, so that all of them count, and must be
@@ -234,7 +97,7 @@ class PairingComparison:
         picked, affected = self._where_they_differ(other)
         if np.count_nonzero(affected) < FEWEST_HELD_OUT:
             return None
-        plain = Patch.of(self.features, self.features.positions[picked])
+        plain = Patch.of(self.features, picked)
         oriented = plain.oriented(self.given.settings.orientation_flags)
         given, moved = (oriented.at(pairing.positions_m[picked]) for pairing in (self.given, other))
         groups = self._held_out_groups(other, picked, affected)
@@ -277,15 +140,13 @@ class PairingComparison:
     @cached_property
     def _common_rows(self) -> Ints:
         """Neighbouring exposures that differ most."""
-        picked = np.searchsorted(
-            self.features.positions, most_varied(self.features, COMPARED_FRAMES)
-        )
+        picked = most_varied(self.features, PATCH_FRAMES)
         return picked[np.isfinite(self.given.positions_m[picked]).all(axis=1)]
 
     @cached_property
     def _common_patch(self) -> Patch:
         """Of these; all comparisons start from its probe."""
-        patch = Patch.of(self.features, self.features.positions[self._common_rows])
+        patch = Patch.of(self.features, self._common_rows)
         return patch.oriented(self.given.settings.orientation_flags).at(
             self.given.positions_m[self._common_rows]
         )
@@ -304,7 +165,7 @@ class PairingComparison:
         """
         move_m = other.positions_m[picked] - self.given.positions_m[picked]
         away_m = np.linalg.norm(move_m - np.median(move_m, axis=0), axis=1)
-        few = np.flatnonzero(away_m > NEIGHBOUR_STEPS * self.given.step_m)
+        few = np.flatnonzero(away_m > neighbour_reach_m(self.given.positions_m))
         if GROUPS * FEWEST_HELD_OUT // 2 <= len(few) < len(picked) // 2:
             few = np.random.default_rng(0).permutation(few)
             return [few[group::GROUPS] for group in range(GROUPS)]
@@ -318,11 +179,9 @@ class PairingComparison:
         usable: Bools = np.asarray(
             np.isfinite(positions_m).all(axis=(0, 2)) & self.features.illuminated
         )
-        differing = np.array([*(self.given.neighbours ^ other.neighbours)], np.int64).ravel()
+        differing = as_rows(self.given.neighbours ^ other.neighbours).ravel()
         affected = np.where(usable, np.bincount(differing, minlength=n), 0)
-        neighbours = np.array([*(self.given.neighbours | other.neighbours)], np.int64).reshape(
-            -1, 2
-        )
+        neighbours = as_rows(self.given.neighbours | other.neighbours)
         neighbours = neighbours[usable[neighbours].all(axis=1)]
         if not affected.any():
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -331,11 +190,11 @@ class PairingComparison:
         ).tocsr()
         first = np.flatnonzero(affected)[np.count_nonzero(affected) // 2]
         around = breadth_first_order(graph, first, directed=False, return_predecessors=False)
-        picked = np.sort(around[:COMPARED_FRAMES]).astype(np.int64)
+        picked = np.sort(around[:PATCH_FRAMES]).astype(np.int64)
         return picked, np.asarray(affected[picked], np.int64)
 
 
 def _own_probe(patch: Patch, groups: list[Ints]) -> Floats:
     """(m,) errors of the frames held out in turn, with the patch's own best probe."""
-    errors = [held_out_errors(patch, held_out, probe=patch.probe) for held_out in groups]
+    errors = [held_out_errors(patch, held_out) for held_out in groups]
     return np.concatenate(errors)

@@ -59,10 +59,10 @@ class Patch:
     center_px: tuple[float, float]
 
     @classmethod
-    def of(cls, features: FrameFeatures, positions: Ints) -> Patch:
-        """Frames of some positions of the plan, cut to :func:`window_px`."""
+    def of(cls, features: FrameFeatures, picked: Ints) -> Patch:
+        """Frames in the rows ``picked`` of ``features``, cut to :func:`window_px`."""
         plan, side_px = features.plan, window_px(features)
-        geometry = plan.geometry
+        geometry, positions = plan.geometry, features.positions[picked]
         corner = [
             min(max(0, round(c) - side_px // 2), n - side_px)
             for c, n in zip(geometry.center_px, geometry.shape, strict=True)

@@ -16,16 +16,10 @@ from ..settings import Settings
 from ..summary import Finding
 from .centre import vertex
 from .frame_features import FrameFeatures, most_varied
-from .orientation import Ranking, ranked
-from .pairing_comparison import (
-    FAR_SHIFTS,
-    FEWEST_PAIRS,
-    SHIFTS,
-    Pairing,
-    PairingComparison,
-    Similarity,
-    rank_test,
-)
+from .neighbour_likelihood import FEWEST_PAIRS, Similarity, rank_test
+from .orientation import ranked
+from .pairing_comparison import PairingComparison
+from .pairings import FAR_SHIFTS, SHIFTS, Pairing, as_rows
 from .proposed_settings import changed, finding
 from .short_reconstruction import PATCH_FRAMES, STUDENT_T, Improvement, Patch, held_out_errors
 
@@ -124,11 +118,10 @@ def backlash_that_fits(
         return
     usable = [np.isfinite(pairing.positions_m).all(axis=1) for pairing in (given, *tried)]
     picked = most_varied(features, PATCH_FRAMES)
-    picked = picked[np.all(usable, axis=0)[np.searchsorted(features.positions, picked)]]
+    picked = picked[np.all(usable, axis=0)[picked]]
     patch = Patch.of(features, picked).oriented(given.settings.orientation_flags)
-    numbers = np.searchsorted(features.positions, picked)
     before, *after = (
-        held_out_errors(patch.at(pairing.positions_m[numbers])) for pairing in (given, *tried)
+        held_out_errors(patch.at(pairing.positions_m[picked])) for pairing in (given, *tried)
     )
     means = np.array([errors.mean() for errors in after])
     best = int(means.argmin())
@@ -216,8 +209,11 @@ def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
     cut = _slip_row(Pairing.at(settings, features.positions_m), features)
     if cut is None or min(cut, len(features.positions) - cut) < PATCH_FRAMES // 2:
         return []
-    rows = np.arange(len(features.positions))
-    before, after = (_ranked(features.subset(part), settings) for part in np.split(rows, [cut]))
+    parts = map(features.subset, np.split(np.arange(len(features.positions)), [cut]))
+    before, after = (
+        ranked(part, Patch.of(part, most_varied(part, PATCH_FRAMES)), settings.positions.axes)
+        for part in parts
+    )
     if not (before.decided and after.decided and after.agrees_with(before)):
         return []
     plan = features.plan
@@ -237,7 +233,7 @@ def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
 
 def _slip_row(given: Pairing, features: FrameFeatures) -> int | None:
     """The exposure before which the slip is most likely; None where it is not significant."""
-    pairs, n = np.array([*given.neighbours], np.int64).reshape(-1, 2), len(features.positions)
+    pairs, n = as_rows(given.neighbours), len(features.positions)
     if len(pairs) < FEWEST_PAIRS:
         return None
     dissimilarity = _relative_dissimilarity(pairs, features)
@@ -271,8 +267,3 @@ def _relative_dissimilarity(pairs: Ints, features: FrameFeatures) -> Floats:
         axis=1
     )
     return np.asarray(dissimilarity / np.maximum(usual, 1e-9))
-
-
-def _ranked(features: FrameFeatures, settings: Settings) -> Ranking:
-    patch = Patch.of(features, most_varied(features, PATCH_FRAMES))
-    return ranked(features, patch, settings.positions.axes)

@@ -13,9 +13,10 @@ from folders import REAL_DATA
 from ptypy_beamline.diagnosis import frame_features, lost_frames
 from ptypy_beamline.diagnosis.frame_features import measure_features, unoriented_plan
 from ptypy_beamline.diagnosis.lost_frames import LostFrames
-from ptypy_beamline.diagnosis.neighbour_likelihood import LaggedPositions, dissimilarity
+from ptypy_beamline.diagnosis.neighbour_likelihood import dissimilarity
 from ptypy_beamline.diagnosis.pairing import check_pairing
 from ptypy_beamline.diagnosis.pairing_breaks import PairingSegment
+from ptypy_beamline.diagnosis.pairings import LaggedPositions
 from ptypy_beamline.scan import ArrayFrames, Scan
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.simulate import simulate

@@ -7,8 +7,9 @@ import pytest
 from folders import REAL_DATA, ROOT
 from scipy.stats import mannwhitneyu
 
+from ptypy_beamline.diagnosis.neighbour_likelihood import Similarity, rank_test
 from ptypy_beamline.diagnosis.pairing import check_pairing, findings
-from ptypy_beamline.diagnosis.pairing_comparison import Pairing, Similarity, rank_test
+from ptypy_beamline.diagnosis.pairings import Pairing
 from ptypy_beamline.options import Positions
 from ptypy_beamline.positions import to_stage_axes
 from ptypy_beamline.scan import ArrayFrames, Scan
