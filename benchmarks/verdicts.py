@@ -333,7 +333,7 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
 def misoriented(settings: Settings) -> list[Finding]:
     """What ``orient`` finds otherwise than it is set; nothing where it cannot tell."""
     try:
-        return misorientation(rank(open_with(settings), settings), settings)
+        return [*misorientation(rank(open_with(settings), settings), settings)]
     except BeamlineError:
         return []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Floats
 from ..planning.exposures import recorded_i0
 from ..planning.rejects import INTENSITY
+from ..settings import Settings
 from ..statistics.events import Event, find_events, intensity
 from ..statistics.measure import Reference, measure_frames
 from ..statistics.measurements import Exposures, Measurements
@@ -25,14 +26,12 @@ fraction of the frames that may be blank."""
 FEW_FRAMES, FEW_COUNTS = 16, 3000
 """Frames, and counts per frame, below which a sample may not show."""
 
-NOT_COUNTS = 0.5
-"""The same ratio, below which the numbers are not counts, as Poisson noise is missing."""
-
 CHANGING, CERTAIN, SIGMAS = 1.3, 1.05, 4.0
 """Variance from frame to frame over that of photon noise which a sample exceeds; with many pixels
 less suffices, by this many standard deviations."""
 
-QC = "run ptypy-beamline qc and give its list as reject (--reject)"
+NOT_COUNTS = 0.5
+"""The same ratio, below which the numbers are not counts, as Poisson noise is missing."""
 
 
 def findings(sample: ScanSample) -> list[Finding]:
@@ -40,108 +39,107 @@ def findings(sample: ScanSample) -> list[Finding]:
     return [*monitor(sample), *variation(sample), *blank(sample), *not_numbers(sample)]
 
 
-def monitor(sample: ScanSample) -> list[Finding]:
+def _monitor_is_applied(settings: Settings) -> bool:
+    return settings.monitor not in (None, False) or bool(settings.paths.monitor)
+
+
+def monitor(sample: ScanSample) -> Iterator[Finding]:
     """Whether the monitor makes the frames' counts more equal."""
     stored = recorded_i0(sample.scan, sample.settings)
     illuminated = sample.illuminated & (sample.totals > 0)
     if stored is None or illuminated.sum() < 8:
-        return []
+        return
     exposures = sample.plan.selection.exposures[sample.picked][illuminated]
     values = np.nanmean(np.where(exposures >= 0, stored[exposures], np.nan), axis=1)
     if not (np.isfinite(values) & (values > 0)).all():
-        return []
-    applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)
+        return
+    applied = _monitor_is_applied(sample.settings)
     counts = sample.totals[illuminated] / (
         sample.plan.selection.scale[sample.picked][illuminated].mean(1)
     )
     raw, scaled = _relative_scatter(counts), _relative_scatter(counts / values)
     what = f"total counts scatter by {raw:.1%}, by {scaled:.1%} when scaled by the monitor"
     if applied and scaled > max(1.5 * raw, 0.03):
-        return [
-            finding("warning", what, "the monitor does not follow the beam", {"monitor": False})
-        ]
+        yield finding("warning", what, CAUSES["monitor"], {"monitor": False})
+        return
     if not applied and raw > max(2 * scaled, 0.02):
-        return [finding("note", what, "the beam's intensity varied", {"monitor": "file"})]
-    return []
+        yield finding("note", what, "the beam's intensity varied", {"monitor": "file"})
+        return
+    return
 
 
-def not_numbers(sample: ScanSample) -> list[Finding]:
+def not_numbers(sample: ScanSample) -> Iterator[Finding]:
     """Whether single frames have pixels that are NaN or infinite."""
     if sample.raw.dtype.kind != "f":
-        return []
+        return
     absent = ~np.isfinite(sample.raw)
     some = absent & ~absent.all(axis=(0, 1))  # pixels bad in all frames belong to the detector
     count = int(some.any(axis=(1, 2, 3)).sum())
     if not count:
-        return []
-    what = f"{count} of {len(some)} sampled frames have pixels that are not numbers (NaN)"
-    return [finding("note", f"{what}: these are left out as bad pixels")]
+        return
+    yield finding(
+        "note",
+        f"{count} of {len(some)} sampled frames have pixels that are not numbers (NaN): these are "
+        "left out as bad pixels",
+    )
 
 
-def variation(sample: ScanSample) -> list[Finding]:
+def variation(sample: ScanSample) -> Iterator[Finding]:
     """Whether the frames change from one to the next by more than their noise."""
     frames = sample.frames[sample.illuminated]
     if len(frames) < 4:
-        return []
+        return
     if all(np.array_equal(frame, frames[0]) for frame in frames[1:]):
-        return [
-            finding(
-                "error",
-                f"all of {len(frames)} sampled frames are the same",
-                "the detector sent one frame, or paths.frames names a mean",
-                remedy="check the dataset (--path frames=PATH)",
-            )
-        ]
+        yield finding(
+            "error",
+            f"all of {len(frames)} sampled frames are the same",
+            "the detector sent one frame, or paths.frames names a mean",
+            remedy="check the dataset (--path frames=PATH)",
+        )
+        return
     bright = sample.ever_good & (sample.mean > 5)
     if bright.sum() < 20:
-        return []
+        return
     share = sample.totals[sample.illuminated] / sample.totals[sample.illuminated].mean()
     expected = share[:, None] * sample.mean[bright]
     change = float((((frames[:, bright] - expected) ** 2).mean(0) / sample.mean[bright]).mean())
     # In dim frames a sample adds little variance; it shows where that exceeds chance.
     chance = np.sqrt(2 / (len(frames) * np.count_nonzero(bright)))
-    few = len(frames) < FEW_FRAMES or sample.usual_counts < FEW_COUNTS
-    return (
-        [] if change > min(CHANGING, CERTAIN + SIGMAS * chance) else [_similar_frames(change, few)]
-    )
-
-
-def _similar_frames(change: float, few: bool) -> Finding:
-    """Frames that differ by no more than photon noise, or less; ``few`` frames or photons."""
+    if change > min(CHANGING, CERTAIN + SIGMAS * chance):
+        return
     what = f"frames differ by {change:.2f} times their photon noise (variance)"
     if change < NOT_COUNTS:
-        return finding(
+        yield finding(
             "warning",
             what,
             "the numbers are no counts: amplitudes, or scaled",
             remedy="set stored_as='magnitude' (--stored-as magnitude) for amplitudes; "
             "take the raw frames where they were scaled",
         )
-    if few:
-        return finding("note", f"{what}: too few to decide whether the sample is in the beam")
-    return finding(
-        "warning",
-        what,
-        "the sample is out of the beam, or the stage did not move",
-        remedy="check the dataset of frames and the position of the sample",
-    )
+    elif len(frames) < FEW_FRAMES or sample.usual_counts < FEW_COUNTS:
+        yield finding("note", f"{what}: too few to decide whether the sample is in the beam")
+    else:
+        yield finding(
+            "warning",
+            what,
+            "the sample is out of the beam, or the stage did not move",
+            remedy="check the dataset of frames and the position of the sample",
+        )
 
 
-def blank(sample: ScanSample) -> list[Finding]:
+def blank(sample: ScanSample) -> Iterator[Finding]:
     """Frames without the beam."""
     middle = float(np.median(sample.totals[sample.totals > 0]))
     dark = int((sample.totals < SHUT * middle).sum())
     if dark <= MANY_BLANK * len(sample.totals):
-        return []
-    return [
-        finding(
-            "warning",
-            f"{dark} of {len(sample.totals)} sampled frames hold less than "
-            f"{SHUT:.1%} of the median counts",
-            "the shutter was closed or the beam lost",
-            remedy=QC,
-        )
-    ]
+        return
+    yield finding(
+        "warning",
+        f"{dark} of {len(sample.totals)} sampled frames hold less than "
+        f"{SHUT:.1%} of the median counts",
+        "the shutter was closed or the beam lost",
+        remedy="run ptypy-beamline qc and give its list as reject (--reject)",
+    )
 
 
 def _relative_scatter(values: Floats) -> float:
@@ -163,11 +161,12 @@ CAUSES = {
     "flicker": "the intensity of the beam changes from frame to frame",
     "drift": "the beam, or the detector, moved",
     "motor": "the stage did not follow the positions",
+    "monitor": "the monitor does not follow the beam",
 }
 
 
-def event_findings(sample: ScanSample) -> list[Finding]:
-    """A warning for each event, with its remedy."""
+def event_findings(sample: ScanSample) -> Iterator[Finding]:
+    """A warning for each event, with its remedy; one for all losses of the beam."""
     plan = sample.plan
     single = Exposures.of(plan) if plan.selection.exposures.shape[1] > 1 else None
     plan = single.plan if single else plan
@@ -176,20 +175,16 @@ def event_findings(sample: ScanSample) -> list[Finding]:
     slot = single.slot[rows] if single else np.zeros(len(rows), np.int64)
     measured = Measurements.of([block.without_images() for block in blocks], slot)
     if not measured.column("total").any():
-        return []
+        return
     frames = plan.selection.exposures[rows, 0]
     found = find_events(measured, plan.positions_m[rows], frames, plan.selection.scale[rows, 0])
     dumps = [event for event in found if event.kind == "dump"]
     if len(dumps) > 1:
         found = [event for event in found if event.kind != "dump"]
-    return [
-        *([_dumps(dumps)] if len(dumps) > 1 else []),
-        *(finding("warning", e.what, _cause(e), *_remedy(e, sample)) for e in found),
-    ]
-
-
-def _cause(event: Event) -> str:
-    return "the monitor does not follow the beam" if event.of_monitor else CAUSES[event.kind]
+        yield _dumps(dumps)
+    for event in found:
+        cause = CAUSES["monitor" if event.of_monitor else event.kind]
+        yield finding("warning", event.what, cause, *_remedy(event, sample))
 
 
 def from_neighbours(finding: Finding) -> bool:
@@ -226,8 +221,7 @@ def _remedy(event: Event, sample: ScanSample) -> tuple[Mapping[str, Any], str]:
 def _monitor_follows(event: Event, sample: ScanSample) -> bool:
     """Whether a recorded monitor that is not applied changes with the beam."""
     stored = recorded_i0(sample.scan, sample.settings)
-    applied = sample.settings.monitor not in (None, False) or bool(sample.settings.paths.monitor)
-    if stored is None or applied:
+    if stored is None or _monitor_is_applied(sample.settings):
         return False
     with np.errstate(invalid="ignore", divide="ignore"):
         level = np.log(stored)

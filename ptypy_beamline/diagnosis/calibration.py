@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -145,20 +145,18 @@ HOT_SIGMAS = (100.0, 50.0, 30.0, 20.0, 15.0, 10.0, 8.0, 6.0, 5.0)
 def findings(sample: ScanSample) -> list[Finding]:
     """All checks of the counts; for frames without counts, only that."""
     detector = DetectorCounts.of(sample)
-    inverted = mask(sample, detector)
+    inverted = [*mask(sample, detector)]
     if not sample.plan.good.any() and not any(found.level == "error" for found in inverted):
         counts = sample.plan.calibration.counting
         error = without_good_pixels(sample.plan, sample.scan, sample.settings, counts)
         return [finding("error", error.problem, remedy=error.remedy)]
-    if inverted or not sample.totals.any():
-        return inverted or [
-            finding(
-                "error",
-                f"no counts in {len(sample.picked)} sampled frames",
-                "dark frames, a closed shutter, or a dark that is too high",
-                remedy="check paths.frames (--path frames=PATH), --outer-index and --dark",
-            )
-        ]
+    if inverted:
+        return inverted
+    if not sample.totals.any():
+        what = f"no counts in {len(sample.picked)} sampled frames"
+        cause = "dark frames, a closed shutter, or a dark that is too high"
+        remedy = "check paths.frames (--path frames=PATH), --outer-index and --dark"
+        return [finding("error", what, cause, remedy=remedy)]
     return [
         *uncounted(sample),
         *pedestal(sample, detector),
@@ -167,12 +165,12 @@ def findings(sample: ScanSample) -> list[Finding]:
     ]
 
 
-def mask(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
+def mask(sample: ScanSample, detector: DetectorCounts) -> Iterator[Finding]:
     """A mask that excludes most pixels, with most of the counts, is inverted."""
     bad, total = ~detector.good, float(detector.mean.sum())
     area, counts = float(bad.mean()), float(detector.mean[bad].sum()) / max(total, 1e-12)
     if area < 0.5 or counts < 0.5:
-        return []
+        return
     what = f"the mask leaves out {area:.0%} of the pixels, with {counts:.0%} of the counts"
     for values in ("good", "bad"):
         try:
@@ -180,47 +178,45 @@ def mask(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
         except BeamlineError:
             continue
         if corrected.good.mean() > 0.5:
-            return [
-                finding("error", what, f"inverted: nonzero means {values}", {"mask_values": values})
-            ]
-    return [finding("warning", what, remedy="check the mask (--mask, --path mask=PATH)")]
+            yield finding(
+                "error", what, f"inverted: nonzero means {values}", {"mask_values": values}
+            )
+            return
+    yield finding("warning", what, remedy="check the mask (--mask, --path mask=PATH)")
 
 
-def pedestal(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
+def pedestal(sample: ScanSample, detector: DetectorCounts) -> Iterator[Finding]:
     """Constant counts far from the beam are a dark or a background that is still in the frames."""
     offset, good, radius = sample.plan.calibration.offset, detector.good, detector.radius
     level = detector.mean - offset
     far = good & (radius > OUTER)
     floor = floor_of(level, good, radius)
     if not far.any() or floor is None:
-        return []
+        return
     height = float(np.median(level[far]))
     fano = float(np.median(detector.variance[far])) / max(abs(height), 1e-12)
     least = detector.faint - float(np.median(offset[far]))
     least += 1.64 * np.sqrt(max(least, 0))  # the twentieth faintest of Poisson numbers
     if height < -0.5 and -height > 0.05 * float(np.median(offset[far])):
-        return [
-            finding(
-                "warning",
-                f"far from the beam the frames hold {-height:.3g} counts less than the dark",
-                "the dark is of another exposure time, or the frames are corrected already",
-                remedy="give another dark (--dark)",
-            )
-        ]
+        yield finding(
+            "warning",
+            f"far from the beam the frames hold {-height:.3g} counts less than the dark",
+            "the dark is of another exposure time, or the frames are corrected already",
+            remedy="give another dark (--dark)",
+        )
+        return
     # In speckle the darkest pixels show the pedestal.
     height = min(floor, height) if fano <= FANO else least if least > STEADY * height else 0.0
     share = height * int(good.sum()) / max(float(level[good].sum()), 1e-12)
     if height <= 0 or share < PEDESTAL:
-        return []
-    return [
-        finding(
-            "warning",
-            f"a constant {height:.3g} counts far from the beam, {share:.0%} of all counts",
-            "dark or background not subtracted",
-            {"background": float(f"{height:.4g}")},
-            "or give the dark (--dark)",
-        )
-    ]
+        return
+    yield finding(
+        "warning",
+        f"a constant {height:.3g} counts far from the beam, {share:.0%} of all counts",
+        "dark or background not subtracted",
+        {"background": float(f"{height:.4g}")},
+        "or give the dark (--dark)",
+    )
 
 
 def floor_of(level: Floats, good: Bools, radius: Floats) -> float | None:
@@ -249,7 +245,7 @@ def floor_of(level: Floats, good: Bools, radius: Floats) -> float | None:
     return min(fits)[1]
 
 
-def saturation(sample: ScanSample) -> list[Finding]:
+def saturation(sample: ScanSample) -> Iterator[Finding]:
     """Many pixels that share the highest count were clipped there."""
     # A limit of float64 is beyond float32.
     lowest, limit = map(np.float64, sample.plan.calibration.limits[:2])
@@ -257,61 +253,57 @@ def saturation(sample: ScanSample) -> list[Finding]:
     counts = counts[(counts >= lowest) & (counts < limit)]
     top = float(counts.max(initial=0))
     if top < PILE:
-        return []
+        return
     high = counts[counts >= 0.95 * top]
     full = int((high == top).sum())
     each = (len(high) - full) / max(0.05 * top, 1)  # pixels at each count just below
     if full < FEW or full < PILE_TIMES * each:
-        return []
+        return
     pixels = ((sample.raw == top) & ~sample.plan.calibration.bad).any(axis=(0, 1))
     if np.count_nonzero(pixels) < FEW_PIXELS:
-        return []
+        return
     stored = sample.scan.saturation
     value = "file" if stored is not None and stored <= top else top
-    return [
-        finding(
-            "warning",
-            f"{full} pixels of {len(sample.picked)} frames share the highest count, "
-            f"{exactly(top)}; {len(high) - full} are within 5 % below",
-            "saturated, or what the detector writes for no count" if top in FULL else "saturated",
-            {"saturation": value},
-        )
-    ]
+    yield finding(
+        "warning",
+        f"{full} pixels of {len(sample.picked)} frames share the highest count, "
+        f"{exactly(top)}; {len(high) - full} are within 5 % below",
+        "saturated, or what the detector writes for no count" if top in FULL else "saturated",
+        {"saturation": value},
+    )
 
 
-def uncounted(sample: ScanSample) -> list[Finding]:
+def uncounted(sample: ScanSample) -> Iterator[Finding]:
     """Values that are excluded because they are not counts."""
     counts = sample.plan.calibration.counting
     none = (sample.raw < counts.lowest_of(sample.raw.dtype)) | (sample.raw >= counts.no_count)
     share = float(none.mean())
     if not share:
-        return []
+        return
     what = f"pixels with raw values {counts} hold no counts and are left out: {share:.2g} of all"
-    return [finding("note", what)]
+    yield finding("note", what)
 
 
-def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> list[Finding]:
+def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> Iterator[Finding]:
     """Pixels far brighter than all but two of their neighbours, or empty between pixels that count.
 
     Speckles are wider than a pixel; the peaks of a beam are no defects.
     """
     if sample.settings.hot_sigma is not None:
-        return []
+        return
     strange = detector.defects(sample.plan.calibration.offset)
     number = int(strange.sum())
     if not number:
-        return []
+        return
     found = _sigma(sample, strange)
-    return [
-        finding(
-            "warning",
-            f"{number} pixel{'s' * (number > 1)} that the mask does not have: counts far above the "
-            "neighbours', or none between pixels that count",
-            "hot or dead pixels, a gap between modules, or a beam stop",
-            {"hot_sigma": found} if found else {},
-            "or give a mask (--mask)" if found else "give a mask (--mask)",
-        )
-    ]
+    yield finding(
+        "warning",
+        f"{number} pixel{'s' * (number > 1)} that the mask does not have: counts far above the "
+        "neighbours', or none between pixels that count",
+        "hot or dead pixels, a gap between modules, or a beam stop",
+        {"hot_sigma": found} if found else {},
+        "or give a mask (--mask)" if found else "give a mask (--mask)",
+    )
 
 
 def _sigma(sample: ScanSample, strange: Bools) -> float | None:

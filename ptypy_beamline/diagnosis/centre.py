@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def measure(scan: Scan, settings: Settings, plan: Plan) -> Centre:
     return Centre(used, friedel, _mass(mean), symmetry)
 
 
-def findings(sample: ScanSample) -> list[Finding]:
+def findings(sample: ScanSample) -> Iterator[Finding]:
     """Whether the centre used is the actual beam centre."""
     centre = sample.centre
     used, friedel, mass = (
@@ -90,16 +91,15 @@ def findings(sample: ScanSample) -> list[Finding]:
     # The centre of mass follows an uneven pupil; it only has to lie on the same side.
     trusted = centre.symmetry > SYMMETRY and centre.apart_px < 0.5 * centre.away_px
     if centre.away_px <= TOLERANCE_PX or not trusted:
-        return [finding("note", what)]
+        yield finding("note", what)
+        return
     y, x = centre.friedel_px
-    return [
-        finding(
-            "warning",
-            f"{what}, {centre.away_px:.1f} px apart",
-            "the centre is not that of the beam",
-            {"center": (round(y, 2), round(x, 2))},
-        )
-    ]
+    yield finding(
+        "warning",
+        f"{what}, {centre.away_px:.1f} px apart",
+        "the centre is not that of the beam",
+        {"center": (round(y, 2), round(x, 2))},
+    )
 
 
 def friedel_centre(image: Floats, good: Bools) -> tuple[tuple[float, float], float]:

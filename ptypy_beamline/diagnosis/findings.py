@@ -107,11 +107,10 @@ def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Fin
     ``near``: treat the frames as near field, or not; default: decided from the data. Checks that
     rely on the counts or the geometry are skipped where these are wrong.
     """
-    notes = [Finding("note", note) for note in unwarned_notes(sample.scan)]
-    found = calibration.findings(sample)
+    found = [Finding("note", note) for note in unwarned_notes(sample.scan)]
+    found += calibration.findings(sample)
     if any(finding.level == "error" for finding in found):
-        return notes + found, False
-    found = notes + found
+        return found, False
     found += [
         *empty_beam(sample.scan, sample.plan),
         *beam.findings(sample),
@@ -121,7 +120,7 @@ def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Fin
     if near and times is None:
         times = 1.0
     near = times is not None
-    wrong = [] if near else unit_corrections.findings(sample)
+    wrong = [] if near else [*unit_corrections.findings(sample)]
     if near or wrong:  # findings on the step assume far-field pixels, and give no cause
         plain = [finding for finding in plain if not finding.what.startswith(STEP)]
     found += wrong + plain
@@ -131,7 +130,7 @@ def check_sample(sample: ScanSample, near: bool | None = None) -> tuple[list[Fin
     if near:
         return found, False
     sound = all(finding.level != "error" for finding in plain)
-    return found + beam.event_findings(sample) + sampling.findings(sample), sound
+    return [*found, *beam.event_findings(sample), *sampling.findings(sample)], sound
 
 
 def doubts(sample: ScanSample, near: bool) -> list[Finding]:
@@ -186,7 +185,7 @@ def _why_no_orientation_fits(
     sample: ScanSample, ranking: Ranking, warned: list[Finding]
 ) -> list[Finding]:
     """Why no orientation may fit: the pixel, a slip of the stage, positions of another scan."""
-    found = [] if warned else scale.wrong_binning(sample)
+    found = [] if warned else [*scale.wrong_binning(sample)]
     if found:
         return found
     sampled = Sampling.of(sample)
@@ -196,9 +195,11 @@ def _why_no_orientation_fits(
     if ranking.lag and not may_be_unrelated:
         return []
     features = measure_in_order(sample.scan, sample.settings)
-    found = [] if ranking.lag else stage.stage_slip(features, sample.settings)
-    more = pairing.unrelated(features, sample.settings, overlap) if may_be_unrelated else []
-    return found + more
+    if not ranking.lag:
+        found += stage.stage_slip(features, sample.settings)
+    if may_be_unrelated:
+        found += pairing.unrelated(features, sample.settings, overlap)
+    return found
 
 
 def _with_orientation(settings: Settings) -> tuple[Settings, list[Finding]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..arrays import Bools, Complexes, Floats
 from ..parameter_values import orientation_code, orientation_flags
 from ..planning.scan_geometry import focus_to_sample_m
 from ..summary import Finding
-from .proposed_settings import finding
+from .proposed_settings import finding, only_orientation
 from .unit_corrections import TYPICAL, UnitCorrection, possible_corrections
 
 if TYPE_CHECKING:
@@ -127,13 +128,13 @@ def _beam_moves(sample: ScanSample, times: float) -> bool:
     return bool(np.linalg.norm(slope, 2) > times / 2)
 
 
-def misorientation(sample: ScanSample) -> list[Finding]:
+def misorientation(sample: ScanSample) -> Iterator[Finding]:
     """Whether near-field pictures move the way the stage does, frames and positions being paired.
 
     Where the view moves by ``r``, the picture moves by ``−r``.
     """
     if sample.moves is None:
-        return []
+        return
     stage_px, moved_px = sample.moves
     misfit = {
         code: float(np.median(np.linalg.norm(_oriented(moved_px, code) + stage_px, axis=1)))
@@ -141,30 +142,18 @@ def misorientation(sample: ScanSample) -> list[Finding]:
     }
     best = min(misfit, key=lambda code: misfit[code])
     if not misfit[best] <= TOLERANCE_PX or misfit[0] <= 2 * misfit[best] + TOLERANCE_PX:
-        return []
+        return
     code = orientation_code(sample.settings.orientation_flags)
     what = (
         "near-field frames do not move with the stage: the median deviation is "
         f"{misfit[0]:.3g} pixels, and {misfit[best]:.2g} if they are rotated or mirrored"
     )
-    if code:  # the turns would have to be combined
-        return [
-            finding(
-                "error",
-                what,
-                "frames are rotated or mirrored relative to the positions",
-                remedy="try the other orientations (--orientation)",
-            )
-        ]
-    return [
-        Finding(
-            "error",
-            what,
-            f"set orientation={best} (--orientation {best})",
-            "frames are rotated or mirrored relative to the positions",
-            {"orientation": best, "rotate": None, "flip": None},
-        )
-    ]
+    cause = "frames are rotated or mirrored relative to the positions"
+    if code:  # the two would have to be combined
+        yield Finding("error", what, "try the other orientations (--orientation)", cause)
+    else:
+        remedy = f"set orientation={best} (--orientation {best})"
+        yield Finding("error", what, remedy, cause, only_orientation(best))
 
 
 def _oriented(moved_px: Floats, code: int) -> Floats:
@@ -174,25 +163,23 @@ def _oriented(moved_px: Floats, code: int) -> Floats:
     return np.asarray(oriented * (-1 if ud else 1, -1 if lr else 1))
 
 
-def findings(sample: ScanSample, times: float | None) -> list[Finding]:
+def findings(sample: ScanSample, times: float | None) -> Iterator[Finding]:
     """The regime, by :func:`magnification`, and what a known focus makes effective."""
     plan, focus_m = sample.plan.geometry, focus_to_sample_m(sample.scan, sample.settings)
-    found = []
     if focus_m is not None:
         what = (
             f"cone beam: effective distance {plan.distance_m:.4g} m and pixel "
             f"{min(plan.pixel_m):.4g} m are used"
         )
-        found.append(finding("note", what))
+        yield finding("note", what)
     if times is not None:
-        found.append(_near(sample, times, focus_m))
+        yield _near(sample, times, focus_m)
         if abs(times - 1) <= TOLERANCE:
-            found += misorientation(sample)
+            yield from misorientation(sample)
     elif sample.probe_share is not None:
         span_m2 = plan.wavelength_m * plan.distance_m
         number = (sample.probe_share * sample.field_m) ** 2 / span_m2
-        found.append(finding("note", f"far field: Fresnel number {number:.2g} of the probe"))
-    return found
+        yield finding("note", f"far field: Fresnel number {number:.2g} of the probe")
 
 
 def _near(sample: ScanSample, times: float, focus_m: float | None) -> Finding:

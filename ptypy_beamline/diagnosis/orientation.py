@@ -6,7 +6,7 @@ the centres of mass and by short reconstructions of each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -38,6 +38,7 @@ from .orientation_ambiguities import (
     relation,
     same_axes,
 )
+from .proposed_settings import only_orientation
 from .scan_sample import ScanSample
 from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors
 
@@ -263,24 +264,22 @@ def with_orientation(scan: Scan, settings: Settings) -> Settings:
     return settings.model_copy(update={"orientation": code})
 
 
-def misorientation(ranking: Ranking, settings: Settings) -> list[Finding]:
+def misorientation(ranking: Ranking, settings: Settings) -> Iterator[Finding]:
     """Errors of the orientation and the axes that are set; empty where there are none."""
     if not ranking.decided or ranking.agrees(settings.orientation_flags):
-        return []
+        return
     code, best = ranking.orientation, ranking.pairs[0]
     given = ranking.pair_of(orientation_code(settings.orientation_flags))
     axes = same_axes(orientation_code(settings.orientation_flags), code, ranking.axes)
-    return [
-        Finding(
-            "error",
-            "the frames are rotated or mirrored relative to the positions: the validation error is "
-            f"{given.error:.3f}, and {best.error:.3f} with orientation {code} (confidence "
-            f"{ranking.confidence:.3f})",
-            f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
-            f"(--axes={axes}); if the phase then has the wrong sign, use its conjugate twin, "
-            f"orientation {ranking.conjugate_twin_of(code)}",
-            "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
-            "signs",
-            {"orientation": code, "rotate": None, "flip": None},
-        )
-    ]
+    yield Finding(
+        "error",
+        "the frames are rotated or mirrored relative to the positions: the validation error is "
+        f"{given.error:.3f}, and {best.error:.3f} with orientation {code} (confidence "
+        f"{ranking.confidence:.3f})",
+        f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
+        f"(--axes={axes}); if the phase then has the wrong sign, use its conjugate twin, "
+        f"orientation {ranking.conjugate_twin_of(code)}",
+        "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
+        "signs",
+        only_orientation(code),
+    )

@@ -6,7 +6,7 @@ the same; where they differ, short reconstructions decide.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from .orientation import Ranking, misorientation, rank
 from .pairing_breaks import Break
 from .pairing_comparison import PairingComparison
 from .pairings import Pairing
-from .proposed_settings import changed, finding
+from .proposed_settings import changed, finding, only_orientation
 from .sampling import LARGE_OVERLAP
 from .short_reconstruction import Improvement
 from .stage import RULED_OUT, backlash_that_fits, lags_and_reversed_rows
@@ -76,8 +76,7 @@ def findings(scan: Scan, settings: Settings) -> PairingVerdict:
     ranking, tried = rank(scan, settings), settings
     if ranking.decided and not ranking.agrees(settings.orientation_flags):
         # In a wrong orientation one lag may fit better than another by chance.
-        orientation = {"orientation": ranking.orientation, "rotate": None, "flip": None}
-        tried = changed(settings, orientation)
+        tried = changed(settings, only_orientation(ranking.orientation))
     found, lost_frames = check_pairing(scan, tried)
     if not found:
         return PairingVerdict(tuple(misorientation(ranking, settings)), ranking, lost_frames)
@@ -85,7 +84,7 @@ def findings(scan: Scan, settings: Settings) -> PairingVerdict:
     return PairingVerdict((*found, *misorientation(ranking, settings)), ranking)
 
 
-def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> list[Finding]:
+def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> Iterator[Finding]:
     """Whether frames and positions are unrelated; for scans that no orientation fits.
 
     Neighbours on the sample are similar where their views ``overlap`` strongly, unless frames are
@@ -94,16 +93,16 @@ def unrelated(features: FrameFeatures, settings: Settings, overlap: float) -> li
     given = Pairing.at(settings, features.positions_m)
     similarity = Similarity.of_neighbours(given, features.patterns)
     if not _shows_similarity(given, features) or similarity.chance < SIGNIFICANT:
-        return []
+        return
     if overlap <= LARGE_OVERLAP and Similarity.in_order(features.patterns).chance > RULED_OUT:
-        return []
+        return
     what = (
         f"frames at neighbouring positions are no more similar than any two frames (more similar "
         f"in {similarity.share:.0%} of {len(given.neighbours)} comparisons, chance "
         f"{similarity.chance:.1g}), and no orientation predicts frames left out of the fit"
     )
     remedy = "check the positions' datasets and their order (--path x=PATH --path y=PATH)"
-    return [finding("error", what, UNRELATED, remedy=remedy)]
+    yield finding("error", what, UNRELATED, remedy=remedy)
 
 
 def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFrames]:
@@ -120,7 +119,7 @@ def check_pairing(scan: Scan, settings: Settings) -> tuple[list[Finding], LostFr
     each = settings.model_copy(update={"grouping": "none", "step": 1})
     plan = unoriented_plan(scan, each)
     lost_frames = LostFrames.of(scan, each, plan)
-    found = _lost_frame_findings(lost_frames, scan, settings)
+    found = [*_lost_frame_findings(lost_frames, scan, settings)]
     if lost_frames.breaks:
         return found, lost_frames
     features = measure_features(plan, in_order=True)
@@ -181,17 +180,17 @@ def _finding(
     return finding("error", evidence, cause, change)
 
 
-def _lost_frame_findings(lost_frames: LostFrames, scan: Scan, settings: Settings) -> list[Finding]:
+def _lost_frame_findings(
+    lost_frames: LostFrames, scan: Scan, settings: Settings
+) -> Iterator[Finding]:
     """An error for each break, or for the most certain run of misplaced frames."""
+    breaks, misplaced = lost_frames.breaks, lost_frames.misplaced
     if lost_frames.reversed_runs:
-        return [_finding_of_reversals(lost_frames.reversed_runs)]
-    for one in lost_frames.misplaced[:1]:
-        if one.improvement:
-            return [_finding_of_misplaced_run(one, one.improvement)]
-    return [
-        _finding_of_break(lost_frames.breaks[: number + 1], scan, settings)
-        for number in range(len(lost_frames.breaks))
-    ]
+        yield _finding_of_reversals(lost_frames.reversed_runs)
+    elif misplaced and misplaced[0].improvement:
+        yield _finding_of_misplaced_run(misplaced[0], misplaced[0].improvement)
+    for number in range(1, len(breaks) + 1):  # only where there are no runs
+        yield _finding_of_break(breaks[:number], scan, settings)
 
 
 def _finding_of_break(breaks: Sequence[Break], scan: Scan, settings: Settings) -> Finding:

@@ -28,6 +28,11 @@ def finding(
     return Finding(level, what, text, cause, settings or {})
 
 
+def only_orientation(code: int) -> dict[str, Any]:
+    """Settings of an orientation, which replace a rotation and a flip."""
+    return {"orientation": code, "rotate": None, "flip": None}
+
+
 def as_typed(settings: Mapping[str, Any]) -> str:
     """``set units.positions='um' (--unit positions=um)``; empty for nothing."""
     if not settings:

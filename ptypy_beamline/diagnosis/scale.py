@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -146,7 +146,7 @@ def powered(log: float, used: list[float]) -> Factors:
 AS_SET = isotropic(1.0)
 
 
-def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
+def findings(sample: ScanSample, doubt: str = "") -> Iterator[Finding]:
     """Whether another λz/p predicts held-out frames better.
 
     Overlap does not reveal a factor of 2; short reconstructions of neighbouring positions can. Only
@@ -161,10 +161,11 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
         Why the scale is not checked: with another problem, a wrong scale may fit better.
     """
     if not _has_scale(sample):
-        return []
+        return
     doubt = doubt or _too_few_counts(sample)
     if doubt:
-        return [finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")]
+        yield finding("note", f"distance and pixel were not checked by reconstructions: {doubt}")
+        return
     scales = Scales.of(sample)
     nearby = [isotropic(NEARBY), isotropic(1 / NEARBY)]
     undecided = [factors for factors in nearby if not scales.is_worse(factors)]
@@ -173,32 +174,35 @@ def findings(sample: ScanSample, doubt: str = "") -> list[Finding]:
         f for f in one if not scales.is_worse_with_same_probe(f) and not scales.is_worse(f)
     ]
     if not undecided:
-        return [_settled(scales)]
+        yield finding("note", f"distance and pixel fit the positions' scale: {_comparison(scales)}")
+        return
     if any(scales.margin(factors, SHORT).ratio < CLEAR for factors in nearby):
         best = scales.best([*binnings(sample), *nearby])
         improvement = scales.improvement(best, SHORT)
         factor = scales.optimum(best) if improvement.margin.exceeds(RATIO, STUDENT_T) else None
         if factor is not None:
-            return [_of_both(sample, factor, improvement)]
-    return _compare_nearby(sample, scales, undecided)
+            yield _of_both(sample, factor, improvement)
+            return
+    yield _compare_nearby(sample, scales, undecided)
 
 
-def wrong_binning(sample: ScanSample) -> list[Finding]:
+def wrong_binning(sample: ScanSample) -> Iterator[Finding]:
     """Whether the pixel is that of another binning, where no orientation fits with the one set.
 
     With the right one held-out frames are predicted better, and the orientation that is set is the
     one that the frames then determine.
     """
     if not _has_scale(sample) or _too_few_counts(sample):
-        return []
+        return
     scales = Scales.of(sample)
     best = scales.best(binnings(sample))
     improvement = scales.improvement(best, SHORT)
     if not improvement.margin.exceeds(RATIO, STUDENT_T):
-        return []
+        return
     found = _of_both(sample, best[0], improvement)
     ranking = rank(sample.scan, changed(sample.settings, found.settings))
-    return [found] if ranking.decided and ranking.agrees(sample.settings.orientation_flags) else []
+    if ranking.decided and ranking.agrees(sample.settings.orientation_flags):
+        yield found
 
 
 def binnings(sample: ScanSample) -> list[Factors]:
@@ -220,25 +224,16 @@ def _too_few_counts(sample: ScanSample) -> str:
     return f"{sample.usual_counts:.3g} counts per frame, at least {MIN_COUNTS:.0f} are needed"
 
 
-def _compare_nearby(sample: ScanSample, scales: Scales, tried: list[Factors]) -> list[Finding]:
+def _compare_nearby(sample: ScanSample, scales: Scales, tried: list[Factors]) -> Finding:
     """Whether a factor near 1 fits better in long reconstructions, along both axes or one."""
     best = scales.best(tried, FOLDS)
     improvement = scales.improvement(best, FOLDS)
     factor = scales.optimum(best) if improvement.margin.exceeds(LONG_RATIO, STUDENT_T) else None
     if factor is None:
-        return [
-            finding(
-                "note",
-                "the data do not determine distance and pixel to within a third: "
-                f"{_comparison(scales)}",
-            )
-        ]
+        what = "the data do not determine distance and pixel to within a third"
+        return finding("note", f"{what}: {_comparison(scales)}")
     same = best[0] == best[1]
-    return [_of_both(sample, factor, improvement) if same else _of_one(best, factor, improvement)]
-
-
-def _settled(scales: Scales) -> Finding:
-    return finding("note", f"distance and pixel fit the positions' scale: {_comparison(scales)}")
+    return _of_both(sample, factor, improvement) if same else _of_one(best, factor, improvement)
 
 
 def _comparison(scales: Scales) -> str:

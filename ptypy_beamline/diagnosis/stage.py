@@ -200,7 +200,7 @@ CERTAIN, CONSECUTIVE = 1e-5, 2
 this far apart in time count as consecutive."""
 
 
-def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
+def stage_slip(features: FrameFeatures, settings: Settings) -> Iterator[Finding]:
     """Whether a scan splits into two parts; for scans that no orientation fits as a whole.
 
     Neighbours on the sample from before and after differ most across the slip. Each part must
@@ -208,27 +208,25 @@ def stage_slip(features: FrameFeatures, settings: Settings) -> list[Finding]:
     """
     cut = _slip_row(Pairing.at(settings, features.positions_m), features)
     if cut is None or min(cut, len(features.positions) - cut) < PATCH_FRAMES // 2:
-        return []
+        return
     parts = map(features.subset, np.split(np.arange(len(features.positions)), [cut]))
     before, after = (
         ranked(part, Patch.of(part, most_varied(part, PATCH_FRAMES)), settings.positions.axes)
         for part in parts
     )
     if not (before.decided and after.decided and after.agrees_with(before)):
-        return []
+        return
     plan = features.plan
     frame = int(plan.selection.exposures[features.positions[cut], 0])
-    return [
-        finding(
-            "warning",
-            f"frames up to about {frame} fit their positions on their own (confidence "
-            f"{before.confidence:.3f}), and those after them, too ({after.confidence:.3f}), but "
-            "not together",
-            "the stage slipped, or the sample moved",
-            remedy="load the two parts separately (--reject "
-            f"{frame}-{plan.frames.shape[0] - 1}, --reject 0-{frame - 1})",
-        )
-    ]
+    yield finding(
+        "warning",
+        f"frames up to about {frame} fit their positions on their own (confidence "
+        f"{before.confidence:.3f}), and those after them, too ({after.confidence:.3f}), but "
+        "not together",
+        "the stage slipped, or the sample moved",
+        remedy="load the two parts separately (--reject "
+        f"{frame}-{plan.frames.shape[0] - 1}, --reject 0-{frame - 1})",
+    )
 
 
 def _slip_row(given: Pairing, features: FrameFeatures) -> int | None:

@@ -194,11 +194,11 @@ class Dimensions:
         return float(far)
 
 
-def findings(sample: ScanSample) -> list[Finding]:
+def findings(sample: ScanSample) -> Iterator[Finding]:
     """Whether the step fits the probe size seen in the frames; if not, what makes it fit."""
     now = Dimensions.of(sample)
     if len(sample.plan) < 2 or now.step_m == 0 or now.is_plausible:
-        return []
+        return
     what = _words(now)
     uneven = _uneven(sample)
     likely = (
@@ -215,12 +215,13 @@ def findings(sample: ScanSample) -> list[Finding]:
         if uneven:
             remedy = "give both axes in one unit (--path x=PATH --path y=PATH)"
         cause = uneven or ("too large a step" if few else "")
-        return [finding(level, what, cause, remedy=remedy)]
+        yield finding(level, what, cause, remedy=remedy)
+        return
     best, others = likely[0], likely[1:]
     cause = "likely " + best.cause
     if others:
         cause += ", less likely " + ", ".join(correction.cause for correction in others)
-    return [finding(level, what, cause, best.settings)]
+    yield finding(level, what, cause, best.settings)
 
 
 def _uneven(sample: ScanSample) -> str:

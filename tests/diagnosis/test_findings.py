@@ -225,7 +225,7 @@ def test_a_slip_of_the_stage_is_reported(tmp_path):
     assert abs(int(frame) - 128) <= 16
     assert f"--reject {frame}-255, --reject 0-{int(frame) - 1}" in slip.remedy
     sound = settings_of(tmp_path, "exchange", truth)
-    assert stage.stage_slip(measure_in_order(open_with(sound), sound), sound) == []
+    assert list(stage.stage_slip(measure_in_order(open_with(sound), sound), sound)) == []
 
 
 def test_changed_settings_keep_the_others():
