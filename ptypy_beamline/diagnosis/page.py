@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
-from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from ..positions import step_m
 from ..scan import Scan, Window
 from ..units import in_words, length_unit
 from .findings import Diagnosis
-from .frame_features import measure_features, nearest_positions
+from .frame_features import FrameFeatures, measure_features, nearest_positions
 from .orientation import Ranking
 from .scan_sample import ScanSample
 
@@ -36,6 +37,10 @@ their logarithmic scale in highest ones: what is fainter is black."""
 
 THIN = 3
 """Largest aspect ratio of a map of positions."""
+
+USUAL, TIMES_USUAL, LONGEST_STEPS = 0.95, 2.0, 2.0
+"""Quantile of the shifts of the centre of mass; the longest arrow shows at most this many times as
+much, since that of a bad frame may be far larger; its length in steps of the scan."""
 
 MOST_PX = 1024
 """Pixels on a side of a drawn image, at most; those of a large detector are averaged."""
@@ -60,7 +65,7 @@ def draw(path: Path, diagnosis: Diagnosis) -> None:
     _mask(mask, sample)
     _loaded(loaded, sample)
     _positions(positions, sample)
-    _deflection(deflection, sample)
+    draw_deflection(deflection, sample)
     _text(text, diagnosis)
     name = in_picture(Path(sample.settings.file_name).name)
     figure.suptitle(f"{name}: check", x=0.01, ha="left")
@@ -168,7 +173,7 @@ def limit_axes(axes: Axes, points: Floats) -> None:
     axes.set(xlim=(x - width, x + width), ylim=(y + height, y - height))
 
 
-def _deflection(axes: Axes, sample: ScanSample) -> None:
+def draw_deflection(axes: Axes, sample: ScanSample) -> None:
     """Differential phase contrast: the shift of each frame's centre of mass."""
     factor, unit = length_unit(float(np.ptp(sample.plan.positions_m, axis=0).max()))
     axes.set(
@@ -180,21 +185,39 @@ def _deflection(axes: Axes, sample: ScanSample) -> None:
     if not sample.totals.any():
         return
     features = measure_features(sample.plan)
-    shift = features.com_px - np.nanmedian(features.com_px, axis=0)
-    points = features.positions_m * factor
-    strength = np.hypot(shift[:, 0], shift[:, 1])
+    points, (arrows, shift_px, longest_px) = features.positions_m * factor, _arrows(features)
+    row, column = arrows.T * factor
     shown = axes.quiver(
-        points[:, 1],
-        points[:, 0],
-        shift[:, 1],
-        shift[:, 0],
-        strength,
+        *points.T[::-1],
+        column,
+        row,
+        shift_px,
         angles="xy",
-        cmap="viridis",
+        scale_units="xy",
+        scale=1,
+        cmap=colormaps["viridis"].with_extremes(over="tab:red"),
+        norm=Normalize(0, longest_px),
         width=0.004,
     )
-    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label="shift, detector pixels")
+    larger = int((shift_px > longest_px).sum())
+    label, extend = "shift, detector pixels", "max" if larger else "neither"
+    axes.figure.colorbar(shown, ax=axes, shrink=0.8, label=label, extend=extend)
+    title = f"{axes.get_title()}\nlongest arrow {longest_px:.2g} px"
+    axes.set_title(f"{title}; {larger} larger shifts in red" if larger else title)
     limit_axes(axes, points)
+
+
+def _arrows(features: FrameFeatures) -> tuple[Floats, Floats, float]:
+    """(n, 2) arrows in metres, (n,) the shifts of the centre of mass in pixels, and the longest.
+
+    Larger shifts, those of bad frames, have arrows of that length, too.
+    """
+    shift = features.com_px - np.nanmedian(features.com_px, axis=0)
+    shift_px = np.hypot(shift[:, 0], shift[:, 1])
+    usual_px, most_px = np.nanquantile(shift_px, (USUAL, 1)).tolist()
+    longest_px = max(min(TIMES_USUAL * usual_px, most_px), 1e-6)
+    longest_m = LONGEST_STEPS * step_m(features.positions_m)
+    return shift * (longest_m / np.maximum(shift_px, longest_px))[:, None], shift_px, longest_px
 
 
 def _text(axes: Axes, diagnosis: Diagnosis) -> None:

@@ -10,9 +10,11 @@ import h5py
 import numpy as np
 import pytest
 from checked_scans import sample_of, settings_of, width_4_sigma
+from matplotlib.figure import Figure
+from matplotlib.quiver import Quiver
 
 from ptypy_beamline.cli import main
-from ptypy_beamline.diagnosis import stage
+from ptypy_beamline.diagnosis import page, stage
 from ptypy_beamline.diagnosis.centre import friedel_centre
 from ptypy_beamline.diagnosis.findings import diagnose
 from ptypy_beamline.diagnosis.frame_features import measure_in_order
@@ -21,6 +23,7 @@ from ptypy_beamline.diagnosis.proposed_settings import as_typed, changed
 from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
 from ptypy_beamline.diagnosis.scan_sample import probe_share
 from ptypy_beamline.formats import open_with
+from ptypy_beamline.positions import step_m
 from ptypy_beamline.settings import Settings
 from ptypy_beamline.testing.demo import write_demo_scan
 from ptypy_beamline.testing.simulate import diffract, simulate
@@ -248,6 +251,27 @@ def test_check_prints_json_and_draws_a_page(tmp_path, capsys):
     assert found[0]["cause"] == "likely positions 1e+03 times too small"
     assert "--unit positions=um" in found[0]["remedy"]
     assert page.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_arrows_of_a_few_bad_frames_do_not_hide_the_others(tmp_path):
+    """They filled the picture, and all other arrows were dots of one colour."""
+    truth = simulate(64, (12, 12), 5, "jitter", photons=1e6, seed=4)
+    frames = truth.frames.copy()
+    frames[[30, 100]] = 0
+    frames[[30, 100], 2:6, 50:60] = 3000
+    for bad, given in ((0, truth.frames), (2, frames)):
+        settings = settings_of(tmp_path, "standard", truth, frames=given)
+        axes = Figure().subplots()
+        page.draw_deflection(axes, sample_of(settings))
+        (arrows,) = axes.findobj(Quiver)
+        length_nm = np.hypot(arrows.U, arrows.V)
+        step_nm = 1e9 * step_m(truth.positions_m)
+        assert length_nm.max() <= 2.001 * step_nm
+        assert np.quantile(length_nm, 0.9) > 0.6 * step_nm
+        assert arrows.norm.vmax < 1
+        assert (arrows.get_array() > arrows.norm.vmax).sum() == bad
+        assert ("2 larger shifts in red" in axes.get_title()) == (bad == 2)
+        assert f"longest arrow {arrows.norm.vmax:.2g} px" in axes.get_title()
 
 
 def test_a_dark_that_leaves_no_good_pixel_is_reported(tmp_path, capsys):
