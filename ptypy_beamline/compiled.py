@@ -10,19 +10,12 @@ types of the arguments. Any number of processes may write it: under a temporary 
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import secrets
-import shutil
-import stat
-import sys
-import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import llvmlite.binding
 import numba
@@ -31,25 +24,10 @@ from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-VARIABLE = "PTYPY_BEAMLINE_CACHE"
-"""Environment variable that names a cache folder, searched and written to before all others."""
-
-MODULES = (
-    "frames.chunks.lz",
-    "frames.chunks.unshuffle",
-    "planning.kernels",
-    "reconstruction.preview.engine",
-    "statistics.measure",
-)
-"""Modules with compiled functions."""
+from .compiled_files import PACKAGE_FOLDER, CacheFolder, cache_folders
 
 OPTIONS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")
 """Settings of Numba (environment variables NUMBA_…) that change the machine code."""
-
-PACKAGE = Path(__file__).parent
-
-MAX_AGE_S = 90 * 86400.0
-"""The functions of another version are removed when none has been added for this long."""
 
 DIGEST_BYTES = 32
 
@@ -69,76 +47,6 @@ def compiled_fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     fastmath = {"reassoc", "contract", "nsz", "arcp", "nnan"}
     return compiled(function, fastmath=fastmath, error_model="numpy")
-
-
-class CacheFolder(NamedTuple):
-    """A folder with a subfolder of compiled functions for each version.
-
-    Attributes
-    ----------
-    private
-        The code in it is executed, so it must belong to the user or to root, and nobody else may
-        write to it. A folder that the user names may have another owner.
-    """
-
-    path: Path
-    private: bool
-
-    def usable(self) -> bool:
-        """Whether the folder exists and no untrusted user could have put a file into it."""
-        try:
-            status = os.lstat(self.path) if self.private else os.stat(self.path)
-        except OSError:
-            return False
-        if not stat.S_ISDIR(status.st_mode) or status.st_mode & stat.S_IWOTH:
-            return False
-        trusted = status.st_uid in (os.geteuid(), 0) and not status.st_mode & stat.S_IWGRP
-        return trusted or not self.private
-
-    @property
-    def current(self) -> Path:
-        """The subfolder of this version."""
-        return self.path / version()
-
-    def make(self) -> bool:
-        """Make the subfolder of this version if it is missing; whether it is writable."""
-        with suppress(OSError):
-            if not self.path.exists():
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.path.mkdir(0o700 if self.private else 0o777, exist_ok=True)
-            if self.usable() and not self.current.exists():
-                _remove_old(self.path)
-                self.current.mkdir(exist_ok=True)
-            return self.usable() and os.access(self.current, os.W_OK)
-        return False
-
-
-PACKAGE_FOLDER = CacheFolder(PACKAGE / "__pycache__" / "compiled", private=False)
-"""Whoever can write there can change the package itself."""
-
-
-def cache_folders() -> list[CacheFolder]:
-    """The folders to search for compiled functions, in this order."""
-    named, numbas = os.environ.get(VARIABLE), os.environ.get("NUMBA_CACHE_DIR")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    found = [CacheFolder(Path(named), private=False)] if named else []
-    found += [CacheFolder(Path(numbas, "ptypy_beamline"), private=True)] if numbas else []
-    found += [PACKAGE_FOLDER]
-    if os.path.isabs(home):
-        found += [CacheFolder(Path(home, "ptypy_beamline"), private=True)]
-    temporary = Path(tempfile.gettempdir(), f"ptypy_beamline-{os.geteuid()}")
-    return [*found, CacheFolder(temporary, private=True)]
-
-
-@cache
-def version() -> str:
-    """Name of this version's subfolder: a digest of what all its functions depend on."""
-    digest = hashlib.sha256()
-    for name in ("compiled", *MODULES):
-        digest.update((PACKAGE / f"{name.replace('.', '/')}.py").read_bytes())
-    parts = numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, sys.abiflags
-    digest.update(repr(parts).encode())
-    return digest.hexdigest()[:16]
 
 
 def processor() -> str:
@@ -206,11 +114,3 @@ def _write(path: Path, data: bytes) -> bool:
         with suppress(OSError):
             temporary.unlink()
     return True
-
-
-def _remove_old(folder: Path) -> None:
-    """Remove versions that have not been added to for ``MAX_AGE_S``."""
-    for other in folder.iterdir():
-        with suppress(OSError):  # another process was faster
-            if time.time() - other.stat().st_mtime > MAX_AGE_S:
-                shutil.rmtree(other, ignore_errors=True)

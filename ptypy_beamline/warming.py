@@ -11,8 +11,10 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from .compiled import CacheFolder, KernelCache, cache_folders
+from .compiled import KernelCache
+from .compiled_files import CacheFolder, cache_folders
 from .errors import silenced_warnings
+from .frames.chunks import direct
 from .planning.plan import Plan
 from .plans import open_and_plan
 from .reconstruction.preview import preview
@@ -56,6 +58,7 @@ def jobs(cache: CacheFolder, folder: Path) -> list[Callable[[], None]]:
         A temporary folder for the scans.
     """
     KernelCache.only = cache
+    direct.MANY_BYTES = 0  # however few frames there are
     load = partial(_load, folder)
     plain = [partial(load, pixels, {}, rebin=2, align="com") for pixels in PIXELS]
     grouped = [

@@ -14,14 +14,14 @@ import pytest
 import scans
 from folders import ROOT
 
-from ptypy_beamline import compiled
-from ptypy_beamline.compiled import MODULES, CacheFolder
+from ptypy_beamline import compiled_files
+from ptypy_beamline.compiled_files import MODULES, CacheFolder
 
 PACKAGE = ROOT / "ptypy_beamline"
 SCRIPT = """
 import sys
 import numpy as np
-from ptypy_beamline import compiled
+from ptypy_beamline import compiled_files
 from ptypy_beamline.planning import kernels
 
 good, image = np.zeros((4, 5), bool), np.ones((4, 5))
@@ -31,7 +31,7 @@ raw = np.arange(20, dtype=np.uint16).reshape(4, 5)
 kernels.counted(raw, 1.0, image, image, (3.0, 18.0, 0.0), bad, (0, 0), good)
 functions = [kernels.counted, kernels._value]
 print(int(good.sum()), *(sum(f.stats.cache_hits.values()) for f in functions),
-    *(sum(f.stats.cache_misses.values()) for f in functions), compiled.version())
+    *(sum(f.stats.cache_misses.values()) for f in functions), compiled_files.version())
 """
 COMPILED, FOUND = "15 0 0 1 1", "15 1 0 0 0"
 """Good pixels, then which of two functions, one inside the other, came from disk or did not."""
@@ -48,7 +48,7 @@ class Node:
         self.kept = self.temporary / f"ptypy_beamline-{os.geteuid()}"
 
     def start(self, **variables: object) -> subprocess.Popen[str]:
-        unset = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", compiled.VARIABLE)
+        unset = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", compiled_files.VARIABLE)
         environment = {name: value for name, value in os.environ.items() if name not in unset}
         environment |= {"HOME": "/dev/null", "TMPDIR": str(self.temporary)}
         environment |= {"PYTHONPATH": str(self.python_path), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -198,7 +198,7 @@ def test_old_versions_are_removed(node: Node) -> None:
     for name, age in (("old", 100), ("recent", 10)):
         (node.kept / name).mkdir()
         (node.kept / name / "kernels.single-0").touch()
-        then = compiled.time.time() - age * 86400
+        then = compiled_files.time.time() - age * 86400
         os.utime(node.kept / name, (then, then))
     node.run()
     assert not (node.kept / "old").exists()
@@ -208,7 +208,7 @@ def test_old_versions_are_removed(node: Node) -> None:
 @pytest.mark.long
 def test_after_warming_nothing_is_compiled_for_any_format(node: Node, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
-    environment = {**os.environ, compiled.VARIABLE: str(shared), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, compiled_files.VARIABLE: str(shared), "PYTHONPATH": str(ROOT)}
 
     def run(*words: object) -> str:
         command = [sys.executable, *map(str, words)]

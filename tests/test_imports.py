@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import h5py
+import hdf5plugin
+import numpy as np
 import pytest
 import scans
 from processes import python
@@ -60,6 +63,34 @@ def test_a_few_frames_are_loaded_without_a_compiler(tmp_path):
     modules = imported(code)
     assert not foreign(modules, *HEAVY)
     assert len(modules) < 650
+
+
+FILTERS = {
+    "shuffled gzip": {"compression": "gzip", "shuffle": True},
+    "lzf": {"compression": "lzf"},
+    "lz4": dict(hdf5plugin.LZ4()),
+    "bitshuffle-lz4": dict(hdf5plugin.Bitshuffle(cname="lz4")),
+    "bitshuffle-zstd": dict(hdf5plugin.Bitshuffle(cname="zstd")),
+    "blosc": dict(hdf5plugin.Blosc(cname="lz4")),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_nor_are_compressed_ones_decoded_by_compiled_functions(tmp_path, name):
+    """Many are: compiling them takes seconds, which few frames do not repay."""
+    path = tmp_path / "frames.h5"
+    data = np.random.default_rng(0).poisson(3.0, (20, 128, 128)).astype("u2")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("d", data=data, chunks=(1, 128, 128), **FILTERS[name])
+    code = (
+        "from ptypy_beamline.frames import Hdf5Frames\n"
+        "from ptypy_beamline.scan import Window\n"
+        f"from pathlib import Path; frames = Hdf5Frames(Path({str(path)!r}), 'd')\n"
+        "for _ in range({}): frames.read(range(20), Window(10, 20, 64, 64))\n"
+    )
+    assert not foreign(imported(code.format(3)), "numba")
+    always = "from ptypy_beamline.frames.chunks import direct; direct.MANY_BYTES = 2**20\n"
+    assert foreign(imported(always + code.format(3)), "numba")
 
 
 @pytest.mark.ptypy

@@ -26,7 +26,8 @@ def command(
     only: run the command once on each kind.
     """
     from .. import warming
-    from ..compiled import VARIABLE, processor
+    from ..compiled import processor
+    from ..compiled_files import VARIABLE
 
     target = warming.target()
     if target is None:

@@ -6,7 +6,9 @@ import itertools
 import os
 import threading
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -71,6 +73,24 @@ def write(path: Path, data: np.ndarray, chunks: tuple[int, ...] | None = None, *
     return path
 
 
+@contextmanager
+def decoding(compiled: bool) -> Iterator[None]:
+    """By compiled functions from the first frame on, or by others for ever."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct, "MANY_BYTES", 0 if compiled else 2**62)
+        patch.setattr(direct, "FEW_BYTES", 2**62)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def compiled(request):
+    with decoding(getattr(request, "param", True)):
+        yield
+
+
+both = pytest.mark.parametrize("compiled", [True, False], indirect=True)
+
+
 def read_chunks(frames: Hdf5Frames, wanted: list[int], window: Window) -> np.ndarray:
     """What the decoders of this package make; nothing may be left to HDF5."""
     dataset, chunks = frames._open()
@@ -110,6 +130,8 @@ def check(frames: Hdf5Frames, data: np.ndarray, seed: int = 0, ours: bool = True
         expected = data[(wanted, *window.slices)]
         if ours:
             np.testing.assert_array_equal(read_chunks(frames, wanted, window), expected)
+            with decoding(compiled=False):
+                np.testing.assert_array_equal(read_chunks(frames, wanted, window), expected)
         np.testing.assert_array_equal(frames.read(wanted[::-1], window), expected[::-1])
 
 
@@ -186,6 +208,7 @@ def test_chunks_that_were_never_written_hold_the_fill_value(tmp_path, name):
     check(Hdf5Frames(tmp_path / "a.h5", "d"), expected, ours=listed)
 
 
+@both
 @pytest.mark.parametrize("name", ["gzip-shuffle", "bitshuffle-lz4", "lz4", "blosc-lz4-1"])
 def test_the_filter_mask_of_a_chunk(tmp_path, name):
     """Chunks 1 and 3 are stored without any filter, as a writer may decide."""
@@ -206,6 +229,7 @@ def test_part_of_the_filters_may_be_left_out(tmp_path):
     check(Hdf5Frames(path, "d"), data)
 
 
+@both
 @pytest.mark.parametrize("block", [0, 64])
 @pytest.mark.parametrize("header", [0, 2 * 64])
 def test_bitshuffle_headers_that_other_writers_make(tmp_path, header, block):
@@ -321,10 +345,11 @@ def test_unknown_filters_and_parameters_have_no_decoder():
         [Filter(32008, (0, 4, 2, 0, 9))],
         [Filter(4)],
     ):
-        assert decoder(filters, storage) is None, filters
+        assert decoder(filters, storage, True) is None, filters
+        assert decoder(filters, storage, False) is None, filters
     wide = Storage((3, 9, 11), (1, 9, 11), np.dtype("c16"))
-    assert decoder([Filter(32008, (0, 4, 16, 0, 2))], wide) is None
-    assert decoder([Filter(2, (16,))], wide) is None
+    assert decoder([Filter(32008, (0, 4, 16, 0, 2))], wide, True) is None
+    assert decoder([Filter(2, (16,))], wide, True) is None
 
 
 # how often, how many at once -----------------------------------------------------------------
@@ -458,6 +483,7 @@ def damage(path: Path, number: int, how: str) -> bool:
     return filtered or how != "begin"
 
 
+@both
 @pytest.mark.parametrize("how", ["begin", "short", "empty"])
 @pytest.mark.parametrize("name", [name for name in FILTERS if name != "none"])
 def test_a_damaged_chunk_names_file_dataset_and_frame(tmp_path, name, how):
@@ -523,6 +549,7 @@ def test_a_file_that_shrinks_while_it_is_open(tmp_path, name):
             frames.read(some, Window(0, 0, 37, 29))
 
 
+@both
 @pytest.mark.parametrize("name", FILTERS)
 def test_random_damage_never_crashes(tmp_path, name):
     """Any bytes give pixels or an error, also where HDF5's own filters would read astray."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
+from functools import partial
 from struct import unpack_from
 from typing import TypeAlias
 
@@ -27,7 +28,7 @@ FIRST_PART = 0.3
 """zlib, which can stop early, is faster than libdeflate up to this fraction of a chunk."""
 
 
-def decode(name: str, source: Bytes, out: Bytes, **options: int) -> None:
+def decode(name: str, source: Bytes | memoryview, out: Bytes | memoryview, **options: int) -> None:
     """Fill ``out`` with a function of imagecodecs, which holds no lock and checks its bounds.
 
     Raises
@@ -69,14 +70,36 @@ def _lzf(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
     _check(lz.lzf(source, size, out, room, enough), enough)
 
 
-def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+def _lzf_uncompiled(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
+    decode("lzf", source[:size], out[:room])
+
+
+BlockDecoder: TypeAlias = Callable[[Bytes, int, int, Bytes, int, int], int]
+"""As :func:`.lz.lz4`."""
+
+
+def _lz4_block(source: Bytes, begin: int, end: int, out: Bytes, room: int, enough: int) -> int:
+    from . import lz
+
+    return int(lz.lz4(source, begin, end, out, room, enough))
+
+
+def _lz4_block_uncompiled(
+    source: Bytes, begin: int, end: int, out: Bytes, room: int, enough: int
+) -> int:
+    """The whole block."""
+    decode("lz4", source[begin:end], out[:room])
+    return room
+
+
+def _lz4(
+    block_decoder: BlockDecoder, source: Bytes, size: int, out: Bytes, room: int, enough: int
+) -> None:
     """HDF5-LZ4 (nexusformat), H5Zlz4.c.
 
     8 bytes: size of the chunk; 4: of a block; then each block after the 4 bytes of its length, not
     compressed if that is its decoded length. Big-endian.
     """
-    from . import lz
-
     total, block = unpack_from(">QI", source.data, 0) if size >= 12 else (0, 0)
     if total != room or not block:
         raise ChunkError("its header does not fit the chunk")
@@ -91,7 +114,7 @@ def _lz4(source: Bytes, size: int, out: Bytes, room: int, enough: int) -> None:
         else:
             needed = min(length, enough - done)
             stop = at + 4 + packed
-            _check(lz.lz4(source, at + 4, stop, out[done:], length, needed), needed)
+            _check(block_decoder(source, at + 4, stop, out[done:], length, needed), needed)
         at, done = at + 4 + packed, done + length
 
 
@@ -178,16 +201,31 @@ UNPACK: dict[int, tuple[str, Unpack]] = {
     DEFLATE: ("DEFLATE", _inflate),
     LZF: ("", _lzf),
     BLOSC: ("BLOSC", _blosc),
-    LZ4: ("", _lz4),
+    LZ4: ("", partial(_lz4, _lz4_block)),
     ZSTD: ("ZSTD", _zstd),
     BLOSC2: ("BLOSC2", _blosc2),
 }
 """HDF5 filter → the codec of imagecodecs that it needs, and its function."""
 
+UNCOMPILED: dict[int, tuple[str, Unpack]] = {
+    **UNPACK,
+    LZF: ("LZF", _lzf_uncompiled),
+    LZ4: ("LZ4", partial(_lz4, _lz4_block_uncompiled)),
+}
+"""The same without compiled functions."""
 
-def available(code: int) -> bool:
-    """Whether a filter can be decoded here; builds of imagecodecs differ."""
+
+def unpacking(code: int, compiled: bool) -> Unpack | None:
+    """The function for a filter; None = there is none: builds of imagecodecs differ.
+
+    Parameters
+    ----------
+    compiled
+        Whether compiled functions may be used.
+    """
     import imagecodecs
 
-    needed = UNPACK[code][0] if code in UNPACK else None
-    return needed == "" or (needed is not None and getattr(imagecodecs, needed).available)
+    needed, unpack = (UNPACK if compiled else UNCOMPILED).get(code, ("NONE", None))
+    if needed and not getattr(imagecodecs, needed).available:
+        return None
+    return unpack

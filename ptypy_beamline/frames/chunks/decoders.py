@@ -51,14 +51,21 @@ def one_by_one(cut: ChunkDecoder) -> BatchDecoder:
 
 
 def cut_whole(
-    unpack: Unpack | None, shuffled: bool, chunk: SingleChunk, piece: Piece, out: NDArray[Any]
+    unpack: Unpack | None,
+    shuffled: bool,
+    compiled: bool,
+    chunk: SingleChunk,
+    piece: Piece,
+    out: NDArray[Any],
 ) -> None:
     """From a chunk that is decoded from its beginning on by ``unpack``, if it is compressed.
 
     ``shuffled``: the first bytes of all pixels are stored first, then the second ones, and so on.
     """
     plain = _decoded(unpack, shuffled, chunk, piece) if chunk.kept is None else chunk.kept
-    if shuffled:
+    if shuffled and not compiled:
+        cut_planes(plain, chunk.storage, piece, out)
+    elif shuffled:
         cut_bytes(plain, chunk.storage.elements[0], chunk.storage, piece, out)
     else:
         cut_pixels(plain, chunk.storage, piece, out)
@@ -115,14 +122,23 @@ def cut_bitshuffle_lz4(block: int, batch: Batch, out: NDArray[Any]) -> list[NDAr
 
 
 def cut_bitshuffle(
-    compressed: bool, block: int, chunk: SingleChunk, piece: Piece, out: NDArray[Any]
+    codec: str | None,
+    block: int,
+    compiled: bool,
+    chunk: SingleChunk,
+    piece: Piece,
+    out: NDArray[Any],
 ) -> None:
-    """From filter 32008 with zstd, else as :func:`cut_bitshuffle_lz4`, or without compression."""
+    """From filter 32008, as :func:`cut_bitshuffle_lz4`, with any codec of imagecodecs or none."""
     source, size, storage = chunk.fetch(), chunk.size, chunk.storage
-    if compressed:
+    if codec:
         block = _stated_block(source, size, storage) or block
-        source, size = _zstd_blocks(source, size, block, piece, storage), storage.bytes
-    cut_bits(source, size, block, storage, piece, out)
+        source = _unpacked_blocks(codec, source, size, block, piece, storage)
+        size = storage.bytes
+    if compiled:
+        cut_bits(source, size, block, storage, piece, out)
+    else:
+        cut_pixels(_unshuffled(source, size, block, piece, storage), storage, piece, out)
 
 
 def _stated_block(source: Bytes, size: int, storage: Storage) -> int:
@@ -133,23 +149,46 @@ def _stated_block(source: Bytes, size: int, storage: Storage) -> int:
     return int(block) // storage.dtype.itemsize
 
 
-def _zstd_blocks(source: Bytes, size: int, block: int, piece: Piece, storage: Storage) -> Bytes:
+def _unpacked_blocks(
+    codec: str, source: Bytes, size: int, block: int, piece: Piece, storage: Storage
+) -> Bytes:
     """The blocks that ``piece`` touches, each where it would be if none were compressed."""
-    from .lz import walk
-
     itemsize, total = storage.dtype.itemsize, storage.elements[0]
     shuffled = total // 8 * 8
-    offsets = np.empty(-(-shuffled // block) + 1, np.int64)
     rest = (total - shuffled) * itemsize
-    if not walk(source, 12, size - rest, offsets):
-        raise ChunkError("it is cut short")
+    offsets = _block_offsets(source, size - rest, -(-shuffled // block))
     plain = scratch("plain", storage.bytes)
     for number in storage.blocks(piece, block):
         into = plain[number * block * itemsize : min((number + 1) * block, shuffled) * itemsize]
         if len(into):
-            decode("zstd", source[offsets[number] + 4 : offsets[number + 1]], into)
+            decode(codec, source[offsets[number] + 4 : offsets[number + 1]], into)
     plain[shuffled * itemsize : total * itemsize] = source[offsets[-1] : offsets[-1] + rest]
     return plain
+
+
+def _block_offsets(source: Bytes, size: int, blocks: int) -> list[int]:
+    """Offsets of the blocks, each after its 4-byte big-endian length, and the end of the last."""
+    offsets = [12]
+    for _ in range(blocks):
+        if offsets[-1] + 4 > size:
+            raise ChunkError("it is cut short")
+        offsets.append(offsets[-1] + 4 + unpack_from(">I", source.data, offsets[-1])[0])
+    if offsets[-1] > size:
+        raise ChunkError("it is cut short")
+    return offsets
+
+
+def _unshuffled(source: Bytes, size: int, block: int, piece: Piece, storage: Storage) -> Bytes:
+    """The blocks that ``piece`` touches, and those between them, with their bits in order."""
+    itemsize, total = storage.dtype.itemsize, storage.elements[0]
+    if size < storage.bytes:
+        raise ChunkError("it is cut short")
+    touched = list(storage.blocks(piece, block))
+    some = slice(touched[0] * block * itemsize, min((touched[-1] + 1) * block, total) * itemsize)
+    pixels = scratch("pixels", storage.bytes)
+    # Of an array, imagecodecs would take the bytes for elements.
+    decode("bitshuffle", source[some].data, pixels[some].data, itemsize=itemsize, blocksize=block)
+    return pixels
 
 
 BYTES, COPIED, BITS, ONE_STREAM, LZ4_CODEC = 1, 2, 4, 16, 1
@@ -207,6 +246,15 @@ def cut_pixels(source: Bytes, storage: Storage, piece: Piece, out: NDArray[Any])
     pixels = source[: storage.bytes].view(out.dtype).reshape(-1, *storage.chunk[-2:])
     for frame, part in piece.parts(out):
         part[...] = pixels[frame][piece.tile.window.slices]
+
+
+def cut_planes(source: Bytes, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:
+    """From the first bytes of all pixels, then the second ones, …, by NumPy."""
+    planes = source[: storage.bytes].reshape(out.itemsize, -1, *storage.chunk[-2:])
+    rows, columns = piece.tile.window.slices
+    for frame, part in piece.parts(out):
+        pixels = np.moveaxis(planes[:, frame, rows, columns], 0, -1).copy()
+        part[...] = pixels.view(out.dtype)[..., 0]
 
 
 def cut_bytes(source: Bytes, block: int, storage: Storage, piece: Piece, out: NDArray[Any]) -> None:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Bools, Bytes, Ints
+from ...compiled_files import on_disk
 from ...files.hdf5 import CACHE_LIMIT
 from ...parallel import available_threads, in_pool, shares, spread
 from ...scan import Window
-from .compression import BLOSC, UNPACK, ZSTD, available
+from .compression import BLOSC, LZ4, LZF, ZSTD, unpacking
 from .decoders import (
     BatchDecoder,
     cut_bitshuffle,
@@ -54,7 +55,8 @@ class Direct:
 
     def __init__(self, dataset: h5py.Dataset, storage: Storage, steady: bool) -> None:
         self._dataset, self._storage, self._steady = dataset, storage, steady
-        self._decoders: dict[int, BatchDecoder | None] = {}
+        self._decoders: dict[tuple[int, bool], BatchDecoder | None] = {}
+        self._compiled = False
         self._kept: dict[int, Bytes] = {}
 
     @cached_property
@@ -63,10 +65,11 @@ class Direct:
 
     def _decoder(self, mask: int) -> BatchDecoder | None:
         """For chunks of which the filter ``mask`` says which filters were skipped."""
-        if mask not in self._decoders:
+        key = mask, self._compiled
+        if key not in self._decoders:
             steps = [f for i, f in enumerate(self._storage.filters) if not mask >> i & 1]
-            self._decoders[mask] = decoder(steps, self._storage)
-        return self._decoders[mask]
+            self._decoders[key] = decoder(steps, self._storage, self._compiled)
+        return self._decoders[key]
 
     def read(self, wanted: NDArray[np.intp], window: Window, out: NDArray[Any]) -> NDArray[np.intp]:
         """Fill ``out`` (n, height, width), of the stored dtype, with increasing frames.
@@ -81,6 +84,7 @@ class Direct:
         ChunkError
             A chunk is damaged.
         """
+        self._compiled = worth_compiling(self._storage, len(wanted))
         if self._decoder(0) is None or self._source is None:
             return np.arange(len(wanted))
         pieces = self._storage.pieces(wanted, window)
@@ -166,41 +170,76 @@ def _storage_of(dataset: h5py.Dataset, leading: int | None) -> Storage | None:
     return Storage(dataset.shape, chunk, dtype, tuple(filters), leading, dataset.fillvalue)
 
 
-def decoder(filters: Sequence[Filter], storage: Storage) -> BatchDecoder | None:
-    """The decoder for ``filters``, given in the order of writing; None = HDF5 must decode."""
+FUNCTIONS = {
+    SHUFFLE: "unshuffle.cut_bytes",
+    LZF: "lz.lzf",
+    BLOSC: "lz.blosc_block",
+    LZ4: "lz.lz4",
+    BITSHUFFLE: "unshuffle.cut_bits",
+}
+"""The compiled function for a filter."""
+
+FEW_BYTES, MANY_BYTES = 2**25, 2**29
+"""Decoding so many bytes without compiled functions takes about as much longer as importing Numba
+(0.3 s), and as compiling them (up to 4 s)."""
+
+_decoded = 0
+"""Bytes of frames that this process has decoded, roughly."""
+
+
+def worth_compiling(storage: Storage, frames: int) -> bool:
+    """Whether compiled functions are to decode so many frames more.
+
+    Those that must be compiled first are not used for the first :data:`MANY_BYTES` of a process,
+    those on disk not for the first :data:`FEW_BYTES`.
+    """
+    global _decoded  # noqa: PLW0603
+    _decoded += frames * storage.frame_bytes
+    if not FEW_BYTES < _decoded < MANY_BYTES:
+        return _decoded >= MANY_BYTES
+    needed = [FUNCTIONS[code] for code, _ in storage.filters if code in FUNCTIONS]
+    return all(map(on_disk, needed))
+
+
+def decoder(filters: Sequence[Filter], storage: Storage, compiled: bool) -> BatchDecoder | None:
+    """The decoder for ``filters``, given in the order of writing; None = HDF5 must decode.
+
+    Parameters
+    ----------
+    compiled
+        Whether compiled functions may be used.
+    """
     codes, itemsize = [code for code, _ in filters], storage.dtype.itemsize
     # The compiled functions are for little-endian processors.
-    compiled = itemsize in (1, 2, 4, 8) and sys.byteorder == "little"
+    usual = itemsize in (1, 2, 4, 8) and sys.byteorder == "little"
     if codes == [BITSHUFFLE]:
-        return _bitshuffle(filters[0].values, itemsize) if compiled else None
-    if codes == [BLOSC] and compiled and _is_lz4(filters[0].values, storage):
+        return _bitshuffle(filters[0].values, itemsize, compiled) if usual else None
+    if codes == [BLOSC] and usual and compiled and _is_lz4(filters[0].values, storage):
         return one_by_one(cut_blosc_lz4)
     shuffled = codes[:1] == [SHUFFLE]
-    if shuffled and (filters[0].values != (itemsize,) or not compiled):
+    if shuffled and (filters[0].values != (itemsize,) or not usual):
         return None
     rest = codes[shuffled:]
-    if len(rest) > 1 or not all(map(available, rest)):
+    unpack = unpacking(rest[0], compiled) if rest else None
+    if len(rest) > 1 or (rest and not unpack):
         return None
-    if not codes:
-        return cut_unfiltered
-    return one_by_one(partial(cut_whole, UNPACK[rest[0]][1] if rest else None, shuffled))
+    return one_by_one(partial(cut_whole, unpack, shuffled, compiled)) if codes else cut_unfiltered
 
 
-def _bitshuffle(values: tuple[int, ...], itemsize: int) -> BatchDecoder | None:
+def _bitshuffle(values: tuple[int, ...], itemsize: int, compiled: bool) -> BatchDecoder | None:
     """The decoder for the filter's parameters.
 
     Source: bitshuffle repository, src/bshuf_h5filter.c: two numbers of its version, bytes of an
     element, elements of a block (0 = default), compression (0 none, 2 LZ4, 3 zstd), its level.
     """
     size, block, compression = (*values, 0, 0, 0, 0, 0)[2:5]
-    if size != itemsize or block % 8:
+    codecs = {0: None, 2: "lz4"} | ({3: "zstd"} if unpacking(ZSTD, compiled) else {})
+    if size != itemsize or block % 8 or compression not in codecs:
         return None
     block = block or default_block(itemsize)
-    if compression == 2:
+    if compression == 2 and compiled:
         return partial(cut_bitshuffle_lz4, block)
-    if compression == 0 or (compression == 3 and available(ZSTD)):
-        return one_by_one(partial(cut_bitshuffle, compression == 3, block))
-    return None
+    return one_by_one(partial(cut_bitshuffle, codecs[compression], block, compiled))
 
 
 def _is_lz4(values: tuple[int, ...], storage: Storage) -> bool:

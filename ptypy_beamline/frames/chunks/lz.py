@@ -224,21 +224,6 @@ def big32(source, at):  # type: ignore[no-untyped-def]  # pragma: no cover - com
 
 
 @compiled
-def walk(source, at, size, offsets):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
-    """Fill ``offsets`` with those of blocks, each after its 4-byte big-endian length.
-
-    The last entry is the end of the last block. False if they reach beyond ``size``.
-    """
-    for number in range(len(offsets)):
-        offsets[number] = at
-        if number < len(offsets) - 1:
-            if at + 4 > size:
-                return False
-            at += 4 + big32(source, at)
-    return at <= size
-
-
-@compiled
 def blosc_block(  # type: ignore[no-untyped-def]
     source, place, size, streams, out, room
 ):  # pragma: no cover - compiled
