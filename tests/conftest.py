@@ -60,6 +60,16 @@ def type_in(capsys):
     return run
 
 
+@pytest.fixture(scope="module")
+def ptyscan():
+    """The module of the loaders; PtyPy prints errors only."""
+    module = pytest.importorskip("ptypy_beamline.ptyscan")
+    from ptypy import utils as u
+
+    u.verbose.set_level("ERROR")
+    return module
+
+
 LONG_TIMEOUT_S = 900
 
 

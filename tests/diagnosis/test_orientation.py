@@ -273,8 +273,7 @@ def test_command_prints_a_table_and_fails_where_it_cannot_tell(file, truth, tmp_
 
 
 @pytest.mark.ptypy
-def test_ptypy_gets_the_frames_turned(file, truth):
-    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
+def test_ptypy_gets_the_frames_turned(file, truth, ptyscan):
     loader = ptyscan.BeamlineScan({"file": str(file), "orientation": "auto"})
     with pytest.warns(BeamlineWarning, match="orientation 6"):
         loader.initialize()

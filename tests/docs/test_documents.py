@@ -62,8 +62,7 @@ class TestPhantomDataset:
     def test_diffraction(self, cell, shell, file):
         scan = open_scan(file)
         plan = scan.plan(center=(36, 36))
-        got = np.concatenate([block.frames for block in plan.blocks(10)])
-        assert_allclose(got, np.abs(cell[0]) ** 2, rtol=1e-6)
+        assert_allclose(scans.all_frames(plan, 10)[0], np.abs(cell[0]) ** 2, rtol=1e-6)
         assert scan.energy_eV == 5000
         assert plan.geometry.object_pixel_m == pytest.approx((1e-9, 1e-9))
         steps = np.ptp(scan.positions_m, axis=0)
@@ -358,9 +357,9 @@ class TestPtypyDataManagement:
         frames, positions = sample
         scan = open_scan("sample.ptyd")
         plan = scan.plan()
-        got = list(plan.blocks(10))
-        assert_array_equal(np.concatenate([block.frames for block in got]), frames)
-        assert all(block.good.all() for block in got)
+        got, good = scans.all_frames(plan, 10)
+        assert_array_equal(got, frames)
+        assert good.all()
         assert_array_equal(scan.positions_m, positions)
         assert (scan.energy_eV, scan.distance_m) == (6200, 7.0)
         assert scan.pixel_m == (0.000172, 0.000172)

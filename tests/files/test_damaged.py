@@ -11,6 +11,7 @@ import damage
 import h5py
 import numpy as np
 import pytest
+from scans import all_frames
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.cli import main
@@ -45,8 +46,7 @@ COUNT = int(os.environ.get("DAMAGED_COUNT", "12"))
 
 
 def loaded(path) -> np.ndarray:
-    plan = open_scan(path, **GIVEN).plan()
-    return np.concatenate([block.frames for block in plan.blocks()])
+    return all_frames(open_scan(path, **GIVEN).plan())[0]
 
 
 def compared(path, expected) -> str:

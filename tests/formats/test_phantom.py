@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from processes import load, python, result
+from scans import all_frames
 
 from ptypy_beamline import BeamlineError, Window, open_scan
 from ptypy_beamline.cli import main
@@ -131,8 +132,7 @@ def test_no_chunking_changes_a_frame(tmp_path):
     assert_array_equal(other.read([19, 3, 3], whole(scan)), together[[19, 3, 3]])
     assert_array_equal(other.read([5], Window(3, 4, 9, 8))[0], together[5, 3:12, 4:12])
     for size in (1, 7, 20):
-        blocks = np.concatenate([b.frames for b in scan.plan().blocks(size)])
-        assert_array_equal(blocks, together)
+        assert_array_equal(all_frames(scan.plan(), size)[0], together)
     assert_array_equal(
         open_scan(tmp_path, simulate={"seed": 0}).frames.read([2], whole(scan))[0], together[2]
     )
@@ -480,8 +480,7 @@ def test_the_loader(tmp_path):
     scan.initialize()
     package = scan.auto(30)
     plan = open_scan(tmp_path, simulate={"photons": 500, "seed": 3}).plan()
-    wanted = np.concatenate([block.frames for block in plan.blocks()])
-    assert_array_equal([item["data"] for item in package["iterable"]], wanted)
+    assert_array_equal([item["data"] for item in package["iterable"]], all_frames(plan)[0])
     assert package["common"].energy == pytest.approx(5.0)
     with pytest.raises(BeamlineError, match="reads PTYD files, this is phantom"):
         ptyscan.BeamlinePtydScan(file=str(tmp_path)).initialize()

@@ -14,6 +14,8 @@ import pytest
 import scans
 from numpy.testing import assert_allclose, assert_array_equal
 from processes import python
+from ptypy_loading import collect
+from scans import loaded
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
@@ -47,16 +49,6 @@ def weights(seed: int = 1) -> np.ndarray:
     """Weights with defects of the detector and of single frames."""
     own = np.random.default_rng(seed).random((49, 64, 64)) < 0.01
     return ~(own | BAD)
-
-
-def loaded(file, **settings):
-    plan = open_scan(file).plan(**settings)
-    blocks = list(plan.blocks(20))
-    return (
-        np.concatenate([b.frames for b in blocks]),
-        np.concatenate([b.good for b in blocks]),
-        plan.positions_m,
-    )
 
 
 def assert_same(got, wanted):
@@ -323,24 +315,6 @@ while scan.auto(20) != scan.EOS:
 """
 
 
-@pytest.fixture
-def ptyscan():
-    module = pytest.importorskip("ptypy_beamline.ptyscan")
-    from ptypy import utils as u
-
-    u.verbose.set_level("ERROR")
-    return module
-
-
-def collect(scan, frames=13):
-    """Every frame, mask and position that PtyPy gets from a loader."""
-    scan.initialize()
-    items = []
-    while (package := scan.auto(frames)) != scan.EOS:
-        items += package["iterable"]
-    return tuple(np.array([item[name] for item in items]) for name in ("data", "mask", "position"))
-
-
 @pytest.mark.ptypy
 @pytest.mark.parametrize("save", ["link", pytest.param("append", marks=pytest.mark.long)])
 @pytest.mark.parametrize("absolute", [False, True], ids=["relative", "absolute"])
@@ -354,7 +328,7 @@ def test_what_ptypy_saves_comes_back(tmp_path, ptyscan, save, absolute):
     moved = tmp_path / "moved" / "a.ptyd"
     assert_same(loaded(moved), wanted)
     scan = ptyscan.BeamlinePtydScan(file=str(moved))
-    assert_same(collect(scan), wanted)
+    assert_same(collect(scan, 13), wanted)
     assert scan.meta.energy == pytest.approx(8.8)
 
 

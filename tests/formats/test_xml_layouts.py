@@ -249,7 +249,7 @@ def test_what_it_writes_loads(layout: Path, tmp_path: Path) -> None:
 
     plan = scan.plan(center=(32, 32), monitor=False)
     assert scan.format == "areadetector"
-    assert_array_equal(np.concatenate([b.frames for b in plan.blocks(20)]), truth.frames)
+    assert_array_equal(scans.all_frames(plan, 20)[0], truth.frames)
     assert_allclose(plan.positions_m, truth.positions_m, atol=1e-15)
     assert_allclose(scan.energy_eV, truth.energy_eV)
     assert_allclose(scan.distance_m, truth.distance_m)

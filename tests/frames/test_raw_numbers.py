@@ -126,8 +126,7 @@ def test_some_of_some_frames():
 
 
 @pytest.mark.ptypy
-def test_the_loader_tells_the_raw_frames(listed):
-    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
+def test_the_loader_tells_the_raw_frames(listed, ptyscan):
     index = INDICES["gaps"]
     loader = ptyscan.BeamlineTiffScan(file=str(listed(index)), reject=[1, 2])
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptypy_beamline import Scan
+from ptypy_beamline import Scan, open_scan
 from ptypy_beamline.scan import ArrayFrames
 from ptypy_beamline.testing.simulate import Truth, simulate
 from ptypy_beamline.testing.writers import WRITERS, Raw
@@ -55,6 +55,12 @@ def all_frames(plan, size=None):
     """Frames and good pixels of a plan, in blocks of ``size``."""
     blocks = list(plan.blocks(size))
     return np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks])
+
+
+def loaded(file, **settings):
+    """Frames, good pixels and positions of a scan file."""
+    plan = open_scan(file).plan(**settings)
+    return *all_frames(plan), plan.positions_m
 
 
 def as_nan(frames, good):

@@ -43,7 +43,7 @@ def test_every_frame_arrives_once_in_order_with_its_position(write, mode):
     while not (progress := follower.poll()).complete:
         lengths.append(len(progress.plan))
     plan = progress.plan
-    frames = np.concatenate([block.frames for block in plan.blocks(4)])
+    frames = scans.all_frames(plan, 4)[0]
     assert_array_equal(frames[:, 0, 0], np.arange(COUNT))
     assert_allclose(plan.positions_m, expected_positions(COUNT))
     assert lengths == sorted(lengths)
@@ -59,7 +59,7 @@ def test_a_killed_writer_ends_the_scan_within_the_timeout(write):
     ended = time.monotonic()
     assert_array_equal(plan.selection.exposures[:, 0], np.arange(COUNT // 2 + 1))
     assert ended - follower._growth._grew < 1.0 + 4 * 0.1 + 0.5
-    frames = np.concatenate([block.frames for block in plan.blocks()])
+    frames = scans.all_frames(plan)[0]
     assert_array_equal(frames[:, 0, 0], np.arange(COUNT // 2 + 1))
 
 
@@ -116,19 +116,14 @@ def test_what_needs_the_whole_scan_is_refused(more):
 
 
 @pytest.mark.ptypy
-def test_a_loader_of_another_family_says_so(tmp_path):
-    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
+def test_a_loader_of_another_family_says_so(tmp_path, ptyscan):
     scan = ptyscan.BeamlinePtydScan(settings(scans.write(tmp_path)))
     with pytest.raises(BeamlineError, match="reads PTYD files, this is standard"):
         scan.initialize()
 
 
 @pytest.mark.ptypy
-def test_ptypy_gets_whole_blocks_and_then_the_rest(write):
-    ptyscan = pytest.importorskip("ptypy_beamline.ptyscan")
-    from ptypy import utils as u
-
-    u.verbose.set_level("ERROR")
+def test_ptypy_gets_whole_blocks_and_then_the_rest(write, ptyscan):
     scan = ptyscan.BeamlineScan(settings(write("swmr"), 3.0))
     scan.initialize()
     blocks, asked = [], 0

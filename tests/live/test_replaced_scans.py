@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.testing import assert_array_equal
+from scans import all_frames
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings
 from ptypy_beamline.live import Follower
@@ -133,7 +134,7 @@ def test_the_same_scan_copied_again_goes_on(tmp_path):
     follower.wait_for_first_frames()
     replaced_file(path, 8, 100)
     plan = follower.wait_until_complete()
-    frames = np.concatenate([block.frames for block in plan.blocks()])
+    frames = all_frames(plan)[0]
     assert_array_equal(frames[:, 0, 0], 100 + np.arange(8))
 
 

@@ -18,15 +18,6 @@ pytestmark = pytest.mark.ptypy
 
 
 @pytest.fixture(scope="module")
-def ptyscan():
-    module = pytest.importorskip("ptypy_beamline.ptyscan")
-    from ptypy import utils as u
-
-    u.verbose.set_level("ERROR")
-    return module
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory):
     return scans.write(tmp_path_factory.mktemp("base"))
 

@@ -13,25 +13,6 @@ from ptypy_beamline import BeamlineError, open_scan
 pytestmark = pytest.mark.ptypy
 
 
-@pytest.fixture
-def ptyscan():
-    module = pytest.importorskip("ptypy_beamline.ptyscan")
-    from ptypy import utils as u
-
-    u.verbose.set_level("ERROR")
-    return module
-
-
-def expected(file, **settings):
-    plan = open_scan(file).plan(**settings)
-    blocks = list(plan.blocks())
-    return (
-        np.concatenate([b.frames for b in blocks]),
-        np.concatenate([b.good for b in blocks]),
-        plan.positions_m,
-    )
-
-
 SETTINGS = {
     "shape": 48,
     "rebin": 2,
@@ -49,7 +30,7 @@ def test_ptypy_gets_what_the_plan_says(tmp_path, ptyscan, chunk, load_parallel):
     file = scans.write(tmp_path)
     scan = ptyscan.BeamlineScan(file=str(file), load_parallel=load_parallel, **SETTINGS)
     frames, masks, positions = collect(scan, chunk)
-    wanted, good, positions_m = expected(file, **SETTINGS)
+    wanted, good, positions_m = scans.loaded(file, **SETTINGS)
     assert frames.dtype == np.float32
     assert masks.dtype == np.bool_
     assert_array_equal(frames, wanted)
@@ -63,7 +44,7 @@ def test_from_file_to_ptycho(tmp_path, ptyscan):
 
     file = scans.write(tmp_path)
     ptycho = run(tree(file, **SETTINGS), level=2)
-    wanted, good, positions_m = expected(file, **SETTINGS)
+    wanted, good, positions_m = scans.loaded(file, **SETTINGS)
     diff, mask = (next(iter(c.storages.values())) for c in (ptycho.diff, ptycho.mask))
     assert_array_equal(diff.data, wanted)
     assert_array_equal(mask.data, good)
@@ -180,7 +161,7 @@ def test_own_ptyd_is_read_by_ptypy(tmp_path, ptyscan, save):
         plan, tmp_path / "own.ptyd", save=save, block=20, info={"file": str(file), "x": (1, 2)}
     )
     scan = PtydScan({"dfile": str(tmp_path / "own.ptyd")})
-    for got, wanted in zip(collect(scan), expected(file, **SETTINGS), strict=True):
+    for got, wanted in zip(collect(scan), scans.loaded(file, **SETTINGS), strict=True):
         assert_array_equal(got, wanted)
     assert scan.meta.energy == pytest.approx(8.8)
     assert_allclose(scan.meta.center, plan.geometry.center_px)

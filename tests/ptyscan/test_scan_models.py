@@ -9,6 +9,7 @@ from folders import HELPERS
 from model_runs import COUNT, GROWING_FAILS, KINDS, MODELS
 from numpy.testing import assert_allclose, assert_array_equal
 from processes import mpirun, result
+from scans import all_frames
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.run import run
@@ -60,8 +61,7 @@ def expected(folder, kind):
         if name in ("center", "saturation")
     }
     plan = open_scan(folder / f"scan_{COUNT}.h5").plan(**given)
-    blocks = list(plan.blocks())
-    return np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks])
+    return all_frames(plan)
 
 
 def stacks(ptycho):

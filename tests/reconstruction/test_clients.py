@@ -13,6 +13,7 @@ import pytest
 import scans
 from numpy.testing import assert_allclose, assert_array_equal
 from reconstructions import assert_same, exact
+from scans import all_frames
 
 from ptypy_beamline import open_scan
 from ptypy_beamline.reconstruction.area import pixels_of
@@ -149,8 +150,7 @@ class TestCdtools:
         return datasets.Ptycho2DDataset.from_cxi(str(tmp_path / "a.cxi"))
 
     def test_frames_and_mask(self, dataset, plan, bad):
-        frames = np.concatenate([block.frames for block in plan.blocks()])
-        assert_array_equal(dataset.patterns.numpy(), frames)
+        assert_array_equal(dataset.patterns.numpy(), all_frames(plan)[0])
         assert_array_equal(dataset.mask.numpy(), ~bad)
 
     def test_positions_are_the_illuminations_in_the_lab(self, dataset):

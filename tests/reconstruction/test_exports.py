@@ -14,6 +14,7 @@ import scans
 import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
 from reconstructions import assert_same, exact
+from scans import all_frames
 
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.errors import BeamlineError, FileError, ScanError
@@ -41,19 +42,10 @@ def plan(tmp_path):
     return open_scan(scans.write(tmp_path)).plan()
 
 
-def frames_of(plan):
-    return np.concatenate([block.frames for block in plan.blocks()])
-
-
 def whole(path):
-    """All frames, masks and positions of a scan file."""
+    """All frames and masks of a scan file, and its plan."""
     plan = open_scan(path).plan()
-    blocks = list(plan.blocks())
-    return (
-        np.concatenate([b.frames for b in blocks]),
-        np.concatenate([b.good for b in blocks]),
-        plan,
-    )
+    return *all_frames(plan), plan
 
 
 class TestReconstructionFile:
@@ -111,7 +103,7 @@ class TestProduct:
     def test_our_loader_reads_its_frames(self, tmp_path, plan):
         path = export_product(exact(), tmp_path / "p.h5", frames=of_plan(plan))
         frames, _, back = whole(path)
-        assert_allclose(frames, frames_of(plan), rtol=1e-6)
+        assert_allclose(frames, all_frames(plan)[0], rtol=1e-6)
         assert_array_equal(back.positions_m, exact().positions_m)
         assert back.geometry.energy_eV == plan.geometry.energy_eV
         assert back.geometry.object_pixel_m == pytest.approx(plan.geometry.object_pixel_m)
@@ -153,7 +145,7 @@ class TestCxi:
         plan = open_scan(WRITERS["standard"](tmp_path / "raw.h5", shifted)).plan()
         frames, good, back = whole(write_cxi(exact(), tmp_path / "a.cxi", plan=plan))
         assert open_scan(tmp_path / "a.cxi").format == "cxi"
-        assert_array_equal(frames, frames_of(plan))
+        assert_array_equal(frames, all_frames(plan)[0])
         assert_array_equal(good, np.broadcast_to(~bad, good.shape))
         assert_allclose(back.positions_m, exact().positions_m, atol=1e-20)
         assert back.geometry.center_px == pytest.approx(plan.geometry.center_px)
@@ -179,7 +171,7 @@ class TestCxi:
     def test_defects_of_single_frames_are_kept_with_a_warning(self, tmp_path):
         limit = float(np.percentile(scans.truth().frames, 99.9))
         plan = open_scan(scans.write(tmp_path)).plan(saturation=limit)
-        good = np.concatenate([block.good for block in plan.blocks()])
+        good = all_frames(plan)[1]
         assert 0 < (~good).sum() < good.size / 50
         with pytest.warns(BeamlineWarning, match=f"{(~good).sum()} pixels are bad in single"):
             write_cxi(exact(), tmp_path / "a.cxi", plan=plan)
@@ -192,7 +184,7 @@ class TestNpz:
         scan = open_scan(path, energy=8.8, distance=plan.geometry.distance_m, psize=75e-6)
         assert scan.format == "ptychopinn"
         back = scan.plan()
-        assert_allclose(frames_of(back), frames_of(plan), rtol=1e-6)
+        assert_allclose(all_frames(back)[0], all_frames(plan)[0], rtol=1e-6)
         offset = back.positions_m - exact().positions_m
         assert_allclose(offset - offset[0], 0, atol=1e-16)
         assert_array_equal(scan.probe, exact().probe[1])
@@ -463,7 +455,7 @@ class TestExportCommand:
         assert "object 1x" in out
         assert out.endswith("46 positions, PtyPy DM 50 + ML 10\n")
         frames, _, back = whole(tmp_path / "a.cxi")
-        assert_array_equal(frames, frames_of(reconstructions.plan()))
+        assert_array_equal(frames, all_frames(reconstructions.plan())[0])
         refined = reconstructions.ptycho().obj.storages["SsG00"]
         coordinates = [v.coord for v in refined.views if v.pod.pr_view.layer == 0]
         assert_allclose(back.positions_m, coordinates, atol=1e-20)
@@ -488,7 +480,9 @@ class TestExportCommand:
         assert type_in("export", ptyr, "-o", tmp_path / "a.h5")[0] == 0
         words = ("export", tmp_path / "a.h5", "-o", tmp_path / "b.h5", "--to", "product")
         assert type_in(*words, "--frames")[0] == 0
-        assert_allclose(whole(tmp_path / "b.h5")[0], frames_of(reconstructions.plan()), rtol=1e-6)
+        assert_allclose(
+            whole(tmp_path / "b.h5")[0], all_frames(reconstructions.plan())[0], rtol=1e-6
+        )
 
     def test_tiff_into_a_folder(self, tmp_path, type_in, ptyr):
         assert type_in("export", ptyr, "-o", tmp_path / "t")[0] == 0

@@ -10,6 +10,7 @@ import pytest
 import reconstructions
 import scans
 from reconstructions import REJECT, assert_same, exact, misfit
+from scans import all_frames
 
 from ptypy_beamline import BeamlineError, open_scan
 from ptypy_beamline.errors import (
@@ -29,10 +30,6 @@ needs_ptypy = pytest.mark.ptypy
 PIXELS = [(1, 0), (-1, 0), (0, 1), (0, -1)]
 
 
-def frames_of(plan):
-    return np.concatenate([block.frames for block in plan.blocks()])
-
-
 class TestPtyPy:
     pytestmark = needs_ptypy
 
@@ -47,7 +44,7 @@ class TestPtyPy:
 
     def test_object_at_the_positions_gives_the_frames(self, found):
         """Views a pixel off fit clearly worse."""
-        frames = frames_of(reconstructions.plan())
+        frames = all_frames(reconstructions.plan())[0]
         right = misfit(found, frames)
         assert right < 0.2
         assert all(misfit(found, frames, pixel) > 1.2 * right for pixel in PIXELS)
@@ -244,9 +241,9 @@ class TestPreview:
     def test_object_at_the_positions_gives_the_frames(self, tmp_path):
         plan = open_scan(scans.write(tmp_path)).plan(reject=REJECT)
         found = from_preview(preview(plan, 25), plan, {"source": "raw.h5"})
-        right = misfit(found, frames_of(plan))
+        right = misfit(found, all_frames(plan)[0])
         assert right < 0.2
-        assert all(misfit(found, frames_of(plan), pixel) > 1.2 * right for pixel in PIXELS)
+        assert all(misfit(found, all_frames(plan)[0], pixel) > 1.2 * right for pixel in PIXELS)
         np.testing.assert_allclose(found.positions_m, plan.positions_m, atol=1e-15)
         assert found.indices.tolist() == [k for k in range(49) if k not in REJECT]
         assert found.provenance == {"source": "raw.h5", "unused_frames": REJECT}

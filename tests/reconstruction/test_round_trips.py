@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scans import all_frames
 
 from ptypy_beamline import BeamlineWarning, open_scan
 from ptypy_beamline.reconstruction import Reconstruction
@@ -105,14 +106,9 @@ WRITERS = {
 }
 
 
-def whole(plan):
-    blocks = list(plan.blocks(3))
-    return (np.concatenate([b.frames for b in blocks]), np.concatenate([b.good for b in blocks]))
-
-
 def assert_same_scan(back, plan, exact=True):
-    frames, good = whole(plan)
-    frames_back, good_back = whole(back)
+    frames, good = all_frames(plan, 3)
+    frames_back, good_back = all_frames(back, 3)
     assert_array_equal(good_back, good)
     if exact:
         assert_array_equal(frames_back, frames)
@@ -174,7 +170,7 @@ def test_a_shared_mask_is_one_image_and_others_one_a_frame(tmp_path):
 def test_other_readers_of_cxi_get_no_bad_pixel(tmp_path):
     """CDTools takes one mask for all frames, and no NaN."""
     plan = open_scan(raw_file(tmp_path / "raw.h5", np.random.default_rng(2))).plan(saturation=200)
-    good = whole(plan)[1]
+    good = all_frames(plan, 3)[1]
     assert (~good).any()
     with pytest.warns(BeamlineWarning, match="bad in single frames only"):
         write_cxi(reconstruction(plan), tmp_path / "a.cxi", plan=plan)
