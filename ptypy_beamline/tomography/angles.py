@@ -6,7 +6,6 @@ A parallel beam needs only 180 degrees.
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import h5py
 import numpy as np
 
 from ..arrays import Bools, Floats, Ints
-from ..errors import BeamlineWarning, FileError, MissingDataError, ScanError, SettingsError
+from ..errors import FileError, MissingDataError, ScanError, SettingsError, warn
 from ..files.crashcheck import check_for_crashes
 from ..files.filelist import expand as expand_files
 from ..files.filelist import natural
@@ -272,9 +271,7 @@ def check_coverage(angles_deg: Floats) -> None:
             "are they radians? Give degrees (--theta)",
         )
     if missing.any():
-        warnings.warn(
+        warn(
             f"no angle within {gaps.max():.3g} degrees: along this missing wedge the "
-            "volume is smeared, and its density too low",
-            BeamlineWarning,
-            stacklevel=3,
+            "volume is smeared, and its density too low"
         )

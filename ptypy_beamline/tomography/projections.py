@@ -5,7 +5,6 @@ The phase in the air beside the sample is 0, which separates the sample's phase 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ..arrays import Bools, Complex64s, Complexes, Float32s, Ints
-from ..errors import BeamlineWarning, ScanError, SettingsError
+from ..errors import ScanError, SettingsError, warn
 from ..extras import skimage
 from ..output.files import renamed_together
 from ..reconstruction.area import middle_part
@@ -127,11 +126,9 @@ def align_series(
     stack, air = unwrapped((how.oriented(middle_part(p.read(), shape)) for p in phases), how.air_px)
     _check_mass(stack, angles)
     if stack.sum() > 0:
-        warnings.warn(
+        warn(
             "the sample's phase is positive, so its density will be negative; set --sign "
-            "positive or conjugate",
-            BeamlineWarning,
-            stacklevel=2,
+            "positive or conjugate"
         )
     with progress("aligning", how.rounds) as advance:
         shifts = align(-stack, degrees, how.rounds, advance)
@@ -192,12 +189,10 @@ def _check_mass(stack: Float32s, angles: Sequence[Angle]) -> None:
     ]
     if odd:
         numbers = ",".join(str(angle.number) for angle in odd)
-        warnings.warn(
+        warn(
             f"the mass at {odd[0].name} differs from that of the others: failed "
             "reconstructions spoil the volume, as does a sample that leaves the image; "
-            f"if they are few, leave them out (--skip {numbers})",
-            BeamlineWarning,
-            stacklevel=3,
+            f"if they are few, leave them out (--skip {numbers})"
         )
 
 
@@ -279,10 +274,8 @@ def _warn_of_sample_in_air(stack: Float32s, air: int) -> None:
     scatter, reach = float(inside.std()), float(np.percentile(np.abs(stack), 99))
     if scatter > MAX_AIR_SCATTER * reach:
         worst = int(inside.std(axis=(1, 2)).argmax())
-        warnings.warn(
+        warn(
             f"the outer {air} columns scatter by {scatter:.2g} rad, the sample by {reach:.2g}: "
             f"they may not be empty, above all in projection {worst} of {len(stack)}; set --air, "
-            "scan wider, or leave bad angles out (--skip)",
-            BeamlineWarning,
-            stacklevel=3,
+            "scan wider, or leave bad angles out (--skip)"
         )

@@ -7,14 +7,13 @@ default basis vectors rows go down and columns to -x.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from ...errors import BeamlineWarning
+from ...errors import warn
 from ...geometry import Geometry
 from ...output.hdf5 import complete_hdf5
 from ...output.nexus import nexus_group, put_dataset
@@ -140,11 +139,9 @@ def _write_frames(
         each = bad.write_each(detector, "frame_mask")
         each.attrs["description"] = "of each frame, 0 = good"
         partly_bad = int((bad.ever & ~bad.always).sum())
-        warnings.warn(
+        warn(
             f"{bad.own} pixels are bad in single frames only: other programs leave out "
-            f"{partly_bad} detector pixels in all frames",
-            BeamlineWarning,
-            stacklevel=3,
+            f"{partly_bad} detector pixels in all frames"
         )
     group = nexus_group(entry, "data_1", "NXdata", signal="data")
     group["data"], group["mask"] = data.dataset, detector["mask"]

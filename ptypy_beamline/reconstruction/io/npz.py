@@ -5,7 +5,6 @@ Source: ``docs/data_contracts.md`` of PtychoPINN (github.com/hoidn/PtychoPINN).
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ...arrays import Complex64s, Floats
-from ...errors import BeamlineWarning, MissingDataError, ScanError, SettingsError
+from ...errors import MissingDataError, ScanError, SettingsError, warn
 from ...formats.npz import CENTER, MASK
 from ...frames.npz import Member, members
 from ...output.files import complete_file
@@ -191,7 +190,14 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     """
     path = Path(path)
     known = _stored_arrays(path)
-    _warn_of_unknown(unknown(path, physics), path)
+    if names := unknown(path, physics):
+        values = ", ".join(f"{name} = {UNKNOWN[name]:g}" for name in names)
+        flags = ", ".join(FLAGS[name] for name in names)
+        warn(
+            f"not in the file, nor given: {values} is written, as PtychoPINN's converter does "
+            f"(0 = not known); set {flags}",
+            path,
+        )
     physical = {name: _quantity(known, physics, name, path) for name in UNKNOWN}
     pixel = np.broadcast_to(physical["pixel_m"], 2)
     obj, probe = _waves(known["objectGuess"]), _waves(known.get("probe_modes", known["probeGuess"]))
@@ -204,11 +210,10 @@ def read_npz(path: str | Path, physics: Physics) -> Reconstruction:
     coordinates = _coordinates(known, path)
     center, positions_m = _positions(coordinates, (obj, probe), pixel, known, physics)
     if outside := views_outside(positions_m - center, pixel, obj.shape, probe.shape):
-        warnings.warn(
-            f"{path}: {outside} of {len(positions_m)} views lie outside the object: set "
+        warn(
+            f"{outside} of {len(positions_m)} views lie outside the object: set "
             "--object-center-y-m and --object-center-x-m to where its middle is",
-            BeamlineWarning,
-            stacklevel=2,
+            path,
         )
     numbers = known.get("frame_indices", known.get("scan_index", ()))
     unique = len(np.unique(numbers)) == len(coordinates)
@@ -246,19 +251,6 @@ def unknown(path: str | Path, physics: Physics) -> list[str]:
     """The physical quantities that neither the user nor the file gives."""
     stored = members(Path(path))
     return [name for name in UNKNOWN if getattr(physics, name) is None and name not in stored]
-
-
-def _warn_of_unknown(names: list[str], path: Path) -> None:
-    if not names:
-        return
-    taken = ", ".join(f"{name} = {UNKNOWN[name]:g}" for name in names)
-    flags = ", ".join(FLAGS[name] for name in names)
-    warnings.warn(
-        f"{path}: not in the file, nor given: {taken} is written, as PtychoPINN's "
-        f"converter does (0 = not known); set {flags}",
-        BeamlineWarning,
-        stacklevel=3,
-    )
 
 
 def _quantity(known: dict[str, NDArray[Any]], physics: Physics, name: str, path: Path) -> Any:
@@ -319,9 +311,5 @@ def _positions(
         if not views_outside(positions_m - center, pixel, obj.shape, probe.shape):
             break
     if not default.any() and physics.center_m == (None, None):
-        warnings.warn(
-            "the coordinates are not pixels of objectGuess: its middle is assumed to be at 0",
-            BeamlineWarning,
-            stacklevel=3,
-        )
+        warn("the coordinates are not pixels of objectGuess: its middle is assumed to be at 0")
     return center, positions_m

@@ -7,7 +7,6 @@ Source: ``ptychodus.api.io`` (github.com/AdvancedPhotonSource/ptychodus). Older 
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ...errors import BeamlineWarning, FileError, ScanError
+from ...errors import FileError, ScanError, warn
 from ...files.links import open_confined
 from ...output.hdf5 import complete_hdf5
 from ...writers.stacks import BadPixels, StackWriter
@@ -195,11 +194,10 @@ def _probe(stored: h5py.Dataset, pixel: tuple[float, float], path: Path) -> Any:
     if "pixel_height_m" in stored.attrs and not np.allclose(
         _pixel(stored.attrs), pixel, rtol=1e-6, atol=0
     ):
-        warnings.warn(
-            f"{path}: the probe's pixel {_pixel(stored.attrs)} m is not the object's "
+        warn(
+            f"the probe's pixel {_pixel(stored.attrs)} m is not the object's "
             f"{pixel}: assumed to be the same",
-            BeamlineWarning,
-            stacklevel=3,
+            path,
         )
     return probe[0].astype(np.complex64)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,14 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Complex64s, Floats
-from ...errors import (
-    BeamlineWarning,
-    FileError,
-    MissingDataError,
-    ScanError,
-    SettingsError,
-    naming,
-)
+from ...errors import FileError, MissingDataError, ScanError, SettingsError, naming, warn
 from ...files.h5rw import read_tree
 from ...planning.plan import Plan
 from ..loading import OURS, check_count, described, loader_settings, positions_plan
@@ -289,12 +281,10 @@ def _positions(run: SavedRun, key: str, plan: Plan | None) -> Floats:
         return np.asarray(recorded, np.float64)
     if plan is not None:
         if were_refined(run.pars, run.runtime.get("iter_info", [])):
-            warnings.warn(
+            warn(
                 "positions were refined, but not recorded: using the raw file's; "
                 "set position_refinement.record, or export the live Ptycho (PtyPy's "
-                "engine ML never records)",
-                BeamlineWarning,
-                stacklevel=2,
+                "engine ML never records)"
             )
         return plan.positions_m
     raise MissingDataError(
