@@ -277,17 +277,14 @@ def _parameter_error(where: str, what: str, one: Any, value: Any) -> SettingsErr
         wanted = f"{' or '.join(one.type)}, not {type(value).__name__}"
     else:
         wanted = f"a number {_between(*one.limits)}"
-    return SettingsError(f"{where}={shown(value)}: expected {wanted}", _meaning(one))
+    meaning = f"it is {one.help}" if one.help else ""
+    return SettingsError(f"{where}={shown(value)}: expected {wanted}", meaning)
 
 
 def _between(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"up to {high}" if low is None else f"from {low} on"
     return f"from {low} to {high}"
-
-
-def _meaning(one: Any) -> str:
-    return f"it is {one.help}" if one.help else ""
 
 
 def load_engines(backend: str) -> None:

@@ -49,11 +49,12 @@ ROTATIONS = {
 """Clockwise rotation → PtyPy's (transpose, flipud, fliplr)."""
 
 READING = (
+    *("growing", "file_mask_values"),
     *("sidecar", "paths", "units", "outer_index", "frames_per_position", "links", "simulate"),
     *("stored_as", "zero_frequency", "radiation"),
     *("energy", "distance", "psize", "focus_to_sample"),
 )
-"""Parameters that change how a file is read."""
+"""Settings that change how a file is read."""
 
 
 class Settings(Group):
@@ -251,7 +252,7 @@ class Settings(Group):
             raise ValueError("select.shape='circle' needs select.radius (--select-radius)")
         if self.select.shape == "rect" and self.select.size is None:
             raise ValueError("select.shape='rect' needs select.size (--select-size)")
-        if self.live.timeout_s is not None:
+        if self.growing:
             _check_live(self)
         if self.auto_center and self.center is not None:
             raise ValueError("auto_center=True contradicts center: leave one of them out")
@@ -322,11 +323,7 @@ class Settings(Group):
 
     def reads_like(self, other: Settings) -> bool:
         """Whether ``other`` opens the same scan; it may plan it differently."""
-        return self._reading == other._reading
-
-    @property
-    def _reading(self) -> tuple[Any, ...]:
-        return (self.growing, self.file_mask_values, *(getattr(self, name) for name in READING))
+        return all(getattr(self, name) == getattr(other, name) for name in READING)
 
     def record(self) -> dict[str, Any]:
         """What was set, for provenance: plain values, and shapes of arrays."""

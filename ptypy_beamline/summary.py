@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,15 +43,10 @@ class Finding:
         return f"{self.level}: " + "; ".join(filter(None, (self.what, self.cause, self.remedy)))
 
 
-def _known_positions(scan: Scan) -> int:
-    """Number of positions that are known; an acquisition number without a reading has none."""
-    listed = scan.positions_m if scan.positions_px is None else scan.positions_px
-    return int(np.isfinite(listed).all(axis=1).sum())
-
-
 def describe_scan(scan: Scan) -> dict[str, Any]:
     """Contents of the file, in SI units, which the keys name."""
     images = {"dark": scan.dark, "flat": scan.flat}
+    positions = scan.positions_m if scan.positions_px is None else scan.positions_px
     return {
         "file": str(scan.source),
         "format": scan.format,
@@ -59,7 +54,7 @@ def describe_scan(scan: Scan) -> dict[str, Any]:
         "dtype": str(scan.frames.dtype),
         "stored_as": scan.stored_as,
         "zero_frequency": "corner" if scan.zero_frequency == "corner" else None,
-        "positions": _known_positions(scan),
+        "positions": int(np.isfinite(positions).all(axis=1).sum()),
         "grid": scan.grid,
         "energy_eV": scan.energy_eV,
         "distance_m": scan.distance_m,
@@ -129,10 +124,9 @@ def loading_steps(plan: Plan) -> list[tuple[str, str]]:
 
 def _read(plan: Plan) -> str:
     w = plan.window
-    past = (
-        "" if plan.inside.shape == w.shape else " (reaches past the detector, where pixels are bad)"
-    )
-    return f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}{past}"
+    read = f"rows {w.top} to {w.top + w.height}, columns {w.left} to {w.left + w.width}"
+    past = plan.inside.shape != w.shape
+    return f"{read} (reaches past the detector, where pixels are bad)" if past else read
 
 
 def _corrections(plan: Plan) -> list[tuple[str, str]]:
@@ -171,9 +165,8 @@ def _transforms(plan: Plan) -> list[tuple[str, str]]:
 
 def _monitor(scale: Floats) -> str:
     usable = scale[np.isfinite(scale)]
-    if (usable == 1).all():
-        return "none"
-    return f"factors {usable.min():.4g} to {usable.max():.4g}"
+    plain = (usable == 1).all()
+    return "none" if plain else f"factors {usable.min():.4g} to {usable.max():.4g}"
 
 
 STEP = "the step of"
@@ -254,8 +247,3 @@ def empty_beam(scan: Scan, plan: Plan) -> list[Finding]:
             "check stored_as (--stored-as), flat and monitor",
         )
     ]
-
-
-def as_json(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON."""
-    return asdict(finding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from ..output.figures import check_picture
 from ..parallel import mpi_rank
 from ..settings import Settings
-from ..summary import as_json, describe_plan
+from ..summary import describe_plan
 from ..units import in_words
 from .flags import file_option
 from .loading import loading, refuse_input
@@ -49,7 +50,7 @@ def command(
     found = diagnosis.findings
     summary = describe_plan(diagnosis.sample.plan) if diagnosis.sample else {}
     if to_json:
-        typer.echo(json.dumps({"findings": [as_json(f) for f in found], "plan": summary}, indent=1))
+        typer.echo(json.dumps({"findings": [asdict(f) for f in found], "plan": summary}, indent=1))
     else:
         _print(diagnosis, summary)
     if plot and diagnosis.sample:

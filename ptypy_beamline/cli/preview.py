@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..settings import Settings
-from ..summary import Finding, as_json
+from ..summary import Finding
 from .flags import folder_option
 from .loading import loading, plan_with, refuse_input
 from .prechecks import Propagation, check_data, is_near_field, show
@@ -75,7 +76,7 @@ def run_preview(
         "held_out_error": error,
         "iterations": iterations,
         "near_field": near,
-        "findings": [as_json(finding) for finding in findings],
+        "findings": [asdict(finding) for finding in findings],
         "reconstruction": str(result),
         "picture": str(picture),
     }

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ import typer
 from ..errors import INSTALL_PTYPY, SettingsError
 from ..extras import has_ptypy
 from ..settings import Settings
-from ..summary import Finding, as_json
+from ..summary import Finding
 from .flags import file_option, folder_option
 from .loading import loading, plan_with, refuse_input
 from .prechecks import Propagation, check_data, is_near_field, low_counts, refuse_errors, show
@@ -271,7 +271,7 @@ def _write_results(
         "error": error,
         "near_field": near,
         "seconds": seconds,
-        "findings": [as_json(finding) for finding in findings],
+        "findings": [asdict(finding) for finding in findings],
         "files": [str(request.output / name) for name in FILES] + [str(p) for p in extra],
     }
     _write_files(found, request.output, summary)

@@ -246,7 +246,7 @@ def beam_center(images: Images, counts: Counting) -> tuple[float, float]:
         try:
             return find_center(sample, rough, lambda w: plain_calibration(images.cut(w), counts))
         except GeometryError as error:
-            raise no_center(scan, settings, counts) from error
+            raise no_center(images, counts, error) from error
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {pixel_text(center)} lies outside the {shape[0]}x{shape[1]} detector",

@@ -11,10 +11,10 @@ import numpy as np
 from ..arrays import Bools, Floats
 from ..errors import BeamlineError, GeometryError, ScanError, shown
 from ..frames.wrappers import CorrectedFrames
-from ..scan import Scan, Window
+from ..scan import Scan
 from ..settings import Settings
 from .calibration_images import Images
-from .counting import FEW, Counting, count_limit, counting
+from .counting import FEW, Counting, count_limit
 from .plan import Plan
 from .sample import Sample
 
@@ -58,7 +58,7 @@ def refuse_without_good_pixels(
 
 def without_good_pixels(plan: Plan, scan: Scan, settings: Settings, counts: Counting) -> ScanError:
     """The error for a scan in which no frame has a good pixel."""
-    found = cause_of(scan, settings, plan.inside, counts, need_counts=False)
+    found = cause_of(Images(scan, settings, plan.inside), counts, need_counts=False)
     what = ": ".join(filter(None, ("no frame has a good pixel", found.what)))
     return ScanError(what, found.remedy or UNKNOWN, scan.source)
 
@@ -76,18 +76,15 @@ def _any_good(plan: Plan, counts: Counting) -> bool:
         return True
 
 
-def no_center(scan: Scan, settings: Settings, counts: Counting | None) -> GeometryError:
-    """The error for a scan whose frames have no counts from which to find the beam."""
-    counts = counting(scan) if counts is None else counts
-    found = cause_of(scan, settings, Window.full(scan.frame_shape), counts, need_counts=True)
-    what = "no counts in a sample of the frames, so no beam centre can be found"
-    remedy = ", or ".join(filter(None, (found.remedy, "set center (--roi-center)")))
-    return GeometryError(": ".join(filter(None, (what, found.what))), remedy, scan.source)
+def no_center(images: Images, counts: Counting, error: GeometryError) -> GeometryError:
+    """``error``, raised where frames have no counts from which to find the beam, with the cause."""
+    found = cause_of(images, counts, need_counts=True)
+    remedy = ", or ".join(filter(None, (found.remedy, error.remedy)))
+    what = ": ".join(filter(None, (error.problem, found.what)))
+    return GeometryError(what, remedy, images.scan.source)
 
 
-def cause_of(
-    scan: Scan, settings: Settings, window: Window, counts: Counting, need_counts: bool
-) -> Cause:
+def cause_of(images: Images, counts: Counting, need_counts: bool) -> Cause:
     """The first correction after which no sampled frame has counts, or good pixels, left.
 
     Parameters
@@ -95,15 +92,14 @@ def cause_of(
     need_counts
         Look for counts; else only for good pixels.
     """
-    images = Images(scan, settings, window)
     steps = [
-        *_of_raw_counts(scan, settings, counts, need_counts),
+        *_of_raw_counts(images.scan, images.settings, counts, need_counts),
         _of_mask(images, counts),
         *_of_offsets(images, need_counts),
         _of_flat(images),
     ]
     left = np.zeros(len(steps), np.bool_)
-    for frame in Sample(scan.frames, window, FEW):
+    for frame in Sample(images.scan.frames, images.window, FEW):
         value, good = frame.astype(np.float64), np.ones(frame.shape, np.bool_)
         for number, (_, step) in enumerate(steps):
             value, good = step(value, good)
