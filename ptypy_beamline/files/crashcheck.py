@@ -1,8 +1,8 @@
 """Read HDF5 files in a separate process first: libhdf5 crashes or hangs on some damaged ones.
 
 A job that processes many files, or waits for one, would lose all its work.
-``python -m ptypy_beamline.files.crashcheck FILE…`` is that process: it goes through each file as
-readers do, and writes a dot after each. Errors that HDF5 itself reports do not matter here.
+``python -m ptypy_beamline.files.crashcheck FILE…`` is that process: it reads each file as loaders
+do, and writes a dot after each. Errors that HDF5 itself reports are ignored.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _checked: set[tuple[int, FileState]] = set()
 def check_for_crashes(
     paths: Iterable[str | Path], limit_s: float | None = None, walk: Sequence[str] = WALK
 ) -> None:
-    """Make sure that libhdf5 can read HDF5 files; one that has not changed is checked once.
+    """Check that libhdf5 can read HDF5 files; a file that has not changed is checked once.
 
     Parameters
     ----------
     paths
-        Files; missing ones and others than HDF5 files are skipped.
+        Files; those that are missing or not HDF5 are skipped.
     limit_s
         Time limit for each file; default: ``LIMIT_S``.
     walk
-        The command that checks: it writes a byte after each file.
+        The command of the process, which writes a byte after each file.
 
     Raises
     ------
     DamagedFileError
-        The process crashed or hung on one of them.
+        The process crashed or hung on one of the files.
     """
     present = [path for path in map(Path, paths) if _is_hdf5(path)]
     new = [path for path in present if _state(path) not in _checked]
@@ -91,7 +91,7 @@ def _check(paths: Sequence[Path], limit_s: float, walk: Sequence[str]) -> None:
 
 
 def _check_end(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Check the exit of a process that closed its output before it was done."""
+    """Check the exit code of a process that ended before it was done."""
     code = process.wait()
     if code < 0 and -code not in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         name = signal.Signals(-code).name
@@ -112,25 +112,23 @@ def _state(path: Path) -> tuple[int, FileState]:
 
 
 SMALL_BYTES = 2**23
-"""Datasets up to this size are read completely, others only in their first and last frame."""
+"""Datasets up to this size are read completely, of others only the first and last frame."""
 
 
-def _walk_through_all() -> None:
-    """Walk through each file of the command line."""
-    for name in sys.argv[1:]:
-        seen: set[Path] = set()
-        _walk(Path(name).resolve(), Path(name).resolve().parent, seen)
+def _main() -> None:
+    for path in [Path(name).resolve() for name in sys.argv[1:]]:
+        _walk(path, path.parent, set())
         os.write(1, b".")
 
 
 def _walk(path: Path, inside: Path, seen: set[Path]) -> None:
-    """Walk through a file, and through files below the same folder that it links to."""
+    """Read a file, and files below the same folder that it links to."""
     if path in seen or not path.is_file() or not path.is_relative_to(inside):
         return
     seen.add(path)
     others: list[str] = []
     with (
-        suppress(Exception),  # reading gives a better message
+        suppress(Exception),  # the loader gives a better message
         h5py.File(path, "r", swmr=being_written(path), locking=False) as file,
     ):
         _attributes(file)
@@ -153,7 +151,7 @@ def _names(group: h5py.Group, above: str = "", depth: int = 0) -> Iterator[str]:
 
 
 def _node(file: h5py.File, name: str) -> list[str]:
-    """Read what a reader may read of an object; return the files that it links to."""
+    """Read what a loader may read of an object; return the files that it links to."""
     link = file.get(name, getlink=True)
     if isinstance(link, h5py.ExternalLink):
         return [link.filename]
@@ -184,4 +182,4 @@ def _numbers(dataset: h5py.Dataset) -> None:
 
 
 if __name__ == "__main__":
-    _walk_through_all()
+    _main()

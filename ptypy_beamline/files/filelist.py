@@ -1,4 +1,4 @@
-"""From globs and lists to files, in natural order."""
+"""The files of globs and lists, in natural order."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from .regular import check_file, read_text
 
 LIST_SUFFIX = ".txt"
 SPARSE = 20
-"""Numbers of which this many times more are missing than present do not count frames."""
+"""If more than this many times as many numbers are missing as present, they do not count frames."""
 
 MOST = 0.75
-"""Share of files named alike from which on others are odd; fewer are a scan of several kinds."""
+"""If at least this fraction of the files are named alike, the others are odd ones."""
 
 LARGEST = 2**48
-"""Larger numbers in names count nothing."""
+"""Larger numbers in names do not count frames."""
 
 LIST_BYTES = 2**26
-"""A text that is longer is no list of files."""
+"""A longer text is not a list of files."""
 
 
 def is_glob(name: str | Path) -> bool:
-    """Whether ``name`` has wildcards and is not itself the name of a file."""
+    """Whether ``name`` has wildcards and is not the name of a file."""
     return glob.has_magic(str(name)) and not os.path.exists(name)
 
 
@@ -43,25 +43,25 @@ def is_list(name: str | Path) -> bool:
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """A key that sorts ``img_2`` before ``img_10``."""
+    """A sorting key that puts ``img_2`` before ``img_10``."""
     parts = re.split(r"(\d+)", name)
     return [int(p) if i % 2 else p for i, p in enumerate(parts)], name
 
 
 @dataclass(frozen=True, eq=False)
 class NameNumbers:
-    """Numbers of files, or of their pages, by the files' names.
+    """Numbers of files, or of their pages, from the files' names.
 
     Attributes
     ----------
     values
-        (n,) number; of names by row and column the row times ``columns`` plus the column from 0.
+        (n,) number in the name; if there are a row and a column, row × ``columns`` + column.
     columns
-        From the first to the last that any name has; 0 = names have one number.
+        Number of columns, from the first to the last in any name; 0 = names have one number.
     first_column
-        What names call column 0.
+        Number that names give to column 0.
     pages
-        In a file: ``values`` are then those of the files times ``pages``, plus the page from 0.
+        Per file: if more than one, ``values`` are number × ``pages`` + page.
     """
 
     values: Ints
@@ -71,9 +71,9 @@ class NameNumbers:
 
 
 def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
-    """Files with other words, or numbers far off, in their names than most, which are numbered.
+    """Files whose names differ from most in words, or by far in their number.
 
-    None if most are not.
+    None unless the names of most files are alike and numbered.
     """
     words = np.array([re.sub(r"\d+", "0", str(file)) for file in files])
     usual = Counter(words.tolist()).most_common(1)[0][0]
@@ -88,7 +88,7 @@ def odd_names(files: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _near(files: Sequence[Path]) -> Bools:
-    """(n,) files of alike names whose one differing number is near to the others'."""
+    """(n,) whether the only number that differs between alike names is near the median one."""
     digits = np.array([[int(p) for p in re.findall(r"\d+", str(file))] for file in files], object)
     differing = [column for column in digits.T if len(set(column)) > 1]
     if len(differing) != 1:
@@ -98,9 +98,9 @@ def _near(files: Sequence[Path]) -> Bools:
 
 
 def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:
-    """The one number that differs between names that are otherwise alike, or two: row and column.
+    """The number that differs between names that are otherwise alike, or two: row and column.
 
-    None if names differ in more numbers, or in words, or if most numbers are missing, as of times
+    None if names differ in more numbers, or in words, or if most numbers are missing, as in times
     of day.
     """
     parts = [re.split(r"(\d+)", str(file)) for file in files]
@@ -119,7 +119,7 @@ def numbers_in_names(files: Sequence[Path]) -> NameNumbers | None:
 
 
 def _of_grid(rows: NDArray[Any], columns: NDArray[Any]) -> NameNumbers | None:
-    """Of names by row and column; None if one of both tells all files apart by itself."""
+    """Numbers by row and column; None if either of them distinguishes all files by itself."""
     if len(files := set(zip(rows, columns, strict=True))) in (len(set(rows)), len(set(columns))):
         return NameNumbers(_whole(rows)) if len({r - c for r, c in files}) == 1 else None
     first = min(columns)
@@ -134,9 +134,9 @@ def _whole(values: NDArray[Any]) -> Ints:
 
 
 def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
-    """The files that paths, globs and lists of both name.
+    """The files of paths, globs, and lists of paths and globs.
 
-    The order of ``names`` and of the lines of a list is kept; within a glob it is natural.
+    They are in the order of ``names`` and of the lines of a list; those of a glob in natural order.
 
     Raises
     ------
@@ -145,21 +145,19 @@ def expand(names: Sequence[str | Path]) -> tuple[Path, ...]:
     ScanError
         A file is named twice.
     """
-    files = [file for name in names for file in _files(name)]
-    seen: set[Path] = set()
-    for file in files:
-        if file in seen:
-            raise ScanError(
-                "Expected each file once. Got it twice",
-                "let globs and lines of the list not overlap",
-                file,
-            )
-        seen.add(file)
-    return tuple(files)
+    files = tuple(file for name in names for file in _files(name))
+    twice = [file for file, count in Counter(files).items() if count > 1]
+    if twice:
+        raise ScanError(
+            "Expected each file once. Got it twice",
+            "globs and lines of the list must not overlap",
+            twice[0],
+        )
+    return files
 
 
 def first_file(name: str | Path) -> Path:
-    """The first file of :func:`expand`; of a list only its first line is read."""
+    """The first file of :func:`expand`; only the first line of a list is used."""
     return next(_files(name))
 
 
@@ -179,7 +177,7 @@ def _files(name: str | Path) -> Iterator[Path]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a list without blank ones and comments."""
+    """Numbered lines of a list, except blank ones and comments."""
     text = read_text(path, "write one path or glob a line", LIST_BYTES)
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith("#"):

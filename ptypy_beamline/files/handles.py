@@ -1,8 +1,8 @@
 """HDF5 files that this process has open: reused instead of reopened, and limited in number.
 
 Opening a file on a server takes milliseconds, and a scan's frames, masks and positions are mostly
-in one. An Eiger series may have five thousand data files, a ``.ptyd`` as many parts; systems allow
-some thousand open files, and each costs HDF5 more than half a megabyte.
+in the same file. An Eiger series may have five thousand data files, a ``.ptyd`` as many parts;
+systems allow some thousand open files, and each takes HDF5 more than half a megabyte.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 MOST_OPEN = 64
-"""Files kept open by a process, at most; a quarter of what the system allows, if that is less."""
+"""Maximum number of files kept open; at most a quarter of what the system allows."""
+
+
+CLOSED = (OSError, ValueError, RuntimeError)
+"""Exceptions of h5py if another thread has just closed the file."""
 
 
 def most_open() -> int:
-    """How many files this process may keep open."""
+    """Maximum number of files that this process keeps open."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else -1
     return MOST_OPEN if allowed < 0 else max(4, min(MOST_OPEN, allowed // 4))
 
@@ -34,9 +38,8 @@ def most_open() -> int:
 class OpenFiles:
     """Handles of files, by their paths, and the objects that keep one between two reads.
 
-    All references are weak, so that a file is closed with the last object that uses it. A thread
-    that reads holds its own reference: a file that an object releases here is closed only when that
-    thread is done.
+    All references are weak, so that a file is closed with the last object that uses it. A reading
+    thread holds its own reference: a file that is released here is closed when that thread is done.
     """
 
     def __init__(self) -> None:
@@ -50,7 +53,7 @@ class OpenFiles:
         self._handles: dict[Path, list[weakref.ref[h5py.File]]] = {}
 
     def add(self, path: Path, file: h5py.File) -> None:
-        """Have :meth:`reopen` find this file by its absolute path."""
+        """Register a file under its absolute path, for :meth:`reopen`."""
         with self._lock:
             if len(self._handles) > 2 * MOST_OPEN:
                 alive = {key: _alive(handles) for key, handles in self._handles.items()}
@@ -59,16 +62,14 @@ class OpenFiles:
             self._handles[path] = [*_alive(handles), weakref.ref(file)]
 
     def reopen(self, path: Path) -> h5py.File | None:
-        """Another handle of an open file, to be closed by itself; None = the file is not open.
+        """Another handle of an open file, to be closed separately; None = the file is not open.
 
-        It shows what opening the file again would: all handles of a process share what HDF5 saw
-        when the first was opened.
+        Opening the file again would show the same: all handles of a process share the state that
+        HDF5 saw when the first was opened.
         """
         for file in self._files(path):
             if _is_at(file, path):
-                with suppress(
-                    OSError, ValueError, RuntimeError
-                ):  # closed by another thread just now
+                with suppress(*CLOSED):
                     again = h5py.File(file.id.reopen())
                     self.add(path, again)
                     return again
@@ -80,23 +81,23 @@ class OpenFiles:
         return [file for file in files if file]
 
     def is_open(self, path: Path) -> bool:
-        """Whether this process has the file open that is now at an absolute path."""
+        """Whether this process has the file open that is now at this absolute path."""
         return any(_is_at(file, path) for file in self._files(path))
 
     def keep(self, owner: Any, opened: Any) -> None:
-        """Let ``owner`` keep what it ``opened``; release others if there are too many."""
+        """Let ``owner`` keep what it ``opened``; let others close theirs if there are too many."""
         owner.__dict__["_opened"] = opened
         with self._lock:
             self._owners.pop(id(owner), None)
             self._owners[id(owner)] = weakref.ref(owner)
             surplus = list(self._owners)[: max(0, len(self._owners) - most_open())]
             idle = [self._owners.pop(key)() for key in surplus]
-        for owner_of_file in idle:  # outside of the lock: HDF5 has its own
-            if owner_of_file is not None:
-                owner_of_file.__dict__.pop("_opened", None)
+        for other in idle:  # outside the lock: HDF5 has its own
+            if other is not None:
+                other.__dict__.pop("_opened", None)
 
     def touch(self, owner: Any) -> None:
-        """Note that ``owner`` uses its file again."""
+        """Note that ``owner`` is using its file again."""
         with self._lock:
             known = self._owners.pop(id(owner), None)
             if known is not None:
@@ -111,7 +112,7 @@ def _is_at(file: h5py.File, path: Path) -> bool:
     """Whether an open file is the one that is now at ``path``."""
     try:
         return os.path.samestat(os.fstat(file.id.get_vfd_handle()), path.stat())
-    except (OSError, ValueError, RuntimeError):  # removed, or just closed by another thread
+    except CLOSED:  # or the file was removed
         return False
 
 

@@ -1,4 +1,4 @@
-"""Opening HDF5 files and datasets, with one clear line where that fails."""
+"""Opening HDF5 files and datasets, with a clear one-line error if that fails."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from .handles import OPEN_FILES, most_open
 from .regular import check_file, note_input
 
 WRITING, SWMR = 1, 5
-"""Flags of a file that is open for writing, without and with SWMR mode."""
+"""Consistency flags of a file that is open for writing, without and with SWMR mode."""
 
 AGAIN_S = 0.01
-"""Time between two attempts, so that a writer that closes it after each frame is noticed."""
+"""Time between two looks at a file: a writer may close it for a moment after each frame."""
 
 CACHE_LIMIT = 2**29
-"""Most bytes a dataset's chunk cache may hold."""
+"""Maximum size of a dataset's chunk cache, in bytes."""
 
 OPEN_FOR_WRITING = "the file is open for writing, not in SWMR mode: HDF5 refuses to read it"
 DEAD = (
@@ -34,33 +34,17 @@ DEAD = (
     "the documentation of live scans), or clear the mark by h5clear -s NAME"
 )
 
-PROBLEMS = (
-    (
-        "truncated file",
-        DamagedFileError,
-        "truncated HDF5 file",
-        "copy it again, or wait until it is complete",
-    ),
-    (
-        "signature not found",
-        DamagedFileError,
-        "not an HDF5 file",
-        "check the path, or name the --format",
-    ),
-    (
-        "already open for write",
-        UnreadableError,
-        OPEN_FOR_WRITING,
-        f"wait until it is closed; {DEAD}",
-    ),
-    (
-        "unable to lock",
-        FileError,
-        "the file is locked by its writer",
-        "set HDF5_USE_FILE_LOCKING=FALSE",
-    ),
-)
-"""HDF5's message for a file it cannot open, our error, its message, and the remedy."""
+COPY = "copy it again, or wait until it is complete"
+CHECK = "check the path, or name the --format"
+UNLOCK = "set HDF5_USE_FILE_LOCKING=FALSE"
+CLOSE = f"wait until it is closed; {DEAD}"
+PROBLEMS: dict[str, tuple[type[FileError], str, str]] = {
+    "truncated file": (DamagedFileError, "truncated HDF5 file", COPY),
+    "signature not found": (DamagedFileError, "not an HDF5 file", CHECK),
+    "already open for write": (UnreadableError, OPEN_FOR_WRITING, CLOSE),
+    "unable to lock": (FileError, "the file is locked by its writer", UNLOCK),
+}
+"""Part of HDF5's message → our error, its message, and the remedy."""
 
 
 _locking: ContextVar[bool] = ContextVar("locking", default=True)
@@ -68,10 +52,10 @@ _locking: ContextVar[bool] = ContextVar("locking", default=True)
 
 @contextmanager
 def unlocked() -> Iterator[None]:
-    """Open files without a lock, those of a scan that is being written.
+    """Open files in the block without a lock, as those of a scan that is being written.
 
-    While a reader holds a lock, HDF5 refuses to open the file for writing: a writer that closes its
-    file and opens it again, as PtyPy does for each chunk of a ``.ptyd``, would die of it.
+    While a reader holds a lock, HDF5 refuses to open the file for writing: a writer that reopens
+    its file, as PtyPy does for each chunk of a ``.ptyd``, would fail.
     """
     before = _locking.set(False)
     try:
@@ -81,23 +65,23 @@ def unlocked() -> Iterator[None]:
 
 
 def locking() -> bool:
-    """Whether files are opened with a lock here and now."""
+    """Whether files are opened with a lock, see :func:`unlocked`."""
     return _locking.get()
 
 
 def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) -> h5py.File:
-    """Open an HDF5 file for reading; one that a writer still has open in SWMR mode, too.
+    """Open an HDF5 file for reading, also one that a writer has open in SWMR mode.
 
-    A file that this process has open already is not opened again, see :mod:`.handles`.
+    A file that this process already has open is not opened again, see :mod:`.handles`.
 
     Parameters
     ----------
     path
         The file.
     lock
-        Keep writers from opening it meanwhile; None = :func:`locking`.
+        Prevent writers from opening it meanwhile; None = :func:`locking`.
     noted
-        Whether it is one of the inputs, see :func:`noting_inputs`.
+        Whether it is an input, see :func:`noting_inputs`.
 
     Raises
     ------
@@ -115,7 +99,7 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
     try:
         file = _open_in_mode(path.absolute(), being_written(path), lock)
     except OSError as error:
-        for words, kind, problem, remedy in PROBLEMS:
+        for words, (kind, problem, remedy) in PROBLEMS.items():
             if words in str(error):
                 raise kind(problem, remedy, path) from error
         raise UnreadableError(
@@ -130,7 +114,7 @@ def open_hdf5(path: str | Path, lock: bool | None = None, noted: bool = True) ->
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a file is HDF5; one that is open is known to be."""
+    """Whether a file is HDF5; one that this process has open is not read."""
     return OPEN_FILES.is_open(path.absolute()) or bool(h5py.is_hdf5(path))
 
 
@@ -139,7 +123,7 @@ _kept: ContextVar[deque[h5py.File] | None] = ContextVar("kept", default=None)
 
 @contextmanager
 def files_kept_open() -> Iterator[None]:
-    """Keep the files that are opened in the block open to its end, so that each is opened once."""
+    """Keep files that are opened in the block open until its end, so that each is opened once."""
     kept: deque[h5py.File] = deque(maxlen=most_open() // 2)
     before = _kept.set(kept)
     try:
@@ -151,24 +135,24 @@ def files_kept_open() -> Iterator[None]:
 
 
 def _open_in_mode(path: Path, swmr: bool, lock: bool) -> h5py.File:
-    flags = {"swmr": swmr, "locking": None if lock else False}  # None: as HDF5 likes it
+    flags = {"swmr": swmr, "locking": None if lock else False}  # None: HDF5's default
     try:
         return h5py.File(path, "r", **flags)
     except OSError as error:
         if "flag not the same" in str(error):
-            # This process has it open in the other mode: its writer has closed it since.
+            # This process has it open in the other mode: its writer has closed it since then.
             return h5py.File(path, "r", **flags | {"swmr": not swmr})
         if "unable to lock" in str(error):  # a writer holds it, without SWMR
             return h5py.File(path, "r", locking=False)
-        if "locking flag values" in str(error):  # this process has it open the other way already
+        if "locking flag values" in str(error):  # this process has it open with the other flag
             return h5py.File(path, "r", **flags | {"locking": False if lock else None})
         raise
 
 
 def is_locked(file: h5py.File) -> bool:
-    """Whether a writer has the file open without SWMR, so that it could not be locked.
+    """Whether a file could not be locked because a writer has it open without SWMR.
 
-    Never where HDF5 locks no files: it is then unknown, except of a writer in SWMR mode.
+    If HDF5 does not lock files here, that is unknown: False.
     """
     return locking() and _hdf5_locks() and not file.id.get_access_plist().get_file_locking()[0]
 
@@ -181,19 +165,19 @@ def _hdf5_locks() -> bool:
 
 
 def fresh(node: Any) -> Any:
-    """A dataset as its writer has left it now; HDF5 remembers the length it first saw."""
+    """A dataset in its present state; HDF5 otherwise keeps the length that it saw first."""
     if isinstance(node, h5py.Dataset) and node.file.swmr_mode:
         node.refresh()
     return node
 
 
 def being_written(path: Path) -> bool:
-    """Whether a writer has the file open in SWMR mode, or died with it open."""
+    """Whether a writer has the file open in SWMR mode, or died while it had."""
     return _open_flags(path) == SWMR
 
 
 def stays_open_for_writing(path: Path, for_s: float) -> bool:
-    """Whether a writer without SWMR keeps the file open all the time, or died with it open.
+    """Whether a writer without SWMR keeps the file open, or died while it had.
 
     One that closes it after each frame does not.
     """
@@ -206,7 +190,7 @@ def stays_open_for_writing(path: Path, for_s: float) -> bool:
 
 
 def _open_flags(path: Path) -> int:
-    """Which flags of open writers a file has, if it is of a version with such flags.
+    """The consistency flags of a file; 0 if its version has none.
 
     Source: HDF5 File Format Specification 3.0, section II.A, superblock version 3, "File
     Consistency Flags": bit 0 open for writing, bit 2 for SWMR writing.
@@ -218,7 +202,7 @@ def _open_flags(path: Path) -> int:
 
 
 def check_filters(dataset: h5py.Dataset, path: Path) -> None:
-    """Make sure that the dataset's chunks can be decoded here.
+    """Check that the dataset's chunks can be decoded here.
 
     Raises
     ------
@@ -238,7 +222,7 @@ def check_filters(dataset: h5py.Dataset, path: Path) -> None:
 
 
 def open_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
-    """Open with a chunk cache that holds the chunks of one frame, if frames share chunks."""
+    """Open a dataset; if frames share chunks, with a chunk cache for the chunks of one frame."""
     try:
         dataset = file[name]
     except KeyError as error:
@@ -254,5 +238,5 @@ def open_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     size = per_frame * math.prod(dataset.chunks) * dataset.dtype.itemsize
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(10 * per_frame + 1, min(size + 2**20, CACHE_LIMIT), 1.0)
-    del dataset  # HDF5 takes the cache of the first opening
+    del dataset  # else HDF5 keeps the cache of the first opening
     return h5py.Dataset(h5py.h5d.open(file.id, name.encode(), access))

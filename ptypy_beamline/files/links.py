@@ -1,4 +1,4 @@
-"""External links and virtual sources: followed inside the master file's folder only."""
+"""External links and virtual sources, which are followed only inside the master file's folder."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ..errors import FileError, LostFileError, naming
 from .hdf5 import check_filters, fresh, open_hdf5
 
 DEPTH = 16
-"""Most links that may follow each other, as in HDF5 itself."""
+"""Maximum length of a chain of links, as in HDF5 itself."""
 
 
 def file_and_dataset(text: str) -> tuple[str, str]:
-    """Both parts of ``file.h5::/path``; the file is "" where only a dataset is named."""
+    """The parts of ``file.h5::/path``; the file is "" if only a dataset is named."""
     file, _, dataset = text.rpartition("::")
     return file, dataset
 
 
 class TooDeepError(FileError):
-    """More links follow each other than HDF5 goes along; they may lead in a circle."""
+    """A chain of links is longer than HDF5 follows; it may be circular."""
 
 
 def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
-    """The group or dataset at ``path``, or None; everything it leads to is checked.
+    """The group or dataset at ``path``, or None; all links and sources on the way are checked.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
     Raises
     ------
     FileError
-        A link, a virtual source or external storage leads outside, or to a file that is not
-        there, or to a dataset whose filter is missing.
+        A link, a virtual source or external storage leads outside, or to a missing file, or to a
+        dataset whose filter is missing.
     """
     root = Path(file.filename).resolve().parent
     try:
@@ -54,9 +54,9 @@ def lookup(file: h5py.File, path: str, links: str = "inside") -> Any:
 
 
 def present(file: h5py.File, path: str) -> Any:
-    """The group or dataset at ``path``, or None, to tell what kind of file it is.
+    """The group or dataset at ``path``, or None, to recognise the kind of file.
 
-    The sources of its data are not checked; but nothing other than a file (a pipe, say) is opened.
+    The sources of its data are not checked, but only regular files are opened, never a pipe.
     """
     try:
         return _go(file, path, None, DEPTH)
@@ -65,7 +65,7 @@ def present(file: h5py.File, path: str) -> Any:
 
 
 def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
-    """Follow ``path`` link by link, and then to the sources of a dataset."""
+    """Follow ``path`` link by link, then check the sources of a dataset."""
     node = _go(file, path, allowed, depth)
     if isinstance(node, h5py.Dataset):
         _check_sources(node, allowed, depth - 1)
@@ -108,7 +108,7 @@ def _step(group: h5py.Group, name: str, allowed: Path | None, depth: int) -> Any
 
 
 def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> None:
-    """Check the files that a virtual or externally stored dataset takes its numbers from."""
+    """Check the files that a virtual or externally stored dataset takes its data from."""
     owner = Path(dataset.file.filename)
     for name, offset, size in dataset.external or ():
         storage = f"{dataset.name} (external storage)"
@@ -139,18 +139,18 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
 
 
 def _check_source(file: h5py.File, source: str, allowed: Path | None, depth: int) -> None:
-    """Check a source in ``file``, or all that a printf-style name of one stands for."""
+    """Check a source in ``file``, or all that match a printf-style name."""
     try:
         for path in _paths(file, source, allowed, depth):
             found = _walk(file, path, allowed, depth)
             if isinstance(found, h5py.Dataset):
                 check_filters(found, Path(found.file.filename))
-    except TooDeepError as error:  # HDF5 may go farther
+    except TooDeepError as error:  # HDF5 may follow it
         raise FileError(error.problem, error.remedy, error.file) from error
 
 
 def _paths(file: h5py.File, source: str, allowed: Path | None, depth: int) -> Iterator[str]:
-    """What a source's name stands for: ``%b`` for any number, ``%%`` for ``%``."""
+    """Paths that match a source's name: ``%b`` is any number, ``%%`` is ``%``."""
     if _pattern(source) is None:
         return iter((_plain(source),))
     parts = [part for part in source.split("/") if part not in ("", ".")]
@@ -160,7 +160,7 @@ def _paths(file: h5py.File, source: str, allowed: Path | None, depth: int) -> It
 def _matching(
     group: Any, parts: list[str], allowed: Path | None, depth: int, head: str = ""
 ) -> Iterator[str]:
-    """Paths of a printf-style name, as ``/frames_%b``, by its parts: there may be many numbers."""
+    """Paths that match the parts of a printf-style name such as ``/frames_%b``."""
     if not parts:
         yield head
         return
@@ -180,7 +180,7 @@ def _plain(name: str) -> str:
 
 
 def _pattern(name: str) -> re.Pattern[str] | None:
-    """What a printf-style name stands for; None = only for itself."""
+    """A pattern of a printf-style name; None if the name has no ``%b``."""
     pieces = re.split("(%%|%b)", name)
     if "%b" not in pieces:
         return None
@@ -190,9 +190,9 @@ def _pattern(name: str) -> re.Pattern[str] | None:
 
 @contextmanager
 def open_confined(path: str | Path) -> Iterator[h5py.File]:
-    """Open a file of results, none of whose links leads out of its folder.
+    """Open a file of results after checking that none of its links leads out of its folder.
 
-    Such files are small, so all their links are followed.
+    Such files are small, so all links are followed.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def open_confined(path: str | Path) -> Iterator[h5py.File]:
 
 
 def _expand(name: str, owner: Path) -> Iterator[str]:
-    """The files of a printf-style source name, ``frames_%b.h5``; other names as they are."""
+    """Files that match a printf-style source name, ``frames_%b.h5``; other names unchanged."""
     if _pattern(name) is None:
         yield _plain(name)
         return
@@ -232,7 +232,7 @@ def _expand(name: str, owner: Path) -> Iterator[str]:
 
 
 def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Files below a folder whose names a printf-style one, by its parts, stands for."""
+    """Files below a folder that match the parts of a printf-style name."""
     if not parts:
         yield folder.absolute()
         return
@@ -248,9 +248,9 @@ def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
     """The file that HDF5 opens for ``name``, searched for in HDF5's order, and checked.
 
-    Source: ``H5F_prefix_open_file`` of HDF5 1.14, without prefixes. The folder of ``owner`` as it
-    was opened, the current one, and that of the file that a link to ``owner`` leads to; a file with
-    an absolute name is looked for at that, and then by its last part.
+    Source: ``H5F_prefix_open_file`` of HDF5 1.14, without prefixes: the folder of ``owner`` as it
+    was opened, the current folder, and that of ``owner`` with links resolved. A file with an
+    absolute name is searched for at that path first, then by its last part.
     """
     absolute = Path(name).is_absolute()
     bare = Path(name).name if absolute else name
@@ -260,7 +260,7 @@ def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
 
 
 def _first(name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, link: str) -> Path:
-    """The first file that is there, checked; what HDF5 cannot open it passes by."""
+    """The first existing file of ``tries``, checked."""
     for found in tries:
         if not os.path.lexists(found):
             continue

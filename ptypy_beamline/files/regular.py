@@ -1,4 +1,4 @@
-"""Regular files and text files, checked before anything waits for a pipe or fills the memory."""
+"""Regular files and text files, checked first: a pipe would block, a huge file fill the memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import FileError, in_short
 
 CHECK = "check the path"
 MOST_TEXT_BYTES = 2**28
-"""A text that is longer is neither a log nor a list."""
+"""A longer text is neither a log nor a list."""
 
 KINDS = (
     (stat.S_ISDIR, "directory"),
@@ -24,17 +24,17 @@ KINDS = (
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
 )
-MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-"""What a text in another encoding than UTF-8 may begin with."""
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks."""
 
 
 def check_file(path: Path, remedy: str = CHECK) -> None:
-    """Make sure that ``path`` is an ordinary file that may be read; nothing waits for a pipe.
+    """Check that ``path`` is a regular file that may be read.
 
     Raises
     ------
     FileError
-        It is not there, or a link to nothing, a directory, a pipe, a socket or a device.
+        It is missing, or a broken link, a directory, a pipe, a socket or a device.
     """
     try:
         mode = path.stat().st_mode
@@ -46,24 +46,23 @@ def check_file(path: Path, remedy: str = CHECK) -> None:
         raise FileError(f"cannot be opened ({in_short(error)})", remedy, path) from error
     for is_kind, kind in KINDS:
         if is_kind(mode):
-            more = _inside(path) if kind == "directory" else remedy
-            raise FileError(f"Expected a file. Got a {kind}", more, path)
+            hint = _name_file_in(path) if kind == "directory" else remedy
+            raise FileError(f"Expected a file. Got a {kind}", hint, path)
     if not os.access(path, os.R_OK):
         raise FileError("may not be read (permission denied)", "ask its owner for permission", path)
 
 
-def _inside(folder: Path) -> str:
-    """How to name what is in a folder."""
+def _name_file_in(folder: Path) -> str:
+    """How to name a file, or all TIFF files, in a folder."""
     with suppress(OSError):  # no permission
-        endings = {Path(name).suffix for name in os.listdir(folder)}
-        for ending in sorted(endings):
-            if ending.lower() in (".tif", ".tiff"):
-                return f"name the file in it, or all its TIFF files by '{folder}/*{ending}'"
+        for suffix in sorted({Path(name).suffix for name in os.listdir(folder)}):
+            if suffix.lower() in (".tif", ".tiff"):
+                return f"name the file in it, or all its TIFF files by '{folder}/*{suffix}'"
     return "name the file in it"
 
 
 class FileState(NamedTuple):
-    """What changes with a file's content; the same on all nodes of a cluster."""
+    """Properties that change with a file's content, the same on all nodes of a cluster."""
 
     inode: int
     size: int
@@ -71,11 +70,11 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
-        """From the ``stat`` of a file."""
+        """From the result of ``stat``."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
     def check(self, file: int | Path, path: Path, may_grow: bool = False) -> None:
-        """Make sure that a ``file``, by its descriptor or name, is still what it was.
+        """Check that a ``file``, given by its descriptor or name, has not changed.
 
         Raises
         ------
@@ -96,9 +95,9 @@ class FileState(NamedTuple):
 
 @contextmanager
 def open_bytes(path: Path, remedy: str = CHECK, was: FileState | None = None) -> Iterator[BinaryIO]:
-    """An ordinary file, opened to be read; raises as :func:`check_file`.
+    """A regular file, opened for reading; raises as :func:`check_file`.
 
-    After the block it must still be what it ``was``, see :meth:`FileState.check`.
+    After the block it must still be in the state ``was``, see :meth:`FileState.check`.
     """
     check_file(path, remedy)
     with path.open("rb") as file:
@@ -108,20 +107,20 @@ def open_bytes(path: Path, remedy: str = CHECK, was: FileState | None = None) ->
 
 
 def read_text(path: Path, remedy: str = CHECK, most_bytes: int = MOST_TEXT_BYTES) -> str:
-    """A text in UTF-8, without the mark it may begin with.
+    """A text in UTF-8, without byte order mark.
 
     Raises
     ------
     FileError
-        As :func:`check_file`; or it is too long, in another encoding, or no text, by its line.
+        As :func:`check_file`; or it is too long, in another encoding, or not a text.
     """
     with open_bytes(path, remedy) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise FileError(f"Expected a text of at most {_size(most_bytes)}. Got more", remedy, path)
-    known = MARKS.get(content[:2])
-    if known:
-        raise FileError(f"Expected a text in UTF-8. Got {known}", "save it as UTF-8", path)
+        most = f"{most_bytes >> 20} MiB"
+        raise FileError(f"Expected a text of at most {most}. Got more", remedy, path)
+    if content.startswith(UTF16_MARKS):
+        raise FileError("Expected a text in UTF-8. Got UTF-16", "save it as UTF-8", path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -141,12 +140,8 @@ def read_text(path: Path, remedy: str = CHECK, most_bytes: int = MOST_TEXT_BYTES
     return text
 
 
-def _line(content: bytes, place: int) -> int:
-    return content.count(b"\n", 0, place) + 1
-
-
-def _size(count: int) -> str:
-    return f"{count >> 20} MiB"
+def _line(content: bytes, position: int) -> int:
+    return content.count(b"\n", 0, position) + 1
 
 
 def read_json(path: Path, remedy: str, most_bytes: int = MOST_TEXT_BYTES) -> Any:
@@ -155,7 +150,7 @@ def read_json(path: Path, remedy: str, most_bytes: int = MOST_TEXT_BYTES) -> Any
     Raises
     ------
     FileError
-        As :func:`read_text`; or it is not JSON, nested too deeply, or has a name twice.
+        As :func:`read_text`; or it is not JSON, nested too deeply, or repeats a name.
     """
     text = read_text(path, remedy, most_bytes)
     try:
@@ -167,11 +162,10 @@ def read_json(path: Path, remedy: str, most_bytes: int = MOST_TEXT_BYTES) -> Any
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
         raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} appears twice")
-    return found
+    return dict(pairs)
 
 
 _inputs: ContextVar[set[tuple[int, int]] | None] = ContextVar("inputs", default=None)
@@ -179,7 +173,7 @@ _inputs: ContextVar[set[tuple[int, int]] | None] = ContextVar("inputs", default=
 
 @contextmanager
 def noting_inputs() -> Iterator[None]:
-    """Remember which files are read in the block, whatever links lead to them."""
+    """Remember which files are read in the block, through whatever links."""
     before = _inputs.set(set())
     try:
         yield
@@ -195,7 +189,7 @@ def note_input(path: Path) -> None:
 
 
 def is_input(path: Path) -> bool:
-    """Whether a file has been read so far, by this name or another."""
+    """Whether a file has been read so far, under this name or another."""
     inputs = _inputs.get()
     return inputs is not None and path.exists() and _identity(path) in inputs
 
