@@ -74,12 +74,12 @@ def rows(
 
 
 def judged(volume: Path, series: AngleSeries) -> dict[str, str]:
-    """Correlation with the truth, and density of each ball over the true one."""
+    """Correlation with the truth, and density of each sphere over the true one."""
     with h5py.File(volume) as file:
         found = file["volume"][()]
     truth = series.sample.volume(found.shape)
     found = align_volume(found, truth)
-    ratio = sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES]
+    ratio = sphere_densities(found) / [sphere.density_e_A3 for sphere in SPHERES]
     return {
         "correlation": f"{np.corrcoef(found.ravel(), truth.ravel())[0, 1]:.4f}",
         "density over the true one": ", ".join(f"{value:.3f}" for value in ratio),

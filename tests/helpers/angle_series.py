@@ -15,7 +15,7 @@ SERIES = AngleSeries(RotatingSample(voxel_m=80e-9), window=48, scan=(8, 8), step
 
 
 TINY = AngleSeries(RotatingSample(voxel_m=80e-9), window=32, scan=(5, 5))
-"""Smaller than the balls: for what does not depend on them."""
+"""Smaller than the spheres: for what does not depend on them."""
 
 
 def simulated(path: Path, count: int, series: AngleSeries = SERIES) -> Path:

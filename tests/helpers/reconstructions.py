@@ -162,7 +162,7 @@ def ptyr() -> Path:
 
 
 def modelled(found: Reconstruction, shift_px=(0, 0)) -> np.ndarray:
-    """(n, N, N) root counts that a reconstruction foretells, its views moved by whole pixels.
+    """(n, N, N) root counts that a reconstruction predicts, its views moved by whole pixels.
 
     By the definition: pixel (N - 1)/2 of the probe lies at the position.
     """

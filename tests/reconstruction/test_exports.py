@@ -394,7 +394,7 @@ class TestProductCommand:
         assert message in err
 
     def test_coordinates_from_the_objects_middle(self, tmp_path, type_in):
-        """They are no pixels of objectGuess: its middle is at 0, PtychoPINN's default, and said."""
+        """They are not pixels of objectGuess: a warning, and its middle is at 0."""
         rows, columns = pixels_of(exact(), exact().positions_m).T
         ny, nx = exact().object.shape[-2:]
         source = self.written(tmp_path, xcoords=columns - (nx - 1) / 2, ycoords=rows - (ny - 1) / 2)

@@ -49,9 +49,9 @@ def shaped(shape=(120, 120), layers=1, modes=1):
     )
 
 
-def drawn(found, **look):
+def drawn(found, **style):
     """The figure, laid out, of all of an object."""
-    figure = compose(finish(found, Postprocess()), PlotStyle(dpi=100, **look))
+    figure = compose(finish(found, Postprocess()), PlotStyle(dpi=100, **style))
     FigureCanvasAgg(figure).draw()
     return figure
 

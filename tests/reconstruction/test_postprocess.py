@@ -23,7 +23,7 @@ SLOPE = (0.021, -0.0347)
 
 
 def spoiled(found, slope=SLOPE, amplitude=1.7, phase=2.2):
-    """The same frames with a ramp, an amplitude and a phase that nobody wants to see."""
+    """The same frames with an unwanted ramp, amplitude and phase."""
     obj = found.object.copy()
     obj[0] *= ramp(obj.shape[1:], slope) * amplitude * np.exp(1j * phase)
     probe = found.probe * ramp(found.probe.shape[1:], slope).conj() / amplitude

@@ -68,14 +68,14 @@ def test_frames_held_out_are_predicted(found):
 
 @pytest.mark.parametrize("garbage", ["shuffled", "gaps as counts", "one axis reversed"])
 def test_garbage_cannot_flatter_the_held_out_error(truth, garbage):
-    frames, places = truth.frames.copy(), truth.positions_m
+    frames, positions = truth.frames.copy(), truth.positions_m
     if garbage == "shuffled":
-        places = np.random.default_rng(1).permutation(places)
+        positions = np.random.default_rng(1).permutation(positions)
     elif garbage == "gaps as counts":
         frames[:, 40:43] = 2**32 - 1
     else:
-        places = places * (-1, 1)
-    found = reconstruct(frames, GOOD, places, truth.object_pixel_m, iterations=10)
+        positions = positions * (-1, 1)
+    found = reconstruct(frames, GOOD, positions, truth.object_pixel_m, iterations=10)
     assert found.held_out_error > 0.9
 
 
@@ -85,9 +85,9 @@ def test_repeats_at_nearly_the_same_place_do_not_flatter_it(truth):
     some = rng.permutation(len(truth.frames))[:40]
     light = diffract(truth.object, truth.probe, truth.corners_px[some])
     frames = rng.poisson(np.repeat(light, 3, axis=0))
-    places = np.repeat(truth.positions_m[rng.permutation(some)], 3, axis=0)
-    places += rng.normal(0, 0.2 * 10e-9, places.shape)
-    found = reconstruct(frames, GOOD, places, truth.object_pixel_m, iterations=10)
+    positions = np.repeat(truth.positions_m[rng.permutation(some)], 3, axis=0)
+    positions += rng.normal(0, 0.2 * 10e-9, positions.shape)
+    found = reconstruct(frames, GOOD, positions, truth.object_pixel_m, iterations=10)
     assert found.held_out_error > 0.9
 
 

@@ -111,7 +111,7 @@ def test_correlation_finds_sub_pixel_shifts(sample):
         lambda a: np.conj(a[::-1, ::-1]),
         np.ones_like,
     ],
-    ids=["conj", "flipud", "fliplr", "transpose", "turned", "rot90", "twin", "blank"],
+    ids=["conj", "flipud", "fliplr", "transpose", "rotated", "rot90", "conjugate", "blank"],
 )
 def test_correlation_tells_wrong_from_right(sample, wrong):
     assert correlation(wrong(sample), sample, 40) < 0.4

@@ -65,7 +65,7 @@ def test_the_volume_is_that_of_the_spheres(out: Path) -> None:
     found = align_volume(volume, truth)
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
     np.testing.assert_allclose(
-        sphere_densities(found), [ball.density_e_A3 for ball in SPHERES], rtol=0.1
+        sphere_densities(found), [sphere.density_e_A3 for sphere in SPHERES], rtol=0.1
     )
 
 

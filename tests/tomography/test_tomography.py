@@ -1,4 +1,4 @@
-"""Alignment, unwrapping and back-projection, on projections of balls that are known exactly."""
+"""Alignment, unwrapping and back-projection, on projections of spheres that are known exactly."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.tomo
 
 SIZE = 78
 ANGLES = np.arange(0, 180, 7.5)
-TURNED = RotatingSample()
+SAMPLE = RotatingSample()
 
 
 def shifts(count: int, seed: int = 1) -> np.ndarray:
@@ -63,9 +63,9 @@ def shifts(count: int, seed: int = 1) -> np.ndarray:
 
 
 def mass(angles: np.ndarray, moves: np.ndarray, noise: float = 0.0) -> np.ndarray:
-    """−φ in rad of the moved balls."""
+    """−φ in rad of the moved spheres."""
     rng = np.random.default_rng(2)
-    stack = [-TURNED.phase(a, (SIZE, SIZE), s) for a, s in zip(angles, moves, strict=True)]
+    stack = [-SAMPLE.phase(a, (SIZE, SIZE), s) for a, s in zip(angles, moves, strict=True)]
     return (np.array(stack) + rng.normal(0, noise, (len(angles), SIZE, SIZE))).astype(np.float32)
 
 
@@ -81,7 +81,7 @@ def write_phases(  # one angle a folder, as any program may have written them
     folder: Path,
     angles: Sequence[float],
     moves: np.ndarray,
-    turned: RotatingSample = TURNED,
+    sample: RotatingSample = SAMPLE,
     change=lambda wave: wave,
     size: tuple[int, int] = (SIZE, SIZE),
 ) -> Path:
@@ -91,32 +91,32 @@ def write_phases(  # one angle a folder, as any program may have written them
     for number, (angle, move) in enumerate(zip(angles, moves, strict=True)):
         slope = rng.normal(0, 0.05, 2)
         ramp = np.exp(1j * (slope[0] * y + slope[1] * x + rng.uniform(0, 6)))
-        wave = turned.transmission(angle, size, move) + 0.02 * rng.normal(size=size)
-        place = folder / "ptycho_tomo" / f"angle_{number:03d}"
-        place.mkdir(parents=True)
+        wave = sample.transmission(angle, size, move) + 0.02 * rng.normal(size=size)
+        angle_folder = folder / "ptycho_tomo" / f"angle_{number:03d}"
+        angle_folder.mkdir(parents=True)
         image = change(wave * ramp)
-        tifffile.imwrite(place / "phase.tif", np.angle(image).astype(np.float32))
-        tifffile.imwrite(place / "amplitude.tif", np.abs(image).astype(np.float32))
+        tifffile.imwrite(angle_folder / "phase.tif", np.angle(image).astype(np.float32))
+        tifffile.imwrite(angle_folder / "amplitude.tif", np.abs(image).astype(np.float32))
         lines.append(f"angle_{number:03d},{angle}\n")
     (folder / "theta.csv").write_text("name,theta_deg\n" + "".join(lines))
     return folder
 
 
-def run(folder: Path, out: Path, turned: RotatingSample = TURNED, **how) -> np.ndarray:
+def run(folder: Path, out: Path, sample: RotatingSample = SAMPLE, **how) -> np.ndarray:
     """The volume of a folder of phases."""
-    known = {"pixel_m": turned.voxel_m, "energy_eV": turned.energy_eV}
+    known = {"pixel_m": sample.voxel_m, "energy_eV": sample.energy_eV}
     made = run_series([folder], out, alignment=Alignment(**known, **how))
     with h5py.File(made) as file:
         return file["volume"][()]
 
 
 def check_volume(volume: np.ndarray) -> None:
-    """Requirements: correlation above 0.9, each ball's density within a tenth."""
-    truth = TURNED.volume(volume.shape)
+    """Requirements: correlation above 0.9, each sphere's density within a tenth."""
+    truth = SAMPLE.volume(volume.shape)
     found = align_volume(volume, truth)
     assert np.corrcoef(found.ravel(), truth.ravel())[0, 1] > 0.9
     np.testing.assert_allclose(
-        sphere_densities(found), [ball.density_e_A3 for ball in SPHERES], rtol=0.1
+        sphere_densities(found), [sphere.density_e_A3 for sphere in SPHERES], rtol=0.1
     )
 
 
@@ -130,8 +130,8 @@ def test_phase_is_converted_to_electron_density() -> None:
 
 def test_the_spheres_rotate_as_in_scikit_image() -> None:
     angles = np.array([0.0, 30.0, 90.0, 200.0])
-    truth = TURNED.volume((SIZE, SIZE, SIZE))
-    exact = np.array([TURNED.thickness(angle, (SIZE, SIZE)) for angle in angles])
+    truth = SAMPLE.volume((SIZE, SIZE, SIZE))
+    exact = np.array([SAMPLE.thickness(angle, (SIZE, SIZE)) for angle in angles])
     projected = reproject(truth, angles)
     assert np.corrcoef(projected.ravel(), exact.ravel())[0, 1] > 0.998
 
@@ -205,19 +205,19 @@ def test_uneven_angles_are_weighted_by_their_spacing() -> None:
 def test_uneven_angles_give_the_density() -> None:
     angles = np.concatenate([np.arange(0, 90, 2.0), np.arange(90, 180, 6.0)])
     found = backproject(mass(angles, np.zeros((len(angles), 2))), angles)
-    volume = found * electrons_per_radian(TURNED.energy_eV, TURNED.voxel_m)
+    volume = found * electrons_per_radian(SAMPLE.energy_eV, SAMPLE.voxel_m)
     np.testing.assert_allclose(
         sphere_densities(volume), [b.density_e_A3 for b in SPHERES], rtol=0.03
     )
 
 
 @pytest.mark.parametrize(
-    "turned", [TURNED, RotatingSample(voxel_m=400e-9)], ids=["weak", "wrapped"]
+    "sample", [SAMPLE, RotatingSample(voxel_m=400e-9)], ids=["weak", "wrapped"]
 )
-def test_phases_are_unwrapped_and_ramps_removed(turned: RotatingSample) -> None:
+def test_phases_are_unwrapped_and_ramps_removed(sample: RotatingSample) -> None:
     rng, (y, x) = np.random.default_rng(5), np.indices((SIZE, SIZE))
-    truth = np.array([turned.phase(a, (SIZE, SIZE)) for a in (0.0, 40.0, 80.0)])
-    assert turned is TURNED or truth.min() < -5
+    truth = np.array([sample.phase(a, (SIZE, SIZE)) for a in (0.0, 40.0, 80.0)])
+    assert sample is SAMPLE or truth.min() < -5
     waves = [
         np.exp(1j * (phase + rng.normal(0, 0.08) * x + rng.normal(0, 0.08) * y + 2))
         for phase in truth
@@ -284,15 +284,15 @@ def test_a_missing_wedge_is_reported_and_not_filled(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", angles, shifts(len(angles)), size=(54, SIZE))
     with pytest.warns(BeamlineWarning, match="no angle within 64 degrees"):
         volume = run(folder, tmp_path / "out")
-    found = align_volume(volume, TURNED.volume(volume.shape))
-    ratio = sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES]
+    found = align_volume(volume, SAMPLE.volume(volume.shape))
+    ratio = sphere_densities(found) / [sphere.density_e_A3 for sphere in SPHERES]
     assert (ratio < 0.8).all()
     run_series([folder], tmp_path / "out", only="volume", method=Sart())
     with h5py.File(tmp_path / "out/reconstructed_3d.h5") as file:
         volume = file["volume"][()]
     assert volume.min() >= 0
-    found = align_volume(volume, TURNED.volume(volume.shape))
-    assert (sphere_densities(found) / [ball.density_e_A3 for ball in SPHERES] > 0.85).all()
+    found = align_volume(volume, SAMPLE.volume(volume.shape))
+    assert (sphere_densities(found) / [sphere.density_e_A3 for sphere in SPHERES] > 0.85).all()
 
 
 def test_contents_of_the_files(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_contents_of_the_files(tmp_path: Path) -> None:
         assert file["volume"].dtype == np.float32
         assert file["volume"].shape == (SIZE, SIZE, SIZE)
         assert file["volume"].attrs["units"] == "e/angstrom^3"
-        np.testing.assert_array_equal(file["voxel_m"], [TURNED.voxel_m] * 3)
+        np.testing.assert_array_equal(file["voxel_m"], [SAMPLE.voxel_m] * 3)
         np.testing.assert_array_equal(file["angles_deg"], angles)
         plot = file[file.attrs["default"]][file[file.attrs["default"]].attrs["default"]]
         assert plot[plot.attrs["signal"]].shape == (SIZE,) * 3
@@ -318,7 +318,7 @@ def test_contents_of_the_files(tmp_path: Path) -> None:
 
 def test_stages_start_from_existing_files(tmp_path: Path) -> None:
     folder = write_phases(tmp_path / "phases", ANGLES, shifts(len(ANGLES)))
-    known = Alignment(pixel_m=TURNED.voxel_m, energy_eV=TURNED.energy_eV)
+    known = Alignment(pixel_m=SAMPLE.voxel_m, energy_eV=SAMPLE.energy_eV)
     out = tmp_path / "out"
     with pytest.raises(FileError, match=r"projections\.h5"):
         run_series([folder], out, only="volume")
@@ -395,7 +395,7 @@ def test_a_missing_angle_is_reported(tmp_path: Path) -> None:
     (folder / "ptycho_tomo/angle_004").rename(folder / "ptycho_tomo/angle_004_bad")
     with pytest.raises(MissingDataError, match=r"1 of 12 angles, angle_004 .*--skip 4"):
         run(folder, tmp_path / "out")
-    known = Alignment(pixel_m=TURNED.voxel_m, energy_eV=TURNED.energy_eV, rounds=0)
+    known = Alignment(pixel_m=SAMPLE.voxel_m, energy_eV=SAMPLE.energy_eV, rounds=0)
     run_series([folder], tmp_path / "out", alignment=known, skip=[4])
     assert len(read_projections(tmp_path / "out/projections.h5").angles_deg) == 11
     with pytest.raises(SettingsError, match="reconstructed already"):
