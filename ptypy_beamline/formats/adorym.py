@@ -45,7 +45,7 @@ def in_phantom(file: h5py.File) -> bool:
 
 def _number(source: Hdf5Source, name: str) -> float | None:
     """One number of the metadata, if it is there."""
-    found = source.find("", Location((f"/metadata/{name}",)))
+    found = source.at(f"/metadata/{name}")
     values = numbers(found).ravel() if found is not None else np.empty(0)
     return float(values[0]) if values.size else None
 

@@ -63,9 +63,8 @@ def _bare(name: str) -> str:
 def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Fill in the NDAttributes that this file has."""
     known = attributes(source)
-    given = source.paths
     pair = next((p for p in PAIRS if p[0] in known and p[1] in known), None)
-    if pair is None and "positions" not in given and not {"x", "y"} <= set(given):
+    if pair is None and not source.names_positions:
         names = ", ".join(path.rsplit("/", 1)[1] for path in known.values()) or "none"
         raise MissingDataError(
             f"Expected positions among the NDAttributes. Got {names}",
@@ -79,7 +78,7 @@ def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
         items |= {"x": Location((known[pair[0]],)), "y": Location((known[pair[1]],))}
         source.notes.append(f"positions are the NDAttributes {known[pair[0]]} and {known[pair[1]]}")
     items["frame_index"] = Location(_paths(known, ("ndarrayuniqueid",)))
-    counted = "frame_index" not in given or source.settings.growing
+    counted = "frame_index" not in source.paths or source.settings.growing
     return replace(table, count=_count(source, known) if counted else None, **items)
 
 
@@ -89,7 +88,7 @@ def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:
 
 def _count(source: Hdf5Source, known: dict[str, str]) -> int | None:
     """Frames written: NDArrayUniqueId is flushed last; zeros at its end are chunk padding."""
-    found = source.find("", Location(_paths(known, ("ndarrayuniqueid",))))
+    found = source.at(*_paths(known, ("ndarrayuniqueid",)))
     if found is None:
         return None
     stored = numbers(found).ravel()

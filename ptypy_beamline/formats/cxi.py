@@ -101,10 +101,10 @@ def _finish(source: Hdf5Source, scan: Scan) -> Scan:
 
 def _by_wavelength(source: Hdf5Source, scan: Scan) -> Scan:
     """The energy that belongs to a wavelength in metres, where the file has that instead."""
-    found = source.find("", Location((f"{SOURCE}/wavelength",)))
+    found = source.at(f"{SOURCE}/wavelength", unit="m")
     if scan.energy_eV is not None or "energy" in source.settings.overridden or found is None:
         return scan
-    values = si(source, replace(found, unit="m"), "distance")  # a length
+    values = si(source, found, "distance")  # a length
     wavelength = constant(values.ravel(), "distance", found.name, (None, 0))
     if not wavelength or wavelength < 0:
         return scan

@@ -30,8 +30,7 @@ def _recognise(file: h5py.File) -> bool:
 
 def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Make sure that there are positions; a master has none."""
-    given = source.paths
-    if "positions" not in given and not {"x", "y"} <= set(given):
+    if not source.names_positions:
         raise MissingDataError(
             "an Eiger master file records no positions",
             "name them by --path positions=OTHER.h5::/PATH, or --path x=OTHER.h5::/PATH and "
@@ -42,10 +41,11 @@ def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
 
 def _announced(source: Hdf5Source) -> int | None:
     """Images of the series."""
-    taken = [source.find("", Location((f"{SPECIFIC}/{name}",))) for name in ("nimages", "ntrigger")]
-    if taken[0] is None:
+    images, triggers = (source.at(f"{SPECIFIC}/{name}") for name in ("nimages", "ntrigger"))
+    if images is None:
         return None
-    return int(np.prod([numbers(found).ravel()[0] for found in taken if found is not None]))
+    each = [numbers(found).ravel()[0] for found in (images, triggers) if found is not None]
+    return int(np.prod(each))
 
 
 def _finish(source: Hdf5Source, scan: Scan) -> Scan:

@@ -146,7 +146,7 @@ def leading_axis(
     return 0
 
 
-def follow(values: Floats, at: FrameLayout, columns: int = 0, k: int | None = None) -> Floats:
+def follow(values: Floats, at: FrameLayout, k: int, columns: int = 0) -> Floats:
     """The part of ``values`` that belongs to the leading index, if they have that axis, too.
 
     They are then as many as the frames after it, or as the positions of ``k`` frames each.
@@ -154,7 +154,7 @@ def follow(values: Floats, at: FrameLayout, columns: int = 0, k: int | None = No
     if at.leading is None or values.ndim < 2 + columns or values.shape[0] != at.outer:
         return values
     inner = math.prod(values.shape[1 : values.ndim - columns])
-    belongs = values.shape[1] == at.axes[0] or inner * (k or 1) == at.frames
+    belongs = values.shape[1] == at.axes[0] or inner * k == at.frames
     return np.asarray(values[at.leading]) if belongs else values
 
 

@@ -81,7 +81,7 @@ def _by_count(
     source: Hdf5Source, frames: Frames, stored: Placed, at: FrameLayout, known: StoredPositions
 ) -> PairedFrames:
     """Frames and positions, as many of each as match."""
-    n, k = frames.shape[0], source.settings.frames_per_position or 1
+    n, k = frames.shape[0], source.exposures
     one_each = known.logged and n != k * len(stored.positions_m)
     each = one_each or listed_by_exposure(stored.positions_m, n, k, source.settings.growing)
     # While a scan is written, positions may be logged after their frames.
@@ -102,7 +102,7 @@ def _logged_by_number(
     source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers
 ) -> PairedFrames:
     """Positions that are logged with each frame have its number."""
-    n, k = stack.frames.shape[0], source.settings.frames_per_position or 1
+    n, k = stack.frames.shape[0], source.exposures
     ours = replace(ours, values=ours.values[:n], literal=True)
     refuse_repeats(ours)
     if not n or len(ours.values) < n:
@@ -156,7 +156,7 @@ def _by_number(
     source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers, theirs: AcquisitionNumbers
 ) -> PairedFrames:
     """Join by acquisition number; what has no counterpart is left out, with a warning."""
-    k, growing = source.settings.frames_per_position or 1, source.settings.growing
+    k, growing = source.exposures, source.settings.growing
     readings = stack.placed.positions_m
     enough = growing or stack.frames.shape[0] <= len(readings)
     listed = theirs.counted and enough
@@ -241,13 +241,13 @@ def _warn_of_lost_positions(source: Hdf5Source, positions_m: Floats) -> None:
 
 def _lacks_frames(source: Hdf5Source, frames: Frames, stored: Placed) -> bool:
     """Whether is_written are neither as many frames as positions nor as all their exposures."""
-    m, k = len(stored.positions_m), source.settings.frames_per_position or 1
+    m, k = len(stored.positions_m), source.exposures
     return not source.settings.growing and frames.shape[0] < m * k and frames.shape[0] != m
 
 
 def _repeats_inside(source: Hdf5Source, frames: Frames, at: FrameLayout, positions: int) -> Frames:
     """Frames (exposures, positions) in the order of positions, exposures of each together."""
-    k = source.settings.frames_per_position or 1
+    k = source.exposures
     if k == 1 or at.axes != (k, positions) or k == positions:
         return frames
     source.assume(

@@ -175,7 +175,7 @@ def _scan(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> Scan:
         monitor=scan_data.monitor(source, table, stack),
         exposure_s=scan_data.exposure(source, table, stack),
         center_px=scan_data.center(source, table, pixel_m),
-        saturation=scan_data.saturation(source, table),
+        saturation=scan_data.number(source, *table.saturation.paths),
         numbers=stack.numbers,
         probe=scan_data.probe(source, table, stack.frames.shape[1:]),
         positions_each=stack.each,
@@ -200,7 +200,6 @@ def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> P
     if table.series and "frames" not in source.paths:
         announced = table.announced(source) if table.announced else None
         kept = ExternalFrames(*joined(source, table.series, announced))
-    k = source.settings.frames_per_position
     if kept.frames is not None:
         shape = kept.frames.shape
         listed = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index))
@@ -208,7 +207,7 @@ def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> P
     found = source.need("frames", table.frames)
     stored, shape = _positions(source, table), found.dataset.shape
     tries = (FrameLayout.of(shape, None), FrameLayout.of(shape, 0)) if len(shape) == 4 else ()
-    fits = [_fit(stored.place, layout, k) for layout in tries]
+    fits = [_fit(stored.place, layout, source.exposures) for layout in tries]
     layout = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index, *fits))
     count = table.count
     frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
@@ -230,14 +229,14 @@ def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:
 
     The user's paths count before the format's, x and y before one array of both.
     """
-    given, k = source.paths, source.settings.frames_per_position
+    given = source.paths
     y = x = None
     if "positions" not in given:
         y, x = source.find("y", table.y), source.find("x", table.x)
     if y and x:
         per_frame = table.per_frame and not {"x", "y"} & set(given)
         (rows, columns), in_pixels = stored_positions(source, y, x)
-        place = _from_two(rows, columns, k, per_frame)
+        place = _from_two(rows, columns, source.exposures, per_frame)
         return StoredPositions(place, per_frame, _listed_s(y, x), in_pixels)
     if "x" in given or "y" in given:
         raise missing("y" if x else "x", (), source.file, source.path)
@@ -259,12 +258,9 @@ def _listed_s(*lists: Found) -> float | None:
     return max(found.file.stat().st_mtime for found in lists)
 
 
-def _from_two(
-    y: Floats, x: Floats, per_position: int | None, per_frame: bool
-) -> Callable[[FrameLayout], Placed]:
+def _from_two(y: Floats, x: Floats, k: int, per_frame: bool) -> Callable[[FrameLayout], Placed]:
     def place(at: FrameLayout) -> Placed:
-        y_here, x_here = follow(y, at, k=per_position), follow(x, at, k=per_position)
-        return arrange(y_here, x_here, at.axes, per_position, per_frame)
+        return arrange(follow(y, at, k), follow(x, at, k), at.axes, k, per_frame)
 
     return place
 
@@ -281,10 +277,10 @@ def _from_one(
         source.notes.append(
             f"{both.name} is taken as x, y: --axes xy (positions.axes) exchanges them"
         )
-    k = source.settings.frames_per_position or 1
+    k = source.exposures
 
     def place(at: FrameLayout) -> Placed:
-        here = follow(values, at, columns=1, k=k)
+        here = follow(values, at, k, columns=1)
         counts = (at.frames // k, at.frames)
         y, x = own_split(source, here, counts) if own_split else split(here, columns, counts)
         if y.ndim == 1:  # pairs are pairs, never the axes of a raster
@@ -295,15 +291,13 @@ def _from_one(
     return place
 
 
-def _fit(
-    place: Callable[[FrameLayout], Placed], layout: FrameLayout, per_position: int | None
-) -> bool:
+def _fit(place: Callable[[FrameLayout], Placed], layout: FrameLayout, exposures: int) -> bool:
     """Whether there are as many positions as this layout has frames."""
     try:
         count = len(place(layout).positions_m)
     except ScanError:
         return False
-    return layout.frames in (count, count * (per_position or 1))
+    return layout.frames in (count, count * exposures)
 
 
 GENERIC = Hdf5Format(

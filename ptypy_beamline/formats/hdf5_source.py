@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
+from ..errors import BeamlineWarning, MissingDataError, ScanError, SettingsError, naming
 from ..files.hdf5 import is_locked, open_hdf5
 from ..files.links import file_and_dataset, lookup, present
 from ..quantities import of_kind, path_remedy
@@ -42,13 +42,9 @@ NOWHERE = Location()
 """A thing the format does not record."""
 
 
-def _entry(item: Location) -> tuple[int, ...]:
-    return () if item.entry is None else (item.entry,)
-
-
 @dataclass(frozen=True)
 class Found:
-    """A dataset that is there.
+    """A dataset of the file.
 
     Attributes
     ----------
@@ -87,6 +83,16 @@ class Hdf5Source:
         """Quantity → unit, or a number, that the user gives."""
         return self.settings.units.given
 
+    @property
+    def exposures(self) -> int:
+        """Of each position."""
+        return self.settings.frames_per_position or 1
+
+    @property
+    def names_positions(self) -> bool:
+        """Whether the user names datasets of all positions."""
+        return "positions" in self.paths or {"x", "y"} <= set(self.paths)
+
     def find(self, name: str, item: Location = NOWHERE) -> Found | None:
         """The dataset of ``name`` at the user's path, else at the format's, else None.
 
@@ -106,8 +112,13 @@ class Hdf5Source:
             for path in expand(file, inner):
                 dataset = lookup(file, path, self.settings.links)
                 if isinstance(dataset, h5py.Dataset):
-                    return Found(dataset, place, path, item.unit, _entry(item))
+                    part = () if item.entry is None else (item.entry,)
+                    return Found(dataset, place, path, item.unit, part)
         return None
+
+    def at(self, *paths: str, unit: str = "") -> Found | None:
+        """The first dataset of ``paths``, whatever the user names."""
+        return self.find("", Location(paths, unit))
 
     def need(self, name: str, item: Location) -> Found:
         """As :meth:`find`, but it must be there.
@@ -160,12 +171,8 @@ def open_source(
         source = Hdf5Source(path, opened, settings, others=others)
         if isinstance(opened, h5py.File) and is_locked(opened):
             source.assume("the file is open for writing: what it holds now is read")
-        try:
+        with naming(path):
             yield source
-        except BeamlineError as error:
-            if error.file is not None:
-                raise
-            raise type(error)(error.problem, error.remedy, path) from error
 
 
 IMAGES = of_kind("images")
@@ -197,8 +204,7 @@ def _index(word: str) -> Any:
         return Ellipsis
     if ":" not in word:
         return int(word)
-    start, _, stop = word.partition(":")
-    return slice(int(start) if start else None, int(stop) if stop else None)
+    return slice(*(int(end) if end else None for end in word.split(":")))
 
 
 def _check_part(dataset: h5py.Dataset, part: tuple[Any, ...], name: str, path: Path) -> None:
@@ -250,7 +256,7 @@ def _has(file: h5py.File, path: str) -> bool:
 
 
 def text(value: Any) -> str:
-    """A stored string, whichever way it was stored, in lower case or not, stripped."""
+    """A stored string, or several joined by commas, stripped; empty if there is none."""
     if isinstance(value, h5py.Empty) or value is None:
         return ""
     parts = [

@@ -174,16 +174,15 @@ def _index(files: Files, asked: int | None) -> int:
 
 def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     """Name the files, the first stack of frames, and the energy's part of what all share."""
-    files, given = Files.of(source.path), source.paths
-    named = "positions" in given or {"x", "y"} <= set(given)
-    if not files.positions.is_file() and not named:
+    files = Files.of(source.path)
+    if not files.positions.is_file() and not source.names_positions:
         raise FileError(
             f"Expected the positions of this HERMES scan in {files.positions.name}. Got no such "
             "file in its folder",
             "copy that file, too, or name positions by paths.x, paths.y "
             "(--path x=PATH --path y=PATH)",
         )
-    if not files.dark.is_file() and "dark" not in given:
+    if not files.dark.is_file() and "dark" not in source.paths:
         source.assume(
             f"no {files.dark.name} in its folder: no dark is subtracted, unless dark (--dark) is "
             "set"

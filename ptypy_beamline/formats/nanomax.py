@@ -85,8 +85,8 @@ def _finish(source: Hdf5Source, scan: Scan) -> Scan:
 
 def _offset(source: Hdf5Source, axis: str, count: int) -> Floats:
     """Position of the stage under the piezo, in metres: of each position, or one of all."""
-    places = tuple(f"{group}/base{axis}" for group in (MEASURED, *SNAPSHOTS))
-    found = source.find("", Location(places, "um"))
+    groups = (MEASURED, *SNAPSHOTS)
+    found = source.at(*(f"{group}/base{axis}" for group in groups), unit="um")
     if found is None:
         return np.zeros(count)
     values = si(source, found, "positions").ravel()
@@ -98,8 +98,8 @@ def _offset(source: Hdf5Source, axis: str, count: int) -> Floats:
 
 def _compare_energies(source: Hdf5Source, scan: Scan) -> None:
     """The energy is that before the scan."""
-    found = source.find("", Location((f"{SNAPSHOTS[2]}/energy",)))
-    if found is None or scan.energy_eV is None or {"energy"} & set(source.paths):
+    found = source.at(f"{SNAPSHOTS[2]}/energy")
+    if found is None or scan.energy_eV is None or "energy" in source.paths:
         return
     after = numbers(found).ravel()
     if after.size and abs(after[0] - scan.energy_eV) > 1e-3 * scan.energy_eV:

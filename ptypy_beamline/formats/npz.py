@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Complex64s, Floats
-from ..errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError, SettingsError
+from ..errors import BeamlineWarning, MissingDataError, ScanError, SettingsError, naming
 from ..frames.masks import RULES, MaskFrames
 from ..frames.npz import Member, NpzFrames, members, stack_shape
 from ..geometry import object_pixel_m
@@ -85,12 +85,8 @@ class NpzFormat:
             Each names the file and the remedy.
         """
         path = Path(path).absolute()
-        try:
+        with naming(path):
             return self._open(path, settings)
-        except BeamlineError as error:
-            if error.file is not None:
-                raise
-            raise type(error)(error.problem, error.remedy, path) from error
 
     def _open(self, path: Path, settings: Settings) -> Scan:
         _only_known(settings.paths.given)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Complex64s
-from ..errors import BeamlineError, FileError, MissingDataError, SettingsError
+from ..errors import FileError, MissingDataError, SettingsError, naming
 from ..files.hdf5 import open_hdf5
 from ..frames.hdf5 import Hdf5Frames
 from ..frames.images import frames_of
@@ -69,15 +69,11 @@ class PhantomFormat:
         if not path.is_dir():
             raise FileError("Expected a phantom directory", f"with {' and '.join(GRIDS)}", path)
         recorded = measured_file(path)
-        try:
+        with naming(path):
             info = Info.of(path, _given(settings))
             if recorded is not None and not settings.simulate.given:
                 return measured(recorded, info, settings)
             return simulated(info, settings)
-        except BeamlineError as error:
-            if error.file is not None:
-                raise
-            raise type(error)(error.problem, error.remedy, path) from error
 
 
 def _given(settings: Settings) -> dict[str, Any]:

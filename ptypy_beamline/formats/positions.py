@@ -69,7 +69,7 @@ def split(array: Floats, columns: str = "", counts: tuple[int, ...] = ()) -> tup
 
 
 def arrange(
-    y: Floats, x: Floats, axes: Axes, per_position: int | None = None, per_frame: bool = False
+    y: Floats, x: Floats, axes: Axes, per_position: int = 1, per_frame: bool = False
 ) -> Placed:
     """Positions of lists, of the two axes of a raster, or of maps.
 
@@ -92,7 +92,7 @@ def arrange(
     """
     y, x = (np.atleast_1d(np.squeeze(a)) for a in (y, x))
     if y.ndim == x.ndim == 1:
-        return _lists(y, x, axes, per_position or 1, per_frame)
+        return _lists(y, x, axes, per_position, per_frame)
     if y.shape != x.shape or y.ndim != 2:
         raise ScanError(f"Expected y and x of one shape. Got y {y.shape} and x {x.shape}")
     if len(axes) == 2 and axes == y.shape[::-1] and axes != y.shape:

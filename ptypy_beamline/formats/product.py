@@ -95,7 +95,7 @@ def _placed(source: Hdf5Source, scan: Scan) -> Scan:
 
 
 def _indices(source: Hdf5Source, path: str) -> Ints | None:
-    found = source.find("", Location((path,)))
+    found = source.at(path)
     return None if found is None else np.asarray(found.dataset[()], np.int64).ravel()
 
 

@@ -169,7 +169,7 @@ def _expected(source: Hdf5Source, count: int) -> int | None:
 def _common_bad(source: Hdf5Source, bad: Bools) -> Bools:
     """Bad pixels of the one weight for all frames, if there is one."""
     for path in COMMON_WEIGHT:
-        found = source.find("", Location((path,)))
+        found = source.at(path)
         if found is not None and is_stored(found.dataset) and found.dataset.shape == bad.shape:
             return np.asarray(found.dataset[()] <= 0)
     return bad
@@ -192,7 +192,7 @@ def _positions(
     if len(known) == len(chunks):
         return np.asarray(np.concatenate(known)[order]), False
     for path in POSITIONS:
-        found = source.find("", Location((path,)))
+        found = source.at(path)
         numbers_ = _indices(chunks)[order]
         if found is not None and found.dataset.ndim == 2 and len(found.dataset) > numbers_[-1]:
             source.notes.append(f"positions are those of {path}")
@@ -215,7 +215,7 @@ def _meta(source: Hdf5Source, name: str) -> Found | None:
 
 def _tell_near_field(source: Hdf5Source) -> None:
     """PtyPy takes the propagation of the scan's own parameters, not of the file."""
-    found = source.find("", Location(("/meta/propagation",)))
+    found = source.at("/meta/propagation")
     word = "" if found is None else text(found.dataset[()])
     if word.startswith("near"):
         source.assume(
@@ -263,7 +263,7 @@ def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
 
 def _noted_radiation(source: Hdf5Source) -> str | None:
     """What this package notes."""
-    found = source.find("", Location(("/meta/radiation", "/info/radiation")))
+    found = source.at("/meta/radiation", "/info/radiation")
     noted = text(found.dataset[()]) if found is not None else ""
     return noted if noted in ENERGY_RANGES_EV else None
 

@@ -12,7 +12,7 @@ from ..frames.masks import MaskFrames, different_masks
 from ..quantities import QUANTITIES, known_factor
 from ..scan import Frames, Window, gaps
 from .frame_axes import PairedFrames, follow, stack_like_the_frames
-from .hdf5_source import Found, Hdf5Source, Location, text
+from .hdf5_source import Found, Hdf5Source, text
 from .stored_values import constant, numbers, si
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def monitor(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Float
     if found is None:
         return None
     at, n = stack.layout, stack.frames.shape[0]
-    k = source.settings.frames_per_position or 1
-    values = follow(numbers(found), at, k=k).ravel()
+    k = source.exposures
+    values = follow(numbers(found), at, k).ravel()
     if table.per_frame and "monitor" not in source.paths:
         return _to_length(values, n)
     if len(values) == at.frames > n:
@@ -120,8 +120,8 @@ def exposure(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Floa
     found = source.find("exposure", table.exposure)
     if found is None:
         return None
-    n, k = stack.frames.shape[0], source.settings.frames_per_position or 1
-    values = follow(si(source, found, "exposure"), stack.layout, k=k)
+    n, k = stack.frames.shape[0], source.exposures
+    values = follow(si(source, found, "exposure"), stack.layout, k)
     if values.size == 1:
         return values.reshape(())
     values = values.ravel()
@@ -153,8 +153,10 @@ def center(
     both = source.find("center", table.center)
     if both is None:
         row, column = (
-            _pixels(source, item, size)
-            for item, size in zip((table.center_y, table.center_x), pixel_m or (0, 0), strict=True)
+            _pixels(source, paths, size)
+            for (paths, size) in zip(
+                (table.center_y.paths, table.center_x.paths), pixel_m or (0, 0), strict=True
+            )
         )
         return None if row is None or column is None else (row, column)
     values = numbers(both).ravel()
@@ -167,9 +169,9 @@ def center(
     return float(values[0]), float(values[1])
 
 
-def _pixels(source: Hdf5Source, item: Location, pixel_m: float) -> float | None:
+def _pixels(source: Hdf5Source, paths: tuple[str, ...], pixel_m: float) -> float | None:
     """A number of pixels, which NeXus also allows to be a length."""
-    found, value = source.find("", item), _number(source, item)
+    found, value = source.at(*paths), number(source, *paths)
     unit = text(found.dataset.attrs.get("units", "")).strip().lower() if found else ""
     if value is None or found is None or unit in PIXEL_UNITS:
         return value
@@ -186,7 +188,7 @@ def _pixels(source: Hdf5Source, item: Location, pixel_m: float) -> float | None:
 def probe(source: Hdf5Source, table: Hdf5Format, shape: tuple[int, int]) -> Complex64s | None:
     """The first mode of the first probe that is as large as the frames, if any."""
     for path in table.probe.paths:
-        found = source.find("", Location((path,)))
+        found = source.at(path)
         if found is None or found.dataset.ndim < 2:
             continue
         if found.dataset.shape[-2:] != shape or found.dataset.dtype.kind not in "cf":
@@ -205,13 +207,9 @@ def probe(source: Hdf5Source, table: Hdf5Format, shape: tuple[int, int]) -> Comp
 PIXEL_UNITS = ("", "pixel", "pixels", "px", "1", "dimensionless", "none", "count", "counts")
 
 
-def saturation(source: Hdf5Source, table: Hdf5Format) -> float | None:
-    """The detector's own count limit."""
-    return _number(source, table.saturation)
-
-
-def _number(source: Hdf5Source, item: Location) -> float | None:
-    found = source.find("", item)
+def number(source: Hdf5Source, *paths: str) -> float | None:
+    """The first finite number of the first dataset that is there; None without one."""
+    found = source.at(*paths)
     values = numbers(found).ravel() if found else np.empty(0)
     values = values[np.isfinite(values)]
     return float(values[0]) if values.size else None

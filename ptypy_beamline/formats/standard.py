@@ -21,7 +21,7 @@ def _recognise(file: h5py.File) -> bool:
 
 def _finish(source: Hdf5Source, scan: Scan) -> Scan:
     """What the beam is made of."""
-    found = source.find("", Location(("/entry/energy_eV",)))
+    found = source.at("/entry/energy_eV")
     radiation = text(found.dataset.attrs.get("radiation")) if found else ""
     return replace(scan, radiation=radiation or None)
 

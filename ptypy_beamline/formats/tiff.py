@@ -168,10 +168,9 @@ def frame_numbers(source: Hdf5Source, frames: TiffFrames) -> AcquisitionNumbers 
     if counted == BY_NAME:
         return replace(by_name, literal=True)
     index = whole(as_stored(found).ravel(), found.name)
-    exposures = source.settings.frames_per_position or 1
     rows = AcquisitionNumbers(index, found.name)
     by_order = AcquisitionNumbers.counting(n)
-    in_order, named = (unmatched(way, rows, exposures) for way in (by_order, by_name))
+    in_order, named = (unmatched(way, rows, source.exposures) for way in (by_order, by_name))
     return by_order if in_order < named else by_name
 
 
