@@ -1,24 +1,17 @@
-"""How frames lie in a file, and frames with their positions."""
+"""The axes of a dataset of frames, and what else in the file is on its leading axis."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Floats, Ints
+from ..arrays import Floats
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
-from ..scan import Frames
-from .acquisition_numbers import AcquisitionNumbers, average
-from .exposure_groups import by_acquisition, for_frames
-from .hdf5_source import Found, Hdf5Source
-from .positions import Axes, Placed
-
-Split = Callable[[Hdf5Source, Floats, tuple[int, ...]], tuple[Floats, Floats]]
-"""(source, array as stored or in metres, possible numbers of positions) → y, x."""
+from .hdf5_source import Found
+from .positions import Axes
 
 
 @dataclass(frozen=True)
@@ -39,65 +32,6 @@ class FrameLayout:
     def frames(self) -> int:
         """Number of frames."""
         return math.prod(self.axes)
-
-
-@dataclass(frozen=True)
-class ExternalFrames:
-    """Frames that are kept outside of the file, and their acquisition numbers, if known."""
-
-    frames: Frames | None = None
-    numbers: AcquisitionNumbers | None = None
-
-
-@dataclass(frozen=True)
-class PairedFrames:
-    """Frames and their positions, fitted to each other.
-
-    Attributes
-    ----------
-    layout
-        How the frames lie in the file.
-    each
-        Positions are by exposure; False = by group of exposures; None = not known.
-    numbers
-        As in :class:`Scan`.
-    readings
-        (m,) place in ``placed`` of each position that is stored; None = in order.
-    listed_s
-        When the file of the positions was last changed, if there is no room for more.
-    in_pixels
-        Positions are pixels of the reconstruction, not metres.
-    """
-
-    frames: Frames
-    placed: Placed
-    layout: FrameLayout
-    each: bool | None = None
-    numbers: Ints | None = None
-    readings: Ints | None = None
-    listed_s: float | None = None
-    in_pixels: bool = False
-
-    def for_frames(self, values: Floats, exposures: int) -> Floats | None:
-        """(n,) of one value a frame, exposure, position or reading; None if it is none of these."""
-        n, m = self.frames.shape[0], len(self.placed.positions_m)
-        at = np.arange(n) if self.numbers is None else self.numbers
-        each = bool(self.each)
-        if self.readings is not None and len(values) == len(self.readings) != n:
-            by_position = average(self.readings, values)
-            return by_acquisition(by_position, at, 1 if each else exposures)
-        return for_frames(values, at, m, exposures, each)
-
-
-@dataclass(frozen=True)
-class StoredPositions:
-    """Positions as they are stored: how to place them for a layout, whether they are logged
-    with each frame, and as in :class:`Stack`."""
-
-    place: Callable[[FrameLayout], Placed]
-    logged: bool
-    listed_s: float | None
-    in_pixels: bool
 
 
 def leading_axis(

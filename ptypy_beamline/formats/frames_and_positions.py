@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import Floats
+from ..arrays import Floats, Ints
 from ..errors import ScanError
 from ..frames.hdf5 import Hdf5Frames
 from ..frames.wrappers import PickedFrames
@@ -19,11 +20,17 @@ from .acquisition_numbers import (
     position_numbers,
     refuse_repeats,
 )
-from .exposure_groups import are_groups, by_exposure, listed_by_exposure, of_exposures
-from .frame_axes import ExternalFrames, FrameLayout, PairedFrames, StoredPositions
+from .exposure_groups import (
+    are_groups,
+    by_acquisition,
+    by_exposure,
+    for_frames,
+    listed_by_exposure,
+    of_exposures,
+)
+from .frame_axes import FrameLayout
 from .hdf5_source import Hdf5Source
-from .join_by_number import join, scattered
-from .matching import Sides, in_steps
+from .join_by_number import from_the_first, join, scattered
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
 
 if TYPE_CHECKING:
@@ -33,35 +40,94 @@ SPREAD = 100
 """Numbers that range over so many times more than is_written are do not count exposures."""
 
 
+@dataclass(frozen=True)
+class PairedFrames:
+    """Frames and their positions, fitted to each other.
+
+    Attributes
+    ----------
+    layout
+        How the frames lie in the file.
+    each
+        Positions are by exposure; False = by group of exposures; None = not known.
+    numbers
+        As in :class:`Scan`.
+    readings
+        (m,) place in ``placed`` of each position that is stored; None = in order.
+    listed_s
+        When the file of the positions was last changed, if there is no room for more.
+    in_pixels
+        Positions are pixels of the reconstruction, not metres.
+    """
+
+    frames: Frames
+    placed: Placed
+    layout: FrameLayout
+    each: bool | None = None
+    numbers: Ints | None = None
+    readings: Ints | None = None
+    listed_s: float | None = None
+    in_pixels: bool = False
+
+    def for_frames(self, values: Floats, exposures: int) -> Floats | None:
+        """(n,) of one value a frame, exposure, position or reading; None if it is none of these."""
+        n, m = self.frames.shape[0], len(self.placed.positions_m)
+        at = np.arange(n) if self.numbers is None else self.numbers
+        each = bool(self.each)
+        if self.readings is not None and len(values) == len(self.readings) != n:
+            by_position = average(self.readings, values)
+            return by_acquisition(by_position, at, 1 if each else exposures)
+        return for_frames(values, at, m, exposures, each)
+
+
+@dataclass(frozen=True)
+class StoredPositions:
+    """Positions as they are stored.
+
+    Attributes
+    ----------
+    place
+        How to arrange them for the axes of the frames.
+    logged
+        They are logged with each frame.
+    listed_s, in_pixels
+        As in :class:`PairedFrames`.
+    """
+
+    place: Callable[[FrameLayout], Placed]
+    logged: bool
+    listed_s: float | None
+    in_pixels: bool
+
+
 def fitted(
     source: Hdf5Source,
     table: Hdf5Format,
-    kept: ExternalFrames,
+    frames: Frames,
+    numbers: AcquisitionNumbers | None,
     at: FrameLayout,
     known: StoredPositions,
 ) -> PairedFrames:
-    """Frames and positions joined by number, else by count."""
-    stored, frames = _without_zeros(source, known.place(at)), kept.frames
-    assert frames is not None
+    """Frames, so ``numbers`` if kept elsewhere, and positions, joined by number, else by count."""
+    stored = _without_zeros(source, known.place(at))
     if table.bursts and source.settings.frames_per_position is None:
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
     frames = up_to_last_written(source, frames)
-    missing = _lacks_frames(source, frames, stored)
-    ours = frame_numbers(source, table, kept.numbers, frames.shape[0], missing)
-    theirs = position_numbers(source, table, len(stored.positions_m))
+    n, m, k = frames.shape[0], len(stored.positions_m), source.exposures
+    lacking = not source.settings.growing and n < m * k and n != m
+    ours = frame_numbers(source, table, numbers, n, lacking)
+    theirs = position_numbers(source, table, m)
     if known.logged and theirs is None:
         stack = _by_count(source, frames, stored, at, known)
         return stack if ours is None else _logged_by_number(source, stack, ours)
-    counted = ours is None or ours.counted
-    if theirs is None and counted:
+    if theirs is None and (ours is None or ours.counted):
         return _by_count(source, frames, stored, at, known)
     if theirs is None:
         stored = replace(stored, positions_m=without_padding(stored.positions_m))
-    n, m = frames.shape[0], len(stored.positions_m)
     columns = stored.grid[1] if stored.grid else 0
     ours = ours or AcquisitionNumbers.counting(n)
-    theirs = theirs or AcquisitionNumbers.counting(m, columns=columns)
+    theirs = theirs or AcquisitionNumbers.counting(len(stored.positions_m), columns=columns)
     stack = PairedFrames(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
     return _by_number(source, stack, ours, theirs)
 
@@ -92,7 +158,7 @@ def _by_count(
     if source.settings.growing and each:
         used = min(used, len(placed.positions_m))
     frames = first(frames, used)
-    _warn_of_lost_positions(source, placed.positions_m)
+    warn_of_lost_positions(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded or known.logged else known.listed_s
     return PairedFrames(frames, placed, at, each, listed_s=listed_s, in_pixels=known.in_pixels)
@@ -162,9 +228,11 @@ def _by_number(
     listed = theirs.counted and enough
     each = by_exposure(readings, k) if listed else False
     if growing and theirs.counted and not theirs.declared:
-        theirs = _as_begun(source, ours, theirs, k, each or k == 1)
+        theirs, warnings = from_the_first(ours, theirs, k, each or k == 1)
+        for warning in warnings:
+            source.assume(warning, lasting=True)
     found = join(ours, theirs, readings, k, each or k == 1, growing)
-    _warn_of_lost_positions(source, readings)
+    warn_of_lost_positions(source, readings)
     unknown = ours.counted and found.lost and not growing
     if found.left_out:
         source.assume(found.left_out + (f" ({STOPPED})" if unknown else ""))
@@ -198,51 +266,11 @@ def _gaps(ours: AcquisitionNumbers) -> list[str]:
     return [f"{ours.name} have gaps: {lost} of {numbers} numbers have neither frame nor position"]
 
 
-def _as_begun(
-    source: Hdf5Source, ours: AcquisitionNumbers, theirs: AcquisitionNumbers, k: int, each: bool
-) -> AcquisitionNumbers:
-    """Positions without numbers, in a scan that is being written, by the number of the first.
-
-    It does not change later: positions that still lack frames or exposures may get them, so only
-    frames without a position speak against a way to read the numbers.
-
-    Raises
-    ------
-    ScanError
-        Several ways are still equally good.
-    """
-    sides = in_steps(Sides(ours, theirs, k, each))
-    placed = {match: int(np.isin(*sides.groups(match)).sum()) for match in sides.matches()}
-    best = [match for match, frames in placed.items() if frames == max(placed.values())]
-    usual = [match for match in best if match.shift == sides.preferred()] or best
-    first, *others = sorted({sides.number_of_first(match) for match in usual})
-    if others:
-        raise ScanError(
-            f"{sides.frames.listed('frames')} so far and {theirs.listed('positions')} fit in two "
-            f"ways: the first position may belong to frame {first} or {others[-1]}",
-            f"give the number of the first position by --path position_index={first} or --path "
-            f"position_index={others[-1]} (paths.position_index)",
-        )
-    for other in sorted({sides.number_of_first(match) for match in best} - {first}):
-        lost = " and the first frame was lost" if other < first else ""
-        source.assume(
-            f"{ours.name} is taken to count from {first}; if it counts from {other}{lost}, set "
-            f"--path position_index={other} (paths.position_index)",
-            lasting=True,
-        )
-    return AcquisitionNumbers.counting(len(theirs.values), first)
-
-
-def _warn_of_lost_positions(source: Hdf5Source, positions_m: Floats) -> None:
+def warn_of_lost_positions(source: Hdf5Source, positions_m: Floats) -> None:
+    """Warn how many of (m, 2) are not finite."""
     lost = int((~np.isfinite(positions_m).all(axis=1)).sum())
     if lost:
         source.assume(f"{lost} positions are not finite: their frames are not used")
-
-
-def _lacks_frames(source: Hdf5Source, frames: Frames, stored: Placed) -> bool:
-    """Whether is_written are neither as many frames as positions nor as all their exposures."""
-    m, k = len(stored.positions_m), source.exposures
-    return not source.settings.growing and frames.shape[0] < m * k and frames.shape[0] != m
 
 
 def _repeats_inside(source: Hdf5Source, frames: Frames, at: FrameLayout, positions: int) -> Frames:

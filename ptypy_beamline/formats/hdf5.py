@@ -16,16 +16,8 @@ from ..scan import Frames, Scan
 from ..settings import Settings
 from . import scan_data
 from .acquisition_numbers import AcquisitionNumbers
-from .frame_axes import (
-    ExternalFrames,
-    FrameLayout,
-    PairedFrames,
-    Split,
-    StoredPositions,
-    follow,
-    leading_axis,
-)
-from .frames_and_positions import fitted
+from .frame_axes import FrameLayout, follow, leading_axis
+from .frames_and_positions import PairedFrames, StoredPositions, fitted
 from .hdf5_source import NOWHERE, Found, Hdf5Source, Location, has, missing, open_source, text
 from .numbered_datasets import joined
 from .positions import Placed, arrange, split
@@ -34,6 +26,9 @@ from .stored_values import stored_positions
 __all__ = ["GENERIC", "Hdf5Format", "Location", "has"]
 
 Item = Location  # its former name
+
+Split = Callable[[Hdf5Source, Floats, tuple[int, ...]], tuple[Floats, Floats]]
+"""(source, array as stored or in metres, possible numbers of positions) → y, x."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +141,19 @@ class Hdf5Format:
     ) -> Scan:
         """The scan in an opened file, or that of ``frames``, so numbered, kept elsewhere."""
         table = self.adapt(source, self) if self.adapt else self
-        scan = _scan(source, table, ExternalFrames(frames, numbers))
+        scan = _scan(source, table, frames, numbers)
         scan = table.finish(source, scan) if table.finish else scan
         return replace(scan, notes=(*scan.notes, *source.notes))
 
 
-def _scan(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> Scan:
+def _scan(
+    source: Hdf5Source,
+    table: Hdf5Format,
+    frames: Frames | None,
+    numbers: AcquisitionNumbers | None,
+) -> Scan:
     """Read everything but the frames."""
-    stack = read_stack(source, table, kept)
+    stack = _stack(source, table, frames, numbers)
     mask = source.find("mask", table.mask)
     pixel_m = scan_data.pixel(source, table, stack)
     places = stack.placed.positions_m
@@ -185,25 +185,20 @@ def _scan(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> Scan:
     )
 
 
-def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> PairedFrames:
-    """Find frames and positions and settle which axes of the dataset are frames.
-
-    Frames that are ``kept`` elsewhere are a list.
-
-    Raises
-    ------
-    MissingDataError
-        There are no frames or no positions.
-    ScanError
-        They do not fit.
-    """
+def _stack(
+    source: Hdf5Source,
+    table: Hdf5Format,
+    frames: Frames | None,
+    numbers: AcquisitionNumbers | None,
+) -> PairedFrames:
+    """Find frames and positions and settle which axes of the dataset are frames."""
     if table.series and "frames" not in source.paths:
         announced = table.announced(source) if table.announced else None
-        kept = ExternalFrames(*joined(source, table.series, announced))
-    if kept.frames is not None:
-        shape = kept.frames.shape
+        frames, numbers = joined(source, table.series, announced)
+    if frames is not None:
+        shape = frames.shape
         listed = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index))
-        return fitted(source, table, kept, listed, _positions(source, table))
+        return fitted(source, table, frames, numbers, listed, _positions(source, table))
     found = source.need("frames", table.frames)
     stored, shape = _positions(source, table), found.dataset.shape
     tries = (FrameLayout.of(shape, None), FrameLayout.of(shape, 0)) if len(shape) == 4 else ()
@@ -212,7 +207,7 @@ def read_stack(source: Hdf5Source, table: Hdf5Format, kept: ExternalFrames) -> P
     count = table.count
     frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
     _warn_of_unnumbered_frames(source, layout.frames, frames.shape[0])
-    return fitted(source, table, ExternalFrames(frames), layout, stored)
+    return fitted(source, table, frames, None, layout, stored)
 
 
 def _warn_of_unnumbered_frames(source: Hdf5Source, stored: int, counted: int) -> None:
@@ -236,8 +231,13 @@ def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:
     if y and x:
         per_frame = table.per_frame and not {"x", "y"} & set(given)
         (rows, columns), in_pixels = stored_positions(source, y, x)
-        place = _from_two(rows, columns, source.exposures, per_frame)
-        return StoredPositions(place, per_frame, _listed_s(y, x), in_pixels)
+        k = source.exposures
+        return StoredPositions(
+            lambda at: arrange(follow(rows, at, k), follow(columns, at, k), at.axes, k, per_frame),
+            per_frame,
+            _listed_s(y, x),
+            in_pixels,
+        )
     if "x" in given or "y" in given:
         raise missing("y" if x else "x", (), source.file, source.path)
     both = source.find("positions", table.positions)
@@ -256,13 +256,6 @@ def _listed_s(*lists: Found) -> float | None:
     if any(found.dataset.maxshape != found.dataset.shape for found in lists):
         return None
     return max(found.file.stat().st_mtime for found in lists)
-
-
-def _from_two(y: Floats, x: Floats, k: int, per_frame: bool) -> Callable[[FrameLayout], Placed]:
-    def place(at: FrameLayout) -> Placed:
-        return arrange(follow(y, at, k), follow(x, at, k), at.axes, k, per_frame)
-
-    return place
 
 
 def _from_one(

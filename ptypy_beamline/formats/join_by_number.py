@@ -102,6 +102,31 @@ def join(
     )
 
 
+def from_the_first(
+    frames: AcquisitionNumbers, positions: AcquisitionNumbers, exposures: int, each: bool
+) -> tuple[AcquisitionNumbers, list[str]]:
+    """Numbers of counted ``positions`` of a scan that is being written, and warnings.
+
+    They are settled by the first frames and do not change later: positions that still lack frames
+    or exposures may get them, so only frames without a position speak against a reading.
+
+    Raises
+    ------
+    ScanError
+        The numbers can be read in several ways that are equally good.
+    """
+    sides = in_steps(Sides(frames, positions, exposures, each))
+    placed = {match: int(np.isin(*sides.groups(match)).sum()) for match in sides.matches()}
+    best = [match for match, count in placed.items() if count == max(placed.values())]
+    usual = [match for match in best if match.shift == sides.preferred()] or best
+    first = sides.only_start(usual)
+    warnings = [
+        f"{frames.name} is {_taken_from(first, other)} (paths.position_index)"
+        for other in sorted({sides.number_of_first(match) for match in best} - {first})
+    ]
+    return AcquisitionNumbers.counting(len(positions.values), first), warnings
+
+
 def frame_of(
     frames: AcquisitionNumbers, positions: AcquisitionNumbers, settled_by: str
 ) -> tuple[Ints, str]:
@@ -188,14 +213,17 @@ def _taken(sides: Sides, choice: Choice) -> str:
         return ""
     uncertain = sides.frames.assumed or sides.frames.first is None
     if uncertain and sides.positions.counted and not sides.frames.declared:
-        start, other = sides.number_of_first(choice.match), choice.rivals[0]
-        lost = " and the first frame was lost" if other < start else ""
-        return (
-            f", taken to count from {start}; if it counts from {other}{lost}, set --path "
-            f"position_index={other}"
-        )
+        return f", {_taken_from(sides.number_of_first(choice.match), choice.rivals[0])}"
     declared = sides.frames.declared or sides.positions.declared
     return ", whose numbers are taken as they are" if declared else ""
+
+
+def _taken_from(first: int, other: int) -> str:
+    lost = " and the first frame was lost" if other < first else ""
+    return (
+        f"taken to count from {first}; if it counts from {other}{lost}, set --path "
+        f"position_index={other}"
+    )
 
 
 def _uncertain(sides: Sides, choice: Choice) -> str:

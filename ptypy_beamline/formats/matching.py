@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -157,6 +157,41 @@ class Sides:
         """What the frames' numbers call the first position."""
         return self.first(match) * match.per - match.shift
 
+    @property
+    def listed(self) -> str:
+        """For messages."""
+        return f"{self.frames.listed('frames')} and {self.positions.listed('positions')}"
+
+    def only_start(self, matches: Sequence[Match], settled_by: str = "") -> int:
+        """The number of the first position, on which all ``matches`` agree.
+
+        Raises
+        ------
+        ScanError
+            They do not; it says what would settle that, else ``settled_by``.
+        """
+        start, *others = sorted({self.number_of_first(match) for match in matches})
+        if not others:
+            return start
+        remedy = (
+            "set paths.position_index (--path position_index=PATH), whose numbers are taken as "
+            "they are"
+        )
+        if self.positions.counted:
+            remedy = (
+                f"give the number of the first position by --path position_index={start} or "
+                f"--path position_index={others[-1]} (paths.position_index)"
+            )
+        elif self.frames.counted:
+            remedy = (
+                "give the number of the first frame by --path frame_index=N (paths.frame_index)"
+            )
+        raise ScanError(
+            f"{self.listed} fit in two ways: the first position may belong to frame {start} or "
+            f"{others[-1]}",
+            settled_by or remedy,
+        )
+
 
 def in_steps(sides: Sides) -> Sides:
     """Numbers that go up in steps, as 0, 10, 20, counted in these where that fits a list better.
@@ -207,38 +242,17 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
     plain, sure = sides.plain()
     if plain in fair:
         chosen = [plain] if sure else list(dict.fromkeys([*chosen, plain]))
-    both = f"{sides.frames.listed('frames')} and {sides.positions.listed('positions')}"
     if not any(np.isin(*sides.groups(match)).any() for match in best):
         raise ScanError(
-            f"{both} have no number in common",
+            f"{sides.listed} have no number in common",
             settled_by or "check paths.frame_index and paths.position_index",
         )
     if sides.positions.counted and not growing:
         known = [np.isin(*sides.groups(match)) for match in chosen]
         _refuse_contradiction(sides, max(known, key=np.sum))
-    starts = sorted({sides.number_of_first(match) for match in chosen})
-    if len(starts) > 1:
-        raise ScanError(
-            f"{both} fit in two ways: the first position may belong to frame "
-            f"{starts[0]} or {starts[-1]}",
-            settled_by or _settled_by(sides, starts),
-        )
-    others = {sides.number_of_first(match) for match in fair} - {*starts}
+    start = sides.only_start(chosen, settled_by)
+    others = {sides.number_of_first(match) for match in fair} - {start}
     return Choice(chosen[0], tuple(sorted(others)))
-
-
-def _settled_by(sides: Sides, starts: list[int]) -> str:
-    """What settles how ambiguous numbers are to be read."""
-    if sides.positions.counted:
-        return (
-            f"give the number of the first position by --path position_index={starts[0]} or "
-            f"--path position_index={starts[-1]} (paths.position_index)"
-        )
-    if sides.frames.counted:
-        return "give the number of the first frame by --path frame_index=N (paths.frame_index)"
-    return (
-        "set paths.position_index (--path position_index=PATH), whose numbers are taken as they are"
-    )
 
 
 def _refuse_columns(sides: Sides) -> None:

@@ -15,6 +15,7 @@ from ..frames.joined import PtydFrames
 from ..geometry import ELECTRON, ENERGY_RANGES_EV, PHOTON, PTYPY_KEV_M, electron_energy_eV
 from ..scan import Scan
 from ..settings import Settings
+from .frames_and_positions import warn_of_lost_positions
 from .hdf5_source import Found, Hdf5Source, Location, open_source, text
 from .positions import split
 from .ptyd_chunks import PtydChunk, is_stored, judge_weights, read_chunks, weights_apart
@@ -79,9 +80,7 @@ class PtydFormat:
             weights = tuple(chunk.weights for chunk in chunks) if own else ()
             frames = PtydFrames(tuple(chunk.data for chunk in chunks), weights, order, bad)
             positions, in_pixels = _positions(source, chunks, order)
-            lost = int((~np.isfinite(positions).all(axis=1)).sum())
-            if lost:
-                source.assume(f"{lost} positions are not finite: their frames are not used")
+            warn_of_lost_positions(source, positions)
             energy_eV, radiation = _energy(source)
             _tell_near_field(source)
             return Scan(

@@ -11,7 +11,8 @@ from ..errors import ScanError, shown
 from ..frames.masks import MaskFrames, different_masks
 from ..quantities import QUANTITIES, known_factor
 from ..scan import Frames, Window, gaps
-from .frame_axes import PairedFrames, follow, stack_like_the_frames
+from .frame_axes import follow, stack_like_the_frames
+from .frames_and_positions import PairedFrames
 from .hdf5_source import Found, Hdf5Source, text
 from .stored_values import constant, numbers, si
 
