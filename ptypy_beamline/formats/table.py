@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -153,15 +154,13 @@ class PackageFormat:
     Raises
     ------
     UnknownFormatError
-        It cannot be imported, or is no format.
+        It fails when it is imported or used, or is no format.
     """
 
     def __init__(self, entry: EntryPoint) -> None:
         self._origin = _origin(entry)
-        try:
+        with self._naming_package():
             self._format: Any = entry.load()
-        except (Exception, SystemExit) as error:
-            raise self._failed(error) from error
         wanted = ("name", "family", "title", "understands", "open")
         lacking = [name for name in wanted if not hasattr(self._format, name)]
         if lacking:
@@ -172,48 +171,23 @@ class PackageFormat:
         self.refines = self._checked(getattr(self._format, "refines", ()))
 
     def understands(self, path: Path, file: h5py.File | None) -> bool:
-        """As the package declares.
-
-        Raises
-        ------
-        UnknownFormatError
-            It fails.
-        """
-        try:
-            return bool(self._format.understands(path, file))
-        except BeamlineError:
-            return False
-        except (Exception, SystemExit) as error:
-            raise self._failed(error) from error
+        """As the package declares."""
+        with self._naming_package():
+            try:
+                return bool(self._format.understands(path, file))
+            except BeamlineError:
+                return False
 
     def nearly(self, file: h5py.File) -> str:
-        """What the file lacks to be of this format, if the package says so.
-
-        Raises
-        ------
-        UnknownFormatError
-            It fails.
-        """
+        """What the file lacks to be of this format, if the package says so."""
         nearly = getattr(self._format, "nearly", None)
-        try:
+        with self._naming_package():
             return str(nearly(file)) if nearly else ""
-        except (Exception, SystemExit) as error:
-            raise self._failed(error) from error
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The package's scan.
-
-        Raises
-        ------
-        BeamlineError
-            The package's own, or one that names the package.
-        """
-        try:
+        """The package's scan; its own errors of this package's kind pass unchanged."""
+        with self._naming_package(BeamlineError):
             scan = self._format.open(path, settings)
-        except BeamlineError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise self._failed(error) from error
         if not isinstance(scan, Scan):
             raise self._wrong(f"gives {type(scan).__name__} instead of Scan")
         return scan
@@ -224,8 +198,15 @@ class PackageFormat:
             raise self._wrong(f"has {refines!r} as refines, not names of formats")
         return tuple(refines)
 
-    def _failed(self, error: BaseException) -> UnknownFormatError:
-        return self._wrong(f"fails with {type(error).__name__}: {in_short(error)}")
+    @contextmanager
+    def _naming_package(self, *passed: type[BeamlineError]) -> Iterator[None]:
+        try:
+            yield
+        except passed:
+            raise
+        except (Exception, SystemExit) as error:
+            what = f"fails with {type(error).__name__}: {in_short(error)}"
+            raise self._wrong(what) from error
 
     def _wrong(self, what: str) -> UnknownFormatError:
         return UnknownFormatError(
