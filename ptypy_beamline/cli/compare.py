@@ -53,7 +53,7 @@ def command(
 
     Gives errors of δ and β, correlation, and resolution.
     """
-    from ..formats.phantom_info import Info, phantom_of
+    from ..formats.phantom_info import Info
     from ..output.figures import check_picture
     from ..reconstruction.comparison.phantom import compare, read_object
 
@@ -61,7 +61,7 @@ def command(
         check_picture(plot)
     given = {"energy": energy_kev, "pixel_m": pixel_m, "slice_m": slice_m}
     known = {name: value for name, value in given.items() if value is not None}
-    truth = phantom_of(phantom, Info.of(phantom, known))
+    truth = Info.of(phantom, known).phantom()
     obj, pixel = read_object(recon, truth)
     comparison = compare(obj, truth, pixel, margin)
     record = comparison.record()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -12,17 +11,14 @@ import numpy as np
 from ..arrays import Floats
 from ..errors import MissingDataError, ScanError
 from ..files.links import present
-from ..geometry import wavelength_m
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import Hdf5Source, has
-from .phantom_info import is_phantom, measured_file
+from .phantom_info import FAR_FIELD, any_far_field
 from .stored_values import numbers
 
 DATA = "/exchange/data"
 POSITIONS = "/metadata/probe_pos_px"
-PIXEL_M = 75e-6
-"""Detector pixel (row) for the far field, where only distance over pixel matters."""
 
 
 def _recognise(file: h5py.File) -> bool:
@@ -30,17 +26,6 @@ def _recognise(file: h5py.File) -> bool:
     if has(file, POSITIONS):
         return isinstance(data, h5py.Dataset)
     return isinstance(data, h5py.Dataset) and data.dtype.kind == "c"
-
-
-def in_phantom(file: h5py.File) -> bool:
-    """Whether these are the frames of a phantom, whose directory has all else."""
-    directory = Path(file.filename).absolute().parent
-    ours = has(file, DATA) and not has(file, POSITIONS)
-    return (
-        ours
-        and is_phantom(directory)
-        and measured_file(directory) == directory / Path(file.filename).name
-    )
 
 
 def _number(source: Hdf5Source, name: str) -> float | None:
@@ -101,14 +86,9 @@ def _geometry(source: Hdf5Source, scan: Scan) -> dict[str, Any]:
         return {"distance_m": propagation * 1e-2, "pixel_m": (pixel_m, pixel_m)}
     if energy is None:
         return {}
-    ny, nx = scan.frame_shape
-    source.notes.append(
-        f"far field: a detector pixel of {PIXEL_M:g} m and the distance that goes "
-        "with it and psize_cm stand for any such pair"
-    )
-    # λz/(N·p) = psize, solved for z (geometry.object_pixel_m).
-    distance = pixel_m * ny * PIXEL_M / wavelength_m(energy)
-    return {"distance_m": distance, "pixel_m": (PIXEL_M, PIXEL_M * ny / nx)}
+    source.notes.append(FAR_FIELD)
+    distance_m, detector_m = any_far_field(pixel_m, energy, scan.frame_shape)
+    return {"distance_m": distance_m, "pixel_m": detector_m}
 
 
 ADORYM = Hdf5Format(

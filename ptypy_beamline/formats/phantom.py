@@ -12,22 +12,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Complex64s
+from ..arrays import Complex64s, Ints
 from ..errors import FileError, MissingDataError, SettingsError, naming
 from ..files.hdf5 import open_hdf5
 from ..frames.hdf5 import Hdf5Frames
 from ..frames.images import frames_of
 from ..frames.simulated import SimulatedFrames, back_to_sample, zone_plate_beam
-from ..scan import Scan, Window, sample_indices
+from ..scan import Frames, Scan, Window, sample_indices
 from ..settings import Settings
-from .adorym import ADORYM, in_phantom
 from .frame_axes import leading_axis
+from .hdf5_source import has
 from .phantom_info import (
     FAR_FIELD,
     GRIDS,
@@ -36,8 +35,8 @@ from .phantom_info import (
     far_field_geometry,
     is_phantom,
     measured_file,
-    phantom_of,
 )
+from .table import get
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class PhantomFormat:
 
     def understands(self, path: Path, file: h5py.File | None) -> bool:
         """Whether ``path`` is a directory with a phantom's ground truth, or its frames' file."""
-        return is_phantom(path) if file is None else in_phantom(file)
+        return is_phantom(path) if file is None else _measured_here(file)
 
     def open(self, path: Path, settings: Settings) -> Scan:
         """The scan; nothing is simulated yet.
@@ -70,16 +69,19 @@ class PhantomFormat:
             raise FileError("Expected a phantom directory", f"with {' and '.join(GRIDS)}", path)
         recorded = measured_file(path)
         with naming(path):
-            info = Info.of(path, _given(settings))
+            geometry = {name: getattr(settings, name) for name in ("energy", "distance", "psize")}
+            known = {name: value for name, value in geometry.items() if value is not None}
+            info = Info.of(path, settings.simulate.given | known)
             if recorded is not None and not settings.simulate.given:
                 return measured(recorded, info, settings)
             return simulated(info, settings)
 
 
-def _given(settings: Settings) -> dict[str, Any]:
-    """The illumination of a phantom, as far as the user sets it."""
-    geometry = {name: getattr(settings, name) for name in ("energy", "distance", "psize")}
-    return settings.simulate.given | {n: v for n, v in geometry.items() if v is not None}
+def _measured_here(file: h5py.File) -> bool:
+    """Whether these are the frames of a phantom, whose directory has all else."""
+    path = Path(file.filename).absolute()
+    ours = has(file, DATA) and not has(file, METADATA[0])
+    return ours and is_phantom(path.parent) and measured_file(path.parent) == path
 
 
 def simulated(info: Info, settings: Settings) -> Scan:
@@ -91,23 +93,17 @@ def simulated(info: Info, settings: Settings) -> Scan:
             "a simulated phantom has frames of counts, with the beam in the middle",
             "leave stored_as and zero_frequency out",
         )
-    phantom = phantom_of(info.directory, info)
+    phantom = info.phantom()
     ny, nx, nz = phantom.shape
     probe = _probe(info)
     shape = (probe.shape[0], probe.shape[1])
     places = corners(info, (ny, nx), shape)
-    distance_m, pixel_m = far_field_geometry(info, shape)
     power = float(info.need("photons")) / float((np.abs(probe) ** 2).sum())
     probe *= np.sqrt(power)
     middle = places + np.array(shape) // 2 - np.array([ny, nx]) // 2
-    return Scan(
-        frames=SimulatedFrames(phantom, probe, places, int(info.get("seed", 0))),
-        positions_m=middle * phantom.pixel_m,
-        energy_eV=phantom.energy_eV,
-        distance_m=distance_m,
-        pixel_m=pixel_m,
-        center_px=(shape[0] // 2, shape[1] // 2),
-        positions_each=True,
+    scan = _scan(SimulatedFrames(phantom, probe, places, int(info.get("seed", 0))), middle, info)
+    return replace(
+        scan,
         probe=probe.astype(np.complex64),
         format="phantom",
         source=info.directory,
@@ -116,6 +112,21 @@ def simulated(info: Info, settings: Settings) -> Scan:
             "in a frame without a sample",
             FAR_FIELD,
         ),
+    )
+
+
+def _scan(frames: Frames, corners_px: Ints, info: Info) -> Scan:
+    """A scan with the phantom's geometry; corners (n, 2) of the probe's window."""
+    shape = frames.shape[1:]
+    distance_m, pixel_m = far_field_geometry(info, shape)
+    return Scan(
+        frames=frames,
+        positions_m=np.asarray(corners_px * info.pixel_m, np.float64),
+        energy_eV=info.energy_eV,
+        distance_m=distance_m,
+        pixel_m=pixel_m,
+        center_px=(shape[0] // 2, shape[1] // 2),
+        positions_each=True,
     )
 
 
@@ -157,42 +168,25 @@ def measured(file: Path, info: Info, settings: Settings) -> Scan:
     if not shape:
         raise MissingDataError(f"no {DATA}", "set simulate.* to simulate instead", file)
     if complete:
-        scan = ADORYM.open(file, settings)
+        scan = get("adorym").open(file, settings)
     else:
         angle = leading_axis(shape, settings.outer_index, fits=False, inner_fits=True)
-        scan = _recorded(Hdf5Frames(file, DATA, angle), info)
+        frames = Hdf5Frames(file, DATA, angle)
+        size = info.phantom().shape[:2]
+        scan = replace(
+            _scan(frames, corners(info, size, frames.shape[1:]), info),
+            stored_as="wave" if frames.dtype.kind == "c" else None,
+            notes=("positions and geometry are those of info.txt", FAR_FIELD),
+        )
     reference = file.with_name(f"{file.stem}_ref.h5")
-    corner = settings.zero_frequency == "corner"
-    probe, notes = (
-        _empty_beam(reference, scan.frame_shape, corner) if reference.is_file() else (None, ())
-    )
-    return replace(
-        scan, probe=probe, format="phantom", source=info.directory, notes=(*scan.notes, *notes)
-    )
+    if reference.is_file():
+        corner = settings.zero_frequency == "corner"
+        probe, note = _empty_beam(reference, scan.frame_shape, corner)
+        scan = replace(scan, probe=probe, notes=(*scan.notes, note))
+    return replace(scan, format="phantom", source=info.directory)
 
 
-def _recorded(frames: Hdf5Frames, info: Info) -> Scan:
-    """Frames whose file has no metadata; waves and magnitudes are squared."""
-    shape = frames.shape[1:]
-    ny, nx, _ = phantom_of(info.directory, info).shape
-    places = corners(info, (ny, nx), shape)
-    distance_m, pixel_m = far_field_geometry(info, shape)
-    return Scan(
-        frames=frames,
-        positions_m=np.asarray(places * info.pixel_m, np.float64),
-        energy_eV=info.energy_eV,
-        distance_m=distance_m,
-        pixel_m=pixel_m,
-        center_px=(shape[0] // 2, shape[1] // 2),
-        positions_each=True,
-        stored_as="wave" if frames.dtype.kind == "c" else None,
-        notes=("positions and geometry are those of info.txt", FAR_FIELD),
-    )
-
-
-def _empty_beam(
-    file: Path, shape: tuple[int, int], corner: bool
-) -> tuple[Complex64s | None, tuple[str, ...]]:
+def _empty_beam(file: Path, shape: tuple[int, int], corner: bool) -> tuple[Complex64s | None, str]:
     """The probe from the reference's wave, and what was made of it.
 
     A magnitude has a flat phase: the sharpest focus. References may be of zeros, all or in part.
@@ -200,18 +194,18 @@ def _empty_beam(
     with open_hdf5(file) as opened:
         axes = opened[DATA].ndim if DATA in opened else 0
     if axes not in (3, 4):
-        return None, (f"{file.name} has no frames in {DATA}: it gives no probe",)
+        return None, f"{file.name} has no frames in {DATA}: it gives no probe"
     stored = Hdf5Frames(file, DATA, 0 if axes == 4 else None)
     if stored.shape[1:] != shape:
         found = "x".join(map(str, stored.shape[1:]))
-        return None, (f"{file.name} has frames of {found}: it gives no probe",)
+        return None, f"{file.name} has frames of {found}: it gives no probe"
     for index in sample_indices(stored.shape[0], REFERENCES):
         wave = stored.read([index], Window.full(shape))[0]
         if np.isfinite(wave).all() and np.any(wave):
             wave = wave if wave.dtype.kind == "c" else np.sqrt(np.maximum(wave, 0))
             wave = np.fft.fftshift(wave) if corner else wave
-            return back_to_sample(wave), (f"the probe is that of {file.name}",)
-    return None, (f"{file.name} is all zero: it gives no probe",)
+            return back_to_sample(wave), f"the probe is that of {file.name}"
+    return None, f"{file.name} is all zero: it gives no probe"
 
 
 PHANTOM = PhantomFormat()

@@ -104,6 +104,24 @@ class Info:
         """The phantom's voxel across the beam."""
         return float(self.need("pixel_m"))
 
+    def phantom(self) -> Phantom:
+        """The ground truth; voxels are cubes unless ``simulate.slice_m`` or ``info.txt`` differ.
+
+        Raises
+        ------
+        FileError, MissingDataError
+            It is not there, or neither the user nor ``info.txt`` has the voxel or the energy.
+        """
+        delta, beta = (self.directory / name for name in GRIDS)
+        for grid in (delta, beta):
+            if not grid.is_file():
+                name = grid.relative_to(self.directory)
+                raise FileError(
+                    f"no {name} in it", "give a directory with a phantom", self.directory
+                )
+        slice_m = float(self.get("slice_m", self.pixel_m))
+        return Phantom(delta, beta, self.pixel_m, slice_m, self.energy_eV)
+
 
 def parse(text: str) -> dict[str, Any]:
     """The content of an ``info.txt``: ``shape``, ``scan``, ``step_px``, ``energy`` (keV), …"""
@@ -113,17 +131,9 @@ def parse(text: str) -> dict[str, Any]:
         for pattern in patterns:
             match = re.search(pattern, text, re.IGNORECASE)
             if match:
-                found[name] = READ.get(name, _one)(*match.groups())
+                found[name] = READ.get(name, float)(*match.groups())
                 break
     return found
-
-
-def _one(number: str) -> float:
-    return float(number)
-
-
-def _two(first: str, second: str) -> tuple[int, int]:
-    return int(first), int(second)
 
 
 def _with_unit(quantity: str, factor: float) -> Callable[[str, str], float]:
@@ -137,8 +147,8 @@ def _with_unit(quantity: str, factor: float) -> Callable[[str, str], float]:
 
 
 READ: dict[str, Callable[..., Any]] = {
-    "shape": _two,
-    "scan": _two,
+    "shape": lambda *numbers: tuple(map(int, numbers)),
+    "scan": lambda *numbers: tuple(map(int, numbers)),
     "energy": _with_unit("energy", 1e-3),
     "pixel_m": _with_unit("pixel", 1.0),
     "slice_m": _with_unit("pixel", 1.0),
@@ -189,24 +199,6 @@ def measured_file(directory: Path) -> Path | None:
     return others[0] if len(others) == 1 else None
 
 
-def phantom_of(path: Path, info: Info) -> Phantom:
-    """The ground truth; voxels are cubes unless ``simulate.slice_m`` or ``info.txt`` differ.
-
-    Raises
-    ------
-    FileError
-        It is not there.
-    MissingDataError
-        Neither ``info`` nor ``info.txt`` has the voxel or the energy.
-    """
-    absent = [name for name in GRIDS if not (path / name).is_file()]
-    if absent:
-        raise FileError(f"no {absent[0]} in it", "give a directory with a phantom", path)
-    pixel_m = info.pixel_m
-    slice_m = float(info.get("slice_m", pixel_m))
-    return Phantom(path / GRIDS[0], path / GRIDS[1], pixel_m, slice_m, info.energy_eV)
-
-
 def far_field_geometry(info: Info, shape: tuple[int, int]) -> tuple[float, tuple[float, float]]:
     """Distance and detector pixel that give the phantom's voxel: λz/(N·p), whichever are free.
 
@@ -215,12 +207,11 @@ def far_field_geometry(info: Info, shape: tuple[int, int]) -> tuple[float, tuple
     SettingsError
         The user gives both, and they give another pixel.
     """
-    voxel, wavelength = info.pixel_m, wavelength_m(info.energy_eV)
+    voxel = info.pixel_m
     distance, pixel = info.given.get("distance"), info.given.get("psize")
     if distance is None:
-        p = pixel or (PIXEL_M, PIXEL_M * shape[0] / shape[1])
-        return voxel * shape[0] * p[0] / wavelength, (float(p[0]), float(p[1]))
-    span = wavelength * distance / voxel
+        return any_far_field(voxel, info.energy_eV, shape, pixel)
+    span = wavelength_m(info.energy_eV) * distance / voxel
     fitting = (span / shape[0], span / shape[1])
     if pixel is not None and not np.allclose(pixel, fitting, rtol=0.01):
         found = object_pixel_m(info.energy_eV, distance, pixel, shape)[0]
@@ -229,3 +220,14 @@ def far_field_geometry(info: Info, shape: tuple[int, int]) -> tuple[float, tuple
             "give only one of them",
         )
     return float(distance), fitting
+
+
+def any_far_field(
+    voxel_m: float,
+    energy_eV: float,
+    shape: tuple[int, int],
+    pixel_m: tuple[float, float] | None = None,
+) -> tuple[float, tuple[float, float]]:
+    """Distance and detector pixel, the usual one if none is given, of square object pixels."""
+    row, column = pixel_m or (PIXEL_M, PIXEL_M * shape[0] / shape[1])
+    return voxel_m * shape[0] * row / wavelength_m(energy_eV), (float(row), float(column))

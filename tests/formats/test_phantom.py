@@ -17,7 +17,7 @@ from ptypy_beamline import BeamlineError, Window, open_scan
 from ptypy_beamline.cli import main
 from ptypy_beamline.errors import FileError, MissingDataError, ScanError, SettingsError
 from ptypy_beamline.formats import recognise
-from ptypy_beamline.formats.phantom_info import Info, corners, parse, phantom_of
+from ptypy_beamline.formats.phantom_info import Info, corners, parse
 from ptypy_beamline.frames.simulated import (
     back_to_sample,
     far_field,
@@ -40,7 +40,7 @@ def whole(scan):
 
 
 def truth_of(folder):
-    return phantom_of(folder, Info.of(folder, {}))
+    return Info.of(folder, {}).phantom()
 
 
 # physics ---------------------------------------------------------------------------------------
