@@ -112,7 +112,7 @@ def _check_sources(dataset: h5py.Dataset, allowed: Path | None, depth: int) -> N
     owner = Path(dataset.file.filename)
     for name, offset, size in dataset.external or ():
         storage = f"{dataset.name} (external storage)"
-        target = _first(name, [Path.cwd() / name], owner, allowed, storage)
+        target = first_target(name, [Path.cwd() / name], owner, allowed, storage)
         if size != h5py.h5f.UNLIMITED and target.stat().st_size < offset + size:
             raise FileError(
                 f"{storage} has {target.stat().st_size} bytes in {name}, of "
@@ -256,10 +256,12 @@ def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
     bare = Path(name).name if absolute else name
     folders = (owner.parent, Path.cwd(), owner.resolve().parent)
     tries = [*([Path(name)] if absolute else []), *(folder / bare for folder in folders)]
-    return _first(name, tries, owner, allowed, link)
+    return first_target(name, tries, owner, allowed, link)
 
 
-def _first(name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, link: str) -> Path:
+def first_target(
+    name: str, tries: Sequence[Path], owner: Path, allowed: Path | None, link: str
+) -> Path:
     """The first existing file of ``tries``, checked."""
     for found in tries:
         if not os.path.lexists(found):

@@ -18,7 +18,7 @@ from ..settings import Settings
 from .frames_and_positions import warn_of_lost_positions
 from .hdf5_source import Found, Hdf5Source, Location, open_source, text
 from .positions import split
-from .ptyd_chunks import PtydChunk, is_stored, judge_weights, read_chunks, weights_apart
+from .ptyd_chunks import AGAIN, PtydChunk, bad_in_all, is_stored, read_chunks
 from .stored_values import constant, numbers, si, stored_positions
 
 META = {
@@ -72,9 +72,7 @@ class PtydFormat:
             chunks = read_chunks(source)
             order = _order(chunks)
             expected = _expected(source, len(order))
-            # Those of later frames are unknown yet: no pixel is taken as bad in all of them.
-            judge = weights_apart if settings.growing else judge_weights
-            bad, own = judge(chunks)
+            bad, own = bad_in_all(chunks, settings.growing)
             if not any(chunk.weights for chunk in chunks):
                 bad = _common_bad(source, bad)
             weights = tuple(chunk.weights for chunk in chunks) if own else ()
@@ -82,7 +80,7 @@ class PtydFormat:
             positions, in_pixels = _positions(source, chunks, order)
             warn_of_lost_positions(source, positions)
             energy_eV, radiation = _energy(source)
-            _tell_near_field(source)
+            _warn_of_near_field(source)
             return Scan(
                 frames=frames,
                 positions_m=np.full(positions.shape, np.nan) if in_pixels else positions,
@@ -119,19 +117,11 @@ def _refuse(settings: Settings) -> None:
 
 
 def _order(chunks: tuple[PtydChunk, ...]) -> Ints:
-    """(n,) frame → its index in the concatenated chunks, from the chunks' indices.
-
-    Raises
-    ------
-    ScanError
-        Two frames have the same index.
-    """
+    """(n,) frame → its index in the concatenated chunks, from the chunks' indices."""
     numbers = _indices(chunks)
-    if len(np.unique(numbers)) < len(numbers):
-        values, counts = np.unique(numbers, return_counts=True)
-        raise ScanError(
-            f"frame {values[counts > 1][0]} is there more than once", "write the .ptyd again"
-        )
+    values, counts = np.unique(numbers, return_counts=True)
+    if len(values) < len(numbers):
+        raise ScanError(f"frame {values[counts > 1][0]} is there more than once", AGAIN)
     return np.argsort(numbers)
 
 
@@ -144,13 +134,7 @@ def _indices(chunks: tuple[PtydChunk, ...]) -> Ints:
 
 
 def _expected(source: Hdf5Source, count: int) -> int | None:
-    """Frames that the file announces, if it does; PtyPy waits for ever for missing ones.
-
-    Raises
-    ------
-    FileError
-        It has fewer, and is not being followed.
-    """
+    """Frames that the file announces, if it does; PtyPy waits for ever for missing ones."""
     found = _meta(source, "num_frames")
     if found is None:
         return None
@@ -159,8 +143,7 @@ def _expected(source: Hdf5Source, count: int) -> int | None:
         raise FileError(
             f"Expected the {expected} frames that meta/num_frames announces. Got {count}: the "
             "writer was stopped, or parts are missing",
-            "write the .ptyd again, or copy all of it",
-            source.path,
+            f"{AGAIN}, or copy all of it",
         )
     return expected
 
@@ -190,12 +173,12 @@ def _positions(
     known = [chunk.positions_m for chunk in chunks if chunk.positions_m is not None]
     if len(known) == len(chunks):
         return np.asarray(np.concatenate(known)[order]), False
+    frames = _indices(chunks)[order]
     for path in POSITIONS:
         found = source.at(path)
-        numbers_ = _indices(chunks)[order]
-        if found is not None and found.dataset.ndim == 2 and len(found.dataset) > numbers_[-1]:
+        if found is not None and found.dataset.ndim == 2 and len(found.dataset) > frames[-1]:
             source.notes.append(f"positions are those of {path}")
-            return numbers(found)[numbers_], False
+            return numbers(found)[frames], False
     raise MissingDataError(
         "the chunks have no positions", "set paths.positions (--path positions=other.h5::/path)"
     )
@@ -212,7 +195,7 @@ def _meta(source: Hdf5Source, name: str) -> Found | None:
     return None if text(found.dataset.attrs.get("type")) == "None" else found
 
 
-def _tell_near_field(source: Hdf5Source) -> None:
+def _warn_of_near_field(source: Hdf5Source) -> None:
     """PtyPy takes the propagation of the scan's own parameters, not of the file."""
     found = source.at("/meta/propagation")
     word = "" if found is None else text(found.dataset[()])
@@ -236,11 +219,6 @@ def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
     """Energy in eV, and of what.
 
     PtyPy knows photons only: of electrons it keeps the energy of photons of their wavelength.
-
-    Raises
-    ------
-    SettingsError
-        It is higher than any photon energy in ptychography, for no known reason.
     """
     found = None if "energy" in source.settings.overridden else _meta(source, "energy")
     radiation = source.settings.radiation or _noted_radiation(source)
@@ -254,14 +232,14 @@ def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
         raise SettingsError(
             f"{found.name} = {stored_eV / 1e3:.6g} keV is not a photon energy: it is of electrons "
             f"of {kinetic_eV / 1e3:.4g} keV, or in eV",
-            "set radiation='electron' (--radiation "
-            "electron) or units.energy='eV' (--unit energy=eV)",
+            "set radiation='electron' (--radiation electron), or units.energy='eV' "
+            "(--unit energy=eV)",
         )
     return _one(source, "energy"), radiation
 
 
 def _noted_radiation(source: Hdf5Source) -> str | None:
-    """What this package notes."""
+    """The radiation that this package's own writer notes."""
     found = source.at("/meta/radiation", "/info/radiation")
     noted = text(found.dataset[()]) if found is not None else ""
     return noted if noted in ENERGY_RANGES_EV else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -15,9 +14,12 @@ import numpy as np
 from ..arrays import Bools, Floats, Ints
 from ..errors import FileError
 from ..files.hdf5 import open_hdf5
-from ..files.links import lookup
+from ..files.links import first_target, lookup
 from ..frames.hdf5 import Hdf5Frames
 from .hdf5_source import Hdf5Source, text
+
+AGAIN = "write the .ptyd again"
+STOPPED = f"its writer was stopped: {AGAIN}"
 
 BLOCK = 64
 """Weights evaluated at a time, where they are not stored in chunks."""
@@ -49,51 +51,43 @@ def read_chunks(source: Hdf5Source) -> tuple[PtydChunk, ...]:
     Raises
     ------
     FileError
-        There is none, one is missing between others, or a part is missing, truncated or
-        incomplete. Of a file that is being written, those before such a one are taken.
+        There are none, or one of them is missing, truncated or incomplete. Of a scan that is being
+        written, the chunks before that one are taken.
     """
     group = source.file.get("chunks")
     if not isinstance(group, h5py.Group):
-        raise FileError("not a .ptyd: no group /chunks", "leave format out", source.path)
+        raise FileError("not a .ptyd: no group /chunks", "leave format out")
     numbers = sorted(int(name) for name in group if name.isdigit())
     if not numbers:
         raise FileError(
-            "the .ptyd has no frames: its writer stopped before the first chunk",
-            "write it again",
-            source.path,
+            "the .ptyd has no frames: its writer stopped before the first chunk", "write it again"
         )
     chunks: list[PtydChunk] = []
     try:
         for number in range(numbers[-1] + 1):
             if number not in numbers:
-                raise FileError(
-                    f"chunk {number} of {numbers[-1] + 1} is missing",
-                    "write the .ptyd again",
-                    source.path,
-                )
-            chunk = _chunk(source, number)
-            _check_like(chunks[0] if chunks else chunk, chunk, number, source)
-            chunks.append(chunk)
+                raise FileError(f"chunk {number} of {numbers[-1] + 1} is missing", AGAIN)
+            chunks.append(_chunk(source, number))
+            _check_like(chunks[0], chunks[-1], number, source.settings.growing)
     except (FileError, OSError, KeyError, RuntimeError):
         if not (source.settings.growing and chunks):
             raise
     return tuple(chunks)
 
 
-def _check_like(first: PtydChunk, chunk: PtydChunk, number: int, source: Hdf5Source) -> None:
+def _check_like(first: PtydChunk, chunk: PtydChunk, number: int, growing: bool) -> None:
     """Refuse a chunk that is not like the first one."""
     then, now = first.data, chunk.data
     if (now.shape[1:], now.dtype) != (then.shape[1:], then.dtype):
         raise FileError(
             f"chunk {number} has frames {now.shape[1:]} of {now.dtype}, the first "
             f"{then.shape[1:]} of {then.dtype}",
-            "write the .ptyd again",
-            source.path,
+            AGAIN,
         )
     kept = ("weights", "indices", "positions_m")
     lacking = [k for k in kept if getattr(first, k) is not None and getattr(chunk, k) is None]
-    if lacking and source.settings.growing:
-        raise FileError(f"chunk {number} is not whole yet", "wait for its writer", source.path)
+    if lacking and growing:
+        raise FileError(f"chunk {number} is not complete yet", "wait for its writer")
 
 
 def _chunk(source: Hdf5Source, number: int) -> PtydChunk:
@@ -102,7 +96,7 @@ def _chunk(source: Hdf5Source, number: int) -> PtydChunk:
     link = source.file.get(name, getlink=True)
     if not isinstance(link, h5py.ExternalLink):
         return _inspect(source.path, source.file, name, links)
-    part, group = find_part(source.path, link.filename, name, links), link.path.rstrip("/")
+    part, group = _find_part(source.path, link.filename, name, links), link.path.rstrip("/")
     if source.settings.growing:
         status = part.stat()
         return _known_part(part, group, links, (status.st_size, status.st_mtime_ns))
@@ -112,43 +106,24 @@ def _chunk(source: Hdf5Source, number: int) -> PtydChunk:
 
 @lru_cache(maxsize=4096)
 def _known_part(part: Path, group: str, links: str, state: tuple[int, int]) -> PtydChunk:
-    """The chunk in a part, cached while the file does not change, as it is polled often."""
+    """The chunk in a part, kept while the file does not change, as it is asked for often."""
     with open_hdf5(part) as file:
         return _inspect(part, file, group, links)
 
 
-def find_part(master: Path, name: str, link: str, links: str = "inside") -> Path:
+def _find_part(master: Path, name: str, link: str, links: str) -> Path:
     """The file that a chunk is linked to.
 
     PtyPy writes the path of ``dfile`` as it was given, hence relative to the folder it ran in,
     where HDF5 takes it as relative to the master. Parts are written beside the master, so that
     is where they are looked for next.
-
-    Raises
-    ------
-    FileError
-        It is not there, or outside the master's directory tree while ``links`` is ``inside``.
     """
     folder = master.resolve().parent
-    tries = [folder / Path(name).name]
-    tries = [Path(name), *tries] if Path(name).is_absolute() else [folder / name, *tries]
+    tries = [folder / name, folder / Path(name).name]  # an absolute name stays as it is
     if links == "any":
-        tries.append(Path(name).absolute())
-    found = [path for path in tries if os.path.isfile(path)]
-    allowed = [p for p in found if links == "any" or p.resolve().is_relative_to(folder)]
-    if allowed:
-        return allowed[0]
-    if found:
-        raise FileError(
-            f"{link} is linked to {found[0]}, outside {folder}",
-            "if you trust this file, set links='any' (--links any)",
-            master,
-        )
-    raise FileError(
-        f"{link} is in the part {name}, which does not exist",
-        "copy that file, too, into this folder",
-        master,
-    )
+        return first_target(name, [*tries, Path(name).absolute()], master, None, link)
+    tries.sort(key=lambda path: not path.resolve().is_relative_to(folder))
+    return first_target(name, tries, master, folder, link)
 
 
 def _inspect(path: Path, file: h5py.File, name: str, links: str) -> PtydChunk:
@@ -161,18 +136,12 @@ def _inspect(path: Path, file: h5py.File, name: str, links: str) -> PtydChunk:
         key: item for key, item in found.items() if is_stored(item) and (item.size or key == "data")
     }
     if "data" not in there:
-        raise FileError(
-            f"{name or 'the part'} has no data",
-            "its writer was stopped: write the .ptyd again",
-            path,
-        )
+        raise FileError(f"{name or 'the part'} has no data", STOPPED, path)
     data = Hdf5Frames(path, f"{name}/data")
     for key, item in there.items():
         if len(item) != data.shape[0] and not (key == "weights" and item.ndim == 2):
             raise FileError(
-                f"{name}/{key} has {len(item)} entries for {data.shape[0]} frames",
-                "its writer was stopped: write the .ptyd again",
-                path,
+                f"{name}/{key} has {len(item)} entries for {data.shape[0]} frames", STOPPED, path
             )
     weights, indices, positions = (there.get(k) for k in ("weights", "indices", "positions"))
     return PtydChunk(
@@ -197,19 +166,16 @@ def is_stored(item: Any) -> bool:
     )
 
 
-def weights_apart(chunks: tuple[PtydChunk, ...]) -> tuple[Bools, bool]:
-    """As :func:`judge_weights`, with every bad pixel left to the frames; no weight is read."""
-    none = np.zeros(chunks[0].data.shape[1:], np.bool_)
-    return none, any(chunk.weights is not None for chunk in chunks)
-
-
-def judge_weights(chunks: tuple[PtydChunk, ...]) -> tuple[Bools, bool]:
+def bad_in_all(chunks: tuple[PtydChunk, ...], growing: bool) -> tuple[Bools, bool]:
     """(ny, nx) pixels that are bad in every frame, and whether some frame has more of them.
 
-    Weights are read once, some at a time; PtyPy uses a pixel where its weight is above 0.
+    Weights are read once, some at a time; PtyPy uses a pixel where its weight is above 0. Those of
+    a ``growing`` scan are not read: weights of later frames are unknown.
     """
     shape = chunks[0].data.shape[1:]
     ever, always = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
+    if growing:
+        return ever, any(chunk.weights is not None for chunk in chunks)
     for chunk in chunks:
         if chunk.weights is None:
             ever[:] = True
@@ -219,7 +185,7 @@ def judge_weights(chunks: tuple[PtydChunk, ...]) -> tuple[Bools, bool]:
             if dataset.shape[-2:] != shape:
                 raise FileError(
                     f"{dataset.name} is of shape {dataset.shape} for frames {shape}",
-                    "write the .ptyd again",
+                    AGAIN,
                     chunk.weights.path,
                 )
             for part in _different(dataset):

@@ -259,7 +259,7 @@ def _change(path: str, value=None):
 @pytest.mark.parametrize(
     ("save", "damage", "message"),
     [
-        ("link", _without_part, r"a.ptyd: /chunks/3 is in the part a.ptyd.part003, which does not"),
+        ("link", _without_part, r"a.ptyd: /chunks/3 links to a.ptyd.part003, which does not"),
         ("link", _cut("a.ptyd.part002", 0.5), r"a.ptyd.part002: truncated HDF5 file"),
         ("append", _cut("a.ptyd", 0.7), r"a.ptyd: (truncated HDF5 file|not an HDF5)"),
         ("append", _change("meta/num_frames", 60), r"a.ptyd: Expected the 60 frames .* Got 49"),
