@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
 from ..errors import ScanError
-from .hdf5_source import Hdf5Source
+from ..quantities import path_remedy
+from .hdf5_source import Found, Hdf5Source
 from .stored_values import as_stored
 
 if TYPE_CHECKING:
@@ -88,30 +89,23 @@ def whole(values: NDArray[Any], name: str) -> Ints:
     Raises
     ------
     ScanError
-        One is not, or is too large.
+        One is not whole, or is too large.
     """
     real = np.asarray(values, np.float64)
     with np.errstate(invalid="ignore"):
         wrong = ~np.isfinite(real) | (np.rint(real) != real) | (np.abs(real) >= LIMIT)
     if wrong.any():
         entry = int(np.argmax(wrong))
-        kind = "below 2^62 " if np.isfinite(real[entry]) and abs(real[entry]) >= LIMIT else ""
         raise ScanError(
-            f"Expected whole acquisition numbers {kind}in {name}. Got {values[entry]} "
-            f"at entry {entry}",
+            f"Expected whole acquisition numbers below 2^62 in {name}. Got {values[entry]} at "
+            f"entry {entry}",
             "correct it, or name another dataset",
         )
     return values.astype(np.int64)
 
 
 def refuse_repeats(frames: AcquisitionNumbers, in_order: str = ORDER) -> None:
-    """Make sure that no two frames have one number.
-
-    Raises
-    ------
-    ScanError
-        Only some have; ``in_order``: how to set that numbers are ignored.
-    """
+    """Refuse frames that share a number; ``in_order``: how to set that numbers are ignored."""
     values, counts = np.unique(frames.values, return_counts=True)
     repeated = int((counts > 1).sum())
     if repeated:
@@ -135,6 +129,12 @@ def average(at: Ints, readings: Floats) -> Floats:
     return np.asarray(means.reshape(length, *readings.shape[1:]), np.float64)
 
 
+def count_written(values: NDArray[Any]) -> int:
+    """How many of the stored numbers were written; zeros at the end are the padding of a chunk."""
+    written = np.flatnonzero(np.isfinite(values) & (values != 0))
+    return int(written.max(initial=-1)) + 1
+
+
 def frame_numbers(
     source: Hdf5Source,
     table: Hdf5Format,
@@ -154,18 +154,10 @@ def frame_numbers(
     if found is None:
         return external
     name, values = found.name.rsplit("/", 1)[-1], as_stored(found).ravel()
-    if not given:  # zeros at the end are the padding of a chunk
-        written = np.flatnonzero(np.isfinite(values) & (values != 0))
-        values = values[: written[-1] + 1] if written.size else values[:0]
-        if len(values) < count:
-            return None
-    if len(values) != count and given:
-        raise ScanError(
-            f"Expected an acquisition number of each of {count} frames in "
-            f"{found.name}. Got {len(values)}",
-            "set paths.frame_index (--path frame_index=PATH)",
-            found.file,
-        )
+    if given:
+        _check_count(values, count, "frame", found)
+    elif count_written(values) < count:
+        return None
     first = table.first_number
     values = whole(values[:count], name)
     numbers = AcquisitionNumbers(
@@ -179,12 +171,8 @@ def _unless_restarted(
 ) -> AcquisitionNumbers | None:
     """A counter that starts again, as with each row, is no number of the scan's.
 
-    One that has each number once does not: its frames were written in another order.
-
-    Raises
-    ------
-    ScanError
-        It restarts and has gaps as well; or the frames of a followed scan come in another order.
+    One that has each number once does not: its frames were written in another order, which is
+    refused while a scan is followed, as are gaps in a counter that starts again.
     """
     steps = np.diff(numbers.values)
     back = np.flatnonzero(steps < 0)
@@ -214,13 +202,7 @@ def _unless_restarted(
 def position_numbers(
     source: Hdf5Source, table: Hdf5Format, count: int
 ) -> AcquisitionNumbers | None:
-    """Acquisition numbers of the readings of positions; None if there are none.
-
-    Raises
-    ------
-    ScanError
-        They are not as many as the readings.
-    """
+    """Acquisition numbers of ``count`` readings of positions; None if there are none."""
     given = source.paths.get("position_index", "")
     if is_number(given):
         return AcquisitionNumbers.counting(count, int(given))
@@ -228,11 +210,15 @@ def position_numbers(
     if found is None:
         return None
     values = whole(as_stored(found).ravel(), found.name)
+    _check_count(values, count, "position", found)
+    return AcquisitionNumbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))
+
+
+def _check_count(values: NDArray[Any], count: int, what: str, found: Found) -> None:
     if len(values) != count:
         raise ScanError(
-            f"Expected an acquisition number of each of {count} positions in "
-            f"{found.name}. Got {len(values)}",
-            "set paths.position_index (--path position_index=PATH)",
+            f"Expected an acquisition number of each of {count} {what}s in {found.name}. "
+            f"Got {len(values)}",
+            f"set {path_remedy(f'{what}_index')}",
             found.file,
         )
-    return AcquisitionNumbers(values, found.name.rsplit("/", 1)[-1], declared=bool(given))

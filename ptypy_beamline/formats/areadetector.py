@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import h5py
-import numpy as np
 
 from ..errors import MissingDataError
 from ..files.links import lookup
 from ..quantities import unit_of_name
+from .acquisition_numbers import count_written
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import Hdf5Source, has
 from .stored_values import numbers
@@ -91,9 +91,7 @@ def _count(source: Hdf5Source, known: dict[str, str]) -> int | None:
     found = source.at(*_paths(known, ("ndarrayuniqueid",)))
     if found is None:
         return None
-    stored = numbers(found).ravel()
-    written = np.flatnonzero(np.isfinite(stored) & (stored != 0))
-    return int(written[-1]) + 1 if written.size else None
+    return count_written(numbers(found).ravel()) or None
 
 
 AREADETECTOR = Hdf5Format(

@@ -66,7 +66,13 @@ def listed_by_exposure(
     if exposures == 1 or (enough and by_exposure(positions_m, exposures)):
         return True
     if len(positions_m) == frames > 1 and not growing:
-        raise _contradiction(frames, exposures, file)
+        raise ScanError(
+            f"{frames} frames for {frames} different positions, of {exposures} exposures each",
+            "leave frames_per_position (--frames-per-pos) out if each frame has its position; if "
+            f"the scan was stopped after {frames} of {frames * exposures} exposures, say so by "
+            "--path position_index=0 (paths.position_index)",
+            file,
+        )
     return False
 
 
@@ -138,7 +144,19 @@ def group_means(
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():
-        raise _different(int(np.argmax(apart)), exposures, by_exposure_m, file, numbered)
+        first = int(np.argmax(apart)) * exposures
+        some = by_exposure_m[first : first + exposures]
+        apart_m = np.linalg.norm(np.nanmax(some, axis=0) - np.nanmin(some, axis=0))
+        lost = (
+            "; if an exposure was lost, give acquisition numbers by paths.frame_index "
+            "(--path frame_index=PATH)"
+        )
+        raise ScanError(
+            f"exposures {first} to {first + len(some) - 1} would make position "
+            f"{first // exposures}, but were taken {apart_m:.3g} m apart",
+            f"check frames_per_position={exposures} (--frames-per-pos){'' if numbered else lost}",
+            file,
+        )
     return np.asarray(means, np.float64)
 
 
@@ -164,38 +182,6 @@ def _first_known(grouped: NDArray[Any]) -> NDArray[Any]:
     """(groups, 1, 2) first position of each group that is known; NaN where none is."""
     first = np.argmax(np.isfinite(grouped).all(-1), axis=1)
     return np.take_along_axis(grouped, first[:, None, None], axis=1)
-
-
-def _different(
-    group: int, exposures: int, by_exposure_m: Floats, file: Path | None, numbered: bool
-) -> ScanError:
-    first = group * exposures
-    last = min(first + exposures, len(by_exposure_m)) - 1
-    some = by_exposure_m[first : last + 1]
-    apart_m = np.linalg.norm(np.nanmax(some, axis=0) - np.nanmin(some, axis=0))
-    remedy = f"check frames_per_position={exposures} (--frames-per-pos)"
-    if not numbered:
-        remedy += (
-            "; if an exposure was lost, give acquisition numbers by paths.frame_index "
-            "(--path frame_index=PATH)"
-        )
-    return ScanError(
-        f"exposures {first} to {last} would make position {group}, but were taken {apart_m:.3g} m "
-        f"apart",
-        remedy,
-        file,
-    )
-
-
-def _contradiction(frames: int, exposures: int, file: Path | None) -> ScanError:
-    """As many frames as different positions, which are to have several frames each."""
-    return ScanError(
-        f"{frames} frames for {frames} different positions, of {exposures} exposures each",
-        "leave frames_per_position (--frames-per-pos) out if each frame has its position; if the "
-        f"scan was stopped after {frames} of {frames * exposures} exposures, say so by --path "
-        "position_index=0 (paths.position_index)",
-        file,
-    )
 
 
 def too_many(frames: int, positions: int, times: str = "", file: Path | None = None) -> ScanError:

@@ -9,8 +9,6 @@ import numpy as np
 
 from ..arrays import Floats
 from ..errors import ScanError
-from ..frames.hdf5 import Hdf5Frames
-from .hdf5_source import Found
 from .positions import Axes
 
 
@@ -90,9 +88,3 @@ def follow(values: Floats, at: FrameLayout, k: int, columns: int = 0) -> Floats:
     inner = math.prod(values.shape[1 : values.ndim - columns])
     belongs = values.shape[1] == at.axes[0] or inner * k == at.frames
     return np.asarray(values[at.leading]) if belongs else values
-
-
-def stack_like_the_frames(found: Found, at: FrameLayout) -> Hdf5Frames:
-    """Images of a dataset; of one that is laid out like the frames those of the leading index."""
-    alike = at.leading is not None and found.dataset.shape[:-2] == (at.outer, *at.axes)
-    return Hdf5Frames(found.file, found.name, at.leading if alike else None)

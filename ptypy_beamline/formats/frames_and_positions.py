@@ -16,6 +16,7 @@ from ..scan import Frames, written
 from .acquisition_numbers import (
     AcquisitionNumbers,
     average,
+    count_written,
     frame_numbers,
     position_numbers,
     refuse_repeats,
@@ -325,4 +326,4 @@ def up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
         )
     missing = int(np.count_nonzero(~is_written))
     source.assume(f"{missing} of {len(is_written)} frames were never written: they are not used")
-    return first(frames, int(np.flatnonzero(is_written).max(initial=-1)) + 1)
+    return first(frames, count_written(is_written))

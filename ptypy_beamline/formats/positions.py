@@ -71,7 +71,7 @@ def split(array: Floats, columns: str = "", counts: tuple[int, ...] = ()) -> tup
 def arrange(
     y: Floats, x: Floats, axes: Axes, per_position: int = 1, per_frame: bool = False
 ) -> Placed:
-    """Positions of lists, of the two axes of a raster, or of maps.
+    """Positions from lists, from the two axes of a raster, or from maps.
 
     Parameters
     ----------
@@ -128,8 +128,11 @@ def _raster_axes(y: Floats, x: Floats, frames: int, per_position: int) -> bool:
     if frames > 1 and frames in (points, points * per_position):
         return True
     stopped = max(rows, columns) * per_position < frames < points * per_position
-    if rows != columns or not (rows > 2 and _monotonic(y) and _monotonic(x)):
-        return rows != columns and stopped
+    if rows != columns:
+        return stopped
+    # Two such lists are a diagonal line, which is not a usual scan.
+    if rows <= 2 or not all((d > 0).all() or (d < 0).all() for d in (np.diff(y), np.diff(x))):
+        return False
     if 1 < frames < rows:
         raise ScanError(
             f"{frames} frames may be the first of {rows} positions or of a raster of "
@@ -139,21 +142,13 @@ def _raster_axes(y: Floats, x: Floats, frames: int, per_position: int) -> bool:
     return stopped
 
 
-def _monotonic(axis: Floats) -> bool:
-    """Such a list in both y and x is a diagonal line, which is not a usual scan."""
-    steps = np.diff(axis)
-    return bool((steps > 0).all() or (steps < 0).all())
-
-
 def _raster(y: Floats, x: Floats, axes: Axes) -> Placed:
     """All points of a raster in the order of the frames."""
-    shape = (len(y), len(x))
+    grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
     if axes == (len(x), len(y)) and len(x) != len(y):  # by the frames' axes, x is slow
-        grid_x, grid_y = np.meshgrid(x, y, indexing="ij")
-        shape = (len(x), len(y))
-    else:
-        grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
-    return Placed(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1), shape)
+        grid_y, grid_x = grid_y.T, grid_x.T
+    rows, columns = grid_y.shape
+    return Placed(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1), (rows, columns))
 
 
 SEE_CHECK = ": see ptypy-beamline check"
@@ -168,8 +163,6 @@ def pair(
 
     Parameters
     ----------
-    frames, placed
-        What is there.
     exposures
         Of each of these positions.
     lagging
@@ -182,7 +175,7 @@ def pair(
     frames : int
         Frames that have a position.
     warning : str
-        Empty, or what is amiss with a scan that was stopped.
+        Empty, or what is missing in a scan that was stopped.
 
     Raises
     ------
@@ -192,16 +185,16 @@ def pair(
     positions = without_padding(placed.positions_m)
     count = len(positions)
     padded = count < len(placed.positions_m)
-    grid = None if padded else placed.grid
+    placed = Placed(positions, None if padded else placed.grid)
     if frames == exposures * count:
-        return Placed(positions, grid), frames, ""
+        return placed, frames, ""
     times = of_exposures(exposures)
     counts = f"{frames} frames for {count} positions{times}"
     if frames < exposures * count:
-        return Placed(positions, grid), frames, f"{counts}: {STOPPED}; the first ones are paired"
+        return placed, frames, f"{counts}: {STOPPED}; the first ones are paired"
     if lagging or padded:
         warning = f"{counts}: a scan that was stopped; only frames with positions are used"
-        return Placed(positions, grid), exposures * count, warning
+        return placed, exposures * count, warning
     raise too_many(frames, count, times)
 
 
@@ -225,11 +218,11 @@ def zero_padding(placed: Placed) -> tuple[Placed, int]:
 
 
 FARTHEST = 1e30
-"""No stage reaches so far in any unit, nor so little; squares of such numbers are not finite."""
+"""No stage reaches so far in any unit, nor its inverse; squares of such numbers are not finite."""
 
 
 def without_padding(positions: Floats) -> Floats:
-    """Cut trailing rows of NaN.
+    """Without the trailing rows of NaN.
 
     Raises
     ------

@@ -8,10 +8,11 @@ import numpy as np
 
 from ..arrays import Bools, Complex64s, Floats
 from ..errors import ScanError, shown
+from ..frames.hdf5 import Hdf5Frames
 from ..frames.masks import MaskFrames, different_masks
 from ..quantities import QUANTITIES, known_factor
-from ..scan import Frames, Window, gaps
-from .frame_axes import follow, stack_like_the_frames
+from ..scan import Frames, Window, gaps, sample_indices
+from .frame_axes import follow
 from .frames_and_positions import PairedFrames
 from .hdf5_source import Found, Hdf5Source, text
 from .stored_values import constant, numbers, si
@@ -76,6 +77,10 @@ def images(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames, name: str
     found = source.find(name, getattr(table, name))
     if found is None or not found.dataset.size:
         return None
+    return _images(found, stack, name)
+
+
+def _images(found: Found, stack: PairedFrames, name: str) -> Hdf5Frames:
     frame = stack.frames.shape[1:]
     if found.dataset.shape[-2:] != frame:
         raise ScanError(
@@ -84,7 +89,8 @@ def images(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames, name: str
             f"set {QUANTITIES[name].path_remedy}",
             found.file,
         )
-    return stack_like_the_frames(found, stack.layout)
+    at, alike = stack.layout, found.dataset.shape[:-2] == (stack.layout.outer, *stack.layout.axes)
+    return Hdf5Frames(found.file, found.name, at.leading if alike else None)
 
 
 def monitor(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Floats | None:
@@ -240,16 +246,7 @@ def bad_pixels(
     """
     if found is None:
         return None, None
-    shape, frames = found.dataset.shape, stack.frames
-    if shape[-2:] != frames.shape[1:]:
-        raise ScanError(
-            f"Expected a mask {frames.shape[1:]}, like the frames. "
-            f"Got {found.name} of shape {shape}",
-            "set paths.mask (--path mask=PATH)",
-            found.file,
-        )
-    given = source.settings.file_mask_values
-    stored = stack_like_the_frames(found, stack.layout)
+    given, stored = source.settings.file_mask_values, _images(found, stack, "mask")
     masks = MaskFrames(stored, given or rule)
     if masks.shape[0] == stack.layout.frames > 1:
         return None, masks
@@ -257,7 +254,7 @@ def bad_pixels(
         source.assume(f"{found.name} has {different_masks(masks.shape[0], stack.layout.frames)}")
     whole = Window.full(masks.shape[1:])
     bad = masks.anywhere(whole)
-    if rule == "cxi" and not given and bad.mean() > 0.5 and _holds_the_counts(frames, bad):
+    if rule == "cxi" and not given and bad.mean() > 0.5 and _holds_the_counts(stack.frames, bad):
         source.assume(
             f"{found.name} would discard most of the detector and of the counts: taken "
             "as inverted (0 = bad); settle it with mask_values (--mask-values)"
@@ -281,9 +278,7 @@ def with_gaps(source: Hdf5Source, frames: Frames, bad: Bools | None) -> Bools | 
 
 def _holds_the_counts(frames: Frames, bad: Bools) -> bool:
     """Whether most counts of a few frames lie on bad pixels."""
-    n, ny, nx = frames.shape
-    chosen = sorted({n * i // SAMPLE for i in range(SAMPLE)}) if n else []
-    raw = frames.read(chosen, Window.full((ny, nx)))
+    raw = frames.read(sample_indices(frames.shape[0], SAMPLE), Window.full(frames.shape[1:]))
     counts = np.where(np.isfinite(raw), np.abs(raw), 0).astype(np.float64)
     if raw.dtype.kind in "iu":  # detectors write the largest number where there is no pixel
         counts[raw == np.iinfo(raw.dtype).max] = 0

@@ -84,10 +84,8 @@ def stored_positions(source: Hdf5Source, *found: Found) -> tuple[list[Floats], b
         )
     if True in pixels:
         return [numbers(dataset) for dataset in found], True
-    return [
-        _in_si(source, dataset, "positions", unit)
-        for dataset, unit in zip(found, units, strict=True)
-    ], False
+    pairs = zip(found, units, strict=True)
+    return [_in_si(source, dataset, "positions", unit) for dataset, unit in pairs], False
 
 
 def _units_of_positions(source: Hdf5Source, *found: Found) -> list[str]:
@@ -131,7 +129,7 @@ def _in_si(source: Hdf5Source, found: Found, quantity: str, unit: str) -> Floats
 def _plausible_energy(
     source: Hdf5Source, found: Found, raw: Floats, values: Floats, unit: str
 ) -> Floats:
-    """Mend an energy whose unit cannot be right, where one unit only makes sense of it.
+    """Correct an energy whose unit cannot be right, if exactly one unit makes sense of it.
 
     CXI and NXcxi_ptycho files in the wild hold eV or keV where they say joule, and the reverse.
     """
