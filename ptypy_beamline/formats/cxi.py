@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import h5py
 import numpy as np
 
 from ..arrays import Floats
 from ..errors import ScanError
-from ..files.links import lookup
 from ..geometry import HC_EV_M
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import Hdf5Source, has
-from .stored_values import constant, si
+from .stored_values import constant, numbers, si
 
 DETECTOR = "/entry_1/instrument_1/detector_1"
 DATA = "/entry_1/data_1"
@@ -38,8 +36,8 @@ def _recognise(file: h5py.File) -> bool:
 
 def _detector(source: Hdf5Source, name: str) -> Floats | None:
     """A dataset of the detector, or None."""
-    found: Any = lookup(source.file, f"{DETECTOR}/{name}", source.settings.links)
-    return np.asarray(found[()], np.float64) if isinstance(found, h5py.Dataset) else None
+    found = source.at(f"{DETECTOR}/{name}")
+    return None if found is None else numbers(found)
 
 
 def _basis(source: Hdf5Source) -> Floats:

@@ -55,27 +55,36 @@ def leading_axis(
             f"Expected a stack of frames (N,y,x). Got shape {shape}",
             "set paths.frames (--path frames=PATH)",
         )
-    entries = shape[0]
-    if outer_index is not None:
-        if len(shape) == 3:
-            raise ScanError(
-                f"Expected a leading axis for outer_index. Got frames {shape}",
-                "leave outer_index (--outer-index) out",
-            )
-        if not 0 <= outer_index < entries:
-            raise ScanError(
-                f"Expected outer_index 0 to {entries - 1} for frames {shape}. Got {outer_index}",
-                "set outer_index (--outer-index)",
-            )
-        return outer_index
-    if len(shape) == 3 or (len(shape) == 4 and (fits or not inner_fits)):
-        return None
-    if entries > 1:
+    if outer_index is not None and len(shape) == 3:
         raise ScanError(
-            f"frames {shape} hold {entries} projections, energies or repeats",
-            f"choose one by outer_index (--outer-index) 0 to {entries - 1}",
+            f"Expected a leading axis for outer_index. Got frames {shape}",
+            "leave outer_index (--outer-index) out",
         )
-    return 0
+    if outer_index is None and (len(shape) == 3 or (len(shape) == 4 and (fits or not inner_fits))):
+        return None
+    what = "projections, energies or repeats"
+    return chosen_scan(outer_index, shape[0], f"frames {shape} hold", what)
+
+
+def chosen_scan(outer_index: int | None, count: int, holder: str, what: str) -> int:
+    """Index of the scan that is chosen of ``count``, or of the only one.
+
+    Raises
+    ------
+    ScanError
+        There are several, or not so many; ``holder`` and ``what`` say of what, and where.
+    """
+    if outer_index is None and count > 1:
+        raise ScanError(
+            f"{holder} {count} {what}",
+            f"choose one by outer_index (--outer-index) 0 to {count - 1}",
+        )
+    if not 0 <= (outer_index or 0) < count:
+        raise ScanError(
+            f"Expected outer_index 0 to {count - 1} for {count} {what}. Got {outer_index}",
+            "set outer_index (--outer-index)",
+        )
+    return outer_index or 0
 
 
 def follow(values: Floats, at: FrameLayout, k: int, columns: int = 0) -> Floats:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .hdf5 import Hdf5Format
 
 SPREAD = 100
-"""Numbers that range over so many times more than is_written are do not count exposures."""
+"""Numbers whose range is so many times their count do not number exposures."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _repeats_inside(source: Hdf5Source, frames: Frames, at: FrameLayout, positio
 
 
 def _with_bursts(source: Hdf5Source, placed: Placed, frames: int) -> Placed:
-    """Each position as often as is_written are frames at it."""
+    """Each position as often as there are frames at it."""
     each, left = divmod(frames, len(placed.positions_m))
     if each < 2 or left or source.settings.growing:
         return placed

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,6 +21,7 @@ from ..files.links import file_and_dataset, lookup, present
 from ..frames.wrappers import PickedFrames
 from ..scan import Scan
 from ..settings import Settings
+from .frame_axes import chosen_scan
 from .hdf5 import Hdf5Format, Location
 from .hdf5_source import Hdf5Source, expand, has
 
@@ -151,25 +153,14 @@ def _master(path: Path, settings: Settings) -> tuple[Path, Settings]:
 
 def _index(files: Files, asked: int | None) -> int:
     """Which energy, from 0: that of the file that was given, else as asked, else the only one."""
-    count = files.count()
     named = None if files.energy is None else files.energy - files.first
     if asked is not None and named is not None and asked != named:
         raise ScanError(
             f"outer_index {asked} is not the energy of this file, {named}",
             f"leave outer_index (--outer-index) out, or give {files.positions.name}",
         )
-    index = asked if asked is not None else named
-    if index is None and count > 1:
-        raise ScanError(
-            f"the stack holds {count} energies",
-            f"choose one by outer_index (--outer-index) 0 to {count - 1}",
-        )
-    if not 0 <= (index or 0) < count:
-        raise ScanError(
-            f"Expected outer_index 0 to {count - 1} for {count} energies. Got {index}",
-            "set outer_index (--outer-index)",
-        )
-    return index or 0
+    index = asked if named is None else named
+    return chosen_scan(index, files.count(), "the stack holds", "energies")
 
 
 def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
@@ -187,15 +178,12 @@ def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
             f"no {files.dark.name} in its folder: no dark is subtracted, unless dark (--dark) is "
             "set"
         )
-    return replace(
-        table,
-        frames=Location((_first_stack(source.file, source.settings.links),)),
-        dark=_dark(source, files.dark),
-        x=_shared(source, table.x, files),
-        y=_shared(source, table.y, files),
-        energy=_shared(source, table.energy, files),
-        distance=_shared(source, table.distance, files),
-    )
+    shared: dict[str, Any] = {
+        name: _shared(source, getattr(table, name), files)
+        for name in ("x", "y", "energy", "distance")
+    }
+    frames = Location((_first_stack(source.file, source.settings.links),))
+    return replace(table, frames=frames, dark=_dark(source, files.dark), **shared)
 
 
 def _shared(source: Hdf5Source, item: Location, files: Files) -> Location:

@@ -92,14 +92,13 @@ class NpzFormat:
         _only_known(settings.paths.given)
         positions = self._positions(path, settings.paths.given)
         frames, name = self._frames(path, settings, len(positions))
-        both = settings.paths.given.get("positions")
         amplitude = self.amplitude and frames.dtype.kind in "fc"
-        notes: tuple[str, ...] = ()
+        notes = []
         if amplitude and settings.stored_as is None:
-            notes = (f"{name} {SQUARED}",)
-        if both:
+            notes.append(f"{name} {SQUARED}")
+        if both := settings.paths.given.get("positions"):
             what = f"{both} is taken as row, column: --axes xy (positions.axes) exchanges them"
-            notes = (*notes, what)
+            notes.append(what)
         unit = settings.units.given.get("positions", "px")
         pixels = is_pixels(unit)
         factor = np.nan if pixels else unit_factor("positions", unit, given=True)
@@ -113,7 +112,7 @@ class NpzFormat:
             zero_frequency="corner" if self.corner else "center",
             format=self.name,
             source=path,
-            notes=notes,
+            notes=tuple(notes),
         )
         return _with_physics(path, settings, scan) if is_own(path) else scan
 
@@ -210,7 +209,7 @@ def own_mask(path: Path, shape: tuple[int, int, int]) -> NDArray[Any] | None:
 
 
 def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
-    """What only this package's own files have: metres, and the beam centre."""
+    """What only this package's own files have: metres, a mask, and the beam centre."""
     values = {
         name: np.asarray(Member(path, name).array, np.float64).ravel()
         for name in (*OWN - {"objectGuess"}, CENTER)
@@ -234,6 +233,8 @@ def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
     mask = None if {"frames", "mask"} & set(paths) else own_mask(path, scan.frames.shape)
     if mask is not None and mask.ndim == 3:
         given["bad_each"] = MaskFrames(NpzFrames(Member(path, MASK)))
+    elif mask is not None:
+        given["bad"] = RULES["bad"](mask)
     if CENTER in values and "frames" not in paths:
         given["center_px"] = (float(values[CENTER][0]), float(values[CENTER][1]))
     note = "the detector's pixel follows from the object's"
@@ -262,10 +263,9 @@ def _numbers(path: Path, name: str) -> Floats:
 
 
 def _bad(path: Path, settings: Settings, frames: Frames) -> Bools | None:
-    """Bad pixels of a mask the user names, or of the one for all frames in our own files."""
+    """Bad pixels of a mask the user names."""
     if "mask" not in settings.paths.given:
-        own = None if "frames" in settings.paths.given else own_mask(path, frames.shape)
-        return None if own is None or own.ndim == 3 else RULES["bad"](own)
+        return None
     mask = Member(path, settings.paths.given["mask"]).array
     if mask.shape != frames.shape[1:]:
         raise ScanError(

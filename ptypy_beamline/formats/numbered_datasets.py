@@ -44,9 +44,9 @@ def joined(
 ) -> tuple[Frames | None, AcquisitionNumbers | None]:
     """The datasets whose path matches, as one stack, and the numbers of its frames.
 
-    None if readable are none, or if no dataset states its images. A dataset that cannot
-    be read keeps its numbers, with a warning, if it is known how many frames it has. If some
-    datasets state their images, the frames of the others are left out, with a warning.
+    Frames are None if there are none, numbers if no dataset states its images. A dataset that
+    cannot be read keeps its numbers, with a warning, if it is known how many frames it has. If
+    some datasets state their images, frames whose images are unknown are left out, with a warning.
 
     Parameters
     ----------
@@ -78,13 +78,22 @@ def _numbered(
     source: Hdf5Source, parts: list[_Part], frames: JoinedFrames, images: Sequence[Ints | None]
 ) -> tuple[Frames, AcquisitionNumbers]:
     """The frames of the parts whose images are known, and their numbers."""
-    ends, picked, known = np.cumsum([part.shape[0] for part in frames.parts]), [], []
-    for part, end, numbers in zip(parts, ends, images, strict=True):
+    start, picked, known = 0, [], []
+    for part, stack, numbers in zip(parts, frames.parts, images, strict=True):
+        count, stated = stack.shape[0], part.stated
         if numbers is None:
-            source.assume(_unknown_images(part))
+            assert isinstance(stack, Hdf5Frames)
+            why = ", which are not as many as the images before the next file"
+            if stated:
+                why = f" for images {stated.start} to {stated.stop - 1}"
+            source.assume(
+                f"{stack.path}: {count} frames{why}: it is unknown which images were lost, so its "
+                f"{count} frames are left out; {NUMBERS}"
+            )
         else:
             known.append(numbers)
-            picked.append(np.arange(end - len(numbers), end))
+            picked.append(np.arange(start, start + count))
+        start += count
     if not known:
         remedy = f"{NUMBERS}, or count the frames in order by --path frame_index=0"
         raise ScanError("no data file has the image numbers of its frames", remedy)
@@ -94,28 +103,13 @@ def _numbered(
     return PickedFrames(frames, np.concatenate(picked)), numbered
 
 
-def _unknown_images(part: _Part) -> str:
-    """The warning for a part whose frames are left out."""
-    assert isinstance(part.frames, Hdf5Frames)
-    count, stated = part.frames.shape[0], part.stated
-    images = (
-        f" for images {stated.start} to {stated.stop - 1}"
-        if stated
-        else ", which are not as many as the images before the next file"
-    )
-    return (
-        f"{part.frames.path}: {count} frames{images}: it is unknown which images were lost, "
-        f"so its {count} frames are left out; {NUMBERS}"
-    )
-
-
 def _with_absent(
     source: Hdf5Source, parts: list[_Part], announced: int | None
 ) -> Iterator[tuple[Frames, Ints | None]]:
     """The frames of each part and their numbers; a part that cannot be read gets a placeholder.
 
     The placeholder has as many frames as the longest other part (the last excepted), but no more
-    than readable are numbers before the next part.
+    than there are numbers before the next part.
     """
     readable = [part.frames for part in parts if isinstance(part.frames, Hdf5Frames)]
     full = max(

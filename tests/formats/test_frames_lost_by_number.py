@@ -450,8 +450,8 @@ def test_images_and_files_of_one_number_are_refused(tmp_path):
     [
         (np.array(ALL, np.uint64) + np.uint64(2**63), "below 2.62 in n. Got 9223372036854775808"),
         (ALL * 1e19, "below 2.62 in n. Got 1e.19 at entry 1"),
-        (ALL + 0.5, "whole acquisition numbers in n. Got 0.5 at entry 0"),
-        (np.where(ALL == 5, np.nan, ALL), "whole acquisition numbers in n. Got nan at entry 5"),
+        (ALL + 0.5, "numbers below 2.62 in n. Got 0.5 at entry 0"),
+        (np.where(ALL == 5, np.nan, ALL), "numbers below 2.62 in n. Got nan at entry 5"),
     ],
 )
 def test_numbers_that_count_nothing(tmp_path, numbers, words):
