@@ -31,7 +31,7 @@ from .exposure_groups import (
 )
 from .frame_axes import FrameLayout
 from .hdf5_source import Hdf5Source
-from .join_by_number import from_the_first, join, scattered
+from .join_by_number import JoinedByNumber, from_the_first, join, scattered
 from .positions import STOPPED, Placed, pair, without_padding, zero_padding
 
 if TYPE_CHECKING:
@@ -114,23 +114,23 @@ def fitted(
     if table.bursts and source.settings.frames_per_position is None:
         stored = _with_bursts(source, stored, frames.shape[0])
     frames = _repeats_inside(source, frames, at, len(stored.positions_m))
-    frames = up_to_last_written(source, frames)
+    frames = _up_to_last_written(source, frames)
     n, m, k = frames.shape[0], len(stored.positions_m), source.exposures
     lacking = not source.settings.growing and n < m * k and n != m
-    ours = frame_numbers(source, table, numbers, n, lacking)
-    theirs = position_numbers(source, table, m)
-    if known.logged and theirs is None:
+    of_frames = frame_numbers(source, table, numbers, n, lacking)
+    of_positions = position_numbers(source, table, m)
+    if known.logged and of_positions is None:
         stack = _by_count(source, frames, stored, at, known)
-        return stack if ours is None else _logged_by_number(source, stack, ours)
-    if theirs is None and (ours is None or ours.counted):
+        return stack if of_frames is None else _logged_by_number(source, stack, of_frames)
+    if of_positions is None and (of_frames is None or of_frames.counted):
         return _by_count(source, frames, stored, at, known)
-    if theirs is None:
+    if of_positions is None:
         stored = replace(stored, positions_m=without_padding(stored.positions_m))
-    columns = stored.grid[1] if stored.grid else 0
-    ours = ours or AcquisitionNumbers.counting(n)
-    theirs = theirs or AcquisitionNumbers.counting(len(stored.positions_m), columns=columns)
+        columns = stored.grid[1] if stored.grid else 0
+        of_positions = AcquisitionNumbers.counting(len(stored.positions_m), columns=columns)
+    of_frames = of_frames or AcquisitionNumbers.counting(n)
     stack = PairedFrames(frames, stored, at, listed_s=known.listed_s, in_pixels=known.in_pixels)
-    return _by_number(source, stack, ours, theirs)
+    return _by_number(source, stack, of_frames, of_positions)
 
 
 def _without_zeros(source: Hdf5Source, stored: Placed) -> Placed:
@@ -158,7 +158,7 @@ def _by_count(
         source.assume(warning)
     if source.settings.growing and each:
         used = min(used, len(placed.positions_m))
-    frames = first(frames, used)
+    frames = _first(frames, used)
     warn_of_lost_positions(source, placed.positions_m)
     padded = len(placed.positions_m) < len(stored.positions_m)
     listed_s = None if padded or known.logged else known.listed_s
@@ -166,88 +166,89 @@ def _by_count(
 
 
 def _logged_by_number(
-    source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers
+    source: Hdf5Source, stack: PairedFrames, numbers: AcquisitionNumbers
 ) -> PairedFrames:
     """Positions that are logged with each frame have its number."""
     n, k = stack.frames.shape[0], source.exposures
-    ours = replace(ours, values=ours.values[:n], literal=True)
-    refuse_repeats(ours)
-    if not n or len(ours.values) < n:
-        return stack  # no numbers of this scan
-    lost = int(np.ptp(ours.values)) + 1 - n
-    whole_groups = k == 1 or ours.values[0] in (0, ours.first)
-    if not lost and (np.diff(ours.values) == 1).all() and whole_groups:
+    numbers = replace(numbers, values=numbers.values[:n], literal=True)
+    refuse_repeats(numbers)
+    if not n:
+        return stack
+    lost = int(np.ptp(numbers.values)) + 1 - n
+    whole_groups = k == 1 or numbers.values[0] in (0, numbers.first)
+    if not lost and (np.diff(numbers.values) == 1).all() and whole_groups:
         return stack
     if lost:
         dropped = "1 frame was" if lost == 1 else f"{lost} frames were"
-        source.notes.append(f"{ours.name} has gaps: {dropped} dropped")
+        source.notes.append(f"{numbers.name} has gaps: {dropped} dropped")
     readings = stack.placed.positions_m[:n]
-    ours = _from_first_exposure(source, ours, readings, k)
-    theirs = AcquisitionNumbers(ours.values[: len(readings)], ours.name)
-    found = join(ours, theirs, readings, k, growing=True)
-    return replace(
-        stack,
-        placed=Placed(found.positions),
-        numbers=found.numbers,
-        readings=found.readings,
-        each=True,
-    )
+    numbers = _from_first_exposure(source, numbers, readings, k)
+    of_positions = AcquisitionNumbers(numbers.values[: len(readings)], numbers.name)
+    found = join(numbers, of_positions, readings, k, growing=True)
+    return _joined(stack, found)
 
 
 def _from_first_exposure(
-    source: Hdf5Source, ours: AcquisitionNumbers, readings: Floats, k: int
+    source: Hdf5Source, numbers: AcquisitionNumbers, readings: Floats, k: int
 ) -> AcquisitionNumbers:
     """Numbers that begin where the exposures of each position have its ``readings`` (n, 2).
 
     What such a counter usually begins with stands if it fits, or if several others do.
     """
-    low, n = int(ours.values.min()), len(readings)
-    spread = int(np.ptp(ours.values)) > SPREAD * n
-    if k == 1 or not ours.assumed or ours.first is None or source.settings.growing or spread:
-        return ours
+    low, n = int(numbers.values.min()), len(readings)
+    spread = int(np.ptp(numbers.values)) > SPREAD * n
+    if k == 1 or source.settings.growing or spread or not numbers.assumed:
+        return numbers
+    assert numbers.first is not None
     fitting = [
         first
         for first in range(low, low - k, -1)
-        if are_groups(average(ours.values[:n] - first, readings), k)
+        if are_groups(average(numbers.values[:n] - first, readings), k)
     ]
-    if len(fitting) != 1 or (fitting[0] - ours.first) % k == 0:
-        return ours
+    if len(fitting) != 1 or (fitting[0] - numbers.first) % k == 0:
+        return numbers
     source.assume(
-        f"{ours.name} is taken to count from {fitting[0]}: from {ours.first}, the {k} exposures of "
-        "a position would lie apart"
+        f"{numbers.name} is taken to count from {fitting[0]}: from {numbers.first}, the {k} "
+        "exposures of a position would lie apart"
     )
-    return replace(ours, first=fitting[0], assumed=False)
+    return replace(numbers, first=fitting[0], assumed=False)
 
 
 def _by_number(
-    source: Hdf5Source, stack: PairedFrames, ours: AcquisitionNumbers, theirs: AcquisitionNumbers
+    source: Hdf5Source,
+    stack: PairedFrames,
+    of_frames: AcquisitionNumbers,
+    of_positions: AcquisitionNumbers,
 ) -> PairedFrames:
     """Join by acquisition number; what has no counterpart is left out, with a warning."""
     k, growing = source.exposures, source.settings.growing
     readings = stack.placed.positions_m
     enough = growing or stack.frames.shape[0] <= len(readings)
-    listed = theirs.counted and enough
-    each = by_exposure(readings, k) if listed else False
-    if growing and theirs.counted and not theirs.declared:
-        theirs, warnings = from_the_first(ours, theirs, k, each or k == 1)
+    each = of_positions.counted and enough and by_exposure(readings, k)
+    if growing and of_positions.counted and not of_positions.declared:
+        of_positions, warnings = from_the_first(of_frames, of_positions, k, each or k == 1)
         for warning in warnings:
             source.assume(warning, lasting=True)
-    found = join(ours, theirs, readings, k, each or k == 1, growing)
+    found = join(of_frames, of_positions, readings, k, each or k == 1, growing)
     warn_of_lost_positions(source, readings)
-    unknown = ours.counted and found.lost and not growing
+    unknown = of_frames.counted and found.lost and not growing
     if found.left_out:
         source.assume(found.left_out + (f" ({STOPPED})" if unknown else ""))
     elif unknown:
         counts = f"{stack.frames.shape[0]} frames for {len(readings)} positions"
         source.assume(f"{counts}{'' if found.each else of_exposures(k)}: {STOPPED}")
     else:
-        source.notes.extend(_gaps(ours))
-    for assumption in (found.assumed, scattered(found, readings, theirs.values)):
+        source.notes.extend(_gaps(of_frames))
+    for assumption in (found.assumed, scattered(found, readings, of_positions.values)):
         if assumption:
             source.assume(assumption)
     if found.is_in_order and len(found.positions) == len(readings):
         return replace(stack, each=found.each)
     source.notes.append(found.note)
+    return _joined(stack, found)
+
+
+def _joined(stack: PairedFrames, found: JoinedByNumber) -> PairedFrames:
     return replace(
         stack,
         placed=Placed(found.positions),
@@ -257,14 +258,14 @@ def _by_number(
     )
 
 
-def _gaps(ours: AcquisitionNumbers) -> list[str]:
+def _gaps(numbers: AcquisitionNumbers) -> list[str]:
     """Warn where a few numbers between the first and the last are missing."""
-    known = len(np.unique(ours.values))
-    numbers = int(np.ptp(ours.values)) + 1 if known else 0
-    lost = numbers - known
-    if ours.counted or not 0 < lost < known:
+    known = len(np.unique(numbers.values))
+    span = int(np.ptp(numbers.values)) + 1 if known else 0
+    lost = span - known
+    if numbers.counted or not 0 < lost < known:
         return []
-    return [f"{ours.name} have gaps: {lost} of {numbers} numbers have neither frame nor position"]
+    return [f"{numbers.name} have gaps: {lost} of {span} numbers have neither frame nor position"]
 
 
 def warn_of_lost_positions(source: Hdf5Source, positions_m: Floats) -> None:
@@ -299,7 +300,7 @@ def _with_bursts(source: Hdf5Source, placed: Placed, frames: int) -> Placed:
     return Placed(np.repeat(placed.positions_m, each, axis=0))
 
 
-def first(frames: Frames, count: int) -> Frames:
+def _first(frames: Frames, count: int) -> Frames:
     """At most the first ``count`` frames."""
     if count >= frames.shape[0]:
         return frames
@@ -308,14 +309,8 @@ def first(frames: Frames, count: int) -> Frames:
     return PickedFrames(frames, np.arange(count))
 
 
-def up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
-    """Frames without the unwritten ones at the end of the dataset.
-
-    Raises
-    ------
-    ScanError
-        None was written, and the scan is not being followed.
-    """
+def _up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
+    """Frames without the unwritten ones at the end of the dataset."""
     is_written = written(frames)
     if is_written is None:
         return frames
@@ -326,4 +321,4 @@ def up_to_last_written(source: Hdf5Source, frames: Frames) -> Frames:
         )
     missing = int(np.count_nonzero(~is_written))
     source.assume(f"{missing} of {len(is_written)} frames were never written: they are not used")
-    return first(frames, count_written(is_written))
+    return _first(frames, count_written(is_written))

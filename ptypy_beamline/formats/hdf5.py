@@ -156,13 +156,13 @@ def _scan(
     stack = _stack(source, table, frames, numbers)
     mask = source.find("mask", table.mask)
     pixel_m = scan_data.pixel(source, table, stack)
-    places = stack.placed.positions_m
+    positions = stack.placed.positions_m
     bad, bad_each = scan_data.bad_pixels(source, mask, stack, table.mask_rule)
     bad = scan_data.with_gaps(source, stack.frames, bad)
     return Scan(
         frames=stack.frames,
-        positions_m=np.full(places.shape, np.nan) if stack.in_pixels else places,
-        positions_px=places if stack.in_pixels else None,
+        positions_m=np.full(positions.shape, np.nan) if stack.in_pixels else positions,
+        positions_px=positions if stack.in_pixels else None,
         grid=stack.placed.grid,
         energy_eV=scan_data.one(source, table, stack, "energy"),
         distance_m=scan_data.one(source, table, stack, "distance"),

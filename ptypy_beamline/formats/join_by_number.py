@@ -31,7 +31,7 @@ class JoinedByNumber:
     left_out
         What has no counterpart, or empty.
     assumed
-        How the numbers are read, where that is not evident and nothing is left out, or empty.
+        How the numbers are taken, where that is not evident and nothing is left out, or empty.
     lost
         Positions have no frame, or miss some of their exposures.
     """
@@ -135,7 +135,7 @@ def frame_of(
     Raises
     ------
     ScanError
-        As :func:`join`; ``settled_by`` is what settles how the numbers are to be read.
+        As :func:`join`, with the remedy ``settled_by`` if two matches are equally good.
     """
     refuse_repeats(frames, "")
     sides = Sides(frames, positions, 1, each=True)
@@ -144,13 +144,13 @@ def frame_of(
 
 
 def unmatched(frames: AcquisitionNumbers, positions: AcquisitionNumbers, exposures: int = 1) -> int:
-    """How many frames have no position, however the numbers are read."""
+    """How many frames have no position by the best match."""
     sides = Sides(frames, positions, exposures, each=False)
     return min(sides.unmatched(match)[0] for match in sides.matches())
 
 
 def _checked(at: Ints) -> Ints:
-    """Places of readings; numbers that are not of acquisitions would spread them too far."""
+    """Indices of readings; numbers that are not of acquisitions would range too far."""
     if len(at) and at.max() > 1_000_000 + 100 * len(at):
         raise ScanError(
             f"Expected acquisition numbers of {len(at)} positions. Got a range of {at.max() + 1}",
@@ -160,8 +160,8 @@ def _checked(at: Ints) -> Ints:
 
 
 APART = 3.0
-"""Readings of one number that differ by more than so many steps from number to number are no
-readings of one position, not even of a stage that moves meanwhile."""
+"""Readings of one number farther apart than so many steps from number to number are not of one
+position, not even if the stage moves meanwhile."""
 
 
 def scattered(joined: JoinedByNumber, readings: Floats, number: Ints) -> str:
@@ -208,7 +208,7 @@ def _left_out(sides: Sides, choice: Choice, known: Bools, without_frame: Bools) 
 
 
 def _taken(sides: Sides, choice: Choice) -> str:
-    """How ambiguous numbers are read, and what would settle them."""
+    """How ambiguous numbers are taken, and what to set if that is wrong."""
     if not choice.rivals:
         return ""
     uncertain = sides.frames.assumed or sides.frames.first is None

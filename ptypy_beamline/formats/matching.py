@@ -1,4 +1,4 @@
-"""How the numbers of frames and of positions are to be read, where either may count from 0 or 1."""
+"""Which number of a frame belongs to which position, where either may count from 0 or 1."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ class Match:
 
 @dataclass(frozen=True)
 class Choice:
-    """The way that is taken, and the numbers that the first position has in others.
+    """The match that is chosen.
 
-    ``rivals`` leave as few frames without a position.
+    Attributes
+    ----------
+    rivals
+        Numbers of the first position by other matches that leave as few frames without a position.
     """
 
     match: Match
@@ -34,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """What is to be joined.
+    """The numbers that are to be matched.
 
     Attributes
     ----------
@@ -52,14 +55,14 @@ class Sides:
     each: bool
 
     def matches(self) -> Iterator[Match]:
-        """Ways to read the numbers."""
+        """All that are possible."""
         if self.positions.counted:
-            ways = {1 if self.each else self.exposures}
+            frames_per_number = {1 if self.each else self.exposures}
         elif self.frames.literal:
-            ways = {1}
+            frames_per_number = {1}
         else:
-            ways = {1, self.exposures}
-        for per in sorted(ways):
+            frames_per_number = {1, self.exposures}
+        for per in sorted(frames_per_number):
             for shift in self._shifts(per):
                 yield Match(shift, per)
 
@@ -71,7 +74,7 @@ class Sides:
             return [origin * per - origin]
         if positions.counted:
             known = [0, step] if frames.first is None else [0, frames.first]
-            known = known if low else [0]  # who counts from 1 has no 0
+            known = known if low else [0]  # a counter from 1 has no 0
             last = (int(positions.values.max()) + 1) * per - 1 - int(frames.values.max())
             from_anywhere = [-low, last] if last < -known[-1] and low > known[-1] else []
             return [*(-first for first in known), *from_anywhere]
@@ -85,7 +88,7 @@ class Sides:
         return [*dict.fromkeys((0, step, -step, 1, 1 - step, *from_0_or_1))]
 
     def preferred(self) -> int | None:
-        """The shift that decides between ways that are as good."""
+        """The shift that is chosen among equally good ones."""
         frames, positions = self.frames, self.positions
         low, origin = int(frames.values.min()), int(positions.values.min())
         if not (frames.counted or positions.counted):
@@ -97,8 +100,8 @@ class Sides:
             return None
         return -frames.first
 
-    def plain(self) -> tuple[Match | None, bool]:
-        """Numbers of several exposures as they stand, if they may be, and whether that is sure.
+    def literal(self) -> tuple[Match | None, bool]:
+        """The match that takes numbers of several exposures literally, and whether it is certain.
 
         Equal numbers go together; frames that begin with 0 or 1 begin with the first position.
         """
@@ -144,8 +147,8 @@ class Sides:
     def unmatched(self, match: Match) -> tuple[int, int]:
         """Frames without a position, and positions without some of their exposures.
 
-        Where every frame has a position, complete positions show which exposure is which: a scan
-        that was stopped, or that lost a position, leaves none that is incomplete.
+        Where every frame has a position, complete positions show which exposure is which: in a
+        scan that was stopped, or that lost a position, none is incomplete.
         """
         at, there = self.groups(match)
         group, exposures = np.unique(at, return_counts=True)
@@ -194,12 +197,12 @@ class Sides:
 
 
 def in_steps(sides: Sides) -> Sides:
-    """Numbers that go up in steps, as 0, 10, 20, counted in these where that fits a list better.
+    """Numbers that go up in steps, as 0, 10, 20, divided by the step if that fits a list better.
 
     Raises
     ------
     ScanError
-        Both ways fit as well: every other frame was lost, or they are numbered so.
+        Both fit equally well: frames between were lost, or they are numbered in steps.
     """
     frames = sides.frames
     steps = np.diff(np.unique(frames.values))
@@ -220,28 +223,28 @@ def in_steps(sides: Sides) -> Sides:
 
 
 def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
-    """The way to read the numbers that leaves the fewest without a counterpart.
+    """The match that leaves the fewest frames without a position.
 
     Among those, the one that leaves most positions complete, unless the frames' first number is
-    known, or so late that their beginning was lost however they are counted, or the numbers can be
-    taken as they stand.
+    known, or so late that the first frames were lost wherever they count from, or the numbers can
+    be taken literally.
 
     Raises
     ------
     ScanError
-        Two ways fit equally well (the message says how to settle it by ``settled_by``), or none.
+        Two match equally well (``settled_by``: what the message gives as remedy), or none does.
     """
     _refuse_columns(sides)
     tried = {match: sides.unmatched(match) for match in sides.matches()}
     least = min(tried.values())
-    fair = [match for match, (beyond, _) in tried.items() if beyond == least[0]]
+    acceptable = [match for match, (beyond, _) in tried.items() if beyond == least[0]]
     best = [match for match, unmatched in tried.items() if unmatched == least]
-    eligible = best if sides.counts_from is None and not sides.begins_late else fair
+    eligible = best if sides.counts_from is None and not sides.begins_late else acceptable
     preferred = [match for match in eligible if match.shift == sides.preferred()]
-    chosen = preferred or (fair if sides.begins_late else best)
-    plain, sure = sides.plain()
-    if plain in fair:
-        chosen = [plain] if sure else list(dict.fromkeys([*chosen, plain]))
+    chosen = preferred or (acceptable if sides.begins_late else best)
+    literal, certain = sides.literal()
+    if literal in acceptable:
+        chosen = [literal] if certain else list(dict.fromkeys([*chosen, literal]))
     if not any(np.isin(*sides.groups(match)).any() for match in best):
         raise ScanError(
             f"{sides.listed} have no number in common",
@@ -251,17 +254,14 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
         known = [np.isin(*sides.groups(match)) for match in chosen]
         _refuse_contradiction(sides, max(known, key=np.sum))
     start = sides.only_start(chosen, settled_by)
-    others = {sides.number_of_first(match) for match in fair} - {start}
+    others = {sides.number_of_first(match) for match in acceptable} - {start}
     return Choice(chosen[0], tuple(sorted(others)))
 
 
 def _refuse_columns(sides: Sides) -> None:
-    """Names by row and column show which rows miss frames only where all columns are there.
+    """Refuse names by row and column, which show lost frames only if every column has some.
 
-    Raises
-    ------
-    ScanError
-        The positions have others, or, of positions in a list, have one more in each row as well.
+    They are refused for a raster of other columns, and for a list that one more column fits, too.
     """
     frames, k, listed = sides.frames, sides.exposures, len(np.unique(sides.positions.values))
     if not frames.columns:
@@ -281,7 +281,7 @@ def _refuse_columns(sides: Sides) -> None:
 
 
 def _refuse_contradiction(sides: Sides, known: Bools) -> None:
-    """A list of positions without numbers says nothing about frames beyond it."""
+    """Refuse frames beyond the end of a list of positions without numbers."""
     if known.all():
         return
     n, m = len(known), len(sides.positions.values)

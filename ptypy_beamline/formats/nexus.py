@@ -53,8 +53,8 @@ _DETECTOR = "/entry_1/instrument_1/detector_1"
 
 
 def _is_diamond(file: h5py.File) -> bool:
-    ours = has(file, "/entry_1/data/data", "/entry_1/data/x", "/entry_1/instrument_1")
-    return ours and not has(file, "/cxi_version")
+    present = has(file, "/entry_1/data/data", "/entry_1/data/x", "/entry_1/instrument_1")
+    return present and not has(file, "/cxi_version")
 
 
 DIAMOND = Hdf5Format(

@@ -34,7 +34,7 @@ centre (row, column)."""
 OWN = {"energy_eV", "distance_m", "pixel_m", "object_center_m", "objectGuess"}
 """Arrays by which this package's own files are known; the pixel is the object's."""
 
-READ = ("frames", "x", "y", "positions", "mask")
+ARRAYS = ("frames", "x", "y", "positions", "mask")
 """What can be named by ``paths``: arrays of the file."""
 
 
@@ -221,8 +221,8 @@ def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
     given: dict[str, Any] = {}
     if scan.positions_px is not None and not {"x", "y", "positions"} & set(settings.paths.given):
         half = (np.array(Member(path, "objectGuess").shape[-2:]) - 1) / 2
-        places = values["object_center_m"] + (scan.positions_px - half) * pixel
-        given = {"positions_m": places, "positions_px": None}
+        positions_m = values["object_center_m"] + (scan.positions_px - half) * pixel
+        given = {"positions_m": positions_m, "positions_px": None}
     known = {
         "energy": ("energy_eV", energy),
         "distance": ("distance_m", distance),
@@ -242,11 +242,11 @@ def _with_physics(path: Path, settings: Settings, scan: Scan) -> Scan:
 
 
 def _only_known(given: Mapping[str, str]) -> None:
-    """Refuse what these files cannot be asked for, rather than ignore it."""
-    unknown = sorted(set(given) - set(READ)) + [n for n in READ if "::" in given.get(n, "")]
+    """Refuse paths that do not apply to these files, rather than ignore them."""
+    unknown = sorted(set(given) - set(ARRAYS)) + [n for n in ARRAYS if "::" in given.get(n, "")]
     if unknown:
         raise SettingsError(
-            f"Expected paths of {', '.join(READ)}, each an array of the file. "
+            f"Expected paths of {', '.join(ARRAYS)}, each an array of the file. "
             f"Got {', '.join(f'{n}={given[n]}' for n in unknown)}",
             "give energy, distance, psize, dark and flat as parameters (--energy-kev, "
             "--distance-m, --pixel-m, --dark, --flat)",

@@ -5,7 +5,7 @@
     cone/info.txt                        what it is illuminated with
     cone/phantom/grid_delta.npy          (y, x, z)
     cone/phantom/grid_beta.npy
-    cone/cone.h5, cone/cone_ref.h5       measured frames, and those of the empty beam, if any
+    cone/cone.h5, cone/cone_ref.h5       measured frames, and those without the sample, if any
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class PhantomFormat:
 def _measured_here(file: h5py.File) -> bool:
     """Whether these are the frames of a phantom, whose directory has all else."""
     path = Path(file.filename).absolute()
-    ours = has(file, DATA) and not has(file, METADATA[0])
-    return ours and is_phantom(path.parent) and measured_file(path.parent) == path
+    frames = has(file, DATA) and not has(file, METADATA[0])
+    return frames and is_phantom(path.parent) and measured_file(path.parent) == path
 
 
 def simulated(info: Info, settings: Settings) -> Scan:
@@ -97,11 +97,13 @@ def simulated(info: Info, settings: Settings) -> Scan:
     ny, nx, nz = phantom.shape
     probe = _probe(info)
     shape = (probe.shape[0], probe.shape[1])
-    places = corners(info, (ny, nx), shape)
+    corners_px = corners(info, (ny, nx), shape)
     power = float(info.need("photons")) / float((np.abs(probe) ** 2).sum())
     probe *= np.sqrt(power)
-    middle = places + np.array(shape) // 2 - np.array([ny, nx]) // 2
-    scan = _scan(SimulatedFrames(phantom, probe, places, int(info.get("seed", 0))), middle, info)
+    middle = corners_px + np.array(shape) // 2 - np.array([ny, nx]) // 2
+    scan = _scan(
+        SimulatedFrames(phantom, probe, corners_px, int(info.get("seed", 0))), middle, info
+    )
     return replace(
         scan,
         probe=probe.astype(np.complex64),
@@ -181,12 +183,14 @@ def measured(file: Path, info: Info, settings: Settings) -> Scan:
     reference = file.with_name(f"{file.stem}_ref.h5")
     if reference.is_file():
         corner = settings.zero_frequency == "corner"
-        probe, note = _empty_beam(reference, scan.frame_shape, corner)
+        probe, note = _reference_probe(reference, scan.frame_shape, corner)
         scan = replace(scan, probe=probe, notes=(*scan.notes, note))
     return replace(scan, format="phantom", source=info.directory)
 
 
-def _empty_beam(file: Path, shape: tuple[int, int], corner: bool) -> tuple[Complex64s | None, str]:
+def _reference_probe(
+    file: Path, shape: tuple[int, int], corner: bool
+) -> tuple[Complex64s | None, str]:
     """The probe from the reference's wave, and what was made of it.
 
     A magnitude has a flat phase: the sharpest focus. References may be of zeros, all or in part.

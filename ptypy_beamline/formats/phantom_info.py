@@ -163,13 +163,13 @@ def corners(info: Info, size: tuple[int, int], shape: tuple[int, int]) -> Ints:
     given = info.get("positions")
     if given is not None:
         stack = frames_of(given, "simulate.positions")
-        places = stack.read([0], Window.full(stack.shape[1:]))[0]
-        if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+        given_px = stack.read([0], Window.full(stack.shape[1:]))[0]
+        if given_px.ndim != 2 or given_px.shape[1] != 2 or not np.isfinite(given_px).all():
             raise SettingsError(
-                f"Expected simulate.positions (n, 2). Got {places.shape}",
+                f"Expected simulate.positions (n, 2). Got {given_px.shape}",
                 "give (row, column) of the window's corner in pixels",
             )
-        return np.asarray(np.rint(places), np.int64)
+        return np.asarray(np.rint(given_px), np.int64)
     rows, columns = info.need("scan")
     step = np.broadcast_to(np.asarray(info.need("step_px"), np.float64), 2)
     grid = np.stack(np.meshgrid(range(rows), range(columns), indexing="ij"), -1).reshape(-1, 2)

@@ -76,20 +76,20 @@ def _placed(source: Hdf5Source, scan: Scan) -> Scan:
     """Positions in the frames' own order."""
     if {"positions", "x", "y"} & set(source.paths) or not has(source.file, *POSITIONS):
         return scan
-    frames, places = (
+    frames, positions = (
         _indices(source, path) for path in (f"{RAW}/scan_index", "/probe_position_indexes")
     )
-    if frames is None or places is None or np.array_equal(frames, places):
+    if frames is None or positions is None or np.array_equal(frames, positions):
         return scan
-    if len(frames) == len(places) and len(np.unique(frames)) < len(frames):
+    if len(frames) == len(positions) and len(np.unique(frames)) < len(frames):
         return scan  # scan_index distinguishes several scans, and does not number frames
-    if not np.array_equal(np.sort(frames), np.sort(places)):
+    if not np.array_equal(np.sort(frames), np.sort(positions)):
         raise ScanError(
             f"Expected {RAW}/scan_index and /probe_position_indexes of the same frames. "
-            f"Got {len(frames)} and {len(places)}, which differ",
+            f"Got {len(frames)} and {len(positions)}, which differ",
             "write the product again, or name positions by --path",
         )
-    order = np.argsort(places)[np.argsort(np.argsort(frames))]
+    order = np.argsort(positions)[np.argsort(np.argsort(frames))]
     pixels = None if scan.positions_px is None else scan.positions_px[order]
     return replace(scan, positions_m=scan.positions_m[order], positions_px=pixels)
 

@@ -216,7 +216,7 @@ def _one(source: Hdf5Source, quantity: str) -> float | None:
 
 
 def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
-    """Energy in eV, and of what.
+    """Energy in eV, and the radiation.
 
     PtyPy knows photons only: of electrons it keeps the energy of photons of their wavelength.
     """

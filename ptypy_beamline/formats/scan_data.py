@@ -1,4 +1,4 @@
-"""What goes with the frames: geometry, probe, dark, flat, mask, monitor, exposure."""
+"""What belongs to the frames: geometry, probe, dark, flat, mask, monitor, exposure."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def bad_pixels(
 
 
 def with_gaps(source: Hdf5Source, frames: Frames, bad: Bools | None) -> Bools | None:
-    """Bad pixels with those of which no source and no chunk has a number, in all or some frames."""
+    """Bad pixels, and those that no source or chunk of the dataset holds, in all or some frames."""
     found = gaps(frames)
     if found is None:
         return bad

@@ -96,7 +96,7 @@ def reads(names: Sequence[str], sidecar: str | None) -> tuple[Path, ...]:
 
 
 def _need_positions(settings: Settings, file: Path, frames: TiffFrames) -> None:
-    """Make sure that the user's paths stand in for the sidecar."""
+    """Make sure that the user's paths replace the sidecar."""
     inside = [
         f"{name}={path}"
         for name, path in settings.paths.given.items()

@@ -66,7 +66,7 @@ def test_a_mask_of_another_shape(tmp_path):
     path = standard(tmp_path / "a.h5", entry__mask=np.zeros((5, 4), "u1"))
     with pytest.raises(
         ScanError,
-        match=r"a\.h5: Expected a mask \(4, 5\), .* Got /entry/mask of shape \(5, 4\); .*ask",
+        match=r"a\.h5: Expected mask images \(4, 5\), .* Got /entry/mask of shape \(5, 4\); .*ask",
     ):
         open_scan(path)
     standard(path, entry__mask=np.zeros((2, 5, 4), "u1"))

@@ -351,7 +351,10 @@ class TestScan:
     @pytest.mark.parametrize(
         ("index", "words"),
         [
-            (np.arange(49) + 1.5, "Expected whole acquisition numbers below 2.62 in /entry/frame_index"),
+            (
+                np.arange(49) + 1.5,
+                "Expected whole acquisition numbers below 2.62 in /entry/frame_index",
+            ),
             (np.arange(40), "number of each of 49 positions in /entry/frame_index. Got 40"),
         ],
     )
