@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Bools, Floats, Ints
 from ..errors import ScanError
 from .acquisition_numbers import AcquisitionNumbers, average, refuse_repeats
-from .matching import Choice, Match, Sides, choose, in_steps
+from .matching import Match, Sides, choose, in_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class JoinedByNumber:
     each
         Positions are by acquisition, not by group.
     readings
-        (r,) place in ``positions`` of each reading.
+        (r,) index in ``positions`` of each reading.
     note
         How they were joined.
     left_out
@@ -84,20 +84,26 @@ def join(
     """
     refuse_repeats(frames)
     sides = in_steps(Sides(frames, positions, exposures, each))
-    choice = choose(sides, growing)
-    match = choice.match
+    match, rivals = choose(sides, growing)
     at, there = sides.groups(match)
     known = np.isin(at, there)
     first = sides.first(match)
-    left_out = _left_out(sides, choice, known, ~np.isin(there, at))
+    indices = positions.values - first
+    if len(indices) and indices.max() > 1_000_000 + 100 * len(indices):
+        raise ScanError(
+            f"Expected acquisition numbers of {len(indices)} positions. Got a range of "
+            f"{indices.max() + 1}",
+            "name a dataset of acquisition numbers by paths.position_index",
+        )
+    left_out = _left_out(sides, match, rivals, known, ~np.isin(there, at))
     return JoinedByNumber(
-        average(_checked(positions.values - first), readings),
+        average(indices, readings),
         np.where(known, sides.frames.values + match.shift - first * match.per, -1),
         match.per == 1,
-        positions.values - first,
+        indices,
         _note(sides),
         left_out,
-        _shifted(sides, match) or ("" if left_out else _uncertain(sides, choice)),
+        _shifted(sides, match) or ("" if left_out else _uncertain(sides, match, rivals)),
         bool(not np.isin(there, at).all() or sides.unmatched(match)[1]),
     )
 
@@ -108,12 +114,12 @@ def from_the_first(
     """Numbers of counted ``positions`` of a scan that is being written, and warnings.
 
     They are settled by the first frames and do not change later: positions that still lack frames
-    or exposures may get them, so only frames without a position speak against a reading.
+    or exposures may get them, so only frames without a position count against a match.
 
     Raises
     ------
     ScanError
-        The numbers can be read in several ways that are equally good.
+        Several matches are equally good.
     """
     sides = in_steps(Sides(frames, positions, exposures, each))
     placed = {match: int(np.isin(*sides.groups(match)).sum()) for match in sides.matches()}
@@ -139,24 +145,8 @@ def frame_of(
     """
     refuse_repeats(frames, "")
     sides = Sides(frames, positions, 1, each=True)
-    match = choose(sides, settled_by=settled_by).match
+    match, _ = choose(sides, settled_by=settled_by)
     return positions.values - match.shift, _shifted(sides, match)
-
-
-def unmatched(frames: AcquisitionNumbers, positions: AcquisitionNumbers, exposures: int = 1) -> int:
-    """How many frames have no position by the best match."""
-    sides = Sides(frames, positions, exposures, each=False)
-    return min(sides.unmatched(match)[0] for match in sides.matches())
-
-
-def _checked(at: Ints) -> Ints:
-    """Indices of readings; numbers that are not of acquisitions would range too far."""
-    if len(at) and at.max() > 1_000_000 + 100 * len(at):
-        raise ScanError(
-            f"Expected acquisition numbers of {len(at)} positions. Got a range of {at.max() + 1}",
-            "name a dataset of acquisition numbers by paths.position_index",
-        )
-    return at
 
 
 APART = 3.0
@@ -191,9 +181,11 @@ def _both(sides: Sides) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _left_out(sides: Sides, choice: Choice, known: Bools, without_frame: Bools) -> str:
+def _left_out(
+    sides: Sides, match: Match, rivals: list[int], known: Bools, without_frame: Bools
+) -> str:
     """What has no counterpart, counted."""
-    match, lost = choice.match, sides.positions.values[without_frame]
+    lost = sides.positions.values[without_frame]
     if sides.positions.counted and not sides.frames.counted:  # as the frames' numbers call them
         lost = lost * match.per - match.shift
     missing = [(lost, "position", "frame"), (sides.frames.values[~known], "frame", "position")]
@@ -204,16 +196,18 @@ def _left_out(sides: Sides, choice: Choice, known: Bools, without_frame: Bools) 
     ]
     if not parts:
         return ""
-    return f"left out by number ({_both(sides)}{_taken(sides, choice)}): {' and '.join(parts)}"
+    return (
+        f"left out by number ({_both(sides)}{_taken(sides, match, rivals)}): {' and '.join(parts)}"
+    )
 
 
-def _taken(sides: Sides, choice: Choice) -> str:
+def _taken(sides: Sides, match: Match, rivals: list[int]) -> str:
     """How ambiguous numbers are taken, and what to set if that is wrong."""
-    if not choice.rivals:
+    if not rivals:
         return ""
     uncertain = sides.frames.assumed or sides.frames.first is None
     if uncertain and sides.positions.counted and not sides.frames.declared:
-        return f", {_taken_from(sides.number_of_first(choice.match), choice.rivals[0])}"
+        return f", {_taken_from(sides.number_of_first(match), rivals[0])}"
     declared = sides.frames.declared or sides.positions.declared
     return ", whose numbers are taken as they are" if declared else ""
 
@@ -226,22 +220,22 @@ def _taken_from(first: int, other: int) -> str:
     )
 
 
-def _uncertain(sides: Sides, choice: Choice) -> str:
+def _uncertain(sides: Sides, match: Match, rivals: list[int]) -> str:
     """The assumed first number of the frames, where positions miss exposures in any case."""
-    taken = _taken(sides, choice) if sides.unmatched(choice.match)[1] else ""
+    taken = _taken(sides, match, rivals) if sides.unmatched(match)[1] else ""
     return f"frames go by number ({_both(sides)}{taken})" if taken else ""
 
 
 def _shifted(sides: Sides, match: Match) -> str:
     """Note that unequal numbers match, unless one side evidently counts from 0, one from 1."""
     frames, positions = sides.frames, sides.positions
-    lowest = int(frames.values.min()), int(positions.values.min())
-    evident = set(lowest) <= {0, 1, frames.per_step} or positions.first is not None
+    low, origin = sides.low, sides.origin
+    evident = {low, origin} <= {0, 1, frames.per_step} or positions.first is not None
     if frames.counted or positions.counted or match.per > 1 or not match.shift or evident:
         return ""
     return (
         f"{positions.listed('positions')} are taken as those of {frames.listed('frames')}: number "
-        f"{lowest[1]} for frame {lowest[1] - match.shift}"
+        f"{origin} for frame {origin - match.shift}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -19,20 +20,6 @@ class Match:
 
     shift: int
     per: int
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The match that is chosen.
-
-    Attributes
-    ----------
-    rivals
-        Numbers of the first position by other matches that leave as few frames without a position.
-    """
-
-    match: Match
-    rivals: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +41,16 @@ class Sides:
     exposures: int
     each: bool
 
+    @cached_property
+    def low(self) -> int:
+        """The lowest number of a frame."""
+        return int(self.frames.values.min())
+
+    @cached_property
+    def origin(self) -> int:
+        """The lowest number of a position."""
+        return int(self.positions.values.min())
+
     def matches(self) -> Iterator[Match]:
         """All that are possible."""
         if self.positions.counted:
@@ -69,7 +66,7 @@ class Sides:
     def _shifts(self, per: int) -> list[int]:
         """Either side may count from 0 or 1; a counter that was not reset, from anywhere."""
         frames, positions, step = self.frames, self.positions, self.frames.per_step
-        low, origin = int(frames.values.min()), int(positions.values.min())
+        low, origin = self.low, self.origin
         if positions.counted and positions.declared:
             return [origin * per - origin]
         if positions.counted:
@@ -90,13 +87,12 @@ class Sides:
     def preferred(self) -> int | None:
         """The shift that is chosen among equally good ones."""
         frames, positions = self.frames, self.positions
-        low, origin = int(frames.values.min()), int(positions.values.min())
         if not (frames.counted or positions.counted):
-            literal = frames.declared or positions.declared or low == origin == 0
+            literal = frames.declared or positions.declared or self.low == self.origin == 0
             return 0 if literal else None
-        if frames.counted and not positions.counted:
-            return 0 if origin == 0 else None
-        if frames.first is None or (frames.assumed and low > frames.first):
+        if frames.counted:
+            return 0 if self.origin == 0 else None
+        if frames.first is None or (frames.assumed and self.low > frames.first):
             return None
         return -frames.first
 
@@ -105,12 +101,11 @@ class Sides:
 
         Equal numbers go together; frames that begin with 0 or 1 begin with the first position.
         """
-        frames, positions = self.frames, self.positions
-        low, origin = int(frames.values.min()), int(positions.values.min())
+        frames, positions, low = self.frames, self.positions, self.low
         if self.exposures == 1 or frames.counted:
             return None, False
         if not positions.counted:
-            return Match(0, 1), low == origin or frames.declared or positions.declared
+            return Match(0, 1), low == self.origin or frames.declared or positions.declared
         if positions.declared or low > (frames.first or frames.per_step):
             return None, False
         return Match(-low, 1 if self.each else self.exposures), low == frames.first
@@ -123,18 +118,16 @@ class Sides:
     @property
     def begins_late(self) -> bool:
         """Whether frames were lost before the first of a list, wherever it counts from."""
-        frames = self.frames
         if not self.positions.counted or self.positions.declared or self.counts_from is not None:
             return False
-        return int(frames.values.min()) > (frames.first or frames.per_step)
+        return self.low > (self.frames.first or self.frames.per_step)
 
     def first(self, match: Match) -> int:
         """Number that becomes 0: of the first position, or of the first exposure of its group."""
-        first = int(self.positions.values.min())
+        first = self.origin
         if match.per > 1 or self.exposures == 1 or self.positions.counted:
             return first  # a list begins with the first exposure of a position
-        lowest = int(self.frames.values.min()) + match.shift
-        start = lowest if self.frames.first is None else self.frames.first + match.shift
+        start = match.shift + (self.low if self.frames.first is None else self.frames.first)
         return start if first - len(self.positions.values) < start < first else first
 
     def groups(self, match: Match) -> tuple[Ints, Ints]:
@@ -155,6 +148,10 @@ class Sides:
         listed = np.isin(group, there)
         beyond = np.where(listed, exposures - self.exposures, exposures).clip(0)
         return int(beyond.sum()), int((listed & (exposures < self.exposures)).sum())
+
+    def least_unmatched(self) -> tuple[int, int]:
+        """:meth:`unmatched` of the best match."""
+        return min(self.unmatched(match) for match in self.matches())
 
     def number_of_first(self, match: Match) -> int:
         """What the frames' numbers call the first position."""
@@ -211,7 +208,7 @@ def in_steps(sides: Sides) -> Sides:
         return sides
     values = frames.values // (step * frames.per_step) * frames.per_step
     both = [sides, replace(sides, frames=replace(frames, values=values))]
-    as_they_are, by_step = (min(s.unmatched(m) for m in s.matches()) for s in both)
+    as_they_are, by_step = (numbers.least_unmatched() for numbers in both)
     if as_they_are == by_step:
         raise ScanError(
             f"{frames.listed('frames')} in steps of {step} and "
@@ -222,12 +219,13 @@ def in_steps(sides: Sides) -> Sides:
     return both[by_step < as_they_are]
 
 
-def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
-    """The match that leaves the fewest frames without a position.
+def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> tuple[Match, list[int]]:
+    """The match that leaves the fewest frames without a position, and its rivals.
 
-    Among those, the one that leaves most positions complete, unless the frames' first number is
-    known, or so late that the first frames were lost wherever they count from, or the numbers can
-    be taken literally.
+    Among several, it is the one that leaves most positions complete, unless the frames' first
+    number is known, or so late that the first frames were lost wherever they count from, or the
+    numbers can be taken literally. Rivals are the numbers of the first position by other matches
+    that leave as few.
 
     Raises
     ------
@@ -255,7 +253,7 @@ def choose(sides: Sides, growing: bool = False, settled_by: str = "") -> Choice:
         _refuse_contradiction(sides, max(known, key=np.sum))
     start = sides.only_start(chosen, settled_by)
     others = {sides.number_of_first(match) for match in acceptable} - {start}
-    return Choice(chosen[0], tuple(sorted(others)))
+    return chosen[0], sorted(others)
 
 
 def _refuse_columns(sides: Sides) -> None:

@@ -18,7 +18,7 @@ from ..scan import Scan
 from ..settings import Settings
 from .acquisition_numbers import ORDER, AcquisitionNumbers, is_number, whole
 from .hdf5_source import NOWHERE, Hdf5Source, Location, open_source, text
-from .join_by_number import unmatched
+from .matching import Sides
 from .standard import STANDARD
 from .stored_values import as_stored
 
@@ -170,8 +170,11 @@ def frame_numbers(source: Hdf5Source, frames: TiffFrames) -> AcquisitionNumbers 
     index = whole(as_stored(found).ravel(), found.name)
     rows = AcquisitionNumbers(index, found.name)
     by_order = AcquisitionNumbers.counting(n)
-    in_order, named = (unmatched(way, rows, source.exposures) for way in (by_order, by_name))
-    return by_order if in_order < named else by_name
+    lost = [
+        Sides(numbers, rows, source.exposures, each=False).least_unmatched()[0]
+        for numbers in (by_order, by_name)
+    ]
+    return by_order if lost[0] < lost[1] else by_name
 
 
 TIFF = TiffFormat()
