@@ -121,13 +121,7 @@ class Hdf5Format:
         return file is not None and self.recognise(file)
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The scan in the file; no frame is read, but a few if the mask looks inverted.
-
-        Raises
-        ------
-        FileError, MissingDataError, ScanError, SettingsError
-            Each names the file and the remedy.
-        """
+        """The scan in the file; no frame is read, but a few if the mask looks inverted."""
         if self.master:
             path, settings = self.master(path, settings)
         with open_source(path, settings) as source:

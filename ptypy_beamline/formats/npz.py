@@ -77,13 +77,7 @@ class NpzFormat:
         return needed <= known and bool(known & set(self.frames))
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The scan in the file; no frame is read.
-
-        Raises
-        ------
-        FileError, MissingDataError, ScanError, SettingsError
-            Each names the file and the remedy.
-        """
+        """The scan in the file; no frame is read."""
         path = Path(path).absolute()
         with naming(path):
             return self._open(path, settings)

@@ -55,13 +55,7 @@ class PhantomFormat:
         return is_phantom(path) if file is None else _measured_here(file)
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The scan; nothing is simulated yet.
-
-        Raises
-        ------
-        FileError, MissingDataError, ScanError, SettingsError
-            Each names the file and the parameter to set.
-        """
+        """The scan; nothing is simulated yet."""
         path = Path(path).absolute()
         if path.is_file() and is_phantom(path.parent):  # the file of the measured frames
             path = path.parent

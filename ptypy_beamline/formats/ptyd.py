@@ -58,15 +58,7 @@ class PtydFormat:
         )
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The scan in the file; weights are read, frames are not.
-
-        Raises
-        ------
-        FileError
-            A part is missing, truncated or incomplete, or frames are missing.
-        MissingDataError, ScanError, SettingsError
-            Each names the file and the remedy.
-        """
+        """The scan in the file; weights are read, frames are not."""
         with open_source(path, settings) as source:
             _refuse(settings)
             chunks = read_chunks(source)

@@ -43,7 +43,13 @@ class Format(Protocol):
         """Whether the content is of this format; ``file``: the open file, if ``path`` is HDF5."""
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The scan in the file; no frame is read."""
+        """The scan in the file; no frame is read.
+
+        Raises
+        ------
+        FileError, MissingDataError, ScanError, SettingsError
+            Each names the file and the remedy.
+        """
 
 
 class Entry(NamedTuple):

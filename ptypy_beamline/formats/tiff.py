@@ -55,13 +55,7 @@ class TiffFormat:
             return False
 
     def open(self, path: Path, settings: Settings) -> Scan:
-        """The scan; of the frames only the first file's tags are read.
-
-        Raises
-        ------
-        FileError, MissingDataError, ScanError, SettingsError
-            Each names the file and the remedy.
-        """
+        """The scan; of the frames only the first file's tags are read."""
         if "frames" in settings.paths.given:
             raise SettingsError("paths.frames is given with TIFF frames", "leave it out", path)
         files = expand((path, *settings.files[1:]))
