@@ -106,7 +106,7 @@ def _counts(scan: Scan, stored_as: StoredAs | None) -> Scan:
 
 
 def _centred(scan: Scan) -> Scan:
-    """Frames, mask, dark and flat as ``numpy.fft.fftshift`` turns them, and the beam centre."""
+    """With frames, mask, dark, flat and beam centre shifted as by ``numpy.fft.fftshift``."""
     stacks = (scan.dark, scan.flat, scan.bad_each)
     dark, flat, each = (
         None if stack is None else _inside(stack, FftShiftedFrames) for stack in stacks
@@ -125,19 +125,18 @@ def _centred(scan: Scan) -> Scan:
 
 
 def _center(stored: tuple[float, float], shape: tuple[int, int]) -> tuple[float, float]:
-    """The beam centre on the centred frame: turned with it, if that brings it to the middle.
+    """The beam centre on the centred frame: shifted with it, if that brings it to the middle.
 
-    Some files have it for the frames as they are stored, some as they were before.
+    Some files give it for the stored frames, others for the frames before they were shifted.
     """
     middle = np.array(shape) // 2
-    as_it_is = np.array(stored, np.float64)
-    turned = np.mod(as_it_is + middle, shape)
-    row, column = min(as_it_is, turned, key=lambda at: float(np.abs(at - middle).max()))
+    shifted = np.mod(np.array(stored) + middle, shape)
+    row, column = min(stored, shifted, key=lambda at: float(np.abs(at - middle).max()))
     return float(row), float(column)
 
 
 def _inside(frames: Frames, make: Callable[[Frames], Frames]) -> Frames:
-    """``make`` of the whole stack, of which the same frames are picked."""
+    """``make`` of the whole stack; frames picked from it stay picked."""
     if isinstance(frames, PickedFrames):
         return replace(frames, frames=_inside(frames.frames, make))
     return make(frames)
@@ -215,7 +214,7 @@ def _refuse(path: Path) -> NoReturn:
     """Raise what is wrong with a file that no format understands and that is not HDF5."""
     if is_glob(path) or is_list(path):
         raise FileError(
-            "neither TIFF nor another kind of which a scan may have several files",
+            "neither TIFF nor another kind of scan that may have several files",
             "name the one file of the scan",
             first_file(path),
         )

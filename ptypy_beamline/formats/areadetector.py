@@ -28,7 +28,7 @@ PAIRS = (
     ("stage_x", "stage_y"),
     ("sx", "sy"),
 )
-"""NDAttributes of positions (x, y) in any case, with or without a unit as ``_um`` behind."""
+"""NDAttributes of positions (x, y), in any case, with or without a unit as in ``_um``."""
 
 NAMES = {
     "energy": ("energy", "photonenergy"),
@@ -37,7 +37,7 @@ NAMES = {
     "exposure": ("exposure", "counttime", "exposuretime", "acquiretime"),
     "monitor": ("monitor", "i0", "ic0"),
 }
-"""Names of NDAttributes of other quantities, likewise."""
+"""Names of NDAttributes of other quantities, in the same way."""
 
 
 def _recognise(file: h5py.File) -> bool:

@@ -1,4 +1,4 @@
-"""Which list goes with what: one value a frame, an exposure, or a position of several exposures."""
+"""What a list has one value for: each frame, exposure, or position of several exposures."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ ENCODER_NOISE = 6.0
 def by_exposure(positions_m: Floats, exposures: int) -> bool:
     """Whether positions (m, 2) are in groups of ``exposures`` that hardly differ."""
     steps = _steps(positions_m)
-    onward = np.arange(1, len(positions_m)) % exposures == 0
+    last = np.arange(1, len(positions_m)) % exposures == 0
+    between, within = steps[last], steps[~last]
     if len(positions_m) == exposures > 1:  # one position only: nothing to compare with
         return not steps.any()
-    if not np.isfinite(steps[onward]).any() or not np.isfinite(steps[~onward]).any():
+    if not np.isfinite(between).any() or not np.isfinite(within).any():
         return False
-    # Of rows of 2k positions half the steps onward lead to the next row: the lower median is none.
-    onward_m = np.nanquantile(steps[onward], 0.5, method="lower")
+    # In rows of 2k positions half the steps between groups lead to the next row.
+    between_m = np.nanquantile(between, 0.5, method="lower")
     # Rows of k positions lie as far apart as the positions in them.
-    onward_m = min(onward_m, _spacing(_grouped(positions_m, exposures)[:, 0]))
-    return bool(np.nanmedian(steps[~onward]) <= SAME * onward_m)
+    between_m = min(between_m, _spacing(_grouped(positions_m, exposures)[:, 0]))
+    return bool(np.nanmedian(within) <= SAME * between_m)
 
 
 def _spacing(positions_m: Floats) -> float:
@@ -58,8 +59,8 @@ def listed_by_exposure(
     Raises
     ------
     ScanError
-        As many different positions as frames, which are to have several each. Of a ``growing``
-        scan that says nothing.
+        There are as many different positions as frames, but several exposures of each are
+        expected. In a ``growing`` scan more frames may come.
     """
     # Positions that are fewer than the frames are not listed one for each exposure.
     enough = growing or frames <= len(positions_m)
@@ -77,13 +78,13 @@ def listed_by_exposure(
 
 
 def by_acquisition(values: Floats, acquisitions: Ints, exposures: int = 1) -> Floats:
-    """(n,) of ``values``, one for so many ``exposures``, that of each frame; NaN where none is.
+    """(n,) the value of each frame, from one for so many ``exposures`` each; NaN where none is.
 
     ``acquisitions`` (n,) count the exposures from 0; −1 = the frame has no position.
     """
-    place = acquisitions // exposures
-    there = (place >= 0) & (place < len(values))
-    return np.where(there, values[np.where(there, place, 0)], np.nan)
+    index = acquisitions // exposures
+    known = (index >= 0) & (index < len(values))
+    return np.where(known, values[np.where(known, index, 0)], np.nan)
 
 
 def for_frames(
@@ -137,10 +138,10 @@ def group_means(
         warnings.simplefilter("ignore", RuntimeWarning)  # groups without a position
         means = np.nanmean(grouped, axis=1)
         spread_m = np.nanmax(np.linalg.norm(grouped - _first_known(grouped), axis=-1), axis=1)
-        onward_m = np.nanmedian(_steps(means))
+        between_m = np.nanmedian(_steps(means))
         # The shorter steps are those inside of groups, wherever a lost exposure lets them begin.
         noise_m = np.nanquantile(_steps(by_exposure_m), (exposures - 1) / (2 * exposures))
-    limit_m = np.fmax(SAME * onward_m, ENCODER_NOISE * noise_m)
+    limit_m = np.fmax(SAME * between_m, ENCODER_NOISE * noise_m)
     usual = by_exposure(by_exposure_m, exposures)
     apart = spread_m > limit_m if usual else spread_m > 0
     if len(grouped) > 1 and apart.any():

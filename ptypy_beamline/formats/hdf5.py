@@ -200,17 +200,13 @@ def _stack(
     layout = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index, *fits))
     count = table.count
     frames = Hdf5Frames(found.file, found.name, layout.leading, count, count is not None)
-    _warn_of_unnumbered_frames(source, layout.frames, frames.shape[0])
-    return fitted(source, table, frames, None, layout, stored)
-
-
-def _warn_of_unnumbered_frames(source: Hdf5Source, stored: int, counted: int) -> None:
-    """Warn of stored frames without a number; in a growing scan they may still get one."""
-    if counted < stored and not source.settings.growing:
+    if frames.shape[0] < layout.frames and not source.settings.growing:
+        counted = frames.shape[0]
         source.assume(
-            f"{stored} frames are stored, but only {counted} numbers: frames from {counted} on "
-            "are left out; --path frame_index=0 (paths.frame_index) uses all, in order"
+            f"{layout.frames} frames are stored, but only {counted} numbers: frames from {counted} "
+            "on are left out; --path frame_index=0 (paths.frame_index) uses all, in order"
         )
+    return fitted(source, table, frames, None, layout, stored)
 
 
 def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:

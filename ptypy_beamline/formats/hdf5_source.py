@@ -27,10 +27,10 @@ from ..settings import Settings
 
 @dataclass(frozen=True)
 class Location:
-    """Where a format keeps something: paths, the first present one counts, and their unit.
+    """Where a format keeps a quantity: paths, of which the first that exists is used, and a unit.
 
     A component of a path may have a ``*``; ``OTHER::/path`` is in a file beside this one.
-    ``entry``: the index on the dataset's first axis, which other scans are on, too.
+    ``entry``: the index on the dataset's first axis, if it has one entry for each of several scans.
     """
 
     paths: tuple[str, ...] = ()
@@ -39,12 +39,12 @@ class Location:
 
 
 NOWHERE = Location()
-"""A thing the format does not record."""
+"""The format does not record it."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A dataset of the file.
+    """A dataset that was found.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ def open_source(
     path = Path(path).absolute()
     with open_hdf5(path) if file is None else file as opened, ExitStack() as others:
         source = Hdf5Source(path, opened, settings, others=others)
-        if isinstance(opened, h5py.File) and is_locked(opened):
+        if is_locked(opened):
             source.assume("the file is open for writing: what it holds now is read")
         with naming(path):
             yield source
@@ -240,7 +240,7 @@ def expand(file: h5py.File, pattern: str) -> list[str]:
 
 
 def has(file: h5py.File, *paths: str) -> bool:
-    """Whether all of ``paths`` (with ``*``) are there, be it as links to other files."""
+    """Whether all of ``paths`` (with ``*``) exist, if only as links to other files."""
     return all(any(_has(file, path) for path in expand(file, pattern)) for pattern in paths)
 
 
@@ -273,7 +273,7 @@ def definitions(file: h5py.File) -> set[str]:
 
 
 def missing(name: str, paths: Sequence[str], file: h5py.File, path: Path) -> MissingDataError:
-    """The error for a dataset that is not there, with up to six that may be meant."""
+    """The error for a missing dataset, with up to six of similar names."""
     where = " or ".join(paths)
     known: list[str] = []
     file.visititems(lambda n, o: known.append(f"/{n}") if isinstance(o, h5py.Dataset) else None)

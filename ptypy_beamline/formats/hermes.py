@@ -40,7 +40,7 @@ class Files:
     folder, experiment, run
         ``EXP`` and the six digits; 000001 where only ``EXP.hdf5`` is known.
     energy
-        Number behind ``_nrj`` in the name of the file that was given.
+        Number after ``_nrj`` in the name of the file that was given.
     """
 
     folder: Path
@@ -58,22 +58,22 @@ class Files:
 
     @property
     def frames(self) -> Path:
-        """Of a single scan."""
+        """Frames of a single scan."""
         return self.folder / f"{self.experiment}_{self.run}.nxs"
 
     @property
     def dark(self) -> Path:
-        """Of both."""
+        """Dark frames of a scan or stack."""
         return self.folder / f"{self.experiment}_dark_{self.run}.nxs"
 
     @property
     def positions(self) -> Path:
-        """Of both."""
+        """Positions of a scan or stack."""
         return self.folder / f"{self.experiment}.hdf5"
 
     @cached_property
     def energies(self) -> dict[int, Path]:
-        """Number behind ``_nrj`` → file of a stack's frames; empty for a single scan."""
+        """Number after ``_nrj`` → file of a stack's frames; empty for a single scan."""
         named = re.compile(rf"{re.escape(self.experiment)}_nrj(\d+)_{self.run}\.nxs")
         names = sorted(path.name for path in self.folder.glob("*_nrj*.nxs"))
         found = [(match, name) for name in names if (match := named.fullmatch(name))]
@@ -95,7 +95,7 @@ class Files:
 
 
 def _recognise(file: h5py.File) -> bool:
-    """By the positions; a file of frames by those beside it, as all of SOLEIL has scan_data."""
+    """By the positions, in the file or beside it: files of all SOLEIL beamlines have scan_data."""
     path = Path(file.filename).absolute()
     if _has_positions(file):
         return True

@@ -168,7 +168,7 @@ class Sides:
         Raises
         ------
         ScanError
-            They do not; it says what would settle that, else ``settled_by``.
+            They do not; the remedy is ``settled_by``, else what usually settles it.
         """
         start, *others = sorted({self.number_of_first(match) for match in matches})
         if not others:

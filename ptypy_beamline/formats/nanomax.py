@@ -46,7 +46,7 @@ def _recognise(file: h5py.File) -> bool:
 
 
 def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
-    """Choose the detector, of which there may be only one."""
+    """Choose the only detector; several are refused."""
     if "frames" in source.paths:
         return table
     for place in (*FRAMES[:2], LINES, FRAMES[2]):

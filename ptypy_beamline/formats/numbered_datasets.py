@@ -118,9 +118,12 @@ def _with_absent(
     first, image = 0, 0
     for index, part in enumerate(parts):
         if isinstance(part.frames, LostFileError):
-            before = _images_before(parts, index + 1, announced)
+            before, last = announced, part is parts[-1]
+            if not last:
+                stated = parts[index + 1].stated
+                before = None if stated is None else stated.start - 1
             count = full if before is None else min(full or before - image, before - image)
-            if not readable or count < 1 or (before is None and part is parts[-1]):
+            if not readable or count < 1 or (before is None and last):
                 raise part.frames
             shape, dtype = (count, *readable[0].shape[1:]), readable[0].dtype
             absent = MissingFrames(first, shape, dtype, part.frames)
@@ -135,14 +138,6 @@ def _with_absent(
         yield stack, images
         first += stack.shape[0]
         image = part.stated.stop - 1 if part.stated else image + stack.shape[0]
-
-
-def _images_before(parts: list[_Part], index: int, announced: int | None) -> int | None:
-    """Number of images before a part, or in all parts; None if unknown."""
-    if index == len(parts):
-        return announced
-    stated = parts[index].stated
-    return None if stated is None else stated.start - 1
 
 
 def _images(parts: list[_Part], count: int, before: int) -> Ints | None:

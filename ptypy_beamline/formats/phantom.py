@@ -41,7 +41,7 @@ from .table import get
 
 @dataclass(frozen=True)
 class PhantomFormat:
-    """Measured where ``NAME.h5`` is there and nothing of ``simulate`` is set; else simulated."""
+    """Measured if there is ``NAME.h5`` and nothing of ``simulate`` is set, else simulated."""
 
     name: str = "phantom"
     title: str = (

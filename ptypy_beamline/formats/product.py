@@ -40,7 +40,7 @@ def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
 
 
 def _number(source: Hdf5Source, place: str, *names: str) -> float | None:
-    """The first of some attributes that is there and more than 0."""
+    """The first of some attributes that exists and is positive."""
     attributes = source.file[place].attrs if has(source.file, place) else {}
     values = (float(attributes[name]) for name in names if name in attributes)
     return next((value for value in values if np.isfinite(value) and value > 0), None)

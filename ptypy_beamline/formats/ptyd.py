@@ -113,7 +113,7 @@ def _order(chunks: tuple[PtydChunk, ...]) -> Ints:
     numbers = _indices(chunks)
     values, counts = np.unique(numbers, return_counts=True)
     if len(values) < len(numbers):
-        raise ScanError(f"frame {values[counts > 1][0]} is there more than once", AGAIN)
+        raise ScanError(f"frame {values[counts > 1][0]} occurs more than once", AGAIN)
     return np.argsort(numbers)
 
 
@@ -126,7 +126,7 @@ def _indices(chunks: tuple[PtydChunk, ...]) -> Ints:
 
 
 def _expected(source: Hdf5Source, count: int) -> int | None:
-    """Frames that the file announces, if it does; PtyPy waits for ever for missing ones."""
+    """Frames that the file announces, if it does; PtyPy waits forever for missing ones."""
     found = _meta(source, "num_frames")
     if found is None:
         return None

@@ -153,7 +153,7 @@ def _inspect(path: Path, file: h5py.File, name: str, links: str) -> PtydChunk:
 
 
 def is_stored(item: Any) -> bool:
-    """Whether numbers are there.
+    """Whether it is a dataset of numbers.
 
     ``ptypy.io.h5rw`` marks a None by the attribute ``type``; others write an empty array, or the
     word.

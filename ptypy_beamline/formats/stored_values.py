@@ -1,4 +1,4 @@
-"""Stored numbers into SI, with the unit's origin settled."""
+"""Stored numbers in SI: where their unit comes from, and whether it can be right."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def unit_of(source: Hdf5Source, found: Found, quantity: str) -> str:
     given = source.units.get(quantity)
     stored = text(found.dataset.attrs.get("units"))
     unit = given or stored or unit_of_name(quantity, found.name) or found.unit
-    if not unit and quantity == "exposure":  # of no consequence, and nowhere else to be set
+    if not unit and quantity == "exposure":  # it affects nothing, and cannot be set elsewhere
         return "s"
     if not unit:
         raise MissingDataError(
@@ -131,7 +131,7 @@ def _plausible_energy(
 ) -> Floats:
     """Correct an energy whose unit cannot be right, if exactly one unit makes sense of it.
 
-    CXI and NXcxi_ptycho files in the wild hold eV or keV where they say joule, and the reverse.
+    Some CXI and NXcxi_ptycho files hold eV or keV where they declare joule, and the reverse.
     """
     limits = ENERGY_RANGES_EV[source.settings.radiation or PHOTON]
     if not np.isfinite(raw).any() or _possible(values, limits):

@@ -37,7 +37,7 @@ class Format(Protocol):
 
     @property
     def refines(self) -> tuple[str, ...]:
-        """More general formats: where these understand a file, too, this one is meant."""
+        """More general formats; if one of these also understands a file, this one is used."""
 
     def understands(self, path: Path, file: h5py.File | None) -> bool:
         """Whether the content is of this format; ``file``: the open file, if ``path`` is HDF5."""

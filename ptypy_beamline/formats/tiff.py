@@ -1,4 +1,4 @@
-"""Frames in TIFF files; positions and all else in a standardized HDF5 file beside them."""
+"""Frames in TIFF files; positions and everything else in a standardized HDF5 file, the sidecar."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .stored_values import as_stored
 NAMES = "the numbers in the file names"
 
 SIDECAR = "sidecar.h5"
-"""Taken where none is named, if it lies beside the list or the first frame."""
+"""Used if none is named and it is in the folder of the list or of the first frame."""
 
 FRAME_INDEX = Location(("/entry/frame_index",))
 """Which frame each position belongs to: its number in the names of the files, or, counted from 0,
@@ -73,7 +73,7 @@ class TiffFormat:
 
 
 def find_sidecar(path: Path, files: Sequence[Path], given: str | None) -> Path | None:
-    """The sidecar that is named, else the one beside the list or the first file, if any."""
+    """The sidecar that is named, else that in the folder of the list or the first file, if any."""
     if given is not None:
         return Path(given).expanduser()
     beside = (path if path.is_file() else files[0]).parent / SIDECAR
