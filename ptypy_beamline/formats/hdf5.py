@@ -135,19 +135,13 @@ class Hdf5Format:
     ) -> Scan:
         """The scan in an opened file, or that of ``frames``, so numbered, kept elsewhere."""
         table = self.adapt(source, self) if self.adapt else self
-        scan = _scan(source, table, frames, numbers)
+        scan = _scan(source, table, _stack(source, table, frames, numbers))
         scan = table.finish(source, scan) if table.finish else scan
         return replace(scan, notes=(*scan.notes, *source.notes))
 
 
-def _scan(
-    source: Hdf5Source,
-    table: Hdf5Format,
-    frames: Frames | None,
-    numbers: AcquisitionNumbers | None,
-) -> Scan:
+def _scan(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> Scan:
     """Read everything but the frames."""
-    stack = _stack(source, table, frames, numbers)
     mask = source.find("mask", table.mask)
     pixel_m = scan_data.pixel(source, table, stack)
     positions = stack.placed.positions_m
@@ -234,10 +228,9 @@ def _positions(source: Hdf5Source, table: Hdf5Format) -> StoredPositions:
     if both is None:
         wanted = (*table.x.paths[:1], *table.y.paths[:1], *table.positions.paths)
         raise missing("positions", wanted, source.file, source.path)
-    own_split = None if "positions" in given else table.split
     per_frame = table.per_frame and "positions" not in given
     (values,), in_pixels = stored_positions(source, both)
-    place = _from_one(source, both, values, own_split)
+    place = _from_one(source, both, values, table.split)
     return StoredPositions(place, per_frame, _listed_s(both), in_pixels)
 
 
@@ -251,8 +244,8 @@ def _listed_s(*lists: Found) -> float | None:
 def _from_one(
     source: Hdf5Source, both: Found, values: Floats, own_split: Split | None
 ) -> Callable[[FrameLayout], Placed]:
-    # Formats keep a position a row; where the user's array may be read in two ways, split asks.
-    # Names of all columns say nothing of a part of them.
+    # Formats keep one position per row; an ambiguous array of the user's is refused by split.
+    # Names of all columns do not apply to a part of them.
     own = "positions" not in source.paths
     named = "" if both.part else text(both.dataset.attrs.get("columns"))
     columns = named or ("x,y,z" if own else "")
@@ -265,7 +258,9 @@ def _from_one(
     def place(at: FrameLayout) -> Placed:
         here = follow(values, at, k, columns=1)
         counts = (at.frames // k, at.frames)
-        y, x = own_split(source, here, counts) if own_split else split(here, columns, counts)
+        y, x = (
+            own_split(source, here, counts) if own and own_split else split(here, columns, counts)
+        )
         if y.ndim == 1:  # pairs are pairs, never the axes of a raster
             grid = at.axes if len(at.axes) == 2 and at.frames == len(y) else None
             return Placed(np.stack([y, x], axis=1), grid)
