@@ -13,7 +13,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from ptypy_beamline import formats
-from ptypy_beamline.cli.app import load
+from ptypy_beamline.cli import load
 from ptypy_beamline.formats import areadetector
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Location
 from ptypy_beamline.parameters import Parameter

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Complex64s, Floats
 from ..geometry import wavelength_m
-from ..output.nexus import nexus_group
+from ..output.hdf5 import nexus_group
 from .raw import Raw, put, put_frames
 from .simulate import sample
 

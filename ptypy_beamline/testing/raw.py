@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats
-from ..output.nexus import put_dataset
+from ..output.hdf5 import put_dataset
 from .simulate import Truth
 
 

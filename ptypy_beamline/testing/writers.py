@@ -13,8 +13,7 @@ import h5py
 import numpy as np
 import tifffile
 
-from ..output.hdf5 import create_hdf5
-from ..output.nexus import nexus_group
+from ..output.hdf5 import create_hdf5, nexus_group
 from ..units import EV_J
 from .package_writers import (
     write_adorym,

@@ -17,8 +17,7 @@ from ..errors import FileError
 from ..extras import versions
 from ..files.links import open_confined
 from ..geometry import wavelength_m
-from ..output.hdf5 import complete_hdf5, stop_on_full_disk
-from ..output.nexus import linked_plot, nexus_group, put_dataset
+from ..output.hdf5 import complete_hdf5, linked_plot, nexus_group, put_dataset, stop_on_full_disk
 from ..reconstruction.io.hdf5 import as_json
 from .parallel_beam import RAMP, Method, slices
 

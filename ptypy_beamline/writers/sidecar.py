@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ..arrays import Floats, Ints
 from ..errors import BeamlineWarning, MissingDataError, SettingsError, printable
 from ..files.csvlog import CsvLog
-from ..output.hdf5 import complete_hdf5
-from ..output.nexus import nexus_group, put_dataset
+from ..output.hdf5 import complete_hdf5, nexus_group, put_dataset
 from ..quantities import UNITS, known_factor, unit_factor, unit_of_name
 
 COLUMNS = {

@@ -10,8 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..output.hdf5 import complete_hdf5
-from ..output.nexus import linked_plot, nexus_group, put_dataset
+from ..output.hdf5 import complete_hdf5, linked_plot, nexus_group, put_dataset
 from ..planning.plan import Plan
 from .stacks import BadPixels, StackWriter
 

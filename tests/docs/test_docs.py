@@ -12,8 +12,7 @@ import pytest
 from folders import ROOT
 
 from ptypy_beamline import formats
-from ptypy_beamline.cli import COMMANDS
-from ptypy_beamline.cli.app import load
+from ptypy_beamline.cli import COMMANDS, load
 from ptypy_beamline.settings import other_names, parameters
 
 MISSING = [name for name in ("sphinx", "myst_parser") if importlib.util.find_spec(name) is None]

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ptypy_beamline.output.nexus import nexus_group
+from ptypy_beamline.output.hdf5 import nexus_group
 from ptypy_beamline.testing.raw import Raw, put, put_frames
 from ptypy_beamline.testing.writers import write_flyscan, write_hermes_dark
 

@@ -13,7 +13,7 @@ from processes import live_writer
 
 from ptypy_beamline import BeamlineError, BeamlineWarning, Settings
 from ptypy_beamline.live import Follower
-from ptypy_beamline.live.frames import RetryingFrames
+from ptypy_beamline.live.growth import RetryingFrames
 from ptypy_beamline.scan import ArrayFrames, Window
 
 COUNT = 23

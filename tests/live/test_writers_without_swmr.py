@@ -68,7 +68,7 @@ class TestWritersWithoutSwmr:
 
     @pytest.mark.parametrize("libver", ["latest", "v110"])
     def test_a_file_that_hdf5_refuses_is_refused_at_once(self, hold, monkeypatch, libver):
-        monkeypatch.setattr(live.follower, "HELD_S", 0.3)
+        monkeypatch.setattr(live, "HELD_S", 0.3)
         path, _ = hold(libver, "chunks")
         start = time.monotonic()
         with pytest.raises(

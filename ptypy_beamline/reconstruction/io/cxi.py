@@ -15,8 +15,7 @@ import numpy as np
 
 from ...errors import warn
 from ...geometry import Geometry
-from ...output.hdf5 import complete_hdf5
-from ...output.nexus import nexus_group, put_dataset
+from ...output.hdf5 import complete_hdf5, nexus_group, put_dataset
 from ...planning.plan import Plan
 from ...units import EV_J
 from ...writers.stacks import BadPixels, StackWriter

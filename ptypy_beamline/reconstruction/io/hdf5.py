@@ -15,8 +15,7 @@ from ...errors import BeamlineError, FileError, printable
 from ...extras import versions
 from ...files.filelist import expand
 from ...files.links import open_confined
-from ...output.hdf5 import complete_hdf5
-from ...output.nexus import linked_plot, nexus_group, put_dataset
+from ...output.hdf5 import complete_hdf5, linked_plot, nexus_group, put_dataset
 from ..model import Reconstruction
 
 MALFORMED = (KeyError, IndexError, ValueError, TypeError, AttributeError)
