@@ -19,7 +19,7 @@ def run() -> int:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    """Nothing has been begun, so nothing is left behind."""
+    """Nothing has been written yet that would have to be removed."""
     os.write(2, b"error: interrupted\n")
     os._exit(128 + number)
 

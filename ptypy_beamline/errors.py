@@ -50,7 +50,7 @@ INSTALL_PTYPY = "pip install git+https://github.com/ptycho/ptypy"
 
 
 def in_short(error: BaseException, most: int = 200) -> str:
-    """What an error of the system or of a library says, in one line that is not too long."""
+    """The message of an error of the system or of a library, as one line of limited length."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     quoted = text[:1] in ("'", '"') and text[:1] == text[-1:]  # as KeyError has it
     line = " ".join((text[1:-1] if quoted else text).split()) or type(error).__name__
@@ -151,9 +151,9 @@ def warn(message: str, file: str | Path | None = None) -> None:
 
 @contextmanager
 def naming(file: str | Path | None) -> Iterator[None]:
-    """Let errors that name no file begin with ``file``, which is opened or read here.
+    """Add ``file``, which is opened or read in the block, to errors that name no file.
 
-    What h5py raises of a damaged file, in a dozen types, becomes a :class:`FileError`.
+    Errors that h5py raises for a damaged file, of a dozen types, become a :class:`FileError`.
     """
     try:
         yield
@@ -179,7 +179,7 @@ def _is_of_h5py(error: Exception) -> bool:
 
 @contextmanager
 def silenced_warnings() -> Iterator[None]:
-    """No warnings of this package: of a trial, or of what another call warns of."""
+    """No warnings of this package: in a trial, or where another call gives the same."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BeamlineWarning)
         yield

@@ -31,7 +31,7 @@ MOVED = {
 
 
 class _Former(MetaPathFinder, Loader):
-    """Finds a module under a former name, and hands out the module that has replaced it."""
+    """Finds a module under a former name, and returns the one that has replaced it."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -58,6 +58,6 @@ def present_name(name: str) -> str | None:
 
 
 def install() -> None:
-    """Let the import system know the former names; first, lest it loads a module twice."""
+    """Let the import system know the former names; first, so that no module is loaded twice."""
     if not any(isinstance(finder, _Former) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Former())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +18,21 @@ PtyPy looks these up among its resources, and calls them with the shape of the p
 """
 
 
-class _PlannedLoader(Protocol):
-    @property
-    def plan(self) -> Plan: ...
-
-
 class ProbesFromData:
     """Probes of the loaded scans, each estimated once, by the first rank.
 
-    PtyPy makes the probe of a scan right after loading its frames, so the loader that was used
-    last is that of this scan.
+    PtyPy makes the probe of a scan right after loading its frames.
+
+    Attributes
+    ----------
+    plan
+        Of the scan that was loaded last.
     """
+
+    plan: Plan | None = None
 
     def __init__(self, parallel: Any) -> None:
         self._parallel = parallel
-        self._loader: _PlannedLoader | None = None
-
-    def use(self, loader: _PlannedLoader) -> None:
-        """Estimate the next probe from this loader's scan."""
-        self._loader = loader
 
     def named(self) -> dict[str, Callable[[tuple[int, ...]], NDArray[np.complex128]]]:
         """Functions for PtyPy's ``resources.probes``, by name."""
@@ -49,14 +45,14 @@ class ProbesFromData:
         """(N, N) the same on every rank."""
         from .reconstruction.preview import probe_of
 
-        if self._loader is None:
+        if self.plan is None:
             raise SettingsError(
                 f"illumination={FAR!r} needs a loader of this package",
                 "set scans.NAME.data.name to BeamlineScan",
             )
         probe = None
         if self._parallel.master:
-            probe = probe_of(self._loader.plan, near_field=near_field).astype(np.complex128)
+            probe = probe_of(self.plan, near_field=near_field).astype(np.complex128)
         probe = np.asarray(self._parallel.bcast(probe))
         if probe.shape != tuple(shape[-2:]):
             raise SettingsError(

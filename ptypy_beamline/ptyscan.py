@@ -61,7 +61,7 @@ WHOLE_SCAN = 100_000
 """PtyPy's default of ``frames_per_block``."""
 
 COMM = parallel.comm if parallel.MPIenabled else None
-"""Of all ranks; None for a process alone."""
+"""Communicator of all ranks; None for a single process."""
 
 if COMM is not None:
     hook_all(COMM)
@@ -86,11 +86,6 @@ class Common(u.Param):  # type: ignore[misc]
 def ending_all_ranks() -> AbstractContextManager[None]:
     """End every rank when this one fails; see :func:`~ptypy_beamline.parallel.ending_all`."""
     return ending_all(COMM)
-
-
-def loader_names() -> list[str]:
-    """Loaders that are registered with PtyPy."""
-    return list(PTYSCANS)
 
 
 def model_names() -> list[str]:
@@ -196,9 +191,10 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
 
     def auto(self, frames: int) -> Any:
         """As PtyPy's; an error on one rank ends all."""
-        PROBES.use(self)
         with ending_all_ranks():
-            return super().auto(frames)
+            answer = super().auto(frames)
+        PROBES.plan = self.plan
+        return answer
 
     def _make_data_package(self, chunk: Any) -> dict[str, Any]:
         """PtyPy's package of a chunk."""

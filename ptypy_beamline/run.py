@@ -184,7 +184,7 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
             raise SettingsError(
                 f"scans.{label} has no data with a name", f"set scans.{label}.data.name to a loader"
             )
-        _check_known(f"scans.{label}.data.name", data["name"], ptyscan.loader_names(), "loader")
+        _check_known(f"scans.{label}.data.name", data["name"], ptyscan.PTYSCANS, "loader")
         loader = getattr(ptyscan, str(data["name"]), None)
         model = scan.get("name", "Full")
         _check_known(f"scans.{label}.name", model, ptyscan.model_names(), "scan model")

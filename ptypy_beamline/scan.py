@@ -53,7 +53,7 @@ class Window:
 
     @property
     def pixels(self) -> int:
-        """How many it has."""
+        """Number of pixels."""
         return self.height * self.width
 
     @property

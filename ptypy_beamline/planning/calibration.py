@@ -50,7 +50,7 @@ class Calibration:
         return self.counting.lowest, self.saturation, self.threshold
 
     def cut(self, window: Window) -> Calibration:
-        """That of a part."""
+        """The calibration of a part of the window."""
         part = window.slices
         return replace(
             self,
@@ -66,7 +66,7 @@ class Calibration:
 
 
 def calibrate(images: Images, window: Window, counts: Counting) -> Calibration:
-    """Compile the calibration of ``window`` (inside the frame), and warn of what is odd about it.
+    """Compile the calibration of ``window`` (inside the frame), and warn of implausible images.
 
     Parameters
     ----------
@@ -97,14 +97,14 @@ def calibrate(images: Images, window: Window, counts: Counting) -> Calibration:
 
 
 def plain_calibration(images: Images, counts: Counting) -> Calibration:
-    """That of the window of ``images``, without a search for hot pixels, and without warnings."""
+    """The same for the window of ``images``, without hot pixels and without warnings."""
     offset, flat, bad = images.offset(), images.mean("flat", 1.0), images.bad(counts)
     dark, gain = _in_float32(offset, flat, bad.shape)
     return _calibration(images, counts, dark, gain, bad | _unusable(dark, gain))
 
 
 def rough_calibration(images: Images, counts: Counting) -> Calibration:
-    """The same of whole frames without their flat, which is read, but not looked at yet."""
+    """The same for whole frames without their flat, which is read, but not applied."""
     images.read_whole("flat")
     bad = images.bad(counts)
     dark, gain = _in_float32(images.offset(), 1.0, bad.shape)

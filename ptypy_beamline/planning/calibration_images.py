@@ -39,7 +39,7 @@ class Images:
     read: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def cut(self, window: Window) -> Images:
-        """Those of a window of the detector, from what has been read of the whole one."""
+        """The same images, cut to another window; what was read of the whole detector is reused."""
         return replace(self, window=window)
 
     def stack(self, name: str) -> Frames | None:

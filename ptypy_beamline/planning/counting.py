@@ -26,7 +26,7 @@ LOWEST = -float(np.finfo(np.float64).max)
 """Below every number but −inf."""
 
 FEW, FEWEST, FEW_BYTES = 8, 4, 2**25
-"""Frames examined at most and at least; bytes of them that are reason enough for the least."""
+"""Most and fewest frames examined, and bytes beyond which only the fewest are."""
 
 PILATUS = (-1, -2)
 """Marks of a gap, and of a bad pixel."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -225,9 +226,8 @@ def _warn_of_zero_frequency(scan: Scan, few: Sequence[NDArray[Any]]) -> None:
     ratio = corners_over_middle(scan, few)
     if ratio is None:
         return
-    current, other = (
-        ("center", "corner") if scan.zero_frequency == "center" else ("corner", "center")
-    )
+    current = scan.zero_frequency
+    other = "corner" if current == "center" else "center"
     times = f"{ratio:.3g} times" if np.isfinite(ratio) else "many times"
     warn(
         f"with zero_frequency={current!r} the corners of the frames are {times} as "
@@ -245,10 +245,11 @@ def corners_over_middle(scan: Scan, few: Sequence[NDArray[Any]]) -> float | None
     """
     counts, pixels = _parts(scan, few)
     mean = counts / np.maximum(pixels, 1)
-    corner, middle = mean[[0, 0, -1, -1], [0, -1, 0, -1]], mean[1:3, 1:3].mean()
-    edge = np.concatenate([mean[0, 1:3], mean[-1, 1:3], mean[1:3, 0], mean[1:3, -1]]).mean()
-    other = max(float(middle), float(edge))
-    clear = counts[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > 25  # counts of five sigma
+    outer = np.array([True, False, False, True])
+    corners = outer[:, None] & outer
+    corner, middle = mean[corners], mean[1:3, 1:3].mean()
+    other = max(float(middle), float(mean[outer[:, None] ^ outer].mean()))
+    clear = counts[corners].sum() > 25  # counts of five sigma
     if clear and corner.mean() > BRIGHTER * other and (corner > other).sum() >= 3:
         return float(corner.mean() / middle) if middle else np.inf
     return None
@@ -261,13 +262,11 @@ def _parts(scan: Scan, few: Sequence[NDArray[Any]]) -> tuple[Floats, Ints]:
     rows, columns = (np.linspace(0, n, 5).round().astype(int) for n in scan.frame_shape)
     step = max(1, math.prod(scan.frame_shape) // MOST_PIXELS)
     limit = np.inf if scan.no_count is None else scan.no_count
-    for frame in few:
-        for i in range(4):
-            for j in range(4):
-                part = (slice(rows[i], rows[i + 1], step), slice(columns[j], columns[j + 1]))
-                values = frame[part].astype(np.float64)
-                good = np.isfinite(values) & (values < limit)
-                good &= True if scan.bad is None else ~scan.bad[part]
-                counts[i, j] += values[good].clip(0).sum()
-                pixels[i, j] += good.sum()
+    for frame, i, j in product(few, range(4), range(4)):
+        part = (slice(rows[i], rows[i + 1], step), slice(columns[j], columns[j + 1]))
+        values = frame[part].astype(np.float64)
+        good = np.isfinite(values) & (values < limit)
+        good &= True if scan.bad is None else ~scan.bad[part]
+        counts[i, j] += values[good].clip(0).sum()
+        pixels[i, j] += good.sum()
     return counts, pixels

@@ -67,7 +67,7 @@ class Sample:
 
     @property
     def bytes(self) -> int:
-        """Of all of them."""
+        """Bytes of all frames."""
         return len(self) * self.window.pixels * self.frames.dtype.itemsize
 
 
