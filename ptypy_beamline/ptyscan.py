@@ -17,7 +17,7 @@ from ptypy import resources
 from ptypy import utils as u
 from ptypy.core.data import PtyScan
 from ptypy.core.manager import ScanModel
-from ptypy.experiment import PTYSCANS, register
+from ptypy.experiment import register
 from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 

@@ -174,6 +174,8 @@ def asks_for_server(tree: Mapping[str, Any]) -> bool:
 
 def _check_scans(scans: Any, ptyscan: Any) -> None:
     """Check our loaders' parameters first: PtyPy's messages name no remedy."""
+    from ptypy.experiment import PTYSCANS
+
     from .settings import Settings
 
     if not isinstance(scans, Mapping) or not scans:
@@ -184,7 +186,7 @@ def _check_scans(scans: Any, ptyscan: Any) -> None:
             raise SettingsError(
                 f"scans.{label} has no data with a name", f"set scans.{label}.data.name to a loader"
             )
-        _check_known(f"scans.{label}.data.name", data["name"], ptyscan.PTYSCANS, "loader")
+        _check_known(f"scans.{label}.data.name", data["name"], PTYSCANS, "loader")
         loader = getattr(ptyscan, str(data["name"]), None)
         model = scan.get("name", "Full")
         _check_known(f"scans.{label}.name", model, ptyscan.model_names(), "scan model")
