@@ -179,36 +179,13 @@ def test_flags_do_what_their_parameters_do(type_in, tmp_path):
     file = scans.write(tmp_path, monitor=np.linspace(1, 2, 49))
     np.save(tmp_path / "r.npy", np.array([3, 4]))
     flags = (
-        "--orientation",
-        5,
-        "--axes",
-        "-yx",
-        "--position-shift",
-        "-1",
-        "--monitor",
-        "file",
-        "--bin",
-        2,
-        "--pad",
-        "1,1,1,1",
-        "--threshold",
-        2,
-        "--num-frames",
-        30,
-        "--threads",
-        1,
-        "--step",
-        1,
-        "--select-shape",
-        "rect",
-        "--select-size",
-        "1e-6,1e-6",
-        "--reject",
+        *"""
+            --orientation 5 --axes -yx --position-shift -1 --monitor file --bin 2 --pad 1,1,1,1
+            --threshold 2 --num-frames 30 --threads 1 --step 1 --select-shape rect
+            --select-size 1e-6,1e-6 --reject
+        """.split(),
         tmp_path / "r.npy",
-        "--background",
-        "0.5",
-        "--energy-kev",
-        "8.7",
+        *"--background 0.5 --energy-kev 8.7".split(),
     )
     assert type_in("standardize", file, "-o", tmp_path / "s.h5", *flags)[0] == 0
     wanted = open_scan(file).plan(
@@ -276,18 +253,7 @@ def test_standardize_and_read_back(type_in, tmp_path):
     bad[3, 4] = True
     file = scans.write(tmp_path, "exchange", bad=bad, dark=np.full((2, 64, 64), 1))
     before = file.read_bytes()
-    flags = (
-        "--roi",
-        48,
-        "--rotate",
-        90,
-        "--sat",
-        2000,
-        "--roi-center",
-        "31,33",
-        "--path",
-        "mask=/exchange/mask",
-    )
+    flags = "--roi 48 --rotate 90 --sat 2000 --roi-center 31,33 --path mask=/exchange/mask".split()
     code, _, err = type_in("standardize", file, "-o", tmp_path / "out" / "s.h5", *flags)
     assert (code, err) == (0, "")
     scan = open_scan(tmp_path / "out" / "s.h5")
@@ -425,12 +391,7 @@ class TestBadInput:
         message = self.one_line(
             type_in,
             scans.write(tmp_path),
-            "--select-shape",
-            "circle",
-            "--select-radius",
-            "1e-9",
-            "--select-center-pos",
-            "1,1",
+            *"--select-shape circle --select-radius 1e-9 --select-center-pos 1,1".split(),
         )
         assert "no position lies in" in message
 

@@ -53,14 +53,10 @@ def own_hdf5(folder: Path, truth: Truth) -> list[object]:
         f["run/motors/samy"] = truth.positions_m[:, 0] * UM
     return [
         file,
-        "--path",
-        "frames=/run/camera/images",
-        "--path",
-        "x=/run/motors/samx",
-        "--path",
-        "y=/run/motors/samy",
-        "--unit",
-        "positions=um",
+        *"""
+            --path frames=/run/camera/images --path x=/run/motors/samx --path y=/run/motors/samy
+            --unit positions=um
+        """.split(),
         *constants(truth),
     ]
 
@@ -75,18 +71,10 @@ def own_npz(folder: Path, truth: Truth) -> list[object]:
     )
     return [
         file,
-        "--format",
-        "ptychopinn",
-        "--path",
-        "frames=patterns",
-        "--path",
-        "x=px",
-        "--path",
-        "y=py",
-        "--unit",
-        "positions=um",
-        "--stored-as",
-        "intensity",
+        *"""
+            --format ptychopinn --path frames=patterns --path x=px --path y=py
+            --unit positions=um --stored-as intensity
+        """.split(),
         *constants(truth),
     ]
 
@@ -150,9 +138,7 @@ class TestPtyPy:
             *own_hdf5(tmp_path, truth),
             "-o",
             out,
-            "--iterations",
-            "40+40",
-            "--save-tree",
+            *"--iterations 40+40 --save-tree".split(),
             tmp_path / "again.py",
         )
         assert code == 0
@@ -230,12 +216,7 @@ class TestPtyPy:
             *own_hdf5(tmp_path, truth),
             "-o",
             tmp_path / "out",
-            "--engine",
-            "raar",
-            "--iterations",
-            "3",
-            "--modes",
-            "2",
+            *"--engine raar --iterations 3 --modes 2".split(),
         )
         assert code == 0
         found = read(tmp_path / "out/reconstruction.h5")

@@ -24,17 +24,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{' and '.join(MISSING)} 
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages as HTML, built with warnings as errors."""
     out = tmp_path_factory.mktemp("docs")
-    command = [
-        "-m",
-        "sphinx",
-        "-q",
-        "-W",
-        "--keep-going",
-        "-b",
-        "html",
-        "-d",
-        str(out / "doctrees"),
-    ]
+    command = [*"-m sphinx -q -W --keep-going -b html -d".split(), str(out / "doctrees")]
     done = subprocess.run(
         [sys.executable, *command, str(ROOT / "docs"), str(out / "html")],
         capture_output=True,

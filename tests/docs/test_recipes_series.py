@@ -36,14 +36,9 @@ def test_live(tmp_path: Path) -> None:
     write_demo_scan(tmp_path / "whole.h5", shape=(4, 4))
     resume = tmp_path / "resume"
     copy = [COPY, tmp_path / "whole.h5", tmp_path / "live.h5", "30", resume]
-    options = [
-        "--roi=128",
-        "--roi-center=91,104",
-        "--frames-per-pos=3",
-        "--poll=0.2",
-        "--first=5",
-        "--block=5",
-    ]
+    options = """
+        --roi=128 --roi-center=91,104 --frames-per-pos=3 --poll=0.2 --first=5 --block=5
+    """.split()
     recipe = [RECIPES / "live.py", "live.h5", *options, "--dm=3", "--output=out"]
     with (
         subprocess.Popen([sys.executable, *map(str, copy)]) as writer,

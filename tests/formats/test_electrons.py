@@ -158,11 +158,7 @@ def test_on_the_command_line(tmp_path):
         [
             "info",
             str(scans.write(tmp_path)),
-            "--json",
-            "--energy-kev",
-            "300",
-            "--radiation",
-            "electron",
+            *"--json --energy-kev 300 --radiation electron".split(),
         ],
     )
     assert done.exit_code == 1, "steps wider than the field of view are an error"

@@ -79,17 +79,10 @@ def test_on_the_command_line(wide):
         [
             "info",
             str(wide),
-            "--json",
-            "--path",
-            "x=/entry/counts[:,3]",
-            "--path",
-            "y=/entry/counts[:,1]",
-            "--unit",
-            "positions=-1e-6",
-            "--unit",
-            "energy=1e3",
-            "--unit",
-            "distance=1e-3",
+            *"""
+                --json --path x=/entry/counts[:,3] --path y=/entry/counts[:,1]
+                --unit positions=-1e-6 --unit energy=1e3 --unit distance=1e-3
+            """.split(),
         ],
     )
     assert done.exit_code == 0, done.output

@@ -92,22 +92,9 @@ def run(spoiled_file, tmp_path_factory):
         spoiled_file,
         "--out",
         folder,
-        "--step",
-        2,
-        "--labels",
-        3,
-        "--circ",
-        0,
-        0,
-        3.5e-7,
-        "--reject-topk",
-        5,
-        "--emit-ptypy-json",
+        *"--step 2 --labels 3 --circ 0 0 3.5e-7 --reject-topk 5 --emit-ptypy-json".split(),
         folder / "ptypy_indices.json",
-        "--thumbs-topk",
-        7,
-        "--thumbs-size",
-        40,
+        *"--thumbs-topk 7 --thumbs-size 40".split(),
     )
     assert main([str(word) for word in words]) == 0
     assert (spoiled_file.read_bytes(), spoiled_file.stat().st_mtime_ns) == before
@@ -232,25 +219,11 @@ class TestCommand:
         code, out, _ = type_in("qc", "--help")
         assert code == 0
         for flag in (
-            "--data-path",
-            "--pos-x-path",
-            "--pos-y-path",
-            "--roi",
-            "--bin",
-            "--rect",
-            "--embed-side",
-            "--pca-k",
-            "--w-feat",
-            "--reject-topk",
-            "--reject-topp",
-            "--reject-thresh",
-            "--circ",
-            "--emit-ptypy-json",
-            "--thumbs-topk",
-            "--thumbs-size",
-            "--labels",
-            "--embedding",
-            "--out",
+            *"""
+                --data-path --pos-x-path --pos-y-path --roi --bin --rect --embed-side --pca-k
+                --w-feat --reject-topk --reject-topp --reject-thresh --circ --emit-ptypy-json
+                --thumbs-topk --thumbs-size --labels --embedding --out
+            """.split(),
             "ptypy-beamline qc scan.h5",
         ):
             assert flag in out, flag
@@ -263,53 +236,13 @@ class TestCommand:
         frames, spoiled = frames_and_spoiled("noise burst")
         file = write(tmp_path, frames, "exchange")
         y, x = truth().positions_m.T
-        flags = (
-            "--data-path",
-            "/exchange/data",
-            "--pos-x-path",
-            "/exchange/positions_x",
-            "--pos-y-path",
-            "/exchange/positions_y",
-            "--roi",
-            48,
-            "--roi-center",
-            "32,32",
-            "--bin",
-            2,
-            "--axes",
-            "-xy",
-            "--embed-side",
-            16,
-            "--pca-k",
-            6,
-            "--w-feat",
-            0.7,
-            "--embedding",
-            "autoencoder",
-            "--reject-topk",
-            1,
-            "--reject-topp",
-            0.03,
-            "--reject-thresh",
-            0.999,
-            "--rect",
-            1e-8,
-            0,
-            6e-7,
-            "8e-7",
-            "--circ",
-            0,
-            0,
-            "3.6e-7",
-            "--labels",
-            4,
-            "--thumbs-topk",
-            0,
-            "--thumbs-size",
-            64,
-            "--reject",
-            40,
-        )
+        flags = """
+            --data-path /exchange/data --pos-x-path /exchange/positions_x
+            --pos-y-path /exchange/positions_y --roi 48 --roi-center 32,32 --bin 2 --axes -xy
+            --embed-side 16 --pca-k 6 --w-feat 0.7 --embedding autoencoder --reject-topk 1
+            --reject-topp 0.03 --reject-thresh 0.999 --rect 1e-8 0 6e-7 8e-7 --circ 0 0 3.6e-7
+            --labels 4 --thumbs-topk 0 --thumbs-size 64 --reject 40
+        """.split()
         assert type_in("qc", file, "--out", tmp_path / "qc", *flags)[0] == 0
         inside = (np.abs(x - 1e-8) <= 3e-7) & (np.abs(y) <= 4e-7) & (np.hypot(x, y) <= 3.6e-7)
         assert_array_equal(np.load(tmp_path / "qc/mask_indices.npy"), np.flatnonzero(inside))
@@ -378,18 +311,7 @@ class TestCommand:
         from ptypy_beamline.testing.demo import write_demo_scan
 
         made = write_demo_scan(tmp_path / "raw.h5", shape=(9, 9))
-        flags = (
-            "--frames-per-pos",
-            3,
-            "--roi",
-            128,
-            "--sat",
-            "file",
-            "--hot-sigma",
-            6,
-            "--monitor",
-            "file",
-        )
+        flags = "--frames-per-pos 3 --roi 128 --sat file --hot-sigma 6 --monitor file".split()
         assert type_in("qc", tmp_path / "raw.h5", "--out", tmp_path / "qc", *flags)[0] == 0
         assert_array_equal(np.load(tmp_path / "qc/reject_indices.npy"), made.spoiled)
         score = np.load(tmp_path / "qc/outlier_score.npy")

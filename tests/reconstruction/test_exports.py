@@ -290,15 +290,10 @@ class TestProductCommand:
             "product",
             *files,
             *FLAGS,
-            "--name",
-            "n",
-            "--comments",
-            "c",
-            "--exposure-time-s",
-            "0.1",
-            "--probe-pixel-size-m",
-            "1e-8",
-            "--include-diffraction",
+            *"""
+                --name n --comments c --exposure-time-s 0.1 --probe-pixel-size-m 1e-8
+                --include-diffraction
+            """.split(),
         )
         assert code == 0, err
         assert "49 positions, with frames" in out

@@ -127,32 +127,11 @@ def test_a_byte_order_mark_blank_lines_and_spaces(folder, make, separator):
 def test_other_names_and_units(folder, make):
     lines = ["n,E,M1,M2_nm,D,p,t_ms"]
     lines += [f"{i + 1},7.112,{X[i] * 1e6},{Y[i] * 1e9},1500,75,10" for i in INDEX]
-    words = (
-        "--col-index",
-        "n",
-        "--col-x",
-        "M1",
-        "--col-y",
-        "M2_nm",
-        "--col-energy",
-        "E",
-        "--col-distance",
-        "D",
-        "--col-pixel",
-        "p",
-        "--col-exposure",
-        "t_ms",
-        "--unit",
-        "positions=um",
-        "--unit",
-        "energy=keV",
-        "--unit",
-        "distance=mm",
-        "--unit",
-        "pixel=um",
-        "--first-index",
-        "1",
-    )
+    words = """
+        --col-index n --col-x M1 --col-y M2_nm --col-energy E --col-distance D --col-pixel p
+        --col-exposure t_ms --unit positions=um --unit energy=keV --unit distance=mm
+        --unit pixel=um --first-index 1
+    """.split()
     code, message = make(lines, *words)
     assert code == 0
     assert message == ""
