@@ -104,6 +104,7 @@ def test_without_a_home_and_with_a_package_that_cannot_be_written(installed: Nod
     assert installed.kept.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.long
 def test_what_is_beside_the_package_serves_everybody(installed: Node, tmp_path: Path) -> None:
     """As in the image of a node: made by its administrator, read by users who write nothing."""
     assert installed.run() == COMPILED
@@ -115,6 +116,7 @@ def test_what_is_beside_the_package_serves_everybody(installed: Node, tmp_path: 
     assert installed.run(TMPDIR="/dev/null") == FOUND
 
 
+@pytest.mark.long
 def test_where_nothing_can_be_written_it_is_compiled_each_time(node: Node) -> None:
     node.temporary.chmod(0o700)
     node.kept.write_text("a file where the folder would be")
@@ -139,8 +141,12 @@ def test_processes_that_start_at_once(node: Node) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda data: data[: len(data) // 2], lambda data: data[:-1000] + b"?" + data[-999:]],
-    ids=["truncated", "one byte"],
+    [
+        pytest.param(lambda data: data[: len(data) // 2], id="truncated"),
+        pytest.param(
+            lambda data: data[:-1000] + b"?" + data[-999:], marks=pytest.mark.long, id="one byte"
+        ),
+    ],
 )
 def test_a_damaged_file_is_compiled_anew(node: Node, damage) -> None:
     node.run()
@@ -150,6 +156,7 @@ def test_a_damaged_file_is_compiled_anew(node: Node, damage) -> None:
     assert node.run() == FOUND
 
 
+@pytest.mark.long
 def test_another_processor_has_functions_of_its_own(node: Node) -> None:
     node.run()
     other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
@@ -159,6 +166,7 @@ def test_another_processor_has_functions_of_its_own(node: Node) -> None:
     assert node.run() == FOUND
 
 
+@pytest.mark.long
 def test_other_options_of_the_compiler_are_another_version(installed: Node) -> None:
     """Numba's own cache looks at the file of a function only, and kept those of other options."""
     installed.run()
@@ -178,6 +186,7 @@ def test_nothing_is_run_from_a_folder_that_others_may_write_to(node: Node, tmp_p
     assert not CacheFolder(node.kept, private=False).usable(), "not if it is named, either"
 
 
+@pytest.mark.long
 def test_nor_through_a_link(node: Node, tmp_path: Path) -> None:
     node.run()
     node.kept.rename(tmp_path / "elsewhere")

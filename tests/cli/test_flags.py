@@ -85,11 +85,20 @@ def test_what_is_typed_twice_or_unquoted_is_answered(type_in, tmp_path, words, a
     assert answer in message
 
 
-@pytest.mark.parametrize("flag", ["-o", "--output", "--out"])
 @pytest.mark.parametrize(
-    ("command", "written"), [("standardize", "new"), ("ptyd", "new"), ("qc", "new/qc_meta.json")]
+    ("command", "flag", "written"),
+    [
+        *[
+            (name, flag, "new")
+            for name in ("standardize", "ptyd")
+            for flag in ("--output", "--out")
+        ],
+        ("qc", "-o", "new/qc_meta.json"),
+        pytest.param("qc", "--output", "new/qc_meta.json", marks=pytest.mark.long),
+    ],
 )
-def test_every_command_takes_every_word_for_its_output(type_in, tmp_path, command, written, flag):
+def test_every_command_takes_every_word_for_its_output(type_in, tmp_path, command, flag, written):
+    """The others of a command, -o or --out, are typed in many tests."""
     file = scans.write(tmp_path)
     assert type_in(command, file, flag, tmp_path / "new")[0] == 0
     assert (tmp_path / written).exists()
@@ -102,12 +111,24 @@ def test_no_parameter_takes_the_flag_of_another():
             assert flags.get(word, name) == name, word
 
 
+SCRIPTS = sorted(RECIPES.glob("*.py"))
+SOME = ("hdf5_dm_ml.py", "live.py", "make_ptyd.py", "tomo_series.py")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_recipe_has_no_other_names_for_flags_of_the_command_line(script):
+    assert not re.findall(r"--(window|each|center|timeout|radius)\b", script.read_text())
+
+
 @pytest.mark.ptypy
-@pytest.mark.parametrize("script", sorted(RECIPES.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(path, id=path.name, marks=() if path.name in SOME else pytest.mark.long)
+        for path in SCRIPTS
+    ],
+)
 def test_a_recipe_says_in_one_line_what_is_wrong(tmp_path, script):
-    """And has the command line's flags, and no others for the same."""
-    shown = python(script, "--help", folder=tmp_path).stdout
-    assert not re.findall(r"--(window|each|center|timeout|radius)\b", shown)
     done = python(script, *missing_file(script), folder=tmp_path, code=1)
     lines = [line for line in done.stderr.splitlines() if "ptypy - " not in line]
     assert lines[-1].startswith("error: ")

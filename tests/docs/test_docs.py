@@ -39,6 +39,7 @@ def text_of(page: Path) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page.read_text()))
 
 
+@pytest.mark.long
 def test_every_parameter_with_its_flag(pages: Path) -> None:
     page = (pages / "parameters.html").read_text()
     text = text_of(pages / "parameters.html")
@@ -48,18 +49,21 @@ def test_every_parameter_with_its_flag(pages: Path) -> None:
         assert parameter.flag in text
 
 
+@pytest.mark.long
 def test_every_format(pages: Path) -> None:
     page = (pages / "formats.html").read_text()
     for name in formats.names():
         assert f'id="{name}"' in page
 
 
+@pytest.mark.long
 def test_every_command(pages: Path) -> None:
     page = (pages / "command_line.html").read_text()
     for command in COMMANDS:
         assert f'id="{command}"' in page
 
 
+@pytest.mark.long
 def test_the_loaders_are_documented_without_ptypy(pages: Path) -> None:
     text = text_of(pages / "python_api.html")
     assert "ptypy_beamline.ptyscan.BeamlineHdf5Scan" in text

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from processes import python
 
-FILES, N, LIMIT = 300, 8, 64
+FILES, N, LIMIT = 150, 8, 64
 
 READ = """
 import os, resource, sys

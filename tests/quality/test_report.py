@@ -425,7 +425,7 @@ def test_page_without_classes_offers_none(opened):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("refresh_s", [None, 3600])
+@pytest.mark.parametrize("refresh_s", [None, pytest.param(3600, marks=pytest.mark.long)])
 def test_page_keeps_edits(opened, refresh_s):
     page = opened(assessed(), refresh_s=refresh_s)
     page.evaluate("() => { qc.frames.selected.indices = [7, 8]; }")
@@ -440,6 +440,7 @@ def test_page_keeps_edits(opened, refresh_s):
     assert counts(page) == ("4", "140")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_page_asks_before_leaving_with_unsaved_edits(opened):
     page = opened(assessed())
@@ -452,6 +453,7 @@ def test_page_asks_before_leaving_with_unsaved_edits(opened):
     assert asked == ["beforeunload"]
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_rings_fit_their_frames_and_can_be_hidden(opened):
     page = opened(assessed())
@@ -464,6 +466,7 @@ def test_rings_fit_their_frames_and_can_be_hidden(opened):
     assert page.evaluate("qc.rings.data.x.length") == 0
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_colours_of_a_picture_have_a_scale(opened):
     image = np.full((64, 64), 1500, np.float32)
