@@ -6,17 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .io import read
+    from .io import is_readable, read
     from .io.ptyr import from_ptycho, read_ptyr
     from .model import Reconstruction
     from .preview.rpie import from_preview
 
-__all__ = ["Reconstruction", "from_preview", "from_ptycho", "read", "read_ptyr"]
+__all__ = ["Reconstruction", "from_preview", "from_ptycho", "is_readable", "read", "read_ptyr"]
 
 _HOMES = {
     "Reconstruction": ".model",
     "from_preview": ".preview.rpie",
     "from_ptycho": ".io.ptyr",
+    "is_readable": ".io",
     "read": ".io",
     "read_ptyr": ".io.ptyr",
 }

@@ -7,22 +7,23 @@ can be inspected and from which the next stage starts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from ..engines import Ranks
+from ..engines import ALONE, Chain, Ranks, parameter_tree, ranks_started, reconstruct
 from ..errors import BeamlineError, SettingsError
+from ..extras import has_ptypy
 from ..output.names import refuse_foreign
 from ..output.temporary import exclusive_folder
-from ..reconstruction.io import is_reconstruction, read
-from ..reconstruction.model import Reconstruction
+from ..parallel import several_started
+from ..plans import open_and_plan
+from ..reconstruction import Reconstruction, is_readable, read
 from ..settings import Settings
 from . import folder as tomo_folder
 from .angles import Angle, find_angles, without_skipped
-from .engines import Engine, ranks_of
 from .parallel_beam import RAMP, Fbp, Method, Sart
 from .picture import draw_volume
 from .projections import ALIGNMENT, PROJECTIONS, Alignment, Progress, align_series, silent
@@ -36,6 +37,88 @@ WRITTEN = (PROJECTIONS, ALIGNMENT, VOLUME, "reconstructed_3d.png")
 
 Stage = Literal["reconstruct", "align", "volume"]
 Report = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How each angle is reconstructed.
+
+    Attributes
+    ----------
+    name
+        ``ptypy``, ``preview``, or ``auto``: PtyPy where it is installed.
+    dm, ml
+        Iterations of PtyPy's DM and then ML.
+    iterations
+        Of the preview's rPIE.
+    """
+
+    name: Literal["auto", "ptypy", "preview"] = "auto"
+    dm: int = 60
+    ml: int = 40
+    iterations: int = 60
+
+    def __post_init__(self) -> None:
+        if self.name not in ("auto", "ptypy", "preview"):
+            raise SettingsError(f"engine={self.name!r}", "use auto, ptypy or preview (--engine)")
+        if self.name == "auto":
+            object.__setattr__(self, "name", "ptypy" if has_ptypy() else "preview")
+
+    def __str__(self) -> str:
+        if self.name == "ptypy":
+            return f"PtyPy, DM {self.dm} + ML {self.ml}"
+        return f"preview, rPIE {self.iterations}"
+
+    def reconstruct(self, angle: Angle, settings: Settings) -> Reconstruction:
+        """Load and reconstruct one angle; every rank calls it.
+
+        Parameters
+        ----------
+        settings
+            Of the loader, for the whole series.
+
+        Raises
+        ------
+        BeamlineError
+            The scan cannot be loaded.
+        """
+        own = {"file": str(angle.file), "outer_index": angle.outer_index}
+        one = Settings.of(_values(settings) | own)
+        if self.name == "ptypy":
+            chain = Chain(iterations=(self.dm, self.ml))
+            return reconstruct(parameter_tree("angle", _values(one), chain))
+        from ..reconstruction.preview import preview  # brings Numba
+
+        origin = {"source": one.file, "settings": one.record()}
+        return preview(open_and_plan(one)[1], self.iterations, provenance=origin)
+
+
+@contextmanager
+def ranks_of(engine: Engine | None) -> Iterator[Ranks]:
+    """The MPI ranks that were started; one that fails ends them all.
+
+    Without an ``engine``, nothing is reconstructed, and PtyPy is needed only under mpirun.
+
+    Raises
+    ------
+    SettingsError
+        There are several ranks, and the engine is the preview.
+    """
+    several = several_started()
+    if several and engine is not None and engine.name == "preview":
+        raise SettingsError(
+            "the preview engine runs on one rank", "start it without mpirun, or use --engine ptypy"
+        )
+    if not several and (engine is None or engine.name == "preview"):
+        yield ALONE
+        return
+    with ranks_started() as ranks:
+        yield ranks
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    """The settings that were given, with full arrays."""
+    return settings.model_dump(exclude_unset=True, exclude_none=True)
 
 
 def run_series(  # noqa: PLR0913
@@ -105,18 +188,20 @@ def run_series(  # noqa: PLR0913
         for name in WRITTEN if ranks.first else ():
             refuse_foreign(out / name)
         if raw:
-            reconstruct(angles, skip, settings or Settings(), chosen, folder, ranks, progress, say)
+            _reconstruct_angles(
+                angles, skip, settings or Settings(), chosen, folder, ranks, progress, say
+            )
         if ranks.first and only in (None, "align"):
             counted = without_skipped(angles if raw else tomo_folder.angles_in(folder, theta), skip)
             tomo_folder.check_all_reconstructed(folder, counted)
             found = align_series(folder, counted, out, alignment, progress)
-            say("aligned", described(found))
+            say("aligned", _described(found))
         if ranks.first and only in (None, "volume"):
-            say("volume", str(make_volume(out, method, progress)))
+            say("volume", str(_compute_volume(out, method, progress)))
     return out / VOLUME
 
 
-def described(found: Projections) -> str:
+def _described(found: Projections) -> str:
     """The result of the alignment, in words."""
     y, x = abs(found.shifts_px).max(axis=0)
     n, ny, nx = found.phase.shape
@@ -127,7 +212,7 @@ def described(found: Projections) -> str:
     )
 
 
-def reconstruct(
+def _reconstruct_angles(
     angles: Sequence[Angle],
     skip: Sequence[int],
     settings: Settings,
@@ -176,7 +261,7 @@ def reconstruct(
 
 def _reconstruct_angle(angle: Angle, settings: Settings, engine: Engine) -> Reconstruction:
     try:
-        if is_reconstruction(angle.file):
+        if is_readable(angle.file):
             return read(angle.file)
         return engine.reconstruct(angle, settings)
     except BeamlineError as error:
@@ -191,7 +276,7 @@ def _with_checksum(found: Reconstruction) -> Reconstruction:
     return replace(found, provenance={**found.provenance, "sha256": tomo_folder.checksum(source)})
 
 
-def make_volume(out: Path, method: Method, progress: Progress) -> Path:
+def _compute_volume(out: Path, method: Method, progress: Progress) -> Path:
     """``reconstructed_3d.h5`` and its picture, from ``projections.h5`` beside it."""
     found = read_projections(out / PROJECTIONS)
     with progress("slices", found.phase.shape[1]) as advance:

@@ -57,8 +57,8 @@ def read(
     return reader(path)
 
 
-def is_reconstruction(path: Path) -> bool:
-    """Whether a file is a reconstruction: ``.ptyr``, ``reconstruction.h5``, a product."""
+def is_readable(path: Path) -> bool:
+    """Whether :func:`read` can read a file: a ``.ptyr``, a ``reconstruction.h5`` or a product."""
     return h5py.is_hdf5(path) and _reader(path) is not None
 
 
