@@ -35,8 +35,8 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
     beamline
         ``hermes`` or ``xrnf``, or your own YAML (or JSON) file.
     file
-        The scan they are for. A window larger than its detector, and several exposures per
-        position where each frame has its own position, are left out, with a warning.
+        The scan. Defaults that contradict it are left out, with a warning: a window larger than
+        its detector, and several exposures per position if each frame has its own position.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
 def with_defaults(beamline: str | Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given parameters (dotted names allowed), and the beamline's defaults for the rest.
 
-    With a ``file``, those that its scan contradicts are left out, as in :func:`defaults`.
+    With a ``file``, defaults that contradict its scan are left out, as in :func:`defaults`.
     """
     tree = defaults(beamline) if beamline is not None else {}
     for one, other in (ALTERNATIVES, ALTERNATIVES[::-1]):
@@ -80,7 +80,7 @@ def with_defaults(beamline: str | Path | None, given: Mapping[str, Any]) -> dict
 
 
 def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
-    """The defaults that do not suit the scan; none where it cannot be opened."""
+    """The defaults that do not suit the scan; none if it cannot be opened."""
     if not by_default & {"shape", EXPOSURES}:
         return set()
     single = _opened({name: value for name, value in values.items() if name != EXPOSURES})
@@ -104,10 +104,10 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
 
 
 def _not_grouped(single: Scan | None, count: int, followed: bool) -> str:
-    """Why ``count`` exposures per position do not suit a scan; empty = they do."""
+    """Why ``count`` exposures per position do not suit a scan; empty if they do."""
     if followed:
         return "not known yet in a scan that is followed; set it by --frames-per-pos"
-    if single is None:  # it has fewer positions than frames, or cannot be opened anyhow
+    if single is None:  # it has fewer positions than frames, or cannot be opened at all
         return ""
     positions = single.positions_m if single.positions_px is None else single.positions_px
     return "" if by_exposure(positions, count) else "each frame has its own position"
@@ -118,7 +118,7 @@ def _warn_left_out(values: Mapping[str, Any], what: str, why: str) -> None:
 
 
 def _opened(values: Mapping[str, Any]) -> Scan | None:
-    """The scan, or None where it cannot be opened; errors and warnings come when it is loaded."""
+    """The scan, or None if it cannot be opened; errors and warnings are given when it is loaded."""
     try:
         with silenced_warnings():
             return open_with(Settings.of(values))

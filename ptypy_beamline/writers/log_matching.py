@@ -1,4 +1,4 @@
-"""Rows of a beamline's CSV log matched with TIFF frames: by number, file name, or time."""
+"""Matching the rows of a beamline's CSV log with TIFF frames: by number, file name, or time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
-from ..errors import FileError, MissingDataError, ScanError, SettingsError
+from ..errors import FileError, MissingDataError, ScanError, SettingsError, naming, warn
 from ..files.csvlog import CsvLog, read_log, seconds
 from ..formats.acquisition_numbers import AcquisitionNumbers, average, refuse_repeats, whole
 from ..formats.join_by_number import frame_of
@@ -21,30 +21,26 @@ from ..frames.images import values_of
 from ..frames.tiff import TiffFrames
 from ..frames.tiffpages import offsets_of, opened, page
 from ..parallel import reading_threads
-from .sidecar import INDEX, REQUIRED, LogColumns, Sidecar, warn_of_log
-
-FIRST_INDEX = "say what the log calls the first frame by --first-index"
-
-NO_SPARE_ROWS = "leave the rows of lost frames out of the log"
+from .sidecar import INDEX, REQUIRED, LogColumns, Sidecar
 
 LONG_GAP = 3
-"""Gaps in a log with time stamps of more steps than this are warned of."""
+"""Longer gaps in a log with time stamps, in steps, give a warning."""
 
 
 def by_index(
     log: CsvLog, names: LogColumns, frames: AcquisitionNumbers, files: Sequence[str] = ()
 ) -> Sidecar:
-    """Positions of a log whose rows have the number, or the file name, of a frame, in any order.
+    """Positions from a log whose rows have the number, or the file name, of a frame, in any order.
 
     Several rows of a frame are averaged; frames without a row, and rows without a frame, are left
     out, each with a warning.
 
-    ``files``: names of the frames' files, where each holds one frame.
+    ``files``: names of the frames' files, if each holds one frame.
 
     Raises
     ------
     ScanError
-        Rows and frames do not belong together.
+        Rows and frames do not match.
     """
     name = names.columns.get("index") or _index_column(log, files)
     if _holds_names(log, name, files):
@@ -64,27 +60,26 @@ def by_index(
         )
     index, place, rows = np.unique(number[used], return_inverse=True, return_counts=True)
     if (rows > 1).any():
-        warn_of_log(
-            log, f"{int((rows - 1).sum())} rows repeat the frame of another: they are averaged"
-        )
+        repeated = int((rows - 1).sum())
+        warn(f"{repeated} rows repeat the frame of another: they are averaged", log.path)
     averaged = {short: average(place, values[used]) for short, values in quantities.items()}
     return Sidecar(index, averaged, _counted(frames), names.ignored(log, name, quantities))
 
 
 def _rows_with_position(log: CsvLog, quantities: Mapping[str, Floats]) -> NDArray[np.intp]:
-    """Rows whose x and y are known; a warning says how many others are left out.
+    """Rows with x and y; a warning says how many others are left out.
 
     Raises
     ------
     ScanError
-        There is none.
+        No row has both.
     """
     known = np.isfinite([quantities[short] for short in REQUIRED]).all(axis=0)
     if not known.any():
         raise ScanError("no row has a position", "check --col-x and --col-y", log.path)
     lacking = np.array([line for line, _ in log.rows])[~known]
     if lacking.size:
-        warn_of_log(log, f"{_rows(lacking.size)} no position: left out (line {_some(lacking)})")
+        warn(f"{_rows(lacking.size)} no position: left out (line {_some(lacking)})", log.path)
     return np.flatnonzero(known)
 
 
@@ -94,7 +89,7 @@ def _index_column(log: CsvLog, files: Sequence[str]) -> str:
     Raises
     ------
     MissingDataError
-        None does.
+        There is none.
     """
     if INDEX in log.header:
         return INDEX
@@ -114,7 +109,7 @@ def _holds_names(log: CsvLog, name: str, files: Sequence[str]) -> bool:
 
 
 def _file_names(log: CsvLog, name: str) -> list[str]:
-    """The cells of a column without folders, also of Windows."""
+    """The file names in a column, without folders, also those of Windows."""
     column = log.index_of(name, "--col-index")
     return [re.split(r"[/\\]", cells[column].strip())[-1] for _, cells in log.rows]
 
@@ -128,7 +123,7 @@ def _frames_by_name(
     others = [cell for cell in named if cell not in number_of]
     if others:
         shown = ", ".join(others[:3]) + (", …" if others[3:] else "")
-        warn_of_log(log, f"{_rows(len(others))} no frame: left out ({shown})")
+        warn(f"{_rows(len(others))} no frame: left out ({shown})", log.path)
     rows = tuple(row for row, cell in zip(log.rows, named, strict=True) if cell in number_of)
     numbers = [number_of[cell] for cell in named if cell in number_of]
     return replace(log, rows=rows), np.array(numbers, np.int64)
@@ -149,13 +144,13 @@ def _frame_of_each_row(
     first = (first_index or 0) if frames.counted else 0
     if frames.counted:
         frames = AcquisitionNumbers.counting(len(frames.values), first_index)
-    settled_by = FIRST_INDEX if first_index is None else NO_SPARE_ROWS
-    try:
-        number, assumed = frame_of(frames, rows, settled_by)
-    except ScanError as error:
-        raise ScanError(error.problem, error.remedy, log.path) from error
+    remedy = "leave the rows of lost frames out of the log"
+    if first_index is None:
+        remedy = "say what the log calls the first frame by --first-index"
+    with naming(log.path):
+        number, assumed = frame_of(frames, rows, remedy)
     if assumed:
-        warn_of_log(log, assumed)
+        warn(assumed, log.path)
     return number - first
 
 
@@ -166,13 +161,10 @@ def _rows(count: int) -> str:
 def _warn_of_left_out(log: CsvLog, number: Ints, frames: AcquisitionNumbers) -> None:
     beyond, lacking = np.setdiff1d(number, frames.values), np.setdiff1d(frames.values, number)
     if beyond.size:
-        warn_of_log(log, f"{_rows(beyond.size)} no frame: left out (frame {_some(beyond)})")
+        warn(f"{_rows(beyond.size)} no frame: left out (frame {_some(beyond)})", log.path)
     if lacking.size:
-        warn_of_log(
-            log,
-            f"{lacking.size} of {len(frames.values)} frames have no row: left out "
-            f"({_some(lacking)})",
-        )
+        left_out = f"{lacking.size} of {len(frames.values)} frames"
+        warn(f"{left_out} have no row: left out ({_some(lacking)})", log.path)
 
 
 def _counted(frames: AcquisitionNumbers) -> str:
@@ -182,7 +174,7 @@ def _counted(frames: AcquisitionNumbers) -> str:
 def by_time(
     log: CsvLog, names: LogColumns, frame_times_s: Floats, frames: AcquisitionNumbers
 ) -> Sidecar:
-    """Positions of a log with time stamps, interpolated linearly to those of the frames.
+    """Positions from a log with time stamps, interpolated linearly to those of the frames.
 
     Raises
     ------
@@ -192,7 +184,7 @@ def by_time(
     refuse_repeats(frames, "")
     times, quantities = log.times_s(names.columns["time"], "--col-time"), names.quantities(log)
     known = _rows_with_position(log, quantities)
-    order = known[_last_of_each(log, times[known], "time")]
+    order = known[_in_order(log, times[known])]
     times = times[order]
     if len(times) < 2:
         raise ScanError(
@@ -220,7 +212,7 @@ def by_time(
 
 
 def _interpolate(at: Floats, times: Floats, values: Floats) -> Floats:
-    """Linear between the known values, and extrapolated by half a step beyond the ends."""
+    """Linear interpolation between the known values, and extrapolation beyond the ends."""
     there = np.isfinite(values)
     times, values = times[there], values[there]
     if len(values) < 2:
@@ -235,20 +227,20 @@ def _warn_of_gaps(log: CsvLog, times: Floats, at: Floats, step: float) -> None:
     wide = np.diff(times)[left] > LONG_GAP * step
     inside = np.flatnonzero(wide & (at > times[left]) & (at < times[left + 1]))
     if inside.size:
-        warn_of_log(
-            log,
+        warn(
             f"{inside.size} frames ({_some(inside)}) lie in gaps of more than {LONG_GAP} steps of "
             f"{step:.4g} s: their positions are interpolated across them",
+            log.path,
         )
 
 
-def _last_of_each(log: CsvLog, keys: NDArray[Any], what: str) -> NDArray[np.intp]:
-    """Rows in the order of their keys; the last one of those with equal keys."""
-    unique, backwards = np.unique(keys[::-1], return_index=True)
-    repeated = len(keys) - len(unique)
+def _in_order(log: CsvLog, times: Floats) -> NDArray[np.intp]:
+    """Rows in the order of their times; the last one of those with equal times."""
+    unique, backwards = np.unique(times[::-1], return_index=True)
+    repeated = len(times) - len(unique)
     if repeated:
-        warn_of_log(log, f"{repeated} rows repeat the {what} of another: the last one counts")
-    return np.asarray(len(keys) - 1 - backwards, np.intp)
+        warn(f"{repeated} rows repeat the time of another: the last one counts", log.path)
+    return np.asarray(len(times) - 1 - backwards, np.intp)
 
 
 def _some(numbers: NDArray[np.integer[Any]]) -> str:
@@ -263,14 +255,14 @@ REMEDY = "give the frames' time stamps with --frame-times"
 
 
 def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Floats:
-    """(n,) seconds, one a frame, of ``file``, else of the DateTime tags.
+    """(n,) time of each frame in seconds, from ``file`` or from the DateTime tags.
 
     Raises
     ------
     MissingDataError
         A page has no such tag.
     ScanError
-        Their number is not that of the frames, or they do not distinguish them.
+        The number of times is not that of the frames, or frames have the same time.
     """
     if file is None:
         return _of_tags(frames)
@@ -278,14 +270,14 @@ def frame_times_s(frames: TiffFrames, file: Path | None, column: str) -> Floats:
     if len(times) != frames.shape[0]:
         raise ScanError(
             f"Expected a time stamp of each of {frames.shape[0]} frames. Got {len(times)}",
-            "give one a frame",
+            "give one for each frame",
             file,
         )
     return times
 
 
 def _of_file(path: Path, column: str) -> Floats:
-    """Of a ``.npy``, or of the CSV column of that name, or the only one."""
+    """Times in a ``.npy``, or in the CSV column of this name, or in the only column."""
     if path.suffix == ".npy":
         return values_of(path, "--frame-times")
     log = read_log(path)

@@ -1,7 +1,4 @@
-"""``.ptyd``: PtyPy's own prepared data, as PtyPy 0.9 writes and reads it.
-
-Written without PtyPy, in its HDF5 layout (:mod:`.files.h5rw`).
-"""
+"""``.ptyd``: PtyPy's prepared data, as PtyPy 0.9 writes and reads it, written without PtyPy."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def write_ptyd(
     plan
         What to load.
     path
-        The ``.ptyd``; it appears with its parts when all is written.
+        The ``.ptyd``; it appears, with its parts, when all is complete.
     save
         ``'append'``: one file. ``'link'``: one linked file ``PATH.part000`` … per block.
     block
@@ -51,7 +48,7 @@ def write_ptyd(
     info
         Stored under ``/info``, for the record only.
     progress
-        Called with the number of positions each block has written.
+        Called after each block with its number of positions.
 
     Raises
     ------
@@ -75,7 +72,7 @@ def write_ptyd(
 
 @contextmanager
 def _without_stale_parts(path: Path) -> Iterator[None]:
-    """Remove the parts of the file that is replaced in the block."""
+    """Remove parts of the former file that the new one, which replaces it in the block, lacks."""
     before = _parts(path)
     yield
     for stale in before - _parts(path):
@@ -106,7 +103,7 @@ def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
 
 
 def _parts(master: Path) -> set[Path]:
-    """The parts that a ``.ptyd`` of this package links to and has written itself."""
+    """The parts written by this package that a ``.ptyd`` written by this package links to."""
     if not is_ours(master):
         return set()
     with open_hdf5(master, noted=False) as file:

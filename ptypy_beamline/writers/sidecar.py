@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats, Ints
-from ..errors import BeamlineWarning, MissingDataError, SettingsError, printable
+from ..errors import MissingDataError, SettingsError, printable, warn
 from ..files.csvlog import CsvLog
 from ..output.hdf5 import complete_hdf5, nexus_group, put_dataset
 from ..quantities import UNITS, known_factor, unit_factor, unit_of_name
@@ -27,7 +26,7 @@ COLUMNS = {
     "pixel": ("pixel_m", "pixel", "m"),
     "exposure": ("exposure_s", "exposure", "s"),
 }
-"""Short name → its name in the file and, by default, in a log; quantity; SI unit."""
+"""Short name → name in the file and, by default, in a log; quantity; SI unit."""
 
 LOG_NAMES = {
     "x": ("posx", "positionx", "xposition", "samplex", "stagex", "x"),
@@ -37,7 +36,7 @@ LOG_NAMES = {
     "pixel": ("pixel", "pixelsize"),
     "exposure": ("exposure", "exposuretime", "counttime", "acquiretime"),
 }
-"""Short name → names of the column in logs, in any case, with any unit; earlier ones first."""
+"""Short name → names of the column in logs, in any case, with any unit; preferred ones first."""
 
 INDEX = "frame_index"
 REQUIRED = ("x", "y")
@@ -54,7 +53,7 @@ class Sidecar:
     quantities
         Short name of ``COLUMNS`` → (m,) in SI.
     counted
-        How frames are numbered: by ``file names``, or from 0 in their ``order``.
+        How frames are numbered: by ``file names``, or from 0 in ``order``.
     ignored
         Columns of the log that were not used.
     """
@@ -65,7 +64,7 @@ class Sidecar:
     ignored: Sequence[str] = ()
 
     def with_constants(self, given: Mapping[str, float]) -> Sidecar:
-        """The same with quantities that are constant over all frames, in SI.
+        """The same, with quantities that are constant over all frames, in SI.
 
         Raises
         ------
@@ -77,8 +76,7 @@ class Sidecar:
                 raise SettingsError(f"{short}: {value:g} is not a positive number", "correct it")
             if short in self.quantities:
                 raise SettingsError(
-                    f"{short} is given, and the log has a column of it",
-                    "leave out the one or the other",
+                    f"{short} is given, and the log has a column of it", "leave out one of the two"
                 )
         same = {short: np.full(len(self.frame_index), value) for short, value in given.items()}
         return replace(self, quantities={**self.quantities, **same})
@@ -110,7 +108,7 @@ def write_sidecar(sidecar: Sidecar, path: str | Path, log: Path) -> Path:
 def _put_quantity(
     entry: h5py.Group, name: str, values: NDArray[Any] | None, unit: str, each: bool
 ) -> None:
-    """One number if all are equal and not ``each`` is wanted; nothing if none is finite."""
+    """Write one number if all are equal, unless ``each`` is wanted; nothing if none is finite."""
     finite = np.empty(0) if values is None else values[np.isfinite(values)]
     if finite.size:
         put_dataset(entry, name, values if each or np.ptp(finite) else finite[0], units=unit)
@@ -125,9 +123,9 @@ class LogColumns:
     columns
         Short name of ``COLUMNS``, or ``index``, or ``time`` → the log's name.
     units
-        Quantity → unit, where the column's name does not end in it.
+        Quantity → unit, if the column's name does not end in it.
     first_index
-        The log's number of the first frame; None = found from the numbers.
+        Number that the log gives to the first frame; None = found from the numbers.
 
     Raises
     ------
@@ -148,7 +146,7 @@ class LogColumns:
             )
 
     def quantities(self, log: CsvLog) -> dict[str, Floats]:
-        """The log's columns in SI, by their short names; NaN where a cell is empty or NaN.
+        """The log's columns in SI, by their short names; NaN for an empty cell.
 
         Raises
         ------
@@ -165,7 +163,7 @@ class LogColumns:
         return out
 
     def column(self, log: CsvLog, short: str) -> str:
-        """The log's name of a quantity; its default where the log has none."""
+        """The log's name of a quantity; the default name if the log has no such column."""
         return self.columns.get(short) or find_column(log, short) or COLUMNS[short][0]
 
     def ignored(self, log: CsvLog, key: str, used: Mapping[str, Floats]) -> list[str]:
@@ -186,10 +184,10 @@ class LogColumns:
                 f"set --unit {quantity}=UNIT",
                 log.path,
             )
-        warn_of_log(
-            log,
+        warn(
             f"column {name!r} has no unit of {quantity}: not used, unless --unit "
             f"{quantity}=UNIT says which",
+            log.path,
         )
         return None
 
@@ -219,9 +217,8 @@ def find_column(log: CsvLog, short: str) -> str | None:
     if default in log.header:
         return default
     bare = [split_name(quantity, name)[0] for name in log.header]
-    same_stage = (
-        REQUIRED if short in REQUIRED else (short,)
-    )  # never the x of one stage, y of another
+    # Never the x of one stage and the y of another.
+    same_stage = REQUIRED if short in REQUIRED else (short,)
     for names in zip(*(LOG_NAMES[name] for name in same_stage), strict=True):
         if not set(names) <= set(bare):
             continue
@@ -235,8 +232,3 @@ def find_column(log: CsvLog, short: str) -> str | None:
             )
         return found[0]
     return None
-
-
-def warn_of_log(log: CsvLog, message: str) -> None:
-    """Warn of something in the log, which is named first."""
-    warnings.warn(f"{log.path}: {message}", BeamlineWarning, stacklevel=3)

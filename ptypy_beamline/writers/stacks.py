@@ -1,8 +1,8 @@
 """Stacks of frames, compressed on all cores and written as one chunk per frame, and bad pixels.
 
-HDF5 compresses in one thread; here chunks are compressed beforehand and written as they are. The
-filters, HDF5's byte shuffle with zlib or with h5py's LZF (github.com/h5py/h5py, ``lzf``), are read
-by every h5py without a plugin.
+HDF5 compresses in one thread; here chunks are compressed first and then written directly. Every
+h5py reads the filters without a plugin: HDF5's byte shuffle with zlib or with h5py's LZF
+(github.com/h5py/h5py, ``lzf``).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ COMPRESSIONS: dict[str, dict[str, Any]] = {
     "bitshuffle": dict(hdf5plugin.Bitshuffle()),
     "none": {},
 }
-"""Name → options of h5py; all but bitshuffle are read without a plugin."""
+"""Name → options of h5py; only bitshuffle needs a plugin to be read."""
 
 NOT_COMPRESSED = 0b10
-"""Filter mask of a chunk that is shuffled, by the first filter, but not compressed."""
+"""Filter mask of a chunk that is shuffled (the first filter) but not compressed."""
 
 
 class StackWriter:
@@ -42,7 +42,7 @@ class StackWriter:
     group, name
         Its group and name.
     shape, dtype
-        Of all frames.
+        Of the whole stack.
     compression
         One of ``COMPRESSIONS``.
 
@@ -69,7 +69,7 @@ class StackWriter:
         )
 
     def append(self, frames: NDArray[Any]) -> None:
-        """Write frames (k, ny, nx); those that share one image (stride 0) are compressed once."""
+        """Write frames (k, ny, nx); if they share one image (stride 0) it is compressed once."""
         stop_on_full_disk()
         start, self._done = self._done, self._done + len(frames)
         if not frames.size:
@@ -87,7 +87,7 @@ class StackWriter:
 
 
 def write_frames(group: h5py.Group, name: str, frames: NDArray[Any]) -> h5py.Dataset:
-    """Write a whole stack (n, ny, nx), with LZF: PtyPy reads it fastest."""
+    """Write a whole stack (n, ny, nx) with LZF, which PtyPy reads fastest."""
     stack = StackWriter(group, name, frames.shape, frames.dtype, "lzf")
     stack.append(frames)
     return stack.dataset
@@ -114,11 +114,11 @@ def _lzf(frame: NDArray[Any]) -> tuple[int, bytes]:
 
 
 ENCODERS = {"gzip": _gzip, "lzf": _lzf}
-"""Compressions done here, on all cores."""
+"""Compressions that are done here, on all cores."""
 
 
 class BadPixels:
-    """Collects the bad pixels of frames, block by block, and keeps them compressed.
+    """The bad pixels of frames, collected block by block and kept compressed.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class BadPixels:
     Attributes
     ----------
     ever, always
-        (ny, nx) bad in some frame, and in every one.
+        (ny, nx) bad in any frame, and in every frame.
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
@@ -154,7 +154,7 @@ class BadPixels:
 
     @property
     def shared(self) -> bool:
-        """Whether all frames have the same ones."""
+        """Whether all frames have the same bad pixels."""
         return bool((self.ever == self.always).all())
 
     @property
@@ -180,7 +180,7 @@ class BadPixels:
             yield n, shared_image, images.astype(np.bool_)
 
     def write(self, group: h5py.Group, name: str) -> h5py.Dataset:
-        """Write uint8, 1 = bad: (ny, nx) where all frames share them, else (n, ny, nx)."""
+        """Write uint8, 1 = bad: (ny, nx) if all frames share them, else (n, ny, nx)."""
         if self.shared:
             dataset = group.create_dataset(name, data=self.always.astype(np.uint8))
         else:

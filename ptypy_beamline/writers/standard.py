@@ -1,4 +1,4 @@
-"""The standardized HDF5 file: one corrected scan, in SI, that any viewer opens."""
+"""The standardized HDF5 file: a corrected scan in SI units that any viewer opens."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def write_standard(
 ) -> Path:
     """Write the frames of ``plan`` as they are passed to PtyPy.
 
-    Corrections are applied, so the file has neither dark nor flat. ``/entry/mask`` is one image
-    where all frames have the same bad pixels, else an image for each frame; both this package and
-    PtyPy's ``Hdf5Loader`` (``mask.invert=True``) take either.
+    Corrections are applied, so the file has neither dark nor flat. ``/entry/mask`` is one image if
+    all frames have the same bad pixels, else an image for each frame; both this package and PtyPy's
+    ``Hdf5Loader`` (``mask.invert=True``) read either.
 
     Parameters
     ----------
     plan
         What to load.
     path
-        Appears when all is written.
+        The file; it appears when it is complete.
     exposure_s
         Exposure time of a position.
     provenance
-        Where it came from; stored as JSON in ``/entry/provenance``.
+        Origin of the data; stored as JSON in ``/entry/provenance``.
     compression
         ``gzip``, which every h5py reads, ``bitshuffle``, which needs a plugin, or ``none``.
     progress
-        Called with the number of positions each block has written.
+        Called after each block with its number of positions.
 
     Raises
     ------
@@ -77,10 +77,8 @@ def _write_frames(
     entry: h5py.Group, plan: Plan, compression: str, progress: Callable[[int], None]
 ) -> None:
     shape = plan.geometry.shape
-    data, bad = (
-        StackWriter(entry, "data", (len(plan), *shape), np.float32, compression),
-        BadPixels(shape),
-    )
+    data = StackWriter(entry, "data", (len(plan), *shape), np.float32, compression)
+    bad = BadPixels(shape)
     data.dataset.attrs["units"] = "counts"
     for block in plan.blocks():
         data.append(block.frames)
