@@ -32,7 +32,7 @@ def test_there_are_the_two_beamlines():
     assert names() == ["hermes", "xrnf"]
 
 
-def test_they_carry_what_the_wrappers_of_the_kit_carried():
+def test_they_have_the_defaults_of_the_kits_wrappers():
     window = {"shape": [1024, 1024]}
     summed = {"center": [0.5, 0.5], "grouping": "sum", "frames_per_position": 3}
     turned = {"rotate": 180, "flip": "none", "grouping": "mean"}
@@ -52,7 +52,7 @@ def test_a_file_of_the_beamline_loads(tmp_path, beamline):
 
 
 @pytest.mark.parametrize("listed", [3, 1])
-def test_exposures_are_grouped_where_the_scan_has_them(tmp_path, listed):
+def test_exposures_are_grouped_if_the_scan_has_several(tmp_path, listed):
     """Three a position: with a position for each frame, and with one for the three."""
     frames, positions = scans.exposures(3), scans.truth().positions_m
     mine = yaml(tmp_path, "frames_per_position: 3\ngrouping: sum\n")
@@ -70,7 +70,7 @@ def test_a_scan_that_is_followed_may_have_any_number_of_exposures(tmp_path):
     assert "frames_per_position" not in fitting
 
 
-def test_a_window_that_fits_stays_and_so_does_what_is_typed(tmp_path):
+def test_a_window_that_fits_and_typed_values_are_kept(tmp_path):
     file = str(scans.write(tmp_path))
     assert defaults(yaml(tmp_path, "shape: 48\n"), file) == {"shape": 48}
     typed = with_defaults(yaml(tmp_path, "shape: 48\n"), {"file": file, "shape": "1024"})
@@ -95,7 +95,7 @@ def test_dotted_names_may_be_in_the_file(tmp_path, name):
     assert with_defaults(file, {name: "xy"}) == {name: "xy"}
 
 
-def test_a_turn_is_replaced_as_a_whole(tmp_path):
+def test_rotation_and_flip_are_replaced_together(tmp_path):
     turned = yaml(tmp_path, "orientation: 3\n")
     assert Settings.of(with_defaults(turned, {"rotate": "90"})).rotate == 90
     flipped = yaml(tmp_path, "rotate: 90\nflip: h\n")
@@ -106,7 +106,7 @@ def test_a_turn_is_replaced_as_a_whole(tmp_path):
     )
 
 
-def test_none_is_given():
+def test_a_beamline_needs_no_defaults():
     assert with_defaults(None, {"rebin": 2}) == {"rebin": 2}
 
 
@@ -124,7 +124,7 @@ def test_none_is_given():
         ("a: !!python/object/apply:os.getcwd []\n", "not readable as YAML"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_file_in_one_line(tmp_path, text, words):
+def test_mistakes_in_a_beamline_file_are_one_line_errors(tmp_path, text, words):
     file = yaml(tmp_path, text)
     with pytest.raises(SettingsError) as error:
         defaults(file)

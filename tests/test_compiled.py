@@ -105,7 +105,7 @@ def test_without_a_home_and_with_a_package_that_cannot_be_written(installed: Nod
 
 
 @pytest.mark.long
-def test_what_is_beside_the_package_serves_everybody(installed: Node, tmp_path: Path) -> None:
+def test_a_cache_beside_the_package_serves_everybody(installed: Node, tmp_path: Path) -> None:
     """As in the image of a node: made by its administrator, read by users who write nothing."""
     assert installed.run() == COMPILED
     beside = installed.python_path / "ptypy_beamline" / "__pycache__"
@@ -117,7 +117,7 @@ def test_what_is_beside_the_package_serves_everybody(installed: Node, tmp_path: 
 
 
 @pytest.mark.long
-def test_where_nothing_can_be_written_it_is_compiled_each_time(node: Node) -> None:
+def test_without_a_writable_folder_it_is_compiled_each_time(node: Node) -> None:
     node.temporary.chmod(0o700)
     node.kept.write_text("a file where the folder would be")
     assert node.run() == COMPILED
@@ -187,7 +187,7 @@ def test_nothing_is_run_from_a_folder_that_others_may_write_to(node: Node, tmp_p
 
 
 @pytest.mark.long
-def test_nor_through_a_link(node: Node, tmp_path: Path) -> None:
+def test_nothing_is_run_through_a_link(node: Node, tmp_path: Path) -> None:
     node.run()
     node.kept.rename(tmp_path / "elsewhere")
     node.kept.symlink_to(tmp_path / "elsewhere")
@@ -195,7 +195,7 @@ def test_nor_through_a_link(node: Node, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_nor_from_that_of_another_user(tmp_path: Path) -> None:
+def test_nothing_is_run_from_the_folder_of_another_user(tmp_path: Path) -> None:
     assert CacheFolder(tmp_path, private=True).usable()
     os.chown(tmp_path, 12345, 12345)
     assert not CacheFolder(tmp_path, private=True).usable()

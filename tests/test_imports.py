@@ -76,7 +76,7 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_nor_are_compressed_ones_decoded_by_compiled_functions(tmp_path, name):
+def test_compressed_frames_are_not_decoded_by_compiled_functions(tmp_path, name):
     """Many are: compiling them takes seconds, which few frames do not repay."""
     path = tmp_path / "frames.h5"
     data = np.random.default_rng(0).poisson(3.0, (20, 128, 128)).astype("u2")
@@ -94,7 +94,7 @@ def test_nor_are_compressed_ones_decoded_by_compiled_functions(tmp_path, name):
 
 
 @pytest.mark.ptypy
-def test_nor_are_they_through_ptypy(tmp_path):
+def test_a_few_frames_are_loaded_by_ptypy_without_a_compiler(tmp_path):
     """Which imports some of SciPy itself."""
     code = (
         "from ptypy_beamline.ptyscan import BeamlineHdf5Scan\n"

@@ -148,19 +148,19 @@ def test_a_wrong_value_is_named_in_one_line(values, message):
 class TestOpeningAndPlanning:
     """Parameters hold wherever they are given."""
 
-    def test_what_is_given_on_opening_holds_for_the_plan(self, tmp_path):
+    def test_settings_given_on_opening_hold_for_the_plan(self, tmp_path):
         scan = open_scan(scans.write(tmp_path), energy=9.0, shape=32)
         plan = scan.plan()
         assert plan.geometry.energy_eV == 9000
         assert plan.geometry.shape == (32, 32)
         assert scan.plan(shape=16).geometry.shape == (16, 16)
 
-    def test_what_concerns_reading_may_come_with_the_plan(self, tmp_path):
+    def test_reading_settings_may_be_given_to_the_plan(self, tmp_path):
         scan = open_scan(scans.write(tmp_path, "exchange"))
         one, thousand = (scan.plan(units={"positions": unit}) for unit in ("um", "mm"))
         assert np.allclose(thousand.positions_m, one.positions_m * 1e3)
 
-    def test_another_file_needs_another_opening(self, tmp_path):
+    def test_another_file_needs_a_new_open_scan(self, tmp_path):
         scan = open_scan(scans.write(tmp_path))
         with pytest.raises(SettingsError, match="file and format cannot change"):
             scan.plan(file="other.h5")
@@ -186,7 +186,7 @@ def test_a_broken_reject_list_is_named(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("qc", [True, {"reject_topk": 3}])
-def test_what_is_recorded_sets_the_same_again(qc):
+def test_recorded_settings_reproduce_the_settings(qc):
     settings = Settings.of({"file": "a.h5", "qc": qc, "shape": 64, "positions": {"shift": 1}})
     assert Settings.of(settings.record()) == settings
 
@@ -204,6 +204,6 @@ def test_what_is_recorded_sets_the_same_again(qc):
         ("reject_topp", "qc.reject_topp"),
     ],
 )
-def test_a_flag_given_as_a_parameter_is_answered_with_its_name(flag, name):
+def test_a_flag_given_as_a_parameter_names_the_parameter(flag, name):
     with pytest.raises(SettingsError, match=rf"unknown parameter '{flag}'.* is called {name}$"):
         Settings.of({flag: 1})

@@ -74,7 +74,7 @@ def test_info_in_words_and_as_json(type_in, tmp_path):
     assert_allclose(result["plan"]["resolution_m"], scans.truth().object_pixel_m, rtol=1e-6)
 
 
-def test_info_says_which_pixels_are_excluded(type_in, tmp_path):
+def test_info_shows_which_pixels_are_excluded(type_in, tmp_path):
     frames = scans.truth().frames.astype(np.uint16)
     frames[:, 30:32] = 65535  # a gap between modules
     file = scans.write(tmp_path, frames=frames)
@@ -98,7 +98,7 @@ def test_info_says_which_pixels_are_excluded(type_in, tmp_path):
     )
 
 
-def test_info_of_a_scan_that_lacks_something_says_what(type_in, tmp_path):
+def test_info_names_what_a_scan_lacks(type_in, tmp_path):
     file = scans.write(tmp_path)
     with h5py.File(file, "a") as opened:
         del opened["entry/energy_eV"]
@@ -442,7 +442,7 @@ def test_as_a_module():
     assert done.stderr.strip().splitlines() == ["error: nowhere.h5: no such file; check the path"]
 
 
-def test_run_without_ptypy_says_so(type_in, tmp_path, monkeypatch):
+def test_run_without_ptypy_is_an_error(type_in, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ptypy", None)
     tree = tmp_path / "t.yaml"
     tree.write_text("scans: {s: {name: Full, data: {name: BeamlineScan, file: x.h5}}}\n")

@@ -79,7 +79,7 @@ def test_flags_by_the_names_of_their_parameters(type_in, tmp_path):
         (("another.tif", "third.tif"), "in quotes"),
     ],
 )
-def test_what_is_typed_twice_or_unquoted_is_answered(type_in, tmp_path, words, answer):
+def test_flags_typed_twice_and_unquoted_globs_are_errors(type_in, tmp_path, words, answer):
     code, _, message = type_in("info", scans.write(tmp_path), *words)
     assert code == 2
     assert answer in message
@@ -128,7 +128,7 @@ def test_a_recipe_has_no_other_names_for_flags_of_the_command_line(script):
         for path in SCRIPTS
     ],
 )
-def test_a_recipe_says_in_one_line_what_is_wrong(tmp_path, script):
+def test_a_missing_file_is_a_one_line_error_in_a_recipe(tmp_path, script):
     done = python(script, *missing_file(script), folder=tmp_path, code=1)
     lines = [line for line in done.stderr.splitlines() if "ptypy - " not in line]
     assert lines[-1].startswith("error: ")
@@ -147,7 +147,7 @@ def missing_file(script: Path) -> list[str]:
     return ["missing.h5", *more.get(script.name, [])]
 
 
-def test_a_stack_without_positions_is_answered_with_what_to_do(type_in, tmp_path):
+def test_the_remedy_for_a_stack_without_positions_works(type_in, tmp_path):
     """And what is said to be done loads it."""
     frames = scans.truth().frames
     np.save(tmp_path / "frames.npy", frames)

@@ -131,7 +131,9 @@ class TestPtyPy:
         )
 
     @pytest.mark.long
-    def test_an_own_file_is_reconstructed_and_its_tree_repeats_it(self, tmp_path, truth, type_in):
+    def test_a_file_of_no_known_format_is_reconstructed_and_its_tree_repeats_it(
+        self, tmp_path, truth, type_in
+    ):
         out = tmp_path / "100 %"  # which PtyPy would fill in
         code, output, progress = type_in(
             "reconstruct",
@@ -284,7 +286,7 @@ def test_without_ptypy_the_preview_engine_is_used_with_a_message(
         (["--engine", "preview", "--save-tree", "t.py"], "--save-tree needs PtyPy"),
     ],
 )
-def test_what_cannot_be_is_one_line(tmp_path, truth, type_in, words, message):
+def test_impossible_requests_are_one_line_errors(tmp_path, truth, type_in, words, message):
     code, _, err = type_in(
         "reconstruct", *own_hdf5(tmp_path, truth), "-o", tmp_path / "out", *words
     )

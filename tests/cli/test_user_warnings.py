@@ -48,7 +48,7 @@ def tree(tmp_path):
 
 @pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
+def test_a_script_prints_each_warning_once_per_reconstruction(tmp_path, tree, ranks):
     """At PtyPy's default verbosity, what any rank was warned of."""
     done = mpirun(ranks, HELPERS / "warn_on_ranks.py", tree(), code=0)
     head, tail = done.stdout.split("and again")
@@ -59,14 +59,14 @@ def test_a_script_says_it_once_for_each_reconstruction(tmp_path, tree, ranks):
 
 
 @pytest.mark.parametrize("level", [pytest.param("ERROR", marks=pytest.mark.long), "INFO"])
-def test_the_command_says_it_once(tmp_path, tree, level):
+def test_the_command_prints_a_warning_once(tmp_path, tree, level):
     done = python("-m", "ptypy_beamline", "run", tree(level), "-l", "2", "-o", tmp_path)
     shown = done.stdout + done.stderr
     assert "ZeroMQ" not in shown
     assert shown.count(f"warning: {tmp_path / 'a.h5'}: {WORDS}") == shown.count(WORDS) == 1
 
 
-def test_a_command_says_it_once_wherever_it_is_shown():
+def test_a_command_prints_each_warning_once():
     """A plan of the command itself, then that of a loader, in PtyPy's log."""
     warnings_shown, shown = UserWarnings(), []
     with warnings_shown.command(shown.append):
@@ -89,5 +89,5 @@ def test_a_command_says_it_once_wherever_it_is_shown():
         (None, False),
     ],
 )
-def test_zeromq_is_missed_where_the_interaction_server_is_asked_for(io, asks):
+def test_zeromq_is_reported_missing_if_the_interaction_server_is_requested(io, asks):
     assert asks_for_server({"io": io}) == asks

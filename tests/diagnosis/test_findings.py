@@ -83,7 +83,7 @@ def test_dose_to_water():
 
 
 @pytest.mark.parametrize(("energy_eV", "says"), [(8800.0, True), (710.0, False)])
-def test_the_dose_is_said_where_it_is_known(tmp_path, energy_eV, says):
+def test_the_dose_is_reported_if_known(tmp_path, energy_eV, says):
     truth = simulate(64, (8, 8), 6, energy_eV=energy_eV, photons=1e6)
     found = diagnose(settings_of(tmp_path, "standard", truth), with_reconstructions=False).findings
     assert any("Gy to water" in one.what for one in found) == says

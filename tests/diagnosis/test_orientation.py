@@ -63,7 +63,7 @@ def scan_of(truth, mounted=0, positions_m=None):
 
 
 @pytest.mark.parametrize("mounted", range(8))
-def test_undoing_a_turn_gives_the_frames_back(mounted):
+def test_the_inverse_orientation_gives_the_frames_back(mounted):
     frames = np.arange(12.0).reshape(1, 4, 3)
     assert_array_equal(turned(turned(frames, undone(mounted)), mounted), frames)
 
@@ -129,7 +129,7 @@ def test_phase_and_absorption_correlate_in_material_and_anticorrelate_in_its_twi
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2))
-def test_a_lag_that_turns_a_spiral_is_doubted_with_few_photons(seed):
+def test_a_lag_like_a_rotation_of_a_spiral_is_doubted_with_few_photons(seed):
     dim = simulate(64, (11, 11), 6, "fermat", photons=1e4, seed=seed)
     late = replace(dim, frames=np.roll(dim.frames, 2, axis=0))
     assert not rank(scan_of(late), Settings()).decided
@@ -150,7 +150,7 @@ def test_no_orientation_is_given_for_shuffled_positions(truth):
 
 
 @pytest.mark.long
-def test_a_lag_that_turns_a_spiral_is_not_taken_for_an_orientation():
+def test_a_lag_like_a_rotation_of_a_spiral_is_not_taken_for_an_orientation():
     """Two golden angles are 275 degrees."""
     spiral = simulate(64, (12, 12), 7, "fermat", photons=1e6, seed=1)
     places_m = spiral.positions_m
@@ -261,7 +261,7 @@ def test_only_one_of_several_processes_checks(file, capsys, monkeypatch, command
     assert capsys.readouterr().out == ""
 
 
-def test_command_prints_a_table_and_fails_where_it_cannot_tell(file, truth, tmp_path, capsys):
+def test_command_prints_a_table_and_fails_if_undecided(file, truth, tmp_path, capsys):
     assert main(["orient", str(file)]) == 0
     assert "orientation 6 with axes yx, confidence" in capsys.readouterr().out
     shuffled = np.random.default_rng(1).permutation(truth.positions_m)
@@ -273,7 +273,7 @@ def test_command_prints_a_table_and_fails_where_it_cannot_tell(file, truth, tmp_
 
 
 @pytest.mark.ptypy
-def test_ptypy_gets_the_frames_turned(file, truth, ptyscan):
+def test_ptypy_gets_the_oriented_frames(file, truth, ptyscan):
     loader = ptyscan.BeamlineScan({"file": str(file), "orientation": "auto"})
     with pytest.warns(BeamlineWarning, match="orientation 6"):
         loader.initialize()

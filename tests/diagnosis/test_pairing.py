@@ -152,7 +152,7 @@ def test_only_neighbours_that_differ_are_compared(truth):
 
 
 @pytest.mark.long
-def test_exposures_of_a_position_are_told_apart(truth):
+def test_exposures_of_a_position_are_distinguished(truth):
     """Two exposures each: a lag of one mixes neighbours."""
     frames = np.roll(np.repeat(truth.frames, 2, axis=0), 1, axis=0)
     scan = scan_of(

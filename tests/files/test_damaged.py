@@ -127,7 +127,7 @@ def test_a_file_on_which_libhdf5_hangs_or_crashes_is_named(tmp_path):
         check_for_crashes([good, other], 3)
 
 
-def test_parts_below_the_folder_are_looked_at(tmp_path):
+def test_subfolders_are_searched(tmp_path):
     (tmp_path / "scan").mkdir()
     with h5py.File(tmp_path / "scan/master.h5", "w") as file:
         file["part"] = h5py.ExternalLink("part.h5", "/")
@@ -138,7 +138,7 @@ def test_parts_below_the_folder_are_looked_at(tmp_path):
         check_for_crashes([tmp_path / "scan/master.h5"], 3)
 
 
-def test_jobs_over_many_files_and_live_ones_look_first(tmp_path, monkeypatch, capsys):
+def test_jobs_over_many_files_and_live_jobs_check_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(crashcheck, "LIMIT_S", 1.5)
     path = WRITERS["standard"](tmp_path / "a.h5", Raw.of(simulate(16, (4, 4), 2)))
     hang(path)

@@ -271,7 +271,7 @@ def made(folder, kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_file_is_one_line(tmp_path, capsys, scan, kind):
+def test_folders_and_pipes_are_a_one_line_error(tmp_path, capsys, scan, kind):
     name, out = made(tmp_path, kind), ("-o", tmp_path / "o.h5")
     for words in (
         ("info", name),
@@ -288,7 +288,7 @@ def test_what_is_no_file_is_one_line(tmp_path, capsys, scan, kind):
         error_of(capsys, *words)
 
 
-def test_what_is_no_file_is_no_frame_of_a_list(tmp_path, capsys):
+def test_folders_and_pipes_are_no_frames_of_a_list(tmp_path, capsys):
     for line in (b"i_\0.tif", b"/dev/zero", b"x" * 300, b"i_\xe9.tif"):
         (tmp_path / "files.txt").write_bytes(line + b"\n")
         error_of(capsys, "info", tmp_path / "files.txt")
@@ -369,9 +369,7 @@ def test_a_reconstruction_that_diverged_is_not_compared(tmp_path, capsys):
     "words",
     [("missing.h5",), ("text.h5",), ("SCAN", "--dark", "missing.npy"), ("text.h5", "--json")],
 )
-def test_check_says_on_standard_error_what_cannot_be_read(
-    tmp_path, monkeypatch, capsys, scan, words
-):
+def test_check_prints_read_errors_on_standard_error(tmp_path, monkeypatch, capsys, scan, words):
     monkeypatch.chdir(tmp_path)
     Path("text.h5").write_text("no HDF5")
     words = [str(scan) if word == "SCAN" else word for word in words]
@@ -447,7 +445,7 @@ def test_an_output_that_cannot_be_is_refused_before_all_else(
         ("check SCAN", "a.png"),
     ],
 )
-def test_what_somebody_else_wrote_is_refused_before_all_else(tmp_path, capsys, scan, command, name):
+def test_files_of_other_programs_are_refused_at_once(tmp_path, capsys, scan, command, name):
     (tmp_path / name).write_text("mine")
     words = command.replace("SCAN", str(scan)).split()
     flag = "--plot" if words[0] in ("info", "check") else "-o"
@@ -534,7 +532,7 @@ def for_swmr(scan: Path, path: Path) -> Path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("locking", [None, "FALSE", "BEST_EFFORT"])
-def test_writers_are_seen_where_that_is_possible(tmp_path, scan, locking):
+def test_open_writers_are_detected_where_possible(tmp_path, scan, locking):
     path = for_swmr(scan, tmp_path / "scan.h5")
     environment = {k: v for k, v in os.environ.items() if k != "HDF5_USE_FILE_LOCKING"}
     environment |= {"HDF5_USE_FILE_LOCKING": locking} if locking else {}

@@ -217,7 +217,7 @@ def test_nothing_outside_is_read(tmp_path, place, hide):
 
 
 @pytest.mark.parametrize("hide", HIDDEN)
-def test_no_result_brings_in_what_is_outside(tmp_path, hide, capsys):
+def test_no_result_contains_data_from_outside(tmp_path, hide, capsys):
     folder = tmp_path / "folder"
     folder.mkdir()
     path = write_reconstruction(reconstructions.exact(), folder / "found.h5")
@@ -286,7 +286,7 @@ def scan_of(folder):
     return WRITERS["standard"](folder / "a.h5", Raw.of(simulate(16, (3, 3), 2)))
 
 
-def test_the_current_folder_is_none_of_the_scan_s(tmp_path, monkeypatch):
+def test_the_current_folder_is_not_searched_for_links(tmp_path, monkeypatch):
     """HDF5 looks there before it looks beside the file that a symbolic link leads to."""
     for name in ("scan", "links", "here"):
         (tmp_path / name).mkdir()

@@ -138,7 +138,7 @@ def test_eiger_links_stay_inside_the_folder(tmp_path):
     assert_array_equal(scan.frames.read([0, 15], FULL), raw().frames[[0, 15]])
 
 
-def test_eiger_without_positions_says_how_to_give_them(master):
+def test_eiger_without_positions_is_refused_with_the_remedy(master):
     with pytest.raises(MissingDataError, match=r"records no positions; name them by --path posi"):
         open_scan(master)
 
@@ -169,7 +169,7 @@ def test_eiger_pixel_without_a_count_is_bad_by_itself(tmp_path, stored, limit):
         assert frames[1, 1, 1] == 0
 
 
-def test_eiger_unfinished_series_is_told(master):
+def test_an_unfinished_eiger_series_is_reported(master):
     replaced(master, entry__instrument__detector__detectorSpecific__ntrigger=2)
     with pytest.warns(BeamlineWarning, match="16 of 32 images"):
         open_scan(master, **PLACES)
@@ -230,7 +230,7 @@ def test_nanomax_now(tmp_path, place):
     assert scan.energy_eV == 8800
 
 
-def test_nanomax_energy_that_drifts_is_said(tmp_path):
+def test_a_drifting_nanomax_energy_is_reported(tmp_path):
     path = write_nanomax_now(tmp_path / "a.h5", raw())
     replaced(path, entry__snapshots__post_scan__energy=np.array([8850.0]))
     with pytest.warns(BeamlineWarning, match="8800 eV before the scan and 8850 eV after it"):

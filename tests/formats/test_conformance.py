@@ -172,7 +172,7 @@ def test_no_format_is_left_out():
 
 
 @pytest.mark.parametrize("format", ["adorym", "phantom", "ptychopinn", "tike", "product"])
-def test_the_user_knows_better_what_is_stored(tmp_path, format):
+def test_the_users_stored_as_overrides_the_guess(tmp_path, format):
     """Complex or floating frames that are intensities already."""
     suite = next(
         c

@@ -77,7 +77,7 @@ def test_the_layout_loads(tmp_path, content, name):
     )
 
 
-def test_cxi_in_electronvolts_with_a_mask_of_valid_pixels_says_so(tmp_path):
+def test_cxi_in_electronvolts_with_a_mask_of_valid_pixels_warns(tmp_path):
     file = write(tmp_path / "scan.cxi", CXI)
     with pytest.warns(BeamlineWarning) as caught:
         scan = open_scan(file)

@@ -47,7 +47,7 @@ def test_the_reconstructed_pixel_follows():
     assert_allclose(geometry.object_pixel_m, expected, rtol=1e-8)
 
 
-def test_limits_are_those_of_electrons_and_photons_are_told_how_to_become_some():
+def test_limits_are_those_of_electrons_and_the_error_names_the_radiation():
     with pytest.raises(GeometryError, match=r"radiation='electron' \(--radiation electron\)"):
         make_scan().plan(**SHORT | {"radiation": None})
     with pytest.raises(GeometryError, match=r"expected 100 to 5e\+06 eV"):
@@ -99,7 +99,7 @@ def test_the_wavelength_of_ptypy_agrees(tmp_path, energy):
     assert_allclose(geometry.resolution, expected, rtol=1e-9)
 
 
-def test_what_is_written_reads_back(tmp_path):
+def test_written_files_read_back(tmp_path):
     plan = open_scan(scans.write(tmp_path)).plan(energy=300.0, radiation="electron")
     for path in (write_ptyd(plan, tmp_path / "a.ptyd"), write_standard(plan, tmp_path / "b.h5")):
         again = open_scan(path).plan().geometry

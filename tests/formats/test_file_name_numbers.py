@@ -28,7 +28,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from ptypy_beamline import BeamlineError
 
 
-def test_a_gap_where_nothing_is_lacking_is_asked_for(tmp_path):
+def test_a_gap_in_the_numbers_of_a_complete_scan_is_ambiguous(tmp_path):
     """Either the positions have the same gap, or one frame too many was taken."""
     kept = np.delete(np.arange(N + 1), 7)
     file = tiff(tmp_path, kept)
@@ -42,7 +42,7 @@ def test_a_gap_where_nothing_is_lacking_is_asked_for(tmp_path):
     assert_allclose(plan.positions_m, positions())
 
 
-def test_renumbered_files_are_a_stopped_scan_unless_check_tells(tmp_path):
+def test_renumbered_files_look_like_a_stopped_scan_except_to_check(tmp_path):
     for number, frame in enumerate(frames(np.delete(ALL, 7))):
         tifffile.imwrite(tmp_path / f"s_{number}.tif", frame, photometric="minisblack")
     with h5py.File(tmp_path / "sidecar.h5", "w") as file:
@@ -74,7 +74,7 @@ def test_names_that_are_no_numbers_of_frames(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [ALL[::2], np.array([0, 2, 3, 5, 6, 8]), np.array([0, 3, 4, 9])])
-def test_names_of_which_most_were_lost_go_by_number(tmp_path, kept):
+def test_most_files_lost_still_pair_by_number(tmp_path, kept):
     plan, message = opened(tiff(tmp_path, kept, index=ALL))
     assert_true_pairs(plan, kept)
     assert f"{N - len(kept)} positions (number 1" in message
@@ -206,7 +206,7 @@ def test_a_file_in_the_middle_with_other_pages_is_refused(tmp_path):
         opened(file)
 
 
-def test_many_files_that_are_named_otherwise_are_not_all_told(tmp_path):
+def test_not_all_of_many_unnumbered_files_are_listed(tmp_path):
     file = mixed(tmp_path, ALL, *(f"dark_{number}.tif" for number in range(6)))
     with pytest.raises(BeamlineError, match=r"Got 6 named otherwise: dark_0.*dark_3.tif, …; leave"):
         opened(file)

@@ -184,13 +184,13 @@ def test_a_package_that_cannot_be_imported(package, standard_file):
         ("import sys; sys.exit(3)", "fails with SystemExit"),
     ],
 )
-def test_what_is_no_format(package, text, message):
+def test_entry_points_that_are_no_format_are_refused(package, text, message):
     package("odd", text, own="odd:OWN")
     with pytest.raises(UnknownFormatError, match=rf"of odd 2.1 \(entry point odd:OWN\) {message}"):
         get("own")
 
 
-def test_a_format_that_fails_while_it_looks_at_a_file(package, standard_file):
+def test_a_format_that_fails_while_it_recognises_a_file(package, standard_file):
     package("fails", code(understands="return 1 / 0"), own="fails:OWN")
     with pytest.warns(BeamlineWarning, match=r"of fails 2.1 .* ZeroDivisionError"):
         assert open_scan(standard_file).format == "standard"
@@ -206,7 +206,7 @@ def test_a_format_that_fails_while_it_opens_a_file(package, standard_file, what,
         open_scan(standard_file, format="own")
 
 
-def test_what_a_file_lacks_to_be_of_a_package_s_format(package, tmp_path):
+def test_the_error_names_what_a_file_lacks_for_a_packages_format(package, tmp_path):
     lacking = "    def nearly(self, file): return 'without its log file'\nOWN = Own()\n"
     package(
         "asks", code(understands="return False").replace("OWN = Own()\n", lacking), own="asks:OWN"
@@ -235,7 +235,7 @@ def test_a_name_that_two_packages_have(package, standard_file):
         assert recognise(standard_file).name == "standard"
 
 
-def test_the_more_specific_format_is_meant_only_if_it_says_so(package, standard_file):
+def test_a_more_specific_format_wins_only_if_it_declares_so(package, standard_file):
     package("general", code(), own="general:OWN")
     with pytest.raises(UnknownFormatError, match=r"understood by \['standard', 'own'\]; name one"):
         recognise(standard_file)
@@ -243,7 +243,7 @@ def test_the_more_specific_format_is_meant_only_if_it_says_so(package, standard_
     assert recognise(standard_file).name == "fine"
 
 
-def test_own_kinds_of_files_are_left_to_packages(package, tmp_path):
+def test_unknown_file_types_are_left_to_packages(package, tmp_path):
     package("tape", code("tape", understands="return path.suffix == '.tape'"), tape="tape:OWN")
     (tmp_path / "scan.tape").write_bytes(b"TAPE")
     assert recognise(tmp_path / "scan.tape").name == "tape"

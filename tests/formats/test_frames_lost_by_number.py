@@ -76,7 +76,7 @@ def test_a_followed_scan_in_another_order_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("positions_there", [16, N])
-def test_frames_that_the_counter_does_not_count_are_said(tmp_path, positions_there):
+def test_frames_beyond_the_counter_are_reported(tmp_path, positions_there):
     file = areadetector(tmp_path, ALL, inside=True)
     with h5py.File(file, "a") as out:
         attributes = out["entry/instrument/NDAttributes"]
@@ -97,7 +97,7 @@ def test_frames_that_the_counter_does_not_count_are_said(tmp_path, positions_the
 
 
 @pytest.mark.parametrize("lost", [[0, 1, 2], [0, 1, 2, 9]])
-def test_a_counter_whose_first_frames_were_lost_is_asked_for(tmp_path, lost):
+def test_a_counter_whose_first_frames_were_lost_is_ambiguous(tmp_path, lost):
     """Ids 3 to 23: of a counter from 0, or of one from 1 that lost the last frame, too."""
     kept = np.delete(ALL, lost)
     file = areadetector(tmp_path, kept, first=0)
@@ -115,7 +115,7 @@ def test_a_counter_whose_first_frames_were_lost_is_asked_for(tmp_path, lost):
     assert_true_pairs(plan, kept)
 
 
-def test_a_counter_that_begins_with_1_is_said_to_count_from_1(tmp_path):
+def test_counting_from_1_is_reported_as_an_assumption(tmp_path):
     """A stopped scan, unless the counter begins with 0 and the first frame was lost."""
     stopped = areadetector(tmp_path, ALL[:-1], first=1)
     plan, message = opened(stopped, **MOTORS)
@@ -227,7 +227,7 @@ def test_a_data_file_that_lacks_a_frame_inside_shifts_no_other(tmp_path, number,
     assert_true_pairs(plan, np.delete(ALL, own[2]))
 
 
-def test_a_data_file_that_says_nothing_has_the_images_between(tmp_path):
+def test_a_data_file_without_image_numbers_gets_those_between_its_neighbours(tmp_path):
     file = eiger(tmp_path, ALL)
     for number in (2, 3):
         with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
@@ -237,7 +237,7 @@ def test_a_data_file_that_says_nothing_has_the_images_between(tmp_path):
     assert not message
 
 
-def test_data_files_none_of_which_tells_its_images(tmp_path):
+def test_data_files_without_image_numbers_are_refused(tmp_path):
     file = eiger(tmp_path, ALL)
     for number in range(1, 5):
         with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
@@ -282,7 +282,7 @@ def test_the_remedy_for_a_data_file_that_is_gone_is_typed_as_printed(tmp_path, t
 
 
 @losses
-def test_without_numbers_a_loss_is_said(tmp_path, lost):
+def test_without_numbers_a_loss_is_reported(tmp_path, lost):
     kept = np.delete(ALL, lost)
     _, message = opened(eiger(tmp_path, kept, numbered=False), **MOTORS)
     assert (
@@ -359,7 +359,7 @@ def test_readings_of_one_number_are_averaged(tmp_path):
     assert "2 positions (number 3, 20) without a frame" in message
 
 
-def test_readings_of_one_number_that_are_far_apart_are_said(tmp_path):
+def test_readings_of_one_number_that_are_far_apart_are_reported(tmp_path):
     number = np.sort([*ALL, 7])
     readings = positions(number)
     readings[8] += 2e-5
@@ -398,7 +398,7 @@ def test_a_monitor_a_position_is_not_shifted_by_a_lost_exposure(tmp_path):
     assert_allclose(np.nanmean(scale, axis=1), mean / i0)
 
 
-def test_a_monitor_that_is_too_short_is_said(tmp_path):
+def test_a_monitor_that_is_too_short_is_reported(tmp_path):
     file = areadetector(tmp_path, ALL, inside=True)
     with h5py.File(file, "a") as out:
         out["entry/instrument/NDAttributes/monitor"] = np.ones(21)

@@ -104,7 +104,7 @@ def test_cxi_pixel_distance_and_centre_from_the_vectors(tmp_path):
 
 
 @pytest.mark.parametrize("corner", [[0, 0, 2.0], [1.0, 1.0, 2.0]])
-def test_a_cxi_corner_that_says_nothing_of_the_centre(tmp_path, corner):
+def test_cxi_corners_that_do_not_determine_the_centre(tmp_path, corner):
     scan = open_scan(
         cxi(
             tmp_path / "a.h5",
@@ -220,7 +220,7 @@ def test_areadetector_names_without_a_unit(tmp_path):
     close(open_scan(path, units={"positions": "mm"}), Y, X)
 
 
-def test_areadetector_without_positions_lists_what_there_is(tmp_path):
+def test_areadetector_without_positions_lists_the_ndattributes(tmp_path):
     path = areadetector(tmp_path / "a.h5", **{ND + "posx_m": None, ND + "SM3": Y})
     with pytest.raises(
         MissingDataError, match=r"NDAttributes\. Got .*SM3.*posy_m.*--path x=\.\.\. --path y=\.\.\."

@@ -92,7 +92,7 @@ def test_exposures_that_were_lost(tmp_path, writer, first, lost, k):
     assert bool(message) == bool(lost)
 
 
-def test_a_counter_of_exposures_says_how_it_is_read(tmp_path):
+def test_the_assumed_origin_of_an_exposure_counter_is_reported(tmp_path):
     """Frames 1 to 23: of a stopped scan, or of a counter from 0 that lost its first frame."""
     file, given = grouped(tmp_path, "areadetector", ALL[1:], 0, 2)
     _, message = opened(file, **given, frames_per_position=2)
@@ -190,7 +190,7 @@ def test_a_list_for_frames_or_for_positions_is_asked_about(tmp_path):
     assert_allclose(used * of_all[:16], (used * of_all[:16])[0])
 
 
-def test_unequal_numbers_that_go_together_are_said(tmp_path):
+def test_pairing_of_unequal_numbers_is_reported(tmp_path):
     """Rows 1 to 23 and files 2 to 24: a lost file and a stopped log, or counts that differ."""
     kept = ALL[1:]
     file = tiff(tmp_path, kept, 1)
@@ -215,7 +215,7 @@ def test_as_many_frames_as_different_positions_of_several_exposures(tmp_path):
     assert "12 positions (number 12, 13, 14, 15, 16, 17, …) without a frame" in message
 
 
-def test_repeats_on_the_slow_axis_are_said(tmp_path):
+def test_repeats_on_the_slow_axis_are_reported(tmp_path):
     with h5py.File(tmp_path / "any.h5", "w") as file:
         file["frames"] = frames(ALL).reshape(2, 12, 8, 8)
         file["y"], file["x"] = positions(np.arange(12)).T

@@ -100,7 +100,7 @@ def test_stack_of_which_both_axes_fit_is_frames_first(tmp_path):
     assert_array_equal(scan.frames.read([1], FULL), known.frames[1:2])
 
 
-def test_pixels_become_metres_by_the_whole_raw_frame(tmp_path):
+def test_pixels_become_metres_with_the_size_of_the_raw_frame(tmp_path):
     known = raw(ny=6, nx=8)
     scan = open_scan(write_tike(tmp_path / "a.npz", known))
     assert np.isnan(scan.positions_m).all()
@@ -121,7 +121,7 @@ def test_positions_in_pixels_need_the_geometry(tmp_path):
         scan.plan(energy=8000, distance=1.5, psize=75e-6)
 
 
-def test_positions_whose_unit_the_user_knows(tmp_path):
+def test_positions_with_the_users_unit(tmp_path):
     path = write_tike(tmp_path / "a.npz", raw())
     scan = open_scan(path, units={"positions": "um"})
     assert scan.positions_px is None
@@ -129,7 +129,7 @@ def test_positions_whose_unit_the_user_knows(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_tike, write_ptychopinn])
-def test_zero_frequency_where_the_user_says(tmp_path, write):
+def test_zero_frequency_as_the_user_says(tmp_path, write):
     known = raw()
     path = write(tmp_path / "a.npz", known)
     as_is, turned = known.frames, np.fft.fftshift(known.frames, axes=(1, 2))
@@ -141,7 +141,7 @@ def test_zero_frequency_where_the_user_says(tmp_path, write):
         assert_array_equal(scan.frames.read(range(len(scan)), FULL), expected)
 
 
-def test_npz_is_read_where_it_lies_if_it_is_not_compressed(tmp_path):
+def test_an_uncompressed_npz_is_memory_mapped(tmp_path):
     stack = np.arange(24, dtype=">f8").reshape(2, 3, 4)
     path = save(tmp_path / "a.npz", other=np.arange(3), a=stack)
     frames = NpzFrames(Member(path, "a"))
@@ -170,7 +170,7 @@ def test_an_npz_that_is_cut_while_it_is_read_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["replaced", "overwritten", "unlinked"])
-def test_an_npz_that_is_another_while_it_is_read_is_an_error(tmp_path, how):
+def test_an_npz_that_is_replaced_while_it_is_read_is_an_error(tmp_path, how):
     path = save(tmp_path / "a.npz", a=np.zeros((9, 8, 8)))
     frames = NpzFrames(Member(path, "a"))
     frames.read([0], Window.full((8, 8)))
@@ -222,7 +222,7 @@ def test_damaged_npz_is_named(tmp_path):
         ({"outer_index": 1}, "leading axis"),
     ],
 )
-def test_npz_refuses_what_it_cannot_do(tmp_path, settings, words):
+def test_npz_refuses_impossible_settings(tmp_path, settings, words):
     with pytest.raises((SettingsError, ScanError), match=words):
         open_scan(write_tike(tmp_path / "a.npz", raw()), **settings)
 

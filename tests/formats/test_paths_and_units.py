@@ -136,7 +136,7 @@ def test_positions_in_another_file_replace_those_of_the_format(tmp_path):
     close(scan, Y * 1e-3, X * 1e-3)
 
 
-def test_an_override_that_is_not_there(tmp_path):
+def test_a_missing_override_path(tmp_path):
     path = standard(tmp_path / "a.h5")
     with pytest.raises(
         MissingDataError,
@@ -166,12 +166,12 @@ def test_x_without_y(tmp_path):
         ({"frames_per_position": 0}, "frames_per_position=0"),
     ],
 )
-def test_what_is_said_of_reading_is_checked(tmp_path, settings, match):
+def test_reading_settings_are_validated(tmp_path, settings, match):
     with pytest.raises(SettingsError, match=match):
         open_scan(standard(tmp_path / "a.h5"), **settings)
 
 
-def test_what_the_user_gives_is_not_read(tmp_path):
+def test_quantities_given_by_the_user_are_not_read(tmp_path):
     path = standard(tmp_path / "a.h5", entry__energy_eV=np.linspace(7000, 8000, 6))
     assert open_scan(path, energy=8.0).energy_eV is None
 

@@ -212,7 +212,7 @@ def test_the_energy_changes_the_frames(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["probe", "positions", "step", "energy", "pixel", "n1e5"])
-def test_what_nobody_says_is_an_error_that_names_the_parameter(tmp_path, name):
+def test_an_unknown_quantity_is_an_error_that_names_the_parameter(tmp_path, name):
     write_simulation(tmp_path, **SMALL)
     text = (tmp_path / "info.txt").read_text()
     parts = [p for line in text.splitlines() for p in line.split(", ")]
@@ -241,7 +241,7 @@ def test_what_nobody_says_is_an_error_that_names_the_parameter(tmp_path, name):
         ({"simulate": {"photons": -1}}, "simulate.photons=-1"),
     ],
 )
-def test_what_cannot_be_simulated(tmp_path, settings, message):
+def test_impossible_simulations_are_refused(tmp_path, settings, message):
     write_simulation(tmp_path, **SMALL)
     with pytest.raises(SettingsError, match=message):
         open_scan(tmp_path, **settings)
@@ -412,7 +412,7 @@ def test_adoryms_checkpoint(tmp_path, capsys):
         (["{}/good.h5", "{}/phantom"], "no phantom/grid_delta.npy in it"),
     ],
 )
-def test_what_cannot_be_compared_is_named(tmp_path, capsys, words, message):
+def test_the_error_names_what_cannot_be_compared(tmp_path, capsys, words, message):
     write_simulation(tmp_path, 96)
     with h5py.File(tmp_path / "info.h5", "w") as file:
         file["x"] = 1

@@ -123,7 +123,7 @@ def test_two_positions_in_one_array_are_no_raster(tmp_path):
         (XY, "z,x,y", "Got 'z,x,y'"),
     ],
 )
-def test_positions_that_are_none(array, columns, match):
+def test_invalid_positions_are_refused(array, columns, match):
     with pytest.raises(ScanError, match=match):
         split(array, columns, (4,))
 

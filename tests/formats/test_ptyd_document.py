@@ -106,7 +106,7 @@ def test_scalars_count_for_both_axes(tmp_path):
     assert (scan.pixel_m, scan.expected) == ((0.000172, 0.000172), N)
 
 
-def test_near_field_is_said(tmp_path):
+def test_near_field_is_reported(tmp_path):
     file = write(tmp_path / "sample.ptyd", tree(None) | {"meta/propagation": "nearfield"})
     with pytest.warns(BeamlineWarning, match="set propagation='nearfield' of the scan"):
         open_scan(file)

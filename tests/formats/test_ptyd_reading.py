@@ -60,7 +60,7 @@ def assert_same(got, wanted):
 
 
 @pytest.mark.parametrize("save", ["append", "link"])
-def test_what_is_exported_comes_back(tmp_path, save):
+def test_an_exported_ptyd_reads_back(tmp_path, save):
     file = scans.write(tmp_path, bad=BAD)
     settings = {"shape": 48, "saturation": 300, "rebin": 2, "rotate": 90, "reject": [3]}
     plan = open_scan(file).plan(**settings)
@@ -182,7 +182,7 @@ def test_positions_of_the_whole_scan_where_chunks_have_none(tmp_path):
     assert_array_equal(open_scan(file).positions_m, scans.truth().positions_m)
 
 
-def test_frames_without_a_position_are_left_out_with_a_word(tmp_path):
+def test_frames_without_a_position_are_left_out_with_a_warning(tmp_path):
     file = write_ptyd(tmp_path / "a.ptyd", raw())
     with h5py.File(file, "a") as opened:
         opened["chunks/1/positions"][2, 0] = opened["chunks/6/positions"][6, 1] = np.nan
@@ -193,7 +193,7 @@ def test_frames_without_a_position_are_left_out_with_a_word(tmp_path):
     assert_array_equal(positions_m, scans.truth().positions_m[kept])
 
 
-def test_a_none_is_a_none(tmp_path):
+def test_a_stored_none_is_read_as_none(tmp_path):
     file = write_ptyd(tmp_path / "a.ptyd", raw(energy_eV=None, center_px=None))
     scan = open_scan(file)
     assert scan.energy_eV is scan.center_px is None
@@ -276,7 +276,7 @@ def _change(path: str, value=None):
         ("append", _change("chunks/6/indices", np.arange(7)), r"a.ptyd: frame 0 is there more"),
     ],
 )
-def test_what_is_not_whole_is_an_error_and_no_wait(tmp_path, save, damage, message):
+def test_an_incomplete_ptyd_is_an_error_at_once(tmp_path, save, damage, message):
     file = write_ptyd(tmp_path / "a.ptyd", raw(), save=save)
     damage(file)
     with pytest.raises(BeamlineError, match=message) as caught:
@@ -296,7 +296,7 @@ def test_a_file_without_a_chunk(tmp_path):
     ("settings", "message"),
     [({"paths": {"dark": "/dark"}}, "leave paths.dark"), ({"outer_index": 0}, "leave outer_index")],
 )
-def test_what_a_ptyd_cannot_have_is_refused(tmp_path, settings, message):
+def test_settings_that_a_ptyd_cannot_have_are_refused(tmp_path, settings, message):
     with pytest.raises(SettingsError, match=message):
         open_scan(write_ptyd(tmp_path / "a.ptyd", raw()), **settings)
 
@@ -318,7 +318,7 @@ while scan.auto(20) != scan.EOS:
 @pytest.mark.ptypy
 @pytest.mark.parametrize("save", ["link", pytest.param("append", marks=pytest.mark.long)])
 @pytest.mark.parametrize("absolute", [False, True], ids=["relative", "absolute"])
-def test_what_ptypy_saves_comes_back(tmp_path, ptyscan, save, absolute):
+def test_a_ptyd_saved_by_ptypy_reads_back(tmp_path, ptyscan, save, absolute):
     file = scans.write(tmp_path, bad=BAD)
     (tmp_path / "sub").mkdir()
     dfile = "sub/a.ptyd" if not absolute else str(tmp_path / "sub" / "a.ptyd")
@@ -333,7 +333,7 @@ def test_what_ptypy_saves_comes_back(tmp_path, ptyscan, save, absolute):
 
 
 @pytest.mark.ptypy
-def test_it_reads_what_ptypys_own_loader_reads(tmp_path, ptyscan):
+def test_it_reads_the_same_as_ptypys_own_loader(tmp_path, ptyscan):
     from ptypy.core.data import PtydScan
 
     file = write_ptyd(tmp_path / "a.ptyd", raw(), save="link", good=weights())
@@ -368,5 +368,5 @@ def test_the_file_is_not_written_over(tmp_path, ptyscan):
         ptyscan.BeamlinePtydScan(file=file, dfile=file, save="append")
 
 
-def test_its_frames_are_of_its_own_kind(tmp_path):
+def test_frames_of_a_ptyd_are_ptydframes(tmp_path):
     assert isinstance(open_scan(write_ptyd(tmp_path / "a.ptyd", raw())).frames, PtydFrames)

@@ -128,7 +128,7 @@ def test_no_format_understands(tmp_path):
         open_scan(path)
 
 
-def test_what_may_be_meant_in_a_file_of_no_known_layout(tmp_path):
+def test_suggestions_for_a_file_of_no_known_layout(tmp_path):
     content = {
         "scan__camera__images": stack(6),
         "scan__camera__background": stack(2).astype("f4"),
@@ -160,7 +160,7 @@ def test_what_may_be_meant_in_a_file_of_no_known_layout(tmp_path):
     ],
     ids=["missing", "directory", "empty", "text", "truncated"],
 )
-def test_what_is_no_file_for_us(tmp_path, make, match):
+def test_files_that_are_no_scan_are_refused(tmp_path, make, match):
     make(tmp_path / "a.h5")
     with pytest.raises(FileError, match=match) as caught:
         open_scan(tmp_path / "a.h5")
@@ -193,7 +193,7 @@ def test_errors_of_pure_functions_get_the_files_name(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_cxi_file_that_keeps_frames_and_motors_elsewhere_as_well(tmp_path):
+def test_a_cxi_file_with_a_second_copy_of_frames_and_motors(tmp_path):
     others = {f"entry_1__instrument__positioners__{axis}": X for axis in "xy"}
     path = cxi(tmp_path / "a.h5", entry_1__data__data=stack(6), **others)
     assert recognise(path).name == open_scan(path).format == "cxi"
@@ -243,7 +243,7 @@ def test_an_eiger_file_with_ndattributes_and_no_stack_is_of_eiger(tmp_path):
         ),
     ],
 )
-def test_a_stack_is_of_eiger_or_areadetector_by_what_is_beside_it(tmp_path, more, name):
+def test_a_stack_is_eiger_or_areadetector_by_the_datasets_beside_it(tmp_path, more, name):
     path = write(tmp_path / "x.h5", entry__data__data=stack(6), **more)
     assert recognise(path).name == name
 

@@ -89,14 +89,14 @@ def test_a_row_forwards_may_be_stopped():
 
 
 @pytest.mark.parametrize("pattern", ["spiral", "fermat", "snake"])
-def test_what_has_no_rows_in_one_direction_is_refused(pattern):
+def test_positions_without_rows_in_one_direction_are_refused(pattern):
     points = PATTERNS[pattern]((9, 8), np.random.default_rng(0))
     with pytest.raises(SettingsError, match=r"rows that are all listed in one direction.*--snake"):
         scan_of(points).plan(**SNAKE)
 
 
 @pytest.mark.parametrize("grid", [None, (12, 1), (1, 12)])
-def test_rows_of_one_point_are_none(grid):
+def test_rows_of_one_point_are_no_rows(grid):
     line = np.stack([np.arange(12.0), np.zeros(12)], axis=1)
     with pytest.raises(SettingsError, match="found none"):
         scan_of(line, grid=grid).plan(**SNAKE)

@@ -90,19 +90,19 @@ def test_on_the_command_line(wide):
 
 
 @pytest.mark.parametrize("unit", [0, "0", "nan", "inf", "1e-6m", "parsec"])
-def test_what_is_no_unit(wide, unit):
+def test_invalid_units_are_refused(wide, unit):
     with pytest.raises(SettingsError, match=r"a unit of positions .*or a number"):
         open_scan(wide, **PATHS, **{"units.positions": unit})
 
 
 @pytest.mark.parametrize("column", ["/entry/counts[:,9]", "/entry/counts[0,0,0]"])
-def test_a_column_that_is_not_there(wide, column):
+def test_a_missing_column(wide, column):
     with pytest.raises(ScanError, match=r"counts has shape \(49, 5\)"):
         open_scan(wide, **PATHS | {"paths.x": column}, **{"units.positions": "um"})
 
 
 @pytest.mark.parametrize("path", ["/entry/counts[0:6:2]", "/entry/counts[x]", "/entry/counts[]"])
-def test_what_is_no_index(wide, path):
+def test_invalid_column_indices_are_refused(wide, path):
     with pytest.raises(SettingsError, match="cannot be read in part"):
         open_scan(wide, **PATHS | {"paths.x": path}, **{"units.positions": "um"})
 
@@ -112,7 +112,7 @@ def test_images_are_not_named_in_part(wide):
         open_scan(wide, **PATHS, **{"paths.dark": "/entry/data[0]", "units.positions": "um"})
 
 
-def test_a_number_that_a_file_calls_a_unit_is_none(wide):
+def test_a_number_stored_as_a_unit_is_refused(wide):
     with h5py.File(wide, "a") as file:
         file["entry/counts"].attrs["units"] = "1e-6"
     with pytest.raises(BeamlineError, match="a unit of positions"):

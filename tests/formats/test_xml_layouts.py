@@ -225,7 +225,7 @@ def test_the_grammar_refuses(good: str, spoiled: str, words: str) -> None:
     assert any(words in problem for problem in problems(ET.fromstring(text.replace(good, spoiled))))
 
 
-def test_the_comment_says_what_feeds_each_ndattribute(layout: Path) -> None:
+def test_the_comment_names_the_source_of_each_ndattribute(layout: Path) -> None:
     head = layout.read_text().partition("-->")[0]
     fed = set(re.findall(r"^    (\w+)  +\S+  +\S", head, re.MULTILINE))
     logged = {e.get("ndattribute") for e in parse(layout).iter("dataset")} - {None}
@@ -240,7 +240,7 @@ def test_units_are_those_of_the_names(layout: Path) -> None:
             assert element.get("value") in (name.rpartition("_")[2], "degC")
 
 
-def test_what_it_writes_loads(layout: Path, tmp_path: Path) -> None:
+def test_written_files_load(layout: Path, tmp_path: Path) -> None:
     truth = scans.truth()
     logged = ndattributes(truth)
     file = write_as_laid_out(layout, tmp_path / "scan.h5", truth.frames, logged)
@@ -258,7 +258,7 @@ def test_what_it_writes_loads(layout: Path, tmp_path: Path) -> None:
     assert_allclose(scan.monitor, logged["monitor"])
 
 
-def test_what_it_writes_is_nexus(layout: Path, tmp_path: Path) -> None:
+def test_written_files_are_nexus(layout: Path, tmp_path: Path) -> None:
     truth = scans.truth()
     file = write_as_laid_out(layout, tmp_path / "scan.h5", truth.frames, ndattributes(truth))
     with h5py.File(file) as written:

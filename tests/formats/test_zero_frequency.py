@@ -141,7 +141,7 @@ def test_a_simulation_has_counts_in_the_middle(tmp_path):
 
 
 @pytest.mark.parametrize("format", ["standard", "cxi", "tiff", "areadetector"])
-def test_bright_corners_are_said(tmp_path, format):
+def test_bright_corners_are_reported(tmp_path, format):
     turned = np.fft.ifftshift(scans.truth().frames, axes=(1, 2))
     file = scans.write(tmp_path, format, frames=turned)
     scan = open_scan(file)
@@ -153,7 +153,7 @@ def test_bright_corners_are_said(tmp_path, format):
         open_scan(file, zero_frequency="corner").plan()
 
 
-def test_a_bright_middle_is_said_where_it_should_be_dark(tmp_path):
+def test_a_bright_centre_that_should_be_dark_is_reported(tmp_path):
     file = scans.write(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -162,7 +162,7 @@ def test_a_bright_middle_is_said_where_it_should_be_dark(tmp_path):
         open_scan(file, zero_frequency="corner").plan()
 
 
-def test_loading_by_command_says_it(tmp_path, type_in):
+def test_commands_report_it_too(tmp_path, type_in):
     file = scans.write(tmp_path, frames=np.fft.fftshift(scans.truth().frames, axes=(1, 2)))
     assert "--zero-frequency corner" in type_in("info", file)[2]
     assert "zero" not in type_in("info", file, "--zero-frequency", "corner")[2]
@@ -195,7 +195,7 @@ def stop(frames, radius=14):
     ],
     ids=["middle", "one corner", "edge", "stop", "wide stop", "flat", "dark", "nan", "tiny"],
 )
-def test_what_is_no_exchange_of_quadrants(frames):
+def test_frames_without_exchanged_quadrants(frames):
     scan = replace(scan_of(frames), frames=ArrayFrames(frames))
     assert corners_over_middle(scan, frames) is None
 
@@ -207,7 +207,7 @@ def scan_of(frames):
 
 
 @pytest.mark.parametrize("offset", [0.0, 2.0])
-def test_what_is_one(offset):
+def test_frames_with_exchanged_quadrants(offset):
     frames = np.fft.fftshift(beam((33, 30), offset), axes=(1, 2))
     assert corners_over_middle(scan_of(frames), frames) > 2
     frames[:, 30:34, 30:34] = 1e9  # a hot spot that the mask has

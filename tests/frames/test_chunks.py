@@ -256,7 +256,7 @@ def test_bitshuffle_headers_that_other_writers_make(tmp_path, header, block):
 
 
 @pytest.mark.parametrize("name", ["none", "gzip", "bitshuffle-lz4"])
-def test_where_places_in_the_file_are_not_known(tmp_path, name, monkeypatch):
+def test_chunks_whose_location_is_unknown(tmp_path, name, monkeypatch):
     data = counts(5, 37, 29)
     shifted = {"userblock_size": 512}
     path = write(tmp_path / "a.h5", data, (2, 16, 29), file=shifted, **FILTERS[name])
@@ -298,7 +298,7 @@ def other(kind: str, path: Path, data: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("kind", ["virtual", "external", "compact", "12 bits", "checked", "scaled"])
-def test_the_rest_is_left_to_hdf5(tmp_path, kind):
+def test_other_datasets_are_left_to_hdf5(tmp_path, kind):
     data = counts(4, 9, 11)
     other(kind, tmp_path / "a.h5", data)
     frames = Hdf5Frames(tmp_path / "a.h5", "d")
@@ -394,7 +394,7 @@ def test_several_threads_share_one_stack(tmp_path, name):
         list(pool.map(read, range(16)))
 
 
-def test_helpers_that_come_too_late_hold_nothing():
+def test_late_helper_threads_keep_no_reference():
     """Busy threads hand nothing out; what they were asked to do is gone with the caller."""
 
     class Something:

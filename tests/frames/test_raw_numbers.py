@@ -56,7 +56,7 @@ def everything(plan):
 
 
 @pytest.mark.parametrize("index", INDICES.values(), ids=list(INDICES))
-def test_of_tiff_frames_that_have_a_position(listed, index):
+def test_raw_numbers_of_tiff_frames_with_a_position(listed, index):
     truth, out = scans.truth(), [6, 7, int(index[-1])]
     frames, positions_m, exposures = everything(opened(listed(index)).plan(reject=out))
     left = np.sort(index[~np.isin(index, out)])
@@ -98,7 +98,7 @@ def test_a_monitor_has_a_value_for_each_raw_frame_or_for_each_used_one(listed):
         assert_allclose(plan.selection.scale[:, 0], wanted)
 
 
-def test_of_an_areadetector_file_with_dropped_frames(tmp_path):
+def test_raw_numbers_of_an_areadetector_file_with_dropped_frames(tmp_path):
     """The frames that were dropped are not in the file: they have no number there."""
     keep = np.delete(np.arange(49), [3, 4, 30])
     file = scans.write(
@@ -126,7 +126,7 @@ def test_some_of_some_frames():
 
 
 @pytest.mark.ptypy
-def test_the_loader_tells_the_raw_frames(listed, ptyscan):
+def test_the_loader_keeps_the_raw_frame_numbers(listed, ptyscan):
     index = INDICES["gaps"]
     loader = ptyscan.BeamlineTiffScan(file=str(listed(index)), reject=[1, 2])
     with warnings.catch_warnings():

@@ -147,7 +147,7 @@ def test_the_pickle_has_no_handle(tmp_path):
     np.testing.assert_array_equal(again.read([4], FULL), data[[4]])
 
 
-def test_it_is_a_frames(tmp_path):
+def test_it_is_a_frames_object(tmp_path):
     assert isinstance(Hdf5Frames(write(tmp_path / "a.h5", data=counts(2)), "/entry/data"), Frames)
 
 
@@ -159,7 +159,7 @@ def test_an_opened_scan_that_is_not_read_does_not_hold_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["overwritten", "replaced", "unlinked", "grown"])
-def test_a_file_that_is_another_while_it_is_read(tmp_path, how):
+def test_a_file_that_is_replaced_while_it_is_read(tmp_path, how):
     """What was opened is read to its end; what is opened anew, or written to, is an error."""
     path = write(tmp_path / "a.h5", data=counts(4), chunks=(1, 9, 11), maxshape=(None, 9, 11))
     frames = Hdf5Frames(path, "/entry/data")
@@ -332,7 +332,7 @@ def test_no_stack_of_images(tmp_path, data):
         Hdf5Frames(path, "/entry/data")
 
 
-def test_what_cannot_be_opened(tmp_path):
+def test_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(FileError, match=r"none\.h5: no such file; check the path"):
         open_hdf5(tmp_path / "none.h5")
     with pytest.raises(FileError, match=r"Expected a file\. Got a directory"):
@@ -440,7 +440,7 @@ def test_missing_targets_are_named(tree):
         lookup(file, "/e")
 
 
-def test_what_is_not_there_is_none(tree):
+def test_a_missing_optional_dataset_is_none(tree):
     with master(
         tree,
         s=h5py.SoftLink("/gone"),

@@ -57,7 +57,7 @@ def test_a_folder_of_files_is_to_be_named_by_a_glob(tmp_path, ending):
 
 
 @pytest.mark.parametrize("how", ["overwritten", "replaced"])
-def test_a_file_that_is_another_before_it_is_read_is_an_error(tmp_path, how):
+def test_a_file_replaced_before_it_is_read_is_an_error(tmp_path, how):
     files = save(tmp_path / "a", images(3))
     frames = TiffFrames(files)
     other = save(tmp_path / "b", images(3, seed=1))[2]
@@ -315,7 +315,7 @@ class TestScan:
         )
         assert_allclose(scan.positions_m, scans.truth().positions_m)
 
-    def test_a_sidecar_that_is_not_there(self, tmp_path):
+    def test_a_missing_sidecar(self, tmp_path):
         with pytest.raises(FileError, match=r"nowhere.h5: no such file"):
             open_scan(scans.write(tmp_path, "tiff"), sidecar="nowhere.h5")
 

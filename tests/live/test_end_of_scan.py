@@ -38,7 +38,7 @@ class TestEndOfScan:
         assert count == 49
         assert seconds < 60, "at once"
 
-    def test_positions_that_stood_still_are_said(self, tmp_path):
+    def test_positions_that_stood_still_are_reported(self, tmp_path):
         """Once the scan has ended: until then their readings may come."""
         positions = scans.truth().positions_m.copy()
         positions[40:48] = positions[40]
@@ -93,7 +93,7 @@ class TestEndOfScan:
         progress = follower.poll()
         assert (len(progress.plan), progress.complete) == (49, False)
 
-    def test_positions_ahead_of_their_frames_are_no_news_while_they_come(self, tmp_path):
+    def test_positions_ahead_of_their_frames_are_not_reported_in_a_live_scan(self, tmp_path):
         file = scans.write(tmp_path)
         with h5py.File(file, "a") as opened:
             frames = opened["entry/data"][:-1]
@@ -152,7 +152,7 @@ class TestLostExposures:
 
     @pytest.mark.parametrize(("lost", "first"), [(0, None), (8, None), (9, None), (1, "1")])
     @pytest.mark.filterwarnings("ignore:.*taken to count from 1")
-    def test_what_is_released_is_all_that_will_come(self, tmp_path, come, lost, first):
+    def test_groups_are_released_once_they_are_final(self, tmp_path, come, lost, first):
         numbers = [n for n in range(1, 2 * self.POSITIONS + 1) if n != lost]
         come(numbers[:3])
         follower = self.follow(tmp_path, **{"paths.position_index": first} if first else {})
@@ -184,7 +184,7 @@ class TestLostExposures:
         assert [{numbers[raw] for raw in group if raw >= 0} for group in exposures] == wanted
         assert_allclose(plan.positions_m, expected_positions(len(wanted)))
 
-    def test_a_counter_of_unknown_origin_is_settled_not_guessed(self, tmp_path, come):
+    def test_a_counter_of_unknown_origin_is_an_error_until_it_is_given(self, tmp_path, come):
         """The first position was lost, or the counter began at 0 and the first exposures were."""
         come(range(3, 9))
         with pytest.raises(BeamlineError, match=r"and 10 positions .* fit in two ways"):
@@ -192,7 +192,7 @@ class TestLostExposures:
         follower = self.follow(tmp_path, **{"paths.position_index": "1"})
         assert_allclose(follower.wait_for_first_frames().positions_m, expected_positions(4)[1:])
 
-    def test_what_is_assumed_of_a_counter_is_said_at_the_start(self, tmp_path, come):
+    def test_the_assumed_origin_of_a_counter_is_reported_at_the_start(self, tmp_path, come):
         come(range(1, 6))
         with pytest.warns(BeamlineWarning, match="count from 1; if it counts from 0") as caught:
             self.follow(tmp_path).wait_for_first_frames()

@@ -85,7 +85,7 @@ def test_expected_number_ends_the_scan(write):
     assert time.monotonic() - start < 30
 
 
-def test_groups_are_delivered_whole(write):
+def test_groups_are_returned_complete(write):
     file = write("swmr", exposures=4)
     follower = Follower(Settings.of(settings(file, 1.5, frames_per_position=4)))
     follower.wait_for_first_frames()
@@ -100,7 +100,7 @@ def test_groups_are_delivered_whole(write):
     assert_array_equal(plan.selection.exposures[-1], [16, 17, 18, 19])
 
 
-def test_a_file_that_never_comes(tmp_path):
+def test_a_file_that_never_appears(tmp_path):
     start = time.monotonic()
     with pytest.raises(BeamlineError, match=r"never\.h5: no such file"):
         Follower(Settings.of(settings(tmp_path / "never.h5", 0.5))).wait_for_first_frames()
@@ -110,13 +110,13 @@ def test_a_file_that_never_comes(tmp_path):
 @pytest.mark.parametrize(
     "more", [{"select.shape": "circle", "select.radius": 1.0}, {"positions.snake": True}]
 )
-def test_what_needs_the_whole_scan_is_refused(more):
+def test_settings_that_need_the_whole_scan_are_refused(more):
     with pytest.raises(BeamlineError, match="live scan"):
         Settings.of(settings("x.h5") | more)
 
 
 @pytest.mark.ptypy
-def test_a_loader_of_another_family_says_so(tmp_path, ptyscan):
+def test_a_loader_refuses_a_file_of_another_family(tmp_path, ptyscan):
     scan = ptyscan.BeamlinePtydScan(settings(scans.write(tmp_path)))
     with pytest.raises(BeamlineError, match="reads PTYD files, this is standard"):
         scan.initialize()

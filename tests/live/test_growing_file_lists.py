@@ -58,7 +58,7 @@ class TestGrowingFileLists:
         come(2)
         assert self.seen(follower) == 4
 
-    def test_a_file_that_comes_late_is_told(self, tmp_path, come):
+    def test_a_file_that_appears_late_is_reported(self, tmp_path, come):
         follower = self.follow(tmp_path)
         for number in (0, 1, 3):
             come(number)
@@ -67,7 +67,7 @@ class TestGrowingFileLists:
         with pytest.raises(BeamlineError, match="read before have changed"):
             self.seen(follower)
 
-    def test_pages_that_come(self, tmp_path):
+    def test_pages_appended_to_a_tiff(self, tmp_path):
         follower = self.follow(tmp_path)
         frames = scans.truth().frames
         tifffile.imwrite(tmp_path / "f_0.tif", frames[:4], photometric="minisblack")
@@ -91,7 +91,7 @@ class TestGrowingFileLists:
         assert self.seen(follower) == 5
         assert_allclose(follower.poll().plan.positions_m, scans.truth().positions_m[:5])
 
-    def test_who_was_away_for_long_misses_nothing(self, tmp_path, come):
+    def test_a_follower_that_paused_for_long_misses_nothing(self, tmp_path, come):
         follower = self.follow(tmp_path)
         come(0)
         follower.wait_for_first_frames()

@@ -98,7 +98,7 @@ def test_another_scan_of_the_same_shape_is_no_continuation(tmp_path, how, count)
         follow_on(follower)
 
 
-def test_a_new_scan_that_has_not_come_so_far_is_noticed_by_its_file(tmp_path):
+def test_a_shorter_new_scan_is_noticed_by_its_file(tmp_path):
     path = write_scan(tmp_path / "a.h5", 5, 100)
     follower = Follower(settings(path, **{"live.timeout_s": 60.0}))
     follower.wait_for_first_frames()
@@ -107,7 +107,7 @@ def test_a_new_scan_that_has_not_come_so_far_is_noticed_by_its_file(tmp_path):
         follow_on(follower)
 
 
-def test_also_while_it_is_written_in_swmr_mode(tmp_path, swmr):
+def test_another_scan_written_in_swmr_mode_is_no_continuation(tmp_path, swmr):
     path = tmp_path / "a.h5"
     swmr(path, 100, 5)
     follower = Follower(settings(path))
@@ -169,7 +169,7 @@ class TestTiff:
 
 
 @pytest.mark.parametrize("came", [5, 11])
-def test_a_scan_that_ends_too_early_says_so(tmp_path, came):
+def test_a_scan_that_ends_too_early_is_reported(tmp_path, came):
     path = write_scan(tmp_path / "a.h5", 3, 100)
     follower = Follower(settings(path))
     follower.wait_for_first_frames()
@@ -180,7 +180,7 @@ def test_a_scan_that_ends_too_early_says_so(tmp_path, came):
         assert len(follower.wait_until_complete()) == came
 
 
-def test_a_whole_scan_says_nothing(tmp_path):
+def test_a_complete_scan_gives_no_warning(tmp_path):
     path = write_scan(tmp_path / "a.h5", 3, 100)
     follower = Follower(settings(path))
     follower.wait_for_first_frames()

@@ -79,7 +79,7 @@ class TestWritersWithoutSwmr:
             Follower(Settings.of(settings(path, timeout_s=60))).wait_for_first_frames()
         assert time.monotonic() - start < 10
 
-    def test_what_a_killed_writer_left_is_saved_as_the_documentation_says(
+    def test_leftovers_of_a_killed_writer_are_recovered_as_documented(
         self, hold, tmp_path, monkeypatch
     ):
         path, process = hold("latest", "chunks")
@@ -120,7 +120,7 @@ class TestWritersWithoutSwmr:
             len(Follower(Settings.of(settings(path, timeout_s=60))).wait_for_first_frames()) == 49
         )
 
-    def test_nor_is_room_in_a_chunk(self, tmp_path):
+    def test_room_in_a_chunk_is_not_counted(self, tmp_path):
         path = scans.write(tmp_path)
 
         def write(first, last):
@@ -140,7 +140,7 @@ class TestWritersWithoutSwmr:
         write(9, 49)
         assert len(follower.wait_until_complete()) == 49
 
-    def test_nobody_is_told_to_copy_what_is_followed(self, tmp_path):
+    def test_the_remedy_for_a_followed_file_is_not_to_copy_it(self, tmp_path):
         path = scans.write(tmp_path)
         os.truncate(path, 3000)
         with pytest.raises(

@@ -184,7 +184,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_of_a_large_detector_less_is_read_for_the_same_centre(name):
+def test_the_same_centre_is_found_by_reading_less_of_a_large_detector(name):
     """Once on binned frames and in a window; once from all pixels of all frames."""
     if name.startswith("measured") and not REAL_DATA.is_file():
         pytest.skip("needs the measured frames")

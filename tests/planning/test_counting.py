@@ -50,7 +50,7 @@ MARKS = [
 
 @pytest.mark.parametrize(("dtype", "value"), MARKS)
 @pytest.mark.parametrize("k", [1, 2])
-def test_what_marks_a_pixel_without_a_count_is_no_count(dtype, value, k):
+def test_the_no_count_value_is_not_a_count(dtype, value, k):
     frames = np.clip(scans.truth().frames, 0, 200).astype(dtype)
     frames[:, BLIND] = value
     plan = scan_of(frames[:48], k).plan(frames_per_position=k if k > 1 else None)
@@ -109,7 +109,7 @@ def test_a_mark_in_one_frame_only_spoils_that_frame(dtype, frame):
 
 
 @pytest.mark.parametrize("brightest", [1e9, 1e12])
-def test_bright_frames_that_no_detector_counted_are_left_alone(brightest):
+def test_bright_frames_that_are_no_counts_are_not_corrected(brightest):
     frames = np.full((12, 16, 16), brightest)
     frames[3] *= 6
     got, good = all_frames(scan_of(frames).plan())

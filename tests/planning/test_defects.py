@@ -49,7 +49,7 @@ def test_a_hot_pixel_at_the_edge_is_found(spots):
     assert sorted(map(tuple, np.argwhere(found).tolist())) == sorted(spots)
 
 
-def test_bands_find_what_one_look_finds(monkeypatch):
+def test_bands_give_the_result_of_the_whole_frame(monkeypatch):
     frames = ripples((64, 48), 0.01, 1)
     frames[:, 20, 20], frames[:, 40, 3], frames[:, 41, 30] = 9000, 0, 9000
     sample = Sample(ArrayFrames(frames), Window(2, 1, 60, 40))

@@ -174,7 +174,7 @@ class TestExposures:
         plan = scan.plan(frames_per_position=3, monitor="file", saturation=60_000)
         assert_allclose(all_frames(plan)[0], 3 * 1000 * times.mean(), rtol=1e-6)
 
-    def test_too_few_times_are_said(self):
+    def test_too_few_exposure_times_are_reported(self):
         with pytest.warns(BeamlineWarning, match="5 exposure times for 12 frames .* equally long"):
             self.scan(exposure_s=np.ones(5)).plan(frames_per_position=3)
 
@@ -200,7 +200,7 @@ class TestExposures:
         plan = make_scan(12, positions=np.column_stack([each, each])).plan(frames_per_position=3)
         assert_allclose(plan.positions_m[:, 0], np.arange(4) * 1e-6)
 
-    def test_a_lag_does_not_change_whose_time_is_whose(self):
+    def test_a_lag_keeps_exposure_times_with_their_frames(self):
         """The times are those of the exposures of a position, not of the frames."""
         times = np.array([0.1, 0.5, 2.0])
         plan = self.scan(exposure_s=times).plan(

@@ -109,12 +109,12 @@ def test_an_exposure_that_is_not_listed_is_made_up_for_by_its_time():
     assert_allclose(all_frames(plan)[0], 1000 * times.sum())
 
 
-def test_a_live_scan_comes_in_its_own_order():
+def test_a_live_scan_keeps_its_own_order():
     with pytest.raises(SettingsError, match="loaded as they arrive"):
         Settings.of({"frame_order": [1, 0], "live.timeout_s": 1.0})
 
 
-def test_on_the_command_line_and_through_what_is_written(tmp_path):
+def test_numbers_as_units_on_the_command_line_and_in_written_files(tmp_path):
     file, order = scans.write(tmp_path), list(range(48, 9, -1))
     np.save(tmp_path / "order.npy", order)
     out = tmp_path / "out.h5"

@@ -73,7 +73,7 @@ def test_darks_that_are_no_numbers_or_far_below_zero_are_named():
     assert not good[:, 0, :5].any()
 
 
-def test_absurd_images_are_named_once_where_the_centre_is_found_from_the_data():
+def test_absurd_images_are_reported_once_when_the_centre_is_searched():
     y, x = np.indices((16, 16))
     beam = 200 * np.exp(-((y - 8) ** 2 + (x - 7) ** 2) / 18)
     frames = np.random.default_rng(0).poisson(beam, (8, 16, 16)).astype(np.uint16)
@@ -85,7 +85,7 @@ def test_absurd_images_are_named_once_where_the_centre_is_found_from_the_data():
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_frames_that_hold_nothing_are_counted(k):
+def test_empty_frames_are_counted(k):
     frames = np.random.default_rng(0).poisson(50, (16, 16, 16)).astype(np.uint16)
     frames[2:6], frames[8:10] = 0, 300
     plan = scan_of(frames, k).plan(saturation=300, frames_per_position=k if k > 1 else None)

@@ -62,7 +62,7 @@ def test_any_of_dark_flat_and_mask_may_differ_from_frame_to_frame(own):
 
 
 @OWN
-def test_images_go_by_raw_frames_whatever_is_selected():
+def test_calibration_images_go_by_raw_frame_whatever_is_selected():
     dark, flat, mask = images()
     scan = make_scan(N)
     plan = scan.plan(dark=dark, flat=flat, mask=mask, reject=[1, 4], step=2)
@@ -88,7 +88,7 @@ def test_exposures_of_a_position_each_have_their_own(grouping):
 
 
 @OWN
-def test_a_window_over_the_edge_bins_and_turns():
+def test_a_window_over_the_edge_is_binned_and_rotated():
     dark, flat, mask = images()
     scan = make_scan(N)
     plan = scan.plan(dark=dark, flat=flat, mask=mask, shape=16, center=(5, 12), rebin=2, rotate=90)
@@ -97,7 +97,7 @@ def test_a_window_over_the_edge_bins_and_turns():
         assert_allclose(frame, np.rot90(reference.rebin(cut, 2), -1), rtol=1e-5)
 
 
-def test_it_is_said_which_was_taken():
+def test_the_choice_is_reported():
     dark, _, _ = images()
     scan = make_scan(N)
     with pytest.warns(BeamlineWarning, match="dark has an image for each of the 6 raw frames"):
@@ -109,7 +109,7 @@ def test_it_is_said_which_was_taken():
 
 
 @OWN
-def test_the_plan_says_so():
+def test_the_plan_reports_it():
     dark, _, mask = images()
     steps = dict(loading_steps(make_scan(N).plan(dark=dark, mask=mask, saturation=460)))
     assert steps["own"] == "dark, mask of each frame"
@@ -166,7 +166,7 @@ def write(path, scan, shape, **more):
 
 @OWN
 @pytest.mark.parametrize("shape", [(6,), (2, 3)])
-def test_a_file_may_hold_them_laid_out_like_the_data(tmp_path, shape):
+def test_calibration_images_may_have_the_layout_of_the_data(tmp_path, shape):
     dark, flat, mask = images()
     scan = make_scan(N)
     file = write(tmp_path / "own.h5", scan, shape, dark=dark, flat=flat, mask=mask.astype("u1"))
@@ -211,7 +211,7 @@ def test_masks_of_single_frames_cannot_be_followed_live():
 @pytest.mark.parametrize("name", ["dark", "flat", "mask"])
 @pytest.mark.parametrize("k", [1, 2])
 @pytest.mark.filterwarnings("ignore:.*beyond a float32")
-def test_a_stack_as_long_as_the_acquisitions_but_not_as_the_frames_is_said(name, k):
+def test_a_stack_with_one_image_per_acquisition_is_reported(name, k):
     """Two frames of 2k positions were lost: nobody can tell which images are theirs."""
     given = dict(zip(("dark", "flat", "mask"), images(n=N * k), strict=True))[name]
     kept = np.delete(np.arange(N * k), [1, 4])
@@ -223,7 +223,7 @@ def test_a_stack_as_long_as_the_acquisitions_but_not_as_the_frames_is_said(name,
 
 
 @pytest.mark.filterwarnings("ignore:.*beyond a float32")
-def test_a_stack_as_long_as_what_is_picked_or_announced_is_said():
+def test_a_stack_with_one_image_per_selected_or_announced_frame_is_reported():
     dark, _, _ = images()
     scan = make_scan(N + 2)
     some = PickedFrames(scan.frames, np.arange(N))
@@ -234,7 +234,7 @@ def test_a_stack_as_long_as_what_is_picked_or_announced_is_said():
 
 
 @pytest.mark.filterwarnings("ignore:.*beyond a float32")
-def test_images_of_a_live_scan_are_averaged_with_a_word():
+def test_images_of_a_live_scan_are_averaged_with_a_warning():
     dark, _, _ = images()
     with pytest.warns(BeamlineWarning, match="dark has 6 images, as many as frames are expected"):
         plan = make_scan(N).plan(dark=dark, **{"live.timeout_s": 1.0})

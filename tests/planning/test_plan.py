@@ -155,7 +155,7 @@ class TestNothingLeft:
     )
     @pytest.mark.parametrize("center", [None, (10, 12)])
     @pytest.mark.filterwarnings("ignore::ptypy_beamline.BeamlineWarning")
-    def test_what_takes_all_counts_is_named(self, settings, stored, words, center):
+    def test_the_setting_that_removes_all_counts_is_named(self, settings, stored, words, center):
         if "dark" in stored:
             stored = {"dark": ArrayFrames(np.full((1, NY, NX), stored["dark"]))}
         scan = make_scan(**(self.BRIGHT | stored))

@@ -153,7 +153,7 @@ class TestOddPositions:
         assert "(--reject 30-41)" in warning
 
     @pytest.mark.parametrize("settings", [{"frame_order": [5, 5, 5, 5, *range(40)]}, {}])
-    def test_of_a_scan_with_pairs_and_repeats_are_not_odd(self, settings):
+    def test_positions_with_pairs_and_repeats_are_not_odd(self, settings):
         positions = self.positions()
         positions[7] = positions[6]
         assert not self.warnings_of(positions, **settings)
@@ -167,5 +167,5 @@ class TestOddPositions:
         assert "(--reject 7,9)" in warning
         assert not self.warnings_of(positions, reject="7,9")
 
-    def test_of_a_line_are_not_odd(self):
+    def test_positions_of_a_line_are_not_odd(self):
         assert not self.warnings_of(np.column_stack([np.zeros(40), np.arange(40) * 1e-6]))

@@ -81,7 +81,7 @@ def test_zero_and_one_may_be_frames():
         ("list.txt", "list.txt: no such file"),
     ],
 )
-def test_what_fits_no_frame(given, match):
+def test_images_that_fit_no_frame_are_refused(given, match):
     with pytest.raises(BeamlineError, match=match) as caught:
         left(given, scan_of(grid=GRID))
     assert "\n" not in str(caught.value)
@@ -115,21 +115,21 @@ LISTS = ["reject_indices.npy", "qc_summary.csv", "list.json"]
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_the_scans_own_list_is_taken_without_a_word(judged, name):
+def test_the_scans_own_list_is_taken_without_a_warning(judged, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(open_scan(judged / "scan1.h5").plan(reject=str(judged / "qc" / name))) == 44
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_of_another_file_is_said(judged, name):
+def test_a_reject_list_of_another_file_is_reported(judged, name):
     with pytest.warns(
         BeamlineWarning, match=r"was made from .*scan1\.h5, not from .*scan2\.h5: its 5"
     ):
         assert len(open_scan(judged / "scan2.h5").plan(reject=str(judged / "qc" / name))) == 44
 
 
-def test_an_intensity_that_was_estimated_of_another_file_is_said(judged):
+def test_a_beam_intensity_of_another_file_is_reported(judged):
     estimate = judged / "qc/beam_intensity.npy"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -148,7 +148,7 @@ def test_a_list_of_a_scan_of_another_length_is_refused(judged, name, other):
         open_scan(judged / f"{other}.h5").plan(reject=str(judged / "qc" / name))
 
 
-def test_a_renamed_list_tells_by_its_positions_and_its_length(judged, tmp_path):
+def test_a_renamed_reject_list_is_checked_by_positions_and_length(judged, tmp_path):
     """Away from its folder nothing says which file it was made of."""
     table = tmp_path / "list.csv"
     table.write_text((judged / "qc/qc_summary.csv").read_text())

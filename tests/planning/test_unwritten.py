@@ -76,7 +76,7 @@ def test_a_dark_that_was_never_written_is_an_error(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*stopped")
 @pytest.mark.parametrize("how", ["unmapped", "source", "interleaved", "short"])
-def test_a_virtual_dataset_is_as_whole_as_its_sources(tmp_path, how):
+def test_a_virtual_dataset_is_as_complete_as_its_sources(tmp_path, how):
     layout, wanted = h5py.VirtualLayout((12, 8, 8), "u2"), [0, 1, 2, 6, 7]
     stacks = {"a.h5": [0, 1, 2, 3, 4, 5], "b.h5": [6, 7, 8, 9, 10, 11]}
     if how == "interleaved":
@@ -151,7 +151,7 @@ def test_pixels_between_the_modules_of_a_virtual_detector_are_bad(tmp_path, how)
     assert_array_equal(got, wanted)
 
 
-def test_so_are_they_beside_a_mask_and_where_the_corner_is_stored(tmp_path):
+def test_unwritten_chunks_with_a_mask_and_zero_frequency_at_the_corner(tmp_path):
     file = modules(tmp_path)
     with h5py.File(file, "a") as opened:
         opened["/entry/mask"] = np.eye(8, dtype=np.uint8)
@@ -208,7 +208,7 @@ def test_more_room_than_positions(tmp_path):
     check_frames(file, list(range(12)), 988, 1000)
 
 
-def test_live_they_are_frames_to_come(tmp_path):
+def test_in_a_live_scan_they_are_frames_to_come(tmp_path):
     file = room(tmp_path / "a.h5", [0, 1, 2, 4])
     follower = Follower(
         Settings.of({"file": str(file), "live.timeout_s": 0.6, "live.poll_s": 0.01})

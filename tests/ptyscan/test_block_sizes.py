@@ -19,7 +19,7 @@ def blocks_of(shares, count, wanted):
 
 @pytest.mark.parametrize("ranks", range(1, 6))
 @pytest.mark.parametrize("wanted", [1, 2, 3, 7, 10, 99, 100_000])
-def test_of_a_finished_scan(ranks, wanted):
+def test_blocks_of_a_finished_scan(ranks, wanted):
     for count in range(ranks, 120):
         blocks = blocks_of(BlockSizes(ranks), count, wanted)
         assert min(blocks) >= ranks
@@ -29,7 +29,7 @@ def test_of_a_finished_scan(ranks, wanted):
 @pytest.mark.parametrize("ranks", range(1, 6))
 @pytest.mark.parametrize("least", [1, 3])
 @pytest.mark.parametrize("pace", [1, 4, 17])
-def test_of_a_growing_scan(ranks, least, pace):
+def test_blocks_of_a_growing_scan(ranks, least, pace):
     shares = BlockSizes(ranks, least)
     for wanted in (1, 8, 12, 100):
         for count in range(ranks, 90):

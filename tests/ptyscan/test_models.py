@@ -92,7 +92,7 @@ def test_positions_are_refined_alike(folder, engine):
     assert compared(folder, "shared mask", engine, engine_parameters=refine) == []
 
 
-def test_exit_waves_are_computed_when_needed_of_what_was_there_before(folder):
+def test_exit_waves_are_computed_when_needed_from_the_earlier_probe_and_object(folder):
     """ML never asks for them; after it DM gets those of the first probe and object."""
     from ptypy import utils as u
 
@@ -111,7 +111,7 @@ def test_exit_waves_are_computed_when_needed_of_what_was_there_before(folder):
     assert list(differences(*made)) == []
 
 
-def test_a_saved_run_is_resumed_alike(folder, tmp_path):
+def test_a_saved_run_is_resumed_with_the_same_result(folder, tmp_path):
     from ptypy import utils as u
     from ptypy.core import Ptycho
 
@@ -192,7 +192,7 @@ def test_copies_of_storages_are_ordinary_ones(folder, duplicate):
             assert np.array_equal(made.data, other.data), name
 
 
-def test_another_ptypy_is_noticed(folder, monkeypatch, caplog):
+def test_another_version_of_ptypy_is_noticed(folder, monkeypatch, caplog):
     from ptypy.core.classes import Storage
 
     from ptypy_beamline.models import relied_on

@@ -78,7 +78,7 @@ def test_a_live_scan_on_two_ranks(tmp_path, load_parallel):
     assert followed == result(load(1, file, plain))
 
 
-def test_the_command_line_says_an_error_once(tmp_path):
+def test_the_command_line_prints_an_error_once(tmp_path):
     pars = {
         "scans": {
             "s": {"name": "BlockFull", "data": {"name": "BeamlineScan", "file": "nowhere.h5"}}

@@ -54,7 +54,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("given", "message"), REFUSED)
-def test_what_is_wrong_is_said_in_one_line(file, ptyscan, given, message):
+def test_mistakes_are_one_line_errors(file, ptyscan, given, message):
     """By the loader, and in a tree by :func:`run`."""
     with pytest.raises(BeamlineError, match=message) as alone:
         collect(ptyscan.BeamlineScan({"file": str(file)} | given))
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_said_in_one_line(file, ptyscan, given, message):
         ({"dark": np.zeros((64, 64)).view(np.memmap)}, {}),
     ],
 )
-def test_what_can_be_meant_is_taken(file, ptyscan, given, plain):
+def test_ambiguous_values_with_one_possible_meaning_are_accepted(file, ptyscan, given, plain):
     plan = open_scan(file).plan(**plain)
     scan = ptyscan.BeamlineScan({"file": str(file)} | given)
     assert len(collect(scan)[0]) == len(plan)
@@ -103,7 +103,7 @@ class TestAutoCenter:
         scan.initialize()
         return scan.plan.geometry.center_px
 
-    def test_false_takes_the_middle_and_true_looks(self, tmp_path, ptyscan):
+    def test_auto_center_false_takes_the_middle_and_true_searches(self, tmp_path, ptyscan):
         off = np.roll(scans.truth().frames, (4, -3), (1, 2))
         file = scans.write(tmp_path, frames=off, center_px=None)
         assert self.center(ptyscan, file, auto_center=False) == (32, 32)
@@ -111,7 +111,7 @@ class TestAutoCenter:
         assert found == self.center(ptyscan, file, auto_center=True)
         np.testing.assert_allclose(found, (36, 29), atol=1)
 
-    def test_a_centre_of_the_file_is_taken_unless_one_is_asked_to_look(self, tmp_path, ptyscan):
+    def test_the_centre_of_the_file_is_used_unless_a_search_is_asked_for(self, tmp_path, ptyscan):
         file = scans.write(tmp_path, center_px=(20.0, 21.0))
         assert self.center(ptyscan, file) == self.center(ptyscan, file, auto_center=False)
         assert self.center(ptyscan, file) == (20, 21)

@@ -82,7 +82,7 @@ def test_positions_in_pixels_remain_in_pixels(bare, tmp_path, type_in):
 
 
 @pytest.mark.parametrize("more", [{}, {"energy": 1e9}, {"energy": np.linspace(7e3, 9e3, 49)}])
-def test_no_geometry_is_needed_and_a_wrong_one_does_no_harm(bare, more):
+def test_no_geometry_is_needed_and_a_wrong_one_is_ignored(bare, more):
     """What is said of energy may be absent, absurd, or vary along the scan."""
     file = bare("um", **more)
     paths = {"frames": "/a/frames", "x": "/a/x", "y": "/a/y"}

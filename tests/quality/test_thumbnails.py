@@ -83,7 +83,7 @@ def test_tiles_of_the_contact_sheet_are_means_and_fit_the_budget():
         assert (sheet.side, sheet.count == 500) == (side, side > 8)
 
 
-def test_the_contact_sheet_holds_each_picture():
+def test_the_contact_sheet_shows_each_picture():
     images = assessed().images
     sheet = contact_sheet(images, 10**6)
     with Image.open(io.BytesIO(base64.b64decode(sheet.url.split(",")[1]))) as image:

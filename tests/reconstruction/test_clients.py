@@ -59,7 +59,7 @@ class TestPtychodus:
         return import_module("ptychodus.api.io")
 
     @pytest.mark.parametrize("more", [{}, LAYERED])
-    def test_it_loads_what_we_wrote(self, tmp_path, io, plan, more):
+    def test_it_loads_our_product(self, tmp_path, io, plan, more):
         found = exact(**more)
         info = ProductInfo("a name", "some words", 0.1, 2.0, 30.0)
         path = export_product(found, tmp_path / "p.h5", info=info, frames=of_plan(plan))
@@ -91,7 +91,7 @@ class TestPtychodus:
         corners = np.column_stack([y, x]) - 31.5
         assert_allclose(corners, scans.truth().corners_px, atol=1e-6)
 
-    def test_what_it_saves_again_is_the_same(self, tmp_path, io):
+    def test_saving_it_again_gives_the_same(self, tmp_path, io):
         found = exact(algorithm="", provenance={})
         product = io.load_product(export_product(found, tmp_path / "p.h5"))
         io.save_product(tmp_path / "again.h5", product)

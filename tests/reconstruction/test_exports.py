@@ -85,7 +85,7 @@ class TestProduct:
                 "tomography_angle_deg": 30.0,
             }
 
-    def test_old_and_new_names_are_there(self, tmp_path):
+    def test_old_and_new_names_exist(self, tmp_path):
         found = exact()
         with h5py.File(export_product(found, tmp_path / "p.h5")) as file:
             for name in ("photon_energy_eV", "probe_energy_eV"):
@@ -132,7 +132,7 @@ class TestProduct:
             write_cxi(exact(), tmp_path / "p.cxi", plan=few)
         assert not list(tmp_path.glob("*p.*"))
 
-    def test_a_file_of_another_kind_is_named(self, tmp_path):
+    def test_a_file_of_another_kind_is_refused(self, tmp_path):
         with pytest.raises(FileError, match="not a Ptychodus product"):
             import_product(scans.write(tmp_path))
 
@@ -189,7 +189,7 @@ class TestNpz:
         assert_allclose(offset - offset[0], 0, atol=1e-16)
         assert_array_equal(scan.probe, exact().probe[1])
 
-    def test_everything_else_is_there_too(self, tmp_path):
+    def test_all_other_fields_are_written(self, tmp_path):
         found = exact()
         with np.load(write_npz(found, tmp_path / "a.npz")) as file:
             assert_array_equal(file["objectGuess"], found.object[0])
@@ -198,7 +198,7 @@ class TestNpz:
             assert_array_equal(file["errors"], found.errors)
             assert "diffraction" not in file
 
-    def test_own_file_is_replaced_and_no_other(self, tmp_path):
+    def test_only_own_files_are_replaced(self, tmp_path):
         path = write_npz(exact(), tmp_path / "a.npz")
         write_npz(exact(), path)
         np.savez(path, x=3)
@@ -382,7 +382,7 @@ class TestProductCommand:
             ({"objectGuess": np.ones((2, 150, 150))}, r"one object of one layer"),
         ],
     )
-    def test_what_does_not_fit_is_named(self, tmp_path, type_in, more, message):
+    def test_the_error_names_what_does_not_fit(self, tmp_path, type_in, more, message):
         source = self.written(tmp_path, **more)
         code, _, err = type_in("product", source, "-o", tmp_path / "p.h5", *FLAGS)
         assert code == 1
@@ -492,7 +492,9 @@ class TestExportCommand:
             (("-o", "a.h5", "--scan", "b"), "no scan 'b'; choose by --scan (scan=): s"),
         ],
     )
-    def test_what_cannot_be(self, tmp_path, type_in, ptyr, words, message, monkeypatch):
+    def test_impossible_exports_are_refused(
+        self, tmp_path, type_in, ptyr, words, message, monkeypatch
+    ):
         monkeypatch.chdir(tmp_path)
         code, _, err = type_in("export", ptyr, *words)
         assert code == 1

@@ -80,7 +80,7 @@ def test_estimate_is_near_what_was_measured(row):
     assert reported.host_bytes / MIB == pytest.approx(int(row[-1]), rel=0.07)
 
 
-def test_info_says_what_a_gpu_run_needs(type_in, tmp_path):
+def test_info_shows_the_memory_of_a_gpu_run(type_in, tmp_path):
     file = scans.write(tmp_path)
     words = ("--engine", "raar+ml", "--frames-per-block", 10, "--cores", 2, "--modes", 3)
     code, out, _ = type_in("info", file, "--plan", *words, "--json")

@@ -129,7 +129,7 @@ def test_colours_are_those_of_the_scanned_area():
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_what_is_not_finite_leaves_the_rest_to_be_seen(whole):
+def test_values_that_are_not_finite_do_not_hide_the_rest(whole):
     obj = true_reconstruction().object.copy()
     obj[:, 60:62] = np.nan
     figure = drawn(
@@ -197,7 +197,7 @@ def test_modes_are_sorted_and_have_their_share_of_the_power():
     assert "0.1%" not in shown
 
 
-def test_probe_is_cut_to_where_the_beam_is():
+def test_probe_is_cropped_to_the_beam():
     found = true_reconstruction()
     wide = np.zeros((1, 256, 256), np.complex64)
     wide[0, 96:160, 96:160] = found.probe[0]
@@ -252,7 +252,7 @@ def test_positions_are_where_the_probe_was():
     assert not titled(plain(), "Phase").lines
 
 
-def test_title_says_what_it_is():
+def test_the_title_names_the_result():
     shown = words(plain())
     for text in ("scan_0042", "8.8 keV", "DM 40 + ML 20", "object pixel 10 nm", "last 0.02"):
         assert text in shown
@@ -328,7 +328,7 @@ def test_plot_prints_the_vacuum_region(stored, capsys, tmp_path):
         (["--flatten", "900,900,9,9"], "4 pixels"),
     ],
 )
-def test_what_cannot_be_plotted_is_one_line(stored, capsys, more, problem):
+def test_what_cannot_be_plotted_is_a_one_line_error(stored, capsys, more, problem):
     assert main(["plot", str(stored[0]), *more]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")

@@ -75,7 +75,7 @@ def test_steep_ramp_is_found_too():
     assert_allclose(found.object, truth.object, atol=5e-4)
 
 
-def test_whole_area_levels_a_sample_that_is_everywhere():
+def test_the_whole_area_levels_a_sample_without_vacuum():
     truth = true_reconstruction()
     rows, columns = scanned(truth)
     finished = finish(spoiled(truth), STEPS["whole"])
@@ -272,7 +272,7 @@ def test_rectangles_in_pixels_and_lengths_are_the_same():
         "1,2,3,4,5",
     ],
 )
-def test_other_words_are_refused(text):
+def test_unknown_options_are_refused(text):
     with pytest.raises(SettingsError, match=r"Expected a rectangle Y0,X0,H,W.*10,20,60,40"):
         Rectangle.parse(text)
 

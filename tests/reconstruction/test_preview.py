@@ -118,7 +118,7 @@ def test_positions_are_rounded_to_whole_pixels_of_the_object(truth, found):
 
 
 @pytest.mark.long
-def test_bad_pixels_and_an_off_centre_beam_do_no_harm(truth):
+def test_bad_pixels_and_an_off_centre_beam_change_nothing(truth):
     good = GOOD.copy()
     good[20:24, 30:50] = False
     good[::9, ::7] = False
@@ -160,7 +160,7 @@ def test_progress_counts_up(truth):
     assert [k for k, _ in calls] == [1, 2, 3]
 
 
-def test_what_does_not_belong_together_is_refused(truth):
+def test_inputs_that_do_not_match_are_refused(truth):
     with pytest.raises(ScanError, match="one per position"):
         reconstruct(truth.frames, GOOD, truth.positions_m[1:], truth.object_pixel_m)
     with pytest.raises(ScanError, match="photons"):
@@ -260,7 +260,7 @@ def test_picture_is_drawn(tmp_path: Path, truth, found):
 
 @pytest.mark.long
 @pytest.mark.real
-def test_measured_scan_tells_the_sign_of_its_rows():
+def test_a_measured_scan_determines_the_sign_of_its_rows():
     folder = os.environ.get("PTYPY_BEAMLINE_DATA")
     beside = Path(folder) if folder else SHARED / "data"
     path = beside / "siemens-star-516.npz"

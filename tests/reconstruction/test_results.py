@@ -141,7 +141,7 @@ class TestPtyPy:
         with pytest.raises(ScanError, match="Expected the 46 positions"):
             read_ptyr(reconstructions.ptyr(), plan=open_scan(reconstructions.raw_file()).plan())
 
-    def test_another_loader_made_it(self, tmp_path):
+    def test_results_of_another_loader_are_read(self, tmp_path):
         """PtyPy's own: the live run tells all; its file needs the frames for the positions."""
         from ptypy_beamline.run import run
         from ptypy_beamline.writers.ptyd import write_ptyd
@@ -186,7 +186,7 @@ class TestPtyPy:
             ({"name": "BlockOPRModel"}, "a probe for each position"),
         ],
     )
-    def test_what_no_format_holds_is_refused(self, model, reason):
+    def test_results_that_no_format_can_hold_are_refused(self, model, reason):
         from ptypy_beamline.run import run
 
         ptycho = run(reconstructions.tree(reconstructions.raw_file(), **model), level=4)
@@ -270,7 +270,7 @@ def test_ptyr_is_recognised_by_content(tmp_path):
     assert_same(read(path), read_ptyr(path), "provenance")
 
 
-def test_what_is_no_reconstruction_is_named(tmp_path):
+def test_the_error_names_a_file_that_is_no_reconstruction(tmp_path):
     raw = scans.write(tmp_path)
     for reader in (read, read_ptyr):
         with pytest.raises(FileError, match=r"standard\.h5: no"):

@@ -199,7 +199,7 @@ def test_areadetector_logs_each_frame(tmp_path):
         assert logged["NDArrayUniqueId"][-1] == 6
 
 
-def test_demo_scan_has_the_faults_it_says(tmp_path: Path):
+def test_demo_scan_has_the_faults_that_it_lists(tmp_path: Path):
     demo = write_demo_scan(tmp_path / "raw.h5", shape=(6, 6))
     with h5py.File(tmp_path / "raw.h5") as file:
         frames = file["entry/data/data"][()]

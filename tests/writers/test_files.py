@@ -48,7 +48,7 @@ def test_failure_keeps_what_was_there(tmp_path: Path, error):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path):
+def test_files_of_other_programs_are_not_replaced(tmp_path: Path):
     foreign, own = tmp_path / "raw.h5", tmp_path / "own.h5"
     with h5py.File(foreign, "w") as file:
         file["x"] = 1
@@ -116,7 +116,7 @@ def test_impossible_names_are_named(name, words):
         pass
 
 
-def test_folders_that_were_made_for_what_failed_go_again(tmp_path: Path):
+def test_folders_made_for_a_failed_output_are_removed(tmp_path: Path):
     def write(fail_early: bool) -> None:
         with renamed_together():
             with complete_hdf5(tmp_path / "new/a/a.h5"):

@@ -296,7 +296,7 @@ def test_a_signal_while_the_package_is_loaded_is_one_line(tmp_path):
 
 @pytest.mark.ptypy
 @pytest.mark.long
-def test_what_ptypy_saves_is_whole_or_not_there(tmp_path, inputs):
+def test_files_saved_by_ptypy_are_complete_or_absent(tmp_path, inputs):
     data = {"name": "BeamlineScan", "file": inputs["RAW"], "num_frames": 9}
     tree = {
         "verbose_level": "ERROR",
@@ -339,7 +339,7 @@ def ended() -> int:
     return child
 
 
-def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, inputs):
+def test_leftovers_of_a_killed_writer_are_removed_by_the_next(tmp_path, inputs):
     own = [temporary_name(tmp_path / name) for name in ("gone.h5", "gone.png", "thumbs")]
     dead = [path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{ended()}-")) for path in own]
     elsewhere = re.sub("-[0-9a-f]{8}-", "-00000000-", dead[0].name, count=1)

@@ -92,7 +92,7 @@ def test_a_log_without_a_final_line_end_is_no_news(tmp_path, form, ending):
     assert len(read_log(path).rows) == 40
 
 
-def test_nor_is_one_of_round_numbers(tmp_path):
+def test_a_list_of_round_numbers_is_not_odd(tmp_path):
     for last in ("0.5", "1", "1e-05", ""):
         rows = [*(f"{i},{i / 4}" for i in range(9)), f"1,{last}"]
         (tmp_path / "a.csv").write_text("\n".join(["x,y", *rows]))
@@ -398,7 +398,7 @@ class TestTimes:
         assert_allclose(scan.positions_m, np.stack([-1e-9 * at, 2e-9 * at], 1), atol=1e-15)
         assert scan.energy_eV == 8000
 
-    def test_of_a_file(self, folder, make, tmp_path):
+    def test_times_of_a_file(self, folder, make, tmp_path):
         at = 0.3 + 2 * INDEX
         np.save(tmp_path / "t.npy", at)
         words = ("--col-time", "time", "--frame-times")
@@ -411,7 +411,7 @@ class TestTimes:
         assert make(self.lines(), *words, tmp_path / "t.csv") == (0, "")
         self.check(folder, at)
 
-    def test_of_the_tiff_tags(self, folder, make):
+    def test_times_of_the_tiff_tags(self, folder, make):
         start = np.datetime64("2024-05-31T12:00:00.000")
 
         def stamp(t):
@@ -490,7 +490,7 @@ def test_time_stamps(text, wanted):
     assert seconds(text) == wanted
 
 
-def test_a_log_without_index_or_times_says_what_to_add(make):
+def test_a_log_without_index_or_times_is_refused_with_the_remedy(make):
     code, message = make(["posx_m,posy_m", *(f"{x},{y}" for x, y in zip(X, Y, strict=True))])
     assert code == 1
     assert "add a column frame_index with the number of each row's frame" in message
