@@ -6,16 +6,12 @@ from ..geometry import check_plausible
 from ..quantities import unit_of_name
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Location
-from .hdf5_source import Hdf5Source, has, text
+from .hdf5_source import Hdf5Source, has, in_groups, text
 
 LONGEST_M = 100.0
 """No detector is farther away: a larger number without ``@units`` is not in metres."""
 
 INSTRUMENTS = ("/instrument", "/measurement/instrument")
-
-
-def _instrument(*names: str) -> tuple[str, ...]:
-    return tuple(f"{place}/{name}" for name in names for place in INSTRUMENTS)
 
 
 def _finish(source: Hdf5Source, scan: Scan) -> Scan:
@@ -36,13 +32,13 @@ EXCHANGE = Hdf5Format(
     x=Location(("/exchange/positions_x",), "um"),
     y=Location(("/exchange/positions_y",), "um"),
     positions=Location(("/exchange/motor_pos",), "mm"),
-    energy=Location(_instrument("source/energy", "monochromator/energy"), "keV"),
-    distance=Location(_instrument("detector/distance"), "m"),
-    pixel=Location(_instrument("detector/pixel_size"), "m"),
-    pixel_x=Location(_instrument("detector/pixel_size_x"), "m"),
-    pixel_y=Location(_instrument("detector/pixel_size_y"), "m"),
-    exposure=Location(_instrument("detector/exposure_time"), "s"),
-    mask=Location((*_instrument("detector/mask"), "/exchange/mask")),
+    energy=Location(in_groups(INSTRUMENTS, "source/energy", "monochromator/energy"), "keV"),
+    distance=Location(in_groups(INSTRUMENTS, "detector/distance"), "m"),
+    pixel=Location(in_groups(INSTRUMENTS, "detector/pixel_size"), "m"),
+    pixel_x=Location(in_groups(INSTRUMENTS, "detector/pixel_size_x"), "m"),
+    pixel_y=Location(in_groups(INSTRUMENTS, "detector/pixel_size_y"), "m"),
+    exposure=Location(in_groups(INSTRUMENTS, "detector/exposure_time"), "s"),
+    mask=Location((*in_groups(INSTRUMENTS, "detector/mask"), "/exchange/mask")),
     dark=Location(("/exchange/data_dark",)),
     flat=Location(("/exchange/data_white",)),
     monitor=Location(("/exchange/monitor",)),

@@ -187,7 +187,9 @@ def _stack(
         shape = frames.shape
         listed = FrameLayout.of(shape, leading_axis(shape, source.settings.outer_index))
         return fitted(source, table, frames, numbers, listed, _positions(source, table))
-    found = source.need("frames", table.frames)
+    found = source.find("frames", table.frames)
+    if found is None:
+        raise missing("frames", table.frames.paths, source.file, source.path)
     stored, shape = _positions(source, table), found.dataset.shape
     tries = (FrameLayout.of(shape, None), FrameLayout.of(shape, 0)) if len(shape) == 4 else ()
     fits = [_fit(stored.place, layout, source.exposures) for layout in tries]

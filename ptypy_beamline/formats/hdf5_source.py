@@ -120,19 +120,6 @@ class Hdf5Source:
         """The first dataset of ``paths``, whatever the user names."""
         return self.find("", Location(paths, unit))
 
-    def need(self, name: str, item: Location) -> Found:
-        """As :meth:`find`, but it must be there.
-
-        Raises
-        ------
-        MissingDataError
-            It is not.
-        """
-        found = self.find(name, item)
-        if found is None:
-            raise missing(name, item.paths, self.file, self.path)
-        return found
-
     def _given(self, name: str, value: str, item: Location) -> Found:
         """The dataset ``/path`` or ``other.h5::/path`` that the user named."""
         other, inner = file_and_dataset(value)
@@ -237,6 +224,11 @@ def expand(file: h5py.File, pattern: str) -> list[str]:
             if fnmatchcase(name, part)
         ]
     return done
+
+
+def in_groups(groups: Sequence[str], *names: str) -> tuple[str, ...]:
+    """Paths of the first name in each of the groups, then of the others."""
+    return tuple(f"{group}/{name}" for name in names for group in groups)
 
 
 def has(file: h5py.File, *paths: str) -> bool:

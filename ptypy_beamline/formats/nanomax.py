@@ -17,7 +17,7 @@ from ..errors import MissingDataError
 from ..files.links import lookup, present
 from ..scan import Scan
 from .hdf5 import Hdf5Format, Location
-from .hdf5_source import Hdf5Source, expand, has
+from .hdf5_source import Hdf5Source, expand, has, in_groups
 from .stored_values import numbers, si
 
 MEASURED = "/entry/measurement"
@@ -85,8 +85,7 @@ def _finish(source: Hdf5Source, scan: Scan) -> Scan:
 
 def _offset(source: Hdf5Source, axis: str, count: int) -> Floats:
     """Position of the stage under the piezo, in metres: of each position, or one of all."""
-    groups = (MEASURED, *SNAPSHOTS)
-    found = source.at(*(f"{group}/base{axis}" for group in groups), unit="um")
+    found = source.at(*in_groups((MEASURED, *SNAPSHOTS), f"base{axis}"), unit="um")
     if found is None:
         return np.zeros(count)
     values = si(source, found, "positions").ravel()
@@ -116,7 +115,7 @@ NANOMAX = Hdf5Format(
     frames=Location(FRAMES),
     x=Location((f"{MEASURED}/pseudo/x", f"{PIEZO}/x"), "um"),
     y=Location((f"{MEASURED}/pseudo/y", f"{PIEZO}/y"), "um"),
-    energy=Location(tuple(f"{group}/energy" for group in SNAPSHOTS), "eV"),
+    energy=Location(in_groups(SNAPSHOTS, "energy"), "eV"),
     bursts=True,
     adapt=_adapt,
     finish=_finish,

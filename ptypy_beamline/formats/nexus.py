@@ -5,47 +5,37 @@ from __future__ import annotations
 import h5py
 
 from .hdf5 import Hdf5Format, Location
-from .hdf5_source import definitions, has
+from .hdf5_source import definitions, has, in_groups
 
 NX_DEFINITIONS = {"NXcxi_ptycho", "NXptycho"}
 
 DETECTORS = ("/entry*/instrument_1/detector_1", "/entry*/instrument_1/detector")
+BEAM = ("/entry*/instrument_1/beam_1",)
 SHIFTS = "/entry*/sample_1/transformations"
-
-
-def _detector(*names: str) -> tuple[str, ...]:
-    return tuple(f"{place}/{name}" for name in names for place in DETECTORS)
 
 
 NXCXI = Hdf5Format(
     name="nxcxi",
     title="NeXus NXcxi_ptycho: entry_1/data_1/{data,x,y}",
     recognise=lambda file: bool(NX_DEFINITIONS & definitions(file)),
-    frames=Location((*_detector("data"), "/entry*/data_1/data")),
+    frames=Location((*in_groups(DETECTORS, "data"), "/entry*/data_1/data")),
     # As PtyPy reads them: the position of the beam, on the frames' axes.
     x=Location(("/entry*/data_1/x", f"{SHIFTS}/translation_x", f"{SHIFTS}/trans_x"), "m"),
     y=Location(("/entry*/data_1/y", f"{SHIFTS}/translation_y", f"{SHIFTS}/trans_y"), "m"),
     positions=Location((f"{SHIFTS}/translation",), "m"),
     # source_1/energy is that of the electrons in the ring.
-    energy=Location(
-        (
-            "/entry*/instrument_1/beam_1/energy",
-            "/entry*/instrument_1/beam_1/incident_energy",
-            "/entry*/instrument_1/beam_1/incident_beam_energy",
-        ),
-        "J",
-    ),
-    distance=Location(_detector("distance"), "m"),
-    pixel_x=Location(_detector("x_pixel_size"), "m"),
-    pixel_y=Location(_detector("y_pixel_size"), "m"),
-    exposure=Location(_detector("count_time")),
-    center_x=Location(_detector("beam_center_x")),
-    center_y=Location(_detector("beam_center_y")),
-    mask=Location(_detector("mask", "pixel_mask")),
-    dark=Location(_detector("darkfield", "dark")),
-    flat=Location(_detector("flatfield", "flat")),
+    energy=Location(in_groups(BEAM, "energy", "incident_energy", "incident_beam_energy"), "J"),
+    distance=Location(in_groups(DETECTORS, "distance"), "m"),
+    pixel_x=Location(in_groups(DETECTORS, "x_pixel_size"), "m"),
+    pixel_y=Location(in_groups(DETECTORS, "y_pixel_size"), "m"),
+    exposure=Location(in_groups(DETECTORS, "count_time")),
+    center_x=Location(in_groups(DETECTORS, "beam_center_x")),
+    center_y=Location(in_groups(DETECTORS, "beam_center_y")),
+    mask=Location(in_groups(DETECTORS, "mask", "pixel_mask")),
+    dark=Location(in_groups(DETECTORS, "darkfield", "dark")),
+    flat=Location(in_groups(DETECTORS, "flatfield", "flat")),
     monitor=Location(("/entry*/instrument_1/monitor/data", "/entry*/monitor_1/data")),
-    saturation=Location(_detector("saturation_value")),
+    saturation=Location(in_groups(DETECTORS, "saturation_value")),
     refines=("cxi", "diamond", "areadetector", "eiger"),
 )
 

@@ -56,11 +56,7 @@ def pixel(source: Hdf5Source, table: Hdf5Format, stack: PairedFrames) -> tuple[f
     values = si(source, both, "pixel").ravel() if both is not None else np.empty(0)
     if values.size == 2:
         return float(values[0]), float(values[1])
-    pair = (
-        (both, both)
-        if both
-        else (source.find("pixel_y", table.pixel_y), source.find("pixel_x", table.pixel_x))
-    )
+    pair = [both or source.find(name, getattr(table, name)) for name in ("pixel_y", "pixel_x")]
     sizes = [_constant(source, table, stack, f, "pixel") for f in pair if f is not None]
     known = [size for size in sizes if size is not None]
     return (known[0], known[-1]) if known else None
