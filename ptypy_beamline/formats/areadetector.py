@@ -77,21 +77,16 @@ def _adapt(source: Hdf5Source, table: Hdf5Format) -> Hdf5Format:
     if pair is not None:
         items |= {"x": Location((known[pair[0]],)), "y": Location((known[pair[1]],))}
         source.notes.append(f"positions are the NDAttributes {known[pair[0]]} and {known[pair[1]]}")
-    items["frame_index"] = Location(_paths(known, ("ndarrayuniqueid",)))
-    counted = "frame_index" not in source.paths or source.settings.growing
-    return replace(table, count=_count(source, known) if counted else None, **items)
+    ids = items["frame_index"] = Location(_paths(known, ("ndarrayuniqueid",)))
+    stored = source.at(*ids.paths)
+    if stored and ("frame_index" not in source.paths or source.settings.growing):
+        # NDArrayUniqueId is flushed last.
+        items["count"] = count_written(numbers(stored).ravel()) or None
+    return replace(table, **items)
 
 
 def _paths(known: dict[str, str], names: Iterable[str]) -> tuple[str, ...]:
     return tuple(known[name] for name in names if name in known)
-
-
-def _count(source: Hdf5Source, known: dict[str, str]) -> int | None:
-    """Frames written: NDArrayUniqueId is flushed last; zeros at its end are chunk padding."""
-    found = source.at(*_paths(known, ("ndarrayuniqueid",)))
-    if found is None:
-        return None
-    return count_written(numbers(found).ravel()) or None
 
 
 AREADETECTOR = Hdf5Format(

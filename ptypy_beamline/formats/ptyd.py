@@ -213,7 +213,9 @@ def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
     PtyPy knows photons only: of electrons it keeps the energy of photons of their wavelength.
     """
     found = None if "energy" in source.settings.overridden else _meta(source, "energy")
-    radiation = source.settings.radiation or _noted_radiation(source)
+    noted = source.at("/meta/radiation", "/info/radiation")  # by this package's own writer
+    radiation = source.settings.radiation or (text(noted.dataset[()]) if noted else None)
+    radiation = radiation if radiation in ENERGY_RANGES_EV else None
     if found is None or radiation == PHOTON or "energy" in source.units:
         return _one(source, "energy"), radiation
     stored_eV = float(numbers(found).ravel()[0]) * 1e3
@@ -228,13 +230,6 @@ def _energy(source: Hdf5Source) -> tuple[float | None, str | None]:
             "(--unit energy=eV)",
         )
     return _one(source, "energy"), radiation
-
-
-def _noted_radiation(source: Hdf5Source) -> str | None:
-    """The radiation that this package's own writer notes."""
-    found = source.at("/meta/radiation", "/info/radiation")
-    noted = text(found.dataset[()]) if found is not None else ""
-    return noted if noted in ENERGY_RANGES_EV else None
 
 
 def _pair(source: Hdf5Source, name: str) -> tuple[float, float] | None:
