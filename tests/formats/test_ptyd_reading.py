@@ -273,7 +273,7 @@ def _change(path: str, value=None):
         ),
         ("append", _change("chunks/6/weights", np.ones((7, 3, 3))), r"a.ptyd: /chunks/6/weights"),
         ("append", _change("chunks/6/data", np.zeros((7, 3, 3))), r"a.ptyd: chunk 6 has frames"),
-        ("append", _change("chunks/6/indices", np.arange(7)), r"a.ptyd: frame 0 is there more"),
+        ("append", _change("chunks/6/indices", np.arange(7)), r"a.ptyd: frame 0 occurs more"),
     ],
 )
 def test_an_incomplete_ptyd_is_an_error_at_once(tmp_path, save, damage, message):
