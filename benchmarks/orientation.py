@@ -176,7 +176,7 @@ def scales(count: int) -> Iterator[dict[str, Any]]:
         pattern, level, truth = simulated(seed, (3e4, 1e7))
         for factor in (1.0, 0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0):
             scan = replace(plain(truth), distance_m=truth.distance_m * factor)
-            wrong = scale.findings(ScanSample.at(scan, Settings(), scan.plan()))
+            wrong = [*scale.findings(ScanSample.at(scan, Settings(), scan.plan()))]
             settings = dict(wrong[0].settings) if wrong else {}
             if "psize" in settings:  # the same in λz/p
                 settings = {"distance": scan.distance_m * truth.pixel_m[0] / settings["psize"]}

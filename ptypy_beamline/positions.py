@@ -9,7 +9,7 @@ from .arrays import Bools, Floats, Ints
 from .options import Select
 
 MIN_BACKWARD = 0.1
-"""Least share of the positions in rows of either direction, in a bidirectional scan."""
+"""Minimum share of the positions in rows of either direction, in a bidirectional scan."""
 
 FEW_POSITIONS = 2000
 """All distances of so many are computed sooner than SciPy's trees are imported."""
@@ -129,14 +129,14 @@ def unfinished(positions_m: Floats, starts: Ints) -> bool:
 
 
 def _along_rows(positions_m: Floats) -> tuple[Floats, Floats, float]:
-    """(n,) coordinates along the rows, increasing the way most steps go, and across; the step."""
+    """(n,) coordinates along the rows, in the direction of most steps, and across; the step."""
     row, usual_m = fast_axis(positions_m)
     along, across = positions_m @ row, positions_m @ across_rows(row)
     steps = np.diff(along)
     inside = np.abs(steps) > 0.5 * usual_m
     inside &= np.abs(steps) < 1.5 * usual_m
-    ways = np.sign(steps[inside & (np.abs(np.diff(across)) < 0.25 * usual_m)])
-    forward = np.sign(ways.sum()) or np.sign(steps[inside].sum()) or 1.0
+    signs = np.sign(steps[inside & (np.abs(np.diff(across)) < 0.25 * usual_m)])
+    forward = np.sign(signs.sum()) or np.sign(steps[inside].sum()) or 1.0
     return along * forward, across, usual_m
 
 
@@ -175,10 +175,10 @@ def directions(positions_m: Floats) -> Ints:
     along, across = steps @ row, steps @ across_rows(row)
     inside = (np.abs(along) > 0.5 * usual_m) & (np.abs(across) < 0.25 * usual_m)
     before, after = np.append(0, along), np.append(along, 0)
-    way = np.where(
+    taken = np.where(
         np.append(inside, False), after, np.where(np.append(False, inside), before, before + after)
     )
-    return np.sign(way).astype(np.int64)
+    return np.sign(taken).astype(np.int64)
 
 
 def is_bidirectional(direction: Ints) -> bool:

@@ -291,11 +291,11 @@ def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> Iterator[Finding
     """
     if sample.settings.hot_sigma is not None:
         return
-    strange = detector.defects(sample.plan.calibration.offset)
-    number = int(strange.sum())
+    defects = detector.defects(sample.plan.calibration.offset)
+    number = int(defects.sum())
     if not number:
         return
-    found = _sigma(sample, strange)
+    found = _sigma(sample, defects)
     yield finding(
         "warning",
         f"{number} pixel{'s' * (number > 1)} that the mask does not have: counts far above the "
@@ -306,13 +306,13 @@ def hot_pixels(sample: ScanSample, detector: DetectorCounts) -> Iterator[Finding
     )
 
 
-def _sigma(sample: ScanSample, strange: Bools) -> float | None:
+def _sigma(sample: ScanSample, defects: Bools) -> float | None:
     """The largest ``hot_sigma`` that finds all of these pixels, so that it finds few others."""
     calibration = sample.plan.calibration
     raw = Sample.of(sample.scan, sample.settings, sample.plan.inside)
     offset = calibration.offset.astype(np.float64)
     for sigma in HOT_SIGMAS:
         found = hot_or_dead(raw, offset, sigma, calibration.counting)
-        if found[strange].all():
+        if found[defects].all():
             return sigma
     return None

@@ -26,6 +26,7 @@ from . import (
 )
 from .frame_features import FEWEST, measure_in_order
 from .orientation import Ranking, rank
+from .orientation_ambiguities import conjugate_twin
 from .proposed_settings import changed, planned
 from .sampling import Sampling
 from .scan_sample import ScanSample
@@ -170,7 +171,7 @@ def _check_by_reconstruction(
         what = (
             f"frames and positions belong together with orientation {code} (confidence "
             f"{ranking.confidence:.3f}){losses}; its conjugate twin, orientation "
-            f"{ranking.conjugate_twin_of(code)}, fits as well (ptypy-beamline orient)"
+            f"{conjugate_twin(code)}, fits as well (ptypy-beamline orient)"
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"

@@ -127,8 +127,8 @@ def nearest_positions(positions_m: Floats, center_m: Floats, count: int) -> Ints
     return np.sort(np.atleast_1d(found)).astype(np.int64)
 
 
-def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool]) -> float:
-    """How far the centres of mass of frames oriented by ``turn`` deviate from a gradient field.
+def curl_share(com_px: Floats, positions_m: Floats, flags: tuple[bool, bool, bool]) -> float:
+    """How far the centres of mass of frames oriented by ``flags`` deviate from a gradient field.
 
     The centre of mass of a frame is the mean phase gradient of the illuminated part of the sample
     (A. Menzel et al., Ultramicroscopy 110, 1143 (2010)): its integral round any triangle of
@@ -138,7 +138,7 @@ def curl_share(com_px: Floats, positions_m: Floats, turn: tuple[bool, bool, bool
     """
     usable = np.isfinite(com_px).all(axis=1)
     points, field = positions_m[usable], com_px[usable] - np.median(com_px[usable], axis=0)
-    transpose, *flips = turn
+    transpose, *flips = flags
     field = (field[:, ::-1] if transpose else field) * np.where(flips, -1, 1)
     extent_m = float(np.ptp(points, axis=0).max()) if len(points) else 0.0
     if extent_m == 0:

@@ -23,14 +23,14 @@ MOST, TOLERANCE_PX, TOLERANCE = 0.65, 1.5, 0.1
 image may differ from the stage's: in pixels, and as a fraction of it."""
 
 LONG_PX = 3.0
-"""Least median motion in pixels: by their speckles, fixed patterns seem to move."""
+"""Minimum median motion in pixels: by their speckles, fixed patterns seem to move."""
 
 COARSEST = 0.5
-"""Fresnel number p²/λz of a pixel of a near-field scan at most: above it, frames are contact
+"""Maximum Fresnel number p²/λz of a pixel in a near-field scan: above it, frames are contact
 images, in which the phase does not show."""
 
 NEAREST_FOCUS_M = 2e-4
-"""From the focus to the sample of a near-field scan at least: a far-field scan that is sampled too
+"""Minimum distance from focus to sample in a near-field scan: a far-field scan that is sampled too
 coarsely to hold its probe has it nearer."""
 
 
@@ -63,8 +63,8 @@ def _motion_ratio(sample: ScanSample) -> float | None:
     if sample.moves is None:
         return None
     stage, moved = (part @ (1j, 1) for part in sample.moves)
-    ways = [(oriented, ratio) for oriented in (stage, stage.conj()) for ratio in moved / oriented]
-    found = [(oriented, _moved_as_expected(moved, ratio * oriented)) for oriented, ratio in ways]
+    tried = [(oriented, ratio) for oriented in (stage, stage.conj()) for ratio in moved / oriented]
+    found = [(oriented, _moved_as_expected(moved, ratio * oriented)) for oriented, ratio in tried]
     oriented, consistent = max(found, key=lambda one: one[1].sum())
     oriented, moved = oriented[consistent], moved[consistent]
     times = float(np.abs(np.vdot(oriented, moved) / np.vdot(oriented, oriented)))
@@ -80,7 +80,7 @@ def _moved_as_expected(moved: Complexes, expected: Complexes) -> Bools:
 def correction_of_motion(sample: ScanSample, times: float) -> UnitCorrection | None:
     """The unit of positions or pixel with which pictures move as the stage does, the focus known.
 
-    Of both the pixel's only where the pixel is none that detectors have.
+    If either would do, the positions', unless the pixel is implausible for a detector.
     """
     if not _focus_is_known(sample):
         return None
@@ -157,7 +157,7 @@ def misorientation(sample: ScanSample) -> Iterator[Finding]:
 
 
 def _oriented(moved_px: Floats, code: int) -> Floats:
-    """Moves (n, 2) over frames oriented by ``code``."""
+    """Motion (n, 2) over frames oriented by ``code``."""
     transpose, ud, lr = orientation_flags(code)
     oriented = moved_px[:, ::-1] if transpose else moved_px
     return np.asarray(oriented * (-1 if ud else 1, -1 if lr else 1))
@@ -183,7 +183,7 @@ def findings(sample: ScanSample, times: float | None) -> Iterator[Finding]:
 
 
 def _near(sample: ScanSample, times: float, focus_m: float | None) -> Finding:
-    """What is to be set for frames of the near field."""
+    """What to set for near-field frames."""
     plan = sample.plan.geometry
     beam_m = _width_px(sample) * min(plan.pixel_m)
     number = beam_m**2 / (plan.wavelength_m * plan.distance_m)

@@ -43,7 +43,7 @@ from .scan_sample import ScanSample
 from .short_reconstruction import PATCH_FRAMES, Margin, Patch, held_out_errors
 
 CONFIDENT = 0.95
-"""Least confidence for a decision."""
+"""Minimum confidence for a decision."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,6 @@ class Ranking:
         """The pair that an orientation belongs to."""
         return next(pair for pair in self.pairs if code in (pair.orientation, pair.conjugate_twin))
 
-    def conjugate_twin_of(self, code: int) -> int:
-        """The orientation that fits as well, with object and probe conjugated."""
-        pair = self.pair_of(code)
-        return pair.conjugate_twin if code == pair.orientation else pair.orientation
-
     @property
     def doubt(self) -> str:
         """Why nothing is decided."""
@@ -139,13 +134,9 @@ class Ranking:
             if pair != (self.orientation, self.axes)
         ]
 
-    def agrees_with(self, other: Ranking) -> bool:
-        """Whether another ranking has the same best pair."""
-        return self.agrees(orientation_flags(other.pairs[0].orientation))
-
-    def agrees(self, turn: tuple[bool, bool, bool]) -> bool:
-        """Whether ``turn`` (transpose, flipud, fliplr) is one of the best pair."""
-        return orientation_code(turn) in (self.pairs[0].orientation, self.pairs[0].conjugate_twin)
+    def agrees(self, flags: tuple[bool, bool, bool]) -> bool:
+        """Whether ``flags`` (transpose, flipud, fliplr) is one of the best pair."""
+        return orientation_code(flags) in (self.pairs[0].orientation, self.pairs[0].conjugate_twin)
 
 
 def rank(scan: Scan, settings: Settings) -> Ranking:
@@ -212,7 +203,7 @@ def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
         pairs=tuple(
             OrientationPair(k, conjugate_twin(k), float(errors[k].mean()), curl[k]) for k in order
         ),
-        find_prior=partial(phase_prior, features, patch, orientation_flags(best)),
+        find_prior=partial(phase_prior, features, patch, best),
     )
 
 
@@ -238,7 +229,7 @@ def confidence(t: float, curl_ratio: float) -> float:
     t
         Student's t of the errors of held-out frames, of the next best pair against the best.
     curl_ratio
-        Least curl of the other pairs over that of the best; NaN without triangles of positions.
+        Minimum curl of the other pairs over that of the best; NaN without triangles of positions.
     """
     curl = np.log(np.clip(curl_ratio, 0.5, 2)) if np.isfinite(curl_ratio) else 0.0
     return float(expit(-3.5 + 1.15 * min(t, 10.0) + 8.0 * curl))
@@ -268,9 +259,9 @@ def misorientation(ranking: Ranking, settings: Settings) -> Iterator[Finding]:
     """Errors of the orientation and the axes that are set; empty where there are none."""
     if not ranking.decided or ranking.agrees(settings.orientation_flags):
         return
-    code, best = ranking.orientation, ranking.pairs[0]
-    given = ranking.pair_of(orientation_code(settings.orientation_flags))
-    axes = same_axes(orientation_code(settings.orientation_flags), code, ranking.axes)
+    given_code, code = orientation_code(settings.orientation_flags), ranking.orientation
+    given, best = ranking.pair_of(given_code), ranking.pairs[0]
+    axes = same_axes(given_code, code, ranking.axes)
     yield Finding(
         "error",
         "the frames are rotated or mirrored relative to the positions: the validation error is "
@@ -278,7 +269,7 @@ def misorientation(ranking: Ranking, settings: Settings) -> Iterator[Finding]:
         f"{ranking.confidence:.3f})",
         f"set orientation={code} (--orientation {code}), or positions.axes='{axes}' "
         f"(--axes={axes}); if the phase then has the wrong sign, use its conjugate twin, "
-        f"orientation {ranking.conjugate_twin_of(code)}",
+        f"orientation {conjugate_twin(code)}",
         "the detector is mounted rotated or mirrored, or the stage's axes have other names or "
         "signs",
         only_orientation(code),

@@ -39,8 +39,8 @@ def relation(code: int, axes: str) -> Floats:
     """
     transpose, ud, lr = orientation_flags(code)
     plain = np.eye(2)[::-1] if transpose else np.eye(2)
-    turn = np.diag([-1.0 if ud else 1.0, -1.0 if lr else 1.0]) @ plain
-    return np.asarray(turn.T @ to_image_axes(np.eye(2), axes).T)
+    oriented = np.diag([-1.0 if ud else 1.0, -1.0 if lr else 1.0]) @ plain
+    return np.asarray(oriented.T @ to_image_axes(np.eye(2), axes).T)
 
 
 def equivalents(code: int, axes: str) -> Iterator[tuple[int, str]]:
@@ -54,7 +54,7 @@ def equivalents(code: int, axes: str) -> Iterator[tuple[int, str]]:
 
 
 def same_axes(given: int, code: int, axes: str) -> str:
-    """The axes with which orientation ``given`` is the same to the data as ``code`` with ``axes``.
+    """The axes with which orientation ``given`` is equivalent to ``code`` with ``axes``.
 
     The same object, not its conjugate twin: the phases keep their sign.
     """
@@ -63,7 +63,7 @@ def same_axes(given: int, code: int, axes: str) -> str:
 
 
 MATCHING_STEPS, NEAR_DEGREES = 0.3, 20.0
-"""Largest distance of shifted and rotated positions, in steps; deviation from a quarter turn."""
+"""Largest distance of shifted and rotated positions, in steps; deviation from 90 degrees."""
 
 
 def hidden_lag(plan: Plan, positions: Ints, patch: Patch, best: int) -> int:
@@ -119,15 +119,15 @@ def _taken_before(plan: Plan, lag: int) -> tuple[Ints, Bools]:
 def is_quarter_turn(here_m: Floats, there_m: Floats) -> bool:
     """Whether positions (n, 2) are others rotated by about 90 degrees.
 
-    The best turn is that of P. Schönemann, Psychometrika 31, 1 (1966).
+    The best rotation is that of P. Schönemann, Psychometrika 31, 1 (1966).
     """
     if len(here_m) < FEWEST:
         return False
     here, there = here_m - here_m.mean(axis=0), there_m - there_m.mean(axis=0)
     left, _, right = np.linalg.svd(here.T @ there)
-    turn = left @ right
-    apart = np.sqrt(((there - here @ turn) ** 2).sum(axis=1).mean())
-    angle = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
+    rotation = left @ right
+    apart = np.sqrt(((there - here @ rotation) ** 2).sum(axis=1).mean())
+    angle = np.degrees(np.arctan2(rotation[0, 1], rotation[0, 0]))
     quarter = abs(abs(angle) - 90) < NEAR_DEGREES
     return bool(quarter and apart < MATCHING_STEPS * step_m(here_m))
 
@@ -164,16 +164,17 @@ class PhasePrior:
         return self.source != "" and self.value < 0
 
 
-def phase_prior(features: FrameFeatures, patch: Patch, turn: tuple[bool, bool, bool]) -> PhasePrior:
-    """Of the object that frames oriented by ``turn`` give: by vacuum, else by absorption.
+def phase_prior(features: FrameFeatures, patch: Patch, code: int) -> PhasePrior:
+    """Of the object that frames oriented by ``code`` give: by vacuum, else by absorption.
 
     Vacuum is searched for in frames at the edge of the sample, absorption in those of ``patch``.
     """
+    flags = orientation_flags(code)
     edge_patch = Patch.of(features, partly_in_vacuum(features, PATCH_FRAMES))
-    below = phase_below_vacuum(_object(edge_patch.oriented(turn)))
+    below = phase_below_vacuum(_object(edge_patch.oriented(flags)))
     if below is not None:
         return PhasePrior("vacuum", below)
-    correlation = phase_absorption_correlation(_object(patch.oriented(turn)))
+    correlation = phase_absorption_correlation(_object(patch.oriented(flags)))
     return PhasePrior("absorption" if abs(correlation) > CORRELATED else "", correlation)
 
 

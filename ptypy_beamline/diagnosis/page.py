@@ -32,8 +32,8 @@ CIRCLES = 3
 """Positions in the middle of the scan that are drawn with the probe's circle."""
 
 COUNTS, DECADES = "inferno", 1e-4
-"""Colours of counts, which still show structure in the bright beam, and the least counts of
-their logarithmic scale in highest ones: what is fainter is black."""
+"""Colour map of counts, which shows structure in the bright beam, and the lower end of its
+logarithmic scale over the upper one: fainter pixels are black."""
 
 THIN = 3
 """Largest aspect ratio of a map of positions."""
@@ -46,10 +46,10 @@ MOST_PX = 1024
 """Pixels on a side of a drawn image, at most; those of a large detector are averaged."""
 
 LINES, WIDTH, GAP = 26, 58, 0.4
-"""Lines of findings, characters of a line, that have room, and lines between two findings."""
+"""Lines of findings that fit, characters in a line, and lines between two findings."""
 
 SIZES = (9, 8, 7, 6)
-"""Of their letters in points; the first in which all have room."""
+"""Font sizes in points; the first at which all findings fit is used."""
 
 COLOURS = {"error": "#b3261e", "warning": "#a15c00", "note": "#333333"}
 
@@ -166,7 +166,7 @@ def show_positions(axes: Axes, positions_m: Floats) -> float:
 
 
 def limit_axes(axes: Axes, points: Floats) -> None:
-    """Limits with room round (n, 2) row, column; rows run downwards."""
+    """Limits with a margin around (n, 2) row, column; rows run downwards."""
     low, high = points.min(0), points.max(0)
     size = np.maximum(high - low, max((high - low).max() / THIN, 1e-12)) * 1.1
     (y, x), (height, width) = (low + high) / 2, size / 2
@@ -221,7 +221,7 @@ def _arrows(features: FrameFeatures) -> tuple[Floats, Floats, float]:
 
 
 def _text(axes: Axes, diagnosis: Diagnosis) -> None:
-    """The findings, as many as have room, worst first."""
+    """The findings, as many as fit, worst first."""
     axes.set_axis_off()
     ranking = _ranking(diagnosis.ranking)
     axes.text(0, 0, "\n".join(ranking), va="bottom", fontsize=9, family="monospace")
@@ -237,7 +237,7 @@ def _text(axes: Axes, diagnosis: Diagnosis) -> None:
     row = 0.0
     for finding, block in zip(diagnosis.findings, blocks, strict=True):
         whole = row + len(block) <= room * scale
-        for line in block if whole else ["… more is printed"]:
+        for line in block if whole else ["… more are printed"]:
             axes.text(
                 0,
                 1 - row / (LINES * scale),

@@ -150,6 +150,13 @@ def _shows_similarity(given: Pairing, features: FrameFeatures) -> bool:
     return len(given.neighbours) >= MANY_PAIRS and features.usual_counts >= BRIGHT
 
 
+def _comparison(improvement: Improvement, where: str = "") -> str:
+    return (
+        f"corrected, the validation error {where}is {improvement.other:.3f} instead of "
+        f"{improvement.given:.3f}"
+    )
+
+
 def _finding(
     before: Pairing, after: Pairing, improvement: Improvement, similarity: Similarity
 ) -> Finding:
@@ -168,10 +175,7 @@ def _finding(
         what = f"frames are {abs(lag)} {'behind' if lag > 0 else 'ahead of'} their positions"
         change = {"positions.shift": now.shift}
         cause = "frames and positions were not triggered together, or one was lost at the start"
-    evidence = (
-        f"{what}: corrected, the validation error is {improvement.other:.3f} instead of "
-        f"{improvement.given:.3f}"
-    )
+    evidence = f"{what}: {_comparison(improvement)}"
     if similarity.chance < SIGNIFICANT:
         evidence += (
             f", and neighbours are more similar in {similarity.share:.0%} of the cases that "
@@ -199,13 +203,13 @@ def _finding_of_break(breaks: Sequence[Break], scan: Scan, settings: Settings) -
     so_far = f" ({abs(total)} in all)" if len(breaks) > 1 else ""
     what = (
         f"from {_frame_in_words(this)} on, frames and positions are off by {abs(this.lag)}{so_far}"
-        f": corrected, the validation error near there is {this.improvement.other:.3f} instead of "
-        f"{this.improvement.given:.3f}"
+        f": {_comparison(this.improvement, 'near there ')}"
     )
-    lost = f"{abs(this.lag)} frame{'s' * (abs(this.lag) > 1)}"
-    cause = f"{lost} were lost there" if abs(this.lag) > 1 else f"{lost} was lost there"
+    lost = "1 frame was" if this.lag == 1 else f"{this.lag} frames were"
+    cause = f"{lost} lost there"
     if this.lag < 0:
-        cause = f"positions of {lost} were lost there, or so many were taken twice"
+        count = f"{-this.lag} frame{'s' * (this.lag < -1)}"
+        cause = f"positions of {count} were lost there, or so many were taken twice"
     remedy = _remedy_by_number(breaks, scan)
     frames_before = _frames_before(breaks, scan, settings)
     if frames_before:
@@ -217,8 +221,7 @@ def _finding_of_misplaced_run(run: MisplacedRun, improvement: Improvement) -> Fi
     side = "later" if run.lag > 0 else "earlier"
     what = (
         f"frames between {run.first} and {run.last} belong {abs(run.lag)} positions {side}: "
-        f"corrected, the validation error there is {improvement.other:.3f} instead of "
-        f"{improvement.given:.3f}"
+        f"{_comparison(improvement, 'there ')}"
     )
     cause = "frames or positions were lost before and after them, or their numbers are wrong"
     remedy = f"leave them out (--reject {run.first}-{run.last}) and check again"
@@ -227,11 +230,8 @@ def _finding_of_misplaced_run(run: MisplacedRun, improvement: Improvement) -> Fi
 
 def _finding_of_reversals(these: Sequence[ReversedRun]) -> Finding:
     frames = ",".join(f"{one.first}-{one.last}" for one in these)
-    improvement = these[0].improvement
-    what = (
-        f"the positions of frames {frames} are listed backwards: reversed, the validation error "
-        f"there is {improvement.other:.3f} instead of {improvement.given:.3f}"
-    )
+    comparison = _comparison(these[0].improvement, "there ")
+    what = f"the positions of frames {frames} are listed backwards: {comparison}"
     remedy = (
         f"leave them out (--reject {frames}), or write them reversed into another file (--path "
         "positions=OTHER.h5::/PATH)"
@@ -259,14 +259,10 @@ def _remedy_by_number(breaks: Sequence[Break], scan: Scan) -> str:
         before += one.lag
     numbers = f"np.delete(np.arange({len(scan) + before}), np.r_[{', '.join(lost)}])"
     doubted = ",".join(f"{one.first}-{one.last - 1}" for one in breaks if one.first < one.last)
+    without = f", without those that may belong to either side (--reject {doubted})"
     return (
         f"number the frames, {numbers}, in a dataset of an HDF5 file (--path "
-        "frame_index=OTHER.h5::/PATH)"
-        + (
-            f", without those that may belong to either side (--reject {doubted})"
-            if doubted
-            else ""
-        )
+        f"frame_index=OTHER.h5::/PATH){without if doubted else ''}"
     )
 
 

@@ -57,15 +57,8 @@ class ScanSample:
         """From at most 64 positions spread over the plan, fewer where frames are big."""
         picked = spread_positions(plan)
         raw = plan.load(picked)
-        return cls(
-            in_metres(scan, settings),
-            settings,
-            plan,
-            picked,
-            raw,
-            scan.positions_px is not None,
-            *plan.correct(raw, picked),
-        )
+        in_pixels, corrected = scan.positions_px is not None, plan.correct(raw, picked)
+        return cls(in_metres(scan, settings), settings, plan, picked, raw, in_pixels, *corrected)
 
     @cached_property
     def totals(self) -> Floats:
@@ -92,10 +85,8 @@ class ScanSample:
     @cached_property
     def mean(self) -> Floats:
         """(ny, nx) mean counts of the frames that show the beam; 0 where never good."""
-        number = self.good[self.illuminated].sum(0)
-        return np.asarray(
-            self.frames[self.illuminated].sum(0, dtype=np.float64) / np.maximum(number, 1)
-        )
+        total = self.frames[self.illuminated].sum(0, dtype=np.float64)
+        return np.asarray(total / np.maximum(self.good[self.illuminated].sum(0), 1))
 
     @cached_property
     def filled_mean(self) -> Floats:
@@ -114,8 +105,15 @@ class ScanSample:
 
     @cached_property
     def moves(self) -> tuple[Floats, Floats] | None:
-        """How far stage and image moved between frames, see :func:`moves`."""
-        return moves(self)
+        """(n, 2) motion of the stage between pairs of frames, and of the images, in pixels.
+
+        None where too few frames have neighbours.
+        """
+        first, second = _pairs(self)
+        if len(first) < PAIRS:
+            return None
+        points = self.plan.positions_m / min(self.plan.geometry.pixel_m)
+        return points[second] - points[first], _moved_px(self, first, second)
 
     @cached_property
     def probe_share(self) -> float | None:
@@ -143,7 +141,7 @@ SIGMAS, FEWEST = 5.0, 16
 """Excess over the noise up to that diameter, and the fewest frames to average."""
 
 LEAST_LEFT = 0.1
-"""Least fraction of pixel pairs at a distance that a mask is assumed to leave."""
+"""Minimum fraction of pixel pairs at a distance that a mask is assumed to leave."""
 
 
 def probe_share(frames: NDArray[Any], good: Bools) -> float | None:
@@ -227,19 +225,7 @@ COMPARED, FARTHER = 12, 2.0
 """Positions compared with their nearest neighbour, and with one this many times as far away."""
 
 PAIRS, MOST_NEAR = 8, 30
-"""Least number of pairs of frames compared, and neighbours to choose from."""
-
-
-def moves(sample: ScanSample) -> tuple[Floats, Floats] | None:
-    """(n, 2) motion of the stage between pairs of frames, and of the images, in pixels.
-
-    None where too few frames have neighbours.
-    """
-    first, second = _pairs(sample)
-    if len(first) < PAIRS:
-        return None
-    points = sample.plan.positions_m / min(sample.plan.geometry.pixel_m)
-    return points[second] - points[first], _moved_px(sample, first, second)
+"""Minimum number of pairs of frames compared, and neighbours to choose from."""
 
 
 def _pairs(sample: ScanSample) -> tuple[Ints, Ints]:

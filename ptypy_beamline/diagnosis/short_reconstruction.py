@@ -103,9 +103,9 @@ class Patch:
             self, frames=self.frames[which], good=good, positions_m=self.positions_m[which]
         )
 
-    def oriented(self, turn: tuple[bool, bool, bool]) -> Patch:
+    def oriented(self, flags: tuple[bool, bool, bool]) -> Patch:
         """The frames oriented as the loader does it; the positions stay."""
-        transform = Transform("sum", False, 1, turn, (0, 0, 0, 0), self.frames.shape[1:])
+        transform = Transform("sum", False, 1, flags, (0, 0, 0, 0), self.frames.shape[1:])
         out = np.zeros(self.frames.shape, np.float32), np.zeros(self.frames.shape, np.bool_)
         good = np.broadcast_to(self.good, self.frames.shape)
         transform.apply(self.frames, np.ascontiguousarray(good), self.center_px, out)

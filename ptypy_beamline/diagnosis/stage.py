@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import Bools, Float32s, Floats, Ints
 from ..errors import BeamlineError
+from ..parameter_values import orientation_flags
 from ..positions import across_rows, directions, fast_axis, is_bidirectional
 from ..scan import Scan
 from ..settings import Settings
@@ -167,9 +168,9 @@ def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] |
     stops = known_m[first]
     if len(stops) < 2:
         return None
-    ways = directions(stops)[np.cumsum(first) - 1]
-    back, forth = np.flatnonzero(ways < 0), np.flatnonzero(ways > 0)
-    if not is_bidirectional(ways) or min(len(back), len(forth)) < 2:
+    direction = directions(stops)[np.cumsum(first) - 1]
+    back, forth = np.flatnonzero(direction < 0), np.flatnonzero(direction > 0)
+    if not is_bidirectional(direction) or min(len(back), len(forth)) < 2:
         return None
     row, step_m = fast_axis(stops)
     apart = known_m[back][:, None] - known_m[forth]
@@ -214,7 +215,8 @@ def stage_slip(features: FrameFeatures, settings: Settings) -> Iterator[Finding]
         ranked(part, Patch.of(part, most_varied(part, PATCH_FRAMES)), settings.positions.axes)
         for part in parts
     )
-    if not (before.decided and after.decided and after.agrees_with(before)):
+    flags = orientation_flags(before.pairs[0].orientation)
+    if not (before.decided and after.decided and after.agrees(flags)):
         return
     plan = features.plan
     frame = int(plan.selection.exposures[features.positions[cut], 0])

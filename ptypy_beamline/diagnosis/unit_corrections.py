@@ -199,22 +199,17 @@ def findings(sample: ScanSample) -> Iterator[Finding]:
     now = Dimensions.of(sample)
     if len(sample.plan) < 2 or now.step_m == 0 or now.is_plausible:
         return
-    what = _words(now)
+    what = _mismatch(now)
     uneven = _uneven(sample)
-    likely = (
-        [] if sample.in_pixels or uneven else likely_corrections(sample.scan, sample.settings, now)
-    )
+    likely = [] if sample.in_pixels or uneven else likely_corrections(sample, now)
     unusable = now.step_m > now.field_m or (likely and abs(np.log(likely[0].factor)) > UNIT)
     level = "error" if unusable else "warning"
     if not likely:
-        few = 1 < now.step < 10
-        shorter = f"scan with steps below {0.4 * now.probe_m:.2g} m"
-        remedy = (
-            shorter if few else "check units.positions (--unit positions=UNIT), distance, pixel"
-        )
+        cause, remedy = "", "check units.positions (--unit positions=UNIT), distance, pixel"
         if uneven:
-            remedy = "give both axes in one unit (--path x=PATH --path y=PATH)"
-        cause = uneven or ("too large a step" if few else "")
+            cause, remedy = uneven, "give both axes in one unit (--path x=PATH --path y=PATH)"
+        elif 1 < now.step < 10:
+            cause, remedy = "too large a step", f"scan with steps below {0.4 * now.probe_m:.2g} m"
         yield finding(level, what, cause, remedy=remedy)
         return
     best, others = likely[0], likely[1:]
@@ -232,10 +227,10 @@ def _uneven(sample: ScanSample) -> str:
     return f"positions spread over {y:.3g} m in y and {x:.3g} m in x: is one in another unit?"
 
 
-def likely_corrections(scan: Scan, settings: Settings, now: Dimensions) -> list[UnitCorrection]:
+def likely_corrections(sample: ScanSample, now: Dimensions) -> list[UnitCorrection]:
     """Changes of a single quantity that make everything plausible, the likeliest first."""
     found: list[tuple[float, int, UnitCorrection]] = []
-    for correction in possible_corrections(scan, settings):
+    for correction in possible_corrections(sample.scan, sample.settings):
         then = now.scaled(correction.quantity, correction.factor)
         if LIKELY_STEP[0] <= then.step <= LIKELY_STEP[1] and then.implausibility < min(
             1.5, now.implausibility
@@ -253,11 +248,12 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
         return plain
     found: list[tuple[float, int, UnitCorrection]] = []
     for correction in possible_corrections(scan, settings):
+        tried = changed(settings, correction.settings)
         try:
-            corrected, plan = planned(changed(settings, correction.settings))
+            corrected, plan = planned(tried)
         except BeamlineError:
             continue
-        now = Dimensions.of(ScanSample.at(corrected, changed(settings, correction.settings), plan))
+        now = Dimensions.of(ScanSample.at(corrected, tried, plan))
         found.append((now.implausibility, len(found), correction))
     if not found:
         return plain
@@ -268,8 +264,8 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
     return finding("error", problem, best.cause, best.settings)
 
 
-def _words(now: Dimensions) -> str:
-    """The mismatch in words."""
+def _mismatch(now: Dimensions) -> str:
+    """The step, and what it does not fit."""
     step, probe = f"the step of {now.step_m:.3g} m", f"the probe of {now.probe_m:.3g} m"
     if now.step_m > now.field_m:
         return f"{step} exceeds the {now.field_m:.3g} m field of view and {probe}"

@@ -22,10 +22,10 @@ WINDOW = 800
 """Length of the window searched for pairs of steps, in frames; single steps are searched
 everywhere."""
 MIN_ERRORS, MIN_LOG_RATIO = 12.0, 0.1
-"""Least significance of a step, in standard errors, and least |log ratio|. There are half a million
+"""Minimum significance of a step, in standard errors, and |log ratio|. There are half a million
 pairs of steps in a window, of which the most significant has 5 by chance."""
 MIN_LENGTH, TRIES = 10, 8
-"""Least length of a stretch in frames, and how many are tried."""
+"""Minimum length of a stretch in frames, and how many are tried."""
 SHARP, VERY_SHARP, SAME_SHAPE, AFFECTED = 0.15, 0.025, 4.0, 0.15
 """A step must explain the residuals around it. There, the residual over the step is at most the
 first value, and each number of the shape deviates at most this many times as much as elsewhere; or
@@ -136,9 +136,9 @@ class _Search:
 
     def _most_significant(self, weights: Floats) -> Step | None:
         normal = (self.matrix.T @ sparse.diags(weights) @ self.matrix).tocsr()
-        pull = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
-        n, ends = len(pull), self._visible_ends()
-        gain, ratio = _singles(normal, pull, ends)
+        rhs = self.matrix.T @ (weights * (self.matrix @ self.log_counts))
+        n, ends = len(rhs), self._visible_ends()
+        gain, ratio = _singles(normal, rhs, ends)
         alone = int(gain.argmax())
         best = float(gain[alone]), Step(alone, n - 1, float(ratio[alone]))
         for start in range(0, max(n - WINDOW // 2, 1), WINDOW // 2):
@@ -146,7 +146,7 @@ class _Search:
             if gain[part].max() < (MIN_ERRORS / 2) ** 2:  # an end of a stretch would show by itself
                 continue
             size, step = _stretch(
-                normal[part, part].toarray(), pull[part], ends[start : part.stop + 1], start, n
+                normal[part, part].toarray(), rhs[part], ends[start : part.stop + 1], start, n
             )
             if size > best[0]:
                 best = size, step
@@ -211,28 +211,28 @@ def _sizes(normal: sparse.csr_matrix) -> Floats:
     return np.asarray(np.cumsum((normal.diagonal() + 2 * upper)[::-1])[::-1])
 
 
-def _singles(normal: sparse.csr_matrix, pull: Floats, ends: Bools) -> tuple[Floats, Floats]:
+def _singles(normal: sparse.csr_matrix, rhs: Floats, ends: Bools) -> tuple[Floats, Floats]:
     """(n,) squared standard errors and log ratio of steps from each frame to the end."""
-    n, size = len(pull), np.maximum(_sizes(normal), 1e-300)
-    force = np.cumsum(pull[::-1])[::-1]
-    gain = np.where(size > 1e-9 * size.max(), force**2 / size, 0)
+    n, size = len(rhs), np.maximum(_sizes(normal), 1e-300)
+    summed = np.cumsum(rhs[::-1])[::-1]
+    gain = np.where(size > 1e-9 * size.max(), summed**2 / size, 0)
     gain[:MIN_LENGTH] = gain[n - MIN_LENGTH + 1 :] = 0
     gain[~ends[:-1]] = 0
-    return gain, force / size
+    return gain, summed / size
 
 
-def _stretch(normal: Floats, pull: Floats, ends: Bools, start: int, n: int) -> tuple[float, Step]:
+def _stretch(normal: Floats, rhs: Floats, ends: Bools, start: int, n: int) -> tuple[float, Step]:
     """The most significant stretch of frames from ``start`` on, and its squared standard errors."""
-    count = len(pull)
-    force = np.concatenate([[0], np.cumsum(pull)])
+    count = len(rhs)
+    summed = np.concatenate([[0], np.cumsum(rhs)])
     both = np.zeros((count + 1, count + 1))
     both[1:, 1:] = normal.cumsum(0).cumsum(1)
     own = both.diagonal()
     size = np.maximum(own[None] + own[:, None] - both - both.T, 1e-300)
-    gain = (force[None] - force[:, None]) ** 2 / size
+    gain = (summed[None] - summed[:, None]) ** 2 / size
     length = np.arange(count + 1)[None] - np.arange(count + 1)[:, None]
     gain[(length < MIN_LENGTH) | (length > n - MIN_LENGTH) | (size < 1e-9 * own[-1])] = 0
     gain[~ends], gain[:, ~ends] = 0, 0
     first, end = (int(k) for k in np.unravel_index(int(gain.argmax()), gain.shape))
-    ratio = float((force[end] - force[first]) / size[first, end])
+    ratio = float((summed[end] - summed[first]) / size[first, end])
     return float(gain[first, end]), Step(start + first, start + end - 1, ratio)

@@ -30,9 +30,9 @@ ENOUGH_COUNTS, EQUAL = 100, 1e-5
 sums."""
 
 MIN_LOSS, GAP, DARK_SHARE, AROUND, BESIDE = 3, 2, 0.8, 0.93, 6
-"""Fewest dark frames in succession for a beam loss; bright ones allowed between them, and the least
-share that is dark; counts of surrounding frames over those farther away (less around an absorber);
-number of surrounding frames for each."""
+"""Fewest dark frames in succession for a beam loss; bright ones allowed between them, and the
+minimum share that is dark; counts of surrounding frames over those farther away (less around an
+absorber); number of surrounding frames for each."""
 
 MIN_STILL, CHANCE, SAME = 40, 5.0, 1.2
 """Fewest frames in succession that are the same; sigmas of chi square up to which two are, and chi

@@ -51,7 +51,6 @@ class Exposures:
         return cls(single, slot, plan.frames.shape[0])
 
     def __len__(self) -> int:
-        """Number of exposures."""
         return len(self.plan)
 
     @property
@@ -107,7 +106,6 @@ class Measurements:
         )
 
     def __len__(self) -> int:
-        """Number of frames."""
         return len(self.table)
 
     def subset(self, rows: Ints) -> Measurements:
@@ -170,7 +168,6 @@ class BinnedFrames:
         return other
 
     def __len__(self) -> int:
-        """Number of frames."""
         return self._count
 
     def __enter__(self) -> BinnedFrames:

@@ -17,17 +17,17 @@ MIN_FRAMES = 50
 STRIPS, BINS = 4, 8
 """Parts of the sample and of the time that must agree on a trend."""
 AGREE, STEADY, STRAIGHT = 0.65, 0.5, 0.2
-"""Least share of the trend that every strip must show, and that of the median change from bin to
+"""Minimum share of the trend that every strip must show, and that of the median change from bin to
 bin; largest rms deviation from a straight line, relative to the trend."""
 MIN_DECAY, MIN_DRIFT_PX = 0.3, 1.5
-"""The least |log ratio|, and pixels, from the first frame to the last."""
+"""Minimum |log ratio|, and pixels, from the first frame to the last."""
 ENDS = 6
 """The beam must have moved between the first and the last 1/6 of the frames."""
 
 MIN_FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
-"""Least standard deviation of the intensity from frame to frame in the quietest part of the sample;
-that part, as a share of the scan; the quantile reported, as the minimum would be a matter of
-chance."""
+"""Minimum standard deviation of the intensity from frame to frame in the quietest part of the
+sample; that part, as a share of the scan; the quantile reported, as the minimum would be a matter
+of chance."""
 NEAR, FAR = 8, 24
 """Nearest neighbours, and those beyond them up to so many."""
 GROWS, REPEATS, SAME_SHAPE, BY_SHAPE = 1.3, 0.8, 0.18, 0.72

@@ -18,7 +18,7 @@ from ptypy_beamline.diagnosis import page, stage
 from ptypy_beamline.diagnosis.centre import friedel_centre
 from ptypy_beamline.diagnosis.findings import diagnose
 from ptypy_beamline.diagnosis.frame_features import measure_in_order
-from ptypy_beamline.diagnosis.orientation_ambiguities import relation, same_axes
+from ptypy_beamline.diagnosis.orientation_ambiguities import conjugate_twin, relation, same_axes
 from ptypy_beamline.diagnosis.proposed_settings import as_typed, changed
 from ptypy_beamline.diagnosis.sampling import Sampling, dose_to_water
 from ptypy_beamline.diagnosis.scan_sample import probe_share
@@ -43,8 +43,8 @@ SCANS = [
 """Format, pixels, pattern, step in pixels, photons a frame."""
 
 
-def problems(settings, turned=False):
-    return [str(f) for f in diagnose(settings, turned).findings if f.level != "note"]
+def problems(settings, with_reconstructions=False):
+    return [str(f) for f in diagnose(settings, with_reconstructions).findings if f.level != "note"]
 
 
 @pytest.mark.parametrize(("format", "n", "pattern", "step_px", "photons"), SCANS)
@@ -82,11 +82,11 @@ def test_dose_to_water():
     assert dose_to_water(1e15, 710) is None
 
 
-@pytest.mark.parametrize(("energy_eV", "says"), [(8800.0, True), (710.0, False)])
-def test_the_dose_is_reported_if_known(tmp_path, energy_eV, says):
+@pytest.mark.parametrize(("energy_eV", "reported"), [(8800.0, True), (710.0, False)])
+def test_the_dose_is_reported_if_known(tmp_path, energy_eV, reported):
     truth = simulate(64, (8, 8), 6, energy_eV=energy_eV, photons=1e6)
     found = diagnose(settings_of(tmp_path, "standard", truth), with_reconstructions=False).findings
-    assert any("Gy to water" in one.what for one in found) == says
+    assert any("Gy to water" in one.what for one in found) == reported
 
 
 def test_the_demo_scan_is_clean_with_the_proposed_settings(tmp_path):
@@ -170,7 +170,7 @@ def test_preview_refuses_positions_that_are_too_far_apart(tmp_path, capsys):
 
 @pytest.mark.parametrize("across", [0, 3])
 def test_a_masked_gap_does_not_change_the_size_of_the_probe(across):
-    """Nor two that cross beside the beam."""
+    """Neither do two that cross beside the beam."""
     truth = simulate(96, (8, 8), 7, "jitter", photons=1e6, seed=4)
     frames, good = truth.frames.astype(np.float32), np.ones((96, 96), np.bool_)
     whole = probe_share(frames, good)
@@ -313,7 +313,7 @@ def test_the_conjugate_twin_is_given_with_the_orientation(tmp_path):
     truth = simulate(64, (10, 10), 6, "jitter", photons=1e6, seed=1)
     settings = settings_of(tmp_path, "standard", truth)
     diagnosis = diagnose(settings)
-    twin = diagnosis.ranking.conjugate_twin_of(0)
+    twin = conjugate_twin(0)
     assert twin != 0
     (note,) = [f.what for f in diagnosis.findings if "belong together" in f.what]
     assert f"its conjugate twin, orientation {twin}, fits as well" in note

@@ -48,10 +48,10 @@ def without(truth, *lost):
     return scan_of(truth, np.delete(np.arange(len(truth.frames)), np.concatenate(gone)))
 
 
-def looked_at(scan):
+def measured(scan):
     plan = unoriented_plan(scan, EACH)
-    seen = measure_features(plan, in_order=True)
-    return LaggedPositions(scan, EACH, plan.selection.exposures[seen.positions, 0]), seen
+    features = measure_features(plan, in_order=True)
+    return LaggedPositions(scan, EACH, plan.selection.exposures[features.positions, 0]), features
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_a_sound_scan_has_no_break(pattern, stopped):
 @pytest.mark.parametrize("pattern", ["raster", "snake"])
 def test_similar_neighbours_suggest_where_frames_were_lost(pattern, lost, where):
     first = int(where * 16) * 18
-    lagged, seen = looked_at(without(simulated(pattern, (16, 18)), (first, lost)))
-    nothing_yet = np.zeros(len(seen.positions), np.int64)
+    lagged, features = measured(without(simulated(pattern, (16, 18)), (first, lost)))
+    no_lags = np.zeros(len(features.positions), np.int64)
     candidates = [
-        *PairingSegment(lagged, seen, dissimilarity(seen.patterns), nothing_yet).candidates()
+        *PairingSegment(lagged, features, dissimilarity(features.patterns), no_lags).candidates()
     ]
     assert any(one.lag == lost and one.within[0] <= first <= one.within[1] for one in candidates)
 
@@ -116,7 +116,7 @@ def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
 
 @pytest.mark.long
 def test_two_losses_are_found_one_after_the_other():
-    """Taken for one of all that are missing, until what is behind it is left out as it says."""
+    """At first they look like one loss of all; without the frames after it, they do not."""
     scan = without(simulated("jitter", (16, 18)), (96, 10), (192, 8))
     found, _ = check_pairing(scan, Settings())
     kept = found[0].settings["num_frames"]
@@ -202,7 +202,7 @@ def test_frames_that_were_lost_from_a_measured_scan(tmp_path):
 @pytest.mark.long
 @pytest.mark.real
 def test_the_beginning_of_a_measured_scan_that_is_off_is_not_certified():
-    """Frames 0 to 29 belong one position earlier than the rest, which was put right."""
+    """Frames 0 to 29 belong one position earlier than the rest, which was corrected."""
     with np.load(REAL_DATA) as data:
         frames, positions_m = data["frames"], data["positions_px"] * 10e-9
     kept = np.delete(np.arange(516), [30, 400])

@@ -1,4 +1,4 @@
-"""A table of mistakes: each is found, named, and mended by the setting that is proposed."""
+"""A table of mistakes: each is found, named, and fixed by the setting that is proposed."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def truth(step_px: float = 6, pattern: str = "jitter") -> Truth:
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong in the raw scan or the settings, and what must be said of it."""
+    """What is wrong in the raw scan or the settings, and what must be reported."""
 
-    says: str
+    finding: str
     settings: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
     fix: dict[str, Any] | None = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Mistake:
     level: str = "warning"
     step_px: float = 6
     like: float = 0.95
-    """Correlation with the sample that a short reconstruction reaches with the mend."""
+    """Correlation with the sample that a short reconstruction reaches with the fix."""
     pattern: str = "jitter"
     format: str = "exchange"
     with_reconstructions: bool = False
@@ -284,7 +284,7 @@ def test_a_mistake_is_reported_with_a_setting_that_fixes_it(tmp_path, name):
     settings = write(tmp_path, mistake)
     findings = diagnose(settings, mistake.with_reconstructions).findings
     found = [f for f in findings if f.level != "note"]
-    named = [f for f in found if mistake.says in f.cause + f.what + f.remedy]
+    named = [f for f in found if mistake.finding in f.cause + f.what + f.remedy]
     assert named, [str(f) for f in found]
     first = named[0]
     assert first.level == mistake.level
@@ -306,9 +306,9 @@ def test_a_mistake_is_reported_with_a_setting_that_fixes_it(tmp_path, name):
 
 def test_positions_listed_backwards_are_reported(tmp_path):
     scan = simulate(64, (14, 14), 5, "snake", photons=1e6, seed=3)
-    places = scan.positions_m.copy()
-    places[70:112] = places[70:112][::-1]
-    file = WRITERS["exchange"](tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=places))
+    positions_m = scan.positions_m.copy()
+    positions_m[70:112] = positions_m[70:112][::-1]
+    file = WRITERS["exchange"](tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=positions_m))
     settings = Settings.of({"file": str(file)})
     (found,) = [f for f in diagnose(settings).findings if f.level == "error"]
     assert "frames 70-111 are listed backwards" in found.what
@@ -320,8 +320,10 @@ def test_positions_listed_backwards_are_reported(tmp_path):
 def test_shuffled_positions_are_reported(tmp_path, pattern):
     scan = simulate(64, (14, 14), 5, pattern, photons=1e6, seed=3)
     for shuffled in (False, True):
-        places = RNG.permutation(scan.positions_m) if shuffled else scan.positions_m
-        file = WRITERS["exchange"](tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=places))
+        positions_m = RNG.permutation(scan.positions_m) if shuffled else scan.positions_m
+        file = WRITERS["exchange"](
+            tmp_path / "scan.h5", replace(Raw.of(scan), positions_m=positions_m)
+        )
         found = [
             f for f in diagnose(Settings.of({"file": str(file)})).findings if f.level != "note"
         ]
@@ -334,6 +336,6 @@ def like_the_truth(settings: Settings, mistake: Mistake) -> float:
         obj = preview(planned(settings)[1], iterations=30).object[0]
     except BeamlineError:
         return 0.0
-    # Frames that are turned instead of the axes give the object turned.
+    # Where frames are transposed instead of the axes, so is the object.
     obj = obj.T if "orientation" in mistake.fix and settings.orientation is not None else obj
     return correlation(obj, mistake.truth.object, MARGIN_PX)

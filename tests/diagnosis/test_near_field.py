@@ -92,7 +92,7 @@ def test_near_field_frames_are_recognised(tmp_path):
 
 
 def test_orient_refuses_near_field_frames(tmp_path, capsys):
-    """They decided by chance, or said that the data do not tell; the moves do."""
+    """Reconstructions decided by chance, or not at all; how the frames move does decide."""
     file = WRITERS["standard"](tmp_path / "near.h5", hologram_scan())
     assert main(["orient", str(file)]) == 1
     assert "ptypy-beamline check compares these moves" in capsys.readouterr().err
@@ -145,7 +145,7 @@ def test_the_focus_of_a_cone_beam_is_found_from_the_frames(tmp_path, magnificati
     "wrong", [{"units.positions": "mm"}, {"units.positions": "nm"}, {"units.pixel": "mm"}]
 )
 def test_a_wrong_unit_of_a_near_field_scan_is_found_from_its_motion(tmp_path, wrong):
-    """The far field's λz/p, shorter than this scan's steps, has no say in it."""
+    """The far field's λz/p, shorter than this scan's steps, does not matter."""
     raw, focus_m = cone_scan(10, 1.0, reach_px=100)
     raw = replace(raw, center_px=None)
     file = WRITERS["exchange"](tmp_path / "cone.h5", raw)
@@ -190,8 +190,8 @@ def test_a_wrong_orientation_of_near_field_frames_is_reported(tmp_path, code):
     transpose, ud, lr = orientation_flags(code)
     ud, lr = (lr, ud) if transpose else (ud, lr)
     frames = raw.frames.swapaxes(1, 2) if transpose else raw.frames
-    turned = np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
-    file = WRITERS["standard"](tmp_path / "near.h5", replace(raw, frames=turned, center_px=None))
+    rotated = np.ascontiguousarray(frames[:, :: -1 if ud else 1, :: -1 if lr else 1])
+    file = WRITERS["standard"](tmp_path / "near.h5", replace(raw, frames=rotated, center_px=None))
     settings = Settings.of({"file": str(file), "center": "fftshift"})
     found = [f for f in diagnose(settings).findings if f.level == "error"]
     assert [f.settings["orientation"] for f in found] == [code]

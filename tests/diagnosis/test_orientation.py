@@ -33,7 +33,7 @@ def truth():
     return simulate(64, (8, 8), 6, "jitter", photons=5e5, seed=3)
 
 
-def turned(frames, code):
+def reoriented(frames, code):
     """What the loader does to frames, in plain NumPy."""
     transpose, ud, lr = orientation_flags(code)
     frames = frames.swapaxes(1, 2) if transpose else frames
@@ -41,7 +41,7 @@ def turned(frames, code):
 
 
 def undone(code):
-    """The orientation that undoes ``code``: transposed, the flips change places."""
+    """The orientation that undoes ``code``: transposed, the flips are swapped."""
     transpose, ud, lr = orientation_flags(code)
     return orientation_code((transpose, lr, ud)) if transpose else code
 
@@ -49,7 +49,7 @@ def undone(code):
 def scan_of(truth, mounted=0, positions_m=None):
     """The scan as a detector mounted in another way records it."""
     middle = truth.frames.shape[1] // 2
-    frames = turned(truth.frames, undone(mounted))
+    frames = reoriented(truth.frames, undone(mounted))
     # A flipped window of 64 has its beam at pixel 31.
     _, ud, lr = orientation_flags(undone(mounted))
     return Scan(
@@ -65,7 +65,7 @@ def scan_of(truth, mounted=0, positions_m=None):
 @pytest.mark.parametrize("mounted", range(8))
 def test_the_inverse_orientation_gives_the_frames_back(mounted):
     frames = np.arange(12.0).reshape(1, 4, 3)
-    assert_array_equal(turned(turned(frames, undone(mounted)), mounted), frames)
+    assert_array_equal(reoriented(reoriented(frames, undone(mounted)), mounted), frames)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_no_orientation_is_given_for_shuffled_positions(truth):
 def test_a_lag_like_a_rotation_of_a_spiral_is_not_taken_for_an_orientation():
     """Two golden angles are 275 degrees."""
     spiral = simulate(64, (12, 12), 7, "fermat", photons=1e6, seed=1)
-    places_m = spiral.positions_m
-    turns = [is_quarter_turn(places_m[:-k], places_m[k:]) for k in (1, 2, 3)]
-    assert turns == [False, True, False]
+    positions_m = spiral.positions_m
+    quarter = [is_quarter_turn(positions_m[:-k], positions_m[k:]) for k in (1, 2, 3)]
+    assert quarter == [False, True, False]
     assert rank(scan_of(spiral), Settings()).decided
     late = replace(spiral, frames=np.roll(spiral.frames, 2, axis=0))
     found = rank(scan_of(late), Settings())
@@ -176,8 +176,8 @@ def test_an_orientation_agrees_with_its_twin():
 
 
 def test_equivalents_have_the_same_error_and_others_have_not(truth):
-    seen = measure_features(scan_of(truth).plan())
-    patch = Patch.of(seen, most_varied(seen, 60))
+    features = measure_features(scan_of(truth).plan())
+    patch = Patch.of(features, most_varied(features, 60))
     same = set(equivalents(0, "yx"))
     assert len(same) == 16
     right = held_out_errors(patch).mean()
@@ -189,11 +189,13 @@ def test_equivalents_have_the_same_error_and_others_have_not(truth):
 
 def test_a_gradient_field_has_no_curl():
     rng = np.random.default_rng(0)
-    places = rng.uniform(-1, 1, (400, 2))
-    saddle = np.stack([places[:, 0] + 2 * places[:, 1], 2 * places[:, 0] - 3 * places[:, 1]], 1)
-    assert curl_share(saddle, places, orientation_flags(0)) < 1e-20
-    assert curl_share(saddle, places, orientation_flags(3)) < 1e-20
-    assert curl_share(saddle, places, orientation_flags(1)) > 1e-3
+    positions = rng.uniform(-1, 1, (400, 2))
+    saddle = np.stack(
+        [positions[:, 0] + 2 * positions[:, 1], 2 * positions[:, 0] - 3 * positions[:, 1]], 1
+    )
+    assert curl_share(saddle, positions, orientation_flags(0)) < 1e-20
+    assert curl_share(saddle, positions, orientation_flags(3)) < 1e-20
+    assert curl_share(saddle, positions, orientation_flags(1)) > 1e-3
     assert np.isnan(curl_share(saddle[:5], np.arange(10.0).reshape(5, 2), orientation_flags(0)))
 
 
@@ -215,7 +217,7 @@ def test_positions_on_a_line_have_no_curl(truth):
 
 @pytest.fixture(scope="module")
 def file(truth, tmp_path_factory):
-    raw = replace(Raw.of(truth), frames=turned(truth.frames, undone(6)), center_px=(31, 32))
+    raw = replace(Raw.of(truth), frames=reoriented(truth.frames, undone(6)), center_px=(31, 32))
     return WRITERS["standard"](tmp_path_factory.mktemp("orient") / "scan.h5", raw)
 
 

@@ -1,4 +1,4 @@
-"""Frames that lag behind their positions and rows written down backwards, found from the data."""
+"""Frames that lag behind their positions and rows listed backwards, found from the data."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def lagging(truth, k):
 
 
 def as_raster(truth):
-    """Positions written down as if every row ran forwards."""
+    """Positions listed as if every row ran forwards."""
     rows = truth.positions_m.reshape(SIDE, SIDE, 2).copy()
     rows[1::2] = rows[1::2, ::-1].copy()
     return scan_of(truth, positions_m=rows.reshape(-1, 2))
@@ -69,7 +69,7 @@ def test_a_lag_is_found_and_named(truth, lag):
 
 @pytest.mark.long
 def test_a_lag_of_a_fermat_spiral_needs_a_reconstruction(truth):
-    """Its neighbours stay neighbours: the whole pattern is turned by the golden angle."""
+    """Its neighbours stay neighbours: the whole pattern is rotated by the golden angle."""
     spiral = simulate(64, (SIDE, SIDE), 6, "fermat", photons=5e5, seed=2)
     ((found,), _) = check_pairing(lagging(spiral, 1), Settings())
     assert dict(found.settings) == {"positions.shift": 1}
@@ -101,7 +101,7 @@ def test_backlash_is_measured_whatever_the_axes(truth, steps, axes):
     )
     assert list(found.settings) == ["positions.backlash"]
     backlash_m = found.settings["positions.backlash"]
-    # Hanging behind is the same for a mirrored axis.
+    # The lag is the same for a mirrored axis.
     assert backlash_m == pytest.approx(steps * step_m, abs=0.05 * step_m)
     assert "--backlash-m" in found.remedy
 

@@ -88,7 +88,7 @@ def file_of(folder, frames, **more):
 
 def warned(settings):
     scan, plan = planned(settings)
-    return beam_check.event_findings(ScanSample.at(scan, settings, plan))
+    return list(beam_check.event_findings(ScanSample.at(scan, settings, plan)))
 
 
 def test_a_clean_scan_has_no_events():

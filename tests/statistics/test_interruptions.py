@@ -21,12 +21,12 @@ def features(total):
 class TestBeamLost:
     """Dark frames: of a beam that was lost, or behind an absorber."""
 
-    places = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
+    positions = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
 
     def lost(self, dark):
         measured = features(np.where(dark, 1.0, 1000.0))
         assert (no_beam(measured) == dark).all()
-        return beam_lost(measured, dark, self.places) >= 1
+        return beam_lost(measured, dark, self.positions) >= 1
 
     @pytest.mark.parametrize("rows", [[5], [5, 6, 7], [*range(107, 147)], [399]])
     def test_beam_that_was_lost(self, rows):
@@ -36,7 +36,7 @@ class TestBeamLost:
 
     @pytest.mark.parametrize("where", ["column", "block", "row"])
     def test_beam_behind_an_absorber(self, where):
-        y, x = self.places.T
+        y, x = self.positions.T
         dark = {
             "column": (x > 4) & (x < 7),
             "block": (x > 4) & (x < 9) & (y > 8) & (y < 14),

@@ -34,10 +34,10 @@ def features_of(frame, before, usual, center):
     edge = max(1.0, min(away))
     radius = np.hypot(rows - center[0], columns - center[1])
     found = {"total": total, "maximum": frame.max()}
-    for name, places in (("row", rows), ("column", columns)):
-        mean = (frame * places).sum() / total
+    for name, pixels in (("row", rows), ("column", columns)):
+        mean = (frame * pixels).sum() / total
         found[name] = mean
-        found[f"{name}_variance"] = (frame * (places - mean) ** 2).sum() / total
+        found[f"{name}_variance"] = (frame * (pixels - mean) ** 2).sum() / total
     for ring in range(4):
         inside = (radius >= ring * edge / 4) & (radius < (ring + 1) * edge / 4)
         found[f"ring_{ring + 1}"] = frame[inside].sum()

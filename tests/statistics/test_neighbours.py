@@ -28,8 +28,8 @@ def test_nearest_neighbours_without_itself():
 
 
 def test_neighbours_are_of_the_same_slot():
-    places = np.repeat(np.column_stack([np.arange(9) // 3, np.arange(9) % 3]), 2, axis=0)
-    around = nearest_rows(places.astype(float), np.tile([0, 1], 9), 4)
+    positions = np.repeat(np.column_stack([np.arange(9) // 3, np.arange(9) % 3]), 2, axis=0)
+    around = nearest_rows(positions.astype(float), np.tile([0, 1], 9), 4)
     assert (around % 2 == (np.arange(18) % 2)[:, None]).all()
     assert (around != np.arange(18)[:, None]).all()
 
@@ -47,12 +47,12 @@ def test_fewer_frames_than_neighbours():
 
 def test_z_is_the_residual_over_the_largest_sigma():
     rng = np.random.default_rng(3)
-    places = rng.random((60, 2))
-    values = places @ [3.0, -2.0] + 0.01 * rng.standard_normal(60)
-    around = Neighbours.of(places, np.zeros(60, int))
+    positions = rng.random((60, 2))
+    values = positions @ [3.0, -2.0] + 0.01 * rng.standard_normal(60)
+    around = Neighbours.of(positions, np.zeros(60, int))
     for row in range(60):  # a plane, fitted by least squares
         near = around.rows[row]
-        offset = places[near] - places[row]
+        offset = positions[near] - positions[row]
         away = np.linalg.norm(offset, axis=1)
         root = np.sqrt(np.exp(-0.5 * (away / np.median(away)) ** 2))
         plane = np.column_stack([np.ones(16), offset / np.median(away)]) * root[:, None]
@@ -73,10 +73,10 @@ def test_z_is_the_residual_over_the_largest_sigma():
 
 def test_an_edge_is_no_outlier_but_a_single_frame_is():
     rng = np.random.default_rng(0)
-    places = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
-    values = np.where(places[:, 1] < 9.5, 1.0, 30.0) + 0.1 * rng.standard_normal(400)
+    positions = np.stack(np.mgrid[:20, :20], -1).reshape(-1, 2).astype(float)
+    values = np.where(positions[:, 1] < 9.5, 1.0, 30.0) + 0.1 * rng.standard_normal(400)
     values[[45, 333]] += (12, -12)
-    z = np.abs(local_z(values, Neighbours.of(places, np.zeros(400, int)), 0.005))
+    z = np.abs(local_z(values, Neighbours.of(positions, np.zeros(400, int)), 0.005))
     assert set(np.argsort(z)[-2:].tolist()) == {45, 333}
     assert np.delete(z, [45, 333]).max() < 10
 
