@@ -16,7 +16,6 @@ import numpy as np
 from .arrays import Floats
 from .errors import SettingsError, shown
 from .files.hdf5 import open_hdf5
-from .parameters import Parameter
 from .settings import Settings, parameters
 
 CHECKED = ("save", "load_parallel", "min_frames", "positions_theory", "add_poisson_noise")
@@ -141,36 +140,25 @@ _BASE_DEFAULTS = {"load_parallel": "'data'", "min_frames": "1", "add_poisson_noi
 # Settings checks.
 
 
-def _describe(parameter: Parameter) -> str:
+def _described(name: str, default: str, help: str) -> str:
     """One parameter in the grammar of PtyPy's docstrings."""
-    types = f"{_TYPES}, Param" if parameter.name == "qc" else _TYPES
-    default = (
-        repr(parameter.default) if isinstance(parameter.default, str) else str(parameter.default)
-    )
-    described = f"[{parameter.name}]\ndefault = {default}\ntype = {types}\nhelp = {parameter.help}"
-    return f"{described}\n{_NO_LIMITS}"
-
-
-def _group(name: str) -> str:
-    return f"[{name}]\ndefault =\ntype = Param\nhelp = see {name}.*\n"
-
-
-def _base_parameter(name: str) -> str:
-    """A parameter of PtyPy's base class, with PtyPy's default."""
-    default = _BASE_DEFAULTS.get(name, "None")
-    return f"[{name}]\ndefault = {default}\ntype = {_TYPES}\nhelp = as PtyPy has it\n{_NO_LIMITS}"
+    types = f"{_TYPES}, Param" if name == "qc" else _TYPES
+    return f"[{name}]\ndefault = {default}\ntype = {types}\nhelp = {help}\n{_NO_LIMITS}"
 
 
 def defaults_section(name: str) -> str:
     """The ``Defaults:`` section of a loader's docstring, from :class:`Settings`."""
     blocks = [f"[name]\ndefault = {name}\ntype = str\nhelp =\n"]
-    blocks += map(_base_parameter, CHECKED)
-    groups: list[str] = []
+    for own in CHECKED:
+        blocks.append(_described(own, _BASE_DEFAULTS.get(own, "None"), "as PtyPy has it"))
+    groups = set[str]()
     for parameter in parameters():
-        group = parameter.name.partition(".")[0]
-        if "." in parameter.name and group not in groups:
-            groups.append(group)
-            blocks.append(_group(group))
-        blocks.append(_describe(parameter))
+        group, _, inner = parameter.name.partition(".")
+        if inner and group not in groups:
+            groups.add(group)
+            blocks.append(f"[{group}]\ndefault =\ntype = Param\nhelp = see {group}.*\n")
+        default = parameter.default
+        text = repr(default) if isinstance(default, str) else str(default)
+        blocks.append(_described(parameter.name, text, parameter.help))
     text = "\n".join(blocks).replace("\n", "\n    ")
     return f"\n\n    Defaults:\n\n    {text}\n    "

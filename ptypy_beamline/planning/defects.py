@@ -47,12 +47,12 @@ def hot_or_dead(
     for top in range(0, height, rows):
         first, last = max(0, top - REACH), min(height, top + rows + REACH)
         band = Window(window.top + first, window.left, last - first, window.width)
-        odd = _odd(replace(sample, window=band), offsets[first:last], sigma, counts)
-        found[top : top + rows] = odd[top - first : top - first + rows]
+        inside = _of_band(replace(sample, window=band), offsets[first:last], sigma, counts)
+        found[top : top + rows] = inside[top - first : top - first + rows]
     return found
 
 
-def _odd(sample: Sample, offset: Floats, sigma: float, counts: Counting) -> Bools:
+def _of_band(sample: Sample, offset: Floats, sigma: float, counts: Counting) -> Bools:
     """:func:`hot_or_dead` of a band of rows."""
     n, total = np.zeros(offset.shape, np.int64), np.zeros(offset.shape)
     ever = np.zeros(offset.shape, np.bool_)
@@ -85,14 +85,14 @@ def dead_pixels(total: Floats, counting: Bools, least: float) -> Bools:
 
     If one pixel is dead in a row or column that never counts (a gap between modules), all are.
     """
-    dead = ~counting & (beside_zeros(total, counting) >= least)
+    dead = ~counting & (counts_on_both_sides(total, counting) >= least)
     rows, columns = (
         ~counting.any(axis, keepdims=True) & dead.any(axis, keepdims=True) for axis in (1, 0)
     )
     return np.asarray(dead | rows | columns, np.bool_)
 
 
-def beside_zeros(total: Floats, counting: Bools) -> Floats:
+def counts_on_both_sides(total: Floats, counting: Bools) -> Floats:
     """The smaller of the nearest counts on both sides, in the row or the column, whichever is more.
 
     Parameters

@@ -93,10 +93,10 @@ def cause_of(images: Images, counts: Counting, need_counts: bool) -> Cause:
         Look for counts; else only for good pixels.
     """
     steps = [
-        *_of_raw_counts(images.scan, images.settings, counts, need_counts),
-        _of_mask(images, counts),
-        *_of_offsets(images, need_counts),
-        _of_flat(images),
+        *_raw_count_steps(images.scan, images.settings, counts, need_counts),
+        _mask_step(images, counts),
+        *_offset_steps(images, need_counts),
+        _flat_step(images),
     ]
     left = np.zeros(len(steps), np.bool_)
     for frame in Sample(images.scan.frames, images.window, FEW):
@@ -107,7 +107,7 @@ def cause_of(images: Images, counts: Counting, need_counts: bool) -> Cause:
     return Cause() if left.all() else steps[int(np.argmin(left))][0]
 
 
-def _of_raw_counts(
+def _raw_count_steps(
     scan: Scan, settings: Settings, counts: Counting, need_counts: bool
 ) -> Iterator[tuple[Cause, Step]]:
     """Numbers that are not counts, and saturation."""
@@ -129,14 +129,14 @@ def _of_raw_counts(
     yield Cause(f"no raw count lies below saturation={limit:g}", remedy), unsaturated
 
 
-def _of_mask(images: Images, counts: Counting) -> tuple[Cause, Step]:
+def _mask_step(images: Images, counts: Counting) -> tuple[Cause, Step]:
     bad = images.bad(counts)
-    what = f"{_whose('mask', images, images.scan.bad)} leaves no pixel to use"
+    what = f"{_described('mask', images, images.scan.bad)} leaves no pixel to use"
     remedy = "check mask (--mask, --path mask=PATH) and mask_values (--mask-values)"
     return Cause(what, remedy), lambda value, good: (value, good & ~bad)
 
 
-def _of_offsets(images: Images, need_counts: bool) -> Iterator[tuple[Cause, Step]]:
+def _offset_steps(images: Images, need_counts: bool) -> Iterator[tuple[Cause, Step]]:
     """Dark and background."""
     dark, background = images.mean("dark"), images.background()
     for name, image, stored in (("dark", dark, images.scan.dark), ("background", background, None)):
@@ -146,21 +146,21 @@ def _of_offsets(images: Images, need_counts: bool) -> Iterator[tuple[Cause, Step
 
         exceeds = need_counts and np.isfinite(image).any()
         what = "exceeds the counts" if exceeds else "is NaN or infinite at every remaining pixel"
-        whose = _whose(name, images, stored)
+        whose = _described(name, images, stored)
         yield Cause(f"{whose} {what}", f"give another {name} (--{name})"), subtracted
 
 
-def _of_flat(images: Images) -> tuple[Cause, Step]:
+def _flat_step(images: Images) -> tuple[Cause, Step]:
     flat = np.asarray(images.mean("flat", 1.0))
     usable = np.isfinite(flat) & (flat > 0)
     divisor = np.where(usable, flat, 1.0)
-    whose = _whose("flat", images, images.scan.flat)
+    whose = _described("flat", images, images.scan.flat)
     what = f"{whose} is 0, negative or NaN at every remaining pixel"
     remedy = "give another flat (--flat)"
     return Cause(what, remedy), lambda value, good: (value / divisor, good & usable)
 
 
-def _whose(name: str, images: Images, stored: Any) -> str:
+def _described(name: str, images: Images, stored: Any) -> str:
     """An image in words: the user's, the file's, or both."""
     given = getattr(images.settings, name)
     if isinstance(given, str | int | float):

@@ -133,21 +133,10 @@ class Plan:
         chosen: Selection,
         out: tuple[Float32s, Bools],
     ) -> FrameFlags:
-        """Correct exposures (p, k, h, w) of some positions in the calling thread.
+        """Correct exposures of the ``chosen`` positions in the calling thread.
 
-        Parameters
-        ----------
-        raw
-            As :meth:`load` gives them.
-        chosen
-            The positions.
-        out
-            Frames (p, ny, nx) float32 and good pixels; zero on entry.
-
-        Returns
-        -------
-        FrameFlags
-            ``good`` is not filled for frames without bad pixels of their own.
+        ``raw`` (p, k, h, w) is as :meth:`load` gives it. ``out`` receives frames (p, ny, nx)
+        float32 and, of those with bad pixels of their own, good pixels; zero on entry.
         """
         raw = contiguous(raw)
         if self.transform.is_identity:

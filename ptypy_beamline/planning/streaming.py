@@ -62,16 +62,8 @@ class Block:
 class _PendingBlock:
     """A block that threads are filling.
 
-    Parameters
-    ----------
-    plan, positions
-        What is loaded.
-    raw
-        Returns the raw exposures of a part of ``positions``.
-    parts
-        What one thread does at a time.
-    out
-        (n, ny, nx) zeros that receive the frames.
+    ``raw`` returns the raw exposures of one of the ``parts`` of ``positions``, which a thread does
+    at a time; ``out``, (n, ny, nx) of zeros, receives the frames.
     """
 
     def __init__(
