@@ -93,10 +93,9 @@ def _plain_input(value: Any) -> Any:
 
 def given_of(group: BaseModel) -> dict[str, Any]:
     """The parameters of a group that were set, as plain values and shapes of arrays."""
-    values = {name: getattr(group, name) for name in type(group).model_fields}
     return {
         name: _plain(value)
-        for name, value in values.items()
+        for name, value in group
         if name in group.model_fields_set and value is not None
     }
 

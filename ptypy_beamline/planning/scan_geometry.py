@@ -96,19 +96,15 @@ def in_metres(scan: Scan, settings: Settings) -> Scan:
 
 def _missing(paths: Sequence[str], scan: Scan) -> MissingDataError:
     """One error for everything that is missing."""
-    stored = [note for path in paths for note in scan.notes if note.endswith(f"no finite {path}")]
-    absent = [path for path in paths if not any(n.endswith(f"no finite {path}") for n in stored)]
-    lacking = (
-        f"no {_listed([QUANTITIES[path].title for path in absent])} in the file" if absent else ""
-    )
+    noted = {p: [note for note in scan.notes if note.endswith(f"no finite {p}")] for p in paths}
+    problems = [note for notes in noted.values() for note in notes]
+    absent = [QUANTITIES[path].title for path, notes in noted.items() if not notes]
+    if absent:
+        problems.append(f"no {_listed(absent)} in the file")
     parameters = _listed([QUANTITIES[path].value_remedy for path in paths])
     datasets = " ".join(f"--path {path}=PATH" for path in paths)
     hint = "" if str(scan.source).endswith(".npz") else f", or datasets by paths ({datasets})"
-    return MissingDataError(
-        "; ".join(filter(None, [*stored, lacking])),
-        f"set {parameters}{hint}",
-        scan.source,
-    )
+    return MissingDataError("; ".join(problems), f"set {parameters}{hint}", scan.source)
 
 
 def _listed(words: Sequence[str]) -> str:
