@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BeamlineError, FileError, SettingsError, silenced_warnings, warn
+from ..errors import BeamlineError, FileError, SettingsError, naming, silenced_warnings, warn
 from ..files.trees import read_tree
 from ..formats import open_with
 from ..formats.exposure_groups import by_exposure
@@ -47,22 +47,17 @@ def defaults(beamline: str | Path, file: str | Path | None = None) -> dict[str, 
     try:
         tree = read_tree(path)
     except FileError as error:
-        raise SettingsError(
-            error.problem, "give loader parameters, such as hot_sigma: 6", path
-        ) from error
+        remedy = "give loader parameters, such as hot_sigma: 6"
+        raise SettingsError(error.problem, remedy, path) from error
     if "file" in tree:
         raise SettingsError("a beamline has no file", "take it out", path)
-    try:
+    with naming(path):
         Settings.of(tree)
-    except SettingsError as error:
-        raise SettingsError(error.problem, error.remedy, path) from error
     if file is None:
         return tree
-    return {
-        name: value
-        for name, value in with_defaults(path, {"file": str(file)}).items()
-        if name != "file"
-    }
+    suitable = with_defaults(path, {"file": str(file)})
+    del suitable["file"]
+    return suitable
 
 
 def with_defaults(beamline: str | Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,9 +85,8 @@ def _unsuitable(values: Mapping[str, Any], by_default: set[str]) -> set[str]:
         height, width = np.broadcast_to(np.asarray(values["shape"], np.int64), 2).tolist()
         rows, columns = scan.frame_shape
         if height > rows or width > columns:
-            _warn_left_out(
-                values, f"shape {height}x{width} (--roi)", f"the detector is {rows}x{columns}"
-            )
+            window = f"shape {height}x{width} (--roi)"
+            _warn_left_out(values, window, f"the detector is {rows}x{columns}")
             left |= {"shape", "center"} & by_default
     if EXPOSURES in by_default:
         count = int(values[EXPOSURES])

@@ -1,4 +1,4 @@
-"""A beamline's log: a CSV file with a header, columns of numbers or of time stamps."""
+"""A beamline's log: a CSV file with a header, and columns of numbers or of time stamps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DELIMITERS = ",;\t"
 """Possible column delimiters; the most frequent one in the header counts, else spaces."""
 
 COMMENT = "#"
-"""Starts a line that is not a row; the last such line above the rows may be the header."""
+"""Begins a line that is not a row; the last such line above the rows may be the header."""
 
 
 FEW_ROWS = 5
@@ -35,7 +35,7 @@ class CsvLog:
     header
         Names of the columns.
     rows
-        Line number in the file and cells of each row that is not blank.
+        Line number in the file and cells of each row; blank ones are left out.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class CsvLog:
         FileError
             A cell is not a finite number; its line is given.
         """
-        return self._column(name, flag, lambda text: _number(text) if text else np.nan)
+        return self._column(name, flag, _cell)
 
     def times_s(self, name: str, flag: str) -> Floats:
         """A column of time stamps, see :func:`seconds`."""
@@ -95,9 +95,9 @@ class CsvLog:
 
 
 def read_log(path: Path) -> CsvLog:
-    """The log in a CSV file; a byte order mark, blank lines and comments do not matter.
+    """The log in a CSV file; a byte order mark, blank lines and comments are ignored.
 
-    Lines that start with ``#`` are comments, except that the header may start so.
+    Lines that begin with ``#`` are comments; only the header may begin so, too.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def read_log(path: Path) -> CsvLog:
     first = next((line for line in lines if line.strip()), "")
     rows = _cells(lines, _delimiter(first), path)
     header = tuple(name.strip() for name in rows[0][1]) if rows else ()
-    if not header or any(_is_number(name) for name in header):
+    if not header or any(_number(name) is not None for name in header):
         raise FileError(
             f"Expected the column names in the first line. Got {first[:60]!r}",
             "write the names above the columns",
@@ -135,7 +135,7 @@ def _warn_if_truncated(log: CsvLog) -> None:
     """Warn if the last number of a log without a final line end is truncated.
 
     Many good logs have no final line end, so the number decides: it has fewer decimals than all
-    others in its column, and these have equally many, or it has at least two fewer.
+    others in its column, and at least two fewer if these differ.
     """
     *lengths, last = (_decimals(cells[len(log.header) - 1]) for _, cells in log.rows)
     if len(lengths) < FEW_ROWS or last >= min(lengths):
@@ -159,7 +159,7 @@ def _uncommented(lines: list[str]) -> list[str]:
     row = next((n for n, line in enumerate(lines) if line.strip() and not _is_comment(line)), 0)
     above = next((n for n in reversed(range(row)) if _is_comment(lines[n])), None)
     header = None
-    if above is not None and _is_number(_split(lines[row])[0]):
+    if above is not None and _number(_split(lines[row])[0]) is not None:
         names = lines[above].strip().lstrip(COMMENT).strip()
         header = names if len(_split(names)) == len(_split(lines[row])) else None
     blanked = ["" if _is_comment(line) else line for line in lines]
@@ -173,7 +173,7 @@ def _is_comment(line: str) -> bool:
 
 
 def _delimiter(line: str) -> str:
-    """What separates the columns of this line."""
+    """The delimiter of the columns in this line."""
     delimiter = max(DELIMITERS, key=line.count)
     return delimiter if delimiter in line else " "
 
@@ -197,7 +197,7 @@ def _cells(lines: list[str], delimiter: str, path: Path) -> list[tuple[int, tupl
 
 
 def seconds(text: str) -> float:
-    """A time stamp as seconds: a number as it is; a date and time since 1970 (UTC if without zone).
+    """A time stamp in seconds: a number unchanged, or a date and time since 1970 (default UTC).
 
     Dates are ISO 8601, or with colons as in TIFF's DateTime, ``2024:05:31 12:00:00``.
 
@@ -206,9 +206,9 @@ def seconds(text: str) -> float:
     ValueError
         It is neither.
     """
-    if _is_number(text):
-        value = _number(text)
-        if np.isnan(value):
+    value = _number(text)
+    if value is not None:
+        if not np.isfinite(value):
             raise ValueError("a finite number")
         return value
     date, rest = text[:10].replace(":", "-"), text[10:].replace("Z", "+00:00")
@@ -223,18 +223,17 @@ def seconds(text: str) -> float:
     return stamp.timestamp()
 
 
-def _number(text: str) -> float:
-    if not _is_number(text):
-        raise ValueError("a number")
-    value = float(text)
-    if np.isinf(value):
-        raise ValueError("a finite number")
+def _cell(text: str) -> float:
+    """A finite number; NaN for an empty cell or ``nan``."""
+    value = _number(text or "nan")
+    if value is None or np.isinf(value):
+        raise ValueError("a number" if value is None else "a finite number")
     return value
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | None:
+    """None if the text is not a number."""
     try:
-        float(text)
+        return None if "_" in text else float(text)  # Python also reads 1_000
     except ValueError:
-        return False
-    return "_" not in text  # Python's own way to write 1_000
+        return None

@@ -1,7 +1,7 @@
 """Trees in PtyPy's HDF5 layout, read and written without PtyPy.
 
-Each item says by its attribute ``type`` what it was (``ptypy.io.h5rw``, version 0.1). Pickled
-items are never loaded: whoever wrote the file could run code by them.
+The attribute ``type`` of each item gives its Python type (``ptypy.io.h5rw``, version 0.1). Pickled
+items are never loaded: they could execute code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .links import open_confined
 
 VERSION = "0.1"
 ESCAPED_SLASH = "_SLASH_"
-"""What stands for a slash in a name, where the item has an attribute ``escaped``."""
+"""Stands for a slash in the name of an item that has an attribute ``escaped``."""
 
 LISTS = ("list", "tuple", "arraylist", "arraytuple")
 NOTHING = ("None", "pickle", "record_array")
@@ -74,7 +74,7 @@ def dict_group(group: h5py.Group, name: str) -> h5py.Group:
 
 
 def store(group: h5py.Group, name: str, value: Any) -> None:
-    """Store a plain value with the ``type`` that PtyPy's reader asks for."""
+    """Store a plain value with the ``type`` that PtyPy's reader needs."""
     if isinstance(value, Mapping):
         inner = dict_group(group, name)
         for key, item in value.items():
@@ -82,7 +82,7 @@ def store(group: h5py.Group, name: str, value: Any) -> None:
     elif value is None:
         group.create_dataset(name, data=np.zeros(1)).attrs["type"] = "None"
     elif isinstance(value, str):
-        storable = value.encode(errors="backslashreplace").decode()  # bytes of no encoding
+        storable = value.encode(errors="backslashreplace").decode()  # with lone surrogates
         text = group.create_dataset(name, data=storable, dtype=h5py.string_dtype())
         text.attrs["type"] = "string"
     elif isinstance(value, list | tuple):
@@ -97,5 +97,5 @@ def store(group: h5py.Group, name: str, value: Any) -> None:
 
 
 def store_array(group: h5py.Group, name: str, value: Any, kind: str = "array") -> None:
-    """Store an array, or what PtyPy is to make a list of."""
+    """Store an array, or a list as an array (``kind`` arraylist)."""
     group.create_dataset(name, data=value).attrs["type"] = kind

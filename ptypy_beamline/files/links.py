@@ -217,18 +217,13 @@ def open_confined(path: str | Path) -> Iterator[h5py.File]:
         yield file
 
 
-def _expand(name: str, owner: Path) -> Iterator[str]:
+def _expand(name: str, owner: Path) -> list[str]:
     """Files that match a printf-style source name, ``frames_%b.h5``; other names unchanged."""
     if _pattern(name) is None:
-        yield _plain(name)
-        return
-    found = False
-    for folder in dict.fromkeys((owner.parent, owner.resolve().parent)):
-        for path in _files(folder, Path(name).parts):
-            found = True
-            yield str(path)
-    if not found:
-        yield _plain(name.replace("%b", "0"))
+        return [_plain(name)]
+    folders = dict.fromkeys((owner.parent, owner.resolve().parent))
+    found = [str(path) for folder in folders for path in _files(folder, Path(name).parts)]
+    return found or [_plain(name.replace("%b", "0"))]
 
 
 def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:

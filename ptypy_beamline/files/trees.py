@@ -12,7 +12,7 @@ from ..errors import FileError, in_short
 from .regular import read_json, read_text
 
 MAX_BYTES = 2**20
-"""A longer file is not a parameter tree, and PyYAML would take many seconds."""
+"""A larger file is not a parameter tree, and PyYAML would take many seconds."""
 
 MAX_VALUES = 100_000
 """Maximum number of values in a tree, including what aliases repeat."""
@@ -29,19 +29,19 @@ YAML_ERRORS = (
     TypeError,
     OverflowError,
 )
-"""Exceptions that PyYAML raises on texts that are not YAML, or whose tags do not fit the values."""
+"""Exceptions that PyYAML raises for texts that are not YAML, or whose tags do not fit."""
 
 
 class _TreeLoader(yaml.SafeLoader):
-    """Safe YAML that takes ``1e-3`` for a number, as YAML 1.2 does and PyYAML does not.
+    """Safe YAML that reads ``1e-3`` as a number, as YAML 1.2 does and PyYAML does not.
 
-    Aliases that repeat each other without end, deep nesting and repeated names are refused.
+    Circular or too many aliases, deep nesting and repeated names are refused.
     """
 
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node, if it is not nested too deeply."""
+        """The next node, unless it is nested too deeply."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ValueError(f"nested more than {MAX_DEPTH} deep")
@@ -50,14 +50,14 @@ class _TreeLoader(yaml.SafeLoader):
         return node
 
     def get_single_node(self) -> Any:
-        """The whole document, if it is not too large and no name is repeated."""
+        """The whole document, unless it is too large or repeats a name."""
         node = super().get_single_node()
         if node is not None and _values(node, {}) > MAX_VALUES:
             raise ValueError(f"more than {MAX_VALUES} values, what aliases repeat included")
         return node
 
     def construct_yaml_int(self, node: Any) -> int:
-        """A whole number of at most 64 bits."""
+        """An integer of at most 64 bits."""
         value: int = super().construct_yaml_int(node)
         if value.bit_length() > 64:
             raise ValueError(f"line {_line(node)}: a whole number of more than 64 bits")
@@ -73,7 +73,7 @@ _TreeLoader.add_implicit_resolver(
 
 
 def _values(node: Any, known: dict[int, int]) -> int:
-    """How many values a node has when its aliases are written out."""
+    """Number of values of a node, including what aliases repeat."""
     if id(node) in known:
         if not known[id(node)]:
             raise ValueError(f"line {_line(node)}: an alias inside the value that it repeats")
@@ -98,7 +98,7 @@ def _check_names(node: Any) -> None:
 
 
 def _describe(error: Exception, text: str) -> str:
-    """What is wrong, and in which line; PyYAML calls the file <unicode string>."""
+    """The problem and its line; PyYAML would call the file <unicode string>."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         message = " ".join(filter(None, (error.context, error.problem)))
         return f"line {error.problem_mark.line + 1}: {in_short(ValueError(message))}"
@@ -113,12 +113,12 @@ def _line(node: Any) -> int:
 
 
 def read_tree(path: str | Path) -> dict[str, Any]:
-    """A parameter tree from a YAML or JSON file, plain or in PtyPy's ``parameter_tree`` wrapping.
+    """A parameter tree from a YAML or JSON file, also inside PtyPy's ``parameter_tree``.
 
     Raises
     ------
     FileError
-        No such file, or not a tree in YAML or JSON.
+        The file is missing, or not a tree in YAML or JSON.
     """
     path = Path(path)
     remedy = "give a YAML or JSON parameter tree"
@@ -127,7 +127,7 @@ def read_tree(path: str | Path) -> dict[str, Any]:
     else:
         text = read_text(path, remedy, MAX_BYTES)
         try:
-            tree = yaml.load(text, _TreeLoader)  # a safe one
+            tree = yaml.load(text, _TreeLoader)  # a safe loader
         except YAML_ERRORS as error:
             raise FileError(
                 f"not readable as YAML: {_describe(error, text)}", "correct it", path

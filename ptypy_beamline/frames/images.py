@@ -18,8 +18,6 @@ from ..scan import ArrayFrames, Frames
 from .hdf5 import Hdf5Frames
 from .npy import load_npy, npy_frames
 
-IMAGE_KINDS = "an array, .npy, .tif or file.h5::/path"
-
 
 def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
     """The image or stack of images given by parameter ``name``, read lazily if possible.
@@ -49,7 +47,9 @@ def frames_of(given: Any, name: str, links: str = "inside") -> Frames:
             return ArrayFrames(tifffile.imread(path))
         except (OSError, ValueError, tifffile.TiffFileError) as error:
             raise FileError(f"not a readable TIFF ({error})", "save it again", path) from error
-    raise SettingsError(f"{name}={text!r} is of an unknown kind", f"give {IMAGE_KINDS}")
+    raise SettingsError(
+        f"{name}={text!r} is of an unknown kind", "give an array, .npy, .tif or file.h5::/path"
+    )
 
 
 def _in_memory(images: NDArray[Any]) -> ArrayFrames:
