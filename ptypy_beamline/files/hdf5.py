@@ -154,14 +154,9 @@ def is_locked(file: h5py.File) -> bool:
 
     If HDF5 does not lock files here, that is unknown: False.
     """
-    return locking() and _hdf5_locks() and not file.id.get_access_plist().get_file_locking()[0]
-
-
-def _hdf5_locks() -> bool:
-    """Whether HDF5 locks files here by default."""
     off = os.environ.get("HDF5_USE_FILE_LOCKING", "").upper() in ("FALSE", "0")
-    locks: bool = h5py.h5p.create(h5py.h5p.FILE_ACCESS).get_file_locking()[0]
-    return locks and not off
+    locks: bool = h5py.h5p.create(h5py.h5p.FILE_ACCESS).get_file_locking()[0] and not off
+    return locking() and locks and not file.id.get_access_plist().get_file_locking()[0]
 
 
 def fresh(node: Any) -> Any:

@@ -31,7 +31,6 @@ DAMAGED = (
     ValueError,
     OSError,
     struct.error,
-    NotImplementedError,
     RuntimeError,
     LookupError,
     OverflowError,

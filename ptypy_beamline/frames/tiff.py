@@ -176,8 +176,7 @@ class TiffFrames(FrameStack):
         path, start = self.files[number], int(self._ends[number - 1]) if number else 0
         expected = int(self._ends[number]) - start
         with opened(path) as tif:
-            one = expected == 1
-            offsets = page_offsets(tif.filehandle) if one else offsets_of(path)
+            offsets = page_offsets(tif.filehandle) if expected == 1 else offsets_of(path)
             # A file whose pages were counted may have grown since.
             grown = len(offsets) > expected and path.stat().st_size != self._size
             if len(offsets) != expected and not grown:

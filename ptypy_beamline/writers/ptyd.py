@@ -58,13 +58,17 @@ def write_ptyd(
     path = Path(path)
     if save not in ("append", "link"):
         raise FileError(f"save={save!r}", "use append or link", path)
-    write = _write_linked if save == "link" else _write_appended
     with renamed_together() as batch, complete_hdf5(path) as file:
         stamp(file)
         store(file, "chunks", {})
         store(file, "info", dict(info or {}))
         store(file, "meta", _meta(plan))
-        write(_counted(plan.blocks(block), progress), file, path)
+        for number, part in enumerate(plan.blocks(block)):
+            if save == "link":
+                _write_linked(part, file, number, path)
+            else:
+                _write_chunk(dict_group(file, f"chunks/{number}"), part)
+            progress(len(part.positions))
         if save == "link":
             batch.around.append(_without_stale_parts(path))
     return path
@@ -80,26 +84,14 @@ def _without_stale_parts(path: Path) -> Iterator[None]:
             stale.unlink()
 
 
-def _counted(blocks: Iterator[Block], progress: Callable[[int], None]) -> Iterator[Block]:
-    for block in blocks:
-        yield block
-        progress(len(block.positions))
-
-
-def _write_appended(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
-    for number, block in enumerate(blocks):
-        _write_chunk(dict_group(file, f"chunks/{number}"), block)
-
-
-def _write_linked(blocks: Iterator[Block], file: h5py.File, path: Path) -> None:
-    """Parts are renamed when all are complete, the master last."""
-    for number, block in enumerate(blocks):
-        final = path.with_name(f"{path.name}.part{number:03d}")
-        with complete_hdf5(final) as part:
-            stamp(part)
-            _write_chunk(part, block)
-        # A bare name: the link is found from the master's own folder.
-        file[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
+def _write_linked(block: Block, master: h5py.File, number: int, path: Path) -> None:
+    """Write a part, which is renamed when all are complete, before the master."""
+    final = path.with_name(f"{path.name}.part{number:03d}")
+    with complete_hdf5(final) as part:
+        stamp(part)
+        _write_chunk(part, block)
+    # Without a folder: the link is resolved from the master's own.
+    master[f"chunks/{number}"] = h5py.ExternalLink(final.name, "/")
 
 
 def _parts(master: Path) -> set[Path]:
