@@ -15,7 +15,7 @@ from ..parallel import mpi_rank
 from ..settings import Settings
 from ..summary import describe_plan
 from ..units import in_words
-from .flags import file_option
+from .flags import Json, file_option
 from .loading import loading, refuse_input
 from .progress import working
 
@@ -28,7 +28,7 @@ EXAMPLE = "ptypy-beamline check scan.h5 --roi 256 --plot check.png"
 @loading
 def command(
     settings: Settings,
-    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    to_json: Json = False,
     plot: Annotated[
         Path | None,
         file_option("--plot", help="draw frame, centre, mask, positions and findings on one page"),

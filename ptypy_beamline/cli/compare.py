@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..units import in_words
-from .flags import file_option
+from .flags import Json, file_option
 
 EXAMPLE = "ptypy-beamline compare preview/reconstruction.h5 phantom_directory --plot compare.png"
 
@@ -47,7 +47,7 @@ def command(
     plot: Annotated[
         Path | None, file_option("--plot", help="draw object, truth and errors")
     ] = None,
-    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    to_json: Json = False,
 ) -> None:
     """Compare a reconstruction with a phantom.
 

@@ -81,7 +81,8 @@ def _demonstrate(output: Path, engine: str) -> None:
     result = _engine(engine)(values, plan, output)
     seconds = time.perf_counter() - start
     agreement = correlation(result.object[0], made.truth.object)
-    _print_row("engine", f"{_engine_and_algorithm(result)} in {seconds:.1f} s, loading included")
+    algorithm = result.algorithm.replace(" ", ": ", 1)  # as "PtyPy: DM 60 + ML 40"
+    _print_row("engine", f"{algorithm} in {seconds:.1f} s, loading included")
     _write(output, result, made, plan, settings, agreement)
     _print_row("correlation", f"{agreement:.3f} with the true object (1 = the same)")
     _print_row("written", ", ".join(str(output / name) for name in FILES))
@@ -165,11 +166,6 @@ def _with_preview(values: dict[str, Any], plan: Plan, _: Path) -> Reconstruction
     return preview(plan, provenance=origin)
 
 
-def _engine_and_algorithm(result: Reconstruction) -> str:
-    """Its engine and algorithm, as ``PtyPy: DM 60 + ML 40``."""
-    return result.algorithm.replace(" ", ": ", 1)
-
-
 def _write(
     output: Path,
     result: Reconstruction,
@@ -195,7 +191,7 @@ def _write(
         "center_px": plan.center_px,
         "held_out_error": result.held_out_error,
     }
-    title = f"{_engine_and_algorithm(result)}, correlation {agreement:.3f}"
+    title = f"{engine}: {algorithm}, correlation {agreement:.3f}"
     with renamed_together():
         write_reconstruction(result, output / "reconstruction.h5")
         write_cxi(result, output / "reconstruction.cxi")

@@ -11,23 +11,28 @@ import typer
 from ..errors import SettingsError
 from ..output.names import refuse_inputs
 from ..reconstruction.postprocess import Finished, Postprocess, finish
-from .flags import output_name, postprocessing
+from .flags import (
+    DistanceM,
+    RawFile,
+    ReconstructionFile,
+    ScanName,
+    output_name,
+    postprocessing,
+)
 from .progress import progress
 
 if TYPE_CHECKING:
     from ..planning.plan import Plan
-    from ..reconstruction.io.amplitudes import Amplitudes
 
 EXAMPLE = "ptypy-beamline export recons/scan/scan_ML_0100.ptyr -o scan.cxi --to cxi --frames"
 BY_SUFFIX = {".h5": "h5", ".hdf5": "h5", ".cxi": "cxi", ".npz": "npz", "": "tiff"}
-Progress = Callable[[int], None]
+WITH_FRAMES = ("product", "cxi", "npz")
+KINDS = (*WITH_FRAMES, "h5", "tiff")
 
 
 @postprocessing()
 def command(
-    recon: Annotated[
-        Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
-    ],
+    recon: ReconstructionFile,
     name: Annotated[
         str,
         typer.Option("-o", "--output", help="file to write, or folder for TIFF", metavar="PATH"),
@@ -39,16 +44,12 @@ def command(
             metavar="product|cxi|h5|tiff|npz", help="format; default: from the suffix of the output"
         ),
     ] = None,
-    scan: Annotated[
-        str, typer.Option(metavar="NAME", help="name of the scan, if there are several")
-    ] = "",
+    scan: ScanName = "",
     frames: Annotated[
         bool, typer.Option("--frames", help="include the diffraction data (product, cxi and npz)")
     ] = False,
-    raw: Annotated[Path | None, typer.Option(help="the raw file, if it has been moved")] = None,
-    distance_m: Annotated[
-        float | None, typer.Option(help="sample-detector distance, if the raw file is gone")
-    ] = None,
+    raw: RawFile = None,
+    distance_m: DistanceM = None,
 ) -> None:
     """Write a reconstruction for other programs.
 
@@ -66,7 +67,7 @@ def command(
     finished = finish(found, asked)
     plan = plan_behind(found, raw) if frames else None
     with progress("writing", 0 if plan is None else len(plan)) as advance:
-        WRITERS[kind](finished, output, plan, advance)
+        _write(kind, finished, output, plan, advance)
     done = finished.reconstruction
     obj, probe = ("x".join(map(str, wave.shape)) for wave in (done.object, done.probe))
     typer.echo(
@@ -96,54 +97,32 @@ def _refuse_lossy(kind: str, frames: bool, asked: Postprocess) -> None:
 
 def _kind(to: str | None, output: Path) -> str:
     kind = BY_SUFFIX.get(output.suffix.lower()) if to is None else to
-    if kind not in WRITERS:
+    if kind not in KINDS:
         raise SettingsError(
             f"--to {to}" if to else f"no format has the suffix {output.suffix}",
-            f"set --to to one of {', '.join(WRITERS)}",
+            f"set --to to one of {', '.join(KINDS)}",
         )
     return kind
 
 
-def _amplitudes(plan: Plan | None) -> Amplitudes | None:
+def _write(
+    kind: str, finished: Finished, output: Path, plan: Plan | None, advance: Callable[[int], None]
+) -> None:
+    """Write a reconstruction, with the frames of ``plan`` if there is one."""
     from ..reconstruction.io.amplitudes import of_plan
-
-    return None if plan is None else of_plan(plan)
-
-
-def _product(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
-    from ..reconstruction.io.product import export_product
-
-    export_product(finished.reconstruction, output, frames=_amplitudes(plan), progress=advance)
-
-
-def _cxi(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
     from ..reconstruction.io.cxi import write_cxi
-
-    write_cxi(finished.reconstruction, output, plan=plan, progress=advance)
-
-
-def _npz(finished: Finished, output: Path, plan: Plan | None, advance: Progress) -> None:
-    from ..reconstruction.io.npz import write_npz
-
-    write_npz(finished.reconstruction, output, frames=_amplitudes(plan), progress=advance)
-
-
-def _h5(finished: Finished, output: Path, *_: object) -> None:
     from ..reconstruction.io.hdf5 import write_reconstruction
-
-    write_reconstruction(finished.reconstruction, output)
-
-
-def _tiff(finished: Finished, output: Path, *_: object) -> None:
+    from ..reconstruction.io.npz import write_npz
+    from ..reconstruction.io.product import export_product
     from ..reconstruction.io.tiff import write_tiffs
 
-    write_tiffs(finished.reconstruction, output, finished.phase_rad)
-
-
-WITH_FRAMES: dict[str, Callable[[Finished, Path, Plan | None, Progress], None]] = {
-    "product": _product,
-    "cxi": _cxi,
-    "npz": _npz,
-}
-WRITERS = WITH_FRAMES | {"h5": _h5, "tiff": _tiff}
-"""Format → its writer (reconstruction, output, plan of the frames, progress)."""
+    found = finished.reconstruction
+    if kind == "cxi":
+        write_cxi(found, output, plan=plan, progress=advance)
+    elif kind == "h5":
+        write_reconstruction(found, output)
+    elif kind == "tiff":
+        write_tiffs(found, output, finished.phase_rad)
+    else:
+        write = export_product if kind == "product" else write_npz
+        write(found, output, frames=None if plan is None else of_plan(plan), progress=advance)

@@ -16,23 +16,29 @@ from ..output.names import check_output_name
 from ..reconstruction.area import Rectangle
 from ..reconstruction.postprocess import Postprocess, Where
 
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+ReconstructionFile = Annotated[
+    Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
+]
+ScanName = Annotated[
+    str, typer.Option(metavar="NAME", help="name of the scan, if there are several")
+]
+RawFile = Annotated[Path | None, typer.Option(help="the raw file, if it has been moved")]
+DistanceM = Annotated[
+    float | None, typer.Option(help="sample-detector distance, if the raw file is gone")
+]
 
-def file_option(*flags: str, help: str, **more: Any) -> Any:
-    """A flag that names a file to write."""
 
+def _output_option(folder: bool, *flags: str, help: str, **more: Any) -> Any:
     def parser(name: str) -> Path:  # click needs __name__: not a partial
-        return output_name(flags[0], name)
+        return output_name(flags[0], name, folder)
 
-    return typer.Option(*flags, help=help, parser=parser, metavar="FILE", **more)
+    metavar = "DIR" if folder else "FILE"
+    return typer.Option(*flags, help=help, parser=parser, metavar=metavar, **more)
 
 
-def folder_option(*flags: str, help: str, **more: Any) -> Any:
-    """A flag that names a folder to write."""
-
-    def parser(name: str) -> Path:
-        return output_name(flags[0], name, folder=True)
-
-    return typer.Option(*flags, help=help, parser=parser, metavar="DIR", **more)
+file_option, folder_option = partial(_output_option, False), partial(_output_option, True)
+"""A flag that names a file, or a folder, to write."""
 
 
 def output_name(flag: str, name: str, folder: bool = False) -> Path:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
+
+from .flags import Json
 
 EXAMPLE = "ptypy-beamline formats"
 
 
 def command(
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Json = False,
 ) -> None:
     """List the known file formats."""
     from .. import formats

@@ -14,6 +14,7 @@ import typer
 
 from ..arrays import Floats, Ints
 from ..errors import BeamlineError
+from ..formats import open_with
 from ..output.figures import check_picture, save_figure
 from ..planning.plan import Plan
 from ..scan import Scan, sample_indices
@@ -26,8 +27,8 @@ from ..summary import (
     physics,
     unwarned_notes,
 )
-from .flags import file_option
-from .loading import loading, open_with, plan_with
+from .flags import Json, file_option
+from .loading import loading, plan_with
 
 if TYPE_CHECKING:
     from ..engines.gpu_memory import GpuRun
@@ -40,7 +41,7 @@ _gpu_option = partial(typer.Option, rich_help_panel="Memory of a run on GPUs, wi
 def command(
     settings: Settings,
     show_plan: Annotated[bool, typer.Option("--plan", help="show each step of loading")] = False,
-    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    to_json: Json = False,
     plot: Annotated[
         Path | None, file_option("--plot", help="draw the mean frame, the window and the positions")
     ] = None,

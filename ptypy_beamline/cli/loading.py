@@ -13,6 +13,7 @@ import typer
 from ..beamlines import names, with_defaults
 from ..errors import SettingsError
 from ..files.links import file_and_dataset
+from ..formats import open_with
 from ..options import Units
 from ..output.names import refuse_foreign, refuse_inputs
 from ..parameters import Parameter
@@ -55,30 +56,28 @@ def loading(command: Callable[..., Any], file: str = FILE) -> Callable[..., Any]
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
-        values = {parameter.name: given.pop(_python(parameter)) for parameter in flagged}
+        values = {parameter.name: given.pop(_python(parameter.flag)) for parameter in flagged}
         values = {name: value for name, value in values.items() if value not in (None, False)}
         values |= pairs("paths", given.pop("path")) | pairs("units", given.pop("unit"))
         values["file"] = str(given.pop("file"))
         settings = Settings.of(with_defaults(given.pop("beamline"), values))
         return command(settings, **given)
 
+    *units, last_unit = Units.model_fields
+    beamline = f"defaults of a beamline ({', '.join(names())}, or a file); flags take precedence"
+    path = "dataset path, instead of the format's; OTHER.h5::/PATH is in another file"
+    unit = f"unit of {', '.join(units)} or {last_unit}, instead of the file's"
+    argument = Annotated[str, typer.Argument(metavar="FILE", help=file)]
     parameters = [
-        _file(file),
+        keyword("file", argument, inspect.Parameter.empty),
         *own_flags(command, first=1),
-        _beamline(),
-        _repeatable("path", "NAME=PATH"),
-        _repeatable("unit", "NAME=UNIT"),
+        _flag("--beamline", "NAME|FILE.yaml", beamline, "File"),
+        _flag("--path", "NAME=PATH", path, "File", list[str] | None),
+        _flag("--unit", "NAME=UNIT", unit, "File", list[str] | None),
+        *map(_loader_flag, flagged),
     ]
-    parameters += [_option(parameter) for parameter in flagged]
     set_flags(wrapped, parameters)
     return wrapped
-
-
-def open_with(settings: Settings) -> Scan:
-    """Open the scan that the flags specify."""
-    from .. import formats
-
-    return formats.open_with(settings)
 
 
 def plan_with(settings: Settings) -> tuple[Scan, Plan]:
@@ -130,55 +129,22 @@ def _panel(parameter: Parameter) -> str:
     return next(panel for panel, names in PANELS.items() if group in names.split())
 
 
-def _python(parameter: Parameter) -> str:
-    return parameter.flag.removeprefix("--").replace("-", "_")
+def _python(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
 
 
-def _file(help: str) -> inspect.Parameter:
-    annotation = Annotated[str, typer.Argument(metavar="FILE", help=help)]
-    return keyword("file", annotation, inspect.Parameter.empty)
+def _flag(
+    flag: str, metavar: str | None, help: str, panel: str, kind: Any = str | None
+) -> inspect.Parameter:
+    option = typer.Option(flag, help=help, metavar=metavar, rich_help_panel=panel)
+    return keyword(_python(flag), Annotated[kind, option], False if kind is bool else None)
 
 
-def _beamline() -> inspect.Parameter:
-    help = f"defaults of a beamline ({', '.join(names())}, or a file); flags take precedence"
-    annotation = Annotated[
-        str | None,
-        typer.Option("--beamline", help=help, metavar="NAME|FILE.yaml", rich_help_panel="File"),
-    ]
-    return keyword("beamline", annotation, None)
-
-
-def _option(parameter: Parameter) -> inspect.Parameter:
+def _loader_flag(parameter: Parameter) -> inspect.Parameter:
+    panel = _panel(parameter)
     if parameter.kind == "bool":
-        annotation: Any = Annotated[
-            bool,
-            typer.Option(parameter.flag, help=parameter.help, rich_help_panel=_panel(parameter)),
-        ]
-        return keyword(_python(parameter), annotation, False)
-    annotation = Annotated[
-        str | None,
-        typer.Option(
-            parameter.flag,
-            help=parameter.help,
-            rich_help_panel=_panel(parameter),
-            metavar=parameter.metavar,
-        ),
-    ]
-    return keyword(_python(parameter), annotation, None)
-
-
-def _repeatable(name: str, metavar: str) -> inspect.Parameter:
-    *first, last = Units.model_fields
-    units = ", ".join(first)
-    what = {
-        "path": "dataset path, instead of the format's; OTHER.h5::/PATH is in another file",
-        "unit": f"unit of {units} or {last}, instead of the file's",
-    }[name]
-    annotation = Annotated[
-        list[str] | None,
-        typer.Option(f"--{name}", help=what, metavar=metavar, rich_help_panel="File"),
-    ]
-    return keyword(name, annotation, None)
+        return _flag(parameter.flag, None, parameter.help, panel, bool)
+    return _flag(parameter.flag, parameter.metavar, parameter.help, panel)
 
 
 def pairs(group: str, given: list[str] | None) -> dict[str, str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from ..formats import open_with
 from ..parallel import mpi_rank
 from ..settings import Settings
-from .loading import loading, open_with
+from .flags import Json
+from .loading import loading
 from .progress import working
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ EXAMPLE = "ptypy-beamline orient scan.h5 --roi 256"
 @loading
 def command(
     settings: Settings,
-    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    to_json: Json = False,
 ) -> None:
     """Find the detector orientation from the data.
 

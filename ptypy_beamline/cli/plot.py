@@ -9,28 +9,29 @@ import typer
 
 from ..output.figures import check_picture
 from ..reconstruction.postprocess import Postprocess
-from .flags import file_option, postprocessing
+from .flags import (
+    DistanceM,
+    RawFile,
+    ReconstructionFile,
+    ScanName,
+    file_option,
+    postprocessing,
+)
 
 EXAMPLE = "ptypy-beamline plot results/recons/scan/scan_ML_0060.ptyr -o figure.pdf --flatten auto"
 
 
 @postprocessing(crop=True, flatten="whole")
 def command(  # noqa: PLR0913
-    recon: Annotated[
-        Path, typer.Argument(metavar="RECON", help=".ptyr, reconstruction.h5, or a product")
-    ],
+    recon: ReconstructionFile,
     asked: Postprocess,
     output: Annotated[
         Path | None,
         file_option("-o", "--output", help=".png, .pdf or .svg; default: RECON_plot.png"),
     ] = None,
-    scan: Annotated[
-        str, typer.Option(metavar="NAME", help="name of the scan, if there are several")
-    ] = "",
-    raw: Annotated[Path | None, typer.Option(help="the raw file, if it has been moved")] = None,
-    distance_m: Annotated[
-        float | None, typer.Option(help="sample-detector distance, if the raw file is gone")
-    ] = None,
+    scan: ScanName = "",
+    raw: RawFile = None,
+    distance_m: DistanceM = None,
     positions: Annotated[bool, typer.Option("--positions", help="mark the scan positions")] = False,
     dpi: Annotated[
         int, typer.Option(min=30, help="dots per inch; in PDF and SVG, of the images")

@@ -11,7 +11,7 @@ import typer
 
 from ..settings import Settings
 from ..summary import Finding
-from .flags import folder_option
+from .flags import Json, folder_option
 from .loading import loading, plan_with, refuse_input
 from .prechecks import Propagation, check_data, is_near_field, show
 from .progress import progress
@@ -34,7 +34,7 @@ def command(
     ] = Path("preview"),
     iterations: Annotated[int, typer.Option(min=1, help="passes over all frames")] = 20,
     propagation: Propagation = "auto",
-    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    to_json: Json = False,
 ) -> None:
     """Reconstruct a raw scan quickly, without PtyPy.
 

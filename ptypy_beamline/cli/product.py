@@ -77,30 +77,20 @@ def command(  # noqa: PLR0913
     from ..reconstruction.io.npz import PROBE_PIXEL_M, Physics, read_npz, unknown
     from ..reconstruction.io.product import ProductInfo, export_product
 
-    source, target = _input(npz, input_npz), _required(output)
+    source = npz or input_npz
+    if source is None or (npz and input_npz):
+        raise SettingsError("Expected one NPZ file", "give FILE.npz, or --input-npz FILE.npz")
+    if output is None:
+        raise SettingsError("no output", "set -o OUT.h5 (--output-product)")
     physics = Physics(energy_eV, distance_m, pixel_m, (center_y_m, center_x_m))
     found = read_npz(source, physics)
     if probe_pixel_m is None and "pixel_m" in unknown(source, physics):
         probe_pixel_m = PROBE_PIXEL_M
-    refuse_inputs(target, [source])
+    refuse_inputs(output, [source])
     info = ProductInfo(name or source.stem, comments, exposure_time_s, probe_pixel_m=probe_pixel_m)
     frames = of_npz(source, len(found.positions_m)) if include_diffraction else None
     with progress("writing", len(found.positions_m)) as advance:
-        export_product(found, target, info=info, frames=frames, progress=advance)
+        export_product(found, output, info=info, frames=frames, progress=advance)
     typer.echo(
-        f"{target}: {len(found.positions_m)} positions, {'with' if frames else 'without'} frames"
+        f"{output}: {len(found.positions_m)} positions, {'with' if frames else 'without'} frames"
     )
-
-
-def _input(positional: Path | None, flag: Path | None) -> Path:
-    if (positional is None) == (flag is None):
-        raise SettingsError("Expected one NPZ file", "give FILE.npz, or --input-npz FILE.npz")
-    path = positional or flag
-    assert path is not None  # as checked above
-    return path
-
-
-def _required(output: Path | None) -> Path:
-    if output is None:
-        raise SettingsError("no output", "set -o OUT.h5 (--output-product)")
-    return output

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import SettingsError
+from ..formats import open_with
 from ..options import Qc
 from ..parallel import communicator, ending_all
 from ..planning.plan import Plan
 from ..settings import Settings
 from .flags import file_option, folder_option
-from .loading import loading, open_with, refuse_input
+from .loading import loading, refuse_input
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -135,11 +136,9 @@ def _evaluate(settings: Settings, qc: Qc, output: Output, comm: Any) -> None:
     if live and comm is not None:
         raise SettingsError("--live works with one process only", "run it without mpirun")
     nominal = NominalSettings.of(settings.model_copy(update={"reject": None}))
-    if live:
-        plan = _follow(nominal, settings, qc, output)
-        scan = open_with(nominal.settings)
-    else:
-        scan = open_with(nominal.settings)
+    plan = _follow(nominal, settings, qc, output) if live else None
+    scan = open_with(nominal.settings)
+    if plan is None:
         plan = plan_scan(scan, settings_to_evaluate(scan, settings, nominal))
     with progress("evaluating", int((plan.selection.exposures >= 0).sum())) as advance:
         found = evaluate_scan(scan, plan, settings, qc, comm, advance, nominal)

@@ -6,8 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from .preview import run_preview
 from .progress import progress_of_engines, working
 
 if TYPE_CHECKING:
-    from ..engines import Chain, Ranks
+    from ..engines import Chain
     from ..reconstruction import Reconstruction
 
 EXAMPLE = "ptypy-beamline reconstruct scan.h5 --roi 256 -o reconstruction"
@@ -183,7 +182,9 @@ def _reconstruct(settings: Settings, request: Request) -> dict[str, Any] | None:
             near, findings = _check_scan(settings, request) if ranks.first else (False, [])
             near = ranks.shared(near)
             start = time.perf_counter()
-            with _progress(request.chain, ranks) as progress:
+            chain = request.chain
+            bars = progress_of_engines(chain.engines, chain.iterations)
+            with bars if ranks.first else nullcontext() as progress:
                 tree = saving(_tree(settings, request, near), request.output)
                 found = reconstruct(tree, progress)
             if not ranks.first:
@@ -231,16 +232,6 @@ def _tree(settings: Settings, request: Request, near: bool) -> dict[str, Any]:
         near_field=near,
         gpu=request.gpu,
     )
-
-
-@contextmanager
-def _progress(chain: Chain, ranks: Ranks) -> Iterator[Any]:
-    """Progress of each engine, on the first rank."""
-    if not ranks.first:
-        yield None
-        return
-    with progress_of_engines(chain.engines, chain.iterations) as advance:
-        yield advance
 
 
 def _write_results(

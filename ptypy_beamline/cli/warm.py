@@ -6,18 +6,18 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from ..errors import FileError
+from .flags import Json
 from .progress import progress
 
 EXAMPLE = "ptypy-beamline warm"
 
 
 def command(
-    to_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    to_json: Json = False,
 ) -> None:
     """Compile the functions that loading needs, for a node's image.
 
