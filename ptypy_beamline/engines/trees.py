@@ -65,11 +65,6 @@ class Chain:
             )
         return cls(names, tuple(map(int, counts)))
 
-    def __str__(self) -> str:
-        return " + ".join(
-            f"{name} {count}" for name, count in zip(self.engines, self.iterations, strict=True)
-        )
-
     def tree(self, gpu: bool) -> dict[str, Any]:
         """PtyPy's ``engines``."""
         end = f"_{GPU}" if gpu else ""

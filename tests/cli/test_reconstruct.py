@@ -341,7 +341,7 @@ def test_dim_frames_are_warned_of(tmp_path, type_in):
 
 def test_engines_follow_each_other():
     assert Chain.of() == Chain(("DM", "ML"), (60, 40))
-    assert str(Chain.of("epie+ML", "5+6")) == "EPIE 5 + ML 6"
+    assert Chain.of("epie+ML", "5+6") == Chain(("EPIE", "ML"), (5, 6))
     engines = Chain.of("DM+ML+DM").tree(gpu=True)
     assert [engine["name"] for engine in engines.values()] == ["DM_cupy", "ML_cupy", "DM_cupy"]
 
