@@ -75,8 +75,8 @@ class Images:
 
     def _mean(self, name: str, frames: Frames) -> NDArray[Any]:
         """As stored, if it is one image only."""
-        there = written(frames)
-        known = np.arange(frames.shape[0]) if there is None else np.flatnonzero(there)
+        is_written = written(frames)
+        known = np.arange(frames.shape[0]) if is_written is None else np.flatnonzero(is_written)
         if not len(known):
             raise ScanError(
                 f"no image of {name} was ever written", f"give another {name} (--{name})"

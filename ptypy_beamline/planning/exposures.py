@@ -226,8 +226,8 @@ def _spread(values: Floats) -> Floats:
 
 def unwritten(frames: Frames) -> Ints:
     """Frames that were allocated but never written."""
-    there = written(frames)
-    return np.zeros(0, np.int64) if there is None else np.flatnonzero(~there)
+    is_written = written(frames)
+    return np.zeros(0, np.int64) if is_written is None else np.flatnonzero(~is_written)
 
 
 def refuse_absent(exposures: Ints, frames: Frames) -> None:
@@ -238,7 +238,7 @@ def refuse_absent(exposures: Ints, frames: Frames) -> None:
     FileError
         Names the file, and how to exclude its frames.
     """
-    lacking, wanted = absent(frames), exposures[exposures >= 0]
-    if lacking is not None and lacking[wanted].any():
+    is_absent, wanted = absent(frames), exposures[exposures >= 0]
+    if is_absent is not None and is_absent[wanted].any():
         # Raises the error that says what is wrong.
-        frames.read(wanted[lacking[wanted]][:1], Window(0, 0, 1, 1))
+        frames.read(wanted[is_absent[wanted]][:1], Window(0, 0, 1, 1))

@@ -118,8 +118,8 @@ def in_order(exposures: Ints, wanted: Ints, source: Any) -> tuple[Ints, Ints]:
     """
     k = exposures.shape[1]
     where = np.full(max(exposures.max(initial=-1), wanted.max(initial=-1)) + 1, -1)
-    there = exposures.ravel() >= 0
-    where[exposures.ravel()[there]] = np.flatnonzero(there)
+    used = exposures.ravel() >= 0
+    where[exposures.ravel()[used]] = np.flatnonzero(used)
     slots = np.where(wanted >= 0, where[wanted], -1)
     lost = int((slots < 0).sum())
     if lost == len(slots):

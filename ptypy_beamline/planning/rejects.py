@@ -116,12 +116,8 @@ def rejected_frames(given: Any, scan: RejectTarget) -> Ints:
 
 
 def _read(given: Any) -> RejectList:
-    if isinstance(given, set | frozenset | range):
-        given = sorted(given)
     if isinstance(given, np.ndarray | list | tuple):
         return RejectList(np.asarray(given))
-    if not isinstance(given, str | Path):
-        raise SettingsError(f"reject={shown(given)} is of an unknown type", KINDS)
     path = existing(given, "reject")
     readers = {".npy": _from_npy, ".json": _from_json, ".csv": _from_csv}
     if path.suffix not in readers:

@@ -74,9 +74,9 @@ class Sample:
 def written_sample(frames: Frames, size: int, so_far: int | None = None) -> Ints:
     """At most ``size`` readable frames of the first ``so_far``, evenly spread."""
     n = frames.shape[0] if so_far is None else min(so_far, frames.shape[0])
-    there, lacking = written(frames), absent(frames)
-    usable = np.ones(n, np.bool_) if there is None else there[:n]
-    known = np.flatnonzero(usable if lacking is None else usable & ~lacking[:n])
+    is_written, is_absent = written(frames), absent(frames)
+    usable = np.ones(n, np.bool_) if is_written is None else is_written[:n]
+    known = np.flatnonzero(usable if is_absent is None else usable & ~is_absent[:n])
     return known[sample_indices(len(known), size)] if len(known) else known
 
 

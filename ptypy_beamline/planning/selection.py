@@ -201,31 +201,31 @@ def _whole_groups(
 
     Exposures come in order: a group that has its last exposure is finished, whatever else it lacks.
     """
-    there = exposures >= 0
-    begun = np.flatnonzero(there.any(1))
+    used = exposures >= 0
+    begun = np.flatnonzero(used.any(1))
     k = exposures.shape[1]
     if k == 1 or not begun.size:
         return exposures, positions
     last = int(begun[-1])
-    stopped = not there[last, -1] and (so_far.growing or len(begun) > 1)
+    stopped = not used[last, -1] and (so_far.growing or len(begun) > 1)
     if stopped:
         exposures, positions = exposures[:last], positions[:last]
     if so_far.frames is None:
         if stopped:
             warn(
-                f"the last position has {there[last].sum()} of {k} exposures and is left out",
+                f"the last position has {used[last].sum()} of {k} exposures and is left out",
                 scan.source,
             )
         _warn_of_incomplete(exposures >= 0, scan)
     return exposures, positions
 
 
-def _warn_of_incomplete(there: Bools, scan: Scan) -> None:
-    k, lacking = there.shape[1], there.any(1) & ~there.all(1)
-    if lacking.any():
-        first = int(np.argmax(lacking))
+def _warn_of_incomplete(used: Bools, scan: Scan) -> None:
+    k, incomplete = used.shape[1], used.any(1) & ~used.all(1)
+    if incomplete.any():
+        first = int(np.argmax(incomplete))
         warn(
-            f"positions without some of their {k} exposures: {lacking.sum()}, the first one is "
+            f"positions without some of their {k} exposures: {incomplete.sum()}, the first one is "
             f"position {first}; their other exposures are used",
             scan.source,
         )
