@@ -44,7 +44,7 @@ def several_started() -> bool:
 
 
 def communicator() -> Any:
-    """The MPI communicator of ranks that were started together; None for a process alone."""
+    """The MPI communicator of ranks that were started together; None for a single process."""
     if not several_started():
         return None
     from mpi4py import MPI
@@ -115,7 +115,7 @@ def ending_all(comm: Any) -> Iterator[None]:
     Parameters
     ----------
     comm
-        MPI communicator; None for a process alone.
+        MPI communicator; None for a single process.
     """
     outermost = not _ending.get()
     inside = _ending.set(True)
@@ -126,7 +126,7 @@ def ending_all(comm: Any) -> Iterator[None]:
             if isinstance(error, Stopped) and error.number == signal.SIGTERM:
                 time.sleep(min(comm.rank, 1))  # the first, which writes, may be removing its files
                 _end_all(comm, 128 + signal.SIGTERM)  # who sent it says why
-            say_and_end(comm, error)
+            print_and_end(comm, error)
         raise
     finally:
         _ending.reset(inside)
@@ -135,7 +135,7 @@ def ending_all(comm: Any) -> Iterator[None]:
 _ending: ContextVar[bool] = ContextVar("ending", default=False)
 
 
-def say_and_end(comm: Any, error: BaseException) -> None:
+def print_and_end(comm: Any, error: BaseException) -> None:
     """Print ``error: …`` in one line, and end all ranks where there are several."""
     plain = isinstance(error, BeamlineError | Stopped)
     text = f"{'' if plain else f'{type(error).__name__}: '}{printable(str(error))}"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from .errors import BeamlineError
-from .parallel import say_and_end
+from .parallel import print_and_end
 from .settings import Settings, flag_names, other_names, parameters
 
 FORMERLY = {
@@ -64,6 +64,6 @@ def one_line_errors() -> None:
             before(kind, error, trace)
             return
         mpi = sys.modules.get("mpi4py.MPI")
-        say_and_end(mpi.COMM_WORLD if mpi and mpi.COMM_WORLD.size > 1 else None, error)
+        print_and_end(mpi.COMM_WORLD if mpi and mpi.COMM_WORLD.size > 1 else None, error)
 
     sys.excepthook = hook
