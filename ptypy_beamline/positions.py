@@ -12,7 +12,7 @@ MIN_BACKWARD = 0.1
 """Minimum share of the positions in rows of either direction, in a bidirectional scan."""
 
 FEW_POSITIONS = 2000
-"""All distances of so many are computed sooner than SciPy's trees are imported."""
+"""Up to this many, all distances are computed faster than SciPy's trees are imported."""
 
 
 def step_m(positions_m: Floats) -> float:

@@ -102,7 +102,7 @@ def measure_features(plan: Plan, in_order: bool = False, first: int = 0) -> Fram
     patterns = np.sqrt(binned.reshape(len(binned), -1))
     patterns /= np.maximum(np.linalg.norm(patterns, axis=1, keepdims=True), 1e-12)
     com_px = table[:, [COLUMNS.index("row"), COLUMNS.index("column")]]
-    totals = table[:, COLUMNS.index("total")].astype(np.float64)
+    totals = table[:, COLUMNS.index("total")]
     return FrameFeatures(plan, positions, com_px, patterns, _spread_px(binned.sum(0), plan), totals)
 
 

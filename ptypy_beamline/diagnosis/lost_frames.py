@@ -107,9 +107,9 @@ class LostFrames:
     @property
     def summary(self) -> str:
         """What was tested: up to where no frame was lost, and what remains undecided."""
-        doubted = " and ".join(f"{one.first} to {one.last}" for one in self.misplaced)
+        uncertain = " and ".join(f"{one.first} to {one.last}" for one in self.misplaced)
         doubts = [
-            f"frames {doubted} fit other positions as well" if doubted else "",
+            f"frames {uncertain} fit other positions as well" if uncertain else "",
             f"a lag of {' or '.join(map(str, self.undecided_lags))} would not show"
             if self.undecided_lags
             else "",
@@ -183,7 +183,7 @@ def misplaced_runs(segment: PairingSegment) -> list[MisplacedRun]:
 
 
 def _candidate_runs(segment: PairingSegment) -> list[_CandidateRun]:
-    """The likeliest runs, none overlapping another."""
+    """The most likely runs, none overlapping another."""
     gained = gains_of_runs(segment.position_evidence, segment.lagged, segment.lags, SHIFTS, RUNS)
     likely = [_candidate_run(*which, of_rows) for which, of_rows in gained.items() if len(of_rows)]
     likely.sort(key=lambda run: -run.gain)
@@ -196,13 +196,13 @@ def _candidate_runs(segment: PairingSegment) -> list[_CandidateRun]:
 
 
 def _candidate_run(lag: int, count: int, of_rows: Floats) -> _CandidateRun:
-    """The likeliest run of ``count`` rows; its bounds include runs that are nearly as likely."""
+    """The most likely run of ``count`` rows; its bounds include runs that are nearly as likely."""
     best = int(of_rows.argmax())
     near = np.abs(np.arange(len(of_rows)) - best) < count
-    doubted = np.flatnonzero(near & (of_rows >= of_rows[best] - DOUBT))
-    last = int(doubted[-1]) + count - 1
+    uncertain = np.flatnonzero(near & (of_rows >= of_rows[best] - DOUBT))
+    last = int(uncertain[-1]) + count - 1
     return _CandidateRun(
-        float(of_rows[best]), int(doubted[0]), last, lag, slice(best, best + count)
+        float(of_rows[best]), int(uncertain[0]), last, lag, slice(best, best + count)
     )
 
 
@@ -220,12 +220,12 @@ class ReversedRun:
 
 
 def reversed_runs(segment: PairingSegment) -> list[ReversedRun]:
-    """Runs that reconstructions confirm as reversed, the likeliest first."""
+    """Runs that reconstructions confirm as reversed, the most likely first."""
     lagged = segment.lagged
     given_m = lagged.at(segment.lags)
     found: list[ReversedRun] = []
-    likeliest = likeliest_reversed_runs(segment.position_evidence, given_m)
-    for _, first, last in likeliest[:REVERSALS_TRIED]:
+    reversals = most_likely_reversed_runs(segment.position_evidence, given_m)
+    for _, first, last in reversals[:REVERSALS_TRIED]:
         reversed_m = given_m.copy()
         reversed_m[first : last + 1] = given_m[first : last + 1][::-1]
         other = Pairing.at(lagged.settings, reversed_m)
@@ -236,8 +236,8 @@ def reversed_runs(segment: PairingSegment) -> list[ReversedRun]:
     return found
 
 
-def likeliest_reversed_runs(table: Float32s, positions_m: Floats) -> list[tuple[float, int, int]]:
-    """Runs (evidence, first row, last row) that do not overlap, the likeliest first.
+def most_likely_reversed_runs(table: Float32s, positions_m: Floats) -> list[tuple[float, int, int]]:
+    """Runs (evidence, first row, last row) that do not overlap, the most likely first.
 
     In a run that is reversed about c/2, frame k lies at the position of frame c − k. Only pairs of
     one frame inside the run and one outside contribute: for all runs about one c, the pairs whose

@@ -64,7 +64,7 @@ def _motion_ratio(sample: ScanSample) -> float | None:
         return None
     stage, moved = (part @ (1j, 1) for part in sample.moves)
     tried = [(oriented, ratio) for oriented in (stage, stage.conj()) for ratio in moved / oriented]
-    found = [(oriented, _moved_as_expected(moved, ratio * oriented)) for oriented, ratio in tried]
+    found = [(oriented, _agree(moved, ratio * oriented)) for oriented, ratio in tried]
     oriented, consistent = max(found, key=lambda one: one[1].sum())
     oriented, moved = oriented[consistent], moved[consistent]
     times = float(np.abs(np.vdot(oriented, moved) / np.vdot(oriented, oriented)))
@@ -72,8 +72,7 @@ def _motion_ratio(sample: ScanSample) -> float | None:
     return None if few or _beam_moves(sample, times) else times
 
 
-def _moved_as_expected(moved: Complexes, expected: Complexes) -> Bools:
-    """Which pairs have moved as expected."""
+def _agree(moved: Complexes, expected: Complexes) -> Bools:
     return np.abs(moved - expected) <= TOLERANCE_PX + TOLERANCE * np.abs(expected)
 
 

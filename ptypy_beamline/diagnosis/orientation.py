@@ -178,7 +178,7 @@ def rank(scan: Scan, settings: Settings) -> Ranking:
 
 
 def ranked(features: FrameFeatures, patch: Patch, axes: str) -> Ranking:
-    """Rank the four pairs by what the frames say."""
+    """Rank the four pairs by the frames."""
     errors: dict[int, Floats] = {}
     for code in PAIRS:
         same = next((one for one in errors if are_indistinguishable(patch, one, code)), None)
@@ -241,7 +241,7 @@ def with_orientation(scan: Scan, settings: Settings) -> Settings:
     Raises
     ------
     SettingsError
-        The data do not say.
+        The data do not determine it.
     """
     found = rank(scan, settings)
     if not found.decided:

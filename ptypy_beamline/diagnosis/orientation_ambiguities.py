@@ -160,7 +160,7 @@ class PhasePrior:
 
     @property
     def prefers_conjugate(self) -> bool:
-        """Whether the conjugate twin is the likelier object."""
+        """Whether the conjugate twin is the more likely object."""
         return self.source != "" and self.value < 0
 
 

@@ -209,7 +209,7 @@ def _finding_of_break(breaks: Sequence[Break], scan: Scan, settings: Settings) -
     cause = f"{lost} lost there"
     if this.lag < 0:
         count = f"{-this.lag} frame{'s' * (this.lag < -1)}"
-        cause = f"positions of {count} were lost there, or so many were taken twice"
+        cause = f"positions of {count} were lost there, or frames were taken twice"
     remedy = _remedy_by_number(breaks, scan)
     frames_before = _frames_before(breaks, scan, settings)
     if frames_before:
@@ -242,7 +242,7 @@ def _finding_of_reversals(these: Sequence[ReversedRun]) -> Finding:
 def _frame_in_words(this: Break) -> str:
     if this.first == this.last:
         return f"frame {this.frame}"
-    return f"a frame between {this.first} and {this.last} (likeliest {this.frame})"
+    return f"a frame between {this.first} and {this.last} (most likely {this.frame})"
 
 
 def _remedy_by_number(breaks: Sequence[Break], scan: Scan) -> str:
@@ -258,11 +258,11 @@ def _remedy_by_number(breaks: Sequence[Break], scan: Scan) -> str:
         lost.append(f"{first}:{first + one.lag}")
         before += one.lag
     numbers = f"np.delete(np.arange({len(scan) + before}), np.r_[{', '.join(lost)}])"
-    doubted = ",".join(f"{one.first}-{one.last - 1}" for one in breaks if one.first < one.last)
-    without = f", without those that may belong to either side (--reject {doubted})"
+    uncertain = ",".join(f"{one.first}-{one.last - 1}" for one in breaks if one.first < one.last)
+    without = f", without those that may belong to either side (--reject {uncertain})"
     return (
         f"number the frames, {numbers}, in a dataset of an HDF5 file (--path "
-        f"frame_index=OTHER.h5::/PATH){without if doubted else ''}"
+        f"frame_index=OTHER.h5::/PATH){without if uncertain else ''}"
     )
 
 

@@ -62,7 +62,7 @@ class Break:
     Attributes
     ----------
     frame, lag
-        The likeliest values.
+        The most likely values.
     first, last
         Range of frames before one of which the break lies.
     improvement
@@ -180,7 +180,7 @@ class PairingSegment:
         return float(np.mean(out[: last + 1])), last + EDGE
 
     def _with_next_break(self) -> PairingSegment | None:
-        """With the likeliest further break that reconstructions confirm; None without one."""
+        """With the most likely further break that reconstructions confirm; None without one."""
         best: tuple[CandidateBreak, Pairing, Improvement] | None = None
         for candidate in self.candidates():
             if best and candidate.gain < RIVAL * best[0].gain:
@@ -205,7 +205,7 @@ class PairingSegment:
         return PairingSegment(self.lagged, self.features, self.dissimilarities, lags, tuple(breaks))
 
     def candidates(self) -> Iterator[CandidateBreak]:
-        """The likeliest further breaks; first, if likely, the loss of all missing at once."""
+        """The most likely further breaks; first, if likely, the loss of all missing at once."""
         unused = self.lagged.unused_after(self.lags)
         tried = {*ALWAYS_TRIED, *range(1, min(unused, MOST_LOST) + 1), unused} - {0}
         roughly = _candidates(self._gains(tried))
@@ -226,15 +226,15 @@ class PairingSegment:
 
 
 def _candidates(gained: dict[int, Floats]) -> list[CandidateBreak]:
-    """Those with enough evidence, also against a lag of all rows; the likeliest first."""
+    """Those with enough evidence, also against a lag of all rows; the most likely first."""
     found = []
     for lag, of_rows in gained.items():
         inside = of_rows[EDGE:-EDGE]
         if len(inside):
             best = int(inside.argmax())
             gain = float(inside[best]) - max(float(of_rows[0]), 0.0)
-            doubted = np.flatnonzero(inside >= inside[best] - DOUBT)[[0, -1]] + EDGE
-            within = int(doubted[0]) - MARGIN_ROWS, int(doubted[1]) + MARGIN_ROWS
+            uncertain = np.flatnonzero(inside >= inside[best] - DOUBT)[[0, -1]] + EDGE
+            within = int(uncertain[0]) - MARGIN_ROWS, int(uncertain[1]) + MARGIN_ROWS
             found.append(CandidateBreak(gain, best + EDGE, lag, within))
     return sorted((one for one in found if one.gain >= EVIDENCE), key=lambda one: -one.gain)
 

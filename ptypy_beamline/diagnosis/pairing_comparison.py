@@ -97,9 +97,8 @@ class PairingComparison:
         picked, affected = self._where_they_differ(other)
         if np.count_nonzero(affected) < FEWEST_HELD_OUT:
             return None
-        plain = Patch.of(self.features, picked)
-        oriented = plain.oriented(self.given.settings.orientation_flags)
-        given, moved = (oriented.at(pairing.positions_m[picked]) for pairing in (self.given, other))
+        given = self._patch(picked)
+        moved = given.at(other.positions_m[picked])
         groups = self._held_out_groups(other, picked, affected)
         ratio = RATIO if len(groups) == 1 else RATIO_OF_FEW
         probe = given.engine.scaled(self._common_patch.probe)
@@ -137,6 +136,11 @@ class PairingComparison:
         errors = held_out_errors(moved, numbers, probe=patch.probe)
         return bool(errors.mean() > CLEARLY_WORSE * given[usable].mean())
 
+    def _patch(self, rows: Ints) -> Patch:
+        """Frames of some exposures as the given pairing has them."""
+        patch = Patch.of(self.features, rows).oriented(self.given.settings.orientation_flags)
+        return patch.at(self.given.positions_m[rows])
+
     @cached_property
     def _common_rows(self) -> Ints:
         """Neighbouring exposures that differ most."""
@@ -146,10 +150,7 @@ class PairingComparison:
     @cached_property
     def _common_patch(self) -> Patch:
         """Of these; all comparisons start from its probe."""
-        patch = Patch.of(self.features, self._common_rows)
-        return patch.oriented(self.given.settings.orientation_flags).at(
-            self.given.positions_m[self._common_rows]
-        )
+        return self._patch(self._common_rows)
 
     @cached_property
     def _common_errors(self) -> tuple[Ints, Floats]:

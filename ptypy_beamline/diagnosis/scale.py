@@ -34,7 +34,7 @@ NEARBY = 1.3
 """The nearest factor that gives a clearly worse reconstruction where λz/p is right."""
 
 CLEAR, CLEAR_T = 1.02, 3.0
-"""Ratio of errors, and Student's t, by which factors on both sides must be worse to settle it."""
+"""Ratio of errors, and Student's t, by which factors on both sides must be worse for a decision."""
 
 LONG_PASSES, FOLDS = 16, 4
 """A difference of a third needs longer reconstructions: passes, and number of held-out groups."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,19 +48,13 @@ STRONG, STRONG_T = 40.0, 2.0
 def lags_and_reversed_rows(
     comparison: PairingComparison, scan: Scan, exposures: Ints, gains: Mapping[int, float]
 ) -> tuple[list[tuple[Pairing, Improvement]], tuple[int, ...]]:
-    """Lags, and reversed rows, that reconstructions confirm; of long lags only the likeliest.
+    """Lags, and reversed rows, that reconstructions confirm; of long lags only the most likely.
 
     Also returns the lags that fit as well as no lag.
 
     ``gains``: evidence for a lag, by how many positions later all exposures then belong.
     """
     given = comparison.given.settings.positions
-
-    def at(changes: Iterable[dict[str, Any]]) -> Iterator[Pairing]:
-        for change in changes:
-            # A scan without rows has no snake; a shift may leave no frame of a short scan.
-            with suppress(BeamlineError):
-                yield Pairing.of(scan, changed(comparison.given.settings, change), exposures)
 
     def gain(shift: int) -> float:
         return gains.get(given.shift - shift, 0.0)
@@ -71,10 +64,14 @@ def lags_and_reversed_rows(
         key=lambda k: -gain(given.shift + k),
     )
     lags = [k for k in SHIFTS if gain(given.shift + k) > AGAINST] + far[:FAR_TRIED]
-    changes = [{"positions.shift": given.shift + k} for k in lags]
+    changes: list[dict[str, Any]] = [{"positions.shift": given.shift + k} for k in lags]
     suspects: list[tuple[Pairing, Improvement]] = []
     undecided_lags: list[int] = []
-    for other in at([*changes, {"positions.snake": not given.snake}]):
+    for change in (*changes, {"positions.snake": not given.snake}):
+        try:
+            other = Pairing.of(scan, changed(comparison.given.settings, change), exposures)
+        except BeamlineError:  # no rows to reverse, or no frame left by the shift
+            continue
         less_similar = (
             Similarity.of(comparison.given, other, comparison.features.patterns).chance < RULED_OUT
         )
@@ -165,20 +162,20 @@ def row_offset(positions_m: Floats, patterns: Float32s) -> tuple[float, float] |
     known_m, known_patterns = positions_m[known], patterns[known]
     # Several exposures share a position.
     first = np.append(True, np.any(known_m[1:] != known_m[:-1], axis=1))[: len(known_m)]
-    stops = known_m[first]
-    if len(stops) < 2:
+    distinct_m = known_m[first]
+    if len(distinct_m) < 2:
         return None
-    direction = directions(stops)[np.cumsum(first) - 1]
-    back, forth = np.flatnonzero(direction < 0), np.flatnonzero(direction > 0)
-    if not is_bidirectional(direction) or min(len(back), len(forth)) < 2:
+    direction = directions(distinct_m)[np.cumsum(first) - 1]
+    backwards, forwards = np.flatnonzero(direction < 0), np.flatnonzero(direction > 0)
+    if not is_bidirectional(direction) or min(len(backwards), len(forwards)) < 2:
         return None
-    row, step_m = fast_axis(stops)
-    apart = known_m[back][:, None] - known_m[forth]
+    row, step_m = fast_axis(distinct_m)
+    apart = known_m[backwards][:, None] - known_m[forwards]
     along, across = apart @ row / step_m, np.abs(apart @ across_rows(row))
     near = (across <= 1.5 * np.median(across.min(axis=1)) + 1e-3 * step_m) & (np.abs(along) < REACH)
     if not near.any():
         return None
-    center = _cusp(along[near], 1 - (known_patterns[back] @ known_patterns[forth].T)[near])
+    center = _cusp(along[near], 1 - (known_patterns[backwards] @ known_patterns[forwards].T)[near])
     return None if center is None or abs(center) >= MOST else (-center, step_m)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -228,15 +229,15 @@ def _uneven(sample: ScanSample) -> str:
 
 
 def likely_corrections(sample: ScanSample, now: Dimensions) -> list[UnitCorrection]:
-    """Changes of a single quantity that make everything plausible, the likeliest first."""
-    found: list[tuple[float, int, UnitCorrection]] = []
+    """Changes of a single quantity that make everything plausible, the most likely first."""
+    found = []
     for correction in possible_corrections(sample.scan, sample.settings):
         then = now.scaled(correction.quantity, correction.factor)
         if LIKELY_STEP[0] <= then.step <= LIKELY_STEP[1] and then.implausibility < min(
             1.5, now.implausibility
         ):
-            found.append((then.implausibility, len(found), correction))
-    return [correction for _, _, correction in sorted(found)]
+            found.append((then.implausibility, correction))
+    return [correction for _, correction in sorted(found, key=itemgetter(0))]
 
 
 def impossible(settings: Settings, error: GeometryError) -> Finding:
@@ -246,7 +247,7 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
         scan = open_with(settings)
     except BeamlineError:
         return plain
-    found: list[tuple[float, int, UnitCorrection]] = []
+    found = []
     for correction in possible_corrections(scan, settings):
         tried = changed(settings, correction.settings)
         try:
@@ -254,10 +255,10 @@ def impossible(settings: Settings, error: GeometryError) -> Finding:
         except BeamlineError:
             continue
         now = Dimensions.of(ScanSample.at(corrected, tried, plan))
-        found.append((now.implausibility, len(found), correction))
+        found.append((now.implausibility, correction))
     if not found:
         return plain
-    best = min(found)[2]
+    best = min(found, key=itemgetter(0))[1]
     # The correction knows more about the file's unit than the error does.
     stored = any(name.startswith("units.") for name in best.settings)
     problem = error.problem.partition(" (stored")[0] if stored else error.problem

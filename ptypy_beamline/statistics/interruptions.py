@@ -166,18 +166,13 @@ def standstills(
         if np.mean(_chi_square(counts[run], mean[None], len(run))) > SAME:
             continue
         away_m, which = cKDTree(positions_m[others]).query(positions_m[run])
-        different = _differs(counts[others[which]], mean, len(run), DIFFERENT * near) & (
-            away_m < reach_m
-        )
+        beside = counts[others[which]]
+        scale = beside.sum(1, keepdims=True) / max(mean.sum(), 1)
+        different = _chi_square(beside, mean[None] * scale, len(run)) > DIFFERENT * near
+        different &= away_m < reach_m
         if different.mean() > DIFFERENT_SHARE:
-            rows = run[np.flatnonzero(different)]
+            rows = run[different]
             yield max(int(rows[0]) - 1, first), int(rows[-1]), float(len(run))
-
-
-def _differs(counts: Floats, mean: Floats, number: int, limit: float) -> Bools:
-    """(n,) whether counts (n, bins) differ in shape from the mean of ``number`` frames."""
-    scale = counts.sum(1, keepdims=True) / max(mean.sum(), 1)
-    return np.asarray(_chi_square(counts, mean[None] * scale, number) > limit)
 
 
 def _chi_square(one: Floats, other: Floats, number: int = 1) -> Floats:

@@ -29,7 +29,7 @@ MIN_FLICKER, QUIET, TYPICAL = 0.035, 0.1, 0.3
 sample; that part, as a share of the scan; the quantile reported, as the minimum would be a matter
 of chance."""
 NEAR, FAR = 8, 24
-"""Nearest neighbours, and those beyond them up to so many."""
+"""Nearest neighbours, and the last of those beyond them."""
 GROWS, REPEATS, SAME_SHAPE, BY_SHAPE = 1.3, 0.8, 0.18, 0.72
 """Residual of the counts against far neighbours over that against near ones, above which the sample
 causes it, and below which the sample is periodic; change of the shape, as the relative standard

@@ -102,7 +102,7 @@ def test_frames_that_were_lost_in_the_middle_are_found(pattern, lost):
     first, count = lost
     assert f"off by {count}:" in found[0].what
     assert f"{count} frame" in found[0].cause
-    assert int(re.search(r"likeliest (\d+)", found[0].what)[1]) == pytest.approx(first, abs=6)
+    assert int(re.search(r"most likely (\d+)", found[0].what)[1]) == pytest.approx(first, abs=6)
     assert first - 20 < found[0].settings["num_frames"] <= first
     numbers, low, high = re.search(
         r"frames, (np\.delete\(.*\)), in a dataset .*frame_index=.*--reject (\d+)-(\d+)\)",
