@@ -11,7 +11,8 @@ from ..arrays import Floats
 from ..planning.exposures import recorded_i0
 from ..planning.rejects import INTENSITY
 from ..settings import Settings
-from ..statistics.events import Event, find_events, intensity
+from ..statistics.event_search import find_events
+from ..statistics.events import Event, intensity
 from ..statistics.measure import Reference, measure_frames
 from ..statistics.measurements import Exposures, Measurements
 from ..statistics.robust import robust_sigma

@@ -12,7 +12,8 @@ import numpy as np
 from ..arrays import Bools, Floats
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..options import Qc
-from ..statistics.events import Event, find_events, intensity
+from ..statistics.event_search import find_events
+from ..statistics.events import Event, intensity
 from ..statistics.interruptions import beam_lost, no_beam, repeated
 from ..statistics.measure import COLUMNS, BlockMeasurements, Reference, measure_frames
 from ..statistics.measurements import BinnedFrames, Exposures, Measurements
