@@ -127,10 +127,7 @@ MISTAKES = {
         level="error",
     ),
     "distance given in mm": Mistake(
-        "distance 1e+03 times too large",
-        {"distance": 340.0},
-        fix={"distance": 0.34},
-        level="error",
+        "distance 1e+03 times too large", {"distance": 340.0}, fix={"distance": 0.34}, level="error"
     ),
     "distance in mm as um": Mistake(
         "distance 1e+03 times too small",

@@ -16,12 +16,7 @@ import numpy as np
 import pytest
 import scans
 import tifffile
-from described_files import (
-    grid,
-    last_line,
-    spots,
-    standardized,
-)
+from described_files import grid, last_line, spots, standardized
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan

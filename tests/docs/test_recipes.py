@@ -125,8 +125,7 @@ def test_two_ranks(folder: Path, made: DemoScan) -> None:
 @pytest.mark.ptypy
 @pytest.mark.mpi
 @pytest.mark.parametrize(
-    "script",
-    ["hdf5_dm_ml.py", pytest.param("position_refinement.py", marks=pytest.mark.long)],
+    "script", ["hdf5_dm_ml.py", pytest.param("position_refinement.py", marks=pytest.mark.long)]
 )
 def test_a_missing_file_ends_all_ranks_with_one_line(folder: Path, script: str) -> None:
     """Also where one rank alone notices it: the others would wait for its probe."""

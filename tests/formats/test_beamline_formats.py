@@ -9,12 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from beamline_files import (
-    SOLEIL,
-    write_hermes_stack,
-    write_nanomax_now,
-    write_soleil,
-)
+from beamline_files import SOLEIL, write_hermes_stack, write_nanomax_now, write_soleil
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ptypy_beamline import open_scan

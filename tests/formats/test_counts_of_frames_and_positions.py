@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from format_files import (
-    GRID_X,
-    GRID_Y,
-    X,
-    Y,
-    close,
-    generic,
-    stack,
-)
+from format_files import GRID_X, GRID_Y, X, Y, close, generic, stack
 
-from ptypy_beamline.errors import (
-    BeamlineWarning,
-    ScanError,
-)
+from ptypy_beamline.errors import BeamlineWarning, ScanError
 from ptypy_beamline.formats.positions import arrange, pair
 
 

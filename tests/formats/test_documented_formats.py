@@ -20,8 +20,7 @@ SIDE, N = 32, 20
 WHOLE = Window.full((SIDE, SIDE))
 RANDOM = np.random.default_rng(3)
 FRAMES = RANDOM.poisson(
-    1 + 500 * np.exp(-(((np.indices((SIDE, SIDE)) - SIDE / 2) / 4) ** 2).sum(0)),
-    (N, SIDE, SIDE),
+    1 + 500 * np.exp(-(((np.indices((SIDE, SIDE)) - SIDE / 2) / 4) ** 2).sum(0)), (N, SIDE, SIDE)
 ).astype(np.uint16)
 X, Y = RANDOM.random((2, N)) * 4e-6
 PROBE = (np.ones((SIDE, SIDE)) * (1 + 2j)).astype(np.complex64)

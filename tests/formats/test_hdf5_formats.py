@@ -23,12 +23,7 @@ from format_files import (
 )
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.errors import (
-    BeamlineError,
-    BeamlineWarning,
-    MissingDataError,
-    ScanError,
-)
+from ptypy_beamline.errors import BeamlineError, BeamlineWarning, MissingDataError, ScanError
 from ptypy_beamline.formats import recognise
 
 
@@ -92,10 +87,7 @@ def test_cxi_pixel_distance_and_centre_from_the_vectors(tmp_path):
         cxi(
             tmp_path / "a.h5",
             **bare,
-            **{
-                DET + "basis_vectors": DEFAULT_BASIS,
-                DET + "corner_position": corner,
-            },
+            **{DET + "basis_vectors": DEFAULT_BASIS, DET + "corner_position": corner},
         )
     )
     np.testing.assert_allclose(scan.pixel_m, (50e-6, 75e-6))
@@ -108,10 +100,7 @@ def test_cxi_corners_that_do_not_determine_the_centre(tmp_path, corner):
     scan = open_scan(
         cxi(
             tmp_path / "a.h5",
-            **{
-                DET + "basis_vectors": DEFAULT_BASIS,
-                DET + "corner_position": corner,
-            },
+            **{DET + "basis_vectors": DEFAULT_BASIS, DET + "corner_position": corner},
         )
     )
     assert scan.center_px is None
@@ -195,12 +184,7 @@ def test_areadetector(tmp_path):
 def test_areadetector_names(tmp_path, x, y):
     path = areadetector(
         tmp_path / "a.h5",
-        **{
-            ND + "posx_m": None,
-            ND + "posy_m": None,
-            ND + x: X * 1e6,
-            ND + y: Y * 1e6,
-        },
+        **{ND + "posx_m": None, ND + "posy_m": None, ND + x: X * 1e6, ND + y: Y * 1e6},
     )
     close(open_scan(path), Y, X)
 

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from format_files import (
-    FULL,
-    cxi,
-    diamond,
-    exchange,
-    mask_of,
-    spots,
-    stack,
-    standard,
-)
+from format_files import FULL, cxi, diamond, exchange, mask_of, spots, stack, standard
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.errors import (
-    BeamlineWarning,
-    ScanError,
-)
+from ptypy_beamline.errors import BeamlineWarning, ScanError
 
 
 @pytest.mark.parametrize("kind", ["u1", "bool", "f4"])

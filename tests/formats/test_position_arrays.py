@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from format_files import (
-    FULL,
-    GRID_X,
-    GRID_Y,
-    X,
-    Y,
-    close,
-    generic,
-    stack,
-    standard,
-)
+from format_files import FULL, GRID_X, GRID_Y, X, Y, close, generic, stack, standard
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.errors import (
-    BeamlineWarning,
-    ScanError,
-)
+from ptypy_beamline.errors import BeamlineWarning, ScanError
 from ptypy_beamline.formats.positions import arrange, split
 
 

@@ -25,12 +25,7 @@ from format_files import (
 )
 
 from ptypy_beamline import open_scan
-from ptypy_beamline.errors import (
-    BeamlineError,
-    FileError,
-    MissingDataError,
-    UnknownFormatError,
-)
+from ptypy_beamline.errors import BeamlineError, FileError, MissingDataError, UnknownFormatError
 from ptypy_beamline.formats import TABLE, get, names, recognise
 from ptypy_beamline.formats.hdf5 import Hdf5Format, Location
 from ptypy_beamline.formats.hdf5_source import has
@@ -235,10 +230,7 @@ def test_an_eiger_file_with_ndattributes_and_no_stack_is_of_eiger(tmp_path):
         ({"entry__instrument__detector__detectorSpecific__nimages": 6}, "eiger"),
         ({f"{ND}posx_um": X * 1e6}, "areadetector"),
         (
-            {
-                "entry__instrument__detector__detectorSpecific__nimages": 6,
-                f"{ND}posx_um": X * 1e6,
-            },
+            {"entry__instrument__detector__detectorSpecific__nimages": 6, f"{ND}posx_um": X * 1e6},
             "areadetector",
         ),
     ],

@@ -10,12 +10,7 @@ from assessments import assessed, colour_of, pictures_of
 from PIL import Image
 
 from ptypy_beamline.errors import FileError
-from ptypy_beamline.quality.thumbnails import (
-    contact_sheet,
-    grey_levels,
-    shrink,
-    write_thumbnails,
-)
+from ptypy_beamline.quality.thumbnails import contact_sheet, grey_levels, shrink, write_thumbnails
 
 
 def test_thumbnails_are_in_order_of_score(tmp_path):

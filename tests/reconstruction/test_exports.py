@@ -23,11 +23,7 @@ from ptypy_beamline.reconstruction.io.amplitudes import of_npz, of_plan
 from ptypy_beamline.reconstruction.io.cxi import write_cxi
 from ptypy_beamline.reconstruction.io.hdf5 import read_reconstruction, write_reconstruction
 from ptypy_beamline.reconstruction.io.npz import write_npz
-from ptypy_beamline.reconstruction.io.product import (
-    ProductInfo,
-    export_product,
-    import_product,
-)
+from ptypy_beamline.reconstruction.io.product import ProductInfo, export_product, import_product
 from ptypy_beamline.reconstruction.io.tiff import write_tiffs
 from ptypy_beamline.testing.raw import Raw
 from ptypy_beamline.testing.writers import WRITERS

@@ -33,12 +33,7 @@ from ptypy_beamline.tomography import (
     read_projections,
     run_series,
 )
-from ptypy_beamline.tomography.angles import (
-    angle_weights,
-    find_angles,
-    read_theta,
-    without_skipped,
-)
+from ptypy_beamline.tomography.angles import angle_weights, find_angles, read_theta, without_skipped
 from ptypy_beamline.tomography.parallel_beam import (
     align,
     backproject,

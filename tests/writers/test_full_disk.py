@@ -117,10 +117,7 @@ def marks_of(name: str) -> list[pytest.MarkDecorator]:
     return [*marks, pytest.mark.ptypy] if name == "reconstruct" else marks
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=marks_of(name)) for name in COMMANDS],
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(name)) for name in COMMANDS])
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, inputs, name):
     words = COMMANDS[name].replace("OUT", str(tmp_path)).split()
     words = [inputs.get(word, word) for word in words]
@@ -268,9 +265,7 @@ def test_a_signal_leaves_nothing(tmp_path, inputs, number, code):
         "from ptypy_beamline.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", slow, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [sys.executable, "-c", slow, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
