@@ -10,7 +10,6 @@ import re
 import h5py
 import numpy as np
 import pytest
-import tifffile
 from numbered_scans import (
     ALL,
     ANY,
@@ -22,6 +21,8 @@ from numbered_scans import (
     opened,
     positions,
     tiff,
+    write_sidecar,
+    write_tiff,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -44,9 +45,8 @@ def test_a_gap_in_the_numbers_of_a_complete_scan_is_ambiguous(tmp_path):
 
 def test_renumbered_files_look_like_a_stopped_scan_except_to_check(tmp_path):
     for number, frame in enumerate(frames(np.delete(ALL, 7))):
-        tifffile.imwrite(tmp_path / f"s_{number}.tif", frame, photometric="minisblack")
-    with h5py.File(tmp_path / "sidecar.h5", "w") as file:
-        file["entry/posy_m"], file["entry/posx_m"] = positions().T
+        write_tiff(tmp_path / f"s_{number}.tif", frame)
+    write_sidecar(tmp_path, positions())
     _, message = opened(str(tmp_path / "s_*.tif"))
     assert "1 position (number 23) without a frame" in message
 
@@ -65,9 +65,8 @@ def test_names_that_are_no_numbers_of_frames(tmp_path):
         folder.mkdir()
         for number, frame in enumerate(frames(ALL)):
             words = of(number)
-            tifffile.imwrite(folder / f"{stem.format(*words)}.tif", frame, photometric="minisblack")
-        with h5py.File(folder / "sidecar.h5", "w") as file:
-            file["entry/posy_m"], file["entry/posx_m"] = positions().T
+            write_tiff(folder / f"{stem.format(*words)}.tif", frame)
+        write_sidecar(folder, positions())
         plan, message = opened(str(folder / "f_*.tif"))
         assert_true_pairs(plan, ALL)
         assert not message
@@ -89,25 +88,20 @@ def test_a_file_of_several_pages_that_was_lost(tmp_path):
     kept = np.delete(ALL, np.arange(6, 12))
     for part in np.split(kept, 3):
         name = tmp_path / f"s_{part[0] // 6:02d}.tif"
-        tifffile.imwrite(name, frames(part), photometric="minisblack")
-    with h5py.File(tmp_path / "sidecar.h5", "w") as file:
-        file["entry/posy_m"], file["entry/posx_m"] = positions().T
+        write_tiff(name, frames(part))
+    write_sidecar(tmp_path, positions())
     plan, message = opened(str(tmp_path / "s_*.tif"))
     assert_true_pairs(plan, kept)
     assert "6 positions (number 6, 7, 8, 9, 10, 11) without a frame" in message
 
 
-def by_row_and_column(folder, kept, columns=5, first=(0, 0), axes=False, pages=1):
+def by_row_and_column(folder, kept, columns=5, first=(0, 0), pages=1):
     """``s_01_02.tif`` and so on, rows of so many files, and a sidecar of all positions."""
     for number in kept:
         row, column = np.divmod(number, columns) + np.array(first)
         pair = frames(number * pages + np.arange(pages))
-        tifffile.imwrite(folder / f"s_{row:02d}_{column:02d}.tif", pair, photometric="minisblack")
-    with h5py.File(folder / "sidecar.h5", "w") as file:
-        if axes:
-            file["entry/posy_m"], file["entry/posx_m"] = np.arange(4) * 1e-6, np.arange(5) * 1e-6
-        else:
-            file["entry/posy_m"], file["entry/posx_m"] = positions().T
+        write_tiff(folder / f"s_{row:02d}_{column:02d}.tif", pair)
+    write_sidecar(folder, positions())
     return str(folder / "s_*.tif")
 
 
@@ -140,10 +134,11 @@ def test_names_by_row_and_column_with_pages_or_exposures(tmp_path):
 def test_a_column_that_was_lost_is_asked_for(tmp_path, axes):
     """Four columns of 20 positions: of four rows of which each lacks one, or of five."""
     kept = [number for number in range(20) if number % 5 < 4]
-    file = by_row_and_column(tmp_path, kept, axes=axes)
-    if not axes:
+    file = by_row_and_column(tmp_path, kept)
+    write_sidecar(tmp_path, positions(np.arange(20)))
+    if axes:
         with h5py.File(tmp_path / "sidecar.h5", "w") as out:
-            out["entry/posy_m"], out["entry/posx_m"] = positions(np.arange(20)).T
+            out["entry/posy_m"], out["entry/posx_m"] = np.arange(4) * 1e-6, np.arange(5) * 1e-6
     there = "4 x 5" if axes else "20"
     words = f"4 rows x 4 columns by the file names, for {there} positions: which column each"
     with pytest.raises(BeamlineError, match=words):
@@ -172,7 +167,7 @@ def mixed(folder, kept, *odd):
     """Numbered files among which some are named otherwise, and a sidecar of all positions."""
     file = tiff(folder, kept)
     for name in odd:
-        tifffile.imwrite(folder / name, frames([0])[0], photometric="minisblack")
+        write_tiff(folder / name, frames([0])[0])
     return file.replace("scan7_", "")
 
 
@@ -201,7 +196,7 @@ def test_a_file_that_is_named_otherwise_is_refused(tmp_path, odd):
 
 def test_a_file_in_the_middle_with_other_pages_is_refused(tmp_path):
     file = tiff(tmp_path, np.delete(ALL, 7))
-    tifffile.imwrite(tmp_path / "scan7_0009.tif", frames([9, 9]), photometric="minisblack")
+    write_tiff(tmp_path / "scan7_0009.tif", frames([9, 9]))
     with pytest.raises(BeamlineError, match=r"of as many pages as scan7_0000.tif. Got 1 of others"):
         opened(file)
 

@@ -27,8 +27,10 @@ from numbered_scans import (
     generic,
     losses,
     opened,
+    opened_unless_ambiguous,
     positions,
     tiff,
+    write_motors,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -36,10 +38,9 @@ from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 
 
 def paired_or_refused(file, kept, lost, **settings):
-    try:
-        plan, message = opened(file, **settings)
-    except BeamlineError as error:
-        return str(error)
+    plan, message, ambiguity = opened_unless_ambiguous(file, **settings)
+    if ambiguity:
+        return ambiguity
     assert_true_pairs(plan, kept)
     assert ("without a frame" in message) == bool(lost), message
     return message
@@ -192,9 +193,7 @@ def test_frames_that_are_not_wanted_need_no_file(tmp_path, chosen):
 
 def test_exposures_in_a_data_file_that_is_gone_leave_no_group_shifted(tmp_path):
     file = eiger(tmp_path, ALL)
-    with h5py.File(tmp_path / "motors.h5", "a") as out:
-        del out["x"], out["y"]
-        out["y"], out["x"] = positions(np.arange(6)).T
+    write_motors(tmp_path, positions(np.arange(6)))
     lost = without(file, 2)
     plan, _ = opened(file, **MOTORS, frames_per_position=4, reject=lost)
     there = np.where(np.isin(ALL, lost), -1, ALL).reshape(6, 4)
@@ -385,10 +384,8 @@ def test_a_monitor_a_position_is_not_shifted_by_a_lost_exposure(tmp_path):
     kept = np.delete(ALL, 7)
     file = areadetector(tmp_path, kept)
     i0 = 1 + 0.1 * np.arange(12)
+    write_motors(tmp_path, positions(np.arange(12)))
     with h5py.File(tmp_path / "motors.h5", "a") as out:
-        for name in "xy":
-            del out[name]
-        out["y"], out["x"] = positions(np.arange(12)).T
         out["i0"] = i0
     paths = {**MOTORS["paths"], "monitor": "motors.h5::/i0"}
     plan, message = opened(file, paths=paths, frames_per_position=2)

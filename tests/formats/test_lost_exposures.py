@@ -10,7 +10,6 @@ import json
 import h5py
 import numpy as np
 import pytest
-import tifffile
 from folders import REAL_DATA, ROOT
 from numbered_scans import (
     ALL,
@@ -24,8 +23,12 @@ from numbered_scans import (
     frames,
     generic,
     opened,
+    opened_unless_ambiguous,
     positions,
     tiff,
+    write_motors,
+    write_sidecar,
+    write_tiff,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 from processes import python
@@ -58,12 +61,10 @@ def grouped(folder, writer, kept, first, k):
     of_groups = positions(np.arange(N // k))
     if writer == "tiff":
         file = tiff(folder, kept, first)
-        with h5py.File(folder / "sidecar.h5", "w") as out:
-            out["entry/posy_m"], out["entry/posx_m"] = of_groups.T
+        write_sidecar(folder, of_groups)
         return file, {}
     file = (areadetector if writer == "areadetector" else eiger)(folder, kept, first)
-    with h5py.File(folder / "motors.h5", "w") as out:
-        out["y"], out["x"] = of_groups.T
+    write_motors(folder, of_groups)
     return file, MOTORS
 
 
@@ -77,13 +78,9 @@ def grouped(folder, writer, kept, first, k):
 def test_exposures_that_were_lost(tmp_path, writer, first, lost, k):
     """Several exposures a position: none is summed with another's."""
     file, given = grouped(tmp_path, writer, np.delete(ALL, lost), first, k)
-    asked = ""
-    try:
-        plan, message = opened(file, **given, frames_per_position=k)
-    except BeamlineError as error:
-        asked = str(error)
-        assert "fit in two ways" in asked
-    if asked or f"set --path position_index={first}" in message:
+    plan, message, ambiguity = opened_unless_ambiguous(file, **given, frames_per_position=k)
+    assert not ambiguity or "fit in two ways" in ambiguity
+    if ambiguity or f"set --path position_index={first}" in message:
         assert {0, 23} & {*lost}
         assert writer != "eiger", "its numbers begin with 1"
         paths = {**given.get("paths", {}), "position_index": first}
@@ -112,10 +109,7 @@ def test_rows_numbered_by_file_names_are_taken_literally(tmp_path, lost, first, 
     """As ``ptypy-beamline sidecar`` writes them; files and rows may be lost, not the same."""
     file = tiff(tmp_path, np.delete(ALL, lost), first)
     rows = np.delete(ALL, [4, 23])
-    with h5py.File(tmp_path / "sidecar.h5", "w") as out:
-        out["entry/posy_m"], out["entry/posx_m"] = positions(rows // k).T
-        out["entry/frame_index"] = rows + first
-        out["entry/frame_index"].attrs["counted"] = "file names"
+    write_sidecar(tmp_path, positions(rows // k), rows + first, counted="file names")
     plan, message = opened(file, frames_per_position=k)
     assert_own_exposures(plan, k)
     assert message or (k > 1 and not lost), "another exposure of the position has its row"
@@ -127,17 +121,10 @@ def test_rows_numbered_by_file_names_are_taken_literally(tmp_path, lost, first, 
 def test_rows_numbered_by_position(tmp_path, lost, first, k):
     """A sidecar that does not say what its numbers count."""
     file = tiff(tmp_path, np.delete(ALL, lost), first)
-    with h5py.File(tmp_path / "sidecar.h5", "w") as out:
-        out["entry/posy_m"], out["entry/posx_m"] = positions(np.arange(N // k)).T
-        out["entry/frame_index"] = np.arange(N // k) + first
-    try:
-        plan, message = opened(file, frames_per_position=k)
-    except BeamlineError as error:
-        asked = str(error)
-    else:
-        asked = ""
-    if asked:
-        assert "fit in two ways" in asked
+    write_sidecar(tmp_path, positions(np.arange(N // k)), np.arange(N // k) + first)
+    plan, message, ambiguity = opened_unless_ambiguous(file, frames_per_position=k)
+    if ambiguity:
+        assert "fit in two ways" in ambiguity
         assert {0, 23} & {*lost}
         return
     assert_own_exposures(plan, k)
@@ -194,9 +181,7 @@ def test_pairing_of_unequal_numbers_is_reported(tmp_path):
     """Rows 1 to 23 and files 2 to 24: a lost file and a stopped log, or counts that differ."""
     kept = ALL[1:]
     file = tiff(tmp_path, kept, 1)
-    with h5py.File(tmp_path / "sidecar.h5", "w") as out:
-        out["entry/posy_m"], out["entry/posx_m"] = positions(kept).T
-        out["entry/frame_index"] = ALL[:-1] + 1
+    write_sidecar(tmp_path, positions(kept), ALL[:-1] + 1)
     _, message = opened(file)
     assert (
         "positions numbered 1 to 23 (frame_index) are taken as those of frames numbered" in message
@@ -266,14 +251,9 @@ def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
             attributes = out["entry/instrument/NDAttributes"]
             attributes["posy_m"][:], attributes["posx_m"][:] = positions(kept // 2).T
     given = {"frames_per_position": 2} | ({} if inside else MOTORS)
-    try:
-        plan, message = opened(file, **given)
-    except BeamlineError as error:
-        asked = str(error)
-    else:
-        asked = ""
-    if asked:
-        assert f"--path position_index={first} or" in asked
+    plan, message, ambiguity = opened_unless_ambiguous(file, **given)
+    if ambiguity:
+        assert f"--path position_index={first} or" in ambiguity
         paths = {**MOTORS["paths"], "position_index": first}
         plan, message = opened(file, **given | {"paths": paths})
     assert_own_exposures(plan, 2)
@@ -283,10 +263,8 @@ def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
 def test_an_exposure_that_was_lost_without_numbers_is_said(tmp_path):
     """Positions have numbers, frames have none: the count is all that tells."""
     for frame, letter in zip(frames(np.delete(ALL, 5)), "abcdefghijklmnopqrstuvw", strict=True):
-        tifffile.imwrite(tmp_path / f"s_{letter}.tif", frame, photometric="minisblack")
-    with h5py.File(tmp_path / "sidecar.h5", "w") as file:
-        file["entry/posy_m"], file["entry/posx_m"] = positions(np.arange(12)).T
-        file["entry/frame_index"] = np.arange(12)
+        write_tiff(tmp_path / f"s_{letter}.tif", frame)
+    write_sidecar(tmp_path, positions(np.arange(12)), np.arange(12))
     doubt = "the scan was stopped, or frames were lost in the middle"
     files = str(tmp_path / "s_*.tif")
     _, message = opened(files, frames_per_position=2)

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
 
-from ptypy_beamline import BeamlineWarning, open_scan
+from ptypy_beamline import BeamlineError, BeamlineWarning, open_scan
 
 N = 24
 
@@ -47,6 +47,27 @@ def positions(numbers=ALL):
     return np.column_stack([numbers // 5, numbers % 5]) * 1e-6
 
 
+def write_sidecar(folder, places, index=None, counted=None):
+    """``sidecar.h5`` with these positions; ``index`` and what it counts where they are given."""
+    with h5py.File(folder / "sidecar.h5", "w") as file:
+        file["entry/posy_m"], file["entry/posx_m"] = places.T
+        if index is not None:
+            file["entry/frame_index"] = index
+        if counted is not None:
+            file["entry/frame_index"].attrs["counted"] = counted
+
+
+def write_motors(folder, places):
+    """``motors.h5`` with these positions, see ``MOTORS``."""
+    with h5py.File(folder / "motors.h5", "w") as file:
+        file["y"], file["x"] = places.T
+
+
+def write_tiff(path, image):
+    """One image, or the pages of several."""
+    tifffile.imwrite(path, image, photometric="minisblack")
+
+
 def opened(file, **settings):
     """The plan, and what was warned of."""
     with warnings.catch_warnings(record=True) as caught:
@@ -54,6 +75,14 @@ def opened(file, **settings):
         scan = open_scan(file, **{"units": {"positions": "m"}, **PLAN, **settings})
         plan = scan.plan()
     return plan, " ".join(str(w.message) for w in caught)
+
+
+def opened_unless_ambiguous(file, **settings):
+    """The plan, what was warned of, and the error where numbers fit in two ways."""
+    try:
+        return *opened(file, **settings), ""
+    except BeamlineError as error:
+        return None, "", str(error)
 
 
 def assert_true_pairs(plan, kept):
@@ -65,8 +94,7 @@ def assert_true_pairs(plan, kept):
 
 def areadetector(folder, kept, first=1, inside=False):
     """Frames with NDArrayUniqueId; positions of all triggers in a file of their own."""
-    with h5py.File(folder / "motors.h5", "w") as file:
-        file["y"], file["x"] = positions().T
+    write_motors(folder, positions())
     with h5py.File(folder / "raw.h5", "w") as file:
         file["entry/data/data"] = frames(kept)
         attributes = file.create_group("entry/instrument/NDAttributes")
@@ -100,12 +128,8 @@ def eiger(folder, kept, first=1, numbered=True):
 def tiff(folder, kept, first=0, index=None, step=1):
     """Files with the number of the frame, and a sidecar of all positions."""
     for number, frame in zip(kept, frames(kept), strict=True):
-        name = folder / f"scan7_{(number + first) * step:04d}.tif"
-        tifffile.imwrite(name, frame, photometric="minisblack")
-    with h5py.File(folder / "sidecar.h5", "w") as file:
-        file["entry/posy_m"], file["entry/posx_m"] = positions().T
-        if index is not None:
-            file["entry/frame_index"] = index
+        write_tiff(folder / f"scan7_{(number + first) * step:04d}.tif", frame)
+    write_sidecar(folder, positions(), index)
     return str(folder / "scan7_*.tif")
 
 
