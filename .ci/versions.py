@@ -65,7 +65,7 @@ def _outcome(what: str, version: str) -> str:
     subprocess.run([*install, *requirements(lowest=what == "minimum")], check=True)
     subprocess.run([*install, "--no-deps", "--editable", ROOT], check=True)
     tests = [own, "-m", "pytest", "-q", "-r", "fE", "-n", os.environ.get("JOBS", "2"), *TESTS]
-    # What old versions say of each other, and newer Pythons of them, is not ours to mend.
+    # Deprecation warnings among old versions, and of them in newer Pythons, are not ours to fix.
     tests += ["-m", "not long", "-o", "filterwarnings=default"]
     done = subprocess.run(tests, cwd=ROOT, check=False)
     return "failed" if done.returncode else "passed"

@@ -127,7 +127,7 @@ class Peak(threading.Thread):
 
 
 def timed(cls: type, method: str, seconds: dict[str, list[float]]) -> None:
-    """Let ``seconds[method]`` tell how long each call took."""
+    """Record in ``seconds[method]`` how long each call took."""
     plain = getattr(cls, method)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -88,7 +88,7 @@ def write_many(path: Path, n: int, size: int = 16, step_m: float = 5e-7) -> Path
 
 
 def beamline_parameters(path: Path, window: int = WINDOW, find_center: bool = False) -> Any:
-    """This package's loader, told the beam centre or not."""
+    """This package's loader, with or without a given beam centre."""
     from ptypy import utils as u
 
     center = {} if find_center else {"center": "fftshift"}
@@ -98,7 +98,7 @@ def beamline_parameters(path: Path, window: int = WINDOW, find_center: bool = Fa
 def hdf5_parameters(
     path: Path, window: int = WINDOW, find_center: bool = False, name: str = "Hdf5Loader"
 ) -> Any:
-    """PtyPy's own loader; where it is told the centre, it cuts while reading, its fastest way.
+    """PtyPy's own loader; with a given centre it crops while reading, its fastest way.
 
     ``Hdf5LoaderFast`` cannot divide whole numbers by a flat, and gets none.
     """

@@ -123,7 +123,7 @@ def share(part: int, whole: int) -> str:
 
 
 def star() -> Iterator[dict[str, Any]]:
-    """A row for each sign of the stage's axes, of which the doctor is told nothing."""
+    """A row for each sign of the stage's axes, which are not known to ``orient``."""
     data = Star.read(STAR)
     for axes in ("yx", "-yx", "y-x", "-y-x"):
         stage_m, answers = to_stage_axes(data.positions_m, axes), []
@@ -188,7 +188,7 @@ def scales(count: int) -> Iterator[dict[str, Any]]:
 
 
 def mistakes(pattern: str, truth: Truth) -> dict[str, tuple[Scan, dict[str, Any]]]:
-    """Scans with a mistake, and the setting that mends it."""
+    """Scans with a mistake, and the setting that fixes it."""
     made: dict[str, tuple[Scan, dict[str, Any]]] = {"none": (plain(truth), {})}
     for k in (1, 2, -1):
         made[f"frames lag by {k}"] = (

@@ -241,7 +241,7 @@ def ranks(folder: Path, repeats: int) -> Iterator[dict[str, Any]]:
 
 
 def worker(path: Path, out: Path) -> None:
-    """Load with one thread, and put down the seconds of the slowest rank."""
+    """Load with one thread, and record the seconds of the slowest rank."""
     from ptypy.utils import parallel
 
     def once() -> float:

@@ -165,7 +165,7 @@ def dark_and_monitor(seed: int) -> Raw:
 
 
 def saturated(seed: int) -> Raw:
-    """The detector counts to 200 only; the file says so."""
+    """The detector counts to 200 only, as the file has it."""
     truth = plain(seed=seed, photons=3e5)
     return replace(
         Raw.of(truth), frames=truth.frames.clip(0, 200).astype(np.uint16), saturation=200

@@ -1,11 +1,11 @@
-"""What `check` says of defective scans, and of sound ones.
+"""The findings of `check` in defective scans, and in sound ones.
 
     python benchmarks/verdicts.py
     python benchmarks/verdicts.py --only defects --base star
 
 Each defect is put into simulated scans and into the measured star, some into scans of the near
 field, written to a file and given to ``check``. The verdict is ``right`` where a finding says what
-it is, proposes no setting but the one that mends it, and is gone with that; ``wrong`` where another
+it is, proposes no setting but the one that fixes it, and is gone with that; ``wrong`` where another
 setting is proposed; ``stays`` where the finding does; ``not told`` where a note says that the data
 do not tell; ``silent`` where nothing is said. Sound scans of many kinds are ``right`` without an
 error or a warning, and if ``orient`` finds no orientation but the true one, else ``alarm``. The
@@ -46,7 +46,7 @@ RESULTS = ROOT / "benchmarks/results/verdicts.md"
 
 @dataclass(frozen=True)
 class Case:
-    """A scan, how it is loaded, and what is to be said of it.
+    """A scan, how it is loaded, and what should be found.
 
     Attributes
     ----------
@@ -308,7 +308,7 @@ def other_kinds() -> dict[str, Case]:
 
 
 def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
-    """One of the verdicts above, and what ``check`` has said."""
+    """One of the verdicts above, and the findings of ``check``."""
     file = WRITERS["exchange" if case.raw.center_px is None else "standard"](
         folder / "scan.h5", case.raw
     )
@@ -331,7 +331,7 @@ def judged(case: Case, folder: Path) -> tuple[str, list[Finding]]:
 
 
 def misoriented(settings: Settings) -> list[Finding]:
-    """What ``orient`` finds otherwise than it is set; nothing where it cannot tell."""
+    """What ``orient`` finds other than what is set; nothing if it is undecided."""
     try:
         return [*misorientation(rank(open_with(settings), settings), settings)]
     except BeamlineError:
@@ -349,7 +349,7 @@ def findings_of(settings: Settings) -> tuple[list[Finding], list[Finding], Ranki
 
 
 def allowed(finding: Finding, mend: Mapping[str, Any]) -> bool:
-    """Whether all it proposes is what mends the scan."""
+    """Whether all it proposes is what fixes the scan."""
     for name, value in finding.settings.items():
         if value is None:
             continue
@@ -374,7 +374,7 @@ Task = tuple[str, str, str]
 
 
 def judge(task: Task) -> str:
-    """The verdict on one case; printed with all that ``check`` said where it is not right."""
+    """The verdict on one case; printed with all findings of ``check`` where it is not right."""
     part, name, scan = task
     base, number = SCANS[part][scan], list(SCANS[part]).index(scan)
     case = PARTS[part][0][name](base.raw, np.random.default_rng([number, 77]))

@@ -1,4 +1,4 @@
-"""What the tests need of the machine, and a closing line that says what was missing."""
+"""What the tests need of the machine, with a summary of what was missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defaults of a beamline, and who counts before whom."""
+"""Defaults of a beamline, and the order of precedence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One name for one thing: flags by their parameters' names, and help that says what to type."""
+"""Flags by their parameters' names, and help that says what to type."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def missing_file(script: Path) -> list[str]:
 
 
 def test_the_remedy_for_a_stack_without_positions_works(type_in, tmp_path):
-    """And what is said to be done loads it."""
+    """With what the error suggests, the scan loads."""
     frames = scans.truth().frames
     np.save(tmp_path / "frames.npy", frames)
     code, _, err = type_in("info", tmp_path / "frames.npy")

@@ -1,4 +1,4 @@
-"""From somebody's own raw file to a PtyPy reconstruction, and back from the tree that is saved."""
+"""From a raw file of any layout to a PtyPy reconstruction, and again from the saved tree."""
 
 from __future__ import annotations
 

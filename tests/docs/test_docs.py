@@ -1,4 +1,4 @@
-"""The documentation builds without warnings and says what the package says."""
+"""The documentation builds without warnings and agrees with the package."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def test_a_file_on_which_libhdf5_hangs_or_crashes_is_named(tmp_path):
     passed_over = [tmp_path / "text.h5", tmp_path, tmp_path / "no.h5"]
     with pytest.raises(LostFileError, match=r"other.h5: libhdf5 crashes on it \(SIGABRT\); .*copy"):
         check_for_crashes([*passed_over, good, other], walk=CRASHES)
-    check_for_crashes([good, other], walk=FAILS)  # of what cannot be looked at nothing is said
+    check_for_crashes([good, other], walk=FAILS)  # links that cannot be followed are ignored
     check_for_crashes([good, other], walk=CRASHES)  # they have been looked at
     hang(other)
     with pytest.raises(LostFileError, match=r"other.h5: libhdf5 hangs on it \(for 3 s\)"):

@@ -510,10 +510,10 @@ file.close()
 READ = """
 import sys, warnings
 from ptypy_beamline import open_scan
-with warnings.catch_warnings(record=True) as told:
+with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     scan = open_scan(sys.argv[1])
-print(scan.frames.ready().complete, any("open for writing" in str(one.message) for one in told))
+print(scan.frames.ready().complete, any("open for writing" in str(one.message) for one in caught))
 """
 
 

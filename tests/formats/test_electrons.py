@@ -1,4 +1,4 @@
-"""Electrons: their wavelength, their limits, and what PtyPy and files are told."""
+"""Electrons: their wavelength and limits, and what PtyPy and files get."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def test_exposures_in_a_data_file_that_is_gone_leave_no_group_shifted(tmp_path):
 
 @pytest.mark.parametrize(("number", "numbered"), [(1, 1), (2, 1), (4, 1), (1, 0), (2, 0), (3, 0)])
 def test_a_data_file_that_lacks_a_frame_inside_shifts_no_other(tmp_path, number, numbered):
-    """Its own frames are left out: which one of its images was lost, nobody knows."""
+    """Its own frames are left out: which one of its images was lost is unknown."""
     file = eiger(tmp_path, ALL)
     own = ALL[6 * number - 6 : 6 * number]
     with h5py.File(tmp_path / f"raw_data_{number:06d}.h5", "a") as part:
@@ -251,7 +251,7 @@ def test_data_files_without_image_numbers_are_refused(tmp_path):
 
 
 def test_a_file_for_each_of_few_images(tmp_path):
-    """The first of two is gone: only the numbers in the other tell how many images it had."""
+    """The first of two is gone: only the numbers in the other show how many images it had."""
     file = eiger(tmp_path, ALL[:10])
     (tmp_path / "raw_data_000001.h5").unlink()
     plan, _ = opened(file, **MOTORS, reject="0-5")
@@ -529,7 +529,7 @@ def test_maps_with_the_axes_of_the_frames_exchanged_are_refused(tmp_path):
 
 
 class TestDroppedFrames:
-    """NDArrayUniqueId tells which frames the detector dropped."""
+    """NDArrayUniqueId shows which frames the detector dropped."""
 
     def file(self, tmp_path, dropped, listed):
         keep = np.delete(np.arange(49), dropped)

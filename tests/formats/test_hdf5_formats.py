@@ -1,4 +1,4 @@
-"""What each HDF5 format says, in the smallest file that says it."""
+"""What is read from each HDF5 format, in small files."""
 
 from __future__ import annotations
 

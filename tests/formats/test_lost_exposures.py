@@ -261,7 +261,7 @@ def test_positions_of_each_exposure_group_a_counter_that_was_not_reset(
 
 
 def test_an_exposure_that_was_lost_without_numbers_is_said(tmp_path):
-    """Positions have numbers, frames have none: the count is all that tells."""
+    """Positions have numbers, frames have none: only the count shows it."""
     for frame, letter in zip(frames(np.delete(ALL, 5)), "abcdefghijklmnopqrstuvw", strict=True):
         write_tiff(tmp_path / f"s_{letter}.tif", frame)
     write_sidecar(tmp_path, positions(np.arange(12)), np.arange(12))

@@ -1,4 +1,4 @@
-"""One row says all of a dataset quantity: each is walked through, from its path to its scan."""
+"""The table of dataset quantities: each row is followed from its path to the scan."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_one_lost_position_spoils_no_other(lost, slow, known):
 
 
 def test_a_dropped_frame_leaves_the_rows():
-    """The detector's numbers tell which; the positions are logged with the frames."""
+    """The detector's numbers show which; the positions are logged with the frames."""
     listed, lost = raster().reshape(-1, 2), 7
     numbers = np.delete(np.arange(len(listed)), lost)
     logged = listed.copy()

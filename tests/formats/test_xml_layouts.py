@@ -101,7 +101,7 @@ def wrong_in(element: ET.Element) -> list[str]:
 
 
 def wrong_source(element: ET.Element, label: str) -> list[str]:
-    """Whether the value comes from where ``source`` says."""
+    """Whether the value comes from ``source``."""
     source = element.get("source")
     if source is None:
         return []

@@ -137,7 +137,7 @@ def test_a_simulation_has_counts_in_the_middle(tmp_path):
             open_scan(tmp_path / "cone", **wrong)
 
 
-# a wrong one is said --------------------------------------------------------------------------
+# a wrong one is reported ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("format", ["standard", "cxi", "tiff", "areadetector"])

@@ -318,7 +318,7 @@ def test_some_frames_may_be_left_to_hdf5(tmp_path, monkeypatch):
 
 
 def test_bare_chunks_at_the_edge_are_left_to_hdf5():
-    """HDF5 can be told not to filter them; then nothing but their size says so."""
+    """HDF5 can leave them unfiltered; only their size shows it."""
     storage = Storage((3, 9, 11), (1, 9, 8), np.dtype("u2"), (compression_filter("gzip"),))
     pieces = storage.pieces(np.arange(3), Window(0, 0, 9, 11))
     table = np.array([(0, 144 if number % 3 else 99, 0) for number in range(6)])
@@ -512,7 +512,7 @@ def test_an_uncompressed_chunk_of_a_wrong_size(tmp_path):
 @pytest.mark.parametrize("maxshape", [(6, 8, None), (6, None, 8), (None, 8, 8), (None, 8, None)])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_dataset_that_may_grow_along_any_axis(tmp_path, maxshape, whole):
-    """HDF5 2.0 tells other places of chunks where that is not the first."""
+    """HDF5 2.0 gives other addresses of chunks if that is not the first."""
     data = counts(6, 8, 8)
     with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
         made = file.create_dataset("d", data.shape, data.dtype, chunks=(1, 4, 4), maxshape=maxshape)

@@ -1,4 +1,4 @@
-"""Reject lists, and what tells where a frame came from, count the raw frames of the files."""
+"""Reject lists and the recorded origin of frames count the raw frames of the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PtyPy's ``Hdf5Loader`` and ``DiamondNexus`` parameters in ours: what one says, the other can.
+"""PtyPy's ``Hdf5Loader`` and ``DiamondNexus`` parameters, translated into ours.
 
 The functions make the settings of :class:`BeamlineScan` from a tree of theirs. PtyPy counts what
 is left after bounding box, skipping and filter; ours names raw frames (``frame_order``).
@@ -185,7 +185,7 @@ def _geometry(p: Tree, outer: int | None) -> dict[str, Any]:
 
 
 def _window(p: Tree) -> dict[str, Any]:
-    """PtyPy takes the middle where it is told neither a centre nor to search for it."""
+    """PtyPy takes the middle if it gets neither a centre nor ``auto_center``."""
     center = p("center", None if p("auto_center") else "fftshift")
     if not isinstance(center, str) and center is not None:
         center = tuple(int(c) for c in np.broadcast_to(center, 2))

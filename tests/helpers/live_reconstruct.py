@@ -79,7 +79,7 @@ def counted(*given):
 engine.engine_iterate = counted
 ptycho.run()
 
-# The first pixel of a frame tells its number, its place in PtyPy is the position's.
+# The first pixel of a frame holds its number; its index in PtyPy is that of the position.
 mine = {
     layer: (int(storage.data[row, 0, 0]), int((~ptycho.mask.S[name].data[row]).sum()))
     for name, storage in ptycho.diff.S.items()

@@ -36,7 +36,7 @@ PLACE = "/entry/instrument/NDAttributes"
 
 
 def frame(number: int) -> np.ndarray:
-    """A frame that tells its number: a beam, and the number in the first pixel."""
+    """A beam, with the number of the frame in the first pixel."""
     rows, columns = np.indices((32, 32))
     image = 1000 * np.exp(-((rows - 16) ** 2 + (columns - 16) ** 2) / 20)
     image[0, 0] = number

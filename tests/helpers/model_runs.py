@@ -96,7 +96,7 @@ def settings(kind: str, file: Path, count: int = COUNT) -> dict[str, Any]:
 
 
 def supported() -> list[tuple[str, str]]:
-    """(model, engine) that PtyPy says belong together."""
+    """(model, engine) pairs that PtyPy supports."""
     from ptypy import engines
 
     classes = engines.ENGINES

@@ -1,4 +1,4 @@
-"""Run by mpirun: a reconstruction that goes on for ever, until a rank is told to stop.
+"""Run by mpirun: an endless reconstruction, until a rank is interrupted.
 
 ``mpi_interrupt.py FILE run|script|exit``: prints the process of each rank as soon as it iterates.
 """
@@ -27,8 +27,8 @@ tree = {
 }
 
 
-def telling(self, *given):
-    """The first iteration, with a word of it."""
+def announced(self, *given):
+    """The first iteration; prints the rank and its process."""
     DM.engine_iterate = iterate
     sys.stdout.write(f"PROCESS {parallel.rank} {os.getpid()}\n")
     sys.stdout.flush()
@@ -36,13 +36,13 @@ def telling(self, *given):
 
 
 def leave(*_):
-    """As a script does that has seen enough."""
+    """As a script that ends early."""
     if parallel.rank == 1:
         sys.exit(3)
     return {}, {}
 
 
-DM.engine_iterate = telling
+DM.engine_iterate = announced
 if how == "exit":
     ptyscan.BeamlineScan.correct = leave
 if how == "run":

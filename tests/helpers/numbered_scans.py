@@ -1,4 +1,4 @@
-"""Scans by hand whose frames carry their numbers: who is paired with whom can be told.
+"""Scans whose frames carry their numbers, so that pairing with positions can be checked.
 
 Every frame has its number, plus 100, in its first pixel, and position i lies at (i // 5, i % 5).
 """

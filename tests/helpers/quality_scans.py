@@ -1,4 +1,4 @@
-"""Scans in memory, and what quality control says of them."""
+"""Scans in memory, and quality control of them."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def scan_of(frames=None, positions_m=None, **more) -> Scan:
 
 
 def evaluated(scan, qc=None, i0=None, **settings) -> Assessment:
-    """What quality control says of ``scan``, loaded with ``settings``."""
+    """The result of quality control of ``scan``, loaded with ``settings``."""
     return evaluate(Exposures.of(scan.plan(**settings)), qc or Qc(), monitor=i0)

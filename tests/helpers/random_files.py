@@ -16,7 +16,7 @@ from ptypy_beamline.testing.writers import Raw
 
 
 def store(folder: Path, name: str, value: Any, how: str, frames: int) -> str:
-    """Write ``value`` as ``how`` says, and what the parameter ``name`` is then."""
+    """Write ``value`` as ``how`` says, and return the value of the parameter ``name``."""
     file = folder / f"{name}.{how}"
     if how == "npy":
         np.save(file, value)

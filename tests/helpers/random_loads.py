@@ -159,7 +159,7 @@ def by_ptypy(attempt: Attempt) -> None:
 
 
 def center_for_ptypy(center_px: tuple[float, float]) -> tuple[float, ...]:
-    """A centre less than 0.3 pixel above a whole one is told to PtyPy as that one."""
+    """A centre less than 0.3 pixel above a whole pixel is rounded down for PtyPy."""
     return tuple(float(c // 1) if c % 1 < 0.3 else c for c in center_px)
 
 
@@ -271,7 +271,7 @@ def refused(case: Case) -> bool:
 
 
 def begun(case: Case, folder: Path) -> Attempt:
-    """The case written and planned, and what the reference says of it."""
+    """The case written and planned, and what the reference expects."""
     file, settings = case.write(folder)
     plan, error = None, None
     try:

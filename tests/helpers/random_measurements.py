@@ -240,7 +240,7 @@ class Measurement:
         return i0
 
     def measured(self, raw: Raw) -> Measured:
-        """What the file tells of it."""
+        """What the file holds of it."""
         known = {
             "energy_eV": raw.energy_eV,
             "distance_m": raw.distance_m,
@@ -277,4 +277,4 @@ class Measurement:
 
 
 RAW_ALWAYS = frozenset({"energy_eV", "distance_m", "pixel_m", "exposure_s"})
-"""Fields that writers of a format want, even if its files do not tell them."""
+"""Fields that writers of a format need, even if its files do not hold them."""

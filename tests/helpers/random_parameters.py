@@ -242,7 +242,7 @@ MISTAKES = [
     lambda rng, m: {"positions.shift": 1000},
     lambda rng, m: {"positions.backlash": 1e-7} if _runs_one_way(m) else {},
 ]
-"""Settings that may make no sense; the reference says whether they do."""
+"""Settings that may make no sense; the reference decides whether they do."""
 
 IMPOSSIBLE: list[dict[str, Any]] = [{"energy": 8800.0}, {"distance": 5000.0}, {"psize": 75.0}]
 """Quantities in the wrong unit."""

@@ -135,7 +135,7 @@ def _said_otherwise(
     measured: Measured,
     settings: dict[str, Any],
 ) -> tuple[Raw, Measured]:
-    """The file departs from its format's rule, and a parameter says so."""
+    """The file departs from its format's rule, and a parameter declares it."""
     format = scan.format
     plain = "mask" not in settings and raw.bad is not None and measured.mask is not None
     if plain and format != "ptyd" and rng.random() < 0.2:

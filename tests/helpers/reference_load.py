@@ -42,7 +42,7 @@ class Expected:
 
 
 def load(measured: Measured, settings: Mapping[str, Any], found_center: Any = None) -> Expected:
-    """Every station; ``found_center`` is where the beam was found, where nothing tells."""
+    """Every station; ``found_center`` is the measured beam centre, used if none is given."""
     check(settings)
     measured = chosen_projection(measured, settings)
     (energy_eV, distance_m, pixel_m), (positions_m, exposures, factor, seconds) = _all_of(

@@ -1,4 +1,4 @@
-"""What was measured, for the plain reference, and what it says of settings that make no sense."""
+"""What was measured, for the plain reference, and its error for settings that make no sense."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A scan as its file tells it; None where it does not.
+    """A scan as its file has it; None if it is not stored.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from ptypy_beamline.live import Follower
 
 
 class TestEndOfScan:
-    """What is known of a scan that nobody writes any more, and what is not."""
+    """What is known of a scan that is no longer written, and what is not."""
 
     def end(self, file, timeout_s=0.6, **more):
         """Positions at the end, and seconds until then."""

@@ -82,7 +82,7 @@ def swmr():
 
 
 def follow_on(follower):
-    """Look until the scan is complete or an error says why not."""
+    """Poll until the scan is complete or an error is raised."""
     while not follower.poll().complete:
         pass
 

@@ -87,7 +87,7 @@ def test_beamline_defaults(installed: Installed) -> None:
 
 
 def test_recipes_and_layouts(installed: Installed) -> None:
-    """They are where docs/install.md says, all of them."""
+    """All of them are where docs/install.md says."""
     share = installed.prefix / "share" / "ptypy_beamline"
     for name in ("recipes", "xml_layouts"):
         assert _files(share, name) == _files(ROOT, name)

@@ -212,7 +212,7 @@ def test_masks_of_single_frames_cannot_be_followed_live():
 @pytest.mark.parametrize("k", [1, 2])
 @pytest.mark.filterwarnings("ignore:.*beyond a float32")
 def test_a_stack_with_one_image_per_acquisition_is_reported(name, k):
-    """Two frames of 2k positions were lost: nobody can tell which images are theirs."""
+    """Two frames of 2k positions were lost: which images are theirs is unknown."""
     given = dict(zip(("dark", "flat", "mask"), images(n=N * k), strict=True))[name]
     kept = np.delete(np.arange(N * k), [1, 4])
     scan = make_scan(N * k, positions=[(0, i * 1e-6) for i in range(N)])

@@ -149,7 +149,7 @@ def test_a_list_of_a_scan_of_another_length_is_refused(judged, name, other):
 
 
 def test_a_renamed_reject_list_is_checked_by_positions_and_length(judged, tmp_path):
-    """Away from its folder nothing says which file it was made of."""
+    """Outside its folder it does not name the file that it was made from."""
     table = tmp_path / "list.csv"
     table.write_text((judged / "qc/qc_summary.csv").read_text())
     with pytest.warns(BeamlineWarning, match="has other positions for 49 of 49 frames: its 5"):

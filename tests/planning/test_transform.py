@@ -28,7 +28,7 @@ def test_orientation_binning_and_padding(code, b):
 @pytest.mark.parametrize("code", range(8))
 @pytest.mark.parametrize("b", [1, 2, 4])
 def test_the_center_follows_its_pixel(code, b):
-    """One bright block of pixels: where it ends up is where the plan says the centre is."""
+    """One bright block of pixels ends up at the centre of the plan."""
     scan = make_scan(center_px=(9.5, 13.5))
     scan.frames.array[:] = 0
     scan.frames.array[:, 8:12, 12:16] = 1

@@ -23,7 +23,7 @@ FLAGS += ("--pos-y-path", "/a/y")
 
 @pytest.fixture
 def bare(tmp_path):
-    """A file of frames and positions in µm, as `write(unit)` says or does not say."""
+    """A file of frames and positions in µm; `write(unit)` stores the unit."""
 
     def write(unit=None, **more):
         truth = scans.truth()
@@ -83,7 +83,7 @@ def test_positions_in_pixels_remain_in_pixels(bare, tmp_path, type_in):
 
 @pytest.mark.parametrize("more", [{}, {"energy": 1e9}, {"energy": np.linspace(7e3, 9e3, 49)}])
 def test_no_geometry_is_needed_and_a_wrong_one_is_ignored(bare, more):
-    """What is said of energy may be absent, absurd, or vary along the scan."""
+    """The energy may be absent, absurd, or vary along the scan."""
     file = bare("um", **more)
     paths = {"frames": "/a/frames", "x": "/a/x", "y": "/a/y"}
     paths |= {"energy": "/a/energy"} if more else {}

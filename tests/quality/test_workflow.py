@@ -381,7 +381,7 @@ class TestLoader:
         assert done.stdout.count(f"warning: {spoiled_file}: {words}") == 1
 
     def test_empty_qc_parameters_reject_nothing(self, spoiled_file):
-        """PtyPy makes one of a parameter that nobody set."""
+        """PtyPy makes one of a parameter that is not set."""
         from ptypy import utils as u
 
         assert len(self.accepted(spoiled_file, qc=u.Param()).frame_indices) == COUNT

@@ -236,7 +236,7 @@ def test_wheel_has_the_colours_of_the_probe():
     colours = hue_and_brightness(np.exp(1j * angles))
     assert_allclose(colours[0], colours[-1], atol=0.02)
     luminance = colours @ (0.2126, 0.7152, 0.0722)
-    assert np.ptp(luminance) < 0.15  # brightness says nothing of the phase
+    assert np.ptp(luminance) < 0.15  # brightness does not depend on the phase
     steps = np.abs(np.diff(colours, axis=0)).max(axis=1)
     assert steps.min() > 0.02  # and no two phases look the same
 

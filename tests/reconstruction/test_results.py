@@ -142,7 +142,7 @@ class TestPtyPy:
             read_ptyr(reconstructions.ptyr(), plan=open_scan(reconstructions.raw_file()).plan())
 
     def test_results_of_another_loader_are_read(self, tmp_path):
-        """PtyPy's own: the live run tells all; its file needs the frames for the positions."""
+        """PtyPy's own: the live run has everything; its file needs the frames for the positions."""
         from ptypy_beamline.run import run
         from ptypy_beamline.writers.ptyd import write_ptyd
 

@@ -123,7 +123,7 @@ def test_an_edge_along_the_rows_is_no_event():
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_an_absorbing_sample_does_not_flicker(masked):
-    """Its counts differ by 5 % from what their neighbours foretell, and so behind a mask."""
+    """Its counts differ by 5 % from those predicted by their neighbours, also behind a mask."""
     thick = np.abs(np.angle(truth().object))
     light = diffract(np.exp((-2 - 1j) * thick), truth().probe, truth().corners_px)
     bad = light.mean(0) > np.quantile(light.mean(0), 0.9) if masked else None

@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def make(folder, capsys):
-    """Run the command on a log; exit code and what it said, warnings and errors."""
+    """Run the command on a log; exit code, and warnings and errors."""
 
     def run(lines, *words):
         text = lines if isinstance(lines, str) else "\n".join(lines) + "\n"

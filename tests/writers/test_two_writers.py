@@ -72,7 +72,7 @@ CASES: dict[str, tuple[str, tuple[str, str], Callable[[Path], str]]] = {
     "qc": ("qc RAW -o OUT --reject-topk {0} --thumbs-topk {0}", ("3", "5"), of_qc),
     "tomo": ("tomo SERIES -o OUT --engine preview --iterations 2 --rounds 1 {}", ("", ""), of_tomo),
 }
-"""Command, what differs, and how to tell whose output it is."""
+"""Command, the two variants, and a function that finds which one wrote an output."""
 
 
 @pytest.fixture(scope="module")
