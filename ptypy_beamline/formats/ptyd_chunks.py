@@ -67,8 +67,9 @@ def read_chunks(source: Hdf5Source) -> tuple[PtydChunk, ...]:
         for number in range(numbers[-1] + 1):
             if number not in numbers:
                 raise FileError(f"chunk {number} of {numbers[-1] + 1} is missing", AGAIN)
-            chunks.append(_chunk(source, number))
-            _check_like(chunks[0], chunks[-1], number, source.settings.growing)
+            chunk = _chunk(source, number)
+            _check_like(chunks[0] if chunks else chunk, chunk, number, source.settings.growing)
+            chunks.append(chunk)
     except (FileError, OSError, KeyError, RuntimeError):
         if not (source.settings.growing and chunks):
             raise
