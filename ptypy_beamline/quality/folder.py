@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,20 +23,6 @@ from .assessment import Assessment
 from .maps import draw_maps
 from .report import write_report
 from .thumbnails import Pictures, write_thumbnails
-
-COLUMNS = (
-    "index",
-    "pos_x",
-    "pos_y",
-    "score",
-    "stxm",
-    "dpcx",
-    "dpcy",
-    "label",
-    "masked",
-    "rejected",
-)
-"""Of ``qc_summary.csv``; stage positions in metres, or as ``positions_unit`` of META says."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +79,7 @@ class Folder:
                 with complete_file(self.path / name, ours=True) as temporary:
                     np.save(temporary, values(found))
             write_text(self.path / "qc_summary.csv", _table(found))
-            draw_maps(self.path / "qc_maps.png", found, title, ours=True)
+            draw_maps(self.path / "qc_maps.png", found, title)
             write_report(self.path / "qc_report.html", found, title, listed, pictures, refresh_s)
             write_thumbnails(self.path / "thumbs", found, pictures, title=title, size=thumbs_size)
 
@@ -133,27 +120,23 @@ def _result(found: Assessment) -> dict[str, Any]:
 
 
 def _table(found: Assessment) -> str:
-    """The rows as CSV."""
-    from io import StringIO
-
-    text = StringIO(newline="")
+    """The rows as CSV; stage positions in metres, or as ``positions_unit`` of META says."""
+    columns = {
+        "index": found.frames,
+        "pos_x": found.positions_m[:, 1],
+        "pos_y": found.positions_m[:, 0],
+        "score": found.score,
+        "stxm": found.stxm,
+        "dpcx": found.dpcx,
+        "dpcy": found.dpcy,
+        "label": found.labels,
+        "masked": found.masked.astype(int),
+        "rejected": found.rejected.astype(int),
+    }
+    text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    y, x = found.positions_m.T
-    for row in zip(
-        found.frames.tolist(),
-        x.tolist(),
-        y.tolist(),
-        found.score.tolist(),
-        found.stxm.tolist(),
-        found.dpcx.tolist(),
-        found.dpcy.tolist(),
-        found.labels.tolist(),
-        found.masked.astype(int).tolist(),
-        found.rejected.astype(int).tolist(),
-        strict=True,
-    ):
-        writer.writerow(row)
+    writer.writerow(columns)
+    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
     return text.getvalue()
 
 

@@ -73,9 +73,7 @@ PANELS = (
 )
 
 
-def draw_maps(
-    path: str | Path, assessment: Assessment, title: str = "", ours: bool = False
-) -> Path:
+def draw_maps(path: Path, assessment: Assessment, title: str = "") -> None:
     """Draw deviation, STXM and differential phase contrast as a PNG.
 
     Rows run downwards, as in pictures of the reconstruction. Rejected frames are ringed; frames
@@ -84,13 +82,11 @@ def draw_maps(
     Parameters
     ----------
     path
-        The picture; complete or not there.
+        The picture; complete or not there. An existing one is replaced.
     assessment
         At least one frame.
     title
         Of the picture.
-    ours
-        The caller knows that an existing file was written by this package.
     """
     areas = map_areas(assessment.positions_m)
     left, right, bottom, top = areas.window()
@@ -113,7 +109,7 @@ def draw_maps(
         _ring_rejected(axes, areas, assessment, factor)
         axes.set_xlabel(f"x ({unit})", color=INK)
         axes.set_ylabel(f"y ({unit})", color=INK)
-    return save_figure(Path(path), figure, ours=ours)
+    save_figure(path, figure, ours=True)
 
 
 def nearest_frames(areas: MapAreas) -> NDArray[np.intp]:

@@ -148,7 +148,7 @@ def _texts(assessment: Assessment, title: str, source: str) -> dict[str, str]:
         "list": f"reject_{re.sub(r'[^A-Za-z0-9_.-]+', '_', Path(source).stem) or 'scan'}.json",
         "total": total,
         "outside": f" · {outside:,} outside the region (pale)" if outside else "",
-        "rule": escape(_rule(assessment)),
+        "rule": escape(assessment.settings["rule"]),
         "labels": "".join(choices),
     }
 
@@ -174,14 +174,6 @@ def _larger(assessment: Assessment, pictures: Pictures) -> dict[int, str]:
             break
         found[frame] = url
     return found
-
-
-def _rule(assessment: Assessment) -> str:
-    """The rule in words if the settings contain it."""
-    if "rule" in assessment.settings:
-        return str(assessment.settings["rule"])
-    given = {name: value for name, value in assessment.settings.items() if value is not None}
-    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 def _resource(name: str) -> str:

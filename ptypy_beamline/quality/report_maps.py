@@ -68,7 +68,8 @@ def interactive_maps(assessment: Assessment, order: NDArray[np.intp]) -> Interac
         plot.xaxis.visible = False
     for plot in figures[1::2]:
         plot.yaxis.visible = False
-    tools = _shared_tools(figures)
+    same = zip(*(plot.tools for plot in figures), strict=True)
+    tools = [models.ToolProxy(tools=list(tools)) for tools in same]
     maps = models.GridPlot(
         children=[(plot, *divmod(k, 2)) for k, plot in enumerate(figures)],
         toolbar=models.Toolbar(tools=[*tools, models.SaveTool()], logo=None),
@@ -172,14 +173,20 @@ def _fill_panel(
     """Image, marks, colour bar and tools of one panel."""
     palette = _palette(panel)
     image = sources["images"]
-    mapper = _mapper(palette, 0, len(palette))
+    mapper = models.LinearColorMapper(palette=palette, low=0, high=len(palette))
     plot.image(panel.name, "x", "y", "w", "h", source=image, level="image", color_mapper=mapper)
-    for colour, width in (("white", 2.4), (REJECTED, 1.4)):
-        _outline(plot, sources["rings"], colour, width, size="size")
-    for colour, width in (("white", 5), (INK, 2.5)):
-        _outline(plot, sources["current"], colour, width, size=17, marker="square")
+    for name, colour, width, how in (
+        ("rings", "white", 2.4, {"size": "size"}),
+        ("rings", REJECTED, 1.4, {"size": "size"}),
+        ("current", "white", 5, {"size": 17, "marker": "square"}),
+        ("current", INK, 2.5, {"size": 17, "marker": "square"}),
+    ):
+        line = {"fill_color": None, "line_color": colour, "line_width": width}
+        plot.scatter("x", "y", source=sources[name], **line, **how)
     bar = models.ColorBar(
-        color_mapper=_mapper(palette[1 : SHADES + 1], *limits),
+        color_mapper=models.LinearColorMapper(
+            palette=palette[1 : SHADES + 1], low=limits[0], high=limits[1]
+        ),
         width=10,
         title=panel.unit,
         padding=4,
@@ -203,16 +210,6 @@ def _palette(panel: Panel) -> list[str]:
     return palette
 
 
-def _outline(plot: Any, source: Any, colour: str, width: float, **how: Any) -> None:
-    plot.scatter(
-        "x", "y", source=source, fill_color=None, line_color=colour, line_width=width, **how
-    )
-
-
-def _mapper(palette: list[str], low: float, high: float) -> models.LinearColorMapper:
-    return models.LinearColorMapper(palette=palette, low=low, high=high)
-
-
 def _add_tools(plot: Any) -> None:
     """Tools; the page's script does the selecting, as Bokeh draws no selectable items."""
     plot.add_tools(
@@ -228,12 +225,6 @@ def _add_tools(plot: Any) -> None:
         plot.js_on_event(event, _call("tap(cb_obj)"))
     plot.js_on_event(events.MouseMove, _call("point(cb_obj)"))
     plot.js_on_event(events.MouseLeave, _call("point(null)"))
-
-
-def _shared_tools(figures: list[Any]) -> list[models.ToolProxy]:
-    """One button for the same tool of all figures."""
-    same = zip(*(plot.tools for plot in figures), strict=True)
-    return [models.ToolProxy(tools=list(tools)) for tools in same]
 
 
 def _style(plot: Any) -> None:

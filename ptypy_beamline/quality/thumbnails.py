@@ -223,7 +223,7 @@ def contact_sheet(images: Bytes, budget: int) -> ContactSheet:
     sample = images[:: max(1, len(images) // TILE_SAMPLE)]
     cost = 0.0
     for side in sides:
-        cost = len(_encode(shrink(sample, side))) / len(sample)
+        cost = len(_sheet(shrink(sample, side)).url) / len(sample)
         if cost * len(images) > budget:
             continue
         sheet = _sheet(shrink(images, side))
@@ -249,23 +249,15 @@ def shrink(images: Bytes, side: int) -> Bytes:
 
 
 def _sheet(tiles: Bytes) -> ContactSheet:
-    columns = _columns(len(tiles))
-    return ContactSheet(_encode(tiles), tiles.shape[1], columns, len(tiles))
-
-
-def _columns(count: int) -> int:
-    return max(1, int(np.ceil(np.sqrt(count))))
-
-
-def _encode(tiles: Bytes) -> str:
-    """The tiles in one image, as a data URL."""
+    """The tiles in one image."""
     count, side = tiles.shape[:2]
-    columns = _columns(count)
+    columns = max(1, int(np.ceil(np.sqrt(count))))
     rows = -(-count // columns)
     sheet = np.zeros((rows * columns, side, side), np.uint8)
     sheet[:count] = tiles
     image = sheet.reshape(rows, columns, side, side).swapaxes(1, 2)
-    return data_url(indexed_png(image.reshape(rows * side, columns * side), TILE_STEP))
+    png = indexed_png(image.reshape(rows * side, columns * side), TILE_STEP)
+    return ContactSheet(data_url(png), side, columns, count)
 
 
 def data_url(png: bytes) -> str:
