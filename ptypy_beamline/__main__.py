@@ -20,7 +20,7 @@ def run() -> int:
 
 def _leave(number: int, _: FrameType | None) -> None:
     """Nothing has been written yet that would have to be removed."""
-    os.write(2, b"error: interrupted\n")
+    os.write(2, b"error: terminated\n" if number == signal.SIGTERM else b"error: interrupted\n")
     os._exit(128 + number)
 
 

@@ -100,10 +100,10 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Refuse two names of the same flag, as the last would win; explain unquoted patterns.
 
-                Raises
-                ------
-                typer.BadParameter
-        Two names of the same flag are given.
+        Raises
+        ------
+        typer.BadParameter
+            Two names of the same flag are given.
         """
         typed = {word.partition("=")[0] for word in args}
         for option, aliases in self._aliases():
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     _escape_unprintable()
     try:
-        with stoppable(), noting_inputs(), USER_WARNINGS.command(_show_warning):
+        with stoppable(), noting_inputs(), USER_WARNINGS.command(_say):
             result = app(words, prog_name="ptypy-beamline", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except typer.Exit as error:
@@ -281,17 +281,18 @@ def stoppable() -> Iterator[None]:
 
 
 def _stopped(stop: Stopped) -> int:
-    if not (stop.number == signal.SIGTERM and several_started()):
-        return _fail(str(stop), 128 + stop.number)
-    return 128 + stop.number  # the rank that ended the others says why
+    code = 128 + stop.number
+    if stop.number == signal.SIGTERM and several_started():
+        return code  # the rank that ended the others says why
+    return _fail(str(stop), code)
 
 
 def _fail(text: str, code: int) -> int:
-    if mpi_rank() == 0:
-        sys.stderr.write(f"error: {printable(text)}\n")
+    _say(f"error: {text}")
     return code
 
 
-def _show_warning(text: str) -> None:
+def _say(text: str) -> None:
+    """Print a line on standard error, on the first rank."""
     if mpi_rank() == 0:
         sys.stderr.write(f"{printable(text)}\n")
