@@ -140,9 +140,9 @@ def checked(indices: Indices, count: int, file: Path | None = None) -> NDArray[n
 def increasing(
     indices: Indices, count: int, file: Path
 ) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
-    """:func:`checked` indices, each once and in increasing order; where each given one is in them.
+    """:func:`checked` indices without repeats, increasing, and the position of each given one.
 
-    The latter is None where the given ones are such already.
+    The positions are None if the given indices are increasing.
     """
     wanted, inverse = np.unique(checked(indices, count, file), return_inverse=True)
     in_order = len(inverse) == len(wanted) and bool(np.all(np.diff(inverse) > 0))

@@ -73,7 +73,6 @@ def _walk(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
 
 
 def _go(file: h5py.File, path: str, allowed: Path | None, depth: int) -> Any:
-    """Follow ``path`` link by link."""
     node: Any = file["/"]
     for name in path.split("/"):
         if name in ("", "."):  # as HDF5 reads a path
@@ -166,10 +165,7 @@ def _matching(
         return
     first, *rest = parts
     pattern = _pattern(first)
-    names = (
-        [_plain(first)] if pattern is None else [name for name in group if pattern.fullmatch(name)]
-    )
-    for name in names:
+    for name in [_plain(first)] if pattern is None else list(filter(pattern.fullmatch, group)):
         node = _step(group, name, allowed, depth - 1) if rest else None
         if isinstance(node, h5py.Group) or not rest:
             yield from _matching(node, rest, allowed, depth, f"{head}/{name}")
@@ -235,9 +231,8 @@ def _files(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
     if pattern is None:
         yield from _files(folder / _plain(parts[0]), rest)
     elif folder.is_dir():
-        for name in sorted(os.listdir(folder)):
-            if pattern.fullmatch(name):
-                yield from _files(folder / name, rest)
+        for name in filter(pattern.fullmatch, sorted(os.listdir(folder))):
+            yield from _files(folder / name, rest)
 
 
 def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
@@ -249,9 +244,8 @@ def _target(name: str, owner: Path, allowed: Path | None, link: str) -> Path:
     """
     absolute = Path(name).is_absolute()
     bare = Path(name).name if absolute else name
-    folders = (owner.parent, Path.cwd(), owner.resolve().parent)
-    tries = [*([Path(name)] if absolute else []), *(folder / bare for folder in folders)]
-    return first_target(name, tries, owner, allowed, link)
+    tries = [folder / bare for folder in (owner.parent, Path.cwd(), owner.resolve().parent)]
+    return first_target(name, [Path(name), *tries] if absolute else tries, owner, allowed, link)
 
 
 def first_target(

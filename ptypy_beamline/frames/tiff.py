@@ -54,7 +54,7 @@ class TiffFrames(FrameStack):
     FileError
         There is no file, or the first one is unreadable.
     ScanError
-        The first file has no grayscale images.
+        The first file has no greyscale images.
     """
 
     files: tuple[Path, ...]
@@ -172,7 +172,6 @@ class TiffFrames(FrameStack):
                 yield number, part, (wanted[part] - starts[number]).tolist()
 
     def _read_file(self, number: int, pages: list[int], window: Window, out: NDArray[Any]) -> None:
-        """Fill ``out`` with some pages of a file."""
         path, start = self.files[number], int(self._ends[number - 1]) if number else 0
         expected = int(self._ends[number]) - start
         with opened(path) as tif:
@@ -217,7 +216,7 @@ def _inspect(path: Path) -> tuple[int, tuple[tuple[int, int], np.dtype[Any]]]:
         grey = len(sizes) == first.ndim == 2
         if not grey or first.dtype is None or first.dtype.kind not in "biuf":
             raise ScanError(
-                f"Expected grayscale images. Got pages of {_shown(first.shape, first.dtype)}",
+                f"Expected greyscale images. Got pages of {_shown(first.shape, first.dtype)}",
                 file=path,
             )
         if pages == 1 and tif.series and tif.series[0].size != first.size:

@@ -85,7 +85,6 @@ def directories(file: BinaryIO) -> Iterator[int]:
 
 
 def _at(file: BinaryIO, offset: int, size: int) -> bytes:
-    """``size`` bytes from ``offset`` on."""
     file.seek(offset)
     data = file.read(size)
     if len(data) != size:
@@ -200,7 +199,6 @@ def decode(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
 
 
 def _cut_rows(tif: Any, page: Any, window: Window, out: NDArray[Any]) -> None:
-    """Read the rows of an uncompressed page."""
     dtype = np.dtype(page.dtype).newbyteorder(tif.byteorder)
     row = page.imagewidth * dtype.itemsize
     if sum(page.databytecounts) < page.imagelength * row:

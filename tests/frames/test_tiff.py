@@ -252,7 +252,7 @@ class TestFrames:
             TiffFrames((tmp_path / "a.tif",))
         tifffile.imwrite(tmp_path / "b.tif", np.zeros((9, 8, 3), np.uint8), photometric="rgb")
         with pytest.raises(
-            ScanError, match=r"b.tif: Expected grayscale images. Got pages of 9x8x3"
+            ScanError, match=r"b.tif: Expected greyscale images. Got pages of 9x8x3"
         ):
             TiffFrames((tmp_path / "b.tif",))
 
