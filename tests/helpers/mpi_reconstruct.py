@@ -25,8 +25,8 @@ ptycho = run(
             }
         },
         "engines": {
-            "e0": {"name": "DM", "numiter": 6, "probe_support": None},
-            "e1": {"name": "ML", "numiter": 4},
+            "e0": {"name": "DM", "numiter": 15, "probe_support": None},
+            "e1": {"name": "ML", "numiter": 10},
         },
     },
     level=4,
