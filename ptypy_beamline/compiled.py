@@ -60,6 +60,9 @@ class KernelCache(NullCache):  # type: ignore[misc]
     only: ClassVar[CacheFolder | None] = None
     """Use this folder and no other."""
 
+    lost: ClassVar[int] = 0
+    """Functions that could not be written to any folder."""
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
@@ -84,6 +87,7 @@ class KernelCache(NullCache):  # type: ignore[misc]
                 continue
             if folder.make() and _write(folder.current / name, data):
                 return
+        KernelCache.lost += 1
 
     def _file(self, signature: Any, codegen: Any) -> str:
         """File name for these types, this processor, and these settings of Numba."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
+import re
 import stat
 import sys
 import tempfile
@@ -14,6 +14,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
+
+from .errors import warn
 
 VARIABLE = "PTYPY_BEAMLINE_CACHE"
 """Environment variable that names a cache folder, searched and written to before all others."""
@@ -30,7 +32,12 @@ MODULES = (
 PACKAGE = Path(__file__).parent
 
 MAX_AGE_S = 90 * 86400.0
-"""The functions of another version are removed when none has been added for this long."""
+"""In the package's own folders, the functions of another version are removed when none has been
+added for this long."""
+
+VERSION_NAME = re.compile("[0-9a-f]{16}")
+FUNCTION_NAME = re.compile(r"\w+\.\w+-[0-9a-f]{32}(\.[0-9a-f]{16})?")
+"""Names of the folder of a version, and of the files in it, also half-written ones."""
 
 
 class CacheFolder(NamedTuple):
@@ -69,7 +76,8 @@ class CacheFolder(NamedTuple):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.mkdir(0o700 if self.private else 0o777, exist_ok=True)
             if self.usable() and not self.current.exists():
-                _remove_old(self.path)
+                if self.private:  # what else is in a folder of the user's is not known
+                    _remove_old(self.path)
                 self.current.mkdir(exist_ok=True)
             return self.usable() and os.access(self.current, os.W_OK)
         return False
@@ -84,12 +92,22 @@ def cache_folders() -> list[CacheFolder]:
     named, numbas = os.environ.get(VARIABLE), os.environ.get("NUMBA_CACHE_DIR")
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     found = [CacheFolder(Path(named), private=False)] if named else []
+    if named and Path(named).exists() and not found[0].usable():
+        _warn_of_unusable(named)
     found += [CacheFolder(Path(numbas, "ptypy_beamline"), private=True)] if numbas else []
     found += [PACKAGE_FOLDER]
     if os.path.isabs(home):
         found += [CacheFolder(Path(home, "ptypy_beamline"), private=True)]
     temporary = Path(tempfile.gettempdir(), f"ptypy_beamline-{os.geteuid()}")
     return [*found, CacheFolder(temporary, private=True)]
+
+
+@cache
+def _warn_of_unusable(named: str) -> None:
+    warn(
+        f"compiled functions are not kept in {named} ({VARIABLE}), as it is not a folder, or every "
+        "user can write to it: take that right away, or name another folder"
+    )
 
 
 @cache
@@ -118,8 +136,13 @@ def on_disk(function: str) -> bool:
 
 
 def _remove_old(folder: Path) -> None:
-    """Remove versions that have not been added to for ``MAX_AGE_S``."""
+    """Remove the functions of versions that have not been added to for ``MAX_AGE_S``."""
     for other in folder.iterdir():
         with suppress(OSError):  # another process was faster
-            if time.time() - other.stat().st_mtime > MAX_AGE_S:
-                shutil.rmtree(other, ignore_errors=True)
+            old = time.time() - other.stat().st_mtime > MAX_AGE_S
+            if not (old and VERSION_NAME.fullmatch(other.name)):
+                continue
+            for file in other.iterdir():
+                if FUNCTION_NAME.fullmatch(file.name):
+                    file.unlink()
+            other.rmdir()  # unless there is something else in it

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import hdf5plugin
 import numpy as np
 
@@ -15,6 +14,8 @@ from .compiled import KernelCache
 from .compiled_files import CacheFolder, cache_folders
 from .errors import silenced_warnings
 from .frames.chunks import direct
+from .output.files import naming_full_disk
+from .output.hdf5 import create_hdf5
 from .planning.plan import Plan
 from .plans import open_and_plan
 from .reconstruction.preview import preview
@@ -103,7 +104,7 @@ def _write(
     path = folder / f"{len(list(folder.iterdir()))}.h5"  # the one before may still be open
     random = np.random.default_rng(0)
     frames = random.poisson(20, (POSITIONS * exposures, SIDE, SIDE)).astype(pixels)
-    with h5py.File(path, "w") as file:
+    with naming_full_disk(path), create_hdf5(path) as file:
         file.create_dataset("entry/data", data=frames, chunks=(1, SIDE, SIDE), **(filters or {}))
         file["entry/pos"] = np.stack(np.divmod(np.arange(POSITIONS), 3), axis=1) * 1e-7
         file["entry/pos"].attrs["columns"] = "x,y"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -202,16 +204,56 @@ def test_nothing_is_run_from_the_folder_of_another_user(tmp_path: Path) -> None:
     assert CacheFolder(tmp_path, private=False).usable()
 
 
+FUNCTION = f"kernels.single-{'0' * 32}"
+
+
+def old(path: Path, days: int = 100) -> Path:
+    path.mkdir(parents=True)
+    (path / FUNCTION).touch()
+    return aged(path, days)
+
+
+def aged(path: Path, days: int = 100) -> Path:
+    then = time.time() - days * 86400
+    os.utime(path, (then, then))
+    return path
+
+
 def test_old_versions_are_removed(node: Node) -> None:
     node.kept.mkdir(0o700)
-    for name, age in (("old", 100), ("recent", 10)):
-        (node.kept / name).mkdir()
-        (node.kept / name / "kernels.single-0").touch()
-        then = compiled_files.time.time() - age * 86400
-        os.utime(node.kept / name, (then, then))
+    removed, kept = old(node.kept / f"{1:016x}"), old(node.kept / f"{2:016x}", 10)
     node.run()
-    assert not (node.kept / "old").exists()
-    assert (node.kept / "recent").exists()
+    assert not removed.exists()
+    assert kept.exists()
+
+
+def test_nothing_else_is_removed_from_the_folder_of_compiled_functions(node: Node) -> None:
+    node.kept.mkdir(0o700)
+    theirs, mixed = old(node.kept / "thesis"), old(node.kept / f"{1:016x}")
+    (mixed / "thesis.tex").touch()
+    aged(mixed)
+    node.run()
+    assert (theirs / FUNCTION).exists()
+    assert (mixed / "thesis.tex").exists()
+
+
+def test_nothing_is_removed_from_a_folder_that_the_user_names(node: Node, tmp_path: Path) -> None:
+    named = tmp_path / "home"
+    versions = [old(named / name) for name in ("thesis", f"{1:016x}")]
+    node.run(PTYPY_BEAMLINE_CACHE=named)
+    assert len(list(named.iterdir())) == 3, "one was added"
+    assert all((version / FUNCTION).exists() for version in versions)
+
+
+def test_a_named_folder_that_is_not_used_is_reported(node: Node, tmp_path: Path) -> None:
+    named = tmp_path / "open"
+    named.mkdir()
+    named.chmod(0o777)
+    process = node.start(PTYPY_BEAMLINE_CACHE=named)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert errors.count("compiled functions are not kept in") == 1
+    assert str(named) in errors
 
 
 @pytest.mark.long
@@ -246,3 +288,21 @@ def test_all_modules_with_compiled_functions_are_known() -> None:
     files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text())]
     names = [".".join(file.relative_to(PACKAGE).with_suffix("").parts) for file in files]
     assert sorted(names) == sorted(MODULES)
+
+
+@pytest.mark.long
+def test_warming_on_a_full_disk_says_that_functions_are_lost(tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ptypy_beamline", "warm"],
+        env={**os.environ, compiled_files.VARIABLE: str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error"))
+    assert re.search(r"\d+ compiled functions could not be written; free disk space", line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -26,13 +27,16 @@ def command(
     only: run the command once on each kind.
     """
     from .. import warming
-    from ..compiled import processor
+    from ..compiled import KernelCache, processor
     from ..compiled_files import VARIABLE
 
-    target = warming.target()
-    if target is None:
+    target, named = warming.target(), os.environ.get(VARIABLE)
+    if target is None or (named and target.path != Path(named)):
         raise FileError(
-            "no folder for compiled functions is writable", f"set {VARIABLE} to a writable folder"
+            f"compiled functions cannot be written to {named}"
+            if named
+            else "no folder for compiled functions is writable",
+            f"set {VARIABLE} to a folder that you, and not every user, can write to",
         )
     before, start = set(target.current.iterdir()), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -41,6 +45,12 @@ def command(
             for job in jobs:
                 job()
                 advance(1)
+    if KernelCache.lost:
+        raise FileError(
+            f"{KernelCache.lost} compiled functions could not be written",
+            f"free disk space, or set {VARIABLE} to another folder, and run this again",
+            target.current,
+        )
     files = set(target.current.iterdir())
     summary = {
         "folder": str(target.current),
