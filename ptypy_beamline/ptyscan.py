@@ -89,7 +89,7 @@ def ending_all_ranks() -> AbstractContextManager[None]:
 
 
 def model_names() -> list[str]:
-    """PtyPy's scan models, and :data:`~ptypy_beamline.models.scan_models.STANDS_FOR`'s."""
+    """Scan models of PtyPy and of this package."""
     names = u.all_subclasses(ScanModel, names=True)
     return [name for name in names if not name.startswith("_")]
 

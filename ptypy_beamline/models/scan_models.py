@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 from ptypy import defaults_tree
-from ptypy import utils as u
 from ptypy.core import manager
 from ptypy.core.classes import POD, Container, Storage, View
 from ptypy.core.manager import BlockFull, BlockGradFull, BlockScanModel
-from ptypy.engines.base import BaseEngine
 from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
@@ -43,7 +41,6 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         self._pod_views: list[PodViews] = []
         self._without_exit_waves: list[PodViews] = []
         self._in_bulk = not _report_fallback(self, differences(), "this PtyPy differs in ")
-        support_models()
 
     def new_data(self, max_frames: int) -> Any:
         """The next block: (diff storage, new probes, new objects, new pods), or None."""
@@ -239,6 +236,11 @@ class BeamlineFull(_InBulk, BlockFull):  # type: ignore[misc]
     doc =
     """
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """That which engines look for among the models that they support."""
+        return BlockFull  # type: ignore[no-any-return]
+
 
 @defaults_tree.parse_doc("scan.BeamlineGradFull")
 class BeamlineGradFull(_InBulk, BlockGradFull):  # type: ignore[misc]
@@ -253,23 +255,17 @@ class BeamlineGradFull(_InBulk, BlockGradFull):  # type: ignore[misc]
     doc =
     """
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """That which engines look for among the models that they support."""
+        return BlockGradFull  # type: ignore[no-any-return]
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Of the class that engines take for PtyPy's, whose name they ask for."""
         return super().__new__(_NamedBlockGradFull)
 
 
 _NamedBlockGradFull = type("BlockGradFull", (BeamlineGradFull,), {})
-
-STANDS_FOR = {BeamlineFull: BlockFull, _NamedBlockGradFull: BlockGradFull}
-
-
-def support_models() -> None:
-    """Add these models to the supported models of every known engine."""
-    for engine in u.all_subclasses(BaseEngine):
-        supported = getattr(engine, "SUPPORTED_MODELS", [])
-        for ours, theirs in STANDS_FOR.items():
-            if theirs in supported and ours not in supported:
-                supported.append(ours)
 
 
 def register_models() -> None:

@@ -29,8 +29,8 @@ class Statistics:
         for start in range(0, len(frames), size):
             counts = good[start : start + size] * frames[start : start + size]
             self.totals.append(counts.reshape(len(counts), -1).sum(axis=1))
-            np.maximum(self.max, counts.max(axis=0), out=self.max)
-            np.minimum(self.min, counts.min(axis=0), out=self.min)
+            np.fmax(self.max, np.fmax.reduce(counts), out=self.max)  # as PtyPy, of numbers only
+            np.fmin(self.min, np.fmin.reduce(counts), out=self.min)
             for frame in counts:  # one after the other: the order decides how the sum is rounded
                 self.sum += frame
         if good.strides[0]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ptypy.core.classes import Base, Container, Storage, View
 
 from ..arrays import Complexes, Ints, Numbers
-from .views import Views
+from .views import MOVED_VIEWS, Views
 
 
 @dataclass
@@ -55,10 +55,10 @@ class Bulk:
     def is_all(self, storage: Storage) -> bool:
         """Whether all views of the storage are known."""
         container = storage.owner
-        if _MADE[container] == len(container.V):
+        if container not in MOVED_VIEWS and _MADE[container] == len(container.V):
             return True  # of all its storages; quick, where there are many
-        known = sum(len(part.views) for part in self.views)
-        return known == len(container.views_in_storage(storage, active_only=False))
+        known = {id(view) for part in self.views for view in part.views}
+        return known == set(map(id, container.views_in_storage(storage, active_only=False)))
 
 
 _MADE: weakref.WeakKeyDictionary[Container, int] = weakref.WeakKeyDictionary()

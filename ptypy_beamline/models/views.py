@@ -123,16 +123,45 @@ def with_records(first: View, records: np.ndarray[Any, Any]) -> Views:
     """``first`` and views like it, registered, of which each has a row of ``records``."""
     views = [first, *(_like(first) for _ in range(len(records) - 1))]
     register(first.owner, View._PREFIX, views[1:])
+    first.__class__ = BulkView
     for view, record in zip(views, records, strict=True):
         view._record = record
     return Views(views, records)
 
 
+MOVED_VIEWS: weakref.WeakSet[Container] = weakref.WeakSet()
+"""Containers of which views that were made together have been moved to other storages since."""
+
+_STORAGE_ID = View.storageID
+"""PtyPy's attribute."""
+
+
+class BulkView(View):  # type: ignore[misc]
+    """A view that was made with many others, and notes when it is moved to another storage.
+
+    Scripts do so to let scans share a probe or an object.
+    """
+
+    __slots__ = ()
+
+    @property
+    def storageID(self) -> str:  # noqa: N802 - PtyPy's name
+        """Name of the storage."""
+        name: str = _STORAGE_ID.__get__(self)
+        return name
+
+    @storageID.setter
+    def storageID(self, name: str) -> None:  # noqa: N802
+        MOVED_VIEWS.add(self.owner)
+        _STORAGE_ID.__set__(self, name)
+
+
 def _like(view: View) -> View:
     """A new view on the same storage, without name and record."""
-    new = View.__new__(View)
+    new = View.__new__(BulkView)
     new.owner, new._pool, new._recs = view.owner, None, None
-    new._ndim, new.storage, new.storageID = view._ndim, view.storage, view.storageID
+    new._ndim, new.storage = view._ndim, view.storage
+    _STORAGE_ID.__set__(new, view.storageID)
     new._pod = new._pods = None
     return new
 

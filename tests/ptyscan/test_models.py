@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import importlib
 import pickle
 import weakref
 
@@ -11,6 +12,7 @@ import model_runs
 import numpy as np
 import pytest
 from folders import HELPERS
+from numpy.testing import assert_array_equal
 from processes import mpirun, result
 from structures import CONTAINERS, compared, differences, errors
 
@@ -156,6 +158,55 @@ def test_another_loader(folder):
         for model in ("BlockFull", "BeamlineFull")
     ]
     assert list(differences(*made)) == []
+
+
+def level_2(model, data, **more):
+    """A ``Ptycho`` of one scan, or of several, before its engines."""
+    tree = {"io": {"rfile": None, "autosave": {"active": False}}, "frames_per_block": 6} | more
+    return run(tree | {"scans": {k: {"name": model, "data": v} for k, v in data.items()}}, level=2)
+
+
+@pytest.mark.parametrize("shared", [("probe",), ("obj",), ("probe", "obj")], ids=str)
+@pytest.mark.parametrize("engine", ["DM", "ML", "EPIE", "DM_serial"])
+def test_scans_share_a_probe_or_an_object_as_scripts_do(folder, engine, shared):
+    """They move the views of one storage to another, as PtyPy's example of sharing does."""
+    file, made = folder / f"scan_{model_runs.COUNT}.h5", []
+    data = {name: model_runs.settings("own masks", file, n) for name, n in (("a", 15), ("b", 11))}
+    for model in ("BlockFull", "BeamlineFull"):
+        engines = {"engines": {"e": {"name": engine, "numiter": 3}}}
+        ptycho = level_2(model, data, **engines)
+        for container in (getattr(ptycho, name) for name in shared):
+            kept, other = container.storages.values()
+            for view in other.views:
+                view.storage, view.storageID = kept, kept.ID
+            container.reformat()
+            container.storages.pop(other.ID)
+        ptycho.init_engine()
+        ptycho.run()
+        made.append(ptycho)
+    assert list(differences(*made)) == []
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
+def test_an_engine_that_is_imported_later_takes_the_models(folder):
+    from ptypy import utils as u
+
+    data = {"s": model_runs.settings("shared mask", folder / f"scan_{model_runs.COUNT}.h5")}
+    ptycho = level_2("BeamlineFull", data)
+    importlib.import_module("ptypy.custom.WASP")
+    ptycho.init_engine(epars=u.Param(name="WASP", numiter=1))
+    ptycho.run()
+    assert ptycho.runtime.iter_info
+
+
+def test_statistics_of_numbers_only():
+    from ptypy_beamline.models.statistics import Statistics
+
+    statistics = Statistics((1, 2))
+    frames = np.array([[[3, np.nan]], [[np.nan, -2]], [[1, 5]]])
+    statistics.add(frames, np.ones(frames.shape, bool))
+    assert_array_equal(statistics.max, [[3, 5]])
+    assert_array_equal(statistics.min, [[0, -2]])
 
 
 @pytest.mark.parametrize("kind", ["shared mask", "own masks"])
