@@ -13,13 +13,14 @@ import numpy as np
 import typer
 
 from ..arrays import Floats, Ints
-from ..errors import BeamlineError
+from ..errors import BeamlineError, SettingsError
 from ..formats import open_with
 from ..output.figures import check_picture, save_figure
 from ..planning.plan import Plan
 from ..scan import Scan, sample_indices
 from ..settings import Settings
 from ..summary import (
+    Finding,
     bad_pixels,
     describe_plan,
     describe_scan,
@@ -46,14 +47,19 @@ def command(
         Path | None, file_option("--plot", help="draw the mean frame, the window and the positions")
     ] = None,
     engine: Annotated[
-        str, _gpu_option("--engine", help="PtyPy engines", metavar="NAME[+NAME]")
-    ] = "DM+ML",
+        str | None,
+        _gpu_option("--engine", help="PtyPy engines; default: DM+ML", metavar="NAME[+NAME]"),
+    ] = None,
     block: Annotated[
         int | None,
         _gpu_option("--frames-per-block", help="frames per rank in a block; default: 2000", min=1),
     ] = None,
-    modes: Annotated[int, _gpu_option("--modes", help="probe modes", min=1)] = 1,
-    cores: Annotated[int, _gpu_option("--cores", help="MPI ranks, each with a GPU", min=1)] = 1,
+    modes: Annotated[
+        int | None, _gpu_option("--modes", help="probe modes; default: 1", min=1)
+    ] = None,
+    cores: Annotated[
+        int | None, _gpu_option("--cores", help="MPI ranks, each with a GPU; default: 1", min=1)
+    ] = None,
 ) -> None:
     """Show what a scan file contains, and how it would be loaded.
 
@@ -61,6 +67,9 @@ def command(
     """
     from ..plans import plan_scan
 
+    gpu_flags = {"engine": engine, "frames-per-block": block, "modes": modes, "cores": cores}
+    if not show_plan:
+        _check_unused(gpu_flags)
     if plot:
         check_picture(plot)
     followed = plan_with(settings) if settings.live.timeout_s else None
@@ -72,7 +81,9 @@ def command(
             raise
         plan, problem = None, error
     found = physics(plan) if plan else []
-    gpu = _gpu_run(plan, engine, block, modes, cores) if plan and show_plan else None
+    gpu = None
+    if plan and show_plan:
+        gpu = _gpu_run(plan, engine or "DM+ML", block, modes or 1, cores or 1)
     if to_json:
         planned = describe_plan(plan) if plan else {"problem": str(problem)}
         description = {"scan": describe_scan(scan), "plan": planned}
@@ -80,16 +91,9 @@ def command(
     else:
         _print({**describe_scan(scan), "notes": unwarned_notes(scan)}.items())
         if plan:
-            typer.echo("loaded as")
-            loaded = {**describe_plan(plan), "good_pixels": None, "bad_pixels": bad_pixels(plan)}
-            _print((f"  {name}", value) for name, value in loaded.items())
-            for finding in found:
-                typer.echo(str(finding))
+            _print_plan(plan, found, show_plan)
         else:
             typer.echo(f"cannot be loaded yet: {problem}")
-        if plan and show_plan:
-            typer.echo("plan")
-            _print((f"  {station}", what) for station, what in loading_steps(plan))
         if gpu:
             typer.echo("on a GPU, about")
             _print(_gpu_rows(gpu))
@@ -100,10 +104,32 @@ def command(
         raise typer.Exit(1)
 
 
+def _print_plan(plan: Plan, found: Iterable[Finding], with_steps: bool) -> None:
+    typer.echo("loaded as")
+    loaded = {**describe_plan(plan), "good_pixels": None, "bad_pixels": bad_pixels(plan)}
+    _print((f"  {name}", value) for name, value in loaded.items())
+    for finding in found:
+        typer.echo(str(finding))
+    if with_steps:
+        typer.echo("plan")
+        _print((f"  {station}", what) for station, what in loading_steps(plan))
+
+
+def _check_unused(flags: dict[str, Any]) -> None:
+    """Refuse flags that have no effect without ``--plan``."""
+    given = [f"--{name}" for name, value in flags.items() if value is not None]
+    if given:
+        raise SettingsError(
+            f"{', '.join(given)}: only --plan estimates the memory of a run on GPUs", "add --plan"
+        )
+
+
 def _gpu_run(plan: Plan, engine: str, block: int | None, modes: int, ranks: int) -> GpuRun:
     from ..engines import Chain
     from ..engines.gpu_memory import GPU_BLOCK, GpuRun
 
+    if engine == "preview":
+        raise SettingsError("the preview engine uses no GPU", "name engines of PtyPy (--engine DM)")
     return GpuRun.of(plan, Chain.of(engine).engines, block or GPU_BLOCK, modes, ranks)
 
 

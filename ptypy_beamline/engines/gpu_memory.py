@@ -193,8 +193,11 @@ class GpuRun:
         Raises
         ------
         SettingsError
-            There are more ranks than frames.
+            There are more ranks than frames, or than an engine can use.
         """
+        alone = [name for name in engines if ENGINES[name] is _STOCHASTIC]
+        if alone and ranks > 1:
+            raise SettingsError(f"PtyPy's {alone[0]} runs on one rank only", "leave out --cores")
         if ranks > len(plan):
             raise SettingsError(f"{ranks} ranks for {len(plan)} frames", "start fewer (--cores)")
         height, width = plan.geometry.shape

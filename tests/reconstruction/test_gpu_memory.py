@@ -109,6 +109,20 @@ def test_object_is_as_large_as_ptypy_makes_it(tmp_path):
     assert_allclose(shape, scans.truth().object.shape, atol=8)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--modes", 2, "--cores", 1], "--modes, --cores: only --plan estimates"),
+        (["--plan", "--engine", "preview"], "the preview engine uses no GPU"),
+        (["--plan", "--engine", "DM+EPIE", "--cores", 2], "PtyPy's EPIE runs on one rank only"),
+    ],
+)
+def test_flags_without_effect_or_sense_are_refused(type_in, tmp_path, words, message):
+    code, _, err = type_in("info", scans.write(tmp_path), *words)
+    assert code == 1
+    assert message in err
+
+
 def test_more_ranks_than_frames_are_refused(type_in, tmp_path):
     code, _, err = type_in("info", scans.write(tmp_path), "--plan", "--cores", 50)
     assert code == 1
