@@ -140,7 +140,10 @@ def _gpu_rows(gpu: GpuRun) -> Iterable[tuple[str, str]]:
     for name, need in gpu.needs.items():
         sizes = need.gpu_bytes, need.gpu_start_bytes, need.host_bytes
         on_gpu, start, host = (f"{n / 2**30:.3g} GiB" for n in sizes)
-        yield f"  {name}", f"{on_gpu} of the GPU (starts with {start} free), {host} of the host"
+        yield (
+            f"  {name}",
+            f"{on_gpu} of the GPU (at least {start} free to start), {host} of the host",
+        )
     yield "  fft", gpu.fft
 
 

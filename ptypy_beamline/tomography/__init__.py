@@ -178,7 +178,7 @@ def run_series(  # noqa: PLR0913
         )
     if raw and os.path.realpath(out) == os.path.realpath(names[0]):
         raise SettingsError(
-            f"results would lie among the scans in {out}", "use another folder (-o)"
+            f"results would lie among the scans in {out}", "choose another folder with -o"
         )
     chosen, folder = engine or Engine(), given or out / tomo_folder.NAME
     with ranks_of(chosen if raw else None) as ranks, ExitStack() as stack:

@@ -57,7 +57,7 @@ def finished(folder: Path, angle: Angle, made: Mapping[str, Any]) -> bool:
     if other or not same:
         raise FileError(
             f"reconstructed with another {', '.join(other or ['file'])}",
-            "use another folder (-o), or the same file and settings as before",
+            "choose another folder with -o, or use the same file and settings as before",
             path,
         )
     return True
