@@ -142,7 +142,8 @@ def _gpu_rows(gpu: GpuRun) -> Iterable[tuple[str, str]]:
         on_gpu, start, host = (f"{n / 2**30:.3g} GiB" for n in sizes)
         yield (
             f"  {name}",
-            f"{on_gpu} of the GPU (at least {start} free to start), {host} of the host",
+            f"{on_gpu} of the GPU to hold all frames, at least {start} free to start; {host} of the "
+            "host" + " for each rank" * (ranks > 1),
         )
     yield "  fft", gpu.fft
 

@@ -17,6 +17,9 @@ GPU_BLOCK = 2000
 SPARE = 200 * 2**20
 """Bytes of the GPU that PtyPy leaves free."""
 
+FRAME_BYTES = 6000
+"""Bytes of PtyPy's views and pods for each frame of the scan and probe mode, on every rank."""
+
 FILTERED_FFT = tuple(2**k for k in range(4, 12))
 """Sizes of frames for which PtyPy has an FFT of its own (``choose_fft`` of its ``kernels.py``)."""
 
@@ -121,8 +124,14 @@ class Need:
     host_bytes: int
 
 
-def need(
-    engine: str, frames: int, pixels: int, object_pixels: int, block: int, modes: int = 1
+def need(  # noqa: PLR0913
+    engine: str,
+    frames: int,
+    pixels: int,
+    object_pixels: int,
+    block: int,
+    modes: int = 1,
+    all_frames: int | None = None,
 ) -> Need:
     """Estimate of what an engine needs on a rank.
 
@@ -131,7 +140,8 @@ def need(
 
     - GPU: fixed + working·*b*·*P* + held·*B*·*P* + object·*O*, + 136·*m*·*n* for the addresses;
     - GPU, to start: fixed + (working + swapped)·*b*·*P* + object·*O* + 200 MiB;
-    - host: fixed + host·*n*·*P* + host_block·*b*·*P* + object·*O*.
+    - host: fixed + host·*n*·*P* + host_block·*b*·*P* + object·*O*, + 6000·*m* for each frame of all
+      ranks.
 
     For DM and ML with one probe mode this is what was measured on an H200 (1000 frames of 128² and
     4000 of 256²) to 2% on the GPU and 7% on the host; the others were not measured. Sizes that are
@@ -149,6 +159,8 @@ def need(
         PtyPy's ``frames_per_block``.
     modes
         Probe modes.
+    all_frames
+        Of all ranks; default: there is one rank.
     """
     e, block = ENGINES[engine], min(block, frames)
 
@@ -163,7 +175,8 @@ def need(
         host_bytes=e.fixed_host
         + e.object_host * object_pixels
         + bytes_of(e.host, frames)
-        + e.host_block * block * pixels,
+        + e.host_block * block * pixels
+        + FRAME_BYTES * modes * (all_frames or frames),
     )
 
 
@@ -205,7 +218,7 @@ class GpuRun:
         steps = extent / plan.geometry.object_pixel_m
         shape = int(steps[0]) + height + 1, int(steps[1]) + width + 1
         frames = -(-len(plan) // ranks)
-        sizes = height * width, shape[0] * shape[1], block, modes
+        sizes = height * width, shape[0] * shape[1], block, modes, len(plan)
         needs = {name: need(name, frames, *sizes) for name in dict.fromkeys(engines)}
         return cls(
             ranks, frames, min(block, frames), modes, shape, fft_advice((height, width)), needs

@@ -47,8 +47,9 @@ class Chain:
         SettingsError
             An engine is unknown, a number is not one, or their numbers differ.
         """
-        names = tuple(word.strip().upper() for word in engines.split("+"))
-        unknown = next((name for name in names if name not in ITERATIONS), None)
+        words = [word.strip() for word in engines.split("+")]
+        names = tuple(word.upper() for word in words)
+        unknown = next((word for word in words if word.upper() not in ITERATIONS), None)
         if unknown is not None:
             raise SettingsError(
                 f"engine {unknown!r} is unknown",

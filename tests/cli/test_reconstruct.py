@@ -278,7 +278,7 @@ def test_without_ptypy_the_preview_engine_is_used_with_a_message(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--engine", "dmm"], "engine 'DMM' is unknown; use preview, or one or several of DM"),
+        (["--engine", "dmm"], "engine 'dmm' is unknown; use preview, or one or several of DM"),
         (["--engine", "DM+ML", "--iterations", "60"], "--iterations 60+40"),
         (["--engine", "DM", "--iterations", "0"], "--iterations 60"),
         (["--engine", "preview", "--iterations", "1+1"], "give one number"),

@@ -93,7 +93,7 @@ def test_info_shows_the_memory_of_a_gpu_run(type_in, tmp_path):
     )
     pixels = math.prod(reported["object_shape"])
     assert reported["needs"] == {
-        name: asdict(need(name, 25, 64**2, pixels, 10, 3)) for name in ("RAAR", "ML")
+        name: asdict(need(name, 25, 64**2, pixels, 10, 3, 49)) for name in ("RAAR", "ML")
     }
 
     code, out, _ = type_in("info", file, "--plan", *words, "--roi", 48)
