@@ -136,15 +136,13 @@ def _gpu_run(plan: Plan, engine: str, block: int | None, modes: int, ranks: int)
 def _gpu_rows(gpu: GpuRun) -> Iterable[tuple[str, str]]:
     """What a run needs on each rank, as text."""
     ranks, frames, block = gpu.ranks, gpu.frames_per_rank, gpu.frames_per_block
-    yield "  ranks", f"{ranks}, with {frames} frames each, in blocks of {block}"
+    each = "; memory of each" if ranks > 1 else ""
+    yield "  ranks", f"{ranks}, with {frames} frames each, in blocks of {block}{each}"
     for name, need in gpu.needs.items():
         sizes = need.gpu_bytes, need.gpu_start_bytes, need.host_bytes
         on_gpu, start, host = (f"{n / 2**30:.3g} GiB" for n in sizes)
-        yield (
-            f"  {name}",
-            f"{on_gpu} of the GPU to hold all frames, at least {start} free to start; {host} of the "
-            "host" + " for each rank" * (ranks > 1),
-        )
+        text = f"{on_gpu} of the GPU if all frames stay on it, {start} free to start; {host}"
+        yield f"  {name}", f"{text} of the host"
     yield "  fft", gpu.fft
 
 

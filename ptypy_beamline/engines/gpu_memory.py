@@ -124,7 +124,7 @@ class Need:
     host_bytes: int
 
 
-def need(  # noqa: PLR0913
+def need(
     engine: str,
     frames: int,
     pixels: int,
