@@ -78,6 +78,8 @@ def running(
     with naming(file):
         _check_scans(plain.get("scans"), ptyscan)
         _check_engines(plain.get("engines"), level)
+        if level >= RECONSTRUCTS:
+            _check_supported(plain["scans"], plain["engines"])
         pars.update(plain, Convert=True)
         _check_parameters(pars, ptypy.defaults_tree["ptycho"])
     _quiet(pars, ptypy.utils.Param, output)
@@ -232,6 +234,25 @@ def _check_engines(engines: Any, level: int) -> None:
                 f"load the {backend} engines (-b {backend})",
             )
         _check_known(f"engines.{label}.name", name, ENGINES, "engine")
+
+
+def _check_supported(scans: Mapping[str, Any], engines: Mapping[str, Any]) -> None:
+    """Check that engines support the scan models: PtyPy asks them after all has been loaded."""
+    from ptypy.core import manager
+    from ptypy.engines import ENGINES
+
+    for label, scan in scans.items():
+        name = scan.get("name", "Full")
+        classes = getattr(manager, name).__mro__
+        model = next(one for one in classes if one.__module__ == manager.__name__)
+        for where, engine in engines.items():
+            supported = ENGINES[engine["name"]].SUPPORTED_MODELS
+            if model not in supported:
+                raise SettingsError(
+                    f"engines.{where}: {engine['name']} does not support the scan model {name} "
+                    f"(scans.{label}.name)",
+                    f"take one of {', '.join(one.__name__ for one in supported)}",
+                )
 
 
 def _check_parameters(pars: Any, known: Any) -> None:

@@ -154,6 +154,14 @@ class TestTree:
         pars["scans"]["s"]["name"] = "BlockFul"
         self.refused("is not a known scan model; did you mean 'BlockFull'", pars)
 
+    @pytest.mark.parametrize("model", ["BlockGradFull", "BeamlineGradFull"])
+    def test_a_model_that_an_engine_does_not_support(self, file, ptyscan, model):
+        """Before anything is loaded."""
+        pars = tree(str(file) + ".missing", DM)
+        pars["scans"]["s"]["name"] = model
+        what = f"DM does not support the scan model {model} .*take one of .*BlockFull"
+        self.refused(what, pars)
+
     def test_a_mistyped_engine(self, file, ptyscan):
         self.refused(
             "is not a known engine; did you mean 'EPIE'", tree(file, {"e": {"name": "EPIEE"}})
