@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 from folders import ROOT
 from processes import python
+
+from ptypy_beamline import open_scan
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PACKAGE = ROOT / "ptypy_beamline"
@@ -75,15 +79,50 @@ def test_lists_are_short() -> None:
         assert 0 < len(files_of_something_new()[what]) <= most, what
 
 
-@pytest.mark.ptypy
-def test_a_frame_goes_through_these_files(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "scan.h5", "w") as file:
+def insert(path: Path, new: str, where: str) -> None:
+    """Write ``new`` before the only ``where`` in a file."""
+    before, found, after = path.read_text("utf-8").partition(where)
+    assert found
+    assert where not in after
+    path.write_text(before + new + found + after, "utf-8")
+
+
+def test_example_of_a_new_parameter_works(tmp_path: Path) -> None:
+    ignore = shutil.ignore_patterns("__pycache__")
+    package = shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=ignore)
+    field, use = (
+        textwrap.indent(textwrap.dedent(block), 4 * " ")
+        for block in re.findall(
+            r"```{code-block} python\n(.*?) *```",
+            section("Which files something new touches"),
+            re.S,
+        )
+    )
+    insert(package / "settings.py", field, "    saturation: ")
+    insert(package / "cli" / "loading.py", " gain", " saturation hot_sigma")
+    insert(package / "planning" / "calibration.py", use, "    dark[bad] = gain[bad] = 0\n")
+    counts = write_scan(tmp_path / "scan.h5")
+    words = ("-m", "ptypy_beamline", "standardize", "scan.h5", "-o", "photons.h5", "--gain", 2)
+    python(*words, folder=tmp_path)
+    photons = next(open_scan(tmp_path / "photons.h5").plan().blocks(9)).frames
+    np.testing.assert_array_equal(photons, counts / 2)
+
+
+def write_scan(path: Path) -> np.ndarray:
+    """A standardized file; its counts, of nine frames."""
+    with h5py.File(path, "w") as file:
         counts = np.random.default_rng(1).poisson(50, (9, 64, 64)).astype(np.uint16)
         file.create_dataset("entry/data", data=counts, chunks=(1, 64, 64), compression="gzip")
         file["entry/pos"] = np.stack(np.divmod(np.arange(9), 3), axis=1) * 1e-7
         file["entry/pos"].attrs["columns"] = "x,y"
         file["entry/energy_eV"], file["entry/det_dist_m"] = 8000.0, 1.0
         file["entry/pixel_m"] = 75e-6
+    return counts
+
+
+@pytest.mark.ptypy
+def test_a_frame_goes_through_these_files(tmp_path: Path) -> None:
+    write_scan(tmp_path / "scan.h5")
     called = set(python("-c", TRACED, tmp_path / "scan.h5").stdout.splitlines())
     for name in path_of_a_frame():
         assert str(PACKAGE / name) in called, f"{name} is not on the path of a frame"
