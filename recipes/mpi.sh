@@ -5,7 +5,7 @@
 #
 # The first argument is the number of ranks; the others go to `ptypy-beamline run`.
 set -euo pipefail
-ranks=$1
+ranks=${1:?the number of ranks is missing}
 shift
 # One thread per rank for FFTs and linear algebra, as the ranks already share the cores.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1

@@ -22,9 +22,10 @@ def command(
 ) -> None:
     """Compile the functions that loading needs, for a node's image.
 
-    The compiled functions are kept in the folder that PTYPY_BEAMLINE_CACHE names, else beside the
-    package if it is writable, else in the user's cache folder. They work on this kind of processor
-    only: run the command once on each kind.
+    The compiled functions are kept in the folder that PTYPY_BEAMLINE_CACHE
+    names, else in ptypy_beamline in NUMBA_CACHE_DIR if that is set, else beside
+    the package if it is writable, else in the user's cache folder. They work on
+    this kind of processor only: run the command once on each kind.
     """
     from .. import warming
     from ..compiled import KernelCache, processor
