@@ -151,13 +151,24 @@ def check_numbers(tree: Mapping[str, Any], known: Sequence[Parameter]) -> None:
             raise SettingsError(f"{parameter.name}={value}: expected a number", parameter.help)
 
 
+EXPECTED = {
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "int_type": "expected a whole number",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+    "tuple_type": "expected numbers, separated by commas",
+}
+"""Types of pydantic's errors → our message."""
+
+
 def first_error(error: ValidationError, known: Sequence[Parameter]) -> SettingsError:
     """The first problem, in one line."""
     first = error.errors()[0]
     parts = {part for parameter in known for part in parameter.name.split(".")}
     name = ".".join(str(p) for p in first["loc"] if isinstance(p, str) and p.islower())
     name = ".".join(part for part in name.split(".") if part in parts)
-    message = first["msg"].removeprefix("Value error, ")
+    message = EXPECTED.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     if not name:
         return SettingsError(message)
     parameter = next((one for one in known if one.name == name), None)

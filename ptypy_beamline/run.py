@@ -41,7 +41,8 @@ def run(
     level
         How far: 1 structures, 2 data loaded, 4 engines ready, 5 run (as PtyPy's ``Ptycho``).
     backend
-        ``'cupy'`` or ``'pycuda'`` to register GPU engines, ``'serial'`` their CPU versions.
+        ``'cupy'``, ``'pycuda'`` or ``'cuda'`` (both) to register GPU engines, ``'serial'`` their
+        CPU versions.
     output
         PtyPy's ``io.home``: where reconstructions go.
 
@@ -327,9 +328,10 @@ def load_engines(backend: str) -> None:
     try:
         ptypy.load_gpu_engines(backend)
     except ImportError as error:
+        needed = "pycuda and cupy" if backend == "cuda" else backend
         raise BeamlineError(
             f"the {backend} engines cannot be loaded ({error})",
-            f"install {backend} for this machine's CUDA",
+            f"install {needed} for this machine's CUDA",
         ) from error
     if backend in ("cupy", "cuda"):
         from ptypy.accelerate import cuda_cupy

@@ -35,6 +35,11 @@ PANELS = {
     "Simulation of a phantom": "simulate",
 }
 """Panel of the help → its parameters and groups of parameters, in this order."""
+EXAMPLES = {
+    "paths": ("--path", "frames=/entry/data/data"),
+    "units": ("--unit", "positions=um"),
+}
+"""Group of parameters → its flag, and an example of what follows it."""
 FILE = "raw scan file; for TIFF a quoted pattern, or a list of files (files.txt)"
 
 
@@ -153,9 +158,9 @@ def pairs(group: str, given: list[str] | None) -> dict[str, str]:
     for word in given or []:
         name, equals, value = word.partition("=")
         if not (equals and value):
-            flag = f"--{group.removesuffix('s')}"
+            flag, example = EXAMPLES[group]
             raise SettingsError(
-                f"Expected {flag} NAME=VALUE. Got {word!r}", f"write {flag} x=VALUE"
+                f"Expected {flag} NAME=VALUE. Got {word!r}", f"write, for example, {flag} {example}"
             )
         values[f"{group}.{name}"] = value
     return values

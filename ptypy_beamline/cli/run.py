@@ -17,7 +17,7 @@ def command(
     backend: Annotated[
         str | None,
         typer.Option(
-            "-b", "--backend", metavar="cupy|pycuda|serial", help="GPU engines to register"
+            "-b", "--backend", metavar="cupy|pycuda|cuda|serial", help="GPU engines to register"
         ),
     ] = None,
     level: Annotated[

@@ -35,12 +35,11 @@ DEAD = (
 )
 
 COPY = "copy it again, or wait until it is complete"
-CHECK = "check the path, or name the --format"
 UNLOCK = "set HDF5_USE_FILE_LOCKING=FALSE"
 CLOSE = f"wait until it is closed; {DEAD}"
 PROBLEMS: dict[str, tuple[type[FileError], str, str]] = {
     "truncated file": (DamagedFileError, "truncated HDF5 file", COPY),
-    "signature not found": (DamagedFileError, "not an HDF5 file", CHECK),
+    "signature not found": (DamagedFileError, "not an HDF5 file", "check the path"),
     "already open for write": (UnreadableError, OPEN_FOR_WRITING, CLOSE),
     "unable to lock": (FileError, "the file is locked by its writer", UNLOCK),
 }

@@ -242,7 +242,7 @@ def _refuse(path: Path) -> NoReturn:
         )
     raise FileError(
         "not an HDF5 file, nor recognised by another format",
-        f"known formats are {', '.join(names())}",
+        f"check the path; known formats are {', '.join(names())}",
         path,
     )
 

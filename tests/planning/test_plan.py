@@ -76,7 +76,7 @@ def test_cone_beam_hands_over_the_effective_geometry():
             {"energy": 8800},
             r"energy of 8.8e\+06 eV is impossible.*given in eV.*--energy-kev 8.8\)$",
         ),
-        ({"energy": "much"}, "energy='much'.*valid number"),
+        ({"energy": "much"}, "energy='much': expected a number"),
         (
             {"distance": 2000},
             r"distance of 2000 m.*given in mm.*set distance in m \(--distance-m 2\)$",
