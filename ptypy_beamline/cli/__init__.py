@@ -62,6 +62,12 @@ class Commands(TyperGroup):
         super().__init__(**attributes)
         self.commands = {name: _Deferred(name, help=line) for name, line in COMMANDS.items()}
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command; a file in its place gets the name of one."""
+        if args[0] not in self.commands and os.path.exists(args[0]):
+            ctx.fail(f"{args[0]!r} is not a command; did you mean 'info {args[0]}'?")
+        return super().resolve_command(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Help with values named as in :data:`VALUES`."""
         _name_values(self.get_params(ctx), ctx)

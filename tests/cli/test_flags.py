@@ -104,6 +104,25 @@ def test_every_command_takes_every_word_for_its_output(type_in, tmp_path, comman
     assert (tmp_path / written).exists()
 
 
+def test_a_file_in_the_place_of_a_command(type_in, tmp_path):
+    (tmp_path / "scan.h5").touch()
+    code, _, err = type_in(tmp_path / "scan.h5")
+    assert code == 2
+    assert f"did you mean 'info {tmp_path / 'scan.h5'}'?" in err
+
+
+def test_values_and_pairs_that_cannot_be_read(type_in, tmp_path):
+    for words, answer in (
+        (("--roi", "abc"), "shape='abc': expected numbers, separated by commas"),
+        (("--frames-per-pos", "abc"), "frames_per_position='abc': expected a whole number"),
+        (("--unit", "positions"), "write, for example, --unit positions=um"),
+        (("--path", "frames"), "write, for example, --path frames=/entry/data/data"),
+    ):
+        code, _, err = type_in("info", scans.write(tmp_path), *words)
+        assert code == 1
+        assert answer in err
+
+
 def test_no_parameter_takes_the_flag_of_another():
     flags = {parameter.flag: parameter.name for parameter in all_parameters() if parameter.flag}
     for flag, name in flags.items():
