@@ -216,7 +216,7 @@ def _arrows(features: FrameFeatures) -> tuple[Floats, Floats, float]:
     shift_px = np.hypot(shift[:, 0], shift[:, 1])
     usual_px, most_px = np.nanquantile(shift_px, (USUAL, 1)).tolist()
     longest_px = max(min(TIMES_USUAL * usual_px, most_px), 1e-6)
-    longest_m = LONGEST_STEPS * step_m(features.positions_m)
+    longest_m = LONGEST_STEPS * step_m(np.unique(features.positions_m, axis=0))
     return shift * (longest_m / np.maximum(shift_px, longest_px))[:, None], shift_px, longest_px
 
 

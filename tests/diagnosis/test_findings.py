@@ -274,6 +274,17 @@ def test_arrows_of_a_few_bad_frames_do_not_hide_the_others(tmp_path):
         assert f"longest arrow {arrows.norm.vmax:.2g} px" in axes.get_title()
 
 
+def test_arrows_are_drawn_where_several_frames_share_a_position(tmp_path):
+    """Also before the number of frames per position is given: the step was 0, and so were they."""
+    truth = simulate(64, (12, 12), 5, "jitter", photons=1e6, seed=4)
+    pairs_m = np.repeat(truth.positions_m[::2], 2, axis=0)
+    settings = settings_of(tmp_path, "standard", replace(truth, positions_m=pairs_m))
+    axes = Figure().subplots()
+    page.draw_deflection(axes, sample_of(settings))
+    (arrows,) = axes.findobj(Quiver)
+    assert np.hypot(arrows.U, arrows.V).max() > 0.6e9 * step_m(truth.positions_m)
+
+
 def test_a_dark_that_leaves_no_good_pixel_is_reported(tmp_path, capsys):
     settings = settings_of(tmp_path, "exchange", simulate(64, (5, 5), 6, "jitter"))
     np.save(tmp_path / "dark.npy", np.full((64, 64), np.nan))
