@@ -194,13 +194,19 @@ class TestPtyPy:
             env=environment(),
             stderr=subprocess.PIPE,
             text=True,
+            # A shell that runs the tests in the background lets its children ignore SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert process.stderr is not None
         assert any("DM 200 of 2000" in line for line in process.stderr)
         started = [ranks for mpi in children(process.pid) for ranks in (mpi, *children(mpi))]
         assert len(started) >= 3
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        try:
+            _, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            raise
         assert process.returncode == code
         lines = err.splitlines()
         assert [line for line in lines if " of 2000, error" not in line] == [
