@@ -107,6 +107,7 @@ def command(  # noqa: PLR0913
     """
     from ..diagnosis.proposed_settings import changed
     from ..engines import Chain
+    from ..output.temporary import removing_leftovers
     from ..parallel import run_under_mpirun, several_started
 
     if qc:
@@ -114,7 +115,9 @@ def command(  # noqa: PLR0913
     if cores is not None:
         if several_started():
             raise SettingsError("--cores starts the ranks itself", "leave it out under mpirun")
-        raise typer.Exit(run_under_mpirun(cores))
+        with removing_leftovers(output):
+            status = run_under_mpirun(cores)
+        raise typer.Exit(status)
     name = engine or _default_engine()
     if name == PREVIEW:
         _refuse_for_preview(gpu, modes, save_tree, several_started())

@@ -92,6 +92,21 @@ _held: set[tuple[int, int]] = set()
 
 
 @contextmanager
+def removing_leftovers(folder: Path) -> Iterator[None]:
+    """Remove what processes that the block ran, and that were killed, left of their work.
+
+    These are temporary files in ``folder``, and the folder and its parents if they are new and
+    empty.
+    """
+    made = missing_folders(folder)
+    try:
+        yield
+    finally:
+        remove_abandoned(folder)
+        remove_empty_folders(made)
+
+
+@contextmanager
 def exclusive_folder(folder: Path) -> Iterator[None]:
     """Lock a folder of results for all of a long command; it is made where missing.
 

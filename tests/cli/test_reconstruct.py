@@ -21,6 +21,7 @@ from processes import environment, python
 
 from ptypy_beamline.engines.trees import Chain, label, with_absolute_paths
 from ptypy_beamline.errors import SettingsError
+from ptypy_beamline.output.temporary import removing_leftovers
 from ptypy_beamline.reconstruction import read
 from ptypy_beamline.reconstruction.comparison.registration import correlation
 from ptypy_beamline.testing.simulate import Truth, simulate
@@ -195,7 +196,7 @@ class TestPtyPy:
             stderr=subprocess.PIPE,
             text=True,
             # A shell that runs the tests in the background lets its children ignore SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         assert process.stderr is not None
         assert any("DM 200 of 2000" in line for line in process.stderr)
@@ -217,6 +218,17 @@ class TestPtyPy:
             time.sleep(0.1)
         assert not any(Path(f"/proc/{one}").exists() for one in started)
         assert [path.name for path in tmp_path.iterdir()] == ["mine.h5"]
+
+    def test_what_killed_ranks_leave_is_removed(self, tmp_path):
+        file = tmp_path / "new" / "out" / "reconstruction.h5"
+        killed = (
+            "import os; from ptypy_beamline.output.files import complete_file\n"
+            f"with complete_file({str(file)!r}): os.kill(os.getpid(), 9)"
+        )
+        with removing_leftovers(file.parent):
+            subprocess.run([sys.executable, "-c", killed], env=environment(), check=False)
+            assert len(list(file.parent.iterdir())) == 1
+        assert list(tmp_path.iterdir()) == []
 
     def test_modes_and_another_engine(self, tmp_path, truth, type_in):
         code, *_ = type_in(
