@@ -20,9 +20,8 @@ LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = float(np.nextafter(0, 1))
 """Smallest positive number."""
 
-FEW_PIXELS = 2**26
-"""NumPy takes about as much longer for so many as importing Numba does, with what it imports of
-SciPy when it first runs a function: 0.4 s."""
+FEW_PIXELS = 2**24
+"""NumPy takes 0.1 s for so many; importing Numba, and what it imports of SciPy, takes 0.4 s."""
 
 _done = 0
 """Pixels that this process has corrected, roughly."""

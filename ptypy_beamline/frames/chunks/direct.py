@@ -179,7 +179,7 @@ FUNCTIONS = {
 }
 """The compiled function for a filter."""
 
-FEW_BYTES, MANY_BYTES = 2**26, 2**29
+FEW_BYTES, MANY_BYTES = 2**25, 2**29
 """Decoding so many bytes without compiled functions takes about as much longer as importing Numba
 (0.3 s), and as compiling them (up to 4 s)."""
 
