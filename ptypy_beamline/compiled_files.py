@@ -126,8 +126,12 @@ def version() -> str:
     return digest.hexdigest()[:16]
 
 
+@cache
 def on_disk(function: str) -> bool:
-    """Whether ``function``, as in ``unshuffle.cut_bits``, was compiled for some types of pixels."""
+    """Whether ``function``, as in ``unshuffle.cut_bits``, was compiled for some types of pixels.
+
+    A process looks for it once: it is asked for at every read of frames.
+    """
     return any(
         next(folder.current.glob(f"{function}-*"), None)
         for folder in cache_folders()
