@@ -116,7 +116,7 @@ def test_angles_finished_with_other_settings_are_refused(
 ) -> None:
     assert main(["tomo", str(raw), "-o", str(out), "--engine", "preview"]) == 1
     printed = capsys.readouterr().err
-    assert "angle_000/reconstruction.h5: reconstructed with another engine; use another" in printed
+    assert "angle_000/reconstruction.h5: reconstructed with another engine; choose" in printed
     assert main(["tomo", str(raw), "-o", str(out), *PREVIEW, "--roi", "32"]) == 1
     assert "another settings" in capsys.readouterr().err
     table = (out / "ptycho_tomo/theta.csv").read_text()
