@@ -172,9 +172,10 @@ class _Summary:
 
     def add(self, frame: NDArray[Any]) -> None:
         """Include a frame (ny, nx)."""
-        self._top = max(self._top, self._highest(frame))
+        highest = self._highest(frame)
+        self._top = max(self._top, highest)
         for number, before in self._always.items():
-            self._always[number] = (frame == number) & before
+            self._always[number] = (frame == number) & before if number <= highest else np.False_
         self._frames += 1
         if not self._signed:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,22 @@ def warn_about_dark(
     """Warn of a dark and background that leave no counts in sampled frames, or add counts."""
     if bad.all():
         return
-    highest, left = 0.0, False
-    for frame in sample:
-        counted = (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count) & ~bad
-        highest = max(highest, float(frame.max(initial=0, where=counted)))
-        left = left or bool(((frame > offset) & counted).any())
-    if not left:
+
+    def counted(frame: NDArray[Any]) -> Bools:
+        return (frame >= counts.lowest_of(frame.dtype)) & (frame < counts.no_count) & ~bad
+
+    first = replace(sample, size=1)  # enough for nearly every scan
+    if not any(((raw > offset) & counted(raw)).any() for part in (first, sample) for raw in part):
         warn(
             f"dark and background exceed every count of {len(sample)} sampled frames, which end "
             "up empty; give the dark of this exposure time (--dark), and check background "
             "(--background)",
             file,
         )
-    below = int(np.count_nonzero((offset < -FACTOR * max(highest, 1.0)) & ~bad))
+    if not ((offset < -FACTOR) & ~bad).any():
+        return
+    highest = max((float(raw.max(initial=1, where=counted(raw))) for raw in sample), default=1.0)
+    below = int(np.count_nonzero((offset < -FACTOR * highest) & ~bad))
     if below:
         warn(
             f"dark and background lie below 0 at {below} pixels by more than {FACTOR:.0f} times "
@@ -184,7 +188,7 @@ def outside(positions_m: Floats) -> tuple[Floats, float]:
     return np.asarray(np.hypot(*beyond.T), np.float64), extent_m
 
 
-MOST_PIXELS = 2**20
+MOST_PIXELS = 2**18
 """Pixels of a frame examined for its zero frequency."""
 
 BRIGHTER = 2.0
