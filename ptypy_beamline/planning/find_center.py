@@ -44,6 +44,10 @@ MARGIN, LARGE = 1.25, 0.5
 BACKGROUND = 0.2
 """Quantile of the mean frame that is its background."""
 
+ONE_SIGMA, NOISE_SIGMAS, NOISE_SHARE = 0.16, 5.0, 0.01
+"""Quantile one sigma below the median; noise lies less than five sigma above it, but for a few
+pixels with a hundredth of the counts."""
+
 BAND_ROWS = 512
 """Rows whose moments are computed at a time."""
 
@@ -85,7 +89,7 @@ def find_center(
         beam = replace(found, spread=max(found.spread, MARGIN * beam.spread))
     size = math.ceil(math.sqrt(whole.pixels / MOST_PIXELS))
     mean = mean_of_usable(sample, exact(whole), size)
-    return _converged(_Image.above(float(np.quantile(mean, BACKGROUND)), mean, whole, size)).center
+    return _in_whole(mean, whole, size).center
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,24 @@ class _Image:
         """Centres of the image's pixels along an axis."""
         pixels = first + (np.arange(self.counts.shape[axis]) + 0.5) * self.size - 0.5
         return np.asarray(pixels, np.float64)
+
+
+def _in_whole(mean: Floats, whole: Window, size: int) -> _Beam:
+    """The beam in the mean of whole frames.
+
+    If its counts come from all over the detector, an even background may be among them, whose noise
+    moves the beam to the middle: then counts well above that noise are used, if they show a beam.
+    """
+    image = _Image.above(float(np.quantile(mean, BACKGROUND)), mean, whole, size)
+    beam = _converged(image)
+    if beam.window(whole) != whole:
+        return beam
+    low, middle = np.quantile(mean, (ONE_SIGMA, 0.5))
+    clear = _Image.above(middle + NOISE_SIGMAS * (middle - low), mean, whole, size)
+    if clear.counts.sum() <= NOISE_SHARE * image.counts.sum():
+        return beam
+    brighter = _converged(clear)
+    return beam if brighter.window(whole) == whole else brighter
 
 
 def _converged(image: _Image, start: _Beam | None = None) -> _Beam:
