@@ -44,9 +44,8 @@ MARGIN, LARGE = 1.25, 0.5
 BACKGROUND = 0.2
 """Quantile of the mean frame that is its background."""
 
-ONE_SIGMA, NOISE_SIGMAS, NOISE_SHARE = 0.16, 5.0, 0.01
-"""Quantile one sigma below the median; noise lies less than five sigma above it, but for a few
-pixels with a hundredth of the counts."""
+ONE_SIGMA, NOISE_SIGMAS, FEWEST_PIXELS = 0.16, 5.0, 9
+"""Quantile one sigma below the median; noise exceeds five sigma in a few pixels only."""
 
 BAND_ROWS = 512
 """Rows whose moments are computed at a time."""
@@ -89,7 +88,7 @@ def find_center(
         beam = replace(found, spread=max(found.spread, MARGIN * beam.spread))
     size = math.ceil(math.sqrt(whole.pixels / MOST_PIXELS))
     mean = mean_of_usable(sample, exact(whole), size)
-    return _in_whole(mean, whole, size).center
+    return _in_whole(mean, whole, size)[0].center
 
 
 @dataclass(frozen=True)
@@ -173,22 +172,22 @@ class _Image:
         return np.asarray(pixels, np.float64)
 
 
-def _in_whole(mean: Floats, whole: Window, size: int) -> _Beam:
-    """The beam in the mean of whole frames.
+def _in_whole(mean: Floats, whole: Window, size: int = 1) -> tuple[_Beam, float]:
+    """The beam in the mean of whole frames, and the background under it.
 
     If its counts come from all over the detector, an even background may be among them, whose noise
     moves the beam to the middle: then counts well above that noise are used, if they show a beam.
     """
-    image = _Image.above(float(np.quantile(mean, BACKGROUND)), mean, whole, size)
-    beam = _converged(image)
+    low, level, middle = map(float, np.quantile(mean, (ONE_SIGMA, BACKGROUND, 0.5)))
+    beam = _converged(_Image.above(level, mean, whole, size))
     if beam.window(whole) != whole:
-        return beam
-    low, middle = np.quantile(mean, (ONE_SIGMA, 0.5))
-    clear = _Image.above(middle + NOISE_SIGMAS * (middle - low), mean, whole, size)
-    if clear.counts.sum() <= NOISE_SHARE * image.counts.sum():
-        return beam
-    brighter = _converged(clear)
-    return beam if brighter.window(whole) == whole else brighter
+        return beam, level
+    clear = middle + NOISE_SIGMAS * (middle - low)
+    image = _Image.above(clear, mean, whole, size)
+    brighter = _converged(image)
+    if np.count_nonzero(image.counts) < FEWEST_PIXELS or brighter.window(whole) == whole:
+        return beam, level
+    return brighter, clear
 
 
 def _converged(image: _Image, start: _Beam | None = None) -> _Beam:
@@ -227,8 +226,7 @@ def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[_Beam | None,
     for y, x in zip(rows[brightest].tolist(), columns[brightest].tolist(), strict=True):
         bin_ = Window(y * size, x * size, size, size).inside(sample.window.shape)
         mean[y, x] = _without_hot_pixels(nonblank, calibration, bin_)
-    background = float(np.quantile(mean, BACKGROUND))
-    return _converged(_Image.above(background, mean, sample.window, size)), background
+    return _in_whole(mean, sample.window, size)
 
 
 def _without_hot_pixels(

@@ -217,9 +217,11 @@ def test_an_even_background_does_not_move_the_centre_to_the_middle_of_a_large_de
     assert_allclose(scan.plan().center_px, (301.2, 250.7), atol=1)
 
 
-def test_only_the_beam_is_read_of_most_frames(monkeypatch):
+@pytest.mark.parametrize("background", [0, 30])
+def test_only_the_beam_is_read_of_most_frames(monkeypatch, background):
     """A few whole frames, then a window."""
     frames = frames_of(peak((263, 320), 4e3), 40)
+    frames += np.random.default_rng(1).poisson(background, frames.shape).astype(np.uint16)
     read = []
     original = ArrayFrames.read
 
