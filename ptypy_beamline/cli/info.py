@@ -130,7 +130,8 @@ def _gpu_run(plan: Plan, engine: str, block: int | None, modes: int, ranks: int)
 
     if engine == "preview":
         raise SettingsError("the preview engine uses no GPU", "name engines of PtyPy (--engine DM)")
-    return GpuRun.of(plan, Chain.of(engine).engines, block or GPU_BLOCK, modes, ranks)
+    engines = Chain.of(engine.replace("_cupy", "")).engines  # PtyPy's own names, too
+    return GpuRun.of(plan, engines, block or GPU_BLOCK, modes, ranks)
 
 
 def _gpu_rows(gpu: GpuRun) -> Iterable[tuple[str, str]]:

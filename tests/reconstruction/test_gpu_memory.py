@@ -103,6 +103,13 @@ def test_info_shows_the_memory_of_a_gpu_run(type_in, tmp_path):
     assert "gpu" not in json.loads(type_in("info", file, "--json")[1])
 
 
+def test_engines_may_have_the_names_of_ptypys_gpu_engines(type_in, tmp_path):
+    file = scans.write(tmp_path)
+    code, out, _ = type_in("info", file, "--plan", "--engine", "DM_cupy+ML_cupy", "--json")
+    assert code == 0
+    assert set(json.loads(out)["gpu"]["needs"]) == {"DM", "ML"}
+
+
 def test_object_is_as_large_as_ptypy_makes_it(tmp_path):
     _, plan = open_and_plan(Settings(file=str(scans.write(tmp_path))))
     shape = GpuRun.of(plan).object_shape
