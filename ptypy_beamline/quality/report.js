@@ -47,7 +47,7 @@ class QcReport {
     }
   }
 
-  // Maps as large as the window allows, all of the same size and true to scale.
+  // Make the maps as large as the window allows, all of one size and true to scale.
   fit() {
     const { frame_width, frame_height } = this.figures[0];
     const shape = frame_height / frame_width, maps = qcElement("maps");
@@ -66,7 +66,7 @@ class QcReport {
     this.moved();
   }
 
-  // Paints the maps anew, once for all that changed since the last time.
+  // Repaint the maps, once for all changes since the last time.
   moved() {
     if (this.waiting) return;
     this.waiting = true;
@@ -101,7 +101,7 @@ class QcReport {
     this.ring();
   }
 
-  // What has changed in place, the table does not notice by itself.
+  // Redraw the table: Bokeh does not notice values that were changed in place.
   refresh() {
     this.frames.change.emit();
     this.view.change.emit();
@@ -130,7 +130,7 @@ class QcReport {
     this.ring();
   }
 
-  // Rings round the rejected frames as wide as their cells, so that these stay in sight.
+  // Draw a ring around each rejected frame, a little wider than its cell.
   ring() {
     const x = [], y = [], size = [], { cx, cy, w, h } = this.table;
     const wide = qcElement("rings").checked && this.maps.origin ? Math.abs(this.maps.origin.px) : 0;
@@ -153,7 +153,7 @@ class QcReport {
     this.show();
   }
 
-  // A click; with Shift or Ctrl it adds the frame to the selection or takes it out.
+  // A click selects a frame; with Shift or Ctrl it adds or removes it.
   tap({ x, y }) {
     const row = this.maps.rowAt(x, y), before = Array.from(this.frames.selected.indices);
     if (!this.adds) this.frames.selected.indices = row < 0 ? [] : [row];
@@ -161,7 +161,7 @@ class QcReport {
     else if (row >= 0) this.frames.selected.indices = [...before, row];
   }
 
-  // A box or a lasso.
+  // Select the frames inside a box or a lasso.
   within({ geometry, final }) {
     if (!final) return;
     const { cx, cy } = this.table;
@@ -186,7 +186,7 @@ class QcReport {
     this.show();
   }
 
-  // The frame that is pointed at, else the one of the selection whose turn it is.
+  // Show the frame under the pointer, or else the current one of the selection.
   show() {
     const rows = Array.from(this.frames.selected.indices).sort((a, b) => a - b);
     const row = this.pointed >= 0 ? this.pointed : rows.length ? rows[this.step] : -1;
@@ -199,7 +199,7 @@ class QcReport {
     qcElement("counts").style.visibility = this.canShow(row) ? "visible" : "hidden";
   }
 
-  // Whether there is a picture of a row; then the colours under it say what its counts are.
+  // Whether a row has a picture; if so, also label its colour scale.
   canShow(row) {
     const { sheet, pictures, top } = this.data, large = this.table.frame[row] in pictures;
     qcElement("top").textContent = large
@@ -231,7 +231,7 @@ class QcReport {
     }));
   }
 
-  // The form of ptypy_indices.json, which says of which scan it is.
+  // Save the decisions in the form of ptypy_indices.json, which names the scan.
   download() {
     const decided = (value) => Array.from(this.table.frame)
       .filter((_, row) => this.table.rejected[row] === value).sort((a, b) => a - b);
@@ -244,7 +244,7 @@ class QcReport {
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   }
 
-  // What was decided by hand outlives the page; where nothing can be kept, it asks before it goes.
+  // Keep decisions in the browser; where that is impossible, closing the page asks first.
   remember() {
     const edits = {};
     this.table.rejected.forEach((value, row) => {
@@ -255,12 +255,12 @@ class QcReport {
       if (some) localStorage.setItem(this.key(), JSON.stringify(edits));
       else localStorage.removeItem(this.key());
       this.unsaved = false;
-    } catch { // not allowed here
+    } catch { // the browser does not allow it
       this.unsaved = some;
     }
   }
 
-  // Of another quality control of the same file other decisions are kept.
+  // Decisions are kept separately for each run of qc on the same file.
   key() {
     return `qc ${location.pathname} ${this.data.key}`;
   }

@@ -11,7 +11,7 @@ function qcInside(x, y, xs, ys) {
   return inside;
 }
 
-// Draws the picture of a row: the large one where there is one, else its tile.
+// Draws the picture of a row: the large one if there is one, else its tile.
 class QcPictures {
   constructor(data, canvas) {
     this.data = data;
@@ -34,7 +34,7 @@ class QcPictures {
     const large = frame in pictures;
     const image = row < 0 || !(large || row < sheet.count)
       ? null : await this.image(large ? pictures[frame] : sheet.url);
-    if (row !== this.wanted) return; // another one was asked for meanwhile
+    if (row !== this.wanted) return; // another row was requested meanwhile
     const pen = this.canvas.getContext("2d");
     const size = this.canvas.width;
     pen.imageSmoothingEnabled = false;
@@ -51,7 +51,7 @@ class QcPictures {
   }
 }
 
-// Paints the maps: each pixel has the colour of the frame that is nearest, if one is near.
+// Paints the maps: each pixel has the colour of the nearest frame within reach.
 class QcMaps {
   constructor(scales, table, images, figure) {
     Object.assign(this, { scales, table, images, figure });
@@ -73,7 +73,7 @@ class QcMaps {
     }
   }
 
-  // Which row of the table each pixel shows.
+  // Find which row of the table each pixel shows.
   place(inView) {
     const { cx, cy, w, h } = this.table, { reach, step, bounds } = this.scales;
     const { width, height, rows, near } = this;
@@ -96,7 +96,7 @@ class QcMaps {
         for (let column = c0; column <= c1; column++) {
           const d = dy + ((left + (column + 0.5) * px - x) / step[0]) ** 2;
           const pixel = line * width + column;
-          if (d < near[pixel] - 1e-9 && d <= most) { // of equals the first: straight edges
+          if (d < near[pixel] - 1e-9 && d <= most) { // of equally near frames the first, for straight edges
             near[pixel] = d;
             rows[pixel] = row;
           }
@@ -124,7 +124,7 @@ class QcMaps {
     images.change.emit();
   }
 
-  // The row that is drawn at a place, −1 where there is none.
+  // The row that is drawn at a point, −1 if there is none.
   rowAt(x, y) {
     if (!this.origin) return -1; // nothing is painted yet
     const { left, top, px, py } = this.origin;
