@@ -49,7 +49,7 @@ def wanted(scan, dark=0.0, flat=1.0, mask=None, **more):
 
 
 @OWN
-@pytest.mark.parametrize("own", product([False, True], repeat=3))
+@pytest.mark.parametrize("own", [*product([False, True], repeat=3)])
 def test_any_of_dark_flat_and_mask_may_differ_from_frame_to_frame(own):
     dark, flat, mask = (a if each else a[5] for a, each in zip(images(), own, strict=True))
     scan = make_scan(N, bad=images(4)[2][0])
