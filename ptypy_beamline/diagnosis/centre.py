@@ -167,4 +167,4 @@ def _mass(mean: Floats) -> tuple[float, float]:
         0.0,
     )
     sample = Sample(ArrayFrames(mean), Window.full((shape[0], shape[1])))
-    return find_center(sample, done, done.cut)
+    return find_center(sample, done, done.cut).center

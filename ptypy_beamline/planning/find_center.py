@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arrays import Floats
-from ..errors import GeometryError, SettingsError
+from ..arrays import Bools, Floats
+from ..errors import GeometryError, SettingsError, warn
 from ..scan import Window
 from .calibration import Calibration, plain_calibration, rough_calibration
 from .calibration_images import Images
 from .counting import Counting
+from .inpaint import inpaint
 from .mean_frame import (
     KEPT_BYTES,
-    average,
     mean_of_usable,
     outliers,
+    robust_average,
     robust_sum,
     summed,
     usable_frames,
-    without_outliers,
 )
 from .no_good_pixels import no_center
 from .sample import Sample
@@ -44,17 +44,21 @@ MARGIN, LARGE = 1.25, 0.5
 BACKGROUND = 0.2
 """Quantile of the mean frame that is its background."""
 
-ONE_SIGMA, NOISE_SIGMAS, FEWEST_PIXELS = 0.16, 5.0, 9
-"""Quantile one sigma below the median; noise exceeds five sigma in a few pixels only."""
+NOISE_SIGMAS, MAD_OF_SIGMA = 5.0, 0.6745
+"""Noise exceeds this in a few pixels only; median absolute deviation of one sigma."""
+
+FEWEST_PIXELS, FEWEST_BINS = 100, 9
+"""A beam over a background has more of either; a cluster of hot pixels has fewer."""
+
+BORDER, BORDER_PIXELS = 16, 2**14
+"""Share of the frame that is its border, as a divisor; pixels of the border that are used."""
 
 BAND_ROWS = 512
 """Rows whose moments are computed at a time."""
 
 
-def find_center(
-    sample: Sample, rough: Calibration, exact: Callable[[Window], Calibration]
-) -> tuple[float, float]:
-    """Beam centre (row, column) in a sample of whole frames.
+def find_center(sample: Sample, rough: Calibration, exact: Callable[[Window], Calibration]) -> Beam:
+    """The beam in a sample of whole frames.
 
     Centre of mass of the mean frame above its background, iterated within three times the beam's
     spread until it converges, so that distant speckles or an uneven background do not shift it. On
@@ -84,20 +88,27 @@ def find_center(
         mean = mean_of_usable(replace(sample, window=window), exact(window))
         found = _converged(_Image.above(background, mean, window), beam)
         if found.window(whole).union(window) == window:
-            return found.center
+            return found
         beam = replace(found, spread=max(found.spread, MARGIN * beam.spread))
     size = math.ceil(math.sqrt(whole.pixels / MOST_PIXELS))
     mean = mean_of_usable(sample, exact(whole), size)
-    return _in_whole(mean, whole, size)[0].center
+    return _in_whole(mean, whole, size)[0]
 
 
 @dataclass(frozen=True)
-class _Beam:
-    """Centre and root-mean-square spread in detector pixels."""
+class Beam:
+    """Centre and root-mean-square spread in detector pixels.
+
+    Attributes
+    ----------
+    certain
+        Whether the beam stands out from an even background, if there is one.
+    """
 
     y: float
     x: float
     spread: float
+    certain: bool = True
 
     @property
     def center(self) -> tuple[float, float]:
@@ -115,7 +126,7 @@ class _Beam:
         top, left = round(self.y) - half, round(self.x) - half
         return Window(top, left, 2 * half + 1, 2 * half + 1).inside(whole.shape)
 
-    def is_near(self, other: _Beam) -> bool:
+    def is_near(self, other: Beam) -> bool:
         """Whether both have the same centre."""
         return abs(self.y - other.y) < 0.01 and abs(self.x - other.x) < 0.01
 
@@ -137,7 +148,7 @@ class _Image:
         """A window's mean counts without the background."""
         return cls(np.maximum(mean - background, 0), window.top, window.left, size)
 
-    def beam(self, near: _Beam | None = None) -> _Beam | None:
+    def beam(self, near: Beam | None = None) -> Beam | None:
         """Centre of mass and spread, of the pixels that count for ``near``; None without counts."""
         y, x = self._detector_pixels(0, self.top), self._detector_pixels(1, self.left)
         sums = np.zeros(5)
@@ -159,12 +170,12 @@ class _Image:
             return None
         row, column = row / total, column / total
         spread = (sum(square) / total - row**2 - column**2) / 2
-        return _Beam(float(row), float(column), float(np.sqrt(max(spread, 0.0))))
+        return Beam(float(row), float(column), float(np.sqrt(max(spread, 0.0))))
 
-    def middle(self) -> _Beam:
+    def middle(self) -> Beam:
         """For an image without counts."""
         height, width = (n * self.size for n in self.counts.shape)
-        return _Beam(self.top + height // 2, self.left + width // 2, float(max(height, width)))
+        return Beam(self.top + height // 2, self.left + width // 2, float(max(height, width)))
 
     def _detector_pixels(self, axis: int, first: int) -> Floats:
         """Centres of the image's pixels along an axis."""
@@ -172,25 +183,54 @@ class _Image:
         return np.asarray(pixels, np.float64)
 
 
-def _in_whole(mean: Floats, whole: Window, size: int = 1) -> tuple[_Beam, float]:
+def _in_whole(mean: Floats, whole: Window, size: int = 1) -> tuple[Beam, float]:
     """The beam in the mean of whole frames, and the background under it.
 
     If its counts come from all over the detector, an even background may be among them, whose noise
     moves the beam to the middle: then counts well above that noise are used, if they show a beam.
     """
-    low, level, middle = map(float, np.quantile(mean, (ONE_SIGMA, BACKGROUND, 0.5)))
+    level = float(np.quantile(mean, BACKGROUND))
     beam = _converged(_Image.above(level, mean, whole, size))
-    if beam.window(whole) != whole:
-        return beam, level
-    clear = middle + NOISE_SIGMAS * (middle - low)
-    image = _Image.above(clear, mean, whole, size)
-    brighter = _converged(image)
-    if np.count_nonzero(image.counts) < FEWEST_PIXELS or brighter.window(whole) == whole:
-        return beam, level
-    return brighter, clear
+    if beam.window(whole).pixels > LARGE * whole.pixels and (found := _even_background(mean)):
+        plane, noise = found
+        image = _Image.above(NOISE_SIGMAS * noise, mean - plane, whole, size)
+        if np.count_nonzero(image.counts) >= max(FEWEST_BINS, FEWEST_PIXELS / size**2):
+            brighter = _converged(image)
+            y, x = (int(c) // size for c in (brighter.y - whole.top, brighter.x - whole.left))
+            if brighter.window(whole) != whole:
+                return brighter, float(plane[y, x] + NOISE_SIGMAS * noise)
+        beam = replace(beam, certain=False)
+    return beam, level
 
 
-def _converged(image: _Image, start: _Beam | None = None) -> _Beam:
+def _even_background(mean: Floats) -> tuple[Floats, float] | None:
+    """A plane (ny, nx) through the border of a frame and the noise on it; None if fewer than half
+    of all pixels lie on it."""
+    if min(mean.shape) < BORDER:
+        return None
+    y, x = (np.linspace(-1, 1, n) for n in mean.shape)
+    width = min(mean.shape) // BORDER
+    border = np.ones(mean.shape, np.bool_)
+    border[width:-width, width:-width] = False
+    rows, columns = np.nonzero(border)
+    some = slice(None, None, max(1, len(rows) // BORDER_PIXELS))
+    rows, columns = rows[some], columns[some]
+    terms, values = np.stack([np.ones(len(rows)), y[rows], x[columns]], axis=1), mean[rows, columns]
+    kept: Bools = np.ones(len(rows), np.bool_)
+    plane: Floats = np.zeros(3)
+    for _ in range(4):
+        plane = np.asarray(np.linalg.lstsq(terms[kept], values[kept], rcond=None)[0], np.float64)
+        away = np.abs(values - terms @ plane)
+        kept = away <= 6 * np.median(away[kept])
+    background = plane[0] + plane[1] * y[:, None] + plane[2] * x
+    # A pixel differs from the next by the noise of both, and hardly by the pattern.
+    differences = np.abs(np.diff(mean, axis=1)[rows, np.minimum(columns, mean.shape[1] - 2)])
+    noise = float(np.median(differences)) / MAD_OF_SIGMA / math.sqrt(2)
+    even = noise > 0 and np.mean(np.abs(mean - background) <= 2 * noise) >= 0.5
+    return (background, noise) if even else None
+
+
+def _converged(image: _Image, start: Beam | None = None) -> Beam:
     """The beam after at most 20 iterations, from all counts or from ``start``."""
     beam = start or image.beam() or image.middle()
     for _ in range(20):
@@ -203,7 +243,7 @@ def _converged(image: _Image, start: _Beam | None = None) -> _Beam:
     return beam
 
 
-def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[_Beam | None, float]:
+def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[Beam | None, float]:
     """Beam and background in a few binned frames; None if these frames are blank.
 
     A bin with a hot pixel looks like a beam that is no wider than a bin: the pixels of bins that
@@ -217,7 +257,8 @@ def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[_Beam | None,
     usable = usable_frames(np.array([robust_sum(counts) for counts, _ in sums]))
     if not usable.any():
         return None, 0.0
-    mean = average(*np.sum([sums[k] for k in np.flatnonzero(usable)], axis=0))
+    total, counted = np.sum([sums[k] for k in np.flatnonzero(usable)], axis=0)
+    mean = total / np.maximum(counted, 1)
     local, outlier = outliers(mean, 3)
     rows, columns = np.nonzero(outlier)
     brightest = np.argsort(mean[outlier])[::-1][:MOST_BINS]
@@ -226,7 +267,7 @@ def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[_Beam | None,
     for y, x in zip(rows[brightest].tolist(), columns[brightest].tolist(), strict=True):
         bin_ = Window(y * size, x * size, size, size).inside(sample.window.shape)
         mean[y, x] = _without_hot_pixels(nonblank, calibration, bin_)
-    return _in_whole(mean, sample.window, size)
+    return _in_whole(inpaint(mean, counted > 0), sample.window, size)
 
 
 def _without_hot_pixels(
@@ -236,7 +277,7 @@ def _without_hot_pixels(
     around = Window(bin_.top - 4, bin_.left - 4, bin_.height + 8, bin_.width + 8)
     around = around.inside(calibration.bad.shape)
     parts = [frame[around.slices] for frame in frames]
-    mean = without_outliers(average(*summed(parts, calibration.cut(around))))
+    mean = robust_average(*summed(parts, calibration.cut(around)))
     top, left = bin_.top - around.top, bin_.left - around.left
     return float(mean[top : top + bin_.height, left : left + bin_.width].mean())
 
@@ -264,9 +305,17 @@ def beam_center(images: Images, counts: Counting) -> tuple[float, float]:
         rough = rough_calibration(images, counts)
         sample = Sample.of(scan, settings, images.window)
         try:
-            return find_center(sample, rough, lambda w: plain_calibration(images.cut(w), counts))
+            beam = find_center(sample, rough, lambda w: plain_calibration(images.cut(w), counts))
         except GeometryError as error:
             raise no_center(images, counts, error) from error
+        if not beam.certain:
+            warn(
+                "no beam stands out from the even background of the frames, so the centre found, "
+                f"{pixel_text(beam.center)}, may be wrong: set center (--roi-center), or give the "
+                "background (--background)",
+                scan.source,
+            )
+        return beam.center
     if not all(0 <= c < n for c, n in zip(center, shape, strict=True)):
         raise SettingsError(
             f"{whose} {pixel_text(center)} lies outside the {shape[0]}x{shape[1]} detector",

@@ -54,7 +54,7 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> F
             "set center (--roi-center)",
         )
     nonblank = (frame for frame, used in zip(frames, usable, strict=True) if used)
-    return without_outliers(average(*summed(nonblank, calibration, size)))
+    return robust_average(*summed(nonblank, calibration, size))
 
 
 def usable_frames(totals: Floats) -> Bools:
@@ -88,15 +88,15 @@ def summed(
     return total, number
 
 
-def average(total: Floats, number: Floats) -> Floats:
-    """Mean counts of what :func:`summed` gives, inpainted where there are none."""
-    return inpaint(total / np.maximum(number, 1), number > 0)
+def robust_average(total: Floats, number: Floats) -> Floats:
+    """Mean counts of what :func:`summed` gives, without outliers and with no pixel left out.
 
-
-def without_outliers(mean: Floats) -> Floats:
-    """With pixels far from their local median replaced by it."""
+    Outliers are found before bad pixels are interpolated: a hot pixel beside a gap must not spread
+    into it.
+    """
+    mean, good = total / np.maximum(number, 1), number > 0
     local, outlier = outliers(mean)
-    return np.where(outlier, local, mean)
+    return np.where(outlier, local, mean) if good.all() else inpaint(mean, good & ~outlier)
 
 
 def outliers(mean: Floats, size: int = 5) -> tuple[Floats, Bools]:

@@ -10,7 +10,7 @@ from folders import REAL_DATA
 from numpy.testing import assert_allclose
 from scipy import ndimage
 
-from ptypy_beamline import BeamlineError, Scan
+from ptypy_beamline import BeamlineError, BeamlineWarning, Scan
 from ptypy_beamline.scan import ArrayFrames
 
 
@@ -80,14 +80,43 @@ class TestCenter:
         )
         assert_allclose(scan.plan(dark=dark).center_px, self.true, atol=0.15)
 
-    @pytest.mark.parametrize("counts", [100, 2000])
+    @pytest.mark.parametrize("counts", [100, 300])
     def test_an_even_background(self, counts):
         background = np.random.default_rng(1).poisson(counts, (100, 64, 80))
         assert_allclose(self.found(beam(self.true) + background), self.true, atol=0.3)
 
-    def test_an_even_background_without_a_beam(self):
+    @pytest.mark.parametrize("slope", [0.02, 0.3, 1])
+    def test_a_background_with_a_slope(self, slope):
+        even = 300 * (1 + slope * np.linspace(-0.5, 0.5, 80)) * np.ones((100, 64, 1))
+        background = np.random.default_rng(1).poisson(even)
+        assert_allclose(self.found(beam(self.true) + background), self.true, atol=0.5)
+
+    def test_a_background_without_a_beam(self):
         frames = np.random.default_rng(1).poisson(300, (100, 64, 80))
-        assert_allclose(self.found(frames), (31.5, 39.5), atol=0.5)
+        with pytest.warns(BeamlineWarning, match="no beam stands out .* set center"):
+            assert_allclose(self.found(frames), (31.5, 39.5), atol=0.5)
+
+    @pytest.mark.parametrize("frames", [1, 16])
+    def test_a_wide_beam_without_a_background(self, frames):
+        rows, columns = np.indices((64, 80))
+        wide = 50 * np.exp(-((rows - 30.3) ** 2 + (columns - 42.8) ** 2) / (2 * 22**2))
+        counted = np.random.default_rng(2).poisson(wide, (frames, 64, 80))
+        assert_allclose(self.found(counted), (30.3, 42.8), atol=1)
+
+    @pytest.mark.parametrize("away", [1, 2, 4])
+    def test_a_hot_pixel_beside_a_masked_gap(self, away):
+        """It must not spread into the gap."""
+        bad = np.zeros((64, 80), bool)
+        bad[:, 10:18] = True
+        frames = beam(self.true)
+        frames[:, bad], frames[:, 20, 17 + away] = 65535, 60000
+        assert_allclose(self.found(frames, bad=bad), self.true, atol=0.15)
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 2), (15, 16)])
+    def test_frames_of_a_few_pixels(self, shape):
+        frames = np.random.default_rng(1).poisson(9.0, (10, *shape))
+        center = self.found(frames)
+        assert all(0 <= c < n for c, n in zip(center, shape, strict=True))
 
 
 SHAPE = (560, 640)
@@ -203,16 +232,12 @@ def test_the_same_centre_is_found_by_reading_less_of_a_large_detector(name):
     assert_allclose(scan.plan(**images).center_px, reference, atol=0.25)
 
 
-def test_a_background_with_a_slope_does_not_move_the_centre():
-    frames = frames_of(peak((141.2, 267.3), 20, 20) + 2 + COLUMNS * 2e-3)
-    scan = Scan(ArrayFrames(frames), np.zeros((8, 2)), 8e3, 2.0, (75e-6, 75e-6))
-    assert_allclose(scan.plan().center_px, (141.2, 267.3), atol=1)
-
-
 @pytest.mark.parametrize("counts", [30, 300])
-def test_an_even_background_does_not_move_the_centre_to_the_middle_of_a_large_detector(counts):
+@pytest.mark.parametrize("slope", [0, 0.2])
+def test_a_background_does_not_move_the_centre_on_a_large_detector(counts, slope):
     frames = frames_of(peak((301.2, 250.7), 300), 16)
-    frames += np.random.default_rng(1).poisson(counts, frames.shape).astype(np.uint16)
+    even = counts * (1 + slope * COLUMNS / SHAPE[1])
+    frames += np.random.default_rng(1).poisson(even, frames.shape).astype(np.uint16)
     scan = Scan(ArrayFrames(frames), np.zeros((16, 2)), 8e3, 2.0, (75e-6, 75e-6))
     assert_allclose(scan.plan().center_px, (301.2, 250.7), atol=1)
 
