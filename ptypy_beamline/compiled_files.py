@@ -92,14 +92,16 @@ def cache_folders() -> list[CacheFolder]:
     named, numbas = os.environ.get(VARIABLE), os.environ.get("NUMBA_CACHE_DIR")
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     found = [CacheFolder(Path(named), private=False)] if named else []
-    if named and Path(named).exists() and not found[0].usable():
+    if named and os.path.exists(named) and not found[0].usable():
         _warn_of_unusable(named)
     found += [CacheFolder(Path(numbas, "ptypy_beamline"), private=True)] if numbas else []
     found += [PACKAGE_FOLDER]
     if os.path.isabs(home):
         found += [CacheFolder(Path(home, "ptypy_beamline"), private=True)]
-    temporary = Path(tempfile.gettempdir(), f"ptypy_beamline-{os.geteuid()}")
-    return [*found, CacheFolder(temporary, private=True)]
+    with suppress(FileNotFoundError):  # no folder for temporary files is writable
+        temporary = Path(tempfile.gettempdir(), f"ptypy_beamline-{os.geteuid()}")
+        found += [CacheFolder(temporary, private=True)]
+    return found
 
 
 @cache

@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -254,6 +255,18 @@ def test_a_named_folder_that_is_not_used_is_reported(node: Node, tmp_path: Path)
     assert process.returncode == 0
     assert errors.count("compiled functions are not kept in") == 1
     assert str(named) in errors
+
+
+def test_a_folder_that_cannot_be_looked_at_is_not_used(node: Node) -> None:
+    assert node.run(PTYPY_BEAMLINE_CACHE="x" * 300) == COMPILED
+
+
+def test_no_folder_for_temporary_files_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [])
+    with pytest.raises(FileNotFoundError):
+        tempfile.gettempdir()
+    assert compiled_files.PACKAGE_FOLDER in compiled_files.cache_folders()
 
 
 @pytest.mark.long

@@ -234,9 +234,11 @@ def fft_advice(shape: tuple[int, int]) -> str:
         return f"{rows} is a power of two: PtyPy's own FFT (filtered_cufft), if it is installed"
     slower = "" if _smooth(rows) else ", slow with a prime factor above 7"
     near = [size for size in FILTERED_FFT if rows / 2 < size < rows * 2]
+    near = near or [min(FILTERED_FFT, key=lambda size: abs(size - rows))]
     return (
-        f"{rows} is not a power of two from 16 to 2048: CuPy's FFT{slower}; --roi "
-        f"{' or '.join(map(str, near or FILTERED_FFT[-1:]))} has PtyPy's own, which is faster"
+        f"{rows} is not a power of two from 16 to 2048: CuPy's FFT{slower}; frames of "
+        f"{' or '.join(map(str, near))} pixels, after --bin and --pad, get PtyPy's own, which is "
+        "faster"
     )
 
 

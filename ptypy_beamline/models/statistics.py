@@ -28,6 +28,7 @@ class Statistics:
         size = max(1, STATISTICS_BYTES // max(frames[:1].nbytes, 1))
         for start in range(0, len(frames), size):
             counts = good[start : start + size] * frames[start : start + size]
+            counts += 0  # no zero is negative, which products of bad pixels may be
             self.totals.append(counts.reshape(len(counts), -1).sum(axis=1))
             np.fmax(self.max, np.fmax.reduce(counts), out=self.max)  # as PtyPy, of numbers only
             np.fmin(self.min, np.fmin.reduce(counts), out=self.min)

@@ -47,10 +47,16 @@ class Bulk:
             part.update(storage)
         return result
 
-    def has_all_layers(self, storage: Storage) -> bool:
-        """Whether the data hold the layers of the active views, and no others."""
-        layers = [part.records["layer"][part.records["active"]] for part in self.views]
-        return np.array_equal(np.unique(np.concatenate(layers)), storage.layermap)
+    def fits(self, storage: Storage) -> bool:
+        """Whether the data hold the layers of the active views, which cover them, and no others."""
+        records = [part.records[part.records["active"]] for part in self.views]
+        layers = np.unique(np.concatenate([part["layer"] for part in records]))
+        shape = (len(layers), *self.views[0].views[0].shape)
+        return (
+            np.array_equal(layers, storage.layermap)
+            and vars(storage)["data"].shape == shape  # does not compute what is put off
+            and not storage.padding
+        )
 
     def is_all(self, storage: Storage) -> bool:
         """Whether all views of the storage are known."""
@@ -106,7 +112,7 @@ class BulkStorage(Storage):  # type: ignore[misc]
         if newID is not None or not bulk.is_all(self):
             return super().reformat(newID, update)
         if self._is_scattered:  # its views are all at one place, and have a layer each
-            if not bulk.has_all_layers(self):
+            if not bulk.fits(self):
                 return super().reformat(newID, update)
             self.nlayers = len(self.layermap)
             return None

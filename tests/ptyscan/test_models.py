@@ -209,6 +209,38 @@ def test_statistics_of_numbers_only():
     assert_array_equal(statistics.min, [[0, -2]])
 
 
+def test_statistics_have_no_negative_zeros():
+    """Which masked pixels of −1 would give."""
+    from ptypy_beamline.models.statistics import Statistics
+
+    statistics = Statistics((1, 2))
+    statistics.add(np.array([[[-1.0, -0.0]], [[-1.0, 0.0]]]), np.array([[[False, True]]] * 2))
+    for image in (statistics.max, statistics.min, statistics.sum):
+        assert not np.signbit(image).any()
+
+
+@pytest.mark.parametrize("name", ["exit", "diff", "mask"])
+@pytest.mark.parametrize("change", ["cleared", "cropped", "padded"])
+def test_storages_that_a_script_changes_are_reformatted_as_ptypys(folder, name, change):
+    made = []
+    for model in ("BlockFull", "BeamlineFull"):
+        ptycho = model_runs.reconstruct(folder, model, "DM", "own masks")
+        container = getattr(ptycho, name)
+        if change == "cleared":
+            container.clear()
+        for storage in container.S.values():
+            if change == "cropped":
+                storage.data = storage.data[:, 1:-1, 1:-1].copy()
+                storage.shape = storage.data.shape
+            storage.padding = 2 * (change == "padded")
+        container.reformat()
+        made.append(container)
+    left, right = ([storage.data for storage in one.S.values()] for one in made)
+    for theirs, own in zip(left, right, strict=True):
+        assert own.shape == theirs.shape
+        assert change == "cleared" or np.array_equal(own, theirs)
+
+
 @pytest.mark.parametrize("kind", ["shared mask", "own masks"])
 @pytest.mark.parametrize(
     ("engine", "scan", "reason"),

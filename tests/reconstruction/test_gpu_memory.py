@@ -140,9 +140,10 @@ def test_more_ranks_than_frames_are_refused(type_in, tmp_path):
     ("shape", "words"),
     [
         ((256, 256), "256 is a power of two"),
-        ((300, 300), "--roi 256 or 512"),
-        ((262, 262), "slow with a prime factor above 7; --roi 256 or 512"),
-        ((4096, 4096), "--roi 2048"),
+        ((300, 300), "frames of 256 or 512 pixels, after --bin and --pad"),
+        ((262, 262), "slow with a prime factor above 7; frames of 256 or 512"),
+        ((4096, 4096), "frames of 2048"),
+        ((8, 8), "frames of 16 pixels"),
         ((256, 128), "square"),
     ],
 )
