@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Bools, Float32s
-from .errors import SettingsError
+from .errors import ScanError, SettingsError
 from .planning.plan import Plan
+from .summary import FIT
 
 
 class RawFrames(Mapping[int, NDArray[Any]]):
@@ -116,6 +118,19 @@ def check_frames(plan: Plan, file: str) -> None:
         raise SettingsError(
             f"the beam at ({y:.1f}, {x:.1f}) is on the edge of the {ny}x{nx} frame",
             "set center (--roi-center), or shape for a window around it",
+            file,
+        )
+
+
+def check_object(plan: Plan, file: str) -> None:
+    """Check that PtyPy can make the object: one beyond the memory would end the whole node."""
+    rows, columns = plan.object_shape
+    needed, available = 8 * rows * columns, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise ScanError(
+            f"the object would have {rows}x{columns} pixels, {needed / 2**30:.3g} GiB of the "
+            f"{available / 2**30:.3g} GiB of this machine",
+            FIT,
             file,
         )
 
