@@ -186,9 +186,11 @@ class Sides:
             remedy = (
                 "give the number of the first frame by --path frame_index=N (paths.frame_index)"
             )
+        ways = "two" if len(others) == 1 else "several"
+        possible = ", ".join(map(str, [start, *others[:-1]]))
         raise ScanError(
-            f"{self.listed} fit in two ways: the first position may belong to frame {start} or "
-            f"{others[-1]}",
+            f"{self.listed} fit in {ways} ways: the first position may belong to frame {possible} "
+            f"or {others[-1]}",
             settled_by or remedy,
         )
 

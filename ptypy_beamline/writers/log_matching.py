@@ -140,7 +140,8 @@ def _frame_of_each_row(
             "correct it, or set --first-index",
             log.path,
         )
-    rows = AcquisitionNumbers(whole(stored, f"column {name!r}"), f"column {name!r}", first_index)
+    column, given = f"column {name!r}", first_index is not None
+    rows = AcquisitionNumbers(whole(stored, column), column, first_index, declared=given)
     first = (first_index or 0) if frames.counted else 0
     if frames.counted:
         frames = AcquisitionNumbers.counting(len(frames.values), first_index)

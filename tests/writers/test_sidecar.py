@@ -318,6 +318,26 @@ def test_files_by_row_and_column(folder, make, first):
     assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
 
 
+@pytest.mark.parametrize("lost", [(0,), (11,), (0, 11)])
+def test_files_lost_at_the_ends_of_a_scan_whose_log_has_their_numbers(folder, make, lost):
+    """Names and log count from 1."""
+    for number in reversed(INDEX):
+        (folder / f"f_{number}.tif").rename(folder / f"f_{number + 1}.tif")
+    for number in lost:
+        (folder / f"f_{number + 1}.tif").unlink()
+    rows = [f"{i + 1},{ROWS[i].partition(',')[2]}" for i in INDEX]
+    code, message = make([HEADER, *rows])
+    assert code == 1
+    assert "say what the log calls the first frame by --first-index" in message
+    code, message = make([HEADER, *rows], "--first-index", "1")
+    assert code == 0
+    assert f"left out (frame {', '.join(str(number + 1) for number in lost)})" in message
+    kept = np.delete(INDEX, lost)
+    plan = opened(folder).plan(center=(5, 4))
+    assert_array_equal(plan.load(np.arange(len(kept)))[:, 0, 0, 0], kept * 80)
+    assert_allclose(plan.positions_m, np.stack([Y, X], 1)[kept], atol=1e-18)
+
+
 def test_a_first_index_that_settles_nothing(folder, make):
     """Of names from 4 on it does not say what they call the first frame."""
     for number in INDEX[:4]:
