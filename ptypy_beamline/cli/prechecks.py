@@ -39,7 +39,7 @@ def check_data(sample: ScanSample, near: bool) -> list[Finding]:
     refuse_errors(found, sample)
     show([*_near_field(sample, near), *found])
     if found:
-        typer.echo("the errors below cannot be trusted until this is corrected", err=True)
+        typer.echo("because of this, the errors below cannot be trusted", err=True)
     return found
 
 

@@ -175,7 +175,7 @@ def _check_by_reconstruction(
         )
     decided = ranking is not None and ranking.decided
     doubt = "" if decided else "that needs the orientation"
-    doubt = "correct the warnings first" if warned else doubt
+    doubt = "they need data without the warnings above" if warned else doubt
     found = [Finding(level, what), *scale.findings(sample, doubt)]
     if ranking and not decided:
         found += _why_no_orientation_fits(sample, ranking, warned)

@@ -174,7 +174,7 @@ class TiffFrames(FrameStack):
     def _read_file(self, number: int, pages: list[int], window: Window, out: NDArray[Any]) -> None:
         path, start = self.files[number], int(self._ends[number - 1]) if number else 0
         expected = int(self._ends[number]) - start
-        with opened(path) as tif:
+        with opened(path, f"frame {start + pages[0]}") as tif:
             offsets = page_offsets(tif.filehandle) if expected == 1 else offsets_of(path)
             # A file whose pages were counted may have grown since.
             grown = len(offsets) > expected and path.stat().st_size != self._size

@@ -111,15 +111,15 @@ def offsets_of(path: Path) -> Ints:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The ``tifffile.TiffFile``.
+def opened(path: Path, part: str = "") -> Iterator[Any]:
+    """The ``tifffile.TiffFile``; ``part``: what an error says cannot be read.
 
     Raises
     ------
     FileError
         It is missing, truncated or not a TIFF.
     """
-    with naming(path), tifffile.TiffFile(path) as tif:
+    with naming(path, part), tifffile.TiffFile(path) as tif:
         yield tif
 
 

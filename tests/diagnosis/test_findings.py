@@ -146,7 +146,7 @@ def test_preview_warns_first_that_its_error_cannot_be_trusted(tmp_path, capsys):
     assert main(["preview", file, "-o", str(tmp_path / "p"), "--iterations", "5", "--json"]) == 0
     text, printed = capsys.readouterr()
     assert "--background" in printed
-    assert "cannot be trusted until this is corrected" in printed
+    assert "because of this, the errors below cannot be trusted" in printed
     own_warnings = json.loads(text)
     assert own_warnings["held_out_error"] > 0.9
     assert "not subtracted" in own_warnings["findings"][0]["cause"]

@@ -288,6 +288,7 @@ def _positions(run: SavedRun, key: str, plan: Plan | None) -> Floats:
             )
         return plan.positions_m
     raise MissingDataError(
-        "positions are recorded only where they were refined",
-        "give the raw file (--raw; plan=) they came from",
+        "a .ptyr holds positions only where they were refined, and its raw file is not given or "
+        "was not found",
+        "give the raw file (--raw), or in Python its plan (plan=)",
     )
