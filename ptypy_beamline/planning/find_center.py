@@ -16,15 +16,15 @@ from ..scan import Window
 from .calibration import Calibration, plain_calibration, rough_calibration
 from .calibration_images import Images
 from .counting import Counting
-from .inpaint import inpaint
 from .mean_frame import (
     KEPT_BYTES,
+    average,
     mean_of_usable,
     outliers,
-    robust_average,
     robust_sum,
     summed,
     usable_frames,
+    without_outliers,
 )
 from .no_good_pixels import no_center
 from .sample import Sample
@@ -257,8 +257,7 @@ def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[Beam | None, 
     usable = usable_frames(np.array([robust_sum(counts) for counts, _ in sums]))
     if not usable.any():
         return None, 0.0
-    total, counted = np.sum([sums[k] for k in np.flatnonzero(usable)], axis=0)
-    mean = total / np.maximum(counted, 1)
+    mean = average(*np.sum([sums[k] for k in np.flatnonzero(usable)], axis=0), size=3)
     local, outlier = outliers(mean, 3)
     rows, columns = np.nonzero(outlier)
     brightest = np.argsort(mean[outlier])[::-1][:MOST_BINS]
@@ -267,7 +266,7 @@ def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[Beam | None, 
     for y, x in zip(rows[brightest].tolist(), columns[brightest].tolist(), strict=True):
         bin_ = Window(y * size, x * size, size, size).inside(sample.window.shape)
         mean[y, x] = _without_hot_pixels(nonblank, calibration, bin_)
-    return _in_whole(inpaint(mean, counted > 0), sample.window, size)
+    return _in_whole(mean, sample.window, size)
 
 
 def _without_hot_pixels(
@@ -277,7 +276,7 @@ def _without_hot_pixels(
     around = Window(bin_.top - 4, bin_.left - 4, bin_.height + 8, bin_.width + 8)
     around = around.inside(calibration.bad.shape)
     parts = [frame[around.slices] for frame in frames]
-    mean = robust_average(*summed(parts, calibration.cut(around)))
+    mean = without_outliers(average(*summed(parts, calibration.cut(around))))
     top, left = bin_.top - around.top, bin_.left - around.left
     return float(mean[top : top + bin_.height, left : left + bin_.width].mean())
 

@@ -23,6 +23,9 @@ KEPT_BYTES = 2**27
 TOTAL_PIXELS = 2**16
 """Largest frame whose total counts are taken pixel by pixel; a larger one is binned."""
 
+RARE = 0.01
+"""Largest share of outliers among good pixels."""
+
 MEDIAN_ROWS = 16
 """Rows whose medians are found in one go."""
 
@@ -54,7 +57,7 @@ def mean_of_usable(sample: Sample, calibration: Calibration, size: int = 1) -> F
             "set center (--roi-center)",
         )
     nonblank = (frame for frame, used in zip(frames, usable, strict=True) if used)
-    return robust_average(*summed(nonblank, calibration, size))
+    return without_outliers(average(*summed(nonblank, calibration, size)))
 
 
 def usable_frames(totals: Floats) -> Bools:
@@ -88,15 +91,25 @@ def summed(
     return total, number
 
 
-def robust_average(total: Floats, number: Floats) -> Floats:
-    """Mean counts of what :func:`summed` gives, without outliers and with no pixel left out.
+def average(total: Floats, number: Floats, size: int = 5) -> Floats:
+    """Mean counts of what :func:`summed` gives, interpolated where there are none.
 
-    Outliers are found before bad pixels are interpolated: a hot pixel beside a gap must not spread
-    into it.
+    A hot pixel beside a gap must not spread into it: outliers over ``size`` × ``size`` pixels are
+    not interpolated from, unless a mask leaves so few pixels that many look like outliers.
     """
     mean, good = total / np.maximum(number, 1), number > 0
+    if good.all():
+        return mean
+    outlier = good & outliers(mean, size)[1]
+    rare = np.count_nonzero(outlier) <= RARE * np.count_nonzero(good)
+    filled = inpaint(mean, good & ~outlier if rare else good)
+    return np.where(good, mean, filled)
+
+
+def without_outliers(mean: Floats) -> Floats:
+    """With pixels far from their local median replaced by it."""
     local, outlier = outliers(mean)
-    return np.where(outlier, local, mean) if good.all() else inpaint(mean, good & ~outlier)
+    return np.where(outlier, local, mean)
 
 
 def outliers(mean: Floats, size: int = 5) -> tuple[Floats, Bools]:

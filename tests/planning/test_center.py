@@ -112,6 +112,21 @@ class TestCenter:
         frames[:, bad], frames[:, 20, 17 + away] = 65535, 60000
         assert_allclose(self.found(frames, bad=bad), self.true, atol=0.15)
 
+    @pytest.mark.parametrize("share", [0.5, 0.8])
+    def test_most_pixels_are_masked(self, share):
+        """The others have none beside them, and are no outliers for that."""
+        bad = np.random.default_rng(3).random((64, 80)) < share
+        frames = beam(self.true)
+        frames[:, bad] = 65535
+        assert_allclose(self.found(frames, bad=bad), self.true, atol=0.5)
+
+    def test_every_other_column_is_masked(self):
+        bad = np.zeros((64, 80), bool)
+        bad[:, ::2] = True
+        frames = beam(self.true)
+        frames[:, bad] = 65535
+        assert_allclose(self.found(frames, bad=bad), self.true, atol=0.3)
+
     @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 2), (15, 16)])
     def test_frames_of_a_few_pixels(self, shape):
         frames = np.random.default_rng(1).poisson(9.0, (10, *shape))
