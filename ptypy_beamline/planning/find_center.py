@@ -257,7 +257,8 @@ def _rough_beam(sample: Sample, calibration: Calibration) -> tuple[Beam | None, 
     usable = usable_frames(np.array([robust_sum(counts) for counts, _ in sums]))
     if not usable.any():
         return None, 0.0
-    mean = average(*np.sum([sums[k] for k in np.flatnonzero(usable)], axis=0), size=3)
+    total, number_of_counts = np.sum([sums[k] for k in np.flatnonzero(usable)], axis=0)
+    mean = average(total, number_of_counts, 3)
     local, outlier = outliers(mean, 3)
     rows, columns = np.nonzero(outlier)
     brightest = np.argsort(mean[outlier])[::-1][:MOST_BINS]
