@@ -122,16 +122,15 @@ def check_frames(plan: Plan, file: str) -> None:
         )
 
 
-def check_object(plan: Plan, file: str) -> None:
+def check_object(rows: int, columns: int, scan: str) -> None:
     """Check that PtyPy can make the object: one beyond the memory would end the whole node."""
-    rows, columns = plan.object_shape
     needed, available = 8 * rows * columns, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:
         raise ScanError(
             f"the object would have {rows}x{columns} pixels, {needed / 2**30:.3g} GiB of the "
             f"{available / 2**30:.3g} GiB of this machine",
             FIT,
-            file,
+            scan,
         )
 
 

@@ -40,7 +40,6 @@ from .ptypy_frames import (
     RawFrames,
     SharedWeight,
     check_frames,
-    check_object,
     check_share,
     ptypy_center,
 )
@@ -314,8 +313,6 @@ class BeamlineScan(PtyScan):  # type: ignore[misc]
             log(2, f"Orientation {code} was found from the data")
         check_frames(plan, self.settings.file_name)
         near_field = focus_to_sample_m(scan, self.settings) is not None
-        if not near_field:
-            check_object(plan, self.settings.file_name)
         for implausible in physics(plan):
             if near_field and implausible.what.startswith(STEP):
                 continue  # holds for far-field pixels only

@@ -9,6 +9,7 @@ needs more than they support, they fall back on PtyPy's own way, and log it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from ptypy.utils import parallel
 from ptypy.utils.verbose import log
 
 from ..arrays import Bools, Ints, Numbers
-from ..ptypy_frames import FramesInOne
+from ..ptypy_frames import FramesInOne, check_object
 from .relied_on import differences
 from .statistics import Statistics
 from .storages import PodViews, adopt, put_off, put_off_exit_waves
@@ -167,7 +168,11 @@ class _InBulk(BlockScanModel):  # type: ignore[misc]
         probe, obj = np.tile(modes, len(diff))
         frame = np.repeat([view.layer for view in diff], each)
         active = np.repeat([bool(view.active) for view in diff], each)
-        coords_m = np.repeat(np.asarray(self.new_positions, float), each, axis=0)
+        positions_m = np.asarray(self.new_positions, float)
+        rows, columns = np.ptp(positions_m, axis=0) / self.geometries[0].resolution
+        height, width = self.object_shape
+        check_object(math.ceil(rows) + height, math.ceil(columns) + width, f"scan {self.label}")
+        coords_m = np.repeat(positions_m, each, axis=0)
         here, nowhere = np.ones(len(frame), bool), np.zeros((len(frame), 2))
         exit_layer = (0 if self._single_exit_buffer_for_all_views else frame) * 10000
         exit_layer = exit_layer + probe * 100 + obj

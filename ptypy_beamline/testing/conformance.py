@@ -76,12 +76,13 @@ class Conformance:
     settings: dict[str, Any] = {}  # noqa: RUF012  subclasses replace it
 
     def raw(self, **more: Any) -> Raw:
-        """A scan in which no two numbers are equal, so that any mix-up shows."""
-        rng = np.random.default_rng(7)
+        """A scan of a beam in which hardly two numbers are equal, so that any mix-up shows."""
+        rng, (y, x) = np.random.default_rng(7), np.indices((NY, NX))
+        beam = np.exp(-((y - 11) ** 2 + (x - 9) ** 2) / 40)
         grid = np.stack(np.meshgrid(range(ROWS), range(COLUMNS), indexing="ij"), -1)
         n = ROWS * COLUMNS
         known: dict[str, Any] = {
-            "frames": rng.integers(0, 60000, (n, NY, NX)).astype(np.uint16),
+            "frames": (rng.integers(0, 60000, (n, NY, NX)) * beam).astype(np.uint16),
             "positions_m": (grid.reshape(-1, 2) * (1.0, 1.3) + rng.random((n, 2)) / 5) * 1e-6,
             "energy_eV": 7112.0,
             "distance_m": 1.234,

@@ -8,6 +8,7 @@ import importlib
 import pickle
 import weakref
 
+import h5py
 import model_runs
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from numpy.testing import assert_array_equal
 from processes import mpirun, result
 from structures import CONTAINERS, compared, differences, errors
 
+from ptypy_beamline.errors import BeamlineWarning, ScanError
 from ptypy_beamline.run import run
 
 pytestmark = pytest.mark.ptypy
@@ -207,6 +209,16 @@ def test_statistics_of_numbers_only():
     statistics.add(frames, np.ones(frames.shape, bool))
     assert_array_equal(statistics.max, [[3, 5]])
     assert_array_equal(statistics.min, [[0, -2]])
+
+
+def test_an_object_beyond_the_memory_is_refused(folder, tmp_path):
+    """As that of positions in a wrong unit: PtyPy would end the node."""
+    with h5py.File(model_runs.write(tmp_path), "r+") as file:
+        for name in ("posy_m", "posx_m"):
+            file[f"entry/{name}"][...] *= 1e6
+    refused = pytest.raises(ScanError, match=r"scan s: the object .* GiB .*--unit positions")
+    with refused, pytest.warns(BeamlineWarning, match="no two views can overlap"):
+        model_runs.reconstruct(tmp_path, "BeamlineFull", "DM", "shared mask")
 
 
 def test_statistics_have_no_negative_zeros():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import h5py
 import numpy as np
 import pytest
 import scans
@@ -219,16 +218,6 @@ def test_mistakes_end_in_one_line(tmp_path, ptyscan, settings, message):
     with pytest.raises(BeamlineError, match=message) as caught:
         collect(ptyscan.BeamlineScan({"file": str(file)} | settings))
     assert "\n" not in str(caught.value)
-
-
-def test_an_object_beyond_the_memory_is_refused(tmp_path, ptyscan):
-    """PtyPy would end the node."""
-    file = scans.write(tmp_path)
-    with h5py.File(file, "r+") as scan:
-        for name in ("posx_m", "posy_m"):
-            scan[f"entry/{name}"][...] *= 1e6
-    with pytest.raises(BeamlineError, match=r"the object would have .* GiB .*--unit positions"):
-        ptyscan.BeamlineScan(file=str(file)).initialize()
 
 
 def test_pad_square_makes_a_window_fit_for_ptypy(tmp_path, ptyscan):

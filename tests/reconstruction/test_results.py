@@ -155,7 +155,9 @@ class TestPtyPy:
         assert live.distance_m == pytest.approx(plan.geometry.distance_m)
         ptyr = tmp_path / "a.ptyr"
         ptycho.save_run(str(ptyr))
-        with pytest.raises(MissingDataError, match=r"recorded only where they were refined.*--raw"):
+        with pytest.raises(
+            MissingDataError, match=r"holds positions only where they were refined.*--raw"
+        ):
             read_ptyr(ptyr)
         assert_same(read_ptyr(ptyr, raw=ptyd), live, "provenance", "distance_m")
 
