@@ -111,8 +111,9 @@ def test_magnitudes_are_squared(tmp_path, format):
 def test_a_pixel_without_a_count_has_none_squared(tmp_path):
     suite = suites.TestEiger()
     raw = suite.raw(dark=None, bad=None, saturation=None)
-    raw.frames[2, 5, 6] = 65535
-    file = suite.write(tmp_path, replace(raw, frames=raw.frames))
+    frames = np.fft.fftshift(raw.frames, axes=(1, 2))
+    frames[2, 5, 6] = 65535
+    file = suite.write(tmp_path, replace(raw, frames=frames))
     _, good, _ = loaded(file, suite, raw, stored_as="magnitude", zero_frequency="corner")
     assert np.argwhere(~good[2]).tolist() == [[(5 + 12) % 24, (6 + 10) % 20]]
 
