@@ -49,8 +49,8 @@ class Bulk:
 
     def fits(self, storage: Storage) -> bool:
         """Whether the data hold the layers of the active views, which cover them, and no others."""
-        records = [part.records[part.records["active"]] for part in self.views]
-        layers = np.unique(np.concatenate([part["layer"] for part in records]))
+        each = [part.records["layer"][part.records["active"]] for part in self.views]
+        layers = np.unique(np.concatenate(each))
         shape = (len(layers), *self.views[0].views[0].shape)
         return (
             np.array_equal(layers, storage.layermap)
