@@ -10,12 +10,12 @@ import numpy as np
 from ..arrays import Floats
 from ..planning.exposures import recorded_i0
 from ..planning.rejects import INTENSITY
+from ..robust import robust_sigma
 from ..settings import Settings
 from ..statistics.event_search import find_events
 from ..statistics.events import Event, intensity
 from ..statistics.measure import Reference, measure_frames
 from ..statistics.measurements import Exposures, Measurements
-from ..statistics.robust import robust_sigma
 from ..summary import Finding
 from .proposed_settings import finding
 from .scan_sample import ScanSample

@@ -214,7 +214,9 @@ class GpuRun:
         if ranks > len(plan):
             raise SettingsError(f"{ranks} ranks for {len(plan)} frames", "start fewer (--cores)")
         height, width = plan.geometry.shape
-        shape = plan.object_shape
+        extent = plan.positions_m.max(0) - plan.positions_m.min(0)
+        steps = extent / plan.geometry.object_pixel_m
+        shape = int(steps[0]) + height + 1, int(steps[1]) + width + 1
         frames = -(-len(plan) // ranks)
         sizes = height * width, shape[0] * shape[1], block, modes, len(plan)
         needs = {name: need(name, frames, *sizes) for name in dict.fromkeys(engines)}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats
 from ..errors import GeometryError, SettingsError, warn
+from ..robust import robust_sigma
 from ..scan import Window
 from .calibration import Calibration, plain_calibration, rough_calibration
 from .calibration_images import Images
@@ -44,8 +45,8 @@ MARGIN, LARGE = 1.25, 0.5
 BACKGROUND = 0.2
 """Quantile of the mean frame that is its background."""
 
-NOISE_SIGMAS, MAD_OF_SIGMA = 5.0, 0.6745
-"""Noise exceeds this in a few pixels only; median absolute deviation of one sigma."""
+NOISE_SIGMAS = 5.0
+"""Noise exceeds this in a few pixels only."""
 
 FEWEST_PIXELS, FEWEST_BINS = 100, 9
 """A beam over a background has more of either; a cluster of hot pixels has fewer."""
@@ -224,8 +225,8 @@ def _even_background(mean: Floats) -> tuple[Floats, float] | None:
         kept = away <= 6 * np.median(away[kept])
     background = plane[0] + plane[1] * y[:, None] + plane[2] * x
     # A pixel differs from the next by the noise of both, and hardly by the pattern.
-    differences = np.abs(np.diff(mean, axis=1)[rows, np.minimum(columns, mean.shape[1] - 2)])
-    noise = float(np.median(differences)) / MAD_OF_SIGMA / math.sqrt(2)
+    left = np.minimum(columns, mean.shape[1] - 2)
+    noise = robust_sigma(mean[rows, left + 1] - mean[rows, left]) / math.sqrt(2)
     even = noise > 0 and np.mean(np.abs(mean - background) <= 2 * noise) >= 0.5
     return (background, noise) if even else None
 

@@ -66,13 +66,6 @@ class Plan:
         return self.selection.positions_m
 
     @property
-    def object_shape(self) -> tuple[int, int]:
-        """(rows, columns) of the far-field object that all views cover."""
-        extent = np.ptp(self.positions_m, axis=0) / self.geometry.object_pixel_m
-        height, width = self.geometry.shape
-        return int(extent[0]) + height + 1, int(extent[1]) + width + 1
-
-    @property
     def inside(self) -> Window:
         """The part of the window that lies on the detector."""
         return self.window.inside(self.frames.shape[1:])

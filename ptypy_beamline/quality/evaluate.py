@@ -12,13 +12,13 @@ import numpy as np
 from ..arrays import Bools, Floats
 from ..errors import BeamlineWarning, ScanError, SettingsError
 from ..options import Qc
+from ..robust import finite_median
 from ..statistics.event_search import find_events
 from ..statistics.events import Event, intensity
 from ..statistics.interruptions import beam_lost, no_beam, repeated
 from ..statistics.measure import COLUMNS, BlockMeasurements, Reference, measure_frames
 from ..statistics.measurements import BinnedFrames, Exposures, Measurements
 from ..statistics.neighbours import Neighbours
-from ..statistics.robust import finite_median
 from .assessment import Assessment, small_images
 from .embedding import Embedding, classes, embed
 from .scores import Deviation, z_scores

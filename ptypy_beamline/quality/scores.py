@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Bools, Floats, Ints
+from ..robust import finite_median, rank
 from ..statistics.measurements import Measurements
 from ..statistics.neighbours import MAX_Z, Neighbours, local_z, median_distance
-from ..statistics.robust import finite_median, rank
 from .embedding import Embedding
 
 IMAGE_NUMBERS = ("level", "residual", "apart", "step")

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Bools, Floats, Ints
+from ..robust import SIGMA_PER_MAD, robust_sigma
 from .events import Event
 from .intensity_steps import ROBUST, steps
 from .interruptions import beam_losses, no_beam, standstills
 from .measurements import Measurements
 from .neighbours import Neighbours
-from .robust import SIGMA_PER_MAD, robust_sigma
 
 MIN_SEARCHED = 100
 """Fewest frames of a scan that is searched for events."""

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from ..arrays import Bools, Floats
+from ..robust import robust_sigma
 from .neighbours import Neighbours
-from .robust import robust_sigma
 
 WINDOW = 800
 """Length of the window searched for pairs of steps, in frames; single steps are searched

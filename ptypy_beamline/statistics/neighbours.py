@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ..arrays import Floats, Ints, Reals
-from .robust import robust_sigma
+from ..robust import robust_sigma
 
 NEIGHBOURS = 16
 QUANTILE, QUANTILE_SIGMAS = 0.75, 1.1503

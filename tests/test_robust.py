@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import median_abs_deviation
 
-from ptypy_beamline.statistics.robust import finite_median, rank, robust_sigma
+from ptypy_beamline.robust import finite_median, rank, robust_sigma
 
 
 def test_robust_sigma_is_the_scaled_median_absolute_deviation():
